@@ -1,0 +1,31 @@
+# AfterRun exporter. An empty configuration inside: every job that pings is known
+# from then on. Mount your own over /etc/afterrun/afterrun.yml.
+#
+#   docker build -t afterrun-exporter .
+#   docker run -p 10707:10707 -v afterrun:/data afterrun-exporter
+
+FROM python:3.12-slim AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY afterrun_exporter afterrun_exporter
+RUN python -m venv /opt/afterrun \
+    && /opt/afterrun/bin/pip install --no-cache-dir --disable-pip-version-check .
+
+FROM python:3.12-slim
+COPY --from=build /opt/afterrun /opt/afterrun
+ENV PATH=/opt/afterrun/bin:$PATH
+# /data belongs to the user before it becomes a volume: a new volume takes that over.
+RUN groupadd --gid 10707 afterrun \
+    && useradd --uid 10707 --gid afterrun --home-dir /data --no-create-home --shell /usr/sbin/nologin afterrun \
+    && install -d -o afterrun -g afterrun /data \
+    && install -d /etc/afterrun \
+    && echo 'jobs: {}' >/etc/afterrun/afterrun.yml
+# By number, so that Kubernetes' runAsNonRoot can tell.
+USER 10707:10707
+WORKDIR /data
+VOLUME /data
+EXPOSE 10707
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:10707/-/healthy', timeout=4)"]
+ENTRYPOINT ["afterrun"]
+CMD ["serve", "--config.file=/etc/afterrun/afterrun.yml", "--storage.path=/data/afterrun.db"]

@@ -1,0 +1,105 @@
+# AfterRun exporter. Two commands are enough: `make run` and `make test`.
+# All Python lives in .venv, made on first use; `make clean` starts over.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# What is installed, as of which pyproject.toml.
+RUNTIME := $(VENV)/installed
+DEV := $(VENV)/installed-dev
+
+# Another interpreter: make run PYTHON=python3.13
+PYTHON ?=
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+# --- Run ------------------------------------------------------------------------
+
+.PHONY: run
+run: $(RUNTIME) ## Install into .venv and start the daemon with afterrun.yml, on port 10707
+	@echo "Starting AfterRun on http://localhost:10707 (database: afterrun.db; Ctrl-C stops it). In another terminal:"
+	@echo "  report a run:     curl -fsS http://localhost:10707/ping/nightly-backup -d '{\"metrics\": {\"rows_processed\": 0}}'"
+	@echo "  see the verdict:  curl -fsS http://localhost:10707/metrics | grep rule_violated"
+	@exec $(BIN)/afterrun serve --config.file=afterrun.yml
+
+.PHONY: generate
+generate: $(DEV) ## Write rules/, alertmanager/ and grafana/ anew
+	@$(BIN)/afterrun generate
+
+# --- Test -----------------------------------------------------------------------
+
+.PHONY: test
+test: system-packages $(DEV) lint types ## Check format, lint and types, then run every test
+	@$(BIN)/pytest
+
+.PHONY: lint
+lint: $(DEV) ## Check format and lint
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+.PHONY: format
+format: $(DEV) ## Format, and mend what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: types
+types: $(DEV) ## Check types
+	@$(BIN)/mypy
+
+.PHONY: unit
+unit: system-packages $(DEV) ## Run all tests but the end-to-end ones
+	@$(BIN)/pytest --ignore=tests/e2e
+
+.PHONY: e2e
+e2e: system-packages $(DEV) ## Run the end-to-end tests: real processes, real Prometheus
+	@$(BIN)/pytest tests/e2e
+
+.PHONY: e2e-repeat
+e2e-repeat: system-packages $(DEV) ## Run the end-to-end tests three times in a row
+	@for time in 1 2 3; do echo "Time $$time of 3" && $(BIN)/pytest tests/e2e || exit; done
+
+.PHONY: kill9
+kill9: system-packages $(DEV) ## Prove that kill -9 under load loses no acknowledged ping
+	@$(BIN)/pytest -m slow tests/e2e/test_kill9.py
+
+.PHONY: slow
+slow: system-packages $(DEV) ## Run the tests that take minutes
+	@$(BIN)/pytest -m slow
+
+.PHONY: bench
+bench: $(DEV) ## Measure what the README claims
+	@for script in benchmarks/[a-z]*.py; do echo "$$script" && $(BIN)/python "$$script" || exit; done
+
+# --- Install --------------------------------------------------------------------
+
+.PHONY: system-packages
+system-packages:
+	@scripts/system-packages.sh
+
+# pip comes last into a new environment, so one that lacks it is half made.
+$(BIN)/pip:
+	@python=$$(PYTHON='$(PYTHON)' scripts/system-packages.sh python) && \
+	echo "Making $(VENV) with $$("$$python" --version)" && \
+	"$$python" -m venv --clear $(VENV)
+
+$(RUNTIME): pyproject.toml | $(BIN)/pip
+	@echo "Installing AfterRun into $(VENV)"
+	@$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(DEV): pyproject.toml | $(BIN)/pip
+	@echo "Installing AfterRun and its development tools into $(VENV)"
+	@$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ $(RUNTIME)
+
+.PHONY: clean
+clean: ## Remove .venv, caches and builds; never the database
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

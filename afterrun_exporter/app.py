@@ -1,0 +1,107 @@
+"""The application: which handler is where, and what runs in the background."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from afterrun_exporter import __version__
+from afterrun_exporter.clock import Clock
+from afterrun_exporter.errors import StorageError
+from afterrun_exporter.exposition.endpoint import Exposition, metrics
+from afterrun_exporter.ingest import native
+from afterrun_exporter.problems import errors_as_problems
+from afterrun_exporter.service import Service
+from afterrun_exporter.web import health
+from afterrun_exporter.web.landing import landing
+
+#: How often the agenda is looked at: a miss is noticed within so many seconds.
+SWEEP_EVERY: Final = 1.0
+PRUNE_EVERY: Final = 3600.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebOptions:
+    """What an operator can choose of the web side."""
+
+    telemetry_path: str = "/metrics"
+    external_url: str = ""
+    max_requests: int = 40
+
+
+def make_app(
+    service: Service,
+    clock: Clock,
+    exposition: Exposition,
+    reload: health.Reload,
+    options: WebOptions | None = None,
+) -> web.Application:
+    """Return the application. It owns the sweeper and the pruner, nothing else."""
+    options = options or WebOptions()
+    app = web.Application(middlewares=[errors_as_problems])
+    app.add_routes(native.routes(service, clock))
+    scrape = metrics(exposition, options.max_requests)
+    page = landing(service, clock, __version__, options.external_url)
+    app.add_routes(
+        [
+            web.get(options.telemetry_path, scrape),
+            web.get("/-/healthy", health.healthy),
+            web.get("/-/ready", health.ready),
+            web.post("/-/reload", health.reload(reload)),
+            web.get("/", page),
+        ]
+    )
+    app.cleanup_ctx.append(_background(lambda: sweep_forever(service, clock)))
+    app.cleanup_ctx.append(_background(lambda: prune_forever(service, clock)))
+    return app
+
+
+async def sweep_forever(service: Service, clock: Clock) -> None:
+    """Notice misses and overrunning runs as they become true."""
+    while True:
+        await clock.sleep_until(clock.now() + SWEEP_EVERY)
+        await _guarded(service.sweep, "sweep_failed")
+        for job, error in service.take_poisoned().items():
+            log.error("job_cannot_be_judged", job=job, exc_info=error)
+
+
+async def prune_forever(service: Service, clock: Clock) -> None:
+    """Forget old runs now and then."""
+    while True:
+        await clock.sleep_until(clock.now() + PRUNE_EVERY)
+        pruned = await _guarded(service.prune, "prune_failed")
+        if pruned:
+            log.info("pruned", runs=pruned)
+
+
+async def _guarded(work: Callable[[], Awaitable[int]], event: str) -> int:
+    # Whatever goes wrong, the next round is to take place.
+    try:
+        return await work()
+    except StorageError as error:
+        log.error(event, error=str(error))  # noqa: TRY400 - the message says it all
+    except Exception:
+        log.exception(event)
+    return 0
+
+
+def _background(
+    work: Callable[[], Coroutine[None, None, None]],
+) -> Callable[[web.Application], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def context(_: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(work())
+        yield
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    return context

@@ -1,0 +1,40 @@
+"""What `--web.listen-address` takes: ``:10707``, ``127.0.0.1:80``, ``[::1]:80``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:\[\]]*)):(\d{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen; host None is every interface."""
+
+    host: str | None
+    port: int
+
+    @property
+    def url(self) -> str:
+        """How to reach it from this machine."""
+        return f"http://{_bracketed(self.host or 'localhost')}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{_bracketed(self.host or '')}:{self.port}"
+
+
+def parse(text: str) -> Address:
+    """Return the address that *text* stands for; raises ValueError if none."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match[3]) > 65535:
+        raise ValueError(
+            f"--web.listen-address {text!r} is not an address: write it like "
+            ":10707, 127.0.0.1:10707 or [::1]:10707"
+        )
+    return Address(match[1] or match[2] or None, int(match[3]))
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,226 @@
+"""`afterrun check`: is the configuration right, and when will each job be due?"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import click
+
+from afterrun_exporter import config as configuration
+from afterrun_exporter.clock import SystemClock
+from afterrun_exporter.config import Config
+from afterrun_exporter.core.deadlines import slot_after
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.schedule import Cron, Every
+from afterrun_exporter.errors import ConfigError, Problem
+
+DEFAULT_FILE: Final = Path("afterrun.yml")
+
+_YEARS: Final = range(1970, 2201)
+_HEADER: Final = ("JOB", "ZONE", "SLOT", "DEADLINE", "SLOT UTC", "DEADLINE UTC")
+_FOOTNOTE: Final = (
+    "* every: is counted from the job's last run; shown as if that had been at {}."
+)
+
+
+def _moment(
+    _context: click.Context, _option: click.Parameter, text: str | None
+) -> float | None:
+    """Return the Unix seconds that *text* from the command line stands for."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is not a time; write it like 2026-11-22T02:00:00Z "
+            "or 2026-11-22T02:00+02:00"
+        ) from None
+    if moment.year not in _YEARS:
+        span = f"{_YEARS[0]} to {_YEARS[-1]}"
+        raise click.BadParameter(f"{text!r} is out of range: use a year from {span}")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+@click.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--config.file",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help=f"The same as CONFIG.  [default: {DEFAULT_FILE}]",
+)
+@click.option(
+    "--slots",
+    metavar="N",
+    type=click.IntRange(0, 1000),
+    default=0,
+    help="Show the next N slots and deadlines of each job.",
+)
+@click.option(
+    "--from",
+    "start",
+    metavar="TIME",
+    callback=_moment,
+    help="Show slots after TIME, such as 2026-11-22T02:00:00Z, not after now. "
+    "Without an offset it is UTC.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout.")
+def check(
+    config: Path | None,
+    config_file: Path | None,
+    slots: int,
+    start: float | None,
+    as_json: bool,
+) -> None:
+    """Check CONFIG and show every problem at once, each with its line.
+
+    Exits 1 when there is one. With --slots it also shows when the jobs are due,
+    in their own time zones and in UTC.
+    """
+    if config is not None and config_file is not None:
+        raise click.UsageError("give CONFIG or --config.file, not both")
+    path = config or config_file or DEFAULT_FILE
+    after = SystemClock().now() // 1 if start is None else start
+    try:
+        text = configuration.read_text(path)
+        found = configuration.parse(text, str(path))
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        if as_json:
+            click.echo(_json({"file": str(path), **_listed(problems=error.problems)}))
+        raise click.exceptions.Exit(1) from None
+    warnings = configuration.warnings(text, found, after)
+    for warning in warnings:
+        click.echo(f"{path}:{warning} (warning)", err=True)
+    plans = [_plan(job, after, slots) for job in found.jobs.values()] if slots else []
+    if as_json:
+        report = {"file": str(path), **_counts(found), **_listed(warnings=warnings)}
+        click.echo(_json(report | {"slots": [plan.as_data() for plan in plans]}))
+        return
+    click.echo(f"{path}: {_summary(found)}: no problems")
+    if plans:
+        click.echo("\n" + "\n".join(_table(plans, after)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """When a job is due."""
+
+    job: Job
+    zone: str
+    #: Each slot with its deadline, as Unix seconds.
+    slots: tuple[tuple[float, float], ...]
+
+    def as_data(self) -> dict[str, object]:
+        local, schedule = ZoneInfo(self.zone), self.job.schedule
+        return {
+            "job": self.job.name,
+            "schedule": schedule.text if schedule else None,
+            "timezone": self.zone,
+            "enabled": self.job.enabled,
+            "slots": [
+                {
+                    "slot": _iso(slot, local),
+                    "deadline": _iso(deadline, local),
+                    "slot_utc": _iso(slot, UTC),
+                    "deadline_utc": _iso(deadline, UTC),
+                }
+                for slot, deadline in self.slots
+            ],
+        }
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """Yield a row of the table for each slot, or one that says why not."""
+        local = ZoneInfo(self.zone)
+        mark = " *" if isinstance(self.job.schedule, Every) else ""
+        for slot, deadline in self.slots:
+            here = (_local(slot, local) + mark, _local(deadline, local))
+            yield (self.job.name, self.zone, *here, _utc(slot), _utc(deadline))
+        if not self.slots:
+            yield (self.job.name, self._why_no_slot())
+
+    def _why_no_slot(self) -> str:
+        if not self.job.enabled:
+            return "disabled"
+        return "never due" if self.job.schedule else "no schedule"
+
+
+def _plan(job: Job, after: float, count: int) -> _Plan:
+    zone = job.schedule.zone if isinstance(job.schedule, Cron) else "UTC"
+    slots: list[tuple[float, float]] = []
+    while len(slots) < count and math.isfinite(after := slot_after(job, after)):
+        slots.append((after, after + job.grace))
+    return _Plan(job, zone, tuple(slots))
+
+
+def _table(plans: Iterable[_Plan], after: float) -> Iterator[str]:
+    rows = [_HEADER, *(row for plan in plans for row in plan.rows())]
+    # A row without slots ends in a remark, which may be wider than its column.
+    full = [row for row in rows if len(row) == len(_HEADER)]
+    widths = [max(map(len, column)) for column in zip(*full, strict=True)]
+    widths[0] = max(len(row[0]) for row in rows)
+    for row in rows:
+        cells = zip(row, widths, strict=False)
+        yield "  ".join(cell.ljust(width) for cell, width in cells).rstrip()
+    if any(isinstance(plan.job.schedule, Every) and plan.slots for plan in plans):
+        yield "\n" + _FOOTNOTE.format(_utc(after))
+
+
+def _counts(config: Config) -> dict[str, int]:
+    jobs = config.jobs.values()
+    return {
+        "jobs": len(jobs),
+        "scheduled": sum(job.schedule is not None for job in jobs),
+        "rules": sum(len(job.rules) for job in jobs),
+    }
+
+
+def _summary(config: Config) -> str:
+    counts = _counts(config)
+    jobs, rules = (
+        f"{counts[word]} {word.removesuffix('s') if counts[word] == 1 else word}"
+        for word in ("jobs", "rules")
+    )
+    return f"{jobs}, {counts['scheduled']} scheduled, {rules}"
+
+
+def _listed(
+    *, problems: Sequence[Problem] = (), warnings: Sequence[Problem] = ()
+) -> dict[str, object]:
+    return {
+        kind: [
+            {"line": found.line, "path": found.path, "message": found.message}
+            for found in of_a_kind
+        ]
+        for kind, of_a_kind in (("problems", problems), ("warnings", warnings))
+    }
+
+
+def _json(report: dict[str, object]) -> str:
+    return json.dumps(report, indent=2, ensure_ascii=False)
+
+
+def _iso(instant: float, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(instant, zone).isoformat().replace("+00:00", "Z")
+
+
+def _local(instant: float, zone: tzinfo) -> str:
+    moment = datetime.fromtimestamp(instant, zone)
+    return f"{moment:%a %Y-%m-%d} {_time(moment)} {moment:%z}"
+
+
+def _utc(instant: float) -> str:
+    moment = datetime.fromtimestamp(instant, UTC)
+    return f"{moment:%Y-%m-%d} {_time(moment)}Z"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"

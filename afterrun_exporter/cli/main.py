@@ -1,0 +1,48 @@
+"""``afterrun``: one module a command, imported when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+import click
+
+from afterrun_exporter.conventions import DEFAULT_PORT
+
+#: Commands, the module each is in, and what it does. The modules are imported
+#: late: `afterrun version` need not load a web server.
+COMMANDS: Final = {
+    "serve": "Take pings, judge runs, expose metrics.",
+    "check": "Validate afterrun.yml; show when its jobs are due.",
+    "generate": "Write the Prometheus rules and the Grafana dashboard.",
+    "version": "Print the version.",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module = import_module(f"afterrun_exporter.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"Jobs report to http://localhost:{DEFAULT_PORT}/ping/JOB.",
+)
+def main() -> None:
+    """Catch scheduled jobs that ran but did not work, or did not run."""

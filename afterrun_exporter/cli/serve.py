@@ -1,0 +1,252 @@
+"""`afterrun serve`: the daemon, and the only place where everything is put together."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import click
+import structlog
+import uvloop
+from aiohttp import web
+
+from afterrun_exporter import __version__
+from afterrun_exporter.app import WebOptions, make_app
+from afterrun_exporter.cli import addresses, logs
+from afterrun_exporter.clock import Clock, SystemClock
+from afterrun_exporter.config import loading, revision
+from afterrun_exporter.conventions import DEFAULT_PORT
+from afterrun_exporter.errors import AfterRunError, ConfigError
+from afterrun_exporter.exposition.endpoint import Exposition
+from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.service import Service
+from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.web.health import Reload
+
+#: What a stop waits for: requests under way are answered first.
+DRAIN_SECONDS = 10.0
+
+log = structlog.get_logger()
+
+
+class Configuration:
+    """The configuration file, and what has become of reading it."""
+
+    def __init__(self, path: Path | None, clock: Clock, own: SelfMetrics) -> None:
+        self._path = path
+        self._clock = clock
+        self._own = own
+
+    async def load(self) -> loading.Config:
+        """Return what the file says now; raises ConfigError, and remembers that."""
+        # A large file takes a while; pings are answered meanwhile.
+        try:
+            config, sha = await asyncio.to_thread(self._read)
+        except ConfigError:
+            self._own.refused()
+            raise
+        self._own.loaded(config.hash, sha, self._clock.now())
+        return config
+
+    def _read(self) -> tuple[loading.Config, str]:
+        if self._path is None:
+            return loading.default(), ""
+        return loading.load(self._path), revision.git_sha(self._path)
+
+
+@click.command()
+@click.option(
+    "--config.file",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="afterrun.yml; without it every job is taken as it comes.",
+)
+@click.option(
+    "--config.check", "config_check", is_flag=True, help="Check the file and exit."
+)
+@click.option(
+    "--storage.path",
+    "storage_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("afterrun.db"),
+    show_default=True,
+    help="The SQLite database; it is created where there is none.",
+)
+@click.option(
+    "--web.listen-address",
+    "listen",
+    multiple=True,
+    default=(f":{DEFAULT_PORT}",),
+    show_default=True,
+    help="HOST:PORT or :PORT to listen on; may be repeated.",
+)
+@click.option(
+    "--web.telemetry-path",
+    "telemetry_path",
+    default="/metrics",
+    show_default=True,
+    help="Where Prometheus finds the metrics.",
+)
+@click.option(
+    "--web.external-url",
+    "external_url",
+    default="",
+    help="How jobs and people reach this daemon; shown on its page.",
+)
+@click.option(
+    "--web.max-requests",
+    "max_requests",
+    type=click.IntRange(min=1),
+    default=40,
+    show_default=True,
+    help="Scrapes that are answered at once.",
+)
+@click.option(
+    "--log.level",
+    "log_level",
+    type=click.Choice(logs.LEVELS),
+    default="info",
+    show_default=True,
+)
+@click.option(
+    "--log.format",
+    "log_format",
+    type=click.Choice(logs.FORMATS),
+    default="logfmt",
+    show_default=True,
+)
+def serve(
+    config_file: Path | None,
+    config_check: bool,
+    storage_path: Path,
+    listen: tuple[str, ...],
+    log_level: str,
+    log_format: str,
+    telemetry_path: str,
+    external_url: str,
+    max_requests: int,
+) -> None:
+    """Take pings, judge runs, expose metrics."""
+    logs.configure(log_level, log_format)
+    options = WebOptions(
+        telemetry_path=telemetry_path,
+        external_url=external_url,
+        max_requests=max_requests,
+    )
+    try:
+        binds = [addresses.parse(address) for address in listen]
+        if config_check:
+            if config_file is not None:
+                loading.load(config_file)
+            return
+        uvloop.run(_serve(config_file, storage_path, binds, options))
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            click.echo(line, err=True)
+        sys.exit(1)
+    except (AfterRunError, ValueError) as error:
+        click.echo(f"afterrun: {error}", err=True)
+        sys.exit(1)
+
+
+async def _serve(
+    config_file: Path | None,
+    storage_path: Path,
+    binds: list[addresses.Address],
+    options: WebOptions,
+) -> None:
+    clock = SystemClock()
+    own = SelfMetrics(__version__)
+    configuration = Configuration(config_file, clock, own)
+    config = await configuration.load()
+    async with SQLiteStore.open(storage_path, own.committed) as store:
+        service = Service(store, clock, config.catalogue)
+        await service.start()
+        reload = _reloader(configuration, service)
+        app = make_app(service, clock, Exposition(service, own), reload, options)
+        async with _listening(app, binds):
+            _greet(binds[0], options, config, config_file, storage_path)
+            await _until_stopped(reload)
+            log.info("stopping")
+    log.info("stopped")
+
+
+def _reloader(configuration: Configuration, service: Service) -> Reload:
+    one_at_a_time = asyncio.Lock()
+
+    async def reload() -> None:
+        async with one_at_a_time:
+            try:
+                config = await configuration.load()
+            except ConfigError as error:
+                log.error("config_refused", problems=str(error))  # noqa: TRY400
+                raise
+            await service.reconfigure(config.catalogue)
+            log.info("config_loaded", hash=config.hash, jobs=len(config.jobs))
+
+    return reload
+
+
+@asynccontextmanager
+async def _listening(
+    app: web.Application, binds: list[addresses.Address]
+) -> AsyncIterator[None]:
+    # No access log: a line a ping would drown everything else.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
+    await runner.setup()
+    try:
+        for bind in binds:
+            site = web.TCPSite(runner, bind.host, bind.port)
+            try:
+                await site.start()
+            except OSError as error:
+                raise ValueError(f"cannot listen on {bind}: {error.strerror}") from None
+            log.info("listening", address=str(bind))
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _until_stopped(reload: Reload) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    reloads: set[asyncio.Task[None]] = set()
+
+    async def reload_once() -> None:
+        # It is in the log, and there is nobody to answer.
+        with suppress(AfterRunError):
+            await reload()
+
+    def on_hangup() -> None:
+        task = loop.create_task(reload_once())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    await stop.wait()
+
+
+def _greet(
+    bind: addresses.Address,
+    options: WebOptions,
+    config: loading.Config,
+    config_file: Path | None,
+    storage_path: Path,
+) -> None:
+    url = options.external_url.rstrip("/") or bind.url
+    source = f"{len(config.jobs)} jobs from {config_file}" if config_file else "no file"
+    click.echo(
+        f"AfterRun exporter {__version__} listens on {url} "
+        f"({source}; database {storage_path})\n"
+        f"Report a run:  curl -fsS -m 10 --retry 5 {url}/ping/my-job "
+        """-d '{"status": "ok", "metrics": {"rows_processed": 120}}'\n"""
+        f"See the rest:  {url}/ in a browser, curl {url}{options.telemetry_path}; "
+        "Ctrl-C stops it"
+    )

@@ -1,0 +1,44 @@
+"""The only place that asks what time it is, and the only one that waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final, Protocol
+
+# A wall clock can jump while we sleep (NTP step, suspended machine), so no
+# single nap is longer than this.
+MAX_NAP: Final = 30.0
+
+
+class Clock(Protocol):
+    """The time of day, and waiting for it."""
+
+    def now(self) -> float:
+        """Return the current time in Unix seconds."""
+        ...
+
+    async def sleep_until(self, when: float) -> None:
+        """Return once ``now() >= when``."""
+        ...
+
+
+class SystemClock:
+    """The clock of the machine we run on."""
+
+    def now(self) -> float:
+        return time.time()
+
+    async def sleep_until(self, when: float) -> None:
+        while (remaining := when - self.now()) > 0:
+            await asyncio.sleep(min(remaining, MAX_NAP))
+
+
+def stopwatch() -> float:
+    """Return seconds from an arbitrary start, for measuring how long a thing takes."""
+    return time.perf_counter()
+
+
+async def breathe() -> None:
+    """Let everything else that waits for the event loop go first."""
+    await asyncio.sleep(0)

@@ -1,0 +1,14 @@
+"""afterrun.yml to core jobs, or to every problem it has at once."""
+
+from __future__ import annotations
+
+from afterrun_exporter.config.loading import (
+    Config,
+    default,
+    load,
+    parse,
+    read_text,
+    warnings,
+)
+
+__all__ = ["Config", "default", "load", "parse", "read_text", "warnings"]

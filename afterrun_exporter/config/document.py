@@ -1,0 +1,288 @@
+"""YAML text to plain data, and where in the text each piece of it stands.
+
+Read event by event, not as YAML's nodes: a file of 100,000 jobs is then never
+in memory a second time. Plain scalars mean what YAML 1.2 says, so the traps of
+1.1 are none: ``yes``, ``on``, ``22:30`` and ``2026-11-22`` are text.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from afterrun_exporter.errors import Problem
+
+#: Keys and list positions from the top of the file down to a value.
+Path = tuple[str | int, ...]
+
+# The parser in C is ten times faster; not every build of PyYAML has it.
+LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+MAX_DEPTH: Final = 20
+#: What aliases may stand for in all, in values, whatever the size of the file.
+#: One more for each character of it: a small file cannot become a large one.
+MAX_ALIASED: Final = 100_000
+
+_MERGE = "<<"
+_NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOL: Final = {
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
+# Longer numbers are no number that anybody means.
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
+_FLOAT = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{0,18}(?:[eE][-+]?[0-9]{1,2})?")
+_TEXT_TAGS: Final = frozenset({"!", "tag:yaml.org,2002:str"})
+_SECTION_TAGS: Final = frozenset(
+    {"!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
+)
+_PLAIN_PART = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_SHOWN = 50
+
+
+class NotYAMLError(Exception):
+    """The text cannot be read to its end; it has every problem found so far."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a YAML text says: dicts, lists, str, int, float, bool and None."""
+
+    data: object
+    #: What is wrong with it so far; the data has what could be read.
+    problems: tuple[Problem, ...]
+    #: The line of each path that was asked for, where the text has it.
+    lines: dict[Path, int]
+
+    def line(self, path: Path) -> int:
+        """Return the line of *path*, or of the closest section around it."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def read(text: str, wanted: Collection[Path] = ()) -> Document:
+    """Return what *text* says, with the lines of the *wanted* paths.
+
+    Lines are only looked for when asked: a file without problems needs none.
+    Raises NotYAMLError when the text is not one YAML document.
+    """
+    prefixes = {path[:end] for path in wanted for end in range(len(path) + 1)}
+    return _Reader(text, prefixes).document()
+
+
+def show(path: Path) -> str:
+    """Return *path* the way a problem shows it: ``jobs.backup.rules[2]``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += "." if text else ""
+            text += part if _PLAIN_PART.fullmatch(part) else quote(part)
+    return text
+
+
+def quote(value: object) -> str:
+    """Return what the user wrote, on one line and of a bearable length.
+
+    Lists and mappings are not written out: aliases can make them enormous.
+    """
+    if isinstance(value, str):
+        short = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
+        return repr(short)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list | tuple):
+        return "keys and values" if isinstance(value, dict) else "a list"
+    return "nothing" if value is None else repr(value)
+
+
+class _Refused(Exception):  # noqa: N818 - never leaves this module
+    def __init__(self, line: int, path: Path, message: str) -> None:
+        super().__init__(message)
+        self.problem = Problem(line, show(path), message)
+
+
+class _Reader:
+    """One pass over the events of a text."""
+
+    def __init__(self, text: str, wanted: Collection[Path]) -> None:
+        self._text = text
+        self._wanted = wanted
+        self._lines: dict[Path, int] = {}
+        self._problems: list[Problem] = []
+        #: What an alias may stand for, and how many values that is.
+        self._anchors: dict[str, tuple[object, int]] = {}
+        self._values = 0
+        self._max_values = MAX_ALIASED + len(text)
+
+    def document(self) -> Document:
+        try:
+            loader = LOADER(self._text)
+            self._next = loader.get_event
+            data = self._whole()
+        except _Refused as refused:
+            self._problems.append(refused.problem)
+            raise NotYAMLError(tuple(self._problems)) from None
+        except (yaml.YAMLError, UnicodeEncodeError) as error:
+            self._problems.append(_syntax_problem(self._text, error))
+            raise NotYAMLError(tuple(self._problems)) from None
+        return Document(data, tuple(self._problems), self._lines)
+
+    def _whole(self) -> object:
+        self._next()  # the start of the stream
+        if isinstance(self._next(), yaml.StreamEndEvent):
+            return None
+        data = self._value(self._next(), ())
+        self._next()  # the end of the document
+        if not isinstance(after := self._next(), yaml.StreamEndEvent):
+            raise _Refused(_line(after), (), "a second YAML document; write one")
+        return data
+
+    def _value(self, event: Any, path: Path) -> object:
+        before = self._values
+        self._count(1, event, path)
+        value: object
+        if isinstance(event, yaml.ScalarEvent):
+            value = self._scalar(event, path)
+        elif isinstance(event, yaml.AliasEvent):
+            return self._alias(event, path)
+        else:
+            if len(path) >= MAX_DEPTH:
+                message = f"nested more than {MAX_DEPTH} levels deep"
+                raise _Refused(_line(event), (), message)
+            if event.tag is not None and event.tag not in _SECTION_TAGS:
+                self._refuse_tag(event, path)
+            if isinstance(event, yaml.MappingStartEvent):
+                value = self._mapping(path)
+            else:
+                value = self._sequence(path)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (value, self._values - before)
+        return value
+
+    def _mapping(self, path: Path) -> dict[str, object]:
+        found: dict[str, object] = {}
+        first: dict[str, int] = {}
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            key, line = self._key(event, path), _line(event)
+            inner = (*path, key)
+            if inner in self._wanted:
+                self._lines.setdefault(inner, line)
+            value = self._value(self._next(), inner)
+            if key in first:
+                message = f"duplicate key, first on line {first[key]}"
+                self._problems.append(Problem(line, show(inner), message))
+                continue
+            first[key] = line
+            found[key] = value
+        if _MERGE in found:
+            return _merged(found, first[_MERGE], path)
+        return found
+
+    def _key(self, event: Any, path: Path) -> str:
+        if isinstance(event, yaml.ScalarEvent):
+            if event.value == "" and event.implicit[0]:
+                raise _Refused(_line(event), path, "a key is missing before ':'")
+            # A key is a name, so never a number or a yes: 404: is a job "404".
+            return sys.intern(event.value)
+        raise _Refused(
+            _line(event), path, "a key is plain text, not a list, mapping or alias"
+        )
+
+    def _sequence(self, path: Path) -> list[object]:
+        found: list[object] = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            inner = (*path, len(found))
+            if inner in self._wanted:
+                self._lines.setdefault(inner, _line(event))
+            found.append(self._value(event, inner))
+        return found
+
+    def _scalar(self, event: Any, path: Path) -> object:
+        text: str = event.value
+        if event.tag is not None:
+            if event.tag not in _TEXT_TAGS:
+                self._refuse_tag(event, path)
+            return text
+        if not event.implicit[0]:  # quoted, or a block
+            return text
+        if text in _NULL:
+            return None
+        if text in _BOOL:
+            return _BOOL[text]
+        if _INT.fullmatch(text):
+            return int(text)
+        return float(text) if _FLOAT.fullmatch(text) else text
+
+    def _alias(self, event: Any, path: Path) -> object:
+        if event.anchor not in self._anchors:
+            message = f"alias *{event.anchor} stands for nothing written before it"
+            raise _Refused(_line(event), path, message)
+        value, values = self._anchors[event.anchor]
+        self._count(values - 1, event, path)
+        return value
+
+    def _count(self, values: int, event: Any, path: Path) -> None:
+        self._values += values
+        if self._values > self._max_values:
+            raise _Refused(_line(event), path, "aliases stand for too much: use fewer")
+
+    def _refuse_tag(self, event: Any, path: Path) -> None:
+        tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+        message = f"tag {quote(tag)} is not supported: write the value alone"
+        self._problems.append(Problem(_line(event), show(path), message))
+
+
+def _merged(found: dict[str, object], line: int, path: Path) -> dict[str, object]:
+    """Return *found* with ``<<: *base`` written out; its own keys win."""
+    merge = found.pop(_MERGE)
+    for base in merge if isinstance(merge, list) else [merge]:
+        if not isinstance(base, dict):
+            raise _Refused(
+                line, (*path, _MERGE), f"can merge mappings only, not {quote(base)}"
+            )
+        found = {**base, **found}
+    return found
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
+
+
+def _syntax_problem(text: str, error: Exception) -> Problem:
+    """Return what the parser has to say, with the line it says it of."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        line = error.problem_mark.line + 1
+        return Problem(line, "", f"not YAML: {_in_context(error, line)}")
+    if bad := yaml.reader.Reader.NON_PRINTABLE.search(text):
+        line = text.count("\n", 0, bad.start()) + 1
+        return Problem(line, "", f"not YAML: character U+{ord(bad[0]):04X}")
+    return Problem(1, "", f"not YAML: {' '.join(str(error).split())}")
+
+
+def _in_context(error: yaml.MarkedYAMLError, line: int) -> str:
+    """Return what is wrong, what may be behind it, and where that began."""
+    what, context = error.problem or "", error.context or ""
+    if "cannot start any token" in what:
+        return f"{what}: quote a text that starts with @, and indent by spaces"
+    if "mapping values are not allowed" in what:
+        return f"{what}: quote a text with ': ' in it, or look at the indentation"
+    if "an alias" in context:
+        return f"{what} {context}: quote a text that starts with *"
+    start = error.context_mark.line + 1 if error.context_mark else line
+    return f"{what} {context} from line {start}" if start < line else what

@@ -1,0 +1,115 @@
+"""What pydantic finds wrong, in our words: the value, the place, the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import get_args
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from afterrun_exporter.config.document import Path, quote
+from afterrun_exporter.config.spec import Spec
+
+_EXPECTED = {
+    "bool_type": "true or false",
+    "dict_type": "keys and values",
+    "int_type": "a whole number",
+    "model_type": "keys and values",
+    "string_type": "text",
+    "tuple_type": "a list such as [one, two]",
+}
+# Filled in with the value and with what pydantic knows of the error.
+_WORDS = {
+    "greater_than_equal": "{value} is too small: at least {ge}",
+    "literal_error": "{value} is unknown: use {expected}",
+    "value_error": "{error}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong at a path of the file."""
+
+    path: Path
+    message: str
+
+
+def findings(
+    spec: type[Spec], data: object, error: ValidationError, at: Path = ()
+) -> Iterator[Finding]:
+    """Yield what is wrong with *data*, which stands at path *at* of the file."""
+    for details in error.errors(include_url=False):
+        path = _within(data, details["loc"])
+        yield Finding((*at, *path), _message(spec, details))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message that offers what *word* may have meant."""
+    near = difflib.get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _within(data: object, location: Path) -> Path:
+    """Return *location* as deep as the file has it.
+
+    Where people may write one thing for another, such as a text for a rule,
+    pydantic looks deeper than what they wrote.
+    """
+    for depth, part in enumerate(location):
+        inside = dict(enumerate(data)) if isinstance(data, list) else data
+        if not isinstance(inside, dict) or part not in inside:
+            return location[:depth]
+        data = inside[part]
+    return location
+
+
+def _message(spec: type[Spec], details: ErrorDetails) -> str:
+    kind, value = details["type"], details["input"]
+    if kind == "extra_forbidden":
+        return _unknown_key(spec, details["loc"])
+    if kind == "missing":
+        return f"{details['loc'][-1]!r} is missing"
+    if kind in _EXPECTED:
+        return _unexpected(kind, value)
+    words = _WORDS.get(kind, "{msg}")
+    return words.format(
+        msg=details["msg"], value=quote(value), **details.get("ctx", {})
+    )
+
+
+def _unexpected(kind: str, value: object) -> str:
+    if value is None:
+        return "empty: give it a value or remove the line"
+    quotes = kind == "string_type" and isinstance(value, bool | int | float)
+    hint = ": put it in quotes" if quotes else ""
+    return f"expected {_EXPECTED[kind]}, not {quote(value)}{hint}"
+
+
+def _unknown_key(spec: type[Spec], location: Path) -> str:
+    *section, key = location
+    for part in section:
+        if isinstance(part, str):
+            spec = _section(spec, part) or spec
+    hint = did_you_mean(str(key), spec.model_fields)
+    return f"unknown key{hint or _elsewhere(spec, str(key))}"
+
+
+def _elsewhere(spec: type[Spec], key: str) -> str:
+    """Return the hint for a key that belongs into a section of *spec*."""
+    for name in spec.model_fields:
+        inner = _section(spec, name)
+        if inner is not None and key in inner.model_fields:
+            return f"; did you mean {f'{name}.{key}'!r}?"
+    return f": use one of {', '.join(spec.model_fields)}"
+
+
+def _section(spec: type[Spec], name: str) -> type[Spec] | None:
+    """Return the spec of what stands under key *name*, if that has one."""
+    annotation = spec.model_fields[name].annotation
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, Spec):
+            return candidate
+    return None

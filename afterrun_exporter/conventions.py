@@ -1,0 +1,141 @@
+"""Every name another system will see. Change one and you break a dashboard."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DEFAULT_PORT: Final = 10707
+
+# Labels. Not "job": Prometheus puts its own "job" label on every scraped series.
+JOB: Final = "job_name"
+SEVERITY: Final = "severity"
+RULE: Final = "rule"
+METRIC: Final = "metric"
+OP: Final = "op"
+STATE: Final = "state"
+DIALECT: Final = "dialect"
+RESULT: Final = "result"
+
+# Label keys that a user may not declare: ours, Prometheus's, and those whose
+# meaning another tool of the chain has already taken.
+RESERVED_LABELS: Final = frozenset(
+    {
+        JOB,
+        SEVERITY,
+        RULE,
+        METRIC,
+        OP,
+        "alertname",
+        "alertstate",
+        "instance",
+        "job",
+        "pod",
+        "project",
+        "schedule",
+        "timezone",
+    }
+)
+
+# Metric families of a job.
+INFO: Final = "afterrun_job_info"
+CREATED: Final = "afterrun_job_created_timestamp_seconds"
+LAST_PING: Final = "afterrun_job_last_ping_timestamp_seconds"
+LAST_START: Final = "afterrun_job_last_start_timestamp_seconds"
+LAST_RUN: Final = "afterrun_job_last_run_timestamp_seconds"
+LAST_SUCCESS: Final = "afterrun_job_last_success_timestamp_seconds"
+LAST_FAILURE: Final = "afterrun_job_last_failure_timestamp_seconds"
+LAST_RUN_SUCCESS: Final = "afterrun_job_last_run_success"
+LAST_DURATION: Final = "afterrun_job_last_duration_seconds"
+METRIC_VALUE: Final = "afterrun_job_metric"
+RULE_VIOLATED: Final = "afterrun_job_rule_violated"
+RULE_THRESHOLD: Final = "afterrun_job_rule_threshold"
+NEXT_RUN: Final = "afterrun_job_next_run_timestamp_seconds"
+DEADLINE: Final = "afterrun_job_deadline_timestamp_seconds"
+STALE: Final = "afterrun_job_stale"
+RUNNING: Final = "afterrun_job_running"
+RUN_DEADLINE: Final = "afterrun_job_run_deadline_timestamp_seconds"
+PAUSED: Final = "afterrun_job_paused"
+CONSECUTIVE_FAILURES: Final = "afterrun_job_consecutive_failures"
+FAILING: Final = "afterrun_job_failing"
+SCHEDULE_INVALID: Final = "afterrun_job_schedule_invalid"
+RUNS: Final = "afterrun_job_runs_total"
+RUN_FAILURES: Final = "afterrun_job_run_failures_total"
+VIOLATING_RUNS: Final = "afterrun_job_violating_runs_total"
+MISSED_RUNS: Final = "afterrun_job_missed_runs_total"
+DUPLICATE_PINGS: Final = "afterrun_job_duplicate_pings_total"
+DURATION: Final = "afterrun_job_duration_seconds"
+
+# Metric families of the exporter itself.
+JOBS: Final = "afterrun_jobs"
+PINGS: Final = "afterrun_pings_total"
+METRICS_DROPPED: Final = "afterrun_metrics_dropped_total"
+BUILD_INFO: Final = "afterrun_build_info"
+CONFIG_INFO: Final = "afterrun_config_info"
+RELOAD_SUCCESSFUL: Final = "afterrun_config_last_reload_successful"
+RELOAD_TIMESTAMP: Final = "afterrun_config_last_reload_success_timestamp_seconds"
+COMMIT_DURATION: Final = "afterrun_commit_duration_seconds"
+STORAGE_ERRORS: Final = "afterrun_storage_errors_total"
+DATABASE_SIZE: Final = "afterrun_database_size_bytes"
+
+HELP: Final = {
+    INFO: "What the configuration says of a job; always 1.",
+    CREATED: "Unix time at which the job was first known.",
+    LAST_PING: "Unix time of the last ping of any kind; 0 = never.",
+    LAST_START: "Unix time at which a run last started; 0 = never.",
+    LAST_RUN: "Unix time at which a run last finished; 0 = never.",
+    LAST_SUCCESS: "Unix time at which a run last finished ok; 0 = never.",
+    LAST_FAILURE: "Unix time at which a run last finished not ok; 0 = never.",
+    LAST_RUN_SUCCESS: "Whether the last run was ok; absent before the first.",
+    LAST_DURATION: "Duration of the last run that told it; NaN before the first.",
+    METRIC_VALUE: "Last value of each metric that the job reported.",
+    RULE_VIOLATED: "Whether the last judged run broke the rule.",
+    RULE_THRESHOLD: "What the rule compares with; NaN while there is nothing yet.",
+    NEXT_RUN: "Unix time of the next slot of the schedule; +Inf = none.",
+    DEADLINE: "Unix time after which the job counts as missed; +Inf = never.",
+    STALE: "Whether the deadline has passed without a run.",
+    RUNNING: "Runs that started and have not finished.",
+    RUN_DEADLINE: "Unix time after which the oldest open run is overrunning; "
+    "+Inf = never.",
+    PAUSED: "Whether the job is disabled in the configuration.",
+    CONSECUTIVE_FAILURES: "Runs since the last one that was ok.",
+    FAILING: "Whether the last run failed and after_failures is reached.",
+    SCHEDULE_INVALID: "Whether the schedule names no slot that will ever come.",
+    RUNS: "Runs that finished.",
+    RUN_FAILURES: "Runs that finished with fail, partial, timeout or invalid.",
+    VIOLATING_RUNS: "Runs that reported ok and broke a rule.",
+    MISSED_RUNS: "Slots whose deadline passed without a run.",
+    DUPLICATE_PINGS: "Pings recognised as repeats and not counted again.",
+    DURATION: "Durations of the runs that told theirs.",
+    JOBS: "Known jobs by state.",
+    PINGS: "Pings by what became of them.",
+    METRICS_DROPPED: "Reported metric values that were not taken, by reason.",
+    BUILD_INFO: "The version that is running; always 1.",
+    CONFIG_INFO: "The configuration that is loaded, by its hash; always 1.",
+    RELOAD_SUCCESSFUL: "Whether the last reload of the configuration succeeded.",
+    RELOAD_TIMESTAMP: "Unix time of the last successful load of the configuration.",
+    COMMIT_DURATION: "How long commits to the database took, fsync included.",
+    STORAGE_ERRORS: "Transactions that the database refused; nothing was recorded.",
+    DATABASE_SIZE: "Size of the database on disk, its write-ahead log included.",
+}
+
+# Alerts, as Prometheus rules and the runbook name them.
+JOB_MISSED: Final = "AfterRunJobMissed"
+JOB_FAILING: Final = "AfterRunJobFailing"
+JOB_RULE_VIOLATED: Final = "AfterRunJobRuleViolated"
+JOB_OVERRUNNING: Final = "AfterRunJobOverrunning"
+JOB_DISAPPEARED: Final = "AfterRunJobDisappeared"
+EXPORTER_DOWN: Final = "AfterRunExporterDown"
+EXPORTER_ABSENT: Final = "AfterRunExporterAbsent"
+CONFIG_RELOAD_FAILED: Final = "AfterRunConfigReloadFailed"
+PINGS_REJECTED: Final = "AfterRunPingsRejected"
+STORAGE_FAILING: Final = "AfterRunStorageFailing"
+WATCHDOG: Final = "AfterRunWatchdog"
+
+# Where an alert sends its reader; each alert is a section there.
+RUNBOOK: Final = (
+    "https://github.com/afterrun/afterrun-exporter/blob/main/docs/runbook.md"
+)
+
+# What the scrape job is called in Prometheus, as a regular expression: "afterrun",
+# "afterrun-staging", "serviceMonitor/monitoring/afterrun/0".
+SCRAPE_JOB: Final = ".*afterrun.*"

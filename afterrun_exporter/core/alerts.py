@@ -1,0 +1,171 @@
+"""Which conditions hold, and which alerts that opens and resolves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from afterrun_exporter.core.deadlines import run_deadline
+from afterrun_exporter.core.model import (
+    FAILURES,
+    AlertEvent,
+    AlertKey,
+    AlertOpened,
+    AlertResolved,
+    Condition,
+    HealedAlert,
+    Job,
+    JobState,
+    OpenAlert,
+    Outcome,
+    Run,
+    Settings,
+)
+from afterrun_exporter.core.timestamps import format_time
+
+MISSED = AlertKey(Condition.MISSED)
+FAILING = AlertKey(Condition.FAILING)
+OVERRUNNING = AlertKey(Condition.OVERRUNNING)
+
+
+class Status(StrEnum):
+    """A job in one word; the first that applies."""
+
+    PAUSED = "paused"
+    MISSED = "missed"
+    FAILING = "failing"
+    VIOLATED = "violated"
+    NEW = "new"
+    OK = "ok"
+
+
+def status(job: Job, state: JobState) -> Status:
+    """Return how *job* is doing."""
+    if not job.enabled:
+        return Status.PAUSED
+    holding = {alert.key.condition for alert in state.alerts}
+    for condition in (Condition.MISSED, Condition.FAILING, Condition.VIOLATED):
+        if condition in holding:
+            return Status(condition.value)
+    return Status.NEW if state.last_outcome is None else Status.OK
+
+
+@dataclass(frozen=True, slots=True)
+class _Holding:
+    since: float
+    severity: str
+    summary: str
+    deadline: float | None = None
+
+
+def update(
+    job: Job, state: JobState, now: float, settings: Settings, run: Run | None = None
+) -> tuple[JobState, tuple[AlertEvent, ...]]:
+    """Return *state* with the alerts that its facts call for, and the changes.
+
+    *run* is the run that was just judged, if one was. One condition is one
+    alert: while it holds, nothing more is opened.
+    """
+    holding = _holding(job, state, now, settings, run)
+    open_keys = {alert.key for alert in state.alerts}
+    if not (holding.keys() ^ open_keys or state.healed):
+        return state, ()
+
+    kept = tuple(alert for alert in state.alerts if alert.key in holding)
+    opened = tuple(
+        AlertOpened(
+            _open(key, facts, now),
+            facts.severity,
+            facts.summary,
+            run.number if run else 0,
+        )
+        for key, facts in holding.items()
+        if key not in open_keys
+    )
+    over = tuple(alert for alert in state.alerts if alert.key not in holding)
+    healed = (*state.healed, *(_heal(alert, settings) for alert in over))
+    state = replace(
+        state,
+        alerts=(*kept, *(event.alert for event in opened)),
+        healed=tuple(h for h in healed if h.until > now and h.key not in holding),
+    )
+    resolved = (AlertResolved(alert.key, max(now, alert.opened_at)) for alert in over)
+    return state, (*resolved, *opened)
+
+
+def resolve_all(state: JobState, now: float) -> tuple[JobState, tuple[AlertEvent, ...]]:
+    """Return *state* without any alert, and what that resolves."""
+    events = tuple(
+        AlertResolved(alert.key, max(now, alert.opened_at)) for alert in state.alerts
+    )
+    return replace(state, alerts=(), healed=()), events
+
+
+def shown(state: JobState, key: AlertKey) -> bool:
+    """Return whether *key* is to be seen: it holds, or opened only just now."""
+    return any(a.key == key for a in state.alerts) or healing(state, key) is not None
+
+
+def healing(state: JobState, key: AlertKey) -> HealedAlert | None:
+    """Return the alert that is over but still shown for *key*, if any."""
+    return next((healed for healed in state.healed if healed.key == key), None)
+
+
+def _open(key: AlertKey, facts: _Holding, now: float) -> OpenAlert:
+    return OpenAlert(
+        key=key,
+        opened_at=facts.since,
+        # A passed deadline could be seen by everyone when it passed.
+        shown_at=now if facts.deadline is None else facts.deadline,
+        deadline=facts.deadline,
+    )
+
+
+def _heal(alert: OpenAlert, settings: Settings) -> HealedAlert:
+    until = alert.shown_at + settings.min_visible
+    return HealedAlert(key=alert.key, until=until, deadline=alert.deadline)
+
+
+def _holding(
+    job: Job, state: JobState, now: float, settings: Settings, run: Run | None
+) -> Mapping[AlertKey, _Holding]:
+    if not job.enabled:
+        return {}
+    since = now if run is None else run.finished_at
+    holding: dict[AlertKey, _Holding] = {}
+    if (missed := state.missed_deadline) is not None:
+        summary = f"no run finished by {format_time(missed)}"
+        holding[MISSED] = _Holding(missed, job.severity, summary, missed)
+    if (overdue := run_deadline(job, state, settings)) < now:
+        summary = f"a run should have finished by {format_time(overdue)}"
+        holding[OVERRUNNING] = _Holding(overdue, job.severity, summary, overdue)
+    if _fails(job, state):
+        holding[FAILING] = _Holding(since, job.severity, _failure(state, run))
+    for rule in job.rules:
+        if rule.name in state.violated:
+            key = AlertKey(Condition.VIOLATED, rule.name)
+            severity = rule.severity or job.severity
+            holding[key] = _Holding(since, severity, _violation(rule.name, run))
+    return holding
+
+
+def _fails(job: Job, state: JobState) -> bool:
+    bad = state.last_outcome in FAILURES
+    return bad and state.consecutive_failures >= job.after_failures
+
+
+def _failure(state: JobState, run: Run | None) -> str:
+    words = f"the last run ended with {state.last_outcome}"
+    if state.consecutive_failures > 1:
+        words = f"{state.consecutive_failures} runs in a row were not ok; {words}"
+    if run is not None and run.outcome is not Outcome.OK and run.message:
+        words = f"{words}: {run.message}"
+    return words
+
+
+def _violation(rule: str, run: Run | None) -> str:
+    for violation in run.violations if run else ():
+        if violation.rule == rule:
+            return str(violation)
+    return f"the last judged run broke {rule!r}"

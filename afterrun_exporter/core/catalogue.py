@@ -1,0 +1,33 @@
+"""Which jobs there are, and what is to become of a job nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from afterrun_exporter.core.model import Job, Settings
+
+
+def plain_job(name: str) -> Job:
+    """Return the job that a ping registers where nothing else is configured."""
+    return Job(name=name, configured=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """One reading of the configuration, as the service needs it."""
+
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    #: Makes the job that the first ping of an unknown name registers; None
+    #: where unknown jobs are rejected.
+    unknown: Callable[[str], Job] | None = plain_job
+    #: How many jobs there may be before unknown ones are rejected.
+    max_jobs: int = 100_000
+    settings: Settings = field(default_factory=Settings)
+    #: How long after a start nothing that fell into the downtime is judged.
+    settle: float = 120.0
+    #: Finished runs are forgotten after `keep_for`, and beyond `keep_runs`.
+    keep_for: float = 30 * 86400.0
+    keep_runs: int = 1000
+    #: Largest body that is read.
+    body_bytes: int = 2**20

@@ -1,0 +1,90 @@
+"""When a job is due, and from when on it is missed or overrunning."""
+
+from __future__ import annotations
+
+import math
+
+from afterrun_exporter.core.model import Condition, Job, JobState, Settings
+from afterrun_exporter.core.schedule import Cron, early_limit
+from afterrun_exporter.core.units import format_duration
+
+
+def schedule_text(job: Job) -> str:
+    """Return what slots are expected of *job* by; "" when none is."""
+    if not job.enabled or job.schedule is None:
+        return ""
+    if isinstance(job.schedule, Cron):
+        return f"{job.schedule.expression} {job.schedule.zone}"
+    return f"every {format_duration(job.schedule.period)}"
+
+
+def slot_after(job: Job, instant: float) -> float:
+    """Return the first slot later than *instant*; +inf when there is none."""
+    if not job.enabled or job.schedule is None:
+        return math.inf
+    return job.schedule.next_after(instant)
+
+
+def next_slot(job: Job, state: JobState) -> float:
+    """Return the first slot that has neither been run nor counted as missed."""
+    return slot_after(job, max(state.due_after, state.missed_through))
+
+
+def slot_deadline(job: Job, state: JobState, slot: float, settings: Settings) -> float:
+    """Return the last moment at which a run for *slot* is not late.
+
+    A run that started in time has its whole `max_runtime`, and what fell into
+    the daemon's own downtime is not judged before `settled_at`.
+    """
+    deadline = slot + job.grace
+    if job.max_runtime is not None:
+        for run in state.open_runs:
+            if slot - job.early <= run.started_at <= slot + job.grace:
+                deadline = max(deadline, run.started_at + job.max_runtime)
+    return max(deadline, settings.settled_at)
+
+
+def deadline(job: Job, state: JobState, settings: Settings) -> float:
+    """Return the instant after which *job* counts as missed; +inf for never.
+
+    After a miss it stays where it is until the job runs: moving it on would
+    silence the alert.
+    """
+    if state.missed_deadline is not None:
+        return state.missed_deadline
+    return slot_deadline(job, state, next_slot(job, state), settings)
+
+
+def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
+    """Return the instant after which the oldest open run is overrunning."""
+    if not job.enabled or job.max_runtime is None or not state.open_runs:
+        return math.inf
+    due = min(run.started_at for run in state.open_runs) + job.max_runtime
+    if any(alert.key.condition is Condition.OVERRUNNING for alert in state.alerts):
+        return due
+    return max(due, settings.settled_at)
+
+
+def covered_by(job: Job, ended: float, started: float | None) -> float:
+    """Return up to which instant a run that ended at *ended* satisfies the slots.
+
+    That is `ended`, or the slot after it when the whole run lies shortly before
+    that slot. A long run for the slot before is no early run for the next one.
+    """
+    if job.schedule is None:
+        return ended
+    slot = job.schedule.next_after(ended)
+    if not math.isfinite(slot):
+        return ended
+    limit = early_limit(job.schedule, slot, job.early)
+    begun = ended if started is None else min(started, ended)
+    return slot if slot - begun <= limit else ended
+
+
+def wake_at(job: Job, state: JobState, settings: Settings) -> float:
+    """Return when, without a ping, the next fact about *job* will change."""
+    moments = [healed.until for healed in state.healed]
+    moments.append(slot_deadline(job, state, next_slot(job, state), settings))
+    if not any(a.key.condition is Condition.OVERRUNNING for a in state.alerts):
+        moments.append(run_deadline(job, state, settings))
+    return min(moments)

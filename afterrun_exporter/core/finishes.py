@@ -1,0 +1,228 @@
+"""What the end of a run means for its job."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from afterrun_exporter.core import repeats
+from afterrun_exporter.core.deadlines import covered_by, slot_after
+from afterrun_exporter.core.model import (
+    FAILURES,
+    Job,
+    JobState,
+    OpenRun,
+    Outcome,
+    Ping,
+    Run,
+    Settings,
+)
+from afterrun_exporter.core.rules import DURATION, Violation, judge
+from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.core.units import format_duration
+
+#: How far ahead of ours a reporting machine's clock may be without a remark.
+TOLERATED_SKEW = 2.0
+
+
+def finish(
+    job: Job, state: JobState, ping: Ping, settings: Settings
+) -> tuple[JobState, Run, tuple[str, ...]]:
+    """Return the state after the run that *ping* ended, that run, and warnings."""
+    ended, warnings = reported_time(ping.ended_at, ping.at, "ended_at")
+    open_run = open_run_of(state, ping)
+    started, duration = _span(ping, open_run, ended)
+    if duration is not None and duration < 0:
+        warnings = (*warnings, "the run ends before it starts: its duration is unknown")
+        started = duration = None
+
+    metrics = {**open_run.metrics, **ping.metrics} if open_run else ping.metrics
+    measured = metrics if duration is None else {**metrics, DURATION: duration}
+    violations: tuple[Violation, ...] = ()
+    outcome = ping.outcome
+    if outcome is Outcome.OK:
+        found = (judge(rule, measured, state.previous) for rule in job.rules)
+        violations = tuple(violation for violation in found if violation)
+        outcome = Outcome.VIOLATED if violations else Outcome.OK
+
+    run = Run(
+        number=state.runs_total + 1,
+        run_id=ping.run_id or (open_run.run_id if open_run else None),
+        attempt=ping.attempt,
+        max_attempts=ping.max_attempts,
+        outcome=outcome,
+        started_at=started,
+        finished_at=ended,
+        received_at=ping.at,
+        duration=duration,
+        exit_code=ping.exit_code,
+        metrics=metrics,
+        violations=violations,
+        message=ping.message,
+        metadata=ping.metadata,
+    )
+    still_open = tuple(other for other in state.open_runs if other is not open_run)
+    after = _counted(replace(state, open_runs=still_open), run)
+    if outcome is not Outcome.CANCELED:
+        # Only a report that says when it ended can be older than what we know;
+        # a last finish ahead of us was noted before the clock was set back.
+        late = ping.ended_at is not None and ended < state.last_finish_at <= ping.at
+        if not late:
+            after = _judged(after, run, measured, settings)
+        covered = covered_by(job, ended, started)
+        after = _covered(job, after, covered)
+    return after, run, warnings
+
+
+def time_out(
+    job: Job, state: JobState, open_run: OpenRun, now: float
+) -> tuple[JobState, Run]:
+    """Return the state after giving up *open_run*, and the run it became.
+
+    It satisfies no slot: nobody has reported its end.
+    """
+    at = now
+    if job.max_runtime is not None:
+        at = min(now, open_run.started_at + job.max_runtime)
+    run = Run(
+        number=state.runs_total + 1,
+        run_id=open_run.run_id,
+        attempt=open_run.attempt,
+        outcome=Outcome.TIMEOUT,
+        started_at=open_run.started_at,
+        finished_at=at,
+        received_at=now,
+        metrics=open_run.metrics,
+        message=f"started at {format_time(open_run.started_at)} "
+        "and had not ended when the next run started",
+    )
+    # A finish that still comes is a report like any other, not a repeat.
+    counted = replace(_counted(state, run), seen=_forgotten(state))
+    failed = replace(
+        counted,
+        last_outcome=Outcome.TIMEOUT,
+        consecutive_failures=state.consecutive_failures + 1,
+    )
+    return failed, run
+
+
+def open_run_of(state: JobState, ping: Ping) -> OpenRun | None:
+    """Return the open run that *ping* is about, or None.
+
+    With an id that is the run of this id; without one the newest run that has
+    none either, or the only run there is.
+    """
+    if ping.run_id is not None:
+        same = [run for run in state.open_runs if run.run_id == ping.run_id]
+        exact = [run for run in same if run.attempt == ping.attempt]
+        return next(iter(exact or same), None)
+    unnamed = [run for run in state.open_runs if run.run_id is None]
+    if unnamed:
+        return unnamed[-1]
+    return state.open_runs[0] if len(state.open_runs) == 1 else None
+
+
+def reported_time(
+    reported: float | None, received: float, what: str
+) -> tuple[float, tuple[str, ...]]:
+    """Return when a thing happened, which is never after we heard of it.
+
+    A time ahead of ours is a clock that is wrong: ours counts, and a warning
+    says so.
+    """
+    if reported is None:
+        return received, ()
+    ahead = reported - received
+    if ahead <= TOLERATED_SKEW:
+        return min(reported, received), ()
+    by = format_duration(round(ahead))
+    warning = (
+        f"{what} is {by} ahead of this machine's clock: the time of arrival counts"
+    )
+    return received, (warning,)
+
+
+def merged(
+    known: Mapping[str, float], reported: Mapping[str, float], limit: int
+) -> Mapping[str, float]:
+    """Return the last value of each metric, at most *limit* of them.
+
+    What this report brings stays; the longest unreported makes room for it.
+    """
+    if known.keys() == reported.keys():
+        return reported
+    kept = {name: value for name, value in known.items() if name not in reported}
+    room = max(0, limit - len(reported))
+    for name in list(kept)[: max(0, len(kept) - room)]:
+        del kept[name]
+    return {**kept, **reported}
+
+
+def _span(
+    ping: Ping, open_run: OpenRun | None, ended: float
+) -> tuple[float | None, float | None]:
+    started = ping.started_at
+    if started is None and open_run is not None:
+        started = open_run.started_at
+    if ping.duration is not None:
+        return ended - ping.duration if started is None else started, ping.duration
+    return started, None if started is None else ended - started
+
+
+def _counted(state: JobState, run: Run) -> JobState:
+    timed = run.duration is not None
+    bad = run.outcome in FAILURES
+    violated = run.outcome is Outcome.VIOLATED
+    return replace(
+        state,
+        runs_total=state.runs_total + 1,
+        failures_total=state.failures_total + bad,
+        violating_total=state.violating_total + violated,
+        duration_sum=state.duration_sum + (run.duration or 0.0),
+        duration_count=state.duration_count + timed,
+        last_finish_at=max(state.last_finish_at, run.finished_at),
+        last_success_at=max(
+            state.last_success_at, run.finished_at if run.outcome is Outcome.OK else 0.0
+        ),
+        last_failure_at=max(
+            state.last_failure_at, run.finished_at if bad or violated else 0.0
+        ),
+        seen=repeats.remember_run(state.seen, run.run_id, run.attempt),
+    )
+
+
+def _forgotten(state: JobState) -> bytes:
+    return repeats.remember_run(state.seen, None, 0)
+
+
+def _judged(
+    state: JobState, run: Run, measured: Mapping[str, float], settings: Settings
+) -> JobState:
+    healthy = run.outcome is Outcome.OK
+    reported_ok = healthy or run.outcome is Outcome.VIOLATED
+    return replace(
+        state,
+        last_outcome=run.outcome,
+        last_duration=run.duration if run.duration is not None else state.last_duration,
+        consecutive_failures=0 if healthy else state.consecutive_failures + 1,
+        metrics=merged(state.metrics, run.metrics, settings.metrics_per_job),
+        previous=measured if healthy else state.previous,
+        violated=(
+            tuple(violation.rule for violation in run.violations)
+            if reported_ok
+            else state.violated
+        ),
+    )
+
+
+def _covered(job: Job, state: JobState, covered: float) -> JobState:
+    """Return *state* with no run due for the slots up to *covered*."""
+    due_after = max(state.due_after, covered)
+    missed = state.missed_deadline
+    if missed is not None:
+        slot = slot_after(job, due_after)
+        # A report that comes late may leave later slots without a run.
+        still = math.isfinite(slot) and slot <= state.missed_through
+        missed = slot + job.grace if still else None
+    return replace(state, due_after=due_after, missed_deadline=missed)

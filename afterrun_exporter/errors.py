@@ -1,0 +1,51 @@
+"""What can go wrong, one class per thing a caller may want to catch.
+
+The core raises plain `ValueError`; the layers around it say which kind it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class AfterRunError(Exception):
+    """The root of all errors that a user can do something about."""
+
+
+class PingError(AfterRunError):
+    """A report could not be read; the message says what is wrong with it."""
+
+
+class UnknownJobError(AfterRunError):
+    """A ping names a job that is not known and may not be registered."""
+
+
+class StorageError(AfterRunError):
+    """Nothing was recorded: the database could not commit."""
+
+
+class GenerateError(AfterRunError):
+    """Files could not be generated; none was written."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong with a configuration file, where it stands."""
+
+    line: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path else ""
+        return f"{self.line}: {where}{self.message}"
+
+
+class ConfigError(AfterRunError):
+    """A configuration file is refused; it has every problem found, by line."""
+
+    def __init__(self, file: str, problems: Sequence[Problem]) -> None:
+        self.file = file
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(f"{file}:{problem}" for problem in self.problems))

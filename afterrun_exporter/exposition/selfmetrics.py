@@ -1,0 +1,106 @@
+"""What the exporter says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from afterrun_exporter import conventions as names
+from afterrun_exporter.exposition.fragments import Fragments
+from afterrun_exporter.service import Service
+
+#: From a fast SSD's fsync to a disk that is in trouble.
+COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
+
+#: Results and reasons that are exposed from the start, at 0: a counter that
+#: first appears at 1 has not increased, as far as Prometheus can tell.
+RESULTS = ("accepted", "duplicate", "rejected")
+REASONS = ("limit", "name", "not_a_number")
+
+
+class SelfMetrics:
+    """The exporter's own metrics, in a registry of their own."""
+
+    def __init__(self, version: str) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        self._commits = Histogram(
+            names.COMMIT_DURATION,
+            names.HELP[names.COMMIT_DURATION],
+            buckets=COMMIT_BUCKETS,
+            registry=self._registry,
+        )
+        self._gauge(names.BUILD_INFO, "version").labels(version).set(1)
+        self._config = self._gauge(names.CONFIG_INFO, "hash", "git_sha")
+        self._reload_ok = self._gauge(names.RELOAD_SUCCESSFUL)
+        self._reloaded_at = self._gauge(names.RELOAD_TIMESTAMP)
+
+    def committed(self, seconds: float) -> None:
+        """Note that a commit took *seconds*."""
+        self._commits.observe(seconds)
+
+    def loaded(self, hash_: str, git_sha: str, at: float) -> None:
+        """Note that a configuration was loaded."""
+        self._config.clear()
+        self._config.labels(hash_, git_sha).set(1)
+        self._reload_ok.set(1)
+        self._reloaded_at.set(at)
+
+    def refused(self) -> None:
+        """Note that a configuration was refused, and the old one kept."""
+        self._reload_ok.set(0)
+
+    def watch(self, service: Service, fragments: Fragments) -> None:
+        """Expose what these two count, read anew at each scrape."""
+        self._registry.register(_Counts(service, fragments))
+
+    def render(self) -> bytes:
+        """Return the text of the exporter's own families."""
+        return generate_latest(self._registry)
+
+    def _gauge(self, name: str, *labels: str) -> Gauge:
+        return Gauge(name, names.HELP[name], labels, registry=self._registry)
+
+
+class _Counts(Collector):
+    def __init__(self, service: Service, fragments: Fragments) -> None:
+        self._service = service
+        self._fragments = fragments
+
+    def collect(self) -> Iterator[Metric]:
+        service = self._service
+        jobs = GaugeMetricFamily(names.JOBS, names.HELP[names.JOBS], labels=["state"])
+        for state, count in self._fragments.counts():
+            jobs.add_metric([state], count)
+        yield jobs
+
+        pings = _counter(names.PINGS, "dialect", "result")
+        native = {("native", result): 0 for result in RESULTS}
+        for labels, count in {**native, **service.pings}.items():
+            pings.add_metric(labels, count)
+        yield pings
+
+        dropped = _counter(names.METRICS_DROPPED, "reason")
+        for reason, count in {**dict.fromkeys(REASONS, 0), **service.dropped}.items():
+            dropped.add_metric([reason], count)
+        yield dropped
+
+        errors = _counter(names.STORAGE_ERRORS)
+        errors.add_metric([], service.storage_errors)
+        yield errors
+
+        size = names.DATABASE_SIZE
+        yield GaugeMetricFamily(size, names.HELP[size], service.database_size())
+
+
+def _counter(name: str, *labels: str) -> CounterMetricFamily:
+    return CounterMetricFamily(name, names.HELP[name], labels=labels)

@@ -1,0 +1,52 @@
+"""What is told the job that reported."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from afterrun_exporter import problems
+from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.ingest.intake import Received, Refused
+from afterrun_exporter.service import Verdict
+
+
+def told(received: Received, result: Verdict | Exception) -> dict[str, Any]:
+    """Return the answer to one report as a JSON object: a verdict or a problem."""
+    if isinstance(result, Verdict):
+        return verdict(result)
+    recorded = isinstance(received, Refused) and received.ping is not None
+    outcome = "invalid" if recorded else None
+    return problems.problem_of(
+        result, job=received.job, recorded=recorded, outcome=outcome
+    )
+
+
+def verdict(result: Verdict) -> dict[str, Any]:
+    """Return *result* as a JSON object; of a repeat, what was recorded first."""
+    ping, made, run = result.ping, result.transition, result.run
+    return {
+        "job": ping.job,
+        "kind": ping.kind,
+        "run_id": run.run_id if run else ping.run_id,
+        "outcome": run.outcome if run else None,
+        "duplicate": made.duplicate,
+        "warnings": [*ping.warnings, *made.warnings],
+        "violations": _violations(run),
+        "deadline": (
+            format_time(result.deadline) if math.isfinite(result.deadline) else None
+        ),
+    }
+
+
+def _violations(run: Run | None) -> list[dict[str, Any]]:
+    return [
+        {"rule": broken.rule, "metric": broken.metric, "value": _number(broken.value)}
+        for broken in (run.violations if run else ())
+    ]
+
+
+def _number(value: float | None) -> float | None:
+    # A job that reported 0 reads 0, not 0.0.
+    return value if value is None or not value.is_integer() else int(value)

@@ -1,0 +1,86 @@
+"""Many reports in one request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from afterrun_exporter.core.repeats import digest
+from afterrun_exporter.errors import PingError
+from afterrun_exporter.ingest import reports
+from afterrun_exporter.ingest.answers import told
+from afterrun_exporter.ingest.intake import Intake, Received, Refused
+from afterrun_exporter.service import Verdict
+
+#: More in one transaction would keep single pings waiting.
+MAX_ITEMS: Final = 10_000
+
+
+def split(body: bytes) -> list[object]:
+    """Return the items of a JSON array, or of lines of JSON (NDJSON).
+
+    A line that is no JSON is a PingError in the list; raises PingError when
+    there is no telling where one item ends, when there is none, or too many.
+    """
+    if not body.strip():
+        raise PingError("the batch is empty: send a JSON array, or one report a line")
+    if body.lstrip().startswith(b"["):
+        items = list(reports.read_json(body))
+    else:
+        items = [_line(line) for line in body.splitlines() if line.strip()]
+    if len(items) > MAX_ITEMS:
+        raise PingError(
+            f"{len(items)} reports are too many for one request: send at most "
+            f"{MAX_ITEMS} at once"
+        )
+    return items
+
+
+def read_item(intake: Intake, item: object, at: float, sender: bytes) -> Received:
+    """Return what *item*, an element of a batch, says."""
+    if isinstance(item, PingError):
+        return intake.unreadable("", at, b"", item)
+    if not isinstance(item, dict) or not isinstance(item.get("job"), str):
+        error = PingError('each report of a batch is an object with a "job"')
+        return intake.unreadable("", at, b"", error)
+    mark = digest(sender, json.dumps(item, sort_keys=True).encode())
+    job = item["job"]
+    fields = {name: value for name, value in item.items() if name != "job"}
+    try:
+        reports.check_name(job)
+        return intake.readable(
+            *reports.ping_of(
+                job,
+                fields,
+                at=at,
+                fingerprint=mark,
+                metrics_limit=intake.metrics_limit,
+            )
+        )
+    except PingError as error:
+        return intake.unreadable(job, at, mark, error)
+
+
+def told_all(
+    received: Sequence[Received], results: Sequence[Verdict | Exception]
+) -> dict[str, Any]:
+    """Return the answer to a batch: how many counted, and each one's own answer."""
+    bad = sum(
+        isinstance(result, Exception) or isinstance(one, Refused)
+        for one, result in zip(received, results, strict=True)
+    )
+    return {
+        "accepted": len(results) - bad,
+        "rejected": bad,
+        "results": [
+            told(one, result) for one, result in zip(received, results, strict=True)
+        ],
+    }
+
+
+def _line(line: bytes) -> object:
+    try:
+        return reports.read_json(line)
+    except PingError as error:
+        return error

@@ -1,0 +1,31 @@
+"""Reading what a client sends without letting it eat our memory."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """Return the body of *request*, decompressed; refuse more than *limit* bytes.
+
+    Raises HTTPRequestEntityTooLarge as soon as that is known.
+    """
+    length = request.content_length
+    if length is not None and length > limit:
+        raise _too_large(limit, length)
+    chunks, size = [], 0
+    async for chunk in request.content.iter_any():
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit, size)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large(limit: int, size: int) -> web.HTTPRequestEntityTooLarge:
+    return web.HTTPRequestEntityTooLarge(
+        limit,
+        size,
+        text=f"the body is over limits.body_bytes ({limit} bytes): nothing was "
+        "recorded; send less, or raise the limit",
+    )

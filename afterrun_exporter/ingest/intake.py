@@ -1,0 +1,90 @@
+"""From what a dialect has read to verdicts, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from afterrun_exporter.core.model import Ping
+from afterrun_exporter.errors import PingError
+from afterrun_exporter.ingest import reports
+from afterrun_exporter.ingest.readings import Readings
+from afterrun_exporter.service import Service, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A report that could not be read."""
+
+    job: str
+    error: PingError
+    #: What is recorded all the same: a job whose report is broken is broken.
+    #: None for a job that is not known, or not even named.
+    ping: Ping | None
+
+
+Received = Ping | Refused
+
+
+class Intake:
+    """Where every dialect hands in what it has read."""
+
+    def __init__(self, service: Service, dialect: str) -> None:
+        self._service = service
+        self._dialect = dialect
+
+    @property
+    def metrics_limit(self) -> int:
+        """How many metrics of one report are taken."""
+        return self._service.settings.metrics_per_job
+
+    @property
+    def body_limit(self) -> int:
+        """How many bytes a request may have."""
+        return self._service.catalogue.body_bytes
+
+    def readable(self, ping: Ping, readings: Readings) -> Ping:
+        """Return *ping*, its left-out metrics counted."""
+        self._service.dropped.update(readings.dropped)
+        return ping
+
+    def unreadable(
+        self, job: str, at: float, fingerprint: bytes, error: PingError
+    ) -> Refused:
+        """Return what is to be done about a report that could not be read."""
+        known = self._service.job(job) is not None
+        ping = reports.invalid(job, at, fingerprint, error) if known else None
+        return Refused(job, error, ping)
+
+    async def take(self, received: Received) -> Verdict | Exception:
+        """Record one report; see `take_all`."""
+        (result,) = await self.take_all([received])
+        return result
+
+    async def take_all(self, received: Sequence[Received]) -> list[Verdict | Exception]:
+        """Record reports in one transaction; return what was made of each.
+
+        One that could not be read is answered with its error, recorded or not.
+        Raises StorageError if nothing could be recorded.
+        """
+        pings = [one.ping if isinstance(one, Refused) else one for one in received]
+        recorded = [ping for ping in pings if ping is not None]
+        verdicts = iter(await self._service.record_all(recorded) if recorded else ())
+        results: list[Verdict | Exception] = []
+        for one in received:
+            if not isinstance(one, Refused):
+                results.append(next(verdicts))
+                continue
+            if one.ping is not None:
+                next(verdicts)
+            results.append(one.error)
+        for result in results:
+            self._count(result)
+        return results
+
+    def _count(self, result: Verdict | Exception) -> None:
+        if isinstance(result, Exception):
+            what = "rejected"
+        else:
+            what = "duplicate" if result.transition.duplicate else "accepted"
+        self._service.pings[self._dialect, what] += 1

@@ -1,0 +1,108 @@
+"""Our own API: ``/ping/{job}`` for one report, ``/ping`` for many."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from afterrun_exporter import problems
+from afterrun_exporter.clock import Clock
+from afterrun_exporter.core.repeats import digest
+from afterrun_exporter.errors import PingError
+from afterrun_exporter.ingest import batches, reports
+from afterrun_exporter.ingest.answers import told
+from afterrun_exporter.ingest.bodies import read_body
+from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.service import Service
+
+DIALECT: Final = "native"
+KEY_HEADER: Final = "Idempotency-Key"
+ALLOW: Final = {"Allow": "GET, HEAD, OPTIONS, POST"}
+UNREAD_QUERY: Final = "the query string is not read: POST metrics as JSON"
+
+
+def routes(service: Service, clock: Clock) -> list[web.RouteDef]:
+    """Return the routes of the native API."""
+    intake = Intake(service, DIALECT)
+    return [
+        # aiohttp lets HEAD in where GET is.
+        web.get("/ping/{job}", plain(intake, clock)),
+        web.post("/ping/{job}", report(intake, clock)),
+        web.post("/ping", batch(intake, clock)),
+        web.options("/ping/{job}", allowed),
+        web.options("/ping", allowed),
+    ]
+
+
+def plain(intake: Intake, clock: Clock) -> Handler:
+    """Return the handler for GET and HEAD: the job ran, and ran well."""
+
+    async def handle(request: web.Request) -> web.Response:
+        job = reports.check_name(request.match_info["job"])
+        mark = digest(_sender(request))
+        key = request.headers.get(KEY_HEADER)
+        ping = reports.plain_success(job, clock.now(), mark, key)
+        answer = told(ping, await intake.take(ping))
+        if request.query_string and "warnings" in answer:
+            answer["warnings"].append(UNREAD_QUERY)
+        return _response(answer)
+
+    return handle
+
+
+def report(intake: Intake, clock: Clock) -> Handler:
+    """Return the handler for one JSON report; an empty body is a plain success."""
+
+    async def handle(request: web.Request) -> web.Response:
+        job = reports.check_name(request.match_info["job"])
+        body = await read_body(request, intake.body_limit)
+        at, mark = clock.now(), digest(_sender(request), body)
+        received: Received
+        try:
+            received = intake.readable(
+                *reports.ping_of(
+                    job,
+                    reports.read_json(body) if body.strip() else {},
+                    at=at,
+                    fingerprint=mark,
+                    metrics_limit=intake.metrics_limit,
+                    key=request.headers.get(KEY_HEADER),
+                )
+            )
+        except PingError as error:
+            received = intake.unreadable(job, at, mark, error)
+        return _response(told(received, await intake.take(received)))
+
+    return handle
+
+
+def batch(intake: Intake, clock: Clock) -> Handler:
+    """Return the handler for many reports: a JSON array, or one a line.
+
+    They are one transaction, and a bad one does not harm the others: the
+    answer has a result for each, in their order.
+    """
+
+    async def handle(request: web.Request) -> web.Response:
+        items = batches.split(await read_body(request, intake.body_limit))
+        at, sender = clock.now(), _sender(request)
+        received = [batches.read_item(intake, item, at, sender) for item in items]
+        results = await intake.take_all(received)
+        return web.json_response(batches.told_all(received, results))
+
+    return handle
+
+
+async def allowed(_: web.Request) -> web.Response:
+    """Answer OPTIONS. It is never a ping: browsers send it unasked."""
+    return web.Response(status=204, headers=ALLOW)
+
+
+def _response(answer: dict[str, Any]) -> web.Response:
+    return problems.response(answer) if "title" in answer else web.json_response(answer)
+
+
+def _sender(request: web.Request) -> bytes:
+    return (request.remote or "").encode()

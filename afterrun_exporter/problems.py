@@ -1,0 +1,85 @@
+"""Errors as HTTP answers: ``application/problem+json``, RFC 9457."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from afterrun_exporter.errors import (
+    AfterRunError,
+    ConfigError,
+    PingError,
+    StorageError,
+    UnknownJobError,
+)
+
+CONTENT_TYPE: Final = "application/problem+json"
+
+STATUS: Final[dict[type[AfterRunError], HTTPStatus]] = {
+    PingError: HTTPStatus.BAD_REQUEST,
+    UnknownJobError: HTTPStatus.NOT_FOUND,
+    StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
+    # As Prometheus answers a reload of a bad configuration.
+    ConfigError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+log = structlog.get_logger()
+
+
+def problem(status: int, detail: str, **more: Any) -> dict[str, Any]:
+    """Return the body of a problem; *more* are extension members."""
+    title = HTTPStatus(status).phrase
+    return {"title": title, "status": status, "detail": detail, **more}
+
+
+def problem_of(error: Exception, **more: Any) -> dict[str, Any]:
+    """Return the problem that *error* is; of one that is ours, no detail."""
+    status = STATUS.get(type(error)) if isinstance(error, AfterRunError) else None
+    if status is None:
+        return problem(500, "the server failed; its log says why", **more)
+    if isinstance(error, StorageError):
+        return problem(status, f"{error}; nothing was recorded: send it again", **more)
+    return problem(status, str(error), **more)
+
+
+def response(body: dict[str, Any]) -> web.Response:
+    """Return the answer that carries a problem."""
+    answer = web.json_response(body, status=body["status"], content_type=CONTENT_TYPE)
+    if body["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
+        answer.headers["Retry-After"] = "5"
+    return answer
+
+
+@web.middleware
+async def errors_as_problems(
+    request: web.Request, handler: Handler
+) -> web.StreamResponse:
+    """Answer every error with a problem; log those that are ours."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        answer = response(problem(error.status, _hint(request, error)))
+        if "Allow" in error.headers:
+            answer.headers["Allow"] = error.headers["Allow"]
+        return answer
+    except AfterRunError as error:
+        return response(problem_of(error))
+    except Exception as error:
+        log.exception("request_failed", method=request.method, path=request.path)
+        return response(problem_of(error))
+
+
+def _hint(request: web.Request, error: web.HTTPException) -> str:
+    if error.status == HTTPStatus.NOT_FOUND:
+        return f"nothing is at {json.dumps(request.path)}: jobs report to /ping/{{job}}"
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return f"{request.method} is not for {request.path}: use one of {allowed}"
+    return error.text or error.reason

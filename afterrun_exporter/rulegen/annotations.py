@@ -1,0 +1,132 @@
+"""What alerts say: sentences in Prometheus's template language.
+
+A value that is not on the alert has to be asked for, and there may be no answer
+(the exporter is down): every sentence must still be one.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import Final
+
+from afterrun_exporter import conventions as names
+from afterrun_exporter.core.rules import DURATION
+
+
+class _Sentence(string.Template):
+    """Fills in our names; $, % and braces belong to Prometheus's templates."""
+
+    delimiter = "@"
+
+
+MISSED: Final = (
+    "{{ $labels.job_name }} should have finished by {{ $value | humanizeTimestamp }}, "
+    "grace included, and has not."
+)
+
+OVERRUNNING: Final = (
+    "{{ $labels.job_name }} has started and not finished; "
+    "it should have by {{ $value | humanizeTimestamp }}."
+)
+
+FAILING: Final = _Sentence(
+    """\
+{{- $runs := 1.0 -}}
+{{- range printf "max(@FAILURES{job=%q,job_name=%q})" $labels.job $labels.job_name | query -}}
+{{- $runs = .Value -}}
+{{- end -}}
+{{ $labels.job_name }}: {{ if gt $runs 1.0 -}}
+the last {{ $runs }} runs were not ok
+{{- else -}}
+the last run was not ok
+{{- end -}}
+{{- range printf "max(@SUCCESS{job=%q,job_name=%q})" $labels.job $labels.job_name | query -}}
+{{- if gt .Value 0.0 -}}
+; it last succeeded at {{ .Value | humanizeTimestamp }}
+{{- else -}}
+; it has never succeeded
+{{- end -}}
+{{- end -}}."""
+).substitute(FAILURES=names.CONSECUTIVE_FAILURES, SUCCESS=names.LAST_SUCCESS)
+
+# A run that does not report the metric breaks the rule as well. The value that is
+# known then comes from an earlier run and keeps the rule: to show it as the
+# reason would mislead, hence the comparison.
+RULE_VIOLATED: Final = _Sentence(
+    """\
+{{- $values := printf "max(@VALUE{job=%q,job_name=%q,metric=%q})" $labels.job $labels.job_name $labels.metric | query -}}
+{{- if eq $labels.metric "@DURATION" -}}
+{{- $values = printf "max(@TOOK{job=%q,job_name=%q})" $labels.job $labels.job_name | query -}}
+{{- end -}}
+{{- $bounds := printf "max by (op) (@THRESHOLD{job=%q,job_name=%q,rule=%q})" $labels.job $labels.job_name $labels.rule | query | sortByLabel "op" -}}
+{{- $broken := false -}}
+{{- range $values -}}
+{{- $value := .Value -}}
+{{- range $bounds -}}
+{{- if or (and (eq .Labels.op ">") (le $value .Value)) (and (eq .Labels.op ">=") (lt $value .Value)) -}}
+{{- $broken = true -}}
+{{- else if or (and (eq .Labels.op "<") (ge $value .Value)) (and (eq .Labels.op "<=") (gt $value .Value)) -}}
+{{- $broken = true -}}
+{{- else if or (and (eq .Labels.op "==") (ne $value .Value)) (and (eq .Labels.op "!=") (eq $value .Value)) -}}
+{{- $broken = true -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{ $labels.job_name }}: {{ $labels.metric }} {{ if not $bounds -}}
+broke its rule
+{{- else if not $broken -}}
+was not reported, or a later run has healed it
+{{- else if eq $labels.metric "@DURATION" -}}
+was {{ $values | first | value | humanizeDuration }}
+{{- else -}}
+was {{ $values | first | value | printf "%.10g" }}
+{{- end }}; the rule is {{ $labels.rule }}
+{{- if or (match "previous" $labels.rule) (not (match "[<>=]|between" $labels.rule)) -}}
+{{- range $bounds }}, here {{ .Labels.op }} {{ .Value | printf "%.10g" }}{{ end -}}
+{{- end -}}."""
+).substitute(
+    DURATION=DURATION,
+    VALUE=names.METRIC_VALUE,
+    TOOK=names.LAST_DURATION,
+    THRESHOLD=names.RULE_THRESHOLD,
+)
+
+DISAPPEARED: Final = (
+    "AfterRun answers and no longer knows {{ $labels.job_name }}, so nothing would "
+    "tell if it failed. Was it removed on purpose? Then do nothing: this resolves by "
+    "itself, 6 hours after the job was last seen. If not, look for a change of "
+    "afterrun.yml or a lost database."
+)
+
+EXPORTER_DOWN: Final = (
+    "AfterRun at {{ $labels.instance }} has not answered for 2 minutes. "
+    "No job is being watched, and what jobs report is being lost."
+)
+
+EXPORTER_ABSENT: Final = (
+    "Prometheus gets no metrics of any AfterRun exporter, so no job is being watched. "
+    "Is it among the scrape targets, and is its port the right one?"
+)
+
+CONFIG_RELOAD_FAILED: Final = (
+    "AfterRun ({{ $labels.job }}) refused its changed configuration and goes on with "
+    "the one before; after a restart it would not start. `afterrun check` lists what "
+    "is wrong."
+)
+
+PINGS_REJECTED: Final = (
+    'About {{ $value | printf "%.0f" }} pings were refused within 10 minutes '
+    "(dialect {{ $labels.dialect }}): some job reports in a way that AfterRun cannot "
+    "read, or may not. The log says which and why."
+)
+
+STORAGE_FAILING: Final = (
+    "AfterRun ({{ $labels.job }}) cannot write its database and answers pings with "
+    "503: runs that are not sent again are lost, and jobs will look missed. "
+    "Is the disk full?"
+)
+
+WATCHDOG: Final = (
+    "This alert always fires. When its notifications stop, the way from Prometheus "
+    "to you is broken."
+)

@@ -1,0 +1,215 @@
+"""The store in one SQLite file: one writer on a thread of its own, WAL, fsync."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import IO, Final, TypeVar
+
+import aiosqlite
+
+from afterrun_exporter.core.model import JobState, Run, Transition
+from afterrun_exporter.errors import StorageError
+from afterrun_exporter.storage import reads
+from afterrun_exporter.storage.codec import decode_state
+from afterrun_exporter.storage.groupcommit import GroupCommit, Writes
+from afterrun_exporter.storage.migrations import migrate
+from afterrun_exporter.storage.store import AlertRecord, Change, LogRecord
+from afterrun_exporter.storage.writes import Writer
+
+PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    # NORMAL may lose the last commits in a power cut. We answered 200 for
+    # them, so we pay for the fsync.
+    "PRAGMA synchronous = FULL",
+    "PRAGMA busy_timeout = 5000",
+)
+
+T = TypeVar("T")
+
+
+class SQLiteStore:
+    """See `Store` for what it promises; opened by `SQLiteStore.open`."""
+
+    def __init__(
+        self,
+        path: Path,
+        writer: Writer,
+        states: dict[str, JobState],
+        thread: ThreadPoolExecutor,
+        reader: aiosqlite.Connection,
+        on_commit: Callable[[float], None],
+    ) -> None:
+        self._path = path
+        self._writer = writer
+        self._states = states
+        self._thread = thread
+        self._reader = reader
+        self._on_commit = on_commit
+        self._commits = GroupCommit(states, self._write)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, path: Path, on_commit: Callable[[float], None] = lambda _: None
+    ) -> AsyncIterator[SQLiteStore]:
+        """Open or create the database at *path*, bring it up to date, load it.
+
+        *on_commit* is called with the seconds that each commit took. Raises
+        StorageError when the file cannot be used, also when another daemon
+        does.
+        """
+        with _locked(path):
+            thread = ThreadPoolExecutor(1, thread_name_prefix="afterrun-writer")
+            loop = asyncio.get_running_loop()
+            try:
+                connection, states, writer = await loop.run_in_executor(
+                    thread, _open, path
+                )
+                try:
+                    reader = await _reader(path)
+                    store = cls(path, writer, states, thread, reader, on_commit)
+                    try:
+                        yield store
+                    finally:
+                        await store.close()
+                        await reader.close()
+                finally:
+                    await loop.run_in_executor(thread, connection.close)
+            finally:
+                thread.shutdown()
+
+    @property
+    def states(self) -> Mapping[str, JobState]:
+        return self._states
+
+    async def update_all(
+        self, changes: Sequence[Change]
+    ) -> list[Transition | Exception]:
+        return await self._commits.update_all(changes)
+
+    async def run(self, job: str, number: int) -> Run | None:
+        return await reads.run(self._reader, job, number)
+
+    async def runs(self, job: str, limit: int) -> list[Run]:
+        return await reads.runs(self._reader, job, limit)
+
+    async def alerts(self, job: str | None = None) -> list[AlertRecord]:
+        return await reads.alerts(self._reader, job)
+
+    async def logs(self, job: str) -> list[LogRecord]:
+        return await reads.logs(self._reader, job)
+
+    async def prune(self, before: float, runs_per_job: int) -> int:
+        newest = {name: state.runs_total for name, state in self._states.items()}
+        cursor: int | None = 0
+        pruned = 0
+        while cursor is not None:
+            step = self._writer.prune_runs
+            cursor, count = await self._on_thread(
+                step, cursor, newest, before, runs_per_job
+            )
+            pruned += count
+        while await self._on_thread(self._writer.prune_rest, before):
+            pass
+        return pruned
+
+    def size(self) -> int:
+        files = (self._path, Path(f"{self._path}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    async def close(self) -> None:
+        await self._commits.drained()
+
+    async def _write(self, writes: Writes) -> None:
+        if writes:
+            self._on_commit(await self._on_thread(self._writer.commit, writes))
+
+    async def _on_thread(self, function: Callable[..., T], *args: object) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, function, *args)
+        except sqlite3.OperationalError as error:
+            raise StorageError(f"cannot write to {self._path}: {error}") from error
+
+
+def _locked(path: Path) -> IO[str]:
+    """Hold the right to write to *path* until the returned file is closed.
+
+    A lock of our own and not SQLite's exclusive mode, so that people may look
+    into the database while the daemon runs.
+    """
+    name = f"{path}.lock"
+    try:
+        # Closed by the caller's `with`.
+        file = Path(name).open("w", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise StorageError(
+            f"cannot use database {str(path)!r}: {error.strerror}: {name}; "
+            "choose another --storage.path or make its directory writable"
+        ) from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise StorageError(
+            f"database {str(path)!r} is in use by another afterrun: stop that one, "
+            "or choose another --storage.path"
+        ) from None
+    return file
+
+
+def _open(path: Path) -> tuple[sqlite3.Connection, dict[str, JobState], Writer]:
+    try:
+        connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False
+        )
+        try:
+            for pragma in PRAGMAS:
+                connection.execute(pragma).fetchall()
+            migrate(connection)
+            _sync_directory(path)
+            states, writer = _load(connection)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise StorageError(f"cannot use database {str(path)!r}: {error}") from error
+    return connection, states, writer
+
+
+def _load(connection: sqlite3.Connection) -> tuple[dict[str, JobState], Writer]:
+    states: dict[str, JobState] = {}
+    ids: dict[str, int] = {}
+    last_runs: dict[str, int | None] = {}
+    rows = connection.execute("SELECT id, name, last_run, state, seen FROM jobs")
+    for id_, name, last_run, state, seen in rows:
+        states[name] = decode_state(state, seen)
+        ids[name] = id_
+        last_runs[name] = last_run
+    (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()
+    return states, Writer(connection, ids, last_runs, newest)
+
+
+async def _reader(path: Path) -> aiosqlite.Connection:
+    reader = await aiosqlite.connect(path)
+    await reader.execute("PRAGMA query_only = ON")
+    await reader.execute("PRAGMA busy_timeout = 5000")
+    reader.row_factory = aiosqlite.Row
+    return reader
+
+
+def _sync_directory(path: Path) -> None:
+    # SQLite syncs the files; their names in the directory are ours to sync.
+    with suppress(OSError):
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

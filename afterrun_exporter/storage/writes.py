@@ -1,0 +1,223 @@
+"""What the writer thread does: transitions to rows, and forgetting old rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from afterrun_exporter.clock import stopwatch
+from afterrun_exporter.core.model import (
+    AlertEvent,
+    AlertOpened,
+    JobState,
+    LogEntry,
+    Run,
+)
+from afterrun_exporter.storage.codec import (
+    encode_metrics,
+    encode_state,
+    encode_violations,
+)
+from afterrun_exporter.storage.groupcommit import Writes
+
+#: Rows looked at in one step of pruning, so that commits do not wait long.
+STEP: Final = 1000
+
+_SAVE_JOB = """
+INSERT INTO jobs (id, name, last_run, state, seen) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE
+SET last_run = excluded.last_run, state = excluded.state, seen = excluded.seen
+"""
+_ADD_RUN = "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_OPEN_ALERT = """
+INSERT INTO alerts (job_id, condition, rule, severity, summary, run, opened_at)
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+_RESOLVE_ALERT = """
+UPDATE alerts SET resolved_at = ?
+WHERE job_id = ? AND condition = ? AND rule = ? AND resolved_at IS NULL
+"""
+_ADD_LOG = """
+INSERT INTO logs (job_id, at, run_id, message, metadata) VALUES (?, ?, ?, ?, ?)
+"""
+
+
+class Writer:
+    """Owns the writing connection; used by one thread at a time."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        ids: dict[str, int],
+        last_runs: dict[str, int | None],
+        newest_run: int,
+    ) -> None:
+        self._connection = connection
+        self._ids = ids
+        self._last_runs = last_runs
+        self._newest_run = newest_run
+        self._newest_job = max(ids.values(), default=0)
+
+    def commit(self, writes: Writes) -> float:
+        """Write *writes* in one transaction; return the seconds it took."""
+        began = stopwatch()
+        ids = {name: self._ids.get(name) for name, _ in writes}
+        new = (name for name, known in ids.items() if known is None)
+        fresh = {name: self._newest_job + n for n, name in enumerate(new, start=1)}
+        batch = _Batch(
+            {**self._ids_of(ids), **fresh}, self._last_runs, self._newest_run
+        )
+        for name, transition in writes:
+            batch.states[name] = transition.state
+            for run in transition.runs:
+                batch.add_run(name, run)
+            for event in transition.alerts:
+                batch.add_event(name, event)
+            for entry in transition.logs:
+                batch.add_log(name, entry)
+
+        with self._transaction():
+            execute = self._connection.execute
+            self._connection.executemany(_ADD_RUN, batch.runs)
+            for sql, values in batch.alerts:
+                execute(sql, values)
+            self._connection.executemany(_ADD_LOG, batch.logs)
+            self._connection.executemany(_SAVE_JOB, batch.jobs())
+
+        self._ids.update(fresh)
+        self._newest_job += len(fresh)
+        self._newest_run = batch.newest_run
+        self._last_runs.update(batch.last_runs)
+        return stopwatch() - began
+
+    def prune_runs(
+        self, cursor: int, newest: Mapping[str, int], before: float, runs_per_job: int
+    ) -> tuple[int | None, int]:
+        """Look at the next rows after *cursor* and delete those to be forgotten.
+
+        Returns where to go on, None at the end, and how many were deleted.
+        *newest* has the number of each job's last run.
+        """
+        rows = self._connection.execute(
+            "SELECT r.id, j.name, r.number, r.received_at FROM runs r "
+            "JOIN jobs j ON j.id = r.job_id WHERE r.id > ? ORDER BY r.id LIMIT ?",
+            (cursor, STEP),
+        ).fetchall()
+        old = [
+            (id_,)
+            for id_, name, number, received_at in rows
+            if number != newest.get(name)
+            and (
+                received_at < before
+                or number <= newest.get(name, number) - runs_per_job
+            )
+        ]
+        if old:
+            with self._transaction():
+                self._connection.executemany("DELETE FROM runs WHERE id = ?", old)
+        return rows[-1][0] if len(rows) == STEP else None, len(old)
+
+    def prune_rest(self, before: float) -> int:
+        """Delete some logs and resolved alerts from *before*; return how many."""
+        with self._transaction():
+            logs = self._connection.execute(
+                "DELETE FROM logs WHERE id IN "
+                "(SELECT id FROM logs WHERE at < ? LIMIT ?)",
+                (before, STEP),
+            ).rowcount
+            alerts = self._connection.execute(
+                "DELETE FROM alerts WHERE id IN "
+                "(SELECT id FROM alerts WHERE resolved_at < ? LIMIT ?)",
+                (before, STEP),
+            ).rowcount
+        return logs + alerts
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    @staticmethod
+    def _ids_of(ids: Mapping[str, int | None]) -> dict[str, int]:
+        return {name: id_ for name, id_ in ids.items() if id_ is not None}
+
+
+class _Batch:
+    """The rows of one transaction."""
+
+    def __init__(
+        self,
+        ids: Mapping[str, int],
+        committed_last_runs: Mapping[str, int | None],
+        newest_run: int,
+    ) -> None:
+        self._ids = ids
+        self._committed = committed_last_runs
+        self.newest_run = newest_run
+        self.last_runs: dict[str, int | None] = {}
+        self.states: dict[str, JobState] = {}
+        self.runs: list[tuple[Any, ...]] = []
+        self.alerts: list[tuple[str, tuple[Any, ...]]] = []
+        self.logs: list[tuple[Any, ...]] = []
+
+    def add_run(self, name: str, run: Run) -> None:
+        previous = self._last_run(name)
+        self.newest_run += 1
+        self.last_runs[name] = self.newest_run
+        self.runs.append(
+            (
+                self.newest_run,
+                self._ids[name],
+                previous,
+                run.number,
+                run.run_id,
+                run.attempt,
+                run.max_attempts,
+                run.outcome,
+                run.started_at,
+                run.finished_at,
+                run.received_at,
+                run.duration,
+                run.exit_code,
+                encode_metrics(run.metrics),
+                encode_violations(run.violations),
+                run.message,
+                run.metadata,
+            )
+        )
+
+    def add_event(self, name: str, event: AlertEvent) -> None:
+        job_id = self._ids[name]
+        if isinstance(event, AlertOpened):
+            alert, key = event.alert, event.alert.key
+            what = (job_id, key.condition, key.rule, event.severity, event.summary)
+            self.alerts.append((_OPEN_ALERT, (*what, event.run, alert.opened_at)))
+        else:
+            where = (job_id, event.key.condition, event.key.rule)
+            self.alerts.append((_RESOLVE_ALERT, (event.at, *where)))
+
+    def add_log(self, name: str, entry: LogEntry) -> None:
+        self.logs.append(
+            (self._ids[name], entry.at, entry.run_id, entry.message, entry.metadata)
+        )
+
+    def jobs(self) -> Iterator[tuple[Any, ...]]:
+        for name, state in self.states.items():
+            yield (
+                self._ids[name],
+                name,
+                self._last_run(name),
+                encode_state(state),
+                state.seen,
+            )
+
+    def _last_run(self, name: str) -> int | None:
+        return self.last_runs.get(name, self._committed.get(name))

@@ -1,0 +1,164 @@
+"""A clock that is turned by hand and a store without a disk, for tests.
+
+Both keep the promises of what they stand in for, and are shipped so that tests
+of users can build on them too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from afterrun_exporter.clock import breathe
+from afterrun_exporter.core.model import (
+    AlertOpened,
+    AlertResolved,
+    JobState,
+    Run,
+    Transition,
+)
+from afterrun_exporter.storage.groupcommit import GroupCommit, Writes
+from afterrun_exporter.storage.store import AlertRecord, Change, LogRecord
+
+
+@dataclass(frozen=True, slots=True)
+class _Sleeper:
+    when: float
+    task: asyncio.Task[Any] | None
+    waking: asyncio.Future[None]
+
+
+class ManualClock:
+    """Shows the time it was set to, until it is advanced."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self._now = now
+        self._sleepers: list[_Sleeper] = []
+
+    def now(self) -> float:
+        return self._now
+
+    async def sleep_until(self, when: float) -> None:
+        if when <= self._now:
+            return
+        waking = asyncio.get_running_loop().create_future()
+        self._sleepers.append(_Sleeper(when, asyncio.current_task(), waking))
+        await waking
+
+    def show(self, now: float) -> None:
+        """Show *now*, be it earlier or later, and wake nobody."""
+        self._now = now
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass; return when everyone it woke is asleep again or done."""
+        self._now += seconds
+        due = [sleeper for sleeper in self._sleepers if sleeper.when <= self._now]
+        self._sleepers = [one for one in self._sleepers if one not in due]
+        for sleeper in due:
+            if not sleeper.waking.done():
+                sleeper.waking.set_result(None)
+        woken = {sleeper.task for sleeper in due if sleeper.task}
+        while any(not task.done() for task in woken - self._asleep()):
+            await breathe()
+
+    def _asleep(self) -> set[asyncio.Task[Any] | None]:
+        return {sleeper.task for sleeper in self._sleepers}
+
+
+class MemoryStore:
+    """Keeps everything but a restart: see `Store` for the promises."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, JobState] = {}
+        self._runs: list[tuple[str, Run]] = []
+        self._alerts: list[AlertRecord] = []
+        self._logs: list[LogRecord] = []
+        self._commits = GroupCommit(self._states, self._write)
+
+    @property
+    def states(self) -> Mapping[str, JobState]:
+        return self._states
+
+    async def update_all(
+        self, changes: Sequence[Change]
+    ) -> list[Transition | Exception]:
+        return await self._commits.update_all(changes)
+
+    async def run(self, job: str, number: int) -> Run | None:
+        found = (r for name, r in self._runs if (name, r.number) == (job, number))
+        return next(found, None)
+
+    async def runs(self, job: str, limit: int) -> list[Run]:
+        newest_first = (run for name, run in reversed(self._runs) if name == job)
+        return [run for run, _ in zip(newest_first, range(limit), strict=False)]
+
+    async def alerts(self, job: str | None = None) -> list[AlertRecord]:
+        return [a for a in reversed(self._alerts) if job is None or a.job == job]
+
+    async def logs(self, job: str) -> list[LogRecord]:
+        return [entry for entry in reversed(self._logs) if entry.job == job]
+
+    async def prune(self, before: float, runs_per_job: int) -> int:
+        kept = [
+            (name, run)
+            for name, run in self._runs
+            if run.number == (newest := self._states[name].runs_total)
+            or (run.received_at >= before and run.number > newest - runs_per_job)
+        ]
+        pruned = len(self._runs) - len(kept)
+        self._runs = kept
+        self._logs = [entry for entry in self._logs if entry.at >= before]
+        self._alerts = [
+            alert
+            for alert in self._alerts
+            if alert.resolved_at is None or alert.resolved_at >= before
+        ]
+        return pruned
+
+    def size(self) -> int:
+        return 0
+
+    async def close(self) -> None:
+        await self._commits.drained()
+
+    async def _write(self, writes: Writes) -> None:
+        for name, transition in writes:
+            self._runs.extend((name, run) for run in transition.runs)
+            self._logs.extend(
+                LogRecord(
+                    job=name,
+                    at=entry.at,
+                    run_id=entry.run_id,
+                    message=entry.message,
+                    metadata=entry.metadata,
+                )
+                for entry in transition.logs
+            )
+            for event in transition.alerts:
+                if isinstance(event, AlertOpened):
+                    self._opened(name, event)
+                else:
+                    self._resolved(name, event)
+
+    def _opened(self, job: str, event: AlertOpened) -> None:
+        self._alerts.append(
+            AlertRecord(
+                job=job,
+                key=event.alert.key,
+                severity=event.severity,
+                summary=event.summary,
+                opened_at=event.alert.opened_at,
+                resolved_at=None,
+                run=event.run,
+            )
+        )
+
+    def _resolved(self, job: str, event: AlertResolved) -> None:
+        self._alerts = [
+            replace(alert, resolved_at=event.at)
+            if (alert.job, alert.key, alert.resolved_at) == (job, event.key, None)
+            else alert
+            for alert in self._alerts
+        ]

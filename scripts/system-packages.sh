@@ -1,0 +1,167 @@
+#!/bin/sh
+# Provides what AfterRun needs of the operating system and pip cannot install.
+#
+#   scripts/system-packages.sh           the programs that the tests run
+#   scripts/system-packages.sh python    a Python for the virtual environment:
+#                                        prints its name; PYTHON=... chooses one
+#
+# It installs with apt what is missing, and only that. When nothing is missing
+# it changes nothing and says nothing.
+set -eu
+
+say() {
+    printf '%s\n' "$@" >&2
+}
+
+give_up() {
+    say "$@"
+    exit 1
+}
+
+have() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# --- Installing with apt ------------------------------------------------------
+
+POLICY=/usr/sbin/policy-rc.d
+policy_is_ours=no
+log=
+
+clean_up() {
+    if [ "$policy_is_ours" = yes ]; then $root rm -f "$POLICY"; fi
+    if [ -n "$log" ]; then rm -f "$log"; fi
+}
+
+# Debian starts a service as soon as its package is unpacked. We want the
+# programs: a Prometheus that nobody asked for would hold port 9090.
+forbid_service_starts() {
+    [ ! -e "$POLICY" ] || return 0
+    policy_is_ours=yes
+    printf '#!/bin/sh\nexit 101\n' | $root tee "$POLICY" >/dev/null
+    $root chmod 755 "$POLICY"
+}
+
+# Nor should one come up at the next boot.
+disable_units_of() {
+    [ -d /run/systemd/system ] || return 0
+    dpkg -L "$@" | sed -n 's|.*/systemd/system/\([^/@]*\.service\)$|\1|p' |
+        while read -r unit; do
+            # A unit of the same name under /etc is the administrator's own.
+            [ -e "/etc/systemd/system/$unit" ] || $root systemctl disable --quiet --now "$unit"
+        done
+}
+
+apt_get() {
+    $root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" \
+        </dev/null >>"$log" 2>&1
+}
+
+# apt_install WHY COMMAND PACKAGE...: COMMAND is what to type as root when we may not.
+apt_install() {
+    why=$1 command=$2
+    shift 2
+    if [ "$(id -u)" = 0 ]; then
+        root=
+    elif have sudo && sudo -n true 2>/dev/null; then
+        root='sudo -n'
+    else
+        if have sudo; then command="sudo $command"; else command="su -c '$command'"; fi
+        give_up "$why" "Missing packages: $*. To install them, type this and then try again:" "" "    $command" ""
+    fi
+
+    say "Installing with apt: $*"
+    log=$(mktemp)
+    trap clean_up EXIT
+    trap 'exit 130' HUP INT TERM
+    forbid_service_starts
+    # One broken third-party source fails the update; the packages may still be there.
+    apt_get update || true
+    if ! apt_get install -y --no-install-recommends "$@"; then
+        cat "$log" >&2
+        give_up "" "$why" "apt could not install: $*. Its output is above."
+    fi
+    disable_units_of "$@"
+}
+
+# --- The programs that the tests run --------------------------------------------
+
+programs=
+packages=
+
+# need PACKAGE PROGRAM [OTHER-NAME]: remember both when no such program is on PATH.
+need() {
+    package=$1 program=$2
+    shift
+    for name; do
+        if have "$name"; then return; fi
+    done
+    programs="$programs $program"
+    case " $packages " in
+        *" $package "*) ;;
+        *) packages="$packages $package" ;;
+    esac
+}
+
+provide_programs() {
+    need prometheus prometheus
+    need prometheus promtool
+    # Debian renames Alertmanager; its own releases do not.
+    need prometheus-alertmanager prometheus-alertmanager alertmanager
+    need prometheus-alertmanager amtool
+    need curl curl
+    need sqlite3 sqlite3
+    need tar tar
+    need gzip gzip
+    [ -n "$packages" ] || return 0
+
+    why="The tests run programs that are not on PATH:$programs."
+    have apt-get || give_up "$why" "Install them (Prometheus and Alertmanager: https://prometheus.io/download/) and try again."
+    # shellcheck disable=SC2086  # a list of words
+    apt_install "$why" scripts/system-packages.sh $packages
+}
+
+# --- A Python that can make virtual environments --------------------------------
+
+is_recent() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+# Debian keeps ensurepip, which venv needs, in a package of its own.
+can_make_venv() {
+    "$1" -c 'import ensurepip, venv' 2>/dev/null
+}
+
+find_python() {
+    # Run each one: a version manager's stand-in can be on PATH without a Python behind it.
+    for python in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+        if is_recent "$python"; then
+            return
+        fi
+    done
+    if [ -n "${PYTHON:-}" ]; then
+        give_up "PYTHON=$PYTHON is not a Python 3.11 or newer."
+    fi
+    found=$(python3 --version 2>/dev/null) || found="no Python 3"
+    give_up "AfterRun needs Python 3.11 or newer; this machine has $found." \
+        "Install one (Debian 12, Ubuntu 24.04 and later: apt-get install python3 python3-venv;" \
+        "Ubuntu 22.04: apt-get install python3.11 python3.11-venv), or name one: make run PYTHON=/path/to/python3"
+}
+
+provide_python() {
+    find_python
+    if ! can_make_venv "$python"; then
+        package=${python##*/}-venv
+        why="$python cannot make virtual environments: it comes without ensurepip."
+        have apt-get || give_up "$why" "Install your system's package for Python's venv module and try again."
+        apt_install "$why" "apt-get install -y $package" "$package"
+        can_make_venv "$python" || give_up "$why" "Installing $package did not change that; name another: make run PYTHON=/path/to/python3"
+    fi
+    echo "$python"
+}
+
+case "${1:-programs}" in
+    programs) provide_programs ;;
+    python) provide_python ;;
+    *) give_up "usage: scripts/system-packages.sh [python]" ;;
+esac

@@ -1,0 +1,390 @@
+"""What a good file becomes, and that a bad one is never more than a ConfigError."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from afterrun_exporter.config import default, load, parse, read_text, warnings
+from afterrun_exporter.config.document import read
+from afterrun_exporter.config.spec import (
+    AlertsSpec,
+    DefaultsSpec,
+    FileSpec,
+    JobSpec,
+    LimitsSpec,
+    RetentionSpec,
+    RuleSpec,
+    Spec,
+)
+from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.model import Job, Settings
+from afterrun_exporter.core.rules import parse_rule
+from afterrun_exporter.core.schedule import Every, parse_cron
+from afterrun_exporter.errors import ConfigError, Problem
+
+GOOD = Path(__file__).parents[1] / "configs" / "good"
+
+
+def _job(text: str, name: str = "backup") -> Job:
+    return parse(text).jobs[name]
+
+
+def test_every_key_reaches_its_job() -> None:
+    """Nothing of what people write is dropped on the way."""
+    config = load(GOOD / "all_keys.yml")
+
+    assert config.jobs["nightly-backup"] == Job(
+        name="nightly-backup",
+        description="Dump the database.\nCopy it to S3.\n",
+        schedule=parse_cron("0 2 * * *", "America/New_York"),
+        grace=1800.0,
+        early=0.0,
+        max_runtime=5400.0,
+        severity="critical",
+        labels=(("team", "data"), ("tier", "gold")),
+        project="infrastructure",
+        tags=("backup", "database"),
+        runbook_url="https://wiki.example/backup",
+        enabled=False,
+        rules=(
+            parse_rule("rows_processed > 0"),
+            parse_rule("file_size_bytes > 1KiB"),
+            parse_rule("duration < 10m"),
+            parse_rule(
+                "rows_processed >= 0.5 * previous",
+                name="rows-halved",
+                severity="page",
+                ignore_missing=True,
+            ),
+        ),
+        after_failures=3,
+    )
+
+
+def test_every_key_reaches_the_catalogue() -> None:
+    """What holds for all jobs is taken over as it was written."""
+    catalogue = load(GOOD / "all_keys.yml").catalogue
+
+    assert catalogue == Catalogue(
+        jobs=catalogue.jobs,
+        unknown=None,
+        max_jobs=500,
+        settings=Settings(dedup_window=20.0, min_visible=120.0, metrics_per_job=20),
+        settle=300.0,
+        keep_for=14 * 86400.0,
+        keep_runs=50,
+        body_bytes=64 * 1024,
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "section"),
+    [
+        (FileSpec, ()),
+        (LimitsSpec, ("limits",)),
+        (RetentionSpec, ("retention",)),
+        (DefaultsSpec, ("defaults",)),
+        (JobSpec, ("jobs", "nightly-backup")),
+        (AlertsSpec, ("jobs", "nightly-backup", "alerts")),
+    ],
+)
+def test_the_file_with_every_key_has_every_key(
+    spec: type[Spec], section: tuple[str, ...]
+) -> None:
+    """A key that is added to a spec is added to that file, and so to its tests."""
+    data = read((GOOD / "all_keys.yml").read_text(encoding="utf-8")).data
+    for key in section:
+        assert isinstance(data, dict)
+        data = data[key]
+
+    assert isinstance(data, dict)
+    # A job has one of the two.
+    assert {*data, "every"} == {*spec.model_fields, "every"}
+
+
+def test_a_job_that_says_nothing_has_the_defaults() -> None:
+    """A name alone is a job."""
+    assert _job("jobs: {backup: }") == Job(name="backup")
+
+
+def test_a_job_takes_what_it_leaves_out_from_the_defaults_section() -> None:
+    """Its own word wins, and the zone reaches cron schedules."""
+    config = load(GOOD / "all_keys.yml")
+
+    report, sync = config.jobs["report"], config.jobs["sync"]
+    assert report.schedule == parse_cron("@weekly", "Europe/Riga")
+    assert (report.grace, report.early) == (900.0, 30.0)
+    assert (report.severity, report.max_runtime) == ("info", 7200.0)
+    assert sync.schedule == Every(5400.0)
+    assert config.jobs["manual"].schedule is None
+
+
+def test_no_file_is_what_the_core_does_on_its_own() -> None:
+    """The defaults of the file and those of the core are the same."""
+    config = default()
+
+    assert replace(config.catalogue, unknown=None) == Catalogue(unknown=None)
+    assert config.catalogue.unknown is not None
+    assert config.catalogue.unknown("x") == Job(name="x", configured=False)
+    assert config.label_keys == ()
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "~", "jobs:\n", "{}"])
+def test_an_empty_file_is_no_file(text: str) -> None:
+    """An operator may start from nothing."""
+    assert parse(text).jobs == {}
+    assert replace(parse(text).catalogue, unknown=None) == Catalogue(unknown=None)
+
+
+def test_an_unknown_job_has_the_defaults_and_every_label_key() -> None:
+    """A series without a declared key would be another series."""
+    text = "labels: [team, tier]\ndefaults: {grace: 7m, severity: info, early: 2s}"
+    unknown = parse(text).catalogue.unknown
+
+    assert unknown is not None
+    assert unknown("adhoc") == Job(
+        name="adhoc",
+        grace=420.0,
+        early=2.0,
+        severity="info",
+        labels=(("team", ""), ("tier", "")),
+        configured=False,
+    )
+
+
+def test_labels_come_in_the_order_of_their_declaration() -> None:
+    """However the job orders them, and whether it sets them or not."""
+    text = "labels: [z, a, m]\njobs: {backup: {labels: {m: three, z: one}}}"
+
+    assert parse(text).label_keys == ("z", "a", "m")
+    assert _job(text).labels == (("z", "one"), ("a", ""), ("m", "three"))
+
+
+def test_jobs_keep_the_order_of_the_file() -> None:
+    """`afterrun check` lists them as their owner knows them."""
+    assert list(parse("jobs: {c: , a: , b: }").jobs) == ["c", "a", "b"]
+
+
+def test_words_that_yaml_1_1_would_take_for_something_else_are_text() -> None:
+    """`country: no` is Norway."""
+    jobs = load(GOOD / "yaml_1_2.yml").jobs
+
+    assert jobs["on"].project == "yes"
+    assert jobs["2026"].tags == (
+        *("on", "off", "22:30", "2026-11-22"),
+        *("010", "1_000", "0x1F"),
+    )
+    assert [value for _, value in jobs["22:30"].labels] == [
+        *("42", "no", "2026-11-22", "1.2.3")
+    ]
+
+
+def test_a_merged_mapping_gives_what_the_job_does_not_say() -> None:
+    """The first of several wins, as YAML has it."""
+    jobs = load(GOOD / "anchors.yml").jobs
+
+    assert jobs["second-backup"] == replace(
+        jobs["backup"], name="second-backup", grace=7200.0
+    )
+    assert jobs["third-backup"] == replace(
+        jobs["backup"], name="third-backup", severity="info"
+    )
+    assert jobs["sync"].rules == jobs["backup"].rules
+
+
+def test_the_hash_belongs_to_the_text() -> None:
+    """It tells two files apart, and one file after a restart not."""
+    one, same, other = (parse(text).hash for text in ("", "", "# a comment"))
+
+    assert one == same != other
+    assert len(one) == 12
+
+
+def test_a_rule_has_its_text_for_a_name_and_the_severity_of_its_job() -> None:
+    """A rule says only what is special about it."""
+    (rule,) = _job("jobs: {backup: {rules: ['rows   >  0']}}").rules
+
+    assert (rule.name, rule.severity, rule.ignore_missing) == ("rows > 0", None, False)
+
+
+def test_a_mapping_with_only_an_expr_is_the_plain_rule() -> None:
+    """Both ways to write a rule come to one."""
+    plain = _job("jobs: {backup: {rules: [rows > 0]}}")
+
+    assert _job("jobs: {backup: {rules: [{expr: rows > 0}]}}") == plain
+    assert set(RuleSpec.model_fields) == {"expr", "name", "severity", "on_missing"}
+
+
+def test_jobs_with_one_expression_share_one_schedule() -> None:
+    """100,000 jobs do not cost 100,000 calendars."""
+    jobs = parse("jobs: {a: {schedule: '@daily'}, b: {schedule: '@daily'}}").jobs
+
+    assert jobs["a"].schedule is jobs["b"].schedule
+
+
+def test_a_schedule_that_never_comes_is_a_warning() -> None:
+    """It may be a joke; the file works."""
+    text = (GOOD / "never_comes.yml").read_text(encoding="utf-8")
+
+    (warning,) = warnings(text, parse(text), 0.0)
+
+    assert str(warning) == (
+        "3: jobs.leap.schedule: '0 0 30 2 *' names no day that ever comes"
+    )
+
+
+def test_a_file_that_is_not_there_is_a_config_error(tmp_path: Path) -> None:
+    """It names the file and says what the system says."""
+    with pytest.raises(ConfigError, match=r"absent\.yml.*No such file or directory"):
+        load(tmp_path / "absent.yml")
+
+
+def test_a_folder_is_a_config_error(tmp_path: Path) -> None:
+    """A volume that was mounted wrongly looks like this."""
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load(tmp_path)
+
+
+def test_a_file_that_is_not_utf_8_is_a_config_error(tmp_path: Path) -> None:
+    """With the line, so that the character can be found."""
+    path = tmp_path / "latin1.yml"
+    path.write_bytes(b"jobs:\n  backup:\n    description: caf\xe9\n")
+
+    with pytest.raises(ConfigError, match=r"latin1\.yml:3: not UTF-8: byte 0xe9"):
+        load(path)
+
+
+def test_an_enormous_file_is_a_config_error(tmp_path: Path) -> None:
+    """Reading stops at a limit: /dev/zero does not eat the memory."""
+    path = tmp_path / "image.yml"
+    with path.open("wb") as file:
+        file.truncate(2**30)
+
+    with pytest.raises(ConfigError, match=r"image\.yml.*larger than 128MiB"):
+        load(path)
+
+
+def test_the_text_of_a_file_is_what_is_parsed() -> None:
+    """A byte order mark, which some editors add, is not part of it."""
+    assert read_text(GOOD / "byte_order_mark.yml").startswith("jobs:")
+
+
+def test_a_problem_inside_an_alias_is_shown_where_it_is_used() -> None:
+    """There may be many of them; each says which job it is of."""
+    text = "jobs:\n  a: {rules: &r [rows]}\n  b:\n    rules: *r\n"
+
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+
+    assert [(p.line, p.path) for p in caught.value.problems] == [
+        (2, "jobs.a.rules[0]"),
+        (4, "jobs.b.rules[0]"),
+    ]
+
+
+keys = st.sampled_from(
+    [
+        *FileSpec.model_fields,
+        *LimitsSpec.model_fields,
+        *RetentionSpec.model_fields,
+        *DefaultsSpec.model_fields,
+        *JobSpec.model_fields,
+        *AlertsSpec.model_fields,
+        *RuleSpec.model_fields,
+    ]
+)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(
+        ["5m", "1KiB", "0 2 * * *", "@daily", "rows > 0", "UTC", "info", "team"]
+    )
+)
+names = keys | st.text(max_size=4)
+data = (
+    scalars
+    | st.lists(scalars | st.dictionaries(names, scalars, max_size=3), max_size=3)
+    | st.dictionaries(names, scalars, max_size=3)
+)
+sections = st.dictionaries(names, data, max_size=4)
+files = st.dictionaries(
+    names, data | sections | st.dictionaries(names, sections, max_size=3), max_size=5
+)
+
+
+def _problems(text: str) -> tuple[Problem, ...]:
+    try:
+        parse(text)
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+def _parses_or_says_why(text: str) -> None:
+    last = text.count("\n") + text.count("\r") + 2
+    assert all(1 <= problem.line <= last for problem in _problems(text))
+
+
+@settings(deadline=None)
+@given(st.text())
+@example("\ud800")
+@example("jobs: {a: {project: '\ud800'}}")
+@example("jobs: \x00")
+@example("a: &a [*a]")
+@example("a: &a {<<: *a}")
+@example("<<: {jobs: }")
+@example("? [a]\n: b")
+@example("- " * 2000)
+@example("[" * 5000)
+@example("{" * 5000)
+@example("%YAML 9.9\n---\n")
+@example("limits: {jobs: " + "9" * 5000 + "}")
+@example("settle: " + "9" * 5000 + "s")
+@example("limits: {body_bytes: 1e400MiB}")
+@example("jobs: {a: {schedule: '" + "9" * 5000 + " * * * *'}}")
+@example("jobs: {a: {rules: ['rows > " + "9" * 5000 + "']}}")
+@example("jobs: {a: {timezone: '../../etc/passwd', schedule: '@daily'}}")
+@example("jobs: {a: {timezone: '\\0', schedule: '@daily'}}")
+def test_arbitrary_text_is_a_config_or_a_config_error(text: str) -> None:
+    """No file makes the daemon fall over."""
+    _parses_or_says_why(text)
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="{}[]:,-?&*!|>'\"%@# \n\tajobs<"))
+def test_arbitrary_yaml_is_a_config_or_a_config_error(text: str) -> None:
+    """Nor does one that is full of YAML's own characters."""
+    _parses_or_says_why(text)
+
+
+@settings(deadline=None)
+@given(files)
+def test_arbitrary_data_is_a_config_or_a_config_error(written: object) -> None:
+    """Nor does one that has the right keys with wrong things in them."""
+    _parses_or_says_why(json.dumps(written, indent=1))
+
+
+def test_a_bomb_of_aliases_is_defused() -> None:
+    """A few lines cannot stand for more than a file of their size may say."""
+    levels = [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 30)]
+
+    with pytest.raises(ConfigError, match="aliases stand for too much"):
+        parse("\n".join(["l0: &l0 [x, x, x, x, x, x, x, x, x, x]", *levels]))
+
+
+@settings(deadline=None)
+@given(st.text(alphabet=st.characters(exclude_categories=["C", "Z"]), min_size=1))
+def test_a_quoted_text_comes_through_unchanged(text: str) -> None:
+    """Strings are never coerced, whatever they look like."""
+    quoted = json.dumps(text, ensure_ascii=False)
+
+    assert _job(f"jobs: {{backup: {{project: {quoted}}}}}").project == text
