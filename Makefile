@@ -24,9 +24,6 @@ help: ## Show this list
 
 .PHONY: run
 run: $(RUNTIME) ## Install into .venv and start the daemon with afterrun.yml, on port 10707
-	@echo "Starting AfterRun on http://localhost:10707 (database: afterrun.db; Ctrl-C stops it). In another terminal:"
-	@echo "  report a run:     curl -fsS http://localhost:10707/ping/nightly-backup -d '{\"metrics\": {\"rows_processed\": 0}}'"
-	@echo "  see the verdict:  curl -fsS http://localhost:10707/metrics | grep rule_violated"
 	@exec $(BIN)/afterrun serve --config.file=afterrun.yml
 
 .PHONY: generate
@@ -54,8 +51,8 @@ types: $(DEV) ## Check types
 	@$(BIN)/mypy
 
 .PHONY: unit
-unit: system-packages $(DEV) ## Run all tests but the end-to-end ones
-	@$(BIN)/pytest --ignore=tests/e2e
+unit: system-packages $(DEV) ## Run the tests that start no other program
+	@$(BIN)/pytest --ignore=tests/e2e --ignore=tests/processes
 
 .PHONY: e2e
 e2e: system-packages $(DEV) ## Run the end-to-end tests: real processes, real Prometheus
@@ -67,7 +64,7 @@ e2e-repeat: system-packages $(DEV) ## Run the end-to-end tests three times in a 
 
 .PHONY: kill9
 kill9: system-packages $(DEV) ## Prove that kill -9 under load loses no acknowledged ping
-	@$(BIN)/pytest -m slow tests/e2e/test_kill9.py
+	@$(BIN)/pytest -m slow tests/processes/test_kill9.py
 
 .PHONY: slow
 slow: system-packages $(DEV) ## Run the tests that take minutes
@@ -75,7 +72,7 @@ slow: system-packages $(DEV) ## Run the tests that take minutes
 
 .PHONY: bench
 bench: $(DEV) ## Measure what the README claims
-	@for script in benchmarks/[a-z]*.py; do echo "$$script" && $(BIN)/python "$$script" || exit; done
+	@$(BIN)/python -m benchmarks
 
 # --- Install --------------------------------------------------------------------
 

@@ -33,13 +33,15 @@ class GenerateError(AfterRunError):
 class Problem:
     """One thing wrong with a configuration file, where it stands."""
 
+    #: Counted from 1; 0 for the file as a whole.
     line: int
     path: str
     message: str
 
     def __str__(self) -> str:
+        line = f"{self.line}: " if self.line else " "
         where = f"{self.path}: " if self.path else ""
-        return f"{self.line}: {where}{self.message}"
+        return f"{line}{where}{self.message}"
 
 
 class ConfigError(AfterRunError):

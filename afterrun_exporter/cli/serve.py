@@ -242,11 +242,12 @@ def _greet(
 ) -> None:
     url = options.external_url.rstrip("/") or bind.url
     source = f"{len(config.jobs)} jobs from {config_file}" if config_file else "no file"
+    judged = (job.name for job in config.jobs.values() if job.rules)
+    job = next(judged, "my-job")
     click.echo(
         f"AfterRun exporter {__version__} listens on {url} "
-        f"({source}; database {storage_path})\n"
-        f"Report a run:  curl -fsS -m 10 --retry 5 {url}/ping/my-job "
-        """-d '{"status": "ok", "metrics": {"rows_processed": 120}}'\n"""
-        f"See the rest:  {url}/ in a browser, curl {url}{options.telemetry_path}; "
-        "Ctrl-C stops it"
+        f"({source}; database {storage_path}); Ctrl-C stops it\n"
+        f"  report a run:     curl -fsS {url}/ping/{job} "
+        """-d '{"metrics": {"rows_processed": 0}}'\n"""
+        f"  see the verdict:  curl -fsS {url}{options.telemetry_path} | grep {job}"
     )

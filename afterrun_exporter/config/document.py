@@ -15,10 +15,8 @@ from typing import Any, Final
 
 import yaml
 
+from afterrun_exporter.config.words import Path, quote, show
 from afterrun_exporter.errors import Problem
-
-#: Keys and list positions from the top of the file down to a value.
-Path = tuple[str | int, ...]
 
 # The parser in C is ten times faster; not every build of PyYAML has it.
 LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -45,8 +43,6 @@ _TEXT_TAGS: Final = frozenset({"!", "tag:yaml.org,2002:str"})
 _SECTION_TAGS: Final = frozenset(
     {"!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 )
-_PLAIN_PART = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-_SHOWN = 50
 
 
 class NotYAMLError(Exception):
@@ -82,33 +78,6 @@ def read(text: str, wanted: Collection[Path] = ()) -> Document:
     """
     prefixes = {path[:end] for path in wanted for end in range(len(path) + 1)}
     return _Reader(text, prefixes).document()
-
-
-def show(path: Path) -> str:
-    """Return *path* the way a problem shows it: ``jobs.backup.rules[2]``."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            text += "." if text else ""
-            text += part if _PLAIN_PART.fullmatch(part) else quote(part)
-    return text
-
-
-def quote(value: object) -> str:
-    """Return what the user wrote, on one line and of a bearable length.
-
-    Lists and mappings are not written out: aliases can make them enormous.
-    """
-    if isinstance(value, str):
-        short = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
-        return repr(short)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict | list | tuple):
-        return "keys and values" if isinstance(value, dict) else "a list"
-    return "nothing" if value is None else repr(value)
 
 
 class _Refused(Exception):  # noqa: N818 - never leaves this module
@@ -181,7 +150,7 @@ class _Reader:
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key, line = self._key(event, path), _line(event)
             inner = (*path, key)
-            if inner in self._wanted:
+            if self._wanted and inner in self._wanted:
                 self._lines.setdefault(inner, line)
             value = self._value(self._next(), inner)
             if key in first:
@@ -208,7 +177,7 @@ class _Reader:
         found: list[object] = []
         while not isinstance(event := self._next(), yaml.SequenceEndEvent):
             inner = (*path, len(found))
-            if inner in self._wanted:
+            if self._wanted and inner in self._wanted:
                 self._lines.setdefault(inner, _line(event))
             found.append(self._value(event, inner))
         return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
@@ -14,15 +13,15 @@ from pydantic import ValidationError
 
 from afterrun_exporter.config import document
 from afterrun_exporter.config.problems import Finding, findings
-from afterrun_exporter.config.spec import Declared, DefaultsSpec, FileSpec, JobSpec
+from afterrun_exporter.config.spec import DefaultsSpec, FileSpec, JobSpec
+from afterrun_exporter.config.values import Declared
+from afterrun_exporter.config.words import Path, quote, show
 from afterrun_exporter.core.catalogue import Catalogue
-from afterrun_exporter.core.model import Job, Settings
+from afterrun_exporter.core.model import JOB_NAME, Job, Settings
 from afterrun_exporter.core.schedule import Cron, Every, Schedule, parse_cron
 from afterrun_exporter.errors import ConfigError, Problem
 
 T = TypeVar("T")
-
-JOB_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 #: Room for 300,000 jobs; more is some other file.
 MAX_BYTES: Final = 128 * 2**20
@@ -113,7 +112,7 @@ def _located(text: str, found: Sequence[Finding]) -> tuple[Problem, ...]:
         return ()
     lines = document.read(text, {finding.path for finding in found})
     return tuple(
-        Problem(lines.line(finding.path), document.show(finding.path), finding.message)
+        Problem(lines.line(finding.path), show(finding.path), finding.message)
         for finding in found
     )
 
@@ -183,12 +182,12 @@ class _Builder:
     def _check_name(self, name: str) -> None:
         if not JOB_NAME.fullmatch(name):
             message = (
-                f"{document.quote(name)} is not a job name: it starts with a letter or "
+                f"{quote(name)} is not a job name: it starts with a letter or "
                 "digit and goes on with at most 127 letters, digits, . _ : or -"
             )
             self.findings.append(Finding(("jobs", name), message))
 
-    def _check_together(self, job: Mapping[str, Any], at: document.Path) -> None:
+    def _check_together(self, job: Mapping[str, Any], at: Path) -> None:
         """Look for keys of one job that do not go together, whatever they say."""
         if "schedule" in job and "every" in job:
             message = "a job has either schedule or every: remove one"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from afterrun_exporter.config.document import Path, quote
 from afterrun_exporter.config.spec import Spec
+from afterrun_exporter.config.words import Path, did_you_mean, quote
 
 _EXPECTED = {
     "bool_type": "true or false",
@@ -44,12 +43,6 @@ def findings(
     for details in error.errors(include_url=False):
         path = _within(data, details["loc"])
         yield Finding((*at, *path), _message(spec, details))
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the end of a message that offers what *word* may have meant."""
-    near = difflib.get_close_matches(word, sorted(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _within(data: object, location: Path) -> Path:

@@ -28,9 +28,10 @@ BYTES: Final = {
     "TiB": 2**40,
 }
 
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
-_QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*([A-Za-z%]*)")
+# ASCII: float() would read ١ as well, and nobody else along the way would.
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+", re.ASCII)
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])", re.ASCII)
+_QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*([A-Za-z%]*)", re.ASCII)
 
 
 def parse_duration(text: str) -> float:
@@ -49,7 +50,7 @@ def parse_duration(text: str) -> float:
 def parse_bytes(text: str) -> int:
     """Return the bytes that *text* stands for, such as ``1MiB`` or ``64kB``."""
     number, unit = _split(text)
-    if unit not in BYTES:
+    if unit not in BYTES or not math.isfinite(number):
         raise ValueError(f"{text!r} is not a size; write it like 64KiB, 1MiB or 10MB")
     return int(number * BYTES[unit])
 
@@ -104,6 +105,7 @@ def format_number(value: float) -> str:
 
     What is not finite is written as Prometheus does: ``NaN``, ``+Inf``, ``-Inf``.
     """
+    value = float(value)
     if value.is_integer() and abs(value) < 10**15:
         return str(int(value))
     if math.isfinite(value):

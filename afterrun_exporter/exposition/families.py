@@ -76,7 +76,7 @@ class Family:
         """Return the samples of *subject* as lines of the text format."""
         name = self.name + self.suffix
         return "".join(
-            f"{name}{{{labels}}} {format_number(float(value))}\n"
+            f"{name}{{{labels}}} {format_number(value)}\n"
             for labels, value in self.samples(subject)
         )
 

@@ -1,0 +1,238 @@
+"""The kinds of values in afterrun.yml: each is read, or refused with the way out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Final
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from afterrun_exporter.config.words import did_you_mean, quote
+from afterrun_exporter.conventions import RESERVED_LABELS
+from afterrun_exporter.core.rules import Rule, parse_rule
+from afterrun_exporter.core.schedule import parse_cron
+from afterrun_exporter.core.units import (
+    format_duration,
+    parse_bytes,
+    parse_duration,
+)
+
+#: Severities that the shipped Alertmanager configuration routes.
+SEVERITIES: Final = ("critical", "warning", "info")
+
+LONGEST: Final = parse_duration("3660d")
+LARGEST_BODY: Final = parse_bytes("1GiB")
+
+_SEVERITY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_URL = re.compile(r"https?://[^\s/]\S*")
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The label keys that the file declares, for those that its jobs set."""
+
+    labels: tuple[str, ...]
+
+
+def _given(value: object) -> object:
+    if value is None:
+        raise ValueError("empty: give it a value or remove the line")
+    return value
+
+
+def _list(value: object) -> object:
+    """Take ``rules:`` with nothing below it for an empty list."""
+    return () if value is None else tuple(value) if isinstance(value, list) else value
+
+
+def mapping(value: object) -> object:
+    """Take ``limits:`` with nothing below it for an empty mapping."""
+    return {} if value is None else value
+
+
+def _duration(value: object) -> float:
+    _given(value)
+    if not isinstance(value, str):
+        raise _no_duration(value)
+    seconds = parse_duration(value)
+    if seconds > LONGEST:
+        raise ValueError(f"{quote(value)} is too long: at most ten years")
+    return seconds
+
+
+def _no_duration(value: object) -> ValueError:
+    """Return what to say of a number without a unit, or of something worse."""
+    if type(value) is int and 0 < value <= LONGEST:
+        ways = sorted({f"{value}s", format_duration(value)}, key=len, reverse=True)
+        return ValueError(f"{value} is not a duration: write {' or '.join(ways)}")
+    return ValueError(
+        f"{quote(value)} is not a duration; write it like 90s, 15m, 1h30m or 7d"
+    )
+
+
+def _above_zero(seconds: float) -> float:
+    if seconds <= 0:
+        raise ValueError("0s is too short: it must be more than nothing")
+    return seconds
+
+
+def _at_least_a_second(seconds: float) -> float:
+    if seconds < 1:
+        raise ValueError(f"{format_duration(seconds)} is too short: at least 1s")
+    return seconds
+
+
+def _size(value: object) -> int:
+    _given(value)
+    if not isinstance(value, str):
+        raise _no_size(value)
+    try:
+        size = parse_bytes(value)
+    except (ValueError, OverflowError):
+        raise _no_size(value) from None
+    if not 1 <= size <= LARGEST_BODY:
+        raise ValueError(f"{quote(value)} is out of range: from 1B to 1GiB")
+    return size
+
+
+def _no_size(value: object) -> ValueError:
+    hint = f": write {value}B" if type(value) is int and value > 0 else ""
+    return ValueError(
+        f"{quote(value)} is not a size{hint or '; write it like 64KiB, 1MiB or 10MB'}"
+    )
+
+
+def _printable(text: str) -> str:
+    if not all(line.isprintable() for line in text.replace("\t", " ").split("\n")):
+        raise ValueError(f"{quote(text)} has characters that do not print")
+    return text
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"{quote(text)} is not one line of printable text")
+    return text
+
+
+def _severity(text: str) -> str:
+    if not _SEVERITY.fullmatch(text):
+        raise ValueError(
+            f"{quote(text)} is not a severity: it starts with a letter and goes on "
+            "with letters, digits, _ or -"
+        )
+    if text.lower() == "none":
+        raise ValueError(
+            "'none' is reserved for alerts that notify nobody; "
+            "for a job that needs no alerts write enabled: false"
+        )
+    if text in SEVERITIES:
+        return text
+    if hint := did_you_mean(text.lower(), SEVERITIES):
+        raise ValueError(f"unknown severity {quote(text)}{hint}")
+    return text
+
+
+def _label_key(text: str) -> str:
+    if not _LABEL.fullmatch(text) or text.startswith("__"):
+        raise ValueError(
+            f"{quote(text)} is not a label key: it starts with a letter or a single _ "
+            "and goes on with letters, digits or _"
+        )
+    if text in RESERVED_LABELS:
+        raise ValueError(f"label {text!r} is reserved: choose another key")
+    return text
+
+
+def _declared(key: str, info: ValidationInfo) -> str:
+    labels = info.context.labels if info.context else ()
+    if key not in labels:
+        hint = did_you_mean(key, labels) or ": add it to labels: at the top"
+        raise ValueError(f"label {quote(key)} is not declared{hint}")
+    return key
+
+
+def _url(text: str) -> str:
+    if not _URL.fullmatch(text) or not text.isprintable():
+        raise ValueError(f"{quote(text)} is not a URL; write it like https://host/page")
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _zone(text: str) -> str:
+    parse_cron("@daily", text)
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _cron(text: str) -> str:
+    parse_cron(text, "UTC")
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Rule:
+    return parse_rule(text)
+
+
+def _rule(value: object) -> Rule:
+    if not isinstance(value, str):
+        raise _no_rule(value)
+    return _parsed(value)
+
+
+def _no_rule(value: object) -> ValueError:
+    return ValueError(f"expected a rule like rows_processed > 0, not {quote(value)}")
+
+
+def refuse_repeats(names: Iterable[str], what: str) -> None:
+    """Raise for each name that was there before, at its place in the list."""
+    seen: set[str] = set()
+    wrong: list[InitErrorDetails] = []
+    for position, name in enumerate(names):
+        if name in seen:
+            text = f"{what} {quote(name)} is there twice"
+            error = PydanticCustomError("repeated", "{text}", {"text": text})
+            wrong.append({"type": error, "loc": (position,), "input": name})
+        seen.add(name)
+    if wrong:
+        raise ValidationError.from_exception_data(what, wrong)
+
+
+def _distinct_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
+    refuse_repeats(keys, "label")
+    return keys
+
+
+Duration = Annotated[float, BeforeValidator(_duration)]
+Span = Annotated[Duration, AfterValidator(_above_zero)]
+Period = Annotated[Duration, AfterValidator(_at_least_a_second)]
+Size = Annotated[int, BeforeValidator(_size)]
+Count = Annotated[int, Field(ge=1)]
+Text = Annotated[str, AfterValidator(_printable)]
+Line = Annotated[str, AfterValidator(_one_line)]
+Url = Annotated[str, AfterValidator(_url)]
+Severity = Annotated[str, AfterValidator(_severity)]
+Zone = Annotated[str, AfterValidator(_zone)]
+CronText = Annotated[str, AfterValidator(_cron)]
+RuleText = Annotated[Rule, PlainValidator(_rule)]
+LabelKey = Annotated[str, AfterValidator(_label_key)]
+DeclaredKey = Annotated[str, AfterValidator(_declared)]
+
+#: For what may be left out but not left empty.
+Given = BeforeValidator(_given)
+#: For sections, which may be empty: every entry may be commented out.
+ListOf = BeforeValidator(_list)
+MappingOf = BeforeValidator(mapping)
+DistinctKeys = AfterValidator(_distinct_keys)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterrun_exporter.core.units import (
+    format_duration,
+    format_number,
+    parse_bytes,
+    parse_duration,
+    parse_quantity,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("15m", 900),
+        ("1h30m", 5400),
+        ("7d", 604800),
+        ("2w", 1209600),
+        ("1.5h", 5400),
+        ("250ms", 0.25),
+        ("0s", 0),
+    ],
+)
+def test_a_duration_reads_as_people_write_it(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["300", "", "5 m", "1 hour", "-5m", "m", "5M", "١s"])
+def test_what_is_no_duration_is_refused_with_the_way_out(text: str) -> None:
+    """A bare number too: nobody can tell seconds from milliseconds."""
+    with pytest.raises(ValueError, match="write it like 90s, 15m, 1h30m or 7d"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("1KiB", 1024), ("64kB", 64000), ("1.5MiB", 1572864), ("7B", 7)]
+)
+def test_a_size_reads_as_people_write_it(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["1", "1kb", "1 Kib", "many"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a (size|number)"):
+        parse_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", 0),
+        ("-3", -3),
+        ("1e3", 1000),
+        ("80%", 0.8),
+        ("1KiB", 1024),
+        ("10m", 600),
+        ("1h30m", 5400),
+        ("0.5 MB", 500_000),
+    ],
+)
+def test_a_quantity_has_its_unit_applied(text: str, number: float) -> None:
+    assert parse_quantity(text) == number
+
+
+def test_an_unknown_unit_is_named_with_those_that_are_known() -> None:
+    with pytest.raises(ValueError, match=r"unknown unit 'parsecs' in '5 parsecs': use"):
+        parse_quantity("5 parsecs")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (0.25, "250ms"),
+        (1.5, "1.5s"),
+        (90, "1m30s"),
+        (86400, "1d"),
+        (90061, "1d1h1m1s"),
+        (-90, "-1m30s"),
+    ],
+)
+def test_a_duration_is_shown_as_people_write_it(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@given(st.integers(0, 10**9))
+def test_what_is_shown_reads_back(seconds: int) -> None:
+    assert parse_duration(format_duration(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "1"),
+        (0.5, "0.5"),
+        (-0.0, "0"),
+        (1e300, "1e+300"),
+        (math.inf, "+Inf"),
+        (-math.inf, "-Inf"),
+        (math.nan, "NaN"),
+    ],
+)
+def test_a_number_is_written_as_prometheus_reads_it(value: float, text: str) -> None:
+    assert format_number(value) == text
+
+
+@given(st.floats(allow_nan=False))
+def test_no_number_loses_precision(value: float) -> None:
+    assert float(format_number(value)) == value
