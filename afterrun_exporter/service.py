@@ -207,7 +207,9 @@ class Service:
         except StorageError:
             self.storage_errors += 1
             raise
-        for change in changes:
+        for change, result in zip(changes, results, strict=True):
+            if isinstance(result, Exception):
+                continue
             self._changed.add(change.job)
             job, state = self.job(change.job), self.state(change.job)
             if job is not None and state is not None:
@@ -261,6 +263,6 @@ class Service:
 def _retire(now: float) -> Decide:
     def decide(state: JobState | None) -> Transition:
         # Only jobs with a state are ever retired.
-        return on_retired(state or JobState(created_at=now), now)
+        return on_retired(state or JobState(created_at=now, due_after=now), now)
 
     return decide

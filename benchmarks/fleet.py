@@ -1,11 +1,10 @@
-"""The jobs that every benchmark measures with, and their reports."""
+"""The jobs that all benchmarks measure with, and the reports they send."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import math
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -15,17 +14,20 @@ from typing import Any, Final
 from afterrun_exporter import config
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.deadlines import schedule_text
-from afterrun_exporter.core.model import Job, JobState, Ping, Run, Transition
+from afterrun_exporter.core.model import Job, JobState, Ping, Run, Settings, Transition
 from afterrun_exporter.core.transitions import on_ping, registered
 from afterrun_exporter.ingest.reports import ping_of
-from afterrun_exporter.storage.store import Change, Store
+from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.store import Change, Decide, Store
 
-#: Runs that every job has behind it: enough that its memory of repeats is full,
-#: so that a job of the small fleet is no larger than one of the large fleet.
+#: Runs that every job has behind it. Its memory of repeats is then full, so a
+#: job that is pinged often is no larger than one that is pinged rarely.
 AGE: Final = 32
 
+#: Jobs that are aged in one transaction.
+STEP: Final = 1000
+
 _DAY: Final = 86400.0
-_METRICS_LIMIT: Final = 50
 
 _JOB: Final = """
   job-{number:05d}:
@@ -52,25 +54,26 @@ def read(size: int) -> config.Config:
 
 
 class Reports:
-    """Reports of jobs in an order that visits all of them, and no job twice near.
+    """Reports with three metrics, of all jobs in turn, in a shuffled order.
 
-    Every report has a run id of its own, so that none is a repeat.
+    *series* names their runs: no run is reported twice within one.
     """
 
-    def __init__(self, size: int) -> None:
-        self._names = [f"job-{n:05d}" for n in range(size)]
-        # The same order on every run of the benchmark; nothing here is secret.
+    def __init__(self, size: int, series: str) -> None:
+        # The same on every machine; nothing here is secret.
         self._random = Random(size)  # noqa: S311
-        self._numbers = count()
+        self._names = [f"job-{n:05d}" for n in range(size)]
         self._random.shuffle(self._names)
+        self._series = series
+        self._numbers = count()
 
     def fields(self) -> tuple[str, dict[str, Any]]:
-        """Return the name of the next job to report, and its report."""
+        """Return the name of the next job, and its report."""
         number = next(self._numbers)
         vary = self._random.uniform(1.0, 1.5)
         return self._names[number % len(self._names)], {
             "status": "ok",
-            "run_id": f"bench-{number:012d}",
+            "run_id": f"{self._series}-{number:08d}",
             "duration_ms": round(48_000 * vary),
             "metrics": {
                 "rows_processed": round(120_000 * vary),
@@ -80,11 +83,9 @@ class Reports:
         }
 
     def ping(self, at: float) -> Ping:
-        """Return the next report as the ping that it is read as."""
+        """Return the next report as it is read when it comes in at *at*."""
         job, fields = self.fields()
-        mark = b"%d" % id(fields)
-        limit = _METRICS_LIMIT
-        ping, _ = ping_of(job, fields, at=at, fingerprint=mark, metrics_limit=limit)
+        ping, _ = ping_of(job, fields, at=at, fingerprint=b"", metrics_limit=50)
         return ping
 
     def request(self) -> bytes:
@@ -99,44 +100,45 @@ class Reports:
 
 
 async def age(store: Store, jobs: Mapping[str, Job]) -> None:
-    """Give every job the same `AGE` daily runs, the last of them just now."""
-    now = SystemClock().now()
-    template = next(iter(jobs.values()))
-    state, runs = _lived(template, now)
-
-    def decided(job: Job) -> Transition:
-        own = replace(state, schedule=schedule_text(job))
-        return Transition(state=own, runs=runs)
-
-    changes = [Change(job.name, _always(decided(job))) for job in jobs.values()]
-    for at in range(0, len(changes), 1000):
-        await store.update_all(changes[at : at + 1000])
-
-
-def database(path: Path) -> AbstractAsyncContextManager[Store]:
-    """Open the store that benchmarks use, on real files."""
-    # Imported late: a benchmark without a disk does without.
-    from afterrun_exporter.storage.sqlite import SQLiteStore  # noqa: PLC0415
-
-    return SQLiteStore.open(path)
+    """Give each of *jobs* the same `AGE` daily runs, the last of them just now."""
+    state, runs = _life(next(iter(jobs.values())), SystemClock().now())
+    changes = [
+        Change(
+            name,
+            _always(
+                Transition(state=replace(state, schedule=schedule_text(job)), runs=runs)
+            ),
+        )
+        for name, job in jobs.items()
+    ]
+    for at in range(0, len(changes), STEP):
+        await store.update_all(changes[at : at + STEP])
 
 
-def _lived(job: Job, now: float) -> tuple[JobState, tuple[Run, ...]]:
-    settings = read(1).catalogue.settings
-    reports = Reports(1)
-    state = registered(job, now - (AGE + 1) * _DAY)
+def files(folder: Path, size: int) -> tuple[Path, Path]:
+    """Write an afterrun.yml of *size* jobs and their database; return the two."""
+    text, database = folder / f"{size}.yml", folder / f"{size}.db"
+    text.write_text(config_text(size), "utf-8")
+
+    async def fill() -> None:
+        async with SQLiteStore.open(database) as store:
+            await age(store, read(size).jobs)
+
+    asyncio.run(fill())
+    return text, database
+
+
+def _life(job: Job, now: float) -> tuple[JobState, tuple[Run, ...]]:
+    reports, settings = Reports(1, "past"), Settings()
+    state = registered(job, now - AGE * _DAY)
     runs: list[Run] = []
-    for day in range(AGE):
-        ping = reports.ping(now - (AGE - 1 - day) * _DAY)
-        done = on_ping(job, state, replace(ping, job=job.name), settings)
-        state = done.state
-        runs.extend(done.runs)
+    for days_ago in reversed(range(AGE)):
+        ping = reports.ping(now - days_ago * _DAY)
+        made = on_ping(job, state, ping, settings)
+        state = made.state
+        runs.extend(made.runs)
     return state, tuple(runs)
 
 
-def _always(transition: Transition) -> Any:
+def _always(transition: Transition) -> Decide:
     return lambda _: transition
-
-
-def _unused() -> Iterator[float]:
-    yield math.inf

@@ -9,16 +9,31 @@ from typing import Final
 import click
 
 from afterrun_exporter.errors import GenerateError
-from afterrun_exporter.rulegen import grafana, prometheus, render
+from afterrun_exporter.rulegen import prometheus, render
+
+
+def _prometheus() -> render.Files:
+    rules = render.to_yaml(prometheus.rules_file())
+    return {Path("rules/afterrun.rules.yml"): rules}
+
+
+def _grafana() -> render.Files:
+    try:
+        # Here, because it needs an extra that the other files do without.
+        from afterrun_exporter.rulegen import grafana  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("grafana_foundation_sdk"):
+            raise
+        raise GenerateError(
+            "the dashboard needs an extra: pip install 'afterrun-exporter[grafana]'"
+        ) from error
+    return {Path("grafana/dashboards/afterrun.json"): grafana.dashboard_json()}
+
 
 #: What can be asked for, and the files that it comes to.
 GENERATORS: Final[Mapping[str, Callable[[], render.Files]]] = {
-    "prometheus": lambda: {
-        Path("rules/afterrun.rules.yml"): render.to_yaml(prometheus.rules_file())
-    },
-    "grafana": lambda: {
-        Path("grafana/dashboards/afterrun.json"): grafana.dashboard_json()
-    },
+    "prometheus": _prometheus,
+    "grafana": _grafana,
 }
 
 

@@ -15,10 +15,11 @@ import uvloop
 from aiohttp import web
 
 from afterrun_exporter import __version__
+from afterrun_exporter import config as configs
 from afterrun_exporter.app import WebOptions, make_app
 from afterrun_exporter.cli import addresses, logs
 from afterrun_exporter.clock import Clock, SystemClock
-from afterrun_exporter.config import loading, revision
+from afterrun_exporter.config import revision
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.errors import AfterRunError, ConfigError
 from afterrun_exporter.exposition.endpoint import Exposition
@@ -41,7 +42,7 @@ class Configuration:
         self._clock = clock
         self._own = own
 
-    async def load(self) -> loading.Config:
+    async def load(self) -> configs.Config:
         """Return what the file says now; raises ConfigError, and remembers that."""
         # A large file takes a while; pings are answered meanwhile.
         try:
@@ -52,10 +53,10 @@ class Configuration:
         self._own.loaded(config.hash, sha, self._clock.now())
         return config
 
-    def _read(self) -> tuple[loading.Config, str]:
+    def _read(self) -> tuple[configs.Config, str]:
         if self._path is None:
-            return loading.default(), ""
-        return loading.load(self._path), revision.git_sha(self._path)
+            return configs.default(), ""
+        return configs.load(self._path), revision.git_sha(self._path)
 
 
 @click.command()
@@ -141,7 +142,7 @@ def serve(
         binds = [addresses.parse(address) for address in listen]
         if config_check:
             if config_file is not None:
-                loading.load(config_file)
+                configs.load(config_file)
             return
         uvloop.run(_serve(config_file, storage_path, binds, options))
     except ConfigError as error:
@@ -236,7 +237,7 @@ async def _until_stopped(reload: Reload) -> None:
 def _greet(
     bind: addresses.Address,
     options: WebOptions,
-    config: loading.Config,
+    config: configs.Config,
     config_file: Path | None,
     storage_path: Path,
 ) -> None:

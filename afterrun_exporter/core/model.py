@@ -213,12 +213,12 @@ class JobState:
     """
 
     created_at: float
+    #: Slots up to here need no further run: it ran, was paused or unknown.
+    due_after: float
     #: Whether the configuration named it when we last looked.
     configured: bool = False
     #: When it left the configuration; None while it is watched.
     retired_at: float | None = None
-    #: Slots up to here need no further run: it ran, was paused or unknown.
-    due_after: float = -math.inf
     #: The schedule that `due_after` and the missed slots belong to.
     schedule: str = ""
     #: Slots up to here are counted in `missed_total`.

@@ -1,19 +1,19 @@
-"""When a job is due: every so often, or as Debian's cron(8) would start it.
-
-Instants are Unix seconds; nothing here asks what time it is.
+"""When a job is due: every so often, or when Debian's cron(8) would start it.
 
 Cron expressions speak of the wall clock, and twice a year that clock jumps:
 
-* A job with a fixed time (neither minute nor hour starts with ``*``) is about
-  the wall clock. It runs once on the day with two 01:30s, the first time, and
-  right after the gap on the day that has no 02:30.
-* Any other job follows real time. It runs in both hours that are called 01:00
-  and not at all in an hour that is skipped.
+* A job at a fixed time (neither minute nor hour starts with ``*``) follows the
+  wall clock. With two 01:30s in a day it runs at the first one; when 02:30 does
+  not exist it runs right after the gap.
+* Any other job follows real time: in both hours that are called 01:00, and not
+  at all in the hour that is left out.
 
-croniter is the calendar: it says which days an expression names. It is handed
-plain numbers and never sees a time of day, because its own reading of both is
-not cron's: "5-5" is every minute to it, "1,*" counts as a leading star, and
-clock changes give it slots that cron does not have.
+croniter is the calendar: it says which days an expression names. It is given
+plain numbers and no time of day, because on its own it reads some expressions
+unlike cron ("5-5" is every minute) and has slots where the clocks change that
+cron has not.
+
+Instants are Unix seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import math
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -35,12 +35,10 @@ from croniter import CroniterBadDateError, croniter
 from afterrun_exporter.core.units import format_duration
 
 _HOUR: Final = 3600
-_DAY: Final = 24 * _HOUR
 _ONE_MINUTE: Final = timedelta(minutes=1)
 _ONE_DAY: Final = timedelta(days=1)
-_EPOCH: Final = date(1970, 1, 1).toordinal()
 
-# The calendar ends with the year 9999, and croniter looks 50 years ahead.
+# datetime ends with the year 9999, and croniter looks 50 years ahead.
 _END_OF_TIME: Final = datetime(9900, 1, 1, tzinfo=UTC).timestamp()
 
 _SLOTS_PER_BLOCK: Final = 64
@@ -55,8 +53,9 @@ _NICKNAMES: Final = {
     "@hourly": "0 * * * *",
 }
 
+# Items of a list: * 5 5-9 */5 5-9/2 5/15
 _ITEM: Final = re.compile(
-    r"(?:\*|(?P<first>\w{1,9})(?:-(?P<last>\w{1,9}))?)(?:/(?P<step>\d{1,9}))?",
+    r"(?:\*|(?P<first>\w{1,9})(?:-(?P<last>\w{1,9}))?)(?:/(?P<step>0*[1-9]\d{0,8}))?",
     re.ASCII,
 )
 
@@ -73,7 +72,7 @@ class Every:
 
     @property
     def text(self) -> str:
-        """The schedule as people write it: ``every 1h30m``."""
+        """The schedule for people to read: ``every 1h30m``."""
         return f"every {format_duration(self.period)}"
 
 
@@ -87,20 +86,15 @@ class Cron:
     def next_after(self, instant: float) -> float:
         """Return the first slot strictly later than *instant*.
 
-        ``math.inf`` when there never is one: 30 February, or later than the
-        calendar reaches. Slots are remembered for all who share the
-        expression and the zone, so asking again is cheap, in any order.
+        ``math.inf`` when there never is one, as on 30 February. Slots are
+        remembered per expression and zone, so asking again is cheap, in
+        whatever order instants come.
         """
         if instant >= _END_OF_TIME:
             return math.inf
         width = _plan(self.expression, self.zone).width
         slots = _block(self.expression, self.zone, int(instant // width))
         return slots[bisect_right(slots, instant)]
-
-    @property
-    def text(self) -> str:
-        """The schedule as people write it: the five fields."""
-        return self.expression
 
 
 Schedule = Every | Cron
@@ -109,8 +103,8 @@ Schedule = Every | Cron
 def early_limit(schedule: Schedule, slot: float, early: float) -> float:
     """Return how long before *slot* a finish still counts for it.
 
-    That is *early*, but at most a tenth of the time from this slot to the
-    next one: of a job that runs every minute, 6 seconds.
+    That is *early*, but at most a tenth of the time from *slot* to the next
+    one: 6 seconds for a job that runs every minute.
     """
     if isinstance(schedule, Every):
         return min(early, schedule.period / 10)
@@ -120,37 +114,32 @@ def early_limit(schedule: Schedule, slot: float, early: float) -> float:
 def parse_cron(text: str, zone: str) -> Cron:
     """Return the schedule that *text* stands for on the clocks of *zone*.
 
-    What Debian's cron(8) runs is accepted, ``@daily`` and its like included.
-    Anything else is a ValueError that says what to write instead.
+    Five fields as in crontab(5), or ``@daily`` and its like. A ValueError says
+    what is wrong with anything else, and what to write instead.
     """
-    expression = " ".join(text.split())
-    if expression.startswith("@"):
-        expression = _spell_out(expression)
-    count = len(expression.split())
-    if count != len(_FIELDS):
-        message = (
-            f"cron expression {text!r} has {count} fields; write 5: "
+    fields = text.split()
+    if len(fields) == 1 and text.lstrip().startswith("@"):
+        fields = _spelt_out(fields[0]).split()
+    if len(fields) != len(_FIELDS):
+        raise ValueError(
+            f"cron expression {text!r} has {len(fields)} fields; write 5: "
             "minute, hour, day of month, month, day of week"
         )
-        raise ValueError(message)
     if zone not in _zone_names():
         raise ValueError(_unknown_zone(zone))
-    _plan(expression, zone)
-    return Cron(expression, zone)
+    cron = Cron(" ".join(fields), zone)
+    _plan(cron.expression, zone)
+    return cron
 
 
-def _spell_out(nickname: str) -> str:
+def _spelt_out(nickname: str) -> str:
     """Return the five fields of ``@daily`` and its like."""
     known = nickname.lower()
     if known in _NICKNAMES:
         return _NICKNAMES[known]
     if known == "@reboot":
-        raise ValueError(
-            f"{nickname!r} names no time, so nothing can be late for it; "
-            "use a cron expression or 'every'"
-        )
-    near = difflib.get_close_matches(known, _NICKNAMES, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(_NICKNAMES)}"
+        raise ValueError(f"{nickname!r} is never late; use a cron expression or every:")
+    hint = _hint(known, {name: name for name in _NICKNAMES}, "use five fields")
     raise ValueError(f"unknown cron nickname {nickname!r}; {hint}")
 
 
@@ -160,14 +149,19 @@ def _zone_names() -> frozenset[str]:
 
 
 def _unknown_zone(zone: str) -> str:
-    """Return what to say of *zone*; ``riga`` and ``new york`` are understood."""
-    names = sorted(_zone_names())
-    keys = {name.rpartition("/")[2].casefold(): name for name in names}
-    keys |= {name.casefold(): name for name in names}
+    """Return what to say of *zone*: what was meant by ``riga`` or ``new york``."""
+    # "CEST" is not EST, and Etc/GMT+3 is west of Greenwich: better no guess.
+    names = [name for name in _zone_names() if "/" in name and name[:4] != "Etc/"]
+    meant = {name.rpartition("/")[2].casefold(): name for name in sorted(names)}
+    meant |= {name.casefold(): name for name in (*names, "UTC")}
     wanted = zone.strip().replace(" ", "_").casefold()
-    near = difflib.get_close_matches(wanted, keys, n=1, cutoff=0.75)
-    hint = f"did you mean {keys[near[0]]!r}?" if near else "use one like 'Europe/Riga'"
+    hint = _hint(wanted, meant, "use a name like 'Europe/Riga'")
     return f"unknown time zone {zone!r}; {hint}"
+
+
+def _hint(wanted: str, meant: Mapping[str, str], otherwise: str) -> str:
+    near = difflib.get_close_matches(wanted, meant, n=1, cutoff=0.75)
+    return f"did you mean {meant[near[0]]!r}?" if near else otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,63 +171,46 @@ class _Field:
     name: str
     low: int
     high: int
-    words: Mapping[str, int]
+    words: tuple[str, ...] = ()
 
-    def values(self, text: str) -> set[int]:
-        """Return the numbers that *text* lists."""
-        return {value for item in text.split(",") for value in self._range(item)}
+    def values(self, text: str) -> list[int]:
+        """Return the numbers that *text* lists, in order."""
+        return sorted({n for item in text.split(",") for n in self._range(item)})
 
     def _range(self, item: str) -> range:
         match = _ITEM.fullmatch(item)
         if match is None:
-            raise ValueError(self._unreadable(item))
-        first, last, step = match["first"], match["last"], match["step"]
-        if step is not None and int(step) == 0:
-            raise ValueError(f"{self.name} {item!r} takes steps of 0; use 1 or more")
+            like = f"*, {self.low}, {self.low}-{self.high} or */2"
+            raise ValueError(
+                f"{self.name} {item!r} cannot be read; write it like {like}"
+            )
+        first, last, step = match.group("first", "last", "step")
         low = self._number(first) if first else self.low
-        if last:
-            high = self._number(last)
-        else:
-            # "5/15" has no end; only Debian's cron insists on one.
-            high = low if first and not step else self.high
+        # "5/15" means from 5 on. Debian's cron refuses it, most others do not.
+        endless = not first or step
+        high = self._number(last) if last else self.high if endless else low
         if low > high:
             split = f"{low}-{self.high},{self.low}-{high}"
-            raise ValueError(
-                f"{self.name} {item!r} runs backwards; split it like {split!r}"
-            )
+            raise ValueError(f"{self.name} {item!r} runs backwards; use {split!r}")
         return range(low, high + 1, int(step or 1))
 
     def _number(self, text: str) -> int:
-        number = self.words.get(text.lower())
-        if number is not None:
-            return number
-        if not text.isdecimal():
-            raise ValueError(self._unreadable(text))
-        if not self.low <= int(text) <= self.high:
-            span = f"{self.low}-{self.high}"
-            raise ValueError(f"{self.name} {text!r} is out of range; use {span}")
-        return int(text)
-
-    def _unreadable(self, text: str) -> str:
-        words = f", {' '.join(self.words)}" if self.words else ""
-        return (
-            f"{self.name} {text!r} means nothing to cron(8); use *, "
-            f"{self.low}-{self.high}{words}, and lists, ranges or steps of these"
-        )
+        if text.lower() in self.words:
+            return self.low + self.words.index(text.lower())
+        if text.isdecimal() and self.low <= int(text) <= self.high:
+            return int(text)
+        words = f" or {self.words[0]}-{self.words[-1]}" if self.words else ""
+        allowed = f"{self.low}-{self.high}{words}"
+        raise ValueError(f"{self.name} {text!r} is not one of {allowed}")
 
 
-def _words(text: str, first: int) -> Mapping[str, int]:
-    return {word: number for number, word in enumerate(text.split(), first)}
-
-
+_MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec"
 _FIELDS: Final = (
-    _Field("minute", 0, 59, {}),
-    _Field("hour", 0, 23, {}),
-    _Field("day of month", 1, 31, {}),
-    _Field(
-        "month", 1, 12, _words("jan feb mar apr may jun jul aug sep oct nov dec", 1)
-    ),
-    _Field("day of week", 0, 7, _words("sun mon tue wed thu fri sat", 0)),
+    _Field("minute", 0, 59),
+    _Field("hour", 0, 23),
+    _Field("day of month", 1, 31),
+    _Field("month", 1, 12, tuple(_MONTHS.split())),
+    _Field("day of week", 0, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
 )
 
 
@@ -241,17 +218,12 @@ _FIELDS: Final = (
 class _Plan:
     """A cron expression, read."""
 
-    #: Which days, for croniter.
-    days: str
-    #: Whether a day must match both day fields, or one of them.
-    both: bool
-    #: The times of such a day, in seconds since midnight on the wall clock.
-    times: array[int]
-    #: Tied to the wall clock rather than to real time.
-    fixed: bool
+    days: str  #: which days, for croniter
+    both: bool  #: whether a day must match both day fields, or either
+    times: array[int]  #: the times of such a day, in seconds after midnight
+    fixed: bool  #: whether it follows the wall clock, rather than real time
     zone: ZoneInfo
-    #: Length of a block of slots in seconds.
-    width: int
+    width: int  #: how many seconds one block of slots covers
 
 
 @lru_cache(maxsize=8192)
@@ -259,14 +231,13 @@ def _plan(expression: str, zone: str) -> _Plan:
     """Return what *expression* says, or raise ValueError."""
     texts = expression.split()
     minutes, hours, days, months, weekdays = (
-        sorted(field.values(text)) for field, text in zip(_FIELDS, texts, strict=True)
+        field.values(text) for field, text in zip(_FIELDS, texts, strict=True)
     )
+    calendar = (days, months, sorted({weekday % 7 for weekday in weekdays}))
     times = array("i", (h * _HOUR + m * 60 for h in hours for m in minutes))
     return _Plan(
-        days=" ".join(
-            ("0 0", _listed(days), _listed(months), _listed({d % 7 for d in weekdays}))
-        ),
-        # Debian's cron looks at the first character and nothing else.
+        days=" ".join(("0 0", *(",".join(map(str, numbers)) for numbers in calendar))),
+        # Cron looks at the first character only: "1,*" is no star.
         both=texts[2].startswith("*") or texts[4].startswith("*"),
         times=times,
         fixed=not (texts[0].startswith("*") or texts[1].startswith("*")),
@@ -275,19 +246,15 @@ def _plan(expression: str, zone: str) -> _Plan:
     )
 
 
-def _listed(numbers: Iterable[int]) -> str:
-    return ",".join(map(str, sorted(numbers)))
-
-
 @lru_cache(maxsize=16384)
 def _block(expression: str, zone: str, number: int) -> array[float]:
-    """Return all slots of one block of time, and the first one after it."""
+    """Return the slots in one block of time, and the first one after it."""
     plan = _plan(expression, zone)
     start, end = number * plan.width, (number + 1) * plan.width
-    # A clock set back across midnight shows the day before, or the day after,
-    # a second time: the slots of neighbouring days can be interleaved.
-    first_day = _local_day(start, plan.zone) - 1
-    last_day = _local_day(end, plan.zone) + 1
+    # Clocks set back over midnight repeat the end of a day after the next one
+    # has begun. So a neighbouring day may have slots between those of this one.
+    first_day = datetime.fromtimestamp(start, plan.zone).toordinal() - 1
+    last_day = datetime.fromtimestamp(end, plan.zone).toordinal() + 1
     found = [math.inf]
     for day in _days_from(plan.days, plan.both, first_day):
         slots = _slots_of(day, plan)
@@ -298,12 +265,8 @@ def _block(expression: str, zone: str, number: int) -> array[float]:
     return array("d", ordered[: bisect_left(ordered, end) + 1])
 
 
-def _local_day(instant: float, zone: ZoneInfo) -> int:
-    return datetime.fromtimestamp(instant, zone).toordinal()
-
-
 def _days_from(days: str, both: bool, first: int) -> Iterator[int]:
-    """Yield the days that an expression names, from *first* on."""
+    """Yield the days that an expression names, *first* or later, as ordinals."""
     year: int | None = date.fromordinal(first).year
     while year is not None:
         in_year, year = _days_in(days, both, year)
@@ -325,10 +288,9 @@ def _days_in(days: str, both: bool, year: int) -> tuple[array[int], int | None]:
 
 
 def _slots_of(day: int, plan: _Plan) -> list[float]:
-    """Return when the job is due on a *day* of the wall clock, in any order."""
+    """Return when a job is due on a *day* of the wall clock, in any order."""
     midnight = datetime.fromordinal(day).replace(tzinfo=plan.zone)
-    offset = midnight.utcoffset()
-    if offset == (midnight + _ONE_DAY).replace(fold=1).utcoffset():
+    if midnight.utcoffset() == (midnight + _ONE_DAY).replace(fold=1).utcoffset():
         start = midnight.timestamp()
         return [start + seconds for seconds in plan.times]
     walls = (midnight + timedelta(seconds=seconds) for seconds in plan.times)
@@ -338,7 +300,7 @@ def _slots_of(day: int, plan: _Plan) -> list[float]:
 
 
 def _once(wall: datetime) -> float:
-    """Return when the clock first shows *wall* or, if it never does, more."""
+    """Return when the clock first shows *wall*, or has just skipped it."""
     while not _readings(wall):
         wall += _ONE_MINUTE
     return wall.timestamp()

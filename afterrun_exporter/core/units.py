@@ -28,7 +28,7 @@ BYTES: Final = {
     "TiB": 2**40,
 }
 
-# ASCII: float() would read ١ as well, and nobody else along the way would.
+# ASCII: float() reads the digits of any script; nobody else on the way does.
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])", re.ASCII)
 _QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*([A-Za-z%]*)", re.ASCII)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.readings import Readings
+from afterrun_exporter.ingest.refusals import Refusals
 from afterrun_exporter.service import Service, Verdict
 
 
@@ -29,9 +31,11 @@ Received = Ping | Refused
 class Intake:
     """Where every dialect hands in what it has read."""
 
-    def __init__(self, service: Service, dialect: str) -> None:
+    def __init__(self, service: Service, clock: Clock, dialect: str) -> None:
         self._service = service
+        self._clock = clock
         self._dialect = dialect
+        self._refusals = Refusals()
 
     @property
     def metrics_limit(self) -> int:
@@ -78,13 +82,14 @@ class Intake:
             if one.ping is not None:
                 next(verdicts)
             results.append(one.error)
-        for result in results:
-            self._count(result)
+        for one, result in zip(received, results, strict=True):
+            self._count(one.job, result)
         return results
 
-    def _count(self, result: Verdict | Exception) -> None:
+    def _count(self, job: str, result: Verdict | Exception) -> None:
         if isinstance(result, Exception):
             what = "rejected"
+            self._refusals.tell(self._clock.now(), self._dialect, job, str(result))
         else:
             what = "duplicate" if result.transition.duplicate else "accepted"
         self._service.pings[self._dialect, what] += 1

@@ -25,7 +25,7 @@ UNREAD_QUERY: Final = "the query string is not read: POST metrics as JSON"
 
 def routes(service: Service, clock: Clock) -> list[web.RouteDef]:
     """Return the routes of the native API."""
-    intake = Intake(service, DIALECT)
+    intake = Intake(service, clock, DIALECT)
     return [
         # aiohttp lets HEAD in where GET is.
         web.get("/ping/{job}", plain(intake, clock)),

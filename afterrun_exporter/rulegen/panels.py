@@ -15,7 +15,8 @@ JOB_VARIABLE: Final = names.JOB
 METRIC_VARIABLE: Final = names.METRIC
 
 _OF_JOB: Final = f'{names.JOB}="${JOB_VARIABLE}"'
-_OF_METRIC: Final = f'{_OF_JOB},{names.METRIC}="${METRIC_VARIABLE}"'
+# A variable that repeats panels is put in with its regular expression escaped.
+_OF_METRIC: Final = f'{_OF_JOB},{names.METRIC}=~"${METRIC_VARIABLE}"'
 
 #: Grafana knows the scrape interval; what it puts in elsewhere is this.
 _RANGE: Final = "$__rate_interval"
@@ -50,6 +51,8 @@ class Panel:
     unit: str = ""
     width: int = 12
     height: int = 8
+    #: A regular expression of the series that are red from 1 on.
+    red: str = ""
     #: A variable; the panel is there once for each of its values.
     repeat: str = ""
 
@@ -101,8 +104,11 @@ OVERVIEW: Final = Row(
             title="Jobs by state",
             kind=Kind.STAT,
             queries=(
-                Query(f"sum by ({names.STATE}) ({names.JOBS})", f"{{{{{names.STATE}}}}}"),
+                Query(
+                    f"sum by ({names.STATE}) ({names.JOBS})", f"{{{{{names.STATE}}}}}"
+                ),
             ),
+            red="missed|failing|violated",
             height=4,
             width=18,
         ),
@@ -184,9 +190,7 @@ ONE_JOB: Final = Row(
         Panel(
             title="Deadline of the next run",
             kind=Kind.STAT,
-            queries=(
-                Query(f"max({names.DEADLINE}{{{_OF_JOB}}} < Inf) * 1000"),
-            ),
+            queries=(Query(f"max({names.DEADLINE}{{{_OF_JOB}}} < Inf) * 1000"),),
             unit="dateTimeFromNow",
             width=6,
             height=4,
@@ -195,6 +199,7 @@ ONE_JOB: Final = Row(
             title="Runs in a row that were not ok",
             kind=Kind.STAT,
             queries=(Query(f"max({names.CONSECUTIVE_FAILURES}{{{_OF_JOB}}})"),),
+            red=".*",
             width=6,
             height=4,
         ),
@@ -202,7 +207,9 @@ ONE_JOB: Final = Row(
             title="Runs",
             kind=Kind.BARS,
             queries=(
-                Query(f"sum(increase({names.RUNS}{{{_OF_JOB}}}[{_RANGE}]))", "finished"),
+                Query(
+                    f"sum(increase({names.RUNS}{{{_OF_JOB}}}[{_RANGE}]))", "finished"
+                ),
                 *_counts(f"{{{_OF_JOB}}}"),
             ),
         ),

@@ -47,7 +47,7 @@ def to_yaml(data: Mapping[str, Any]) -> str:
 
 def diff(files: Files, directory: Path) -> str:
     """Return what `write` would change, as a unified diff; "" for nothing."""
-    changes = []
+    changes: list[str] = []
     for path, text in sorted(files.items()):
         target = directory / path
         try:

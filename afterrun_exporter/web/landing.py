@@ -42,7 +42,7 @@ pre {{ background: #8882; padding: .8rem; overflow-x: auto; }}
 {broken}
 <h2>Report a run</h2>
 <pre>curl -fsS -m 10 --retry 5 {url}/ping/my-job \\
-  --json '{{"status": "ok", "metrics": {{"rows_processed": 120}}}}'</pre>
+  -d '{{"status": "ok", "metrics": {{"rows_processed": 120}}}}'</pre>
 <p><a href="metrics">Metrics</a> · <a href="-/healthy">Health</a> ·
 version {version}</p>
 </body>
@@ -85,8 +85,15 @@ def _rows(service: Service, now: float) -> Iterator[str]:
     for job, state in service.watched():
         for what, since in _conditions(job, state):
             age = format_duration(max(0, int(now - since)))
-            told = "".join(f"<td>{escape(cell)}</td>" for cell in (job.name, what, age))
-            yield f"<tr>{told}</tr>"
+            cells = (_name(job), escape(what), escape(age))
+            yield f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _name(job: Job) -> str:
+    name = escape(job.name)
+    if job.runbook_url:
+        name = f'<a href="{escape(job.runbook_url)}">{name}</a>'
+    return f"{name}<br><small>{escape(job.description)}</small>"
 
 
 def _conditions(job: Job, state: JobState) -> Iterator[tuple[str, float]]:

@@ -63,7 +63,9 @@ class Night:
 
     def ping(self, when: str, kind: Kind = Kind.FINISH, **more: Any) -> Night:
         """Report to the job."""
-        self._take(on_ping(self.job, self.state, ping(when, kind, **more), self.settings))
+        self._take(
+            on_ping(self.job, self.state, ping(when, kind, **more), self.settings)
+        )
         return self
 
     def start(self, when: str, **more: Any) -> Night:

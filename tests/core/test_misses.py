@@ -180,19 +180,25 @@ class TestTheDaemonsOwnDowntime:
         return night
 
     def test_is_not_judged_before_it_has_settled(self) -> None:
-        night = self.restarted(Night(HOURLY, known="21 23:01").ping("21 23:05")).clock("22 10:02")
+        night = self.restarted(Night(HOURLY, known="21 23:01").ping("21 23:05")).clock(
+            "22 10:02"
+        )
 
         assert night.open == []
         assert told(deadline(HOURLY, night.state, self.SETTINGS)) == "22 10:02:00"
 
     def test_is_one_miss_if_nothing_has_come_by_then(self) -> None:
-        night = self.restarted(Night(HOURLY, known="21 23:01").ping("21 23:05")).clock("22 10:02:01")
+        night = self.restarted(Night(HOURLY, known="21 23:01").ping("21 23:05")).clock(
+            "22 10:02:01"
+        )
 
         assert night.open == ["missed"]
         assert night.state.missed_total == 1
 
     def test_and_later_slots_are_judged_as_ever(self) -> None:
-        night = self.restarted(Night(HOURLY, known="21 23:01").ping("21 23:05")).clock("22 11:10:01")
+        night = self.restarted(Night(HOURLY, known="21 23:01").ping("21 23:05")).clock(
+            "22 11:10:01"
+        )
 
         # One for all that fell into the downtime, then 10:00 and 11:00.
         assert night.state.missed_total == 3

@@ -34,7 +34,9 @@ class TestWithARunId:
         assert night.state.duplicates_total == 9
 
     def test_another_attempt_is_another_report(self) -> None:
-        night = Night().fail("22 02:10", run_id="a").ping("22 02:12", run_id="a", attempt=2)
+        night = (
+            Night().fail("22 02:10", run_id="a").ping("22 02:12", run_id="a", attempt=2)
+        )
 
         assert night.outcomes == ["fail", "ok"]
 
@@ -91,7 +93,9 @@ class TestWithoutAnId:
 
     def test_other_words_are_another_run(self) -> None:
         night = Night().ping("22 02:10", fingerprint=b"a")
-        night.ping("22 02:10:01", fingerprint=b"b").ping("22 02:10:02", fingerprint=b"a")
+        night.ping("22 02:10:01", fingerprint=b"b").ping(
+            "22 02:10:02", fingerprint=b"a"
+        )
 
         assert night.state.runs_total == 2
         assert night.last.duplicate_of == 1

@@ -119,7 +119,7 @@ def test_a_violation_says_what_was_expected_in_numbers() -> None:
     ],
 )
 def test_what_is_no_rule_is_refused_with_the_way_out(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match="rule|number|unit|between") as error:
+    with pytest.raises(ValueError, match=r"rule|number|unit|between") as error:
         parse_rule(text)
 
     assert message in str(error.value)

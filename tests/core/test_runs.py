@@ -243,7 +243,9 @@ class TestAnOpenRun:
         assert "overrunning" not in night.open
 
     def test_given_up_as_a_timeout_may_still_report(self) -> None:
-        night = Night(LIMITED).start("22 02:00", run_id="a").start("23 02:00", run_id="b")
+        night = (
+            Night(LIMITED).start("22 02:00", run_id="a").start("23 02:00", run_id="b")
+        )
         night.ping("23 02:05", run_id="a")
 
         assert night.outcomes == ["timeout", "ok"]

@@ -1,0 +1,33 @@
+"""Telling the operator which reports were refused, without drowning the log."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+
+#: Refusals that are told in one minute; a client gone wild has no more to say.
+A_MINUTE: Final = 30
+
+log = structlog.get_logger()
+
+
+class Refusals:
+    """Logs refused reports, so many a minute, and how many more there were."""
+
+    def __init__(self) -> None:
+        self._minute = 0
+        self._told = 0
+        self._untold = 0
+
+    def tell(self, at: float, dialect: str, job: str, reason: str) -> None:
+        """Note that a report of *job* was refused at *at*."""
+        if (minute := int(at // 60)) != self._minute:
+            if self._untold:
+                log.warning("pings_refused", more=self._untold)
+            self._minute, self._told, self._untold = minute, 0, 0
+        if self._told >= A_MINUTE:
+            self._untold += 1
+            return
+        self._told += 1
+        log.warning("ping_refused", dialect=dialect, job=job, reason=reason)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from pytest_aiohttp.plugin import AiohttpClient
+
+from afterrun_exporter.service import Service
+from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.core.jobs import BACKUP, at
+from tests.http import Client, app_of
+from tests.services import catalogue
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Noon of the day before the backup is due."""
+    return ManualClock(at("21 12:00"))
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+async def service(store: MemoryStore, clock: ManualClock) -> AsyncIterator[Service]:
+    """A service that watches the backup."""
+    service = Service(store, clock, catalogue(BACKUP))
+    await service.start()
+    yield service
+    await store.close()
+
+
+@pytest.fixture
+async def client(
+    service: Service, clock: ManualClock, aiohttp_client: AiohttpClient
+) -> Client:
+    return await aiohttp_client(app_of(service, clock))

@@ -1,0 +1,103 @@
+"""What has come out of the chain: mails, and POSTs to the webhook."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+import re
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, Final, cast
+
+from afterrun_exporter.conventions import JOB
+
+SLACK: Final = "/slack"
+ALERTS: Final = "/alerts"
+
+_ABOUT: Final = re.compile(r"\[\w+\] \w+: (\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What a person reads."""
+
+    to: str
+    subject: str
+    text: str
+    html: str
+
+    @property
+    def job(self) -> str:
+        """The job that it is about; "" when it is about none."""
+        about = _ABOUT.match(self.subject)
+        return about[1] if about else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a program is told by the webhook."""
+
+    status: str
+    #: The labels of each alert.
+    alerts: tuple[dict[str, str], ...]
+
+    @property
+    def job(self) -> str:
+        """The job that it is about; "" when it is about none."""
+        return self.alerts[0].get(JOB, "")
+
+
+class Inbox:
+    """Everything that was sent, in the order in which it came."""
+
+    def __init__(self, maildir: Path, posted: Path) -> None:
+        self.maildir = maildir
+        self.posted = posted
+
+    def mails(self) -> list[Mail]:
+        """Return the mails."""
+        # A mail server moves a mail to new/ when it is complete.
+        files = sorted(
+            (self.maildir / "new").glob("*"), key=lambda file: file.stat().st_mtime_ns
+        )
+        return [_mail(file.read_bytes()) for file in files]
+
+    def notifications(self) -> list[Notification]:
+        """Return what was posted to the webhook."""
+        return [
+            Notification(
+                body["status"], tuple(alert["labels"] for alert in body["alerts"])
+            )
+            for body in self._posts(ALERTS)
+        ]
+
+    def slack(self) -> list[dict[str, Any]]:
+        """Return what was posted to Slack, as it would have shown it."""
+        return [body["attachments"][0] for body in self._posts(SLACK)]
+
+    def _posts(self, path: str) -> list[dict[str, Any]]:
+        if not self.posted.exists():
+            return []
+        lines = self.posted.read_text().splitlines(keepends=True)
+        # The last line may be under way.
+        posts = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [post["body"] for post in posts if post["path"] == path]
+
+
+def _mail(raw: bytes) -> Mail:
+    message = cast(
+        "EmailMessage", email.message_from_bytes(raw, policy=email.policy.default)
+    )
+    return Mail(
+        to=str(message["To"]),
+        subject=str(message["Subject"]),
+        text=_part(message, "plain"),
+        html=_part(message, "html"),
+    )
+
+
+def _part(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    return "" if part is None else str(part.get_content())

@@ -1,0 +1,73 @@
+"""Ports that are free, and whether something answers on them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+LOOPBACK: Final = "127.0.0.1"
+
+#: Below the ports that Linux gives to outgoing connections: one of those must not
+#: take a daemon's port while it is down for a moment.
+FIRST_PORT: Final = 12_000
+LAST_PORT: Final = 31_999
+
+#: For a machine that is busy with something else.
+PATIENCE: Final = 60.0
+
+Value = TypeVar("Value")
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface on which nobody listens."""
+    while True:
+        port = FIRST_PORT + secrets.randbelow(LAST_PORT - FIRST_PORT)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return port
+
+
+def listens(port: int) -> bool:
+    """Return whether a connection to *port* is taken."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def get(url: str) -> bytes | None:
+    """Return what *url* answers; None when it does not, or not with success."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+            body: bytes = answer.read()
+            return body
+    except (urllib.error.URLError, OSError):
+        return None
+
+
+def query(prometheus: str, expression: str) -> list[Any]:
+    """Return the instant vector of *expression*; [] as well when nothing answers."""
+    arguments = urllib.parse.urlencode({"query": expression})
+    body = get(f"{prometheus}/api/v1/query?{arguments}")
+    result: list[Any] = json.loads(body)["data"]["result"] if body else []
+    return result
+
+
+def wait_for(condition: Callable[[], Value], patience: float = PATIENCE) -> Value:
+    """Return what *condition* returns, once that is true or patience is at its end."""
+    until = time.monotonic() + patience
+    while not (value := condition()) and time.monotonic() < until:
+        time.sleep(0.1)
+    return value

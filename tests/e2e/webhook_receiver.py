@@ -1,0 +1,34 @@
+"""A webhook receiver, as a program: writes each POST to a file, a JSON line each.
+
+python webhook_receiver.py PORT FILE
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock
+
+ONE_AT_A_TIME = Lock()
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Takes what is posted, and says so."""
+
+    file: Path
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        line = json.dumps({"path": self.path, "body": json.loads(body)})
+        with ONE_AT_A_TIME, self.file.open("a") as file:
+            file.write(f"{line}\n")
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+
+if __name__ == "__main__":
+    Receiver.file = Path(sys.argv[2])
+    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver).serve_forever()

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from afterrun_exporter import conventions as names
+from afterrun_exporter.core.model import Job, JobState, Outcome
+from afterrun_exporter.core.rules import parse_rule
+from afterrun_exporter.core.schedule import Every, parse_cron
+from afterrun_exporter.exposition.families import FAMILIES, label, render
+from tests.core.jobs import BACKUP, SETTINGS, Night, at
+
+LABELLED = replace(
+    BACKUP,
+    severity="critical",
+    labels=(("team", "data"), ("tier", "")),
+    project="infra",
+    max_runtime=3600,
+    rules=(parse_rule("rows between 1 and 1k".replace("1k", "1000")),),
+)
+
+
+def text(night: Night) -> str:
+    return render([(night.job, night.state)], SETTINGS).decode()
+
+
+def samples(night: Night, family: str) -> dict[tuple[str, ...], float]:
+    """Return the values of *family* by the values of their labels."""
+    for found in text_string_to_metric_families(text(night)):
+        if found.name == family.removesuffix("_total"):
+            return {tuple(s.labels.values()): s.value for s in found.samples}
+    return {}
+
+
+def value(night: Night, family: str) -> float:
+    (only,) = samples(night, family).values()
+    return only
+
+
+def test_a_job_that_never_ran_has_every_series() -> None:
+    """Whole bytes: what is scraped the moment a job is registered."""
+    known = at("21 12:00")
+    due, deadline = at("22 02:00"), at("22 02:30")
+    own = 'job_name="backup"'
+    alerting = f'{own},severity="critical",team="data",tier=""'
+    info = (
+        'schedule="0 2 * * *",timezone="UTC",project="infra",'
+        'severity="critical",team="data",tier=""'
+    )
+    rule = 'rule="rows between 1 and 1000",metric="rows"'
+    told = (
+        ("info", "gauge", f"{{{own},{info}}} 1"),
+        ("created_timestamp_seconds", "gauge", f"{{{own}}} {known:.0f}"),
+        ("last_ping_timestamp_seconds", "gauge", f"{{{own}}} 0"),
+        ("last_start_timestamp_seconds", "gauge", f"{{{own}}} 0"),
+        ("last_run_timestamp_seconds", "gauge", f"{{{own}}} 0"),
+        ("last_success_timestamp_seconds", "gauge", f"{{{own}}} 0"),
+        ("last_failure_timestamp_seconds", "gauge", f"{{{own}}} 0"),
+        ("last_run_success", "gauge", ""),
+        ("last_duration_seconds", "gauge", f"{{{own}}} NaN"),
+        ("metric", "gauge", ""),
+        ("rule_violated", "gauge", f"{{{alerting},{rule}}} 0"),
+        ("rule_threshold", "gauge", f'{{{own},{rule},op=">="}} 1', f'{{{own},{rule},op="<="}} 1000'),
+        ("next_run_timestamp_seconds", "gauge", f"{{{own}}} {due:.0f}"),
+        ("deadline_timestamp_seconds", "gauge", f"{{{alerting}}} {deadline:.0f}"),
+        ("stale", "gauge", f"{{{own}}} 0"),
+        ("running", "gauge", f"{{{own}}} 0"),
+        ("run_deadline_timestamp_seconds", "gauge", f"{{{alerting}}} +Inf"),
+        ("paused", "gauge", f"{{{own}}} 0"),
+        ("consecutive_failures", "gauge", f"{{{own}}} 0"),
+        ("failing", "gauge", f"{{{alerting}}} 0"),
+        ("schedule_invalid", "gauge", f"{{{own}}} 0"),
+        ("runs_total", "counter", f"{{{own}}} 0"),
+        ("run_failures_total", "counter", f"{{{own}}} 0"),
+        ("violating_runs_total", "counter", f"{{{own}}} 0"),
+        ("missed_runs_total", "counter", f"{{{own}}} 0"),
+        ("duplicate_pings_total", "counter", f"{{{own}}} 0"),
+        ("duration_seconds", "summary", f"_sum{{{own}}} 0", f"_count{{{own}}} 0"),
+    )  # fmt: skip
+    expected = ""
+    for short, kind, *lines in told:
+        name = f"afterrun_job_{short}"
+        expected += f"# HELP {name} {names.HELP[name]}\n# TYPE {name} {kind}\n"
+        expected += "".join(f"{name}{line}\n" for line in lines if line)
+
+    assert text(Night(LABELLED)) == expected
+
+
+def test_a_run_shows_in_every_family_it_concerns() -> None:
+    night = Night(LABELLED).start("22 02:00").ping("22 02:10", metrics={"rows": 0})
+
+    assert value(night, names.LAST_PING) == at("22 02:10")
+    assert value(night, names.LAST_START) == at("22 02:00")
+    assert value(night, names.LAST_RUN) == at("22 02:10")
+    assert value(night, names.LAST_SUCCESS) == 0
+    assert value(night, names.LAST_FAILURE) == at("22 02:10")
+    assert value(night, names.LAST_RUN_SUCCESS) == 0
+    assert value(night, names.LAST_DURATION) == 600
+    assert samples(night, names.METRIC_VALUE) == {("backup", "rows"): 0}
+    assert value(night, names.RULE_VIOLATED) == 1
+    assert value(night, names.CONSECUTIVE_FAILURES) == 1
+    assert value(night, names.FAILING) == 0
+    assert value(night, names.RUNS) == 1
+    assert value(night, names.VIOLATING_RUNS) == 1
+    assert value(night, names.NEXT_RUN) == at("23 02:00")
+    assert f'{names.DURATION}_sum{{job_name="backup"}} 600\n' in text(night)
+    assert f'{names.DURATION}_count{{job_name="backup"}} 1\n' in text(night)
+
+
+def test_an_open_run_shows_when_it_will_be_overrunning() -> None:
+    night = Night(LABELLED).start("22 02:00")
+
+    assert value(night, names.RUNNING) == 1
+    assert value(night, names.RUN_DEADLINE) == at("22 03:00")
+
+
+def test_a_missed_job_shows_the_deadline_that_passed() -> None:
+    night = Night().clock("23 12:00")
+
+    assert value(night, names.DEADLINE) == at("22 02:30")
+    assert value(night, names.STALE) == 1
+    assert value(night, names.MISSED_RUNS) == 2
+
+
+def test_a_condition_that_is_soon_over_can_still_be_seen() -> None:
+    night = Night().ping("22 02:30:10").fail("22 02:30:12").ping("22 02:30:14")
+
+    assert value(night, names.DEADLINE) == at("22 02:30")
+    assert value(night, names.STALE) == 1
+    assert value(night, names.FAILING) == 1
+    assert value(night, names.LAST_RUN_SUCCESS) == 1
+
+    night.clock("22 02:32")
+
+    assert value(night, names.DEADLINE) == at("23 02:30")
+    assert value(night, names.STALE) == 0
+    assert value(night, names.FAILING) == 0
+
+
+def test_a_paused_job_expects_nothing() -> None:
+    night = Night(replace(BACKUP, enabled=False)).fail("22 02:10").clock("23 12:00")
+
+    assert value(night, names.PAUSED) == 1
+    assert value(night, names.DEADLINE) == math.inf
+    assert value(night, names.FAILING) == 0
+    assert value(night, names.RUN_FAILURES) == 1
+
+
+@pytest.mark.parametrize(
+    ("job", "invalid"),
+    [
+        (BACKUP, 0),
+        (replace(BACKUP, schedule=None), 0),
+        (replace(BACKUP, schedule=parse_cron("0 0 30 2 *", "UTC")), 1),
+    ],
+)
+def test_a_schedule_that_never_comes_is_told(job: Job, invalid: int) -> None:
+    assert value(Night(job), names.SCHEDULE_INVALID) == invalid
+
+
+def test_the_info_tells_an_interval_in_words() -> None:
+    night = Night(replace(BACKUP, schedule=Every(5400)))
+
+    assert ("backup", "every 1h30m", "", "", "warning") in samples(night, names.INFO)
+
+
+def test_a_rule_has_its_own_severity() -> None:
+    rule = parse_rule("rows > 0", severity="critical")
+    night = Night(replace(BACKUP, rules=(rule,)))
+
+    (labels,) = samples(night, names.RULE_VIOLATED)
+    assert "critical" in labels
+
+
+def test_a_threshold_that_follows_the_last_ok_run_is_shown_as_a_number() -> None:
+    night = Night(replace(BACKUP, rules=(parse_rule("rows >= 0.5 * previous"),)))
+    assert math.isnan(value(night, names.RULE_THRESHOLD))
+
+    assert value(night.ping("22 02:10"), names.RULE_THRESHOLD) == 60
+
+
+@pytest.mark.parametrize("evil", ['a"b', "a\\b", "a\nb", "ä→🎉", 'a{b="c"} 1\n'])
+def test_no_label_value_breaks_the_format(evil: str) -> None:
+    night = Night(replace(BACKUP, labels=(("team", evil),), project=evil))
+    night.ping("22 02:10", metrics={evil: 5})
+
+    assert samples(night, names.METRIC_VALUE) == {("backup", evil): 5}
+    assert label("team", evil).count("\n") == 0
+
+
+def test_every_family_is_in_the_conventions() -> None:
+    for family in FAMILIES:
+        assert family.name in names.HELP
+
+
+def test_a_counter_is_named_like_one_and_nothing_else_is() -> None:
+    for family in FAMILIES:
+        assert family.name.endswith("_total") is (family.type == "counter")
+
+
+def test_success_and_failure_need_a_run() -> None:
+    state = JobState(created_at=1.0, due_after=1.0)
+    shown = render([(BACKUP, replace(state, last_outcome=Outcome.OK))], SETTINGS)
+
+    assert b"afterrun_job_last_run_success{" in shown
+    assert b"afterrun_job_last_run_success{" not in render([(BACKUP, state)], SETTINGS)

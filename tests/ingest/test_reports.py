@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterrun_exporter.core.model import Kind, Outcome, Ping
+from afterrun_exporter.errors import PingError
+from afterrun_exporter.ingest.readings import Readings
+from afterrun_exporter.ingest.reports import (
+    MAX_MESSAGE,
+    STATUSES,
+    check_name,
+    ping_of,
+    read_json,
+)
+
+NOW = 1_800_000_000.0
+
+
+def read(fields: object, key: str | None = None) -> tuple[Ping, Readings]:
+    return ping_of("backup", fields, at=NOW, fingerprint=b"f", metrics_limit=5, key=key)
+
+
+def test_every_field_is_optional() -> None:
+    ping, _ = read({})
+
+    assert ping == Ping(
+        job="backup", kind=Kind.FINISH, at=NOW, outcome=Outcome.OK, fingerprint=b"f"
+    )
+
+
+def test_a_full_report_is_read_whole() -> None:
+    ping, _ = read(
+        {
+            "status": "ok",
+            "duration_ms": 5000,
+            "metrics": {"rows_processed": 120, "file_size_bytes": 48211.5},
+            "run_id": "2026-11-22T02:00",
+            "attempt": 1,
+            "max_attempts": 3,
+            "started_at": "2026-11-22T02:00:00Z",
+            "ended_at": "2026-11-22T03:00:05.5+01:00",
+            "message": "all good",
+            "exit_code": 0,
+            "metadata": {"git_sha": "abc123", "host": "db1"},
+        }
+    )
+
+    assert ping.warnings == ()
+    assert ping.duration == 5
+    assert ping.metrics == {"rows_processed": 120, "file_size_bytes": 48211.5}
+    assert ping.run_id == "2026-11-22T02:00"
+    assert (ping.attempt, ping.max_attempts) == (1, 3)
+    assert ping.ended_at is not None
+    assert ping.started_at is not None
+    assert ping.ended_at - ping.started_at == 5.5
+    assert json.loads(ping.metadata) == {"git_sha": "abc123", "host": "db1"}
+
+
+@pytest.mark.parametrize("word", STATUSES)
+@pytest.mark.parametrize("form", [str.lower, str.upper, str.title])
+def test_a_status_is_read_in_the_words_people_use(word: str, form: Any) -> None:
+    ping, _ = read({"status": form(word)})
+
+    assert (ping.kind, ping.outcome) == STATUSES[word]
+
+
+def test_an_unknown_status_is_refused_because_guessing_would_be_worse() -> None:
+    with pytest.raises(PingError) as error:
+        read({"status": "sucess"})
+
+    assert str(error.value) == (
+        "status: unknown status 'sucess'; did you mean 'success'?"
+    )
+
+
+@pytest.mark.parametrize("status", [1, True, ["ok"], {}, ""])
+def test_a_status_that_is_no_word_is_refused(status: object) -> None:
+    with pytest.raises(PingError, match="unknown status"):
+        read({"status": status})
+
+
+def test_an_exit_status_tells_failure_where_no_word_does() -> None:
+    assert read({"exit_code": 1})[0].outcome is Outcome.FAIL
+    assert read({"exit_code": 0})[0].outcome is Outcome.OK
+    assert read({"exit_code": 1, "status": "ok"})[0].outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "warning"),
+    [
+        (
+            "duration_ms",
+            -5,
+            "duration_ms: -5.0 is not a duration: it must be 0 or more",
+        ),
+        ("duration_ms", "5000", "duration_ms: input should be a valid number"),
+        ("attempt", 0, "attempt: input should be greater than or equal to 1"),
+        ("attempt", 2**64, "attempt: input should be less than or equal to"),
+        ("exit_code", 2**70, "exit_code: input should be less than or equal to"),
+        ("started_at", "yesterday", "started_at: 'yesterday' is not a time"),
+        ("started_at", -1, "started_at: -1 is not a time in unix seconds"),
+        ("started_at", 1.8e12, "started_at: 1800000000000.0 is not a time in unix"),
+        ("ended_at", True, "ended_at: true is not a time"),
+        ("message", 5, "message: input should be a valid string"),
+        ("metadata", "abc", "metadata: input should be a valid dictionary"),
+        ("metrics", [1], "metrics: input should be a valid dictionary"),
+        ("run_id", "x" * 257, "run_id: string should have at most 256 characters"),
+    ],
+)
+def test_a_field_that_cannot_be_used_does_not_cost_the_report(
+    field: str, value: object, warning: str
+) -> None:
+    ping, _ = read({field: value, "metrics": {"rows": 1}} | {field: value})
+
+    (told,) = ping.warnings
+    assert told.startswith(warning)
+    assert told.endswith("left out")
+    assert ping.outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "null"),
+        ("120", "the text '120'"),
+        (True, "True"),
+        ([1], "[1]"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+        (10**400, "1000000000000000000000000000000000000000"),
+    ],
+)
+def test_a_metric_that_is_no_finite_number_counts_as_missing(
+    value: object, shown: str
+) -> None:
+    ping, readings = read({"metrics": {"rows": value, "size": 5}})
+
+    assert ping.metrics == {"size": 5}
+    assert ping.warnings == (
+        f"metric 'rows' is {shown}, not a finite number: it counts as missing",
+    )
+    assert readings.dropped == {"not_a_number": 1}
+
+
+@pytest.mark.parametrize("name", ["", "x" * 129, "a\nb", "\ud800", "duration"])
+def test_a_metric_whose_name_cannot_be_used_is_left_out(name: str) -> None:
+    ping, readings = read({"metrics": {name: 1, "rows": 2}})
+
+    assert ping.metrics == {"rows": 2}
+    assert readings.dropped == {"name": 1}
+
+
+def test_metrics_over_the_limit_are_left_out() -> None:
+    ping, readings = read({"metrics": {f"m{number}": number for number in range(8)}})
+
+    assert len(ping.metrics) == 5
+    assert ping.warnings == ("3 metrics are over limits.metrics_per_job (5): left out",)
+    assert readings.dropped == {"limit": 3}
+
+
+def test_a_misspelt_field_is_told_to_the_job() -> None:
+    ping, _ = read({"metric": {"rows": 0}, "rows_processed": 5})
+
+    assert ping.warnings == (
+        "unknown field 'metric'; did you mean 'metrics'?",
+        "unknown field 'rows_processed': report numbers under 'metrics'",
+    )
+
+
+def test_the_idempotency_key_names_a_run_that_has_no_id() -> None:
+    assert read({}, key="k")[0].run_id == "k"
+    assert read({"run_id": "a"}, key="k")[0].run_id == "a"
+    assert read({"run_id": ""})[0].run_id is None
+    assert read({"run_id": 17})[0].run_id == "17"
+
+
+def test_a_long_message_keeps_its_end() -> None:
+    ping, _ = read({"message": "x" * MAX_MESSAGE + "the error"})
+
+    assert len(ping.message) == MAX_MESSAGE
+    assert ping.message.endswith("the error")
+
+
+def test_half_a_character_does_not_reach_the_database() -> None:
+    ping, _ = read(
+        {"message": "\ud800", "run_id": "\ud800", "metadata": {"a": "\ud800"}}
+    )
+
+    for text in (ping.message, ping.run_id or "", ping.metadata):
+        text.encode()
+
+
+@pytest.mark.parametrize("fields", [[], "ok", 5, None, True])
+def test_what_is_no_object_is_no_report(fields: object) -> None:
+    with pytest.raises(PingError, match="a report is a JSON object"):
+        read(fields)
+
+
+def test_an_empty_shell_variable_is_recognised() -> None:
+    with pytest.raises(PingError) as error:
+        read_json(b'{"metrics": {"rows_processed": ,"size": 5}}')
+
+    assert str(error.value) == (
+        "the report is not JSON: expecting value at line 1 column 32, near "
+        '\'cs": {"rows_processed": ,"size": 5}}\'; is a variable of the script empty?'
+    )
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"ok", b"[" * 100_000, b"9" * 5000, b"\xff\xfe"]
+)
+def test_what_is_no_json_is_refused(body: bytes) -> None:
+    with pytest.raises(PingError, match="is not JSON"):
+        read_json(body)
+
+
+def test_a_text_that_is_not_utf8_does_not_cost_the_report() -> None:
+    ping, _ = read(read_json(b'{"message": "caf\xe9"}'))
+
+    assert ping.message == "caf\ufffd"
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "A1", "nightly-backup", "db:dump.2_x", "a" * 128]
+)
+def test_a_job_may_be_called_so(name: str) -> None:
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a b", "ä", "a/b", "a" * 129, "a\n"])
+def test_a_job_may_not_be_called_so(name: str) -> None:
+    with pytest.raises(PingError, match="cannot be the name of a job"):
+        check_name(name)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+fields = [
+    "status", "duration_ms", "duration_seconds", "metrics", "run_id", "attempt",
+    "max_attempts", "started_at", "ended_at", "message", "exit_code", "metadata", "x",
+]  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(fields), json_values) | json_values)
+def test_no_report_does_more_than_being_refused(report: object) -> None:
+    try:
+        ping, _ = read(report)
+    except PingError:
+        return
+    assert ping.job == "backup"
+    assert ping.duration is None or ping.duration >= 0
+
+
+@given(st.binary())
+def test_no_body_does_more_than_being_refused(body: bytes) -> None:
+    try:
+        read_json(body)
+    except PingError:
+        return

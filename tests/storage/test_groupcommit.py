@@ -1,0 +1,308 @@
+"""Many updates, one commit: who shares it, and what happens when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from afterrun_exporter.clock import breathe
+from afterrun_exporter.core.model import JobState, Transition
+from afterrun_exporter.errors import StorageError
+from afterrun_exporter.storage.groupcommit import MAX_SHARED, GroupCommit, Writes
+from afterrun_exporter.storage.store import Change, Decide
+from tests.storage.decisions import fresh, known, logged, missed_once_more, unreadable
+
+Answer = list[Transition | Exception]
+
+
+class Disk:
+    """Takes writes when it is let, one after another, and keeps what it took."""
+
+    def __init__(self) -> None:
+        self.commits: list[list[str]] = []
+        #: Jobs that cannot be written, whatever it is about them.
+        self.poison: set[str] = set()
+        self.full = False
+        self._free = asyncio.Event()
+        self._free.set()
+        self._busy = asyncio.Event()
+
+    async def write(self, writes: Writes) -> None:
+        self._busy.set()
+        await self._free.wait()
+        self._busy.clear()
+        if self.full:
+            raise StorageError("the disk is full")
+        jobs = [job for job, _ in writes]
+        if self.poison.intersection(jobs):
+            raise OverflowError("this cannot be written")
+        self.commits.append(jobs)
+
+    def hold(self) -> None:
+        """Let every write wait from now on."""
+        self._free.clear()
+
+    def release(self) -> None:
+        """Let those that wait go on."""
+        self._free.set()
+
+    async def is_busy(self) -> None:
+        """Return once a write waits."""
+        await self._busy.wait()
+
+
+@pytest.fixture
+async def disk() -> AsyncIterator[Disk]:
+    yield Disk()
+
+
+@pytest.fixture
+def states() -> dict[str, JobState]:
+    return {}
+
+
+@pytest.fixture
+async def commits(
+    states: dict[str, JobState], disk: Disk
+) -> AsyncIterator[GroupCommit]:
+    group = GroupCommit(states, disk.write)
+    yield group
+    disk.release()
+    await group.drained()
+
+
+def one(job: str, decide: Decide | None = None) -> Sequence[Change]:
+    return [Change(job, decide or missed_once_more())]
+
+
+async def begun(
+    commits: GroupCommit, *requests: Sequence[Change]
+) -> list[asyncio.Task[Answer]]:
+    """Return the requests under way, each as far as it gets."""
+    tasks = [asyncio.create_task(commits.update_all(changes)) for changes in requests]
+    await breathe()
+    return tasks
+
+
+async def test_what_waits_while_the_disk_is_busy_shares_one_commit(
+    commits: GroupCommit, disk: Disk
+) -> None:
+    """The first goes alone: nobody is kept waiting for company."""
+    disk.hold()
+    first = await begun(commits, one("a"))
+    await disk.is_busy()
+    waiting = await begun(commits, one("b"), [*one("c"), *one("d")], one("e"))
+
+    disk.release()
+    await asyncio.gather(*first, *waiting)
+
+    assert disk.commits == [["a"], ["b", "c", "d", "e"]]
+
+
+async def test_nobody_is_answered_before_the_commit(
+    commits: GroupCommit, disk: Disk, states: dict[str, JobState]
+) -> None:
+    """Nor does anyone see a state that could still be lost."""
+    disk.hold()
+    (request,) = await begun(commits, one("a"))
+    await disk.is_busy()
+
+    assert not request.done()
+    assert states == {}
+
+    disk.release()
+    await request
+    assert states == {"a": fresh(missed_total=1)}
+
+
+async def test_those_that_share_a_commit_build_on_each_other(
+    commits: GroupCommit, disk: Disk, states: dict[str, JobState]
+) -> None:
+    """None of them is decided on a state that another has left behind."""
+    disk.hold()
+    first = await begun(commits, one("a"))
+    await disk.is_busy()
+    waiting = await begun(commits, *[one("a")] * 5)
+
+    disk.release()
+    await asyncio.gather(*first, *waiting)
+
+    assert states["a"].missed_total == 6
+    assert len(disk.commits) == 2
+
+
+async def test_so_many_share_a_commit_and_no_more(
+    commits: GroupCommit, disk: Disk
+) -> None:
+    """The first of a crowd is not to wait for the last."""
+    disk.hold()
+    first = await begun(commits, one("first"))
+    await disk.is_busy()
+    crowd = await begun(commits, *[one("a")] * (2 * MAX_SHARED + 1))
+
+    disk.release()
+    await asyncio.gather(*first, *crowd)
+
+    assert [len(jobs) for jobs in disk.commits] == [1, MAX_SHARED, MAX_SHARED, 1]
+
+
+async def test_a_client_that_hangs_up_takes_nothing_back(
+    commits: GroupCommit, disk: Disk, states: dict[str, JobState]
+) -> None:
+    """Its change is being written, and others may have been told of it."""
+    disk.hold()
+    (impatient,) = await begun(commits, one("a"))
+    await disk.is_busy()
+
+    impatient.cancel()
+    await asyncio.wait([impatient])
+    disk.release()
+    await commits.drained()
+
+    assert impatient.cancelled()
+    assert disk.commits == [["a"]]
+    assert states["a"].missed_total == 1
+
+
+async def test_a_client_that_hangs_up_while_it_waits_disturbs_no_other(
+    commits: GroupCommit, disk: Disk, states: dict[str, JobState]
+) -> None:
+    """Those before and behind it are answered, and its own change is kept."""
+    disk.hold()
+    first = await begun(commits, one("a"))
+    await disk.is_busy()
+    before, impatient, behind = await begun(commits, one("b"), one("b"), one("b"))
+
+    impatient.cancel()
+    await asyncio.wait([impatient])
+    disk.release()
+    await asyncio.gather(*first, before, behind)
+
+    assert states["b"].missed_total == 3
+    assert disk.commits == [["a"], ["b", "b", "b"]]
+
+
+async def test_a_commit_that_fails_answers_all_and_publishes_nothing(
+    commits: GroupCommit, disk: Disk, states: dict[str, JobState]
+) -> None:
+    """All of them are told, so that all of them send it again."""
+    await commits.update_all(one("a"))
+    disk.hold()
+    first = await begun(commits, one("a"))
+    await disk.is_busy()
+    waiting = await begun(commits, one("a"), one("b"))
+    disk.full = True
+
+    disk.release()
+    answers = await asyncio.gather(*first, *waiting, return_exceptions=True)
+
+    assert [str(answer) for answer in answers] == ["the disk is full"] * 3
+    assert all(isinstance(answer, StorageError) for answer in answers)
+    assert states == {"a": fresh(missed_total=1)}
+
+
+async def test_a_failure_nobody_is_left_to_hear_of_is_no_trouble(
+    commits: GroupCommit, disk: Disk
+) -> None:
+    """A warning about it on stderr would be one too many: warnings are errors here."""
+    disk.hold()
+    (impatient,) = await begun(commits, one("a"))
+    await disk.is_busy()
+    disk.full = True
+
+    impatient.cancel()
+    await asyncio.wait([impatient])
+    disk.release()
+    await commits.drained()
+
+    assert impatient.cancelled()
+
+
+async def test_after_a_failure_it_goes_on(
+    commits: GroupCommit, disk: Disk, states: dict[str, JobState]
+) -> None:
+    """What was refused leaves no trace; what comes next is taken."""
+    disk.full = True
+    with pytest.raises(StorageError):
+        await commits.update_all(one("a"))
+
+    disk.full = False
+    await commits.update_all(one("a"))
+
+    assert states == {"a": fresh(missed_total=1)}
+    assert disk.commits == [["a"]]
+
+
+async def test_what_cannot_be_written_harms_its_own_request_alone(
+    commits: GroupCommit, disk: Disk, states: dict[str, JobState]
+) -> None:
+    """The others that would have shared its commit get one each."""
+    disk.poison = {"bad"}
+    disk.hold()
+    first = await begun(commits, one("a"))
+    await disk.is_busy()
+    requests = (one("b"), [*one("c"), *one("bad")], one("b"), one("d"))
+    waiting = await begun(commits, *requests)
+
+    disk.release()
+    await asyncio.gather(*first)
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [isinstance(answer, OverflowError) for answer in answers] == [
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert {job: state.missed_total for job, state in states.items()} == {
+        "a": 1,
+        "b": 2,
+        "d": 1,
+    }
+
+
+async def test_a_decision_that_raises_costs_the_others_no_commit(
+    commits: GroupCommit, disk: Disk
+) -> None:
+    """It is known before anything is written."""
+    good, bad = await commits.update_all([*one("a"), *one("b", unreadable)])
+
+    assert isinstance(good, Transition)
+    assert isinstance(bad, ValueError)
+    assert disk.commits == [["a"]]
+
+
+async def test_what_changes_nothing_is_not_written(
+    commits: GroupCommit, disk: Disk
+) -> None:
+    """A sweep that finds nothing costs the disk nothing; a log is something."""
+    await commits.update_all(one("a", known()))
+    await commits.update_all(one("a", known()))
+    await commits.update_all(one("a", logged("words")))
+
+    assert disk.commits == [["a"], [], ["a"]]
+
+
+async def test_drained_waits_for_the_last_commit(
+    commits: GroupCommit, disk: Disk
+) -> None:
+    """Also for those that came while the one before was written."""
+    disk.hold()
+    await begun(commits, one("a"))
+    await disk.is_busy()
+    await begun(commits, one("b"))
+
+    drained = asyncio.create_task(commits.drained())
+    await breathe()
+    assert not drained.done()
+    disk.release()
+    await drained
+
+    assert disk.commits == [["a"], ["b"]]
+
+
+async def test_drained_returns_at_once_when_nothing_waits(commits: GroupCommit) -> None:
+    """A store that was only opened can be closed."""
+    await commits.drained()

@@ -1,0 +1,578 @@
+"""What the store in one SQLite file promises beyond what every store does."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import re
+import sqlite3
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from afterrun_exporter.core.model import JobState, Run, Transition
+from afterrun_exporter.core.repeats import REMEMBERED
+from afterrun_exporter.errors import StorageError
+from afterrun_exporter.storage.migrations import migrations
+from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.store import Change, Decide, update
+from tests.processes.disks import SmallDisk, small_disk
+from tests.storage.decisions import (
+    FAILING,
+    MISSED,
+    T0,
+    known,
+    logged,
+    missed_once_more,
+    opened,
+    ran,
+    resolved,
+)
+from tests.strategies import job_names, runs, states
+
+NEWEST = migrations()[-1][0]
+
+#: No one may make files here, not even root.
+READ_ONLY = Path("/sys")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "afterrun.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SQLiteStore]:
+    async with SQLiteStore.open(path) as opened_store:
+        yield opened_store
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "disk") as mounted:
+        yield mounted
+
+
+def ask(path: Path, sql: str) -> list[tuple[object, ...]]:
+    """Return what somebody who looks into the file sees."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return connection.execute(sql).fetchall()
+
+
+async def on_writer(store: SQLiteStore, sql: str) -> list[tuple[object, ...]]:
+    """Return what *sql* says on the writing connection, on its own thread."""
+    loop = asyncio.get_running_loop()
+    connection = store._writer._connection
+    return await loop.run_in_executor(
+        store._thread, lambda: connection.execute(sql).fetchall()
+    )
+
+
+async def refused_to_open(path: Path) -> str:
+    """Return the error with which the database cannot be opened."""
+    with pytest.raises(StorageError) as caught:
+        async with SQLiteStore.open(path):
+            pass
+    return str(caught.value)
+
+
+async def written_until_refused(store: SQLiteStore, decide: Decide) -> int:
+    """Return how many updates were taken before one was not."""
+    taken = 0
+    while True:
+        try:
+            await update(store, "backup", decide)
+        except StorageError:
+            return taken
+        taken += 1
+
+
+# --- Closing and opening again
+
+
+async def test_what_was_stored_is_there_after_a_restart(path: Path) -> None:
+    """States, runs, alerts and logs, in their order."""
+    async with SQLiteStore.open(path) as store:
+        for _ in range(3):
+            await store.update_all([Change("backup", ran()), Change("sync", ran())])
+        await update(store, "backup", opened(FAILING))
+        await update(store, "backup", logged("words"))
+        before = dict(store.states)
+        history = await store.runs("backup", 10)
+        alerts, logs = await store.alerts(), await store.logs("backup")
+
+    async with SQLiteStore.open(path) as store:
+        assert store.states == before
+        assert await store.runs("backup", 10) == history
+        assert await store.alerts() == alerts
+        assert await store.logs("backup") == logs
+
+
+async def test_an_alert_outlives_a_restart(path: Path) -> None:
+    """It is still open, still one, and can still be resolved."""
+    async with SQLiteStore.open(path) as store:
+        await update(store, "backup", opened(FAILING, summary="the first"))
+
+    async with SQLiteStore.open(path) as store:
+        (alert,) = store.states["backup"].alerts
+        await update(store, "backup", opened(FAILING, summary="the second"))
+        await update(store, "backup", resolved(FAILING, at=T0 + 9))
+        (record,) = await store.alerts()
+
+    assert alert.key == FAILING
+    assert (record.summary, record.resolved_at) == ("the first", T0 + 9)
+
+
+async def test_runs_go_on_after_a_restart(path: Path) -> None:
+    """New ones follow the old ones, for jobs old and new."""
+    async with SQLiteStore.open(path) as store:
+        await store.update_all([Change("backup", ran()), Change("sync", ran())])
+
+    async with SQLiteStore.open(path) as store:
+        await store.update_all([Change("backup", ran()), Change("fresh", ran())])
+        numbers = {
+            job: [run.number for run in await store.runs(job, 10)]
+            for job in store.states
+        }
+
+    assert numbers == {"backup": [2, 1], "sync": [1], "fresh": [1]}
+
+
+async def test_runs_go_on_after_pruning_and_a_restart(path: Path) -> None:
+    """The rows of forgotten runs are not taken for those of new ones."""
+    async with SQLiteStore.open(path) as store:
+        for at in range(4):
+            await store.update_all(
+                [Change("backup", ran(T0 + at)), Change("sync", ran(T0 + at))]
+            )
+        await store.prune(T0 + 100, 1)
+
+    async with SQLiteStore.open(path) as store:
+        await store.update_all([Change("sync", ran()), Change("backup", ran())])
+        numbers = [run.number for run in await store.runs("backup", 10)]
+
+    assert numbers == [5, 4]
+
+
+async def test_a_run_is_found_as_long_as_a_repeat_of_it_is_recognised(
+    store: SQLiteStore,
+) -> None:
+    """Those that are older are in the history alone."""
+    for _ in range(REMEMBERED + 1):
+        await update(store, "backup", ran())
+
+    oldest = await store.run("backup", 2)
+    assert oldest is not None
+    assert oldest.number == 2
+    assert await store.run("backup", 1) is None
+    assert len(await store.runs("backup", 99)) == REMEMBERED + 1
+
+
+@settings(max_examples=25)
+@given(facts=st.dictionaries(job_names(), st.tuples(states(), runs()), max_size=4))
+def test_whatever_can_be_known_of_a_job_outlives_a_restart(
+    facts: dict[str, tuple[JobState, Run]],
+) -> None:
+    """Any text, NUL and newlines included, and any number, to the last bit."""
+
+    def becomes(state: JobState, run: Run) -> Decide:
+        return lambda _: Transition(state=state, runs=(run,))
+
+    async def write_and_read() -> tuple[dict[str, JobState], dict[str, list[Run]]]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "afterrun.db"
+            async with SQLiteStore.open(path) as store:
+                await store.update_all(
+                    [Change(job, becomes(*known)) for job, known in facts.items()]
+                )
+            async with SQLiteStore.open(path) as store:
+                history = {job: await store.runs(job, 9) for job in facts}
+                return dict(store.states), history
+
+    read_states, read_runs = asyncio.run(write_and_read())
+
+    assert read_states == {job: state for job, (state, _) in facts.items()}
+    assert read_runs == {job: [run] for job, (_, run) in facts.items()}
+
+
+# --- The file
+
+
+async def test_a_commit_waits_for_the_disk(store: SQLiteStore) -> None:
+    """FULL: what was answered survives a power cut, and not only a crash."""
+    assert await on_writer(store, "PRAGMA journal_mode") == [("wal",)]
+    assert await on_writer(store, "PRAGMA synchronous") == [(2,)]
+
+
+async def test_people_may_look_into_the_database_meanwhile(
+    store: SQLiteStore, path: Path
+) -> None:
+    """With any SQLite tool; what was answered is there to be seen."""
+    await update(store, "backup", ran(metrics={"rows": 7.0}))
+
+    rows = ask(
+        path,
+        "SELECT name, number, outcome, metrics FROM runs r JOIN jobs j ON j.id = job_id",
+    )
+
+    assert rows == [("backup", 1, "ok", '{"rows":7.0}')]
+
+
+async def test_the_size_counts_what_is_not_in_the_main_file_yet(
+    store: SQLiteStore, path: Path
+) -> None:
+    """New rows are in the write-ahead log first."""
+    before = store.size()
+
+    await update(store, "backup", ran(message="x" * 100_000))
+
+    assert store.size() >= before + 100_000
+    assert path.stat().st_size < 100_000
+
+
+async def test_every_commit_is_timed(path: Path) -> None:
+    """And what changes nothing is no commit."""
+    seconds: list[float] = []
+    async with SQLiteStore.open(path, seconds.append) as store:
+        await update(store, "backup", ran())
+        await store.update_all([])
+        await update(store, "backup", known())
+
+    assert len(seconds) == 1
+    assert seconds[0] > 0
+
+
+# --- The schema
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    """Each is applied once, in this order."""
+    assert [number for number, _ in migrations()] == list(range(1, NEWEST + 1))
+
+
+async def test_a_new_database_has_every_migration(path: Path) -> None:
+    """There is no second way to make one."""
+    async with SQLiteStore.open(path):
+        pass
+
+    assert ask(path, "PRAGMA user_version") == [(NEWEST,)]
+    tables = {"jobs", "runs", "alerts", "logs"}
+    assert tables <= {name for (name,) in ask(path, "SELECT name FROM sqlite_schema")}
+
+
+async def test_opening_an_up_to_date_database_changes_nothing_in_it(path: Path) -> None:
+    """Migrations that were applied are not applied again."""
+    async with SQLiteStore.open(path) as store:
+        await update(store, "backup", ran())
+    schema = ask(path, "SELECT sql FROM sqlite_schema ORDER BY name")
+
+    async with SQLiteStore.open(path) as store:
+        assert store.states["backup"].runs_total == 1
+
+    assert ask(path, "SELECT sql FROM sqlite_schema ORDER BY name") == schema
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(path: Path) -> None:
+    """We do not know what would become of it."""
+    async with SQLiteStore.open(path):
+        pass
+    ask(path, f"PRAGMA user_version = {NEWEST + 1}")
+
+    assert await refused_to_open(path) == (
+        f"the database has schema {NEWEST + 1}, this afterrun knows {NEWEST}: "
+        "run the version that wrote it, or a newer one"
+    )
+    assert ask(path, "PRAGMA user_version") == [(NEWEST + 1,)]
+
+
+async def test_a_migration_that_fails_half_way_leaves_nothing_behind(
+    path: Path,
+) -> None:
+    """The next start finds the database as it was, and can try again."""
+    # The first migration makes jobs and runs, and then finds that this is there.
+    ask(path, "CREATE TABLE alerts (of_something_else TEXT)")
+
+    error = await refused_to_open(path)
+
+    assert error == f"cannot use database '{path}': table alerts already exists"
+    assert ask(path, "SELECT name FROM sqlite_schema") == [("alerts",)]
+    assert ask(path, "PRAGMA user_version") == [(0,)]
+
+    ask(path, "DROP TABLE alerts")
+    async with SQLiteStore.open(path) as store:
+        await update(store, "backup", ran())
+
+
+# --- What cannot be opened
+
+
+async def test_a_database_is_for_one_at_a_time(store: SQLiteStore, path: Path) -> None:
+    """Two that decide without knowing of each other would lose updates."""
+    await update(store, "backup", ran())
+
+    assert await refused_to_open(path) == (
+        f"database '{path}' is in use by another afterrun: stop that one, "
+        "or choose another --storage.path"
+    )
+    await update(store, "backup", ran())
+
+
+async def test_a_database_is_for_one_at_a_time_by_any_name(
+    store: SQLiteStore, path: Path
+) -> None:
+    """A symbolic link leads to the same file."""
+    assert store.states == {}
+    alias = path.with_name("alias.db")
+    alias.symlink_to(path)
+
+    assert "is in use by another afterrun" in await refused_to_open(alias)
+
+
+async def test_a_database_is_free_again_once_it_is_closed(path: Path) -> None:
+    """Also when somebody else was refused meanwhile."""
+    async with SQLiteStore.open(path):
+        await refused_to_open(path)
+
+    async with SQLiteStore.open(path) as store:
+        await update(store, "backup", ran())
+
+
+async def test_a_database_is_free_again_after_it_could_not_be_opened(
+    path: Path,
+) -> None:
+    """What was wrong with it can be put right without a restart of anything."""
+    path.write_text("This is no database, but it is long enough for one. " * 100)
+    await refused_to_open(path)
+    path.unlink()
+
+    async with SQLiteStore.open(path) as store:
+        await update(store, "backup", ran())
+
+
+async def test_another_file_is_not_taken_for_a_database(path: Path) -> None:
+    """Nor is it overwritten."""
+    path.write_text("This is no database, but it is long enough for one. " * 100)
+
+    error = await refused_to_open(path)
+
+    assert error == f"cannot use database '{path}': file is not a database"
+    assert path.read_text().startswith("This is no database")
+
+
+async def test_a_missing_directory_is_not_made(tmp_path: Path) -> None:
+    """It is more likely a typing error, or a disk that is not mounted."""
+    path = tmp_path / "missing" / "afterrun.db"
+
+    assert await refused_to_open(path) == (
+        f"cannot use database '{path}': No such file or directory: {path}.lock; "
+        "choose another --storage.path or make its directory writable"
+    )
+    assert not path.parent.exists()
+
+
+async def test_a_directory_that_cannot_be_written_is_refused() -> None:
+    """And the message says which, and what to do about it."""
+    path = READ_ONLY / "afterrun.db"
+
+    error = await refused_to_open(path)
+
+    assert re.fullmatch(
+        rf"cannot use database '{path}': "
+        rf"(Permission denied|Read-only file system): {path}\.lock; "
+        r"choose another --storage\.path or make its directory writable",
+        error,
+    )
+
+
+async def test_a_directory_is_no_database(path: Path) -> None:
+    """Such as a volume that was mounted where the file should be."""
+    path.mkdir()
+
+    assert await refused_to_open(path) == (
+        f"cannot use database '{path}': unable to open database file"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to any file")
+async def test_a_file_that_cannot_be_written_is_refused(path: Path) -> None:
+    """At the start, and not with the first ping."""
+    async with SQLiteStore.open(path) as store:
+        await update(store, "backup", ran())
+    path.chmod(0o400)
+
+    assert "readonly" in await refused_to_open(path)
+
+
+# --- Commits that fail
+
+
+async def test_a_commit_that_fails_changes_nothing(store: SQLiteStore) -> None:
+    """A file that may not grow: the real error of SQLite, where it arises."""
+    await update(store, "backup", ran())
+    ((pages,),) = await on_writer(store, "PRAGMA page_count")
+    await on_writer(store, f"PRAGMA max_page_count = {pages}")
+    before = dict(store.states)
+
+    with pytest.raises(StorageError, match="cannot write to .*: database or disk is"):
+        await store.update_all(
+            [Change("backup", ran(message="x" * 100_000)), Change("sync", ran())]
+        )
+
+    assert store.states == before
+    assert [run.number for run in await store.runs("backup", 10)] == [1]
+    assert await store.runs("sync", 10) == []
+
+
+async def test_when_there_is_room_again_it_goes_on(store: SQLiteStore) -> None:
+    """Without a restart, and with the numbers that were not used."""
+    ((pages,),) = await on_writer(store, "PRAGMA page_count")
+    await on_writer(store, f"PRAGMA max_page_count = {pages}")
+    await written_until_refused(store, ran(message="x" * 100_000))
+
+    await on_writer(store, "PRAGMA max_page_count = 1000000")
+    await store.update_all([Change("backup", ran()), Change("sync", ran())])
+
+    numbers = [run.number for run in await store.runs("backup", 10)]
+    assert numbers == list(range(store.states["backup"].runs_total, 0, -1))
+    assert len(await store.runs("sync", 10)) == 1
+
+
+async def test_a_full_disk_loses_nothing_that_was_stored(disk: SmallDisk) -> None:
+    """Every run that was answered is there, during, after, and after a restart."""
+    path = disk.path / "afterrun.db"
+    chatty = ran(message="x" * 5_000)
+    async with SQLiteStore.open(path) as store:
+        await update(store, "backup", opened(FAILING))
+        disk.fill()
+        taken = await written_until_refused(store, chatty)
+        refused_again = await written_until_refused(store, chatty)
+        taken += refused_again
+
+        assert store.states["backup"].runs_total == taken
+        assert len(await store.runs("backup", 9999)) == taken
+
+        disk.make_room()
+        await update(store, "backup", chatty)
+
+    async with SQLiteStore.open(path) as store:
+        assert store.states["backup"].runs_total == taken + 1
+        assert len(await store.runs("backup", 9999)) == taken + 1
+        assert [alert.key for alert in await store.alerts()] == [FAILING]
+
+
+async def test_all_who_share_a_failing_commit_are_told(disk: SmallDisk) -> None:
+    """And nobody is told that it went well."""
+    async with SQLiteStore.open(disk.path / "afterrun.db") as store:
+        disk.fill()
+        await written_until_refused(store, ran(message="x" * 50_000))
+        before = dict(store.states)
+
+        answers = await asyncio.gather(
+            *(update(store, f"job-{n}", ran(message="x" * 50_000)) for n in range(20)),
+            return_exceptions=True,
+        )
+
+        assert all(isinstance(answer, StorageError) for answer in answers)
+        assert store.states == before
+
+
+async def test_pruning_a_full_disk_is_refused_or_done(disk: SmallDisk) -> None:
+    """It never leaves half of a step, and it can be done again later."""
+    async with SQLiteStore.open(disk.path / "afterrun.db") as store:
+        disk.fill()
+        taken = await written_until_refused(store, ran(T0, message="x" * 5_000))
+        try:
+            await store.prune(T0 + 1, 1)
+        except StorageError as error:
+            assert "cannot write to" in str(error)  # noqa: PT017
+        disk.make_room()
+        await store.prune(T0 + 1, 1)
+
+        assert [run.number for run in await store.runs("backup", 10)] == [taken]
+
+
+async def test_somebody_who_writes_to_the_database_is_waited_for_and_then_blamed(
+    store: SQLiteStore, path: Path
+) -> None:
+    """A tool that holds its lock costs the pings of that time, and no others."""
+    await on_writer(store, "PRAGMA busy_timeout = 50")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="database is locked"):
+            await update(store, "backup", ran())
+        other.execute("ROLLBACK")
+
+    await update(store, "backup", ran())
+
+    assert store.states["backup"].runs_total == 1
+
+
+async def test_a_damaged_database_is_a_storage_error(
+    store: SQLiteStore, path: Path
+) -> None:
+    """It is no fault of the ping: the client is to send it again."""
+    await store.update_all(
+        [Change(f"job-{n}", ran(message="x" * 2000)) for n in range(200)]
+    )
+    ask(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    # Drops what the writer remembers of the pages.
+    await on_writer(store, "PRAGMA shrink_memory")
+
+    with pytest.raises(StorageError, match="malformed"):
+        await update(store, "job-7", ran())
+
+
+# --- Values that cannot be written
+
+UNWRITABLE = {
+    "an integer of more than 64 bits": ran(exit_code=2**63),
+    "half a character": ran(message="\ud800"),
+    "half a character in the name of a run": ran(run_id="\udcff"),
+    "a number that is none": ran(metrics={"rows": math.nan}),
+    "infinity": ran(metrics={"rows": math.inf}),
+    "a text too long for SQLite": ran(message="x" * 1_000_000_001),
+}
+
+
+@pytest.mark.parametrize("decide", UNWRITABLE.values(), ids=UNWRITABLE.keys())
+async def test_what_cannot_be_written_harms_its_own_request_alone(
+    store: SQLiteStore, decide: Decide
+) -> None:
+    """The border lets no such value in; one that slips through is no disaster."""
+    answers = await asyncio.gather(
+        update(store, "backup", ran()),
+        update(store, "backup", ran()),
+        update(store, "backup", decide),
+        store.update_all([Change("sync", ran()), Change("new", decide)]),
+        update(store, "backup", ran()),
+        return_exceptions=True,
+    )
+
+    failed = [isinstance(answer, BaseException) for answer in answers]
+    assert failed == [False, False, True, True, False]
+    assert [run.number for run in await store.runs("backup", 10)] == [3, 2, 1]
+    assert store.states.keys() == {"backup"}
+
+
+async def test_after_a_value_that_cannot_be_written_it_goes_on(path: Path) -> None:
+    """Jobs, runs and their order are what they would be without it."""
+    async with SQLiteStore.open(path) as store:
+        with pytest.raises(UnicodeEncodeError):
+            await update(store, "new", ran(message="\ud800"))
+        await store.update_all([Change("sync", ran()), Change("new", ran())])
+        await store.update_all([Change("sync", missed_once_more())])
+        await update(store, "new", opened(MISSED))
+
+    async with SQLiteStore.open(path) as store:
+        assert store.states["sync"].missed_total == 1
+        assert [run.number for run in await store.runs("new", 10)] == [1]
+        assert [alert.job for alert in await store.alerts()] == ["new"]

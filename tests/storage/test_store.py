@@ -1,0 +1,483 @@
+"""What every store promises, whatever stands behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from afterrun_exporter.core.model import JobState, Outcome, Run, Transition
+from afterrun_exporter.core.rules import Violation
+from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.store import (
+    AlertRecord,
+    Change,
+    LogRecord,
+    Store,
+    update,
+)
+from afterrun_exporter.storage.writes import STEP
+from afterrun_exporter.testing import MemoryStore
+from tests.storage.decisions import (
+    FAILING,
+    MISSED,
+    T0,
+    fresh,
+    known,
+    logged,
+    missed_once_more,
+    opened,
+    ran,
+    resolved,
+    unreadable,
+)
+
+DAY = 86_400.0
+EVERYTHING = 10_000
+#: Older than this is nothing.
+BIG_BANG = 0.0
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """The one that forgets, then the one that does not: they promise the same."""
+    if request.param == "memory":
+        yield MemoryStore()
+    else:
+        async with SQLiteStore.open(tmp_path / "afterrun.db") as opened_store:
+            yield opened_store
+
+
+async def test_a_new_store_knows_nothing(store: Store) -> None:
+    """No jobs, no history, and asking for them is no error."""
+    assert store.states == {}
+    assert await store.runs("backup", 10) == []
+    assert await store.run("backup", 1) is None
+    assert await store.alerts() == []
+    assert await store.logs("backup") == []
+    assert await store.prune(T0, 10) == 0
+
+
+async def test_an_update_is_decided_on_the_state_before_it(store: Store) -> None:
+    """None for a job that is new, and then what the last update left."""
+    seen: list[JobState | None] = []
+
+    def decide(state: JobState | None) -> Transition:
+        seen.append(state)
+        return missed_once_more()(state)
+
+    await update(store, "backup", decide)
+    await update(store, "backup", decide)
+
+    assert seen == [None, fresh(missed_total=1)]
+    assert store.states == {"backup": fresh(missed_total=2)}
+
+
+async def test_concurrent_updates_do_not_lose_one(store: Store) -> None:
+    """Of two that arrive at once, one builds on the other."""
+    await asyncio.gather(
+        *(update(store, "backup", missed_once_more()) for _ in range(200))
+    )
+
+    assert store.states["backup"].missed_total == 200
+
+
+async def test_concurrent_runs_are_numbered_without_a_gap(store: Store) -> None:
+    """Also when their updates come in groups, some of them for other jobs."""
+    groups = [
+        [Change(job, ran()) for job in ("backup", "sync", "backup")] for _ in range(50)
+    ]
+
+    await asyncio.gather(*(store.update_all(changes) for changes in groups))
+
+    numbers = [run.number for run in await store.runs("backup", EVERYTHING)]
+    assert numbers == list(range(100, 0, -1))
+    assert store.states["sync"].runs_total == 50
+
+
+async def test_changes_of_one_call_build_on_each_other(store: Store) -> None:
+    """They are applied in their order, and answered in it."""
+    changes = [
+        Change("backup", missed_once_more()),
+        Change("sync", known()),
+        Change("backup", missed_once_more()),
+    ]
+
+    first, other, second = await store.update_all(changes)
+
+    assert isinstance(first, Transition)
+    assert isinstance(second, Transition)
+    assert other == Transition(state=fresh())
+    assert (first.state.missed_total, second.state.missed_total) == (1, 2)
+    assert store.states["backup"] is second.state
+
+
+async def test_a_call_without_changes_is_answered(store: Store) -> None:
+    """A batch of reports may turn out to have none that counts."""
+    assert await store.update_all([]) == []
+
+
+async def test_a_decision_that_raises_changes_nothing(store: Store) -> None:
+    """Its exception is the answer, and the job stays as it was."""
+    await update(store, "backup", ran())
+    before = store.states["backup"]
+
+    with pytest.raises(ValueError, match="cannot decide about"):
+        await update(store, "backup", unreadable)
+
+    assert store.states == {"backup": before}
+    assert len(await store.runs("backup", EVERYTHING)) == 1
+
+
+async def test_a_decision_that_raises_harms_no_other(store: Store) -> None:
+    """Those before and after it in the same call are kept, of its job too."""
+    good, bad, better, unknown = await store.update_all(
+        [
+            Change("backup", ran()),
+            Change("backup", unreadable),
+            Change("backup", ran()),
+            Change("nobody", unreadable),
+        ]
+    )
+
+    assert isinstance(good, Transition)
+    assert isinstance(bad, ValueError)
+    assert isinstance(better, Transition)
+    assert isinstance(unknown, ValueError)
+    assert store.states == {"backup": better.state}
+    assert [run.number for run in await store.runs("backup", EVERYTHING)] == [2, 1]
+
+
+async def test_a_run_is_readable_once_it_is_answered(store: Store) -> None:
+    """Every field of it, as it was decided."""
+    run = Run(
+        number=1,
+        run_id="2026-11-22T02:00",
+        attempt=2,
+        max_attempts=3,
+        outcome=Outcome.VIOLATED,
+        started_at=T0 - 5,
+        finished_at=T0,
+        received_at=T0 + 0.25,
+        duration=5.0,
+        exit_code=0,
+        metrics={"rows": 0.0, "size": 1.5},
+        violations=(
+            Violation("rows > 0", "rows", 0.0, "> 0"),
+            Violation("files > 0", "files", None, "> 0"),
+        ),
+        message="dumped\nnothing",
+        metadata='{"host": "db1"}',
+    )
+    state = fresh(runs_total=1)
+
+    await update(store, "backup", lambda _: Transition(state=state, runs=(run,)))
+
+    assert await store.runs("backup", 10) == [run]
+    assert await store.run("backup", 1) == run
+
+
+async def test_a_run_without_details_stays_without_them(store: Store) -> None:
+    """Not known is not nought, and not the empty text."""
+    run = Run(
+        number=1,
+        run_id=None,
+        attempt=1,
+        outcome=Outcome.OK,
+        finished_at=T0,
+        received_at=T0,
+    )
+    state = fresh(runs_total=1)
+
+    await update(store, "backup", lambda _: Transition(state=state, runs=(run,)))
+
+    assert await store.runs("backup", 10) == [run]
+
+
+async def test_two_runs_of_one_transition_are_both_kept(store: Store) -> None:
+    """A start can end an older run that nobody reported on."""
+
+    def decide(_: JobState | None) -> Transition:
+        state = fresh()
+        first = ran(outcome=Outcome.TIMEOUT)(state)
+        second = ran()(first.state)
+        return replace(second, runs=(*first.runs, *second.runs))
+
+    await update(store, "backup", decide)
+
+    runs = await store.runs("backup", 10)
+    assert [(run.number, run.outcome) for run in runs] == [
+        (2, Outcome.OK),
+        (1, Outcome.TIMEOUT),
+    ]
+
+
+async def test_runs_come_newest_first_and_no_more_than_asked_for(store: Store) -> None:
+    """Of this job alone, whatever the others did in between."""
+    for _ in range(5):
+        await store.update_all([Change("backup", ran()), Change("sync", ran())])
+
+    assert [run.number for run in await store.runs("backup", 3)] == [5, 4, 3]
+    assert [run.number for run in await store.runs("backup", 99)] == [5, 4, 3, 2, 1]
+    assert await store.runs("backup", 0) == []
+    assert await store.runs("nobody", 3) == []
+
+
+async def test_a_run_is_found_by_its_number(store: Store) -> None:
+    """A repeat is told what was made of the first report."""
+    for _ in range(3):
+        await store.update_all([Change("backup", ran()), Change("sync", ran())])
+
+    second = await store.run("backup", 2)
+
+    assert second is not None
+    assert second.run_id == "run-2"
+    assert await store.run("backup", 4) is None
+
+
+async def test_an_alert_is_open_until_it_is_resolved(store: Store) -> None:
+    """The record keeps both times, and what opened it."""
+    await update(store, "backup", opened(at=T0, summary="it broke"))
+    as_opened = await store.alerts()
+
+    await update(store, "backup", resolved(at=T0 + 60))
+
+    record = AlertRecord(
+        job="backup",
+        key=FAILING,
+        severity="critical",
+        summary="it broke",
+        opened_at=T0,
+        resolved_at=None,
+        run=3,
+    )
+    assert as_opened == [record]
+    assert await store.alerts() == [replace(record, resolved_at=T0 + 60)]
+
+
+async def test_an_alert_opened_and_resolved_at_once_is_kept(store: Store) -> None:
+    """What happens between two scrapes has happened all the same."""
+
+    def decide(_: JobState | None) -> Transition:
+        first = opened(at=T0)(None)
+        second = resolved(at=T0 + 1)(first.state)
+        return replace(second, alerts=(*first.alerts, *second.alerts))
+
+    await update(store, "backup", decide)
+
+    (record,) = await store.alerts("backup")
+    assert (record.opened_at, record.resolved_at) == (T0, T0 + 1)
+
+
+async def test_one_condition_is_one_alert(store: Store) -> None:
+    """Opening it again while it is open adds nothing."""
+    await update(store, "backup", opened(at=T0, summary="the first"))
+    await update(store, "backup", opened(at=T0 + 5, summary="the second"))
+
+    assert [record.summary for record in await store.alerts()] == ["the first"]
+
+
+async def test_a_condition_that_comes_back_is_a_new_alert(store: Store) -> None:
+    """And resolving that one leaves the record of the first alone."""
+    await update(store, "backup", opened(at=T0))
+    await update(store, "backup", resolved(at=T0 + 1))
+    await update(store, "backup", opened(at=T0 + 2))
+    await update(store, "backup", resolved(at=T0 + 3))
+
+    records = [(one.opened_at, one.resolved_at) for one in await store.alerts()]
+    assert records == [(T0 + 2, T0 + 3), (T0, T0 + 1)]
+
+
+async def test_resolving_touches_one_condition_of_one_job(store: Store) -> None:
+    """Another condition, and the same one of another job, stay open."""
+    await update(store, "backup", opened(FAILING))
+    await update(store, "backup", opened(MISSED))
+    await update(store, "sync", opened(FAILING))
+
+    await update(store, "backup", resolved(FAILING))
+
+    still_open = [
+        (record.job, record.key)
+        for record in await store.alerts()
+        if record.resolved_at is None
+    ]
+    assert still_open == [("sync", FAILING), ("backup", MISSED)]
+    assert [one.key for one in await store.alerts("backup")] == [MISSED, FAILING]
+
+
+async def test_resolving_what_is_not_open_is_no_error(store: Store) -> None:
+    """Nor does it leave a record."""
+    await update(store, "backup", resolved())
+
+    assert await store.alerts() == []
+
+
+async def test_logs_come_newest_first(store: Store) -> None:
+    """Those of one job, also when nothing else about it changes."""
+    await update(store, "backup", logged("first", at=T0))
+    await store.update_all(
+        [
+            Change("backup", logged("second", at=T0 + 1)),
+            Change("sync", logged("other")),
+        ]
+    )
+
+    entries = await store.logs("backup")
+
+    assert [entry.message for entry in entries] == ["second", "first"]
+    assert entries[1] == LogRecord(
+        job="backup", at=T0, run_id="run-1", message="first", metadata='{"host": "db1"}'
+    )
+    assert await store.logs("nobody") == []
+
+
+async def test_a_job_that_is_only_known_is_kept(store: Store) -> None:
+    """Without a run, an alert or a word of it."""
+    await update(store, "backup", known())
+
+    assert store.states == {"backup": fresh()}
+
+
+async def test_pruning_forgets_by_age(store: Store) -> None:
+    """What was received before is gone, what was received at that very time is not."""
+    for at in (T0, T0 + DAY, T0 + 2 * DAY):
+        await update(store, "backup", ran(at))
+
+    pruned = await store.prune(T0 + DAY, EVERYTHING)
+
+    assert pruned == 1
+    assert [run.number for run in await store.runs("backup", 10)] == [3, 2]
+    assert store.states["backup"].runs_total == 3
+
+
+async def test_pruning_forgets_what_is_too_much_of_one_job(store: Store) -> None:
+    """Each job has its own share."""
+    for _ in range(5):
+        await update(store, "backup", ran())
+    for _ in range(2):
+        await update(store, "sync", ran())
+
+    pruned = await store.prune(BIG_BANG, 3)
+
+    assert pruned == 2
+    assert [run.number for run in await store.runs("backup", 10)] == [5, 4, 3]
+    assert [run.number for run in await store.runs("sync", 10)] == [2, 1]
+
+
+@pytest.mark.parametrize("runs_per_job", [0, 1, EVERYTHING])
+async def test_pruning_keeps_the_last_run_of_a_job(
+    store: Store, runs_per_job: int
+) -> None:
+    """However old it is: a repeat of it is still to be answered."""
+    await update(store, "backup", ran())
+    await update(store, "backup", ran())
+
+    assert await store.prune(T0 + 365 * DAY, runs_per_job) == 1
+    assert await store.prune(T0 + 365 * DAY, runs_per_job) == 0
+    assert [run.number for run in await store.runs("backup", 10)] == [2]
+
+
+async def test_runs_go_on_after_pruning(store: Store) -> None:
+    """The history is shorter, not broken."""
+    for _ in range(4):
+        await update(store, "backup", ran())
+    await store.prune(BIG_BANG, 2)
+
+    await update(store, "backup", ran(T0 + DAY))
+
+    assert [run.number for run in await store.runs("backup", 10)] == [5, 4, 3]
+
+
+async def test_pruning_forgets_old_logs(store: Store) -> None:
+    """By age alone, and the last one too."""
+    await update(store, "backup", logged("old", at=T0))
+    await update(store, "backup", logged("new", at=T0 + DAY))
+    await update(store, "sync", logged("only", at=T0))
+
+    assert await store.prune(T0 + DAY, EVERYTHING) == 0
+    assert [entry.message for entry in await store.logs("backup")] == ["new"]
+    assert await store.logs("sync") == []
+
+
+async def test_pruning_forgets_resolved_alerts_alone(store: Store) -> None:
+    """One that is open is kept for as long as it is open."""
+    await update(store, "backup", opened(FAILING, at=T0))
+    await update(store, "backup", resolved(FAILING, at=T0 + 60))
+    await update(store, "backup", opened(MISSED, at=T0))
+    await update(store, "sync", opened(FAILING, at=T0))
+    await update(store, "sync", resolved(FAILING, at=T0 + 2 * DAY))
+
+    await store.prune(T0 + DAY, EVERYTHING)
+
+    kept = [(record.job, record.key) for record in await store.alerts()]
+    assert kept == [("sync", FAILING), ("backup", MISSED)]
+
+
+async def test_pruning_goes_through_more_than_one_step(store: Store) -> None:
+    """It ends when nothing is left to forget, not after the first thousand."""
+    count = 2 * STEP + 1
+    await store.update_all(
+        [Change(f"job-{n % 7}", ran(T0 + n)) for n in range(count)]
+        + [Change("talker", logged(str(n), at=T0 + n)) for n in range(count)]
+    )
+
+    pruned = await store.prune(T0 + count + DAY, EVERYTHING)
+
+    assert pruned == count - 7
+    assert len(await store.runs("job-0", EVERYTHING)) == 1
+    assert await store.logs("talker") == []
+
+
+async def test_pruning_leaves_what_comes_meanwhile(store: Store) -> None:
+    """Runs are recorded between its steps, and none of those is lost."""
+    await store.update_all([Change("backup", ran(T0)) for _ in range(3 * STEP)])
+
+    await asyncio.gather(
+        store.prune(T0 + DAY, EVERYTHING),
+        *(update(store, "backup", ran(T0 + 2 * DAY)) for _ in range(20)),
+    )
+
+    numbers = [run.number for run in await store.runs("backup", 20)]
+    assert numbers == list(range(3 * STEP + 20, 3 * STEP, -1))
+
+
+async def test_the_view_of_the_states_is_live(store: Store) -> None:
+    """Who holds it sees what is committed, without asking again."""
+    view = store.states
+
+    await update(store, "backup", missed_once_more())
+
+    assert view["backup"].missed_total == 1
+
+
+async def test_the_states_show_nothing_before_it_is_answered(store: Store) -> None:
+    """What is only decided could still be rolled back."""
+    while_deciding: list[int] = []
+
+    def decide(state: JobState | None) -> Transition:
+        while_deciding.append(len(store.states))
+        return known()(state)
+
+    await store.update_all([Change("backup", decide), Change("sync", decide)])
+
+    assert while_deciding == [0, 0]
+    assert set(store.states) == {"backup", "sync"}
+
+
+async def test_the_size_is_a_number_of_bytes(store: Store) -> None:
+    """It is exposed as a gauge; of what has no disk, it is nought."""
+    await update(store, "backup", ran())
+
+    assert store.size() >= 0
+
+
+async def test_closing_commits_what_waits(store: Store) -> None:
+    """Nobody who was let in is sent away."""
+    waiting = [asyncio.ensure_future(update(store, "backup", ran())) for _ in range(20)]
+    await asyncio.gather(update(store, "backup", ran()), store.close())
+
+    await asyncio.gather(*waiting)
+    assert len(await store.runs("backup", EVERYTHING)) == 21

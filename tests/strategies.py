@@ -1,0 +1,174 @@
+"""Generated jobs' names, pings, runs and states: all that could ever be stored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields
+from typing import Any, Final
+
+from hypothesis import strategies as st
+
+from afterrun_exporter.core.model import (
+    JOB_NAME,
+    AlertKey,
+    Condition,
+    HealedAlert,
+    JobState,
+    Kind,
+    OpenAlert,
+    OpenRun,
+    Outcome,
+    Ping,
+    Run,
+    Unnamed,
+)
+from afterrun_exporter.core.repeats import KEY_SIZE, REMEMBERED
+from afterrun_exporter.core.rules import Violation
+
+#: What a column of SQLite takes.
+MAX_INT: Final = 2**63 - 1
+
+#: Unix seconds up to the year 5138, fractions included.
+INSTANTS: Final = st.floats(0, 1e11)
+DURATIONS: Final = st.floats(0, 1e9)
+#: What a metric can be: any finite number, zero with a minus included.
+NUMBERS: Final = st.floats(allow_nan=False, allow_infinity=False)
+COUNTS: Final = st.integers(0, MAX_INT)
+#: What UTF-8 can hold: all but halves of a character; NUL and newlines too.
+TEXTS: Final = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+NAMES: Final = st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=20)
+METRICS: Final = st.dictionaries(NAMES, NUMBERS, max_size=4)
+FINGERPRINTS: Final = st.binary(min_size=KEY_SIZE, max_size=KEY_SIZE)
+#: A number or a text, or no word about it.
+MAYBE_INSTANT: Final = st.none() | INSTANTS
+MAYBE_NAME: Final = st.none() | NAMES
+
+
+def job_names() -> st.SearchStrategy[str]:
+    """Return names that a job may have."""
+    return st.from_regex(JOB_NAME, fullmatch=True)
+
+
+def violations() -> st.SearchStrategy[Violation]:
+    """Return broken rules, with values and without."""
+    return st.builds(Violation, NAMES, NAMES, st.none() | NUMBERS, TEXTS)
+
+
+def pings(job: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[Ping]:
+    """Return readable reports, of any job or of those that *job* names."""
+    return st.builds(
+        Ping,
+        job=job or job_names(),
+        kind=st.sampled_from(Kind),
+        at=INSTANTS,
+        outcome=st.sampled_from(Outcome),
+        run_id=MAYBE_NAME,
+        attempt=st.integers(1, MAX_INT),
+        max_attempts=st.none() | st.integers(1, MAX_INT),
+        started_at=MAYBE_INSTANT,
+        ended_at=MAYBE_INSTANT,
+        duration=st.none() | DURATIONS,
+        metrics=METRICS,
+        message=TEXTS,
+        exit_code=st.none() | st.integers(-MAX_INT, MAX_INT),
+        metadata=st.sampled_from(["", "{}", '{"host": "db1"}']),
+        fingerprint=FINGERPRINTS,
+        warnings=st.lists(TEXTS, max_size=2).map(tuple),
+    )
+
+
+def runs(number: st.SearchStrategy[int] | None = None) -> st.SearchStrategy[Run]:
+    """Return finished runs, with any number or with those of *number*."""
+    return st.builds(
+        Run,
+        number=number or st.integers(1, MAX_INT),
+        run_id=MAYBE_NAME,
+        attempt=st.integers(1, MAX_INT),
+        outcome=st.sampled_from(Outcome),
+        finished_at=INSTANTS,
+        received_at=INSTANTS,
+        started_at=MAYBE_INSTANT,
+        duration=st.none() | DURATIONS,
+        max_attempts=st.none() | st.integers(1, MAX_INT),
+        exit_code=st.none() | st.integers(-MAX_INT, MAX_INT),
+        metrics=METRICS,
+        violations=st.lists(violations(), max_size=3).map(tuple),
+        message=TEXTS,
+        metadata=TEXTS,
+    )
+
+
+def alert_keys() -> st.SearchStrategy[AlertKey]:
+    """Return names of conditions."""
+    return st.builds(AlertKey, st.sampled_from(Condition), TEXTS)
+
+
+_OPEN_RUNS = st.builds(
+    OpenRun,
+    run_id=MAYBE_NAME,
+    attempt=st.integers(1, MAX_INT),
+    started_at=INSTANTS,
+    metrics=METRICS,
+)
+_OPEN_ALERTS = st.builds(
+    OpenAlert,
+    key=alert_keys(),
+    opened_at=INSTANTS,
+    shown_at=INSTANTS,
+    deadline=MAYBE_INSTANT,
+)
+_HEALED = st.builds(
+    HealedAlert, key=alert_keys(), until=INSTANTS, deadline=MAYBE_INSTANT
+)
+_UNNAMED = st.builds(Unnamed, FINGERPRINTS, INSTANTS, COUNTS)
+
+#: A strategy for each field of a state: a test sees to it that none is missing.
+STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
+    "created_at": INSTANTS,
+    "configured": st.booleans(),
+    "retired_at": MAYBE_INSTANT,
+    "due_after": INSTANTS,
+    "schedule": TEXTS,
+    "missed_through": st.just(-math.inf) | INSTANTS,
+    "missed_deadline": MAYBE_INSTANT,
+    "last_ping_at": INSTANTS,
+    "last_start_at": INSTANTS,
+    "last_finish_at": INSTANTS,
+    "last_success_at": INSTANTS,
+    "last_failure_at": INSTANTS,
+    "last_outcome": st.none() | st.sampled_from(Outcome),
+    "last_duration": st.none() | DURATIONS,
+    "consecutive_failures": COUNTS,
+    "metrics": METRICS,
+    "previous": METRICS,
+    "violated": st.lists(NAMES, max_size=3).map(tuple),
+    "open_runs": st.lists(_OPEN_RUNS, max_size=3).map(tuple),
+    "alerts": st.lists(_OPEN_ALERTS, max_size=3).map(tuple),
+    "healed": st.lists(_HEALED, max_size=3).map(tuple),
+    "seen": st.lists(FINGERPRINTS, max_size=REMEMBERED).map(b"".join),
+    "unnamed": st.lists(_UNNAMED, max_size=3).map(tuple),
+    "runs_total": COUNTS,
+    "failures_total": COUNTS,
+    "violating_total": COUNTS,
+    "missed_total": COUNTS,
+    "duplicates_total": COUNTS,
+    "duration_sum": DURATIONS,
+    "duration_count": COUNTS,
+}
+
+
+def has_default(field: Field[Any]) -> bool:
+    """Return whether *field* may be left out."""
+    return field.default is not MISSING or field.default_factory is not MISSING
+
+
+def states() -> st.SearchStrategy[JobState]:
+    """Return states with anything in any field, whether it makes sense or not."""
+    # Mostly defaults as well: what is left out when written has to come back.
+    needed = {field.name for field in fields(JobState) if not has_default(field)}
+    required = {name: STATE_FIELDS[name] for name in needed}
+    optional = {n: s for n, s in STATE_FIELDS.items() if n not in needed}
+    return st.fixed_dictionaries(required, optional=optional).map(
+        lambda facts: JobState(**facts)
+    )

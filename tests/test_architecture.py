@@ -1,0 +1,114 @@
+"""The layers are a test, not a drawing."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import afterrun_exporter
+
+PACKAGE = "afterrun_exporter"
+ROOT = Path(afterrun_exporter.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+
+# Each layer, and the layers of ours that it may import.
+ALLOWED = {
+    "conventions": set(),
+    "errors": set(),
+    "clock": set(),
+    "core": set(),
+    "agenda": set(),
+    "config": {"conventions", "core", "errors"},
+    "storage": {"clock", "core", "errors"},
+    "service": {"agenda", "clock", "core", "errors", "storage"},
+    "problems": {"errors"},
+    "ingest": {"clock", "core", "errors", "problems", "service"},
+    "web": {"clock", "core", "errors", "problems", "service"},
+    "exposition": {"clock", "conventions", "core", "service"},
+    "rulegen": {"conventions", "core", "errors"},
+    "app": {"clock", "errors", "exposition", "ingest", "problems", "service", "web"},
+    "testing": {"clock", "core", "storage"},
+}
+#: The composition root: imports everything, and nothing imports it.
+TOP = "cli"
+
+# Each dependency, and the only modules that may know about it.
+OWNERS = {
+    "aiohttp": {"ingest/", "web/", "problems.py", "app.py", "exposition/endpoint.py",
+                "cli/serve.py"},
+    "aiosqlite": {"storage/"},
+    "sqlite3": {"storage/"},
+    "click": {"cli/"},
+    "croniter": {"core/schedule.py"},
+    "grafana_foundation_sdk": {"rulegen/grafana"},
+    "prometheus_client": {"exposition/selfmetrics.py"},
+    "pydantic": {"config/", "ingest/reports.py"},
+    "pydantic_core": {"config/"},
+    "structlog": {"app.py", "problems.py", "cli/", "ingest/refusals.py"},
+    "uvloop": {"cli/serve.py"},
+    "yaml": {"config/document.py", "rulegen/render.py"},
+}  # fmt: skip
+
+#: Of the standard library, what would make the core impure.
+IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess",
+          "threading", "time"}  # fmt: skip
+
+
+def name_of(module: Path) -> str:
+    return str(module.relative_to(ROOT))
+
+
+def layer(module: Path) -> str:
+    return module.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(module: Path) -> Iterator[str]:
+    """Yield the dotted names that *module* imports, anywhere in it."""
+    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def layers_of_ours(module: Path) -> set[str]:
+    parts = (name.split(".") for name in imports(module))
+    ours = {part[1] for part in parts if part[0] == PACKAGE and len(part) > 1}
+    return {one for one in ours if one != "__version__"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_imports_point_inward(module: Path) -> None:
+    here = layer(module)
+    if here in {TOP, "__init__"}:
+        return
+
+    assert layers_of_ours(module) - {here} <= ALLOWED[here]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_each_dependency_has_its_home(module: Path) -> None:
+    for name in {name.split(".")[0] for name in imports(module)} & OWNERS.keys():
+        assert name_of(module).startswith(tuple(OWNERS[name])), name
+
+
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if layer(m) == "core"], ids=name_of
+)
+def test_the_core_is_pure(module: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(module)} & IMPURE
+
+
+def test_the_service_knows_the_store_by_its_promises_alone() -> None:
+    wanted = {name for name in imports(ROOT / "service.py") if "storage" in name}
+
+    assert {name.split(".")[2] for name in wanted} == {"store"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_a_module_fits_in_a_head(module: Path) -> None:
+    assert len(module.read_text("utf-8").splitlines()) <= 300

@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from afterrun_exporter.core.model import Job, Outcome
+from afterrun_exporter.core.schedule import parse_cron
+from afterrun_exporter.core.transitions import on_ping
+from afterrun_exporter.errors import StorageError, UnknownJobError
+from afterrun_exporter.service import POISON_PAUSE, Service
+from afterrun_exporter.storage.groupcommit import Writes
+from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.core.jobs import BACKUP, at, ping, told
+from tests.services import catalogue
+
+
+class FullStore(MemoryStore):
+    """A store whose disk is full whenever it is told to be."""
+
+    full = False
+
+    async def _write(self, writes: Writes) -> None:
+        if self.full:
+            raise StorageError("no space left on device")
+        await super()._write(writes)
+
+
+async def test_a_configured_job_is_known_from_the_start(service: Service) -> None:
+    assert service.job("backup") is BACKUP
+    state = service.state("backup")
+    assert state is not None
+    assert state.created_at == at("21 12:00")
+
+
+async def test_a_ping_is_answered_with_its_verdict(service: Service) -> None:
+    verdict = await service.record(ping("21 12:00", metrics={"rows": 0, "size": 9999}))
+
+    assert verdict.run is not None
+    assert verdict.run.outcome is Outcome.VIOLATED
+    assert told(verdict.deadline) == "22 02:30:00"
+
+
+async def test_a_repeat_is_answered_with_what_was_recorded_first(
+    service: Service,
+) -> None:
+    await service.record(ping("21 12:00", run_id="a", metrics={}))
+    again = await service.record(ping("21 12:01", run_id="a"))
+
+    assert again.transition.duplicate
+    assert again.run is not None
+    assert again.run.outcome is Outcome.VIOLATED
+
+
+async def test_the_sweeper_notices_a_missed_run(
+    service: Service, store: MemoryStore, clock: ManualClock
+) -> None:
+    clock.show(at("22 02:30"))
+    await service.sweep()
+    assert await store.alerts() == []
+
+    clock.show(at("22 02:30:01"))
+    await service.sweep()
+
+    (alert,) = await store.alerts()
+    assert alert.job == "backup"
+    assert told(alert.opened_at) == "22 02:30:00"
+
+
+async def test_a_sweep_that_finds_nothing_writes_nothing(
+    service: Service, clock: ManualClock
+) -> None:
+    service.take_changed()
+    clock.show(at("22 01:00"))
+
+    assert await service.sweep() == 0
+    assert service.take_changed() == set()
+
+
+async def test_misses_after_the_first_are_counted_too(
+    service: Service, store: MemoryStore, clock: ManualClock
+) -> None:
+    for day in ("22", "23", "24"):
+        clock.show(at(f"{day} 02:30:01"))
+        await service.sweep()
+
+    assert store.states["backup"].missed_total == 3
+    assert len(await store.alerts()) == 1
+
+
+class TestAnUnknownJob:
+    async def test_is_registered_by_its_first_ping(self, service: Service) -> None:
+        await service.record(ping("21 12:00", job="new"))
+
+        assert service.job("new") == Job(name="new", configured=False)
+        assert {job.name for job, _ in service.watched()} == {"backup", "new"}
+
+    async def test_is_rejected_where_the_configuration_says_so(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        service = Service(store, clock, catalogue(BACKUP, unknown=None))
+        await service.start()
+
+        with pytest.raises(UnknownJobError) as error:
+            await service.record(ping("21 12:00", job="backpu"))
+
+        assert str(error.value) == "unknown job 'backpu'; did you mean 'backup'?"
+        assert "backpu" not in store.states
+
+    async def test_is_rejected_when_there_are_too_many(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        service = Service(store, clock, catalogue(BACKUP, max_jobs=2))
+        await service.start()
+        await service.record(ping("21 12:00", job="second"))
+        await service.record(ping("21 12:00", job="second"))
+
+        with pytest.raises(UnknownJobError, match=r"raise limits\.jobs"):
+            await service.record(ping("21 12:00", job="third"))
+
+    async def test_is_still_known_after_a_restart(
+        self, service: Service, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        await service.record(ping("21 12:00", job="new"))
+
+        again = Service(store, clock, catalogue(BACKUP))
+        await again.start()
+
+        assert again.job("new") is not None
+
+
+class TestABatch:
+    async def test_harms_no_ping_by_another(self, service: Service) -> None:
+        service.catalogue = replace(service.catalogue, unknown=None)
+
+        results = await service.record_all(
+            [ping("21 12:00", job="nobody"), ping("21 12:01")]
+        )
+
+        assert isinstance(results[0], UnknownJobError)
+        assert not isinstance(results[1], Exception)
+
+    async def test_takes_many_pings_of_one_job_in_their_order(
+        self, service: Service, store: MemoryStore
+    ) -> None:
+        await service.record_all(
+            [ping(f"21 12:00:{second:02}", run_id=str(second)) for second in range(60)]
+        )
+
+        assert [run.run_id for run in await store.runs("backup", 2)] == ["59", "58"]
+        assert store.states["backup"].runs_total == 60
+
+
+class TestAChangeOfTheConfiguration:
+    async def test_retires_a_job_that_has_left(
+        self, service: Service, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        await service.record(ping("21 12:00", outcome=Outcome.FAIL))
+        clock.show(at("21 13:00"))
+        await service.reconfigure(catalogue())
+
+        assert service.job("backup") is None
+        (alert,) = await store.alerts()
+        assert alert.resolved_at == at("21 13:00")
+        assert service.take_changed() >= {"backup"}
+
+    @pytest.mark.usefixtures("service")
+    async def test_also_while_the_daemon_was_not_running(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        again = Service(store, clock, catalogue())
+        await again.start()
+
+        assert again.job("backup") is None
+        assert store.states["backup"].retired_at is not None
+
+    async def test_leaves_alone_what_only_pings_have_named(
+        self, service: Service
+    ) -> None:
+        await service.record(ping("21 12:00", job="new"))
+        await service.reconfigure(catalogue())
+
+        assert service.job("new") is not None
+
+    async def test_a_retired_job_that_still_reports_is_taken_as_it_comes(
+        self, service: Service, store: MemoryStore
+    ) -> None:
+        await service.record(ping("21 12:00"))
+        await service.reconfigure(catalogue())
+        verdict = await service.record(ping("21 12:30"))
+
+        job = service.job("backup")
+        assert job is not None
+        assert job.schedule is None
+        assert verdict.run is not None
+        assert verdict.run.number == 2
+        assert store.states["backup"].retired_at is None
+
+    async def test_judges_by_the_new_rules_at_once(self, service: Service) -> None:
+        await service.reconfigure(catalogue(replace(BACKUP, rules=())))
+        verdict = await service.record(ping("21 12:00", metrics={}))
+
+        assert verdict.run is not None
+        assert verdict.run.outcome is Outcome.OK
+
+    async def test_wakes_by_the_new_schedule(
+        self, service: Service, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        hourly = replace(BACKUP, schedule=parse_cron("0 * * * *", "UTC"), grace=60)
+        await service.reconfigure(catalogue(hourly))
+        clock.show(at("21 13:01:01"))
+        await service.sweep()
+
+        assert store.states["backup"].missed_total == 1
+
+    async def test_that_cannot_be_stored_changes_nothing(
+        self, clock: ManualClock
+    ) -> None:
+        store = FullStore()
+        service = Service(store, clock, catalogue(BACKUP))
+        await service.start()
+        store.full = True
+
+        with pytest.raises(StorageError):
+            await service.reconfigure(catalogue())
+
+        assert service.job("backup") is BACKUP
+        assert service.storage_errors == 1
+
+
+class TestTrouble:
+    async def test_a_miss_that_could_not_be_stored_is_noticed_again(
+        self, clock: ManualClock
+    ) -> None:
+        store = FullStore()
+        service = Service(store, clock, catalogue(BACKUP))
+        await service.start()
+        clock.show(at("22 02:30:01"))
+
+        store.full = True
+        with pytest.raises(StorageError):
+            await service.sweep()
+        store.full = False
+        await service.sweep()
+
+        assert len(await store.alerts()) == 1
+
+    async def test_a_job_that_cannot_be_judged_does_not_stop_the_others(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        class Broken:
+            expression, zone, period = "broken", "UTC", 60.0
+
+            def next_after(self, instant: float) -> float:
+                if instant >= at("22 02:00"):
+                    raise RuntimeError("no such slot")
+                return at("22 02:00")
+
+        broken = replace(BACKUP, name="broken", schedule=Broken())  # type: ignore[arg-type]
+        service = Service(store, clock, catalogue(broken, BACKUP))
+        await service.start()
+
+        clock.show(at("22 02:30:01"))
+        await service.sweep()
+
+        assert [alert.job for alert in await store.alerts()] == ["backup"]
+        assert set(service.take_poisoned()) == {"broken"}
+        clock.show(clock.now() + POISON_PAUSE / 2)
+        await service.sweep()
+        assert service.take_poisoned() == {}
+
+
+async def test_replaying_a_log_of_pings_gives_the_same_state(
+    service: Service, store: MemoryStore
+) -> None:
+    pings = [
+        ping("21 12:00", run_id="a"),
+        ping("21 12:10", run_id="b", outcome=Outcome.FAIL),
+        ping("21 12:20", run_id="b"),
+        ping("22 03:00", run_id="c", metrics={}),
+    ]
+    for one in pings:
+        await service.record(one)
+
+    replayed = Service(MemoryStore(), ManualClock(at("21 12:00")), catalogue(BACKUP))
+    await replayed.start()
+    state = replayed.state("backup")
+    assert state is not None
+    for one in pings:
+        state = on_ping(BACKUP, state, one, replayed.settings).state
+
+    assert state == store.states["backup"]
