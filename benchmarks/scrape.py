@@ -6,19 +6,18 @@ collector has them ready, so that nothing but its rendering is measured.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from time import perf_counter
 from typing import Final
 
+import uvloop
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from afterrun_exporter.clock import SystemClock
-from afterrun_exporter.conventions import JOB
 from afterrun_exporter.exposition.endpoint import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.service import Service
@@ -26,15 +25,11 @@ from afterrun_exporter.testing import MemoryStore
 from benchmarks.fleet import Reports, age, read
 from benchmarks.rounds import Measured, Side, alternate, table, verdict
 
-JOBS: Final = 10_000
-SERIES: Final = 20
+JOBS: Final = 100
 BAR: Final = 0.1
 ROUNDS: Final = 5
 
 HEAD: Final = ("a scrape", "time", "of generate_latest", f"bar {BAR:g}")
-
-#: A sample as Prometheus sees it.
-Sample = tuple[str, frozenset[tuple[str, str]], str]
 
 
 class Ready(Collector):
@@ -48,24 +43,97 @@ class Ready(Collector):
 
 
 class Fleet:
-    """All jobs, and their exposition."""
+    """All jobs, and the text that is scraped."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._reports = Reports(JOBS, "scraped")
         self._clock = SystemClock()
-        self.exposition = Exposition(service, SelfMetrics("benchmark"))
+        self._exposition = Exposition(service, SelfMetrics("benchmark"))
 
-    def scrape(self, changed: int) -> Side:
-        """Return what measures a scrape before which *changed* jobs pinged."""
+    async def text(self) -> str:
+        """Return what a scrape is answered."""
+        return (await self._exposition.render()).decode()
+
+    def after(self, pings: int) -> Side:
+        """Return what measures a scrape, so many jobs having just pinged."""
 
         async def measure() -> float:
             now = self._clock.now()
-            pings = [self._reports.ping(now) for _ in range(changed)]
-            if pings:
-                await self._service.record_all(pings)
+            made = [self._reports.ping(now) for _ in range(pings)]
+            await self._service.record_all(made)
             began = perf_counter()
-            await self.exposition.render()
+            await self._exposition.render()
             return perf_counter() - began
 
         return measure
+
+
+def of_jobs(text: str) -> list[Metric]:
+    """Return the families of jobs in *text*."""
+    return [
+        family
+        for family in text_string_to_metric_families(text)
+        if family.name.startswith("afterrun_job_")
+    ]
+
+
+def samples(families: Iterable[Metric]) -> set[Hashable]:
+    """Return what Prometheus makes of *families*; NaN is equal to itself here."""
+    return {
+        (sample.name, frozenset(sample.labels.items()), repr(sample.value))
+        for family in families
+        for sample in family.samples
+    }
+
+
+async def measure() -> tuple[int, list[Measured]]:
+    """Return how many samples a scrape has, and what the sides came to."""
+    service = Service(store := MemoryStore(), SystemClock(), read(JOBS).catalogue)
+    await age(store, service.catalogue.jobs)
+    await service.start()
+    fleet = Fleet(service)
+
+    ours = of_jobs(await fleet.text())
+    registry = CollectorRegistry()
+    registry.register(Ready(ours))
+    expected = samples(ours)
+    theirs = generate_latest(registry).decode()
+    print(sorted(map(str,samples(of_jobs(theirs))^expected))[:12])
+    if samples(of_jobs(theirs)) != expected:
+        raise RuntimeError("the two texts do not have the same samples")
+
+    async def library() -> float:
+        began = perf_counter()
+        generate_latest(registry)
+        return perf_counter() - began
+
+    # Neither side is to pay for the other's garbage.
+    gc.collect()
+    gc.freeze()
+    sides = (fleet.after(0), fleet.after(JOBS // 100), fleet.after(JOBS), library)
+    return len(expected), await alternate(ROUNDS, *sides)
+
+
+def main() -> int:
+    """Print the table; return 1 when the bar is missed."""
+    count, (*ours, library) = uvloop.run(measure())
+    ratios = [side.over(library) for side in ours]
+    whats = ("nothing changed", "1 % of the jobs changed", "all jobs changed")
+    judged = (True, False, False)
+    lines = [
+        (
+            f"AfterRun, {what}",
+            side.seconds(),
+            ratio.plain(),
+            verdict(ratio.median, BAR) if bar else "",
+        )
+        for what, side, ratio, bar in zip(whats, ours, ratios, judged, strict=True)
+    ]
+    print(f"{JOBS:,} jobs, {count:,} samples ({count / JOBS:g} a job)\n")
+    print(table(HEAD, [*lines, ("generate_latest", library.seconds(), "1", "")]))
+    return int(ratios[0].median > BAR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

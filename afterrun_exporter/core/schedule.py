@@ -23,7 +23,7 @@ import math
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -55,7 +55,7 @@ _NICKNAMES: Final = {
 
 # Items of a list: * 5 5-9 */5 5-9/2 5/15
 _ITEM: Final = re.compile(
-    r"(?:\*|(?P<first>\w{1,9})(?:-(?P<last>\w{1,9}))?)(?:/(?P<step>0*[1-9]\d{0,8}))?",
+    r"(?:\*|(?P<first>\w{1,9})(?:-(?P<last>\w{1,9}))?)(?:/(?P<step>0{0,8}[1-9]\d{0,8}))?",
     re.ASCII,
 )
 
@@ -118,8 +118,11 @@ def parse_cron(text: str, zone: str) -> Cron:
     what is wrong with anything else, and what to write instead.
     """
     fields = text.split()
-    if len(fields) == 1 and text.lstrip().startswith("@"):
-        fields = _spelt_out(fields[0]).split()
+    if len(fields) == 1 and fields[0].startswith("@"):
+        if fields[0].lower() not in _NICKNAMES:
+            known = ", ".join(_NICKNAMES)
+            raise ValueError(f"{fields[0]!r} names no time; use one of {known}")
+        fields = _NICKNAMES[fields[0].lower()].split()
     if len(fields) != len(_FIELDS):
         raise ValueError(
             f"cron expression {text!r} has {len(fields)} fields; write 5: "
@@ -130,17 +133,6 @@ def parse_cron(text: str, zone: str) -> Cron:
     cron = Cron(" ".join(fields), zone)
     _plan(cron.expression, zone)
     return cron
-
-
-def _spelt_out(nickname: str) -> str:
-    """Return the five fields of ``@daily`` and its like."""
-    known = nickname.lower()
-    if known in _NICKNAMES:
-        return _NICKNAMES[known]
-    if known == "@reboot":
-        raise ValueError(f"{nickname!r} is never late; use a cron expression or every:")
-    hint = _hint(known, {name: name for name in _NICKNAMES}, "use five fields")
-    raise ValueError(f"unknown cron nickname {nickname!r}; {hint}")
 
 
 @lru_cache(maxsize=1)
@@ -155,13 +147,9 @@ def _unknown_zone(zone: str) -> str:
     meant = {name.rpartition("/")[2].casefold(): name for name in sorted(names)}
     meant |= {name.casefold(): name for name in (*names, "UTC")}
     wanted = zone.strip().replace(" ", "_").casefold()
-    hint = _hint(wanted, meant, "use a name like 'Europe/Riga'")
-    return f"unknown time zone {zone!r}; {hint}"
-
-
-def _hint(wanted: str, meant: Mapping[str, str], otherwise: str) -> str:
     near = difflib.get_close_matches(wanted, meant, n=1, cutoff=0.75)
-    return f"did you mean {meant[near[0]]!r}?" if near else otherwise
+    hint = f"did you mean {meant[near[0]]!r}?" if near else "use one like 'Europe/Riga'"
+    return f"unknown time zone {zone!r}; {hint}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +169,15 @@ class _Field:
         match = _ITEM.fullmatch(item)
         if match is None:
             like = f"*, {self.low}, {self.low}-{self.high} or */2"
-            raise ValueError(
-                f"{self.name} {item!r} cannot be read; write it like {like}"
-            )
+            raise ValueError(f"cannot read {self.name} {item!r}; write it like {like}")
         first, last, step = match.group("first", "last", "step")
         low = self._number(first) if first else self.low
         # "5/15" means from 5 on. Debian's cron refuses it, most others do not.
         endless = not first or step
         high = self._number(last) if last else self.high if endless else low
         if low > high:
-            split = f"{low}-{self.high},{self.low}-{high}"
+            rest = f"{self.low}-{high}" if high > self.low else f"{high}"
+            split = f"{low}-{self.high},{rest}"
             raise ValueError(f"{self.name} {item!r} runs backwards; use {split!r}")
         return range(low, high + 1, int(step or 1))
 

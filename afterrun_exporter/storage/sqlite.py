@@ -145,7 +145,8 @@ def _locked(path: Path) -> IO[str]:
     A lock of our own and not SQLite's exclusive mode, so that people may look
     into the database while the daemon runs.
     """
-    name = f"{path}.lock"
+    # The file itself, by whatever symbolic link it was named.
+    name = f"{os.path.realpath(path)}.lock"
     try:
         # Closed by the caller's `with`.
         file = Path(name).open("w", encoding="utf-8")  # noqa: SIM115

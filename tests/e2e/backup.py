@@ -6,12 +6,12 @@ import json
 import sqlite3
 import subprocess
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 SCRIPT: Final = Path(__file__).with_name("backup.sh")
 
@@ -75,11 +75,7 @@ class Backup:
 
     def run(self) -> Report:
         """Run the script and return how it went."""
-        return finished(self.start())
-
-    def start(self) -> subprocess.Popen[str]:
-        """Start the script."""
-        return _started([SCRIPT, self._database, self._directory, self._url])
+        return _report(_start(SCRIPT, self._database, self._directory, self._url))
 
     def last_report(self) -> str:
         """Return what the script sent at the end of the last run."""
@@ -87,15 +83,9 @@ class Backup:
 
     def repeat(self, report: str, times: int) -> list[Report]:
         """Send *report* again, *times* at once."""
-        command = ["curl", "-sS", "-m", "30", "-d", report, self._url]
-        repeats = [_started(command) for _ in range(times)]
-        return [finished(repeat) for repeat in repeats]
-
-
-def finished(process: subprocess.Popen[str]) -> Report:
-    """Wait for a script, and return how it went."""
-    answer, errors = process.communicate()
-    return Report(process.returncode, json.loads(answer) if answer else {}, errors)
+        command = ("curl", "-sS", "-m", "30", "-d", report, self._url)
+        repeats = [_start(*command) for _ in range(times)]
+        return [_report(repeat) for repeat in repeats]
 
 
 class Crontab:
@@ -108,7 +98,7 @@ class Crontab:
         self._pool = ThreadPoolExecutor(max_workers=64)
         self._runs: list[tuple[str, Future[Report]]] = []
 
-    def __enter__(self) -> Crontab:
+    def __enter__(self) -> Self:
         self._pool.submit(self._work)
         return self
 
@@ -131,7 +121,7 @@ class Crontab:
                 self._runs.append((backup.job, self._pool.submit(backup.run)))
 
 
-def _started(command: Sequence[str | Path]) -> subprocess.Popen[str]:
+def _start(*command: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -139,3 +129,9 @@ def _started(command: Sequence[str | Path]) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def _report(process: subprocess.Popen[str]) -> Report:
+    """Wait for the end of *process*, and return how it went."""
+    answer, errors = process.communicate()
+    return Report(process.returncode, json.loads(answer) if answer else {}, errors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -70,7 +71,7 @@ def daemon(directory: Path, config: Path, port: int) -> Process:
     script = Path(sys.executable).with_name("afterrun")
     if not script.exists():
         pytest.fail(f"{script} is missing: run make test, it installs the package")
-    command = [
+    command: list[str | Path] = [
         script,
         "serve",
         f"--config.file={config}",
@@ -89,7 +90,7 @@ def prometheus(directory: Path, at: Addresses) -> Process:
     shipped.value("localhost:10707", f"{network.LOOPBACK}:{at.daemon}")
     shipped.value("localhost:9090", f"{network.LOOPBACK}:{at.prometheus}")
     shipped.value("localhost:9093", f"{network.LOOPBACK}:{at.alertmanager}")
-    command = [
+    command: list[str | Path] = [
         installed("prometheus"),
         f"--config.file={shipped.write(directory / 'prometheus.yml')}",
         f"--storage.tsdb.path={directory / 'prometheus'}",
@@ -109,7 +110,7 @@ def _alertmanager(directory: Path, at: Addresses) -> Process:
     shipped.value("localhost:25", f"{network.LOOPBACK}:{at.smtp}")
     shipped.value("http://localhost:9095/alerts", f"{_url(at.webhook)}/alerts")
     shipped.value("secrets/slack_url", str(slack))
-    command = [
+    command: list[str | Path] = [
         installed("prometheus-alertmanager", "alertmanager"),
         f"--config.file={shipped.write(directory / 'alertmanager.yml')}",
         f"--storage.path={directory / 'alertmanager'}",
@@ -121,7 +122,7 @@ def _alertmanager(directory: Path, at: Addresses) -> Process:
 
 
 def _mail_server(directory: Path, port: int, maildir: Path) -> Process:
-    command = [
+    command: list[str | Path] = [
         *(sys.executable, "-m", "aiosmtpd", "--nosetuid"),
         *("--listen", f"{network.LOOPBACK}:{port}"),
         *("--class", "aiosmtpd.handlers.Mailbox", maildir),
@@ -132,13 +133,13 @@ def _mail_server(directory: Path, port: int, maildir: Path) -> Process:
 
 def _webhook_receiver(directory: Path, port: int, file: Path) -> Process:
     script = Path(__file__).with_name("webhook_receiver.py")
-    command = [sys.executable, script, str(port), file]
+    command: list[str | Path] = [sys.executable, script, str(port), file]
     log = directory / "webhook.log"
     return Process("webhook", command, log, partial(network.listens, port))
 
 
 def _program(
-    name: str, command: list[str | Path], directory: Path, ready: str
+    name: str, command: Sequence[str | Path], directory: Path, ready: str
 ) -> Process:
     log = directory / f"{name}.log"
     return Process(name, command, log, lambda: network.get(ready) is not None)

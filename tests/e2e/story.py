@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from afterrun_exporter import conventions as names
 
-from .backup import Backup, Crontab, Report, finished
+from .backup import Backup, Crontab, Report
 from .chain import Chain
 from .inbox import Mail, Notification
 from .network import get, query, wait_for
@@ -98,7 +98,7 @@ def play(chain: Chain, home: Path) -> Story:
     with Crontab(CRON_SECONDS) as crontab, ThreadPoolExecutor(len(jobs)) as pool:
         crontab.install(backups[GOOD], backups[STOPS])
         with backups[OVERRUNS].locked():
-            endless = backups[OVERRUNS].start()
+            endless = pool.submit(backups[OVERRUNS].run)
             healed = pool.submit(_heal_at_once, backups[HEALED])
             runs = {job: pool.submit(_break, backups[job]) for job in BREAK}
             reports = {job: run.result() for job, run in runs.items()}
@@ -118,7 +118,7 @@ def play(chain: Chain, home: Path) -> Story:
         for run in [pool.submit(_mend, backups[job]) for job in BREAK]:
             run.result()
         repeats.append(backups[STORM].repeat(storm, REPEATS))
-        finished(endless)
+        reports[OVERRUNS] = endless.result()
         at_the_end = _sent(chain, MESSAGES + Counter(TROUBLED))
         good = crontab.reports(GOOD)
     return Story(

@@ -5,8 +5,6 @@ Real programs, real mails, a real backup; the shipped configuration files.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from . import story as evening

@@ -18,14 +18,10 @@ class SmallDisk:
 
     path: Path
 
-    def fill(self) -> None:
-        """Leave no room for another byte."""
-        try:
-            with self._ballast.open("ab", buffering=0) as file:
-                while True:
-                    file.write(bytes(4096))
-        except OSError:
-            pass
+    def fill(self, leave: int = 0) -> None:
+        """Leave no more room than *leave* bytes."""
+        with self._ballast.open("ab") as file:
+            file.write(bytes(max(0, shutil.disk_usage(self.path).free - leave)))
 
     def make_room(self) -> None:
         """Give back what `fill` has taken."""

@@ -70,10 +70,9 @@ def test_promtool_can_read_every_query(run: Run, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize(("title", "expr"), QUERIES)
-def test_a_query_is_complete_and_reads_what_exists(title: str, expr: str) -> None:
+@pytest.mark.parametrize("expr", [expr for _, expr in QUERIES])
+def test_a_query_is_complete_and_reads_what_exists(expr: str) -> None:
     """No variable is left over, no metric is misspelt."""
-    assert "$" not in title + expr or title.startswith("$")
     assert "$" not in expr
     assert set(re.findall(r"afterrun_\w+", expr)) <= FAMILIES
 

@@ -127,24 +127,6 @@ def test_a_rule_has_a_fixed_summary_and_a_described_cause(name: str) -> None:
 
 
 @every_rule
-def test_a_rule_leads_to_its_section_of_the_runbook(root: Path, name: str) -> None:
-    """The link in the notification ends where the help is."""
-    base, anchor = BY_NAME[name]["annotations"]["runbook_url"].split("#")
-    runbook = (root / "docs/runbook.md").read_text()
-    sections = re.findall(r"^## (\S+)$", runbook, re.MULTILINE)
-
-    assert base.endswith("/docs/runbook.md")
-    assert anchor in [section.lower() for section in sections]
-
-
-def test_the_runbook_has_no_section_too_many(root: Path) -> None:
-    """A section without an alert is one that nobody is sent to."""
-    runbook = (root / "docs/runbook.md").read_text()
-
-    assert set(re.findall(r"^## (\S+)$", runbook, re.MULTILINE)) == set(BY_NAME)
-
-
-@every_rule
 def test_a_rule_reads_only_metrics_and_labels_that_exist(name: str) -> None:
     """A misspelt metric is silent, and so is a misspelt label in a sentence."""
     rule = BY_NAME[name]

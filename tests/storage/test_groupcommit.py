@@ -54,8 +54,8 @@ class Disk:
 
 
 @pytest.fixture
-async def disk() -> AsyncIterator[Disk]:
-    yield Disk()
+def disk() -> Disk:
+    return Disk()
 
 
 @pytest.fixture

@@ -1,0 +1,268 @@
+"""Our slots against those of cronsim, which Healthchecks and Sentry rely on.
+
+Frequent schedules are compared around every clock change, the others through
+whole years: where no clock changes, their slots are as good as identical days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise, product, zip_longest
+from typing import Final
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from cronsim import CronSim
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from afterrun_exporter.core.schedule import parse_cron
+
+DAY: Final = 86400
+
+#: Changes at all hours of the day, by 30 minutes to 2 hours, and none at all.
+ZONES: Final = """
+    Africa/Cairo Africa/Casablanca Africa/El_Aaiun Africa/Johannesburg
+    America/Anchorage America/Asuncion America/Bogota America/Caracas
+    America/Chicago America/Denver America/Halifax America/Havana
+    America/Los_Angeles America/Mexico_City America/Miquelon America/New_York
+    America/Nuuk America/Phoenix America/Santiago America/Sao_Paulo
+    America/Scoresbysund America/St_Johns Antarctica/Troll Asia/Beirut
+    Asia/Gaza Asia/Jerusalem Asia/Kathmandu Asia/Kolkata Asia/Tehran Asia/Tokyo
+    Atlantic/Azores Australia/Adelaide Australia/Lord_Howe Australia/Sydney
+    Europe/Chisinau Europe/Dublin Europe/Lisbon Europe/London Europe/Riga
+    Pacific/Auckland Pacific/Chatham Pacific/Easter Pacific/Norfolk UTC
+""".split()
+
+#: Changes that were stranger than any of today's.
+HISTORY: Final = [
+    ("Africa/Cairo", 2014),  # four of them
+    ("Africa/Monrovia", 1972),  # from an offset with seconds
+    ("America/Caracas", 2007),  # by half an hour, for good
+    ("America/St_Johns", 2010),  # a minute past midnight, back to the day before
+    ("Antarctica/Casey", 2020),  # three hours, a minute past midnight
+    ("Asia/Pyongyang", 2015),
+    ("Europe/Lisbon", 1992),
+    ("Europe/Moscow", 2011),
+    ("Pacific/Apia", 2011),  # a day left out
+    ("Pacific/Kwajalein", 1993),  # another
+]
+
+FREQUENT: Final = """
+    * * * * * | */5 * * * * | */7 * * * * | */45 * * * * | 7-59/10 * * * *
+    5/15 * * * * | 0,30 * * * * | 0 * * * * | 30 * * * * | 59 * * * *
+    0 */2 * * * | 15 */3 * * * | 30 */4 * * * | */10 0-3 * * * | * 1 * * *
+    * 2 * * * | * 3 * * * | */15 2 * * * | */20 0 * * * | */7 23 * * *
+    */30 1-3 * * 0 | */20 0 * * 0 | * 0 * * 0 | 0 */2 * * 0 | 0 */6 * * sat
+    */30 * 1-15 * * | * * 1 1 * | */13 1-3 * 3,4,10,11 * | 0-59 2 * * *
+    0-59/7 0-4 * * * | 1-59/2 1,2,3 * * * | 0 0-23 * * * | 30 0-23/2 * * *
+""".replace("\n", "|")
+
+QUIET: Final = """
+    0 0 * * * | 30 0 * * * | 0 1 * * * | 30 1 * * * | 0 2 * * * | 15 2 * * *
+    30 2 * * * | 59 2 * * * | 0 3 * * * | 30 3 * * * | 0 4 * * * | 0 12 * * *
+    30 23 * * * | 59 23 * * * | 0 0,1,2,3 * * * | 15,45 0-3 * * 0
+    0 9-17/4 * * mon-fri | 30 2 * * sun | 0 0 * * 7 | 5 4 * * SUN,3 | 0 0 * * 6,0
+    0 0 */2 * 1 | 0 0 1-31 * 1 | 0 0 1-31/2 * 1 | 0 0 1,15 * 3 | 30 2 30 * */2
+    0 0 1,* * 1 | 0 0 1 * * | 30 2 8 3 * | 30 1 1 11 * | 0 0 31 * * | 0 0 29 2 *
+    0 0 1 1 * | 0 0 1 JAN-MAR * | 0 22 * * 1-5 | * 2 29 3,10 *
+""".replace("\n", "|")
+
+
+def expressions(text: str) -> list[str]:
+    return [part.strip() for part in text.split("|") if part.strip()]
+
+
+EXPRESSIONS: Final = expressions(FREQUENT) + expressions(QUIET)
+MORE_EXPRESSIONS: Final = [
+    " ".join(parts)
+    for parts in product(
+        ("0", "30", "*/20", "1-59/29", "0,59"),
+        ("*", "*/3", "0", "1-3", "2,23"),
+        ("* * *", "* * 0,6", "*/2 * 0-3", "1-15 * mon"),
+    )
+]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_slots_around_clock_changes_are_those_of_cronsim(zone: str) -> None:
+    spans = [span for year in (2024, 2026) for span in around_changes(zone, year)]
+
+    assert list(differences(zone, EXPRESSIONS, spans)) == []
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_slots_of_a_whole_year_are_those_of_cronsim(zone: str) -> None:
+    """Each quiet schedule in a quarter of the zones; all of them are `slow`."""
+    share = expressions(QUIET)[ZONES.index(zone) % 4 :: 4]
+
+    assert list(differences(zone, share, [whole(2026)])) == []
+
+
+@pytest.mark.parametrize(("zone", "year"), HISTORY)
+def test_the_strangest_clock_changes_give_the_slots_of_cronsim(
+    zone: str, year: int
+) -> None:
+    spans = around_changes(zone, year)
+
+    assert spans
+    assert list(differences(zone, EXPRESSIONS, spans)) == []
+
+
+@settings(max_examples=1500, deadline=None, derandomize=True, database=None)
+@given(
+    zone=st.sampled_from(ZONES),
+    expression=st.sampled_from(EXPRESSIONS),
+    change=st.integers(0, 3),
+    distance=st.floats(-1.5 * DAY, 1.5 * DAY) | st.floats(-5400, 5400),
+)
+def test_wherever_one_starts_the_next_slot_is_that_of_cronsim(
+    zone: str, expression: str, change: int, distance: float
+) -> None:
+    """Within an hour that comes twice, too."""
+    moments = [*clock_changes(zone, 2025, 2026), whole(2025)[0]]
+    instant = moments[change % len(moments)] + distance
+    soon = int(instant) + 30 * DAY
+
+    theirs = next(cronsim_slots(expression, zone, int(instant // 1) + 1, soon), None)
+    ours = next(our_slots(expression, zone, instant, soon), None)
+
+    assert ours == theirs, line(zone, expression, ours, theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("zone", sorted(available_timezones()))
+def test_slots_in_every_zone_are_those_of_cronsim(zone: str) -> None:
+    spans = [span for year in range(2023, 2028) for span in around_changes(zone, year)]
+    year = [whole(2026)]
+
+    assert list(differences(zone, EXPRESSIONS + MORE_EXPRESSIONS, spans)) == []
+    assert list(differences(zone, expressions(QUIET), year)) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone", "start", "lost", "invented"),
+    [
+        ("* 3 * * *", "Australia/Lord_Howe", "2026-04-04T12:00Z", 30, 0),
+        ("30 * * * *", "Australia/Lord_Howe", "2026-10-03T12:00Z", 1, 0),
+        ("0 */2 * * 0", "America/Santiago", "2026-09-05T12:00Z", 0, 1),
+    ],
+)
+def test_cronsim_stumbles_over_an_awkward_clock_change(
+    expression: str, zone: str, start: str, lost: int, invented: int
+) -> None:
+    """Why its walks are begun anew there; once this fails, that can go."""
+    begin = int(datetime.fromisoformat(start).timestamp())
+    theirs = set(one_walk(expression, zone, begin, begin + DAY))
+
+    ours = set(our_slots(expression, zone, begin, begin + DAY))
+
+    assert (len(ours - theirs), len(theirs - ours)) == (lost, invented)
+
+
+def differences(
+    zone: str, which: Iterable[str], spans: Iterable[tuple[int, int]]
+) -> Iterator[str]:
+    """Yield the first difference in each span, for each expression."""
+    for (start, end), expression in product(spans, which):
+        pairs = zip_longest(
+            our_slots(expression, zone, start - 1, end),
+            cronsim_slots(expression, zone, start, end),
+        )
+        for ours, theirs in pairs:
+            if ours != theirs:
+                yield line(zone, expression, ours, theirs)
+                break
+
+
+def line(zone: str, expression: str, ours: float | None, theirs: float | None) -> str:
+    shown = [
+        "none" if slot is None else datetime.fromtimestamp(slot, ZoneInfo(zone))
+        for slot in (ours, theirs)
+    ]
+    return f"{zone} {expression!r}: ours {shown[0]}, cronsim's {shown[1]}"
+
+
+def our_slots(expression: str, zone: str, after: float, end: float) -> Iterator[float]:
+    """Yield the slots later than *after* and before *end*."""
+    cron = parse_cron(expression, zone)
+    slot = cron.next_after(after)
+    while slot < end:
+        yield slot
+        slot = cron.next_after(slot)
+
+
+def cronsim_slots(expression: str, zone: str, start: int, end: int) -> Iterator[float]:
+    """Yield cronsim's slots from *start* on, before *end*."""
+    for first, last in pairwise([start, *restarts(zone, start, end), end]):
+        yield from one_walk(expression, zone, first, last)
+
+
+def one_walk(expression: str, zone: str, start: int, end: int) -> Iterator[float]:
+    walk = CronSim(expression, datetime.fromtimestamp(start - 1, ZoneInfo(zone)))
+    for slot in map(datetime.timestamp, walk):
+        if slot >= end:
+            return
+        # Begun within an hour that comes twice, it may name the first one.
+        if slot >= start:
+            yield slot
+
+
+def restarts(zone: str, start: int, end: int) -> Iterator[int]:
+    """Yield where cronsim has to begin anew between *start* and *end*.
+
+    Stepping by hours over a change that is not from one full hour to another,
+    it stays beside the full hour and passes slots by. Jumping to a midnight
+    that does not exist, it takes it for a slot. What it says then depends on
+    where it began, so there is no other way to agree with it.
+    """
+    tz = ZoneInfo(zone)
+    first, last = (datetime.fromtimestamp(at, UTC).year for at in (start, end))
+    for change in clock_changes(zone, first, last):
+        old = datetime.fromtimestamp(change - 1, tz) + timedelta(seconds=1)
+        new = datetime.fromtimestamp(change, tz)
+        second = timedelta(seconds=1)
+        midnight_is_missing = (old - second).date() < (new - second).date()
+        if old.minute or new.minute or midnight_is_missing:
+            full_hour = change + (-new.minute * 60 - new.second) % 3600
+            yield from (at for at in (change, full_hour) if start < at < end)
+
+
+def around_changes(zone: str, year: int) -> list[tuple[int, int]]:
+    return [
+        (change - DAY - DAY // 2, change + DAY + DAY // 2)
+        for change in clock_changes(zone, year, year)
+    ]
+
+
+def whole(year: int) -> tuple[int, int]:
+    first, after = (datetime(y, 1, 1, tzinfo=UTC) for y in (year, year + 1))
+    return int(first.timestamp()), int(after.timestamp())
+
+
+@lru_cache
+def clock_changes(zone: str, first: int, last: int) -> tuple[int, ...]:
+    """Return the first instants of each new offset in these years."""
+    step = DAY // 8
+    probes = range(whole(first)[0], whole(last)[1] + step, step)
+    return tuple(
+        first_with_offset_of(late, early, zone)
+        for early, late in pairwise(probes)
+        if offset(early, zone) != offset(late, zone)
+    )
+
+
+def first_with_offset_of(late: int, early: int, zone: str) -> int:
+    while late - early > 1:
+        middle = (early + late) // 2
+        if offset(middle, zone) == offset(late, zone):
+            late = middle
+        else:
+            early = middle
+    return late
+
+
+def offset(instant: int, zone: str) -> timedelta | None:
+    return datetime.fromtimestamp(instant, ZoneInfo(zone)).utcoffset()

@@ -1,0 +1,102 @@
+"""What can be used is documented, and what is documented can be used."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+from pydantic import BaseModel
+
+from afterrun_exporter import conventions as names
+from afterrun_exporter.cli.main import COMMANDS, main
+from afterrun_exporter.config.spec import FileSpec, JobSpec, RuleSpec
+from afterrun_exporter.exposition.families import FAMILIES
+from afterrun_exporter.ingest.reports import STATUSES, Report
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+DOCS = {
+    path: path.read_text("utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+EVERYTHING = "\n".join(DOCS.values())
+WORDS = set(re.findall(r"[\w.-]+", EVERYTHING))
+
+
+def flags() -> list[str]:
+    context = click.Context(main)
+    return sorted(
+        option
+        for command in COMMANDS
+        for parameter in main.get_command(context, command).params  # type: ignore[union-attr]
+        for option in parameter.opts
+        if option.startswith("--")
+    )
+
+
+def keys(model: type[BaseModel]) -> set[str]:
+    """Return the keys of *model* and of the models inside it."""
+    found = set(model.model_fields)
+    for field in model.model_fields.values():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found |= keys(inner)
+    return found
+
+
+@pytest.mark.parametrize("flag", flags())
+def test_every_flag_is_documented(flag: str) -> None:
+    assert flag in re.findall(r"--[a-z][a-z.-]*[a-z]", EVERYTHING)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_documented(command: str) -> None:
+    assert f"afterrun {command}" in EVERYTHING
+
+
+@pytest.mark.parametrize("family", sorted(names.HELP))
+def test_every_metric_is_in_the_readme(family: str) -> None:
+    assert f"`{family}`" in README
+
+
+def test_every_metric_in_the_readme_exists() -> None:
+    told = set(re.findall(r"`(afterrun_[a-z_]+)`", README)) - {"afterrun_exporter"}
+
+    assert told <= names.HELP.keys()
+    assert {family.name for family in FAMILIES} <= told
+
+
+ALERTS = [value for value in vars(names).values() if str(value).startswith("AfterRun")]
+
+
+@pytest.mark.parametrize("alert", sorted(ALERTS))
+def test_every_alert_is_in_the_readme_and_the_runbook(alert: str) -> None:
+    assert f"`{alert}`" in README
+    assert f"## {alert}\n" in DOCS[ROOT / "docs" / "runbook.md"]
+
+
+@pytest.mark.parametrize("key", sorted(keys(FileSpec) | keys(JobSpec) | keys(RuleSpec)))
+def test_every_configuration_key_is_documented(key: str) -> None:
+    assert any(word == key or key in word.split(".") for word in WORDS)
+
+
+@pytest.mark.parametrize("word", sorted({*STATUSES, *Report.model_fields}))
+def test_every_word_of_a_report_is_in_the_readme(word: str) -> None:
+    assert f"`{word}`" in README
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", DOCS[path]):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_every_anchor_is_a_heading(path: Path) -> None:
+    headings = re.findall(r"^#+ (.+)$", DOCS[path], re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+
+    assert set(re.findall(r"\]\(#([^)]+)\)", DOCS[path])) <= anchors
