@@ -143,6 +143,9 @@ class MemoryStore:
                     self._resolved(name, event)
 
     def _opened(self, job: str, event: AlertOpened) -> None:
+        still_open = {a.key for a in self._alerts if a.job == job and not a.resolved_at}
+        if event.alert.key in still_open:
+            return
         self._alerts.append(
             AlertRecord(
                 job=job,

@@ -2,6 +2,10 @@
 
 Both fleets are pinged in turn: first through two services in this process, then
 over HTTP through two daemons, each a process of its own.
+
+The bar is for CPU time, and for the time that pings take side by side. The time
+of a ping that is sent alone is shown, and not judged: most of it is waiting for
+the disk and being woken up again, and on a busy machine for the scheduler.
 """
 
 from __future__ import annotations
@@ -29,9 +33,8 @@ from benchmarks.rounds import Measured, alternate, table, verdict
 SIZES: Final = (100, 10_000)
 BAR: Final = 1.3
 
-#: Rounds of one ping each. What disturbs the machine hits either side as often
-#: as the other, so the median of that many ratios does not feel it.
-ALONE: Final = 1000
+#: Rounds of one ping each.
+ALONE: Final = 500
 
 #: Rounds in which `SENDERS` send so many pings together: enough that SQLite
 #: moves its log into the database in most of them.
@@ -64,14 +67,16 @@ class Load(Generic[T]):
         self._make = make
         self._senders = senders
         self._cpu = cpu
-        #: CPU seconds that a ping took in each round of `at_once`.
-        self.cpu: list[float] = []
+        #: CPU seconds that a ping took in each round of the two below.
+        self.alone_cpu: list[float] = []
+        self.at_once_cpu: list[float] = []
 
     async def one_by_one(self) -> float:
         """Return the time from sending a ping to its answer."""
         ping = self._make()
-        began = perf_counter()
+        began, used = perf_counter(), self._cpu()
         await self._senders[0](ping)
+        self.alone_cpu.append(self._cpu() - used)
         return perf_counter() - began
 
     async def at_once(self) -> float:
@@ -84,7 +89,7 @@ class Load(Generic[T]):
 
         began, used = perf_counter(), self._cpu()
         await asyncio.gather(*map(work, self._senders))
-        self.cpu.append((self._cpu() - used) / TOGETHER)
+        self.at_once_cpu.append((self._cpu() - used) / TOGETHER)
         return (perf_counter() - began) / TOGETHER
 
 
@@ -92,12 +97,14 @@ async def compare(where: str, loads: Sequence[Load[T]]) -> list[Row]:
     """Return what a ping takes under each of *loads*."""
     alone = await alternate(ALONE, *(load.one_by_one for load in loads))
     together = await alternate(ROUNDS, *(load.at_once for load in loads))
-    # The first round was there to warm up.
-    cpu = [Measured(load.cpu[1:]) for load in loads]
+    # The first round of each was there to warm up.
+    alone_cpu = [Measured(load.alone_cpu[1:]) for load in loads]
+    together_cpu = [Measured(load.at_once_cpu[1:]) for load in loads]
     return [
-        (f"{where}, one by one", alone, True),
+        (f"{where}, one by one", alone, False),
+        (f"{where}, one by one: CPU", alone_cpu, True),
         (f"{where}, {SENDERS} at once", together, True),
-        (f"{where}, {SENDERS} at once: CPU", cpu, False),
+        (f"{where}, {SENDERS} at once: CPU", together_cpu, True),
     ]
 
 

@@ -75,21 +75,22 @@ class Intake:
         recorded = [ping for ping in pings if ping is not None]
         verdicts = iter(await self._service.record_all(recorded) if recorded else ())
         results: list[Verdict | Exception] = []
-        for one in received:
-            if not isinstance(one, Refused):
-                results.append(next(verdicts))
-                continue
-            if one.ping is not None:
-                next(verdicts)
-            results.append(one.error)
-        for one, result in zip(received, results, strict=True):
-            self._count(one.job, result)
+        for one, ping in zip(received, pings, strict=True):
+            made = None if ping is None else next(verdicts)
+            self._count(made)
+            answer = one.error if isinstance(one, Refused) else made
+            if isinstance(answer, Exception):
+                at = self._clock.now()
+                self._refusals.tell(at, self._dialect, one.job, str(answer))
+            if answer is not None:
+                results.append(answer)
         return results
 
-    def _count(self, job: str, result: Verdict | Exception) -> None:
-        if isinstance(result, Exception):
-            what = "rejected"
-            self._refusals.tell(self._clock.now(), self._dialect, job, str(result))
+    def _count(self, made: Verdict | Exception | None) -> None:
+        # An unreadable report that is recorded has an alert of its own, as the
+        # failure it is: it does not count as rejected as well.
+        if isinstance(made, Verdict):
+            what = "duplicate" if made.transition.duplicate else "accepted"
         else:
-            what = "duplicate" if result.transition.duplicate else "accepted"
+            what = "rejected"
         self._service.pings[self._dialect, what] += 1

@@ -31,6 +31,12 @@ PRAGMAS: Final = (
     "PRAGMA busy_timeout = 5000",
 )
 
+UNWRITABLE: Final = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.ProgrammingError,
+)
+
 T = TypeVar("T")
 
 
@@ -135,7 +141,10 @@ class SQLiteStore:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._thread, function, *args)
-        except sqlite3.OperationalError as error:
+        except UNWRITABLE:
+            # What was to be written is at fault, not the database.
+            raise
+        except sqlite3.DatabaseError as error:
             raise StorageError(f"cannot write to {self._path}: {error}") from error
 
 

@@ -39,9 +39,7 @@ ZONES: Final = """
 #: Changes that were stranger than any of today's.
 HISTORY: Final = [
     ("Africa/Cairo", 2014),  # four of them
-    ("Africa/Monrovia", 1972),  # from an offset with seconds
     ("America/Caracas", 2007),  # by half an hour, for good
-    ("America/St_Johns", 2010),  # a minute past midnight, back to the day before
     ("Antarctica/Casey", 2020),  # three hours, a minute past midnight
     ("Asia/Pyongyang", 2015),
     ("Europe/Lisbon", 1992),

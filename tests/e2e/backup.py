@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Final, Self
 
 SCRIPT: Final = Path(__file__).with_name("backup.sh")
@@ -35,26 +36,27 @@ class Backup:
 
     def __init__(self, job: str, home: Path, url: str) -> None:
         self.job = job
+        self._home = home
         self._database = home / f"{job}.db"
-        self._directory = home / job
         self._url = f"{url}/ping/{job}"
-        self._directory.mkdir()
+        #: Where the last run put its files; runs may overlap, so each has its own.
+        self._directory = home
+        self._swallowed = ""
         self.mend()
 
     def mend(self, months: int = MONTHS, orders: int = ORDERS) -> None:
         """Put everything in order: so many months of so many orders each."""
-        for file in self._directory.iterdir():
-            file.unlink()
+        self._swallowed = ""
+        rows = [
+            (f"2026-{month + 1:02}", order)
+            for month in range(months)
+            for order in range(orders)
+        ]
         with closing(sqlite3.connect(self._database)) as database, database:
             database.execute("DROP TABLE IF EXISTS orders")
             database.execute("CREATE TABLE orders (month, id, payment)")
             database.executemany(
-                "INSERT INTO orders VALUES (?, ?, hex(randomblob(16)))",
-                [
-                    (f"2026-{month + 1:02}", order)
-                    for month in range(months)
-                    for order in range(orders)
-                ],
+                "INSERT INTO orders VALUES (?, ?, hex(randomblob(16)))", rows
             )
 
     def lose_table(self) -> None:
@@ -64,7 +66,7 @@ class Backup:
 
     def swallow(self, file: str) -> None:
         """Let everything that is written to *file* disappear."""
-        (self._directory / file).symlink_to("/dev/null")
+        self._swallowed = file
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -75,7 +77,11 @@ class Backup:
 
     def run(self) -> Report:
         """Run the script and return how it went."""
-        return _report(_start(SCRIPT, self._database, self._directory, self._url))
+        directory = Path(mkdtemp(prefix=f"{self.job}-", dir=self._home))
+        if self._swallowed:
+            (directory / self._swallowed).symlink_to("/dev/null")
+        self._directory = directory
+        return _report(_start(SCRIPT, self._database, directory, self._url))
 
     def last_report(self) -> str:
         """Return what the script sent at the end of the last run."""
@@ -116,9 +122,11 @@ class Crontab:
         return [run.result() for run in runs if run.done()]
 
     def _work(self) -> None:
-        while not self._over.wait(self._seconds):
+        while True:
             for backup in self._backups:
                 self._runs.append((backup.job, self._pool.submit(backup.run)))
+            if self._over.wait(self._seconds):
+                return
 
 
 def _start(*command: str | Path) -> subprocess.Popen[str]:

@@ -43,9 +43,9 @@ tell -m 2 -d "{\"status\": \"start\", \"run_id\": \"$run_id\"}" >/dev/null || tr
 : >"$directory/orders.csv"
 months=$(orders 'SELECT DISTINCT month FROM orders ORDER BY month')
 for month in $months; do
-    orders "SELECT * FROM orders WHERE month = '$month'" >>"$directory/orders.csv"
     # The shop uses this database too.
-    sleep 1
+    if [ -s "$directory/orders.csv" ]; then sleep 1; fi
+    orders "SELECT * FROM orders WHERE month = '$month'" >>"$directory/orders.csv"
 done
 wc -l <"$directory/orders.csv" >"$directory/rows_processed.txt"
 tar -C "$directory" -czf "$directory/backup.tar.gz" orders.csv

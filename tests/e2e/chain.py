@@ -22,16 +22,19 @@ INTERVAL: Final = "1s"
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The programs, and what has come out at the far end."""
+    """The programs, and where they are. None is running yet."""
 
     daemon: Process
-    #: Where the daemon is: jobs report to /ping/JOB below it.
-    url: str
-    #: Where Prometheus is.
-    prometheus: str
+    prometheus: Process
+    alertmanager: Process
+    mail_server: Process
+    webhook_receiver: Process
+
+    #: Jobs report to /ping/JOB below it.
+    daemon_url: str
+    prometheus_url: str
+    #: What has come out at the far end.
     inbox: Inbox
-    #: In the order in which they are to be started.
-    programs: tuple[Process, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +49,22 @@ class Addresses:
 
 
 def assemble(directory: Path, config: Path) -> Chain:
-    """Return the chain for *config*, an afterrun.yml; it is yet to be started."""
+    """Return the chain for *config*, an afterrun.yml; its files are in *directory*."""
     at = Addresses(*(network.free_port() for _ in range(5)))
     inbox = Inbox(directory / "mails", directory / "webhook.jsonl")
-    watcher = daemon(directory, config, at.daemon)
-    programs = (
-        _mail_server(directory, at.smtp, inbox.maildir),
-        _webhook_receiver(directory, at.webhook, inbox.posted),
-        watcher,
-        _alertmanager(directory, at),
-        prometheus(directory, at),
-    )
     return Chain(
-        daemon=watcher,
-        url=_url(at.daemon),
-        prometheus=_url(at.prometheus),
+        daemon=_daemon(directory, config, at.daemon),
+        prometheus=_prometheus(directory, at),
+        alertmanager=_alertmanager(directory, at),
+        mail_server=_mail_server(directory, at.smtp, inbox.maildir),
+        webhook_receiver=_webhook_receiver(directory, at.webhook, inbox.posted),
+        daemon_url=_url(at.daemon),
+        prometheus_url=_url(at.prometheus),
         inbox=inbox,
-        programs=programs,
     )
 
 
-def daemon(directory: Path, config: Path, port: int) -> Process:
+def _daemon(directory: Path, config: Path, port: int) -> Process:
     """Return the daemon, as `afterrun serve` starts it."""
     script = Path(sys.executable).with_name("afterrun")
     if not script.exists():
@@ -81,7 +79,7 @@ def daemon(directory: Path, config: Path, port: int) -> Process:
     return _program("afterrun", command, directory, f"{_url(port)}/-/ready")
 
 
-def prometheus(directory: Path, at: Addresses) -> Process:
+def _prometheus(directory: Path, at: Addresses) -> Process:
     """Return Prometheus with the shipped configuration and rules."""
     shipped = Shipped(PROMETHEUS)
     shipped.key("scrape_interval", INTERVAL)

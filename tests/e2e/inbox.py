@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from afterrun_exporter.conventions import JOB
 
@@ -49,33 +49,50 @@ class Notification:
         return self.alerts[0].get(JOB, "")
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """All that has been sent until some moment, in the order in which it came."""
+
+    mails: tuple[Mail, ...]
+    notifications: tuple[Notification, ...]
+    #: What Slack was told to show.
+    slack: tuple[dict[str, Any], ...]
+
+    def mails_about(self, job: str) -> list[Mail]:
+        """Return the mails about *job*."""
+        return [mail for mail in self.mails if mail.job == job]
+
+    def notifications_about(self, job: str) -> list[Notification]:
+        """Return what the webhook was told about *job*."""
+        return [told for told in self.notifications if told.job == job]
+
+
 class Inbox:
-    """Everything that was sent, in the order in which it came."""
+    """Where the chain delivers to."""
 
     def __init__(self, maildir: Path, posted: Path) -> None:
         self.maildir = maildir
         self.posted = posted
 
-    def mails(self) -> list[Mail]:
-        """Return the mails."""
+    def sent(self) -> Sent:
+        """Return all that has been sent until now."""
+        return Sent(
+            mails=tuple(self._mails()),
+            notifications=tuple(
+                Notification(
+                    body["status"], tuple(alert["labels"] for alert in body["alerts"])
+                )
+                for body in self._posts(ALERTS)
+            ),
+            slack=tuple(body["attachments"][0] for body in self._posts(SLACK)),
+        )
+
+    def _mails(self) -> list[Mail]:
         # A mail server moves a mail to new/ when it is complete.
         files = sorted(
             (self.maildir / "new").glob("*"), key=lambda file: file.stat().st_mtime_ns
         )
         return [_mail(file.read_bytes()) for file in files]
-
-    def notifications(self) -> list[Notification]:
-        """Return what was posted to the webhook."""
-        return [
-            Notification(
-                body["status"], tuple(alert["labels"] for alert in body["alerts"])
-            )
-            for body in self._posts(ALERTS)
-        ]
-
-    def slack(self) -> list[dict[str, Any]]:
-        """Return what was posted to Slack, as it would have shown it."""
-        return [body["attachments"][0] for body in self._posts(SLACK)]
 
     def _posts(self, path: str) -> list[dict[str, Any]]:
         if not self.posted.exists():
@@ -87,9 +104,7 @@ class Inbox:
 
 
 def _mail(raw: bytes) -> Mail:
-    message = cast(
-        "EmailMessage", email.message_from_bytes(raw, policy=email.policy.default)
-    )
+    message = email.message_from_bytes(raw, policy=email.policy.default)
     return Mail(
         to=str(message["To"]),
         subject=str(message["Subject"]),

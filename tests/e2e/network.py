@@ -12,6 +12,8 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+import pytest
+
 LOOPBACK: Final = "127.0.0.1"
 
 #: Below the ports that Linux gives to outgoing connections: one of those must not
@@ -53,16 +55,23 @@ def get(url: str) -> bytes | None:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
             body: bytes = answer.read()
             return body
-    except (urllib.error.URLError, OSError):
+    except OSError:
         return None
 
 
 def query(prometheus: str, expression: str) -> list[Any]:
     """Return the instant vector of *expression*; [] as well when nothing answers."""
     arguments = urllib.parse.urlencode({"query": expression})
-    body = get(f"{prometheus}/api/v1/query?{arguments}")
-    result: list[Any] = json.loads(body)["data"]["result"] if body else []
-    return result
+    try:
+        address = f"{prometheus}/api/v1/query?{arguments}"
+        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310
+            result: list[Any] = json.load(answer)["data"]["result"]
+            return result
+    except urllib.error.HTTPError as error:
+        with error:
+            pytest.fail(f"{expression}: {error.read().decode()}")
+    except OSError:
+        return []
 
 
 def wait_for(condition: Callable[[], Value], patience: float = PATIENCE) -> Value:

@@ -326,10 +326,11 @@ async def test_pings_are_counted_by_what_became_of_them(
     await client.post("/ping/nobody", data=b"{")
     await client.post("/ping/backup", json={"metrics": {"a": "b", "": 1}})
 
+    # The unreadable report of a known job is recorded, as the failure it is.
     assert service.pings == {
-        ("native", "accepted"): 2,
+        ("native", "accepted"): 3,
         ("native", "duplicate"): 1,
-        ("native", "rejected"): 2,
+        ("native", "rejected"): 1,
     }
     assert service.dropped == {"not_a_number": 1, "name": 1}
 
