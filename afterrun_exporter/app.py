@@ -49,7 +49,9 @@ def make_app(
     app = web.Application(middlewares=[errors_as_problems])
     app.add_routes(native.routes(service, clock))
     scrape = metrics(exposition, options.max_requests)
-    page = landing(service, clock, __version__, options.external_url)
+    page = landing(
+        service, clock, __version__, options.external_url, options.telemetry_path
+    )
     app.add_routes(
         [
             web.get(options.telemetry_path, scrape),

@@ -75,18 +75,20 @@ class Intake:
         recorded = [ping for ping in pings if ping is not None]
         verdicts = iter(await self._service.record_all(recorded) if recorded else ())
         results: list[Verdict | Exception] = []
-        for one, ping in zip(received, pings, strict=True):
-            made = None if ping is None else next(verdicts)
+        for one in received:
+            if isinstance(one, Refused) and one.ping is None:
+                made: Verdict | Exception = one.error
+            else:
+                made = next(verdicts)
             self._count(made)
             answer = one.error if isinstance(one, Refused) else made
             if isinstance(answer, Exception):
                 at = self._clock.now()
                 self._refusals.tell(at, self._dialect, one.job, str(answer))
-            if answer is not None:
-                results.append(answer)
+            results.append(answer)
         return results
 
-    def _count(self, made: Verdict | Exception | None) -> None:
+    def _count(self, made: Verdict | Exception) -> None:
         # An unreadable report that is recorded has an alert of its own, as the
         # failure it is: it does not count as rejected as well.
         if isinstance(made, Verdict):

@@ -43,21 +43,27 @@ pre {{ background: #8882; padding: .8rem; overflow-x: auto; }}
 <h2>Report a run</h2>
 <pre>curl -fsS -m 10 --retry 5 {url}/ping/my-job \\
   -d '{{"status": "ok", "metrics": {{"rows_processed": 120}}}}'</pre>
-<p><a href="metrics">Metrics</a> · <a href="-/healthy">Health</a> ·
+<p><a href="{metrics}">Metrics</a> · <a href="-/healthy">Health</a> ·
 version {version}</p>
 </body>
 </html>
 """
 
 
-def landing(service: Service, clock: Clock, version: str, url: str) -> Handler:
-    """Return the handler for the page; *url* is how jobs reach us, "" to guess."""
+def landing(
+    service: Service, clock: Clock, version: str, url: str, metrics: str
+) -> Handler:
+    """Return the handler for the page.
+
+    *url* is how jobs reach us, "" to guess; *metrics* is where they are scraped.
+    """
 
     async def handle(request: web.Request) -> web.Response:
         page = _PAGE.format(
             summary=escape(_summary(service)),
             broken=_broken(service, clock.now()),
             url=escape((url or str(request.url.origin())).rstrip("/")),
+            metrics=escape(metrics.lstrip("/")),
             version=escape(version),
         )
         return web.Response(text=page, content_type="text/html")

@@ -53,10 +53,9 @@ BREAK: Final[dict[str, Change]] = {
     STORM: lambda backup: backup.mend(orders=0),
 }
 
-#: In the first act there is a message about each of these; about one its end as well,
-#: and one about the exporter.
+#: In the first act there is a message about each of these, and about one its end, too.
 TROUBLED: Final = (*BREAK, OVERRUNS, STOPS)
-TROUBLES: Final = Counter({**dict.fromkeys(TROUBLED, 1), HEALED: 2, "": 1})
+TROUBLES: Final = Counter({**dict.fromkeys(TROUBLED, 1), HEALED: 2})
 RECOVERIES: Final = Counter(TROUBLED)
 
 

@@ -68,6 +68,12 @@ def log_size(daemon: Daemon) -> int:
     return Path(f"{daemon.database}-wal").stat().st_size
 
 
+def use_up_last_page(file: Path) -> None:
+    """Leave no room in what the file has of the disk already."""
+    with file.open("ab") as log:
+        log.write(b"\n" * (-log.tell() % resource.getpagesize()))
+
+
 def report(daemon: Daemon, run_id: str) -> Answer:
     """Report a run with a lot to say."""
     return daemon.post("/ping/backup", {"run_id": run_id, "message": "x" * 8_000})
@@ -75,7 +81,7 @@ def report(daemon: Daemon, run_id: str) -> Answer:
 
 def until_refused(daemon: Daemon) -> tuple[list[str], Answer]:
     """Return the runs that were taken, and the answer to the first that was not."""
-    taken = []
+    taken: list[str] = []
     for number in count():
         answer = report(daemon, f"run-{number}")
         if answer.status != 200:
@@ -184,6 +190,7 @@ def test_a_log_that_cannot_be_written_harms_nothing(
         daemon = make_daemon(logs=disk.path)
         daemon.configure(CONFIG)
         daemon.start()
+        use_up_last_page(disk.path / "stderr.txt")
         disk.fill()
         daemon.configure("jobs: {backup: {grace: never}}")
         refused = daemon.post("/-/reload")
@@ -213,6 +220,29 @@ def test_a_start_on_a_full_disk_is_one_line(
     assert (ended.code, ended.stdout) == (1, "")
     (line,) = ended.stderr.splitlines()
     assert line.startswith(f"afterrun: cannot use database '{daemon.database}': ")
+
+
+def test_what_could_not_be_noticed_is_noticed_when_there_is_room(
+    make_daemon: MakeDaemon, tmp_path: Path
+) -> None:
+    """With nothing written, not even to the log, the daemon keeps on watching."""
+    with small_disk(tmp_path / "disk") as disk:
+        daemon = make_daemon(disk.path / "afterrun.db", logs=disk.path)
+        daemon.configure("min_visible: 3s\njobs: {backup: {rules: [rows > 0]}}")
+        daemon.start()
+        violated = "afterrun_job_rule_violated", "backup"
+        daemon.post("/ping/backup", {"metrics": {"rows": 0}})
+        # Healed, and shown for a while: that it is over is for the daemon to see.
+        daemon.post("/ping/backup", {"metrics": {"rows": 1}})
+        use_up_last_page(disk.path / "stderr.txt")
+        disk.fill()
+        assert daemon.series()[violated] == 1
+        wait_until(lambda: daemon.series()[ERRORS] > 0, "it could not be recorded")
+
+        disk.make_room()
+
+        wait_until(lambda: daemon.series()[violated] == 0, "it is noticed")
+        assert daemon.stop() == 0
 
 
 @pytest.mark.parametrize("by_signal", [False, True], ids=["request", "signal"])

@@ -168,7 +168,8 @@ async def test_a_stop_under_load_loses_nothing(
     running = asyncio.create_task(load.run())
     await until(lambda: len(load.ledger.answered) > 200, "it is under load")
 
-    code = await asyncio.to_thread(daemon.stop)
+    daemon.send_signal(SIGTERM)
+    code = await asyncio.to_thread(daemon.wait, 5)
     await running
 
     assert code == 0
