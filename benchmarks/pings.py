@@ -34,11 +34,11 @@ SIZES: Final = (100, 10_000)
 BAR: Final = 1.3
 
 #: Rounds of one ping each.
-ALONE: Final = 500
+ALONE: Final = 300
 
 #: Rounds in which `SENDERS` send so many pings together: enough that SQLite
 #: moves its log into the database in most of them.
-ROUNDS: Final = 30
+ROUNDS: Final = 45
 TOGETHER: Final = 320
 SENDERS: Final = 32
 

@@ -44,8 +44,12 @@ class Measured:
         return self._spread(1.0)
 
     def _spread(self, factor: float) -> str:
-        low, middle, high = (f"{n * factor:.3g}" for n in quantiles(self.rounds, n=4))
+        low, middle, high = (_show(n * factor) for n in quantiles(self.rounds, n=4))
         return f"{middle} ({low}-{high})"
+
+
+def _show(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 async def alternate(count: int, *sides: Side) -> list[Measured]:

@@ -144,10 +144,10 @@ def _unknown_zone(zone: str) -> str:
     """Return what to say of *zone*: what was meant by ``riga`` or ``new york``."""
     # "CEST" is not EST, and Etc/GMT+3 is west of Greenwich: better no guess.
     names = [name for name in _zone_names() if "/" in name and name[:4] != "Etc/"]
-    meant = {name.rpartition("/")[2].casefold(): name for name in sorted(names)}
-    meant |= {name.casefold(): name for name in (*names, "UTC")}
+    meant = {name.casefold(): name for name in (*names, "UTC")}
+    cities = {name.rpartition("/")[2]: name for name in sorted(meant)}
     wanted = zone.strip().replace(" ", "_").casefold()
-    near = difflib.get_close_matches(wanted, meant, n=1, cutoff=0.75)
+    near = difflib.get_close_matches(cities.get(wanted, wanted), meant, n=1, cutoff=0.8)
     hint = f"did you mean {meant[near[0]]!r}?" if near else "use one like 'Europe/Riga'"
     return f"unknown time zone {zone!r}; {hint}"
 
@@ -229,7 +229,7 @@ def _plan(expression: str, zone: str) -> _Plan:
         times=times,
         fixed=not (texts[0].startswith("*") or texts[1].startswith("*")),
         zone=ZoneInfo(zone),
-        width=max(3, _SLOTS_PER_BLOCK * 24 // len(times)) * _HOUR,
+        width=max(6, _SLOTS_PER_BLOCK * 24 // len(times)) * _HOUR,
     )
 
 
@@ -295,5 +295,6 @@ def _once(wall: datetime) -> float:
 
 def _readings(wall: datetime) -> set[float]:
     """Return the instants, up to two, at which the clock shows *wall*."""
-    instants = (wall.timestamp(), wall.replace(fold=1).timestamp())
-    return {at for at in instants if datetime.fromtimestamp(at, wall.tzinfo) == wall}
+    first, second = wall.timestamp(), wall.replace(fold=1).timestamp()
+    # The wrong way round is how datetime says that it never does (PEP 495).
+    return {first, second} if first <= second else set()

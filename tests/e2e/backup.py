@@ -14,7 +14,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final, Self
 
+from .processes import installed
+
 SCRIPT: Final = Path(__file__).with_name("backup.sh")
+
+#: What the script runs.
+PROGRAMS: Final = ("sqlite3", "tar", "gzip", "curl")
 
 #: What a good backup consists of.
 MONTHS: Final = 1
@@ -35,6 +40,8 @@ class Backup:
     """The backup of one shop, as a job of its own."""
 
     def __init__(self, job: str, home: Path, url: str) -> None:
+        for program in PROGRAMS:
+            installed(program)
         self.job = job
         self._home = home
         self._database = home / f"{job}.db"
