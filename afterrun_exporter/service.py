@@ -16,7 +16,8 @@ from afterrun_exporter.agenda import Agenda
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.catalogue import Catalogue, plain_job
 from afterrun_exporter.core.deadlines import deadline
-from afterrun_exporter.core.model import Job, JobState, Ping, Run, Transition
+from afterrun_exporter.core.model import Job, Ping, Run
+from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.transitions import (
     on_clock,
     on_ping,

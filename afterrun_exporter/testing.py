@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from afterrun_exporter.clock import breathe
-from afterrun_exporter.core.model import (
+from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.state import (
     AlertOpened,
     AlertResolved,
     JobState,
-    Run,
     Transition,
 )
 from afterrun_exporter.storage.groupcommit import GroupCommit, Writes

@@ -14,7 +14,8 @@ from typing import Any, Final
 from afterrun_exporter import config
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.deadlines import schedule_text
-from afterrun_exporter.core.model import Job, JobState, Ping, Run, Settings, Transition
+from afterrun_exporter.core.model import Job, Ping, Run, Settings
+from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.transitions import on_ping, registered
 from afterrun_exporter.ingest.reports import ping_of
 from afterrun_exporter.storage.sqlite import SQLiteStore

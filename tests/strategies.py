@@ -9,22 +9,17 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.model import (
-    JOB_NAME,
-    AlertKey,
-    Condition,
-    HealedAlert,
-    JobState,
-    Kind,
-    OpenAlert,
-    OpenRun,
-    Outcome,
-    Ping,
-    Run,
-    Unnamed,
-)
+from afterrun_exporter.core.model import JOB_NAME, Condition, Kind, Outcome, Ping, Run
 from afterrun_exporter.core.repeats import KEY_SIZE, REMEMBERED
 from afterrun_exporter.core.rules import Violation
+from afterrun_exporter.core.state import (
+    AlertKey,
+    HealedAlert,
+    JobState,
+    OpenAlert,
+    OpenRun,
+    Unnamed,
+)
 
 #: What a column of SQLite takes.
 MAX_INT: Final = 2**63 - 1

@@ -9,18 +9,20 @@ from enum import StrEnum
 from afterrun_exporter.core.deadlines import run_deadline
 from afterrun_exporter.core.model import (
     FAILURES,
+    Condition,
+    Job,
+    Outcome,
+    Run,
+    Settings,
+)
+from afterrun_exporter.core.state import (
     AlertEvent,
     AlertKey,
     AlertOpened,
     AlertResolved,
-    Condition,
     HealedAlert,
-    Job,
     JobState,
     OpenAlert,
-    Outcome,
-    Run,
-    Settings,
 )
 from afterrun_exporter.core.timestamps import format_time
 

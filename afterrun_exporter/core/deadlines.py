@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from afterrun_exporter.core.model import Condition, Job, JobState, Settings
+from afterrun_exporter.core.model import Condition, Job, Settings
 from afterrun_exporter.core.schedule import Cron, early_limit
+from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.units import format_duration
 
 

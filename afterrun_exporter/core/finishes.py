@@ -8,17 +8,9 @@ from dataclasses import replace
 
 from afterrun_exporter.core import repeats
 from afterrun_exporter.core.deadlines import covered_by, slot_after
-from afterrun_exporter.core.model import (
-    FAILURES,
-    Job,
-    JobState,
-    OpenRun,
-    Outcome,
-    Ping,
-    Run,
-    Settings,
-)
+from afterrun_exporter.core.model import FAILURES, Job, Outcome, Ping, Run, Settings
 from afterrun_exporter.core.rules import DURATION, Violation, judge
+from afterrun_exporter.core.state import JobState, OpenRun
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.core.units import format_duration
 

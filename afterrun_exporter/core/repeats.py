@@ -5,7 +5,8 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
-from afterrun_exporter.core.model import JobState, Ping, Settings, Unnamed
+from afterrun_exporter.core.model import Ping, Settings
+from afterrun_exporter.core.state import JobState, Unnamed
 
 KEY_SIZE: Final = 8
 

@@ -17,17 +17,8 @@ from afterrun_exporter.core.deadlines import (
     slot_deadline,
     wake_at,
 )
-from afterrun_exporter.core.model import (
-    Job,
-    JobState,
-    Kind,
-    LogEntry,
-    OpenRun,
-    Ping,
-    Run,
-    Settings,
-    Transition,
-)
+from afterrun_exporter.core.model import Job, Kind, Ping, Run, Settings
+from afterrun_exporter.core.state import JobState, LogEntry, OpenRun, Transition
 from afterrun_exporter.core.timestamps import format_time
 
 #: Open runs of one job that are kept; jobs that only ever start must not grow.

@@ -14,16 +14,10 @@ from afterrun_exporter.core.deadlines import (
     run_deadline,
     schedule_text,
 )
-from afterrun_exporter.core.model import (
-    AlertKey,
-    Condition,
-    Job,
-    JobState,
-    Outcome,
-    Settings,
-)
+from afterrun_exporter.core.model import Condition, Job, Outcome, Settings
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.schedule import Cron
+from afterrun_exporter.core.state import AlertKey, JobState
 from afterrun_exporter.core.units import format_number
 
 #: The text between the braces, and the value.

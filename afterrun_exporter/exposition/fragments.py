@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from afterrun_exporter.core.alerts import Status, status
-from afterrun_exporter.core.model import Job, JobState, Settings
+from afterrun_exporter.core.model import Job, Settings
+from afterrun_exporter.core.state import JobState
 from afterrun_exporter.exposition.families import FAMILIES, Subject, header
 
 _HEADERS: Final = [header(family).encode() for family in FAMILIES]

@@ -7,17 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
-from afterrun_exporter.core.model import (
+from afterrun_exporter.core.model import Condition, Outcome
+from afterrun_exporter.core.rules import Violation
+from afterrun_exporter.core.state import (
     AlertKey,
-    Condition,
     HealedAlert,
     JobState,
     OpenAlert,
     OpenRun,
-    Outcome,
     Unnamed,
 )
-from afterrun_exporter.core.rules import Violation
 
 
 def _open_run(parts: list[Any]) -> OpenRun:

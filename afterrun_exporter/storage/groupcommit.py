@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from afterrun_exporter.core.model import JobState, Transition
+from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.store import Change
 

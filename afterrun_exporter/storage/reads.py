@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 
 import aiosqlite
 
-from afterrun_exporter.core.model import AlertKey, Condition, Outcome, Run
+from afterrun_exporter.core.model import Condition, Outcome, Run
 from afterrun_exporter.core.repeats import REMEMBERED
+from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.storage.codec import decode_metrics, decode_violations
 from afterrun_exporter.storage.store import AlertRecord, LogRecord
 

@@ -14,7 +14,8 @@ from typing import IO, Final, TypeVar
 
 import aiosqlite
 
-from afterrun_exporter.core.model import JobState, Run, Transition
+from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage import reads
 from afterrun_exporter.storage.codec import decode_state

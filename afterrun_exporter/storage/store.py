@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from afterrun_exporter.core.model import AlertKey, JobState, Run, Transition
+from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.state import AlertKey, JobState, Transition
 
 #: A pure function of the current state of a job, None for one that is new; it
 #: must be safe to call again.

@@ -8,13 +8,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from afterrun_exporter.clock import stopwatch
-from afterrun_exporter.core.model import (
-    AlertEvent,
-    AlertOpened,
-    JobState,
-    LogEntry,
-    Run,
-)
+from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.state import AlertEvent, AlertOpened, JobState, LogEntry
 from afterrun_exporter.storage.codec import (
     encode_metrics,
     encode_state,

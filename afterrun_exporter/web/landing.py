@@ -13,7 +13,8 @@ from aiohttp.typedefs import Handler
 
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.alerts import Status, status
-from afterrun_exporter.core.model import Job, JobState
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.units import format_duration
 from afterrun_exporter.service import Service
 

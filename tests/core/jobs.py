@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from afterrun_exporter.core.model import Job, JobState, Kind, Outcome, Ping, Settings
+from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Settings
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import parse_cron
+from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import format_time, parse_time
 from afterrun_exporter.core.transitions import on_clock, on_ping, registered
 

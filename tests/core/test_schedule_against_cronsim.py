@@ -25,16 +25,15 @@ DAY: Final = 86400
 
 #: Changes at all hours of the day, by 30 minutes to 2 hours, and none at all.
 SOME_ZONES: Final = """
-    Africa/Cairo Africa/Casablanca Africa/El_Aaiun Africa/Johannesburg
-    America/Anchorage America/Asuncion America/Bogota America/Caracas
-    America/Chicago America/Denver America/Halifax America/Havana
-    America/Los_Angeles America/Mexico_City America/Miquelon America/New_York
-    America/Nuuk America/Phoenix America/Santiago America/Sao_Paulo
-    America/Scoresbysund America/St_Johns Antarctica/Troll Asia/Beirut
+    Africa/Cairo Africa/Casablanca Africa/El_Aaiun Africa/Johannesburg Asia/Beirut
     Asia/Gaza Asia/Jerusalem Asia/Kathmandu Asia/Kolkata Asia/Tehran Asia/Tokyo
-    Atlantic/Azores Australia/Adelaide Australia/Lord_Howe Australia/Sydney
-    Europe/Chisinau Europe/Dublin Europe/Lisbon Europe/London Europe/Riga
-    Pacific/Auckland Pacific/Chatham Pacific/Easter Pacific/Norfolk UTC
+    America/Anchorage America/Asuncion America/Bogota America/Caracas America/Chicago
+    America/Denver America/Halifax America/Havana America/Los_Angeles America/Nuuk
+    America/Mexico_City America/Miquelon America/New_York America/Phoenix
+    America/Santiago America/Sao_Paulo America/Scoresbysund America/St_Johns
+    Antarctica/Troll Atlantic/Azores Australia/Adelaide Australia/Lord_Howe
+    Australia/Sydney Europe/Chisinau Europe/Dublin Europe/Lisbon Europe/London
+    Europe/Riga Pacific/Auckland Pacific/Chatham Pacific/Easter Pacific/Norfolk UTC
 """
 ZONES: Final = SOME_ZONES.split()
 

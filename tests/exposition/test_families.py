@@ -7,9 +7,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.core.model import Job, JobState, Outcome
+from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
+from afterrun_exporter.core.state import JobState
 from afterrun_exporter.exposition.families import FAMILIES, label, render
 from tests.core.jobs import BACKUP, SETTINGS, Night, at
 

@@ -9,7 +9,8 @@ from collections import Counter
 
 import pytest
 
-from afterrun_exporter.core.model import FAILURES, JobState, Outcome
+from afterrun_exporter.core.model import FAILURES, Outcome
+from afterrun_exporter.core.state import JobState
 from afterrun_exporter.storage.codec import decode_state
 from tests.processes.daemon import Daemon
 from tests.processes.load import Ledger, Load, Report, RunKey, configuration, resend

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from afterrun_exporter.core.model import (
+from afterrun_exporter.core.model import Condition, Outcome, Run
+from afterrun_exporter.core.state import (
     AlertKey,
     AlertOpened,
     AlertResolved,
-    Condition,
     JobState,
     LogEntry,
     OpenAlert,
-    Outcome,
-    Run,
     Transition,
 )
 from afterrun_exporter.storage.store import Decide

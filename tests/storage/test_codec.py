@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.model import JobState
 from afterrun_exporter.core.rules import Violation
+from afterrun_exporter.core.state import JobState
 from afterrun_exporter.storage.codec import (
     decode_metrics,
     decode_state,

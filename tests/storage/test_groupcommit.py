@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from afterrun_exporter.clock import breathe
-from afterrun_exporter.core.model import JobState, Transition
+from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.groupcommit import MAX_SHARED, GroupCommit, Writes
 from afterrun_exporter.storage.store import Change, Decide

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.model import JobState, Run, Transition
+from afterrun_exporter.core.model import Run
 from afterrun_exporter.core.repeats import REMEMBERED
+from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.migrations import migrations
 from afterrun_exporter.storage.sqlite import SQLiteStore

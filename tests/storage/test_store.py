@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from afterrun_exporter.core.model import JobState, Outcome, Run, Transition
+from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.core.rules import Violation
+from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import (
     AlertRecord,
