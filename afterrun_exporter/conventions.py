@@ -45,6 +45,7 @@ LAST_RUN: Final = "afterrun_job_last_run_timestamp_seconds"
 LAST_SUCCESS: Final = "afterrun_job_last_success_timestamp_seconds"
 LAST_FAILURE: Final = "afterrun_job_last_failure_timestamp_seconds"
 LAST_RUN_SUCCESS: Final = "afterrun_job_last_run_success"
+LAST_OUTCOME: Final = "afterrun_job_last_run_outcome"
 LAST_DURATION: Final = "afterrun_job_last_duration_seconds"
 METRIC_VALUE: Final = "afterrun_job_metric"
 RULE_VIOLATED: Final = "afterrun_job_rule_violated"
@@ -86,6 +87,8 @@ HELP: Final = {
     LAST_SUCCESS: "Unix time at which a run last finished ok; 0 = never.",
     LAST_FAILURE: "Unix time at which a run last finished not ok; 0 = never.",
     LAST_RUN_SUCCESS: "Whether the last run was ok; absent before the first.",
+    LAST_OUTCOME: "How the last run ended: 0 ok, 1 fail, 2 violated, 3 partial, "
+    "4 timeout, 5 canceled, 6 invalid; absent before the first.",
     LAST_DURATION: "Duration of the last run that told it; NaN before the first.",
     METRIC_VALUE: "Last value of each metric that the job reported.",
     RULE_VIOLATED: "Whether the last judged run broke the rule.",

@@ -23,6 +23,9 @@ from afterrun_exporter.core.units import format_number
 #: The text between the braces, and the value.
 Sample = tuple[str, float]
 
+#: Alerts read these: a new outcome comes last.
+_CODES = {outcome: code for code, outcome in enumerate(Outcome)}
+
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -106,6 +109,12 @@ def last_run_success(subject: Subject) -> Iterator[Sample]:
     """Yield whether the last run was ok, once there was one."""
     if (outcome := subject.state.last_outcome) is not None:
         yield subject.own, outcome is Outcome.OK
+
+
+def last_outcome(subject: Subject) -> Iterator[Sample]:
+    """Yield how the last run ended, as its place among the outcomes."""
+    if (outcome := subject.state.last_outcome) is not None:
+        yield subject.own, _CODES[outcome]
 
 
 def metric_values(subject: Subject) -> Iterator[Sample]:
@@ -195,6 +204,7 @@ FAMILIES = (
     Family(names.LAST_SUCCESS, "gauge", _fact(lambda s: s.last_success_at)),
     Family(names.LAST_FAILURE, "gauge", _fact(lambda s: s.last_failure_at)),
     Family(names.LAST_RUN_SUCCESS, "gauge", last_run_success),
+    Family(names.LAST_OUTCOME, "gauge", last_outcome),
     Family(names.LAST_DURATION, "gauge", last_duration),
     Family(names.METRIC_VALUE, "gauge", metric_values),
     Family(names.RULE_VIOLATED, "gauge", rule_violated),

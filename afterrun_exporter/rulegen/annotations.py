@@ -10,6 +10,7 @@ import string
 from typing import Final
 
 from afterrun_exporter import conventions as names
+from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.rules import DURATION
 
 
@@ -19,14 +20,17 @@ class _Sentence(string.Template):
     delimiter = "@"
 
 
+# As the mail's own times are written; humanizeTimestamp has milliseconds.
+_TIME: Final = '{{ ($value | toTime).Format "2006-01-02 15:04:05 UTC" }}'
+
 MISSED: Final = (
-    "{{ $labels.job_name }} should have finished by {{ $value | humanizeTimestamp }}, "
-    "grace included, and has not."
+    f"{{{{ $labels.job_name }}}} should have finished by {_TIME}, grace included, "
+    "and has not."
 )
 
 OVERRUNNING: Final = (
     "{{ $labels.job_name }} has started and not finished; "
-    "it should have by {{ $value | humanizeTimestamp }}."
+    f"it should have by {_TIME}."
 )
 
 FAILING: Final = _Sentence(
@@ -35,19 +39,36 @@ FAILING: Final = _Sentence(
 {{- range printf "max(@FAILURES{job=%q,job_name=%q})" $labels.job $labels.job_name | query -}}
 {{- $runs = .Value -}}
 {{- end -}}
+{{- $ended := "" -}}
+{{- range printf "max(@OUTCOME{job=%q,job_name=%q})" $labels.job $labels.job_name | query -}}
+{{- if eq .Value @FAIL -}}
+{{- $ended = "failed" -}}
+{{- else if eq .Value @PARTIAL -}}
+{{- $ended = "did only a part of its work" -}}
+{{- else if eq .Value @TIMEOUT -}}
+{{- $ended = "took too long and was given up" -}}
+{{- else if eq .Value @INVALID -}}
+{{- $ended = "sent a report that cannot be read" -}}
+{{- end -}}
+{{- end -}}
 {{ $labels.job_name }}: {{ if gt $runs 1.0 -}}
-the last {{ $runs }} runs were not ok
+the last {{ $runs }} runs were not ok{{ with $ended }}, the last one {{ . }}{{ end }}
 {{- else -}}
-the last run was not ok
+the last run {{ or $ended "was not ok" }}
 {{- end -}}
 {{- range printf "max(@SUCCESS{job=%q,job_name=%q})" $labels.job $labels.job_name | query -}}
 {{- if gt .Value 0.0 -}}
-; it last succeeded at {{ .Value | humanizeTimestamp }}
+; it last succeeded at {{ (.Value | toTime).Format "2006-01-02 15:04:05 UTC" }}
 {{- else -}}
 ; it has never succeeded
 {{- end -}}
 {{- end -}}."""
-).substitute(FAILURES=names.CONSECUTIVE_FAILURES, SUCCESS=names.LAST_SUCCESS)
+).substitute(
+    FAILURES=names.CONSECUTIVE_FAILURES,
+    SUCCESS=names.LAST_SUCCESS,
+    OUTCOME=names.LAST_OUTCOME,
+    **{outcome.name: f"{code}.0" for code, outcome in enumerate(Outcome)},
+)
 
 # A run that does not report the metric breaks the rule as well. The value that is
 # known then comes from an earlier run and keeps the rule: to show it as the
@@ -115,9 +136,9 @@ CONFIG_RELOAD_FAILED: Final = (
 )
 
 PINGS_REJECTED: Final = (
-    'About {{ $value | printf "%.0f" }} pings were refused within 10 minutes '
-    "(dialect {{ $labels.dialect }}): some job reports in a way that AfterRun cannot "
-    "read, or may not. The log says which and why."
+    'About {{ $value | printf "%.0f" }} pings were refused within 10 minutes and not '
+    "recorded (dialect {{ $labels.dialect }}): some job reports under a wrong name or "
+    "in a way that AfterRun cannot read. The log says which and why."
 )
 
 STORAGE_FAILING: Final = (

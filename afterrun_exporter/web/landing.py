@@ -42,7 +42,7 @@ pre {{ background: #8882; padding: .8rem; overflow-x: auto; }}
 <p>{summary}</p>
 {broken}
 <h2>Report a run</h2>
-<pre>curl -fsS -m 10 --retry 5 {url}/ping/my-job \\
+<pre>curl -fsS -m 10 --retry 5 --retry-connrefused {url}/ping/my-job \\
   -d '{{"status": "ok", "metrics": {{"rows_processed": 120}}}}'</pre>
 <p><a href="{metrics}">Metrics</a> · <a href="-/healthy">Health</a> ·
 version {version}</p>

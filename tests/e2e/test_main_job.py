@@ -38,7 +38,7 @@ class Trouble:
         """The subject of the mail, after what has become of the alert."""
         rule = f" ({self.rules[0]})" if self.rules else ""
         more = f" (1 of {len(self.rules)})" if len(self.rules) > 1 else ""
-        return f"{self.alert}: {self.job}{rule}{more}"
+        return f"{self.job}: {self.alert}{rule}{more}"
 
 
 TROUBLES = [
@@ -58,7 +58,7 @@ TROUBLES = [
     Trouble(
         "exits-with-1",
         names.JOB_FAILING,
-        words=("the last run was not ok", "it last succeeded at 20"),
+        words=("the last run failed", "it last succeeded at 20"),
     ),
     Trouble(
         night.TOO_SOON,
@@ -69,7 +69,10 @@ TROUBLES = [
     Trouble(
         "unreadable-report",
         names.JOB_FAILING,
-        words=("the last run was not ok", "it last succeeded at 20"),
+        words=(
+            "the last run sent a report that cannot be read",
+            "it last succeeded at 20",
+        ),
     ),
     Trouble(
         night.STORM,

@@ -61,6 +61,7 @@ def test_a_job_that_never_ran_has_every_series() -> None:
         ("last_success_timestamp_seconds", "gauge", f"{{{own}}} 0"),
         ("last_failure_timestamp_seconds", "gauge", f"{{{own}}} 0"),
         ("last_run_success", "gauge", ""),
+        ("last_run_outcome", "gauge", ""),
         ("last_duration_seconds", "gauge", f"{{{own}}} NaN"),
         ("metric", "gauge", ""),
         ("rule_violated", "gauge", f"{{{alerting},{rule}}} 0"),
@@ -109,6 +110,16 @@ def test_a_run_shows_in_every_family_it_concerns() -> None:
     assert value(night, names.NEXT_RUN) == at("23 02:00")
     assert f'{names.DURATION}_sum{{job_name="backup"}} 600\n' in text(night)
     assert f'{names.DURATION}_count{{job_name="backup"}} 1\n' in text(night)
+
+
+def test_the_outcomes_have_the_codes_that_the_help_text_says() -> None:
+    told = ", ".join(f"{code} {outcome}" for code, outcome in enumerate(Outcome))
+
+    assert told in names.HELP[names.LAST_OUTCOME]
+    for code, outcome in enumerate(Outcome):
+        if outcome not in {Outcome.VIOLATED, Outcome.CANCELED}:
+            night = Night().ping("22 02:10", outcome=outcome)
+            assert value(night, names.LAST_OUTCOME) == code
 
 
 def test_an_open_run_shows_when_it_will_be_overrunning() -> None:

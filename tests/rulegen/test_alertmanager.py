@@ -143,17 +143,17 @@ def _render(run: Run, tmp_path: Path, name: str, alerts: list[Any]) -> str:
         (
             "subject",
             [FIRING],
-            "[FIRING] AfterRunJobRuleViolated: backup (rows < 5 & more)",
+            "[FIRING] backup: AfterRunJobRuleViolated (rows < 5 & more)",
         ),
         (
             "subject",
             [FIRING, FIRING, RESOLVED],
-            "[FIRING] AfterRunJobRuleViolated: backup (rows < 5 & more) (1 of 2)",
+            "[FIRING] backup: AfterRunJobRuleViolated (rows < 5 & more) (1 of 2)",
         ),
         (
             "subject",
             [RESOLVED],
-            "[RESOLVED] AfterRunJobRuleViolated: backup (rows < 5 & more)",
+            "[RESOLVED] backup: AfterRunJobRuleViolated (rows < 5 & more)",
         ),
         (
             "text",
@@ -163,7 +163,7 @@ backup: rows was 9; the rule is rows < 5.
   AfterRunJobRuleViolated, critical, since 2026-11-22 01:00:00 UTC
   What to do: https://example.com/runbook
 
-Resolved: AfterRunJobRuleViolated: backup (rows < 5 & more)
+Resolved: backup: AfterRunJobRuleViolated (rows < 5 & more)
   from 2026-11-22 01:00:00 UTC to 2026-11-22 02:00:00 UTC
 
 All alerts and silences: http://alertmanager/#/alerts
@@ -196,4 +196,4 @@ def test_the_html_message_escapes_what_rules_are_full_of(
 
     assert "<b>backup: rows was 9; the rule is rows &lt; 5.</b>" in html
     assert '<a href="http://prometheus/graph?a=1&amp;b=2">Graph</a>' in html
-    assert "backup (rows &lt; 5 &amp; more)" in html
+    assert "AfterRunJobRuleViolated (rows &lt; 5 &amp; more)" in html
