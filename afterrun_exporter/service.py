@@ -93,7 +93,9 @@ class Service:
             and (state.configured or catalogue.unknown is None)
         ]
         unknown = catalogue.unknown or plain_job
-        stray = live.keys() - catalogue.jobs.keys() - set(gone)
+        # What is just being registered has no committed state yet, and stays.
+        known = live.keys() | self._registered.keys()
+        stray = known - catalogue.jobs.keys() - set(gone)
         before = self.catalogue, self.settings, self._registered
         self.catalogue = catalogue
         self.settings = replace(catalogue.settings, settled_at=self.settings.settled_at)
@@ -101,7 +103,7 @@ class Service:
         changes = [Change(name, _retire(now)) for name in gone]
         changes += [
             Change(name, self._wake(name, now))
-            for name in (*catalogue.jobs, *self._registered)
+            for name in (*catalogue.jobs, *(stray & live.keys()))
         ]
         try:
             await self._apply(changes)

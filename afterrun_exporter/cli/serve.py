@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.web.health import Reload
+from afterrun_exporter.web.underway import UnderWay
 
 #: What a stop waits for: requests under way are answered first.
 DRAIN_SECONDS = 10.0
@@ -42,12 +43,18 @@ class Configuration:
         self._clock = clock
         self._own = own
 
-    async def load(self) -> configs.Config:
-        """Return what the file says now; raises ConfigError, and remembers that."""
+    async def load(
+        self, apply: Callable[[configs.Config], Awaitable[None]]
+    ) -> configs.Config:
+        """Apply what the file says now, and remember how that went.
+
+        Raises ConfigError, or what *apply* raises; then nothing has changed.
+        """
         # A large file takes a while; pings are answered meanwhile.
         try:
             config, sha = await asyncio.to_thread(self._read)
-        except ConfigError:
+            await apply(config)
+        except AfterRunError:
             self._own.refused()
             raise
         self._own.loaded(config.hash, sha, self._clock.now())
@@ -163,7 +170,7 @@ async def _serve(
     clock = SystemClock()
     own = SelfMetrics(__version__)
     configuration = Configuration(config_file, clock, own)
-    config = await configuration.load()
+    config = await configuration.load(_nothing_else)
     async with SQLiteStore.open(storage_path, own.committed) as store:
         service = Service(store, clock, config.catalogue)
         await service.start()
@@ -176,17 +183,22 @@ async def _serve(
     log.info("stopped")
 
 
+async def _nothing_else(_: configs.Config) -> None:
+    """At the start there is nothing yet that the configuration applies to."""
+
+
 def _reloader(configuration: Configuration, service: Service) -> Reload:
     one_at_a_time = asyncio.Lock()
 
     async def reload() -> None:
         async with one_at_a_time:
             try:
-                config = await configuration.load()
-            except ConfigError as error:
+                config = await configuration.load(
+                    lambda new: service.reconfigure(new.catalogue)
+                )
+            except AfterRunError as error:
                 log.error("config_refused", problems=str(error))  # noqa: TRY400
                 raise
-            await service.reconfigure(config.catalogue)
             log.info("config_loaded", hash=config.hash, jobs=len(config.jobs))
 
     return reload
@@ -198,6 +210,8 @@ async def _listening(
 ) -> AsyncIterator[None]:
     # No access log: a line a ping would drown everything else.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
+    under_way = UnderWay()
+    app.middlewares.insert(0, under_way.middleware)
     await runner.setup()
     try:
         for bind in binds:
@@ -208,6 +222,10 @@ async def _listening(
                 raise ValueError(f"cannot listen on {bind}: {error.strerror}") from None
             log.info("listening", address=str(bind))
         yield
+        for listening in tuple(runner.sites):
+            await listening.stop()
+        # aiohttp reads no more of a body once it shuts down.
+        await under_way.done(DRAIN_SECONDS)
     finally:
         await runner.cleanup()
 

@@ -11,9 +11,7 @@ Cron expressions speak of the wall clock, and twice a year that clock jumps:
 croniter is the calendar: it says which days an expression names. It is given
 plain numbers and no time of day, because on its own it reads some expressions
 unlike cron ("5-5" is every minute) and has slots where the clocks change that
-cron has not.
-
-Instants are Unix seconds.
+cron has not. Instants are Unix seconds.
 """
 
 from __future__ import annotations
@@ -35,13 +33,9 @@ from croniter import CroniterBadDateError, croniter
 from afterrun_exporter.core.units import format_duration
 
 _HOUR: Final = 3600
-_ONE_MINUTE: Final = timedelta(minutes=1)
-_ONE_DAY: Final = timedelta(days=1)
 
 # datetime ends with the year 9999, and croniter looks 50 years ahead.
 _END_OF_TIME: Final = datetime(9900, 1, 1, tzinfo=UTC).timestamp()
-
-_SLOTS_PER_BLOCK: Final = 64
 
 _NICKNAMES: Final = {
     "@yearly": "0 0 1 1 *",
@@ -120,8 +114,7 @@ def parse_cron(text: str, zone: str) -> Cron:
     fields = text.split()
     if len(fields) == 1 and fields[0].startswith("@"):
         if fields[0].lower() not in _NICKNAMES:
-            known = ", ".join(_NICKNAMES)
-            raise ValueError(f"{fields[0]!r} names no time; use one of {known}")
+            raise ValueError(_unknown_nickname(fields[0]))
         fields = _NICKNAMES[fields[0].lower()].split()
     if len(fields) != len(_FIELDS):
         raise ValueError(
@@ -135,13 +128,18 @@ def parse_cron(text: str, zone: str) -> Cron:
     return cron
 
 
+def _unknown_nickname(nickname: str) -> str:
+    near = difflib.get_close_matches(nickname.lower(), _NICKNAMES, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(_NICKNAMES)}"
+    return f"unknown cron nickname {nickname!r}; {hint}"
+
+
 @lru_cache(maxsize=1)
 def _zone_names() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
 def _unknown_zone(zone: str) -> str:
-    """Return what to say of *zone*: what was meant by ``riga`` or ``new york``."""
     # "CEST" is not EST, and Etc/GMT+3 is west of Greenwich: better no guess.
     names = [name for name in _zone_names() if "/" in name and name[:4] != "Etc/"]
     meant = {name.casefold(): name for name in (*names, "UTC")}
@@ -188,7 +186,8 @@ class _Field:
             return int(text)
         words = f" or {self.words[0]}-{self.words[-1]}" if self.words else ""
         allowed = f"{self.low}-{self.high}{words}"
-        raise ValueError(f"{self.name} {text!r} is not one of {allowed}")
+        problem = "is out of range" if text.isdecimal() else "is unknown"
+        raise ValueError(f"{self.name} {text!r} {problem}; use {allowed}")
 
 
 _MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec"
@@ -210,7 +209,7 @@ class _Plan:
     times: array[int]  #: the times of such a day, in seconds after midnight
     fixed: bool  #: whether it follows the wall clock, rather than real time
     zone: ZoneInfo
-    width: int  #: how many seconds one block of slots covers
+    width: int  #: how many seconds one block covers, with 64 slots or so
 
 
 @lru_cache(maxsize=8192)
@@ -229,7 +228,7 @@ def _plan(expression: str, zone: str) -> _Plan:
         times=times,
         fixed=not (texts[0].startswith("*") or texts[1].startswith("*")),
         zone=ZoneInfo(zone),
-        width=max(6, _SLOTS_PER_BLOCK * 24 // len(times)) * _HOUR,
+        width=max(6, 64 * 24 // len(times)) * _HOUR,
     )
 
 
@@ -277,7 +276,8 @@ def _days_in(days: str, both: bool, year: int) -> tuple[array[int], int | None]:
 def _slots_of(day: int, plan: _Plan) -> list[float]:
     """Return when a job is due on a *day* of the wall clock, in any order."""
     midnight = datetime.fromordinal(day).replace(tzinfo=plan.zone)
-    if midnight.utcoffset() == (midnight + _ONE_DAY).replace(fold=1).utcoffset():
+    next_midnight = (midnight + timedelta(days=1)).replace(fold=1)
+    if midnight.utcoffset() == next_midnight.utcoffset():
         start = midnight.timestamp()
         return [start + seconds for seconds in plan.times]
     walls = (midnight + timedelta(seconds=seconds) for seconds in plan.times)
@@ -289,7 +289,7 @@ def _slots_of(day: int, plan: _Plan) -> list[float]:
 def _once(wall: datetime) -> float:
     """Return when the clock first shows *wall*, or has just skipped it."""
     while not _readings(wall):
-        wall += _ONE_MINUTE
+        wall += timedelta(minutes=1)
     return wall.timestamp()
 
 

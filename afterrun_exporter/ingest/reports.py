@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Final
@@ -66,8 +65,10 @@ def _instant(value: object) -> float:
 
 
 def _seconds(value: float) -> float:
-    if not math.isfinite(value) or value < 0:
-        raise ValueError(f"{value!r} is not a duration: it must be 0 or more")
+    if not 0 <= value < MAX_TIME:
+        raise ValueError(
+            f"{value!r} is not a duration: it must be 0 or more, and less than {MAX_TIME:g} s"
+        )
     return value
 
 
@@ -159,7 +160,7 @@ def ping_of(
         kind=kind,
         at=at,
         outcome=outcome,
-        run_id=_clean(report.run_id or key or "") or None,
+        run_id=_clean(report.run_id or "") or _key(key),
         attempt=report.attempt or 1,
         max_attempts=report.max_attempts,
         started_at=report.started_at,
@@ -178,7 +179,7 @@ def ping_of(
 def plain_success(job: str, at: float, fingerprint: bytes, key: str | None) -> Ping:
     """Return the ping of a request that says nothing: the job ran, and ran well."""
     return Ping(
-        job=job, kind=Kind.FINISH, at=at, run_id=key or None, fingerprint=fingerprint
+        job=job, kind=Kind.FINISH, at=at, run_id=_key(key), fingerprint=fingerprint
     )
 
 
@@ -244,6 +245,12 @@ def _kind(value: object) -> str:
     if isinstance(value, list):
         return "an array; send lists to /ping"
     return "null" if value is None else f"the value {value!r:.40}"
+
+
+def _key(header: str | None) -> str | None:
+    # Any byte can be in a header; different ones stay different keys.
+    raw = (header or "").encode("utf-8", "surrogateescape")
+    return raw.decode("utf-8", "backslashreplace") or None
 
 
 def _clean(text: str) -> str:

@@ -116,7 +116,12 @@ def _writes(
         for one in decided
         for change, result in zip(one.waiting.changes, one.results, strict=True)
         if isinstance(result, Transition)
-        and (result.state is not states.get(change.job) or result.runs or result.logs)
+        and (
+            result.state is not states.get(change.job)
+            or result.runs
+            or result.alerts
+            or result.logs
+        )
     ]
 
 

@@ -185,6 +185,7 @@ def _open(path: Path) -> tuple[sqlite3.Connection, dict[str, JobState], Writer]:
             for pragma in PRAGMAS:
                 connection.execute(pragma).fetchall()
             migrate(connection)
+            _check_writable(path)
             _sync_directory(path)
             states, writer = _load(connection)
         except BaseException:
@@ -214,6 +215,15 @@ async def _reader(path: Path) -> aiosqlite.Connection:
     await reader.execute("PRAGMA busy_timeout = 5000")
     reader.row_factory = aiosqlite.Row
     return reader
+
+
+def _check_writable(path: Path) -> None:
+    # SQLite would open such a file, and refuse one ping after the other.
+    if not os.access(path, os.W_OK):
+        raise StorageError(
+            f"cannot use database {str(path)!r}: it may be read but not written; "
+            "choose another --storage.path or make it writable"
+        )
 
 
 def _sync_directory(path: Path) -> None:

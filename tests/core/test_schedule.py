@@ -104,6 +104,10 @@ CLOCK_CHANGES: Final = {
         30 0,23 * * *     Nov 07 00:30 -0330  Nov 07 23:30 -0330
         0,30 0,23 7 * *   Nov 07 00:00 -0230  Nov 07 00:30 -0330
         */30 0,23 * * *   Nov 07 00:00 -0230  Nov 06 23:30 -0330  Nov 07 00:00 -0330
+        */9 0-21,23 * * *  Nov 06 23:54 -0230  Nov 07 00:00 -0230  Nov 06 23:09 -0330
+    """,
+    ("America/Goose_Bay", "2010-11-07T00:00:30-03:00"): """
+        */9 0-21,23 * * *  Nov 06 23:09 -0400
     """,
     # The 30th was left out.
     ("Pacific/Apia", "2011-12-29T13:00-10:00"): """
@@ -239,19 +243,19 @@ def test_white_space_is_brought_into_order() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     rows("""
-        60 * * * *        minute '60' is not one of 0-59
-        * 24 * * *        hour '24' is not one of 0-23
-        * * 0 * *         day of month '0' is not one of 1-31
-        * * * 13 *        month '13' is not one of 1-12 or jan-dec
-        * * * * 8         day of week '8' is not one of 0-7 or sun-sat
-        * * * * monday    day of week 'monday' is not one of 0-7 or sun-sat
-        * * mon * *       day of month 'mon' is not one of 1-31
-        0,90-95 * * * *   minute '90' is not one of 0-59
-        * * L * *         day of month 'L' is not one of 1-31
-        * * 15W * *       day of month '15W' is not one of 1-31
-        * * * * 5L        day of week '5L' is not one of 0-7 or sun-sat
-        H * * * *         minute 'H' is not one of 0-59
-        R * * * *         minute 'R' is not one of 0-59
+        60 * * * *        minute '60' is out of range; use 0-59
+        * 24 * * *        hour '24' is out of range; use 0-23
+        * * 0 * *         day of month '0' is out of range; use 1-31
+        * * * 13 *        month '13' is out of range; use 1-12 or jan-dec
+        * * * * 8         day of week '8' is out of range; use 0-7 or sun-sat
+        * * * * monday    day of week 'monday' is unknown; use 0-7 or sun-sat
+        * * mon * *       day of month 'mon' is unknown; use 1-31
+        0,90-95 * * * *   minute '90' is out of range; use 0-59
+        * * L * *         day of month 'L' is unknown; use 1-31
+        * * 15W * *       day of month '15W' is unknown; use 1-31
+        * * * * 5L        day of week '5L' is unknown; use 0-7 or sun-sat
+        H * * * *         minute 'H' is unknown; use 0-59
+        R * * * *         minute 'R' is unknown; use 0-59
         * * ? * *         cannot read day of month '?'; write it like *, 1, 1-31 or */2
         * * * * 1#2       cannot read day of week '1#2'; write it like *, 0, 0-7 or */2
         1,,2 * * * *      cannot read minute ''; write it like *, 0, 0-59 or */2
@@ -277,13 +281,18 @@ def test_anything_but_five_fields_is_refused(count: int) -> None:
         parse_cron(text, "UTC")
 
 
-@pytest.mark.parametrize("text", ["@reboot", "@dayly", "@every_minute"])
-def test_a_nickname_without_slots_is_refused(text: str) -> None:
-    names = "@yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly"
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("@dayly", "did you mean '@daily'?"),
+        ("@Minthly", "did you mean '@monthly'?"),
+        ("@reboot", f"use {', '.join(schedule._NICKNAMES)}"),
+    ],
+)
+def test_a_nickname_without_slots_is_refused(text: str, hint: str) -> None:
+    message = f"unknown cron nickname {text!r}; {hint}"
 
-    with pytest.raises(
-        ValueError, match=f"^'{text}' names no time; use one of {names}$"
-    ):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         parse_cron(text, "UTC")
 
 
