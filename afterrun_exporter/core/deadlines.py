@@ -7,16 +7,14 @@ import math
 from afterrun_exporter.core.model import Condition, Job, Settings
 from afterrun_exporter.core.schedule import Cron, early_limit
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.core.units import format_duration
 
 
 def schedule_text(job: Job) -> str:
     """Return what slots are expected of *job* by; "" when none is."""
     if not job.enabled or job.schedule is None:
         return ""
-    if isinstance(job.schedule, Cron):
-        return f"{job.schedule.expression} {job.schedule.zone}"
-    return f"every {format_duration(job.schedule.period)}"
+    zone = job.schedule.zone if isinstance(job.schedule, Cron) else ""
+    return f"{job.schedule.text} {zone}".rstrip()
 
 
 def slot_after(job: Job, instant: float) -> float:

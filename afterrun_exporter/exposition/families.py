@@ -90,19 +90,13 @@ def info(subject: Subject) -> Iterator[Sample]:
     job = subject.job
     zone = job.schedule.zone if isinstance(job.schedule, Cron) else ""
     told = {
-        "schedule": _schedule(job),
+        "schedule": job.schedule.text if job.schedule else "",
         "timezone": zone,
         "project": job.project,
         names.SEVERITY: job.severity,
         **dict(job.labels),
     }
     yield ",".join((subject.own, *(label(k, v) for k, v in told.items()))), 1
-
-
-def _schedule(job: Job) -> str:
-    if isinstance(job.schedule, Cron):
-        return job.schedule.expression
-    return schedule_text(job)
 
 
 def last_run_success(subject: Subject) -> Iterator[Sample]:

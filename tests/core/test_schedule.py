@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterrun_exporter.core import schedule
+from afterrun_exporter.core import crontab, schedule
 from afterrun_exporter.core.schedule import Cron, Every, early_limit, parse_cron
 
 
@@ -286,7 +286,7 @@ def test_anything_but_five_fields_is_refused(count: int) -> None:
     [
         ("@dayly", "did you mean '@daily'?"),
         ("@Minthly", "did you mean '@monthly'?"),
-        ("@reboot", f"use {', '.join(schedule._NICKNAMES)}"),
+        ("@reboot", f"use {', '.join(crontab.NICKNAMES)}"),
     ],
 )
 def test_a_nickname_without_slots_is_refused(text: str, hint: str) -> None:

@@ -16,7 +16,7 @@ from afterrun_exporter.conventions import JOB
 SLACK: Final = "/slack"
 ALERTS: Final = "/alerts"
 
-_ABOUT: Final = re.compile(r"\[\w+\] \w+: (\S+)")
+_ABOUT: Final = re.compile(r"\[\w+\] (\S+): \w+")
 
 
 @dataclass(frozen=True, slots=True)
