@@ -200,7 +200,7 @@ def test_good_runs_are_no_news(story: Story) -> None:
 
 def test_trouble_that_is_over_before_the_next_scrape_is_told(story: Story) -> None:
     """A bad run and a good one within a second: one mail that it broke, one that not."""
-    name = f"{names.JOB_RULE_VIOLATED}: {night.HEALED} (rows_processed > 0)"
+    name = f"{night.HEALED}: {names.JOB_RULE_VIOLATED} (rows_processed > 0)"
     sent = story.after_trouble
 
     assert subjects(sent, night.HEALED) == [f"[FIRING] {name}", f"[RESOLVED] {name}"]
