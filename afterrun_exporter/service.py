@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from itertools import islice
 from typing import Final
 
 from afterrun_exporter.agenda import Agenda
@@ -17,6 +17,7 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.catalogue import Catalogue, plain_job
 from afterrun_exporter.core.deadlines import deadline
 from afterrun_exporter.core.model import Job, Ping, Run
+from afterrun_exporter.core.repeats import REMEMBERED
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.transitions import (
     on_clock,
@@ -33,9 +34,6 @@ STEP: Final = 200
 
 #: A job whose judgement fails is left alone for so long, lest it stop the rest.
 POISON_PAUSE: Final = 3600.0
-
-#: A near miss is looked for among so many names; among more it would take long.
-MAX_SUGGESTIONS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +91,17 @@ class Service:
             and (state.configured or catalogue.unknown is None)
         ]
         unknown = catalogue.unknown or plain_job
-        # What is just being registered has no committed state yet, and stays.
-        known = live.keys() | self._registered.keys()
-        stray = known - catalogue.jobs.keys() - set(gone)
+        stray = live.keys() - catalogue.jobs.keys() - set(gone)
         before = self.catalogue, self.settings, self._registered
         self.catalogue = catalogue
         self.settings = replace(catalogue.settings, settled_at=self.settings.settled_at)
         self._registered = {name: unknown(name) for name in stray}
         changes = [Change(name, _retire(now)) for name in gone]
         changes += [
-            Change(name, self._wake(name, now))
-            for name in (*catalogue.jobs, *(stray & live.keys()))
+            Change(name, self._wake(name, now)) for name in (*catalogue.jobs, *stray)
         ]
         try:
-            await self._apply(changes)
+            self._set_aside(changes, await self._apply(changes))
         except StorageError:
             self.catalogue, self.settings, self._registered = before
             raise
@@ -153,12 +148,27 @@ class Service:
         One that cannot be taken is answered with its exception and does not
         harm the others. Raises StorageError if nothing could be recorded.
         """
-        changes = [Change(ping.job, self._take(ping)) for ping in pings]
-        results = await self._apply(changes)
+        strangers = self._strangers(pings)
+        results = await self._apply(
+            [Change(ping.job, self._take(ping, strangers)) for ping in pings]
+        )
+        for ping, result in zip(pings, results, strict=True):
+            if isinstance(result, Transition) and self.job(ping.job) is None:
+                self._register(strangers[ping.job])
+        repeated = {
+            ping.job
+            for ping, result in zip(pings, results, strict=True)
+            if isinstance(result, Transition) and result.duplicate_of
+        }
+        earlier = {
+            (job, run.number): run
+            for job in repeated
+            for run in await self._store.runs(job, REMEMBERED)
+        }
         return [
             result
             if isinstance(result, Exception)
-            else await self._verdict(ping, result)
+            else self._verdict(ping, result, earlier)
             for ping, result in zip(pings, results, strict=True)
         ]
 
@@ -179,19 +189,13 @@ class Service:
             else:
                 self._agenda.plan(name, when)
         for at in range(0, len(due), STEP):
-            step = due[at : at + STEP]
+            step = [Change(name, self._wake(name, now)) for name in due[at : at + STEP]]
             try:
-                results = await self._apply(
-                    [Change(name, self._wake(name, now)) for name in step]
-                )
-            except StorageError:
+                self._set_aside(step, await self._apply(step))
+            except Exception:
                 for name in due[at:]:
                     self._agenda.plan(name, now)
                 raise
-            for name, result in zip(step, results, strict=True):
-                if isinstance(result, Exception) and self.job(name):
-                    self._poisoned[name] = result
-                    self._agenda.plan(name, now + POISON_PAUSE)
         return len(due)
 
     def take_poisoned(self) -> dict[str, Exception]:
@@ -219,9 +223,35 @@ class Service:
                 self._agenda.plan(change.job, wake_at(job, state, self.settings))
         return results
 
-    def _take(self, ping: Ping) -> Decide:
+    def _set_aside(
+        self, changes: Sequence[Change], results: Sequence[Transition | Exception]
+    ) -> None:
+        """Leave the jobs alone for a while whose judgement raised."""
+        for change, result in zip(changes, results, strict=True):
+            if isinstance(result, Exception) and self.job(change.job):
+                self._poisoned[change.job] = result
+                self._agenda.plan(change.job, self._clock.now() + POISON_PAUSE)
+
+    def _strangers(self, pings: Sequence[Ping]) -> dict[str, Job]:
+        """Return the jobs that *pings* may register, as far as there is room."""
+        unknown = self.catalogue.unknown
+        if unknown is None:
+            return {}
+        names = dict.fromkeys(p.job for p in pings if self.job(p.job) is None)
+        known = len(self.catalogue.jobs) + len(self._registered)
+        room = max(0, self.catalogue.max_jobs - known)
+        return {name: unknown(name) for name in islice(names, room)}
+
+    def _register(self, job: Job) -> None:
+        self._registered[job.name] = job
+        if (state := self.state(job.name)) is not None:
+            self._agenda.plan(job.name, wake_at(job, state, self.settings))
+
+    def _take(self, ping: Ping, strangers: Mapping[str, Job]) -> Decide:
         def decide(state: JobState | None) -> Transition:
-            job = self._admitted(ping.job)
+            job = self.job(ping.job) or strangers.get(ping.job)
+            if job is None:
+                raise UnknownJobError(self.catalogue.refusal(ping.job))
             known = state or registered(job, ping.at)
             return on_ping(job, known, ping, self.settings)
 
@@ -236,31 +266,16 @@ class Service:
 
         return decide
 
-    async def _verdict(self, ping: Ping, transition: Transition) -> Verdict:
-        run = transition.run
-        if transition.duplicate_of:
-            run = await self._store.run(ping.job, transition.duplicate_of)
+    def _verdict(
+        self,
+        ping: Ping,
+        transition: Transition,
+        earlier: Mapping[tuple[str, int], Run],
+    ) -> Verdict:
+        run = transition.run or earlier.get((ping.job, transition.duplicate_of))
         job = self.job(ping.job)
         due = deadline(job, transition.state, self.settings) if job else math.inf
         return Verdict(ping, transition, run, due)
-
-    def _admitted(self, name: str) -> Job:
-        if (job := self.job(name)) is not None:
-            return job
-        if self.catalogue.unknown is None:
-            raise UnknownJobError(f"unknown job {name!r}{self._suggestion(name)}")
-        if len(self.catalogue.jobs) + len(self._registered) >= self.catalogue.max_jobs:
-            raise UnknownJobError(
-                f"unknown job {name!r}: there are {self.catalogue.max_jobs} jobs "
-                "already; raise limits.jobs to let pings register more"
-            )
-        return self._registered.setdefault(name, self.catalogue.unknown(name))
-
-    def _suggestion(self, name: str) -> str:
-        if len(self.catalogue.jobs) > MAX_SUGGESTIONS:
-            return ""
-        near = get_close_matches(name, self.catalogue.jobs, n=1)
-        return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _retire(now: float) -> Decide:

@@ -86,10 +86,6 @@ class MemoryStore:
     ) -> list[Transition | Exception]:
         return await self._commits.update_all(changes)
 
-    async def run(self, job: str, number: int) -> Run | None:
-        found = (r for name, r in self._runs if (name, r.number) == (job, number))
-        return next(found, None)
-
     async def runs(self, job: str, limit: int) -> list[Run]:
         newest_first = (run for name, run in reversed(self._runs) if name == job)
         return [run for run, _ in zip(newest_first, range(limit), strict=False)]

@@ -130,6 +130,7 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "last_ping_at": INSTANTS,
     "last_start_at": INSTANTS,
     "last_finish_at": INSTANTS,
+    "last_judged_at": INSTANTS,
     "last_success_at": INSTANTS,
     "last_failure_at": INSTANTS,
     "last_outcome": st.none() | st.sampled_from(Outcome),

@@ -128,6 +128,36 @@ class TestAnUnknownJob:
 
         assert again.job("new") is not None
 
+    async def test_is_not_counted_when_it_could_not_be_stored(
+        self, clock: ManualClock
+    ) -> None:
+        store = FullStore()
+        service = Service(store, clock, catalogue(max_jobs=1))
+        await service.start()
+        store.full = True
+        with pytest.raises(StorageError):
+            await service.record(ping("21 12:00", job="first"))
+        store.full = False
+
+        await service.record(ping("21 12:00", job="second"))
+
+        assert service.job("first") is None
+        assert service.job("second") is not None
+
+    async def test_is_rejected_in_a_batch_as_far_as_there_is_no_room(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        service = Service(store, clock, catalogue(BACKUP, max_jobs=3))
+        await service.start()
+
+        names = ("a", "a", "b", "c", "backup", "d")
+        results = await service.record_all(
+            [ping(f"21 12:0{n}", job=name) for n, name in enumerate(names)]
+        )
+
+        refused = [isinstance(result, UnknownJobError) for result in results]
+        assert refused == [False, False, False, True, False, True]
+
 
 class TestABatch:
     async def test_harms_no_ping_by_another(self, service: Service) -> None:
@@ -229,6 +259,22 @@ class TestAChangeOfTheConfiguration:
 
 
 class TestTrouble:
+    async def test_a_job_that_cannot_be_judged_at_the_start_is_told(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        class Broken:
+            text, period = "broken", 60.0
+
+            def next_after(self, instant: float) -> float:
+                raise RuntimeError(f"no slot after {instant}")
+
+        broken = replace(BACKUP, name="broken", schedule=Broken())  # type: ignore[arg-type]
+        service = Service(store, clock, catalogue(broken, BACKUP))
+        await service.start()
+
+        assert set(service.take_poisoned()) == {"broken"}
+        assert service.state("backup") is not None
+
     async def test_a_miss_that_could_not_be_stored_is_noticed_again(
         self, clock: ManualClock
     ) -> None:
@@ -249,7 +295,7 @@ class TestTrouble:
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
         class Broken:
-            expression, zone, period = "broken", "UTC", 60.0
+            text, period = "broken", 60.0
 
             def next_after(self, instant: float) -> float:
                 if instant >= at("22 02:00"):
@@ -259,6 +305,7 @@ class TestTrouble:
         broken = replace(BACKUP, name="broken", schedule=Broken())  # type: ignore[arg-type]
         service = Service(store, clock, catalogue(broken, BACKUP))
         await service.start()
+        assert service.take_poisoned() == {}
 
         clock.show(at("22 02:30:01"))
         await service.sweep()

@@ -90,7 +90,12 @@ def update(
     state = replace(
         state,
         alerts=(*kept, *(event.alert for event in opened)),
-        healed=tuple(h for h in healed if h.until > now and h.key not in holding),
+        healed=tuple(
+            # No longer than from now: the clock may have been set back.
+            replace(one, until=min(one.until, now + settings.min_visible))
+            for one in healed
+            if one.until > now and one.key not in holding
+        ),
     )
     resolved = (AlertResolved(alert.key, max(now, alert.opened_at)) for alert in over)
     return state, (*resolved, *opened)

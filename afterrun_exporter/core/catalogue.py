@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Final
 
 from afterrun_exporter.core.model import Job, Settings
+
+#: A near miss is looked for among so many names; among more it would take long.
+MAX_SUGGESTIONS: Final = 500
 
 
 def plain_job(name: str) -> Job:
@@ -31,3 +36,16 @@ class Catalogue:
     keep_runs: int = 1000
     #: Largest body that is read.
     body_bytes: int = 2**20
+
+    def refusal(self, name: str) -> str:
+        """Return why a ping may not register the job *name*."""
+        if self.unknown is not None:
+            return (
+                f"unknown job {name!r}: there are {self.max_jobs} jobs already; "
+                "raise limits.jobs to let pings register more"
+            )
+        few = self.jobs if len(self.jobs) <= MAX_SUGGESTIONS else ()
+        near = get_close_matches(name, few, n=1)
+        return f"unknown job {name!r}" + (
+            f"; did you mean {near[0]!r}?" if near else ""
+        )

@@ -29,7 +29,9 @@ def finish(
         warnings = (*warnings, "the run ends before it starts: its duration is unknown")
         started = duration = None
 
-    metrics = {**open_run.metrics, **ping.metrics} if open_run else ping.metrics
+    metrics = ping.metrics
+    if open_run is not None:
+        metrics = merged(open_run.metrics, metrics, settings.metrics_per_job)
     measured = metrics if duration is None else {**metrics, DURATION: duration}
     violations: tuple[Violation, ...] = ()
     outcome = ping.outcome
@@ -40,7 +42,7 @@ def finish(
 
     run = Run(
         number=state.runs_total + 1,
-        run_id=ping.run_id or (open_run.run_id if open_run else None),
+        run_id=_run_id(ping, open_run),
         attempt=ping.attempt,
         max_attempts=ping.max_attempts,
         outcome=outcome,
@@ -54,12 +56,16 @@ def finish(
         message=ping.message,
         metadata=ping.metadata,
     )
-    still_open = tuple(other for other in state.open_runs if other is not open_run)
+    still_open = tuple(
+        other
+        for other in state.open_runs
+        if other is not open_run and not is_earlier_attempt(other, ping)
+    )
     after = _counted(replace(state, open_runs=still_open), run)
     if outcome is not Outcome.CANCELED:
         # Only a report that says when it ended can be older than what we know;
-        # a last finish ahead of us was noted before the clock was set back.
-        late = ping.ended_at is not None and ended < state.last_finish_at <= ping.at
+        # a judgement ahead of us was noted before the clock was set back.
+        late = ping.ended_at is not None and ended < state.last_judged_at <= ping.at
         if not late:
             after = _judged(after, run, measured, settings)
         covered = covered_by(job, ended, started)
@@ -91,6 +97,8 @@ def time_out(
     )
     # A finish that still comes is a report like any other, not a repeat.
     counted = replace(_counted(state, run), seen=_forgotten(state))
+    if run.finished_at < state.last_judged_at <= now:
+        return counted, run
     failed = replace(
         counted,
         last_outcome=Outcome.TIMEOUT,
@@ -99,20 +107,27 @@ def time_out(
     return failed, run
 
 
+def is_earlier_attempt(run: OpenRun, ping: Ping) -> bool:
+    """Return whether *ping* is about a later attempt of *run*: that one is over."""
+    same = run.run_id is not None and run.run_id == ping.run_id
+    return same and run.attempt < ping.attempt
+
+
 def open_run_of(state: JobState, ping: Ping) -> OpenRun | None:
     """Return the open run that *ping* is about, or None.
 
     With an id that is the run of this id; without one the newest run that has
-    none either, or the only run there is.
+    none either. Where only one side has an id, it is the only run there is.
     """
-    if ping.run_id is not None:
-        same = [run for run in state.open_runs if run.run_id == ping.run_id]
+    same = [run for run in state.open_runs if run.run_id == ping.run_id]
+    if ping.run_id is not None and same:
         exact = [run for run in same if run.attempt == ping.attempt]
-        return next(iter(exact or same), None)
-    unnamed = [run for run in state.open_runs if run.run_id is None]
-    if unnamed:
-        return unnamed[-1]
-    return state.open_runs[0] if len(state.open_runs) == 1 else None
+        return next(iter(exact or same))
+    if same:
+        return same[-1]
+    only = state.open_runs[0] if len(state.open_runs) == 1 else None
+    half_named = only is not None and None in {only.run_id, ping.run_id}
+    return only if half_named else None
 
 
 def reported_time(
@@ -149,6 +164,14 @@ def merged(
     for name in list(kept)[: max(0, len(kept) - room)]:
         del kept[name]
     return {**kept, **reported}
+
+
+def _run_id(ping: Ping, open_run: OpenRun | None) -> str | None:
+    # Nobody can tell what an unreadable report was about: a readable one about
+    # this run, which may still come, must not be taken for its repeat.
+    if ping.outcome is Outcome.INVALID or open_run is None:
+        return ping.run_id
+    return ping.run_id or open_run.run_id
 
 
 def _span(
@@ -196,6 +219,7 @@ def _judged(
     return replace(
         state,
         last_outcome=run.outcome,
+        last_judged_at=run.finished_at,
         last_duration=run.duration if run.duration is not None else state.last_duration,
         consecutive_failures=0 if healthy else state.consecutive_failures + 1,
         metrics=merged(state.metrics, run.metrics, settings.metrics_per_job),
@@ -211,10 +235,12 @@ def _judged(
 def _covered(job: Job, state: JobState, covered: float) -> JobState:
     """Return *state* with no run due for the slots up to *covered*."""
     due_after = max(state.due_after, covered)
-    missed = state.missed_deadline
+    missed, through = state.missed_deadline, state.missed_through
     if missed is not None:
         slot = slot_after(job, due_after)
         # A report that comes late may leave later slots without a run.
-        still = math.isfinite(slot) and slot <= state.missed_through
-        missed = slot + job.grace if still else None
-    return replace(state, due_after=due_after, missed_deadline=missed)
+        still = math.isfinite(slot) and slot <= through
+        missed, through = (slot + job.grace, through) if still else (None, -math.inf)
+    return replace(
+        state, due_after=due_after, missed_deadline=missed, missed_through=through
+    )

@@ -62,4 +62,5 @@ def remember_unnamed(
         for earlier in state.unnamed
         if abs(ping.at - earlier.at) <= settings.dedup_window
     )
-    return (*fresh, Unnamed(ping.fingerprint, ping.at, run))
+    # Bounded: a batch may hold thousands, all of the same moment.
+    return (*fresh, Unnamed(ping.fingerprint, ping.at, run))[-REMEMBERED:]

@@ -90,6 +90,8 @@ class JobState:
     last_finish_at: float = 0.0
     last_success_at: float = 0.0
     last_failure_at: float = 0.0
+    #: End of the last run that was reported and judged.
+    last_judged_at: float = 0.0
     #: Of the last run that was not canceled.
     last_outcome: Outcome | None = None
     last_duration: float | None = None

@@ -27,6 +27,9 @@ MAX_OPEN_RUNS: Final = 100
 #: Slots counted one by one when the clock has leapt ahead.
 MAX_MISSES_AT_ONCE: Final = 1000
 
+#: How far ahead of us what we noted ourselves may be.
+LEAP: Final = 3600.0
+
 __all__ = ["on_clock", "on_ping", "on_retired", "registered", "wake_at"]
 
 
@@ -98,13 +101,18 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         overdue = job.max_runtime is not None and (
             earlier.started_at + job.max_runtime < ping.at
         )
-        if overdue or len(state.open_runs) - len(timed_out) >= MAX_OPEN_RUNS:
+        # Without ids nobody can tell two runs apart: the new one counts.
+        nameless = earlier.run_id is None and ping.run_id is None
+        if finishes.is_earlier_attempt(earlier, ping):
+            logs.append(_given_up(earlier, ping.at))
+        elif overdue:
             timed_out.append(earlier)
-        elif earlier.run_id is None and ping.run_id is None:
-            # Without ids nobody can tell two runs apart: the new one counts.
+        elif nameless:
             logs.append(_given_up(earlier, ping.at))
         else:
             kept.append(earlier)
+    while len(kept) >= MAX_OPEN_RUNS:
+        logs.append(_given_up(kept.pop(0), ping.at))
 
     runs: list[Run] = []
     state = replace(
@@ -139,13 +147,14 @@ def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tran
 
 def _progressed(state: JobState, ping: Ping, settings: Settings) -> Transition:
     open_run = finishes.open_run_of(state, ping)
+    limit = settings.metrics_per_job
     open_runs = tuple(
-        replace(run, metrics={**run.metrics, **ping.metrics})
+        replace(run, metrics=finishes.merged(run.metrics, ping.metrics, limit))
         if run is open_run
         else run
         for run in state.open_runs
     )
-    metrics = finishes.merged(state.metrics, ping.metrics, settings.metrics_per_job)
+    metrics = finishes.merged(state.metrics, ping.metrics, limit)
     return Transition(
         state=replace(state, open_runs=open_runs, metrics=metrics),
         logs=(_entry(ping),) if ping.message else (),
@@ -184,7 +193,8 @@ def _entry(ping: Ping) -> LogEntry:
 
 def _given_up(run: OpenRun, at: float) -> LogEntry:
     began = format_time(run.started_at)
-    return LogEntry(at, None, f"the run started at {began} never reported its end")
+    message = f"the run started at {began} never reported its end"
+    return LogEntry(at, run.run_id, message)
 
 
 def _reconciled(job: Job, state: JobState, now: float) -> JobState:
@@ -194,10 +204,10 @@ def _reconciled(job: Job, state: JobState, now: float) -> JobState:
     if state.configured is not job.configured:
         state = replace(state, configured=job.configured)
     text = schedule_text(job)
-    # A finish counts for a slot that is at most `early` ahead. Anything later
-    # was noted under a clock that has since been set back: trusting it would
-    # keep the job quiet until then.
-    leapt = max(state.due_after, state.missed_through) > now + job.early
+    # A finish counts for a slot that is a little ahead. Anything much later was
+    # noted under a clock that has since been set back: trusting it would keep
+    # the job quiet until then.
+    leapt = max(state.due_after, state.missed_through) > now + max(job.early, LEAP)
     if text != state.schedule or leapt:
         return replace(
             state,

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from typing import Final
 
 import aiosqlite
 
 from afterrun_exporter.core.model import Condition, Outcome, Run
-from afterrun_exporter.core.repeats import REMEMBERED
 from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.storage.codec import decode_metrics, decode_violations
 from afterrun_exporter.storage.store import AlertRecord, LogRecord
 
+# The runs of a job from the newest back: each knows the one before.
+_CHAIN: Final = """
+WITH RECURSIVE chain (id, place) AS (
+    SELECT last_run, 1 FROM jobs WHERE name = ?1
+    UNION ALL
+    SELECT r.previous_id, place + 1 FROM chain JOIN runs r ON r.id = chain.id
+    WHERE place < ?2
+)
+SELECT runs.* FROM chain JOIN runs ON runs.id = chain.id WHERE place <= ?2
+ORDER BY place
+"""
+
 
 async def runs(reader: aiosqlite.Connection, job: str, limit: int) -> list[Run]:
     """Return the last *limit* runs of *job*, the newest first."""
-    return [run async for run in _chain(reader, job, limit)]
-
-
-async def run(reader: aiosqlite.Connection, job: str, number: int) -> Run | None:
-    """Return the run with this number if it is among the last of *job*."""
-    async for candidate in _chain(reader, job, REMEMBERED):
-        if candidate.number == number:
-            return candidate
-    return None
+    return [_run(row) for row in await reader.execute_fetchall(_CHAIN, (job, limit))]
 
 
 async def alerts(reader: aiosqlite.Connection, job: str | None) -> list[AlertRecord]:
@@ -65,26 +68,6 @@ async def logs(reader: aiosqlite.Connection, job: str) -> list[LogRecord]:
         )
         for row in rows
     ]
-
-
-async def _chain(
-    reader: aiosqlite.Connection, job: str, limit: int
-) -> AsyncIterator[Run]:
-    """Yield the runs of *job* from the newest back: each knows the one before."""
-    async with reader.execute(
-        "SELECT last_run FROM jobs WHERE name = ?", (job,)
-    ) as rows:
-        found = await rows.fetchone()
-    id_ = found["last_run"] if found else None
-    for _ in range(limit):
-        if id_ is None:
-            return
-        async with reader.execute("SELECT * FROM runs WHERE id = ?", (id_,)) as rows:
-            row = await rows.fetchone()
-        if row is None:
-            return
-        yield _run(row)
-        id_ = row["previous_id"]
 
 
 def _run(row: sqlite3.Row) -> Run:

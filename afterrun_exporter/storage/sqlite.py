@@ -101,9 +101,6 @@ class SQLiteStore:
     ) -> list[Transition | Exception]:
         return await self._commits.update_all(changes)
 
-    async def run(self, job: str, number: int) -> Run | None:
-        return await reads.run(self._reader, job, number)
-
     async def runs(self, job: str, limit: int) -> list[Run]:
         return await reads.runs(self._reader, job, limit)
 

@@ -73,10 +73,6 @@ class Store(Protocol):
         """
         ...
 
-    async def run(self, job: str, number: int) -> Run | None:
-        """Return a run that finished lately, or None if it is not kept any more."""
-        ...
-
     async def runs(self, job: str, limit: int) -> list[Run]:
         """Return the last *limit* runs of *job*, the newest first."""
         ...

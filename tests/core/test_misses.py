@@ -234,8 +234,22 @@ class TestReportsThatComeLate:
 
         assert night.open == []
 
+    def test_of_an_interval_move_its_next_slot(self) -> None:
+        night = Night(EVERY_HOUR, known="22 00:00").clock("22 03:12")
+        night.ping("22 03:12", ended_at=at("22 02:30"))
+
+        assert told(deadline(EVERY_HOUR, night.state, SETTINGS)) == "22 03:40:00"
+
 
 class TestAChangeOfTheConfiguration:
+    def test_of_early_leaves_alone_what_has_run(self) -> None:
+        generous = replace(BACKUP, early=300)
+        night = Night(generous).ping("22 01:56")
+        night.job = replace(BACKUP, early=0)
+        night.clock("22 01:57").clock("22 03:00")
+
+        assert night.open == []
+
     def test_of_the_schedule_starts_anew(self) -> None:
         """Weekly becomes hourly: the hours before that are nobody's miss."""
         night = Night().ping("21 12:05")

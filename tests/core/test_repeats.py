@@ -123,6 +123,14 @@ class TestWithoutAnId:
         assert night.last.duplicate
         assert night.state.open_runs == ()
 
+    def test_so_many_are_remembered_at_most(self) -> None:
+        """A batch may hold thousands, all of the same moment."""
+        night = Night()
+        for number in range(1000):
+            night.ping("22 02:10", fingerprint=b"%d" % number)
+
+        assert len(night.state.unnamed) == REMEMBERED
+
     def test_the_window_can_be_chosen(self) -> None:
         night = Night(settings=Settings(dedup_window=0.0))
         night.ping("22 02:10", fingerprint=b"same")

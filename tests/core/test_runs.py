@@ -252,12 +252,64 @@ class TestAnOpenRun:
         assert not night.last.duplicate
 
     def test_is_one_of_so_many_at_most(self) -> None:
+        """The oldest are given up and noted; nobody has said that they failed."""
         night = Night()
         for number in range(MAX_OPEN_RUNS + 5):
             night.start("22 02:00", run_id=str(number))
 
         assert len(night.state.open_runs) == MAX_OPEN_RUNS
-        assert night.outcomes == ["timeout"] * 5
+        assert [entry.run_id for entry in night.logs] == ["0", "1", "2", "3", "4"]
+        assert night.outcomes == []
+
+    def test_is_over_when_a_later_attempt_of_it_starts(self) -> None:
+        night = Night(LIMITED).start("22 02:00", run_id="a")
+        night.start("22 02:10", run_id="a", attempt=2)
+        night.ping("22 02:20", run_id="a", attempt=2).clock("22 05:00")
+
+        assert night.open == []
+        assert night.runs[0].duration == 600
+        assert night.start("23 02:00", run_id="b").outcomes == ["ok"]
+
+    def test_is_over_when_a_later_attempt_of_it_ends(self) -> None:
+        night = Night(LIMITED).start("22 02:00", run_id="a")
+        night.start("22 02:05", run_id="b")
+        night.ping("22 02:20", run_id="a", attempt=2)
+
+        assert [run.run_id for run in night.state.open_runs] == ["b"]
+
+    def test_that_started_without_an_id_may_end_with_one(self) -> None:
+        night = Night().start("22 02:00").ping("22 02:10", run_id="a")
+
+        assert night.runs[0].duration == 600
+        assert night.state.open_runs == ()
+
+    def test_has_as_many_metrics_as_the_limit_allows(self) -> None:
+        night = Night(settings=Settings(metrics_per_job=2)).start("22 02:00")
+        for minute, names in ((1, "ab"), (2, "cd"), (3, "ef")):
+            metrics = dict.fromkeys(names, 1.0)
+            night.ping(f"22 02:0{minute}", Kind.PROGRESS, metrics=metrics)
+        night.ping("22 02:10", metrics={"g": 1.0})
+
+        assert set(night.runs[0].metrics) == {"f", "g"}
+        assert len(night.state.metrics) == 2
+
+
+class TestAnUnreadableReport:
+    def test_does_not_take_the_place_of_the_run_s_real_end(self) -> None:
+        """It may have been a progress ping: the finish is still to come."""
+        night = Night().start("22 02:00", run_id="a")
+        night.ping("22 02:05", outcome=Outcome.INVALID)
+        night.ping("22 02:10", run_id="a")
+
+        assert not night.last.duplicate
+        assert night.outcomes == ["invalid", "ok"]
+        assert night.open == []
+
+    def test_can_be_sent_again_as_it_should_have_been(self) -> None:
+        night = Night().start("22 02:00", run_id="a")
+        night.ping("22 02:05", outcome=Outcome.INVALID).ping("22 02:06", run_id="a")
+
+        assert night.outcomes == ["invalid", "ok"]
 
 
 class TestReportsOutOfOrder:
@@ -270,6 +322,31 @@ class TestReportsOutOfOrder:
         assert night.state.runs_total == 2
         assert night.state.last_finish_at == at("22 02:30")
         assert night.state.last_failure_at == at("22 02:10")
+
+    def test_are_held_against_the_last_verdict_not_against_a_cancellation(self) -> None:
+        night = Night().fail("22 02:00").ping("22 02:30", outcome=Outcome.CANCELED)
+        night.ping("22 02:31", ended_at=at("22 02:15"))
+
+        assert night.open == []
+
+    def test_heal_a_run_that_was_given_up(self) -> None:
+        """A late ok finish is ok."""
+        night = (
+            Night(LIMITED).start("22 02:00", run_id="a").start("22 04:00", run_id="b")
+        )
+        assert "failing" in night.open
+
+        night.ping("22 04:01", run_id="a", ended_at=at("22 02:50"))
+
+        assert night.outcomes == ["timeout", "ok"]
+        assert "failing" not in night.open
+
+    def test_as_given_up_runs_do_not_override_a_newer_verdict(self) -> None:
+        night = Night(LIMITED).start("22 02:00", run_id="a")
+        night.ping("22 03:30", run_id="b").start("22 03:40", run_id="c")
+
+        assert night.outcomes == ["ok", "timeout"]
+        assert "failing" not in night.open
 
     def test_are_not_suspected_after_a_clock_was_set_back(self) -> None:
         """The last run seems to be of the future: what comes now is newer."""
@@ -317,6 +394,13 @@ class TestAConditionThatIsSoonOver:
 
     def test_is_not_shown_longer_for_having_been_seen(self) -> None:
         night = Night().fail("22 02:10").ping("22 03:10")
+
+        assert not alerts.shown(night.state, alerts.FAILING)
+
+    def test_is_not_shown_for_days_when_the_clock_is_set_back(self) -> None:
+        night = Night().fail("25 02:10:00").ping("25 02:10:05")
+
+        night.clock("22 02:10:00").clock("22 02:11:01")
 
         assert not alerts.shown(night.state, alerts.FAILING)
 

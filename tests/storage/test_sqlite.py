@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Run
-from afterrun_exporter.core.repeats import REMEMBERED
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.migrations import migrations
@@ -177,20 +176,6 @@ async def test_runs_go_on_after_pruning_and_a_restart(path: Path) -> None:
         numbers = [run.number for run in await store.runs("backup", 10)]
 
     assert numbers == [5, 4]
-
-
-async def test_a_run_is_found_as_long_as_a_repeat_of_it_is_recognised(
-    store: SQLiteStore,
-) -> None:
-    """Those that are older are in the history alone."""
-    for _ in range(REMEMBERED + 1):
-        await update(store, "backup", ran())
-
-    oldest = await store.run("backup", 2)
-    assert oldest is not None
-    assert oldest.number == 2
-    assert await store.run("backup", 1) is None
-    assert len(await store.runs("backup", 99)) == REMEMBERED + 1
 
 
 @settings(max_examples=25)

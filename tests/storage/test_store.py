@@ -56,7 +56,6 @@ async def test_a_new_store_knows_nothing(store: Store) -> None:
     """No jobs, no history, and asking for them is no error."""
     assert store.states == {}
     assert await store.runs("backup", 10) == []
-    assert await store.run("backup", 1) is None
     assert await store.alerts() == []
     assert await store.logs("backup") == []
     assert await store.prune(T0, 10) == 0
@@ -178,7 +177,6 @@ async def test_a_run_is_readable_once_it_is_answered(store: Store) -> None:
     await update(store, "backup", lambda _: Transition(state=state, runs=(run,)))
 
     assert await store.runs("backup", 10) == [run]
-    assert await store.run("backup", 1) == run
 
 
 async def test_a_run_without_details_stays_without_them(store: Store) -> None:
@@ -225,18 +223,6 @@ async def test_runs_come_newest_first_and_no_more_than_asked_for(store: Store) -
     assert [run.number for run in await store.runs("backup", 99)] == [5, 4, 3, 2, 1]
     assert await store.runs("backup", 0) == []
     assert await store.runs("nobody", 3) == []
-
-
-async def test_a_run_is_found_by_its_number(store: Store) -> None:
-    """A repeat is told what was made of the first report."""
-    for _ in range(3):
-        await store.update_all([Change("backup", ran()), Change("sync", ran())])
-
-    second = await store.run("backup", 2)
-
-    assert second is not None
-    assert second.run_id == "run-2"
-    assert await store.run("backup", 4) is None
 
 
 async def test_an_alert_is_open_until_it_is_resolved(store: Store) -> None:
