@@ -27,7 +27,7 @@ run: $(RUNTIME) ## Install into .venv and start the daemon with afterrun.yml, on
 	@exec $(BIN)/afterrun serve --config.file=afterrun.yml
 
 .PHONY: generate
-generate: $(DEV) ## Write rules/, alertmanager/ and grafana/ anew
+generate: $(DEV) ## Write rules/ and grafana/ anew
 	@$(BIN)/afterrun generate
 
 # --- Test -----------------------------------------------------------------------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Final
 
 import click
 
+from afterrun_exporter import __version__
 from afterrun_exporter.conventions import DEFAULT_PORT
 
 #: Commands, the module each is in, and what it does. The modules are imported
@@ -30,6 +33,18 @@ class _LazyGroup(click.Group):
         command: click.Command = getattr(module, cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and (near := get_close_matches(name, COMMANDS, 1)):
+            ctx.fail(f"No such command {name!r}; did you mean {near[0]!r}?")
+        if name == "serve":
+            # Importing it takes a while, and a reload that is asked for
+            # meanwhile must not end it.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        return super().resolve_command(ctx, args)
+
     def format_commands(
         self,
         ctx: click.Context,  # noqa: ARG002
@@ -44,5 +59,6 @@ class _LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"Jobs report to http://localhost:{DEFAULT_PORT}/ping/JOB.",
 )
+@click.version_option(__version__, message="afterrun %(version)s")
 def main() -> None:
     """Catch scheduled jobs that ran but did not work, or did not run."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 import click
 import structlog
@@ -31,6 +33,10 @@ from afterrun_exporter.web.underway import UnderWay
 
 #: What a stop waits for: requests under way are answered first.
 DRAIN_SECONDS = 10.0
+
+_TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
+#: Paths that begin like this are taken.
+_TAKEN: Final = ("/ping", "/-/")
 
 log = structlog.get_logger()
 
@@ -147,6 +153,8 @@ def serve(
     )
     try:
         binds = [addresses.parse(address) for address in listen]
+        _check_telemetry_path(telemetry_path)
+        _check_storage_path(storage_path)
         if config_check:
             if config_file is not None:
                 configs.load(config_file)
@@ -161,12 +169,30 @@ def serve(
         sys.exit(1)
 
 
+def _check_telemetry_path(path: str) -> None:
+    if not _TELEMETRY_PATH.fullmatch(path) or path.startswith(_TAKEN):
+        raise ValueError(
+            f"--web.telemetry-path {path!r} cannot be used: write it like /metrics; "
+            f"/, {_TAKEN[0]} and {_TAKEN[1]} are taken"
+        )
+
+
+def _check_storage_path(path: Path) -> None:
+    if path == Path():
+        raise ValueError("--storage.path is empty; name a file")
+    if path == Path(":memory:"):
+        raise ValueError(
+            f"--storage.path {str(path)!r} would not survive a restart; name a file"
+        )
+
+
 async def _serve(
     config_file: Path | None,
     storage_path: Path,
     binds: list[addresses.Address],
     options: WebOptions,
 ) -> None:
+    signals = _Signals()
     clock = SystemClock()
     own = SelfMetrics(__version__)
     configuration = Configuration(config_file, clock, own)
@@ -178,7 +204,7 @@ async def _serve(
         app = make_app(service, clock, Exposition(service, own), reload, options)
         async with _listening(app, binds):
             _greet(binds[0], options, config, config_file, storage_path)
-            await _until_stopped(reload)
+            await signals.until_stopped(reload)
             log.info("stopping")
     log.info("stopped")
 
@@ -230,26 +256,34 @@ async def _listening(
         await runner.cleanup()
 
 
-async def _until_stopped(reload: Reload) -> None:
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+class _Signals:
+    """What the operator asks for, from before there is anything to stop or reload."""
 
-    reloads: set[asyncio.Task[None]] = set()
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        #: How to reload, once everything is up.
+        self._up: asyncio.Future[Reload] = self._loop.create_future()
+        self._reloads: set[asyncio.Task[None]] = set()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stop.set)
+        self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
 
-    async def reload_once() -> None:
+    async def until_stopped(self, reload: Reload) -> None:
+        """Do what is asked for, also what was before, until that is to stop."""
+        self._up.set_result(reload)
+        await self._stop.wait()
+
+    def _on_hangup(self) -> None:
+        task = self._loop.create_task(self._reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def _reload(self) -> None:
+        reload = await self._up
         # It is in the log, and there is nobody to answer.
         with suppress(AfterRunError):
             await reload()
-
-    def on_hangup() -> None:
-        task = loop.create_task(reload_once())
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, on_hangup)
-    await stop.wait()
 
 
 def _greet(

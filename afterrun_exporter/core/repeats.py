@@ -13,6 +13,10 @@ KEY_SIZE: Final = 8
 #: How many finished runs of a job a repeat is looked for among.
 REMEMBERED: Final = 32
 
+#: The same for pings without an id, within `dedup_window`: a batch may hold
+#: thousands, all of the same moment.
+UNNAMED: Final = 256
+
 #: In place of the key of a run without an id: no repeat has it.
 NO_KEY: Final = bytes(KEY_SIZE)
 
@@ -62,5 +66,4 @@ def remember_unnamed(
         for earlier in state.unnamed
         if abs(ping.at - earlier.at) <= settings.dedup_window
     )
-    # Bounded: a batch may hold thousands, all of the same moment.
-    return (*fresh, Unnamed(ping.fingerprint, ping.at, run))[-REMEMBERED:]
+    return (*fresh, Unnamed(ping.fingerprint, ping.at, run))[-UNNAMED:]

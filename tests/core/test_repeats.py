@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Kind, Outcome, Settings
-from afterrun_exporter.core.repeats import REMEMBERED, finished_as, remember_run
+from afterrun_exporter.core.repeats import REMEMBERED, UNNAMED, finished_as, remember_run
 from tests.core.jobs import BACKUP, Night, at
 
 
@@ -129,7 +129,7 @@ class TestWithoutAnId:
         for number in range(1000):
             night.ping("22 02:10", fingerprint=b"%d" % number)
 
-        assert len(night.state.unnamed) == REMEMBERED
+        assert len(night.state.unnamed) == UNNAMED
 
     def test_the_window_can_be_chosen(self) -> None:
         night = Night(settings=Settings(dedup_window=0.0))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
@@ -197,6 +198,48 @@ def test_a_restart_changes_nothing(daemon: Daemon) -> None:
     assert repeat.json()["duplicate"] is True
 
 
+@contextmanager
+def starting_up(daemon: Daemon) -> Iterator[None]:
+    """Start it, and let it wait for its configuration meanwhile."""
+    os.mkfifo(daemon.config)
+    daemon.launch()
+    pipes: list[int] = []
+
+    def reads() -> bool:
+        with suppress(OSError):  # nobody reads it yet
+            pipes.append(os.open(daemon.config, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(pipes)
+
+    wait_until(reads, "it reads its configuration")
+    yield
+    os.write(pipes[0], b"jobs: {backup: {}}")
+    os.close(pipes[0])
+
+
+def test_a_hangup_while_it_starts_is_a_reload(daemon: Daemon) -> None:
+    """It ends nothing, and the file is read again once everything is up."""
+    with starting_up(daemon):
+        daemon.send_signal(SIGHUP)
+        daemon.configure("jobs: {sync: {}}")
+    wait_until(lambda: "event=config_loaded" in daemon.log, "it has reloaded")
+
+    assert daemon.series()[RUNS_TOTAL, "sync"] == 0
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+def test_a_stop_while_it_starts_is_a_clean_one(daemon: Daemon, number: Signals) -> None:
+    """It says goodbye as ever, and leaves a database to start with."""
+    with starting_up(daemon):
+        daemon.send_signal(number)
+
+    assert daemon.wait() == 0
+    assert "event=stopped" in daemon.log
+    assert "Traceback" not in daemon.log
+    daemon.config.unlink()
+    daemon.start()
+
+
 # --- A start that cannot be
 
 
@@ -249,6 +292,48 @@ def test_an_address_that_is_none_is_one_line(daemon: Daemon, address: str) -> No
         f"afterrun: --web.listen-address {address!r} is not an address: write it "
         "like :10707, 127.0.0.1:10707 or [::1]:10707\n"
     )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "metrics",
+        "/",
+        "//",
+        "/ping",
+        "/ping/metrics",
+        "/-/metrics",
+        "/{job}",
+        "/a?b",
+    ],
+)
+def test_a_path_for_metrics_that_is_none_is_one_line(daemon: Daemon, path: str) -> None:
+    """It would hide something else, or never be found."""
+    ended = daemon.ended(f"--web.telemetry-path={path}")
+
+    assert (ended.code, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"afterrun: --web.telemetry-path {path!r} cannot be used: write it like "
+        "/metrics; /, /ping and /-/ are taken\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        (":memory:", " ':memory:' would not survive a restart; name a file"),
+        ("", " is empty; name a file"),
+    ],
+)
+def test_a_database_that_is_no_file_is_one_line(
+    daemon: Daemon, path: str, problem: str
+) -> None:
+    """What was answered with 200 has to be there after a restart."""
+    ended = daemon.ended(f"--storage.path={path}")
+
+    assert (ended.code, ended.stdout) == (1, "")
+    assert ended.stderr == f"afterrun: --storage.path{problem}\n"
 
 
 def test_an_unwritable_database_is_one_line(make_daemon: MakeDaemon) -> None:
