@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,15 +18,15 @@ from afterrun_exporter import __version__
 from afterrun_exporter import config as configs
 from afterrun_exporter.app import WebOptions, make_app
 from afterrun_exporter.cli import addresses, logs
-from afterrun_exporter.clock import Clock, SystemClock
-from afterrun_exporter.config import revision
+from afterrun_exporter.cli.configuration import Configuration, nothing_else, reloader
+from afterrun_exporter.cli.signals import Signals
+from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.errors import AfterRunError, ConfigError
 from afterrun_exporter.exposition.endpoint import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
-from afterrun_exporter.web.health import Reload
 from afterrun_exporter.web.underway import UnderWay
 
 #: What a stop waits for: requests under way are answered first.
@@ -39,37 +37,6 @@ _TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
 _TAKEN: Final = ("/ping", "/-/")
 
 log = structlog.get_logger()
-
-
-class Configuration:
-    """The configuration file, and what has become of reading it."""
-
-    def __init__(self, path: Path | None, clock: Clock, own: SelfMetrics) -> None:
-        self._path = path
-        self._clock = clock
-        self._own = own
-
-    async def load(
-        self, apply: Callable[[configs.Config], Awaitable[None]]
-    ) -> configs.Config:
-        """Apply what the file says now, and remember how that went.
-
-        Raises ConfigError, or what *apply* raises; then nothing has changed.
-        """
-        # A large file takes a while; pings are answered meanwhile.
-        try:
-            config, sha = await asyncio.to_thread(self._read)
-            await apply(config)
-        except AfterRunError:
-            self._own.refused()
-            raise
-        self._own.loaded(config.hash, sha, self._clock.now())
-        return config
-
-    def _read(self) -> tuple[configs.Config, str]:
-        if self._path is None:
-            return configs.default(), ""
-        return configs.load(self._path), revision.git_sha(self._path)
 
 
 @click.command()
@@ -192,42 +159,21 @@ async def _serve(
     binds: list[addresses.Address],
     options: WebOptions,
 ) -> None:
-    signals = _Signals()
+    signals = Signals()
     clock = SystemClock()
     own = SelfMetrics(__version__)
     configuration = Configuration(config_file, clock, own)
-    config = await configuration.load(_nothing_else)
+    config = await configuration.load(nothing_else)
     async with SQLiteStore.open(storage_path, own.committed) as store:
         service = Service(store, clock, config.catalogue)
         await service.start()
-        reload = _reloader(configuration, service)
+        reload = reloader(configuration, service)
         app = make_app(service, clock, Exposition(service, own), reload, options)
         async with _listening(app, binds):
             _greet(binds[0], options, config, config_file, storage_path)
             await signals.until_stopped(reload)
             log.info("stopping")
     log.info("stopped")
-
-
-async def _nothing_else(_: configs.Config) -> None:
-    """At the start there is nothing yet that the configuration applies to."""
-
-
-def _reloader(configuration: Configuration, service: Service) -> Reload:
-    one_at_a_time = asyncio.Lock()
-
-    async def reload() -> None:
-        async with one_at_a_time:
-            try:
-                config = await configuration.load(
-                    lambda new: service.reconfigure(new.catalogue)
-                )
-            except AfterRunError as error:
-                log.error("config_refused", problems=str(error))  # noqa: TRY400
-                raise
-            log.info("config_loaded", hash=config.hash, jobs=len(config.jobs))
-
-    return reload
 
 
 @asynccontextmanager
@@ -254,36 +200,6 @@ async def _listening(
         await under_way.done(DRAIN_SECONDS)
     finally:
         await runner.cleanup()
-
-
-class _Signals:
-    """What the operator asks for, from before there is anything to stop or reload."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        #: How to reload, once everything is up.
-        self._up: asyncio.Future[Reload] = self._loop.create_future()
-        self._reloads: set[asyncio.Task[None]] = set()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._stop.set)
-        self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
-
-    async def until_stopped(self, reload: Reload) -> None:
-        """Do what is asked for, also what was before, until that is to stop."""
-        self._up.set_result(reload)
-        await self._stop.wait()
-
-    def _on_hangup(self) -> None:
-        task = self._loop.create_task(self._reload())
-        self._reloads.add(task)
-        task.add_done_callback(self._reloads.discard)
-
-    async def _reload(self) -> None:
-        reload = await self._up
-        # It is in the log, and there is nobody to answer.
-        with suppress(AfterRunError):
-            await reload()
 
 
 def _greet(

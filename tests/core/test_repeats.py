@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Kind, Outcome, Settings
-from afterrun_exporter.core.repeats import REMEMBERED, UNNAMED, finished_as, remember_run
+from afterrun_exporter.core.repeats import (
+    REMEMBERED,
+    UNNAMED,
+    finished_as,
+    remember_run,
+)
 from tests.core.jobs import BACKUP, Night, at
 
 
