@@ -60,6 +60,14 @@ async def errors_as_problems(
     request: web.Request, handler: Handler
 ) -> web.StreamResponse:
     """Answer every error with a problem; log those that are ours."""
+    answer = await _answer(request, handler)
+    if request.content.exception() is not None:
+        # Where a broken body ends, and the next request begins, nobody can tell.
+        answer.force_close()
+    return answer
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException as error:
@@ -71,6 +79,10 @@ async def errors_as_problems(
         return answer
     except AfterRunError as error:
         return response(problem_of(error))
+    except ConnectionResetError:
+        # Nobody is there to be answered; clients hang up, it is no error of ours.
+        log.debug("client_hung_up", method=request.method, path=request.path)
+        return response(problem(400, "the connection closed in mid-request"))
     except Exception as error:
         log.exception("request_failed", method=request.method, path=request.path)
         return response(problem_of(error))

@@ -11,6 +11,7 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.answers import told
 from afterrun_exporter.ingest.intake import Intake, Received, Refused
+from afterrun_exporter.ingest.jsontext import read_json
 from afterrun_exporter.service import Verdict
 
 #: More in one transaction would keep single pings waiting.
@@ -20,15 +21,18 @@ MAX_ITEMS: Final = 10_000
 def split(body: bytes) -> list[object]:
     """Return the items of a JSON array, or of lines of JSON (NDJSON).
 
+    One object over many lines, as a pretty-printer writes it, is one item.
     A line that is no JSON is a PingError in the list; raises PingError when
     there is no telling where one item ends, when there is none, or too many.
     """
     if not body.strip():
         raise PingError("the batch is empty: send a JSON array, or one report a line")
     if body.lstrip().startswith(b"["):
-        items = list(reports.read_json(body))
+        items = list(read_json(body))
+    elif isinstance(whole := _parsed(body), dict):
+        items = [whole]
     else:
-        items = [_line(line) for line in body.splitlines() if line.strip()]
+        items = [_parsed(line) for line in body.splitlines() if line.strip()]
     if len(items) > MAX_ITEMS:
         raise PingError(
             f"{len(items)} reports are too many for one request: send at most "
@@ -65,9 +69,9 @@ def read_item(intake: Intake, item: object, at: float, sender: bytes) -> Receive
 def told_all(
     received: Sequence[Received], results: Sequence[Verdict | Exception]
 ) -> dict[str, Any]:
-    """Return the answer to a batch: how many counted, and each one's own answer."""
+    """Return the answer to a batch: how many are recorded, and each one's own answer."""
     bad = sum(
-        isinstance(result, Exception) or isinstance(one, Refused)
+        one.ping is None if isinstance(one, Refused) else isinstance(result, Exception)
         for one, result in zip(received, results, strict=True)
     )
     return {
@@ -79,8 +83,8 @@ def told_all(
     }
 
 
-def _line(line: bytes) -> object:
+def _parsed(text: bytes) -> object:
     try:
-        return reports.read_json(line)
+        return read_json(text)
     except PingError as error:
         return error

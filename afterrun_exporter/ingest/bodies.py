@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
+
+from afterrun_exporter.errors import PingError
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:
     """Return the body of *request*, decompressed; refuse more than *limit* bytes.
 
-    Raises HTTPRequestEntityTooLarge as soon as that is known.
+    Raises HTTPRequestEntityTooLarge as soon as that is known, and PingError for
+    a body that is not compressed as its Content-Encoding says.
     """
     length = request.content_length
     if length is not None and length > limit:
         raise _too_large(limit, length)
+    try:
+        return await _read(request, limit)
+    except RequestPayloadError:
+        # Or aiohttp looks for the rest of the body, and logs this as its own error.
+        request.content.feed_eof()
+        encoding = request.headers.get("Content-Encoding", "")
+        raise PingError(
+            f"the body cannot be decompressed; is it {encoding[:40]!r}, as its "
+            "Content-Encoding says?"
+        ) from None
+
+
+async def _read(request: web.Request, limit: int) -> bytes:
     chunks, size = [], 0
     async for chunk in request.content.iter_any():
         size += len(chunk)

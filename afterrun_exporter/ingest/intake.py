@@ -60,6 +60,11 @@ class Intake:
         ping = reports.invalid(job, at, fingerprint, error) if known else None
         return Refused(job, error, ping)
 
+    def refuse(self, job: str, reason: str) -> None:
+        """Count and tell a request that was refused before it became reports."""
+        self._service.pings[self._dialect, "rejected"] += 1
+        self._refusals.tell(self._clock.now(), self._dialect, job, reason)
+
     async def take(self, received: Received) -> Verdict | Exception:
         """Record one report; see `take_all`."""
         (result,) = await self.take_all([received])

@@ -15,6 +15,7 @@ from afterrun_exporter.ingest import batches, reports
 from afterrun_exporter.ingest.answers import told
 from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.jsontext import read_json
 from afterrun_exporter.service import Service
 
 DIALECT: Final = "native"
@@ -28,12 +29,29 @@ def routes(service: Service, clock: Clock) -> list[web.RouteDef]:
     intake = Intake(service, clock, DIALECT)
     return [
         # aiohttp lets HEAD in where GET is.
-        web.get("/ping/{job}", plain(intake, clock)),
-        web.post("/ping/{job}", report(intake, clock)),
-        web.post("/ping", batch(intake, clock)),
+        web.get("/ping/{job}", counted(intake, plain(intake, clock))),
+        web.post("/ping/{job}", counted(intake, report(intake, clock))),
+        web.post("/ping", counted(intake, batch(intake, clock))),
         web.options("/ping/{job}", allowed),
         web.options("/ping", allowed),
     ]
+
+
+def counted(intake: Intake, handler: Handler) -> Handler:
+    """Return *handler*, with the requests it refuses as a whole counted and told.
+
+    What was taken in, if only to be refused, `Intake` has counted already.
+    """
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (PingError, web.HTTPRequestEntityTooLarge) as error:
+            reason = error.text if isinstance(error, web.HTTPException) else str(error)
+            intake.refuse(request.match_info.get("job", ""), reason or "")
+            raise
+
+    return handle
 
 
 def plain(intake: Intake, clock: Clock) -> Handler:
@@ -57,22 +75,13 @@ def report(intake: Intake, clock: Clock) -> Handler:
 
     async def handle(request: web.Request) -> web.Response:
         job = reports.check_name(request.match_info["job"])
-        body = await read_body(request, intake.body_limit)
-        at, mark = clock.now(), digest(_sender(request), body)
-        received: Received
         try:
-            received = intake.readable(
-                *reports.ping_of(
-                    job,
-                    reports.read_json(body) if body.strip() else {},
-                    at=at,
-                    fingerprint=mark,
-                    metrics_limit=intake.metrics_limit,
-                    key=request.headers.get(KEY_HEADER),
-                )
-            )
+            body = await read_body(request, intake.body_limit)
         except PingError as error:
-            received = intake.unreadable(job, at, mark, error)
+            mark = digest(_sender(request), str(error).encode())
+            received: Received = intake.unreadable(job, clock.now(), mark, error)
+        else:
+            received = _read(intake, request, job, body, clock.now())
         return _response(told(received, await intake.take(received)))
 
     return handle
@@ -82,7 +91,8 @@ def batch(intake: Intake, clock: Clock) -> Handler:
     """Return the handler for many reports: a JSON array, or one a line.
 
     They are one transaction, and a bad one does not harm the others: the
-    answer has a result for each, in their order.
+    answer has a result for each, in their order. An Idempotency-Key adds nothing
+    here: every report is recognised by its own run_id, or by its own words.
     """
 
     async def handle(request: web.Request) -> web.Response:
@@ -98,6 +108,25 @@ def batch(intake: Intake, clock: Clock) -> Handler:
 async def allowed(_: web.Request) -> web.Response:
     """Answer OPTIONS. It is never a ping: browsers send it unasked."""
     return web.Response(status=204, headers=ALLOW)
+
+
+def _read(
+    intake: Intake, request: web.Request, job: str, body: bytes, at: float
+) -> Received:
+    mark = digest(_sender(request), body)
+    try:
+        return intake.readable(
+            *reports.ping_of(
+                job,
+                read_json(body) if body.strip() else {},
+                at=at,
+                fingerprint=mark,
+                metrics_limit=intake.metrics_limit,
+                key=request.headers.get(KEY_HEADER),
+            )
+        )
+    except PingError as error:
+        return intake.unreadable(job, at, mark, error)
 
 
 def _response(answer: dict[str, Any]) -> web.Response:

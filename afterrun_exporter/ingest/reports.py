@@ -17,22 +17,24 @@ from pydantic import (
 )
 
 from afterrun_exporter.core.model import JOB_NAME, Kind, Outcome, Ping
-from afterrun_exporter.core.timestamps import parse_time
 from afterrun_exporter.errors import PingError
+from afterrun_exporter.ingest import fields as values
+from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID, reason
 from afterrun_exporter.ingest.readings import Readings, read_metrics
+
+#: What others call `exit_code`.
+OTHER_WORDS: Final = {"exit_status", "exitstatus", "returncode", "return_code", "rc"}
 
 #: Longer messages lose their beginning: the end is where the error stands.
 MAX_MESSAGE: Final = 10_000
 
-#: What SQLite and most languages call an integer.
-MAX_INT: Final = 2**63 - 1
-
-#: What follows where the value of `"rows": $ROWS` should be, and is not.
-EMPTY: Final = frozenset(",}]")
-EMPTY_VARIABLE: Final = "; is a variable of the script empty?"
-
-#: The year 5138: later times are milliseconds taken for seconds.
-MAX_TIME: Final = 1e11
+UNREAD_METADATA: Final = (
+    "metadata is left out: it has NaN or Infinity, which JSON has not, or is nested "
+    "too deeply"
+)
+UNREAD_METRICS: Final = (
+    "metrics of a start are not read: report them with progress or at the end"
+)
 
 STATUSES: Final[Mapping[str, tuple[Kind, Outcome]]] = {
     word: (kind, outcome)
@@ -50,31 +52,11 @@ STATUSES: Final[Mapping[str, tuple[Kind, Outcome]]] = {
 }
 
 
-def _run_id(value: object) -> object:
-    return str(value) if isinstance(value, int) else value
-
-
-def _instant(value: object) -> float:
-    if isinstance(value, str):
-        value = parse_time(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is not a time; write it like 2026-11-22T02:00:00Z")
-    if not 0 < value < MAX_TIME:
-        raise ValueError(f"{value!r} is not a time in Unix seconds")
-    return float(value)
-
-
-def _seconds(value: float) -> float:
-    if not 0 <= value < MAX_TIME:
-        raise ValueError(
-            f"{value!r} is not a duration: it must be 0 or more, and less than {MAX_TIME:g} s"
-        )
-    return value
-
-
 Integer = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
-Instant = Annotated[float, BeforeValidator(_instant)]
-Duration = Annotated[float, AfterValidator(_seconds)]
+Instant = Annotated[float, BeforeValidator(values.instant)]
+Duration = Annotated[float, AfterValidator(values.duration)]
+RunId = Annotated[str, Field(max_length=MAX_RUN_ID), BeforeValidator(values.run_id)]
+ExitStatus = Annotated[Integer, BeforeValidator(values.exit_status)]
 
 
 class Report(BaseModel):
@@ -86,15 +68,13 @@ class Report(BaseModel):
     duration_ms: Duration | None = None
     duration_seconds: Duration | None = None
     metrics: dict[str, Any] | None = None
-    run_id: Annotated[
-        Annotated[str, Field(max_length=256)] | None, BeforeValidator(_run_id)
-    ] = None
+    run_id: RunId | None = None
     attempt: Annotated[Integer, Field(ge=1)] | None = None
     max_attempts: Annotated[Integer, Field(ge=1)] | None = None
     started_at: Instant | None = None
     ended_at: Instant | None = None
     message: str | None = None
-    exit_code: Integer | None = None
+    exit_code: ExitStatus | None = None
     metadata: dict[str, Any] | None = None
 
 
@@ -106,27 +86,6 @@ def check_name(job: str) -> str:
         f"{job!r} cannot be the name of a job: use up to 128 letters, digits, "
         "and . _ : - after the first"
     )
-
-
-def read_json(body: bytes) -> Any:
-    """Return what *body* says in JSON; raise PingError, saying where it stops.
-
-    NaN and Infinity are read, so that one such metric does not cost the report.
-    """
-    text = body.decode("utf-8-sig", "replace")
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise PingError(
-            f"the report is not JSON: {error.msg.lower()} at line {error.lineno} "
-            f"column {error.colno}, near {_near(text, error.pos)!r}"
-            f"{EMPTY_VARIABLE if text[error.pos : error.pos + 1] in EMPTY else ''}"
-        ) from None
-    except (ValueError, RecursionError):
-        raise PingError(
-            "the report is not JSON that can be read: its numbers are too long or "
-            "it is nested too deeply"
-        ) from None
 
 
 def ping_of(
@@ -151,16 +110,17 @@ def ping_of(
     report, warnings = _validated(fields)
     kind, outcome = _status(report)
     readings = read_metrics(report.metrics or {}, metrics_limit)
-    message = _clean(report.message or "")
-    if len(message) > MAX_MESSAGE:
-        message = message[-MAX_MESSAGE:]
-        warnings.append(f"message: only its last {MAX_MESSAGE} characters are kept")
+    if kind is Kind.START and report.metrics:
+        warnings.append(UNREAD_METRICS)
+    message, about_message = _message(report.message or "")
+    metadata, about_metadata = _metadata(report.metadata)
+    run_key, about_key = _key(key)
     ping = Ping(
         job=job,
         kind=kind,
         at=at,
         outcome=outcome,
-        run_id=_clean(report.run_id or "") or _key(key),
+        run_id=_clean(report.run_id or "") or run_key,
         attempt=report.attempt or 1,
         max_attempts=report.max_attempts,
         started_at=report.started_at,
@@ -169,17 +129,29 @@ def ping_of(
         metrics=readings.values,
         message=message,
         exit_code=report.exit_code,
-        metadata="" if report.metadata is None else json.dumps(report.metadata),
+        metadata=metadata,
         fingerprint=fingerprint,
-        warnings=(*warnings, *readings.warnings),
+        warnings=(
+            *warnings,
+            *about_message,
+            *about_metadata,
+            *about_key,
+            *readings.warnings,
+        ),
     )
     return ping, readings
 
 
 def plain_success(job: str, at: float, fingerprint: bytes, key: str | None) -> Ping:
     """Return the ping of a request that says nothing: the job ran, and ran well."""
+    run_key, warnings = _key(key)
     return Ping(
-        job=job, kind=Kind.FINISH, at=at, run_id=_key(key), fingerprint=fingerprint
+        job=job,
+        kind=Kind.FINISH,
+        at=at,
+        run_id=run_key,
+        fingerprint=fingerprint,
+        warnings=tuple(warnings),
     )
 
 
@@ -196,19 +168,38 @@ def invalid(job: str, at: float, fingerprint: bytes, error: PingError) -> Ping:
 
 
 def _validated(fields: dict[str, Any]) -> tuple[Report, list[str]]:
-    warnings = [_unknown(name) for name in fields if name not in Report.model_fields]
+    unknown = [name for name in fields if name not in Report.model_fields]
+    _refuse_misspelt(fields, unknown)
+    warnings = [_unknown(name) for name in unknown]
     try:
         return Report.model_validate(fields), warnings
     except ValidationError as error:
         usable = dict(fields)
         for problem in error.errors(include_url=False):
             name = str(problem["loc"][0])
-            reason = problem["msg"].removeprefix("Value error, ").lower()
-            if name == "status":
-                raise PingError(f"status: {_unknown_status(fields[name])}") from None
+            _refuse_undecided(name, fields)
             if usable.pop(name, None) is not None:
-                warnings.append(f"{name}: {reason}: left out")
+                warnings.append(f"{name} is left out: {reason(problem)}")
         return Report.model_validate(usable), warnings
+
+
+def _refuse_misspelt(fields: dict[str, Any], unknown: list[str]) -> None:
+    # {"stauts": "fail"} would be a success if it were only warned about.
+    if fields.get("status") is not None or fields.get("exit_code") is not None:
+        return
+    for name in unknown:
+        if _meant(name) in {"status", "exit_code"}:
+            raise PingError(_unknown(name))
+
+
+def _refuse_undecided(name: str, fields: dict[str, Any]) -> None:
+    """Raise PingError if *name*, which cannot be used, was to tell success from failure."""
+    if name == "status":
+        raise PingError(f"status: {_unknown_status(fields[name])}")
+    if name == "exit_code" and fields.get("status") is None:
+        raise PingError(
+            f"exit_code: {fields[name]!r:.40} is not an exit status; send a number"
+        )
 
 
 def _status(report: Report) -> tuple[Kind, Outcome]:
@@ -234,11 +225,16 @@ def _unknown_status(status: object) -> str:
 
 
 def _unknown(name: str) -> str:
-    near = get_close_matches(name, Report.model_fields, n=1)
-    hint = (
-        f"; did you mean {near[0]!r}?" if near else ": report numbers under 'metrics'"
-    )
+    near = _meant(name)
+    hint = f"; did you mean {near!r}?" if near else ": report numbers under 'metrics'"
     return f"unknown field {_clean(name)[:64]!r}{hint}"
+
+
+def _meant(name: str) -> str | None:
+    if name.lower() in OTHER_WORDS:
+        return "exit_code"
+    near = get_close_matches(name.lower(), Report.model_fields, n=1)
+    return near[0] if near else None
 
 
 def _kind(value: object) -> str:
@@ -247,16 +243,34 @@ def _kind(value: object) -> str:
     return "null" if value is None else f"the value {value!r:.40}"
 
 
-def _key(header: str | None) -> str | None:
+def _key(header: str | None) -> tuple[str | None, list[str]]:
     # Any byte can be in a header; different ones stay different keys.
     raw = (header or "").encode("utf-8", "surrogateescape")
-    return raw.decode("utf-8", "backslashreplace") or None
+    key = raw.decode("utf-8", "backslashreplace")
+    if len(key) > MAX_RUN_ID:
+        return None, [
+            f"Idempotency-Key is left out: expected at most {MAX_RUN_ID} characters"
+        ]
+    return key or None, []
+
+
+def _message(text: str) -> tuple[str, list[str]]:
+    clean = _clean(text)
+    if len(clean) <= MAX_MESSAGE:
+        return clean, []
+    told = f"message: only its last {MAX_MESSAGE} characters are kept"
+    return clean[-MAX_MESSAGE:], [told]
+
+
+def _metadata(value: dict[str, Any] | None) -> tuple[str, list[str]]:
+    if value is None:
+        return "", []
+    try:
+        return json.dumps(value, allow_nan=False), []
+    except (ValueError, RecursionError):
+        return "", [UNREAD_METADATA]
 
 
 def _clean(text: str) -> str:
     # JSON can hold half a character (\ud800); UTF-8, and so SQLite, cannot.
     return text.encode("utf-8", "replace").decode()
-
-
-def _near(text: str, at: int) -> str:
-    return text[max(0, at - 24) : at + 12]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
+from structlog.testing import capture_logs
 
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
@@ -271,6 +272,12 @@ class TestABatch:
 
         assert await self.outcomes(response) == ["ok", "ok", "violated"]
 
+    async def test_may_be_one_object_over_many_lines(self, client: Client) -> None:
+        """As ``jq .`` prints it."""
+        response = await client.post("/ping", data=json.dumps(self.ITEMS[0], indent=2))
+
+        assert await self.outcomes(response) == ["ok"]
+
     async def test_a_bad_item_does_not_harm_the_others(
         self, client: Client, store: MemoryStore
     ) -> None:
@@ -286,7 +293,7 @@ class TestABatch:
         response = await client.post("/ping", data="\n".join(lines))
 
         told = await response.json()
-        assert (told["accepted"], told["rejected"]) == (1, 6)
+        assert (told["accepted"], told["rejected"]) == (2, 5)
         assert [result.get("recorded") for result in told["results"]] == [
             False, False, False, True, False, False, None,
         ]  # fmt: skip
@@ -333,6 +340,37 @@ async def test_pings_are_counted_by_what_became_of_them(
         ("native", "rejected"): 1,
     }
     assert service.dropped == {"not_a_number": 1, "name": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "reason"),
+    [
+        ("/ping/-rf", b"", "cannot be the name of a job"),
+        ("/ping/backup", b"x" * 1001, "limits.body_bytes"),
+        ("/ping", b"x" * 1001, "limits.body_bytes"),
+        ("/ping", b"", "the batch is empty"),
+        ("/ping", b"[{]", "the report is not JSON"),
+    ],
+)
+async def test_a_request_refused_as_a_whole_is_counted_once_and_told(
+    client: Client, service: Service, path: str, body: bytes, reason: str
+) -> None:
+    service.catalogue = replace(service.catalogue, body_bytes=1000)
+    with capture_logs() as lines:
+        await client.post(path, data=body)
+
+    assert service.pings == {("native", "rejected"): 1}
+    (line,) = lines
+    assert line["event"] == "ping_refused"
+    assert reason in line["reason"]
+
+
+async def test_a_plain_ping_of_a_bad_name_is_counted_too(
+    client: Client, service: Service
+) -> None:
+    await client.get("/ping/-rf")
+
+    assert service.pings == {("native", "rejected"): 1}
 
 
 async def test_the_sweeper_runs_beside_the_handlers(

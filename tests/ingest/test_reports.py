@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.errors import PingError
+from afterrun_exporter.ingest.jsontext import read_json
 from afterrun_exporter.ingest.readings import Readings
 from afterrun_exporter.ingest.reports import (
     MAX_MESSAGE,
     STATUSES,
     check_name,
     ping_of,
-    read_json,
+    plain_success,
 )
 
 NOW = 1_800_000_000.0
@@ -91,35 +92,87 @@ def test_an_exit_status_tells_failure_where_no_word_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "warning"),
+    ("value", "read_as"), [("3", 3), (" 3\n", 3), ("-1", -1), (1.0, 1), ("0", 0)]
+)
+def test_an_exit_status_is_read_as_shells_and_scripts_send_it(
+    value: object, read_as: int
+) -> None:
+    """``"exit_code": "$?"`` is a text."""
+    ping, _ = read({"exit_code": value})
+
+    assert ping.exit_code == read_as
+    assert ping.outcome is (Outcome.FAIL if read_as else Outcome.OK)
+    assert ping.warnings == ()
+
+
+@pytest.mark.parametrize("value", ["", "SIGKILL", "1e3", 1.5, True, [1], 2**70])
+def test_a_failure_is_not_a_success_because_its_exit_status_is_no_number(
+    value: object,
+) -> None:
+    with pytest.raises(PingError) as error:
+        read({"exit_code": value})
+
+    assert str(error.value) == (
+        f"exit_code: {value!r} is not an exit status; send a number"
+    )
+
+
+def test_an_exit_status_that_is_no_number_does_not_matter_beside_a_status() -> None:
+    ping, _ = read({"exit_code": "SIGKILL", "status": "fail"})
+
+    assert ping.outcome is Outcome.FAIL
+    assert ping.warnings == ("exit_code is left out: expected a whole number",)
+
+
+@pytest.mark.parametrize("name", ["stauts", "state", "Status", "STATUS", "staus"])
+def test_a_failure_is_not_a_success_because_status_is_misspelt(name: str) -> None:
+    with pytest.raises(PingError) as error:
+        read({name: "fail", "metrics": {"rows": 1}})
+
+    assert str(error.value) == f"unknown field {name!r}; did you mean 'status'?"
+
+
+@pytest.mark.parametrize(
+    "name", ["exitcode", "exit-code", "exitCode", "exit_status", "rc"]
+)
+def test_a_failure_is_not_a_success_because_exit_code_is_misspelt(name: str) -> None:
+    with pytest.raises(PingError) as error:
+        read({name: 1})
+
+    assert str(error.value) == f"unknown field {name!r}; did you mean 'exit_code'?"
+
+
+def test_a_field_that_looks_like_status_does_not_matter_beside_it() -> None:
+    ping, _ = read({"state": "CA", "status": "ok"})
+
+    assert ping.warnings == ("unknown field 'state'; did you mean 'status'?",)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
     [
-        (
-            "duration_ms",
-            -5,
-            "duration_ms: -5.0 is not a duration: it must be 0 or more",
-        ),
-        ("duration_ms", "5000", "duration_ms: input should be a valid number"),
-        ("attempt", 0, "attempt: input should be greater than or equal to 1"),
-        ("attempt", 2**64, "attempt: input should be less than or equal to"),
-        ("exit_code", 2**70, "exit_code: input should be less than or equal to"),
-        ("started_at", "yesterday", "started_at: 'yesterday' is not a time"),
-        ("started_at", -1, "started_at: -1 is not a time in unix seconds"),
-        ("started_at", 1.8e12, "started_at: 1800000000000.0 is not a time in unix"),
-        ("ended_at", True, "ended_at: true is not a time"),
-        ("message", 5, "message: input should be a valid string"),
-        ("metadata", "abc", "metadata: input should be a valid dictionary"),
-        ("metrics", [1], "metrics: input should be a valid dictionary"),
-        ("run_id", "x" * 257, "run_id: string should have at most 256 characters"),
+        ("duration_ms", -5, "-5.0 is not a duration; it must be 0 or more"),
+        ("duration_ms", "5000", "expected a number"),
+        ("attempt", 0, "expected 1 or more"),
+        ("attempt", "1", "expected a whole number"),
+        ("attempt", 2**64, "expected 9223372036854775807 or less"),
+        ("started_at", "yesterday", "'yesterday' is not a time"),
+        ("started_at", -1, "-1 is not a time in Unix seconds"),
+        ("started_at", 1.8e12, "1800000000000.0 is not a time in Unix"),
+        ("ended_at", True, "expected a time such as 2026-11-22T02:00:00Z"),
+        ("message", 5, "expected a text"),
+        ("metadata", "abc", "expected an object"),
+        ("metrics", [1], "expected an object"),
+        ("run_id", "x" * 257, "expected at most 256 characters"),
     ],
 )
 def test_a_field_that_cannot_be_used_does_not_cost_the_report(
-    field: str, value: object, warning: str
+    field: str, value: object, reason: str
 ) -> None:
     ping, _ = read({field: value, "metrics": {"rows": 1}} | {field: value})
 
     (told,) = ping.warnings
-    assert told.startswith(warning)
-    assert told.endswith("left out")
+    assert told.startswith(f"{field} is left out: {reason}")
     assert ping.outcome is Outcome.OK
 
 
@@ -177,6 +230,36 @@ def test_the_idempotency_key_names_a_run_that_has_no_id() -> None:
     assert read({"run_id": "a"}, key="k")[0].run_id == "a"
     assert read({"run_id": ""})[0].run_id is None
     assert read({"run_id": 17})[0].run_id == "17"
+
+
+def test_the_idempotency_key_is_no_longer_than_a_run_id_may_be() -> None:
+    ping, _ = read({}, key="k" * 257)
+    plain = plain_success("backup", NOW, b"f", "k" * 257)
+
+    assert read({}, key="k" * 256)[0].run_id == "k" * 256
+    assert ping.run_id is plain.run_id is None
+    assert ping.warnings == plain.warnings
+    assert ping.warnings == (
+        "Idempotency-Key is left out: expected at most 256 characters",
+    )
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_metadata_that_is_no_json_is_not_stored(value: str) -> None:
+    ping, _ = read(read_json(f'{{"metadata": {{"a": [{value}]}}}}'.encode()))
+
+    assert ping.metadata == ""
+    (told,) = ping.warnings
+    assert told.startswith("metadata is left out: it has NaN or Infinity")
+
+
+def test_metrics_of_a_start_are_not_lost_without_a_word() -> None:
+    ping, _ = read({"status": "start", "metrics": {"rows": 1}})
+
+    assert ping.warnings == (
+        "metrics of a start are not read: report them with progress or at the end",
+    )
+    assert read({"status": "start", "metrics": {}})[0].warnings == ()
 
 
 def test_a_long_message_keeps_its_end() -> None:

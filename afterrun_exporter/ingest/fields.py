@@ -1,0 +1,73 @@
+"""What the fields of a report may hold, and what a job is told when they do not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from afterrun_exporter.core.timestamps import parse_time
+
+#: What SQLite and most languages call an integer.
+MAX_INT: Final = 2**63 - 1
+
+#: The year 5138: later times are milliseconds taken for seconds.
+MAX_TIME: Final = 1e11
+
+MAX_RUN_ID: Final = 256
+
+#: The types of pydantic's errors, in JSON's words.
+REASONS: Final[Mapping[str, str]] = {
+    "dict_type": "expected an object",
+    "string_type": "expected a text",
+    "float_type": "expected a number",
+    "int_type": "expected a whole number",
+    "greater_than_equal": "expected {ge} or more",
+    "less_than_equal": "expected {le} or less",
+    "string_too_long": "expected at most {max_length} characters",
+}
+
+
+def reason(problem: Mapping[str, Any]) -> str:
+    """Return why a field cannot be used, for somebody who writes JSON."""
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    if (words := REASONS.get(problem["type"])) is not None:
+        return words.format(**problem.get("ctx", {}))
+    return str(problem["msg"]).lower()
+
+
+def run_id(value: object) -> object:
+    """Return an integer as the text that pydantic wants; anything else as it is."""
+    return str(value) if isinstance(value, int) else value
+
+
+def instant(value: object) -> float:
+    """Return a time, a text or Unix seconds, in Unix seconds."""
+    if isinstance(value, str):
+        value = parse_time(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("expected a time such as 2026-11-22T02:00:00Z")
+    if not 0 < value < MAX_TIME:
+        raise ValueError(f"{value!r} is not a time in Unix seconds")
+    return float(value)
+
+
+def duration(value: float) -> float:
+    """Return *value* if something can take so long."""
+    if not 0 <= value < MAX_TIME:
+        raise ValueError(
+            f"{value!r} is not a duration; it must be 0 or more, and less than "
+            f"{MAX_TIME:g} s"
+        )
+    return value
+
+
+def exit_status(value: object) -> object:
+    """Return what is as good as an integer as one; anything else as it is."""
+    # What `"exit_code": "$?"` sends, and languages whose numbers are all floats.
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,10}", value.strip()):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
