@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 from contextlib import suppress
 from typing import Any, Final, TextIO, cast
@@ -22,16 +23,15 @@ _NUMBERS: Final = {
 
 
 class _Stderr(io.TextIOBase):
-    """Where the log goes; one that cannot be written harms nothing else."""
+    """Where the log goes; one that cannot be written harms nothing else.
+
+    Not buffered: Python would try again at exit, and fail the whole program.
+    """
 
     def write(self, text: str) -> int:
         with suppress(OSError):
-            sys.stderr.write(text)
+            os.write(sys.stderr.fileno(), text.encode("utf-8", "backslashreplace"))
         return len(text)
-
-    def flush(self) -> None:
-        with suppress(OSError):
-            sys.stderr.flush()
 
 
 def configure(level: str, log_format: str) -> None:
@@ -48,14 +48,15 @@ def configure(level: str, log_format: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", key="ts"),
         structlog.processors.format_exc_info,
     ]
+    stderr = cast("TextIO", _Stderr())
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_NUMBERS[level]),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Stderr())),
+        logger_factory=structlog.WriteLoggerFactory(stderr),
         cache_logger_on_first_use=False,
     )
     # What the libraries have to say comes out the same way.
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -30,7 +30,7 @@ from tests.processes.daemon import (
 from tests.processes.load import JOBS, Load, RunKey, configuration
 
 #: No one may make files here, not even root.
-READ_ONLY = Path("/sys/afterrun.db")
+READ_ONLY = Path("/proc/afterrun.db")
 
 RUNS_TOTAL = "afterrun_job_runs_total"
 
