@@ -52,7 +52,7 @@ types: $(DEV) ## Check types
 
 .PHONY: unit
 unit: system-packages $(DEV) ## Run the tests that start no other program
-	@$(BIN)/pytest --ignore=tests/e2e --ignore=tests/processes
+	@$(BIN)/pytest --ignore=tests/e2e
 
 .PHONY: e2e
 e2e: system-packages $(DEV) ## Run the end-to-end tests: real processes, real Prometheus
@@ -64,7 +64,7 @@ e2e-repeat: system-packages $(DEV) ## Run the end-to-end tests three times in a 
 
 .PHONY: kill9
 kill9: system-packages $(DEV) ## Prove that kill -9 under load loses no acknowledged ping
-	@$(BIN)/pytest -m slow tests/processes/test_kill9.py
+	@$(BIN)/pytest -m slow tests/e2e/daemon/test_kill9.py
 
 .PHONY: slow
 slow: system-packages $(DEV) ## Run the tests that take minutes

@@ -22,7 +22,7 @@ from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.migrations import migrations
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import Change, Decide, update
-from tests.processes.disks import SmallDisk, small_disk
+from tests.e2e.daemon.disks import SmallDisk, small_disk
 from tests.storage.decisions import (
     FAILING,
     MISSED,

@@ -11,9 +11,9 @@ from signal import SIGHUP
 
 import pytest
 
-from tests.processes.conftest import MakeDaemon
-from tests.processes.daemon import Answer, Daemon, wait_until
-from tests.processes.disks import small_disk
+from tests.e2e.daemon.conftest import MakeDaemon
+from tests.e2e.daemon.daemon import Answer, Daemon, wait_until
+from tests.e2e.daemon.disks import small_disk
 
 #: Enough for the daemon to start, and little enough to be full soon.
 ROOM = 400_000

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.daemon import Daemon
+from tests.e2e.daemon.daemon import Daemon
 
 MakeDaemon = Callable[..., Daemon]
 

@@ -12,8 +12,8 @@ import pytest
 from afterrun_exporter.core.model import FAILURES, Outcome
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.storage.codec import decode_state
-from tests.processes.daemon import Daemon
-from tests.processes.load import Ledger, Load, Report, RunKey, configuration, resend
+from tests.e2e.daemon.daemon import Daemon
+from tests.e2e.daemon.load import Ledger, Load, Report, RunKey, configuration, resend
 
 CLIENTS = 32
 

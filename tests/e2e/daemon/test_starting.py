@@ -1,0 +1,186 @@
+"""A start that cannot be, and checking before one."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tests.e2e.daemon.acts import (
+    BAD_CONFIG,
+    READ_ONLY,
+    problems,
+)
+from tests.e2e.daemon.conftest import MakeDaemon
+from tests.e2e.daemon.daemon import (
+    HOST,
+    Daemon,
+)
+from tests.e2e.daemon.load import configuration
+
+
+def test_a_bad_configuration_is_refused_with_every_problem(daemon: Daemon) -> None:
+    """All at once, one a line, and nothing else."""
+    daemon.configure(BAD_CONFIG)
+
+    ended = daemon.ended()
+
+    assert ended.code == 1
+    assert ended.stdout == ""
+    lines = ended.stderr.splitlines()
+    assert len(lines) == 3
+    for line, start in zip(lines, problems(daemon), strict=True):
+        assert line.startswith(start)
+    assert not daemon.database.exists()
+
+
+def test_a_configuration_that_is_not_there_is_one_line(daemon: Daemon) -> None:
+    """A mistyped path does not start a daemon that watches nothing."""
+    missing = daemon.config.with_name("missing.yml")
+
+    ended = daemon.ended(f"--config.file={missing}")
+
+    assert (ended.code, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert str(missing) in line
+
+
+def test_a_port_in_use_is_one_line(daemon: Daemon) -> None:
+    """It says which."""
+    with socket.create_server((HOST, daemon.port)):
+        ended = daemon.ended()
+
+    assert (ended.code, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"afterrun: cannot listen on {HOST}:{daemon.port}: ")
+    assert "address already in use" in line.lower()
+
+
+@pytest.mark.parametrize(
+    "address", ["10707", "localhost", "::1:10707", ":99999", "http://x:1", "[::1]"]
+)
+def test_an_address_that_is_none_is_one_line(daemon: Daemon, address: str) -> None:
+    """It says how one is written."""
+    ended = daemon.ended(f"--web.listen-address={address}")
+
+    assert (ended.code, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"afterrun: --web.listen-address {address!r} is not an address: write it "
+        "like :10707, 127.0.0.1:10707 or [::1]:10707\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "metrics",
+        "/",
+        "//",
+        "/ping",
+        "/ping/metrics",
+        "/-/metrics",
+        "/{job}",
+        "/a?b",
+    ],
+)
+def test_a_path_for_metrics_that_is_none_is_one_line(daemon: Daemon, path: str) -> None:
+    """It would hide something else, or never be found."""
+    ended = daemon.ended(f"--web.telemetry-path={path}")
+
+    assert (ended.code, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"afterrun: --web.telemetry-path {path!r} cannot be used: write it like "
+        "/metrics; /, /ping and /-/ are taken\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        (":memory:", " ':memory:' would not survive a restart; name a file"),
+        ("", " is empty; name a file"),
+    ],
+)
+def test_a_database_that_is_no_file_is_one_line(
+    daemon: Daemon, path: str, problem: str
+) -> None:
+    """What was answered with 200 has to be there after a restart."""
+    ended = daemon.ended(f"--storage.path={path}")
+
+    assert (ended.code, ended.stdout) == (1, "")
+    assert ended.stderr == f"afterrun: --storage.path{problem}\n"
+
+
+def test_an_unwritable_database_is_one_line(make_daemon: MakeDaemon) -> None:
+    """It says what to do about it."""
+    ended = make_daemon(READ_ONLY).ended()
+
+    assert (ended.code, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"afterrun: cannot use database '{READ_ONLY}': ")
+    assert line.endswith("choose another --storage.path or make its directory writable")
+
+
+def test_another_file_as_database_is_one_line(daemon: Daemon) -> None:
+    """And that file is left as it is."""
+    daemon.database.write_text("a letter to my grandmother " * 100, "utf-8")
+
+    ended = daemon.ended()
+
+    assert (ended.code, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"afterrun: cannot use database '{daemon.database}': file is not a database\n"
+    )
+    assert daemon.database.read_text("utf-8").startswith("a letter")
+
+
+def test_a_second_daemon_on_one_database_is_one_line(
+    daemon: Daemon, make_daemon: MakeDaemon
+) -> None:
+    """And the first does not notice."""
+    daemon.start()
+
+    ended = make_daemon(daemon.database).ended()
+
+    assert (ended.code, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"afterrun: database '{daemon.database}' is in use by another afterrun: "
+        "stop that one, or choose another --storage.path\n"
+    )
+    assert daemon.get("/ping/backup").status == 200
+
+
+def test_a_database_is_free_once_its_daemon_was_killed(
+    daemon: Daemon, make_daemon: MakeDaemon
+) -> None:
+    """Its lock is gone with it: nobody has to remove a file by hand."""
+    daemon.start()
+    daemon.get("/ping/backup")
+    daemon.kill()
+
+    heir = make_daemon(daemon.database)
+    heir.start()
+
+    assert heir.series()["afterrun_job_runs_total", "backup"] == 1
+
+
+def test_checking_a_good_configuration_says_nothing(daemon: Daemon) -> None:
+    """It starts nothing either: the port may be in use, as it is before a reload."""
+    daemon.configure(configuration())
+
+    with socket.create_server((HOST, daemon.port)):
+        ended = daemon.ended("--config.check")
+
+    assert (ended.code, ended.stdout, ended.stderr) == (0, "", "")
+    assert not daemon.database.exists()
+
+
+def test_checking_a_bad_configuration_lists_its_problems(daemon: Daemon) -> None:
+    """The same lines as a start with it."""
+    daemon.configure(BAD_CONFIG)
+
+    checked, started = daemon.ended("--config.check"), daemon.ended()
+
+    assert checked == started
+    assert checked.code == 1

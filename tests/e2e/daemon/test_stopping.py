@@ -1,0 +1,165 @@
+"""How the daemon stops: it answers what is under way, and exits 0."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from signal import SIGHUP, SIGINT, SIGTERM, Signals
+
+import pytest
+
+from tests.e2e.daemon.acts import (
+    RUNS_TOTAL,
+    lines_about_jobs,
+    listens,
+    ping,
+    recorded,
+    writing_is_held_up,
+)
+from tests.e2e.daemon.daemon import (
+    HOST,
+    Daemon,
+    until,
+    wait_until,
+)
+from tests.e2e.daemon.load import Load, configuration
+
+
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+def test_a_stop_answers_what_is_under_way(daemon: Daemon, number: Signals) -> None:
+    """New connections are refused, and the one that was let in is served."""
+    daemon.start()
+    daemon.get("/ping/backup")
+
+    with closing(daemon.connect()) as connection:
+        with writing_is_held_up(daemon):
+            connection.request("POST", "/ping/backup", '{"run_id": "the-last"}')
+            # What comes later is answered already, so that one has been read.
+            daemon.get("/-/healthy")
+            daemon.send_signal(number)
+            wait_until(lambda: "event=stopping" in daemon.log, "it stops")
+            wait_until(lambda: not listens(daemon.port), "nobody new is let in")
+        answer = connection.getresponse()
+        body = json.load(answer)
+
+    assert answer.status == 200
+    assert body["run_id"] == "the-last"
+    assert daemon.wait() == 0
+    assert daemon.rows("SELECT run_id FROM runs") == [(None,), ("the-last",)]
+    assert "event=stopped" in daemon.log
+    assert "Traceback" not in daemon.log
+
+
+def test_a_stop_lets_a_client_finish_what_it_began_to_send(daemon: Daemon) -> None:
+    """It was told to go on, so it is heard to the end."""
+    daemon.start()
+    body = b'{"run_id": "the-last"}'
+    with socket.create_connection((HOST, daemon.port), 30) as connection:
+        connection.sendall(
+            b"POST /ping/backup HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % len(body)
+        )
+        assert connection.recv(1024).startswith(b"HTTP/1.1 100 ")
+        daemon.send_signal(SIGTERM)
+        wait_until(lambda: not listens(daemon.port), "nobody new is let in")
+        connection.sendall(body)
+        answer = connection.recv(4096)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert daemon.wait() == 0
+
+
+def test_a_stop_does_not_wait_for_connections_that_are_idle(daemon: Daemon) -> None:
+    """A client that keeps its connection keeps nobody waiting."""
+    daemon.start()
+    with closing(daemon.connect()) as connection:
+        ping(connection, "backup")
+        daemon.send_signal(SIGTERM)
+
+        assert daemon.wait(patience=5) == 0
+
+
+async def test_a_stop_under_load_loses_nothing(
+    daemon: Daemon, rng: random.Random
+) -> None:
+    """Every ping that was answered is there, whenever the signal came."""
+    daemon.configure(configuration())
+    daemon.start()
+    load = Load(daemon.url, rng, "load", 16)
+    running = asyncio.create_task(load.run())
+    await until(lambda: len(load.ledger.answered) > 200, "it is under load")
+
+    daemon.send_signal(SIGTERM)
+    code = await asyncio.to_thread(daemon.wait, 5)
+    await running
+
+    assert code == 0
+    assert "Traceback" not in daemon.log
+    assert not load.ledger.strange
+    assert recorded(daemon) >= load.ledger.answered.keys()
+
+
+def test_a_restart_changes_nothing(daemon: Daemon) -> None:
+    """Counters go on, and what was wrong is still wrong."""
+    daemon.configure("jobs: {backup: {every: 1h, rules: [rows > 0]}}")
+    daemon.start()
+    daemon.post("/ping/backup", {"metrics": {"rows": 5}})
+    daemon.post("/ping/backup", {"metrics": {"rows": 0}, "run_id": "a"})
+    daemon.post("/ping/other", {"status": "fail"})
+    before = lines_about_jobs(daemon)
+
+    assert daemon.stop() == 0
+    daemon.start()
+
+    violated = "afterrun_job_rule_violated"
+    assert any(line.startswith(violated) and line.endswith(" 1") for line in before)
+    assert lines_about_jobs(daemon) == before
+    repeat = daemon.post("/ping/backup", {"metrics": {"rows": 0}, "run_id": "a"})
+    assert repeat.json()["duplicate"] is True
+
+
+@contextmanager
+def starting_up(daemon: Daemon) -> Iterator[None]:
+    """Start it, and let it wait for its configuration meanwhile."""
+    os.mkfifo(daemon.config)
+    daemon.launch()
+    pipes: list[int] = []
+
+    def reads() -> bool:
+        with suppress(OSError):  # nobody reads it yet
+            pipes.append(os.open(daemon.config, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(pipes)
+
+    wait_until(reads, "it reads its configuration")
+    yield
+    os.write(pipes[0], b"jobs: {backup: {}}")
+    os.close(pipes[0])
+
+
+def test_a_hangup_while_it_starts_is_a_reload(daemon: Daemon) -> None:
+    """It ends nothing, and the file is read again once everything is up."""
+    with starting_up(daemon):
+        daemon.send_signal(SIGHUP)
+        daemon.configure("jobs: {sync: {}}")
+    wait_until(lambda: "event=config_loaded" in daemon.log, "it has reloaded")
+
+    assert daemon.series()[RUNS_TOTAL, "sync"] == 0
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+def test_a_stop_while_it_starts_is_a_clean_one(daemon: Daemon, number: Signals) -> None:
+    """It says goodbye as ever, and leaves a database to start with."""
+    with starting_up(daemon):
+        daemon.send_signal(number)
+
+    assert daemon.wait() == 0
+    assert "event=stopped" in daemon.log
+    assert "Traceback" not in daemon.log
+    daemon.config.unlink()
+    daemon.start()
