@@ -9,6 +9,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Files of tests that run at once. Most of the time is waiting for real programs.
+AT_ONCE := --numprocesses=4 --dist=loadfile
+
 # What is installed, as of which pyproject.toml.
 RUNTIME := $(VENV)/installed
 DEV := $(VENV)/installed-dev
@@ -27,14 +30,14 @@ run: $(RUNTIME) ## Install into .venv and start the daemon with afterrun.yml, on
 	@exec $(BIN)/afterrun serve --config.file=afterrun.yml
 
 .PHONY: generate
-generate: $(DEV) ## Write rules/ and grafana/ anew
+generate: $(DEV) ## Write rules/, alertmanager/ and grafana/ anew
 	@$(BIN)/afterrun generate
 
 # --- Test -----------------------------------------------------------------------
 
 .PHONY: test
 test: system-packages $(DEV) lint types ## Check format, lint and types, then run every test
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(AT_ONCE)
 
 .PHONY: lint
 lint: $(DEV) ## Check format and lint
@@ -52,7 +55,7 @@ types: $(DEV) ## Check types
 
 .PHONY: unit
 unit: system-packages $(DEV) ## Run the tests that start no other program
-	@$(BIN)/pytest --ignore=tests/e2e
+	@$(BIN)/pytest $(AT_ONCE) --ignore=tests/e2e
 
 .PHONY: e2e
 e2e: system-packages $(DEV) ## Run the end-to-end tests: real processes, real Prometheus
@@ -99,4 +102,5 @@ $(DEV): pyproject.toml | $(BIN)/pip
 .PHONY: clean
 clean: ## Remove .venv, caches and builds; never the database
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+	@rm -rf tests/grafana/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,6 +24,10 @@ class Agenda:
             self._next[name] = when
             heapq.heappush(self._heap, (when, name))
 
+    def next(self) -> float:
+        """Return when to look again; it may turn out to be too early."""
+        return self._heap[0][0] if self._heap else math.inf
+
     def take_due(self, now: float) -> list[str]:
         """Return the jobs whose time has come, and cross them out."""
         due = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -43,11 +43,16 @@ def make_app(
     exposition: Exposition,
     reload: health.Reload,
     options: WebOptions | None = None,
+    api: Iterable[web.RouteDef] = (),
 ) -> web.Application:
-    """Return the application. It owns the sweeper and the pruner, nothing else."""
+    """Return the application. It owns the sweeper and the pruner, nothing else.
+
+    *api* are the routes of the JSON API.
+    """
     options = options or WebOptions()
     app = web.Application(middlewares=[errors_as_problems])
     app.add_routes(native.routes(service, clock))
+    app.add_routes(api)
     scrape = metrics(exposition, options.max_requests)
     page = landing(
         service, clock, __version__, options.external_url, options.telemetry_path

@@ -9,12 +9,15 @@ DEFAULT_PORT: Final = 10707
 # Labels. Not "job": Prometheus puts its own "job" label on every scraped series.
 JOB: Final = "job_name"
 SEVERITY: Final = "severity"
+#: The severity of an alert that only keeps others quiet.
+NO_SEVERITY: Final = "none"
 RULE: Final = "rule"
 METRIC: Final = "metric"
 OP: Final = "op"
 STATE: Final = "state"
 DIALECT: Final = "dialect"
 RESULT: Final = "result"
+ALERTMANAGER: Final = "alertmanager"
 
 # Label keys that a user may not declare: ours, Prometheus's, and those whose
 # meaning another tool of the chain has already taken.
@@ -58,6 +61,13 @@ RUN_DEADLINE: Final = "afterrun_job_run_deadline_timestamp_seconds"
 PAUSED: Final = "afterrun_job_paused"
 CONSECUTIVE_FAILURES: Final = "afterrun_job_consecutive_failures"
 FAILING: Final = "afterrun_job_failing"
+SUCCESS_RATIO: Final = "afterrun_job_success_ratio"
+SUCCESS_RATIO_LOW: Final = "afterrun_job_success_ratio_low"
+SLOW: Final = "afterrun_job_slow"
+SLOW_THRESHOLD: Final = "afterrun_job_slow_threshold_seconds"
+OVERLAPPING: Final = "afterrun_job_overlapping"
+UPSTREAM_UNHEALTHY: Final = "afterrun_job_upstream_unhealthy"
+TEST_ALERT: Final = "afterrun_job_test_alert"
 SCHEDULE_INVALID: Final = "afterrun_job_schedule_invalid"
 RUNS: Final = "afterrun_job_runs_total"
 RUN_FAILURES: Final = "afterrun_job_run_failures_total"
@@ -76,6 +86,8 @@ RELOAD_SUCCESSFUL: Final = "afterrun_config_last_reload_successful"
 RELOAD_TIMESTAMP: Final = "afterrun_config_last_reload_success_timestamp_seconds"
 COMMIT_DURATION: Final = "afterrun_commit_duration_seconds"
 STORAGE_ERRORS: Final = "afterrun_storage_errors_total"
+PUSHES: Final = "afterrun_alertmanager_pushes_total"
+PUSH_WAITING: Final = "afterrun_alertmanager_waiting_alerts"
 DATABASE_SIZE: Final = "afterrun_database_size_bytes"
 
 HELP: Final = {
@@ -102,6 +114,15 @@ HELP: Final = {
     PAUSED: "Whether the job is disabled in the configuration.",
     CONSECUTIVE_FAILURES: "Runs since the last one that was ok.",
     FAILING: "Whether the last run failed and after_failures is reached.",
+    SUCCESS_RATIO: "Share of ok runs among those in the window; NaN without any.",
+    SUCCESS_RATIO_LOW: "Whether the share of ok runs is below what is configured.",
+    SLOW: "Whether the last run that told its duration took unusually long.",
+    SLOW_THRESHOLD: "Duration beyond which the last run counts as slow; "
+    "NaN while there are too few runs to compare with.",
+    OVERLAPPING: "Whether more runs are open at once than concurrency.max.",
+    UPSTREAM_UNHEALTHY: "Whether a job that this one requires is missed, failing or "
+    "violated, or was when this one was last due.",
+    TEST_ALERT: "Whether somebody asked for a test alert just now.",
     SCHEDULE_INVALID: "Whether the schedule names no slot that will ever come.",
     RUNS: "Runs that finished.",
     RUN_FAILURES: "Runs that finished with fail, partial, timeout or invalid.",
@@ -118,6 +139,8 @@ HELP: Final = {
     RELOAD_TIMESTAMP: "Unix time of the last successful load of the configuration.",
     COMMIT_DURATION: "How long commits to the database took, fsync included.",
     STORAGE_ERRORS: "Transactions that the database refused; nothing was recorded.",
+    PUSHES: "Posts of alerts to Alertmanager, by what became of them.",
+    PUSH_WAITING: "Alerts whose news an Alertmanager has not taken yet.",
     DATABASE_SIZE: "Size of the database on disk, its write-ahead log included.",
 }
 
@@ -126,13 +149,47 @@ JOB_MISSED: Final = "AfterRunJobMissed"
 JOB_FAILING: Final = "AfterRunJobFailing"
 JOB_RULE_VIOLATED: Final = "AfterRunJobRuleViolated"
 JOB_OVERRUNNING: Final = "AfterRunJobOverrunning"
+JOB_OVERLAPPING: Final = "AfterRunJobOverlapping"
+JOB_SLOW: Final = "AfterRunJobSlow"
+JOB_SUCCESS_RATIO_LOW: Final = "AfterRunJobSuccessRatioLow"
+JOB_UPSTREAM_UNHEALTHY: Final = "AfterRunJobUpstreamUnhealthy"
 JOB_DISAPPEARED: Final = "AfterRunJobDisappeared"
 EXPORTER_DOWN: Final = "AfterRunExporterDown"
 EXPORTER_ABSENT: Final = "AfterRunExporterAbsent"
 CONFIG_RELOAD_FAILED: Final = "AfterRunConfigReloadFailed"
 PINGS_REJECTED: Final = "AfterRunPingsRejected"
 STORAGE_FAILING: Final = "AfterRunStorageFailing"
+RULES_OUTDATED: Final = "AfterRunRulesOutdated"
+PUSH_FAILING: Final = "AfterRunPushFailing"
 WATCHDOG: Final = "AfterRunWatchdog"
+#: One that somebody asked for, to see that alerts arrive.
+TEST: Final = "AfterRunTest"
+
+#: The alert that each condition of a job is, by the condition's value.
+ALERT_OF: Final = {
+    "missed": JOB_MISSED,
+    "failing": JOB_FAILING,
+    "violated": JOB_RULE_VIOLATED,
+    "overrunning": JOB_OVERRUNNING,
+    "overlapping": JOB_OVERLAPPING,
+    "slow": JOB_SLOW,
+    "success_ratio_low": JOB_SUCCESS_RATIO_LOW,
+    "upstream_unhealthy": JOB_UPSTREAM_UNHEALTHY,
+    "test": TEST,
+}
+
+#: What each alert about a job says first, always the same: pagers group by it.
+SUMMARIES: Final = {
+    JOB_MISSED: "A job has not run when it should have.",
+    JOB_FAILING: "A job fails.",
+    JOB_RULE_VIOLATED: "A job ran, and its result breaks a rule.",
+    JOB_OVERRUNNING: "A run takes longer than it may.",
+    JOB_OVERLAPPING: "Runs of a job overlap.",
+    JOB_SLOW: "A run took unusually long.",
+    JOB_SUCCESS_RATIO_LOW: "A job fails too often.",
+    JOB_UPSTREAM_UNHEALTHY: "A job waits for another one that is unhealthy.",
+    TEST: "A test alert.",
+}
 
 # Where an alert sends its reader; each alert is a section there.
 RUNBOOK: Final = (

@@ -25,6 +25,34 @@ class StorageError(AfterRunError):
     """Nothing was recorded: the database could not commit."""
 
 
+class RequestError(AfterRunError):
+    """A request to the API cannot be understood; the message says why."""
+
+
+class UnknownReceiverError(AfterRunError):
+    """There is no receiver with this id."""
+
+
+class ReceiverExistsError(AfterRunError):
+    """The same target is told of the same job already."""
+
+
+class AlertmanagerError(AfterRunError):
+    """Alertmanager did not load what was written for it, or did not answer."""
+
+
+class AlertmanagerRefusedError(AlertmanagerError):
+    """Alertmanager read what was written for it, and goes on with the old one."""
+
+
+class PushError(AfterRunError):
+    """Alertmanager has not taken alerts that were posted to it; it may later."""
+
+
+class AlertsRefusedError(PushError):
+    """Alertmanager finds at least one of these alerts wrong, and always will."""
+
+
 class GenerateError(AfterRunError):
     """Files could not be generated; none was written."""
 

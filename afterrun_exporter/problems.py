@@ -12,10 +12,16 @@ from aiohttp.typedefs import Handler
 
 from afterrun_exporter.errors import (
     AfterRunError,
+    AlertmanagerError,
+    AlertmanagerRefusedError,
     ConfigError,
+    GenerateError,
     PingError,
+    ReceiverExistsError,
+    RequestError,
     StorageError,
     UnknownJobError,
+    UnknownReceiverError,
 )
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -26,6 +32,12 @@ STATUS: Final[dict[type[AfterRunError], HTTPStatus]] = {
     StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     # As Prometheus answers a reload of a bad configuration.
     ConfigError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    GenerateError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    RequestError: HTTPStatus.BAD_REQUEST,
+    UnknownReceiverError: HTTPStatus.NOT_FOUND,
+    ReceiverExistsError: HTTPStatus.CONFLICT,
+    AlertmanagerError: HTTPStatus.BAD_GATEWAY,
+    AlertmanagerRefusedError: HTTPStatus.BAD_GATEWAY,
 }
 
 log = structlog.get_logger()

@@ -8,44 +8,33 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import replace
 from typing import Final
 
 from afterrun_exporter.agenda import Agenda
 from afterrun_exporter.clock import Clock
-from afterrun_exporter.core.catalogue import Catalogue, plain_job
+from afterrun_exporter.core.alerts import TEST
+from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.deadlines import deadline
-from afterrun_exporter.core.model import Job, Ping, Run
-from afterrun_exporter.core.repeats import REMEMBERED
-from afterrun_exporter.core.state import JobState, Transition
-from afterrun_exporter.core.transitions import (
-    on_clock,
-    on_ping,
-    on_retired,
-    registered,
-    wake_at,
-)
+from afterrun_exporter.core.history import reach
+from afterrun_exporter.core.model import Job, Ping, Run, Settings
+from afterrun_exporter.core.state import JobState, OpenAlert, Transition
+from afterrun_exporter.core.transitions import wake_at
+from afterrun_exporter.core.upstream import UNHEALTHY
 from afterrun_exporter.errors import StorageError, UnknownJobError
-from afterrun_exporter.storage.store import Change, Decide, Store
+from afterrun_exporter.judge import Judge
+from afterrun_exporter.roster import Roster
+from afterrun_exporter.storage.store import Change, Store
+from afterrun_exporter.verdicts import Verdict, repeated_runs
 
 #: Jobs that are woken in one transaction, so that pings get their turn.
 STEP: Final = 200
 
+#: The job that test alerts belong to when they belong to none.
+TEST_JOB: Final = "afterrun-test"
+
 #: A job whose judgement fails is left alone for so long, lest it stop the rest.
 POISON_PAUSE: Final = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What was made of a ping; it is on disk."""
-
-    ping: Ping
-    transition: Transition
-    #: The run that it finished, or repeats the finish of.
-    run: Run | None
-    #: From when on the job counts as missed; +inf for never.
-    deadline: float
 
 
 class Service:
@@ -56,13 +45,15 @@ class Service:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._registered: dict[str, Job] = {}
+        catalogue = catalogue or Catalogue()
+        self._judge = Judge(Roster(catalogue), catalogue.settings, store.latest)
         self._agenda = Agenda()
+        #: Jobs to look at although their own time has not come.
+        self._nudged: set[str] = set()
+        #: How far back the history of a job has been recalled.
+        self._recalled: dict[str, float] = {}
         self._changed: set[str] = set()
         self._poisoned: dict[str, Exception] = {}
-        self.catalogue = catalogue or Catalogue()
-        #: What every judgement depends on.
-        self.settings = self.catalogue.settings
         #: Pings by (dialect, result), for the exporter's own metrics.
         self.pings: Counter[tuple[str, str]] = Counter()
         #: Reported values that were not taken, by reason.
@@ -70,10 +61,24 @@ class Service:
         #: Transactions that could not be committed.
         self.storage_errors = 0
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """What the configuration says."""
+        return self._judge.roster.catalogue
+
+    @catalogue.setter
+    def catalogue(self, catalogue: Catalogue) -> None:
+        self._judge.roster.catalogue = catalogue
+
+    @property
+    def settings(self) -> Settings:
+        """What every judgement depends on."""
+        return self._judge.settings
+
     async def start(self) -> None:
         """Make every configured job known, and retire those that have left."""
         settled_at = self._clock.now() + self.catalogue.settle
-        self.settings = replace(self.settings, settled_at=settled_at)
+        self._judge.settings = replace(self.settings, settled_at=settled_at)
         await self.reconfigure(self.catalogue)
 
     async def reconfigure(self, catalogue: Catalogue) -> None:
@@ -90,27 +95,31 @@ class Service:
             # What only pings have named stays, as long as pings may name jobs.
             and (state.configured or catalogue.unknown is None)
         ]
-        unknown = catalogue.unknown or plain_job
         stray = live.keys() - catalogue.jobs.keys() - set(gone)
-        before = self.catalogue, self.settings, self._registered
-        self.catalogue = catalogue
-        self.settings = replace(catalogue.settings, settled_at=self.settings.settled_at)
-        self._registered = {name: unknown(name) for name in stray}
-        changes = [Change(name, _retire(now)) for name in gone]
-        changes += [
-            Change(name, self._wake(name, now)) for name in (*catalogue.jobs, *stray)
-        ]
+        judge = self._judge
+        before = judge.roster, judge.settings
+        judge.roster = Roster(catalogue, stray)
+        judge.settings = replace(
+            catalogue.settings, settled_at=judge.settings.settled_at
+        )
         try:
+            past = await self._recall(now)
+            changes = [Change(name, judge.retire(now)) for name in gone]
+            changes += [
+                Change(job.name, judge.wake(job.name, now, past.get(job.name)))
+                for job in self._judge.roster
+            ]
             self._set_aside(changes, await self._apply(changes))
         except StorageError:
-            self.catalogue, self.settings, self._registered = before
+            judge.roster, judge.settings = before
+            self._recalled.clear()
             raise
         # Severity, labels or rules may have changed without any fact doing so.
         self._changed.update(change.job for change in changes)
 
     def job(self, name: str) -> Job | None:
         """Return the job of this name, None when it is not watched."""
-        return self.catalogue.jobs.get(name) or self._registered.get(name)
+        return self._judge.roster.get(name)
 
     def state(self, name: str) -> JobState | None:
         """Return what is known of a watched job, as committed."""
@@ -118,10 +127,9 @@ class Service:
 
     def watched(self) -> Iterator[tuple[Job, JobState]]:
         """Yield every watched job with what is known of it."""
-        for jobs in (self.catalogue.jobs, self._registered):
-            for name, job in jobs.items():
-                if (state := self._store.states.get(name)) is not None:
-                    yield job, state
+        for job in self._judge.roster:
+            if (state := self._store.states.get(job.name)) is not None:
+                yield job, state
 
     def take_changed(self) -> set[str]:
         """Return the jobs that changed, or left, since this was last asked."""
@@ -148,23 +156,14 @@ class Service:
         One that cannot be taken is answered with its exception and does not
         harm the others. Raises StorageError if nothing could be recorded.
         """
-        strangers = self._strangers(pings)
+        strangers = self._judge.roster.strangers(ping.job for ping in pings)
         results = await self._apply(
-            [Change(ping.job, self._take(ping, strangers)) for ping in pings]
+            [Change(ping.job, self._judge.take(ping, strangers)) for ping in pings]
         )
         for ping, result in zip(pings, results, strict=True):
             if isinstance(result, Transition) and self.job(ping.job) is None:
                 self._register(strangers[ping.job])
-        repeated = {
-            ping.job
-            for ping, result in zip(pings, results, strict=True)
-            if isinstance(result, Transition) and result.duplicate_of
-        }
-        earlier = {
-            (job, run.number): run
-            for job in repeated
-            for run in await self._store.runs(job, REMEMBERED)
-        }
+        earlier = await repeated_runs(self._store, pings, results)
         return [
             result
             if isinstance(result, Exception)
@@ -184,17 +183,22 @@ class Service:
             job, state = self.job(name), self.state(name)
             if job is None or state is None:
                 continue
-            if (when := wake_at(job, state, self.settings)) <= now:
+            when = wake_at(job, state, self.settings)
+            if when <= now or name in self._nudged:
                 due.append(name)
             else:
                 self._agenda.plan(name, when)
+        self._nudged.difference_update(due)
         for at in range(0, len(due), STEP):
-            step = [Change(name, self._wake(name, now)) for name in due[at : at + STEP]]
+            step = [
+                Change(name, self._judge.wake(name, now))
+                for name in due[at : at + STEP]
+            ]
             try:
                 self._set_aside(step, await self._apply(step))
             except Exception:
                 for name in due[at:]:
-                    self._agenda.plan(name, now)
+                    self._nudge(name)
                 raise
         return len(due)
 
@@ -202,6 +206,27 @@ class Service:
         """Return the judgements that raised since this was last asked, by job."""
         poisoned, self._poisoned = self._poisoned, {}
         return poisoned
+
+    async def test_alert(
+        self, name: str | None, seconds: float, severity: str = ""
+    ) -> OpenAlert:
+        """Open an alert that ends by itself, to see that it arrives.
+
+        It is one of the job *name*, or of a job made for it, and has that job's
+        severity unless told otherwise. Raises UnknownJobError or StorageError.
+        """
+        now = self._clock.now()
+        job = self.job(name or TEST_JOB)
+        if job is None:
+            if name is not None:
+                raise UnknownJobError(self.catalogue.unknown_job(name))
+            job = self.catalogue.nameless(TEST_JOB)
+            self._register(job)
+        decide = self._judge.test(job, now, seconds, severity)
+        (result,) = await self._apply([Change(job.name, decide)])
+        if isinstance(result, Exception):
+            raise result
+        return next(one for one in result.state.alerts if one.key == TEST)
 
     async def prune(self) -> int:
         """Forget what the configuration says not to keep; return how many runs."""
@@ -218,6 +243,9 @@ class Service:
             if isinstance(result, Exception):
                 continue
             self._changed.add(change.job)
+            if any(event.key.condition in UNHEALTHY for event in result.alerts):
+                for name in self._judge.roster.downstream(change.job):
+                    self._nudge(name)
             job, state = self.job(change.job), self.state(change.job)
             if job is not None and state is not None:
                 self._agenda.plan(change.job, wake_at(job, state, self.settings))
@@ -232,39 +260,25 @@ class Service:
                 self._poisoned[change.job] = result
                 self._agenda.plan(change.job, self._clock.now() + POISON_PAUSE)
 
-    def _strangers(self, pings: Sequence[Ping]) -> dict[str, Job]:
-        """Return the jobs that *pings* may register, as far as there is room."""
-        unknown = self.catalogue.unknown
-        if unknown is None:
-            return {}
-        names = dict.fromkeys(p.job for p in pings if self.job(p.job) is None)
-        known = len(self.catalogue.jobs) + len(self._registered)
-        room = max(0, self.catalogue.max_jobs - known)
-        return {name: unknown(name) for name in islice(names, room)}
+    async def _recall(self, now: float) -> dict[str, bytes]:
+        """Return the stored histories of the jobs whose windows reach back further
+        than they did.
+        """
+        known = self._recalled
+        self._recalled = {
+            job.name: far for job in self._judge.roster if (far := reach(job))
+        }
+        wanted = {n: r for n, r in self._recalled.items() if r > known.get(n, 0.0)}
+        return await self._store.histories(wanted, now, self.catalogue.keep_runs)
+
+    def _nudge(self, name: str) -> None:
+        self._nudged.add(name)
+        self._agenda.plan(name, self._clock.now())
 
     def _register(self, job: Job) -> None:
-        self._registered[job.name] = job
+        self._judge.roster.register(job)
         if (state := self.state(job.name)) is not None:
             self._agenda.plan(job.name, wake_at(job, state, self.settings))
-
-    def _take(self, ping: Ping, strangers: Mapping[str, Job]) -> Decide:
-        def decide(state: JobState | None) -> Transition:
-            job = self.job(ping.job) or strangers.get(ping.job)
-            if job is None:
-                raise UnknownJobError(self.catalogue.refusal(ping.job))
-            known = state or registered(job, ping.at)
-            return on_ping(job, known, ping, self.settings)
-
-        return decide
-
-    def _wake(self, name: str, now: float) -> Decide:
-        def decide(state: JobState | None) -> Transition:
-            if (job := self.job(name)) is None:
-                raise UnknownJobError(f"job {name!r} has left the configuration")
-            known = state or registered(job, now)
-            return on_clock(job, known, now, self.settings)
-
-        return decide
 
     def _verdict(
         self,
@@ -276,11 +290,3 @@ class Service:
         job = self.job(ping.job)
         due = deadline(job, transition.state, self.settings) if job else math.inf
         return Verdict(ping, transition, run, due)
-
-
-def _retire(now: float) -> Decide:
-    def decide(state: JobState | None) -> Transition:
-        # Only jobs with a state are ever retired.
-        return on_retired(state or JobState(created_at=now, due_after=now), now)
-
-    return decide

@@ -12,15 +12,26 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from afterrun_exporter.clock import breathe
+from afterrun_exporter.core.history import pack, past
 from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import (
     AlertOpened,
     AlertResolved,
     JobState,
     Transition,
 )
+from afterrun_exporter.storage import history
 from afterrun_exporter.storage.groupcommit import GroupCommit, Writes
-from afterrun_exporter.storage.store import AlertRecord, Change, LogRecord
+from afterrun_exporter.storage.outbox import Changes, Outbox
+from afterrun_exporter.storage.store import (
+    EVERY_ALERT,
+    AlertFilter,
+    AlertRecord,
+    AlertStats,
+    Change,
+    LogRecord,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +86,18 @@ class MemoryStore:
         self._runs: list[tuple[str, Run]] = []
         self._alerts: list[AlertRecord] = []
         self._logs: list[LogRecord] = []
+        self._receivers: dict[int, JobReceiver] = {}
+        self._newest_receiver = 0
+        self._newest_alert = 0
         self._commits = GroupCommit(self._states, self._write)
+        self.outbox = Outbox(self._write_outbox)
 
     @property
     def states(self) -> Mapping[str, JobState]:
         return self._states
+
+    def latest(self, job: str) -> JobState | None:
+        return self._commits.latest(job)
 
     async def update_all(
         self, changes: Sequence[Change]
@@ -90,8 +108,36 @@ class MemoryStore:
         newest_first = (run for name, run in reversed(self._runs) if name == job)
         return [run for run, _ in zip(newest_first, range(limit), strict=False)]
 
-    async def alerts(self, job: str | None = None) -> list[AlertRecord]:
-        return [a for a in reversed(self._alerts) if job is None or a.job == job]
+    async def histories(
+        self,
+        reach: Mapping[str, float],
+        now: float,  # noqa: ARG002 - more than was asked for will do
+        limit: int,
+    ) -> dict[str, bytes]:
+        return {
+            name: pack(filter(None, map(past, await self.runs(name, limit))))
+            for name in reach
+        }
+
+    async def alerts(self, which: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
+        found = [a for a in reversed(self._alerts) if history.matches(which, a)]
+        found.sort(key=lambda alert: alert.opened_at, reverse=True)
+        return found[: which.limit]
+
+    async def alert_stats(self, since: float, jobs: int) -> AlertStats:
+        return history.stats_of(self._alerts, since, jobs)
+
+    async def receivers(self) -> list[JobReceiver]:
+        return list(self._receivers.values())
+
+    async def add_receiver(self, receiver: JobReceiver) -> JobReceiver:
+        self._newest_receiver += 1
+        added = replace(receiver, id=self._newest_receiver)
+        self._receivers[added.id] = added
+        return added
+
+    async def remove_receiver(self, number: int) -> None:
+        self._receivers.pop(number, None)
 
     async def logs(self, job: str) -> list[LogRecord]:
         return [entry for entry in reversed(self._logs) if entry.job == job]
@@ -120,6 +166,13 @@ class MemoryStore:
         await self._commits.drained()
 
     async def _write(self, writes: Writes) -> None:
+        async with self.outbox.recording(writes):
+            self._keep(writes)
+
+    async def _write_outbox(self, changes: Changes) -> None:
+        """There is nothing but the memory of it."""
+
+    def _keep(self, writes: Writes) -> None:
         for name, transition in writes:
             self._runs.extend((name, run) for run in transition.runs)
             self._logs.extend(
@@ -142,8 +195,10 @@ class MemoryStore:
         still_open = {a.key for a in self._alerts if a.job == job and not a.resolved_at}
         if event.alert.key in still_open:
             return
+        self._newest_alert += 1
         self._alerts.append(
             AlertRecord(
+                id=self._newest_alert,
                 job=job,
                 key=event.alert.key,
                 severity=event.severity,

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from typing import Final
 
-from benchmarks import pings, scrape, start
+from benchmarks import generate, pings, scrape, start
 
-ALL: Final = (pings, scrape, start)
+ALL: Final = (pings, scrape, start, generate)
 
 
 def main() -> int:

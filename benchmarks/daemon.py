@@ -91,7 +91,7 @@ class Connection:
 @contextmanager
 def serving(config: Path, database: Path) -> Iterator[Daemon]:
     """Run a daemon on these two files; stop it in the end."""
-    port = _free_port()
+    port = free_port()
     command = (
         str(_PROGRAM),
         "serve",
@@ -124,7 +124,8 @@ def _await_ready(process: subprocess.Popen[bytes], port: int) -> None:
     raise RuntimeError(f"afterrun serve was not ready after {PATIENCE:g} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback interface on which nobody listens."""
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         port: int = probe.getsockname()[1]

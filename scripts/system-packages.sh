@@ -113,6 +113,9 @@ provide_programs() {
     need sqlite3 sqlite3
     need tar tar
     need gzip gzip
+    # TypeScript holds the dashboards against Grafana's own types.
+    need nodejs node nodejs
+    need npm npm
     [ -n "$packages" ] || return 0
 
     why="The tests run programs that are not on PATH:$programs."

@@ -105,6 +105,7 @@ _OPEN_RUNS = st.builds(
     attempt=st.integers(1, MAX_INT),
     started_at=INSTANTS,
     metrics=METRICS,
+    group=TEXTS,
 )
 _OPEN_ALERTS = st.builds(
     OpenAlert,
@@ -118,7 +119,7 @@ _HEALED = st.builds(
 )
 _UNNAMED = st.builds(Unnamed, FINGERPRINTS, INSTANTS, COUNTS)
 
-#: A strategy for each field of a state: a test sees to it that none is missing.
+#: A strategy for each field of a state that is stored: a test sees to it that none is missing.
 STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "created_at": INSTANTS,
     "configured": st.booleans(),
@@ -139,6 +140,12 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "metrics": METRICS,
     "previous": METRICS,
     "violated": st.lists(NAMES, max_size=3).map(tuple),
+    "slow": st.booleans(),
+    "slow_threshold": st.none() | DURATIONS,
+    "upstream": st.lists(NAMES, max_size=3).map(tuple),
+    "upstream_healed_at": INSTANTS,
+    "test_until": INSTANTS,
+    "test_severity": TEXTS,
     "open_runs": st.lists(_OPEN_RUNS, max_size=3).map(tuple),
     "alerts": st.lists(_OPEN_ALERTS, max_size=3).map(tuple),
     "healed": st.lists(_HEALED, max_size=3).map(tuple),

@@ -54,8 +54,15 @@ async def nothing_else(_: configs.Config) -> None:
     """At the start there is nothing yet that the configuration applies to."""
 
 
-def reloader(configuration: Configuration, service: Service) -> Reload:
-    """Return what makes *service* go by the file as it is now."""
+def reloader(
+    configuration: Configuration,
+    service: Service,
+    then: Callable[[configs.Config], Awaitable[None]] = nothing_else,
+) -> Reload:
+    """Return what makes *service* go by the file as it is now.
+
+    *then* is done afterwards, and can refuse nothing any more.
+    """
     one_at_a_time = asyncio.Lock()
 
     async def reload() -> None:
@@ -68,5 +75,6 @@ def reloader(configuration: Configuration, service: Service) -> Reload:
                 log.error("config_refused", problems=str(error))  # noqa: TRY400
                 raise
             log.info("config_loaded", hash=config.hash, jobs=len(config.jobs))
+            await then(config)
 
     return reload

@@ -1,4 +1,4 @@
-"""`afterrun generate`: write the files that Prometheus and Grafana read."""
+"""`afterrun generate`: write what Prometheus, Alertmanager and Grafana read."""
 
 from __future__ import annotations
 
@@ -8,16 +8,34 @@ from typing import Final
 
 import click
 
-from afterrun_exporter.errors import GenerateError
-from afterrun_exporter.rulegen import prometheus, render
+from afterrun_exporter import config as configs
+from afterrun_exporter.config import Config
+from afterrun_exporter.errors import ConfigError, GenerateError
+from afterrun_exporter.rulegen import alertmanager, prometheus, render, ruletests
+
+#: The file that is read where none is named.
+DEFAULT_FILE: Final = Path("afterrun.yml")
+
+RULES: Final = Path("rules/afterrun.rules.yml")
 
 
-def _prometheus() -> render.Files:
-    rules = render.to_yaml(prometheus.rules_file())
-    return {Path("rules/afterrun.rules.yml"): rules}
+def _prometheus(config: Config, _: Path) -> render.Files:
+    jobs = config.jobs.values()
+    # In a folder of their own: people tell Prometheus to load rules/*.yml.
+    tests = ruletests.tests_file(jobs, config.label_keys, f"../{RULES.name}")
+    return {
+        RULES: render.to_yaml(prometheus.rules_file(jobs, config.hash)),
+        RULES.parent / "tests/afterrun.test.yml": render.to_yaml(tests),
+    }
 
 
-def _grafana() -> render.Files:
+def _alertmanager(config: Config, beside: Path) -> render.Files:
+    ours = config.alertmanager
+    base = render.read_yaml(beside / ours.base) if ours.base else None
+    return alertmanager.files(config.jobs, config.label_keys, ours, base=base)
+
+
+def _grafana(config: Config, _: Path) -> render.Files:
     try:
         # Here, because it needs an extra that the other files do without.
         from afterrun_exporter.rulegen import grafana  # noqa: PLC0415
@@ -25,21 +43,29 @@ def _grafana() -> render.Files:
         if not (error.name or "").startswith("grafana_foundation_sdk"):
             raise
         raise GenerateError(
-            "the dashboard needs an extra: pip install 'afterrun-exporter[grafana]'"
+            "the dashboards need an extra: pip install 'afterrun-exporter[grafana]'"
         ) from error
-    return {Path("grafana/dashboards/afterrun.json"): grafana.dashboard_json()}
+    dashboards = grafana.dashboards(config.label_keys)
+    folder = Path("grafana/dashboards")
+    return {folder / name: text for name, text in dashboards.items()}
 
 
-#: What can be asked for, and the files that it comes to.
-GENERATORS: Final[Mapping[str, Callable[[], render.Files]]] = {
+#: What can be asked for, and the files that it comes to, given the directory that
+#: paths in the configuration start from.
+GENERATORS: Final[Mapping[str, Callable[[Config, Path], render.Files]]] = {
     "prometheus": _prometheus,
+    "alertmanager": _alertmanager,
     "grafana": _grafana,
 }
 
 
 @click.command()
-@click.argument(
-    "what", type=click.Choice(["prometheus", "grafana", "all"]), default="all"
+@click.argument("what", type=click.Choice([*GENERATORS, "all"]), default="all")
+@click.option(
+    "--config.file",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=f"The configuration to generate from; {DEFAULT_FILE} if it is there.",
 )
 @click.option(
     "--out",
@@ -47,7 +73,7 @@ GENERATORS: Final[Mapping[str, Callable[[], render.Files]]] = {
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Where rules/ and grafana/ go; the current directory by default.",
+    help="Where rules/, alertmanager/ and grafana/ go; here by default.",
 )
 @click.option(
     "--check",
@@ -55,16 +81,29 @@ GENERATORS: Final[Mapping[str, Callable[[], render.Files]]] = {
     help="Write nothing; show what is out of date, and exit 1 if something is.",
 )
 @click.pass_context
-def generate(context: click.Context, what: str, directory: Path, check: bool) -> None:
-    """Write the Prometheus rules and the Grafana dashboard."""
+def generate(
+    context: click.Context,
+    what: str,
+    config_file: Path | None,
+    directory: Path,
+    check: bool,
+) -> None:
+    """Write alerting rules, Alertmanager's configuration and dashboards.
+
+    They are made of the configuration alone: no daemon or database is needed, and
+    the same configuration gives the same files.
+    """
     try:
         # All of them before the first is written: all or none.
-        files = _files(what)
+        files = _files(what, config_file)
         if not check:
             for path in render.write(files, directory):
                 click.echo(f"wrote {path}")
             return
         changes = render.diff(files, directory)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        context.exit(1)
     except GenerateError as error:
         raise click.ClickException(str(error)) from error
     click.echo(changes, nl=False)
@@ -73,6 +112,12 @@ def generate(context: click.Context, what: str, directory: Path, check: bool) ->
         context.exit(1)
 
 
-def _files(what: str) -> render.Files:
+def _files(what: str, config_file: Path | None) -> render.Files:
+    path = config_file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    config = configs.load(path) if path else configs.default()
+    beside = path.parent if path else Path()
     chosen = list(GENERATORS) if what == "all" else [what]
-    return {path: text for name in chosen for path, text in GENERATORS[name]().items()}
+    files: dict[Path, str] = {}
+    for name in chosen:
+        files |= GENERATORS[name](config, beside)
+    return files

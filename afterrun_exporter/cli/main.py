@@ -17,7 +17,10 @@ from afterrun_exporter.conventions import DEFAULT_PORT
 COMMANDS: Final = {
     "serve": "Take pings, judge runs, expose metrics.",
     "check": "Validate afterrun.yml; show when its jobs are due.",
-    "generate": "Write the Prometheus rules and the Grafana dashboard.",
+    "generate": "Write alerting rules, routes and dashboards.",
+    "jobs": "Show how every job is doing.",
+    "runs": "Show the last runs of a job.",
+    "alerts": "Show alerts, or try one out.",
     "version": "Print the version.",
 }
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import re
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,17 +18,23 @@ from aiohttp import web
 
 from afterrun_exporter import __version__
 from afterrun_exporter import config as configs
+from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import WebOptions, make_app
 from afterrun_exporter.cli import addresses, logs
 from afterrun_exporter.cli.configuration import Configuration, nothing_else, reloader
+from afterrun_exporter.cli.keeping import kept_file
 from afterrun_exporter.cli.signals import Signals
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.errors import AfterRunError, ConfigError
 from afterrun_exporter.exposition.endpoint import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.push.poster import poster
+from afterrun_exporter.push.pusher import Pusher
+from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.upkeep import reload_alertmanager
 from afterrun_exporter.web.underway import UnderWay
 
 #: What a stop waits for: requests under way are answered first.
@@ -34,7 +42,7 @@ DRAIN_SECONDS = 10.0
 
 _TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
 #: Paths that begin like this are taken.
-_TAKEN: Final = ("/ping", "/-/")
+_TAKEN: Final = ("/ping", "/api/", "/-/")
 
 log = structlog.get_logger()
 
@@ -140,7 +148,7 @@ def _check_telemetry_path(path: str) -> None:
     if not _TELEMETRY_PATH.fullmatch(path) or path.startswith(_TAKEN):
         raise ValueError(
             f"--web.telemetry-path {path!r} cannot be used: write it like /metrics; "
-            f"/, {_TAKEN[0]} and {_TAKEN[1]} are taken"
+            f"/, {', '.join(_TAKEN[:-1])} and {_TAKEN[-1]} are taken"
         )
 
 
@@ -163,17 +171,51 @@ async def _serve(
     clock = SystemClock()
     own = SelfMetrics(__version__)
     configuration = Configuration(config_file, clock, own)
+    beside = config_file.parent if config_file else Path()
     config = await configuration.load(nothing_else)
-    async with SQLiteStore.open(storage_path, own.committed) as store:
+    async with SQLiteStore.open(storage_path, own.committed) as store, poster() as post:
         service = Service(store, clock, config.catalogue)
+        url = options.external_url
+        pusher = Pusher(service, store.outbox, clock, post, _jitter, url)
+        # Before the start, which may already find something to tell.
+        pusher.configure(config.alertmanager)
+        own.watch_pushes(pusher.counts)
         await service.start()
-        reload = reloader(configuration, service)
-        app = make_app(service, clock, Exposition(service, own), reload, options)
-        async with _listening(app, binds):
+        await pusher.refresh()
+        receivers = Receivers(store, reload_alertmanager)
+        receivers.keep(kept_file(config, beside))
+
+        async def keep(config: configs.Config) -> None:
+            pusher.configure(config.alertmanager)
+            await pusher.refresh()
+            receivers.keep(kept_file(config, beside))
+            await receivers.refresh()
+
+        reload = reloader(configuration, service, keep)
+        api = routes(service, store, receivers, clock)
+        app = make_app(service, clock, Exposition(service, own), reload, options, api)
+        listening = _listening(app, binds)
+        async with pusher.running(), listening, _meanwhile(receivers.refresh()):
             _greet(binds[0], options, config, config_file, storage_path)
             await signals.until_stopped(reload)
             log.info("stopping")
     log.info("stopped")
+
+
+def _jitter(longest: float) -> float:
+    return random.uniform(0, longest)  # noqa: S311 - nobody is to be outwitted
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Do *work* while other things are done, to its end at most."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 @asynccontextmanager

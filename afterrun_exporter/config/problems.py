@@ -9,7 +9,7 @@ from typing import get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from afterrun_exporter.config.spec import Spec
+from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.words import Path, did_you_mean, quote
 
 _EXPECTED = {
@@ -23,6 +23,8 @@ _EXPECTED = {
 # Filled in with the value and with what pydantic knows of the error.
 _WORDS = {
     "greater_than_equal": "{value} is too small: at least {ge}",
+    "less_than_equal": "{value} is too large: at most {le}",
+    "enum": "{value} is unknown: use {expected}",
     "literal_error": "{value} is unknown: use {expected}",
     "value_error": "{error}",
 }
@@ -48,15 +50,19 @@ def findings(
 def _within(data: object, location: Path) -> Path:
     """Return *location* as deep as the file has it.
 
-    Where people may write one thing for another, such as a text for a rule,
-    pydantic looks deeper than what they wrote.
+    Where people may write one thing for another, such as a text for a rule or a
+    value for a list of one, pydantic looks deeper than what they wrote.
     """
-    for depth, part in enumerate(location):
+    path: list[str | int] = []
+    for part in location:
+        if isinstance(part, int) and not isinstance(data, list):
+            continue
         inside = dict(enumerate(data)) if isinstance(data, list) else data
         if not isinstance(inside, dict) or part not in inside:
-            return location[:depth]
+            break
         data = inside[part]
-    return location
+        path.append(part)
+    return tuple(path)
 
 
 def _message(spec: type[Spec], details: ErrorDetails) -> str:
@@ -86,8 +92,14 @@ def _unknown_key(spec: type[Spec], location: Path) -> str:
     for part in section:
         if isinstance(part, str):
             spec = _section(spec, part) or spec
-    hint = did_you_mean(str(key), spec.model_fields)
+    hint = did_you_mean(str(key), _keys(spec))
     return f"unknown key{hint or _elsewhere(spec, str(key))}"
+
+
+def _keys(spec: type[Spec]) -> list[str]:
+    """Return the keys of *spec*, as people write them."""
+    fields = spec.model_fields.items()
+    return [field.alias or name for name, field in fields]
 
 
 def _elsewhere(spec: type[Spec], key: str) -> str:
@@ -96,13 +108,18 @@ def _elsewhere(spec: type[Spec], key: str) -> str:
         inner = _section(spec, name)
         if inner is not None and key in inner.model_fields:
             return f"; did you mean {f'{name}.{key}'!r}?"
-    return f": use one of {', '.join(spec.model_fields)}"
+    return f": use one of {', '.join(_keys(spec))}"
 
 
 def _section(spec: type[Spec], name: str) -> type[Spec] | None:
     """Return the spec of what stands under key *name*, if that has one."""
-    annotation = spec.model_fields[name].annotation
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, Spec):
-            return candidate
-    return None
+    field = spec.model_fields.get(name)
+    return None if field is None else _inside(field.annotation)
+
+
+def _inside(annotation: object) -> type[Spec] | None:
+    """Return the spec that *annotation* is about: of one, or of each of many."""
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        return annotation
+    inner = map(_inside, get_args(annotation))
+    return next((spec for spec in inner if spec is not None), None)

@@ -9,8 +9,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from afterrun_exporter.config.base import Spec
+from afterrun_exporter.config.conditions import (
+    AlertsSpec,
+    ConcurrencySpec,
+    Dependencies,
+)
 from afterrun_exporter.config.values import (
     Count,
     CronText,
@@ -30,22 +36,10 @@ from afterrun_exporter.config.values import (
     Text,
     Url,
     Zone,
-    mapping,
     refuse_repeats,
 )
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.units import parse_bytes, parse_duration
-
-
-class Spec(BaseModel):
-    """A section of the file: no key it does not know, no value it must guess."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_is_all_defaults(cls, value: Any) -> Any:
-        return mapping(value)
 
 
 class RuleSpec(Spec):
@@ -77,12 +71,6 @@ def _distinct(rules: tuple[RuleSpec, ...]) -> tuple[RuleSpec, ...]:
     return rules
 
 
-class AlertsSpec(Spec):
-    """``alerts:`` of a job."""
-
-    after_failures: Count = 1
-
-
 class JobSpec(Spec):
     """One of ``jobs:``. What is None comes from ``defaults:``."""
 
@@ -94,13 +82,16 @@ class JobSpec(Spec):
     early: Annotated[Duration | None, Given] = None
     max_runtime: Annotated[Span | None, Given] = None
     severity: Annotated[Severity | None, Given] = None
-    labels: Annotated[dict[DeclaredKey, Text], MappingOf] = {}
+    labels: Annotated[dict[DeclaredKey, Text], MappingOf] = Field(default_factory=dict)
     project: Text = ""
     tags: Annotated[tuple[Line, ...], ListOf] = ()
     runbook_url: Annotated[Url | None, Given] = None
     enabled: bool = True
     rules: Annotated[tuple[RuleSpec, ...], ListOf, AfterValidator(_distinct)] = ()
     alerts: AlertsSpec = AlertsSpec()
+    depends_on: Annotated[Dependencies, ListOf] = ()
+    concurrency: Annotated[ConcurrencySpec | None, Given] = None
+    alerting: Literal["generic", "dedicated"] = "generic"
 
 
 class DefaultsSpec(Spec):
@@ -140,4 +131,8 @@ class FileSpec(Spec):
     labels: Annotated[tuple[LabelKey, ...], ListOf, DistinctKeys] = ()
     defaults: DefaultsSpec = DefaultsSpec()
     #: Each one a JobSpec. They are read one by one: there may be 100,000.
-    jobs: Annotated[dict[str, Any], MappingOf] = {}
+    jobs: Annotated[dict[str, Any], MappingOf] = Field(default_factory=dict)
+    #: Each one a PolicySpec, which is a JobSpec and more.
+    policies: Annotated[tuple[Any, ...], ListOf] = ()
+    #: An AlertmanagerSpec. It refers to what other sections declare.
+    alertmanager: Annotated[dict[str, Any], MappingOf] = Field(default_factory=dict)

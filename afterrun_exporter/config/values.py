@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Final
@@ -20,12 +22,14 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from afterrun_exporter.config.words import did_you_mean, quote
 from afterrun_exporter.conventions import RESERVED_LABELS
+from afterrun_exporter.core.model import JOB_NAME
 from afterrun_exporter.core.rules import Rule, parse_rule
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.units import (
     format_duration,
     parse_bytes,
     parse_duration,
+    parse_quantity,
 )
 
 #: Severities that the shipped Alertmanager configuration routes.
@@ -121,7 +125,8 @@ def _printable(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    if not text.strip() or not text.isprintable():
+    # Prometheus cannot evaluate an expression with a replacement character in it.
+    if not text.strip() or not text.isprintable() or "\ufffd" in text:
         raise ValueError(f"{quote(text)} is not one line of printable text")
     return text
 
@@ -215,6 +220,47 @@ def _distinct_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
     return keys
 
 
+def _share(value: object) -> float:
+    _given(value)
+    share: float | None = None
+    if isinstance(value, str) and value.strip().endswith("%"):
+        with suppress(ValueError):
+            share = parse_quantity(value)
+    elif isinstance(value, float):
+        share = value
+    if share is None or not 0 < share <= 1:
+        raise ValueError(
+            f"{quote(value)} is not a share; write it like 80% or 0.8: more than "
+            "nothing, at most all"
+        )
+    return share
+
+
+def _factor(value: object) -> float:
+    _given(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        factor = float(value)
+        if 1 < factor < math.inf:
+            return factor
+    raise ValueError(f"{quote(value)} is not a factor: a number above 1, such as 2")
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(
+            f"{quote(text)} is not a regular expression: {error}"
+        ) from None
+    return text
+
+
+def _job_name(text: str) -> str:
+    if not JOB_NAME.fullmatch(text):
+        raise ValueError(f"{quote(text)} is not a job name")
+    return text
+
+
 Duration = Annotated[float, BeforeValidator(_duration)]
 Span = Annotated[Duration, AfterValidator(_above_zero)]
 Period = Annotated[Duration, AfterValidator(_at_least_a_second)]
@@ -222,6 +268,10 @@ Size = Annotated[int, BeforeValidator(_size)]
 Count = Annotated[int, Field(ge=1)]
 Text = Annotated[str, AfterValidator(_printable)]
 Line = Annotated[str, AfterValidator(_one_line)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+JobName = Annotated[str, AfterValidator(_job_name)]
+Share = Annotated[float, BeforeValidator(_share)]
+Factor = Annotated[float, BeforeValidator(_factor)]
 Url = Annotated[str, AfterValidator(_url)]
 Severity = Annotated[str, AfterValidator(_severity)]
 Zone = Annotated[str, AfterValidator(_zone)]

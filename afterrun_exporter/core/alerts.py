@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
+from afterrun_exporter.core import overlaps, upstream
 from afterrun_exporter.core.deadlines import run_deadline
 from afterrun_exporter.core.model import (
     FAILURES,
@@ -25,10 +27,19 @@ from afterrun_exporter.core.state import (
     OpenAlert,
 )
 from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.core.units import format_duration, format_number
 
 MISSED = AlertKey(Condition.MISSED)
 FAILING = AlertKey(Condition.FAILING)
 OVERRUNNING = AlertKey(Condition.OVERRUNNING)
+OVERLAPPING = AlertKey(Condition.OVERLAPPING)
+SLOW = AlertKey(Condition.SLOW)
+SUCCESS_RATIO_LOW = AlertKey(Condition.SUCCESS_RATIO_LOW)
+UPSTREAM_UNHEALTHY = AlertKey(Condition.UPSTREAM_UNHEALTHY)
+TEST = AlertKey(Condition.TEST)
+
+#: The severity of an alert that nobody is told of.
+NO_SEVERITY: Final = "none"
 
 
 class Status(StrEnum):
@@ -59,6 +70,7 @@ class _Holding:
     severity: str
     summary: str
     deadline: float | None = None
+    metric: str = ""
 
 
 def update(
@@ -81,6 +93,8 @@ def update(
             facts.severity,
             facts.summary,
             run.number if run else 0,
+            facts.metric,
+            job.labels,
         )
         for key, facts in holding.items()
         if key not in open_keys
@@ -137,24 +151,60 @@ def _heal(alert: OpenAlert, settings: Settings) -> HealedAlert:
 def _holding(
     job: Job, state: JobState, now: float, settings: Settings, run: Run | None
 ) -> Mapping[AlertKey, _Holding]:
-    if not job.enabled:
-        return {}
     since = now if run is None else run.finished_at
-    holding: dict[AlertKey, _Holding] = {}
+    holding = dict(_asked_for(job, state, now))
+    if job.enabled:
+        holding |= _late(job, state, now, settings)
+        holding |= _gone_wrong(job, state, since, run)
+        holding |= _unusual(job, state, now, since)
+    return holding
+
+
+def _asked_for(
+    job: Job, state: JobState, now: float
+) -> Iterator[tuple[AlertKey, _Holding]]:
+    if state.test_until > now:
+        severity = state.test_severity or job.severity
+        until = format_time(state.test_until)
+        summary = f"somebody asked for a test alert; it ends at {until}"
+        yield TEST, _Holding(now, severity, summary)
+
+
+def _late(
+    job: Job, state: JobState, now: float, settings: Settings
+) -> Iterator[tuple[AlertKey, _Holding]]:
     if (missed := state.missed_deadline) is not None:
         summary = f"no run finished by {format_time(missed)}"
-        holding[MISSED] = _Holding(missed, job.severity, summary, missed)
+        yield MISSED, _Holding(missed, job.severity, summary, missed)
     if (overdue := run_deadline(job, state, settings)) < now:
         summary = f"a run should have finished by {format_time(overdue)}"
-        holding[OVERRUNNING] = _Holding(overdue, job.severity, summary, overdue)
+        yield OVERRUNNING, _Holding(overdue, job.severity, summary, overdue)
+
+
+def _gone_wrong(
+    job: Job, state: JobState, since: float, run: Run | None
+) -> Iterator[tuple[AlertKey, _Holding]]:
     if _fails(job, state):
-        holding[FAILING] = _Holding(since, job.severity, _failure(state, run))
+        yield FAILING, _Holding(since, job.severity, _failure(state, run))
     for rule in job.rules:
         if rule.name in state.violated:
             key = AlertKey(Condition.VIOLATED, rule.name)
             severity = rule.severity or job.severity
-            holding[key] = _Holding(since, severity, _violation(rule.name, run))
-    return holding
+            summary = _violation(rule.name, run)
+            yield key, _Holding(since, severity, summary, metric=rule.metric)
+
+
+def _unusual(
+    job: Job, state: JobState, now: float, since: float
+) -> Iterator[tuple[AlertKey, _Holding]]:
+    if words := overlaps.overlap(job, state):
+        yield OVERLAPPING, _Holding(now, job.severity, words)
+    if job.slower_than is not None and state.slow:
+        yield SLOW, _Holding(since, job.severity, _slowness(job, state))
+    if words := _low_ratio(job, state):
+        yield SUCCESS_RATIO_LOW, _Holding(since, job.severity, words)
+    if upstream.held_back(state):
+        yield UPSTREAM_UNHEALTHY, _Holding(now, NO_SEVERITY, _upstream(state))
 
 
 def _fails(job: Job, state: JobState) -> bool:
@@ -176,3 +226,33 @@ def _violation(rule: str, run: Run | None) -> str:
         if violation.rule == rule:
             return str(violation)
     return f"the last judged run broke {rule!r}"
+
+
+def _slowness(job: Job, state: JobState) -> str:
+    took, limit = state.last_duration, state.slow_threshold
+    if job.slower_than is None or took is None or limit is None:
+        return "the last run took unusually long"
+    usual = limit / job.slower_than.factor
+    return (
+        f"the last run took {format_duration(round(took, 3))}, more than "
+        f"{format_number(job.slower_than.factor)} times the {job.slower_than.than} "
+        f"of {format_duration(round(usual, 3))}"
+    )
+
+
+def _low_ratio(job: Job, state: JobState) -> str:
+    wanted, found = job.success_ratio, state.success_ratio
+    if wanted is None or found is None or found.runs < max(1, wanted.min_runs):
+        return ""
+    if found.value >= wanted.below:
+        return ""
+    return (
+        f"{found.ok} of {found.runs} runs within {format_duration(wanted.over)} were "
+        f"ok, less than {format_number(wanted.below * 100)}%"
+    )
+
+
+def _upstream(state: JobState) -> str:
+    if state.upstream:
+        return f"required jobs are unhealthy: {', '.join(state.upstream)}"
+    return "required jobs have just recovered; this one has not run since"

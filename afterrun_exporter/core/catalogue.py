@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final
 
@@ -37,6 +37,15 @@ class Catalogue:
     #: Largest body that is read.
     body_bytes: int = 2**20
 
+    def nameless(self, name: str) -> Job:
+        """Return the job *name* as nobody has described it, whatever jobs may ping."""
+        if self.unknown is not None:
+            return self.unknown(name)
+        # Every job carries every declared label.
+        some = next(iter(self.jobs.values()), plain_job(name))
+        labels = tuple((key, "") for key, _ in some.labels)
+        return replace(plain_job(name), labels=labels)
+
     def refusal(self, name: str) -> str:
         """Return why a ping may not register the job *name*."""
         if self.unknown is not None:
@@ -44,6 +53,10 @@ class Catalogue:
                 f"unknown job {name!r}: there are {self.max_jobs} jobs already; "
                 "raise limits.jobs to let pings register more"
             )
+        return self.unknown_job(name)
+
+    def unknown_job(self, name: str) -> str:
+        """Return that there is no job *name*, and which one may have been meant."""
         few = self.jobs if len(self.jobs) <= MAX_SUGGESTIONS else ()
         near = get_close_matches(name, few, n=1)
         return f"unknown job {name!r}" + (

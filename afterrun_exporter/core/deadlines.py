@@ -80,9 +80,24 @@ def covered_by(job: Job, ended: float, started: float | None) -> float:
     return slot if slot - begun <= limit else ended
 
 
+def release_at(job: Job, state: JobState) -> float:
+    """Return when a job had its chance since the jobs it requires have healed.
+
+    That is its next deadline from then on; +inf when none is expected.
+    """
+    if not state.upstream_healed_at:
+        return math.inf
+    return slot_after(job, state.upstream_healed_at) + job.grace
+
+
 def wake_at(job: Job, state: JobState, settings: Settings) -> float:
     """Return when, without a ping, the next fact about *job* will change."""
     moments = [healed.until for healed in state.healed]
+    moments += [state.ratio_until, release_at(job, state)]
+    if state.test_until and any(
+        alert.key.condition is Condition.TEST for alert in state.alerts
+    ):
+        moments.append(state.test_until)
     moments.append(slot_deadline(job, state, next_slot(job, state), settings))
     if not any(a.key.condition is Condition.OVERRUNNING for a in state.alerts):
         moments.append(run_deadline(job, state, settings))

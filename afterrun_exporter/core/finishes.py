@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from afterrun_exporter.core import repeats
+from afterrun_exporter.core import history, repeats
 from afterrun_exporter.core.deadlines import covered_by, slot_after
 from afterrun_exporter.core.model import FAILURES, Job, Outcome, Ping, Run, Settings
 from afterrun_exporter.core.rules import DURATION, Violation, judge
@@ -68,6 +68,7 @@ def finish(
         late = ping.ended_at is not None and ended < state.last_judged_at <= ping.at
         if not late:
             after = _judged(after, run, measured, settings)
+            after = _timed(job, after, run)
         covered = covered_by(job, ended, started)
         after = _covered(job, after, covered)
     return after, run, warnings
@@ -230,6 +231,19 @@ def _judged(
             else state.violated
         ),
     )
+
+
+def _timed(job: Job, state: JobState, run: Run) -> JobState:
+    """Return *state* with whether *run* took unusually long.
+
+    A run that failed says nothing about how long the work takes.
+    """
+    done = run.outcome in {Outcome.OK, Outcome.VIOLATED}
+    if job.slower_than is None or run.duration is None or not done:
+        return state
+    limit = history.slow_threshold(job, state.history, run.finished_at)
+    slow = limit is not None and run.duration > limit
+    return replace(state, slow=slow, slow_threshold=limit)
 
 
 def _covered(job: Job, state: JobState, covered: float) -> JobState:

@@ -61,6 +61,13 @@ class Condition(StrEnum):
     FAILING = "failing"
     VIOLATED = "violated"
     OVERRUNNING = "overrunning"
+    OVERLAPPING = "overlapping"
+    SLOW = "slow"
+    SUCCESS_RATIO_LOW = "success_ratio_low"
+    #: Keeps the job's other alerts quiet; nobody is told of it.
+    UPSTREAM_UNHEALTHY = "upstream_unhealthy"
+    #: Somebody asked for an alert, to see that it arrives.
+    TEST = "test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +80,60 @@ class Settings:
     min_visible: float = 60.0
     #: Distinct metrics that are kept of one job.
     metrics_per_job: int = 50
+    #: Finished runs that are kept of one job: no window sees more.
+    runs_per_job: int = 1000
     #: Deadlines before this instant are judged at it: nobody could report
     #: while the daemon was down, and clients need a while to try again.
     settled_at: float = -math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuccessRatio:
+    """The share of ok runs that a job is to keep up."""
+
+    #: Alerts below it: a share from 0 to 1.
+    below: float
+    #: How far back runs count.
+    over: float
+    #: With fewer runs in that time nothing is said.
+    min_runs: int = 1
+
+
+class Average(StrEnum):
+    """What a job's usual duration is taken for."""
+
+    MEDIAN = "median"
+    MEAN = "mean"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowerThan:
+    """How much longer than usual a run may take."""
+
+    factor: float
+    than: Average = Average.MEDIAN
+    #: How far back ok runs tell what is usual.
+    over: float
+    #: With fewer of them in that time nothing is said.
+    min_runs: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concurrency:
+    """How many runs of a job may be open at once."""
+
+    max: int
+    #: A key of the runs' metadata: `max` holds for each of its values.
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A job that another one builds on."""
+
+    job: str
+    #: Whether the other one's alerts are held back while this one is unhealthy.
+    requires_success: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +151,12 @@ class Job:
     rules: tuple[Rule, ...] = ()
     #: Consecutive bad runs before the job counts as failing.
     after_failures: int = 1
+    success_ratio: SuccessRatio | None = None
+    slower_than: SlowerThan | None = None
+    concurrency: Concurrency | None = None
+    depends_on: tuple[Dependency, ...] = ()
+    #: Whether Prometheus gets alerting rules for this job alone.
+    dedicated: bool = False
     enabled: bool = True
     severity: str = "warning"
     #: Declared label keys and their values, in the order they were declared.

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from afterrun_exporter.core.model import Condition, Outcome, Run, nothing
 
@@ -21,6 +22,8 @@ class OpenRun:
     started_at: float
     #: Values that progress pings reported so far.
     metrics: Mapping[str, float] = field(default_factory=nothing)
+    #: Which other runs it may not overlap: a value of `concurrency.by`.
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,19 @@ class Unnamed:
     run: int
 
 
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many of the runs in a window were ok."""
+
+    ok: int
+    runs: int
+
+    @property
+    def value(self) -> float:
+        """The share of ok runs, from 0 to 1; NaN without any run."""
+        return self.ok / self.runs if self.runs else math.nan
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobState:
     """What we remember about a job between pings.
@@ -102,6 +118,17 @@ class JobState:
     previous: Mapping[str, float] = field(default_factory=nothing)
     #: Names of the rules that the last judged run broke.
     violated: tuple[str, ...] = ()
+    #: Whether the last run that told its duration took unusually long, and from
+    #: which duration on it did; None while there is nothing to compare with.
+    slow: bool = False
+    slow_threshold: float | None = None
+    #: Required jobs that are unhealthy, and since when none is any more, as
+    #: long as that still matters; 0 for never.
+    upstream: tuple[str, ...] = ()
+    upstream_healed_at: float = 0.0
+    #: A test alert: until when, and its severity if not the job's.
+    test_until: float = 0.0
+    test_severity: str = ""
 
     open_runs: tuple[OpenRun, ...] = ()
     alerts: tuple[OpenAlert, ...] = ()
@@ -110,6 +137,12 @@ class JobState:
     seen: bytes = b""
     #: Pings without a run id that a repeat may still follow.
     unnamed: tuple[Unnamed, ...] = ()
+    #: The runs that windows look at (core/history.py), and what they come to.
+    #: Derived from the stored runs, hence not stored with the rest.
+    history: bytes = b""
+    success_ratio: Ratio | None = None
+    #: When a run leaves the window of the success ratio next.
+    ratio_until: float = math.inf
 
     runs_total: int = 0
     failures_total: int = 0
@@ -130,6 +163,14 @@ class AlertOpened:
     summary: str
     #: The run that broke it; 0 where none did.
     run: int = 0
+    #: The metric that the broken rule is about.
+    metric: str = ""
+    #: The declared labels of the job, as the alert carries them.
+    labels: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def key(self) -> AlertKey:
+        return self.alert.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +192,16 @@ class LogEntry:
 
 
 AlertEvent = AlertOpened | AlertResolved
+
+#: Facts of a state that are not stored with it.
+DERIVED: Final = ("history", "success_ratio", "ratio_until")
+
+
+def same_facts(one: JobState, other: JobState) -> bool:
+    """Return whether two states are alike in all that is stored of them."""
+    if one.last_ping_at != other.last_ping_at:
+        return False
+    return one == replace(other, **{name: getattr(one, name) for name in DERIVED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,31 +6,37 @@ to arrive at the same states, runs and alerts.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from afterrun_exporter.core import alerts, finishes, repeats
-from afterrun_exporter.core.deadlines import (
-    schedule_text,
-    slot_after,
-    slot_deadline,
-    wake_at,
+from afterrun_exporter.core import (
+    alerts,
+    finishes,
+    history,
+    misses,
+    overlaps,
+    repeats,
+    upstream,
 )
+from afterrun_exporter.core.deadlines import schedule_text, wake_at
 from afterrun_exporter.core.model import Job, Kind, Ping, Run, Settings
 from afterrun_exporter.core.state import JobState, LogEntry, OpenRun, Transition
 from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.core.upstream import Required
 
 #: Open runs of one job that are kept; jobs that only ever start must not grow.
 MAX_OPEN_RUNS: Final = 100
 
-#: Slots counted one by one when the clock has leapt ahead.
-MAX_MISSES_AT_ONCE: Final = 1000
-
-#: How far ahead of us what we noted ourselves may be.
-LEAP: Final = 3600.0
-
-__all__ = ["on_clock", "on_ping", "on_retired", "registered", "wake_at"]
+__all__ = [
+    "on_clock",
+    "on_ping",
+    "on_retired",
+    "on_test",
+    "recalled",
+    "registered",
+    "wake_at",
+]
 
 
 def registered(job: Job, now: float) -> JobState:
@@ -46,15 +52,45 @@ def registered(job: Job, now: float) -> JobState:
     )
 
 
-def on_clock(job: Job, state: JobState, now: float, settings: Settings) -> Transition:
+def on_clock(
+    job: Job,
+    state: JobState,
+    now: float,
+    settings: Settings,
+    required: Sequence[Required] = (),
+) -> Transition:
     """Notice what became true by *now* without a ping.
 
     The slot and its deadline stay the reference, not the moment we noticed:
-    how often this is called changes nothing but how soon we know.
+    how often this is called changes nothing but how soon we know. *required* is
+    how the jobs are doing that this one requires.
     """
-    caught_up = _count_misses(job, _reconciled(job, state, now), now, settings)
+    caught_up = misses.counted(job, misses.reconciled(job, state, now), now, settings)
+    caught_up = _surroundings(job, caught_up, now, required)
     caught_up, events = alerts.update(job, caught_up, now, settings)
     return Transition(state=caught_up, alerts=events)
+
+
+def recalled(
+    job: Job, state: JobState, stored: bytes, now: float, settings: Settings
+) -> JobState:
+    """Return *state* with the *stored* history that the windows of *job* look at."""
+    known = history.joined(job, stored, state, now, settings)
+    return replace(state, history=known)
+
+
+def on_test(
+    job: Job,
+    state: JobState,
+    now: float,
+    seconds: float,
+    severity: str,
+    settings: Settings,
+    required: Sequence[Required] = (),
+) -> Transition:
+    """Open a test alert for so many *seconds*; *severity* "" is the job's own."""
+    state = replace(state, test_until=now + seconds, test_severity=severity)
+    return on_clock(job, state, now, settings, required)
 
 
 def on_retired(state: JobState, now: float) -> Transition:
@@ -63,9 +99,18 @@ def on_retired(state: JobState, now: float) -> Transition:
     return Transition(state=replace(resolved, retired_at=now), alerts=events)
 
 
-def on_ping(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
-    """Take one report of *job*; a repeat of an earlier one changes nothing."""
-    before = on_clock(job, state, ping.at, settings)
+def on_ping(
+    job: Job,
+    state: JobState,
+    ping: Ping,
+    settings: Settings,
+    required: Sequence[Required] = (),
+) -> Transition:
+    """Take one report of *job*; a repeat of an earlier one changes nothing.
+
+    *required* is how the jobs are doing that this one requires.
+    """
+    before = on_clock(job, state, ping.at, settings, required)
     state = replace(before.state, last_ping_at=ping.at)
     match ping.kind:
         case Kind.START:
@@ -77,22 +122,31 @@ def on_ping(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transi
         case Kind.LOG:
             made = Transition(state=state, logs=(_entry(ping),))
     judged = made.runs[-1] if made.runs else None
+    state = _remembering(job, made, ping.at, settings)
     state, events = alerts.update(
         job,
-        made.state,
+        _surroundings(job, state, ping.at, required),
         ping.at,
         settings,
         # A run that ended before the last one did changes no verdict.
         judged if judged and judged.finished_at >= made.state.last_finish_at else None,
     )
-    return replace(made, state=state, alerts=(*before.alerts, *events))
+    warnings = (*made.warnings, *_upstream_warnings(ping, made, required))
+    return replace(
+        made, state=state, alerts=(*before.alerts, *events), warnings=warnings
+    )
 
 
 def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
     if (repeated := _repeat_of_start(state, ping, settings)) is not None:
         return _duplicate(state, repeated)
     at, warnings = finishes.reported_time(ping.started_at, ping.at, "started_at")
-    run = OpenRun(run_id=ping.run_id, attempt=ping.attempt, started_at=at)
+    run = OpenRun(
+        run_id=ping.run_id,
+        attempt=ping.attempt,
+        started_at=at,
+        group=overlaps.group_of(job, ping),
+    )
 
     kept: list[OpenRun] = []
     timed_out: list[OpenRun] = []
@@ -101,8 +155,10 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         overdue = job.max_runtime is not None and (
             earlier.started_at + job.max_runtime < ping.at
         )
-        # Without ids nobody can tell two runs apart: the new one counts.
+        # Without ids nobody can tell two runs apart: the new one counts, unless
+        # it is to be told that they overlap.
         nameless = earlier.run_id is None and ping.run_id is None
+        nameless = nameless and job.concurrency is None
         if finishes.is_earlier_attempt(earlier, ping):
             logs.append(_given_up(earlier, ping.at))
         elif overdue:
@@ -139,10 +195,17 @@ def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tran
     if (repeated := _repeat_of_finish(state, ping, settings)) is not None:
         return _duplicate(state, repeated)
     state, run, warnings = finishes.finish(job, state, ping, settings)
+    logs: tuple[LogEntry, ...] = ()
+    if ping.run_id is None and job.concurrency is not None:
+        # One that crashed without a report would overlap with every later one.
+        stale = [open_ for open_ in state.open_runs if open_.run_id is None]
+        rest = tuple(open_ for open_ in state.open_runs if open_ not in stale)
+        state = replace(state, open_runs=rest)
+        logs = tuple(_given_up(one, ping.at) for one in stale)
     if ping.run_id is None:
         unnamed = repeats.remember_unnamed(state, ping, settings, run.number)
         state = replace(state, unnamed=unnamed)
-    return Transition(state=state, runs=(run,), run=run, warnings=warnings)
+    return Transition(state=state, runs=(run,), run=run, warnings=warnings, logs=logs)
 
 
 def _progressed(state: JobState, ping: Ping, settings: Settings) -> Transition:
@@ -160,6 +223,39 @@ def _progressed(state: JobState, ping: Ping, settings: Settings) -> Transition:
         logs=(_entry(ping),) if ping.message else (),
         warnings=() if open_run else ("no run is open: send a start before progress",),
     )
+
+
+def _remembering(
+    job: Job, made: Transition, now: float, settings: Settings
+) -> JobState:
+    """Return the state with the runs that have just finished in its history."""
+    state = made.state
+    if not (state.history or history.reach(job)):
+        return state
+    for run in made.runs:
+        known = history.extended(job, state.history, run, now, settings)
+        state = replace(state, history=known)
+    return state
+
+
+def _surroundings(
+    job: Job, state: JobState, now: float, required: Sequence[Required]
+) -> JobState:
+    """Return *state* with what time and other jobs have made of it."""
+    if job.success_ratio is not None or state.success_ratio is not None:
+        state = history.slid(job, state, now)
+    if required or upstream.held_back(state):
+        state = upstream.reconciled(job, state, required, now)
+    return state
+
+
+def _upstream_warnings(
+    ping: Ping, made: Transition, required: Sequence[Required]
+) -> Iterator[str]:
+    if ping.kind in {Kind.START, Kind.FINISH} and not made.duplicate:
+        for one in required:
+            if one.trouble:
+                yield f"this job requires {one.job!r}: {one.trouble}"
 
 
 def _repeat_of_start(state: JobState, ping: Ping, settings: Settings) -> int | None:
@@ -195,65 +291,3 @@ def _given_up(run: OpenRun, at: float) -> LogEntry:
     began = format_time(run.started_at)
     message = f"the run started at {began} never reported its end"
     return LogEntry(at, run.run_id, message)
-
-
-def _reconciled(job: Job, state: JobState, now: float) -> JobState:
-    """Return *state* on the footing of today's configuration and clock."""
-    if state.retired_at is not None:
-        state = _revived(state)
-    if state.configured is not job.configured:
-        state = replace(state, configured=job.configured)
-    text = schedule_text(job)
-    # A finish counts for a slot that is a little ahead. Anything much later was
-    # noted under a clock that has since been set back: trusting it would keep
-    # the job quiet until then.
-    leapt = max(state.due_after, state.missed_through) > now + max(job.early, LEAP)
-    if text != state.schedule or leapt:
-        return replace(
-            state,
-            schedule=text,
-            due_after=now,
-            missed_through=-math.inf,
-            missed_deadline=None,
-        )
-    return state
-
-
-def _revived(state: JobState) -> JobState:
-    return replace(
-        state,
-        retired_at=None,
-        schedule="",
-        missed_deadline=None,
-        open_runs=(),
-        last_outcome=None,
-        consecutive_failures=0,
-        violated=(),
-    )
-
-
-def _count_misses(
-    job: Job, state: JobState, now: float, settings: Settings
-) -> JobState:
-    first, through, count = state.missed_deadline, state.missed_through, 0
-    if first is not None and slot_after(job, state.due_after) + job.grace >= now:
-        # The configuration gives more grace than it did when this was missed.
-        first, through = None, -math.inf
-    while True:
-        slot = slot_after(job, max(state.due_after, through))
-        due = slot_deadline(job, state, slot, settings)
-        if not due < now:
-            break
-        first = due if first is None else first
-        through = max(slot, settings.settled_at - job.grace)
-        count += 1
-        if count == MAX_MISSES_AT_ONCE:
-            through = max(through, now - job.grace)
-    if count == 0 and first is state.missed_deadline:
-        return state
-    return replace(
-        state,
-        missed_deadline=first,
-        missed_through=through,
-        missed_total=state.missed_total + count,
-    )

@@ -46,9 +46,9 @@ class Subject:
         #: Labels of families that do not alert.
         self.own = label(names.JOB, job.name)
 
-    def alerting(self, rule: Rule | None = None) -> str:
+    def alerting(self, rule: Rule | None = None, severity: str = "") -> str:
         """Return the labels of families that alert."""
-        severity = self.job.severity
+        severity = severity or self.job.severity
         if rule is not None and rule.severity is not None:
             severity = rule.severity
         parts = [self.own, label(names.SEVERITY, severity)]
@@ -159,6 +159,43 @@ def failing(subject: Subject) -> Iterator[Sample]:
     yield subject.alerting(), alerts.shown(subject.state, alerts.FAILING)
 
 
+def success_ratio(subject: Subject) -> Iterator[Sample]:
+    """Yield the share of ok runs in the window, where one is configured."""
+    if subject.job.success_ratio is not None:
+        known = subject.state.success_ratio
+        yield subject.own, known.value if known else math.nan
+
+
+def slow_threshold(subject: Subject) -> Iterator[Sample]:
+    """Yield from which duration on the last run was slow, where configured."""
+    if subject.job.slower_than is not None:
+        limit = subject.state.slow_threshold
+        yield subject.own, math.nan if limit is None else limit
+
+
+def test_alert(subject: Subject) -> Iterator[Sample]:
+    """Yield a test alert while there is one."""
+    if alerts.shown(subject.state, alerts.TEST):
+        severity = subject.state.test_severity or subject.job.severity
+        yield subject.alerting(severity=severity), 1
+
+
+def _condition(
+    key: AlertKey, configured: Callable[[Job], object]
+) -> Callable[[Subject], Iterator[Sample]]:
+    """Return a family of whether *key* is to be seen, where it is configured."""
+
+    def samples(subject: Subject) -> Iterator[Sample]:
+        if configured(subject.job):
+            yield subject.alerting(), alerts.shown(subject.state, key)
+
+    return samples
+
+
+def _requires(job: Job) -> bool:
+    return any(one.requires_success for one in job.depends_on)
+
+
 def stale(subject: Subject) -> Iterator[Sample]:
     """Yield whether a miss is to be seen."""
     yield subject.own, alerts.shown(subject.state, alerts.MISSED)
@@ -213,6 +250,25 @@ FAMILIES = (
         names.CONSECUTIVE_FAILURES, "gauge", _fact(lambda s: s.consecutive_failures)
     ),
     Family(names.FAILING, "gauge", failing),
+    Family(names.SUCCESS_RATIO, "gauge", success_ratio),
+    Family(
+        names.SUCCESS_RATIO_LOW,
+        "gauge",
+        _condition(alerts.SUCCESS_RATIO_LOW, lambda job: job.success_ratio),
+    ),
+    Family(names.SLOW, "gauge", _condition(alerts.SLOW, lambda job: job.slower_than)),
+    Family(names.SLOW_THRESHOLD, "gauge", slow_threshold),
+    Family(
+        names.OVERLAPPING,
+        "gauge",
+        _condition(alerts.OVERLAPPING, lambda job: job.concurrency),
+    ),
+    Family(
+        names.UPSTREAM_UNHEALTHY,
+        "gauge",
+        _condition(alerts.UPSTREAM_UNHEALTHY, _requires),
+    ),
+    Family(names.TEST_ALERT, "gauge", test_alert),
     Family(names.SCHEDULE_INVALID, "gauge", schedule_invalid),
     Family(names.RUNS, "counter", _fact(lambda s: s.runs_total)),
     Family(names.RUN_FAILURES, "counter", _fact(lambda s: s.failures_total)),

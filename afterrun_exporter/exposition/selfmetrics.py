@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -23,6 +23,10 @@ COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 
 #: first appears at 1 has not increased, as far as Prometheus can tell.
 RESULTS = ("accepted", "duplicate", "rejected")
 REASONS = ("limit", "name", "not_a_number")
+
+
+#: An Alertmanager, the posts to it that succeeded and failed, alerts that wait.
+Pushes = tuple[str, int, int, int]
 
 
 class SelfMetrics:
@@ -63,6 +67,10 @@ class SelfMetrics:
         """Expose what these two count, read anew at each scrape."""
         self._registry.register(_Counts(service, fragments))
 
+    def watch_pushes(self, counts: Callable[[], Iterable[Pushes]]) -> None:
+        """Expose what *counts* returns, asked anew at each scrape."""
+        self._registry.register(_Pushes(counts))
+
     def render(self) -> bytes:
         """Return the text of the exporter's own families."""
         return generate_latest(self._registry)
@@ -100,6 +108,24 @@ class _Counts(Collector):
 
         size = names.DATABASE_SIZE
         yield GaugeMetricFamily(size, names.HELP[size], service.database_size())
+
+
+class _Pushes(Collector):
+    def __init__(self, counts: Callable[[], Iterable[Pushes]]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        posts = _counter(names.PUSHES, names.ALERTMANAGER, names.RESULT)
+        help_ = names.HELP[names.PUSH_WAITING]
+        waits = GaugeMetricFamily(
+            names.PUSH_WAITING, help_, labels=[names.ALERTMANAGER]
+        )
+        for name, ok, failed, waiting in self._counts():
+            posts.add_metric([name, "ok"], ok)
+            posts.add_metric([name, "failed"], failed)
+            waits.add_metric([name], waiting)
+        yield posts
+        yield waits
 
 
 def _counter(name: str, *labels: str) -> CounterMetricFamily:

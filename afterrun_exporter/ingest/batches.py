@@ -12,7 +12,7 @@ from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.answers import told
 from afterrun_exporter.ingest.intake import Intake, Received, Refused
 from afterrun_exporter.ingest.jsontext import read_json
-from afterrun_exporter.service import Verdict
+from afterrun_exporter.verdicts import Verdict
 
 #: More in one transaction would keep single pings waiting.
 MAX_ITEMS: Final = 10_000

@@ -11,7 +11,8 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.readings import Readings
 from afterrun_exporter.ingest.refusals import Refusals
-from afterrun_exporter.service import Service, Verdict
+from afterrun_exporter.service import Service
+from afterrun_exporter.verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,59 @@ was {{ $values | first | value | printf "%.10g" }}
     THRESHOLD=names.RULE_THRESHOLD,
 )
 
+# The duration that is known may be that of a later run, which failed at once or was
+# as fast as ever: hence the comparison.
+SLOW: Final = _Sentence(
+    """\
+{{ $labels.job_name }}: a run took unusually long
+{{- $job := printf "job=%q,job_name=%q" $labels.job $labels.job_name -}}
+{{- range printf "max(@TOOK{%s}) > max(@THRESHOLD{%s})" $job $job | query -}}
+, {{ .Value | humanizeDuration }}
+{{- range printf "max(@THRESHOLD{%s})" $job | query -}}
+; more than {{ .Value | humanizeDuration }} counts as slow
+{{- end -}}
+{{- end -}}."""
+).substitute(TOOK=names.LAST_DURATION, THRESHOLD=names.SLOW_THRESHOLD)
+
+SUCCESS_RATIO_LOW: Final = _Sentence(
+    """\
+{{ $labels.job_name }}: too few of its recent runs were ok
+{{- range printf "max(@RATIO{job=%q,job_name=%q} >= 0)" $labels.job $labels.job_name | query -}}
+, {{ .Value | humanizePercentage }}
+{{- end -}}."""
+).substitute(RATIO=names.SUCCESS_RATIO)
+
+# Where just one is left, the others have ended since.
+OVERLAPPING: Final = _Sentence(
+    """\
+{{ $labels.job_name }} has more runs open at once than it may
+{{- range printf "max(@RUNNING{job=%q,job_name=%q}) > 1" $labels.job $labels.job_name | query -}}
+, {{ .Value }} in all
+{{- end -}}."""
+).substitute(RUNNING=names.RUNNING)
+
+UPSTREAM_UNHEALTHY: Final = (
+    "A job that {{ $labels.job_name }} requires is missed, failing or violated, or was "
+    "when {{ $labels.job_name }} was last due. Its own alerts are held back: mend the "
+    "other one first."
+)
+
+TEST: Final = (
+    "Somebody asked for this test alert. Nothing is wrong with {{ $labels.job_name }}, "
+    "and it ends by itself."
+)
+
+RULES_OUTDATED: Final = (
+    "AfterRun ({{ $labels.job }}) goes by a configuration that these alerting rules were "
+    "not generated from: routes and rules of single jobs may be wrong or missing. Run "
+    "`afterrun generate` and reload Prometheus and Alertmanager."
+)
+
+PUSH_FAILING: Final = (
+    "AfterRun ({{ $labels.job }}) cannot post alerts to the Alertmanager at "
+    "{{ $labels.alertmanager }}. Those of Prometheus still arrive, only later."
+)
+
 DISAPPEARED: Final = (
     "AfterRun answers and no longer knows {{ $labels.job_name }}, so nothing would "
     "tell if it failed. Was it removed on purpose? Then do nothing: this resolves by "

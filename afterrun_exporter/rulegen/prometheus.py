@@ -1,19 +1,28 @@
 """The alerting rules, as data.
 
 They are generic: as many rules for a hundred thousand jobs as for one, and right
-for every job from its first ping on. Only PromQL that 2.42 knows.
+for every job from its first ping on. A job may have some of its own instead, where
+that is worth a rule's price. Only PromQL that 2.42 knows.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from afterrun_exporter import conventions as names
+from afterrun_exporter.core.model import Job
 from afterrun_exporter.rulegen import annotations as says
-from afterrun_exporter.rulegen.promql import MEMORY, TARGET, merged, passed
-
-#: One alerting rule, or a whole rule file, as Prometheus's YAML has it.
-Data = dict[str, Any]
+from afterrun_exporter.rulegen.alerting import Data, alert
+from afterrun_exporter.rulegen.jobs import job_rules, rules_of
+from afterrun_exporter.rulegen.promql import (
+    MEMORY,
+    TARGET,
+    any_of,
+    merged,
+    remembered,
+    selector,
+)
 
 _UP: Final = f'up{{job=~"{names.SCRAPE_JOB}"}}'
 
@@ -28,53 +37,32 @@ and on (job) present_over_time({names.BUILD_INFO}[{MEMORY}])
 unless on (job) max_over_time(up[{MEMORY}]) == 0"""
 
 
-def rules_file() -> Data:
-    """Return the content of the file that Prometheus loads."""
+def rules_file(jobs: Iterable[Job] = (), hash_: str = "") -> Data:
+    """Return the content of the file that Prometheus loads.
+
+    Of *jobs* those count that want alerting rules of their own: the generic ones
+    leave them out. *hash_* is that of the configuration they are from, "" for none.
+    """
+    dedicated = sorted((job for job in jobs if job.dedicated), key=lambda job: job.name)
+    others = ""
+    if dedicated:
+        others = selector((names.JOB, "!~", any_of(job.name for job in dedicated)))
     return {
         "groups": [
-            {"name": "afterrun-jobs", "rules": job_rules()},
+            {"name": "afterrun-jobs", "rules": job_rules(others)},
+            *(
+                {"name": f"afterrun-job-{job.name}", "rules": rules_of(job)}
+                for job in dedicated
+            ),
             # It looks hours back, and a minute later is soon enough for it.
             {"name": "afterrun-gone", "interval": "1m", "rules": [_disappeared()]},
-            {"name": "afterrun-exporter", "rules": exporter_rules()},
+            {"name": "afterrun-exporter", "rules": exporter_rules(hash_)},
         ]
     }
 
 
-def job_rules() -> list[Data]:
-    """Return the rules about jobs; severity and declared labels come along.
-
-    None has a `for`: one scrape that fails would start it over.
-    """
-    return [
-        _alert(
-            names.JOB_MISSED,
-            expr=passed(names.DEADLINE),
-            summary="A job has not run when it should have.",
-            description=says.MISSED,
-        ),
-        _alert(
-            names.JOB_FAILING,
-            expr=f"{merged(names.FAILING)} == 1",
-            summary="A job fails.",
-            description=says.FAILING,
-        ),
-        _alert(
-            names.JOB_RULE_VIOLATED,
-            expr=f"{merged(names.RULE_VIOLATED)} == 1",
-            summary="A job ran, and its result breaks a rule.",
-            description=says.RULE_VIOLATED,
-        ),
-        _alert(
-            names.JOB_OVERRUNNING,
-            expr=passed(names.RUN_DEADLINE),
-            summary="A run takes longer than it may.",
-            description=says.OVERRUNNING,
-        ),
-    ]
-
-
 def _disappeared() -> Data:
-    return _alert(
+    return alert(
         names.JOB_DISAPPEARED,
         expr=_DISAPPEARED,
         severity="warning",
@@ -83,11 +71,17 @@ def _disappeared() -> Data:
     )
 
 
-def exporter_rules() -> list[Data]:
-    """Return the rules about the exporter itself and the way to the reader."""
+def exporter_rules(hash_: str = "") -> list[Data]:
+    """Return the rules about the exporter itself and the way to the reader.
+
+    *hash_* is that of the configuration which the others were generated from.
+    """
+    # A daemon without a configuration file has none: the generic rules will do.
+    ours = selector(("hash", "!~", f"|{hash_}"))
+    pushes = f"sum by (job, alertmanager) (rate({names.PUSHES}"
     rejected = f'{names.PINGS}{{{names.RESULT}="rejected"}}'
     return [
-        _alert(
+        alert(
             names.EXPORTER_DOWN,
             expr=f"{_UP} == 0",
             hold="2m",
@@ -95,7 +89,7 @@ def exporter_rules() -> list[Data]:
             summary="AfterRun does not answer.",
             description=says.EXPORTER_DOWN,
         ),
-        _alert(
+        alert(
             names.EXPORTER_ABSENT,
             # One that is known to be down has its own alert.
             expr=f"absent({names.BUILD_INFO}) unless on () {_UP} == 0",
@@ -105,14 +99,14 @@ def exporter_rules() -> list[Data]:
             summary="No AfterRun exporter is being scraped.",
             description=says.EXPORTER_ABSENT,
         ),
-        _alert(
+        alert(
             names.CONFIG_RELOAD_FAILED,
             expr=f"{merged(names.RELOAD_SUCCESSFUL, 'min')} == 0",
             severity="warning",
             summary="A changed configuration was refused.",
             description=says.CONFIG_RELOAD_FAILED,
         ),
-        _alert(
+        alert(
             names.PINGS_REJECTED,
             # The counter is there from the start, at 0: increase() would not see
             # the first rejection of one that begins at 1.
@@ -121,14 +115,32 @@ def exporter_rules() -> list[Data]:
             summary="Reports of jobs are being refused.",
             description=says.PINGS_REJECTED,
         ),
-        _alert(
+        alert(
             names.STORAGE_FAILING,
             expr=f"sum by (job) (rate({names.STORAGE_ERRORS}[5m])) > 0",
             severity="critical",
             summary="Reports of jobs cannot be stored.",
             description=says.STORAGE_FAILING,
         ),
-        _alert(
+        alert(
+            names.RULES_OUTDATED,
+            expr=f"count by (job) (\n  {remembered(names.CONFIG_INFO + ours)}\n) > 0",
+            # Time to carry the new files to everyone who reads them.
+            hold="15m",
+            severity="info",
+            summary="The alerting rules belong to another configuration.",
+            description=says.RULES_OUTDATED,
+        ),
+        alert(
+            names.PUSH_FAILING,
+            expr=f'{pushes}{{{names.RESULT}="failed"}}[5m])) > 0\n'
+            f'unless {pushes}{{{names.RESULT}="ok"}}[5m])) > 0',
+            hold="5m",
+            severity="warning",
+            summary="Alerts cannot be posted to Alertmanager.",
+            description=says.PUSH_FAILING,
+        ),
+        alert(
             names.WATCHDOG,
             expr="vector(1)",
             severity="none",
@@ -136,30 +148,3 @@ def exporter_rules() -> list[Data]:
             description=says.WATCHDOG,
         ),
     ]
-
-
-def _alert(
-    name: str,
-    *,
-    expr: str,
-    summary: str,
-    description: str,
-    hold: str | None = None,
-    severity: str | None = None,
-) -> Data:
-    """Return one rule; without *severity* the series bring theirs along.
-
-    The summary is a fixed sentence, so that pagers group by it. Labels are fixed
-    too: a templated one would make a new alert of each value.
-    """
-    return {
-        "alert": name,
-        "expr": expr,
-        **({"for": hold} if hold else {}),
-        **({"labels": {names.SEVERITY: severity}} if severity else {}),
-        "annotations": {
-            "summary": summary,
-            "description": description,
-            "runbook_url": f"{names.RUNBOOK}#{name.lower()}",
-        },
-    }

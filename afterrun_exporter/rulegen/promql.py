@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Final
 
 from afterrun_exporter import conventions as names
@@ -13,6 +15,25 @@ MEMORY: Final = "10m"
 #: Labels that change when the exporter moves or is scraped twice. An alert
 #: with one of them would resolve and open anew.
 TARGET: Final = "instance, pod"
+
+_SPECIAL: Final = re.compile(r"[.*+?()|\[\]{}^$\\]")
+
+
+def selector(*matchers: tuple[str, str, str]) -> str:
+    """Return (label, operator, value) matchers in braces; "" without any."""
+    told = (f"{label}{op}{quoted(value)}" for label, op, value in matchers)
+    return f"{{{','.join(told)}}}" if matchers else ""
+
+
+def quoted(text: str) -> str:
+    """Return *text* as a string of PromQL."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def any_of(texts: Iterable[str]) -> str:
+    """Return the regular expression, as RE2 has it, for any of *texts*."""
+    return "|".join(_SPECIAL.sub(r"\\\g<0>", text) for text in texts)
 
 
 def remembered(metric: str) -> str:
@@ -26,9 +47,12 @@ def remembered(metric: str) -> str:
   (last_over_time({metric}[{MEMORY}]) unless on (job, instance) {names.BUILD_INFO})"""
 
 
-def merged(metric: str, aggregation: str = "max") -> str:
-    """Return one `remembered` series for a job, however often it is scraped."""
-    return f"""{aggregation} without ({TARGET}) (
+def merged(metric: str, aggregation: str = "max", without: str = TARGET) -> str:
+    """Return one `remembered` series for a job, however often it is scraped.
+
+    It has all labels but those in *without*.
+    """
+    return f"""{aggregation} without ({without}) (
   {remembered(metric)}
 )"""
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from afterrun_exporter.core.model import Condition, Outcome
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.state import (
+    DERIVED,
     AlertKey,
     HealedAlert,
     JobState,
@@ -20,8 +21,15 @@ from afterrun_exporter.core.state import (
 
 
 def _open_run(parts: list[Any]) -> OpenRun:
-    run_id, attempt, at, metrics = parts
-    return OpenRun(run_id=run_id, attempt=attempt, started_at=at, metrics=metrics)
+    run_id, attempt, at, metrics, *group = parts
+    return OpenRun(
+        run_id=run_id,
+        attempt=attempt,
+        started_at=at,
+        metrics=metrics,
+        # What an earlier version wrote has none.
+        group=group[0] if group else "",
+    )
 
 
 def _alert(parts: list[Any]) -> OpenAlert:
@@ -50,9 +58,11 @@ _SHAPED: Final[Mapping[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]]] 
     "metrics": (dict, dict),
     "previous": (dict, dict),
     "violated": (list, tuple),
+    "upstream": (list, tuple),
     "open_runs": (
         lambda runs: [
-            [run.run_id, run.attempt, run.started_at, dict(run.metrics)] for run in runs
+            [run.run_id, run.attempt, run.started_at, dict(run.metrics), run.group]
+            for run in runs
         ],
         _each(_open_run),
     ),
@@ -79,12 +89,12 @@ _SHAPED: Final[Mapping[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]]] 
 _PLAIN: Final = {
     field.name: field.default
     for field in fields(JobState)
-    if field.name not in _SHAPED and field.name != "seen"
+    if field.name not in {*_SHAPED, *DERIVED, "seen"}
 }
 
 
 def encode_state(state: JobState) -> str:
-    """Return *state* as a JSON object, all but `seen`."""
+    """Return *state* as a JSON object, all but `seen` and what is derived."""
     facts = {
         name: value
         for name, default in _PLAIN.items()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from afterrun_exporter.core.state import JobState, Transition
+from afterrun_exporter.core.state import JobState, Transition, same_facts
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.store import Change
 
@@ -42,6 +42,8 @@ class GroupCommit:
     def __init__(self, states: dict[str, JobState], write: Write) -> None:
         self._states = states
         self._write = write
+        #: What was decided since the last commit.
+        self._staged: dict[str, JobState] = {}
         self._waiting: list[_Waiting] = []
         self._drain: asyncio.Task[None] | None = None
 
@@ -56,6 +58,10 @@ class GroupCommit:
             self._drain = loop.create_task(self._commit_waiting(), name="commit")
         # A client that hangs up must not take back what is being written.
         return await asyncio.shield(waiting.answer)
+
+    def latest(self, job: str) -> JobState | None:
+        """See `Store.latest`."""
+        return self._staged.get(job) or self._states.get(job)
 
     async def drained(self) -> None:
         """Return once nothing waits any more."""
@@ -72,8 +78,8 @@ class GroupCommit:
             self._drain = None
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
-        staged: dict[str, JobState] = {}
-        decided = [_Decided(one, self._decide(one.changes, staged)) for one in batch]
+        self._staged = {}
+        decided = [_Decided(one, self._decide(one.changes)) for one in batch]
         try:
             await self._write(_writes(decided, self._states))
         except StorageError as error:
@@ -86,24 +92,22 @@ class GroupCommit:
                 return
             _refuse(batch, error)
         else:
-            self._states.update(staged)
+            self._states.update(self._staged)
             for done in decided:
                 if not done.waiting.answer.done():
                     done.waiting.answer.set_result(done.results)
 
-    def _decide(
-        self, changes: Sequence[Change], staged: dict[str, JobState]
-    ) -> list[Transition | Exception]:
+    def _decide(self, changes: Sequence[Change]) -> list[Transition | Exception]:
         results: list[Transition | Exception] = []
         for change in changes:
-            before = staged.get(change.job) or self._states.get(change.job)
+            before = self.latest(change.job)
             try:
                 transition = change.decide(before)
             except Exception as error:  # noqa: BLE001 - it is the answer
                 results.append(error)
                 continue
             if transition.state is not before:
-                staged[change.job] = transition.state
+                self._staged[change.job] = transition.state
             results.append(transition)
         return results
 
@@ -111,18 +115,23 @@ class GroupCommit:
 def _writes(
     decided: Sequence[_Decided], states: Mapping[str, JobState]
 ) -> list[tuple[str, Transition]]:
-    return [
-        (change.job, result)
-        for one in decided
-        for change, result in zip(one.waiting.changes, one.results, strict=True)
-        if isinstance(result, Transition)
-        and (
-            result.state is not states.get(change.job)
-            or result.runs
-            or result.alerts
-            or result.logs
-        )
-    ]
+    writes: list[tuple[str, Transition]] = []
+    latest: dict[str, JobState] = {}
+    for one in decided:
+        for change, result in zip(one.waiting.changes, one.results, strict=True):
+            if not isinstance(result, Transition):
+                continue
+            before = latest.get(change.job) or states.get(change.job)
+            if _has_news(result, before):
+                writes.append((change.job, result))
+            latest[change.job] = result.state
+    return writes
+
+
+def _has_news(transition: Transition, before: JobState | None) -> bool:
+    if transition.runs or transition.alerts or transition.logs or before is None:
+        return True
+    return transition.state is not before and not same_facts(transition.state, before)
 
 
 def _refuse(batch: Sequence[_Waiting], error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""Questions to the history."""
+"""Questions to the history of runs and logs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Final
 
 import aiosqlite
 
-from afterrun_exporter.core.model import Condition, Outcome, Run
-from afterrun_exporter.core.state import AlertKey
+from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.storage.codec import decode_metrics, decode_violations
-from afterrun_exporter.storage.store import AlertRecord, LogRecord
+from afterrun_exporter.storage.store import LogRecord
 
 # The runs of a job from the newest back: each knows the one before.
 _CHAIN: Final = """
@@ -28,27 +27,6 @@ ORDER BY place
 async def runs(reader: aiosqlite.Connection, job: str, limit: int) -> list[Run]:
     """Return the last *limit* runs of *job*, the newest first."""
     return [_run(row) for row in await reader.execute_fetchall(_CHAIN, (job, limit))]
-
-
-async def alerts(reader: aiosqlite.Connection, job: str | None) -> list[AlertRecord]:
-    """Return the recorded alerts, of one job or of all, the newest first."""
-    rows = await reader.execute_fetchall(
-        "SELECT j.name, a.* FROM alerts a JOIN jobs j ON j.id = a.job_id "
-        "WHERE ?1 IS NULL OR j.name = ?1 ORDER BY a.id DESC",
-        (job,),
-    )
-    return [
-        AlertRecord(
-            job=row["name"],
-            key=AlertKey(Condition(row["condition"]), row["rule"]),
-            severity=row["severity"],
-            summary=row["summary"],
-            opened_at=row["opened_at"],
-            resolved_at=row["resolved_at"],
-            run=row["run"],
-        )
-        for row in rows
-    ]
 
 
 async def logs(reader: aiosqlite.Connection, job: str) -> list[LogRecord]:

@@ -15,13 +15,23 @@ from typing import IO, Final, TypeVar
 import aiosqlite
 
 from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage import reads
+from afterrun_exporter.storage import history, reads, recall, receivers
 from afterrun_exporter.storage.codec import decode_state
 from afterrun_exporter.storage.groupcommit import GroupCommit, Writes
 from afterrun_exporter.storage.migrations import migrate
-from afterrun_exporter.storage.store import AlertRecord, Change, LogRecord
+from afterrun_exporter.storage.outbox import Changes, Outbox, Outboxed
+from afterrun_exporter.storage.outbox import load as load_outbox
+from afterrun_exporter.storage.store import (
+    EVERY_ALERT,
+    AlertFilter,
+    AlertRecord,
+    AlertStats,
+    Change,
+    LogRecord,
+)
 from afterrun_exporter.storage.writes import Writer
 
 PRAGMAS: Final = (
@@ -50,16 +60,20 @@ class SQLiteStore:
         writer: Writer,
         states: dict[str, JobState],
         thread: ThreadPoolExecutor,
-        reader: aiosqlite.Connection,
+        readers: tuple[aiosqlite.Connection, aiosqlite.Connection],
         on_commit: Callable[[float], None],
+        outbox: Outboxed,
     ) -> None:
         self._path = path
         self._writer = writer
         self._states = states
         self._thread = thread
-        self._reader = reader
+        # What a person asks of a long history may take seconds, and a ping that
+        # needs to know of an earlier run is not to wait for it.
+        self._reader, self._browser = readers
         self._on_commit = on_commit
         self._commits = GroupCommit(states, self._write)
+        self.outbox = Outbox(self._write_outbox, *outbox)
 
     @classmethod
     @asynccontextmanager
@@ -76,17 +90,22 @@ class SQLiteStore:
             thread = ThreadPoolExecutor(1, thread_name_prefix="afterrun-writer")
             loop = asyncio.get_running_loop()
             try:
-                connection, states, writer = await loop.run_in_executor(
+                connection, states, writer, outbox = await loop.run_in_executor(
                     thread, _open, path
                 )
                 try:
                     reader = await _reader(path)
-                    store = cls(path, writer, states, thread, reader, on_commit)
+                    browser = await _reader(path)
+                    readers = (reader, browser)
+                    store = cls(
+                        path, writer, states, thread, readers, on_commit, outbox
+                    )
                     try:
                         yield store
                     finally:
                         await store.close()
                         await reader.close()
+                        await browser.close()
                 finally:
                     await loop.run_in_executor(thread, connection.close)
             finally:
@@ -96,6 +115,9 @@ class SQLiteStore:
     def states(self) -> Mapping[str, JobState]:
         return self._states
 
+    def latest(self, job: str) -> JobState | None:
+        return self._commits.latest(job)
+
     async def update_all(
         self, changes: Sequence[Change]
     ) -> list[Transition | Exception]:
@@ -104,8 +126,25 @@ class SQLiteStore:
     async def runs(self, job: str, limit: int) -> list[Run]:
         return await reads.runs(self._reader, job, limit)
 
-    async def alerts(self, job: str | None = None) -> list[AlertRecord]:
-        return await reads.alerts(self._reader, job)
+    async def histories(
+        self, reach: Mapping[str, float], now: float, limit: int
+    ) -> dict[str, bytes]:
+        return await recall.histories(self._reader, reach, now, limit)
+
+    async def alerts(self, which: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
+        return await history.alerts(self._browser, which)
+
+    async def alert_stats(self, since: float, jobs: int) -> AlertStats:
+        return await history.stats(self._browser, since, jobs)
+
+    async def receivers(self) -> list[JobReceiver]:
+        return await receivers.receivers(self._reader)
+
+    async def add_receiver(self, receiver: JobReceiver) -> JobReceiver:
+        return await self._on_thread(self._writer.do, receivers.add, receiver)
+
+    async def remove_receiver(self, number: int) -> None:
+        await self._on_thread(self._writer.do, receivers.remove, number)
 
     async def logs(self, job: str) -> list[LogRecord]:
         return await reads.logs(self._reader, job)
@@ -133,7 +172,12 @@ class SQLiteStore:
 
     async def _write(self, writes: Writes) -> None:
         if writes:
-            self._on_commit(await self._on_thread(self._writer.commit, writes))
+            async with self.outbox.recording(writes) as news:
+                commit = self._writer.commit
+                self._on_commit(await self._on_thread(commit, writes, news))
+
+    async def _write_outbox(self, changes: Changes) -> None:
+        await self._on_thread(self._writer.save_outbox, changes)
 
     async def _on_thread(self, function: Callable[..., T], *args: object) -> T:
         loop = asyncio.get_running_loop()
@@ -173,7 +217,9 @@ def _locked(path: Path) -> IO[str]:
     return file
 
 
-def _open(path: Path) -> tuple[sqlite3.Connection, dict[str, JobState], Writer]:
+def _open(
+    path: Path,
+) -> tuple[sqlite3.Connection, dict[str, JobState], Writer, Outboxed]:
     try:
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False
@@ -185,12 +231,13 @@ def _open(path: Path) -> tuple[sqlite3.Connection, dict[str, JobState], Writer]:
             _check_writable(path)
             _sync_directory(path)
             states, writer = _load(connection)
+            outbox = load_outbox(connection)
         except BaseException:
             connection.close()
             raise
     except sqlite3.Error as error:
         raise StorageError(f"cannot use database {str(path)!r}: {error}") from error
-    return connection, states, writer
+    return connection, states, writer, outbox
 
 
 def _load(connection: sqlite3.Connection) -> tuple[dict[str, JobState], Writer]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
-from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.model import Condition, Run
+from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import AlertKey, JobState, Transition
+from afterrun_exporter.storage.outbox import Outbox
 
 #: A pure function of the current state of a job, None for one that is new; it
 #: must be safe to call again.
@@ -34,6 +37,38 @@ class AlertRecord:
     resolved_at: float | None
     #: Number of the run that opened it; 0 where none did.
     run: int
+    #: Names the record; one that says the same is the same all the same.
+    id: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertFilter:
+    """Which recorded alerts are asked for; what is None makes no difference."""
+
+    job: str | None = None
+    #: Empty for every condition.
+    conditions: tuple[Condition, ...] = ()
+    severity: str | None = None
+    #: Open ones, or resolved ones.
+    open: bool | None = None
+    #: Opened then or later.
+    since: float = -math.inf
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertStats:
+    """What the recorded alerts of a time come to."""
+
+    #: By condition, severity and whether it is still open.
+    counts: Mapping[tuple[Condition, str, bool], int]
+    #: The jobs with the most alerts, those first.
+    jobs: tuple[tuple[str, int], ...]
+    #: How long they stayed open; None where none has been resolved.
+    mean: float | None
+    median: float | None
+    #: Alerts that are open now, whenever they opened.
+    open_now: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +82,9 @@ class LogRecord:
     metadata: str
 
 
+EVERY_ALERT: Final = AlertFilter()
+
+
 class Store(Protocol):
     """Job states, finished runs, alerts and logs that survive a crash."""
 
@@ -55,6 +93,19 @@ class Store(Protocol):
         """The committed state of every job, retired ones included.
 
         A live view in memory: it never shows what could still be rolled back.
+        """
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """What Alertmanagers are to be told, committed with the alerts themselves."""
+        ...
+
+    def latest(self, job: str) -> JobState | None:
+        """Return the state of *job* as the change that is being decided finds it.
+
+        For `decide` alone: the changes before it may still be rolled back, but
+        then it will be, too.
         """
         ...
 
@@ -77,8 +128,43 @@ class Store(Protocol):
         """Return the last *limit* runs of *job*, the newest first."""
         ...
 
-    async def alerts(self, job: str | None = None) -> list[AlertRecord]:
-        """Return the recorded alerts, the newest first."""
+    async def histories(
+        self, reach: Mapping[str, float], now: float, limit: int
+    ) -> dict[str, bytes]:
+        """Return the history (core/history.py) of each job in *reach*.
+
+        That is what it ran in so many seconds up to *now*, or somewhat more, and
+        at most *limit* runs.
+        """
+        ...
+
+    async def alerts(self, which: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
+        """Return the recorded alerts that *which* asks for, the newest first."""
+        ...
+
+    async def alert_stats(self, since: float, jobs: int) -> AlertStats:
+        """Return what the alerts opened at *since* or later come to.
+
+        Of the jobs with the most alerts, the first *jobs*.
+        """
+        ...
+
+    async def receivers(self) -> list[JobReceiver]:
+        """Return every receiver that was added, in that order."""
+        ...
+
+    async def add_receiver(self, receiver: JobReceiver) -> JobReceiver:
+        """Keep *receiver*; return it with an id that never names another one.
+
+        Raises StorageError, and then it is not kept.
+        """
+        ...
+
+    async def remove_receiver(self, number: int) -> None:
+        """Forget the receiver with this id, if there is one.
+
+        Raises StorageError, and then it is still there.
+        """
         ...
 
     async def logs(self, job: str) -> list[LogRecord]:

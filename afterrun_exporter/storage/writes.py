@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from afterrun_exporter.clock import stopwatch
 from afterrun_exporter.core.model import Run
 from afterrun_exporter.core.state import AlertEvent, AlertOpened, JobState, LogEntry
+from afterrun_exporter.storage import outbox
 from afterrun_exporter.storage.codec import (
     encode_metrics,
     encode_state,
     encode_violations,
 )
 from afterrun_exporter.storage.groupcommit import Writes
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 #: Rows looked at in one step of pruning, so that commits do not wait long.
 STEP: Final = 1000
@@ -55,8 +59,8 @@ class Writer:
         self._newest_run = newest_run
         self._newest_job = max(ids.values(), default=0)
 
-    def commit(self, writes: Writes) -> float:
-        """Write *writes* in one transaction; return the seconds it took."""
+    def commit(self, writes: Writes, news: outbox.Changes) -> float:
+        """Write *writes* and *news* in one transaction; return the seconds it took."""
         began = stopwatch()
         ids = {name: self._ids.get(name) for name, _ in writes}
         new = (name for name, known in ids.items() if known is None)
@@ -80,6 +84,7 @@ class Writer:
                 execute(sql, values)
             self._connection.executemany(_ADD_LOG, batch.logs)
             self._connection.executemany(_SAVE_JOB, batch.jobs())
+            outbox.save(self._connection, news)
 
         self._ids.update(fresh)
         self._newest_job += len(fresh)
@@ -128,6 +133,15 @@ class Writer:
                 (before, STEP),
             ).rowcount
         return logs + alerts
+
+    def save_outbox(self, changes: outbox.Changes) -> None:
+        """Write *changes* in one transaction."""
+        with self._transaction():
+            outbox.save(self._connection, changes)
+
+    def do(self, act: Callable[[sqlite3.Connection, T], R], what: T) -> R:
+        """Return what the one statement of *act* comes to, for *what*."""
+        return act(self._connection, what)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

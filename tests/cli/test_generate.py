@@ -12,7 +12,17 @@ from click.testing import CliRunner, Result
 from afterrun_exporter.cli.generate import generate
 
 RULES = "rules/afterrun.rules.yml"
-DASHBOARD = "grafana/dashboards/afterrun.json"
+PROMETHEUS = {RULES, "rules/tests/afterrun.test.yml"}
+ALERTMANAGER = {
+    "alertmanager/alertmanager.yml",
+    "alertmanager/routes.test",
+    "alertmanager/templates/afterrun.tmpl",
+}
+GRAFANA = {
+    f"grafana/dashboards/{name}.json"
+    for name in ("afterrun", "afterrun-exporter", "afterrun-job")
+}
+ALL = {*PROMETHEUS, *ALERTMANAGER, *GRAFANA}
 
 
 def _generate(*arguments: str | Path) -> Result:
@@ -22,10 +32,11 @@ def _generate(*arguments: str | Path) -> Result:
 @pytest.mark.parametrize(
     ("what", "expected"),
     [
-        (["prometheus"], {RULES}),
-        (["grafana"], {DASHBOARD}),
-        (["all"], {RULES, DASHBOARD}),
-        ([], {RULES, DASHBOARD}),
+        (["prometheus"], PROMETHEUS),
+        (["alertmanager"], ALERTMANAGER),
+        (["grafana"], GRAFANA),
+        (["all"], ALL),
+        ([], ALL),
     ],
 )
 def test_it_writes_what_is_asked_for(
@@ -38,6 +49,54 @@ def test_it_writes_what_is_asked_for(
     found = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert found == {tmp_path / path for path in expected}
     assert result.output == "".join(f"wrote {path}\n" for path in sorted(found))
+
+
+def test_a_bad_configuration_shows_every_problem_and_writes_nothing(
+    tmp_path: Path,
+) -> None:
+    """As `afterrun check` would."""
+    config = tmp_path / "afterrun.yml"
+    config.write_text("jobs: {a: {grcae: 1h}, b: {depends_on: [b]}}")
+
+    result = _generate("--config.file", config, "--out", tmp_path / "out")
+
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"{config}:1: jobs.a.grcae: unknown key; did you mean 'grace'?\n"
+        f"{config}:1: jobs.b.depends_on: goes round in a circle: b -> b; "
+        "remove one of them\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_paths_in_the_configuration_start_from_where_it_is(tmp_path: Path) -> None:
+    """`base:` is found wherever the command is run."""
+    config = tmp_path / "etc" / "afterrun.yml"
+    config.parent.mkdir()
+    config.write_text("alertmanager: {base: ours.yml}")
+    base = "route: {receiver: us}\nreceivers: [{name: us}]\n"
+    (config.parent / "ours.yml").write_text(base)
+
+    result = _generate("alertmanager", "--config.file", config, "--out", tmp_path)
+
+    assert result.exit_code == 0, result.output
+    merged = (tmp_path / "alertmanager/alertmanager.yml").read_text()
+    assert "receiver: us" in merged
+
+
+def test_the_files_are_for_one_configuration(tmp_path: Path) -> None:
+    """Prometheus says so when the daemon has loaded another one."""
+    config = tmp_path / "afterrun.yml"
+    config.write_text("jobs: {a: {every: 1h}}")
+    _generate("--config.file", config, "--out", tmp_path)
+    config.write_text("# The same.\njobs: {a: {every: 1h}}")
+    assert _generate("--config.file", config, "--check", "--out", tmp_path).output == ""
+    config.write_text("jobs: {a: {every: 2h}}")
+
+    result = _generate("--config.file", config, "--check", "--out", tmp_path)
+
+    assert result.exit_code == 1
+    assert "afterrun_config_info{hash!~" in result.stdout
 
 
 def test_check_agrees_with_what_was_just_written(tmp_path: Path) -> None:
@@ -115,7 +174,7 @@ def test_without_the_extra_only_the_dashboard_is_missing(
     assert result.returncode == exit_code, result.stderr
     if exit_code:
         assert result.stderr == (
-            "Error: the dashboard needs an extra: "
+            "Error: the dashboards need an extra: "
             "pip install 'afterrun-exporter[grafana]'\n"
         )
         assert list(tmp_path.iterdir()) == []

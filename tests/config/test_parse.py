@@ -11,19 +11,34 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from afterrun_exporter.config import default, load, parse, read_text, warnings
-from afterrun_exporter.config.document import read
-from afterrun_exporter.config.spec import (
+from afterrun_exporter.config.base import Spec
+from afterrun_exporter.config.conditions import (
     AlertsSpec,
+    ConcurrencySpec,
+    DependencySpec,
+    SlowerThanSpec,
+    SuccessRatioSpec,
+)
+from afterrun_exporter.config.document import read
+from afterrun_exporter.config.policies import MatchSpec
+from afterrun_exporter.config.spec import (
     DefaultsSpec,
     FileSpec,
     JobSpec,
     LimitsSpec,
     RetentionSpec,
     RuleSpec,
-    Spec,
 )
 from afterrun_exporter.core.catalogue import Catalogue
-from afterrun_exporter.core.model import Job, Settings
+from afterrun_exporter.core.model import (
+    Average,
+    Concurrency,
+    Dependency,
+    Job,
+    Settings,
+    SlowerThan,
+    SuccessRatio,
+)
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.errors import ConfigError, Problem
@@ -64,6 +79,13 @@ def test_every_key_reaches_its_job() -> None:
             ),
         ),
         after_failures=3,
+        success_ratio=SuccessRatio(below=0.8, over=3 * 86400.0, min_runs=4),
+        slower_than=SlowerThan(
+            factor=2.5, than=Average.MEAN, over=7 * 86400.0, min_runs=2
+        ),
+        depends_on=(Dependency("sync", requires_success=False), Dependency("report")),
+        concurrency=Concurrency(max=2, by="tenant_id"),
+        dedicated=True,
     )
 
 
@@ -75,7 +97,9 @@ def test_every_key_reaches_the_catalogue() -> None:
         jobs=catalogue.jobs,
         unknown=None,
         max_jobs=500,
-        settings=Settings(dedup_window=20.0, min_visible=120.0, metrics_per_job=20),
+        settings=Settings(
+            dedup_window=20.0, min_visible=120.0, metrics_per_job=20, runs_per_job=50
+        ),
         settle=300.0,
         keep_for=14 * 86400.0,
         keep_runs=50,
@@ -92,16 +116,21 @@ def test_every_key_reaches_the_catalogue() -> None:
         (DefaultsSpec, ("defaults",)),
         (JobSpec, ("jobs", "nightly-backup")),
         (AlertsSpec, ("jobs", "nightly-backup", "alerts")),
+        (SuccessRatioSpec, ("jobs", "nightly-backup", "alerts", "success_ratio")),
+        (SlowerThanSpec, ("jobs", "nightly-backup", "alerts", "slower_than")),
+        (ConcurrencySpec, ("jobs", "nightly-backup", "concurrency")),
+        (DependencySpec, ("jobs", "nightly-backup", "depends_on", 0)),
+        (MatchSpec, ("policies", 0, "match")),
     ],
 )
 def test_the_file_with_every_key_has_every_key(
-    spec: type[Spec], section: tuple[str, ...]
+    spec: type[Spec], section: tuple[str | int, ...]
 ) -> None:
     """A key that is added to a spec is added to that file, and so to its tests."""
     data = read((GOOD / "all_keys.yml").read_text(encoding="utf-8")).data
     for key in section:
-        assert isinstance(data, dict)
-        data = data[key]
+        assert isinstance(data, dict | list)
+        data = data[key]  # type: ignore[index]
 
     assert isinstance(data, dict)
     # A job has one of the two.
@@ -198,12 +227,41 @@ def test_a_merged_mapping_gives_what_the_job_does_not_say() -> None:
     assert jobs["sync"].rules == jobs["backup"].rules
 
 
-def test_the_hash_belongs_to_the_text() -> None:
-    """It tells two files apart, and one file after a restart not."""
-    one, same, other = (parse(text).hash for text in ("", "", "# a comment"))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "jobs: {b: {}, a: {every: 1h}}",
+        "# a comment\njobs:\n  a: {every: 1h}\n  b: {}",
+        "jobs: {a: {every: 1h}, b: {}}\nretention: {runs: 7d}\nlabels:",
+    ],
+)
+def test_files_that_say_the_same_of_jobs_and_alerts_have_one_hash(text: str) -> None:
+    """Nothing that is generated from them differs."""
+    assert parse(text).hash == parse("jobs: {a: {every: 1h}, b: {}}").hash
 
-    assert one == same != other
-    assert len(one) == 12
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "jobs: {a: {every: 2h}, b: {}}",
+        "jobs: {a: {every: 1h}, b: {}, c: {}}",
+        "jobs: {a: {every: 1h}, b: {}}\nlabels: [team]",
+        "jobs: {a: {every: 1h}, b: {}}\ndefaults: {severity: critical}",
+        "{jobs: {a: {every: 1h}, b: {}}, policies: [{match: {name: a}, grace: 1h}]}",
+    ],
+)
+def test_files_that_say_something_else_have_another_hash(text: str) -> None:
+    """What was generated from one of them is out of date for the other."""
+    hash_ = parse(text).hash
+
+    assert hash_ != parse("jobs: {a: {every: 1h}, b: {}}").hash
+    assert len(hash_) == 12
+
+
+def test_no_file_has_no_hash() -> None:
+    """A daemon without a file goes by the generic alerting rules alone."""
+    assert default().hash == ""
 
 
 def test_a_rule_has_its_text_for_a_name_and_the_severity_of_its_job() -> None:

@@ -11,6 +11,7 @@ from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import format_time, parse_time
 from afterrun_exporter.core.transitions import on_clock, on_ping, registered
+from afterrun_exporter.core.upstream import Required
 
 SETTINGS = Settings()
 
@@ -53,8 +54,11 @@ class Night:
         job: Job = BACKUP,
         known: str = "21 12:00",
         settings: Settings = SETTINGS,
+        required: tuple[Required, ...] = (),
     ) -> None:
         self.job = job
+        #: How the jobs are doing that this one requires.
+        self.required = required
         self.settings = settings
         self.state: JobState = registered(job, at(known))
         self.alerts: list[Any] = []
@@ -65,7 +69,13 @@ class Night:
     def ping(self, when: str, kind: Kind = Kind.FINISH, **more: Any) -> Night:
         """Report to the job."""
         self._take(
-            on_ping(self.job, self.state, ping(when, kind, **more), self.settings)
+            on_ping(
+                self.job,
+                self.state,
+                ping(when, kind, **more),
+                self.settings,
+                self.required,
+            )
         )
         return self
 
@@ -77,7 +87,9 @@ class Night:
 
     def clock(self, when: str) -> Night:
         """Let the sweeper look at the job."""
-        self._take(on_clock(self.job, self.state, at(when), self.settings))
+        self._take(
+            on_clock(self.job, self.state, at(when), self.settings, self.required)
+        )
         return self
 
     @property

@@ -33,8 +33,19 @@ class Chain:
     #: Jobs report to /ping/JOB below it.
     daemon_url: str
     prometheus_url: str
+    alertmanager_url: str
     #: What has come out at the far end.
     inbox: Inbox
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often Prometheus does what it does."""
+
+    scrape: str = INTERVAL
+    evaluation: str = INTERVAL
+    #: The least time between two posts of one alert.
+    resend: str = "1m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +59,24 @@ class Addresses:
     webhook: int
 
 
-def assemble(directory: Path, config: Path) -> Chain:
+def assemble(directory: Path, config: Path, pace: Pace = Pace()) -> Chain:
     """Return the chain for *config*, an afterrun.yml; its files are in *directory*."""
     at = Addresses(*(network.free_port() for _ in range(5)))
     inbox = Inbox(directory / "mails", directory / "webhook.jsonl")
     return Chain(
-        daemon=_daemon(directory, config, at.daemon),
-        prometheus=_prometheus(directory, at),
+        daemon=daemon(directory, config, at.daemon),
+        prometheus=_prometheus(directory, at, pace),
         alertmanager=_alertmanager(directory, at),
         mail_server=_mail_server(directory, at.smtp, inbox.maildir),
-        webhook_receiver=_webhook_receiver(directory, at.webhook, inbox.posted),
-        daemon_url=_url(at.daemon),
-        prometheus_url=_url(at.prometheus),
+        webhook_receiver=webhook_receiver(directory, at.webhook, inbox.posted),
+        daemon_url=url(at.daemon),
+        prometheus_url=url(at.prometheus),
+        alertmanager_url=url(at.alertmanager),
         inbox=inbox,
     )
 
 
-def _daemon(directory: Path, config: Path, port: int) -> Process:
+def daemon(directory: Path, config: Path, port: int) -> Process:
     """Return the daemon, as `afterrun serve` starts it."""
     script = Path(sys.executable).with_name("afterrun")
     if not script.exists():
@@ -76,47 +88,75 @@ def _daemon(directory: Path, config: Path, port: int) -> Process:
         f"--storage.path={directory / 'afterrun.db'}",
         f"--web.listen-address={network.LOOPBACK}:{port}",
     ]
-    return _program("afterrun", command, directory, f"{_url(port)}/-/ready")
+    return _program("afterrun", command, directory, f"{url(port)}/-/ready")
 
 
-def _prometheus(directory: Path, at: Addresses) -> Process:
+def _prometheus(directory: Path, at: Addresses, pace: Pace) -> Process:
     """Return Prometheus with the shipped configuration and rules."""
+    config = prometheus_config(
+        directory, RULES, at.daemon, at.prometheus, at.alertmanager, pace
+    )
+    resend = f"--rules.alert.resend-delay={pace.resend}"
+    return prometheus(directory, config, at.prometheus, [resend])
+
+
+def prometheus_config(
+    directory: Path,
+    rules: Path,
+    daemon: int,
+    prometheus: int,
+    alertmanager: int,
+    pace: Pace = Pace(),
+) -> Path:
+    """Return the shipped configuration, pointed at these ports and *rules*."""
     shipped = Shipped(PROMETHEUS)
-    shipped.key("scrape_interval", INTERVAL)
-    shipped.key("evaluation_interval", INTERVAL)
-    shipped.value("../rules/afterrun.rules.yml", str(RULES))
-    shipped.value("localhost:10707", f"{network.LOOPBACK}:{at.daemon}")
-    shipped.value("localhost:9090", f"{network.LOOPBACK}:{at.prometheus}")
-    shipped.value("localhost:9093", f"{network.LOOPBACK}:{at.alertmanager}")
+    shipped.key("scrape_interval", pace.scrape)
+    shipped.key("evaluation_interval", pace.evaluation)
+    shipped.value("../rules/afterrun.rules.yml", str(rules))
+    shipped.value("localhost:10707", f"{network.LOOPBACK}:{daemon}")
+    shipped.value("localhost:9090", f"{network.LOOPBACK}:{prometheus}")
+    shipped.value("localhost:9093", f"{network.LOOPBACK}:{alertmanager}")
+    return shipped.write(directory / "prometheus.yml")
+
+
+def prometheus(
+    directory: Path, config: Path, port: int, flags: Sequence[str] = ()
+) -> Process:
+    """Return Prometheus with *config*."""
     command: list[str | Path] = [
         installed("prometheus"),
-        f"--config.file={shipped.write(directory / 'prometheus.yml')}",
+        f"--config.file={config}",
         f"--storage.tsdb.path={directory / 'prometheus'}",
-        f"--web.listen-address={network.LOOPBACK}:{at.prometheus}",
+        f"--web.listen-address={network.LOOPBACK}:{port}",
+        *flags,
     ]
-    ready = f"{_url(at.prometheus)}/-/ready"
-    return _program("prometheus", command, directory, ready)
+    return _program("prometheus", command, directory, f"{url(port)}/-/ready")
 
 
 def _alertmanager(directory: Path, at: Addresses) -> Process:
     slack = directory / "slack_url"
-    slack.write_text(f"{_url(at.webhook)}/slack")
+    slack.write_text(f"{url(at.webhook)}/slack")
     shipped = Shipped(ALERTMANAGER)
     shipped.key("group_wait", INTERVAL)
     shipped.key("group_interval", INTERVAL)
     shipped.value("templates/*.tmpl", f"{TEMPLATES}/*.tmpl")
     shipped.value("localhost:25", f"{network.LOOPBACK}:{at.smtp}")
-    shipped.value("http://localhost:9095/alerts", f"{_url(at.webhook)}/alerts")
+    shipped.value("http://localhost:9095/alerts", f"{url(at.webhook)}/alerts")
     shipped.value("secrets/slack_url", str(slack))
+    config = shipped.write(directory / "alertmanager.yml")
+    return alertmanager(directory, config, at.alertmanager)
+
+
+def alertmanager(directory: Path, config: Path, port: int) -> Process:
+    """Return Alertmanager with *config*."""
     command: list[str | Path] = [
         installed("prometheus-alertmanager", "alertmanager"),
-        f"--config.file={shipped.write(directory / 'alertmanager.yml')}",
-        f"--storage.path={directory / 'alertmanager'}",
-        f"--web.listen-address={network.LOOPBACK}:{at.alertmanager}",
+        f"--config.file={config}",
+        f"--storage.path={directory / 'alertmanager-data'}",
+        f"--web.listen-address={network.LOOPBACK}:{port}",
         "--cluster.listen-address=",
     ]
-    ready = f"{_url(at.alertmanager)}/-/ready"
-    return _program("alertmanager", command, directory, ready)
+    return _program("alertmanager", command, directory, f"{url(port)}/-/ready")
 
 
 def _mail_server(directory: Path, port: int, maildir: Path) -> Process:
@@ -129,7 +169,7 @@ def _mail_server(directory: Path, port: int, maildir: Path) -> Process:
     return Process("smtp", command, log, partial(network.listens, port))
 
 
-def _webhook_receiver(directory: Path, port: int, file: Path) -> Process:
+def webhook_receiver(directory: Path, port: int, file: Path) -> Process:
     script = Path(__file__).with_name("webhook_receiver.py")
     command: list[str | Path] = [sys.executable, script, str(port), file]
     log = directory / "webhook.log"
@@ -143,5 +183,5 @@ def _program(
     return Process(name, command, log, lambda: network.get(ready) is not None)
 
 
-def _url(port: int) -> str:
+def url(port: int) -> str:
     return f"http://{network.LOOPBACK}:{port}"

@@ -55,6 +55,12 @@ class Process:
         if self._has_ended() or not self._ready():
             pytest.fail(f"{self.name} did not start:\n{self.log_tail()}")
 
+    @property
+    def pid(self) -> int:
+        """The number of the process, once it has started."""
+        assert self._process is not None, f"{self.name} has not started"
+        return self._process.pid
+
     def kill(self) -> None:
         """End it as a power cut would: at once, without a word."""
         if self._process is not None:

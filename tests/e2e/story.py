@@ -91,7 +91,7 @@ def play(chain: Chain, home: Path) -> Story:
 
         crontab.install(good, stops)
         before = run(dict.fromkeys(BREAK, _mend))
-        wait_for(lambda: _is_watching(chain.prometheus_url))
+        wait_for(lambda: is_watching(chain.prometheus_url))
 
         with backups[OVERRUNS].locked():
             endless = pool.submit(backups[OVERRUNS].run)
@@ -125,7 +125,7 @@ def play(chain: Chain, home: Path) -> Story:
     )
 
 
-def _is_watching(prometheus: str) -> bool:
+def is_watching(prometheus: str) -> bool:
     """Return whether Prometheus scrapes the daemon and has found Alertmanager."""
     found = get(f"{prometheus}/api/v1/alertmanagers") or b""
     return bool(query(prometheus, names.BUILD_INFO)) and b"/api/v2/alerts" in found

@@ -1,4 +1,4 @@
-"""What the dashboard asks, asked of a real Prometheus that watches a real daemon."""
+"""What the dashboards ask, asked of a real Prometheus that watches a real daemon."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import urllib.parse
 import pytest
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.rulegen import panels
+from tests.dashboards import BOARDS, filled, queries
 
 from . import network
 from .backup import Backup
@@ -20,15 +20,54 @@ from .conftest import Launch
 JOB = "nightly-backup"
 METRIC = "rows_processed"
 
+#: One job has everything that can be configured; another is missed, a third fails.
+#: Nobody listens where alerts are pushed to: they wait.
 CONFIG = """\
+labels: [team]
+settle: 1s
+alertmanager: {{push_to: ["{alertmanager}"]}}
 jobs:
   nightly-backup:
     every: 1h
+    max_runtime: 30m
+    severity: critical
+    labels: {{team: data}}
     rules: [rows_processed > 0, duration < 10m]
+    alerts:
+      success_ratio: {{below: 80%, over: 7d, min_runs: 1}}
+      slower_than: {{factor: 2, than: median, over: 7d, min_runs: 1}}
+    concurrency: {{max: 1}}
+    depends_on: [{{job: ingest, requires_success: true}}]
+  ingest: {{}}
+  stopped: {{every: 2s, grace: 1s}}
 """
 
-QUERIES = list(panels.queries(JOB, METRIC, rate_interval="1m"))
+VALUES = {
+    "exporter": "afterrun",
+    "severity": "(critical|warning)",
+    "label_team": ".*",
+    "jobs": "backup|^stop|ingest",
+    "job_name": JOB,
+    "metric": METRIC,
+    "__rate_interval": "1m",
+    "__range": "1h",
+}
+#: What the reader is to be offered, among others.
+OFFERED = {
+    "exporter": "afterrun",
+    "severity": "critical",
+    "label_team": "data",
+    "job_name": JOB,
+    "metric": METRIC,
+}
+VARIABLES = {
+    f"{uid}: {variable.name}": variable
+    for uid, board in BOARDS.items()
+    for variable in board.variables
+    if variable.query
+}
 LABEL_VALUES = re.compile(r"label_values\((?P<series>.+), (?P<label>\w+)\)")
+QUERIES = dict(queries(VALUES))
 
 #: Two scrapes, for the rates, on a busy machine.
 PATIENCE = 20.0
@@ -36,26 +75,32 @@ PATIENCE = 20.0
 
 @pytest.fixture(scope="module")
 def prometheus(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return where Prometheus is; it has seen a good run and a bad one."""
+    """Return where Prometheus is; it has seen all that can go wrong."""
     home = tmp_path_factory.mktemp("queries")
     config = home / "afterrun.yml"
-    config.write_text(CONFIG)
+    nobody = f"http://{network.LOOPBACK}:{network.free_port()}"
+    config.write_text(CONFIG.format(alertmanager=nobody))
     chain = assemble(home, config)
     launch(chain.daemon)
     launch(chain.prometheus)
-    network.wait_for(lambda: _value(chain, names.RUNS) == 0)
+    network.wait_for(lambda: _value(chain, names.RUNS, JOB) == 0)
 
     backup = Backup(JOB, home, chain.daemon_url)
     backup.run()
     backup.mend(orders=0)
     backup.run()
+    ingest = Backup("ingest", home, chain.daemon_url)
+    ingest.lose_table()
+    ingest.run()
 
-    network.wait_for(lambda: _value(chain, names.RUNS) == 2)
+    network.wait_for(lambda: _value(chain, names.RUNS, JOB) == 2)
+    network.wait_for(lambda: _value(chain, names.FAILING, "ingest") == 1)
+    network.wait_for(lambda: _value(chain, names.STALE, "stopped") == 1)
     return chain.prometheus_url
 
 
-def _value(chain: Chain, metric: str) -> float | None:
-    found = network.query(chain.prometheus_url, metric)
+def _value(chain: Chain, metric: str, job: str) -> float | None:
+    found = network.query(chain.prometheus_url, f'{metric}{{{names.JOB}="{job}"}}')
     return float(found[0]["value"][1]) if found else None
 
 
@@ -65,28 +110,48 @@ def _numbers(prometheus: str, expression: str) -> list[float]:
     return [number for number in numbers if not math.isnan(number)]
 
 
-@pytest.mark.parametrize(
-    ("title", "expression"),
-    QUERIES,
-    ids=[f"{number}: {title}" for number, (title, _) in enumerate(QUERIES)],
-)
-def test_a_panel_shows_something(prometheus: str, title: str, expression: str) -> None:
+@pytest.mark.parametrize("place", QUERIES)
+def test_a_panel_shows_something(prometheus: str, place: str) -> None:
     """Prometheus understands the query and has an answer that can be drawn."""
+    expression = QUERIES[place]
+
     numbers = network.wait_for(lambda: _numbers(prometheus, expression), PATIENCE)
 
-    assert numbers, f"the panel {title!r} is empty: {expression}"
+    assert numbers, f"{place!r} is empty: {expression}"
 
 
-@pytest.mark.parametrize("variable", panels.VARIABLES)
-def test_a_variable_offers_something(prometheus: str, variable: str) -> None:
-    """The reader can choose the job and the metric that there are."""
-    asked = LABEL_VALUES.fullmatch(panels.VARIABLES[variable])
+@pytest.mark.parametrize("place", VARIABLES)
+def test_a_variable_offers_something(prometheus: str, place: str) -> None:
+    """The reader can choose the exporter, the job and the metric that there are."""
+    variable = VARIABLES[place]
+    asked = LABEL_VALUES.fullmatch(variable.query)
     assert asked is not None, "Grafana reads label_values(series, label)"
-    series = asked["series"].replace(f"${panels.JOB_VARIABLE}", JOB)
+    series = filled(asked["series"], VALUES)
     match = urllib.parse.urlencode({"match[]": series})
 
     body = network.get(f"{prometheus}/api/v1/label/{asked['label']}/values?{match}")
 
     assert body is not None, f"Prometheus does not understand {series}"
-    expected = {panels.JOB_VARIABLE: JOB, panels.METRIC_VARIABLE: METRIC}[variable]
-    assert expected in json.loads(body)["data"]
+    assert OFFERED[variable.name] in json.loads(body)["data"]
+
+
+def test_what_is_broken_is_told_with_its_last_success(prometheus: str) -> None:
+    """A row for each condition of each job, whoever has never succeeded too."""
+    (expression,) = (
+        QUERIES[place] for place in QUERIES if place.startswith("afterrun: Broken")
+    )
+
+    found = network.query(prometheus, expression)
+
+    rows = {
+        (row["metric"][names.JOB], row["metric"]["alertname"]): float(row["value"][1])
+        for row in found
+    }
+    assert rows.keys() >= {
+        (JOB, "afterrunjobruleviolated"),
+        (JOB, "afterrunjobsuccessratiolow"),
+        ("ingest", "afterrunjobfailing"),
+        ("stopped", "afterrunjobmissed"),
+    }
+    assert rows[JOB, "afterrunjobruleviolated"] > 1e12, "milliseconds"
+    assert rows["ingest", "afterrunjobfailing"] == 0

@@ -1,4 +1,4 @@
-"""A webhook receiver, as a program: writes each POST to a file, a JSON line each.
+"""A webhook receiver, as a program: writes each POST, and when, to a file of JSON lines.
 
 python webhook_receiver.py PORT FILE
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock
@@ -20,8 +21,9 @@ class Receiver(BaseHTTPRequestHandler):
     file: Path
 
     def do_POST(self) -> None:
+        at = time.time()
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        line = json.dumps({"path": self.path, "body": json.loads(body)})
+        line = json.dumps({"path": self.path, "body": json.loads(body), "at": at})
         with ONE_AT_A_TIME, self.file.open("a") as file:
             file.write(f"{line}\n")
         self.send_response(200)

@@ -7,10 +7,19 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.core.model import Job, Outcome
+from afterrun_exporter.core.model import (
+    Concurrency,
+    Dependency,
+    Job,
+    Outcome,
+    SlowerThan,
+    SuccessRatio,
+)
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.transitions import on_test
+from afterrun_exporter.core.upstream import Required
 from afterrun_exporter.exposition.families import FAMILIES, label, render
 from tests.core.jobs import BACKUP, SETTINGS, Night, at
 
@@ -74,6 +83,13 @@ def test_a_job_that_never_ran_has_every_series() -> None:
         ("paused", "gauge", f"{{{own}}} 0"),
         ("consecutive_failures", "gauge", f"{{{own}}} 0"),
         ("failing", "gauge", f"{{{alerting}}} 0"),
+        ("success_ratio", "gauge", ""),
+        ("success_ratio_low", "gauge", ""),
+        ("slow", "gauge", ""),
+        ("slow_threshold_seconds", "gauge", ""),
+        ("overlapping", "gauge", ""),
+        ("upstream_unhealthy", "gauge", ""),
+        ("test_alert", "gauge", ""),
         ("schedule_invalid", "gauge", f"{{{own}}} 0"),
         ("runs_total", "counter", f"{{{own}}} 0"),
         ("run_failures_total", "counter", f"{{{own}}} 0"),
@@ -219,3 +235,52 @@ def test_success_and_failure_need_a_run() -> None:
 
     assert b"afterrun_job_last_run_success{" in shown
     assert b"afterrun_job_last_run_success{" not in render([(BACKUP, state)], SETTINGS)
+
+
+BUSY = replace(
+    LABELLED,
+    rules=(),
+    success_ratio=SuccessRatio(below=0.8, over=6 * 3600.0, min_runs=2),
+    slower_than=SlowerThan(factor=2, over=6 * 3600.0, min_runs=2),
+    concurrency=Concurrency(max=1),
+    depends_on=(Dependency("ingest"),),
+)
+
+ALERTING = ("backup", "critical", "data", "")
+
+
+@pytest.mark.parametrize(
+    ("family", "labels", "quiet", "loud"),
+    [
+        (names.SUCCESS_RATIO, ("backup",), math.nan, 0.75),
+        (names.SUCCESS_RATIO_LOW, ALERTING, 0, 1),
+        (names.SLOW, ALERTING, 0, 1),
+        (names.SLOW_THRESHOLD, ("backup",), math.nan, 20.0),
+        (names.OVERLAPPING, ALERTING, 0, 1),
+        (names.UPSTREAM_UNHEALTHY, ALERTING, 0, 1),
+    ],
+)
+def test_a_condition_has_its_gauge_where_it_is_configured(
+    family: str, labels: tuple[str, ...], quiet: float, loud: float
+) -> None:
+    """And from the start: a series that first appears as 1 has not changed."""
+    calm = Night(BUSY)
+    busy = Night(BUSY)
+    busy.required = (Required("ingest", healthy=False, trouble="it failed"),)
+    for minute, duration in enumerate((10.0, 10.0, 30.0)):
+        busy.ping(f"21 12:0{minute}", duration=duration)
+    busy.fail("21 12:05").start("21 12:06", run_id="a").start("21 12:07", run_id="b")
+
+    assert samples(Night(LABELLED), family) == {}
+    assert samples(calm, family) == pytest.approx({labels: quiet}, nan_ok=True)
+    assert samples(busy, family) == {labels: loud}
+
+
+def test_a_test_alert_is_there_while_it_lasts() -> None:
+    """With the severity that was asked for, so that it takes that way."""
+    night = Night(LABELLED)
+    opened = on_test(night.job, night.state, at("21 12:00"), 120.0, "page", SETTINGS)
+    night.state = opened.state
+
+    assert samples(night, names.TEST_ALERT) == {("backup", "page", "data", ""): 1}
+    assert samples(night.clock("21 12:03"), names.TEST_ALERT) == {}

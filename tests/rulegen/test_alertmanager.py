@@ -1,4 +1,4 @@
-"""alertmanager/: it loads, sends to whom it should, and says what a reader needs."""
+"""alertmanager/ as it is shipped: it loads, sends to whom it should, and says what a reader needs."""
 
 from __future__ import annotations
 
@@ -53,20 +53,20 @@ def test_it_loads_on_a_fresh_checkout(run: Run) -> None:
 @pytest.mark.parametrize(
     ("labels", "receiver"),
     [
-        ({"alertname": names.JOB_MISSED, "severity": "warning"}, "warning"),
-        ({"alertname": names.JOB_MISSED, "severity": "critical"}, "critical"),
+        ({"alertname": names.JOB_MISSED, "severity": "warning"}, "oncall"),
+        ({"alertname": names.JOB_MISSED, "severity": "critical"}, "oncall,channel"),
         (
             {"alertname": names.JOB_FAILING, "severity": "critical", "team": "data"},
-            "critical",
+            "oncall,channel",
         ),
         # Severities are the user's words: one we do not know is told all the same.
-        ({"alertname": names.JOB_FAILING, "severity": "info"}, "warning"),
-        ({"alertname": names.JOB_FAILING}, "warning"),
-        ({"alertname": names.JOB_DISAPPEARED, "severity": "warning"}, "warning"),
-        ({"alertname": names.EXPORTER_DOWN, "severity": "critical"}, "critical"),
-        ({"alertname": names.WATCHDOG, "severity": "none"}, "watchdog"),
-        ({"alertname": "AfterRunJobUpstreamUnhealthy", "severity": "none"}, "nobody"),
-        ({"alertname": "NodeDown"}, "warning"),
+        ({"alertname": names.JOB_FAILING, "severity": "info"}, "oncall"),
+        ({"alertname": names.JOB_FAILING}, "oncall"),
+        ({"alertname": names.JOB_DISAPPEARED, "severity": "warning"}, "oncall"),
+        ({"alertname": names.EXPORTER_DOWN, "severity": "critical"}, "oncall,channel"),
+        ({"alertname": names.WATCHDOG, "severity": "none"}, "discard"),
+        ({"alertname": names.JOB_UPSTREAM_UNHEALTHY, "severity": "none"}, "discard"),
+        ({"alertname": "NodeDown"}, "oncall"),
     ],
 )
 def test_who_is_told(run: Run, labels: dict[str, str], receiver: str) -> None:
@@ -113,7 +113,7 @@ def test_no_secret_stands_in_it(root: Path) -> None:
 def _render(run: Run, tmp_path: Path, name: str, alerts: list[Any]) -> str:
     kind = "html" if name == "html" else "text"
     data = tmp_path / "data.json"
-    status = "firing" if FIRING in alerts else "resolved"
+    status = alerts[0]["status"]
     data.write_text(
         json.dumps(
             {
@@ -162,6 +162,7 @@ def _render(run: Run, tmp_path: Path, name: str, alerts: list[Any]) -> str:
 backup: rows was 9; the rule is rows < 5.
   AfterRunJobRuleViolated, critical, since 2026-11-22 01:00:00 UTC
   What to do: https://example.com/runbook
+  Graph: http://prometheus/graph?a=1&b=2
 
 Resolved: backup: AfterRunJobRuleViolated (rows < 5 & more)
   from 2026-11-22 01:00:00 UTC to 2026-11-22 02:00:00 UTC
@@ -186,6 +187,36 @@ def test_what_a_message_says(
 ) -> None:
     """The first words are what broke; the last, where to look."""
     assert _render(run, tmp_path, name, alerts) == expected
+
+
+FOREIGN = {
+    "status": "firing",
+    "labels": {"alertname": "NodeDown", "instance": "db1"},
+    "annotations": {},
+    "startsAt": "2026-11-22T03:00:00+02:00",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "text",
+            """\
+NodeDown
+  NodeDown, since 2026-11-22 01:00:00 UTC
+
+All alerts and silences: http://alertmanager/#/alerts
+""",
+        ),
+        ("slack", "*NodeDown*\nsince 2026-11-22 01:00:00 UTC\n"),
+    ],
+)
+def test_alerts_that_are_not_ours_are_readable_too(
+    run: Run, tmp_path: Path, name: str, expected: str
+) -> None:
+    """They say less of themselves, and what they do not say leaves no hole."""
+    assert _render(run, tmp_path, name, [FOREIGN]) == expected
 
 
 def test_the_html_message_escapes_what_rules_are_full_of(

@@ -106,6 +106,10 @@ STRICT = alert(
     names.JOB_RULE_VIOLATED, rule="rows > 0", metric="rows", severity="critical"
 )
 MILD = alert(names.JOB_RULE_VIOLATED, rule="rows > 50", metric="rows")
+UPSTREAM = alert(names.JOB_UPSTREAM_UNHEALTHY, severity="none")
+OVERLAPPING = alert(names.JOB_OVERLAPPING)
+RATIO_LOW = alert(names.JOB_SUCCESS_RATIO_LOW)
+SLOW = alert(names.JOB_SLOW)
 OTHER_METRIC = alert(names.JOB_RULE_VIOLATED, rule="size > 0", metric="size")
 
 
@@ -130,6 +134,12 @@ OTHER_METRIC = alert(names.JOB_RULE_VIOLATED, rule="size > 0", metric="size")
             id="a run that never ends",
         ),
         pytest.param(STRICT, [MILD], [OTHER_METRIC], id="a strict rule and a mild one"),
+        pytest.param(
+            UPSTREAM,
+            [MISSED, FAILING, MILD, OVERRUNNING, RATIO_LOW, SLOW],
+            [OVERLAPPING, alert(names.JOB_FAILING, "other")],
+            id="a job that it needs is in trouble",
+        ),
         pytest.param(
             {**alert("NodeDown"), "severity": "critical"},
             [],

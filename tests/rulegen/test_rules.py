@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from afterrun_exporter import config as configs
 from afterrun_exporter import conventions as names
-from afterrun_exporter.rulegen import prometheus, render
+from afterrun_exporter.rulegen import prometheus, render, ruletests
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+from .conftest import Run
 
 RULES = [rule for group in prometheus.rules_file()["groups"] for rule in group["rules"]]
 BY_NAME = {rule["alert"]: rule for rule in RULES}
@@ -51,11 +50,59 @@ def test_what_fires_and_when(run: Run, path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_the_checked_in_file_is_the_generated_one(root: Path) -> None:
-    """Nobody edited it, and nobody forgot to generate it."""
-    generated = render.to_yaml(prometheus.rules_file())
+def test_the_generated_tests_are_run_beside_the_rules(run: Run) -> None:
+    """As a user would who has generated both."""
+    result = run("promtool", "test", "rules", "rules/tests/afterrun.test.yml")
 
-    assert (root / "rules/afterrun.rules.yml").read_text() == generated
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_checked_in_files_are_the_generated_ones(root: Path) -> None:
+    """Nobody edited them, and nobody forgot to generate them."""
+    config = configs.load(root / "afterrun.yml")
+    jobs = config.jobs.values()
+
+    rules = prometheus.rules_file(jobs, config.hash)
+    tests = ruletests.tests_file(jobs, config.label_keys, "../afterrun.rules.yml")
+
+    assert (root / "rules/afterrun.rules.yml").read_text() == render.to_yaml(rules)
+    assert (root / "rules/tests/afterrun.test.yml").read_text() == render.to_yaml(tests)
+
+
+@pytest.mark.parametrize(
+    ("generated_for", "loaded", "outdated"),
+    [
+        ("0123456789ab", "0123456789ab", False),
+        ("0123456789ab", "ba9876543210", True),
+        # A prefix is another one.
+        ("0123456789ab", "0123456789abc", True),
+        ("0123456789ab", "", False),
+        ("", "", False),
+        ("", "0123456789ab", True),
+    ],
+)
+def test_the_rules_are_outdated_when_made_for_another_configuration(
+    run: Run, tmp_path: Path, generated_for: str, loaded: str, outdated: bool
+) -> None:
+    """A daemon without a configuration goes by the generic rules, whosever they are."""
+    rules = prometheus.rules_file((), generated_for)
+    (tmp_path / "rules.yml").write_text(render.to_yaml(rules))
+    info = f'afterrun_config_info{{job="a",instance="b",hash="{loaded}"}}'
+    query = f'count(ALERTS{{alertname="{names.RULES_OUTDATED}",alertstate="firing"}})'
+    samples = [{"labels": "{}", "value": 1}] if outdated else []
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": info, "values": "1x20"}],
+        "promql_expr_test": [
+            {"eval_time": "20m", "expr": query, "exp_samples": samples}
+        ],
+    }
+    tests = tmp_path / "tests.yml"
+    tests.write_text(yaml.safe_dump({"rule_files": ["rules.yml"], "tests": [case]}))
+
+    result = run("promtool", "test", "rules", tests)
+
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_the_file_says_what_the_data_says() -> None:
@@ -97,6 +144,11 @@ def test_every_rule_is_tested_firing_and_quiet() -> None:
         names.JOB_FAILING,
         names.JOB_RULE_VIOLATED,
         names.JOB_OVERRUNNING,
+        names.JOB_OVERLAPPING,
+        names.JOB_SLOW,
+        names.JOB_SUCCESS_RATIO_LOW,
+        names.JOB_UPSTREAM_UNHEALTHY,
+        names.TEST,
     ],
 )
 def test_every_alert_of_a_job_is_tried_with_the_cases_that_go_wrong(alert: str) -> None:
@@ -135,6 +187,7 @@ def test_a_rule_reads_only_metrics_and_labels_that_exist(name: str) -> None:
     assert set(re.findall(r"afterrun_\w+", text)) <= FAMILIES
     assert set(re.findall(r"\$labels\.(\w+)", text)) <= {
         *names.RESERVED_LABELS,
+        names.ALERTMANAGER,
         names.DIALECT,
     }
 

@@ -14,6 +14,7 @@ from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import (
+    AlertFilter,
     AlertRecord,
     Change,
     LogRecord,
@@ -255,7 +256,7 @@ async def test_an_alert_opened_and_resolved_at_once_is_kept(store: Store) -> Non
 
     await update(store, "backup", decide)
 
-    (record,) = await store.alerts("backup")
+    (record,) = await store.alerts(AlertFilter(job="backup"))
     assert (record.opened_at, record.resolved_at) == (T0, T0 + 1)
 
 
@@ -292,7 +293,8 @@ async def test_resolving_touches_one_condition_of_one_job(store: Store) -> None:
         if record.resolved_at is None
     ]
     assert still_open == [("sync", FAILING), ("backup", MISSED)]
-    assert [one.key for one in await store.alerts("backup")] == [MISSED, FAILING]
+    of_backup = await store.alerts(AlertFilter(job="backup"))
+    assert [record.key for record in of_backup] == [MISSED, FAILING]
 
 
 async def test_resolving_what_is_not_open_is_no_error(store: Store) -> None:

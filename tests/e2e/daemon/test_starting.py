@@ -79,6 +79,7 @@ def test_an_address_that_is_none_is_one_line(daemon: Daemon, address: str) -> No
         "//",
         "/ping",
         "/ping/metrics",
+        "/api/metrics",
         "/-/metrics",
         "/{job}",
         "/a?b",
@@ -91,7 +92,7 @@ def test_a_path_for_metrics_that_is_none_is_one_line(daemon: Daemon, path: str) 
     assert (ended.code, ended.stdout) == (1, "")
     assert ended.stderr == (
         f"afterrun: --web.telemetry-path {path!r} cannot be used: write it like "
-        "/metrics; /, /ping and /-/ are taken\n"
+        "/metrics; /, /ping, /api/ and /-/ are taken\n"
     )
 
 

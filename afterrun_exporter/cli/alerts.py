@@ -1,0 +1,125 @@
+"""`afterrun alerts`: what has been wrong, how often, and whether anybody is told."""
+
+from __future__ import annotations
+
+import click
+
+from afterrun_exporter.cli import client
+from afterrun_exporter.clock import SystemClock
+from afterrun_exporter.core.units import format_duration
+
+
+@click.group()
+def alerts() -> None:
+    """Show the alerts of a running daemon, or try one out."""
+
+
+@alerts.command("list")
+@click.option("--job", help="Only those of this job.")
+@click.option("--state", type=click.Choice(["open", "resolved"]))
+@click.option("--kind", help="Only of this kind, such as missed or violated.")
+@click.option("--severity", help="Only of this severity, such as critical.")
+@click.option("--since", help="Only those that opened since: 7d, 2026-11-22T02:00:00Z.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=100,
+    show_default=True,
+    help="How many, the newest first.",
+)
+@client.asks_daemon
+def list_(url: str, as_json: bool, **query: str | int | None) -> None:
+    """Show alerts, the newest first, those that are over included."""
+    answer = client.get(url, "alerts", **query)
+    if as_json:
+        client.echo_json(answer)
+        return
+    if not answer["alerts"]:
+        click.echo("no alerts")
+        return
+    # Here, because it takes a while and JSON does without.
+    from afterrun_exporter.cli import tables  # noqa: PLC0415
+
+    now = SystemClock().now()
+    columns = (
+        tables.Column("OPENED"),
+        tables.Column("STATE"),
+        tables.Column("SEVERITY"),
+        tables.Column("JOB"),
+        tables.Column("KIND"),
+        tables.Column("WHY", prose=True),
+    )
+    rows = []
+    for alert in answer["alerts"]:
+        lasted = tables.between(alert["opened_at"], alert["resolved_at"], now)
+        word = "for" if alert["state"] == "open" else "after"
+        rows.append(
+            (
+                tables.when(alert["opened_at"], now),
+                f"{alert['state']} {word} {tables.age(lasted)}",
+                alert["severity"],
+                alert["job"],
+                alert["kind"],
+                alert["summary"],
+            )
+        )
+    tables.show(columns, rows)
+
+
+@alerts.command()
+@click.option("--since", help="Of those that opened since: 7d, the default, or a time.")
+@client.asks_daemon
+def stats(since: str | None, url: str, as_json: bool) -> None:
+    """Show what went wrong most, and how long it took to mend."""
+    answer = client.get(url, "alerts/stats", since=since)
+    if as_json:
+        client.echo_json(answer)
+        return
+    # Here, because it takes a while and JSON does without.
+    from afterrun_exporter.cli import tables  # noqa: PLC0415
+
+    now = SystemClock().now()
+    took = answer["seconds_to_resolve"]
+    click.echo(f"since {tables.when(answer['since'], now)}: {answer['alerts']} alerts")
+    click.echo(f"open now: {answer['open_now']}")
+    if took["mean"] is not None:
+        mean, median = (format_duration(round(took[one])) for one in ("mean", "median"))
+        click.echo(f"time to resolve: {median} median, {mean} mean")
+    counted = [
+        *(("kind", kind, count) for kind, count in answer["by_kind"].items()),
+        *(("severity", word, count) for word, count in answer["by_severity"].items()),
+        *(("state", state, count) for state, count in answer["by_state"].items()),
+        *(("job", one["job"], one["alerts"]) for one in answer["jobs"]),
+    ]
+    if answer["alerts"]:
+        click.echo()
+        columns = (
+            tables.Column("BY"),
+            tables.Column(""),
+            tables.Column("ALERTS", right=True),
+        )
+        tables.show(columns, ((by, word, str(count)) for by, word, count in counted))
+
+
+@alerts.command("test")
+@click.argument("job", required=False)
+@click.option("--severity", help="Other than the job's own.")
+@click.option("--for", "lasts", help="How long it lasts, 10s to 1h; 2m by default.")
+@client.asks_daemon
+def test_(
+    job: str | None, severity: str | None, lasts: str | None, url: str, as_json: bool
+) -> None:
+    """Open an alert of JOB that ends by itself, to see that it arrives.
+
+    Without JOB it is one of a job that is made for tests.
+    """
+    wanted = {"job": job, "severity": severity, "for": lasts}
+    body = {name: value for name, value in wanted.items() if value is not None}
+    answer = client.post(url, "alerts/test", body)
+    if as_json:
+        client.echo_json(answer)
+        return
+    click.echo(
+        f"{answer['alertname']} is open for job {answer['job']}, severity "
+        f"{answer['severity']}, until {answer['until']}: see who is told"
+    )

@@ -1,0 +1,96 @@
+"""Questions to a running daemon, over its API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
+from typing import Any, Final, TypeVar
+from urllib.error import HTTPError
+from urllib.parse import quote, urlencode
+from urllib.request import ProxyHandler, Request, build_opener
+
+import click
+
+from afterrun_exporter.conventions import DEFAULT_PORT
+
+#: A question to a long history takes a while.
+PATIENCE: Final = 30.0
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: The daemon is near: a proxy for the way out would only be in the way.
+_open = build_opener(ProxyHandler({})).open
+
+
+def asks_daemon(command: Command) -> Command:
+    """Give *command* the options of all that ask a daemon: `url` and `as_json`."""
+    url = click.option(
+        "--url",
+        envvar="AFTERRUN_URL",
+        default=f"http://localhost:{DEFAULT_PORT}",
+        show_default=True,
+        show_envvar=True,
+        help="Where the daemon is.",
+    )
+    as_json = click.option(
+        "--json", "as_json", is_flag=True, help="Print what the API answers."
+    )
+    return url(as_json(command))
+
+
+def get(url: str, path: str, **query: object) -> Any:
+    """Return what the daemon at *url* says to *path*; what is None is not asked for."""
+    given = urlencode(
+        {name: value for name, value in query.items() if value is not None}
+    )
+    return _answer(url, f"{path}?{given}" if given else path)
+
+
+def post(url: str, path: str, body: Mapping[str, object]) -> Any:
+    """Return what the daemon says to *body*, sent to *path* as JSON."""
+    return _answer(url, path, json.dumps(body).encode())
+
+
+def segment(text: str) -> str:
+    """Return *text* as one part of a path."""
+    return quote(text, safe="")
+
+
+def echo_json(answer: Any) -> None:
+    """Print *answer* for a program to read."""
+    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def _answer(url: str, path: str, body: bytes | None = None) -> Any:
+    if not url.startswith(("http://", "https://")):
+        raise click.UsageError(
+            f"--url {url!r} is not an http or https URL: write it like "
+            f"http://localhost:{DEFAULT_PORT}"
+        )
+    headers = {"Content-Type": "application/json"} if body is not None else {}
+    where = f"{url.rstrip('/')}/api/v1/{path}"
+    try:
+        request = Request(where, body, headers)  # noqa: S310 - it is checked above
+        with _open(request, timeout=PATIENCE) as answer:
+            return json.load(answer)
+    except HTTPError as error:
+        with error:
+            raise click.ClickException(_refusal(url, error)) from None
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error
+        said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        raise click.ClickException(
+            f"no answer from {url}: {said}; is the daemon running there? --url or "
+            "AFTERRUN_URL names another"
+        ) from None
+    except (ValueError, HTTPException):
+        raise click.ClickException(f"{url} does not answer like AfterRun") from None
+
+
+def _refusal(url: str, error: HTTPError) -> str:
+    """Return the daemon's own words, if it was the daemon who spoke."""
+    try:
+        return str(json.load(error)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"{url} answered {error.code}: it does not answer like AfterRun"

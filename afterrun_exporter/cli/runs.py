@@ -1,0 +1,72 @@
+"""`afterrun runs`: what the last runs of a job came to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from afterrun_exporter.cli import client
+from afterrun_exporter.clock import SystemClock
+from afterrun_exporter.core.units import format_duration, format_number
+
+
+@click.command()
+@click.argument("job")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="How many, the newest first.",
+)
+@client.asks_daemon
+def runs(job: str, limit: int, url: str, as_json: bool) -> None:
+    """Show the last runs of JOB: how they ended and what they reported."""
+    answer = client.get(url, f"jobs/{client.segment(job)}/runs", limit=limit)
+    if as_json:
+        client.echo_json(answer)
+        return
+    if not answer["runs"]:
+        click.echo(f"{job} has not run yet")
+        return
+    # Here, because it takes a while and JSON does without.
+    from afterrun_exporter.cli import tables  # noqa: PLC0415
+
+    now = SystemClock().now()
+    columns = (
+        tables.Column("FINISHED"),
+        tables.Column("OUTCOME"),
+        tables.Column("DURATION", right=True),
+        tables.Column("RUN"),
+        tables.Column("METRICS", prose=True),
+        tables.Column("REMARK", prose=True),
+    )
+    tables.show(
+        columns,
+        (
+            (
+                tables.when(run["finished_at"], now),
+                run["outcome"],
+                "" if run["duration"] is None else format_duration(run["duration"]),
+                _name(run),
+                _metrics(run["metrics"]),
+                _remark(run),
+            )
+            for run in answer["runs"]
+        ),
+    )
+
+
+def _name(run: dict[str, Any]) -> str:
+    attempt = f" (attempt {run['attempt']})" if run["attempt"] > 1 else ""
+    return f"{run['run_id'] or ''}{attempt}".strip()
+
+
+def _metrics(metrics: dict[str, float]) -> str:
+    return " ".join(f"{name}={format_number(value)}" for name, value in metrics.items())
+
+
+def _remark(run: dict[str, Any]) -> str:
+    broken = [f"broke {violation['rule']}" for violation in run["violations"]]
+    return "; ".join([*broken, *([run["message"]] if run["message"] else [])])

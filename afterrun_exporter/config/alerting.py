@@ -1,0 +1,256 @@
+"""``alertmanager:`` of afterrun.yml, key by key, with every default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+
+from afterrun_exporter.config import alertvalues as values
+from afterrun_exporter.config.base import Spec
+from afterrun_exporter.config.mutetimes import MuteTimeSpec
+from afterrun_exporter.config.re2 import Re2Pattern
+from afterrun_exporter.config.values import (
+    Duration,
+    Given,
+    Line,
+    ListOf,
+    MappingOf,
+    Severity,
+    Span,
+)
+from afterrun_exporter.core.routing import (
+    DEFAULT_GROUPING,
+    DISCARD,
+    SCRAPE_LABELS,
+    Alertmanager,
+    Discord,
+    Email,
+    Grouping,
+    Integration,
+    Match,
+    PagerDuty,
+    Receiver,
+    Route,
+    Slack,
+    Smtp,
+    Webhook,
+)
+
+#: A file, or whatever else is one line of text, that may be left out.
+_Optional = Annotated[Line | None, Given]
+_Lines = Annotated[tuple[Line, ...], values.OneOrMany]
+
+
+class SmtpSpec(Spec):
+    """``smtp:``, the server that takes mail."""
+
+    smarthost: values.HostPort = Smtp().smarthost
+    from_: Annotated[values.Sender, Field(alias="from")] = Smtp().sender
+    require_tls: bool = True
+    auth_username: _Optional = None
+    auth_password_file: _Optional = None
+
+    def smtp(self) -> Smtp:
+        return Smtp(
+            smarthost=self.smarthost,
+            sender=self.from_,
+            require_tls=self.require_tls,
+            auth_username=self.auth_username or "",
+            auth_password_file=self.auth_password_file or "",
+        )
+
+
+class SlackSpec(Spec):
+    """``slack:`` of a receiver."""
+
+    channel: Annotated[values.Channel | None, Given] = None
+    url_file: _Optional = None
+
+    @model_validator(mode="after")
+    def _knows_where(self, info: ValidationInfo) -> Self:
+        known = info.context
+        if isinstance(known, values.Known) and not (self.url_file or known.slack):
+            raise ValueError(
+                "no URL: set url_file, or alertmanager.slack_url_file for all of them"
+            )
+        return self
+
+
+class DiscordSpec(Spec):
+    """``discord:`` of a receiver."""
+
+    url_file: Line
+
+
+class WebhookSpec(Spec):
+    """``webhook:`` of a receiver."""
+
+    url: values.PlainUrl
+    authorization_file: _Optional = None
+
+
+class PagerDutySpec(Spec):
+    """``pagerduty:`` of a receiver."""
+
+    routing_key_file: Line
+
+
+class IntegrationSpec(Spec):
+    """One way to reach a receiver."""
+
+    email: Annotated[values.Recipients | None, Given] = None
+    slack: Annotated[SlackSpec | None, MappingOf] = None
+    discord: Annotated[DiscordSpec | None, MappingOf] = None
+    webhook: Annotated[WebhookSpec | None, MappingOf] = None
+    pagerduty: Annotated[PagerDutySpec | None, MappingOf] = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            ways = ", ".join(type(self).model_fields)
+            raise ValueError(f"each way is an item of its own: one of {ways}")
+        return self
+
+    def integration(self, slack_url_file: str) -> Integration:
+        if self.slack is not None:
+            return Slack(
+                channel=self.slack.channel or "",
+                url_file=self.slack.url_file or slack_url_file,
+            )
+        if self.discord is not None:
+            return Discord(self.discord.url_file)
+        if self.webhook is not None:
+            token = self.webhook.authorization_file
+            return Webhook(url=self.webhook.url, authorization_file=token or "")
+        if self.pagerduty is not None:
+            return PagerDuty(self.pagerduty.routing_key_file)
+        return Email(self.email or "")
+
+
+def _reachable(ways: tuple[IntegrationSpec, ...]) -> tuple[IntegrationSpec, ...]:
+    if not ways:
+        raise ValueError(
+            "no way to reach it: add one such as email: oncall@example.com; "
+            f"{DISCARD!r} is there for telling nobody"
+        )
+    return ways
+
+
+_Ways = Annotated[tuple[IntegrationSpec, ...], ListOf, AfterValidator(_reachable)]
+
+
+class RouteMatchSpec(Spec):
+    """``match:`` of a route: all that it names must hold of an alert."""
+
+    severity: Annotated[tuple[Severity, ...], values.OneOrMany] = ()
+    labels: Annotated[dict[values.MatchedLabel, _Lines], MappingOf] = Field(
+        default_factory=dict
+    )
+    alert: Annotated[tuple[values.Alert, ...], values.OneOrMany] = ()
+    project: _Lines = ()
+    tags: _Lines = ()
+    job: Annotated[Re2Pattern | None, Given] = None
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not (self.model_fields_set - {"labels"} or self.labels):
+            raise ValueError("names nothing to match: what holds for all is receiver:")
+        return self
+
+    def match(self) -> Match:
+        return Match(
+            severities=self.severity,
+            labels=tuple(self.labels.items()),
+            conditions=self.alert,
+            projects=self.project,
+            tags=self.tags,
+            job=self.job or "",
+        )
+
+
+class GroupingSpec(Spec):
+    """What goes into one message, and when."""
+
+    group_by: Annotated[values.GroupBy | None, Given] = None
+    group_wait: Annotated[Duration | None, Given] = None
+    group_interval: Annotated[Span | None, Given] = None
+    repeat_interval: Annotated[Span | None, Given] = None
+
+    def grouping(self, default: Grouping) -> Grouping:
+        written = self.model_fields_set
+        keys = GroupingSpec.model_fields
+        return Grouping(
+            **{key: getattr(self if key in written else default, key) for key in keys}
+        )
+
+
+class RouteSpec(GroupingSpec):
+    """One of ``routes:``."""
+
+    match: RouteMatchSpec
+    receivers: values.ReceiverRefs
+    mute: values.MuteTimeRefs = ()
+    active: values.MuteTimeRefs = ()
+    continue_: Annotated[bool, Field(alias="continue")] = False
+
+    def route(self) -> Route:
+        return Route(
+            match=self.match.match(),
+            receivers=self.receivers,
+            grouping=self.grouping(Grouping()),
+            mute=self.mute,
+            active=self.active,
+            continues=self.continue_,
+        )
+
+
+class AlertmanagerSpec(GroupingSpec):
+    """All of ``alertmanager:``."""
+
+    push_to: Annotated[values.BaseUrls, ListOf] = ()
+    labels: Annotated[dict[values.AddedLabel, Line], MappingOf] = Field(
+        default_factory=dict
+    )
+    resolve_delay: Duration = Alertmanager().resolve_delay
+    config_file: _Optional = None
+    reload_url: Annotated[values.PlainUrl | None, Given] = None
+    base: _Optional = None
+    smtp: Annotated[SmtpSpec | None, MappingOf] = None
+    slack_url_file: _Optional = None
+    receivers: Annotated[dict[values.ReceiverName, _Ways], MappingOf] = Field(
+        default_factory=dict
+    )
+    receiver: Annotated[values.ReceiverRef | None, Given] = None
+    watchdog: Annotated[values.ReceiverRef | None, Given] = None
+    routes: Annotated[tuple[RouteSpec, ...], ListOf] = ()
+    mute_times: Annotated[
+        dict[Line, Annotated[tuple[MuteTimeSpec, ...], values.OneOrMany]], MappingOf
+    ] = Field(default_factory=dict)
+
+    def alertmanager(self) -> Alertmanager:
+        receivers = tuple(
+            Receiver(
+                name, tuple(way.integration(self.slack_url_file or "") for way in ways)
+            )
+            for name, ways in self.receivers.items()
+        )
+        first = receivers[0].name if receivers else DISCARD
+        return Alertmanager(
+            push_to=self.push_to,
+            labels=tuple({**dict(SCRAPE_LABELS), **self.labels}.items()),
+            resolve_delay=self.resolve_delay,
+            config_file=self.config_file or "",
+            reload_url=self.reload_url or "",
+            base=self.base or "",
+            smtp=self.smtp.smtp() if self.smtp else None,
+            receivers=receivers,
+            receiver=self.receiver or first,
+            watchdog=self.watchdog or DISCARD,
+            grouping=self.grouping(DEFAULT_GROUPING),
+            routes=tuple(route.route() for route in self.routes),
+            mute_times=tuple(
+                (name, tuple(one.interval() for one in intervals))
+                for name, intervals in self.mute_times.items()
+            ),
+        )

@@ -1,0 +1,259 @@
+"""The kinds of values in ``alertmanager:``, each read or refused with the way out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from email.utils import parseaddr
+from typing import Annotated, Any, Final, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+
+from afterrun_exporter import conventions as names
+from afterrun_exporter.config.values import (
+    Declared,
+    DistinctKeys,
+    Line,
+    refuse_repeats,
+)
+from afterrun_exporter.config.words import did_you_mean, quote
+from afterrun_exporter.core.model import Condition
+from afterrun_exporter.core.routing import DISCARD, JOB_RECEIVER, SCRAPE_LABELS
+
+#: What an alert may carry besides declared labels and those Prometheus adds.
+_CARRIED: Final = (
+    "alertname",
+    "instance",
+    names.DIALECT,
+    names.JOB,
+    names.METRIC,
+    names.RULE,
+    names.SEVERITY,
+)
+#: What routes may ask for: an alert that keeps others quiet goes nowhere.
+_ALERTS: Final = tuple(one for one in Condition if one != Condition.UPSTREAM_UNHEALTHY)
+
+_RECEIVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_HOST_PORT = re.compile(r"[^\s:/@{}]+:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5}")
+_ADDRESS = re.compile(r"[^\s@,{}<>]+@[^\s@,{}<>]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the rest of the file declares, for those that refer to it."""
+
+    #: Keys of labels that the file declares for its jobs.
+    declared: tuple[str, ...] = ()
+    #: Keys of labels that Prometheus adds.
+    added: tuple[str, ...] = ()
+    receivers: tuple[str, ...] = ()
+    mute_times: tuple[str, ...] = ()
+    #: Whether a slack receiver need not say where its URL stands.
+    slack: bool = False
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any], declared: Declared) -> Self:
+        """Return what *section* declares, even when more is wrong with it."""
+        scrape = (key for key, _ in SCRAPE_LABELS)
+        return cls(
+            declared=declared.labels,
+            added=tuple(dict.fromkeys([*scrape, *_keys(section, "labels")])),
+            receivers=(*_keys(section, "receivers"), DISCARD),
+            mute_times=tuple(_keys(section, "mute_times")),
+            slack=any(section.get(key) for key in ("slack_url_file", "base")),
+        )
+
+
+def _keys(section: Mapping[str, Any], key: str) -> Iterable[str]:
+    inside = section.get(key)
+    return inside if isinstance(inside, dict) else ()
+
+
+def _known(info: ValidationInfo) -> Known:
+    return info.context if isinstance(info.context, Known) else Known()
+
+
+def _one_or_many(value: object) -> object:
+    """Take a value alone for a list of one."""
+    if value is None or value == []:
+        raise ValueError("empty: give it a value or remove the line")
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+def _reference(text: str, what: str, known: Iterable[str]) -> str:
+    if text not in known:
+        hint = did_you_mean(text, known) or f": use one of {', '.join(sorted(known))}"
+        raise ValueError(f"there is no {what} {quote(text)}{hint}")
+    return text
+
+
+def _receiver(text: str, info: ValidationInfo) -> str:
+    return _reference(text, "receiver", _known(info).receivers)
+
+
+def _mute_time(text: str, info: ValidationInfo) -> str:
+    known = _known(info).mute_times
+    if not known:
+        raise ValueError(f"there is no mute time {quote(text)}: add it to mute_times")
+    return _reference(text, "mute time", known)
+
+
+def _receiver_name(text: str) -> str:
+    if not _RECEIVER.fullmatch(text):
+        raise ValueError(
+            f"{quote(text)} is not a receiver's name: it starts with a letter or digit "
+            "and goes on with letters, digits, . _ or -"
+        )
+    if text == DISCARD or text.startswith(JOB_RECEIVER):
+        raise ValueError(f"receiver {quote(text)} is reserved: choose another name")
+    return text
+
+
+def _added_label(text: str, info: ValidationInfo) -> str:
+    if not _LABEL.fullmatch(text):
+        raise ValueError(f"{quote(text)} is not the name of a label")
+    ours = (*_CARRIED, *_known(info).declared)
+    if text in ours and text != "instance":
+        raise ValueError(
+            f"label {quote(text)} is our own, Prometheus cannot add it: remove it"
+        )
+    return text
+
+
+def _matched_label(text: str, info: ValidationInfo) -> str:
+    known = _known(info)
+    carried = (*known.declared, *known.added)
+    if text in carried:
+        return text
+    if text == names.SEVERITY:
+        raise ValueError("severity is a key of match itself: move it up")
+    hint = did_you_mean(text, carried) or (
+        ": declare it in labels: at the top, or in alertmanager.labels when "
+        "Prometheus adds it"
+    )
+    raise ValueError(f"no alert carries label {quote(text)}{hint}")
+
+
+def _grouped_label(text: str, info: ValidationInfo) -> str:
+    known = _known(info)
+    carried = (*_CARRIED, *known.declared, *known.added)
+    if text in {"...", *carried}:
+        return text
+    hint = did_you_mean(text, carried) or f": use some of {', '.join(sorted(carried))}"
+    raise ValueError(f"no alert carries label {quote(text)}{hint}")
+
+
+def _group_by(keys: tuple[str, ...]) -> tuple[str, ...]:
+    if "..." in keys and len(keys) > 1:
+        raise ValueError("'...' is all labels there are: remove the others")
+    return keys
+
+
+def _alert(text: str) -> Condition:
+    for condition in _ALERTS:
+        if condition.value == text:
+            return condition
+    words = [condition.value for condition in _ALERTS]
+    hint = did_you_mean(text, words) or f": use one of {', '.join(words)}"
+    raise ValueError(f"unknown alert {quote(text)}{hint}")
+
+
+def _alert_word(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError(f"expected an alert such as missed, not {quote(value)}")
+    return _alert(value)
+
+
+def _url(text: str) -> str:
+    # Never quoted: it may be a secret.
+    try:
+        url = urlsplit(text)
+        fine = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+    except ValueError:
+        fine, url = False, urlsplit("")
+    if not fine or not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("not a URL; write it like https://host:port/path")
+    if "@" in url.netloc:
+        raise ValueError(
+            "has a user name or password in it, which would be shown: remove it"
+        )
+    return text
+
+
+def _base_url(text: str) -> str:
+    if any(mark in text for mark in "?#"):
+        raise ValueError("has more than host, port and path: remove what follows them")
+    return text.rstrip("/")
+
+
+def _host_port(text: str) -> str:
+    if not _HOST_PORT.fullmatch(text):
+        raise ValueError(f"{quote(text)} is not host:port; write it like localhost:25")
+    return text
+
+
+def _sender(text: str) -> str:
+    if not _ADDRESS.fullmatch(parseaddr(text)[1]) or "{" in text:
+        raise ValueError(
+            f"{quote(text)} is not a mail address; "
+            "write it like AfterRun <afterrun@example.com>"
+        )
+    return text
+
+
+def _recipients(text: str) -> str:
+    for address in text.split(","):
+        if not _ADDRESS.fullmatch(parseaddr(address)[1]) or "{" in address:
+            raise ValueError(
+                f"{quote(address.strip())} is not a mail address; "
+                "write it like oncall@example.com"
+            )
+    return text
+
+
+def _channel(text: str) -> str:
+    if "{" in text:
+        raise ValueError(f"{quote(text)} is not a channel; write it like '#alerts'")
+    return text
+
+
+def _distinct_receivers(receivers: tuple[str, ...]) -> tuple[str, ...]:
+    refuse_repeats(receivers, "receiver")
+    return receivers
+
+
+def _distinct_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
+    refuse_repeats(urls, "URL")
+    return urls
+
+
+#: For what is one value or a list of them.
+OneOrMany: Final = BeforeValidator(_one_or_many)
+
+PlainUrl = Annotated[str, AfterValidator(_url)]
+BaseUrl = Annotated[PlainUrl, AfterValidator(_base_url)]
+BaseUrls = Annotated[tuple[BaseUrl, ...], AfterValidator(_distinct_urls)]
+HostPort = Annotated[str, AfterValidator(_host_port)]
+Sender = Annotated[Line, AfterValidator(_sender)]
+Recipients = Annotated[Line, AfterValidator(_recipients)]
+Channel = Annotated[Line, AfterValidator(_channel)]
+Alert = Annotated[Condition, BeforeValidator(_alert_word)]
+ReceiverName = Annotated[str, AfterValidator(_receiver_name)]
+ReceiverRef = Annotated[str, AfterValidator(_receiver)]
+ReceiverRefs = Annotated[
+    tuple[ReceiverRef, ...], OneOrMany, AfterValidator(_distinct_receivers)
+]
+MuteTimeRefs = Annotated[
+    tuple[Annotated[str, AfterValidator(_mute_time)], ...], OneOrMany
+]
+AddedLabel = Annotated[str, AfterValidator(_added_label)]
+MatchedLabel = Annotated[str, AfterValidator(_matched_label)]
+GroupBy = Annotated[
+    tuple[Annotated[str, AfterValidator(_grouped_label)], ...],
+    OneOrMany,
+    DistinctKeys,
+    AfterValidator(_group_by),
+]

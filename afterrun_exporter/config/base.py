@@ -1,0 +1,20 @@
+"""What all sections of afterrun.yml have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from afterrun_exporter.config.values import mapping
+
+
+class Spec(BaseModel):
+    """A section of the file: no key it does not know, no value it must guess."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_all_defaults(cls, value: Any) -> Any:
+        return mapping(value)

@@ -1,0 +1,247 @@
+"""Plain data, as YAML has it, to jobs and settings: or to all that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from afterrun_exporter.config.alerting import AlertmanagerSpec
+from afterrun_exporter.config.alertvalues import Known
+from afterrun_exporter.config.graph import circles, unknown_dependencies
+from afterrun_exporter.config.policies import PolicySpec, applied
+from afterrun_exporter.config.problems import Finding, findings
+from afterrun_exporter.config.spec import DefaultsSpec, FileSpec, JobSpec
+from afterrun_exporter.config.values import Declared
+from afterrun_exporter.config.words import Path, quote
+from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.history import reach
+from afterrun_exporter.core.model import JOB_NAME, Job, Settings
+from afterrun_exporter.core.routing import Alertmanager
+from afterrun_exporter.core.schedule import Every, Schedule, parse_cron
+from afterrun_exporter.core.units import format_duration
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What a file comes to."""
+
+    catalogue: Catalogue
+    label_keys: tuple[str, ...]
+    alertmanager: Alertmanager
+
+
+class Builder:
+    """Makes jobs and settings of plain data, and collects what is in the way."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        # Thousands of jobs share an expression: parse it once, keep it once.
+        self._schedules: dict[tuple[str, str], Schedule] = {}
+
+    def build(self, data: object) -> Built | None:
+        """Return what *data* comes to, or None when there are findings."""
+        declared = Declared(_declared_labels(data))
+        try:
+            spec = FileSpec.model_validate(data, context=declared)
+        except ValidationError as error:
+            self.findings.extend(findings(FileSpec, data, error))
+            spec = None
+        names = _section(data, "jobs").keys()
+        policies = tuple(self._policies(data, declared, names))
+        if spec is not None:
+            self._check_policies(policies, spec.retention.runs)
+        jobs = dict(self._jobs(data, declared, spec, policies))
+        self.findings.extend(circles(jobs))
+        alertmanager = self._alertmanager(data, declared)
+        if spec is not None and len(jobs) > spec.limits.jobs:
+            message = (
+                f"{spec.limits.jobs} is less than the {len(jobs)} jobs of this file"
+            )
+            self.findings.append(Finding(("limits", "jobs"), message))
+        if spec is None or self.findings:
+            return None
+        unknown = self._registers(spec, declared, policies)
+        catalogue = Catalogue(
+            jobs=jobs,
+            unknown=unknown if spec.unknown_jobs == "accept" else None,
+            max_jobs=spec.limits.jobs,
+            settings=Settings(
+                dedup_window=spec.dedup_window,
+                min_visible=spec.min_visible,
+                metrics_per_job=spec.limits.metrics_per_job,
+                runs_per_job=spec.retention.runs_per_job,
+            ),
+            settle=spec.settle,
+            keep_for=spec.retention.runs,
+            keep_runs=spec.retention.runs_per_job,
+            body_bytes=spec.limits.body_bytes,
+        )
+        return Built(
+            catalogue=catalogue, label_keys=spec.labels, alertmanager=alertmanager
+        )
+
+    def _alertmanager(self, data: object, declared: Declared) -> Alertmanager:
+        section, at = _section(data, "alertmanager"), ("alertmanager",)
+        known = Known.of(section, declared)
+        try:
+            spec = AlertmanagerSpec.model_validate(section, context=known)
+        except ValidationError as error:
+            self.findings.extend(findings(AlertmanagerSpec, section, error, at))
+            return Alertmanager()
+        return spec.alertmanager()
+
+    def _policies(
+        self, data: object, declared: Declared, names: Collection[str]
+    ) -> Iterator[PolicySpec]:
+        """Yield the policies that nothing is wrong with."""
+        section = data.get("policies") if isinstance(data, dict) else None
+        for position, written in enumerate(
+            section if isinstance(section, list) else ()
+        ):
+            at = ("policies", position)
+            layer = written if isinstance(written, dict) else {}
+            self._check_one_schedule(layer, at)
+            self.findings.extend(unknown_dependencies(layer, names, at))
+            try:
+                yield PolicySpec.model_validate(written, context=declared)
+            except ValidationError as error:
+                self.findings.extend(findings(PolicySpec, written, error, at))
+
+    def _jobs(
+        self,
+        data: object,
+        declared: Declared,
+        file: FileSpec | None,
+        policies: Sequence[PolicySpec],
+    ) -> Iterator[tuple[str, Job]]:
+        """Yield the jobs that nothing is wrong with."""
+        section = _section(data, "jobs")
+        scheduling = [policy.model_fields_set for policy in policies]
+        for name, written in section.items():
+            at = ("jobs", name)
+            before = len(self.findings)
+            self._check_name(name)
+            layer = _section(section, name)
+            self._check_one_schedule(layer, at)
+            if not any("schedule" in one for one in (layer, *scheduling)):
+                self._check_no_zone(layer, at)
+            self.findings.extend(unknown_dependencies(layer, section, at))
+            try:
+                spec = JobSpec.model_validate(written, context=declared)
+            except ValidationError as error:
+                self.findings.extend(findings(JobSpec, written, error, at))
+                continue
+            if file is not None and len(self.findings) == before:
+                spec = applied(name, spec, policies)
+                job = self._job(name, spec, declared, file.defaults)
+                windows = ("jobs", name, "alerts")
+                if "alerts" in layer:
+                    self._check_window(reach(job), file.retention.runs, windows)
+                yield name, job
+
+    def _check_name(self, name: str) -> None:
+        if not JOB_NAME.fullmatch(name):
+            message = (
+                f"{quote(name)} is not a job name: it starts with a letter or "
+                "digit and goes on with at most 127 letters, digits, . _ : or -"
+            )
+            self.findings.append(Finding(("jobs", name), message))
+
+    def _check_one_schedule(self, layer: Mapping[str, Any], at: Path) -> None:
+        if "schedule" in layer and "every" in layer:
+            message = "a job has either schedule or every: remove one"
+            self.findings.append(Finding((*at, "every"), message))
+
+    def _check_no_zone(self, job: Mapping[str, Any], at: Path) -> None:
+        if "timezone" in job:
+            message = "means nothing without a schedule: remove it"
+            self.findings.append(Finding((*at, "timezone"), message))
+
+    def _check_policies(self, policies: Sequence[PolicySpec], kept: float) -> None:
+        # A policy may be for jobs that are not in the file.
+        for position, policy in enumerate(policies):
+            alerts = policy.alerts
+            windows = (alerts.success_ratio, alerts.slower_than)
+            over = max((window.over for window in windows if window), default=0.0)
+            self._check_window(over, kept, ("policies", position, "alerts"))
+
+    def _check_window(self, over: float, kept: float, at: Path) -> None:
+        if over > kept:
+            message = (
+                f"a window of {format_duration(over)} is longer than runs are kept: "
+                f"shorten it or raise retention.runs from {format_duration(kept)}"
+            )
+            self.findings.append(Finding(at, message))
+
+    def _job(
+        self, name: str, spec: JobSpec, declared: Declared, defaults: DefaultsSpec
+    ) -> Job:
+        ratio, slower = spec.alerts.success_ratio, spec.alerts.slower_than
+        return Job(
+            name=name,
+            schedule=self._schedule(spec, defaults),
+            grace=_or(spec.grace, defaults.grace),
+            early=_or(spec.early, defaults.early),
+            max_runtime=spec.max_runtime or defaults.max_runtime,
+            rules=tuple(rule.rule() for rule in spec.rules),
+            after_failures=spec.alerts.after_failures,
+            success_ratio=ratio.ratio() if ratio else None,
+            slower_than=slower.slower() if slower else None,
+            concurrency=spec.concurrency.concurrency() if spec.concurrency else None,
+            depends_on=tuple(one.dependency() for one in spec.depends_on),
+            dedicated=spec.alerting == "dedicated",
+            enabled=spec.enabled,
+            severity=_or(spec.severity, defaults.severity),
+            labels=tuple((key, spec.labels.get(key, "")) for key in declared.labels),
+            project=spec.project,
+            tags=spec.tags,
+            description=spec.description,
+            runbook_url=spec.runbook_url or "",
+        )
+
+    def _schedule(self, spec: JobSpec, defaults: DefaultsSpec) -> Schedule | None:
+        if spec.every is not None:
+            return Every(spec.every)
+        if spec.schedule is None:
+            return None
+        key = (spec.schedule, spec.timezone or defaults.timezone)
+        if key not in self._schedules:
+            self._schedules[key] = parse_cron(*key)
+        return self._schedules[key]
+
+    def _registers(
+        self, spec: FileSpec, declared: Declared, policies: Sequence[PolicySpec]
+    ) -> Callable[[str], Job]:
+        """Return what makes the job that the first ping of a new name registers."""
+
+        def registered(name: str) -> Job:
+            described = applied(name, JobSpec(), policies)
+            job = self._job(name, described, declared, spec.defaults)
+            return replace(job, configured=False)
+
+        return registered
+
+
+def _or(value: T | None, default: T) -> T:
+    return default if value is None else value
+
+
+def _section(data: Any, key: str) -> dict[str, Any]:
+    """Return the mapping under *key*, or an empty one where there is none."""
+    section = data.get(key) if isinstance(data, dict) else None
+    return section if isinstance(section, dict) else {}
+
+
+def _declared_labels(data: object) -> tuple[str, ...]:
+    """Return the label keys the file declares, even when more is wrong with it."""
+    keys = data.get("labels") if isinstance(data, dict) else None
+    return (
+        tuple(key for key in keys if isinstance(key, str))
+        if isinstance(keys, list)
+        else ()
+    )

@@ -1,0 +1,98 @@
+"""What people write of the conditions that look beyond one run of one job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, model_validator
+
+from afterrun_exporter.config.base import Spec
+from afterrun_exporter.config.values import (
+    Count,
+    Factor,
+    Given,
+    JobName,
+    Line,
+    Share,
+    Span,
+    refuse_repeats,
+)
+from afterrun_exporter.core.model import (
+    Average,
+    Concurrency,
+    Dependency,
+    SlowerThan,
+    SuccessRatio,
+)
+from afterrun_exporter.core.transitions import MAX_OPEN_RUNS
+from afterrun_exporter.core.units import parse_duration
+
+_WEEK = parse_duration("7d")
+
+
+class SuccessRatioSpec(Spec):
+    """``success_ratio:`` of a job's ``alerts:``."""
+
+    below: Share
+    over: Span = _WEEK
+    min_runs: Count = 5
+
+    def ratio(self) -> SuccessRatio:
+        return SuccessRatio(below=self.below, over=self.over, min_runs=self.min_runs)
+
+
+class SlowerThanSpec(Spec):
+    """``slower_than:`` of a job's ``alerts:``."""
+
+    factor: Factor
+    than: Average = Field(default=Average.MEDIAN, strict=False)
+    over: Span = _WEEK
+    min_runs: Count = 3
+
+    def slower(self) -> SlowerThan:
+        return SlowerThan(
+            factor=self.factor, than=self.than, over=self.over, min_runs=self.min_runs
+        )
+
+
+class AlertsSpec(Spec):
+    """``alerts:`` of a job."""
+
+    after_failures: Count = 1
+    success_ratio: Annotated[SuccessRatioSpec | None, Given] = None
+    slower_than: Annotated[SlowerThanSpec | None, Given] = None
+
+
+class ConcurrencySpec(Spec):
+    """``concurrency:`` of a job."""
+
+    # More open runs than that are not kept of a job.
+    max: Annotated[Count, Field(le=MAX_OPEN_RUNS - 1)]
+    by: Annotated[Line | None, Given] = None
+
+    def concurrency(self) -> Concurrency:
+        return Concurrency(max=self.max, by=self.by)
+
+
+class DependencySpec(Spec):
+    """One of ``depends_on:``; a plain string is its ``job``."""
+
+    job: JobName
+    requires_success: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_is_job(cls, value: Any) -> Any:
+        return value if isinstance(value, Mapping) else {"job": value}
+
+    def dependency(self) -> Dependency:
+        return Dependency(self.job, self.requires_success)
+
+
+def _once_each(specs: tuple[DependencySpec, ...]) -> tuple[DependencySpec, ...]:
+    refuse_repeats((spec.job for spec in specs), "job")
+    return specs
+
+
+Dependencies = Annotated[tuple[DependencySpec, ...], AfterValidator(_once_each)]

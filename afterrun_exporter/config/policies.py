@@ -1,0 +1,111 @@
+"""``policies:``: what is said once for every job that matches.
+
+A job's own words win over a policy, and a later policy over an earlier one. What
+is a list or a mapping adds up instead: rules, tags, labels, dependencies, alerts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import Field, model_validator
+
+from afterrun_exporter.config.base import Spec
+from afterrun_exporter.config.conditions import AlertsSpec, DependencySpec
+from afterrun_exporter.config.spec import JobSpec, RuleSpec
+from afterrun_exporter.config.values import (
+    DeclaredKey,
+    Given,
+    Line,
+    ListOf,
+    MappingOf,
+    Pattern,
+    Text,
+)
+
+_T = TypeVar("_T")
+
+#: Keys that say when a job is due: one layer's schedule replaces another's every.
+_WHEN: Final = frozenset({"schedule", "every"})
+
+
+class MatchSpec(Spec):
+    """``match:`` of a policy: all that it names must hold of a job."""
+
+    name: Annotated[Pattern | None, Given] = None
+    tags: Annotated[tuple[Line, ...], ListOf] = ()
+    project: Annotated[Line | None, Given] = None
+    labels: Annotated[dict[DeclaredKey, Text], MappingOf] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_something(self) -> MatchSpec:
+        if not self.model_fields_set:
+            raise ValueError("names nothing to match: what holds for all is defaults:")
+        return self
+
+    def matches(self, name: str, job: JobSpec) -> bool:
+        """Return whether the job *name* is meant, by what it says of itself."""
+        return (
+            (self.name is None or re.search(self.name, name) is not None)
+            and set(self.tags) <= set(job.tags)
+            and self.project in {None, job.project}
+            and self.labels.items() <= job.labels.items()
+        )
+
+
+class PolicySpec(JobSpec):
+    """One of ``policies:``: any key of a job, and which jobs it is for."""
+
+    match: MatchSpec
+
+
+def applied(name: str, job: JobSpec, policies: Sequence[PolicySpec]) -> JobSpec:
+    """Return *job* with what the policies add to it."""
+    layers = [policy for policy in policies if policy.match.matches(name, job)]
+    if not layers:
+        return job
+    values: dict[str, Any] = {}
+    for layer in (*layers, job):
+        for key in sorted(layer.model_fields_set - {"match"}):
+            if key in _WHEN:
+                for other in _WHEN - {key}:
+                    values.pop(other, None)
+            values[key] = _added(key, values.get(key), getattr(layer, key))
+    return JobSpec.model_construct(set(values), **values)
+
+
+def _added(key: str, before: Any, value: Any) -> Any:
+    """Return what *key* comes to when a layer says *value* after *before*."""
+    if before is None or key not in _ADD_UP:
+        return value
+    return _ADD_UP[key](before, value)
+
+
+def _alerts(before: AlertsSpec, value: AlertsSpec) -> AlertsSpec:
+    layers = (before, value)
+    told = {key: getattr(one, key) for one in layers for key in one.model_fields_set}
+    return AlertsSpec.model_construct(set(told), **told)
+
+
+def _last_of_each(items: Iterable[_T], name: Callable[[_T], str]) -> tuple[_T, ...]:
+    return tuple({name(item): item for item in items}.values())
+
+
+def _name_of_rule(spec: RuleSpec) -> str:
+    return spec.name or spec.expr.name
+
+
+def _name_of_dependency(spec: DependencySpec) -> str:
+    return spec.job
+
+
+#: How the keys add up whose later value does not simply replace the earlier one.
+_ADD_UP: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "alerts": _alerts,
+    "depends_on": lambda one, two: _last_of_each((*one, *two), _name_of_dependency),
+    "labels": lambda one, two: {**one, **two},
+    "rules": lambda one, two: _last_of_each((*one, *two), _name_of_rule),
+    "tags": lambda one, two: tuple(dict.fromkeys((*one, *two))),
+}

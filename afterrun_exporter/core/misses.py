@@ -1,0 +1,78 @@
+"""Which slots have passed without a run, by today's configuration and clock."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Final
+
+from afterrun_exporter.core.deadlines import schedule_text, slot_after, slot_deadline
+from afterrun_exporter.core.model import Job, Settings
+from afterrun_exporter.core.state import JobState
+
+#: Slots counted one by one when the clock has leapt ahead.
+MAX_MISSES_AT_ONCE: Final = 1000
+
+#: How far ahead of us what we noted ourselves may be.
+LEAP: Final = 3600.0
+
+
+def reconciled(job: Job, state: JobState, now: float) -> JobState:
+    """Return *state* on the footing of today's configuration and clock."""
+    if state.retired_at is not None:
+        state = _revived(state)
+    if state.configured is not job.configured:
+        state = replace(state, configured=job.configured)
+    text = schedule_text(job)
+    # A finish counts for a slot that is a little ahead. Anything much later was
+    # noted under a clock that has since been set back: trusting it would keep
+    # the job quiet until then.
+    leapt = max(state.due_after, state.missed_through) > now + max(job.early, LEAP)
+    if text != state.schedule or leapt:
+        return replace(
+            state,
+            schedule=text,
+            due_after=now,
+            missed_through=-math.inf,
+            missed_deadline=None,
+        )
+    return state
+
+
+def _revived(state: JobState) -> JobState:
+    return replace(
+        state,
+        retired_at=None,
+        schedule="",
+        missed_deadline=None,
+        open_runs=(),
+        last_outcome=None,
+        consecutive_failures=0,
+        violated=(),
+    )
+
+
+def counted(job: Job, state: JobState, now: float, settings: Settings) -> JobState:
+    """Return *state* with the slots counted whose deadline has passed by *now*."""
+    first, through, count = state.missed_deadline, state.missed_through, 0
+    if first is not None and slot_after(job, state.due_after) + job.grace >= now:
+        # The configuration gives more grace than it did when this was missed.
+        first, through = None, -math.inf
+    while True:
+        slot = slot_after(job, max(state.due_after, through))
+        due = slot_deadline(job, state, slot, settings)
+        if not due < now:
+            break
+        first = due if first is None else first
+        through = max(slot, settings.settled_at - job.grace)
+        count += 1
+        if count == MAX_MISSES_AT_ONCE:
+            through = max(through, now - job.grace)
+    if count == 0 and first is state.missed_deadline:
+        return state
+    return replace(
+        state,
+        missed_deadline=first,
+        missed_through=through,
+        missed_total=state.missed_total + count,
+    )

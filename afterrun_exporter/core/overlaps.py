@@ -1,0 +1,40 @@
+"""Runs of one job that are open at once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Final
+
+from afterrun_exporter.core.model import Job, Ping
+from afterrun_exporter.core.state import JobState
+
+#: It is remembered as long as the run is open, and shown.
+MAX_GROUP: Final = 200
+
+
+def group_of(job: Job, ping: Ping) -> str:
+    """Return which runs the one that *ping* starts may not overlap.
+
+    That is the value of the metadata field that `concurrency.by` names; runs
+    without it are a group of their own.
+    """
+    if job.concurrency is None or job.concurrency.by is None or not ping.metadata:
+        return ""
+    value = json.loads(ping.metadata).get(job.concurrency.by)
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return text[:MAX_GROUP]
+
+
+def overlap(job: Job, state: JobState) -> str:
+    """Return in words what overlaps more than it may; "" when nothing does."""
+    if job.concurrency is None:
+        return ""
+    groups = Counter(run.group for run in state.open_runs)
+    group, count = max(groups.items(), key=lambda item: item[1], default=("", 0))
+    if count <= job.concurrency.max:
+        return ""
+    whose = f" with {job.concurrency.by} {group!r}" if job.concurrency.by else ""
+    return f"{count} runs{whose} are open at once, {job.concurrency.max} may be"

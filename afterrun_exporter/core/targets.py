@@ -1,0 +1,90 @@
+"""Where a receiver that was added over the API is reached: checked, and told safely."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import SplitResult, quote, urlsplit
+
+from afterrun_exporter.core.routing import ReceiverType
+
+LONGEST: Final = 2048
+
+#: Whoever knows one of these addresses may post to the channel behind it.
+SECRET: Final = frozenset({ReceiverType.SLACK, ReceiverType.DISCORD})
+
+# What HTML takes for an address, without the braces that would begin a template.
+_MAIL = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`|~-]{1,64}@"
+    r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+    r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
+)
+_LONGEST_MAIL: Final = 254
+# RFC 3986. The braces that would begin a template are not among them.
+_NOT_IN_A_URL = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]")
+_URL_EXAMPLE: Final = "write it like https://hooks.example.com/afterrun"
+
+
+def check_target(kind: ReceiverType, target: str) -> None:
+    """Raise ValueError when *target* is no place to reach a receiver of *kind*."""
+    if kind is ReceiverType.EMAIL:
+        _check_mail(target)
+    else:
+        _check_url(target)
+        if kind is ReceiverType.DISCORD and "?" in target:
+            # /slack is to come at its end.
+            raise ValueError("it has a query: leave out ? and the rest")
+
+
+def shown(kind: ReceiverType, target: str) -> str:
+    """Return *target* as it may be shown: of a secret one, only the host."""
+    return (
+        f"{origin(kind, target)}/\N{HORIZONTAL ELLIPSIS}" if kind in SECRET else target
+    )
+
+
+def origin(kind: ReceiverType, target: str) -> str:
+    """Return what may be logged of *target*: its scheme and host."""
+    if kind is ReceiverType.EMAIL:
+        return f"mailto:{target.rpartition('@')[2]}"
+    return _origin(urlsplit(target))
+
+
+def _check_mail(target: str) -> None:
+    if len(target) > _LONGEST_MAIL or not _MAIL.fullmatch(target):
+        raise ValueError(
+            f"{target[:_LONGEST_MAIL]!r} is not a mail address: write one, like "
+            "oncall@example.com"
+        )
+
+
+def _check_url(target: str) -> None:
+    if len(target) > LONGEST:
+        raise ValueError(f"it has {len(target)} characters: use at most {LONGEST}")
+    if odd := _NOT_IN_A_URL.search(target):
+        raise ValueError(
+            f"it has {odd[0]!r}, which a URL may not have: write it as "
+            f"{quote(odd[0], safe='')}"
+        )
+    try:
+        url = urlsplit(target)
+        port = url.port
+    except ValueError as error:
+        reason = str(error).lower()
+        raise ValueError(f"it is not a URL: {reason}; {_URL_EXAMPLE}") from None
+    if "@" in url.netloc:
+        # Not quoted: what stands there is a password.
+        raise ValueError(
+            "it has a user or password before its host: leave them out, they would "
+            "stand in a file that others read"
+        )
+    if url.scheme not in {"http", "https"} or not url.hostname or port == 0:
+        raise ValueError(f"{target!r} is not an http or https URL: {_URL_EXAMPLE}")
+    if "#" in target:
+        raise ValueError(
+            f"it has a fragment, {url.fragment!r}: leave out # and the rest"
+        )
+
+
+def _origin(url: SplitResult) -> str:
+    return f"{url.scheme}://{url.netloc}"

@@ -1,0 +1,85 @@
+"""What is to become of a job, decided when its turn to be written has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from afterrun_exporter.core.model import Job, Ping, Settings
+from afterrun_exporter.core.state import JobState, Transition
+from afterrun_exporter.core.transitions import (
+    on_clock,
+    on_ping,
+    on_retired,
+    on_test,
+    recalled,
+    registered,
+)
+from afterrun_exporter.core.upstream import Required
+from afterrun_exporter.errors import UnknownJobError
+from afterrun_exporter.roster import Roster
+from afterrun_exporter.storage.store import Decide
+
+
+class Judge:
+    """Makes the decisions that the store carries out.
+
+    Each goes by the roster and the settings of the moment it is taken at.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        settings: Settings,
+        latest: Callable[[str], JobState | None],
+    ) -> None:
+        self.roster = roster
+        #: What every judgement depends on.
+        self.settings = settings
+        self._latest = latest
+
+    def take(self, ping: Ping, strangers: Mapping[str, Job]) -> Decide:
+        """Return what *ping* does; it may be the first of one of *strangers*."""
+
+        def decide(state: JobState | None) -> Transition:
+            job = self.roster.get(ping.job) or strangers.get(ping.job)
+            if job is None:
+                raise UnknownJobError(self.roster.catalogue.refusal(ping.job))
+            known = state or registered(job, ping.at)
+            return on_ping(job, known, ping, self.settings, self._required(job))
+
+        return decide
+
+    def wake(self, name: str, now: float, past: bytes | None = None) -> Decide:
+        """Return what time does; *past* is a stored history to take in first."""
+
+        def decide(state: JobState | None) -> Transition:
+            if (job := self.roster.get(name)) is None:
+                raise UnknownJobError(f"job {name!r} has left the configuration")
+            known = state or registered(job, now)
+            if past is not None:
+                known = recalled(job, known, past, now, self.settings)
+            return on_clock(job, known, now, self.settings, self._required(job))
+
+        return decide
+
+    def test(self, job: Job, now: float, seconds: float, severity: str) -> Decide:
+        """Return how a test alert of *job* is opened."""
+
+        def decide(state: JobState | None) -> Transition:
+            known = state or registered(job, now)
+            required = self._required(job)
+            return on_test(job, known, now, seconds, severity, self.settings, required)
+
+        return decide
+
+    def retire(self, now: float) -> Decide:
+        """Return how a job stops being watched."""
+
+        def decide(state: JobState | None) -> Transition:
+            # Only jobs with a state are ever retired.
+            return on_retired(state or JobState(created_at=now, due_after=now), now)
+
+        return decide
+
+    def _required(self, job: Job) -> tuple[Required, ...]:
+        return self.roster.requirements(job, self._latest)

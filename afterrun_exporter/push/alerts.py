@@ -1,0 +1,118 @@
+"""Alerts as Alertmanager reads them, by the labels that Prometheus's rules give them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from afterrun_exporter import conventions as names
+from afterrun_exporter.core.model import Condition, Job
+from afterrun_exporter.core.notices import Notice, Stage
+from afterrun_exporter.core.state import AlertKey, AlertOpened, JobState, OpenAlert
+from afterrun_exporter.core.timestamps import format_time
+
+Pairs = Iterable[tuple[str, str]]
+
+
+def opened(job: str, event: AlertOpened, added: Pairs) -> Notice:
+    """Return the notice of an alert that opened; *added* is what Prometheus adds."""
+    return Notice(
+        labels=_labels(
+            job, event.alert.key, event.severity, event.labels, event.metric, added
+        ),
+        job=job,
+        key=event.alert.key,
+        summary=event.summary,
+        opened_at=event.alert.opened_at,
+    )
+
+
+def holding(job: Job, state: JobState, added: Pairs) -> list[Notice]:
+    """Return the notices of all alerts of *job* that are open, without their words."""
+    return [
+        Notice(
+            labels=_labels(
+                job.name,
+                alert.key,
+                _severity(job, state, alert.key),
+                job.labels,
+                _metric(job, alert),
+                added,
+            ),
+            job=job.name,
+            key=alert.key,
+            opened_at=alert.opened_at,
+        )
+        for alert in state.alerts
+    ]
+
+
+def message(
+    notice: Notice, stage: Stage, expires_at: float, url: str, runbook: str = ""
+) -> dict[str, Any]:
+    """Return what Alertmanager is posted: that it fires, or that it is over.
+
+    *runbook* is a page on this job, where there is one.
+    """
+    labels = json.loads(notice.labels)
+    alert = labels["alertname"]
+    over = notice.resolved_at is not None and stage is Stage.RESOLVED
+    since = format_time(notice.opened_at)
+    told = {
+        "labels": labels,
+        "annotations": {
+            "summary": names.SUMMARIES[alert],
+            "description": f"{notice.job}: {notice.summary or f'since {since}'}.",
+            "runbook_url": runbook or f"{names.RUNBOOK}#{alert.lower()}",
+        },
+        "startsAt": _time(notice.opened_at),
+        "endsAt": _time(notice.resolved_at or expires_at if over else expires_at),
+    }
+    return {**told, "generatorURL": url} if url else told
+
+
+def _labels(
+    job: str,
+    key: AlertKey,
+    severity: str,
+    declared: Pairs,
+    metric: str,
+    added: Pairs,
+) -> str:
+    """Return a label set; a label with an empty value does not exist."""
+    found: Mapping[str, str] = {
+        # What the series have of their own is not replaced.
+        **dict(added),
+        **{name: value for name, value in declared if value},
+        **({names.RULE: key.rule, names.METRIC: metric} if key.rule else {}),
+        "alertname": names.ALERT_OF[key.condition.value],
+        names.JOB: job,
+        names.SEVERITY: severity,
+    }
+    told = {name: value for name, value in found.items() if value}
+    return json.dumps(told, sort_keys=True)
+
+
+def _severity(job: Job, state: JobState, key: AlertKey) -> str:
+    if key.condition is Condition.UPSTREAM_UNHEALTHY:
+        return names.NO_SEVERITY
+    if key.condition is Condition.TEST:
+        return state.test_severity or job.severity
+    for rule in job.rules:
+        if key.rule and rule.name == key.rule:
+            return rule.severity or job.severity
+    return job.severity
+
+
+def _metric(job: Job, alert: OpenAlert) -> str:
+    for rule in job.rules:
+        if rule.name == alert.key.rule:
+            return rule.metric
+    return ""
+
+
+def _time(instant: float) -> str:
+    moment = datetime.fromtimestamp(instant, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

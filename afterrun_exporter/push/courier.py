@@ -1,0 +1,222 @@
+"""Tells one Alertmanager everything, in its own time: another one may be down."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any, Final
+
+import structlog
+
+from afterrun_exporter.agenda import Agenda
+from afterrun_exporter.clock import Clock
+from afterrun_exporter.core.notices import Delays, Notice, Stage, Step, Told, next_step
+from afterrun_exporter.errors import AlertsRefusedError, PushError
+from afterrun_exporter.push.alerts import message
+from afterrun_exporter.push.poster import Post
+from afterrun_exporter.storage.outbox import Outbox
+
+#: Alerts in one post.
+BATCH: Final = 500
+
+#: The longest pause after a failed post, and after a series of them.
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 30.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What may change while alerts are being told."""
+
+    url: str
+    delays: Delays
+    lifetime: float
+    #: Where the daemon is; "" when that is not known.
+    external_url: str = ""
+    #: The page on what to do about a job; "" for the one on its alert.
+    runbook: Callable[[str], str] = lambda _: ""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A notice as it is being told."""
+
+    notice: Notice
+    step: Step
+
+
+#: Writes down what an Alertmanager was told.
+TakeNote = Callable[[str, Mapping[str, Told]], Awaitable[None]]
+
+
+class Courier:
+    """Tells one Alertmanager what it does not know, and again what would expire."""
+
+    def __init__(
+        self,
+        name: str,
+        terms: Terms,
+        outbox: Outbox,
+        clock: Clock,
+        post: Post,
+        jitter: Callable[[float], float],
+        take_note: TakeNote,
+    ) -> None:
+        #: Its URL as it may be shown.
+        self.name = name
+        self.terms = terms
+        #: Posts by what became of them.
+        self.posts: Counter[str] = Counter(ok=0, failed=0)
+        self._outbox = outbox
+        self._clock = clock
+        self._post = post
+        self._jitter = jitter
+        self._take_note = take_note
+        self._agenda = Agenda()
+        #: What is due, in the order in which it became so.
+        self._news: dict[str, Step] = {}
+        self._renewals: dict[str, Step] = {}
+        self._failures = 0
+        self._retry_at = -math.inf
+        self._woken = asyncio.Event()
+
+    def look_at(self, changed: Iterable[str]) -> None:
+        """See what is to be told of these label sets, at the next opportunity."""
+        for labels in changed:
+            self._agenda.plan(labels, -math.inf)
+        self._woken.set()
+
+    def waiting(self) -> int:
+        """Return how many alerts have news that has not been taken yet."""
+        self._sort(self._clock.now())
+        return len(self._news)
+
+    def next_step(self, notice: Notice) -> Step | None:
+        """Return what is to be told of *notice* next; None for nothing any more."""
+        told = self._outbox.told(notice.labels, self.name)
+        return next_step(notice, told, self.terms.delays)
+
+    async def run(self) -> None:
+        """Tell it whatever becomes due, until cancelled."""
+        while True:
+            self._woken.clear()
+            now = self._clock.now()
+            self._sort(now)
+            is_due = bool(self._news or self._renewals)
+            if is_due and now >= self._retry_at:
+                try:
+                    await self._deliver(now)
+                except Exception as error:
+                    log.exception("push_failed", alertmanager=self.name)
+                    self._failed(error)
+            else:
+                await self._sleep_until(
+                    min(self._agenda.next(), self._retry_at if is_due else math.inf)
+                )
+
+    def _sort(self, now: float) -> None:
+        for labels in self._agenda.take_due(now):
+            self._news.pop(labels, None)
+            self._renewals.pop(labels, None)
+            notice = self._outbox.notices.get(labels)
+            step = self.next_step(notice) if notice else None
+            if step is None:
+                continue
+            if step.at > now:
+                self._agenda.plan(labels, step.at)
+            else:
+                (self._news if step.is_news else self._renewals)[labels] = step
+
+    async def _deliver(self, now: float) -> None:
+        due = islice(chain(self._news.items(), self._renewals.items()), BATCH)
+        notices = self._outbox.notices
+        batches = [[Errand(notices[labels], step) for labels, step in due]]
+        while batches:
+            batch = batches.pop()
+            try:
+                await self._post(self.terms.url, [self._message(e, now) for e in batch])
+            except AlertsRefusedError as error:
+                self.posts["failed"] += 1
+                if len(batch) > 1:
+                    # Alertmanager does not say which: find out.
+                    half = len(batch) // 2
+                    batches += [batch[half:], batch[:half]]
+                else:
+                    await self._refused(batch[0], error, now)
+            except PushError as error:
+                self._failed(error)
+                return
+            else:
+                self._succeeded()
+                await self._taken(batch, now)
+
+    def _message(self, errand: Errand, now: float) -> dict[str, Any]:
+        expires_at = now + self.terms.lifetime
+        url = self.terms.external_url
+        return message(
+            errand.notice,
+            errand.step.stage,
+            expires_at,
+            url,
+            self.terms.runbook(errand.notice.job),
+        )
+
+    async def _taken(self, batch: list[Errand], now: float) -> None:
+        news: dict[str, Told] = {}
+        renewals: dict[str, Told] = {}
+        for errand in batch:
+            notice, step = errand.notice, errand.step
+            before = self._outbox.told(notice.labels, self.name)
+            since = now if step.is_news or before is None else before.since
+            told = Told(notice.opened_at, step.stage, since, now)
+            (news if step.is_news else renewals)[notice.labels] = told
+        self._outbox.renewed(self.name, renewals)
+        if news:
+            await self._take_note(self.name, news)
+        self.look_at(errand.notice.labels for errand in batch)
+
+    async def _refused(
+        self, errand: Errand, error: AlertsRefusedError, now: float
+    ) -> None:
+        notice = errand.notice
+        log.error(
+            "alert_refused",
+            alertmanager=self.name,
+            labels=notice.labels,
+            error=str(error),
+        )
+        told = Told(notice.opened_at, Stage.REFUSED, now, now)
+        await self._take_note(self.name, {notice.labels: told})
+        self.look_at([notice.labels])
+
+    def _failed(self, error: Exception) -> None:
+        self.posts["failed"] += 1
+        if not self._failures:
+            log.warning("push_failing", alertmanager=self.name, error=str(error))
+        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 10))
+        self._failures += 1
+        self._retry_at = self._clock.now() + self._jitter(longest)
+
+    def _succeeded(self) -> None:
+        self.posts["ok"] += 1
+        if self._failures:
+            log.info("push_recovered", alertmanager=self.name, failed=self._failures)
+        self._failures = 0
+        self._retry_at = -math.inf
+
+    async def _sleep_until(self, when: float) -> None:
+        naps = [
+            asyncio.ensure_future(self._clock.sleep_until(when)),
+            asyncio.ensure_future(self._woken.wait()),
+        ]
+        try:
+            await asyncio.wait(naps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for nap in naps:
+                nap.cancel()

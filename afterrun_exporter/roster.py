@@ -1,0 +1,69 @@
+"""Which jobs are watched: those the configuration names, and those that pinged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+from afterrun_exporter.core.catalogue import Catalogue, plain_job
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.upstream import (
+    Required,
+    dependents,
+    downstream,
+    requirements,
+)
+
+
+class Roster:
+    """The jobs by their names, and which of them build on which."""
+
+    def __init__(self, catalogue: Catalogue, strays: Iterable[str] = ()) -> None:
+        self.catalogue = catalogue
+        unknown = catalogue.unknown or plain_job
+        self._registered = {name: unknown(name) for name in strays}
+        self._dependents = dependents(self)
+
+    def get(self, name: str) -> Job | None:
+        """Return the job of this name, None when it is not watched."""
+        return self.catalogue.jobs.get(name) or self._registered.get(name)
+
+    def __iter__(self) -> Iterator[Job]:
+        yield from self.catalogue.jobs.values()
+        yield from self._registered.values()
+
+    def __len__(self) -> int:
+        return len(self.catalogue.jobs) + len(self._registered)
+
+    def register(self, job: Job) -> None:
+        """Watch a job that the configuration does not name."""
+        self._registered[job.name] = job
+        if job.depends_on:
+            self._dependents = dependents(self)
+
+    def strangers(self, names: Iterable[str]) -> dict[str, Job]:
+        """Return the jobs that may be registered, as far as there is room."""
+        unknown = self.catalogue.unknown
+        if unknown is None:
+            return {}
+        new = dict.fromkeys(name for name in names if self.get(name) is None)
+        room = max(0, self.catalogue.max_jobs - len(self))
+        return {name: unknown(name) for name in islice(new, room)}
+
+    def requirements(
+        self, job: Job, latest: Callable[[str], JobState | None]
+    ) -> tuple[Required, ...]:
+        """Return how the jobs are doing that *job* requires, by their *latest*."""
+        if not job.depends_on:
+            return ()
+
+        def look_up(name: str) -> tuple[Job, JobState] | None:
+            found, state = self.get(name), latest(name)
+            return (found, state) if found is not None and state is not None else None
+
+        return requirements(job, look_up)
+
+    def downstream(self, name: str) -> Iterator[str]:
+        """Yield every job that requires *name*, directly or through others."""
+        return downstream(name, self._dependents)

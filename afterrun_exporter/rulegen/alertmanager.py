@@ -1,0 +1,160 @@
+"""alertmanager.yml and what belongs to it: who is told what, and how often.
+
+Only what Alertmanager 0.25 knows. Pure but for the template, which is part of the
+package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.routing import (
+    DISCARD,
+    Alertmanager,
+    JobReceiver,
+    Slack,
+    Smtp,
+    TimeInterval,
+)
+from afterrun_exporter.errors import GenerateError
+from afterrun_exporter.rulegen import merging, render, routes, routetests
+from afterrun_exporter.rulegen import receivers as ways
+from afterrun_exporter.rulegen.inhibitions import inhibit_rules
+
+DIRECTORY: Final = Path("alertmanager")
+CONFIG: Final = DIRECTORY / "alertmanager.yml"
+
+#: Where the template goes, beside alertmanager.yml.
+TEMPLATE: Final = Path("templates/afterrun.tmpl")
+
+
+def files(
+    jobs: Mapping[str, Job],
+    label_keys: Sequence[str],
+    alertmanager: Alertmanager,
+    receivers: Sequence[JobReceiver] = (),
+    base: Mapping[str, Any] | None = None,
+) -> Mapping[Path, str]:
+    """Return all files that Alertmanager needs, and the tests of its routes.
+
+    *receivers* are those that were added over the API; *base* is the content of
+    ``alertmanager.base``. Raises GenerateError when the two cannot be one.
+    """
+    config = config_text(jobs, label_keys, alertmanager, receivers, base)
+    secrets = secret_files(receivers)
+    return {
+        CONFIG: config,
+        DIRECTORY / TEMPLATE: template_text(),
+        DIRECTORY / "routes.test": routetests.text(
+            jobs, alertmanager, receivers, str(CONFIG)
+        ),
+        **{DIRECTORY / path: text for path, text in secrets.items()},
+    }
+
+
+def config_text(
+    jobs: Mapping[str, Job],
+    label_keys: Sequence[str],
+    alertmanager: Alertmanager,
+    receivers: Sequence[JobReceiver] = (),
+    base: Mapping[str, Any] | None = None,
+) -> str:
+    """Return alertmanager.yml alone, for the same arguments.
+
+    Equal arguments give equal text. It refers to `secret_files` and to the
+    template, both beside it.
+    """
+    receivers = sorted(receivers, key=lambda receiver: receiver.id)
+    smtp = None if base is None else _beside(alertmanager, base)
+    ours: dict[str, Any] = {
+        "global": {"resolve_timeout": "5m"},
+        "templates": ["templates/*.tmpl"],
+        "route": routes.tree(jobs, label_keys, alertmanager, receivers),
+        "receivers": [
+            {"name": DISCARD},
+            *(ways.configured(r, alertmanager, smtp) for r in alertmanager.receivers),
+            *(ways.added(r, alertmanager, smtp) for r in receivers),
+        ],
+    }
+    if alertmanager.mute_times:
+        ours["time_intervals"] = [
+            {"name": name, "time_intervals": list(map(_interval, intervals))}
+            for name, intervals in alertmanager.mute_times
+        ]
+    ours["inhibit_rules"] = inhibit_rules(alertmanager)
+    if base is not None:
+        ours = merging.merged(ours, base, alertmanager.base)
+    elif any("email_configs" in receiver for receiver in ours["receivers"]):
+        by = alertmanager.smtp or Smtp()
+        ours["global"] |= ways.smtp_globals(by, alertmanager)
+    return render.to_yaml(ours, note="".join(_notes(alertmanager, base)))
+
+
+def secret_files(receivers: Iterable[JobReceiver]) -> Mapping[Path, str]:
+    """Return the secrets that alertmanager.yml refers to, by where they go beside it.
+
+    Nobody but Alertmanager may read them.
+    """
+    return ways.secret_files(receivers)
+
+
+def template_text() -> str:
+    """Return the template of messages, ``templates/afterrun.tmpl``."""
+    package = resources.files("afterrun_exporter.rulegen")
+    return package.joinpath("templates", TEMPLATE.name).read_text("utf-8")
+
+
+def _beside(alertmanager: Alertmanager, base: Mapping[str, Any]) -> Smtp | None:
+    """Return by what our mails go beside those of *base*; None for its own way.
+
+    Raises GenerateError when ours cannot stand beside it.
+    """
+    slack = (way for r in alertmanager.receivers for way in r.integrations)
+    if not merging.has(base, "slack_api_url") and any(
+        isinstance(way, Slack) and not way.url_file for way in slack
+    ):
+        raise GenerateError(
+            f"global of {alertmanager.base!r} has no slack_api_url_file: "
+            "set alertmanager.slack_url_file"
+        )
+    ours = alertmanager.smtp
+    if ours is None:
+        return None if merging.has(base, "smtp_smarthost") else Smtp()
+    if not ours.auth_username and merging.has(base, "smtp_auth_"):
+        # Alertmanager fills in what we leave out, and would show the password of
+        # one server to the other.
+        raise GenerateError(
+            f"global of {alertmanager.base!r} has smtp_auth_username: set "
+            "alertmanager.smtp.auth_username too, or remove alertmanager.smtp"
+        )
+    return ours
+
+
+def _interval(interval: TimeInterval) -> dict[str, Any]:
+    keys: dict[str, Any] = {
+        "times": [
+            {"start_time": start, "end_time": end} for start, end in interval.times
+        ],
+        "weekdays": list(interval.weekdays),
+        "days_of_month": list(interval.days_of_month),
+        "months": list(interval.months),
+        "years": list(interval.years),
+        "location": interval.location,
+    }
+    return {key: value for key, value in keys.items() if value}
+
+
+def _notes(alertmanager: Alertmanager, base: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield the lines of the file's header."""
+    yield "# It comes from alertmanager: in afterrun.yml; docs/routing.md explains it.\n"
+    if base is not None:
+        yield f"# Holds all of {alertmanager.base}, secrets included if it has any.\n"
+    if not alertmanager.receivers:
+        yield (
+            "# Nobody is told of anything yet: afterrun.yml has no "
+            "alertmanager.receivers.\n"
+        )

@@ -1,0 +1,70 @@
+"""One condition, one message: which alerts keep which others quiet.
+
+The end of what was kept quiet is not announced either.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from afterrun_exporter import conventions as names
+from afterrun_exporter.core.routing import Alertmanager
+
+_ANY_JOB: Final = 'alertname =~ "AfterRunJob.*"'
+
+
+def inhibit_rules(alertmanager: Alertmanager) -> list[dict[str, Any]]:
+    """Return the entries of ``inhibit_rules:``."""
+    # External labels tell apart the Prometheus servers behind one Alertmanager.
+    shared = ["job", *(key for key, _ in alertmanager.labels if key != "job")]
+    return [
+        # Nobody watches: what we think of jobs is old.
+        _rule(_is(names.EXPORTER_DOWN), _ANY_JOB, shared),
+        # An absent exporter has no `job`. None of these has an `instance`: it
+        # stands there because a rule that asks for no equal label looks forgotten.
+        _rule(_is(names.EXPORTER_ABSENT), _ANY_JOB, ["instance", *shared[1:]]),
+        # Jobs report and nothing can be recorded: "missed" means nothing.
+        _rule(_is(names.STORAGE_FAILING), _jobs("Missed", "Overrunning"), shared),
+        # A run that never ends also misses its deadline.
+        _rule(
+            _is(names.JOB_OVERRUNNING),
+            _is(names.JOB_MISSED),
+            [*shared, names.JOB],
+        ),
+        # Two rules on one metric, a strict and a mild one.
+        {
+            "source_matchers": [f'{names.SEVERITY} = "critical"', _ANY_JOB],
+            "target_matchers": [f'{names.SEVERITY} = "warning"', _ANY_JOB],
+            "equal": ["alertname", *shared, names.JOB, names.METRIC],
+        },
+        # It cannot do well before the job that it needs does.
+        _rule(
+            _is(names.JOB_UPSTREAM_UNHEALTHY),
+            _jobs(
+                "Missed",
+                "Failing",
+                "RuleViolated",
+                "Overrunning",
+                "SuccessRatioLow",
+                "Slow",
+            ),
+            [*shared, names.JOB],
+        ),
+    ]
+
+
+def _rule(source: str, target: str, equal: list[str]) -> dict[str, Any]:
+    return {
+        "source_matchers": [source],
+        "target_matchers": [target],
+        # A copy: YAML would refer to a list that is there twice.
+        "equal": list(equal),
+    }
+
+
+def _is(alert: str) -> str:
+    return f'alertname = "{alert}"'
+
+
+def _jobs(*kinds: str) -> str:
+    return f'alertname =~ "AfterRunJob({"|".join(kinds)})"'

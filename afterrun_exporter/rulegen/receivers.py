@@ -1,0 +1,166 @@
+"""Receivers of afterrun.yml, and those added over the API, in Alertmanager's words.
+
+No secret is written into it: what is one stands in a file of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from afterrun_exporter.core.routing import (
+    Alertmanager,
+    Discord,
+    Email,
+    Integration,
+    JobReceiver,
+    PagerDuty,
+    Receiver,
+    ReceiverType,
+    Slack,
+    Smtp,
+    Webhook,
+)
+
+#: Where the secrets of receivers stand that were added over the API, beside
+#: alertmanager.yml.
+SECRETS: Final = Path("secrets")
+
+_SUBJECT: Final = '{{ template "afterrun.subject" . }}'
+
+
+def configured(
+    receiver: Receiver, alertmanager: Alertmanager, smtp: Smtp | None
+) -> dict[str, Any]:
+    """Return *receiver* as an entry of ``receivers:``.
+
+    Mails go by *smtp*; None leaves that to ``global:``.
+    """
+    return _entry(receiver.name, receiver.integrations, alertmanager, smtp)
+
+
+def added(
+    receiver: JobReceiver, alertmanager: Alertmanager, smtp: Smtp | None
+) -> dict[str, Any]:
+    """Return *receiver* as an entry of ``receivers:``, its secret aside."""
+    return _entry(receiver.name, [_integration(receiver)], alertmanager, smtp)
+
+
+def secret_files(receivers: Iterable[JobReceiver]) -> Mapping[Path, str]:
+    """Return the secrets of *receivers*, by where they go beside alertmanager.yml."""
+    return {
+        Path(_secret_file(receiver)): _secret(receiver)
+        for receiver in receivers
+        if receiver.type in {ReceiverType.SLACK, ReceiverType.DISCORD}
+    }
+
+
+def smtp_globals(smtp: Smtp, alertmanager: Alertmanager) -> dict[str, Any]:
+    """Return *smtp* as keys of ``global:``."""
+    return {f"smtp_{key}": value for key, value in _smtp(smtp, alertmanager).items()}
+
+
+def _integration(receiver: JobReceiver) -> Integration:
+    match receiver.type:
+        case ReceiverType.EMAIL:
+            return Email(receiver.target)
+        case ReceiverType.WEBHOOK:
+            return Webhook(url=receiver.target)
+        case ReceiverType.SLACK:
+            return Slack(url_file=_secret_file(receiver))
+        case ReceiverType.DISCORD:
+            return Discord(_secret_file(receiver))
+
+
+def _secret_file(receiver: JobReceiver) -> str:
+    return str(PurePosixPath(SECRETS, f"receiver-{receiver.id}"))
+
+
+def _secret(receiver: JobReceiver) -> str:
+    target = receiver.target.rstrip("/")
+    if receiver.type is ReceiverType.DISCORD and not target.endswith("/slack"):
+        return f"{target}/slack\n"
+    return f"{target}\n"
+
+
+def _entry(
+    name: str,
+    integrations: Iterable[Integration],
+    alertmanager: Alertmanager,
+    smtp: Smtp | None,
+) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": name}
+    for integration in integrations:
+        key, config = _config(integration, alertmanager, smtp)
+        entry.setdefault(key, []).append({**config, "send_resolved": True})
+    return entry
+
+
+def _config(
+    integration: Integration, alertmanager: Alertmanager, smtp: Smtp | None
+) -> tuple[str, dict[str, Any]]:
+    match integration:
+        case Email(to):
+            by = _smtp(smtp, alertmanager) if smtp else {}
+            return "email_configs", {
+                "to": to,
+                **by,
+                "headers": {"Subject": _SUBJECT},
+                "text": '{{ template "afterrun.text" . }}',
+                "html": '{{ template "afterrun.html" . }}',
+            }
+        case Slack(channel=channel, url_file=url_file):
+            return "slack_configs", _slack(channel, _path(url_file, alertmanager))
+        case Discord(url_file):
+            # Alertmanager 0.25 knows Discord, and its URL in plain text alone.
+            # Discord understands what is meant for Slack.
+            return "slack_configs", _slack("", _path(url_file, alertmanager))
+        case Webhook(url=url, authorization_file=token):
+            file = {"credentials_file": _path(token, alertmanager)}
+            http = {"http_config": {"authorization": file}} if token else {}
+            return "webhook_configs", {"url": url, **http}
+        case PagerDuty(routing_key_file):
+            return "pagerduty_configs", {
+                "routing_key_file": _path(routing_key_file, alertmanager),
+                "description": _SUBJECT,
+                "severity": "{{ if eq .CommonLabels.severity "
+                '"critical" "warning" "info" }}{{ .CommonLabels.severity }}'
+                "{{ else }}error{{ end }}",
+                "details": {"text": '{{ template "afterrun.text" . }}'},
+            }
+
+
+def _slack(channel: str, url_file: str) -> dict[str, Any]:
+    where = {"api_url_file": url_file, "channel": channel}
+    return {
+        **{key: value for key, value in where.items() if value},
+        "color": '{{ if eq .Status "firing" }}danger{{ else }}good{{ end }}',
+        "title": _SUBJECT,
+        "title_link": '{{ template "afterrun.link" . }}',
+        "text": '{{ template "afterrun.slack" . }}',
+        "fallback": _SUBJECT,
+    }
+
+
+def _smtp(smtp: Smtp, alertmanager: Alertmanager) -> dict[str, Any]:
+    keys: dict[str, Any] = {
+        "smarthost": smtp.smarthost,
+        "from": smtp.sender,
+        "require_tls": smtp.require_tls,
+    }
+    if smtp.auth_username:
+        keys["auth_username"] = smtp.auth_username
+    if smtp.auth_password_file:
+        keys["auth_password_file"] = _path(smtp.auth_password_file, alertmanager)
+    return keys
+
+
+def _path(file: str, alertmanager: Alertmanager) -> str:
+    """Return *file* so that Alertmanager finds it.
+
+    It looks for most such files from the directory that it was started in, and not
+    from its configuration. An absolute path is the same from everywhere.
+    """
+    config = PurePosixPath(alertmanager.config_file)
+    return str(config.parent / file) if file and config.is_absolute() else file

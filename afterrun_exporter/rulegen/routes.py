@@ -1,0 +1,189 @@
+"""The routes of afterrun.yml as Alertmanager's tree of routes."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from afterrun_exporter import conventions as names
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.routing import (
+    DISCARD,
+    Alertmanager,
+    Grouping,
+    JobReceiver,
+    Match,
+    Route,
+)
+from afterrun_exporter.core.units import format_duration
+
+#: What belongs into Alertmanager's tree, in its own words.
+Node = dict[str, Any]
+
+_WATCHDOG: Final = Grouping(group_wait=0.0, group_interval=60.0, repeat_interval=300.0)
+
+# Somebody asked to be told of this job: soon, and of each job apart. Not at once: a
+# run that breaks two rules is one message.
+_JOB_RECEIVER: Final = Grouping(
+    group_by=("alertname", names.JOB), group_wait=1.0, group_interval=60.0
+)
+
+# What has a meaning of its own in RE2.
+_SPECIAL: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
+
+
+def tree(
+    jobs: Mapping[str, Job],
+    label_keys: Sequence[str],
+    alertmanager: Alertmanager,
+    receivers: Sequence[JobReceiver],
+) -> Node:
+    """Return the route that all of our alerts take, with those below it."""
+    grouping = alertmanager.grouping
+    if grouping.group_by is None:
+        grouping = replace(grouping, group_by=("alertname", *label_keys))
+    top = {"receiver": alertmanager.receiver, **_grouping(grouping)}
+    below = [*_own(alertmanager), *_configured(jobs, alertmanager.routes)]
+    if receivers:
+        # Alertmanager takes a route with `continue` for an answer, too: without
+        # a branch of their own, nobody else would hear of what no route takes.
+        rest = {"receiver": alertmanager.receiver, "routes": below}
+        below = [*map(_job_receiver, receivers), rest]
+    return {**top, "routes": below}
+
+
+def matcher(label: str, values: Iterable[str]) -> str:
+    """Return what Alertmanager matches *label* with: it is one of *values*."""
+    distinct = sorted(set(values))
+    if len(distinct) == 1:
+        return f"{label} = {_quoted(distinct[0])}"
+    escaped = (_SPECIAL.sub(r"\\\g<0>", value) for value in distinct)
+    return f"{label} =~ {_quoted('|'.join(escaped))}"
+
+
+def duration(seconds: float) -> str:
+    """Return *seconds* as Alertmanager reads it, which knows no fractions."""
+    if seconds.is_integer():
+        return format_duration(seconds)
+    return f"{max(round(seconds * 1000), 1)}ms"
+
+
+def _own(alertmanager: Alertmanager) -> Iterator[Node]:
+    """Yield the routes of alerts that mean something else than trouble."""
+    if alertmanager.watchdog != DISCARD:
+        yield {
+            "matchers": [matcher("alertname", [names.WATCHDOG])],
+            "receiver": alertmanager.watchdog,
+            **_grouping(_WATCHDOG),
+        }
+    yield {
+        "matchers": [matcher(names.SEVERITY, [names.NO_SEVERITY])],
+        "receiver": DISCARD,
+    }
+
+
+def _configured(jobs: Mapping[str, Job], routes: Iterable[Route]) -> Iterator[Node]:
+    projects: dict[str, set[str]] = defaultdict(set)
+    tags: dict[str, set[str]] = defaultdict(set)
+    for name, job in jobs.items():
+        projects[job.project].add(name)
+        for tag in job.tags:
+            tags[tag].add(name)
+    for route in routes:
+        chosen = _chosen(route.match, projects, tags)
+        # Alertmanager cannot say "no job at all".
+        if chosen is None or chosen:
+            yield _route(route, list(_matchers(route.match, chosen)))
+
+
+def _chosen(
+    match: Match, projects: Mapping[str, set[str]], tags: Mapping[str, set[str]]
+) -> set[str] | None:
+    """Return the jobs that *match* names by what alerts do not carry.
+
+    None when it names none in this way.
+    """
+    sets = [tags.get(tag, set()) for tag in match.tags]
+    if match.projects:
+        wanted = (projects.get(project, set()) for project in match.projects)
+        sets.append(set().union(*wanted))
+    return set.intersection(*sets) if sets else None
+
+
+def _matchers(match: Match, chosen: set[str] | None) -> Iterator[str]:
+    if match.conditions:
+        yield matcher("alertname", (names.ALERT_OF[c] for c in match.conditions))
+    if match.severities:
+        yield matcher(names.SEVERITY, match.severities)
+    for label, values in match.labels:
+        yield matcher(label, values)
+    if chosen is not None:
+        yield matcher(names.JOB, chosen)
+    if match.job:
+        # As an expression and not as a list of jobs: it also finds those that
+        # are registered by their first ping.
+        yield f"{names.JOB} =~ {_quoted(f'.*(?:{match.job}).*')}"
+        if re.search(match.job, ""):
+            # A label that is not there is an empty one.
+            yield f'{names.JOB} != ""'
+
+
+def _route(route: Route, matchers: list[str]) -> Node:
+    node: Node = {"matchers": matchers}
+    if len(route.receivers) == 1:
+        node["receiver"] = route.receivers[0]
+        node |= _times(route)
+    else:
+        # One set of matchers for all of them: it may name ten thousand jobs.
+        node["receiver"] = route.receivers[0]
+        node["routes"] = [
+            {"receiver": receiver, **_times(route), "continue": True}
+            for receiver in route.receivers
+        ]
+        del node["routes"][-1]["continue"]
+    node |= _grouping(route.grouping)
+    if route.continues:
+        node["continue"] = True
+    return node
+
+
+def _times(route: Route) -> Node:
+    """Return when *route* is quiet. The routes below one do not inherit it."""
+    times: Node = {}
+    if route.mute:
+        times["mute_time_intervals"] = list(route.mute)
+    if route.active:
+        times["active_time_intervals"] = list(route.active)
+    return times
+
+
+def _job_receiver(receiver: JobReceiver) -> Node:
+    alerts = (names.ALERT_OF[condition] for condition in receiver.conditions)
+    return {
+        "matchers": [
+            matcher(names.JOB, [receiver.job]),
+            matcher("alertname", alerts),
+        ],
+        "receiver": receiver.name,
+        **_grouping(_JOB_RECEIVER),
+        "continue": True,
+    }
+
+
+def _grouping(grouping: Grouping) -> Node:
+    node: Node = {}
+    if grouping.group_by is not None:
+        node["group_by"] = list(grouping.group_by)
+    for key in ("group_wait", "group_interval", "repeat_interval"):
+        seconds = getattr(grouping, key)
+        if seconds is not None:
+            node[key] = duration(seconds)
+    return node
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

@@ -1,0 +1,168 @@
+"""Tests for the routes of alertmanager.yml, to be run by amtool.
+
+What is expected comes from the configuration itself, read route by route for one
+alert at a time, and not from the tree that `routes` makes of it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from afterrun_exporter import conventions as names
+from afterrun_exporter.core.model import Condition, Job
+from afterrun_exporter.core.routing import (
+    DISCARD,
+    Alertmanager,
+    JobReceiver,
+    Match,
+)
+from afterrun_exporter.rulegen.render import HEADER
+
+_HOW: Final = """\
+# Which receivers an alert of each job reaches. A line is what amtool is asked:
+#   grep -v '^#' {file} | xargs -L1 amtool config routes test --config.file={config}
+# names the receivers of each line and exits with 123 when one is not as it says.
+"""
+
+#: What somebody may be told of.
+_CONDITIONS: Final = tuple(
+    condition for condition in Condition if condition != Condition.UPSTREAM_UNHEALTHY
+)
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._:/-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert, by what decides who is told of it."""
+
+    name: str
+    severity: str
+    #: None for alerts of the exporter itself.
+    job: Job | None = None
+    #: None for alerts that no condition of a job is behind.
+    condition: Condition | None = None
+
+    @property
+    def job_name(self) -> str:
+        return "" if self.job is None else self.job.name
+
+
+def text(
+    jobs: Mapping[str, Job],
+    alertmanager: Alertmanager,
+    receivers: Sequence[JobReceiver],
+    config: str,
+) -> str:
+    """Return the tests of alertmanager.yml, which is at *config*, one a line."""
+    file = config.rpartition("/")[0] + "/routes.test"
+    asked: dict[str, list[JobReceiver]] = defaultdict(list)
+    for receiver in sorted(receivers, key=lambda receiver: receiver.id):
+        asked[receiver.job].append(receiver)
+    lines = (
+        shlex.join(arguments(alert, alertmanager, asked.get(alert.job_name, [])))
+        for alert in _alerts(jobs.values(), alertmanager, asked)
+    )
+    how = _HOW.format(file=file, config=config)
+    return HEADER + how + "".join(f"{line}\n" for line in lines)
+
+
+def arguments(
+    alert: Alert, alertmanager: Alertmanager, receivers: Sequence[JobReceiver]
+) -> list[str]:
+    """Return what `amtool config routes test` is given to test *alert*.
+
+    *receivers* are those that were added over the API for its job.
+    """
+    told = ",".join(recipients(alert, alertmanager, receivers))
+    labels = _labels(alert, alertmanager)
+    return [
+        f"--verify.receivers={told}",
+        *(f"{key}={_quoted(value)}" for key, value in labels.items()),
+    ]
+
+
+def recipients(
+    alert: Alert, alertmanager: Alertmanager, receivers: Sequence[JobReceiver]
+) -> list[str]:
+    """Return the names of all who are told of *alert*, in order.
+
+    *receivers* are those that were added over the API for its job.
+    """
+    asked = (one.name for one in receivers if alert.condition in one.conditions)
+    return [*asked, *_routed(alert, alertmanager)]
+
+
+def _routed(alert: Alert, alertmanager: Alertmanager) -> list[str]:
+    if alert.name == names.WATCHDOG:
+        return [alertmanager.watchdog]
+    if alert.severity == names.NO_SEVERITY:
+        return [DISCARD]
+    told: list[str] = []
+    for route in alertmanager.routes:
+        if _takes(route.match, alert, alertmanager):
+            told += route.receivers
+            if not route.continues:
+                break
+    return told or [alertmanager.receiver]
+
+
+def _takes(match: Match, alert: Alert, alertmanager: Alertmanager) -> bool:
+    if match.severities and alert.severity not in match.severities:
+        return False
+    if match.conditions and alert.condition not in match.conditions:
+        return False
+    labels = _labels(alert, alertmanager)
+    if any(labels.get(key) not in values for key, values in match.labels):
+        return False
+    if not (match.by_configuration or match.job):
+        return True
+    return alert.job is not None and match.takes(alert.job)
+
+
+def _alerts(
+    jobs: Iterable[Job], alertmanager: Alertmanager, asked: Container[str]
+) -> Iterator[Alert]:
+    """Yield an alert of each kind that may be told to somebody of its own."""
+    yield Alert(names.WATCHDOG, names.NO_SEVERITY)
+    yield Alert(names.EXPORTER_DOWN, "critical")
+    some = _told_apart(alertmanager)
+    for job in jobs:
+        for condition in _CONDITIONS if job.name in asked else some:
+            name = names.ALERT_OF[condition]
+            yield Alert(name, job.severity, job, condition)
+        others = {rule.severity for rule in job.rules} - {None, job.severity}
+        for severity in sorted(filter(None, others)):
+            name = names.JOB_RULE_VIOLATED
+            yield Alert(name, severity, job, Condition.VIOLATED)
+        if job.depends_on:
+            name = names.JOB_UPSTREAM_UNHEALTHY
+            condition = Condition.UPSTREAM_UNHEALTHY
+            yield Alert(name, names.NO_SEVERITY, job, condition)
+
+
+def _told_apart(alertmanager: Alertmanager) -> list[Condition]:
+    """Return the conditions that some route names, and one that none does."""
+    named = {condition for r in alertmanager.routes for condition in r.match.conditions}
+    others = [condition for condition in _CONDITIONS if condition not in named]
+    return [*(one for one in _CONDITIONS if one in named), *others[:1]]
+
+
+def _labels(alert: Alert, alertmanager: Alertmanager) -> dict[str, str]:
+    labels = {"alertname": alert.name, names.SEVERITY: alert.severity}
+    if alert.job is not None:
+        labels |= {names.JOB: alert.job.name}
+        labels |= {key: value for key, value in alert.job.labels if value}
+    return labels | dict(alertmanager.labels)
+
+
+def _quoted(value: str) -> str:
+    """Return *value* as amtool reads it."""
+    if _PLAIN.fullmatch(value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

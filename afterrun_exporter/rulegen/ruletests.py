@@ -1,0 +1,174 @@
+"""promtool's tests of the alerting rules about jobs, generated with them.
+
+For each kind of alert, and for each job that has alerting rules of its own: quiet,
+firing, firing while the exporter restarts, resolved. Exactly one alert each time.
+All of them in one test: promtool evaluates every alerting rule in each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Final
+
+from afterrun_exporter import conventions as names
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.rules import Rule
+from afterrun_exporter.rulegen.alerting import Data
+from afterrun_exporter.rulegen.jobs import first_line, job_rules, rules_of
+from afterrun_exporter.rulegen.promql import quoted
+
+#: Minute by minute: all is well, then not, then the exporter is away, then all
+#: is well again.
+_GAUGE: Final = "0x4 1x5 stale _x3 1x5 0x5"
+_ANSWERS: Final = "1x10 stale _x3 1x10"
+_QUIET: Final = ("4m", "21m")
+_FIRING: Final = ("5m", "12m", "15m")
+
+#: A deadline that passes after ten minutes, until a run moves it on.
+_DEADLINE: Final = "600x10 stale _x3 600x5 6000x5"
+_DUE_QUIET: Final = ("10m", "21m")
+_DUE_FIRING: Final = ("16m", "20m")
+_DUE: Final = "1970-01-01 00:10:00 UTC"
+
+# What the sentences come to when nothing else is known of the job.
+_SAYS: Final = {
+    names.JOB_MISSED: f"{{job}} should have finished by {_DUE}, grace included, "
+    "and has not.",
+    names.JOB_OVERRUNNING: "{job} has started and not finished; it should have by "
+    f"{_DUE}.",
+    names.JOB_FAILING: "{job}: the last run was not ok.",
+    names.JOB_RULE_VIOLATED: "{job}: {metric} broke its rule; the rule is {rule}.",
+    names.JOB_OVERLAPPING: "{job} has more runs open at once than it may.",
+    names.JOB_SLOW: "{job}: a run took unusually long.",
+    names.JOB_SUCCESS_RATIO_LOW: "{job}: too few of its recent runs were ok.",
+    names.JOB_UPSTREAM_UNHEALTHY: "A job that {job} requires is missed, failing or "
+    "violated, or was when {job} was last due. Its own alerts are held back: mend the "
+    "other one first.",
+    names.TEST: "Somebody asked for this test alert. Nothing is wrong with {job}, and "
+    "it ends by itself.",
+}
+
+_METRIC: Final = {
+    names.JOB_MISSED: names.DEADLINE,
+    names.JOB_OVERRUNNING: names.RUN_DEADLINE,
+    names.JOB_FAILING: names.FAILING,
+    names.JOB_RULE_VIOLATED: names.RULE_VIOLATED,
+    names.JOB_OVERLAPPING: names.OVERLAPPING,
+    names.JOB_SLOW: names.SLOW,
+    names.JOB_SUCCESS_RATIO_LOW: names.SUCCESS_RATIO_LOW,
+    names.JOB_UPSTREAM_UNHEALTHY: names.UPSTREAM_UNHEALTHY,
+    names.TEST: names.TEST_ALERT,
+}
+
+#: A job as any other may be, with one rule.
+_ANY: Final = Rule(name="rows > 0", metric="rows", bounds=())
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One job in trouble of one kind, and what is to be said of it."""
+
+    alert: str
+    #: Those of its series.
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+    @property
+    def is_due(self) -> bool:
+        return self.alert in {names.JOB_MISSED, names.JOB_OVERRUNNING}
+
+    @property
+    def series(self) -> Data:
+        told = {**self.labels, "instance": "a:10707"}
+        pairs = ",".join(f"{key}={quoted(value)}" for key, value in told.items())
+        return {
+            "series": f"{_METRIC[self.alert]}{{{pairs}}}",
+            "values": _DEADLINE if self.is_due else _GAUGE,
+        }
+
+    @property
+    def expected(self) -> Data:
+        told = dict(self.labels)
+        if self.alert == names.JOB_UPSTREAM_UNHEALTHY:
+            told[names.SEVERITY] = names.NO_SEVERITY
+        return {"exp_labels": told, "exp_annotations": self.annotations}
+
+
+def tests_file(jobs: Iterable[Job], label_keys: Sequence[str], rules_file: str) -> Data:
+    """Return what ``promtool test rules`` reads; *rules_file* is beside it."""
+    dedicated = sorted((job for job in jobs if job.dedicated), key=lambda job: job.name)
+    # No job that has alerting rules of its own.
+    name = _free("any-job-", {job.name for job in dedicated})
+    plain = Job(name=name, labels=tuple((key, f"some {key}") for key in label_keys))
+    # A label that the scrape might add. An alerting rule can say that an alert is
+    # about its job; it cannot say so of another job's series without showing it.
+    mark = _free("series_", {*label_keys, *names.RESERVED_LABELS})
+    cases = [*_cases(plain, job_rules(), (_ANY,), mark)]
+    for job in dedicated:
+        cases += _cases(job, rules_of(job), job.rules, mark)
+    up = f'{names.BUILD_INFO}{{job="afterrun",instance="a:10707"}}'
+    return {
+        "rule_files": [rules_file],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "name": "quiet, firing, exporter restarted, recovered",
+                "interval": "1m",
+                "input_series": [
+                    {"series": up, "values": _ANSWERS},
+                    *(case.series for case in cases),
+                ],
+                "alert_rule_test": list(_checks(cases)),
+            }
+        ],
+    }
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    return next(n for n in (f"{name}{n}" for n in count(1)) if n not in taken)
+
+
+def _checks(cases: Iterable[_Case]) -> Iterator[Data]:
+    by_alert: dict[str, list[_Case]] = {}
+    for case in cases:
+        by_alert.setdefault(case.alert, []).append(case)
+    for alert, alike in by_alert.items():
+        is_due = alike[0].is_due
+        quiet, firing = (_DUE_QUIET, _DUE_FIRING) if is_due else (_QUIET, _FIRING)
+        expected = [case.expected for case in alike]
+        for at in quiet:
+            yield {"eval_time": at, "alertname": alert, "exp_alerts": []}
+        for at in firing:
+            yield {"eval_time": at, "alertname": alert, "exp_alerts": expected}
+
+
+def _cases(
+    job: Job, alerting: Iterable[Data], rules: Iterable[Rule], mark: str
+) -> Iterator[_Case]:
+    thresholds = iter(rules)
+    for one in alerting:
+        alert = one["alert"]
+        severity, more, told = job.severity, {}, ""
+        if alert == names.JOB_RULE_VIOLATED:
+            # There is one alerting rule for each, in the same order.
+            threshold = next(thresholds)
+            severity = threshold.severity or severity
+            more = {names.RULE: threshold.name, names.METRIC: threshold.metric}
+        said = _SAYS[alert].format(job=job.name, **{"rule": "", "metric": "", **more})
+        # What stands after the sentence is known beforehand.
+        if job.dedicated and (about := first_line(job)):
+            told = f" ({about})"
+        labels = {"job": "afterrun", names.JOB: job.name, names.SEVERITY: severity}
+        labels |= {key: value for key, value in job.labels if value}
+        labels |= {**more, mark: f"{job.name} {more.get(names.RULE, '')}".rstrip()}
+        yield _Case(
+            alert,
+            labels,
+            {**one["annotations"], **_runbook(job), "description": said + told},
+        )
+
+
+def _runbook(job: Job) -> dict[str, str]:
+    return {"runbook_url": job.runbook_url} if job.dedicated and job.runbook_url else {}

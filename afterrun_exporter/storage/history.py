@@ -1,0 +1,139 @@
+"""Questions to the recorded alerts; a long history is never read as a whole."""
+
+from __future__ import annotations
+
+import sqlite3
+import statistics
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final
+
+import aiosqlite
+
+from afterrun_exporter.core.model import Condition
+from afterrun_exporter.core.state import AlertKey
+from afterrun_exporter.storage.store import AlertFilter, AlertRecord, AlertStats
+
+#: As an SQL number: there is no infinity to bind, and nothing is older.
+_EVER: Final = -1e300
+
+_COUNTS: Final = """
+SELECT condition, severity, resolved_at IS NULL AS open, count(*) AS alerts
+FROM alerts WHERE opened_at >= ? GROUP BY condition, severity, open
+"""
+_JOBS: Final = """
+SELECT j.name, count(*) AS alerts FROM alerts a JOIN jobs j ON j.id = a.job_id
+WHERE a.opened_at >= ? GROUP BY a.job_id ORDER BY alerts DESC, j.name LIMIT ?
+"""
+#: The mean, and the mean of the one or two in the middle.
+_LASTED: Final = """
+WITH resolved AS (
+    SELECT resolved_at - opened_at AS lasted,
+        row_number() OVER (ORDER BY resolved_at - opened_at) AS place,
+        count(*) OVER () AS alerts
+    FROM alerts WHERE opened_at >= ? AND resolved_at IS NOT NULL
+)
+SELECT avg(lasted),
+    avg(lasted) FILTER (WHERE place IN ((alerts + 1) / 2, (alerts + 2) / 2))
+FROM resolved
+"""
+_OPEN_NOW: Final = "SELECT count(*) FROM alerts WHERE resolved_at IS NULL"
+
+
+async def alerts(reader: aiosqlite.Connection, which: AlertFilter) -> list[AlertRecord]:
+    """See `Store.alerts`."""
+    rows = await reader.execute_fetchall(*query_of(which))
+    return [_record(row) for row in rows]
+
+
+async def stats(reader: aiosqlite.Connection, since: float, jobs: int) -> AlertStats:
+    """See `Store.alert_stats`."""
+    start = max(since, _EVER)
+    counts = await reader.execute_fetchall(_COUNTS, (start,))
+    most = await reader.execute_fetchall(_JOBS, (start, jobs))
+    ((mean, median),) = await reader.execute_fetchall(_LASTED, (start,))
+    ((open_now,),) = await reader.execute_fetchall(_OPEN_NOW)
+    return AlertStats(
+        counts={
+            (Condition(condition), severity, bool(is_open)): alerts
+            for condition, severity, is_open, alerts in counts
+        },
+        jobs=tuple((name, alerts) for name, alerts in most),
+        mean=mean,
+        median=median,
+        open_now=open_now,
+    )
+
+
+def matches(which: AlertFilter, record: AlertRecord) -> bool:
+    """Return whether *which* asks for *record*."""
+    return (
+        which.job in {None, record.job}
+        and (not which.conditions or record.key.condition in which.conditions)
+        and which.severity in {None, record.severity}
+        and which.open in {None, record.resolved_at is None}
+        and record.opened_at >= which.since
+    )
+
+
+def stats_of(records: Iterable[AlertRecord], since: float, jobs: int) -> AlertStats:
+    """Return what *records*, all there are, come to: see `Store.alert_stats`."""
+    every = list(records)
+    recent = [record for record in every if record.opened_at >= since]
+    by_job = Counter(record.job for record in recent)
+    most = sorted(by_job.items(), key=lambda one: (-one[1], one[0]))
+    lasted = [
+        record.resolved_at - record.opened_at
+        for record in recent
+        if record.resolved_at is not None
+    ]
+    return AlertStats(
+        counts=Counter(
+            (record.key.condition, record.severity, record.resolved_at is None)
+            for record in recent
+        ),
+        jobs=tuple(most[:jobs]),
+        mean=statistics.fmean(lasted) if lasted else None,
+        median=statistics.median(lasted) if lasted else None,
+        open_now=sum(record.resolved_at is None for record in every),
+    )
+
+
+def query_of(which: AlertFilter) -> tuple[str, list[Any]]:
+    """Return the SQL that asks for *which*, and its values."""
+    # The newest are found by their time; the plus keeps SQLite from that where a
+    # few open alerts would have to be looked for among all that were resolved.
+    time = "+a.opened_at" if which.open else "a.opened_at"
+    conditions: list[str] = [f"{time} >= ?"]
+    values: list[Any] = [max(which.since, _EVER)]
+    if which.job is not None:
+        conditions.append("a.job_id = (SELECT id FROM jobs WHERE name = ?)")
+        values.append(which.job)
+    if which.conditions:
+        marks = ", ".join("?" for _ in which.conditions)
+        conditions.append(f"a.condition IN ({marks})")
+        values += which.conditions
+    if which.severity is not None:
+        conditions.append("a.severity = ?")
+        values.append(which.severity)
+    if which.open is not None:
+        conditions.append(f"a.resolved_at IS {'' if which.open else 'NOT '}NULL")
+    # Only marks and words of our own are in the text.
+    sql = (
+        "SELECT j.name, a.* FROM alerts a JOIN jobs j ON j.id = a.job_id "  # noqa: S608
+        f"WHERE {' AND '.join(conditions)} ORDER BY {time} DESC, a.id DESC LIMIT ?"
+    )
+    return sql, [*values, -1 if which.limit is None else which.limit]
+
+
+def _record(row: sqlite3.Row) -> AlertRecord:
+    return AlertRecord(
+        id=row["id"],
+        job=row["name"],
+        key=AlertKey(Condition(row["condition"]), row["rule"]),
+        severity=row["severity"],
+        summary=row["summary"],
+        opened_at=row["opened_at"],
+        resolved_at=row["resolved_at"],
+        run=row["run"],
+    )

@@ -1,0 +1,55 @@
+"""The histories that windows look at, read from the runs that are stored."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Final
+
+import aiosqlite
+
+from afterrun_exporter.core.history import Past, pack
+from afterrun_exporter.core.model import Outcome
+
+#: Jobs that are read at once.
+STEP: Final = 500
+
+# The runs of these jobs from the newest back, each along its chain, as long as
+# they arrived after ?2: nothing that ended later can have arrived earlier.
+_CHAINS: Final = """
+WITH RECURSIVE chain (job, id, place) AS (
+    SELECT name, last_run, 1 FROM jobs WHERE name IN (SELECT value FROM json_each(?1))
+    UNION ALL
+    SELECT chain.job, r.previous_id, place + 1 FROM chain JOIN runs r ON r.id = chain.id
+    WHERE r.received_at > ?2 AND place < ?3
+)
+SELECT chain.job, r.number, r.finished_at, r.duration, r.outcome
+FROM chain JOIN runs r ON r.id = chain.id WHERE r.received_at > ?2
+"""
+
+
+async def histories(
+    reader: aiosqlite.Connection, reach: Mapping[str, float], now: float, limit: int
+) -> dict[str, bytes]:
+    """See `Store.histories`."""
+    found: dict[str, bytes] = {}
+    # Those that look back equally far together.
+    names = iter(sorted(reach, key=lambda name: reach[name]))
+    while step := list(islice(names, STEP)):
+        since = now - max(reach[name] for name in step)
+        rows = await reader.execute_fetchall(_CHAINS, (json.dumps(step), since, limit))
+        past: defaultdict[str, list[Past]] = defaultdict(list)
+        for job, *told in rows:
+            past[job].extend(_past(*told))
+        found.update((name, pack(past[name])) for name in step)
+    return found
+
+
+def _past(
+    number: int, finished_at: float, duration: float | None, outcome: str
+) -> Iterator[Past]:
+    if outcome != Outcome.CANCELED:
+        known = float("nan") if duration is None else duration
+        yield Past(number, finished_at, known, outcome == Outcome.OK)

@@ -1,0 +1,56 @@
+"""Rows of the table `receivers`: who is told of one job."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from typing import Final
+
+import aiosqlite
+
+from afterrun_exporter.core.routing import JobReceiver, ReceiverType
+
+_ADD: Final = """
+INSERT INTO receivers
+(job, type, target, on_failure, on_timeout, on_violation, on_missed, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def add(connection: sqlite3.Connection, receiver: JobReceiver) -> JobReceiver:
+    """Store *receiver*; return it with its id."""
+    values = (
+        receiver.job,
+        receiver.type,
+        receiver.target,
+        receiver.on_failure,
+        receiver.on_timeout,
+        receiver.on_violation,
+        receiver.on_missed,
+        receiver.created_at,
+    )
+    return replace(receiver, id=connection.execute(_ADD, values).lastrowid or 0)
+
+
+def remove(connection: sqlite3.Connection, number: int) -> None:
+    """Delete the receiver with this id, if there is one."""
+    connection.execute("DELETE FROM receivers WHERE id = ?", (number,))
+
+
+async def receivers(reader: aiosqlite.Connection) -> list[JobReceiver]:
+    """Return all of them, in the order they were added."""
+    rows = await reader.execute_fetchall("SELECT * FROM receivers ORDER BY id")
+    return [
+        JobReceiver(
+            id=row["id"],
+            job=row["job"],
+            type=ReceiverType(row["type"]),
+            target=row["target"],
+            on_failure=bool(row["on_failure"]),
+            on_timeout=bool(row["on_timeout"]),
+            on_violation=bool(row["on_violation"]),
+            on_missed=bool(row["on_missed"]),
+            created_at=row["created_at"],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,125 @@
+"""The alertmanager.yml that the daemon keeps up to date, and having it loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from afterrun_exporter.core.routing import JobReceiver
+from afterrun_exporter.errors import (
+    AlertmanagerError,
+    AlertmanagerRefusedError,
+    GenerateError,
+)
+from afterrun_exporter.rulegen import render
+
+#: Makes the files of what was added over the API, by where they go relative to the
+#: directory of alertmanager.yml, itself included.
+Compile = Callable[[Sequence[JobReceiver]], Mapping[Path, str]]
+#: Has Alertmanager read its configuration again; raises AlertmanagerError.
+Reload = Callable[[str], Awaitable[None]]
+
+#: Where files stand that nobody else may read, and those that are ours among them.
+SECRETS: Final = "secrets"
+OURS: Final = "receiver-*"
+
+#: Alertmanager reads a large configuration within this.
+PATIENCE: Final = 10.0
+#: Of what it says when it refuses one.
+MOST_WORDS: Final = 2000
+
+
+class KeptFile:
+    """An alertmanager.yml and what belongs to it, made anew on demand."""
+
+    def __init__(self, path: Path, reload_url: str, compile: Compile) -> None:  # noqa: A002
+        self.path = path
+        #: What makes Alertmanager read it; "" for nothing.
+        self.reload_url = reload_url
+        self._compile = compile
+
+    def write(self, receivers: Sequence[JobReceiver]) -> Written:
+        """Write the files for *receivers*; what they were can be had back.
+
+        Raises GenerateError, and then they are as they were.
+        """
+        files = self._compile(receivers)
+        # What it refers to comes before it.
+        order = sorted(files, key=lambda path: (path == Path(self.path.name), path))
+        written = Written(self.path.parent, frozenset(order))
+        for path in order:
+            try:
+                written.replace(path, files[path].encode())
+            except OSError as error:
+                written.undo()
+                target, reason = self.path.parent / path, error.strerror or error
+                raise GenerateError(f"cannot write {str(target)!r}: {reason}") from None
+        return written
+
+
+class Written:
+    """Files that have been replaced, with what they were before."""
+
+    def __init__(self, directory: Path, files: frozenset[Path]) -> None:
+        self._directory = directory
+        self._files = files
+        self._before: dict[Path, bytes | None] = {}
+
+    def replace(self, path: Path, data: bytes) -> None:
+        """Replace *path* by *data*, and remember what it was."""
+        target = self._directory / path
+        secret = path.parts[0] == SECRETS
+        target.parent.mkdir(
+            mode=0o700 if secret else 0o755, parents=True, exist_ok=True
+        )
+        before, mode = None, 0o600 if secret else 0o644
+        if target.exists():
+            # Whoever may not read the old one may not read the new one.
+            before, mode = target.read_bytes(), target.stat().st_mode & 0o777
+        if before != data:
+            render.replace(target, data, mode)
+            self._before[path] = before
+
+    def undo(self) -> None:
+        """Put everything back, what refers to the rest first."""
+        for path, before in reversed(self._before.items()):
+            target = self._directory / path
+            if before is None:
+                target.unlink()
+            else:
+                mode = target.stat().st_mode & 0o777
+                render.replace(target, before, mode)
+
+    def tidy(self) -> None:
+        """Remove the secrets of receivers that are no more."""
+        for file in (self._directory / SECRETS).glob(OURS):
+            if file.relative_to(self._directory) not in self._files:
+                file.unlink(missing_ok=True)
+
+
+async def reload_alertmanager(url: str) -> None:
+    """Have the Alertmanager behind *url* read its configuration again.
+
+    Raises AlertmanagerRefusedError, with its own words, when it goes on with the
+    one it has, and AlertmanagerError when it does not answer.
+    """
+    timeout = aiohttp.ClientTimeout(total=PATIENCE)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(url, allow_redirects=False) as answer,
+        ):
+            words = (await answer.text(errors="replace"))[:MOST_WORDS].strip()
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        reason = str(error) or f"no answer within {PATIENCE:g} s"
+        raise AlertmanagerError(
+            f"Alertmanager cannot be reached at {url!r}: {reason}; nothing was changed"
+        ) from None
+    if not answer.ok or answer.status >= 300:
+        raise AlertmanagerRefusedError(
+            f"Alertmanager at {url!r} answered {answer.status} and goes on as before: "
+            f"{words}"
+        )

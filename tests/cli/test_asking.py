@@ -1,0 +1,272 @@
+"""`afterrun jobs`, `runs` and `alerts`: questions to a daemon that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+import pytest
+from aiohttp.test_utils import TestServer
+from click.testing import CliRunner, Result
+
+from afterrun_exporter.api.routes import routes
+from afterrun_exporter.app import make_app
+from afterrun_exporter.cli.main import main
+from afterrun_exporter.cli.tables import age, when
+from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.exposition.endpoint import Exposition
+from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.receivers import Receivers
+from afterrun_exporter.service import Service
+from afterrun_exporter.testing import ManualClock, MemoryStore
+from afterrun_exporter.upkeep import reload_alertmanager
+from tests.core.jobs import at, ping
+from tests.http import no_reload
+
+#: A command that asks the daemon of the test.
+Ask = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+async def server(
+    service: Service, store: MemoryStore, clock: ManualClock
+) -> AsyncIterator[TestServer]:
+    """A daemon that watches the backup."""
+    api = routes(service, store, Receivers(store, reload_alertmanager), clock)
+    exposition = Exposition(service, SelfMetrics("1.2.3"))
+    app = make_app(service, clock, exposition, no_reload, api=api)
+    running = TestServer(app)
+    await running.start_server()
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+def ask(server: TestServer) -> Ask:
+    """A way to run a command while the daemon answers it."""
+
+    async def run(*arguments: str) -> Result:
+        given = [*arguments, "--url", str(server.make_url(""))]
+        return await asyncio.to_thread(CliRunner().invoke, main, given)
+
+    return run
+
+
+def rows(result: Result) -> list[list[str]]:
+    """Return the cells of the table that was printed."""
+    assert result.exit_code == 0, result.output
+    return [re.split(r"\s{2,}", line) for line in result.stdout.splitlines()]
+
+
+async def test_jobs_are_a_table(ask: Ask, service: Service) -> None:
+    """Plain text in a pipe, with nothing cut and nothing at the ends of lines."""
+    await service.record(ping("21 12:00", metrics={"rows": 0.0, "size": 48211.0}))
+
+    result = await ask("jobs")
+
+    header, job = rows(result)
+    assert header == [
+        *("JOB", "STATE", "LAST RUN", "OUTCOME", "LAST SUCCESS", "DEADLINE"),
+        "OPEN ALERTS",
+    ]
+    assert (job[0], job[1], job[3]) == ("backup", "violated", "violated")
+    assert (job[4], job[6]) == ("never", "violated: rows > 0")
+    assert "\x1b" not in result.stdout
+    assert not re.search(r" $", result.stdout, re.MULTILINE)
+
+
+async def test_every_job_is_shown(ask: Ask, service: Service) -> None:
+    """However many answers that takes."""
+    many = [ping("21 12:00", job=f"job-{n:04}") for n in range(1200)]
+    await service.record_all(many)
+
+    result = await ask("jobs", "--json")
+
+    found = json.loads(result.stdout)
+    assert len(found["jobs"]) == 1201
+    assert found["next"] is None
+
+
+async def test_jobs_in_no_state_are_none(ask: Ask) -> None:
+    """In words, for there is no table of nothing."""
+    assert (await ask("jobs", "--state", "missed")).stdout == "no jobs are missed\n"
+
+
+async def test_runs_are_a_table(ask: Ask, service: Service) -> None:
+    """With what each reported, and what is to be said of it."""
+    bad = {"rows": 0.0, "size": 48211.0}
+    await service.record(ping("21 12:00", run_id="first", duration=5.3))
+    await service.record(ping("21 12:01", metrics=bad, attempt=2, message="odd"))
+
+    result = await ask("runs", "backup")
+
+    _, last, first = rows(result)
+    assert last[1:] == [
+        *("violated", "(attempt 2)", "rows=0 size=48211", "broke rows > 0; odd")
+    ]
+    assert first[1:] == ["ok", "5.3s", "first", "rows=120 size=48211"]
+
+
+async def test_what_a_job_says_does_not_reach_the_terminal(
+    ask: Ask, service: Service
+) -> None:
+    """Neither its control codes nor what a table would take for colours."""
+    said = "\x1b[31mred\x07 [bold]loud[/bold]\nnext"
+    await service.record(ping("21 12:00", message=said))
+
+    result = await ask("runs", "backup")
+
+    assert "\x1b" not in result.stdout
+    assert " [31mred  [bold]loud[/bold] next" in result.stdout
+
+
+async def test_a_job_that_has_not_run_has_no_runs(ask: Ask) -> None:
+    """And one that nobody knows is an error."""
+    known, unknown = await ask("runs", "backup"), await ask("runs", "bakup")
+
+    assert (known.exit_code, known.stdout) == (0, "backup has not run yet\n")
+    assert (unknown.exit_code, unknown.stderr) == (
+        1,
+        "Error: unknown job 'bakup'; did you mean 'backup'?\n",
+    )
+
+
+async def test_alerts_are_a_table(
+    ask: Ask, service: Service, clock: ManualClock
+) -> None:
+    """The newest first, with how long each lasted."""
+    await service.record(ping("21 12:00", metrics={"rows": 0.0, "size": 48211.0}))
+    await clock.advance(180)
+    await service.record(ping("21 12:03"))
+
+    everything = await ask("alerts", "list")
+    nothing = await ask("alerts", "list", "--state", "open")
+
+    _, alert = rows(everything)
+    assert alert[1:] == [
+        *("resolved after 3m", "warning", "backup", "violated"),
+        "rows was 0, expected > 0",
+    ]
+    assert nothing.stdout == "no alerts\n"
+
+
+async def test_a_test_alert_is_tried_out(ask: Ask) -> None:
+    """And is one of those that are listed and counted."""
+    tried = await ask("alerts", "test", "backup", "--for", "1m")
+    listed = await ask("alerts", "list", "--kind", "test", "--json")
+    counted = await ask("alerts", "stats", "--since", "2026-11-21T00:00:00Z")
+
+    assert tried.stdout == (
+        "AfterRunTest is open for job backup, severity warning, until "
+        "2026-11-21T12:01:00Z: see who is told\n"
+    )
+    (alert,) = json.loads(listed.stdout)["alerts"]
+    assert (alert["job"], alert["state"]) == ("backup", "open")
+    assert ": 1 alerts\nopen now: 1\n" in counted.stdout
+    assert ["kind", "test", "1"] in rows(counted)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["jobs", "--state", "x"], "unknown state 'x': use one of paused, missed"),
+        (["alerts", "list", "--since", "x"], "since 'x' is neither a duration nor"),
+        (["alerts", "test", "--for", "1s"], "for: '1s' is out of range: use 10s to"),
+        (["alerts", "test", "x"], "unknown job 'x': GET /api/v1/jobs lists those"),
+    ],
+)
+async def test_what_the_daemon_refuses_is_told_in_its_words(
+    ask: Ask, arguments: list[str], problem: str
+) -> None:
+    """On one line."""
+    result = await ask(*arguments)
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {problem}")
+    assert result.stderr.count("\n") == 1
+
+
+@contextmanager
+def somebody_else(said: bytes) -> Iterator[str]:
+    """Let something listen that is none of ours, and answers so; yield its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(said)
+
+        thread = Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (b"HTTP/1.0 200 OK\r\n\r\n<html>", "{} does not answer like AfterRun"),
+        (
+            b"HTTP/1.0 404 Not Found\r\n\r\n<html>",
+            "{} answered 404: it does not answer like AfterRun",
+        ),
+        (b"SSH-2.0-OpenSSH\r\n", "{} does not answer like AfterRun"),
+        (b"", "no answer from {}: "),
+    ],
+)
+def test_who_is_no_daemon_is_told_from_one(said: bytes, problem: str) -> None:
+    """On one line."""
+    with somebody_else(said) as url:
+        result = CliRunner().invoke(main, ["jobs", "--url", url])
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {problem.format(url)}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_daemon_that_does_not_answer_is_one_line() -> None:
+    """With what to do about it. The environment says where to ask, too."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    result = CliRunner().invoke(main, ["jobs"], env={"AFTERRUN_URL": url})
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"Error: no answer from {url}: Connection refused; is the daemon running "
+        "there? --url or AFTERRUN_URL names another\n"
+    )
+
+
+@pytest.mark.parametrize("url", ["localhost:10707", "ftp://localhost", "file:///etc"])
+def test_an_address_that_is_none_is_a_mistake_of_the_command(url: str) -> None:
+    result = CliRunner().invoke(main, ["jobs", "--url", url])
+
+    assert result.exit_code == 2
+    assert f"--url {url!r} is not an http or https URL" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0, "0s"), (119, "119s"), (120, "2m"), (7199, "119m"), (7200, "2h"),
+     (172_799, "47h"), (172_800, "2d"), (40_000_000, "462d")],
+)  # fmt: skip
+def test_an_age_is_told_in_one_unit(seconds: float, told: str) -> None:
+    assert age(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(-90, "in 90s"), (0, "0s ago"), (7200, "2h ago")]
+)
+def test_a_time_is_told_as_a_clock_here_shows_it(seconds: float, told: str) -> None:
+    """And how far it is from now."""
+    now = at("22 02:00")
+
+    found = when(format_time(now - seconds), now)
+
+    assert re.fullmatch(rf"2026-11-2\d \d\d:\d\d \({told}\)", found)

@@ -1,0 +1,179 @@
+"""What an Alertmanager is told next, as a table."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from afterrun_exporter.core.model import Condition
+from afterrun_exporter.core.notices import (
+    LIFETIME,
+    RENEW_EVERY,
+    RENEW_FRESH,
+    Delays,
+    Notice,
+    Stage,
+    Step,
+    Told,
+    lifetime,
+    next_step,
+    reconciled,
+    resolved,
+)
+from afterrun_exporter.core.state import (
+    AlertKey,
+    AlertResolved,
+    HealedAlert,
+    JobState,
+)
+
+DELAY = 150.0
+LATE = 330.0
+DELAYS = Delays(resolve=DELAY, late=LATE)
+FAILING = AlertKey(Condition.FAILING)
+MISSED = AlertKey(Condition.MISSED)
+NOW = Step(Stage.FIRING, -math.inf)
+
+
+def notice(labels: str = "warning", **more: object) -> Notice:
+    facts = {"job": "backup", "key": FAILING, "opened_at": 1000.0, **more}
+    return Notice(labels=labels, **facts)  # type: ignore[arg-type]
+
+
+def firing(since: float, last: float, opened_at: float = 1000.0) -> Told:
+    return Told(opened_at, Stage.FIRING, since, last)
+
+
+OVER = notice(resolved_at=1100.0, shown_until=1160.0)
+
+
+@pytest.mark.parametrize(
+    ("what", "told", "step"),
+    [
+        pytest.param(
+            notice(), None, NOW, id="what it does not know, it is told at once"
+        ),
+        pytest.param(OVER, None, NOW, id="also when it is over by now"),
+        pytest.param(
+            notice(),
+            firing(1001, 1001),
+            Step(Stage.FIRING, 1001 + RENEW_FRESH, is_news=False),
+            id="what is fresh is renewed soon",
+        ),
+        pytest.param(
+            notice(),
+            firing(1001, 1001 + DELAY),
+            Step(Stage.FIRING, 1001 + DELAY + RENEW_EVERY, is_news=False),
+            id="what is known for long is renewed at leisure",
+        ),
+        pytest.param(
+            OVER,
+            firing(1001, 1090),
+            Step(Stage.RESOLVED, 1160 + DELAY),
+            id="what is over ends when Prometheus must have seen it",
+        ),
+        pytest.param(
+            OVER,
+            firing(1150, 1150),
+            Step(Stage.RESOLVED, 1160 + DELAY),
+            id="also when it was told while it was still shown",
+        ),
+        pytest.param(
+            OVER,
+            firing(5000, 5000),
+            Step(Stage.FIRING, 5000 + RENEW_FRESH, is_news=False),
+            id="what was told late is held",
+        ),
+        pytest.param(
+            OVER,
+            firing(5000, 5000 + LATE - RENEW_FRESH),
+            Step(Stage.RESOLVED, 5000 + LATE),
+            id="and ends when a group has been notified of it",
+        ),
+        pytest.param(
+            OVER,
+            Told(1000, Stage.RESOLVED, 1400, 1400),
+            None,
+            id="what has been told to be over is done with",
+        ),
+        pytest.param(
+            notice(opened_at=2000.0),
+            firing(1001, 1090),
+            NOW,
+            id="what opens again is told at once",
+        ),
+        pytest.param(
+            notice(opened_at=2000.0),
+            Told(1000, Stage.RESOLVED, 1400, 1400),
+            NOW,
+            id="what opens again after its end is told at once",
+        ),
+        pytest.param(
+            notice(),
+            Told(1000, Stage.RESOLVED, 1400, 1400),
+            NOW,
+            id="labels that come back while the alert is open are told at once",
+        ),
+        pytest.param(
+            notice(),
+            Told(1000, Stage.REFUSED, 1001, 1001),
+            None,
+            id="what was refused is not told again",
+        ),
+        pytest.param(
+            notice(opened_at=2000.0),
+            Told(1000, Stage.REFUSED, 1001, 1001),
+            NOW,
+            id="the next alert with the labels of one that was refused is tried",
+        ),
+    ],
+)
+def test_what_comes_next(what: Notice, told: Told | None, step: Step | None) -> None:
+    assert next_step(what, told, DELAYS) == step
+
+
+@pytest.mark.parametrize(
+    ("min_visible", "resolve_delay"), [(60, 150), (0, 0), (600, 150), (60, 3600)]
+)
+def test_a_renewal_lasts_until_the_end_is_told(
+    min_visible: float, resolve_delay: float
+) -> None:
+    """Healed right before the next renewal, and then shown as long as can be."""
+    lasts = lifetime(min_visible, resolve_delay)
+
+    assert lasts > RENEW_EVERY + min_visible + resolve_delay
+    assert lasts >= LIFETIME
+
+
+def test_an_end_is_told_of_one_condition() -> None:
+    """And it is known until when the gauge shows it."""
+    state = JobState(
+        created_at=0, due_after=0, healed=(HealedAlert(key=FAILING, until=1160.0),)
+    )
+    open_ones = [notice(), notice("missed", key=MISSED)]
+
+    over = resolved(open_ones, AlertResolved(FAILING, 1100.0), state)
+
+    assert over == [OVER]
+
+
+def test_an_end_is_told_of_what_is_open() -> None:
+    state = JobState(created_at=0, due_after=0)
+
+    assert resolved([OVER], AlertResolved(FAILING, 1200.0), state) == []
+
+
+def test_new_labels_end_the_old_ones() -> None:
+    """The alert is the same: it opened when it did, and for the reason it did."""
+    before = [notice(summary="it broke")]
+    wanted = [notice("critical")]
+
+    old, new = reconciled(before, wanted, 1200.0)
+
+    assert old == notice(summary="it broke", resolved_at=1200.0, shown_until=1200.0)
+    assert new == notice("critical", summary="it broke")
+
+
+def test_what_is_right_is_left_alone() -> None:
+    assert reconciled([notice(summary="it broke"), OVER], [notice()], 1200.0) == []

@@ -1,0 +1,221 @@
+"""Jobs that require others, and whose alerts are then held back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterrun_exporter.core.alerts import update
+from afterrun_exporter.core.model import Dependency, Job, Kind, Outcome
+from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.upstream import (
+    Required,
+    dependents,
+    downstream,
+    requirements,
+)
+
+from .jobs import BACKUP, SETTINGS, Night, at
+
+WELL = (Required("ingest", healthy=True, trouble=""),)
+ILL = (Required("ingest", healthy=False, trouble="its last run ended with fail"),)
+
+UPSTREAM = "upstream_unhealthy"
+
+#: Due at 02:00, by 02:30.
+REPORT = replace(BACKUP, rules=(), depends_on=(Dependency("ingest"),))
+#: Never due.
+BY_HAND = replace(REPORT, schedule=None)
+
+
+def night(job: Job = REPORT) -> Night:
+    return Night(job, required=WELL)
+
+
+def test_an_unhealthy_requirement_is_a_condition_of_the_job() -> None:
+    """It keeps the other alerts of the job quiet, so it must be there before them."""
+    report = night()
+    report.required = ILL
+    report.clock("22 01:00")
+
+    assert report.open == [UPSTREAM]
+    (opened,) = report.alerts
+    assert opened.severity == "none"
+    assert opened.summary == "required jobs are unhealthy: ingest"
+    assert report.clock("22 02:31").open == ["missed", UPSTREAM]
+
+
+def test_it_lasts_until_the_jobs_own_next_deadline() -> None:
+    """The slot that fell into the trouble is excused, the next one is not."""
+    report = night()
+    report.required = ILL
+    report.clock("22 01:00").clock("22 02:31")
+    report.required = WELL
+
+    assert report.clock("22 05:00").open == ["missed", UPSTREAM]
+    assert report.clock("23 02:30").open == ["missed", UPSTREAM]
+    assert report.clock("23 02:31").open == ["missed"]
+
+
+def test_it_ends_with_the_jobs_next_run_whatever_comes_of_it() -> None:
+    """With a healthy upstream a failure is the job's own."""
+    for outcome, left in ((Outcome.OK, []), (Outcome.FAIL, ["failing"])):
+        report = night()
+        report.required = ILL
+        report.clock("22 01:00").clock("22 02:31")
+        report.required = WELL
+        report.clock("22 05:00")
+
+        report.ping("22 05:10", outcome=outcome)
+
+        assert report.open == left
+
+
+def test_a_run_while_the_trouble_lasts_ends_nothing() -> None:
+    """It may have worked on yesterday's data."""
+    report = night()
+    report.required = ILL
+    report.clock("22 01:00")
+
+    assert report.ping("22 02:10").open == [UPSTREAM]
+
+
+@pytest.mark.parametrize(
+    ("fails", "left"), [(False, []), (True, ["failing", UPSTREAM])]
+)
+def test_a_job_without_a_schedule_waits_only_if_it_has_something_to_heal(
+    fails: bool, left: list[str]
+) -> None:
+    """There is no deadline to wait for."""
+    by_hand = night(BY_HAND)
+    by_hand.required = ILL
+    by_hand.clock("22 01:00")
+    if fails:
+        by_hand.fail("22 01:10")
+    by_hand.required = WELL
+
+    assert by_hand.clock("22 05:00").open == left
+    assert by_hand.ping("22 06:00").open == []
+
+
+def test_trouble_that_comes_back_starts_it_over() -> None:
+    report = night()
+    report.required = ILL
+    report.clock("22 01:00")
+    report.required = WELL
+    report.clock("22 05:00")
+    report.required = ILL
+    report.clock("22 06:00")
+    report.required = WELL
+    report.clock("23 03:00")
+
+    assert UPSTREAM in report.open
+    assert UPSTREAM not in report.clock("24 02:31").open
+
+
+def test_a_disabled_job_has_no_upstream() -> None:
+    report = night(replace(REPORT, enabled=False))
+    report.required = ILL
+
+    assert report.clock("22 01:00").open == []
+
+
+@pytest.mark.parametrize("kind", [Kind.START, Kind.FINISH])
+def test_a_job_that_runs_all_the_same_is_told(kind: Kind) -> None:
+    """Its script may want to stop."""
+    report = night()
+    report.required = ILL
+
+    report.ping("22 02:10", kind, run_id="a")
+
+    assert report.last.warnings == (
+        "this job requires 'ingest': its last run ended with fail",
+    )
+    assert report.ping("22 02:11", kind, run_id="a").last.warnings == ()
+
+
+def jobs(**graph: list[str]) -> dict[str, Job]:
+    return {
+        name: Job(name=name, depends_on=tuple(Dependency(one) for one in wanted))
+        for name, wanted in graph.items()
+    }
+
+
+def test_requirements_reach_through_other_jobs() -> None:
+    """The data passes through, and so does the trouble with it."""
+    known = jobs(report=["load", "rates"], load=["ingest"], ingest=[], rates=["ingest"])
+    failed = JobState(
+        created_at=0, due_after=0, last_outcome=Outcome.FAIL, consecutive_failures=1
+    )
+    failed, _ = update(known["ingest"], failed, at("22 01:00"), SETTINGS)
+    states = {"ingest": failed}
+    fresh = JobState(created_at=0, due_after=0)
+
+    found = requirements(
+        known["report"], lambda name: (known[name], states.get(name, fresh))
+    )
+
+    assert found == (
+        Required("load", healthy=True, trouble=""),
+        Required("rates", healthy=True, trouble=""),
+        Required("ingest", healthy=False, trouble="its last run ended with fail"),
+    )
+
+
+def test_a_dependency_that_does_not_require_success_is_only_a_remark() -> None:
+    load = Job(name="load", depends_on=(Dependency("ingest", requires_success=False),))
+
+    assert requirements(load, lambda _: None) == ()
+    assert dependents([load]) == {}
+
+
+def test_a_violated_or_missed_requirement_is_unhealthy_and_a_canceled_one_is_not() -> (
+    None
+):
+    """What the requirement itself has an alert for."""
+    parent = Night()
+
+    def found() -> Required:
+        (one,) = requirements(REPORT, lambda _: (parent.job, parent.state))
+        return one
+
+    parent.ping("22 02:10", outcome=Outcome.CANCELED)
+    assert found().healthy
+    parent.ping("22 02:20", metrics={"rows": 0.0, "size": 5000.0})
+    assert found() == Required("backup", False, "its last run ended with violated")
+    parent.ping("22 02:25").clock("23 02:31")
+    assert found() == Required("backup", False, "it has not run when it should have")
+
+
+GRAPHS = st.dictionaries(
+    st.integers(0, 9), st.lists(st.integers(0, 9), max_size=3, unique=True)
+)
+
+
+@given(GRAPHS)
+def test_downstream_is_the_other_way_round_of_requirements(
+    graph: dict[int, list[int]],
+) -> None:
+    """Even where the configuration is wrong and goes round in circles."""
+    known = jobs(
+        **{str(n): [str(one) for one in wanted] for n, wanted in graph.items()}
+    )
+    fresh = JobState(created_at=0, due_after=0)
+
+    def look_up(name: str) -> tuple[Job, JobState] | None:
+        return (known.get(name, Job(name=name)), fresh)
+
+    above = {
+        (one.job, name)
+        for name, job in known.items()
+        for one in requirements(job, look_up)
+    }
+    below = {
+        (name, child)
+        for name in map(str, range(10))
+        for child in downstream(name, dependents(known.values()))
+    }
+    assert above == below

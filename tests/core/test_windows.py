@@ -1,0 +1,261 @@
+"""Conditions that look back over a job's runs: success ratio, unusual duration."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterrun_exporter.core.history import Past, joined, pack, unpack
+from afterrun_exporter.core.model import (
+    Average,
+    Job,
+    Outcome,
+    Settings,
+    SlowerThan,
+    SuccessRatio,
+)
+from afterrun_exporter.core.state import Ratio
+from afterrun_exporter.core.transitions import on_clock, wake_at
+
+from .jobs import SETTINGS, Night, at, told
+
+HOUR = 3600.0
+
+FLAKY = Job(
+    name="backup", success_ratio=SuccessRatio(below=0.8, over=6 * HOUR, min_runs=5)
+)
+STEADY = Job(
+    name="backup",
+    slower_than=SlowerThan(factor=2, over=24 * HOUR, min_runs=3),
+)
+
+LOW = "success_ratio_low"
+
+
+def night_of(job: Job, outcomes: str, settings: Settings = SETTINGS) -> Night:
+    """Return a night with a run every ten minutes from 01:00 on: o is ok, f failed."""
+    night = Night(job, settings=settings)
+    for number, outcome in enumerate(outcomes):
+        when = f"22 {1 + number // 6:02}:{number % 6}0"
+        night.ping(when, outcome={"o": Outcome.OK, "f": Outcome.FAIL}[outcome])
+    return night
+
+
+def ratio(night: Night) -> Ratio:
+    assert night.state.success_ratio is not None
+    return night.state.success_ratio
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "low"),
+    [
+        ("", False),
+        ("ffff", False),
+        ("fffff", True),
+        ("ooooo", False),
+        ("oooof", False),
+        ("ooooff", True),
+        ("oooooooof", False),
+        ("fooof", True),
+        ("foooooooo", False),
+    ],
+)
+def test_too_few_ok_runs_are_a_condition_once_there_are_enough(
+    outcomes: str, low: bool
+) -> None:
+    """At 80 % exactly all is well; four runs say nothing."""
+    night = night_of(FLAKY, outcomes)
+
+    assert (LOW in night.open) is low
+    assert ratio(night) == Ratio(outcomes.count("o"), len(outcomes)) if outcomes else 1
+
+
+def test_canceled_runs_do_not_count() -> None:
+    """Nobody says how they would have ended."""
+    night = night_of(FLAKY, "oooof").ping("22 02:00", outcome=Outcome.CANCELED)
+
+    assert ratio(night) == Ratio(4, 5)
+
+
+def test_a_run_that_broke_a_rule_was_not_ok() -> None:
+    night = Night(replace(FLAKY, rules=Night().job.rules))
+
+    night.ping("22 01:00").ping("22 01:10", metrics={"rows": 0.0, "size": 5000.0})
+
+    assert ratio(night) == Ratio(1, 2)
+
+
+def test_the_window_slides_on_without_a_ping() -> None:
+    """The two failures at 01:00 and 01:10 leave it at 07:00 and 07:10, on the dot."""
+    night = night_of(FLAKY, "ffooooo")
+    assert night.open == [LOW]
+
+    assert told(wake_at(night.job, night.state, SETTINGS)) == "22 07:00:00"
+    assert night.clock("22 06:59:59").open == [LOW]
+    assert night.clock("22 07:00").open == []
+    assert ratio(night) == Ratio(5, 6)
+    assert night.clock("22 07:10").open == []
+    assert ratio(night) == Ratio(5, 5)
+
+
+def test_with_too_few_runs_left_nothing_is_said() -> None:
+    """A job that has not run for long is missed, not unreliable."""
+    night = night_of(FLAKY, "fffff")
+
+    night.clock("22 07:00")
+
+    assert (night.open, ratio(night)) == (["failing"], Ratio(0, 4))
+    night.clock("23 12:00")
+    assert math.isnan(ratio(night).value)
+
+
+def test_why_is_said_in_words() -> None:
+    night = night_of(FLAKY, "oofff")
+
+    (low,) = (a for a in night.alerts if a.alert.key.condition.value == LOW)
+    assert low.summary == "2 of 5 runs within 6h were ok, less than 80%"
+
+
+def test_no_window_sees_more_runs_than_are_kept() -> None:
+    """After a restart the older ones would not be there."""
+    night = night_of(FLAKY, "fffooooo", settings=Settings(runs_per_job=5))
+
+    assert ratio(night) == Ratio(5, 5)
+
+
+def test_a_job_without_windows_remembers_no_runs() -> None:
+    assert night_of(Job(name="backup"), "ofo").state.history == b""
+
+
+def run_of(night: Night, when: str, minutes: float, **more: Any) -> Night:
+    return night.ping(when, duration=minutes * 60, **more)
+
+
+@pytest.mark.parametrize(
+    ("before", "minutes", "slow"),
+    [
+        ([10, 10], 100, False),
+        ([10, 10, 10], 20, False),
+        ([10, 10, 10], 20.1, True),
+        # The median does not mind one odd run.
+        ([10, 10, 500], 21, True),
+        ([10, 12, 14, 16], 26, False),
+        ([10, 12, 14, 16], 27, True),
+    ],
+)
+def test_a_run_is_slow_from_a_multiple_of_the_median_on(
+    before: list[float], minutes: float, slow: bool
+) -> None:
+    """The run itself is not among those it is compared with."""
+    night = Night(STEADY)
+    for number, usual in enumerate(before):
+        run_of(night, f"22 01:{number}0", usual)
+
+    run_of(night, "22 12:00", minutes)
+
+    assert night.open == (["slow"] if slow else [])
+
+
+def test_the_mean_minds_every_run() -> None:
+    mean = SlowerThan(factor=2, than=Average.MEAN, over=24 * HOUR, min_runs=3)
+    night = Night(replace(STEADY, slower_than=mean))
+    for number, usual in enumerate([10, 10, 40]):
+        run_of(night, f"22 01:{number}0", usual)
+
+    assert run_of(night, "22 12:00", 40).open == []
+    assert night.state.slow_threshold == 40 * 60.0
+
+
+def test_a_quick_run_heals_it_and_a_failed_one_does_not() -> None:
+    """How long it takes to fail says nothing about the work."""
+    night = Night(STEADY)
+    for when in ("22 01:00", "22 01:10", "22 01:20"):
+        run_of(night, when, 10)
+
+    assert run_of(night, "22 02:00", 30).open == ["slow"]
+    assert run_of(night, "22 03:00", 1, outcome=Outcome.FAIL).open == [
+        "failing",
+        "slow",
+    ]
+    assert night.ping("22 04:00").open == ["slow"]
+    assert run_of(night, "22 05:00", 10).open == []
+
+
+def test_runs_that_failed_or_are_long_past_are_not_usual() -> None:
+    night = Night(STEADY)
+    for when, minutes in (("20 01:00", 1), ("20 02:00", 1), ("20 03:00", 1)):
+        run_of(night, when, minutes)
+    for when in ("22 01:00", "22 01:10", "22 01:20"):
+        run_of(night, when, 1, outcome=Outcome.FAIL)
+
+    assert run_of(night, "22 12:00", 50).open == []
+    assert night.state.slow_threshold is None
+
+
+def test_how_slow_it_was_is_said_in_words() -> None:
+    night = Night(STEADY)
+    for when in ("22 01:00", "22 01:10", "22 01:20"):
+        run_of(night, when, 10)
+    run_of(night, "22 02:00", 30)
+
+    (slow,) = night.alerts
+    assert slow.summary == "the last run took 30m, more than 2 times the median of 10m"
+
+
+PASTS = st.builds(
+    Past,
+    number=st.integers(1, 2**32 - 1),
+    finished_at=st.floats(0, 1e11),
+    duration=st.floats(0, 1e9),
+    ok=st.booleans(),
+)
+
+
+@given(st.lists(PASTS, unique_by=lambda run: run.number))
+def test_a_history_is_read_as_it_was_written(runs: list[Past]) -> None:
+    assert [*unpack(pack(runs))] == sorted(runs, key=lambda run: run.number)
+
+
+@given(
+    ends=st.lists(st.tuples(st.integers(0, 500), st.booleans()), max_size=30),
+    later=st.integers(0, 1000),
+)
+def test_the_ratio_is_that_of_the_runs_in_the_window(
+    ends: list[tuple[int, bool]], later: int
+) -> None:
+    """Whenever it is asked for, against a plain count."""
+    job = replace(FLAKY, success_ratio=SuccessRatio(below=0.5, over=300, min_runs=1))
+    night = Night(job)
+    start = at("22 01:00")
+    for number, (second, ok) in enumerate(sorted(ends)):
+        outcome = Outcome.OK if ok else Outcome.FAIL
+        night.ping(told(start + second), outcome=outcome, run_id=str(number))
+    now = start + max([second for second, _ in ends], default=0) + later
+    inside = [ok for second, ok in ends if start + second + 300 > now]
+
+    state = on_clock(job, night.state, now, SETTINGS).state
+
+    assert state.success_ratio == Ratio(sum(inside), len(inside))
+    low = bool(inside) and statistics.fmean(inside) < 0.5
+    assert any(a.key.condition.value == LOW for a in state.alerts) is low
+
+
+@given(st.integers(0, 9), st.integers(0, 9))
+def test_what_was_stored_and_what_came_since_make_one_history(
+    stored: int, since: int
+) -> None:
+    """A run that is in both counts once."""
+    whole = night_of(FLAKY, "offoffoooo")
+    runs = [*unpack(whole.state.history)]
+    state = replace(whole.state, history=pack(runs[since:]))
+
+    history = joined(FLAKY, pack(runs[:stored]), state, at("22 04:00"), SETTINGS)
+
+    known = {run.number for run in (*runs[:stored], *runs[since:])}
+    assert [run.number for run in unpack(history)] == sorted(known)

@@ -1,0 +1,122 @@
+"""What Alertmanager is posted: the labels and sentences of the alerting rules."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from afterrun_exporter import conventions as names
+from afterrun_exporter.core.model import Condition, Outcome
+from afterrun_exporter.core.notices import Notice, Stage
+from afterrun_exporter.core.rules import parse_rule
+from afterrun_exporter.core.state import AlertKey, AlertOpened
+from afterrun_exporter.push import alerts
+from afterrun_exporter.rulegen.prometheus import rules_file
+from tests.core.jobs import BACKUP, Night, at
+
+ADDED = (("job", "afterrun"), ("cluster", "eu"))
+JOB = replace(
+    BACKUP,
+    labels=(("team", "data"), ("area", "")),
+    rules=(replace(parse_rule("rows > 0"), severity="critical"),),
+)
+
+
+def posted(notice: Notice, stage: Stage = Stage.FIRING) -> dict[str, Any]:
+    return alerts.message(notice, stage, at("22 02:10"), "https://afterrun.example")
+
+
+def opened(night: Night) -> list[Notice]:
+    return [
+        alerts.opened("backup", event, ADDED)
+        for event in night.alerts
+        if isinstance(event, AlertOpened)
+    ]
+
+
+def test_a_violated_rule_has_the_labels_of_its_gauge() -> None:
+    """And those that Prometheus adds; a label without a value does not exist."""
+    night = Night(JOB).ping("22 02:00", metrics={"rows": 0.0})
+
+    (notice,) = opened(night)
+
+    assert json.loads(notice.labels) == {
+        "alertname": "AfterRunJobRuleViolated",
+        "job": "afterrun",
+        "cluster": "eu",
+        "job_name": "backup",
+        "severity": "critical",
+        "team": "data",
+        "rule": "rows > 0",
+        "metric": "rows",
+    }
+
+
+def test_a_failing_job_has_no_rule() -> None:
+    night = Night(JOB).fail("22 02:00", message="disk full")
+
+    (notice,) = opened(night)
+
+    assert posted(notice) == {
+        "labels": {
+            "alertname": "AfterRunJobFailing",
+            "job": "afterrun",
+            "cluster": "eu",
+            "job_name": "backup",
+            "severity": "warning",
+            "team": "data",
+        },
+        "annotations": {
+            "summary": "A job fails.",
+            "description": "backup: the last run ended with fail: disk full.",
+            "runbook_url": f"{names.RUNBOOK}#afterrunjobfailing",
+        },
+        "startsAt": "2026-11-22T02:00:00.000Z",
+        "endsAt": "2026-11-22T02:10:00.000Z",
+        "generatorURL": "https://afterrun.example",
+    }
+
+
+def test_an_end_is_told_with_its_own_time() -> None:
+    (notice,) = opened(Night(JOB).fail("22 02:00"))
+    over = replace(notice, resolved_at=at("22 02:05"))
+
+    assert posted(over, Stage.RESOLVED)["endsAt"] == "2026-11-22T02:05:00.000Z"
+    assert posted(over)["endsAt"] == "2026-11-22T02:10:00.000Z"
+
+
+@pytest.mark.parametrize("condition", Condition)
+def test_the_sentences_are_those_of_the_alerting_rules(condition: Condition) -> None:
+    """One alert, and not one that changes its words with whoever told it last."""
+    rules = {
+        rule["alert"]: rule["annotations"]
+        for group in rules_file()["groups"]
+        for rule in group["rules"]
+    }
+    alert = names.ALERT_OF[condition]
+    notice = Notice(
+        labels=json.dumps({"alertname": alert}),
+        job="backup",
+        key=AlertKey(condition),
+        opened_at=at("22 02:00"),
+    )
+
+    told = posted(notice)["annotations"]
+
+    assert told["summary"] == rules[alert]["summary"]
+    assert told["runbook_url"] == rules[alert]["runbook_url"]
+
+
+def test_what_holds_is_told_by_the_same_labels_as_what_opens() -> None:
+    """After a reload labels are worked out anew, and must not seem to have changed."""
+    night = Night(JOB).ping("22 02:00", metrics={"rows": 0.0})
+    night.ping("22 02:01", outcome=Outcome.FAIL, metrics={})
+    night.clock("23 09:00")
+
+    holding = alerts.holding(JOB, night.state, ADDED)
+
+    assert len(holding) == 3
+    assert {n.labels for n in holding} == {n.labels for n in opened(night)}

@@ -1,0 +1,296 @@
+"""The stored receivers and the file made of them change together or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from afterrun_exporter.core.routing import JobReceiver, ReceiverType
+from afterrun_exporter.errors import (
+    AlertmanagerError,
+    AlertmanagerRefusedError,
+    GenerateError,
+    ReceiverExistsError,
+)
+from afterrun_exporter.receivers import Applied, Receivers
+from afterrun_exporter.testing import MemoryStore
+from afterrun_exporter.upkeep import KeptFile
+
+OLD = "what somebody configured before\n"
+RELOAD = "http://localhost:9093/-/reload"
+
+
+class Alertmanager:
+    """Stands for the way to it: takes what it is told to take."""
+
+    def __init__(self, file: Path) -> None:
+        self.error: AlertmanagerError | None = None
+        #: What the file said whenever it was to be read.
+        self.read: list[str] = []
+        self._file = file
+
+    async def reload(self, url: str) -> None:
+        assert url == RELOAD
+        self.read.append(self._file.read_text())
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "alertmanager" / "alertmanager.yml"
+    path.parent.mkdir()
+    path.write_text(OLD)
+    return path
+
+
+@pytest.fixture
+def alertmanager(file: Path) -> Alertmanager:
+    return Alertmanager(file)
+
+
+@pytest.fixture
+def receivers(store: MemoryStore, alertmanager: Alertmanager, file: Path) -> Receivers:
+    kept = Receivers(store, alertmanager.reload)
+    kept.keep(KeptFile(file, RELOAD, listing))
+    return kept
+
+
+def listing(receivers: Sequence[JobReceiver]) -> Mapping[Path, str]:
+    """Make a file that names the receivers, and one with each one's secret."""
+    secrets = {Path(f"secrets/receiver-{one.id}"): one.target for one in receivers}
+    names = "".join(f"{one.target}\n" for one in receivers)
+    return {Path("alertmanager.yml"): names, **secrets}
+
+
+def refusing(_: Sequence[JobReceiver]) -> Mapping[Path, str]:
+    raise GenerateError("receiver 'oncall' is in base.yml already")
+
+
+def receiver(target: str = "https://a.example/", job: str = "backup") -> JobReceiver:
+    return JobReceiver(job=job, type=ReceiverType.SLACK, target=target)
+
+
+def said(file: Path) -> str:
+    return file.read_text()
+
+
+def mode(file: Path) -> int:
+    return file.stat().st_mode & 0o777
+
+
+def allow(file: Path, mode: int) -> None:
+    file.chmod(mode)
+
+
+async def targets(store: MemoryStore) -> list[str]:
+    return [one.target for one in await store.receivers()]
+
+
+async def test_a_receiver_is_stored_written_and_loaded(
+    receivers: Receivers, alertmanager: Alertmanager, file: Path
+) -> None:
+    """Its secret is there before it is needed, and for nobody else to read."""
+    added, applied = await receivers.add(receiver())
+
+    secret = file.parent / "secrets" / f"receiver-{added.id}"
+    assert applied is Applied.RELOADED
+    assert alertmanager.read == ["https://a.example/\n"]
+    assert said(secret) == "https://a.example/"
+    assert mode(secret) == 0o600
+    assert mode(secret.parent) == 0o700
+
+
+async def test_without_a_way_to_reload_it_is_only_written(
+    receivers: Receivers, alertmanager: Alertmanager, file: Path
+) -> None:
+    """Somebody else has it loaded."""
+    receivers.keep(KeptFile(file, "", listing))
+
+    _, applied = await receivers.add(receiver())
+
+    assert applied is Applied.WRITTEN
+    assert (said(file), alertmanager.read) == ("https://a.example/\n", [])
+
+
+async def test_without_a_file_it_is_only_stored(
+    receivers: Receivers, store: MemoryStore, file: Path
+) -> None:
+    """It is in the file once there is one."""
+    receivers.keep(None)
+
+    _, applied = await receivers.add(receiver())
+    await receivers.refresh()
+
+    assert applied is Applied.STORED
+    assert (await targets(store), said(file)) == (["https://a.example/"], OLD)
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        # Once more, so that it does not go on saying that its file is bad.
+        (AlertmanagerRefusedError("no route provided"), 2),
+        (AlertmanagerError("connection refused"), 1),
+    ],
+)
+async def test_what_alertmanager_does_not_take_is_undone(
+    receivers: Receivers,
+    alertmanager: Alertmanager,
+    store: MemoryStore,
+    file: Path,
+    error: AlertmanagerError,
+    tries: int,
+) -> None:
+    """The old file is back, to the byte, and the receiver is gone."""
+    alertmanager.error = error
+
+    with pytest.raises(AlertmanagerError, match=str(error)):
+        await receivers.add(receiver())
+
+    assert alertmanager.read == ["https://a.example/\n", OLD][:tries]
+    assert (await targets(store), said(file)) == ([], OLD)
+    assert not list((file.parent / "secrets").iterdir())
+
+
+async def test_a_receiver_stays_if_alertmanager_does_not_let_it_go(
+    receivers: Receivers, alertmanager: Alertmanager, store: MemoryStore, file: Path
+) -> None:
+    """In the database, in the file, and with its secret."""
+    added, _ = await receivers.add(receiver())
+    alertmanager.error = AlertmanagerError("connection refused")
+
+    with pytest.raises(AlertmanagerError):
+        await receivers.remove(added.id)
+
+    assert await targets(store) == ["https://a.example/"]
+    assert said(file) == "https://a.example/\n"
+    assert (file.parent / "secrets" / f"receiver-{added.id}").exists()
+
+
+async def test_a_receiver_that_is_removed_leaves_no_secret(
+    receivers: Receivers, store: MemoryStore, file: Path
+) -> None:
+    """Those of others stay, and so does what is none of ours."""
+    first, _ = await receivers.add(receiver("https://a.example/"))
+    second, _ = await receivers.add(receiver("https://b.example/"))
+    (file.parent / "secrets" / "smtp_password").write_text("hunter2")
+
+    await receivers.remove(first.id)
+
+    left = {path.name for path in (file.parent / "secrets").iterdir()}
+    assert left == {f"receiver-{second.id}", "smtp_password"}
+    assert (await targets(store), said(file)) == (
+        ["https://b.example/"],
+        "https://b.example/\n",
+    )
+
+
+async def test_what_cannot_be_generated_changes_nothing(
+    receivers: Receivers, store: MemoryStore, file: Path
+) -> None:
+    """And says what is in the way."""
+    receivers.keep(KeptFile(file, RELOAD, refusing))
+
+    with pytest.raises(GenerateError, match="is in base"):
+        await receivers.add(receiver())
+
+    assert (await targets(store), said(file)) == ([], OLD)
+
+
+async def test_what_cannot_be_written_changes_nothing(
+    receivers: Receivers, store: MemoryStore, file: Path
+) -> None:
+    """Not even half of it."""
+    (file.parent / "secrets").write_text("in the way")
+
+    with pytest.raises(GenerateError, match="cannot write"):
+        await receivers.add(receiver())
+
+    assert (await targets(store), said(file)) == ([], OLD)
+
+
+async def test_what_others_may_not_read_they_may_not_read_afterwards(
+    receivers: Receivers, file: Path
+) -> None:
+    """A file that it is merged from may have had secrets in it."""
+    allow(file, 0o640)
+
+    await receivers.add(receiver())
+
+    assert mode(file) == 0o640
+
+
+async def test_two_at_once_are_one_after_the_other(
+    receivers: Receivers, store: MemoryStore, file: Path
+) -> None:
+    """Both are in the file, and of two that are the same one is refused."""
+    wanted = [receiver("https://a.example/"), receiver("https://b.example/")] * 2
+
+    results = await asyncio.gather(
+        *(receivers.add(one) for one in wanted), return_exceptions=True
+    )
+
+    refused = [one for one in results if isinstance(one, ReceiverExistsError)]
+    assert len(refused) == 2
+    assert await targets(store) == ["https://a.example/", "https://b.example/"]
+    assert said(file) == "https://a.example/\nhttps://b.example/\n"
+
+
+async def test_a_refresh_writes_what_is_stored(
+    receivers: Receivers, store: MemoryStore, file: Path
+) -> None:
+    """As after a change of the configuration, or a start."""
+    await store.add_receiver(receiver())
+
+    await receivers.refresh()
+
+    assert said(file) == "https://a.example/\n"
+
+
+async def test_a_refresh_that_is_refused_is_only_logged(
+    receivers: Receivers, store: MemoryStore, alertmanager: Alertmanager, file: Path
+) -> None:
+    """The old file is back; the receivers stay."""
+    await store.add_receiver(receiver())
+    alertmanager.error = AlertmanagerRefusedError("no route provided")
+
+    with capture_logs() as logs:
+        await receivers.refresh()
+
+    assert (logs[-1]["log_level"], logs[-1]["error"]) == ("error", "no route provided")
+    assert (await targets(store), said(file)) == (["https://a.example/"], OLD)
+
+
+async def test_alertmanager_may_start_after_us(
+    receivers: Receivers, store: MemoryStore, alertmanager: Alertmanager, file: Path
+) -> None:
+    """It finds the new file when it does."""
+    await store.add_receiver(receiver())
+    alertmanager.error = AlertmanagerError("connection refused")
+
+    with capture_logs() as logs:
+        await receivers.refresh()
+
+    assert [one["log_level"] for one in logs] == ["warning", "info"]
+    assert said(file) == "https://a.example/\n"
+
+
+async def test_a_refresh_survives_what_nobody_thought_of(
+    receivers: Receivers, file: Path
+) -> None:
+    """The daemon takes pings, whatever becomes of this."""
+
+    def broken(_: Sequence[JobReceiver]) -> Mapping[Path, str]:
+        raise RuntimeError("nobody thought of this")
+
+    receivers.keep(KeptFile(file, RELOAD, broken))
+
+    with capture_logs() as logs:
+        await receivers.refresh()
+
+    assert (logs[-1]["log_level"], said(file)) == ("error", OLD)
