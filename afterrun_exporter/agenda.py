@@ -28,6 +28,10 @@ class Agenda:
         """Return when to look again; it may turn out to be too early."""
         return self._heap[0][0] if self._heap else math.inf
 
+    def when(self, name: str) -> float:
+        """Return when *name* is looked at next; -inf where nothing is planned."""
+        return self._next.get(name, -math.inf)
+
     def take_due(self, now: float) -> list[str]:
         """Return the jobs whose time has come, and cross them out."""
         due = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from afterrun_exporter.core.deadlines import is_quiet
 from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.transitions import (
@@ -30,12 +31,20 @@ class Judge:
         self,
         roster: Roster,
         settings: Settings,
+        states: Mapping[str, JobState],
         latest: Callable[[str], JobState | None],
+        next_wake: Callable[[str], float],
     ) -> None:
         self.roster = roster
         #: What every judgement depends on.
         self.settings = settings
+        #: Committed ones, and the one that a change finds.
+        self._states = states
         self._latest = latest
+        #: Answers when a job wants to be looked at next, or somewhat earlier.
+        self._next_wake = next_wake
+        #: Whether jobs may not have been looked at since their roster changed.
+        self.in_change = False
 
     def take(self, ping: Ping, strangers: Mapping[str, Job]) -> Decide:
         """Return what *ping* does; it may be the first of one of *strangers*."""
@@ -45,7 +54,14 @@ class Judge:
             if job is None:
                 raise UnknownJobError(self.roster.catalogue.refusal(ping.job))
             known = state or registered(job, ping.at)
-            return on_ping(job, known, ping, self.settings, self._required(job))
+            quiet = (
+                not self.in_change
+                # What is planned goes by what is committed.
+                and self._states.get(ping.job) is state is not None
+                and is_quiet(job, state, ping.at, self._next_wake(ping.job))
+            )
+            required = self._required(job)
+            return on_ping(job, known, ping, self.settings, required, quiet=quiet)
 
         return decide
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 from afterrun_exporter.core.catalogue import Catalogue, plain_job
@@ -67,3 +67,17 @@ class Roster:
     def downstream(self, name: str) -> Iterator[str]:
         """Yield every job that requires *name*, directly or through others."""
         return downstream(name, self._dependents)
+
+
+def parted(
+    states: Mapping[str, JobState], catalogue: Catalogue
+) -> tuple[list[str], list[str]]:
+    """Return which jobs with *states* have left, and which only pings have named."""
+    gone: list[str] = []
+    stray: list[str] = []
+    for name, state in states.items():
+        if state.retired_at is None and name not in catalogue.jobs:
+            # What only pings have named stays, as long as pings may name jobs.
+            leaves = state.configured or catalogue.unknown is None
+            (gone if leaves else stray).append(name)
+    return gone, stray

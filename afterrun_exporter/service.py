@@ -8,22 +8,22 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from afterrun_exporter.agenda import Agenda
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.alerts import TEST
 from afterrun_exporter.core.catalogue import Catalogue
-from afterrun_exporter.core.deadlines import deadline
+from afterrun_exporter.core.deadlines import deadline, wake_at
 from afterrun_exporter.core.history import reach
 from afterrun_exporter.core.model import Job, Ping, Run, Settings
 from afterrun_exporter.core.state import JobState, OpenAlert, Transition
-from afterrun_exporter.core.transitions import wake_at
 from afterrun_exporter.core.upstream import UNHEALTHY
 from afterrun_exporter.errors import StorageError, UnknownJobError
 from afterrun_exporter.judge import Judge
-from afterrun_exporter.roster import Roster
+from afterrun_exporter.roster import Roster, parted
 from afterrun_exporter.storage.store import Change, Store
 from afterrun_exporter.verdicts import Verdict, repeated_runs
 
@@ -45,9 +45,12 @@ class Service:
     ) -> None:
         self._store = store
         self._clock = clock
-        catalogue = catalogue or Catalogue()
-        self._judge = Judge(Roster(catalogue), catalogue.settings, store.latest)
+        roster = Roster(catalogue or Catalogue())
+        settings = roster.catalogue.settings
         self._agenda = Agenda()
+        self._judge = Judge(
+            roster, settings, store.states, store.latest, self._agenda.when
+        )
         #: Jobs to look at although their own time has not come.
         self._nudged: set[str] = set()
         #: How far back the history of a job has been recalled.
@@ -87,18 +90,11 @@ class Service:
         Raises StorageError, and then goes by the old one.
         """
         now = self._clock.now()
-        live = {n: s for n, s in self._store.states.items() if s.retired_at is None}
-        gone = [
-            name
-            for name, state in live.items()
-            if name not in catalogue.jobs
-            # What only pings have named stays, as long as pings may name jobs.
-            and (state.configured or catalogue.unknown is None)
-        ]
-        stray = live.keys() - catalogue.jobs.keys() - set(gone)
+        gone, stray = parted(self._store.states, catalogue)
         judge = self._judge
         before = judge.roster, judge.settings
         judge.roster = Roster(catalogue, stray)
+        judge.in_change = True
         judge.settings = replace(
             catalogue.settings, settled_at=judge.settings.settled_at
         )
@@ -114,6 +110,8 @@ class Service:
             judge.roster, judge.settings = before
             self._recalled.clear()
             raise
+        finally:
+            judge.in_change = False
         # Severity, labels or rules may have changed without any fact doing so.
         self._changed.update(change.job for change in changes)
 
@@ -127,9 +125,8 @@ class Service:
 
     def watched(self) -> Iterator[tuple[Job, JobState]]:
         """Yield every watched job with what is known of it."""
-        for job in self._judge.roster:
-            if (state := self._store.states.get(job.name)) is not None:
-                yield job, state
+        states, roster = self._store.states, self._judge.roster
+        return ((job, states[job.name]) for job in roster if job.name in states)
 
     def take_changed(self) -> set[str]:
         """Return the jobs that changed, or left, since this was last asked."""
@@ -145,10 +142,16 @@ class Service:
 
         Raises UnknownJobError, or StorageError if nothing could be recorded.
         """
-        (verdict,) = await self.record_all([ping])
-        if isinstance(verdict, Exception):
-            raise verdict
-        return verdict
+        name, judge = ping.job, self._judge
+        strangers = {} if self.job(name) else judge.roster.strangers((name,))
+        (result,) = await self._apply((Change(name, judge.take(ping, strangers)),))
+        if isinstance(result, Exception):
+            raise result
+        if self.job(name) is None:
+            self._register(strangers[name])
+        repeats = bool(result.duplicate_of)
+        found = repeated_runs(self._store, (ping,), (result,)) if repeats else None
+        return self._verdict(ping, result, await found if found else {})
 
     async def record_all(self, pings: Sequence[Ping]) -> list[Verdict | Exception]:
         """Make *pings* durable in one transaction, and act on them.
@@ -243,13 +246,17 @@ class Service:
             if isinstance(result, Exception):
                 continue
             self._changed.add(change.job)
-            if any(event.key.condition in UNHEALTHY for event in result.alerts):
-                for name in self._judge.roster.downstream(change.job):
-                    self._nudge(name)
+            if result.alerts:
+                self._tell_dependents(change.job, result)
             job, state = self.job(change.job), self.state(change.job)
             if job is not None and state is not None:
                 self._agenda.plan(change.job, wake_at(job, state, self.settings))
         return results
+
+    def _tell_dependents(self, name: str, result: Transition) -> None:
+        if any(event.key.condition in UNHEALTHY for event in result.alerts):
+            for dependent in self._judge.roster.downstream(name):
+                self._nudge(dependent)
 
     def _set_aside(
         self, changes: Sequence[Change], results: Sequence[Transition | Exception]

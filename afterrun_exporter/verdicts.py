@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from afterrun_exporter.core.model import Ping, Run
 from afterrun_exporter.core.repeats import REMEMBERED
@@ -11,8 +11,7 @@ from afterrun_exporter.core.state import Transition
 from afterrun_exporter.storage.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What was made of a ping; it is on disk."""
 
     ping: Ping

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields
 from typing import Any, Final
 
 from hypothesis import strategies as st
+from msgspec import NODEFAULT
+from msgspec.structs import FieldInfo, fields
 
 from afterrun_exporter.core.model import JOB_NAME, Condition, Kind, Outcome, Ping, Run
 from afterrun_exporter.core.repeats import KEY_SIZE, REMEMBERED
@@ -126,7 +126,7 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "retired_at": MAYBE_INSTANT,
     "due_after": INSTANTS,
     "schedule": TEXTS,
-    "missed_through": st.just(-math.inf) | INSTANTS,
+    "missed_through": INSTANTS,
     "missed_deadline": MAYBE_INSTANT,
     "last_ping_at": INSTANTS,
     "last_start_at": INSTANTS,
@@ -161,9 +161,9 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
 }
 
 
-def has_default(field: Field[Any]) -> bool:
+def has_default(field: FieldInfo) -> bool:
     """Return whether *field* may be left out."""
-    return field.default is not MISSING or field.default_factory is not MISSING
+    return field.default is not NODEFAULT or field.default_factory is not NODEFAULT
 
 
 def states() -> st.SearchStrategy[JobState]:

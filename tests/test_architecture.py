@@ -70,6 +70,8 @@ OWNERS = {
     "croniter": {"core/schedule.py"},
     "grafana_foundation_sdk": {"rulegen/grafana"},
     "prometheus_client": {"exposition/selfmetrics.py"},
+    "msgspec": {"core/", "storage/codec.py", "service.py", "config/building.py",
+                "ingest/"},
     "pydantic": {"config/", "ingest/reports.py"},
     "pydantic_core": {"config/"},
     "rich": {"cli/tables.py"},

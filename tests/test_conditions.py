@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from afterrun_exporter.service import TEST_JOB, Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.verdicts import Verdict
+from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.services import catalogue
 

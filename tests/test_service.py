@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from afterrun_exporter.core.model import Job, Outcome
@@ -11,6 +9,7 @@ from afterrun_exporter.errors import StorageError, UnknownJobError
 from afterrun_exporter.service import POISON_PAUSE, Service
 from afterrun_exporter.storage.groupcommit import Writes
 from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping, told
 from tests.services import catalogue
 
@@ -268,7 +267,7 @@ class TestTrouble:
             def next_after(self, instant: float) -> float:
                 raise RuntimeError(f"no slot after {instant}")
 
-        broken = replace(BACKUP, name="broken", schedule=Broken())  # type: ignore[arg-type]
+        broken = replace(BACKUP, name="broken", schedule=Broken())
         service = Service(store, clock, catalogue(broken, BACKUP))
         await service.start()
 
@@ -302,7 +301,7 @@ class TestTrouble:
                     raise RuntimeError("no such slot")
                 return at("22 02:00")
 
-        broken = replace(BACKUP, name="broken", schedule=Broken())  # type: ignore[arg-type]
+        broken = replace(BACKUP, name="broken", schedule=Broken())
         service = Service(store, clock, catalogue(broken, BACKUP))
         await service.start()
         assert service.take_poisoned() == {}

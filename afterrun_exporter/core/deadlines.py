@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from afterrun_exporter.core.model import Condition, Job, Settings
 from afterrun_exporter.core.schedule import Cron, early_limit
 from afterrun_exporter.core.state import JobState
+
+#: How far ahead of us what we noted ourselves may be.
+LEAP: Final = 3600.0
 
 
 def schedule_text(job: Job) -> str:
@@ -102,3 +106,20 @@ def wake_at(job: Job, state: JobState, settings: Settings) -> float:
     if not any(a.key.condition is Condition.OVERRUNNING for a in state.alerts):
         moments.append(run_deadline(job, state, settings))
     return min(moments)
+
+
+def is_quiet(job: Job, state: JobState, at: float, wake: float) -> bool:
+    """Return whether `on_clock` has nothing to notice at the instant *at*.
+
+    *wake* is not later than `wake_at` is, for a state that it has seen already.
+    False is always right, and the answer for every job that is in trouble.
+    """
+    return (
+        state.last_ping_at <= at < wake
+        and max(state.due_after, state.missed_through) <= at + LEAP
+        and state.retired_at is None
+        and state.configured is job.configured
+        and not (state.alerts or state.healed or state.upstream_healed_at)
+        and not job.depends_on
+        and job.success_ratio is None
+    )

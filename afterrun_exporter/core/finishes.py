@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from afterrun_exporter.core import history, repeats
 from afterrun_exporter.core.deadlines import covered_by, slot_after
@@ -254,7 +255,7 @@ def _covered(job: Job, state: JobState, covered: float) -> JobState:
         slot = slot_after(job, due_after)
         # A report that comes late may leave later slots without a run.
         still = math.isfinite(slot) and slot <= through
-        missed, through = (slot + job.grace, through) if still else (None, -math.inf)
+        missed, through = (slot + job.grace, through) if still else (None, 0.0)
     return replace(
         state, due_after=due_after, missed_deadline=missed, missed_through=through
     )

@@ -10,8 +10,10 @@ import math
 import statistics
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from afterrun_exporter.core.model import Average, Job, Outcome, Run, Settings
 from afterrun_exporter.core.state import JobState, Ratio

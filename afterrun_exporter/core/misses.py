@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from typing import Final
 
-from afterrun_exporter.core.deadlines import schedule_text, slot_after, slot_deadline
+from msgspec.structs import replace
+
+from afterrun_exporter.core.deadlines import (
+    LEAP,
+    schedule_text,
+    slot_after,
+    slot_deadline,
+)
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.state import JobState
 
 #: Slots counted one by one when the clock has leapt ahead.
 MAX_MISSES_AT_ONCE: Final = 1000
-
-#: How far ahead of us what we noted ourselves may be.
-LEAP: Final = 3600.0
 
 
 def reconciled(job: Job, state: JobState, now: float) -> JobState:
@@ -33,7 +35,7 @@ def reconciled(job: Job, state: JobState, now: float) -> JobState:
             state,
             schedule=text,
             due_after=now,
-            missed_through=-math.inf,
+            missed_through=0.0,
             missed_deadline=None,
         )
     return state
@@ -57,7 +59,7 @@ def counted(job: Job, state: JobState, now: float, settings: Settings) -> JobSta
     first, through, count = state.missed_deadline, state.missed_through, 0
     if first is not None and slot_after(job, state.due_after) + job.grace >= now:
         # The configuration gives more grace than it did when this was missed.
-        first, through = None, -math.inf
+        first, through = None, 0.0
     while True:
         slot = slot_after(job, max(state.due_after, through))
         due = slot_deadline(job, state, slot, settings)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct, field
 
 from afterrun_exporter.core.rules import Rule, Violation
 from afterrun_exporter.core.schedule import Schedule
@@ -70,8 +71,7 @@ class Condition(StrEnum):
     TEST = "test"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True, gc=False):
     """What the judgement of every job depends on."""
 
     #: Identical reports without an id within this time are one report.
@@ -87,8 +87,7 @@ class Settings:
     settled_at: float = -math.inf
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuccessRatio:
+class SuccessRatio(Struct, frozen=True, kw_only=True, gc=False):
     """The share of ok runs that a job is to keep up."""
 
     #: Alerts below it: a share from 0 to 1.
@@ -106,8 +105,7 @@ class Average(StrEnum):
     MEAN = "mean"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlowerThan:
+class SlowerThan(Struct, frozen=True, kw_only=True, gc=False):
     """How much longer than usual a run may take."""
 
     factor: float
@@ -118,8 +116,7 @@ class SlowerThan:
     min_runs: int = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Concurrency:
+class Concurrency(Struct, frozen=True, kw_only=True, gc=False):
     """How many runs of a job may be open at once."""
 
     max: int
@@ -127,8 +124,7 @@ class Concurrency:
     by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
+class Dependency(Struct, frozen=True, gc=False):
     """A job that another one builds on."""
 
     job: str
@@ -136,8 +132,7 @@ class Dependency:
     requires_success: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(Struct, frozen=True, kw_only=True, gc=False):
     """A job as the configuration describes it, or as its first ping did."""
 
     name: str
@@ -169,8 +164,7 @@ class Job:
     configured: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ping:
+class Ping(Struct, frozen=True, kw_only=True, gc=False):
     """One readable report, as it was received."""
 
     job: str
@@ -197,8 +191,7 @@ class Ping:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True, gc=False):
     """A run that finished, with the judgement of it."""
 
     #: Counts the finished runs of a job from 1.

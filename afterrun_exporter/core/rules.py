@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
+
 from afterrun_exporter.core.units import format_number, parse_quantity
 
 OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
@@ -63,8 +65,7 @@ class Rule:
     ignore_missing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(Struct, frozen=True, array_like=True, gc=False):
     """A rule that a run broke; the value is None if it was not reported."""
 
     rule: str

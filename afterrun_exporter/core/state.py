@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from afterrun_exporter.core.model import Condition, Outcome, Run, nothing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenRun:
+class OpenRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A run that started and has not finished."""
 
     run_id: str | None
@@ -26,16 +27,14 @@ class OpenRun:
     group: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AlertKey:
+class AlertKey(Struct, frozen=True, array_like=True, gc=False):
     """Names one condition of a job; `rule` only where a rule is broken."""
 
     condition: Condition
     rule: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenAlert:
+class OpenAlert(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A condition that holds."""
 
     key: AlertKey
@@ -47,8 +46,7 @@ class OpenAlert:
     deadline: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealedAlert:
+class HealedAlert(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A condition that is over and still shown, so that a scrape can see it."""
 
     key: AlertKey
@@ -56,8 +54,7 @@ class HealedAlert:
     deadline: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unnamed:
+class Unnamed(Struct, frozen=True, array_like=True, gc=False):
     """A start or finish without a run id, by which a repeat is recognised."""
 
     fingerprint: bytes
@@ -66,8 +63,7 @@ class Unnamed:
     run: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
+class Ratio(Struct, frozen=True, gc=False):
     """How many of the runs in a window were ok."""
 
     ok: int
@@ -79,8 +75,7 @@ class Ratio:
         return self.ok / self.runs if self.runs else math.nan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobState:
+class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What we remember about a job between pings.
 
     Facts only. What follows from facts and the time of day is computed when
@@ -97,7 +92,7 @@ class JobState:
     #: The schedule that `due_after` and the missed slots belong to.
     schedule: str = ""
     #: Slots up to here are counted in `missed_total`.
-    missed_through: float = -math.inf
+    missed_through: float = 0.0
     #: The deadline that passed first since the job last ran.
     missed_deadline: float | None = None
 
@@ -113,9 +108,9 @@ class JobState:
     last_duration: float | None = None
     consecutive_failures: int = 0
     #: Last value of each reported metric.
-    metrics: Mapping[str, float] = field(default_factory=nothing)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     #: What the last ok run reported, its duration included.
-    previous: Mapping[str, float] = field(default_factory=nothing)
+    previous: Mapping[str, float] = field(default_factory=dict)
     #: Names of the rules that the last judged run broke.
     violated: tuple[str, ...] = ()
     #: Whether the last run that told its duration took unusually long, and from
@@ -153,8 +148,7 @@ class JobState:
     duration_count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AlertOpened:
+class AlertOpened(Struct, frozen=True, gc=False):
     """A condition became true, at `alert.opened_at`."""
 
     alert: OpenAlert
@@ -173,16 +167,14 @@ class AlertOpened:
         return self.alert.key
 
 
-@dataclass(frozen=True, slots=True)
-class AlertResolved:
+class AlertResolved(Struct, frozen=True, gc=False):
     """A condition is over."""
 
     key: AlertKey
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(Struct, frozen=True, gc=False):
     """What a log ping said, or what happened to a run that nobody reported."""
 
     at: float
@@ -204,8 +196,7 @@ def same_facts(one: JobState, other: JobState) -> bool:
     return one == replace(other, **{name: getattr(one, name) for name in DERIVED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transition:
+class Transition(Struct, frozen=True, kw_only=True, gc=False):
     """What one decision comes to; it is stored whole or not at all."""
 
     state: JobState

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def parse_time(text: str) -> float:
@@ -21,6 +22,7 @@ def parse_time(text: str) -> float:
     return moment.timestamp()
 
 
+@lru_cache(maxsize=4096)
 def format_time(instant: float) -> str:
     """Return *instant* in UTC, to the second: ``2026-11-22T02:00:00Z``."""
     moment = datetime.fromtimestamp(int(instant), UTC)

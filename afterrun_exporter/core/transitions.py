@@ -7,8 +7,9 @@ to arrive at the same states, runs and alerts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from afterrun_exporter.core import (
     alerts,
@@ -19,24 +20,20 @@ from afterrun_exporter.core import (
     repeats,
     upstream,
 )
-from afterrun_exporter.core.deadlines import schedule_text, wake_at
+from afterrun_exporter.core.deadlines import schedule_text
 from afterrun_exporter.core.model import Job, Kind, Ping, Run, Settings
-from afterrun_exporter.core.state import JobState, LogEntry, OpenRun, Transition
+from afterrun_exporter.core.state import (
+    AlertEvent,
+    JobState,
+    LogEntry,
+    OpenRun,
+    Transition,
+)
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.core.upstream import Required
 
 #: Open runs of one job that are kept; jobs that only ever start must not grow.
 MAX_OPEN_RUNS: Final = 100
-
-__all__ = [
-    "on_clock",
-    "on_ping",
-    "on_retired",
-    "on_test",
-    "recalled",
-    "registered",
-    "wake_at",
-]
 
 
 def registered(job: Job, now: float) -> JobState:
@@ -105,13 +102,19 @@ def on_ping(
     ping: Ping,
     settings: Settings,
     required: Sequence[Required] = (),
+    *,
+    quiet: bool = False,
 ) -> Transition:
     """Take one report of *job*; a repeat of an earlier one changes nothing.
 
-    *required* is how the jobs are doing that this one requires.
+    *required* is how the jobs are doing that this one requires; *quiet* is known to
+    be true where `is_quiet` said so.
     """
-    before = on_clock(job, state, ping.at, settings, required)
-    state = replace(before.state, last_ping_at=ping.at)
+    noticed: tuple[AlertEvent, ...] = ()
+    if not quiet:
+        before = on_clock(job, state, ping.at, settings, required)
+        state, noticed = before.state, before.alerts
+    state = replace(state, last_ping_at=ping.at)
     match ping.kind:
         case Kind.START:
             made = _started(job, state, ping, settings)
@@ -131,10 +134,10 @@ def on_ping(
         # A run that ended before the last one did changes no verdict.
         judged if judged and judged.finished_at >= made.state.last_finish_at else None,
     )
-    warnings = (*made.warnings, *_upstream_warnings(ping, made, required))
-    return replace(
-        made, state=state, alerts=(*before.alerts, *events), warnings=warnings
-    )
+    warnings = made.warnings
+    if required:
+        warnings = (*warnings, *_upstream_warnings(ping, made, required))
+    return replace(made, state=state, alerts=(*noticed, *events), warnings=warnings)
 
 
 def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:

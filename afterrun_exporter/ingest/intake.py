@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import Ping
-from afterrun_exporter.errors import PingError
+from afterrun_exporter.errors import PingError, StorageError
 from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.readings import Readings
 from afterrun_exporter.ingest.refusals import Refusals
@@ -68,6 +68,15 @@ class Intake:
 
     async def take(self, received: Received) -> Verdict | Exception:
         """Record one report; see `take_all`."""
+        if isinstance(received, Ping):
+            try:
+                verdict = await self._service.record(received)
+            except StorageError:
+                raise
+            except Exception as error:  # noqa: BLE001 - it is the answer
+                return self._made(received, error)
+            self._count(verdict)
+            return verdict
         (result,) = await self.take_all([received])
         return result
 
@@ -86,13 +95,17 @@ class Intake:
                 made: Verdict | Exception = one.error
             else:
                 made = next(verdicts)
-            self._count(made)
-            answer = one.error if isinstance(one, Refused) else made
-            if isinstance(answer, Exception):
-                at = self._clock.now()
-                self._refusals.tell(at, self._dialect, one.job, str(answer))
-            results.append(answer)
+            results.append(self._made(one, made))
         return results
+
+    def _made(self, one: Received, made: Verdict | Exception) -> Verdict | Exception:
+        """Return the answer to a report, counted, and told where it is a refusal."""
+        self._count(made)
+        answer = one.error if isinstance(one, Refused) else made
+        if isinstance(answer, Exception):
+            at = self._clock.now()
+            self._refusals.tell(at, self._dialect, one.job, str(answer))
+        return answer
 
     def _count(self, made: Verdict | Exception) -> None:
         # An unreadable report that is recorded has an alert of its own, as the

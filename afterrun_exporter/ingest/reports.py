@@ -113,7 +113,7 @@ def ping_of(
     if kind is Kind.START and report.metrics:
         warnings.append(UNREAD_METRICS)
     message, about_message = _message(report.message or "")
-    metadata, about_metadata = _metadata(report.metadata)
+    metadata, about_metadata = metadata_text(report.metadata)
     run_key, about_key = _key(key)
     ping = Ping(
         job=job,
@@ -262,7 +262,8 @@ def _message(text: str) -> tuple[str, list[str]]:
     return clean[-MAX_MESSAGE:], [told]
 
 
-def _metadata(value: dict[str, Any] | None) -> tuple[str, list[str]]:
+def metadata_text(value: dict[str, Any] | None) -> tuple[str, list[str]]:
+    """Return *value* as it is stored, and what is to be remarked about it."""
     if value is None:
         return "", []
     try:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.state import JobState, Transition, same_facts
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.store import Change
@@ -19,13 +20,13 @@ Writes = Sequence[tuple[str, Transition]]
 Write = Callable[[Writes], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Waiting:
     changes: Sequence[Change]
     answer: asyncio.Future[list[Transition | Exception]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Decided:
     waiting: _Waiting
     results: list[Transition | Exception]
@@ -56,8 +57,8 @@ class GroupCommit:
         self._waiting.append(waiting)
         if self._drain is None:
             self._drain = loop.create_task(self._commit_waiting(), name="commit")
-        # A client that hangs up must not take back what is being written.
-        return await asyncio.shield(waiting.answer)
+        # A client that hangs up takes back its own question, not what is written.
+        return await waiting.answer
 
     def latest(self, job: str) -> JobState | None:
         """See `Store.latest`."""
@@ -74,6 +75,9 @@ class GroupCommit:
                 batch = self._waiting[:MAX_SHARED]
                 del self._waiting[:MAX_SHARED]
                 await self._commit(batch)
+                if self._waiting:
+                    # Who was answered may report again at once, and share the next.
+                    await breathe()
         finally:
             self._drain = None
 

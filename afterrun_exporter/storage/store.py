@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from afterrun_exporter.core.model import Condition, Run
 from afterrun_exporter.core.routing import JobReceiver
@@ -17,8 +17,7 @@ from afterrun_exporter.storage.outbox import Outbox
 Decide = Callable[[JobState | None], Transition]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What is to become of one job."""
 
     job: str

@@ -17,6 +17,7 @@ from afterrun_exporter.storage.codec import (
     encode_violations,
 )
 from afterrun_exporter.storage.groupcommit import Writes
+from afterrun_exporter.storage.manyrows import insert
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,12 +25,11 @@ R = TypeVar("R")
 #: Rows looked at in one step of pruning, so that commits do not wait long.
 STEP: Final = 1000
 
-_SAVE_JOB = """
-INSERT INTO jobs (id, name, last_run, state, seen) VALUES (?, ?, ?, ?, ?)
+_JOBS = "jobs (id, name, last_run, state, seen)"
+_OR_UPDATE = """
 ON CONFLICT (id) DO UPDATE
 SET last_run = excluded.last_run, state = excluded.state, seen = excluded.seen
 """
-_ADD_RUN = "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _OPEN_ALERT = """
 INSERT INTO alerts (job_id, condition, rule, severity, summary, run, opened_at)
 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
@@ -79,11 +79,11 @@ class Writer:
 
         with self._transaction():
             execute = self._connection.execute
-            self._connection.executemany(_ADD_RUN, batch.runs)
+            insert(self._connection, "runs", batch.runs, "")
             for sql, values in batch.alerts:
                 execute(sql, values)
             self._connection.executemany(_ADD_LOG, batch.logs)
-            self._connection.executemany(_SAVE_JOB, batch.jobs())
+            insert(self._connection, _JOBS, [*batch.jobs()], _OR_UPDATE)
             outbox.save(self._connection, news)
 
         self._ids.update(fresh)

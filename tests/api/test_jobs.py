@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock
+from tests.changed import replace
 from tests.core.jobs import BACKUP
 from tests.http import Client
 from tests.services import catalogue

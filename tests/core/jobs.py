@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Settings
@@ -12,6 +11,7 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import format_time, parse_time
 from afterrun_exporter.core.transitions import on_clock, on_ping, registered
 from afterrun_exporter.core.upstream import Required
+from tests.changed import replace
 
 SETTINGS = Settings()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
 from afterrun_exporter.core.model import Concurrency, Job, Kind
+from tests.changed import replace
 
 from .jobs import Night
 

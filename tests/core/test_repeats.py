@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from afterrun_exporter.core.repeats import (
     finished_as,
     remember_run,
 )
+from tests.changed import replace
 from tests.core.jobs import BACKUP, Night, at
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from afterrun_exporter.core import alerts
@@ -11,6 +9,7 @@ from afterrun_exporter.core.deadlines import wake_at
 from afterrun_exporter.core.model import Kind, Outcome, Settings
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.transitions import MAX_OPEN_RUNS
+from tests.changed import replace
 from tests.core.jobs import BACKUP, GOOD, SETTINGS, Night, at, told
 
 LIMITED = replace(BACKUP, max_runtime=3600)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +15,7 @@ from afterrun_exporter.core.upstream import (
     downstream,
     requirements,
 )
+from tests.changed import replace
 
 from .jobs import BACKUP, SETTINGS, Night, at
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afterrun_exporter.core.deadlines import wake_at
 from afterrun_exporter.core.history import Past, joined, pack, unpack
 from afterrun_exporter.core.model import (
     Average,
@@ -21,7 +21,8 @@ from afterrun_exporter.core.model import (
     SuccessRatio,
 )
 from afterrun_exporter.core.state import Ratio
-from afterrun_exporter.core.transitions import on_clock, wake_at
+from afterrun_exporter.core.transitions import on_clock
+from tests.changed import replace
 
 from .jobs import SETTINGS, Night, at, told
 

@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import shutil
 from asyncio.subprocess import PIPE
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,6 +22,7 @@ from afterrun_exporter.exposition.families import render
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.http import Client, app_of
 from tests.services import catalogue

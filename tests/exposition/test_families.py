@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,6 +20,7 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.transitions import on_test
 from afterrun_exporter.core.upstream import Required
 from afterrun_exporter.exposition.families import FAMILIES, label, render
+from tests.changed import replace
 from tests.core.jobs import BACKUP, SETTINGS, Night, at
 
 LABELLED = replace(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from structlog.testing import capture_logs
 
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.changed import replace
 from tests.core.jobs import GOOD, at
 from tests.http import Client
 

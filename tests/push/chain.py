@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from typing import Any
 
 from afterrun_exporter.clock import breathe
@@ -13,6 +12,7 @@ from afterrun_exporter.push.pusher import Pusher
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Store
 from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.push.alertmanagers import Alertmanager, Alertmanagers
 from tests.services import catalogue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.state import AlertKey, AlertOpened
 from afterrun_exporter.push import alerts
 from afterrun_exporter.rulegen.prometheus import rules_file
+from tests.changed import replace
 from tests.core.jobs import BACKUP, Night, at
 
 ADDED = (("job", "afterrun"), ("cluster", "eu"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.notices import RENEW_EVERY
+from tests.changed import replace
 from tests.core.jobs import BACKUP
 from tests.push.chain import A, B, Chain
 

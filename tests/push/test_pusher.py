@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from afterrun_exporter.push.courier import BATCH, LONGEST_PAUSE
 from afterrun_exporter.storage.outbox import Changes
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.testing import MemoryStore
+from tests.changed import replace
 from tests.core.jobs import BACKUP, ping
 from tests.push.chain import (
     CRITICAL,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 from afterrun_exporter.core.model import Condition, Outcome, Run
@@ -16,6 +15,7 @@ from afterrun_exporter.core.state import (
     Transition,
 )
 from afterrun_exporter.storage.store import Decide
+from tests.changed import replace
 
 T0: Final = 1_800_000_000.0
 FAILING: Final = AlertKey(Condition.FAILING)

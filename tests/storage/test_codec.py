@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields
 
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.state import DERIVED, JobState
@@ -76,9 +76,9 @@ def test_text_is_written_as_people_write_it() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_is_not_written(value: float) -> None:
     """Such JSON could be read by nobody else: better an error than that."""
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(ValueError, match="not finite cannot be stored"):
         encode_metrics({"rows": value})
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(ValueError, match="not finite cannot be stored"):
         encode_state(fresh(metrics={"rows": value}))
 
 

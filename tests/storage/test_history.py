@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import aiosqlite
@@ -19,6 +18,7 @@ from afterrun_exporter.storage import history
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import AlertFilter, AlertStats, Store, update
 from afterrun_exporter.testing import MemoryStore
+from tests.changed import replace
 from tests.storage.decisions import FAILING, MISSED, T0, opened, resolved
 
 VIOLATED = AlertKey(Condition.VIOLATED, "rows > 0")

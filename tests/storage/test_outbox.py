@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from afterrun_exporter.storage.groupcommit import Writes
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import Change, Store, update
 from afterrun_exporter.testing import MemoryStore
+from tests.changed import replace
 from tests.storage.decisions import (
     FAILING,
     MISSED,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from afterrun_exporter.storage.store import (
 )
 from afterrun_exporter.storage.writes import STEP
 from afterrun_exporter.testing import MemoryStore
+from tests.changed import replace
 from tests.storage.decisions import (
     FAILING,
     MISSED,

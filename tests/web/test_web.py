@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
@@ -11,6 +9,7 @@ from afterrun_exporter.exposition.endpoint import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock
+from tests.changed import replace
 from tests.core.jobs import BACKUP
 from tests.http import Client, app_of
 from tests.services import catalogue
