@@ -16,6 +16,8 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.exposition.endpoint import Exposition, metrics
 from afterrun_exporter.ingest import native
+from afterrun_exporter.ingest.intake import Intake
+from afterrun_exporter.ingest.native import Report
 from afterrun_exporter.problems import errors_as_problems
 from afterrun_exporter.service import Service
 from afterrun_exporter.web import health
@@ -24,6 +26,9 @@ from afterrun_exporter.web.landing import landing
 #: How often the agenda is looked at: a miss is noticed within so many seconds.
 SWEEP_EVERY: Final = 1.0
 PRUNE_EVERY: Final = 3600.0
+
+#: Takes single reports, for those who know that it is one.
+REPORT: Final[web.AppKey[Report]] = web.AppKey("report")
 
 log = structlog.get_logger()
 
@@ -51,7 +56,10 @@ def make_app(
     """
     options = options or WebOptions()
     app = web.Application(middlewares=[errors_as_problems])
-    app.add_routes(native.routes(service, clock))
+    intake = Intake(service, clock, native.DIALECT)
+    report = native.report(intake, clock)
+    app[REPORT] = report
+    app.add_routes(native.routes(intake, clock, report))
     app.add_routes(api)
     scrape = metrics(exposition, options.max_requests)
     page = landing(

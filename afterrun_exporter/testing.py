@@ -7,7 +7,7 @@ of users can build on them too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,10 +99,10 @@ class MemoryStore:
     def latest(self, job: str) -> JobState | None:
         return self._commits.latest(job)
 
-    async def update_all(
+    def update_all(
         self, changes: Sequence[Change]
-    ) -> list[Transition | Exception]:
-        return await self._commits.update_all(changes)
+    ) -> Awaitable[list[Transition | Exception]]:
+        return self._commits.update_all(changes)
 
     async def runs(self, job: str, limit: int) -> list[Run]:
         newest_first = (run for name, run in reversed(self._runs) if name == job)

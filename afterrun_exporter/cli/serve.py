@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 import click
 import structlog
@@ -20,7 +20,7 @@ from aiohttp import web
 from afterrun_exporter import __version__
 from afterrun_exporter import config as configs
 from afterrun_exporter.api.routes import routes
-from afterrun_exporter.app import WebOptions, make_app
+from afterrun_exporter.app import REPORT, WebOptions, make_app
 from afterrun_exporter.cli import addresses, logs
 from afterrun_exporter.cli.configuration import Configuration, nothing_else, reloader
 from afterrun_exporter.cli.keeping import kept_file
@@ -30,6 +30,7 @@ from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.errors import AfterRunError, ConfigError
 from afterrun_exporter.exposition.endpoint import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.ingest.shortcut import Handler, shortcut
 from afterrun_exporter.push.poster import poster
 from afterrun_exporter.push.pusher import Pusher
 from afterrun_exporter.receivers import Receivers
@@ -240,8 +241,12 @@ async def _listening(
     # No access log: a line a ping would drown everything else.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
     under_way = UnderWay()
-    app.middlewares.insert(0, under_way.middleware)
     await runner.setup()
+    if (server := runner.server) is not None:
+        # The application makes the requests: they are web.Requests.
+        otherwise = cast("Handler", server.request_handler)
+        handler = under_way.counting(shortcut(app[REPORT], otherwise))
+        server.request_handler = cast("Any", handler)
     try:
         for bind in binds:
             site = web.TCPSite(runner, bind.host, bind.port)

@@ -31,6 +31,12 @@ async def read_body(request: web.Request, limit: int) -> bytes:
 
 async def _read(request: web.Request, limit: int) -> bytes:
     chunks, size = [], 0
+    if request.content.is_eof():
+        # All of it came with the headers, as a small report does.
+        chunk = request.content.read_nowait()
+        if len(chunk) > limit:
+            raise _too_large(limit, len(chunk))
+        return chunk
     async for chunk in request.content.iter_any():
         size += len(chunk)
         if size > limit:

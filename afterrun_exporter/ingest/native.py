@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
@@ -17,21 +18,22 @@ from afterrun_exporter.ingest.answers import told
 from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.jsontext import read_json
-from afterrun_exporter.service import Service
 
 DIALECT: Final = "native"
 KEY_HEADER: Final = "Idempotency-Key"
 ALLOW: Final = {"Allow": "GET, HEAD, OPTIONS, POST"}
+#: Takes the report of one job, by its name.
+Report = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
+
 UNREAD_QUERY: Final = "the query string is not read: POST metrics as JSON"
 
 
-def routes(service: Service, clock: Clock) -> list[web.RouteDef]:
-    """Return the routes of the native API."""
-    intake = Intake(service, clock, DIALECT)
+def routes(intake: Intake, clock: Clock, report: Report) -> list[web.RouteDef]:
+    """Return the routes of the native API; *report* takes single reports."""
     return [
         # aiohttp lets HEAD in where GET is.
         web.get("/ping/{job}", counted(intake, plain(intake, clock))),
-        web.post("/ping/{job}", counted(intake, report(intake, clock))),
+        web.post("/ping/{job}", named(report)),
         web.post("/ping", counted(intake, batch(intake, clock))),
         web.options("/ping/{job}", allowed),
         web.options("/ping", allowed),
@@ -48,8 +50,7 @@ def counted(intake: Intake, handler: Handler) -> Handler:
         try:
             return await handler(request)
         except (PingError, web.HTTPRequestEntityTooLarge) as error:
-            reason = error.text if isinstance(error, web.HTTPException) else str(error)
-            intake.refuse(request.match_info.get("job", ""), reason or "")
+            intake.refuse(request.match_info.get("job", ""), _reason(error))
             raise
 
     return handle
@@ -71,11 +72,27 @@ def plain(intake: Intake, clock: Clock) -> Handler:
     return handle
 
 
-def report(intake: Intake, clock: Clock) -> Handler:
-    """Return the handler for one JSON report; an empty body is a plain success."""
+def named(reported: Report) -> Handler:
+    """Return *reported* as the handler of a route that names the job."""
 
-    async def handle(request: web.Request) -> web.Response:
-        job = reports.check_name(request.match_info["job"])
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await reported(request, request.match_info["job"])
+
+    return handle
+
+
+def report(intake: Intake, clock: Clock) -> Report:
+    """Return what takes one JSON report; an empty body is a plain success."""
+
+    async def handle(request: web.Request, job: str) -> web.Response:
+        try:
+            reports.check_name(job)
+            return await take(request, job)
+        except (PingError, web.HTTPRequestEntityTooLarge) as error:
+            intake.refuse(job, _reason(error))
+            raise
+
+    async def take(request: web.Request, job: str) -> web.Response:
         try:
             body = await read_body(request, intake.body_limit)
         except PingError as error:
@@ -131,6 +148,10 @@ def _read(
         )
     except PingError as error:
         return intake.unreadable(job, at, mark, error)
+
+
+def _reason(error: Exception) -> str:
+    return (error.text or "") if isinstance(error, web.HTTPException) else str(error)
 
 
 def _response(answer: dict[str, Any]) -> web.Response:

@@ -48,17 +48,19 @@ class GroupCommit:
         self._waiting: list[_Waiting] = []
         self._drain: asyncio.Task[None] | None = None
 
-    async def update_all(
+    def update_all(
         self, changes: Sequence[Change]
-    ) -> list[Transition | Exception]:
-        """See `Store.update_all`."""
+    ) -> asyncio.Future[list[Transition | Exception]]:
+        """See `Store.update_all`.
+
+        A client that hangs up takes back its own question, not what is written.
+        """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(changes, loop.create_future())
         self._waiting.append(waiting)
         if self._drain is None:
             self._drain = loop.create_task(self._commit_waiting(), name="commit")
-        # A client that hangs up takes back its own question, not what is written.
-        return await waiting.answer
+        return waiting.answer
 
     def latest(self, job: str) -> JobState | None:
         """See `Store.latest`."""

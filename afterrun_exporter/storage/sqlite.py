@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -123,10 +123,10 @@ class SQLiteStore:
     def latest(self, job: str) -> JobState | None:
         return self._commits.latest(job)
 
-    async def update_all(
+    def update_all(
         self, changes: Sequence[Change]
-    ) -> list[Transition | Exception]:
-        return await self._commits.update_all(changes)
+    ) -> Awaitable[list[Transition | Exception]]:
+        return self._commits.update_all(changes)
 
     async def runs(self, job: str, limit: int) -> list[Run]:
         return await reads.runs(self._reader, job, limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
@@ -108,9 +108,9 @@ class Store(Protocol):
         """
         ...
 
-    async def update_all(
+    def update_all(
         self, changes: Sequence[Change]
-    ) -> list[Transition | Exception]:
+    ) -> Awaitable[list[Transition | Exception]]:
         """Apply *changes*, in this order, in one transaction.
 
         Each is decided on the state that the one before it left. One whose

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 
 class UnderWay:
@@ -16,7 +16,6 @@ class UnderWay:
         self._count = 0
         self._stopping = False
         self._none = asyncio.Event()
-        self._none.set()
 
     async def done(self, patience: float) -> None:
         """Return once all are answered, or after *patience* seconds.
@@ -24,17 +23,16 @@ class UnderWay:
         From now on every answer closes its connection: no more is to come.
         """
         self._stopping = True
+        if not self._count:
+            return
         with suppress(TimeoutError):
             await asyncio.wait_for(self._none.wait(), patience)
 
-    @property
-    def middleware(self) -> Middleware:
-        """What sees every request."""
+    def counting(self, handler: Handler) -> Handler:
+        """Return *handler*, its requests counted while they are under way."""
 
-        @web.middleware
-        async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        async def counted(request: web.Request) -> web.StreamResponse:
             self._count += 1
-            self._none.clear()
             try:
                 answer = await handler(request)
                 if self._stopping:
@@ -42,7 +40,7 @@ class UnderWay:
                 return answer
             finally:
                 self._count -= 1
-                if not self._count:
+                if self._stopping and not self._count:
                     self._none.set()
 
         return counted

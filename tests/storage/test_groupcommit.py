@@ -79,9 +79,9 @@ def one(job: str, decide: Decide | None = None) -> Sequence[Change]:
 
 async def begun(
     commits: GroupCommit, *requests: Sequence[Change]
-) -> list[asyncio.Task[Answer]]:
+) -> list[asyncio.Future[Answer]]:
     """Return the requests under way, each as far as it gets."""
-    tasks = [asyncio.create_task(commits.update_all(changes)) for changes in requests]
+    tasks = [asyncio.ensure_future(commits.update_all(changes)) for changes in requests]
     await breathe()
     return tasks
 
