@@ -37,8 +37,7 @@ def finish(
     violations: tuple[Violation, ...] = ()
     outcome = ping.outcome
     if outcome is Outcome.OK:
-        found = (judge(rule, measured, state.previous) for rule in job.rules)
-        violations = tuple(violation for violation in found if violation)
+        violations = _violations(job, measured, state.previous)
         outcome = Outcome.VIOLATED if violations else Outcome.OK
 
     run = Run(
@@ -57,12 +56,14 @@ def finish(
         message=ping.message,
         metadata=ping.metadata,
     )
-    still_open = tuple(
-        other
-        for other in state.open_runs
-        if other is not open_run and not is_earlier_attempt(other, ping)
-    )
-    after = _counted(replace(state, open_runs=still_open), run)
+    still_open = state.open_runs
+    if still_open:
+        still_open = tuple(
+            other
+            for other in still_open
+            if other is not open_run and not is_earlier_attempt(other, ping)
+        )
+    after = _counted(state, run, still_open)
     if outcome is not Outcome.CANCELED:
         # Only a report that says when it ended can be older than what we know;
         # a judgement ahead of us was noted before the clock was set back.
@@ -98,7 +99,7 @@ def time_out(
         "and had not ended when the next run started",
     )
     # A finish that still comes is a report like any other, not a repeat.
-    counted = replace(_counted(state, run), seen=_forgotten(state))
+    counted = replace(_counted(state, run, state.open_runs), seen=_forgotten(state))
     if run.finished_at < state.last_judged_at <= now:
         return counted, run
     failed = replace(
@@ -187,12 +188,23 @@ def _span(
     return started, None if started is None else ended - started
 
 
-def _counted(state: JobState, run: Run) -> JobState:
+def _violations(
+    job: Job, measured: Mapping[str, float], previous: Mapping[str, float]
+) -> tuple[Violation, ...]:
+    found: tuple[Violation, ...] = ()
+    for rule in job.rules:
+        if violation := judge(rule, measured, previous):
+            found = (*found, violation)
+    return found
+
+
+def _counted(state: JobState, run: Run, still_open: tuple[OpenRun, ...]) -> JobState:
     timed = run.duration is not None
     bad = run.outcome in FAILURES
     violated = run.outcome is Outcome.VIOLATED
     return replace(
         state,
+        open_runs=still_open,
         runs_total=state.runs_total + 1,
         failures_total=state.failures_total + bad,
         violating_total=state.violating_total + violated,

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.ingest import reports
+from afterrun_exporter.ingest import quick, reports
 from afterrun_exporter.ingest.answers import told
 from afterrun_exporter.ingest.intake import Intake, Received, Refused
 from afterrun_exporter.ingest.jsontext import read_json
@@ -16,6 +17,11 @@ from afterrun_exporter.verdicts import Verdict
 
 #: More in one transaction would keep single pings waiting.
 MAX_ITEMS: Final = 10_000
+
+#: Reports that are read before everything else gets its turn.
+STEP: Final = 500
+
+EMPTY: Final = "the batch is empty: send a JSON array, or one report a line"
 
 
 def split(body: bytes) -> list[object]:
@@ -26,19 +32,48 @@ def split(body: bytes) -> list[object]:
     there is no telling where one item ends, when there is none, or too many.
     """
     if not body.strip():
-        raise PingError("the batch is empty: send a JSON array, or one report a line")
+        raise PingError(EMPTY)
     if body.lstrip().startswith(b"["):
         items = list(read_json(body))
     elif isinstance(whole := _parsed(body), dict):
         items = [whole]
     else:
         items = [_parsed(line) for line in body.splitlines() if line.strip()]
+    return items
+
+
+def _check_count(items: Sequence[object]) -> None:
+    if not items:
+        raise PingError(EMPTY)
     if len(items) > MAX_ITEMS:
         raise PingError(
             f"{len(items)} reports are too many for one request: send at most "
             f"{MAX_ITEMS} at once"
         )
-    return items
+
+
+async def read_all(
+    intake: Intake, body: bytes, at: float, sender: bytes
+) -> list[Received]:
+    """Return what the reports in *body* say, in their order.
+
+    Others get their turn meanwhile. Raises PingError as `split` does.
+    """
+    texts = quick.items(body)
+    found: Sequence[object] = split(body) if texts is None else texts
+    _check_count(found)
+    received: list[Received] = []
+    for count, item in enumerate(found, start=1):
+        one: Received | None = None
+        if isinstance(item, bytes):
+            one = quick.read_item(item, at, intake.metrics_limit)
+        if one is None:
+            parsed = _parsed(item) if isinstance(item, bytes) else item
+            one = read_item(intake, parsed, at, sender)
+        received.append(one)
+        if count % STEP == 0:
+            await breathe()
+    return received
 
 
 def read_item(intake: Intake, item: object, at: float, sender: bytes) -> Received:

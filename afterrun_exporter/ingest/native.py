@@ -114,11 +114,10 @@ def batch(intake: Intake, clock: Clock) -> Handler:
     """
 
     async def handle(request: web.Request) -> web.Response:
-        items = batches.split(await read_body(request, intake.body_limit))
-        at, sender = clock.now(), _sender(request)
-        received = [batches.read_item(intake, item, at, sender) for item in items]
+        body = await read_body(request, intake.body_limit)
+        received = await batches.read_all(intake, body, clock.now(), _sender(request))
         results = await intake.take_all(received)
-        return web.json_response(batches.told_all(received, results))
+        return _response(batches.told_all(received, results))
 
     return handle
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from msgspec import DecodeError, Struct, json
+from msgspec import DecodeError, Raw, Struct, json
 
-from afterrun_exporter.core.model import Kind, Outcome, Ping, nothing
+from afterrun_exporter.core.model import JOB_NAME, Kind, Outcome, Ping, nothing
 from afterrun_exporter.core.rules import DURATION
 from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID, MAX_TIME
 from afterrun_exporter.ingest.readings import MAX_NAME
@@ -32,7 +32,42 @@ class _Report(Struct, forbid_unknown_fields=True, gc=False):
     metadata: dict[str, Any] | None = None
 
 
+class _Item(_Report, forbid_unknown_fields=True, gc=False):
+    """The same, one of many."""
+
+    job: str = ""
+
+
 _DECODER: Final = json.Decoder(_Report)
+_ITEM: Final = json.Decoder(_Item)
+_ITEMS: Final = json.Decoder(list[Raw])
+
+
+def items(body: bytes) -> list[bytes] | None:
+    """Return the texts of the reports in a batch; None where that is not plain.
+
+    They are elements of a JSON array, or lines that each look like an object.
+    """
+    text = body.strip()
+    if text.startswith(b"["):
+        try:
+            return [bytes(item) for item in _ITEMS.decode(text)]
+        except (DecodeError, RecursionError):
+            return None
+    lines = [line for line in text.splitlines() if line.strip()]
+    plain = all(line.startswith(b"{") and line.endswith(b"}") for line in lines)
+    return lines if plain else None
+
+
+def read_item(text: bytes, at: float, metrics_limit: int) -> Ping | None:
+    """Return the ping of one report among many, if it names its run."""
+    try:
+        item = _ITEM.decode(text)
+    except (DecodeError, RecursionError):
+        return None
+    if not item.run_id or not JOB_NAME.fullmatch(item.job):
+        return None
+    return _ping(item, item.job, at, b"", metrics_limit)
 
 
 def read(
@@ -43,6 +78,12 @@ def read(
         report = _DECODER.decode(body)
     except (DecodeError, RecursionError):
         return None
+    return _ping(report, job, at, fingerprint, metrics_limit)
+
+
+def _ping(
+    report: _Report, job: str, at: float, fingerprint: bytes, metrics_limit: int
+) -> Ping | None:
     if report.status is None:
         failed = report.exit_code not in {None, 0}
         kind, outcome = Kind.FINISH, Outcome.FAIL if failed else Outcome.OK
@@ -93,6 +134,8 @@ def _plain_metrics(metrics: Any, kind: Kind, limit: int) -> bool:
         return True
     if kind is Kind.START or len(metrics) > limit or DURATION in metrics:
         return False
-    return all(
-        name and len(name) <= MAX_NAME and name.isprintable() for name in metrics
-    )
+    # A generator would take twice as long.
+    for name in metrics:
+        if not (name and len(name) <= MAX_NAME and name.isprintable()):
+            return False
+    return True

@@ -15,6 +15,9 @@ from afterrun_exporter.storage.store import Change
 #: Requests that share one commit at most, so that none waits long for others.
 MAX_SHARED: Final = 512
 
+#: Changes of one request that are decided before everything else gets its turn.
+STEP: Final = 500
+
 #: Transitions to write in one transaction, in the order they were decided.
 Writes = Sequence[tuple[str, Transition]]
 Write = Callable[[Writes], Awaitable[None]]
@@ -85,7 +88,7 @@ class GroupCommit:
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         self._staged = {}
-        decided = [_Decided(one, self._decide(one.changes)) for one in batch]
+        decided = [_Decided(one, await self._decide(one.changes)) for one in batch]
         try:
             await self._write(_writes(decided, self._states))
         except StorageError as error:
@@ -103,9 +106,12 @@ class GroupCommit:
                 if not done.waiting.answer.done():
                     done.waiting.answer.set_result(done.results)
 
-    def _decide(self, changes: Sequence[Change]) -> list[Transition | Exception]:
+    async def _decide(self, changes: Sequence[Change]) -> list[Transition | Exception]:
         results: list[Transition | Exception] = []
-        for change in changes:
+        for count, change in enumerate(changes, start=1):
+            if count % STEP == 0:
+                # Nobody else decides meanwhile: they wait for this commit.
+                await breathe()
             before = self.latest(change.job)
             try:
                 transition = change.decide(before)

@@ -13,6 +13,7 @@ from afterrun_exporter.core.model import Ping
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import quick, reports
 from afterrun_exporter.ingest.jsontext import read_json
+from tests.changed import replace
 
 AT = 1_800_000_000.0
 MARK = b"12345678"
@@ -82,6 +83,36 @@ def test_where_the_short_way_answers_the_long_way_says_the_same(body: bytes) -> 
     short = quick.read("job", body, AT, MARK, LIMIT)
 
     assert short is None or short == long_way(body)
+
+
+@given(st.fixed_dictionaries({"job": TEXTS | st.just("backup")}, optional=FIELDS))
+def test_one_of_many_is_read_the_same(item: dict[str, Any]) -> None:
+    """Only those go the short way that name their run: they need no fingerprint."""
+    short = quick.read_item(json.dumps(item).encode(), AT, LIMIT)
+    if short is None:
+        return
+
+    job = item.pop("job")
+    told = long_way(json.dumps(item).encode())
+    assert told is not None
+    assert short == replace(told, job=job, fingerprint=b"")
+
+
+@pytest.mark.parametrize(
+    ("body", "items"),
+    [
+        (b'[{"job": "a"}, {"job": "b"}]', [b'{"job": "a"}', b'{"job": "b"}']),
+        (b' {"job": "a"}\n\n{"job": "b"}\n', [b'{"job": "a"}', b'{"job": "b"}']),
+        (b'{"job": "a"}', [b'{"job": "a"}']),
+        (b'{\n"job": "a"\n}', None),
+        (b'[{"job": "a"}', None),
+        (b'{"job": "a"} {"job": "b"', None),
+    ],
+)
+def test_a_batch_is_parted_where_that_is_plain(
+    body: bytes, items: list[bytes] | None
+) -> None:
+    assert quick.items(body) == items
 
 
 @pytest.mark.parametrize(
