@@ -19,7 +19,10 @@ class Clock(Protocol):
         ...
 
     async def sleep_until(self, when: float) -> None:
-        """Return once ``now() >= when``."""
+        """Return once ``now() >= when``, or when the clock has been set back.
+
+        What was planned by the old time is then to be planned anew.
+        """
         ...
 
 
@@ -30,8 +33,10 @@ class SystemClock:
         return time.time()
 
     async def sleep_until(self, when: float) -> None:
-        while (remaining := when - self.now()) > 0:
-            await asyncio.sleep(min(remaining, MAX_NAP))
+        before = now = self.now()
+        while before <= now < when:
+            await asyncio.sleep(min(when - now, MAX_NAP))
+            before, now = now, self.now()
 
 
 def stopwatch() -> float:

@@ -88,6 +88,9 @@ COMMIT_DURATION: Final = "afterrun_commit_duration_seconds"
 STORAGE_ERRORS: Final = "afterrun_storage_errors_total"
 PUSHES: Final = "afterrun_alertmanager_pushes_total"
 PUSH_WAITING: Final = "afterrun_alertmanager_waiting_alerts"
+ALERTMANAGER_RELOAD_SUCCESSFUL: Final = (
+    "afterrun_alertmanager_config_last_reload_successful"
+)
 DATABASE_SIZE: Final = "afterrun_database_size_bytes"
 
 HELP: Final = {
@@ -141,6 +144,8 @@ HELP: Final = {
     STORAGE_ERRORS: "Transactions that the database refused; nothing was recorded.",
     PUSHES: "Posts of alerts to Alertmanager, by what became of them.",
     PUSH_WAITING: "Alerts whose news an Alertmanager has not taken yet.",
+    ALERTMANAGER_RELOAD_SUCCESSFUL: "Whether the alertmanager.yml that is kept up to "
+    "date could last be written and was not refused.",
     DATABASE_SIZE: "Size of the database on disk, its write-ahead log included.",
 }
 
@@ -164,6 +169,9 @@ PUSH_FAILING: Final = "AfterRunPushFailing"
 WATCHDOG: Final = "AfterRunWatchdog"
 #: One that somebody asked for, to see that alerts arrive.
 TEST: Final = "AfterRunTest"
+
+#: The job that test alerts belong to when they belong to none. It goes with them.
+TEST_JOB: Final = "afterrun-test"
 
 #: The alert that each condition of a job is, by the condition's value.
 ALERT_OF: Final = {

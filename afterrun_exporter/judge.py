@@ -11,13 +11,13 @@ from afterrun_exporter.core.transitions import (
     on_clock,
     on_ping,
     on_retired,
-    on_test,
     recalled,
     registered,
 )
+from afterrun_exporter.core.trials import on_test
 from afterrun_exporter.core.upstream import Required
 from afterrun_exporter.errors import UnknownJobError
-from afterrun_exporter.roster import Roster
+from afterrun_exporter.roster import Roster, is_made_for_tests, is_spent
 from afterrun_exporter.storage.store import Decide
 
 
@@ -74,7 +74,11 @@ class Judge:
             known = state or registered(job, now)
             if past is not None:
                 known = recalled(job, known, past, now, self.settings)
-            return on_clock(job, known, now, self.settings, self._required(job))
+            made = on_clock(job, known, now, self.settings, self._required(job))
+            if is_made_for_tests(name, made.state) and is_spent(made.state):
+                gone = on_retired(made.state, now)
+                return Transition(state=gone.state, alerts=made.alerts)
+            return made
 
         return decide
 

@@ -45,11 +45,25 @@ class Receivers:
         self._store = store
         self._reload = reload
         self._file: KeptFile | None = None
+        self._file_ok = True
         self._one_at_a_time = asyncio.Lock()
 
     def keep(self, file: KeptFile | None) -> None:
         """Keep *file* up to date from the next change on."""
         self._file = file
+
+    @property
+    def file_ok(self) -> bool | None:
+        """Whether the file is as it should be; None where none is kept.
+
+        It is not when it could not be made anew, or Alertmanager refused it: then
+        it is as it was before. One that does not answer reads it when it starts.
+        """
+        return None if self._file is None else self._file_ok
+
+    async def every(self) -> list[JobReceiver]:
+        """Return all there are, in the order they were added."""
+        return await self._store.receivers()
 
     async def of(self, job: str) -> list[JobReceiver]:
         """Return who is told of *job*, in the order they were added."""
@@ -114,9 +128,11 @@ class Receivers:
                 receivers = await self._store.receivers()
                 applied = await self._apply(receivers, insist=False)
             except AfterRunError as error:
+                self._file_ok = False
                 reason = str(error)
                 log.error("alertmanager_file_not_kept", error=reason)  # noqa: TRY400
             except Exception:
+                self._file_ok = False
                 log.exception("alertmanager_file_not_kept")
             else:
                 log.info("alertmanager_file_kept", applied=applied.value)
@@ -134,19 +150,20 @@ class Receivers:
         if file.reload_url:
             try:
                 await self._reload(file.reload_url)
-            except AlertmanagerRefusedError:
+            except AlertmanagerError as error:
+                if not (insist or isinstance(error, AlertmanagerRefusedError)):
+                    log.warning("alertmanager_not_reloaded", error=str(error))
+                    self._file_ok = True
+                    return Applied.WRITTEN
                 await asyncio.to_thread(written.undo)
-                # It runs with the old one, but says that its file is bad.
+                # One that refused goes on saying that its file is bad, and one that
+                # took too long to answer may have read the new one.
                 with suppress(AlertmanagerError):
                     await self._reload(file.reload_url)
-                raise
-            except AlertmanagerError as error:
-                if insist:
-                    await asyncio.to_thread(written.undo)
-                    raise
-                log.warning("alertmanager_not_reloaded", error=str(error))
-                return Applied.WRITTEN
-        await asyncio.to_thread(written.tidy)
+                raise type(error)(f"{error}; the old file is back") from None
+        self._file_ok = True
+        for left, reason in await asyncio.to_thread(written.tidy):
+            log.warning("secret_not_removed", file=str(left), reason=reason)
         return Applied.RELOADED if file.reload_url else Applied.WRITTEN
 
     @staticmethod

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
-from afterrun_exporter.core.catalogue import Catalogue, plain_job
+from afterrun_exporter.conventions import TEST_JOB
+from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.upstream import (
@@ -21,8 +22,7 @@ class Roster:
 
     def __init__(self, catalogue: Catalogue, strays: Iterable[str] = ()) -> None:
         self.catalogue = catalogue
-        unknown = catalogue.unknown or plain_job
-        self._registered = {name: unknown(name) for name in strays}
+        self._registered = {name: catalogue.nameless(name) for name in strays}
         self._dependents = dependents(self)
 
     def get(self, name: str) -> Job | None:
@@ -39,6 +39,12 @@ class Roster:
     def register(self, job: Job) -> None:
         """Watch a job that the configuration does not name."""
         self._registered[job.name] = job
+        if job.depends_on:
+            self._dependents = dependents(self)
+
+    def dismiss(self, job: Job) -> None:
+        """Stop watching a job that was registered."""
+        self._registered.pop(job.name, None)
         if job.depends_on:
             self._dependents = dependents(self)
 
@@ -79,5 +85,17 @@ def parted(
         if state.retired_at is None and name not in catalogue.jobs:
             # What only pings have named stays, as long as pings may name jobs.
             leaves = state.configured or catalogue.unknown is None
+            if is_made_for_tests(name, state):
+                leaves = is_spent(state)
             (gone if leaves else stray).append(name)
     return gone, stray
+
+
+def is_made_for_tests(name: str, state: JobState) -> bool:
+    """Return whether nobody knows of this job but who asked for a test alert."""
+    return name == TEST_JOB and not (state.configured or state.last_ping_at)
+
+
+def is_spent(state: JobState) -> bool:
+    """Return whether nothing of the job's alerts is to be seen any more."""
+    return not (state.alerts or state.healed)

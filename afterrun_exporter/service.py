@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from afterrun_exporter.agenda import Agenda
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.alerts import TEST
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.deadlines import deadline, wake_at
@@ -29,9 +30,6 @@ from afterrun_exporter.verdicts import Verdict, repeated_runs
 
 #: Jobs that are woken in one transaction, so that pings get their turn.
 STEP: Final = 200
-
-#: The job that test alerts belong to when they belong to none.
-TEST_JOB: Final = "afterrun-test"
 
 #: A job whose judgement fails is left alone for so long, lest it stop the rest.
 POISON_PAUSE: Final = 3600.0
@@ -224,11 +222,12 @@ class Service:
             if name is not None:
                 raise UnknownJobError(self.catalogue.unknown_job(name))
             job = self.catalogue.nameless(TEST_JOB)
-            self._register(job)
         decide = self._judge.test(job, now, seconds, severity)
         (result,) = await self._apply([Change(job.name, decide)])
         if isinstance(result, Exception):
             raise result
+        if self.job(job.name) is None:
+            self._register(job)
         return next(one for one in result.state.alerts if one.key == TEST)
 
     async def prune(self) -> int:
@@ -251,6 +250,8 @@ class Service:
             job, state = self.job(change.job), self.state(change.job)
             if job is not None and state is not None:
                 self._agenda.plan(change.job, wake_at(job, state, self.settings))
+                if state.retired_at is not None:
+                    self._judge.roster.dismiss(job)
         return results
 
     def _tell_dependents(self, name: str, result: Transition) -> None:

@@ -63,9 +63,13 @@ class ManualClock:
         self._now = now
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass; return when everyone it woke is asleep again or done."""
+        """Let time pass; return when everyone it woke is asleep again or done.
+
+        Less than no time sets the clock back.
+        """
         self._now += seconds
-        due = [sleeper for sleeper in self._sleepers if sleeper.when <= self._now]
+        is_back = seconds < 0
+        due = [one for one in self._sleepers if is_back or one.when <= self._now]
         self._sleepers = [one for one in self._sleepers if one not in due]
         for sleeper in due:
             if not sleeper.waking.done():
@@ -120,9 +124,12 @@ class MemoryStore:
         }
 
     async def alerts(self, which: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
-        found = [a for a in reversed(self._alerts) if history.matches(which, a)]
-        found.sort(key=lambda alert: alert.opened_at, reverse=True)
-        return found[: which.limit]
+        every = sorted(self._alerts, key=_place, reverse=True)
+        if which.before is not None:
+            ids = [alert.id for alert in every]
+            start = ids.index(which.before) + 1 if which.before in ids else len(ids)
+            every = every[start:]
+        return [a for a in every if history.matches(which, a)][: which.limit]
 
     async def alert_stats(self, since: float, jobs: int) -> AlertStats:
         return history.stats_of(self._alerts, since, jobs)
@@ -216,3 +223,7 @@ class MemoryStore:
             else alert
             for alert in self._alerts
         ]
+
+
+def _place(alert: AlertRecord) -> tuple[float, int]:
+    return alert.opened_at, alert.id

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -44,11 +46,14 @@ class KeptFile:
     def write(self, receivers: Sequence[JobReceiver]) -> Written:
         """Write the files for *receivers*; what they were can be had back.
 
-        Raises GenerateError, and then they are as they were.
+        Raises GenerateError, and then they are as they were: also when one of them
+        was written by somebody else. Of secrets the name says whose they are.
         """
         files = self._compile(receivers)
         # What it refers to comes before it.
         order = sorted(files, key=lambda path: (path == Path(self.path.name), path))
+        told = (path for path in order if path.parts[0] != SECRETS)
+        render.refuse_foreign(self.path.parent / path for path in told)
         written = Written(self.path.parent, frozenset(order))
         for path in order:
             try:
@@ -88,16 +93,25 @@ class Written:
         for path, before in reversed(self._before.items()):
             target = self._directory / path
             if before is None:
-                target.unlink()
+                target.unlink(missing_ok=True)
             else:
                 mode = target.stat().st_mode & 0o777
                 render.replace(target, before, mode)
 
-    def tidy(self) -> None:
-        """Remove the secrets of receivers that are no more."""
+    def tidy(self) -> list[tuple[Path, str]]:
+        """Remove the secrets of receivers that are no more.
+
+        Returns those that could not be removed, each with the reason: they are of
+        no use to anybody, and what has been written is in use by now.
+        """
+        left = []
         for file in (self._directory / SECRETS).glob(OURS):
             if file.relative_to(self._directory) not in self._files:
-                file.unlink(missing_ok=True)
+                try:
+                    file.unlink(missing_ok=True)
+                except OSError as error:
+                    left.append((file, error.strerror or str(error)))
+        return left
 
 
 async def reload_alertmanager(url: str) -> None:
@@ -114,12 +128,24 @@ async def reload_alertmanager(url: str) -> None:
         ):
             words = (await answer.text(errors="replace"))[:MOST_WORDS].strip()
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        reason = str(error) or f"no answer within {PATIENCE:g} s"
         raise AlertmanagerError(
-            f"Alertmanager cannot be reached at {url!r}: {reason}; nothing was changed"
+            f"Alertmanager cannot be reached at {url!r}: {_reason(error)}"
         ) from None
     if not answer.ok or answer.status >= 300:
         raise AlertmanagerRefusedError(
             f"Alertmanager at {url!r} answered {answer.status} and goes on as before: "
             f"{words}"
         )
+
+
+def _reason(error: Exception) -> str:
+    """Return why nobody answered, without what aiohttp says around it."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {PATIENCE:g} s"
+    cause = getattr(error, "os_error", error)
+    # The numbers of TLS errors are not those of the system.
+    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
+        if cause.errno is not None and cause.errno > 0:
+            return os.strerror(cause.errno)
+        return cause.strerror or str(cause)
+    return str(error) or type(error).__name__

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.model import (
     Dependency,
     Job,
@@ -15,7 +16,7 @@ from afterrun_exporter.core.model import (
 )
 from afterrun_exporter.core.state import Ratio
 from afterrun_exporter.errors import UnknownJobError
-from afterrun_exporter.service import TEST_JOB, Service
+from afterrun_exporter.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.verdicts import Verdict
@@ -283,6 +284,65 @@ class TestATestAlert:
             job = service.job(TEST_JOB)
             assert job is not None
             assert job.labels == (("team", ""),)
+
+    @pytest.mark.parametrize("unknown_jobs", ["accept", "reject"])
+    async def test_takes_the_job_that_was_made_for_it_along(
+        self, store: MemoryStore, clock: ManualClock, unknown_jobs: str
+    ) -> None:
+        """When its end has been seen, and however often the file is read meanwhile."""
+        known = catalogue(replace(BACKUP, labels=(("team", "data"),)))
+        if unknown_jobs == "reject":
+            known = replace(known, unknown=None)
+        service = Service(store, clock, known)
+        await service.start()
+        await service.test_alert(None, 30.0)
+
+        await service.reconfigure(known)
+        job = service.job(TEST_JOB)
+        assert conditions(service, TEST_JOB) == ["test"]
+        assert job is not None
+        assert unknown_jobs == "accept" or job.labels == (("team", ""),)
+        clock.show(at("21 12:00:30"))
+        await service.sweep()
+        await service.reconfigure(known)
+        # A scrape is to see it: min_visible.
+        assert conditions(service, TEST_JOB) == []
+        clock.show(at("21 12:01"))
+        await service.sweep()
+        assert service.job(TEST_JOB) is None
+        assert service.take_changed() >= {TEST_JOB}
+
+        await service.test_alert(None, 30.0)
+        assert conditions(service, TEST_JOB) == ["test"]
+
+    async def test_leaves_a_job_of_that_name_that_reports(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        service = await started(store, clock, BACKUP)
+        await service.test_alert(None, 60.0)
+        await service.record(ping("21 12:00:10", job=TEST_JOB))
+
+        clock.show(at("21 12:01"))
+        await service.sweep()
+        await service.reconfigure(catalogue(BACKUP))
+
+        assert service.job(TEST_JOB) is not None
+
+    async def test_that_was_open_at_a_stop_ends_after_the_start(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        known = catalogue(BACKUP, unknown=None)
+        service = Service(store, clock, known)
+        await service.start()
+        await service.test_alert(None, 60.0)
+
+        clock.show(at("21 12:05"))
+        service = Service(store, clock, known)
+        await service.start()
+
+        assert service.job(TEST_JOB) is None
+        (record,) = await store.alerts()
+        assert record.resolved_at == at("21 12:05")
 
     async def test_of_an_unknown_job_is_refused(
         self, store: MemoryStore, clock: ManualClock

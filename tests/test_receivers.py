@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,11 @@ from afterrun_exporter.errors import (
     ReceiverExistsError,
 )
 from afterrun_exporter.receivers import Applied, Receivers
+from afterrun_exporter.rulegen.render import HEADER
 from afterrun_exporter.testing import MemoryStore
 from afterrun_exporter.upkeep import KeptFile
 
-OLD = "what somebody configured before\n"
+OLD = "what was configured before\n"
 RELOAD = "http://localhost:9093/-/reload"
 
 
@@ -35,7 +37,7 @@ class Alertmanager:
 
     async def reload(self, url: str) -> None:
         assert url == RELOAD
-        self.read.append(self._file.read_text())
+        self.read.append(said(self._file))
         if self.error:
             raise self.error
 
@@ -44,7 +46,7 @@ class Alertmanager:
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "alertmanager" / "alertmanager.yml"
     path.parent.mkdir()
-    path.write_text(OLD)
+    path.write_text(HEADER + OLD)
     return path
 
 
@@ -64,7 +66,7 @@ def listing(receivers: Sequence[JobReceiver]) -> Mapping[Path, str]:
     """Make a file that names the receivers, and one with each one's secret."""
     secrets = {Path(f"secrets/receiver-{one.id}"): one.target for one in receivers}
     names = "".join(f"{one.target}\n" for one in receivers)
-    return {Path("alertmanager.yml"): names, **secrets}
+    return {Path("alertmanager.yml"): HEADER + names, **secrets}
 
 
 def refusing(_: Sequence[JobReceiver]) -> Mapping[Path, str]:
@@ -76,7 +78,13 @@ def receiver(target: str = "https://a.example/", job: str = "backup") -> JobRece
 
 
 def said(file: Path) -> str:
-    return file.read_text()
+    return file.read_text().removeprefix(HEADER)
+
+
+def write(file: Path, text: str | None) -> None:
+    file.unlink()
+    if text is not None:
+        file.write_text(text)
 
 
 def mode(file: Path) -> int:
@@ -131,11 +139,12 @@ async def test_without_a_file_it_is_only_stored(
 
 
 @pytest.mark.parametrize(
-    ("error", "tries"),
+    "error",
     [
-        # Once more, so that it does not go on saying that its file is bad.
-        (AlertmanagerRefusedError("no route provided"), 2),
-        (AlertmanagerError("connection refused"), 1),
+        # It says that its file is bad until it has read a good one.
+        AlertmanagerRefusedError("no route provided"),
+        # It may have read the new one, and only been slow to say so.
+        AlertmanagerError("no answer within 10 s"),
     ],
 )
 async def test_what_alertmanager_does_not_take_is_undone(
@@ -144,15 +153,14 @@ async def test_what_alertmanager_does_not_take_is_undone(
     store: MemoryStore,
     file: Path,
     error: AlertmanagerError,
-    tries: int,
 ) -> None:
-    """The old file is back, to the byte, and the receiver is gone."""
+    """The old file is back, to the byte, and read again; the receiver is gone."""
     alertmanager.error = error
 
-    with pytest.raises(AlertmanagerError, match=str(error)):
+    with pytest.raises(type(error), match=f"^{error}; the old file is back$"):
         await receivers.add(receiver())
 
-    assert alertmanager.read == ["https://a.example/\n", OLD][:tries]
+    assert alertmanager.read == ["https://a.example/\n", OLD]
     assert (await targets(store), said(file)) == ([], OLD)
     assert not list((file.parent / "secrets").iterdir())
 
@@ -241,6 +249,51 @@ async def test_two_at_once_are_one_after_the_other(
     assert said(file) == "https://a.example/\nhttps://b.example/\n"
 
 
+async def test_what_somebody_wrote_by_hand_is_left_alone(
+    receivers: Receivers, alertmanager: Alertmanager, store: MemoryStore, file: Path
+) -> None:
+    """It may be the only copy; the way out is named."""
+    write(file, "route: {receiver: us}\n")
+
+    with pytest.raises(GenerateError, match=r"alertmanager\.yml'.*alertmanager\.base"):
+        await receivers.add(receiver())
+    with capture_logs() as logs:
+        await receivers.refresh()
+
+    assert [one["log_level"] for one in logs] == ["error"]
+    assert (said(file), alertmanager.read) == ("route: {receiver: us}\n", [])
+    assert await targets(store) == []
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize("text", [None, "", "\n"])
+async def test_a_file_with_nothing_in_it_is_filled(
+    receivers: Receivers, file: Path, text: str | None
+) -> None:
+    """Somebody may have made it for its mode or its owner."""
+    write(file, text)
+
+    await receivers.add(receiver())
+
+    assert said(file) == "https://a.example/\n"
+
+
+async def test_a_secret_that_cannot_be_removed_undoes_nothing(
+    receivers: Receivers, store: MemoryStore, file: Path
+) -> None:
+    """Alertmanager has the new file by then: it is said, and no more."""
+    (file.parent / "secrets" / "receiver-99" / "x").mkdir(parents=True)
+
+    with capture_logs() as logs:
+        added, applied = await receivers.add(receiver())
+        await receivers.remove(added.id)
+
+    assert applied is Applied.RELOADED
+    assert (await targets(store), said(file)) == ([], "")
+    warned = [one for one in logs if one["log_level"] == "warning"]
+    assert [Path(one["file"]).name for one in warned] == ["receiver-99"] * 2
+
+
 async def test_a_refresh_writes_what_is_stored(
     receivers: Receivers, store: MemoryStore, file: Path
 ) -> None:
@@ -262,7 +315,8 @@ async def test_a_refresh_that_is_refused_is_only_logged(
     with capture_logs() as logs:
         await receivers.refresh()
 
-    assert (logs[-1]["log_level"], logs[-1]["error"]) == ("error", "no route provided")
+    assert logs[-1]["log_level"] == "error"
+    assert logs[-1]["error"] == "no route provided; the old file is back"
     assert (await targets(store), said(file)) == (["https://a.example/"], OLD)
 
 
@@ -278,6 +332,30 @@ async def test_alertmanager_may_start_after_us(
 
     assert [one["log_level"] for one in logs] == ["warning", "info"]
     assert said(file) == "https://a.example/\n"
+
+
+async def test_it_is_known_whether_the_file_is_as_it_should_be(
+    receivers: Receivers, alertmanager: Alertmanager, file: Path
+) -> None:
+    """Until it is again; somebody who was answered with the error knows already."""
+    known = [receivers.file_ok]
+    alertmanager.error = AlertmanagerRefusedError("no route provided")
+    with suppress(AlertmanagerError):
+        await receivers.add(receiver())
+    known.append(receivers.file_ok)
+
+    await receivers.refresh()
+    known.append(receivers.file_ok)
+    alertmanager.error = AlertmanagerError("connection refused")
+    await receivers.refresh()
+    known.append(receivers.file_ok)
+    receivers.keep(KeptFile(file, RELOAD, refusing))
+    await receivers.refresh()
+    known.append(receivers.file_ok)
+    receivers.keep(None)
+
+    assert known == [True, True, False, True, False]
+    assert receivers.file_ok is None
 
 
 async def test_a_refresh_survives_what_nobody_thought_of(

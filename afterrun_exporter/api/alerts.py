@@ -14,13 +14,16 @@ from afterrun_exporter.api.jobs import MOST, known
 from afterrun_exporter.api.queries import choice, moment, number, read_query
 from afterrun_exporter.api.shapes import alert_object, stats_object
 from afterrun_exporter.clock import Clock
-from afterrun_exporter.conventions import NO_SEVERITY
+from afterrun_exporter.conventions import NO_SEVERITY, TEST_JOB
 from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.core.units import format_duration, parse_duration
 from afterrun_exporter.errors import RequestError, UnknownJobError
-from afterrun_exporter.service import TEST_JOB, Service
+from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import AlertFilter, Store
+
+#: No id is larger.
+LAST: Final = 2**63 - 1
 
 WEEK: Final = parse_duration("7d")
 #: Jobs that the statistics name.
@@ -35,11 +38,12 @@ _SEVERITY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
 def history(store: Store, clock: Clock) -> Handler:
-    """Return the handler for recorded alerts, the newest first."""
+    """Return the handler for recorded alerts, the newest first, a page at a time."""
 
     async def handle(request: web.Request) -> web.Response:
         query = read_query(
-            request.query, "job", "state", "kind", "severity", "since", "limit"
+            request.query,
+            *("job", "state", "kind", "severity", "since", "limit", "before"),
         )
         if (job := query.get("job")) is not None and job not in store.states:
             # One that left the configuration still has its history.
@@ -47,17 +51,24 @@ def history(store: Store, clock: Clock) -> Handler:
         state = choice(query, "state", ("open", "resolved"))
         kind = choice(query, "kind", Condition)
         since = moment(query, "since", clock.now())
+        limit = number(query, "limit", 100, MOST)
         which = AlertFilter(
             job=job,
             conditions=(Condition(kind),) if kind else (),
             severity=query.get("severity"),
             open=None if state is None else state == "open",
-            limit=number(query, "limit", 100, MOST),
+            before=number(query, "before", 1, LAST) if "before" in query else None,
+            limit=limit + 1,
         )
         if since is not None:
             which = replace(which, since=since)
         found = await store.alerts(which)
-        return web.json_response({"alerts": [alert_object(alert) for alert in found]})
+        page = found[:limit]
+        answer = {
+            "alerts": [alert_object(alert) for alert in page],
+            "next": page[-1].id if len(found) > limit else None,
+        }
+        return web.json_response(answer)
 
     return handle
 
@@ -80,7 +91,8 @@ def test(service: Service, store: Store) -> Handler:
     """Return the handler that opens an alert to see whether it arrives.
 
     It is one of the job that is named, or of one that is made for tests. While one
-    is open, another only makes it last longer.
+    of the same severity is open, another only makes it last longer; one of another
+    severity ends.
     """
 
     async def handle(request: web.Request) -> web.Response:

@@ -87,7 +87,7 @@ def _suggestion(service: Service, name: str) -> str:
     few = [job.name for job, _ in islice(service.watched(), MAX_SUGGESTIONS + 1)]
     if len(few) <= MAX_SUGGESTIONS and (near := get_close_matches(name, few, n=1)):
         return f"; did you mean {near[0]!r}?"
-    return ": GET /api/v1/jobs lists those there are"
+    return ": `afterrun jobs` or GET /api/v1/jobs lists those there are"
 
 
 async def _page(

@@ -1,7 +1,8 @@
-"""Who is told of one job: asked for, added and removed over HTTP."""
+"""Who is told of which job: asked for, added and removed over HTTP."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from aiohttp import web
@@ -31,9 +32,21 @@ def listed(service: Service, receivers: Receivers) -> Handler:
 
     async def handle(request: web.Request) -> web.Response:
         read_query(request.query)
-        job, _ = known(service, request.match_info["job"])
-        found = [receiver_object(one) for one in await receivers.of(job.name)]
-        return web.json_response({"job": job.name, "receivers": found})
+        name = request.match_info["job"]
+        # Those of a job that left the configuration still stand in alertmanager.yml.
+        if not (found := await receivers.of(name)):
+            known(service, name)
+        return web.json_response({"job": name, "receivers": _objects(found)})
+
+    return handle
+
+
+def every(receivers: Receivers) -> Handler:
+    """Return the handler for all receivers, whatever their jobs."""
+
+    async def handle(request: web.Request) -> web.Response:
+        read_query(request.query)
+        return web.json_response({"receivers": _objects(await receivers.every())})
 
     return handle
 
@@ -104,6 +117,10 @@ def receiver_of(job: str, body: dict[str, Any], now: float) -> JobReceiver:
     return JobReceiver(
         job=job, type=kind, target=body["target"], created_at=now, **flags
     )
+
+
+def _objects(receivers: Iterable[JobReceiver]) -> list[dict[str, Any]]:
+    return [receiver_object(one) for one in receivers]
 
 
 def _number(request: web.Request) -> int:

@@ -27,6 +27,7 @@ def routes(
         web.post(
             f"{PREFIX}/jobs/{{job}}/receivers", receivers.add(service, told, clock)
         ),
+        web.get(f"{PREFIX}/receivers", receivers.every(told)),
         web.get(f"{PREFIX}/receivers/{{id}}", receivers.one(told)),
         web.delete(f"{PREFIX}/receivers/{{id}}", receivers.remove(told)),
         web.get(f"{PREFIX}/alerts", alerts.history(store, clock)),

@@ -80,7 +80,8 @@ def stats(since: str | None, url: str, as_json: bool) -> None:
 
     now = SystemClock().now()
     took = answer["seconds_to_resolve"]
-    click.echo(f"since {tables.when(answer['since'], now)}: {answer['alerts']} alerts")
+    many = "1 alert" if answer["alerts"] == 1 else f"{answer['alerts']} alerts"
+    click.echo(f"since {tables.when(answer['since'], now)}: {many}")
     click.echo(f"open now: {answer['open_now']}")
     if took["mean"] is not None:
         mean, median = (format_duration(round(took[one])) for one in ("mean", "median"))

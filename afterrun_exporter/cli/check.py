@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from afterrun_exporter import config as configuration
+from afterrun_exporter.cli.keeping import load_with_base
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.config import Config
 from afterrun_exporter.core.deadlines import slot_after
@@ -90,8 +91,7 @@ def check(
     path = config or config_file or DEFAULT_FILE
     after = SystemClock().now() // 1 if start is None else start
     try:
-        text = configuration.read_text(path)
-        found = configuration.parse(text, str(path))
+        text, found = load_with_base(path)
     except ConfigError as error:
         click.echo(str(error), err=True)
         if as_json:

@@ -19,6 +19,10 @@ DEFAULT_FILE: Final = Path("afterrun.yml")
 RULES: Final = Path("rules/afterrun.rules.yml")
 
 
+class MissingExtraError(GenerateError):
+    """A package that only some of the files need is not installed."""
+
+
 def _prometheus(config: Config, _: Path) -> render.Files:
     jobs = config.jobs.values()
     # In a folder of their own: people tell Prometheus to load rules/*.yml.
@@ -42,7 +46,7 @@ def _grafana(config: Config, _: Path) -> render.Files:
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("grafana_foundation_sdk"):
             raise
-        raise GenerateError(
+        raise MissingExtraError(
             "the dashboards need an extra: pip install 'afterrun-exporter[grafana]'"
         ) from error
     dashboards = grafana.dashboards(config.label_keys)
@@ -91,7 +95,8 @@ def generate(
     """Write alerting rules, Alertmanager's configuration and dashboards.
 
     They are made of the configuration alone: no daemon or database is needed, and
-    the same configuration gives the same files.
+    the same configuration gives the same files. What somebody else wrote is not
+    overwritten. Where the extra for dashboards is missing, all is all but those.
     """
     try:
         # All of them before the first is written: all or none.
@@ -119,5 +124,10 @@ def _files(what: str, config_file: Path | None) -> render.Files:
     chosen = list(GENERATORS) if what == "all" else [what]
     files: dict[Path, str] = {}
     for name in chosen:
-        files |= GENERATORS[name](config, beside)
+        try:
+            files |= GENERATORS[name](config, beside)
+        except MissingExtraError as error:
+            if what != "all":
+                raise
+            click.echo(f"left out {name}: {error}", err=True)
     return files

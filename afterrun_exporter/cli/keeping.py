@@ -1,4 +1,4 @@
-"""The alertmanager.yml that a configuration wants kept up to date."""
+"""The alertmanager.yml that a configuration comes to, and is to be kept up to date."""
 
 from __future__ import annotations
 
@@ -6,10 +6,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from afterrun_exporter import config as configs
 from afterrun_exporter.config import Config
-from afterrun_exporter.core.routing import JobReceiver
+from afterrun_exporter.core.routing import Alertmanager, JobReceiver
+from afterrun_exporter.errors import ConfigError, GenerateError
 from afterrun_exporter.rulegen import alertmanager, render
 from afterrun_exporter.upkeep import KeptFile
+
+
+def load_with_base(path: Path) -> tuple[str, Config]:
+    """Return the text at *path* and what it says.
+
+    Raises ConfigError, also when ``alertmanager: {base}`` cannot be merged with it.
+    """
+    text = configs.read_text(path)
+    config = configs.parse(text, str(path))
+    if config.alertmanager.base:
+        try:
+            _config_text(config, path.parent, config.alertmanager)
+        except GenerateError as error:
+            at = ("alertmanager", "base")
+            problem = configs.problem_at(text, at, str(error))
+            raise ConfigError(str(path), [problem]) from None
+    return text, config
 
 
 def kept_file(config: Config, beside: Path) -> KeptFile | None:
@@ -24,14 +43,22 @@ def kept_file(config: Config, beside: Path) -> KeptFile | None:
     told = replace(config.alertmanager, config_file=str(path))
 
     def compile_(receivers: Sequence[JobReceiver]) -> Mapping[Path, str]:
-        base = render.read_yaml(beside / told.base) if told.base else None
-        text = alertmanager.config_text(
-            config.jobs, config.label_keys, told, receivers, base
-        )
         return {
-            Path(path.name): text,
+            Path(path.name): _config_text(config, beside, told, receivers),
             alertmanager.TEMPLATE: alertmanager.template_text(),
             **alertmanager.secret_files(receivers),
         }
 
     return KeptFile(path, told.reload_url, compile_)
+
+
+def _config_text(
+    config: Config,
+    beside: Path,
+    told: Alertmanager,
+    receivers: Sequence[JobReceiver] = (),
+) -> str:
+    base = render.read_yaml(beside / told.base) if told.base else None
+    return alertmanager.config_text(
+        config.jobs, config.label_keys, told, receivers, base
+    )

@@ -23,7 +23,8 @@ from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import REPORT, WebOptions, make_app
 from afterrun_exporter.cli import addresses, logs
 from afterrun_exporter.cli.configuration import Configuration, nothing_else, reloader
-from afterrun_exporter.cli.keeping import kept_file
+from afterrun_exporter.cli.greeting import usage
+from afterrun_exporter.cli.keeping import kept_file, load_with_base
 from afterrun_exporter.cli.signals import Signals
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
@@ -137,7 +138,7 @@ def serve(
         _check_storage_path(storage_path)
         if config_check:
             if config_file is not None:
-                configs.load(config_file)
+                load_with_base(config_file)
             return
         uvloop.run(_serve(config_file, storage_path, binds, options))
     except ConfigError as error:
@@ -188,6 +189,7 @@ async def _serve(
         await service.start()
         await pusher.refresh()
         receivers = Receivers(store, reload_alertmanager)
+        own.watch_alertmanager_file(lambda: receivers.file_ok)
         receivers.keep(kept_file(config, beside))
 
         async def keep(config: configs.Config) -> None:
@@ -273,12 +275,8 @@ def _greet(
 ) -> None:
     url = options.external_url.rstrip("/") or bind.url
     source = f"{len(config.jobs)} jobs from {config_file}" if config_file else "no file"
-    judged = (job.name for job in config.jobs.values() if job.rules)
-    job = next(judged, "my-job")
     click.echo(
         f"AfterRun exporter {__version__} listens on {url} "
         f"({source}; database {storage_path}); Ctrl-C stops it\n"
-        f"  report a run:     curl -fsS {url}/ping/{job} "
-        """-d '{"metrics": {"rows_processed": 0}}'\n"""
-        f"  see the verdict:  curl -fsS {url}{options.telemetry_path} | grep {job}"
+        f"{usage(url, options.telemetry_path, config.jobs.values())}"
     )

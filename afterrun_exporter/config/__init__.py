@@ -7,8 +7,9 @@ from afterrun_exporter.config.loading import (
     default,
     load,
     parse,
+    problem_at,
     read_text,
     warnings,
 )
 
-__all__ = ["Config", "default", "load", "parse", "read_text", "warnings"]
+__all__ = ["Config", "default", "load", "parse", "problem_at", "read_text", "warnings"]

@@ -214,7 +214,7 @@ class AlertmanagerSpec(GroupingSpec):
     )
     resolve_delay: Duration = Alertmanager().resolve_delay
     config_file: _Optional = None
-    reload_url: Annotated[values.PlainUrl | None, Given] = None
+    reload_url: Annotated[values.ShownUrl | None, Given] = None
     base: _Optional = None
     smtp: Annotated[SmtpSpec | None, MappingOf] = None
     slack_url_file: _Optional = None

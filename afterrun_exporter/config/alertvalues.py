@@ -61,7 +61,7 @@ class Known:
         return cls(
             declared=declared.labels,
             added=tuple(dict.fromkeys([*scrape, *_keys(section, "labels")])),
-            receivers=(*_keys(section, "receivers"), DISCARD),
+            receivers=tuple(dict.fromkeys([*_keys(section, "receivers"), DISCARD])),
             mute_times=tuple(_keys(section, "mute_times")),
             slack=any(section.get(key) for key in ("slack_url_file", "base")),
         )
@@ -189,6 +189,15 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _shown_url(text: str) -> str:
+    if any(mark in text for mark in "?#"):
+        raise ValueError(
+            "has a query or fragment, which may be a secret and would be shown: "
+            "remove it"
+        )
+    return text
+
+
 def _host_port(text: str) -> str:
     if not _HOST_PORT.fullmatch(text):
         raise ValueError(f"{quote(text)} is not host:port; write it like localhost:25")
@@ -234,6 +243,8 @@ def _distinct_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
 OneOrMany: Final = BeforeValidator(_one_or_many)
 
 PlainUrl = Annotated[str, AfterValidator(_url)]
+#: For one that stands in logs and answers.
+ShownUrl = Annotated[PlainUrl, AfterValidator(_shown_url)]
 BaseUrl = Annotated[PlainUrl, AfterValidator(_base_url)]
 BaseUrls = Annotated[tuple[BaseUrl, ...], AfterValidator(_distinct_urls)]
 HostPort = Annotated[str, AfterValidator(_host_port)]

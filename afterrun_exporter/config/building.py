@@ -11,8 +11,12 @@ from pydantic import ValidationError
 
 from afterrun_exporter.config.alerting import AlertmanagerSpec
 from afterrun_exporter.config.alertvalues import Known
-from afterrun_exporter.config.graph import circles, unknown_dependencies
-from afterrun_exporter.config.policies import PolicySpec, applied
+from afterrun_exporter.config.graph import (
+    circles,
+    unknown_dependencies,
+    written_dependencies,
+)
+from afterrun_exporter.config.policies import PolicySpec, applied, merged
 from afterrun_exporter.config.problems import Finding, findings
 from afterrun_exporter.config.spec import DefaultsSpec, FileSpec, JobSpec
 from afterrun_exporter.config.values import Declared
@@ -41,8 +45,13 @@ class Builder:
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
+        #: What is said of it, whatever is wrong elsewhere.
+        self.alertmanager = Alertmanager()
         # Thousands of jobs share an expression: parse it once, keep it once.
         self._schedules: dict[tuple[str, str], Schedule] = {}
+        # What each job depends on, as far as that can be read: also of jobs that
+        # something else is wrong with.
+        self._depends_on: dict[str, list[str]] = {}
 
     def build(self, data: object) -> Built | None:
         """Return what *data* comes to, or None when there are findings."""
@@ -57,8 +66,8 @@ class Builder:
         if spec is not None:
             self._check_policies(policies, spec.retention.runs)
         jobs = dict(self._jobs(data, declared, spec, policies))
-        self.findings.extend(circles(jobs))
-        alertmanager = self._alertmanager(data, declared)
+        self.findings.extend(circles(self._depends_on))
+        self.alertmanager = self._alertmanager(data, declared)
         if spec is not None and len(jobs) > spec.limits.jobs:
             message = (
                 f"{spec.limits.jobs} is less than the {len(jobs)} jobs of this file"
@@ -83,7 +92,7 @@ class Builder:
             body_bytes=spec.limits.body_bytes,
         )
         return Built(
-            catalogue=catalogue, label_keys=spec.labels, alertmanager=alertmanager
+            catalogue=catalogue, label_keys=spec.labels, alertmanager=self.alertmanager
         )
 
     def _alertmanager(self, data: object, declared: Declared) -> Alertmanager:
@@ -136,9 +145,11 @@ class Builder:
                 spec = JobSpec.model_validate(written, context=declared)
             except ValidationError as error:
                 self.findings.extend(findings(JobSpec, written, error, at))
+                self._depends_on[name] = [job for _, job in written_dependencies(layer)]
                 continue
+            spec = applied(name, spec, policies)
+            self._depends_on[name] = [one.job for one in spec.depends_on]
             if file is not None and len(self.findings) == before:
-                spec = applied(name, spec, policies)
                 job = self._job(name, spec, declared, file.defaults)
                 windows = ("jobs", name, "alerts")
                 if "alerts" in layer:
@@ -220,10 +231,18 @@ class Builder:
     ) -> Callable[[str], Job]:
         """Return what makes the job that the first ping of a new name registers."""
 
+        nothing = JobSpec()
+        # Jobs that the same policies match differ in nothing but their names.
+        alike: dict[tuple[int, ...], Job] = {}
+
         def registered(name: str) -> Job:
-            described = applied(name, JobSpec(), policies)
-            job = self._job(name, described, declared, spec.defaults)
-            return replace(job, configured=False)
+            layers = tuple(one for one in policies if one.match.matches(name, nothing))
+            key = tuple(map(id, layers))
+            if key not in alike:
+                described = merged(nothing, layers)
+                job = self._job("", described, declared, spec.defaults)
+                alike[key] = replace(job, configured=False)
+            return replace(alike[key], name=name)
 
         return registered
 

@@ -2,43 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from afterrun_exporter.config.problems import Finding
 from afterrun_exporter.config.words import Path, did_you_mean, quote
-from afterrun_exporter.core.model import Job
+
+
+def written_dependencies(layer: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+    """Yield what a job or policy *layer* depends on, with its place in the list.
+
+    What is no text is a problem of another kind.
+    """
+    told = layer.get("depends_on")
+    for position, written in enumerate(told if isinstance(told, list) else ()):
+        name = written.get("job") if isinstance(written, dict) else written
+        if isinstance(name, str):
+            yield position, name
 
 
 def unknown_dependencies(
     layer: Mapping[str, Any], names: Collection[str], at: Path
 ) -> Iterator[Finding]:
     """Yield what a job or policy *layer* depends on that is none of *names*."""
-    told = layer.get("depends_on")
-    for position, written in enumerate(told if isinstance(told, list) else ()):
-        name = written.get("job") if isinstance(written, dict) else written
-        # What is no text is a problem of another kind.
-        if isinstance(name, str) and name not in names:
+    for position, name in written_dependencies(layer):
+        if name not in names:
             hint = did_you_mean(name, names) or ": only jobs of this file can be"
             message = f"unknown job {quote(name)}{hint}"
             yield Finding((*at, "depends_on", position), message)
 
 
-def circles(jobs: Mapping[str, Job]) -> Iterator[Finding]:
-    """Yield one way in which jobs depend on themselves, if there is any."""
-    graph = {
-        job.name: [one.job for one in job.depends_on]
-        for job in jobs.values()
-        if job.depends_on
-    }
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        # Each of them is required by the next one, the first stands at both ends.
-        names: list[str] = error.args[1][:0:-1]
-        order = list(graph)
-        first = min(range(len(names)), key=lambda at: order.index(names[at]))
-        circle = [*names[first:], *names[:first], names[first]]
-        message = f"goes round in a circle: {' -> '.join(circle)}; remove one of them"
-        yield Finding(("jobs", circle[0], "depends_on"), message)
+def circles(graph: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """Yield how jobs depend on themselves; *graph* has what each depends on.
+
+    No job is told of twice, and of jobs that all depend on one another at least one
+    circle is told.
+    """
+    order = {name: place for place, name in enumerate(graph)}
+    done: set[str] = set()
+    told: set[str] = set()
+    for start in graph:
+        if start in done:
+            continue
+        # The way from there to where we are, with what is left to look at on it.
+        way = [(start, iter(graph[start]))]
+        place = {start: 0}
+        while way:
+            here, ahead = way[-1]
+            name = next(ahead, None)
+            if name is None:
+                way.pop()
+                del place[here]
+                done.add(here)
+            elif name in place:
+                circle = [one for one, _ in way[place[name] :]]
+                if told.isdisjoint(circle):
+                    told.update(circle)
+                    yield _circle(circle, order)
+            elif name in graph and name not in done:
+                place[name] = len(way)
+                way.append((name, iter(graph[name])))
+
+
+def _circle(names: list[str], order: Mapping[str, int]) -> Finding:
+    first = names.index(min(names, key=order.__getitem__))
+    circle = [*names[first:], *names[:first], names[first]]
+    message = f"goes round in a circle: {' -> '.join(circle)}; remove one of them"
+    return Finding(("jobs", circle[0], "depends_on"), message)

@@ -7,13 +7,14 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from os.path import realpath
 from pathlib import Path as FilePath
 from typing import Any, Final
 
 from afterrun_exporter.config import document
 from afterrun_exporter.config.building import Builder
 from afterrun_exporter.config.problems import Finding
-from afterrun_exporter.config.words import show
+from afterrun_exporter.config.words import Path, show
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import Alertmanager
@@ -90,8 +91,10 @@ def parse(text: str, file: str = "afterrun.yml") -> Config:
     data = {} if found.data is None else found.data
     builder = Builder()
     built = builder.build(data)
-    if built is None or found.problems:
-        located = _located(text, builder.findings)
+    beside = FilePath(file).parent
+    findings = [*builder.findings, *_overwritten(builder.alertmanager, beside)]
+    if built is None or findings or found.problems:
+        located = _located(text, findings)
         raise ConfigError(file, (*found.problems, *located))
     return Config(
         catalogue=built.catalogue,
@@ -104,6 +107,23 @@ def parse(text: str, file: str = "afterrun.yml") -> Config:
 def warnings(text: str, config: Config, now: float) -> tuple[Problem, ...]:
     """Return what is odd about *config*, read from *text*, without being wrong."""
     return _located(text, tuple(_oddities(config, now)))
+
+
+def problem_at(text: str, path: Path, message: str) -> Problem:
+    """Return the problem that *message* is, where *text* says what is at *path*."""
+    (problem,) = _located(text, [Finding(path, message)])
+    return problem
+
+
+def _overwritten(alertmanager: Alertmanager, beside: FilePath) -> Iterator[Finding]:
+    """Yield a finding when the daemon would write over what it is to read."""
+    base, ours = alertmanager.base, alertmanager.config_file
+    if base and ours and realpath(beside / base) == realpath(beside / ours):
+        message = (
+            "is config_file itself, which would be overwritten: move what you have, "
+            "and name that"
+        )
+        yield Finding(("alertmanager", "base"), message)
 
 
 def _oddities(config: Config, now: float) -> Iterator[Finding]:

@@ -64,8 +64,11 @@ class PolicySpec(JobSpec):
 def applied(name: str, job: JobSpec, policies: Sequence[PolicySpec]) -> JobSpec:
     """Return *job* with what the policies add to it."""
     layers = [policy for policy in policies if policy.match.matches(name, job)]
-    if not layers:
-        return job
+    return merged(job, layers) if layers else job
+
+
+def merged(job: JobSpec, layers: Sequence[PolicySpec]) -> JobSpec:
+    """Return *job* with what the policies *layers* add to it, all of which match."""
     values: dict[str, Any] = {}
     for layer in (*layers, job):
         for key in sorted(layer.model_fields_set - {"match"}):

@@ -40,6 +40,9 @@ SUCCESS_RATIO_LOW = AlertKey(Condition.SUCCESS_RATIO_LOW)
 UPSTREAM_UNHEALTHY = AlertKey(Condition.UPSTREAM_UNHEALTHY)
 TEST = AlertKey(Condition.TEST)
 
+#: Characters of what a job said that its alert repeats.
+MAX_QUOTE: Final = 300
+
 #: The severity of an alert that nobody is told of.
 NO_SEVERITY: Final = "none"
 
@@ -167,9 +170,8 @@ def _asked_for(
 ) -> Iterator[tuple[AlertKey, _Holding]]:
     if state.test_until > now:
         severity = state.test_severity or job.severity
-        until = format_time(state.test_until)
-        summary = f"somebody asked for a test alert; it ends at {until}"
-        yield TEST, _Holding(now, severity, summary)
+        # Not until when: that may be put off.
+        yield TEST, _Holding(now, severity, "somebody asked for a test alert")
 
 
 def _late(
@@ -218,9 +220,21 @@ def _failure(state: JobState, run: Run | None) -> str:
     words = f"the last run ended with {state.last_outcome}"
     if state.consecutive_failures > 1:
         words = f"{state.consecutive_failures} runs in a row were not ok; {words}"
-    if run is not None and run.outcome is not Outcome.OK and run.message:
-        words = f"{words}: {run.message}"
+    if run is not None and run.outcome is not Outcome.OK:
+        said = _in_one_line(run.message)
+        words = f"{words}: {said}" if said else words
     return words
+
+
+def _in_one_line(text: str) -> str:
+    """Return the end of *text*, which is where errors stand, fit for a message."""
+    # A long text is not looked at as a whole.
+    end = text.rstrip()[-4 * MAX_QUOTE :]
+    line = "".join(one if one.isprintable() else " " for one in end)
+    line = " ".join(line.split())
+    if len(line) > MAX_QUOTE:
+        return f"…{line[-MAX_QUOTE:]}"
+    return f"…{line}" if len(end) < len(text.strip()) else line
 
 
 def _violation(rule: str, run: Run | None) -> str:
@@ -234,6 +248,9 @@ def _slowness(job: Job, state: JobState) -> str:
     took, limit = state.last_duration, state.slow_threshold
     if job.slower_than is None or took is None or limit is None:
         return "the last run took unusually long"
+    if took <= limit:
+        # A later run that failed said how long it took, too.
+        return "the last run that ended well took unusually long"
     usual = limit / job.slower_than.factor
     return (
         f"the last run took {format_duration(round(took, 3))}, more than "

@@ -6,7 +6,7 @@ import math
 from typing import Final
 
 from afterrun_exporter.core.model import Condition, Job, Settings
-from afterrun_exporter.core.schedule import Cron, early_limit
+from afterrun_exporter.core.schedule import Cron, Every, early_limit
 from afterrun_exporter.core.state import JobState
 
 #: How far ahead of us what we noted ourselves may be.
@@ -91,7 +91,12 @@ def release_at(job: Job, state: JobState) -> float:
     """
     if not state.upstream_healed_at:
         return math.inf
-    return slot_after(job, state.upstream_healed_at) + job.grace
+    since = max(state.upstream_healed_at, state.due_after)
+    slot = slot_after(job, since)
+    if isinstance(job.schedule, Every):
+        # Its slots go by its last run, and not by the moment that is asked about.
+        slot -= (since - state.due_after) % job.schedule.period
+    return slot + job.grace
 
 
 def wake_at(job: Job, state: JobState, settings: Settings) -> float:

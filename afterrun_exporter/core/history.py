@@ -2,6 +2,10 @@
 
 Kept for jobs with a success ratio or a usual duration only, and in memory only:
 after a restart it is made anew of the runs that are stored.
+
+A ping must not cost more the more runs there are. So a window begins where bisection
+finds its first run, and columns are copied and counted as a whole, not run by run.
+Runs that did not end in the order in which they arrived are looked at one by one.
 """
 
 from __future__ import annotations
@@ -9,17 +13,24 @@ from __future__ import annotations
 import math
 import statistics
 import struct
-from collections.abc import Iterable, Iterator
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import compress, filterfalse
+from operator import le
+from typing import Final
 
 from msgspec.structs import replace
 
 from afterrun_exporter.core.model import Average, Job, Outcome, Run, Settings
-from afterrun_exporter.core.state import JobState, Ratio
+from afterrun_exporter.core.state import NO_HISTORY, History, JobState, Ratio
 
 #: Number, end, duration (NaN when unknown), whether it was ok.
-_RECORD = struct.Struct("<Qdd?")
+_RECORD: Final = struct.Struct("<Qdd?")
+
+#: Bytes of a number, an end or a duration.
+_WIDTH: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,7 @@ def reach(job: Job) -> float:
 
 
 def pack(runs: Iterable[Past]) -> bytes:
-    """Return *runs* as a history: by number, each once."""
+    """Return *runs* as a store hands them over: by number, each once."""
     by_number = {run.number: run for run in runs}
     return b"".join(
         _RECORD.pack(run.number, run.finished_at, run.duration, run.ok)
@@ -48,10 +59,30 @@ def pack(runs: Iterable[Past]) -> bytes:
     )
 
 
-def unpack(history: bytes) -> Iterator[Past]:
-    """Yield the runs of *history* in order of arrival."""
-    for record in _RECORD.iter_unpack(history):
+def unpack(stored: bytes) -> Iterator[Past]:
+    """Yield the runs that *stored* was packed of, in order of arrival."""
+    for record in _RECORD.iter_unpack(stored):
         yield Past(*record)
+
+
+def history_of(runs: Iterable[Past]) -> History:
+    """Return *runs*, which are in order of arrival, as a history."""
+    known = [*runs]
+    ends = [run.finished_at for run in known]
+    return History(
+        numbers=array("Q", (run.number for run in known)).tobytes(),
+        ends=array("d", ends).tobytes(),
+        durations=array("d", (run.duration for run in known)).tobytes(),
+        oks=bytes(run.ok for run in known),
+        ordered=all(map(le, ends, ends[1:])),
+    )
+
+
+def pasts(history: History) -> Iterator[Past]:
+    """Yield the runs of *history* in order of arrival."""
+    columns = _numbers(history), _ends(history), _durations(history), history.oks
+    for number, end, duration, ok in zip(*columns, strict=True):
+        yield Past(number, end, duration, bool(ok))
 
 
 def past(run: Run) -> Past | None:
@@ -63,62 +94,48 @@ def past(run: Run) -> Past | None:
 
 
 def extended(
-    job: Job, history: bytes, run: Run, now: float, settings: Settings
-) -> bytes:
+    job: Job, history: History, run: Run, now: float, settings: Settings
+) -> History:
     """Return *history* with *run*, and without what no window sees any more.
 
     Nor has it more runs than the store keeps of a job: a restart must not
     change what a window comes to.
     """
-    if not reach(job):
-        return b""
-    kept = _seen(job, history, run.number, now, settings)
-    if (new := past(run)) is not None:
-        kept.append((new.number, new.finished_at, new.duration, new.ok))
-    return b"".join(_RECORD.pack(*record) for record in kept)
+    if not (over := reach(job)):
+        return NO_HISTORY
+    if not history.ordered:
+        history = _only(history, _inside(history, over, now))
+    first = bisect_right(_numbers(history), run.number - settings.runs_per_job)
+    if history.ordered:
+        first = max(first, _first(history, over, now))
+    return _appended(history, first, past(run))
 
 
 def joined(
     job: Job, stored: bytes, state: JobState, now: float, settings: Settings
-) -> bytes:
+) -> History:
     """Return the history of a job from what is *stored*, and what came since."""
-    newer = {run.number: run for run in unpack(state.history)}
-    whole = pack({**{run.number: run for run in unpack(stored)}, **newer}.values())
-    kept = _seen(job, whole, state.runs_total, now, settings)
-    return b"".join(_RECORD.pack(*record) for record in kept)
-
-
-def _seen(
-    job: Job, history: bytes, newest: int, now: float, settings: Settings
-) -> list[tuple[Any, ...]]:
-    over, first = reach(job), newest - settings.runs_per_job
-    return [
-        record
-        for record in _RECORD.iter_unpack(history)
-        if record[1] + over > now and record[0] > first
-    ]
-
-
-def ratio(history: bytes, over: float, now: float) -> Ratio:
-    """Return how the runs that ended less than *over* seconds before *now* did."""
-    oks = [ok for _, end, _, ok in _RECORD.iter_unpack(history) if end + over > now]
-    return Ratio(sum(oks), len(oks))
+    known = {run.number: run for run in unpack(stored)}
+    known |= {run.number: run for run in pasts(state.history)}
+    over, last = reach(job), state.runs_total - settings.runs_per_job
+    return history_of(
+        run
+        for number, run in sorted(known.items())
+        if number > last and run.finished_at + over > now
+    )
 
 
 def slid(job: Job, state: JobState, now: float) -> JobState:
     """Return *state* with the success ratio as it is at *now*."""
     if job.success_ratio is None:
         return replace(state, success_ratio=None, ratio_until=math.inf)
-    over = job.success_ratio.over
-    now_ratio = ratio(state.history, over, now)
-    exits = (end + over for _, end, _, _ in _RECORD.iter_unpack(state.history))
-    until = min((exit_ for exit_ in exits if exit_ > now), default=math.inf)
-    if now_ratio == state.success_ratio and until == state.ratio_until:
+    ratio, until = _ratio(state.history, job.success_ratio.over, now)
+    if ratio == state.success_ratio and until == state.ratio_until:
         return state
-    return replace(state, success_ratio=now_ratio, ratio_until=until)
+    return replace(state, success_ratio=ratio, ratio_until=until)
 
 
-def slow_threshold(job: Job, history: bytes, now: float) -> float | None:
+def slow_threshold(job: Job, history: History, now: float) -> float | None:
     """Return from which duration on a run that ends at *now* is slow.
 
     That is a factor of the median or mean of the ok runs before it; None where
@@ -126,12 +143,87 @@ def slow_threshold(job: Job, history: bytes, now: float) -> float | None:
     """
     if (slower := job.slower_than) is None:
         return None
-    durations = [
-        duration
-        for _, end, duration, ok in _RECORD.iter_unpack(history)
-        if ok and end + slower.over > now and not math.isnan(duration)
-    ]
+    if history.ordered:
+        first = _first(history, slower.over, now)
+    else:
+        history, first = _only(history, _inside(history, slower.over, now)), 0
+    told = compress(_durations(history)[first:], history.oks[first:])
+    durations = [*filterfalse(math.isnan, told)]
     if len(durations) < max(1, slower.min_runs):
         return None
     average = statistics.median if slower.than is Average.MEDIAN else statistics.fmean
     return slower.factor * average(durations)
+
+
+def _ratio(history: History, over: float, now: float) -> tuple[Ratio, float]:
+    """Return how the runs that ended less than *over* seconds before *now* did.
+
+    And when the next of them will have ended longer ago; +inf for never.
+    """
+    if history.ordered:
+        first, runs = _first(history, over, now), len(history)
+        until = _ends(history)[first] + over if first < runs else math.inf
+        return Ratio(history.oks.count(1, first), runs - first), until
+    inside = _inside(history, over, now)
+    until = min(compress(_ends(history), inside), default=math.inf) + over
+    return Ratio(sum(compress(history.oks, inside)), sum(inside)), until
+
+
+def _first(history: History, over: float, now: float) -> int:
+    """Return the place of the first run that ended less than *over* before *now*.
+
+    Of a history that is in order.
+    """
+    return bisect_right(_ends(history), now, key=lambda end: end + over)
+
+
+def _inside(history: History, over: float, now: float) -> list[bool]:
+    """Return of each run whether it ended less than *over* before *now*."""
+    return [end + over > now for end in _ends(history)]
+
+
+def _only(history: History, chosen: Sequence[bool]) -> History:
+    """Return *history* with the runs alone that are *chosen*."""
+    if all(chosen):
+        return history
+    ends = array("d", compress(_ends(history), chosen))
+    return History(
+        numbers=array("Q", compress(_numbers(history), chosen)).tobytes(),
+        ends=ends.tobytes(),
+        durations=array("d", compress(_durations(history), chosen)).tobytes(),
+        oks=bytes(compress(history.oks, chosen)),
+        ordered=all(map(le, ends, ends[1:])),
+    )
+
+
+def _appended(history: History, first: int, run: Past | None) -> History:
+    """Return *history* from its place *first* on, and then *run*."""
+    if run is None and not first:
+        return history
+    more = NO_HISTORY if run is None else history_of([run])
+    start = first * _WIDTH
+    last = _ends(history)[-1] if first < len(history) else -math.inf
+    return History(
+        numbers=_cut(history.numbers, start, more.numbers),
+        ends=_cut(history.ends, start, more.ends),
+        durations=_cut(history.durations, start, more.durations),
+        oks=_cut(history.oks, first, more.oks),
+        ordered=history.ordered and (run is None or last <= run.finished_at),
+    )
+
+
+def _cut(column: bytes, start: int, more: bytes) -> bytes:
+    # One copy, and not one for each.
+    return b"".join((memoryview(column)[start:], more))
+
+
+def _numbers(history: History) -> Sequence[int]:
+    return memoryview(history.numbers).cast("Q")
+
+
+def _ends(history: History) -> Sequence[float]:
+    return memoryview(history.ends).cast("d")
+
+
+def _durations(history: History) -> Sequence[float]:
+    return memoryview(history.durations).cast("d")

@@ -51,6 +51,12 @@ def _revived(state: JobState) -> JobState:
         last_outcome=None,
         consecutive_failures=0,
         violated=(),
+        slow=False,
+        slow_threshold=None,
+        upstream=(),
+        upstream_healed_at=0.0,
+        test_until=0.0,
+        test_severity="",
     )
 
 

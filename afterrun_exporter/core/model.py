@@ -71,6 +71,10 @@ class Condition(StrEnum):
     TEST = "test"
 
 
+#: In these nothing is wrong with the job itself.
+BLAMELESS: Final = frozenset({Condition.UPSTREAM_UNHEALTHY, Condition.TEST})
+
+
 class Settings(Struct, frozen=True, kw_only=True, gc=False):
     """What the judgement of every job depends on."""
 

@@ -101,7 +101,9 @@ class Step:
     is_news: bool = True
 
 
-def next_step(notice: Notice, told: Told | None, delays: Delays) -> Step | None:
+def next_step(
+    notice: Notice, told: Told | None, delays: Delays, now: float
+) -> Step | None:
     """Return what comes next for an Alertmanager that was *told*; None for nothing.
 
     It hears of every alert, also of one that was over before it could be told.
@@ -117,13 +119,24 @@ def next_step(notice: Notice, told: Told | None, delays: Delays) -> Step | None:
         pause = RENEW_FRESH if is_fresh else RENEW_EVERY
         return Step(Stage.FIRING, told.last + pause, is_news=False)
     if told.stage is Stage.FIRING:
-        return _ending(notice, told, delays)
+        return _ending(notice, told, delays, now)
     return None
 
 
-def _ending(notice: Notice, told: Told, delays: Delays) -> Step:
-    if told.since <= notice.shown_until:
-        return Step(Stage.RESOLVED, notice.shown_until + delays.resolve)
+def noted_later(notice: Notice, told: Told, now: float) -> Told | None:
+    """Return *told* as of *now* where the clock was set back since; None where not."""
+    if max(told.last, notice.resolved_at or now) <= now:
+        return None
+    return replace(told, since=min(told.since, now), last=now)
+
+
+def _ending(notice: Notice, told: Told, delays: Delays, now: float) -> Step:
+    shown_until = notice.shown_until
+    if notice.resolved_at is not None and notice.resolved_at > now + RENEW_EVERY:
+        # By the old time. It was told last when the clock was set back.
+        shown_until += told.last - notice.resolved_at
+    if told.since <= shown_until:
+        return Step(Stage.RESOLVED, shown_until + delays.resolve)
     over = told.since + max(delays.resolve, delays.late)
     renewal = told.last + RENEW_FRESH
     if renewal < over:

@@ -25,7 +25,8 @@ def group_of(job: Job, ping: Ping) -> str:
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return text[:MAX_GROUP]
+    # It may be half a character (\ud800), which UTF-8 cannot hold.
+    return text[:MAX_GROUP].encode("utf-8", "replace").decode()
 
 
 def overlap(job: Job, state: JobState) -> str:
@@ -36,5 +37,7 @@ def overlap(job: Job, state: JobState) -> str:
     group, count = max(groups.items(), key=lambda item: item[1], default=("", 0))
     if count <= job.concurrency.max:
         return ""
-    whose = f" with {job.concurrency.by} {group!r}" if job.concurrency.by else ""
+    whose = ""
+    if (by := job.concurrency.by) is not None:
+        whose = f" with {by} {group!r}" if group else f" without {by}"
     return f"{count} runs{whose} are open at once, {job.concurrency.max} may be"

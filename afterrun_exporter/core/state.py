@@ -75,6 +75,29 @@ class Ratio(Struct, frozen=True, gc=False):
         return self.ok / self.runs if self.runs else math.nan
 
 
+class History(Struct, frozen=True, kw_only=True, gc=False):
+    """The runs that windows look at, in order of arrival: one column a fact.
+
+    Made and read by core/history.py.
+    """
+
+    #: Unsigned integers of 8 bytes.
+    numbers: bytes = b""
+    #: Floats of 8 bytes; a duration that is unknown is NaN.
+    ends: bytes = b""
+    durations: bytes = b""
+    #: Booleans of 1 byte.
+    oks: bytes = b""
+    #: Whether they ended in this order, too: nearly always, and much is faster then.
+    ordered: bool = True
+
+    def __len__(self) -> int:
+        return len(self.oks)
+
+
+NO_HISTORY: Final = History()
+
+
 class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What we remember about a job between pings.
 
@@ -134,7 +157,7 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     unnamed: tuple[Unnamed, ...] = ()
     #: The runs that windows look at (core/history.py), and what they come to.
     #: Derived from the stored runs, hence not stored with the rest.
-    history: bytes = b""
+    history: History = NO_HISTORY
     success_ratio: Ratio | None = None
     #: When a run leaves the window of the success ratio next.
     ratio_until: float = math.inf

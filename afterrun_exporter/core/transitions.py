@@ -76,20 +76,6 @@ def recalled(
     return replace(state, history=known)
 
 
-def on_test(
-    job: Job,
-    state: JobState,
-    now: float,
-    seconds: float,
-    severity: str,
-    settings: Settings,
-    required: Sequence[Required] = (),
-) -> Transition:
-    """Open a test alert for so many *seconds*; *severity* "" is the job's own."""
-    state = replace(state, test_until=now + seconds, test_severity=severity)
-    return on_clock(job, state, now, settings, required)
-
-
 def on_retired(state: JobState, now: float) -> Transition:
     """Stop watching a job that left the configuration: its alerts resolve."""
     resolved, events = alerts.resolve_all(state, now)
@@ -233,7 +219,7 @@ def _remembering(
 ) -> JobState:
     """Return the state with the runs that have just finished in its history."""
     state = made.state
-    if not (state.history or history.reach(job)):
+    if not (len(state.history) or history.reach(job)):
         return state
     for run in made.runs:
         known = history.extended(job, state.history, run, now, settings)
@@ -245,6 +231,9 @@ def _surroundings(
     job: Job, state: JobState, now: float, required: Sequence[Required]
 ) -> JobState:
     """Return *state* with what time and other jobs have made of it."""
+    if job.slower_than is None and state.slow:
+        # Who asks for it again does not ask about a run that is long past.
+        state = replace(state, slow=False, slow_threshold=None)
     if job.success_ratio is not None or state.success_ratio is not None:
         state = history.slid(job, state, now)
     if required or upstream.held_back(state):

@@ -14,14 +14,11 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from afterrun_exporter.core.deadlines import release_at
-from afterrun_exporter.core.model import Condition, Job, Outcome
+from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Outcome
 from afterrun_exporter.core.state import JobState
 
 #: What makes a required job unhealthy.
 UNHEALTHY = frozenset({Condition.MISSED, Condition.FAILING, Condition.VIOLATED})
-
-#: Conditions that are nobody's fault upstream.
-_NOT_HELD = frozenset({Condition.UPSTREAM_UNHEALTHY, Condition.TEST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +74,8 @@ def reconciled(
     job: Job, state: JobState, required: Sequence[Required], now: float
 ) -> JobState:
     """Return *state* with what is known upstream by *now*."""
+    if not any(_required(job)):
+        return replace(state, upstream=(), upstream_healed_at=0.0)
     unhealthy = tuple(one.job for one in required if not one.healthy)
     if unhealthy:
         if unhealthy == state.upstream:
@@ -100,7 +99,7 @@ def _had_its_chance(job: Job, state: JobState, now: float) -> bool:
     release = release_at(job, state)
     if state.last_judged_at >= healed or healed > now or release < now:
         return True
-    troubled = any(a.key.condition not in _NOT_HELD for a in state.alerts)
+    troubled = any(a.key.condition not in BLAMELESS for a in state.alerts)
     return math.isinf(release) and not troubled
 
 

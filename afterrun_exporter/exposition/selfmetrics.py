@@ -71,6 +71,10 @@ class SelfMetrics:
         """Expose what *counts* returns, asked anew at each scrape."""
         self._registry.register(_Pushes(counts))
 
+    def watch_alertmanager_file(self, is_ok: Callable[[], bool | None]) -> None:
+        """Expose what *is_ok* returns, asked anew at each scrape; nothing for None."""
+        self._registry.register(_AlertmanagerFile(is_ok))
+
     def render(self) -> bytes:
         """Return the text of the exporter's own families."""
         return generate_latest(self._registry)
@@ -126,6 +130,16 @@ class _Pushes(Collector):
             waits.add_metric([name], waiting)
         yield posts
         yield waits
+
+
+class _AlertmanagerFile(Collector):
+    def __init__(self, is_ok: Callable[[], bool | None]) -> None:
+        self._is_ok = is_ok
+
+    def collect(self) -> Iterator[Metric]:
+        if (ok := self._is_ok()) is not None:
+            name = names.ALERTMANAGER_RELOAD_SUCCESSFUL
+            yield GaugeMetricFamily(name, names.HELP[name], float(ok))
 
 
 def _counter(name: str, *labels: str) -> CounterMetricFamily:

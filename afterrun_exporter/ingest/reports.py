@@ -267,9 +267,13 @@ def metadata_text(value: dict[str, Any] | None) -> tuple[str, list[str]]:
     if value is None:
         return "", []
     try:
-        return json.dumps(value, allow_nan=False), []
+        text = json.dumps(value, allow_nan=False)
+        if r"\ud" in text:
+            clean = json.loads(_clean(json.dumps(value, ensure_ascii=False)))
+            text = json.dumps(clean)
     except (ValueError, RecursionError):
         return "", [UNREAD_METADATA]
+    return text, []
 
 
 def _clean(text: str) -> str:

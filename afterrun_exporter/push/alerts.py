@@ -50,7 +50,12 @@ def holding(job: Job, state: JobState, added: Pairs) -> list[Notice]:
 
 
 def message(
-    notice: Notice, stage: Stage, expires_at: float, url: str, runbook: str = ""
+    notice: Notice,
+    stage: Stage,
+    now: float,
+    expires_at: float,
+    url: str,
+    runbook: str = "",
 ) -> dict[str, Any]:
     """Return what Alertmanager is posted: that it fires, or that it is over.
 
@@ -67,8 +72,9 @@ def message(
             "description": f"{notice.job}: {notice.summary or f'since {since}'}.",
             "runbook_url": runbook or f"{names.RUNBOOK}#{alert.lower()}",
         },
-        "startsAt": _time(notice.opened_at),
-        "endsAt": _time(notice.resolved_at or expires_at if over else expires_at),
+        # What was noted under a clock that has been set back since is not to come.
+        "startsAt": _time(min(notice.opened_at, now)),
+        "endsAt": _time(min(notice.resolved_at or now, now) if over else expires_at),
     }
     return {**told, "generatorURL": url} if url else told
 

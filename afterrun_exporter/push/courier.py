@@ -14,7 +14,15 @@ import structlog
 
 from afterrun_exporter.agenda import Agenda
 from afterrun_exporter.clock import Clock
-from afterrun_exporter.core.notices import Delays, Notice, Stage, Step, Told, next_step
+from afterrun_exporter.core.notices import (
+    Delays,
+    Notice,
+    Stage,
+    Step,
+    Told,
+    next_step,
+    noted_later,
+)
 from afterrun_exporter.errors import AlertsRefusedError, PushError
 from afterrun_exporter.push.alerts import message
 from afterrun_exporter.push.poster import Post
@@ -85,6 +93,8 @@ class Courier:
         self._failures = 0
         self._retry_at = -math.inf
         self._woken = asyncio.Event()
+        #: When it last looked. What is stored may be of any clock.
+        self._looked_at = math.inf
 
     def look_at(self, changed: Iterable[str]) -> None:
         """See what is to be told of these label sets, at the next opportunity."""
@@ -100,13 +110,16 @@ class Courier:
     def next_step(self, notice: Notice) -> Step | None:
         """Return what is to be told of *notice* next; None for nothing any more."""
         told = self._outbox.told(notice.labels, self.name)
-        return next_step(notice, told, self.terms.delays)
+        return next_step(notice, told, self.terms.delays, self._clock.now())
 
     async def run(self) -> None:
         """Tell it whatever becomes due, until cancelled."""
         while True:
             self._woken.clear()
             now = self._clock.now()
+            if now < self._looked_at:
+                self._plan_anew(now)
+            self._looked_at = now
             self._sort(now)
             is_due = bool(self._news or self._renewals)
             if is_due and now >= self._retry_at:
@@ -119,6 +132,19 @@ class Courier:
                 await self._sleep_until(
                     min(self._agenda.next(), self._retry_at if is_due else math.inf)
                 )
+
+    def _plan_anew(self, now: float) -> None:
+        """Plan by a clock that was set back: nothing waits for the old time."""
+        notices = self._outbox.notices
+        noted: dict[str, Told] = {}
+        for labels, notice in notices.items():
+            told = self._outbox.told(labels, self.name)
+            if told is not None and (late := noted_later(notice, told, now)):
+                noted[labels] = late
+        self._outbox.renewed(self.name, noted)
+        self._retry_at = min(self._retry_at, now)
+        self._agenda = Agenda()
+        self.look_at(notices)
 
     def _sort(self, now: float) -> None:
         for labels in self._agenda.take_due(now):
@@ -162,6 +188,7 @@ class Courier:
         return message(
             errand.notice,
             errand.step.stage,
+            now,
             expires_at,
             url,
             self.terms.runbook(errand.notice.job),

@@ -183,9 +183,10 @@ EXPORTER_ABSENT: Final = (
 )
 
 CONFIG_RELOAD_FAILED: Final = (
-    "AfterRun ({{ $labels.job }}) refused its changed configuration and goes on with "
-    "the one before; after a restart it would not start. `afterrun check` lists what "
-    "is wrong."
+    "AfterRun ({{ $labels.job }}) refused its changed configuration, or Alertmanager "
+    "the alertmanager.yml that AfterRun keeps for it, and goes on with the one before. "
+    "`afterrun check` lists what is wrong with afterrun.yml, and the log what is wrong "
+    "with the other."
 )
 
 PINGS_REJECTED: Final = (

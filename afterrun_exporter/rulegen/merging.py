@@ -32,7 +32,7 @@ def merged(ours: Data, base: Mapping[str, Any], file: str) -> Data:
         theirs = _list(base, key, file)
         result[key] = [*theirs, *(item for item in ours[key] if item not in theirs)]
     if "time_intervals" in ours:
-        taken = {e["name"] for key in _INTERVALS for e in _named(base, key, file)}
+        taken = {str(e["name"]) for key in _INTERVALS for e in _named(base, key, file)}
         _refuse_taken(
             "time interval",
             (e["name"] for e in ours["time_intervals"] if e["name"] in taken),
@@ -65,7 +65,7 @@ def _route(ours: Data, theirs: Mapping[str, Any], file: str) -> Data:
 def _new_receivers(
     ours: Iterable[Data], base: Mapping[str, Any], file: str
 ) -> list[Data]:
-    theirs = {entry["name"]: entry for entry in _named(base, "receivers", file)}
+    theirs = {str(entry["name"]): entry for entry in _named(base, "receivers", file)}
     if DISCARD in theirs and len(theirs[DISCARD]) == 1:
         # It has ours already: a name, and nothing behind it.
         ours = [entry for entry in ours if entry["name"] != DISCARD]
@@ -103,6 +103,10 @@ def _list(data: Mapping[str, Any], key: str, file: str) -> list[Any]:
 
 def _named(data: Mapping[str, Any], key: str, file: str) -> list[Any]:
     entries = _list(data, key, file)
-    if not all(isinstance(e, Mapping) and "name" in e for e in entries):
+    # A number is a name to Alertmanager.
+    if not all(
+        isinstance(e, Mapping) and isinstance(e.get("name"), str | int | float)
+        for e in entries
+    ):
         raise GenerateError(f"{key} of {file!r} has an entry without a name")
     return entries

@@ -28,9 +28,11 @@ _UP: Final = f'up{{job=~"{names.SCRAPE_JOB}"}}'
 
 # In order: every job of the last 6 hours, less those there now, while any exporter
 # of that scrape job answered lately and none was down the whole time. An
-# exporter that is down takes its jobs along: that is ExporterDown.
+# exporter that is down takes its jobs along: that is ExporterDown. The job that was
+# made for a test alert is to go.
+_WATCHED: Final = names.DEADLINE + selector((names.JOB, "!=", names.TEST_JOB))
 _DISAPPEARED: Final = f"""group without ({TARGET}, {names.SEVERITY}) (
-  present_over_time({names.DEADLINE}[6h:10m])
+  present_over_time({_WATCHED}[6h:10m])
 )
 unless on (job, {names.JOB}) last_over_time({names.DEADLINE}[{MEMORY}])
 and on (job) present_over_time({names.BUILD_INFO}[{MEMORY}])
@@ -101,7 +103,8 @@ def exporter_rules(hash_: str = "") -> list[Data]:
         ),
         alert(
             names.CONFIG_RELOAD_FAILED,
-            expr=f"{merged(names.RELOAD_SUCCESSFUL, 'min')} == 0",
+            expr=f"{merged(names.RELOAD_SUCCESSFUL, 'min')} == 0\nor\n"
+            f"{merged(names.ALERTMANAGER_RELOAD_SUCCESSFUL, 'min')} == 0",
             severity="warning",
             summary="A changed configuration was refused.",
             description=says.CONFIG_RELOAD_FAILED,

@@ -47,12 +47,12 @@ def tree(
         grouping = replace(grouping, group_by=("alertname", *label_keys))
     top = {"receiver": alertmanager.receiver, **_grouping(grouping)}
     below = [*_own(alertmanager), *_configured(jobs, alertmanager.routes)]
-    if receivers:
-        # Alertmanager takes a route with `continue` for an answer, too: without
-        # a branch of their own, nobody else would hear of what no route takes.
-        rest = {"receiver": alertmanager.receiver, "routes": below}
-        below = [*map(_job_receiver, receivers), rest]
-    return {**top, "routes": below}
+    # Alertmanager takes a route with `continue` for an answer, too: without a branch
+    # of their own, nobody else would hear of what no route takes. It is there without
+    # receivers as well: groups are known by the way to their route, and if the first
+    # receiver changed that, everybody would be told again of everything.
+    rest = {"receiver": alertmanager.receiver, "routes": below}
+    return {**top, "routes": [*map(_job_receiver, receivers), rest]}
 
 
 def matcher(label: str, values: Iterable[str]) -> str:

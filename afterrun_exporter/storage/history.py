@@ -10,20 +10,23 @@ from typing import Any, Final
 
 import aiosqlite
 
-from afterrun_exporter.core.model import Condition
+from afterrun_exporter.core.model import BLAMELESS, Condition
 from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.storage.store import AlertFilter, AlertRecord, AlertStats
 
 #: As an SQL number: there is no infinity to bind, and nothing is older.
 _EVER: Final = -1e300
 
+# Those that count: all but `BLAMELESS`.
 _COUNTS: Final = """
 SELECT condition, severity, resolved_at IS NULL AS open, count(*) AS alerts
-FROM alerts WHERE opened_at >= ? GROUP BY condition, severity, open
+FROM alerts WHERE opened_at >= ? AND condition NOT IN ('upstream_unhealthy', 'test')
+GROUP BY condition, severity, open
 """
 _JOBS: Final = """
 SELECT j.name, count(*) AS alerts FROM alerts a JOIN jobs j ON j.id = a.job_id
-WHERE a.opened_at >= ? GROUP BY a.job_id ORDER BY alerts DESC, j.name LIMIT ?
+WHERE a.opened_at >= ? AND condition NOT IN ('upstream_unhealthy', 'test')
+GROUP BY a.job_id ORDER BY alerts DESC, j.name LIMIT ?
 """
 #: The mean, and the mean of the one or two in the middle.
 _LASTED: Final = """
@@ -32,12 +35,18 @@ WITH resolved AS (
         row_number() OVER (ORDER BY resolved_at - opened_at) AS place,
         count(*) OVER () AS alerts
     FROM alerts WHERE opened_at >= ? AND resolved_at IS NOT NULL
+        AND condition NOT IN ('upstream_unhealthy', 'test')
 )
 SELECT avg(lasted),
     avg(lasted) FILTER (WHERE place IN ((alerts + 1) / 2, (alerts + 2) / 2))
 FROM resolved
 """
-_OPEN_NOW: Final = "SELECT count(*) FROM alerts WHERE resolved_at IS NULL"
+#: Where a record stands among the others.
+_PLACE: Final = "(SELECT opened_at, id FROM alerts WHERE id = ?)"
+_OPEN_NOW: Final = """
+SELECT count(*) FROM alerts
+WHERE resolved_at IS NULL AND condition NOT IN ('upstream_unhealthy', 'test')
+"""
 
 
 async def alerts(reader: aiosqlite.Connection, which: AlertFilter) -> list[AlertRecord]:
@@ -78,7 +87,7 @@ def matches(which: AlertFilter, record: AlertRecord) -> bool:
 
 def stats_of(records: Iterable[AlertRecord], since: float, jobs: int) -> AlertStats:
     """Return what *records*, all there are, come to: see `Store.alert_stats`."""
-    every = list(records)
+    every = [one for one in records if one.key.condition not in BLAMELESS]
     recent = [record for record in every if record.opened_at >= since]
     by_job = Counter(record.job for record in recent)
     most = sorted(by_job.items(), key=lambda one: (-one[1], one[0]))
@@ -118,6 +127,9 @@ def query_of(which: AlertFilter) -> tuple[str, list[Any]]:
         values.append(which.severity)
     if which.open is not None:
         conditions.append(f"a.resolved_at IS {'' if which.open else 'NOT '}NULL")
+    if which.before is not None:
+        conditions.append(f"({time}, a.id) < {_PLACE}")
+        values.append(which.before)
     # Only marks and words of our own are in the text.
     sql = (
         "SELECT j.name, a.* FROM alerts a JOIN jobs j ON j.id = a.job_id "  # noqa: S608

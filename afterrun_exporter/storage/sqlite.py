@@ -226,6 +226,7 @@ def _open(
     path: Path,
 ) -> tuple[sqlite3.Connection, dict[str, JobState], Writer, Outboxed]:
     try:
+        _create(path)
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False
         )
@@ -243,6 +244,16 @@ def _open(
     except sqlite3.Error as error:
         raise StorageError(f"cannot use database {str(path)!r}: {error}") from error
     return connection, states, writer, outbox
+
+
+def _create(path: Path) -> None:
+    """Make the file if there is none, for nobody else to read.
+
+    Addresses of receivers are secrets. SQLite gives its other files the same mode.
+    """
+    # What cannot be opened, SQLite refuses in its own words.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
 
 
 def _load(connection: sqlite3.Connection) -> tuple[dict[str, JobState], Writer]:

@@ -52,6 +52,9 @@ class AlertFilter:
     open: bool | None = None
     #: Opened then or later.
     since: float = -math.inf
+    #: Those that come after the record with this id, which may be of any kind; none
+    #: when there is no such record any more.
+    before: int | None = None
     limit: int | None = None
 
 
@@ -144,6 +147,7 @@ class Store(Protocol):
     async def alert_stats(self, since: float, jobs: int) -> AlertStats:
         """Return what the alerts opened at *since* or later come to.
 
+        But for those in which nothing is wrong with the job itself: `BLAMELESS`.
         Of the jobs with the most alerts, the first *jobs*.
         """
         ...

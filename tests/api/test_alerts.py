@@ -80,6 +80,30 @@ async def test_alerts_come_newest_first_as_far_as_they_are_asked_for(
     assert await kinds(history, query) == found
 
 
+async def test_alerts_come_a_page_at_a_time(history: Client) -> None:
+    """Each one once, and `next` is null where there are no more."""
+    pages, before = [], ""
+    for _ in range(3):
+        answer = await asked(history, f"/api/v1/alerts?limit=1{before}")
+        pages += [(one["job"], one["kind"], one["state"]) for one in answer["alerts"]]
+        before = f"&before={answer['next']}"
+
+    assert pages == [SYNC_OPEN, BACKUP_OVER, SYNC_OVER]
+    assert before == "&before=None"
+    whole = await asked(history, "/api/v1/alerts?limit=3")
+    assert (len(whole["alerts"]), whole["next"]) == (3, None)
+
+
+async def test_pages_are_of_what_was_asked_for(history: Client) -> None:
+    """The other parameters hold for each of them."""
+    first = await asked(history, "/api/v1/alerts?job=sync&limit=1")
+
+    found = await kinds(history, f"?job=sync&limit=1&before={first['next']}")
+
+    assert found == [SYNC_OVER]
+    assert await kinds(history, "?before=999999") == []
+
+
 async def test_an_alert_is_told_whole(history: Client) -> None:
     """Under the name by which Prometheus knows it too."""
     (alert,) = (await asked(history, "/api/v1/alerts?job=backup"))["alerts"]
@@ -127,6 +151,11 @@ async def test_statistics_of_a_quiet_time(history: Client, clock: ManualClock) -
     ("path", "status", "detail"),
     [
         ("?state=closed", 400, "unknown state 'closed': use one of open, resolved"),
+        (
+            "?before=x",
+            400,
+            ("before 'x' is out of range: use a number from 1 to 9223372036854775807"),
+        ),
         (
             "?since=yesterday",
             400,

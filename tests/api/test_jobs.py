@@ -214,7 +214,7 @@ async def test_as_many_runs_as_are_asked_for(client: Client) -> None:
         (
             "jobs/x/runs",
             404,
-            "unknown job 'x': GET /api/v1/jobs lists those there are",
+            "unknown job 'x': `afterrun jobs` or GET /api/v1/jobs lists those there are",
         ),
     ],
 )

@@ -9,9 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import ReceiverType
 from afterrun_exporter.core.targets import check_target, origin, shown
+from afterrun_exporter.service import Service
+from tests.core.jobs import BACKUP
 from tests.http import Client
+from tests.services import catalogue
+
+SYNC = Job(name="sync")
 
 WEBHOOK = {"alert_type": "webhook", "target": "https://hooks.example.com/afterrun"}
 SLACK = {"alert_type": "slack", "target": "https://hooks.slack.example/T0/B0/s3cret"}
@@ -162,6 +168,37 @@ async def test_a_receiver_that_cannot_be_added_says_why(
     assert response.status == 400
     assert (await response.json(content_type=None))["detail"] == detail
     assert await listed(client) == []
+
+
+async def test_all_receivers_can_be_listed(client: Client, service: Service) -> None:
+    """Of every job, and of what is secret only the host."""
+    await service.reconfigure(catalogue(BACKUP, SYNC))
+    first = await added(client, WEBHOOK)
+    other = "/api/v1/jobs/sync/receivers"
+    second = await (await client.post(other, json=SLACK)).json()
+
+    answer = await client.get("/api/v1/receivers")
+
+    assert answer.status == 200
+    found = (await answer.json())["receivers"]
+    assert [(one["id"], one["job"]) for one in found] == [
+        (first["id"], "backup"),
+        (second["id"], "sync"),
+    ]
+    assert "s3cret" not in await answer.text()
+
+
+async def test_receivers_of_a_job_that_left_can_be_found_and_removed(
+    client: Client, service: Service
+) -> None:
+    """They are still in alertmanager.yml. No more are taken for it."""
+    receiver = await added(client, WEBHOOK)
+    await service.reconfigure(catalogue(SYNC, unknown=None))
+
+    assert [one["id"] for one in await listed(client)] == [receiver["id"]]
+    assert (await client.post(RECEIVERS, json=SLACK)).status == 404
+    await client.delete(f"/api/v1/receivers/{receiver['id']}")
+    assert (await client.get(RECEIVERS)).status == 404
 
 
 async def test_a_job_nobody_knows_has_no_receivers(client: Client) -> None:

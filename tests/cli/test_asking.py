@@ -155,8 +155,17 @@ async def test_alerts_are_a_table(
     assert nothing.stdout == "no alerts\n"
 
 
+async def test_statistics_are_lines_and_a_table(ask: Ask, service: Service) -> None:
+    await service.record(ping("21 12:00", metrics={"rows": 0.0, "size": 48211.0}))
+
+    counted = await ask("alerts", "stats", "--since", "2026-11-21T00:00:00Z")
+
+    assert ": 1 alert\nopen now: 1\n" in counted.stdout
+    assert ["kind", "violated", "1"] in rows(counted)
+
+
 async def test_a_test_alert_is_tried_out(ask: Ask) -> None:
-    """And is one of those that are listed and counted."""
+    """And is one of those that are listed, and not of those that are counted."""
     tried = await ask("alerts", "test", "backup", "--for", "1m")
     listed = await ask("alerts", "list", "--kind", "test", "--json")
     counted = await ask("alerts", "stats", "--since", "2026-11-21T00:00:00Z")
@@ -167,8 +176,7 @@ async def test_a_test_alert_is_tried_out(ask: Ask) -> None:
     )
     (alert,) = json.loads(listed.stdout)["alerts"]
     assert (alert["job"], alert["state"]) == ("backup", "open")
-    assert ": 1 alerts\nopen now: 1\n" in counted.stdout
-    assert ["kind", "test", "1"] in rows(counted)
+    assert ": 0 alerts\nopen now: 0\n" in counted.stdout
 
 
 @pytest.mark.parametrize(
@@ -177,7 +185,7 @@ async def test_a_test_alert_is_tried_out(ask: Ask) -> None:
         (["jobs", "--state", "x"], "unknown state 'x': use one of paused, missed"),
         (["alerts", "list", "--since", "x"], "since 'x' is neither a duration nor"),
         (["alerts", "test", "--for", "1s"], "for: '1s' is out of range: use 10s to"),
-        (["alerts", "test", "x"], "unknown job 'x': GET /api/v1/jobs lists those"),
+        (["alerts", "test", "x"], "unknown job 'x': `afterrun jobs` or GET"),
     ],
 )
 async def test_what_the_daemon_refuses_is_told_in_its_words(

@@ -211,3 +211,51 @@ def test_a_time_that_cannot_be_read_is_explained(
 
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
+
+
+BASE = "route: {receiver: us}\nreceivers: [{name: us}]\n"
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        (None, "cannot read '{base}': No such file or directory"),
+        ("", "'{base}' is not keys and values"),
+        (
+            "route: {receiver: oncall}\nreceivers: [{name: oncall}]\n",
+            (
+                "receiver 'oncall' is in alertmanager: of afterrun.yml and in its base "
+                "'base.yml': rename one of the two"
+            ),
+        ),
+    ],
+)
+def test_a_base_that_nothing_can_be_made_of_is_a_problem(
+    tmp_path: Path, base: str | None, said: str
+) -> None:
+    """Found here, and not when the files are generated."""
+    path = tmp_path / "afterrun.yml"
+    path.write_text(
+        "jobs: {}\nalertmanager:\n"
+        "  receivers: {oncall: [{email: a@example.com}]}\n  base: base.yml\n"
+    )
+    if base is not None:
+        (tmp_path / "base.yml").write_text(base)
+    message = said.format(base=tmp_path / "base.yml")
+
+    result, as_json = _run(path), _run(path, "--json")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"{path}:4: alertmanager.base: {message}\n"
+    assert json.loads(as_json.stdout)["problems"] == [
+        {"line": 4, "path": "alertmanager.base", "message": message}
+    ]
+
+
+def test_a_base_that_goes_with_the_rest_is_no_problem(tmp_path: Path) -> None:
+    """It is found beside the configuration, wherever the command is run."""
+    path = tmp_path / "afterrun.yml"
+    path.write_text("jobs: {}\nalertmanager: {base: base.yml}\n")
+    (tmp_path / "base.yml").write_text(BASE)
+
+    assert _run(path).exit_code == 0

@@ -144,6 +144,31 @@ def test_an_error_is_one_line(tmp_path: Path) -> None:
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("path", sorted(ALL))
+def test_what_somebody_else_wrote_is_not_overwritten(tmp_path: Path, path: str) -> None:
+    """It is named, and nothing else is written either."""
+    theirs = tmp_path / path
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("{}\n")
+
+    result = _generate("--out", tmp_path)
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: '{theirs}' does not say that it was ")
+    assert [one for one in tmp_path.rglob("*") if one.is_file()] == [theirs]
+
+
+def test_what_is_there_may_be_generated_anew(tmp_path: Path) -> None:
+    """By an older version, for another configuration, or edited since."""
+    _generate("--out", tmp_path)
+    for path in ALL:
+        with (tmp_path / path).open("a") as file:
+            file.write("\n")
+
+    assert _generate("--out", tmp_path).exit_code == 0
+    assert _generate("--check", "--out", tmp_path).exit_code == 0
+
+
 # A finder that says what Python says when a package is not installed.
 WITHOUT_EXTRA = """
 import sys
@@ -159,22 +184,38 @@ generate()
 """
 
 
-@pytest.mark.parametrize(("what", "exit_code"), [("prometheus", 0), ("all", 1)])
-def test_without_the_extra_only_the_dashboard_is_missing(
-    tmp_path: Path, what: str, exit_code: int
-) -> None:
-    """It names the command that mends it, and writes all files or none."""
-    result = subprocess.run(
-        [sys.executable, "-c", WITHOUT_EXTRA, what, "--out", str(tmp_path)],
+def without_extra(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRA, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
     )
 
-    assert result.returncode == exit_code, result.stderr
-    if exit_code:
-        assert result.stderr == (
-            "Error: the dashboards need an extra: "
-            "pip install 'afterrun-exporter[grafana]'\n"
-        )
-        assert list(tmp_path.iterdir()) == []
+
+NEEDED = "the dashboards need an extra: pip install 'afterrun-exporter[grafana]'\n"
+
+
+def test_without_the_extra_only_the_dashboards_are_missing(tmp_path: Path) -> None:
+    """All else is written and checked; how to get them is said each time."""
+    results = [without_extra(*more, "--out", tmp_path) for more in ([], ["--check"])]
+
+    assert [(one.returncode, one.stderr) for one in results] == [
+        (0, f"left out grafana: {NEEDED}")
+    ] * 2
+    found = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {tmp_path / path for path in PROMETHEUS | ALERTMANAGER}
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "said"),
+    [("prometheus", 0, ""), ("grafana", 1, f"Error: {NEEDED}")],
+)
+def test_without_the_extra_what_was_asked_for_is_done_or_not(
+    tmp_path: Path, what: str, code: int, said: str
+) -> None:
+    """Dashboards alone cannot be left out."""
+    result = without_extra(what, "--out", tmp_path)
+
+    assert (result.returncode, result.stderr) == (code, said)
+    assert any(tmp_path.iterdir()) is (code == 0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from afterrun_exporter.config import parse
+from afterrun_exporter.config import load, parse
 from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.routing import (
     Alertmanager,
@@ -145,6 +147,21 @@ def test_expressions_that_alertmanager_reads_otherwise_are_refused(
 def test_a_password_in_a_url_is_not_repeated() -> None:
     """The message may end in a log or a chat."""
     with pytest.raises(ConfigError) as caught:
-        read("push_to: ['https://user:s3cret@host', 's3cret']")
+        read(
+            "push_to: ['https://user:s3cret@host', 's3cret']\n"
+            "  reload_url: http://host/-/reload?token=s3cret"
+        )
 
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("base", ["am.yml", "../etc/am.yml", "link.yml"])
+def test_what_would_be_overwritten_is_no_base(tmp_path: Path, base: str) -> None:
+    """By whatever name, and though neither of them is there yet."""
+    path = tmp_path / "etc" / "afterrun.yml"
+    path.parent.mkdir()
+    (path.parent / "link.yml").symlink_to("am.yml")
+    path.write_text(f"alertmanager: {{config_file: am.yml, base: {base}}}")
+
+    with pytest.raises(ConfigError, match="base: is config_file itself"):
+        load(path)

@@ -130,7 +130,7 @@ OVER = notice(resolved_at=1100.0, shown_until=1160.0)
     ],
 )
 def test_what_comes_next(what: Notice, told: Told | None, step: Step | None) -> None:
-    assert next_step(what, told, DELAYS) == step
+    assert next_step(what, told, DELAYS, 9000.0) == step
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,24 @@ def test_the_words_name_the_value() -> None:
     assert opened.summary == "2 runs with tenant_id 'acme' are open at once, 1 may be"
 
 
+def test_the_words_say_where_there_is_no_value() -> None:
+    night = (
+        Night(PER_TENANT).start("22 02:00", run_id="a").start("22 02:00", run_id="b")
+    )
+
+    (opened,) = night.alerts
+    assert opened.summary == "2 runs without tenant_id are open at once, 1 may be"
+
+
+def test_half_a_character_is_replaced() -> None:
+    """JSON can hold one; the database cannot, and would refuse the whole report."""
+    night = Night(PER_TENANT)
+    for run_id, value in (("a", r"\ud800"), ("b", r"\udfff")):
+        night.start("22 02:00", run_id=run_id, metadata=f'{{"tenant_id":"{value}"}}')
+
+    assert [run.group for run in night.state.open_runs] == ["?", "?"]
+
+
 def test_starts_without_an_id_overlap_too() -> None:
     """Where nobody asked for it the new one counts, as ever."""
     assert Night(ALONE).start("22 02:00").start("22 03:00").open == ["overlapping"]

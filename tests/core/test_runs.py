@@ -62,6 +62,26 @@ class TestAFinish:
             "the last run ended with fail: pg_dump: connection refused"
         )
 
+    @pytest.mark.parametrize(
+        ("message", "said"),
+        [
+            ("no\x00 such\n\tfile\x1b[0m ", "no such file [0m"),
+            ("x" * 300, "x" * 300),
+            ("first" + "x" * 10_000 + "last", "…" + "x" * 296 + "last"),
+            ("\n" * 10_000 + "last", "last"),
+            ("\x00\n ", ""),
+        ],
+    )
+    def test_says_it_in_one_line_that_is_not_too_long(
+        self, message: str, said: str
+    ) -> None:
+        """The end is where the error stands. All of it stays with the run."""
+        night = Night().fail("22 02:10", message=message)
+
+        words = "the last run ended with fail"
+        assert night.alerts[0].summary == (f"{words}: {said}" if said else words)
+        assert night.runs[0].message == message
+
     def test_that_was_canceled_neither_fails_nor_heals(self) -> None:
         night = Night().fail("22 02:10").ping("22 02:20", outcome=Outcome.CANCELED)
 

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.alerts import update
 from afterrun_exporter.core.model import Dependency, Job, Kind, Outcome
+from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.transitions import on_retired
 from afterrun_exporter.core.upstream import (
     Required,
     dependents,
@@ -57,6 +59,53 @@ def test_it_lasts_until_the_jobs_own_next_deadline() -> None:
     assert report.clock("22 05:00").open == ["missed", UPSTREAM]
     assert report.clock("23 02:30").open == ["missed", UPSTREAM]
     assert report.clock("23 02:31").open == ["missed"]
+
+
+#: Due every day at the time of its last run, by five minutes later.
+DAILY = replace(REPORT, schedule=Every(24 * 3600.0), grace=300)
+
+
+@pytest.mark.parametrize(
+    ("last_run", "healed", "told"),
+    [
+        pytest.param("21 02:30", "22 01:30", "22 02:35", id="before its slot"),
+        pytest.param("21 02:30", "22 02:32", "23 02:35", id="in the grace of its slot"),
+        pytest.param("20 02:30", "22 01:30", "22 02:35", id="after one that it missed"),
+    ],
+)
+def test_the_slots_of_an_interval_go_by_the_last_run(
+    last_run: str, healed: str, told: str
+) -> None:
+    """The period is not counted from the recovery: that would be a whole one more."""
+    daily = Night(DAILY, known="19 00:00", required=WELL).ping(last_run)
+    daily.required = ILL
+    daily.clock("22 01:00")
+    daily.required = WELL
+    daily.clock(healed)
+
+    assert UPSTREAM in daily.clock(told).open
+    assert daily.clock(f"{told}:01").open == ["missed"]
+
+
+@pytest.mark.parametrize(
+    "depends_on", [(), (Dependency("ingest", requires_success=False),)]
+)
+@pytest.mark.parametrize("is_ill", [True, False])
+def test_a_job_that_requires_nothing_any_more_is_not_held_back(
+    depends_on: tuple[Dependency, ...], is_ill: bool
+) -> None:
+    """Its gauge is gone with the requirement, and the alert goes with the gauge."""
+    report = night()
+    report.required = ILL
+    report.clock("22 01:00").fail("22 02:10")
+    if not is_ill:
+        report.required = WELL
+        report.clock("22 05:00")
+        assert report.open == ["failing", UPSTREAM]
+
+    report.job, report.required = replace(REPORT, depends_on=depends_on), ()
+
+    assert report.clock("22 06:00").open == ["failing"]
 
 
 def test_it_ends_with_the_jobs_next_run_whatever_comes_of_it() -> None:
@@ -113,6 +162,17 @@ def test_trouble_that_comes_back_starts_it_over() -> None:
 
     assert UPSTREAM in report.open
     assert UPSTREAM not in report.clock("24 02:31").open
+
+
+def test_a_job_that_returns_to_the_configuration_has_none() -> None:
+    """Its requirements may have healed while nobody looked."""
+    report = night()
+    report.required = ILL
+    report.clock("22 01:00")
+    report.state = on_retired(report.state, at("22 02:00")).state
+    report.required = WELL
+
+    assert report.clock("22 02:10").open == []
 
 
 def test_a_disabled_job_has_no_upstream() -> None:

@@ -11,17 +11,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.deadlines import wake_at
-from afterrun_exporter.core.history import Past, joined, pack, unpack
+from afterrun_exporter.core.history import (
+    Past,
+    extended,
+    history_of,
+    joined,
+    pack,
+    pasts,
+    slid,
+    slow_threshold,
+    unpack,
+)
 from afterrun_exporter.core.model import (
     Average,
     Job,
     Outcome,
+    Run,
     Settings,
     SlowerThan,
     SuccessRatio,
 )
-from afterrun_exporter.core.state import Ratio
-from afterrun_exporter.core.transitions import on_clock
+from afterrun_exporter.core.state import NO_HISTORY, JobState, Ratio
+from afterrun_exporter.core.transitions import on_clock, on_retired
 from tests.changed import replace
 
 from .jobs import SETTINGS, Night, at, told
@@ -131,7 +142,7 @@ def test_no_window_sees_more_runs_than_are_kept() -> None:
 
 
 def test_a_job_without_windows_remembers_no_runs() -> None:
-    assert night_of(Job(name="backup"), "ofo").state.history == b""
+    assert night_of(Job(name="backup"), "ofo").state.history == NO_HISTORY
 
 
 def run_of(night: Night, when: str, minutes: float, **more: Any) -> Night:
@@ -199,6 +210,49 @@ def test_runs_that_failed_or_are_long_past_are_not_usual() -> None:
     assert night.state.slow_threshold is None
 
 
+def slow_night() -> Night:
+    """Return a night of three usual runs and a slow one."""
+    night = Night(STEADY)
+    for when in ("22 01:00", "22 01:10", "22 01:20"):
+        run_of(night, when, 10)
+    return run_of(night, "22 02:00", 30)
+
+
+@pytest.mark.parametrize("runs_between", [0, 2])
+def test_a_slow_run_is_forgotten_with_what_called_it_slow(runs_between: int) -> None:
+    """Or asking for it again would tell of a run that was long past."""
+    night = slow_night()
+    night.job = replace(STEADY, slower_than=None)
+    assert night.clock("22 02:30").open == []
+    for number in range(runs_between):
+        run_of(night, f"22 03:0{number}", 1)
+
+    night.job = STEADY
+
+    assert night.clock("22 04:00").open == []
+
+
+def test_a_job_that_returns_is_not_slow() -> None:
+    night = slow_night()
+    night.state = on_retired(night.state, at("22 03:00")).state
+
+    assert night.clock("22 04:00").open == []
+    assert night.state.slow_threshold is None
+
+
+def test_an_alert_that_opens_again_says_nothing_of_a_later_run() -> None:
+    """The last duration known may be that of a run that failed."""
+    night = slow_night()
+    run_of(night, "22 03:00", 1, outcome=Outcome.FAIL)
+    night.job = replace(STEADY, enabled=False)
+    night.clock("22 03:10")
+    night.job = STEADY
+    night.clock("22 03:20")
+
+    (again,) = (a for a in night.last.alerts if a.key.condition.value == "slow")
+    assert again.summary == "the last run that ended well took unusually long"
+
+
 def test_how_slow_it_was_is_said_in_words() -> None:
     night = Night(STEADY)
     for when in ("22 01:00", "22 01:10", "22 01:20"):
@@ -220,7 +274,79 @@ PASTS = st.builds(
 
 @given(st.lists(PASTS, unique_by=lambda run: run.number))
 def test_a_history_is_read_as_it_was_written(runs: list[Past]) -> None:
-    assert [*unpack(pack(runs))] == sorted(runs, key=lambda run: run.number)
+    in_order = sorted(runs, key=lambda run: run.number)
+
+    assert [*unpack(pack(runs))] == in_order
+    assert [*pasts(history_of(in_order))] == in_order
+
+
+#: How much later each run arrives than the one before it, how long before that it
+#: ended, how long it took, and how.
+ARRIVALS = st.lists(
+    st.tuples(
+        st.integers(0, 40) | st.integers(-60, 40),
+        st.just(0) | st.integers(0, 30),
+        st.none() | st.integers(1, 9),
+        st.sampled_from([Outcome.OK, Outcome.OK, Outcome.FAIL, Outcome.CANCELED]),
+    ),
+    max_size=25,
+)
+
+
+@given(arrivals=ARRIVALS, later=st.integers(-100, 100), kept=st.integers(1, 12))
+def test_windows_are_exact_in_whatever_order_runs_end(
+    arrivals: list[tuple[int, int, int | None, Outcome]], later: int, kept: int
+) -> None:
+    """Against what a plain list says, and also when the clock is set back."""
+    job = Job(
+        name="backup",
+        success_ratio=SuccessRatio(below=0.5, over=100),
+        slower_than=SlowerThan(factor=2, than=Average.MEAN, over=60, min_runs=1),
+    )
+    limits = Settings(runs_per_job=kept)
+    state = JobState(created_at=0, due_after=0)
+    plain: list[Run] = []
+    now = 1000.0
+    for number, (after, before, duration, outcome) in enumerate(arrivals, start=1):
+        now += after
+        run = Run(
+            number=number,
+            run_id=None,
+            attempt=1,
+            outcome=outcome,
+            finished_at=now - before,
+            received_at=now,
+            duration=duration,
+        )
+        history = extended(job, state.history, run, now, limits)
+        state = replace(state, history=history)
+        plain = [*plain, run] if outcome is not Outcome.CANCELED else plain
+        plain = [
+            one
+            for one in plain
+            if one is run
+            or (one.finished_at + 100 > now and one.number > number - kept)
+        ]
+    now += later
+
+    inside = [one for one in plain if one.finished_at + 100 > now]
+    usual = [
+        one.duration
+        for one in plain
+        if one.outcome is Outcome.OK
+        and one.finished_at + 60 > now
+        and one.duration is not None
+    ]
+
+    assert [one.number for one in pasts(state.history)] == [one.number for one in plain]
+    slid_on = slid(job, state, now)
+    oks = sum(one.outcome is Outcome.OK for one in inside)
+    assert slid_on.success_ratio == Ratio(oks, len(inside))
+    assert slid_on.ratio_until == min(
+        (one.finished_at + 100 for one in inside), default=math.inf
+    )
+    limit = slow_threshold(job, state.history, now)
+    assert limit == (2 * statistics.fmean(usual) if usual else None)
 
 
 @given(
@@ -253,10 +379,10 @@ def test_what_was_stored_and_what_came_since_make_one_history(
 ) -> None:
     """A run that is in both counts once."""
     whole = night_of(FLAKY, "offoffoooo")
-    runs = [*unpack(whole.state.history)]
-    state = replace(whole.state, history=pack(runs[since:]))
+    runs = [*pasts(whole.state.history)]
+    state = replace(whole.state, history=history_of(runs[since:]))
 
     history = joined(FLAKY, pack(runs[:stored]), state, at("22 04:00"), SETTINGS)
 
     known = {run.number for run in (*runs[:stored], *runs[since:])}
-    assert [run.number for run in unpack(history)] == sorted(known)
+    assert [run.number for run in pasts(history)] == sorted(known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ import pytest
 from . import network
 from .conftest import Launch
 from .processes import Process, installed
+
+#: Whoever would be told again after a reload has been by then.
+GROUP_WAIT = 3.5
 
 BASE = """\
 route: {receiver: everybody}
@@ -79,7 +83,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory, launch: Launch) -> Scene:
     afterrun.write_text(
         "jobs: {backup: {every: 1h}}\n"
         f"alertmanager: {{config_file: {config}, base: {base}, "
-        f"reload_url: '{alertmanager}/-/reload'}}\n"
+        f"reload_url: '{alertmanager}/-/reload',\n"
+        f"  receivers: {{oncall: [{{webhook: {{url: '{webhook}/oncall'}}}}]}}}}\n"
     )
     posted = directory / "webhook.jsonl"
     script = Path(__file__).with_name("webhook_receiver.py")
@@ -137,6 +142,26 @@ def test_a_receiver_added_over_the_api_is_told(scene: Scene) -> None:
     assert "/backup" not in scene.config.read_text()
 
 
+def test_nobody_else_is_told_again_when_receivers_come_and_go(scene: Scene) -> None:
+    """The first and the last of them, too, move no route of others."""
+
+    def told(path: str) -> list[Any]:
+        label = "AfterRunJobOverrunning"
+        return [p for p in scene.told(path) if p["groupLabels"]["alertname"] == label]
+
+    scene.alert(alertname="AfterRunJobOverrunning", severity="warning")
+    network.wait_for(lambda: told("/oncall"))
+
+    wanted = {"alert_type": "webhook", "target": f"{scene.webhook}/first"}
+    _, added = scene.ask("POST", "/api/v1/jobs/backup/receivers", wanted)
+    network.wait_for(lambda: told("/first"))
+    time.sleep(GROUP_WAIT)
+    scene.ask("DELETE", f"/api/v1/receivers/{added['id']}")
+    time.sleep(GROUP_WAIT)
+
+    assert len(told("/oncall")) == 1
+
+
 @pytest.mark.parametrize("kind", ["slack", "discord"])
 def test_a_secret_target_is_told_and_stands_in_no_configuration(
     scene: Scene, kind: str
@@ -172,3 +197,27 @@ def test_what_alertmanager_refuses_leaves_the_old_in_place(scene: Scene) -> None
     assert stored["receivers"] == []
     loaded = network.get(f"{scene.alertmanager}/metrics") or b""
     assert b"alertmanager_config_last_reload_successful 1" in loaded
+
+
+def test_a_reload_that_alertmanager_refuses_is_told_to_prometheus(scene: Scene) -> None:
+    """The reload itself is a success: pings are judged by the new configuration."""
+
+    def fine() -> bool:
+        metrics = network.get(f"{scene.daemon}/metrics") or b""
+        line = b"\nafterrun_alertmanager_config_last_reload_successful 1.0\n"
+        return line in metrics
+
+    def reload() -> int:
+        asked = urllib.request.Request(f"{scene.daemon}/-/reload", method="POST")  # noqa: S310
+        with urllib.request.urlopen(asked, timeout=20) as answer:  # noqa: S310
+            status: int = answer.status
+        return status
+
+    before = fine()
+    scene.base.write_text(BAD_BASE)
+    statuses, refused = [reload()], fine()
+    scene.base.write_text(BASE)
+    statuses.append(reload())
+
+    assert statuses == [200, 200]
+    assert (before, refused, fine()) == (True, False, True)

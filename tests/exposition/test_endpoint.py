@@ -171,6 +171,19 @@ async def test_what_a_reload_came_to_is_told() -> None:
     assert told[names.RELOAD_TIMESTAMP,] == 18
 
 
+@pytest.mark.parametrize(("ok", "told"), [(True, 1), (False, 0), (None, None)])
+async def test_whether_alertmanagers_file_is_as_it_should_be_is_told(
+    ok: bool | None, told: int | None
+) -> None:
+    """Where one is kept at all."""
+    own = SelfMetrics("1.2.3")
+    own.watch_alertmanager_file(lambda: ok)
+
+    found = values(own.render().decode())
+
+    assert found.get((names.ALERTMANAGER_RELOAD_SUCCESSFUL,)) == told
+
+
 async def test_a_retired_job_is_not_shown_any_more(
     client: Client, service: Service
 ) -> None:

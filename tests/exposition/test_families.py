@@ -17,7 +17,7 @@ from afterrun_exporter.core.model import (
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.core.transitions import on_test
+from afterrun_exporter.core.trials import on_test
 from afterrun_exporter.core.upstream import Required
 from afterrun_exporter.exposition.families import FAMILIES, label, render
 from tests.changed import replace

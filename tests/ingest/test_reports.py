@@ -278,6 +278,22 @@ def test_half_a_character_does_not_reach_the_database() -> None:
         text.encode()
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ({"a": "\ud800", "\udfff": 1}, {"a": "?", "?": 1}),
+        ({"a": "\U0001f600 \\ud800"}, {"a": "\U0001f600 \\ud800"}),
+    ],
+)
+def test_nor_what_is_made_of_metadata(
+    sent: dict[str, object], kept: dict[str, object]
+) -> None:
+    """Who reads it gets it whole: `concurrency.by`, the API, a terminal."""
+    ping, _ = read({"metadata": sent})
+
+    assert json.loads(ping.metadata) == kept
+
+
 @pytest.mark.parametrize("fields", [[], "ok", 5, None, True])
 def test_what_is_no_object_is_no_report(fields: object) -> None:
     with pytest.raises(PingError, match="a report is a JSON object"):

@@ -36,7 +36,12 @@ class Alertmanager:
             raise self.oddity
         if not self.is_up:
             raise PushError("connection refused")
-        bad = [one for one in alerts if one["labels"]["job_name"] in self.unbearable]
+        bad = [
+            one
+            for one in alerts
+            if one["labels"]["job_name"] in self.unbearable
+            or one["startsAt"] > one["endsAt"]
+        ]
         for one in alerts:
             if one in bad:
                 continue
@@ -46,7 +51,7 @@ class Alertmanager:
             self.ends[what] = ends_at
             self.last[what] = one
         if bad:
-            raise AlertsRefusedError("it answered 400: invalid label")
+            raise AlertsRefusedError("it answered 400: invalid alert")
         self.posts += 1
 
     def told(self, what: str) -> list[str]:

@@ -25,8 +25,11 @@ JOB = replace(
 )
 
 
-def posted(notice: Notice, stage: Stage = Stage.FIRING) -> dict[str, Any]:
-    return alerts.message(notice, stage, at("22 02:10"), "https://afterrun.example")
+def posted(
+    notice: Notice, stage: Stage = Stage.FIRING, now: str = "22 02:06"
+) -> dict[str, Any]:
+    url = "https://afterrun.example"
+    return alerts.message(notice, stage, at(now), at("22 02:10"), url)
 
 
 def opened(night: Night) -> list[Notice]:
@@ -86,6 +89,16 @@ def test_an_end_is_told_with_its_own_time() -> None:
 
     assert posted(over, Stage.RESOLVED)["endsAt"] == "2026-11-22T02:05:00.000Z"
     assert posted(over)["endsAt"] == "2026-11-22T02:10:00.000Z"
+
+
+def test_nothing_is_told_to_have_happened_later_than_now() -> None:
+    """The clock may have been set back. Alertmanager refuses what ends before it starts."""
+    (notice,) = opened(Night(JOB).fail("22 02:00"))
+    over = replace(notice, resolved_at=at("22 02:05"))
+
+    assert posted(over, now="22 01:00")["startsAt"] == "2026-11-22T01:00:00.000Z"
+    ended = posted(over, Stage.RESOLVED, now="22 01:00")
+    assert ended["startsAt"] == ended["endsAt"] == "2026-11-22T01:00:00.000Z"
 
 
 @pytest.mark.parametrize("condition", Condition)

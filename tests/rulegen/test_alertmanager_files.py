@@ -327,6 +327,14 @@ def test_a_receiver_of_theirs_that_tells_nobody_serves_us_too(base: Any) -> None
         ({"route": []}, "route of 'base.yml' is not keys and values"),
         ({"receivers": {}}, "receivers of 'base.yml' is not a list"),
         ({"receivers": ["a"]}, "receivers of 'base.yml' has an entry without a name"),
+        *(
+            (
+                {key: [{"name": name}]},
+                f"{key} of 'base.yml' has an entry without a name",
+            )
+            for key in ("receivers", "mute_time_intervals")
+            for name in (["a"], {"a": 1}, None)
+        ),
         (
             {"global": {}},
             (

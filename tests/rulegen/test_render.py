@@ -13,6 +13,7 @@ from afterrun_exporter.errors import GenerateError
 from afterrun_exporter.rulegen import render
 
 PATH = Path("rules/a.yml")
+OURS = f"{render.HEADER}old: 1\n"
 
 # What rules are made of: printable text with colons, quotes and line ends.
 text = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]) | st.just("\n"))
@@ -50,13 +51,40 @@ def test_a_written_file_can_be_read_by_other_users(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     """The new text cannot be encoded: the reader still sees the old one whole."""
-    render.write({PATH: "old\n"}, tmp_path)
+    render.write({PATH: OURS}, tmp_path)
 
     with pytest.raises(UnicodeEncodeError):
         render.write({PATH: "new \ud800\n"}, tmp_path)
 
-    assert (tmp_path / PATH).read_text() == "old\n"
+    assert (tmp_path / PATH).read_text() == OURS
     assert list((tmp_path / PATH).parent.iterdir()) == [tmp_path / PATH]
+
+
+@pytest.mark.parametrize("before", [OURS, "", "\n", '{"description": "%s"}'])
+def test_what_was_generated_is_generated_anew(tmp_path: Path, before: str) -> None:
+    """In whatever way it says so; a file with nothing in it is nobody's loss."""
+    (tmp_path / "rules").mkdir()
+    (tmp_path / PATH).write_text(before.replace("%s", render.MARK))
+
+    render.write({PATH: "new\n"}, tmp_path)
+
+    assert (tmp_path / PATH).read_text() == "new\n"
+
+
+def test_what_somebody_else_wrote_is_not_overwritten(tmp_path: Path) -> None:
+    """It may be all they have. None of the others is written either."""
+    (tmp_path / "rules").mkdir()
+    (tmp_path / PATH).write_text("theirs: 1\n")
+
+    with pytest.raises(GenerateError) as refused:
+        render.write({Path("a.yml"): "new\n", PATH: "new\n"}, tmp_path)
+
+    assert str(refused.value) == (
+        f"'{tmp_path / PATH}' does not say that it was generated, so it is not "
+        "overwritten: move it away (an alertmanager.yml may go on as alertmanager.base)"
+    )
+    assert (tmp_path / PATH).read_text() == "theirs: 1\n"
+    assert not (tmp_path / "a.yml").exists()
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:

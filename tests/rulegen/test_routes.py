@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,25 @@ def test_a_receiver_of_a_job_takes_nothing_from_others(
     assert failures(run, tmp_path, [case]) == []
 
 
+def paths(node: routes.Node, above: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """Return where the routes stand: what Alertmanager knows groups of alerts by."""
+    here = (*above, str(node.get("matchers")))
+    return {here}.union(*(paths(one, here) for one in node.get("routes", ())))
+
+
+def test_a_receiver_of_a_job_moves_nothing() -> None:
+    """Or Alertmanager would tell everybody again of everything that is open."""
+    match = "[{match: {severity: info}, receivers: [b, c]}]"
+    config = parse(f"{BACKUP}alertmanager:\n{ALL}  watchdog: c\n  routes: {match}")
+
+    none, one, two = (
+        paths(routes.tree(config.jobs, ["team"], config.alertmanager, receivers))
+        for receivers in ([], [RECEIVER], [RECEIVER, replace(RECEIVER, id=2)])
+    )
+
+    assert none < one <= two
+
+
 def test_the_same_message_goes_out_for_jobs_apart() -> None:
     """Whoever asked for one job does not wait for what is grouped by team."""
     config = parse(f"{BACKUP}alertmanager:\n{ALL}  group_wait: 5m")
@@ -186,7 +206,8 @@ def test_the_watchdog_is_sent_on_again_and_again() -> None:
     """Its silence is the message, so it must not be quiet for hours."""
     config = parse(f"alertmanager:\n{ALL}  watchdog: c")
 
-    (route, *_) = routes.tree({}, [], config.alertmanager, [])["routes"]
+    (rest,) = routes.tree({}, [], config.alertmanager, [])["routes"]
+    (route, *_) = rest["routes"]
 
     assert route == {
         "matchers": ['alertname = "AfterRunWatchdog"'],
@@ -206,7 +227,8 @@ def test_a_match_without_a_job_matches_nothing_and_is_told() -> None:
 
     tree = routes.tree(config.jobs, [], config.alertmanager, [])
 
-    assert [route["receiver"] for route in tree["routes"]] == ["discard"]
+    (rest,) = tree["routes"]
+    assert [route["receiver"] for route in rest["routes"]] == ["discard"]
     assert [str(problem) for problem in warnings(text, config, 0)] == [
         (
             "4: alertmanager.routes[0].match: fits no job of this file, so nobody is told "

@@ -22,6 +22,8 @@ from tests.changed import replace
 from tests.storage.decisions import FAILING, MISSED, T0, opened, resolved
 
 VIOLATED = AlertKey(Condition.VIOLATED, "rows > 0")
+UPSTREAM = AlertKey(Condition.UPSTREAM_UNHEALTHY)
+TEST = AlertKey(Condition.TEST)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -54,6 +56,23 @@ async def test_a_store_without_alerts_has_statistics(store: Store) -> None:
     """Of nothing."""
     assert await store.alert_stats(T0, 10) == AlertStats(
         counts={}, jobs=(), mean=None, median=None, open_now=0
+    )
+
+
+async def test_statistics_are_of_what_was_wrong(store: Store) -> None:
+    """A test is no trouble, and what is held back is counted where it comes from."""
+    for key in (UPSTREAM, TEST, FAILING):
+        await update(store, "backup", opened(key))
+    for key in (UPSTREAM, TEST):
+        await update(store, "sync", opened(key))
+        await update(store, "sync", resolved(key, at=T0 + 3600))
+
+    assert await store.alert_stats(T0, 10) == AlertStats(
+        counts={(Condition.FAILING, "critical", True): 1},
+        jobs=(("backup", 1),),
+        mean=None,
+        median=None,
+        open_now=1,
     )
 
 
@@ -104,7 +123,7 @@ async def test_receivers_survive_a_restart(tmp_path: Path) -> None:
 ALERTS = st.lists(
     st.tuples(
         st.sampled_from(["backup", "sync", "report"]),
-        st.sampled_from([FAILING, MISSED, VIOLATED]),
+        st.sampled_from([FAILING, MISSED, VIOLATED, UPSTREAM, TEST]),
         st.integers(0, 50),
         st.one_of(st.none(), st.integers(0, 50)),
     ),
@@ -117,6 +136,7 @@ FILTERS = st.builds(
     severity=st.sampled_from([None, "critical", "info"]),
     open=st.sampled_from([None, True, False]),
     since=st.one_of(st.just(-float("inf")), st.integers(0, 60).map(lambda n: T0 + n)),
+    before=st.one_of(st.none(), st.integers(1, 25)),
     limit=st.sampled_from([None, 1, 5]),
 )
 
@@ -157,6 +177,9 @@ async def test_both_stores_answer_alike(
         (AlertFilter(job="backup", limit=10), "alerts_of_job"),
         (AlertFilter(job="backup", open=False, since=T0, limit=10), "alerts_of_job"),
         (AlertFilter(open=True, limit=10), "alerts_open"),
+        (AlertFilter(before=7, limit=10), "alerts_opened"),
+        (AlertFilter(before=7, job="backup", limit=10), "alerts_of_job"),
+        (AlertFilter(before=7, open=True, limit=10), "alerts_open"),
         (AlertFilter(open=True, job="backup", limit=10), "alerts_of_job"),
     ],
 )

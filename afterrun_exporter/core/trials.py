@@ -1,0 +1,40 @@
+"""Alerts that somebody asks for, to see that they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from afterrun_exporter.core.alerts import TEST
+from afterrun_exporter.core.model import Job, Settings
+from afterrun_exporter.core.state import JobState, Transition
+from afterrun_exporter.core.transitions import on_clock
+from afterrun_exporter.core.upstream import Required
+
+
+def on_test(
+    job: Job,
+    state: JobState,
+    now: float,
+    seconds: float,
+    severity: str,
+    settings: Settings,
+    required: Sequence[Required] = (),
+) -> Transition:
+    """Open a test alert for so many *seconds*; *severity* "" is the job's own.
+
+    One of that severity that is open lasts longer instead, one of another ends.
+    """
+    until, ended = now + seconds, on_clock(job, state, now, settings, required)
+    state = ended.state
+    if any(alert.key == TEST for alert in state.alerts):
+        if (severity or job.severity) == (state.test_severity or job.severity):
+            until = max(until, state.test_until)
+        else:
+            state = replace(state, test_until=0.0)
+            over = on_clock(job, state, now, settings, required)
+            state, ended = over.state, replace(over, alerts=ended.alerts + over.alerts)
+    state = replace(state, test_until=until, test_severity=severity)
+    opened = on_clock(job, state, now, settings, required)
+    return replace(opened, alerts=ended.alerts + opened.alerts)

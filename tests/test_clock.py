@@ -1,0 +1,46 @@
+"""Waiting for a time of day, on a clock that somebody may set."""
+
+from __future__ import annotations
+
+import asyncio
+
+from afterrun_exporter.clock import SystemClock
+from afterrun_exporter.testing import ManualClock
+
+
+class Adjusted(SystemClock):
+    """The machine's clock, set back by an hour once it was asked so many times."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def now(self) -> float:
+        self.looks -= 1
+        return super().now() - (3600.0 if self.looks < 0 else 0.0)
+
+
+async def test_it_returns_when_the_time_has_come() -> None:
+    clock = SystemClock()
+    when = clock.now() + 0.01
+
+    await clock.sleep_until(when)
+
+    assert clock.now() >= when
+
+
+async def test_it_returns_early_when_the_clock_is_set_back() -> None:
+    """The sweeper would sleep for the hour; what it planned is to be planned anew."""
+    clock = Adjusted(looks=2)
+
+    async with asyncio.timeout(1):
+        await clock.sleep_until(clock.now() + 0.01)
+
+
+async def test_the_clock_that_is_turned_by_hand_does_the_same() -> None:
+    clock = ManualClock(10_000.0)
+    sleeper = asyncio.create_task(clock.sleep_until(10_001.0))
+    await asyncio.wait([sleeper], timeout=0)
+
+    await clock.advance(-3600.0)
+
+    assert sleeper.done()
