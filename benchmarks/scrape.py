@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from afterrun_exporter.clock import SystemClock
-from afterrun_exporter.exposition.endpoint import Exposition
+from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import MemoryStore
