@@ -37,10 +37,12 @@ class Exposition:
         self._own = own
         self._tally = Tally()
         self._known: set[str] = set()
-        self._uncounted: set[str] = set()
+        self._changed: set[str] = set()
         #: The one that was asked for last comes last.
         self._views: dict[Shard, View] = {}
         self._rendering = asyncio.Lock()
+        #: How many times something has been brought up to date, this time included.
+        self._turn = 0
         own.watch(service, self._tally)
 
     async def scrape(
@@ -53,24 +55,21 @@ class Exposition:
         alerting rules need to see of every target that it is there.
         """
         jobs = await self._snapshot(shard)
+        own = wanted
         if shard.number > 1:
-            only = {names.BUILD_INFO}
-            return Page(
-                jobs,
-                self._own.render(only if wanted is None else only & {*wanted}),
-                wanted,
-            )
-        return Page(jobs, self._own.render(wanted), wanted)
+            only = frozenset({names.BUILD_INFO})
+            own = only if wanted is None else only.intersection(wanted)
+        return Page(jobs, self._own.render(own), wanted)
 
     async def _snapshot(self, shard: Shard) -> Snapshot:
-        view = self._view(shard)
-        begun = view.begun
+        came = self._turn
         async with self._rendering:
+            view = self._view(shard)
             # Scrapes that have waited together share what the first of them makes.
-            if view.snapshot is None or view.begun == begun:
-                view.begun += 1
+            if view.snapshot is None or view.turn <= came:
+                self._turn += 1
+                view.turn = self._turn
                 await self._take_changed()
-                await self._count()
                 return await view.refresh()
             return view.snapshot
 
@@ -82,21 +81,21 @@ class Exposition:
         return view
 
     async def _take_changed(self) -> None:
-        changed = self._service.take_changed()
+        service, changed = self._service, self._service.take_changed()
+        # There are some left only when this was broken off.
+        self._changed = self._changed | changed if self._changed else changed
         outdated = [view.outdated for view in self._views.values()]
-        async for where in in_steps([self._known, self._uncounted, *outdated]):
-            where.update(changed)
-
-    async def _count(self) -> None:
-        service = self._service
-        async for name in in_steps(list(self._uncounted)):
+        async for name in in_steps(list(self._changed)):
+            for where in outdated:
+                where.add(name)
             job, state = service.job(name), service.state(name)
             if job is None or state is None:
-                self._tally.put(name, None)
                 self._known.discard(name)
+                self._tally.put(name, None)
             else:
+                self._known.add(name)
                 self._tally.put(name, status(job, state))
-            self._uncounted.discard(name)
+            self._changed.discard(name)
 
 
 class View:
@@ -108,8 +107,8 @@ class View:
         self._chunks = Chunks()
         #: Jobs that may have changed, or come or left, since they were rendered.
         self.outdated = set(outdated)
-        #: How often it has been brought up to date, this time included.
-        self.begun = 0
+        #: Whose turn it was when it was last brought up to date.
+        self.turn = 0
         #: As it is now; None before the first time and while it is being rendered.
         self.snapshot: Snapshot | None = None
 
@@ -133,8 +132,9 @@ class View:
         async for chunk, changed in in_steps(dirty.items()):
             chunk.update(self._subjects(changed))
         self.outdated.clear()
-        self.snapshot = Snapshot(self._chunks.pieces())
-        return self.snapshot
+        self.snapshot = snapshot = Snapshot(self._chunks.pieces())
+        await breathe()
+        return snapshot
 
     def _subjects(self, changed: Iterable[str]) -> Iterator[Subject]:
         service = self._service

@@ -12,6 +12,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter import conventions as names
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.shards import WHOLE, Shard
+from afterrun_exporter.exposition import rendering
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.exposition.snapshot import Page
@@ -131,6 +132,19 @@ async def test_shards_that_nobody_asks_for_any_more_are_made_anew(
     told = text(await exposition.scrape())
     assert f'{names.RUNS}{{job_name="job007"}} 1' in jobs(told)
     assert told.count(f"{names.INFO}{{") == len(JOBS)
+
+
+async def test_shards_that_are_first_asked_for_at_once_have_every_job(
+    exposition: Exposition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of those that have not been looked at when they are asked for."""
+    monkeypatch.setattr(rendering, "STEP", 0.0)
+    shards = (WHOLE, Shard(1, 2), Shard(2, 2))
+    pages = await asyncio.gather(*(exposition.scrape(shard) for shard in shards))
+
+    whole, *parts = [set(jobs(text(page))) for page in pages]
+    assert len({line for line in whole if line.startswith(names.INFO)}) == len(JOBS)
+    assert parts[0] | parts[1] == whole
 
 
 async def test_what_is_no_shard_is_refused(client: Client) -> None:
