@@ -74,14 +74,29 @@ slow: system-packages $(DEV) ## Run the tests that take minutes
 	@$(BIN)/pytest -m slow
 
 .PHONY: bench
-bench: $(DEV) ## Measure what the README claims
+bench: bench-packages $(DEV) ## Measure what the documents claim, next to others (12 minutes)
 	@$(BIN)/python -m benchmarks
+
+.PHONY: bench-quick
+bench-quick: bench-packages $(DEV) ## Measure some of it, smaller and shorter (under a minute)
+	@$(BIN)/python -m benchmarks --quick
+
+.PHONY: profile
+profile: bench-packages $(DEV) $(BIN)/py-spy ## Draw what a ping spends its time on: profile.svg
+	@$(BIN)/python -m benchmarks.flame
 
 # --- Install --------------------------------------------------------------------
 
 .PHONY: system-packages
 system-packages:
 	@scripts/system-packages.sh
+
+.PHONY: bench-packages
+bench-packages:
+	@scripts/system-packages.sh bench
+
+$(BIN)/py-spy: | $(BIN)/pip
+	@$(BIN)/pip install --quiet py-spy
 
 # pip comes last into a new environment, so one that lacks it is half made.
 $(BIN)/pip:

@@ -14,7 +14,8 @@ from aiohttp import web
 from afterrun_exporter import __version__
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.exposition.endpoint import Exposition, metrics
+from afterrun_exporter.exposition.endpoint import metrics
+from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.ingest import native
 from afterrun_exporter.ingest.intake import Intake
 from afterrun_exporter.ingest.native import Report
@@ -22,6 +23,7 @@ from afterrun_exporter.problems import errors_as_problems
 from afterrun_exporter.service import Service
 from afterrun_exporter.web import health
 from afterrun_exporter.web.landing import landing
+from afterrun_exporter.web.targets import targets
 
 #: How often the agenda is looked at: a miss is noticed within so many seconds.
 SWEEP_EVERY: Final = 1.0
@@ -68,6 +70,7 @@ def make_app(
     app.add_routes(
         [
             web.get(options.telemetry_path, scrape),
+            web.get("/-/targets", targets(options.telemetry_path)),
             web.get("/-/healthy", health.healthy),
             web.get("/-/ready", health.ready),
             web.post("/-/reload", health.reload(reload)),

@@ -42,6 +42,23 @@ _JOB: Final = """
 """
 
 
+#: Jobs that no file names: pings registered them, and policies say what they are
+#: to keep to. Nobody writes 100,000 jobs by hand.
+_POLICIES: Final = """
+limits: {{jobs: {jobs}}}
+retention: {{runs_per_job: 100000}}
+defaults: {{timezone: Europe/Riga, grace: 1d}}
+policies:
+  - match: {{name: "^job-"}}
+    rules:
+      - rows_processed >= 0.5 * previous
+      - error_ratio <= 5%
+{schedules}"""
+_SCHEDULE: Final = """\
+  - {{match: {{name: "{digit}$"}}, schedule: "{minute} 2 * * *"}}
+"""
+
+
 def config_text(size: int) -> str:
     """Return an afterrun.yml of *size* jobs with a schedule and two rules each."""
     jobs = (
@@ -101,14 +118,14 @@ class Reports:
         )
 
 
-async def age(store: Store, jobs: Mapping[str, Job]) -> None:
-    """Give each of *jobs* the same `AGE` daily runs, the last of them just now."""
-    state, runs = _life(next(iter(jobs.values())), SystemClock().now())
+async def age(store: Store, jobs: Mapping[str, Job], runs: int = AGE) -> None:
+    """Give each of *jobs* the same *runs* daily runs, the last of them just now."""
+    state, past = _life(next(iter(jobs.values())), runs)
     changes = [
         Change(
             name,
             _always(
-                Transition(state=replace(state, schedule=schedule_text(job)), runs=runs)
+                Transition(state=replace(state, schedule=schedule_text(job)), runs=past)
             ),
         )
         for name, job in jobs.items()
@@ -130,11 +147,34 @@ def files(folder: Path, size: int) -> tuple[Path, Path]:
     return text, database
 
 
-def _life(job: Job, now: float) -> tuple[JobState, tuple[Run, ...]]:
-    reports, settings = Reports(1, "past"), Settings()
-    state = registered(job, now - AGE * _DAY)
+def registered_files(folder: Path, size: int, runs: int) -> tuple[Path, Path]:
+    """Write an afterrun.yml of policies, and the database of *size* jobs.
+
+    Pings registered them, and each has so many *runs* behind it.
+    """
+    text, database = folder / f"registered-{size}.yml", folder / f"registered-{size}.db"
+    schedules = (_SCHEDULE.format(digit=n, minute=6 * n) for n in range(10))
+    written = _POLICIES.format(jobs=2 * size, schedules="".join(schedules))
+    text.write_text(written, "utf-8")
+    register = config.parse(written).catalogue.nameless
+    # Making a job of policies takes long; ten of them are all there are.
+    kinds = [register(f"job-{n:06d}") for n in range(10)]
+    names = ((n, f"job-{n:06d}") for n in range(size))
+    jobs = {name: kinds[n % 10] for n, name in names}
+
+    async def fill() -> None:
+        async with SQLiteStore.open(database) as store:
+            await age(store, jobs, runs)
+
+    asyncio.run(fill())
+    return text, database
+
+
+def _life(job: Job, days: int) -> tuple[JobState, tuple[Run, ...]]:
+    reports, settings, now = Reports(1, "past"), Settings(), SystemClock().now()
+    state = registered(job, now - days * _DAY)
     runs: list[Run] = []
-    for days_ago in reversed(range(AGE)):
+    for days_ago in reversed(range(days)):
         ping = reports.ping(now - days_ago * _DAY)
         made = on_ping(job, state, ping, settings)
         state = made.state

@@ -2,6 +2,7 @@
 # Provides what AfterRun needs of the operating system and pip cannot install.
 #
 #   scripts/system-packages.sh           the programs that the tests run
+#   scripts/system-packages.sh bench     the programs that the benchmarks run
 #   scripts/system-packages.sh python    a Python for the virtual environment:
 #                                        prints its name; PYTHON=... chooses one
 #
@@ -103,6 +104,15 @@ need() {
     esac
 }
 
+# install_needed WHO COMMAND WHERE: install what is missing. WHERE others than Debian have it.
+install_needed() {
+    [ -n "$packages" ] || return 0
+    why="$1 run programs that are not on PATH:$programs."
+    have apt-get || give_up "$why" "Install them ($3) and try again."
+    # shellcheck disable=SC2086  # a list of words
+    apt_install "$why" "$2" $packages
+}
+
 provide_programs() {
     need prometheus prometheus
     need prometheus promtool
@@ -116,12 +126,17 @@ provide_programs() {
     # TypeScript holds the dashboards against Grafana's own types.
     need nodejs node nodejs
     need npm npm
-    [ -n "$packages" ] || return 0
+    install_needed "The tests" scripts/system-packages.sh "Prometheus and Alertmanager: https://prometheus.io/download/"
+}
 
-    why="The tests run programs that are not on PATH:$programs."
-    have apt-get || give_up "$why" "Install them (Prometheus and Alertmanager: https://prometheus.io/download/) and try again."
-    # shellcheck disable=SC2086  # a list of words
-    apt_install "$why" scripts/system-packages.sh $packages
+# --- The programs that the benchmarks run -----------------------------------------
+
+provide_peers() {
+    # Debian renames Pushgateway; its own releases do not.
+    need prometheus-pushgateway prometheus-pushgateway pushgateway
+    need wrk wrk
+    need util-linux taskset
+    install_needed "The benchmarks" "scripts/system-packages.sh bench" "Pushgateway: https://prometheus.io/download/"
 }
 
 # --- A Python that can make virtual environments --------------------------------
@@ -165,6 +180,7 @@ provide_python() {
 
 case "${1:-programs}" in
     programs) provide_programs ;;
+    bench) provide_peers ;;
     python) provide_python ;;
-    *) give_up "usage: scripts/system-packages.sh [python]" ;;
+    *) give_up "usage: scripts/system-packages.sh [python|bench]" ;;
 esac

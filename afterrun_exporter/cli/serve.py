@@ -29,7 +29,7 @@ from afterrun_exporter.cli.signals import Signals
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.errors import AfterRunError, ConfigError
-from afterrun_exporter.exposition.endpoint import Exposition
+from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.ingest.shortcut import Handler, shortcut
 from afterrun_exporter.push.poster import poster

@@ -105,6 +105,8 @@ def format_number(value: float) -> str:
 
     What is not finite is written as Prometheus does: ``NaN``, ``+Inf``, ``-Inf``.
     """
+    if not value:
+        return "0"
     value = float(value)
     if value.is_integer() and abs(value) < 10**15:
         return str(int(value))

@@ -3,60 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core import alerts
-from afterrun_exporter.core.deadlines import (
-    deadline,
-    next_slot,
-    run_deadline,
-    schedule_text,
-)
+from afterrun_exporter.core.deadlines import deadline, run_deadline, schedule_text
 from afterrun_exporter.core.model import Condition, Job, Outcome, Settings
-from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import AlertKey, JobState
 from afterrun_exporter.core.units import format_number
+from afterrun_exporter.exposition.subject import Subject, common_label, rule_labels
 
 #: The text between the braces, and the value.
 Sample = tuple[str, float]
 
 #: Alerts read these: a new outcome comes last.
 _CODES = {outcome: code for code, outcome in enumerate(Outcome)}
-
-_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
-
-
-def label(name: str, value: str) -> str:
-    """Return one label of the text format; *value* may hold anything."""
-    return f'{name}="{value.translate(_ESCAPES)}"'
-
-
-class Subject:
-    """A job, its state, and its labels as text."""
-
-    __slots__ = ("job", "own", "settings", "state")
-
-    def __init__(self, job: Job, state: JobState, settings: Settings) -> None:
-        self.job = job
-        self.state = state
-        self.settings = settings
-        #: Labels of families that do not alert.
-        self.own = label(names.JOB, job.name)
-
-    def alerting(self, rule: Rule | None = None, severity: str = "") -> str:
-        """Return the labels of families that alert."""
-        severity = severity or self.job.severity
-        if rule is not None and rule.severity is not None:
-            severity = rule.severity
-        parts = [self.own, label(names.SEVERITY, severity)]
-        parts += [label(key, value) for key, value in self.job.labels]
-        if rule is not None:
-            parts.append(label(names.RULE, rule.name))
-            parts.append(label(names.METRIC, rule.metric))
-        return ",".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +28,40 @@ class Family:
 
     name: str
     type: str
-    samples: Callable[[Subject], Iterable[Sample]]
+    samples: Callable[[Subject], Sequence[Sample]]
     #: What a sample's name has after the family's: for summaries.
     suffix: str = ""
 
-    def lines(self, subject: Subject) -> str:
-        """Return the samples of *subject* as lines of the text format."""
-        name = self.name + self.suffix
-        return "".join(
-            f"{name}{{{labels}}} {format_number(value)}\n"
-            for labels, value in self.samples(subject)
-        )
+    def lines(self, subjects: Iterable[Subject]) -> list[bytes]:
+        """Return the samples of each of *subjects* as lines of the text format."""
+        name, samples, number = self.name + self.suffix, self.samples, format_number
+        return [
+            "".join(
+                [f"{name}{{{told}}} {number(value)}\n" for told, value in samples(one)]
+            ).encode()
+            for one in subjects
+        ]
 
 
-def _fact(read: Callable[[JobState], float]) -> Callable[[Subject], Iterator[Sample]]:
-    def samples(subject: Subject) -> Iterator[Sample]:
-        yield subject.own, read(subject.state)
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A metric family with one value of every job."""
 
-    return samples
+    name: str
+    type: str
+    value: Callable[[Subject], float]
+    suffix: str = ""
+
+    def lines(self, subjects: Iterable[Subject]) -> list[bytes]:
+        """Return the sample of each of *subjects* as a line of the text format."""
+        name, value, number = self.name + self.suffix, self.value, format_number
+        return [
+            f"{name}{{{one.own}}} {number(value(one))}\n".encode() for one in subjects
+        ]
 
 
-def info(subject: Subject) -> Iterator[Sample]:
-    """Yield what the configuration says, with every declared label."""
+def info(subject: Subject) -> Sequence[Sample]:
+    """Return what the configuration says, with every declared label."""
     job = subject.job
     zone = job.schedule.zone if isinstance(job.schedule, Cron) else ""
     told = {
@@ -96,98 +71,110 @@ def info(subject: Subject) -> Iterator[Sample]:
         names.SEVERITY: job.severity,
         **dict(job.labels),
     }
-    yield ",".join((subject.own, *(label(k, v) for k, v in told.items()))), 1
+    labels = [common_label(key, value) for key, value in told.items()]
+    return ((",".join((subject.own, *labels)), 1),)
 
 
-def last_run_success(subject: Subject) -> Iterator[Sample]:
-    """Yield whether the last run was ok, once there was one."""
-    if (outcome := subject.state.last_outcome) is not None:
-        yield subject.own, outcome is Outcome.OK
+def last_run_success(subject: Subject) -> Sequence[Sample]:
+    """Return whether the last run was ok, once there was one."""
+    if (outcome := subject.state.last_outcome) is None:
+        return ()
+    return ((subject.own, outcome is Outcome.OK),)
 
 
-def last_outcome(subject: Subject) -> Iterator[Sample]:
-    """Yield how the last run ended, as its place among the outcomes."""
-    if (outcome := subject.state.last_outcome) is not None:
-        yield subject.own, _CODES[outcome]
+def last_outcome(subject: Subject) -> Sequence[Sample]:
+    """Return how the last run ended, as its place among the outcomes."""
+    if (outcome := subject.state.last_outcome) is None:
+        return ()
+    return ((subject.own, _CODES[outcome]),)
 
 
-def metric_values(subject: Subject) -> Iterator[Sample]:
-    """Yield the last value of each reported metric."""
-    for metric, value in subject.state.metrics.items():
-        yield f"{subject.own},{label(names.METRIC, metric)}", value
+def metric_values(subject: Subject) -> Sequence[Sample]:
+    """Return the last value of each reported metric."""
+    return [
+        (f"{subject.own},{common_label(names.METRIC, metric)}", value)
+        for metric, value in subject.state.metrics.items()
+    ]
 
 
-def rule_violated(subject: Subject) -> Iterator[Sample]:
-    """Yield each rule, and whether its violation is to be seen."""
-    for rule in subject.job.rules:
-        key = AlertKey(Condition.VIOLATED, rule.name)
-        yield subject.alerting(rule), alerts.shown(subject.state, key)
+def rule_violated(subject: Subject) -> Sequence[Sample]:
+    """Return each rule, and whether its violation is to be seen."""
+    return [
+        (
+            subject.alerting_for(rule),
+            subject.shows(AlertKey(Condition.VIOLATED, rule.name)),
+        )
+        for rule in subject.job.rules
+    ]
 
 
-def rule_threshold(subject: Subject) -> Iterator[Sample]:
-    """Yield each bound of each rule: the value that is compared with."""
-    for rule in subject.job.rules:
-        before = subject.state.previous.get(rule.metric)
-        told = f"{subject.own},{label(names.RULE, rule.name)}"
-        told = f"{told},{label(names.METRIC, rule.metric)}"
-        for bound in rule.bounds:
-            yield f"{told},{label(names.OP, bound.op)}", bound.threshold(before)
+def rule_threshold(subject: Subject) -> Sequence[Sample]:
+    """Return each bound of each rule: the value that is compared with."""
+    previous = subject.state.previous
+    return [
+        (
+            f"{subject.own},{rule_labels(rule)},{common_label(names.OP, bound.op)}",
+            bound.threshold(previous.get(rule.metric)),
+        )
+        for rule in subject.job.rules
+        for bound in rule.bounds
+    ]
 
 
-def job_deadline(subject: Subject) -> Iterator[Sample]:
-    """Yield the moment from which the next run counts as missed."""
-    healed = alerts.healing(subject.state, alerts.MISSED)
-    if healed is not None and healed.deadline is not None:
-        yield subject.alerting(), healed.deadline
-    else:
+def job_deadline(subject: Subject) -> Sequence[Sample]:
+    """Return the moment from which the next run counts as missed."""
+    due = subject.healing_deadline(alerts.MISSED)
+    if due is None:
         due = deadline(subject.job, subject.state, subject.settings)
-        yield subject.alerting(), due
+    return ((subject.alerting, due),)
 
 
-def open_run_deadline(subject: Subject) -> Iterator[Sample]:
-    """Yield the moment from which the oldest open run is overrunning."""
-    healed = alerts.healing(subject.state, alerts.OVERRUNNING)
-    if healed is not None and healed.deadline is not None:
-        yield subject.alerting(), healed.deadline
-    else:
+def open_run_deadline(subject: Subject) -> Sequence[Sample]:
+    """Return the moment from which the oldest open run is overrunning."""
+    due = subject.healing_deadline(alerts.OVERRUNNING)
+    if due is None:
         due = run_deadline(subject.job, subject.state, subject.settings)
-        yield subject.alerting(), due
+    return ((subject.alerting, due),)
 
 
-def failing(subject: Subject) -> Iterator[Sample]:
-    """Yield whether the job's failure is to be seen."""
-    yield subject.alerting(), alerts.shown(subject.state, alerts.FAILING)
+def failing(subject: Subject) -> Sequence[Sample]:
+    """Return whether the job's failure is to be seen."""
+    return ((subject.alerting, subject.shows(alerts.FAILING)),)
 
 
-def success_ratio(subject: Subject) -> Iterator[Sample]:
-    """Yield the share of ok runs in the window, where one is configured."""
-    if subject.job.success_ratio is not None:
-        known = subject.state.success_ratio
-        yield subject.own, known.value if known else math.nan
+def success_ratio(subject: Subject) -> Sequence[Sample]:
+    """Return the share of ok runs in the window, where one is configured."""
+    if subject.job.success_ratio is None:
+        return ()
+    known = subject.state.success_ratio
+    return ((subject.own, known.value if known else math.nan),)
 
 
-def slow_threshold(subject: Subject) -> Iterator[Sample]:
-    """Yield from which duration on the last run was slow, where configured."""
-    if subject.job.slower_than is not None:
-        limit = subject.state.slow_threshold
-        yield subject.own, math.nan if limit is None else limit
+def slow_threshold(subject: Subject) -> Sequence[Sample]:
+    """Return from which duration on the last run was slow, where configured."""
+    if subject.job.slower_than is None:
+        return ()
+    limit = subject.state.slow_threshold
+    return ((subject.own, math.nan if limit is None else limit),)
 
 
-def test_alert(subject: Subject) -> Iterator[Sample]:
-    """Yield a test alert while there is one."""
-    if alerts.shown(subject.state, alerts.TEST):
-        severity = subject.state.test_severity or subject.job.severity
-        yield subject.alerting(severity=severity), 1
+def test_alert(subject: Subject) -> Sequence[Sample]:
+    """Return a test alert while there is one."""
+    if not subject.shows(alerts.TEST):
+        return ()
+    severity = subject.state.test_severity or subject.job.severity
+    return ((subject.alerting_as(severity), 1),)
 
 
 def _condition(
     key: AlertKey, configured: Callable[[Job], object]
-) -> Callable[[Subject], Iterator[Sample]]:
+) -> Callable[[Subject], Sequence[Sample]]:
     """Return a family of whether *key* is to be seen, where it is configured."""
 
-    def samples(subject: Subject) -> Iterator[Sample]:
-        if configured(subject.job):
-            yield subject.alerting(), alerts.shown(subject.state, key)
+    def samples(subject: Subject) -> Sequence[Sample]:
+        if not configured(subject.job):
+            return ()
+        return ((subject.alerting, subject.shows(key)),)
 
     return samples
 
@@ -196,59 +183,54 @@ def _requires(job: Job) -> bool:
     return any(one.requires_success for one in job.depends_on)
 
 
-def stale(subject: Subject) -> Iterator[Sample]:
-    """Yield whether a miss is to be seen."""
-    yield subject.own, alerts.shown(subject.state, alerts.MISSED)
+def stale(subject: Subject) -> float:
+    """Return whether a miss is to be seen."""
+    return subject.shows(alerts.MISSED)
 
 
-def next_run(subject: Subject) -> Iterator[Sample]:
-    """Yield the next slot."""
-    yield subject.own, next_slot(subject.job, subject.state)
+def next_run(subject: Subject) -> float:
+    """Return the next slot."""
+    return subject.slot
 
 
-def paused(subject: Subject) -> Iterator[Sample]:
-    """Yield whether the configuration disables the job."""
-    yield subject.own, not subject.job.enabled
+def paused(subject: Subject) -> float:
+    """Return whether the configuration disables the job."""
+    return not subject.job.enabled
 
 
-def schedule_invalid(subject: Subject) -> Iterator[Sample]:
-    """Yield whether a slot of the schedule will ever come."""
-    never = schedule_text(subject.job) and math.isinf(
-        next_slot(subject.job, subject.state)
-    )
-    yield subject.own, bool(never)
+def schedule_invalid(subject: Subject) -> float:
+    """Return whether a slot of the schedule will ever come."""
+    return math.isinf(subject.slot) and bool(schedule_text(subject.job))
 
 
-def last_duration(subject: Subject) -> Iterator[Sample]:
-    """Yield the last known duration; NaN before the first."""
+def last_duration(subject: Subject) -> float:
+    """Return the last known duration; NaN before the first."""
     duration = subject.state.last_duration
-    yield subject.own, math.nan if duration is None else duration
+    return math.nan if duration is None else duration
 
 
 #: In the order they are exposed.
-FAMILIES = (
+FAMILIES: tuple[Family | Fact, ...] = (
     Family(names.INFO, "gauge", info),
-    Family(names.CREATED, "gauge", _fact(lambda s: s.created_at)),
-    Family(names.LAST_PING, "gauge", _fact(lambda s: s.last_ping_at)),
-    Family(names.LAST_START, "gauge", _fact(lambda s: s.last_start_at)),
-    Family(names.LAST_RUN, "gauge", _fact(lambda s: s.last_finish_at)),
-    Family(names.LAST_SUCCESS, "gauge", _fact(lambda s: s.last_success_at)),
-    Family(names.LAST_FAILURE, "gauge", _fact(lambda s: s.last_failure_at)),
+    Fact(names.CREATED, "gauge", lambda s: s.state.created_at),
+    Fact(names.LAST_PING, "gauge", lambda s: s.state.last_ping_at),
+    Fact(names.LAST_START, "gauge", lambda s: s.state.last_start_at),
+    Fact(names.LAST_RUN, "gauge", lambda s: s.state.last_finish_at),
+    Fact(names.LAST_SUCCESS, "gauge", lambda s: s.state.last_success_at),
+    Fact(names.LAST_FAILURE, "gauge", lambda s: s.state.last_failure_at),
     Family(names.LAST_RUN_SUCCESS, "gauge", last_run_success),
     Family(names.LAST_OUTCOME, "gauge", last_outcome),
-    Family(names.LAST_DURATION, "gauge", last_duration),
+    Fact(names.LAST_DURATION, "gauge", last_duration),
     Family(names.METRIC_VALUE, "gauge", metric_values),
     Family(names.RULE_VIOLATED, "gauge", rule_violated),
     Family(names.RULE_THRESHOLD, "gauge", rule_threshold),
-    Family(names.NEXT_RUN, "gauge", next_run),
+    Fact(names.NEXT_RUN, "gauge", next_run),
     Family(names.DEADLINE, "gauge", job_deadline),
-    Family(names.STALE, "gauge", stale),
-    Family(names.RUNNING, "gauge", _fact(lambda s: len(s.open_runs))),
+    Fact(names.STALE, "gauge", stale),
+    Fact(names.RUNNING, "gauge", lambda s: len(s.state.open_runs)),
     Family(names.RUN_DEADLINE, "gauge", open_run_deadline),
-    Family(names.PAUSED, "gauge", paused),
-    Family(
-        names.CONSECUTIVE_FAILURES, "gauge", _fact(lambda s: s.consecutive_failures)
-    ),
+    Fact(names.PAUSED, "gauge", paused),
+    Fact(names.CONSECUTIVE_FAILURES, "gauge", lambda s: s.state.consecutive_failures),
     Family(names.FAILING, "gauge", failing),
     Family(names.SUCCESS_RATIO, "gauge", success_ratio),
     Family(
@@ -269,27 +251,28 @@ FAMILIES = (
         _condition(alerts.UPSTREAM_UNHEALTHY, _requires),
     ),
     Family(names.TEST_ALERT, "gauge", test_alert),
-    Family(names.SCHEDULE_INVALID, "gauge", schedule_invalid),
-    Family(names.RUNS, "counter", _fact(lambda s: s.runs_total)),
-    Family(names.RUN_FAILURES, "counter", _fact(lambda s: s.failures_total)),
-    Family(names.VIOLATING_RUNS, "counter", _fact(lambda s: s.violating_total)),
-    Family(names.MISSED_RUNS, "counter", _fact(lambda s: s.missed_total)),
-    Family(names.DUPLICATE_PINGS, "counter", _fact(lambda s: s.duplicates_total)),
-    Family(names.DURATION, "summary", _fact(lambda s: s.duration_sum), "_sum"),
-    Family(names.DURATION, "summary", _fact(lambda s: s.duration_count), "_count"),
+    Fact(names.SCHEDULE_INVALID, "gauge", schedule_invalid),
+    Fact(names.RUNS, "counter", lambda s: s.state.runs_total),
+    Fact(names.RUN_FAILURES, "counter", lambda s: s.state.failures_total),
+    Fact(names.VIOLATING_RUNS, "counter", lambda s: s.state.violating_total),
+    Fact(names.MISSED_RUNS, "counter", lambda s: s.state.missed_total),
+    Fact(names.DUPLICATE_PINGS, "counter", lambda s: s.state.duplicates_total),
+    Fact(names.DURATION, "summary", lambda s: s.state.duration_sum, "_sum"),
+    Fact(names.DURATION, "summary", lambda s: s.state.duration_count, "_count"),
 )
 
 
 def render(jobs: Iterable[tuple[Job, JobState]], settings: Settings) -> bytes:
     """Return the text of all families for *jobs*, made from nothing."""
     subjects = [Subject(job, state, settings) for job, state in jobs]
-    text = ""
-    for family in FAMILIES:
-        text += header(family) + "".join(map(family.lines, subjects))
-    return text.encode()
+    return b"".join(
+        piece
+        for family in FAMILIES
+        for piece in (header(family).encode(), *family.lines(subjects))
+    )
 
 
-def header(family: Family) -> str:
+def header(family: Family | Fact) -> str:
     """Return the lines that open a family; "" for the rest of a summary."""
     if family.suffix == "_count":
         return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -13,7 +13,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.exposition.fragments import Fragments
+from afterrun_exporter.exposition.tally import Tally
 from afterrun_exporter.service import Service
 
 #: From a fast SSD's fsync to a disk that is in trouble.
@@ -63,9 +63,9 @@ class SelfMetrics:
         """Note that a configuration was refused, and the old one kept."""
         self._reload_ok.set(0)
 
-    def watch(self, service: Service, fragments: Fragments) -> None:
+    def watch(self, service: Service, tally: Tally) -> None:
         """Expose what these two count, read anew at each scrape."""
-        self._registry.register(_Counts(service, fragments))
+        self._registry.register(_Counts(service, tally))
 
     def watch_pushes(self, counts: Callable[[], Iterable[Pushes]]) -> None:
         """Expose what *counts* returns, asked anew at each scrape."""
@@ -75,23 +75,39 @@ class SelfMetrics:
         """Expose what *is_ok* returns, asked anew at each scrape; nothing for None."""
         self._registry.register(_AlertmanagerFile(is_ok))
 
-    def render(self) -> bytes:
-        """Return the text of the exporter's own families."""
-        return generate_latest(self._registry)
+    def render(self, wanted: Collection[str] | None = None) -> bytes:
+        """Return the text of the exporter's own families, of *wanted* alone if given."""
+        if wanted is None:
+            return generate_latest(self._registry)
+        return generate_latest(_Some(self._registry, wanted))
 
     def _gauge(self, name: str, *labels: str) -> Gauge:
         return Gauge(name, names.HELP[name], labels, registry=self._registry)
 
 
+class _Some(Collector):
+    """The families of *registry* that have one of the names *wanted*."""
+
+    def __init__(self, registry: CollectorRegistry, wanted: Collection[str]) -> None:
+        self._registry = registry
+        self._wanted = wanted
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            end = "_total" if metric.type == "counter" else ""
+            if metric.name + end in self._wanted:
+                yield metric
+
+
 class _Counts(Collector):
-    def __init__(self, service: Service, fragments: Fragments) -> None:
+    def __init__(self, service: Service, tally: Tally) -> None:
         self._service = service
-        self._fragments = fragments
+        self._tally = tally
 
     def collect(self) -> Iterator[Metric]:
         service = self._service
         jobs = GaugeMetricFamily(names.JOBS, names.HELP[names.JOBS], labels=["state"])
-        for state, count in self._fragments.counts():
+        for state, count in self._tally.counts():
             jobs.add_metric([state], count)
         yield jobs
 

@@ -7,7 +7,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import make_app
-from afterrun_exporter.exposition.endpoint import Exposition
+from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.service import Service

@@ -19,7 +19,7 @@ from afterrun_exporter.app import make_app
 from afterrun_exporter.cli.main import main
 from afterrun_exporter.cli.tables import age, when
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.exposition.endpoint import Exposition
+from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.service import Service

@@ -17,8 +17,8 @@ from afterrun_exporter import conventions as names
 from afterrun_exporter.app import WebOptions
 from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.core.schedule import Every
-from afterrun_exporter.exposition.endpoint import Exposition
 from afterrun_exporter.exposition.families import render
+from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
@@ -83,10 +83,10 @@ def test_the_cache_and_a_fresh_render_agree(history: list[tuple[str, object]]) -
                 clock.show(clock.now() + how)  # type: ignore[operator]
                 await service.sweep()
             elif what == "scrape":
-                await exposition.render()
+                await exposition.scrape()
             else:
                 await service.reconfigure(catalogue(*how))  # type: ignore[misc]
-        cached = await exposition.render()
+        cached = b"".join((await exposition.scrape()).text())
         fresh = render(service.watched(), service.settings)
 
         jobs_only, _, _ = cached.partition(b"# HELP process_")

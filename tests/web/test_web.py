@@ -5,7 +5,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.app import WebOptions, make_app
 from afterrun_exporter.errors import ConfigError, Problem
-from afterrun_exporter.exposition.endpoint import Exposition
+from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock
