@@ -156,7 +156,9 @@ def _reason(error: Exception) -> str:
 def _response(answer: dict[str, Any]) -> web.Response:
     if "title" in answer:
         return problems.response(answer)
-    return web.Response(body=json.encode(answer), content_type="application/json")
+    # On one line, and with spaces: people read it in cron's mails.
+    body = json.format(json.encode(answer), indent=0)
+    return web.Response(body=body, content_type="application/json")
 
 
 def _sender(request: web.Request) -> bytes:
