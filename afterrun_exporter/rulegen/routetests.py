@@ -116,9 +116,10 @@ def _takes(match: Match, alert: Alert, alertmanager: Alertmanager) -> bool:
         return False
     if match.conditions and alert.condition not in match.conditions:
         return False
-    labels = _labels(alert, alertmanager)
-    if any(labels.get(key) not in values for key, values in match.labels):
-        return False
+    if match.labels:
+        labels = _labels(alert, alertmanager)
+        if any(labels.get(key) not in values for key, values in match.labels):
+            return False
     if not (match.by_configuration or match.job):
         return True
     return alert.job is not None and match.takes(alert.job)
