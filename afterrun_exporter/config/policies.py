@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import Field, model_validator
@@ -26,6 +27,9 @@ from afterrun_exporter.config.values import (
 )
 
 _T = TypeVar("_T")
+
+# At a start, every policy is held against every job that is in no file.
+_compiled = lru_cache(re.compile)
 
 #: Keys that say when a job is due: one layer's schedule replaces another's every.
 _WHEN: Final = frozenset({"schedule", "every"})
@@ -48,7 +52,7 @@ class MatchSpec(Spec):
     def matches(self, name: str, job: JobSpec) -> bool:
         """Return whether the job *name* is meant, by what it says of itself."""
         return (
-            (self.name is None or re.search(self.name, name) is not None)
+            (self.name is None or _compiled(self.name).search(name) is not None)
             and set(self.tags) <= set(job.tags)
             and self.project in {None, job.project}
             and self.labels.items() <= job.labels.items()
