@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiosqlite
@@ -24,16 +23,6 @@ from tests.storage.decisions import FAILING, MISSED, T0, opened, resolved
 VIOLATED = AlertKey(Condition.VIOLATED, "rows > 0")
 UPSTREAM = AlertKey(Condition.UPSTREAM_UNHEALTHY)
 TEST = AlertKey(Condition.TEST)
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """The one that forgets, then the one that does not: they promise the same."""
-    if request.param == "memory":
-        yield MemoryStore()
-    else:
-        async with SQLiteStore.open(tmp_path / "afterrun.db") as opened_store:
-            yield opened_store
 
 
 async def test_the_newest_alert_is_the_one_that_opened_last(store: Store) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.state import JobState, Transition
-from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import (
     AlertFilter,
     AlertRecord,
@@ -21,7 +18,6 @@ from afterrun_exporter.storage.store import (
     update,
 )
 from afterrun_exporter.storage.writes import STEP
-from afterrun_exporter.testing import MemoryStore
 from tests.changed import replace
 from tests.storage.decisions import (
     FAILING,
@@ -41,16 +37,6 @@ DAY = 86_400.0
 EVERYTHING = 10_000
 #: Older than this is nothing.
 BIG_BANG = 0.0
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """The one that forgets, then the one that does not: they promise the same."""
-    if request.param == "memory":
-        yield MemoryStore()
-    else:
-        async with SQLiteStore.open(tmp_path / "afterrun.db") as opened_store:
-            yield opened_store
 
 
 async def test_a_new_store_knows_nothing(store: Store) -> None:

@@ -1,0 +1,27 @@
+"""Databases and stores that the tests of this folder share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.store import Store
+from afterrun_exporter.testing import MemoryStore
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "afterrun.db"
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """The one that forgets, then the one that does not: they promise the same."""
+    if request.param == "memory":
+        yield MemoryStore()
+    else:
+        async with SQLiteStore.open(tmp_path / "afterrun.db") as opened_store:
+            yield opened_store
