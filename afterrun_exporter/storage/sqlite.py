@@ -45,6 +45,7 @@ PRAGMAS: Final = (
     # Pages (32 MiB). The longer the log, the more writes of one page are copied back
     # into the database as one.
     "PRAGMA wal_autocheckpoint = 8192",
+    "PRAGMA temp_store = MEMORY",
 )
 
 UNWRITABLE: Final = (
