@@ -18,7 +18,7 @@ from afterrun_exporter.exposition.endpoint import metrics
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.ingest import native
 from afterrun_exporter.ingest.intake import Intake
-from afterrun_exporter.ingest.native import Report
+from afterrun_exporter.ingest.native import Reports
 from afterrun_exporter.problems import errors_as_problems
 from afterrun_exporter.service import Service
 from afterrun_exporter.web import health
@@ -30,7 +30,7 @@ SWEEP_EVERY: Final = 1.0
 PRUNE_EVERY: Final = 3600.0
 
 #: Takes single reports, for those who know that it is one.
-REPORT: Final[web.AppKey[Report]] = web.AppKey("report")
+REPORTS: Final[web.AppKey[Reports]] = web.AppKey("reports")
 
 log = structlog.get_logger()
 
@@ -59,9 +59,8 @@ def make_app(
     options = options or WebOptions()
     app = web.Application(middlewares=[errors_as_problems])
     intake = Intake(service, clock, native.DIALECT)
-    report = native.report(intake, clock)
-    app[REPORT] = report
-    app.add_routes(native.routes(intake, clock, report))
+    app[REPORTS] = Reports(intake, clock)
+    app.add_routes(native.routes(intake, clock, app[REPORTS]))
     app.add_routes(api)
     scrape = metrics(exposition, options.max_requests)
     page = landing(

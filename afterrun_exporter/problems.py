@@ -89,15 +89,19 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         if "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
         return answer
-    except AfterRunError as error:
-        return response(problem_of(error))
     except ConnectionResetError:
         # Nobody is there to be answered; clients hang up, it is no error of ours.
         log.debug("client_hung_up", method=request.method, path=request.path)
         return response(problem(400, "the connection closed in mid-request"))
-    except Exception as error:
-        log.exception("request_failed", method=request.method, path=request.path)
-        return response(problem_of(error))
+    except Exception as error:  # noqa: BLE001 - it becomes the answer
+        return response(told(error, request.method, request.path))
+
+
+def told(error: Exception, method: str, path: str) -> dict[str, Any]:
+    """Return the problem that *error* is; log one that is ours."""
+    if not isinstance(error, AfterRunError):
+        log.error("request_failed", method=method, path=path, exc_info=error)
+    return problem_of(error)
 
 
 def _hint(request: web.Request, error: web.HTTPException) -> str:

@@ -10,38 +10,33 @@ import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 import click
 import structlog
 import uvloop
-from aiohttp import web
 
 from afterrun_exporter import __version__
 from afterrun_exporter import config as configs
 from afterrun_exporter.api.routes import routes
-from afterrun_exporter.app import REPORT, WebOptions, make_app
+from afterrun_exporter.app import WebOptions, make_app
 from afterrun_exporter.cli import addresses, logs
 from afterrun_exporter.cli.configuration import Configuration, nothing_else, reloader
 from afterrun_exporter.cli.greeting import usage
 from afterrun_exporter.cli.keeping import kept_file, load_with_base
+from afterrun_exporter.cli.listening import listening
 from afterrun_exporter.cli.signals import Signals
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.errors import AfterRunError, ConfigError
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
-from afterrun_exporter.ingest.shortcut import Handler, shortcut
 from afterrun_exporter.push.poster import poster
 from afterrun_exporter.push.pusher import Pusher
 from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.upkeep import reload_alertmanager
-from afterrun_exporter.web.underway import UnderWay
-
-#: What a stop waits for: requests under way are answered first.
-DRAIN_SECONDS = 10.0
 
 #: Objects that may pile up before cycles are looked for.
 GARBAGE: Final = 50_000
@@ -201,8 +196,8 @@ async def _serve(
         reload = reloader(configuration, service, keep)
         api = routes(service, store, receivers, clock)
         app = make_app(service, clock, Exposition(service, own), reload, options, api)
-        listening = _listening(app, binds)
-        async with pusher.running(), listening, _meanwhile(receivers.refresh()):
+        heard = listening(app, binds, clock)
+        async with pusher.running(), heard, _meanwhile(receivers.refresh()):
             _tune_garbage_collection()
             _greet(binds[0], options, config, config_file, storage_path)
             await signals.until_stopped(reload)
@@ -234,36 +229,6 @@ async def _meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-@asynccontextmanager
-async def _listening(
-    app: web.Application, binds: list[addresses.Address]
-) -> AsyncIterator[None]:
-    # No access log: a line a ping would drown everything else.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
-    under_way = UnderWay()
-    await runner.setup()
-    if (server := runner.server) is not None:
-        # The application makes the requests: they are web.Requests.
-        otherwise = cast("Handler", server.request_handler)
-        handler = under_way.counting(shortcut(app[REPORT], otherwise))
-        server.request_handler = cast("Any", handler)
-    try:
-        for bind in binds:
-            site = web.TCPSite(runner, bind.host, bind.port)
-            try:
-                await site.start()
-            except OSError as error:
-                raise ValueError(f"cannot listen on {bind}: {error.strerror}") from None
-            log.info("listening", address=str(bind))
-        yield
-        for listening in tuple(runner.sites):
-            await listening.stop()
-        # aiohttp reads no more of a body once it shuts down.
-        await under_way.done(DRAIN_SECONDS)
-    finally:
-        await runner.cleanup()
 
 
 def _greet(

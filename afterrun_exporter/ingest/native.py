@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
@@ -22,18 +21,16 @@ from afterrun_exporter.ingest.jsontext import read_json
 DIALECT: Final = "native"
 KEY_HEADER: Final = "Idempotency-Key"
 ALLOW: Final = {"Allow": "GET, HEAD, OPTIONS, POST"}
-#: Takes the report of one job, by its name.
-Report = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
 
 UNREAD_QUERY: Final = "the query string is not read: POST metrics as JSON"
 
 
-def routes(intake: Intake, clock: Clock, report: Report) -> list[web.RouteDef]:
-    """Return the routes of the native API; *report* takes single reports."""
+def routes(intake: Intake, clock: Clock, single: Reports) -> list[web.RouteDef]:
+    """Return the routes of the native API; *single* takes the reports of one job."""
     return [
         # aiohttp lets HEAD in where GET is.
         web.get("/ping/{job}", counted(intake, plain(intake, clock))),
-        web.post("/ping/{job}", named(report)),
+        web.post("/ping/{job}", counted(intake, single.handle)),
         web.post("/ping", counted(intake, batch(intake, clock))),
         web.options("/ping/{job}", allowed),
         web.options("/ping", allowed),
@@ -72,37 +69,41 @@ def plain(intake: Intake, clock: Clock) -> Handler:
     return handle
 
 
-def named(reported: Report) -> Handler:
-    """Return *reported* as the handler of a route that names the job."""
+class Reports:
+    """Takes single JSON reports; an empty body is a plain success."""
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        return await reported(request, request.match_info["job"])
+    def __init__(self, intake: Intake, clock: Clock) -> None:
+        self._intake = intake
+        self._clock = clock
 
-    return handle
+    @property
+    def body_limit(self) -> int:
+        """How many bytes a report may have."""
+        return self._intake.body_limit
 
-
-def report(intake: Intake, clock: Clock) -> Report:
-    """Return what takes one JSON report; an empty body is a plain success."""
-
-    async def handle(request: web.Request, job: str) -> web.Response:
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer the *request* of a route that names the job."""
+        job = reports.check_name(request.match_info["job"])
+        sender, key = _sender(request), request.headers.get(KEY_HEADER)
         try:
-            reports.check_name(job)
-            return await take(request, job)
-        except (PingError, web.HTTPRequestEntityTooLarge) as error:
-            intake.refuse(job, _reason(error))
-            raise
-
-    async def take(request: web.Request, job: str) -> web.Response:
-        try:
-            body = await read_body(request, intake.body_limit)
+            body = await read_body(request, self.body_limit)
         except PingError as error:
-            mark = digest(_sender(request), str(error).encode())
-            received: Received = intake.unreadable(job, clock.now(), mark, error)
-        else:
-            received = _read(intake, request, job, body, clock.now())
-        return _response(told(received, await intake.take(received)))
+            mark = digest(sender, str(error).encode())
+            now = self._clock.now()
+            received = self._intake.unreadable(job, now, mark, error)
+            return _response(told(received, await self._intake.take(received)))
+        return _response(await self.take(job, body, sender, key))
 
-    return handle
+    async def take(
+        self, job: str, body: bytes, sender: bytes, key: str | None
+    ) -> dict[str, Any]:
+        """Take the report in *body*; return a verdict, or a problem.
+
+        *job* is a name that jobs may have. Raises StorageError if nothing could be
+        recorded.
+        """
+        received = _read(self._intake, job, body, sender, key, self._clock.now())
+        return told(received, await self._intake.take(received))
 
 
 def batch(intake: Intake, clock: Clock) -> Handler:
@@ -127,11 +128,15 @@ async def allowed(_: web.Request) -> web.Response:
     return web.Response(status=204, headers=ALLOW)
 
 
+def text(answer: dict[str, Any]) -> bytes:
+    """Return *answer* as JSON on one line, with spaces: people read it in cron's mails."""
+    return json.format(json.encode(answer), indent=0)
+
+
 def _read(
-    intake: Intake, request: web.Request, job: str, body: bytes, at: float
+    intake: Intake, job: str, body: bytes, sender: bytes, key: str | None, at: float
 ) -> Received:
-    mark = digest(_sender(request), body)
-    key = request.headers.get(KEY_HEADER)
+    mark = digest(sender, body)
     if key is None and (ping := quick.read(job, body, at, mark, intake.metrics_limit)):
         return ping
     try:
@@ -156,9 +161,7 @@ def _reason(error: Exception) -> str:
 def _response(answer: dict[str, Any]) -> web.Response:
     if "title" in answer:
         return problems.response(answer)
-    # On one line, and with spaces: people read it in cron's mails.
-    body = json.format(json.encode(answer), indent=0)
-    return web.Response(body=body, content_type="application/json")
+    return web.Response(body=text(answer), content_type="application/json")
 
 
 def _sender(request: web.Request) -> bytes:

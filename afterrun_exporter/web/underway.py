@@ -14,7 +14,8 @@ class UnderWay:
 
     def __init__(self) -> None:
         self._count = 0
-        self._stopping = False
+        #: Whether no more is to come: every answer closes its connection.
+        self.stopping = False
         self._none = asyncio.Event()
 
     async def done(self, patience: float) -> None:
@@ -22,25 +23,28 @@ class UnderWay:
 
         From now on every answer closes its connection: no more is to come.
         """
-        self._stopping = True
+        self.stopping = True
         if not self._count:
             return
         with suppress(TimeoutError):
             await asyncio.wait_for(self._none.wait(), patience)
 
+    def __enter__(self) -> None:
+        self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if self.stopping and not self._count:
+            self._none.set()
+
     def counting(self, handler: Handler) -> Handler:
         """Return *handler*, its requests counted while they are under way."""
 
         async def counted(request: web.Request) -> web.StreamResponse:
-            self._count += 1
-            try:
+            with self:
                 answer = await handler(request)
-                if self._stopping:
+                if self.stopping:
                     answer.force_close()
                 return answer
-            finally:
-                self._count -= 1
-                if self._stopping and not self._count:
-                    self._none.set()
 
         return counted

@@ -1,0 +1,168 @@
+"""Connections on which single reports are answered without ceremony.
+
+A request object, a task, a router, middlewares and a response object take aiohttp
+longer than all that we do with a report. So a connection that brings nothing but
+plain reports is answered right from what aiohttp's parser has read. The first
+request that is anything else hands the connection over to aiohttp, for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.http import SERVER_SOFTWARE, RawRequestMessage
+
+from afterrun_exporter import problems
+from afterrun_exporter.clock import Clock
+from afterrun_exporter.core.model import JOB_NAME
+from afterrun_exporter.ingest.native import KEY_HEADER, Reports, text
+from afterrun_exporter.web.underway import UnderWay
+
+PREFIX: Final = "/ping/"
+
+#: What aiohttp does not promise to keep, and `Express` needs of it.
+NEEDED: Final = (
+    "_buffer_paused",
+    "_close",
+    "_force_close",
+    "_keepalive_handle",
+    "_loop",
+    "_messages",
+    "_next_keepalive_close_time",
+    "_parser",
+    "_waiter",
+)
+
+
+def connections(
+    server: web.Server, reports: Reports, under_way: UnderWay, clock: Clock
+) -> Callable[[], web.RequestHandler]:
+    """Return what makes the connections of *server*, *reports* in front of it.
+
+    With an aiohttp that is too different, that is the server itself.
+    """
+    if not all(hasattr(web.RequestHandler, name) for name in NEEDED):
+        return cast("Callable[[], web.RequestHandler]", server)
+    loop = asyncio.get_running_loop()
+    return lambda: Express(server, loop, reports, under_way, clock)
+
+
+class Express(web.RequestHandler):
+    """A connection to `server`, with the reports on it taken on the way."""
+
+    __slots__ = ("_clock", "_reports", "_sender", "_under_way")
+
+    def __init__(
+        self,
+        server: web.Server,
+        loop: asyncio.AbstractEventLoop,
+        reports: Reports,
+        under_way: UnderWay,
+        clock: Clock,
+    ) -> None:
+        # No access log: a line a ping would drown everything else.
+        super().__init__(server, loop=loop, access_log=cast("Any", None))
+        self._reports = reports
+        self._under_way = under_way
+        self._clock = clock
+        self._sender = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        peer = self.peername
+        # As web.BaseRequest.remote has it.
+        self._sender = str(peer[0] if isinstance(peer, tuple) else peer or "").encode()
+
+    async def start(self) -> None:
+        """Answer requests until the connection closes."""
+        while not self._force_close:
+            if not self._messages:
+                self._waiter = self._loop.create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+            job = self._plain()
+            if not job:
+                await super().start()
+                return
+            message, payload = self._messages.popleft()
+            if self._parser is not None:
+                self._parser.message_consumed()
+            key = cast("RawRequestMessage", message).headers.get(KEY_HEADER)
+            with self._under_way:
+                answer = await self._answer(job, payload.read_nowait(), key)
+            if self.transport is None:
+                return
+            stopping = self._under_way.stopping or self._close
+            self.transport.write(_written(answer, self._clock.now(), stopping))
+            if stopping:
+                self.transport.close()
+                return
+            self._next_keepalive_close_time = self._loop.time() + self.keepalive_timeout
+
+    def _plain(self) -> str:
+        """Return the job of the next request, "" if it is not a plain report.
+
+        One that came with its whole body, and nothing behind it.
+        """
+        message, payload = self._messages[0]
+        if (
+            len(self._messages) > 1
+            or not isinstance(message, RawRequestMessage)
+            or message.method != hdrs.METH_POST
+            or message.version != HttpVersion11
+            or message.should_close
+            or message.compression
+            or message.upgrade
+            or hdrs.EXPECT in message.headers
+            or not payload.is_eof()
+            or payload.exception() is not None
+            or payload.total_bytes > self._reports.body_limit
+            or self._buffer_paused
+            or self.writing_paused
+            or self._under_way.stopping
+        ):
+            return ""
+        job = message.path.removeprefix(PREFIX)
+        plain = job is not message.path and JOB_NAME.fullmatch(job)
+        return job if plain else ""
+
+    async def _answer(self, job: str, body: bytes, key: str | None) -> dict[str, Any]:
+        try:
+            return await self._reports.take(job, body, self._sender, key)
+        except Exception as error:  # noqa: BLE001 - it becomes the answer
+            return problems.told(error, hdrs.METH_POST, PREFIX + job)
+
+
+def _written(answer: dict[str, Any], now: float, last: bool) -> bytes:
+    """Return *answer* as it goes over the wire, as aiohttp would write it."""
+    body, status, more = text(answer), b"200 OK", b""
+    content_type = b"application/json"
+    if "title" in answer:
+        response = problems.response(answer)
+        body = cast("bytes", response.body)
+        status = f"{response.status} {HTTPStatus(response.status).phrase}".encode()
+        content_type = response.headers[hdrs.CONTENT_TYPE].encode()
+        if hdrs.RETRY_AFTER in response.headers:
+            more = b"Retry-After: %b\r\n" % response.headers[hdrs.RETRY_AFTER].encode()
+    if last:
+        more += b"Connection: close\r\n"
+    return (
+        b"HTTP/1.1 %b\r\nContent-Type: %b\r\n%bContent-Length: %d\r\n"
+        b"Date: %b\r\nServer: %b\r\n\r\n%b"
+    ) % (status, content_type, more, len(body), _date(int(now)), _SERVER, body)
+
+
+_SERVER: Final = SERVER_SOFTWARE.encode()
+
+
+@lru_cache(maxsize=1)
+def _date(now: int) -> bytes:
+    return formatdate(now, usegmt=True).encode()

@@ -1,0 +1,326 @@
+"""Reports that are answered on the way, and all that is not."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+
+from afterrun_exporter.app import REPORTS
+from afterrun_exporter.clock import breathe
+from afterrun_exporter.errors import StorageError
+from afterrun_exporter.ingest.native import Reports
+from afterrun_exporter.service import Service
+from afterrun_exporter.storage.store import Change
+from afterrun_exporter.testing import ManualClock, MemoryStore
+from afterrun_exporter.web import express
+from afterrun_exporter.web.underway import UnderWay
+from tests.core.jobs import BACKUP, GOOD
+from tests.http import app_of
+from tests.services import catalogue
+
+OK = json.dumps({"status": "ok", "run_id": "a", "metrics": GOOD}).encode()
+BROKEN = json.dumps({"status": "ok", "metrics": {"rows": 0, "size": 1}}).encode()
+
+
+class Door:
+    """A daemon on a port of its own."""
+
+    def __init__(self, port: int, under_way: UnderWay) -> None:
+        self.port = port
+        self.under_way = under_way
+        #: Paths of the requests that aiohttp was left with.
+        self.ceremonies: list[str] = []
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def answer(self, *pieces: bytes) -> tuple[str, dict[str, str], bytes]:
+        """Return status, headers and body of the answer to *pieces*, sent one by one."""
+        reader, writer = await self.connect()
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            # The daemon reads it before the next one is sent.
+            await breathe()
+            await breathe()
+        made = await read(reader)
+        writer.close()
+        return made
+
+
+async def read(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in head[1:] if line)
+    body = await reader.readexactly(int(headers.get("Content-Length", "0")))
+    return head[0], headers, body
+
+
+def post(body: bytes, path: str = "/ping/backup", *headers: str) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: x", *headers]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+Open = Callable[..., Any]
+
+
+@asynccontextmanager
+async def opened(
+    service: Service, clock: ManualClock, *, front: bool = True
+) -> AsyncIterator[Door]:
+    """Yield a daemon, with the express way in *front* of aiohttp or without."""
+    app = app_of(service, clock)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    server = cast("web.Server", runner.server)
+    under_way = UnderWay()
+    counted = under_way.counting(cast("Any", server.request_handler))
+    door: Door
+
+    async def noted(request: web.Request) -> web.StreamResponse:
+        door.ceremonies.append(request.path)
+        return await counted(request)
+
+    server.request_handler = cast("Any", noted)
+    made = express.connections(server, app[REPORTS], under_way, clock)
+    listener = await asyncio.get_running_loop().create_server(
+        made if front else cast("Any", server), "127.0.0.1", 0
+    )
+    door = Door(listener.sockets[0].getsockname()[1], under_way)
+    try:
+        yield door
+    finally:
+        listener.close()
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def door(service: Service, clock: ManualClock) -> AsyncIterator[Door]:
+    async with opened(service, clock) as door:
+        yield door
+
+
+SAME: dict[str, bytes] = {
+    "a success": post(OK),
+    "a start": post(b'{"status": "start"}'),
+    "an empty body": post(b""),
+    "a broken rule": post(BROKEN),
+    "no JSON": post(b"{"),
+    "not even text": post(b"\xff\xfe"),
+    "a value that is none": post(b'{"metrics": {"rows": NaN}}'),
+    "a misspelt status": post(b'{"status": "okay"}'),
+    "an unknown field": post(b'{"status": "ok", "colour": "blue"}'),
+    "a key": post(BROKEN, "/ping/backup", "Idempotency-Key: one"),
+    "an unknown job": post(OK, "/ping/nobody"),
+    "a bad report of an unknown job": post(b"{", "/ping/nobody"),
+    "unicode": post('{"status": "ok", "message": "früh ☀"}'.encode()),
+}
+
+
+@pytest.mark.parametrize("request_", SAME.values(), ids=SAME)
+async def test_it_answers_as_the_application_would(
+    clock: ManualClock, request_: bytes
+) -> None:
+    made = []
+    for front in (False, True):
+        service = Service(MemoryStore(), clock, catalogue(BACKUP, unknown=None))
+        await service.start()
+        async with opened(service, clock, front=front) as door:
+            status, headers, body = await door.answer(request_)
+            assert bool(door.ceremonies) is not front
+        del headers["Date"]
+        made.append((status, headers, body))
+
+    assert made[0] == made[1]
+
+
+async def test_its_date_is_a_date(door: Door) -> None:
+    _, headers, _ = await door.answer(post(OK))
+
+    date = headers["Date"]
+    assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", date)
+
+
+async def test_one_connection_brings_many_reports(
+    door: Door, store: MemoryStore
+) -> None:
+    reader, writer = await door.connect()
+    for number in range(5):
+        writer.write(post(b'{"run_id": "%d"}' % number))
+        status, _, _ = await read(reader)
+        assert status == "HTTP/1.1 200 OK"
+    writer.close()
+
+    assert [run.run_id for run in await store.runs("backup", 9)] == list("43210")
+    assert door.ceremonies == []
+
+
+CEREMONIES: dict[str, tuple[str, list[bytes]]] = {
+    "a plain success": ("200", [b"GET /ping/backup HTTP/1.1\r\nHost: x\r\n\r\n"]),
+    "another path": ("405", [post(OK, "/metrics")]),
+    "a query": ("200", [post(OK, "/ping/backup?a=b")]),
+    "an escaped name": ("200", [post(OK, "/ping/%62ackup")]),
+    "a bad name": ("400", [post(OK, "/ping/a%20b")]),
+    "one who wants to be asked": (
+        "100",
+        [post(OK, "/ping/backup", "Expect: 100-continue")],
+    ),
+    "one who leaves": ("200", [post(OK, "/ping/backup", "Connection: close")]),
+    "HTTP/1.0": ("200", [post(OK).replace(b"HTTP/1.1", b"HTTP/1.0")]),
+    "a compressed body": (
+        "200",
+        [post(gzip.compress(OK), "/ping/backup", "Content-Encoding: gzip")],
+    ),
+    "a body that is too large": ("413", [post(b" " * 1001)]),
+    "what is no HTTP": ("400", [b"hello\r\n\r\n"]),
+    "a second request behind it": ("200", [post(OK) + post(BROKEN)]),
+    "a body in two pieces": ("200", [post(OK)[:-10], post(OK)[-10:]]),
+    "headers first": ("200", [post(OK).partition(b"{")[0], OK]),
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "pieces"), CEREMONIES.values(), ids=CEREMONIES.keys()
+)
+async def test_everything_else_is_left_to_aiohttp(
+    store: MemoryStore, clock: ManualClock, status: str, pieces: list[bytes]
+) -> None:
+    service = Service(store, clock, catalogue(BACKUP, body_bytes=1000))
+    async with opened(service, clock) as door:
+        made, _, _ = await door.answer(*pieces)
+
+    assert made.split()[1] == status
+
+
+async def test_a_connection_that_was_handed_over_goes_on(
+    door: Door, store: MemoryStore
+) -> None:
+    reader, writer = await door.connect()
+    for request in (
+        post(b'{"run_id": "1"}'),
+        b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n",
+        post(b'{"run_id": "2"}'),
+    ):
+        writer.write(request)
+        assert "200" in (await read(reader))[0]
+    writer.close()
+
+    assert [run.run_id for run in await store.runs("backup", 9)] == ["2", "1"]
+    assert door.ceremonies == ["/-/healthy", "/ping/backup"]
+
+
+async def test_reports_in_a_row_are_all_answered_in_their_order(door: Door) -> None:
+    reader, writer = await door.connect()
+    writer.write(b"".join(post(b'{"run_id": "%d"}' % n) for n in range(40)))
+    answered = [json.loads((await read(reader))[2])["run_id"] for _ in range(40)]
+    writer.close()
+
+    assert answered == [str(n) for n in range(40)]
+
+
+class FullStore(MemoryStore):
+    """A store on a disk that is full."""
+
+    def update_all(self, changes: Any) -> Any:
+        raise StorageError(f"the disk is full: {len(changes)}")
+
+
+async def test_what_cannot_be_stored_is_to_be_sent_again(
+    clock: ManualClock,
+) -> None:
+    service = Service(FullStore(), clock, catalogue(BACKUP))
+    async with opened(service, clock) as door:
+        status, headers, body = await door.answer(post(OK))
+
+    assert status == "HTTP/1.1 503 Service Unavailable"
+    assert headers["Retry-After"] == "5"
+    assert headers["Content-Type"].startswith("application/problem+json")
+    assert "nothing was recorded: send it again" in json.loads(body)["detail"]
+
+
+async def test_an_error_of_ours_is_told_without_its_insides(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> dict[str, Any]:
+        raise RuntimeError("insides")
+
+    monkeypatch.setattr(Reports, "take", fail)
+    status, _, body = await door.answer(post(OK))
+
+    assert status == "HTTP/1.1 500 Internal Server Error"
+    assert b"insides" not in body
+
+
+class SlowStore(MemoryStore):
+    """A store that commits when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+
+    def update_all(self, changes: Any) -> Awaitable[Any]:
+        return self._later(changes)
+
+    async def _later(self, changes: list[Change]) -> Any:
+        self.asked.set()
+        await self.go.wait()
+        return await super().update_all(changes)
+
+
+@pytest.fixture
+def slow() -> SlowStore:
+    return SlowStore()
+
+
+async def test_a_stop_waits_for_the_answer_and_closes_the_connection(
+    slow: SlowStore, clock: ManualClock
+) -> None:
+    async with opened(Service(slow, clock, catalogue(BACKUP)), clock) as door:
+        reader, writer = await door.connect()
+        writer.write(post(OK))
+        await slow.asked.wait()
+        stopped = asyncio.create_task(door.under_way.done(5))
+        await breathe()
+        slow.go.set()
+        status, headers, _ = await read(reader)
+        await stopped
+        assert await reader.read() == b""
+        writer.close()
+
+    assert status == "HTTP/1.1 200 OK"
+    assert headers["Connection"] == "close"
+
+
+async def test_a_report_counts_although_its_sender_hangs_up(
+    slow: SlowStore, clock: ManualClock
+) -> None:
+    async with opened(Service(slow, clock, catalogue(BACKUP)), clock) as door:
+        _, writer = await door.connect()
+        writer.write(post(OK))
+        await slow.asked.wait()
+        writer.close()
+        await writer.wait_closed()
+        slow.go.set()
+        await door.under_way.done(5)
+
+    (run,) = await slow.runs("backup", 9)
+    assert run.run_id == "a"
+
+
+async def test_an_aiohttp_that_is_too_different_does_it_all(
+    service: Service, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(express, "NEEDED", ("_gone_in_aiohttp_4",))
+    async with opened(service, clock) as door:
+        status, _, _ = await door.answer(post(OK))
+
+    assert status == "HTTP/1.1 200 OK"
+    assert door.ceremonies == ["/ping/backup"]
