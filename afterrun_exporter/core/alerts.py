@@ -86,6 +86,8 @@ def update(
     *run* is the run that was just judged, if one was. One condition is one
     alert: while it holds, nothing more is opened.
     """
+    if is_calm(state):
+        return state, ()
     holding = _holding(job, state, now, settings, run)
     open_keys = {alert.key for alert in state.alerts}
     if not (holding.keys() ^ open_keys or state.healed):
@@ -118,6 +120,25 @@ def update(
     )
     resolved = (AlertResolved(alert.key, max(now, alert.opened_at)) for alert in over)
     return state, (*resolved, *opened)
+
+
+def is_calm(state: JobState) -> bool:
+    """Return whether no fact of *state* is one that an alert is about.
+
+    Nearly always that is so. False is always right.
+    """
+    return not (
+        state.alerts
+        or state.healed
+        or state.consecutive_failures
+        or state.violated
+        or state.open_runs
+        or state.slow
+        or state.missed_deadline is not None
+        or state.success_ratio is not None
+        or state.test_until
+        or upstream.held_back(state)
+    )
 
 
 def resolve_all(state: JobState, now: float) -> tuple[JobState, tuple[AlertEvent, ...]]:

@@ -79,9 +79,10 @@ def covered_by(job: Job, ended: float, started: float | None) -> float:
     slot = job.schedule.next_after(ended)
     if not math.isfinite(slot):
         return ended
-    limit = early_limit(job.schedule, slot, job.early)
     begun = ended if started is None else min(started, ended)
-    return slot if slot - begun <= limit else ended
+    if slot - begun > job.early:
+        return ended
+    return slot if slot - begun <= early_limit(job.schedule, slot, job.early) else ended
 
 
 def release_at(job: Job, state: JobState) -> float:

@@ -63,16 +63,18 @@ def finish(
             for other in still_open
             if other is not open_run and not is_earlier_attempt(other, ping)
         )
-    after = _counted(state, run, still_open)
-    if outcome is not Outcome.CANCELED:
-        # Only a report that says when it ended can be older than what we know;
-        # a judgement ahead of us was noted before the clock was set back.
-        late = ping.ended_at is not None and ended < state.last_judged_at <= ping.at
-        if not late:
-            after = _judged(after, run, measured, settings)
+    if outcome is Outcome.CANCELED:
+        return _counted(state, run, still_open), run, warnings
+    after = _counted(state, run, still_open, covered_by(job, ended, started))
+    # Only a report that says when it ended can be older than what we know;
+    # a judgement ahead of us was noted before the clock was set back.
+    late = ping.ended_at is not None and ended < state.last_judged_at <= ping.at
+    if not late:
+        after = _judged(after, run, measured, settings)
+        if job.slower_than is not None:
             after = _timed(job, after, run)
-        covered = covered_by(job, ended, started)
-        after = _covered(job, after, covered)
+    if after.missed_deadline is not None:
+        after = _made_up_for(job, after)
     return after, run, warnings
 
 
@@ -122,6 +124,8 @@ def open_run_of(state: JobState, ping: Ping) -> OpenRun | None:
     With an id that is the run of this id; without one the newest run that has
     none either. Where only one side has an id, it is the only run there is.
     """
+    if not state.open_runs:
+        return None
     same = [run for run in state.open_runs if run.run_id == ping.run_id]
     if ping.run_id is not None and same:
         exact = [run for run in same if run.attempt == ping.attempt]
@@ -172,7 +176,7 @@ def merged(
 def _run_id(ping: Ping, open_run: OpenRun | None) -> str | None:
     # Nobody can tell what an unreadable report was about: a readable one about
     # this run, which may still come, must not be taken for its repeat.
-    if ping.outcome is Outcome.INVALID or open_run is None:
+    if open_run is None or ping.outcome is Outcome.INVALID:
         return ping.run_id
     return ping.run_id or open_run.run_id
 
@@ -198,25 +202,31 @@ def _violations(
     return found
 
 
-def _counted(state: JobState, run: Run, still_open: tuple[OpenRun, ...]) -> JobState:
-    timed = run.duration is not None
-    bad = run.outcome in FAILURES
-    violated = run.outcome is Outcome.VIOLATED
+def _counted(
+    state: JobState,
+    run: Run,
+    still_open: tuple[OpenRun, ...],
+    covered: float = -math.inf,
+) -> JobState:
+    """Return *state* with *run* in it, and no run due for the slots up to *covered*."""
+    # Every copy of a state costs: here is all that follows from any run at all.
+    ended, outcome = run.finished_at, run.outcome
+    ok = outcome is Outcome.OK
+    bad = not ok and outcome in FAILURES
+    violated = not ok and outcome is Outcome.VIOLATED
     return replace(
         state,
+        last_ping_at=run.received_at,
+        due_after=max(state.due_after, covered),
         open_runs=still_open,
         runs_total=state.runs_total + 1,
         failures_total=state.failures_total + bad,
         violating_total=state.violating_total + violated,
         duration_sum=state.duration_sum + (run.duration or 0.0),
-        duration_count=state.duration_count + timed,
-        last_finish_at=max(state.last_finish_at, run.finished_at),
-        last_success_at=max(
-            state.last_success_at, run.finished_at if run.outcome is Outcome.OK else 0.0
-        ),
-        last_failure_at=max(
-            state.last_failure_at, run.finished_at if bad or violated else 0.0
-        ),
+        duration_count=state.duration_count + (run.duration is not None),
+        last_finish_at=max(state.last_finish_at, ended),
+        last_success_at=max(state.last_success_at, ended if ok else 0.0),
+        last_failure_at=max(state.last_failure_at, ended if bad or violated else 0.0),
         seen=repeats.remember_run(state.seen, run.run_id, run.attempt),
     )
 
@@ -252,22 +262,17 @@ def _timed(job: Job, state: JobState, run: Run) -> JobState:
     A run that failed says nothing about how long the work takes.
     """
     done = run.outcome in {Outcome.OK, Outcome.VIOLATED}
-    if job.slower_than is None or run.duration is None or not done:
+    if run.duration is None or not done:
         return state
     limit = history.slow_threshold(job, state.history, run.finished_at)
     slow = limit is not None and run.duration > limit
     return replace(state, slow=slow, slow_threshold=limit)
 
 
-def _covered(job: Job, state: JobState, covered: float) -> JobState:
-    """Return *state* with no run due for the slots up to *covered*."""
-    due_after = max(state.due_after, covered)
-    missed, through = state.missed_deadline, state.missed_through
-    if missed is not None:
-        slot = slot_after(job, due_after)
-        # A report that comes late may leave later slots without a run.
-        still = math.isfinite(slot) and slot <= through
-        missed, through = (slot + job.grace, through) if still else (None, 0.0)
-    return replace(
-        state, due_after=due_after, missed_deadline=missed, missed_through=through
-    )
+def _made_up_for(job: Job, state: JobState) -> JobState:
+    """Return *state* with no slot missed for which a run has come after all."""
+    slot = slot_after(job, state.due_after)
+    # A report that comes late may leave later slots without a run.
+    if math.isfinite(slot) and slot <= state.missed_through:
+        return replace(state, missed_deadline=slot + job.grace)
+    return replace(state, missed_deadline=None, missed_through=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -26,8 +27,10 @@ def digest(*parts: bytes) -> bytes:
     return blake2b(b"\0".join(parts), digest_size=KEY_SIZE).digest()
 
 
+@lru_cache(maxsize=1)
 def run_key(run_id: str, attempt: int) -> bytes:
     """Return what identifies an attempt of a run among the runs of its job."""
+    # A report asks twice: whether it is a repeat, and for what repeats of it have.
     return digest(run_id.encode("utf-8", "surrogatepass"), b"%d" % attempt)
 
 

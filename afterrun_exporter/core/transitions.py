@@ -100,16 +100,16 @@ def on_ping(
     if not quiet:
         before = on_clock(job, state, ping.at, settings, required)
         state, noticed = before.state, before.alerts
-    state = replace(state, last_ping_at=ping.at)
     match ping.kind:
-        case Kind.START:
-            made = _started(job, state, ping, settings)
         case Kind.FINISH:
             made = _finished(job, state, ping, settings)
+        case Kind.START:
+            made = _started(job, state, ping, settings)
         case Kind.PROGRESS:
             made = _progressed(state, ping, settings)
         case Kind.LOG:
-            made = Transition(state=state, logs=(_entry(ping),))
+            heard = replace(state, last_ping_at=ping.at)
+            made = Transition(state=heard, logs=(_entry(ping),))
     judged = made.runs[-1] if made.runs else None
     state = _remembering(job, made, ping.at, settings)
     state, events = alerts.update(
@@ -120,6 +120,8 @@ def on_ping(
         # A run that ended before the last one did changes no verdict.
         judged if judged and judged.finished_at >= made.state.last_finish_at else None,
     )
+    if state is made.state and not (noticed or events or required):
+        return made
     warnings = made.warnings
     if required:
         warnings = (*warnings, *_upstream_warnings(ping, made, required))
@@ -128,7 +130,7 @@ def on_ping(
 
 def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
     if (repeated := _repeat_of_start(state, ping, settings)) is not None:
-        return _duplicate(state, repeated)
+        return _duplicate(state, ping, repeated)
     at, warnings = finishes.reported_time(ping.started_at, ping.at, "started_at")
     run = OpenRun(
         run_id=ping.run_id,
@@ -162,6 +164,7 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
     runs: list[Run] = []
     state = replace(
         state,
+        last_ping_at=ping.at,
         open_runs=(*kept, run),
         last_start_at=max(state.last_start_at, at),
         unnamed=(
@@ -182,7 +185,7 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
 
 def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
     if (repeated := _repeat_of_finish(state, ping, settings)) is not None:
-        return _duplicate(state, repeated)
+        return _duplicate(state, ping, repeated)
     state, run, warnings = finishes.finish(job, state, ping, settings)
     logs: tuple[LogEntry, ...] = ()
     if ping.run_id is None and job.concurrency is not None:
@@ -208,7 +211,9 @@ def _progressed(state: JobState, ping: Ping, settings: Settings) -> Transition:
     )
     metrics = finishes.merged(state.metrics, ping.metrics, limit)
     return Transition(
-        state=replace(state, open_runs=open_runs, metrics=metrics),
+        state=replace(
+            state, last_ping_at=ping.at, open_runs=open_runs, metrics=metrics
+        ),
         logs=(_entry(ping),) if ping.message else (),
         warnings=() if open_run else ("no run is open: send a start before progress",),
     )
@@ -219,7 +224,8 @@ def _remembering(
 ) -> JobState:
     """Return the state with the runs that have just finished in its history."""
     state = made.state
-    if not (len(state.history) or history.reach(job)):
+    looked_at = job.success_ratio is not None or job.slower_than is not None
+    if not (looked_at or len(state.history)):
         return state
     for run in made.runs:
         known = history.extended(job, state.history, run, now, settings)
@@ -267,9 +273,10 @@ def _repeat_of_finish(state: JobState, ping: Ping, settings: Settings) -> int | 
     return None if earlier is None else earlier.run
 
 
-def _duplicate(state: JobState, run: int) -> Transition:
+def _duplicate(state: JobState, ping: Ping, run: int) -> Transition:
+    again = state.duplicates_total + 1
     return Transition(
-        state=replace(state, duplicates_total=state.duplicates_total + 1),
+        state=replace(state, last_ping_at=ping.at, duplicates_total=again),
         duplicate=True,
         duplicate_of=run,
     )

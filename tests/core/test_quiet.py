@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afterrun_exporter.core import alerts
 from afterrun_exporter.core.deadlines import is_quiet, wake_at
 from afterrun_exporter.core.model import Concurrency, Job, Kind, Outcome, SuccessRatio
 from afterrun_exporter.core.rules import parse_rule
@@ -52,15 +53,11 @@ ACTS = st.lists(
 )
 
 
-@given(
-    job=st.sampled_from(JOBS),
-    acts=ACTS,
-    later=st.integers(-4000, 4000) | st.integers(0, 90),
-)
-def test_where_it_is_quiet_time_has_done_nothing(
-    job: Job, acts: list[Act], later: int
-) -> None:
-    """Whatever has happened before, and even if the clock was set back."""
+LATER = st.integers(-4000, 4000) | st.integers(0, 90)
+
+
+def after(job: Job, acts: list[Act]) -> tuple[Night, float]:
+    """Return a night in which *acts* happened, and when it was then."""
     night = Night(job).clock("21 12:00")
     now = at("22 01:50")
     for act in acts:
@@ -69,6 +66,15 @@ def test_where_it_is_quiet_time_has_done_nothing(
             night.clock(told(now))
         else:
             night.ping(told(now), act.kind, outcome=act.outcome)
+    return night, now
+
+
+@given(job=st.sampled_from(JOBS), acts=ACTS, later=LATER)
+def test_where_it_is_quiet_time_has_done_nothing(
+    job: Job, acts: list[Act], later: int
+) -> None:
+    """Whatever has happened before, and even if the clock was set back."""
+    night, now = after(job, acts)
     now += later
     # What is planned is what was right when the job was last looked at.
     if not is_quiet(job, night.state, now, wake_at(job, night.state, SETTINGS)):
@@ -80,6 +86,20 @@ def test_where_it_is_quiet_time_has_done_nothing(
     assert on_ping(job, night.state, report, SETTINGS, quiet=True) == on_ping(
         job, night.state, report, SETTINGS
     )
+
+
+@given(job=st.sampled_from(JOBS), acts=ACTS, later=LATER)
+def test_a_calm_state_has_nothing_to_alert_of(
+    job: Job, acts: list[Act], later: int
+) -> None:
+    """Not whatever the time is: what a deadline has done is a fact by then."""
+    night, now = after(job, acts)
+    if not alerts.is_calm(night.state):
+        return
+
+    # A test alert that is long over is looked at, and changes nothing.
+    looked_at = replace(night.state, test_until=1.0)
+    assert alerts.update(job, looked_at, now + later, SETTINGS) == (looked_at, ())
 
 
 @pytest.mark.parametrize(
