@@ -51,32 +51,36 @@ class Chunk:
         """Show nothing of the job of this name any more."""
         place = self.names.index(name)
         for number, bounds in enumerate(self._bounds):
-            self._replace(number, [place], [b""])
+            self._replace(number, [place], [""])
             del bounds[place + 1]
         del self.names[place]
 
-    def _replace(self, number: int, places: list[int], lines: list[bytes]) -> None:
+    def _replace(self, number: int, places: list[int], lines: list[str]) -> None:
         text, bounds = self.texts[number], self._bounds[number]
         if len(lines) == len(self.names):
-            self.texts[number] = b"".join(lines)
-            bounds[:] = array("I", accumulate(map(len, lines), initial=0))
+            whole = "".join(lines)
+            self.texts[number] = text = whole.encode()
+            # Characters are bytes, unless a label says something in other letters.
+            plain = len(text) == len(whole)
+            lengths = map(len, lines if plain else map(str.encode, lines))
+            bounds[:] = array("I", accumulate(lengths, initial=0))
             return
         pieces: list[bytes] = []
-        lengths: dict[int, int] = {}
+        resized: dict[int, int] = {}
         copied = 0
-        for place, line in zip(places, lines, strict=True):
+        for place, line in zip(places, map(str.encode, lines), strict=True):
             begin, end = bounds[place], bounds[place + 1]
             if text[begin:end] == line:
                 continue
             pieces += (text[copied:begin], line)
             copied = end
             if len(line) != end - begin:
-                lengths[place] = len(line)
+                resized[place] = len(line)
         if pieces:
             self.texts[number] = b"".join((*pieces, text[copied:]))
-        if lengths:
+        if resized:
             sizes = [end - begin for begin, end in pairwise(bounds)]
-            for place, length in lengths.items():
+            for place, length in resized.items():
                 sizes[place] = length
             bounds[:] = array("I", accumulate(sizes, initial=0))
 

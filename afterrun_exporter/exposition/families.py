@@ -4,75 +4,53 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core import alerts
-from afterrun_exporter.core.deadlines import deadline, run_deadline, schedule_text
+from afterrun_exporter.core.deadlines import run_deadline, schedule_text, slot_deadline
 from afterrun_exporter.core.model import Condition, Job, Outcome, Settings
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import AlertKey, JobState
-from afterrun_exporter.core.units import format_number
-from afterrun_exporter.exposition.subject import Subject, common_label, rule_labels
-
-#: The text between the braces, and the value.
-Sample = tuple[str, float]
+from afterrun_exporter.exposition.shapes import Alerting, Fact, Family, Sample, Shape
+from afterrun_exporter.exposition.subject import (
+    REMEMBERED,
+    Subject,
+    bound_labels,
+    label,
+    metric_label,
+)
 
 #: Alerts read these: a new outcome comes last.
 _CODES = {outcome: code for code, outcome in enumerate(Outcome)}
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A metric family: its name, its type, and the samples a job adds to it."""
-
-    name: str
-    type: str
-    samples: Callable[[Subject], Sequence[Sample]]
-    #: What a sample's name has after the family's: for summaries.
-    suffix: str = ""
-
-    def lines(self, subjects: Iterable[Subject]) -> list[bytes]:
-        """Return the samples of each of *subjects* as lines of the text format."""
-        name, samples, number = self.name + self.suffix, self.samples, format_number
-        return [
-            "".join(
-                [f"{name}{{{told}}} {number(value)}\n" for told, value in samples(one)]
-            ).encode()
-            for one in subjects
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A metric family with one value of every job."""
-
-    name: str
-    type: str
-    value: Callable[[Subject], float]
-    suffix: str = ""
-
-    def lines(self, subjects: Iterable[Subject]) -> list[bytes]:
-        """Return the sample of each of *subjects* as a line of the text format."""
-        name, value, number = self.name + self.suffix, self.value, format_number
-        return [
-            f"{name}{{{one.own}}} {number(value(one))}\n".encode() for one in subjects
-        ]
+@lru_cache(REMEMBERED)
+def _info_labels(
+    schedule: str,
+    zone: str,
+    project: str,
+    severity: str,
+    declared: tuple[tuple[str, str], ...],
+) -> str:
+    told = {
+        "schedule": schedule,
+        "timezone": zone,
+        "project": project,
+        names.SEVERITY: severity,
+        **dict(declared),
+    }
+    return "".join(f",{label(key, value)}" for key, value in told.items())
 
 
 def info(subject: Subject) -> Sequence[Sample]:
     """Return what the configuration says, with every declared label."""
     job = subject.job
-    zone = job.schedule.zone if isinstance(job.schedule, Cron) else ""
-    told = {
-        "schedule": job.schedule.text if job.schedule else "",
-        "timezone": zone,
-        "project": job.project,
-        names.SEVERITY: job.severity,
-        **dict(job.labels),
-    }
-    labels = [common_label(key, value) for key, value in told.items()]
-    return ((",".join((subject.own, *labels)), 1),)
+    schedule = job.schedule
+    text = schedule.text if schedule else ""
+    zone = schedule.zone if isinstance(schedule, Cron) else ""
+    told = _info_labels(text, zone, job.project, job.severity, job.labels)
+    return ((subject.own + told, 1),)
 
 
 def last_run_success(subject: Subject) -> Sequence[Sample]:
@@ -91,20 +69,24 @@ def last_outcome(subject: Subject) -> Sequence[Sample]:
 
 def metric_values(subject: Subject) -> Sequence[Sample]:
     """Return the last value of each reported metric."""
+    own = subject.own
     return [
-        (f"{subject.own},{common_label(names.METRIC, metric)}", value)
+        (own + metric_label(metric), value)
         for metric, value in subject.state.metrics.items()
     ]
 
 
 def rule_violated(subject: Subject) -> Sequence[Sample]:
     """Return each rule, and whether its violation is to be seen."""
+    rules = subject.job.rules
+    if subject.calm:
+        return [(subject.alerting_for(rule), 0) for rule in rules]
     return [
         (
             subject.alerting_for(rule),
             subject.shows(AlertKey(Condition.VIOLATED, rule.name)),
         )
-        for rule in subject.job.rules
+        for rule in rules
     ]
 
 
@@ -113,7 +95,7 @@ def rule_threshold(subject: Subject) -> Sequence[Sample]:
     previous = subject.state.previous
     return [
         (
-            f"{subject.own},{rule_labels(rule)},{common_label(names.OP, bound.op)}",
+            subject.own + bound_labels(rule.name, rule.metric, bound.op),
             bound.threshold(previous.get(rule.metric)),
         )
         for rule in subject.job.rules
@@ -121,25 +103,28 @@ def rule_threshold(subject: Subject) -> Sequence[Sample]:
     ]
 
 
-def job_deadline(subject: Subject) -> Sequence[Sample]:
+def job_deadline(subject: Subject) -> float:
     """Return the moment from which the next run counts as missed."""
     due = subject.healing_deadline(alerts.MISSED)
     if due is None:
-        due = deadline(subject.job, subject.state, subject.settings)
-    return ((subject.alerting, due),)
+        due = subject.state.missed_deadline
+    if due is None:
+        job, state, slot = subject.job, subject.state, subject.slot
+        due = slot_deadline(job, state, slot, subject.settings)
+    return due
 
 
-def open_run_deadline(subject: Subject) -> Sequence[Sample]:
+def open_run_deadline(subject: Subject) -> float:
     """Return the moment from which the oldest open run is overrunning."""
     due = subject.healing_deadline(alerts.OVERRUNNING)
     if due is None:
         due = run_deadline(subject.job, subject.state, subject.settings)
-    return ((subject.alerting, due),)
+    return due
 
 
-def failing(subject: Subject) -> Sequence[Sample]:
+def failing(subject: Subject) -> float:
     """Return whether the job's failure is to be seen."""
-    return ((subject.alerting, subject.shows(alerts.FAILING)),)
+    return subject.shows(alerts.FAILING)
 
 
 def success_ratio(subject: Subject) -> Sequence[Sample]:
@@ -210,7 +195,7 @@ def last_duration(subject: Subject) -> float:
 
 
 #: In the order they are exposed.
-FAMILIES: tuple[Family | Fact, ...] = (
+FAMILIES: tuple[Shape, ...] = (
     Family(names.INFO, "gauge", info),
     Fact(names.CREATED, "gauge", lambda s: s.state.created_at),
     Fact(names.LAST_PING, "gauge", lambda s: s.state.last_ping_at),
@@ -225,13 +210,13 @@ FAMILIES: tuple[Family | Fact, ...] = (
     Family(names.RULE_VIOLATED, "gauge", rule_violated),
     Family(names.RULE_THRESHOLD, "gauge", rule_threshold),
     Fact(names.NEXT_RUN, "gauge", next_run),
-    Family(names.DEADLINE, "gauge", job_deadline),
+    Alerting(names.DEADLINE, "gauge", job_deadline),
     Fact(names.STALE, "gauge", stale),
     Fact(names.RUNNING, "gauge", lambda s: len(s.state.open_runs)),
-    Family(names.RUN_DEADLINE, "gauge", open_run_deadline),
+    Alerting(names.RUN_DEADLINE, "gauge", open_run_deadline),
     Fact(names.PAUSED, "gauge", paused),
     Fact(names.CONSECUTIVE_FAILURES, "gauge", lambda s: s.state.consecutive_failures),
-    Family(names.FAILING, "gauge", failing),
+    Alerting(names.FAILING, "gauge", failing),
     Family(names.SUCCESS_RATIO, "gauge", success_ratio),
     Family(
         names.SUCCESS_RATIO_LOW,
@@ -265,14 +250,15 @@ FAMILIES: tuple[Family | Fact, ...] = (
 def render(jobs: Iterable[tuple[Job, JobState]], settings: Settings) -> bytes:
     """Return the text of all families for *jobs*, made from nothing."""
     subjects = [Subject(job, state, settings) for job, state in jobs]
-    return b"".join(
+    text = "".join(
         piece
         for family in FAMILIES
-        for piece in (header(family).encode(), *family.lines(subjects))
+        for piece in (header(family), *family.lines(subjects))
     )
+    return text.encode()
 
 
-def header(family: Family | Fact) -> str:
+def header(family: Shape) -> str:
     """Return the lines that open a family; "" for the rest of a summary."""
     if family.suffix == "_count":
         return ""

@@ -13,7 +13,7 @@ from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.state import AlertKey, JobState
 
 #: Labels that many jobs have in common: severities, metrics, rules, schedules.
-_REMEMBERED: Final = 4096
+REMEMBERED: Final = 4096
 
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
@@ -23,14 +23,35 @@ def label(name: str, value: str) -> str:
     return f'{name}="{value.translate(_ESCAPES)}"'
 
 
-#: The same for values that will be asked for again.
-common_label = lru_cache(_REMEMBERED)(label)
+@lru_cache(REMEMBERED)
+def alerting_labels(severity: str, declared: tuple[tuple[str, str], ...]) -> str:
+    """Return what follows the job's name in families that alert."""
+    told = ((names.SEVERITY, severity), *declared)
+    return "".join(f",{label(key, value)}" for key, value in told)
+
+
+@lru_cache(REMEMBERED)
+def metric_label(metric: str) -> str:
+    """Return what follows the job's name where a metric is told."""
+    return f",{label(names.METRIC, metric)}"
+
+
+@lru_cache(REMEMBERED)
+def rule_labels(rule: str, metric: str) -> str:
+    """Return what names a rule and its metric, to follow other labels."""
+    return f",{label(names.RULE, rule)}{metric_label(metric)}"
+
+
+@lru_cache(REMEMBERED)
+def bound_labels(rule: str, metric: str, op: str) -> str:
+    """Return what names a bound of a rule, to follow other labels."""
+    return f"{rule_labels(rule, metric)},{label(names.OP, op)}"
 
 
 class Subject:
     """A job, its state, and its labels as text."""
 
-    __slots__ = ("_alerting", "_slot", "job", "own", "settings", "state")
+    __slots__ = ("alerting", "calm", "job", "own", "settings", "slot", "state", "zero")
 
     def __init__(self, job: Job, state: JobState, settings: Settings) -> None:
         self.job = job
@@ -38,50 +59,32 @@ class Subject:
         self.settings = settings
         #: Labels of families that do not alert.
         self.own = label(names.JOB, job.name)
-        self._alerting = ""
-        self._slot: float | None = None
-
-    @property
-    def alerting(self) -> str:
-        """The labels of families that alert."""
-        if not self._alerting:
-            self._alerting = self.alerting_as(self.job.severity)
-        return self._alerting
+        #: Labels of families that alert.
+        self.alerting = self.own + alerting_labels(job.severity, job.labels)
+        #: What follows a family's name where it does not alert, and is 0.
+        self.zero = f"{{{self.own}}} 0\n"
+        #: The next slot.
+        self.slot = next_slot(job, state)
+        #: Whether no alert is to be seen, as nearly always.
+        self.calm = not (state.alerts or state.healed)
 
     def alerting_as(self, severity: str) -> str:
         """Return the labels of families that alert, with this severity."""
-        parts = [self.own, common_label(names.SEVERITY, severity)]
-        parts += [common_label(key, value) for key, value in self.job.labels]
-        return ",".join(parts)
+        return self.own + alerting_labels(severity, self.job.labels)
 
     def alerting_for(self, rule: Rule) -> str:
         """Return the labels of a family that alerts for each rule."""
-        plain = rule.severity is None
-        told = self.alerting if plain else self.alerting_as(rule.severity or "")
-        return f"{told},{rule_labels(rule)}"
-
-    @property
-    def slot(self) -> float:
-        """The next slot."""
-        if self._slot is None:
-            self._slot = next_slot(self.job, self.state)
-        return self._slot
+        severity = rule.severity
+        told = self.alerting if severity is None else self.alerting_as(severity)
+        return told + rule_labels(rule.name, rule.metric)
 
     def shows(self, key: AlertKey) -> bool:
         """Return whether *key* is to be seen."""
-        state = self.state
-        # Nearly always there is nothing to look at.
-        return bool(state.alerts or state.healed) and alerts.shown(state, key)
+        return not self.calm and alerts.shown(self.state, key)
 
     def healing_deadline(self, key: AlertKey) -> float | None:
         """Return the deadline that an alert shows on for which is over."""
-        if not self.state.healed:
+        if self.calm:
             return None
         healed = alerts.healing(self.state, key)
         return healed.deadline if healed is not None else None
-
-
-def rule_labels(rule: Rule) -> str:
-    """Return the labels that name *rule* and its metric."""
-    told = common_label(names.RULE, rule.name)
-    return f"{told},{common_label(names.METRIC, rule.metric)}"
