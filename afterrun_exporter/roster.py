@@ -23,7 +23,7 @@ class Roster:
     def __init__(self, catalogue: Catalogue, strays: Iterable[str] = ()) -> None:
         self.catalogue = catalogue
         self._registered = {name: catalogue.nameless(name) for name in strays}
-        self._dependents = dependents(self)
+        self._dependents = dependents(job for job in self if job.depends_on)
 
     def get(self, name: str) -> Job | None:
         """Return the job of this name, None when it is not watched."""

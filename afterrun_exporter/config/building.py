@@ -16,7 +16,7 @@ from afterrun_exporter.config.graph import (
     unknown_dependencies,
     written_dependencies,
 )
-from afterrun_exporter.config.policies import PolicySpec, applied, merged
+from afterrun_exporter.config.policies import PolicySpec, applied, by_name, merged
 from afterrun_exporter.config.problems import Finding, findings
 from afterrun_exporter.config.spec import DefaultsSpec, FileSpec, JobSpec
 from afterrun_exporter.config.values import Declared
@@ -232,11 +232,12 @@ class Builder:
         """Return what makes the job that the first ping of a new name registers."""
 
         nothing = JobSpec()
+        matching = by_name(nothing, policies)
         # Jobs that the same policies match differ in nothing but their names.
         alike: dict[tuple[int, ...], Job] = {}
 
         def registered(name: str) -> Job:
-            layers = tuple(one for one in policies if one.match.matches(name, nothing))
+            layers = matching(name)
             key = tuple(map(id, layers))
             if key not in alike:
                 described = merged(nothing, layers)

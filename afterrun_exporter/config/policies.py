@@ -28,7 +28,7 @@ from afterrun_exporter.config.values import (
 
 _T = TypeVar("_T")
 
-# At a start, every policy is held against every job that is in no file.
+# Every policy is held against every job.
 _compiled = lru_cache(re.compile)
 
 #: Keys that say when a job is due: one layer's schedule replaces another's every.
@@ -51,9 +51,17 @@ class MatchSpec(Spec):
 
     def matches(self, name: str, job: JobSpec) -> bool:
         """Return whether the job *name* is meant, by what it says of itself."""
+        return self.search(name) is not None and self.suits(job)
+
+    @property
+    def search(self) -> Callable[[str], object | None]:
+        """What finds something in the names that are meant."""
+        return _compiled(self.name or "").search
+
+    def suits(self, job: JobSpec) -> bool:
+        """Return whether *job* is meant, whatever its name."""
         return (
-            (self.name is None or _compiled(self.name).search(name) is not None)
-            and set(self.tags) <= set(job.tags)
+            set(self.tags) <= set(job.tags)
             and self.project in {None, job.project}
             and self.labels.items() <= job.labels.items()
         )
@@ -65,13 +73,23 @@ class PolicySpec(JobSpec):
     match: MatchSpec
 
 
-def applied(name: str, job: JobSpec, policies: Sequence[PolicySpec]) -> JobSpec:
+Layers = Sequence[PolicySpec]
+
+
+def applied(name: str, job: JobSpec, policies: Layers) -> JobSpec:
     """Return *job* with what the policies add to it."""
     layers = [policy for policy in policies if policy.match.matches(name, job)]
     return merged(job, layers) if layers else job
 
 
-def merged(job: JobSpec, layers: Sequence[PolicySpec]) -> JobSpec:
+def by_name(job: JobSpec, policies: Layers) -> Callable[[str], Layers]:
+    """Return what finds the policies that match *job* under a name."""
+    # At a start it is asked for every job that is in no file.
+    named = [(one.match.search, one) for one in policies if one.match.suits(job)]
+    return lambda name: [one for search, one in named if search(name)]
+
+
+def merged(job: JobSpec, layers: Layers) -> JobSpec:
     """Return *job* with what the policies *layers* add to it, all of which match."""
     values: dict[str, Any] = {}
     for layer in (*layers, job):
