@@ -121,6 +121,11 @@ class Service:
         """Return what is known of a watched job, as committed."""
         return self._store.states.get(name) if self.job(name) else None
 
+    def known(self, name: str) -> tuple[Job, JobState] | None:
+        """Return both of a job that is watched and has a state."""
+        job, state = self._judge.roster.get(name), self._store.states.get(name)
+        return None if job is None or state is None else (job, state)
+
     def watched(self) -> Iterator[tuple[Job, JobState]]:
         """Yield every watched job with what is known of it."""
         states, roster = self._store.states, self._judge.roster

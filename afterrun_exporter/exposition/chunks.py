@@ -30,14 +30,13 @@ class Chunk:
         self.names: list[str] = []
         #: The lines of all its jobs, for each family.
         self.texts = [b""] * len(FAMILIES)
-        # Where the lines of each job begin, and where the last ones end.
+        # Where the lines of each job begin, and where the last ones end; those that
+        # were added since are missing.
         self._bounds = [array("I", [0]) for _ in FAMILIES]
 
     def add(self, name: str) -> None:
         """Make room at the end for the job of this name; it has no lines yet."""
         self.names.append(name)
-        for bounds in self._bounds:
-            bounds.append(bounds[-1])
 
     def update(self, subjects: Iterable[Subject]) -> None:
         """Show these of its jobs as they are now."""
@@ -65,6 +64,7 @@ class Chunk:
             lengths = map(len, lines if plain else map(str.encode, lines))
             bounds[:] = array("I", accumulate(lengths, initial=0))
             return
+        bounds.extend([bounds[-1]] * (len(self.names) + 1 - len(bounds)))
         pieces: list[bytes] = []
         resized: dict[int, int] = {}
         copied = 0

@@ -88,13 +88,12 @@ class Exposition:
         async for name in in_steps(list(self._changed)):
             for where in outdated:
                 where.add(name)
-            job, state = service.job(name), service.state(name)
-            if job is None or state is None:
+            if (known := service.known(name)) is None:
                 self._known.discard(name)
                 self._tally.put(name, None)
             else:
                 self._known.add(name)
-                self._tally.put(name, status(job, state))
+                self._tally.put(name, status(*known))
             self._changed.discard(name)
 
 
@@ -125,7 +124,7 @@ class View:
         ]
         dirty: dict[Chunk, list[str]] = {}
         async for name in in_steps(await _in_order(mine)):
-            if self._service.state(name) is None:
+            if self._service.known(name) is None:
                 self._chunks.drop(name)
             else:
                 dirty.setdefault(self._chunks.home(name), []).append(name)
@@ -139,10 +138,9 @@ class View:
     def _subjects(self, changed: Iterable[str]) -> Iterator[Subject]:
         service = self._service
         for name in changed:
-            job, state = service.job(name), service.state(name)
             # One that has left meanwhile goes with the next scrape.
-            if job is not None and state is not None:
-                yield Subject(job, state, service.settings)
+            if (known := service.known(name)) is not None:
+                yield Subject(*known, service.settings)
 
 
 async def in_steps(items: Iterable[T]) -> AsyncIterator[T]:
