@@ -17,16 +17,16 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.alerts import TEST
 from afterrun_exporter.core.catalogue import Catalogue
-from afterrun_exporter.core.deadlines import deadline, wake_at
+from afterrun_exporter.core.deadlines import outlook, wake_at
 from afterrun_exporter.core.history import reach
-from afterrun_exporter.core.model import Job, Ping, Run, Settings
+from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.state import JobState, OpenAlert, Transition
 from afterrun_exporter.core.upstream import UNHEALTHY
 from afterrun_exporter.errors import StorageError, UnknownJobError
 from afterrun_exporter.judge import Judge
 from afterrun_exporter.roster import Roster, parted
 from afterrun_exporter.storage.store import Change, Store
-from afterrun_exporter.verdicts import Verdict, repeated_runs
+from afterrun_exporter.verdicts import Verdict, all_repeating, repeating
 
 #: Jobs that are woken in one transaction, so that pings get their turn.
 STEP: Final = 200
@@ -147,14 +147,13 @@ class Service:
         """
         name, judge = ping.job, self._judge
         strangers = {} if self.job(name) else judge.roster.strangers((name,))
-        (result,) = await self._apply((Change(name, judge.take(ping, strangers)),))
+        (result,) = await self._commit((Change(name, judge.take(ping, strangers)),))
         if isinstance(result, Exception):
             raise result
-        if self.job(name) is None:
-            self._register(strangers[name])
-        repeats = bool(result.duplicate_of)
-        found = repeated_runs(self._store, (ping,), (result,)) if repeats else None
-        return self._verdict(ping, result, await found if found else {})
+        verdict = self._verdict(ping, result, strangers)
+        if result.duplicate_of:
+            return await repeating(self._store, verdict)
+        return verdict
 
     async def record_all(self, pings: Sequence[Ping]) -> list[Verdict | Exception]:
         """Make *pings* durable in one transaction, and act on them.
@@ -163,19 +162,16 @@ class Service:
         harm the others. Raises StorageError if nothing could be recorded.
         """
         strangers = self._judge.roster.strangers(ping.job for ping in pings)
-        results = await self._apply(
+        results = await self._commit(
             [Change(ping.job, self._judge.take(ping, strangers)) for ping in pings]
         )
-        for ping, result in zip(pings, results, strict=True):
-            if isinstance(result, Transition) and self.job(ping.job) is None:
-                self._register(strangers[ping.job])
-        earlier = await repeated_runs(self._store, pings, results)
-        return [
+        verdicts = [
             result
             if isinstance(result, Exception)
-            else self._verdict(ping, result, earlier)
+            else self._verdict(ping, result, strangers)
             for ping, result in zip(pings, results, strict=True)
         ]
+        return await all_repeating(self._store, verdicts)
 
     async def sweep(self) -> int:
         """Notice what has become true by now; return how many jobs it concerned.
@@ -240,18 +236,19 @@ class Service:
         before = self._clock.now() - self.catalogue.keep_for
         return await self._store.prune(before, self.catalogue.keep_runs)
 
-    async def _apply(self, changes: Sequence[Change]) -> list[Transition | Exception]:
+    async def _commit(self, changes: Sequence[Change]) -> list[Transition | Exception]:
         try:
-            results = await self._store.update_all(changes)
+            return await self._store.update_all(changes)
         except StorageError:
             self.storage_errors += 1
             raise
+
+    async def _apply(self, changes: Sequence[Change]) -> list[Transition | Exception]:
+        results = await self._commit(changes)
         for change, result in zip(changes, results, strict=True):
             if isinstance(result, Exception):
                 continue
-            self._changed.add(change.job)
-            if result.alerts:
-                self._tell_dependents(change.job, result)
+            self._note(change.job, result)
             job, state = self.job(change.job), self.state(change.job)
             if job is not None and state is not None:
                 self._agenda.plan(change.job, wake_at(job, state, self.settings))
@@ -259,8 +256,9 @@ class Service:
                     self._judge.roster.dismiss(job)
         return results
 
-    def _tell_dependents(self, name: str, result: Transition) -> None:
-        if any(event.key.condition in UNHEALTHY for event in result.alerts):
+    def _note(self, name: str, made: Transition) -> None:
+        self._changed.add(name)
+        if made.alerts and any(e.key.condition in UNHEALTHY for e in made.alerts):
             for dependent in self._judge.roster.downstream(name):
                 self._nudge(dependent)
 
@@ -294,12 +292,14 @@ class Service:
             self._agenda.plan(job.name, wake_at(job, state, self.settings))
 
     def _verdict(
-        self,
-        ping: Ping,
-        transition: Transition,
-        earlier: Mapping[tuple[str, int], Run],
+        self, ping: Ping, made: Transition, strangers: Mapping[str, Job]
     ) -> Verdict:
-        run = transition.run or earlier.get((ping.job, transition.duplicate_of))
-        job = self.job(ping.job)
-        due = deadline(job, transition.state, self.settings) if job else math.inf
-        return Verdict(ping, transition, run, due)
+        """Plan what follows from *ping*, and return what to answer."""
+        name, due = ping.job, math.inf
+        self._note(name, made)
+        if (job := self.job(name)) is None and (job := strangers.get(name)) is not None:
+            self._judge.roster.register(job)
+        if job is not None:
+            due, wake = outlook(job, made.state, self.settings)
+            self._agenda.plan(name, wake)
+        return Verdict(ping, made, made.run, due)

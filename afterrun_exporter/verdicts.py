@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from afterrun_exporter.core.model import Ping, Run
@@ -22,17 +22,37 @@ class Verdict(NamedTuple):
     deadline: float
 
 
-async def repeated_runs(
-    store: Store, pings: Sequence[Ping], results: Sequence[Transition | Exception]
-) -> Mapping[tuple[str, int], Run]:
-    """Return the runs that *pings* may repeat, by job and number."""
-    repeated = {
-        ping.job
-        for ping, result in zip(pings, results, strict=True)
-        if isinstance(result, Transition) and result.duplicate_of
+async def repeating(store: Store, verdict: Verdict) -> Verdict:
+    """Return *verdict*, which is on a repeat, with the run that was recorded first."""
+    runs = await _runs(store, {verdict.ping.job})
+    return _with_run(verdict, runs)
+
+
+async def all_repeating(
+    store: Store, verdicts: Sequence[Verdict | Exception]
+) -> list[Verdict | Exception]:
+    """Return *verdicts*, those on repeats as `repeating` does."""
+    repeats = {
+        place: one
+        for place, one in enumerate(verdicts)
+        if isinstance(one, Verdict) and one.transition.duplicate_of
     }
+    runs = await _runs(store, {one.ping.job for one in repeats.values()})
+    return [
+        _with_run(repeats[place], runs) if place in repeats else one
+        for place, one in enumerate(verdicts)
+    ]
+
+
+async def _runs(store: Store, jobs: Iterable[str]) -> Mapping[tuple[str, int], Run]:
+    """Return the runs that repeats may be of, by job and number."""
     return {
         (job, run.number): run
-        for job in repeated
+        for job in jobs
         for run in await store.runs(job, REMEMBERED)
     }
+
+
+def _with_run(verdict: Verdict, runs: Mapping[tuple[str, int], Run]) -> Verdict:
+    run = runs.get((verdict.ping.job, verdict.transition.duplicate_of))
+    return verdict._replace(run=run)

@@ -102,16 +102,25 @@ def release_at(job: Job, state: JobState) -> float:
 
 def wake_at(job: Job, state: JobState, settings: Settings) -> float:
     """Return when, without a ping, the next fact about *job* will change."""
-    moments = [healed.until for healed in state.healed]
-    moments += [state.ratio_until, release_at(job, state)]
-    if state.test_until and any(
-        alert.key.condition is Condition.TEST for alert in state.alerts
-    ):
-        moments.append(state.test_until)
-    moments.append(slot_deadline(job, state, next_slot(job, state), settings))
-    if not any(a.key.condition is Condition.OVERRUNNING for a in state.alerts):
-        moments.append(run_deadline(job, state, settings))
-    return min(moments)
+    return outlook(job, state, settings)[1]
+
+
+def outlook(job: Job, state: JobState, settings: Settings) -> tuple[float, float]:
+    """Return what `deadline` does, and `wake_at`: both ask for the next slot."""
+    late = slot_deadline(job, state, next_slot(job, state), settings)
+    missed = late if state.missed_deadline is None else state.missed_deadline
+    # Of most jobs nothing else is to be expected.
+    wake = min(late, state.ratio_until)
+    if state.upstream_healed_at:
+        wake = min(wake, release_at(job, state))
+    for healed in state.healed:
+        wake = min(wake, healed.until)
+    holding = {alert.key.condition for alert in state.alerts}
+    if state.test_until and Condition.TEST in holding:
+        wake = min(wake, state.test_until)
+    if state.open_runs and Condition.OVERRUNNING not in holding:
+        wake = min(wake, run_deadline(job, state, settings))
+    return missed, wake
 
 
 def is_quiet(job: Job, state: JobState, at: float, wake: float) -> bool:

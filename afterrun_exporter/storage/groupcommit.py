@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from afterrun_exporter.clock import breathe
@@ -15,7 +15,7 @@ from afterrun_exporter.storage.store import Change
 #: Requests that share one commit at most, so that none waits long for others.
 MAX_SHARED: Final = 512
 
-#: Changes of one request that are decided before everything else gets its turn.
+#: Changes that are decided before everything else gets its turn.
 STEP: Final = 500
 
 #: Transitions to write in one transaction, in the order they were decided.
@@ -27,12 +27,7 @@ Write = Callable[[Writes], Awaitable[None]]
 class _Waiting:
     changes: Sequence[Change]
     answer: asyncio.Future[list[Transition | Exception]]
-
-
-@dataclass(slots=True)
-class _Decided:
-    waiting: _Waiting
-    results: list[Transition | Exception]
+    results: list[Transition | Exception] = field(default_factory=list)
 
 
 class GroupCommit:
@@ -88,9 +83,9 @@ class GroupCommit:
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         self._staged = {}
-        decided = [_Decided(one, await self._decide(one.changes)) for one in batch]
+        writes = await self._decide(batch)
         try:
-            await self._write(_writes(decided, self._states))
+            await self._write(writes)
         except StorageError as error:
             _refuse(batch, error)
         except Exception as error:  # noqa: BLE001 - raised again, to whom it belongs
@@ -102,42 +97,34 @@ class GroupCommit:
             _refuse(batch, error)
         else:
             self._states.update(self._staged)
-            for done in decided:
-                if not done.waiting.answer.done():
-                    done.waiting.answer.set_result(done.results)
+            for done in batch:
+                if not done.answer.done():
+                    done.answer.set_result(done.results)
 
-    async def _decide(self, changes: Sequence[Change]) -> list[Transition | Exception]:
-        results: list[Transition | Exception] = []
-        for count, change in enumerate(changes, start=1):
-            if count % STEP == 0:
-                # Nobody else decides meanwhile: they wait for this commit.
-                await breathe()
-            before = self.latest(change.job)
-            try:
-                transition = change.decide(before)
-            except Exception as error:  # noqa: BLE001 - it is the answer
-                results.append(error)
-                continue
-            if transition.state is not before:
-                self._staged[change.job] = transition.state
-            results.append(transition)
-        return results
-
-
-def _writes(
-    decided: Sequence[_Decided], states: Mapping[str, JobState]
-) -> list[tuple[str, Transition]]:
-    writes: list[tuple[str, Transition]] = []
-    latest: dict[str, JobState] = {}
-    for one in decided:
-        for change, result in zip(one.waiting.changes, one.results, strict=True):
-            if not isinstance(result, Transition):
-                continue
-            before = latest.get(change.job) or states.get(change.job)
-            if _has_news(result, before):
-                writes.append((change.job, result))
-            latest[change.job] = result.state
-    return writes
+    async def _decide(self, batch: Sequence[_Waiting]) -> Writes:
+        """Take all decisions of *batch*; return those that are to be written."""
+        writes: list[tuple[str, Transition]] = []
+        count = 0
+        for one in batch:
+            # Not for the first time, maybe: see `_commit`.
+            one.results = []
+            for job, decide in one.changes:
+                count += 1
+                if count % STEP == 0:
+                    # Nobody else decides meanwhile: they wait for this commit.
+                    await breathe()
+                before = self._staged.get(job) or self._states.get(job)
+                try:
+                    transition = decide(before)
+                except Exception as error:  # noqa: BLE001 - it is the answer
+                    one.results.append(error)
+                    continue
+                one.results.append(transition)
+                if transition.state is not before:
+                    self._staged[job] = transition.state
+                if _has_news(transition, before):
+                    writes.append((job, transition))
+        return writes
 
 
 def _has_news(transition: Transition, before: JobState | None) -> bool:
