@@ -33,17 +33,17 @@ def verdict(result: Verdict) -> dict[str, Any]:
         "outcome": run.outcome if run else None,
         "duplicate": made.duplicate,
         "warnings": [*ping.warnings, *made.warnings],
-        "violations": _violations(run),
+        "violations": _violations(run) if run and run.violations else [],
         "deadline": (
             format_time(result.deadline) if math.isfinite(result.deadline) else None
         ),
     }
 
 
-def _violations(run: Run | None) -> list[dict[str, Any]]:
+def _violations(run: Run) -> list[dict[str, Any]]:
     return [
         {"rule": broken.rule, "metric": broken.metric, "value": _number(broken.value)}
-        for broken in (run.violations if run else ())
+        for broken in run.violations
     ]
 
 

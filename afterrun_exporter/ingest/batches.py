@@ -10,7 +10,7 @@ from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import quick, reports
-from afterrun_exporter.ingest.answers import told
+from afterrun_exporter.ingest.answers import told, verdict
 from afterrun_exporter.ingest.intake import Intake, Received, Refused
 from afterrun_exporter.ingest.jsontext import read_json
 from afterrun_exporter.verdicts import Verdict
@@ -59,7 +59,10 @@ async def read_all(
 
     Others get their turn meanwhile. Raises PingError as `split` does.
     """
-    texts = quick.items(body)
+    items = quick.items(body)
+    if items is not None and (pings := await _pings(intake, items, at)) is not None:
+        return pings
+    texts = quick.texts(body)
     found: Sequence[object] = split(body) if texts is None else texts
     _check_count(found)
     received: list[Received] = []
@@ -74,6 +77,22 @@ async def read_all(
         if count % STEP == 0:
             await breathe()
     return received
+
+
+async def _pings(
+    intake: Intake, items: Sequence[quick.Item], at: float
+) -> list[Received] | None:
+    """Return the pings of *items*; None where one of them takes a closer look."""
+    _check_count(items)
+    pings: list[Received] = []
+    limit = intake.metrics_limit
+    for count, item in enumerate(items, start=1):
+        if (ping := quick.ping_of(item, at, limit)) is None:
+            return None
+        pings.append(ping)
+        if count % STEP == 0:
+            await breathe()
+    return pings
 
 
 def read_item(intake: Intake, item: object, at: float, sender: bytes) -> Received:
@@ -105,17 +124,15 @@ def told_all(
     received: Sequence[Received], results: Sequence[Verdict | Exception]
 ) -> dict[str, Any]:
     """Return the answer to a batch: how many are recorded, and each one's own answer."""
-    bad = sum(
-        one.ping is None if isinstance(one, Refused) else isinstance(result, Exception)
-        for one, result in zip(received, results, strict=True)
-    )
-    return {
-        "accepted": len(results) - bad,
-        "rejected": bad,
-        "results": [
-            told(one, result) for one, result in zip(received, results, strict=True)
-        ],
-    }
+    answers: list[dict[str, Any]] = []
+    bad = 0
+    for one, result in zip(received, results, strict=True):
+        if isinstance(result, Verdict):
+            answers.append(verdict(result))
+        else:
+            answers.append(told(one, result))
+            bad += not isinstance(one, Refused) or one.ping is None
+    return {"accepted": len(results) - bad, "rejected": bad, "results": answers}
 
 
 def _parsed(text: bytes) -> object:

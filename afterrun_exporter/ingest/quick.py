@@ -6,9 +6,10 @@ a doubt: an unknown field, a value of another type, a limit.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
-from msgspec import DecodeError, Raw, Struct, json
+from msgspec import DecodeError, Meta, Raw, Struct, json
 
 from afterrun_exporter.core.model import JOB_NAME, Kind, Outcome, Ping, nothing
 from afterrun_exporter.core.rules import DURATION
@@ -16,34 +17,62 @@ from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID, MAX_TIME
 from afterrun_exporter.ingest.readings import MAX_NAME
 from afterrun_exporter.ingest.reports import MAX_MESSAGE, STATUSES, metadata_text
 
+Integer = Annotated[int, Meta(ge=-MAX_INT, le=MAX_INT)]
+Attempt = Annotated[int, Meta(ge=1, le=MAX_INT)]
+Duration = Annotated[float, Meta(ge=0, lt=MAX_TIME)]
+RunId = Annotated[str, Meta(max_length=MAX_RUN_ID)]
+Message = Annotated[str, Meta(max_length=MAX_MESSAGE)]
+MetricName = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
+
 
 class _Report(Struct, forbid_unknown_fields=True, gc=False):
     """What most reports are made of; times and odd spellings go the long way."""
 
     status: str | None = None
-    duration_ms: float | None = None
-    duration_seconds: float | None = None
-    metrics: dict[str, float] | None = None
-    run_id: str | None = None
-    attempt: int = 1
-    max_attempts: int | None = None
-    message: str = ""
-    exit_code: int | None = None
+    duration_ms: Duration | None = None
+    duration_seconds: Duration | None = None
+    metrics: dict[MetricName, float] | None = None
+    run_id: RunId | None = None
+    attempt: Attempt = 1
+    max_attempts: Attempt | None = None
+    message: Message = ""
+    exit_code: Integer | None = None
     metadata: dict[str, Any] | None = None
 
 
-class _Item(_Report, forbid_unknown_fields=True, gc=False):
+class Item(_Report, forbid_unknown_fields=True, gc=False):
     """The same, one of many."""
 
     job: str = ""
 
 
 _DECODER: Final = json.Decoder(_Report)
-_ITEM: Final = json.Decoder(_Item)
-_ITEMS: Final = json.Decoder(list[Raw])
+_ITEM: Final = json.Decoder(Item)
+_ITEMS: Final = json.Decoder(list[Item])
+_TEXTS: Final = json.Decoder(list[Raw])
 
 
-def items(body: bytes) -> list[bytes] | None:
+def items(body: bytes) -> list[Item] | None:
+    """Return the reports in a batch; None where one of them is not plain.
+
+    They are elements of a JSON array, or each of them is a line.
+    """
+    text = body.strip()
+    try:
+        if text.startswith(b"["):
+            return _ITEMS.decode(text)
+        found = _ITEM.decode_lines(text)
+    except (DecodeError, RecursionError):
+        return None
+    # The decoder does not mind where lines end. Here they end between two reports,
+    # and so nowhere else.
+    ends = text.count(b"\n")
+    if ends == text.count(b"}\n{") == len(found) - 1 and b"\r" not in text:
+        return found
+    return None
+
+
+def texts(body: bytes) -> list[bytes] | None:
     """Return the texts of the reports in a batch; None where that is not plain.
 
     They are elements of a JSON array, or lines that each look like an object.
@@ -51,7 +80,7 @@ def items(body: bytes) -> list[bytes] | None:
     text = body.strip()
     if text.startswith(b"["):
         try:
-            return [bytes(item) for item in _ITEMS.decode(text)]
+            return [bytes(item) for item in _TEXTS.decode(text)]
         except (DecodeError, RecursionError):
             return None
     lines = [line for line in text.splitlines() if line.strip()]
@@ -65,6 +94,11 @@ def read_item(text: bytes, at: float, metrics_limit: int) -> Ping | None:
         item = _ITEM.decode(text)
     except (DecodeError, RecursionError):
         return None
+    return ping_of(item, at, metrics_limit)
+
+
+def ping_of(item: Item, at: float, metrics_limit: int) -> Ping | None:
+    """Return the ping of one report among many, as `read_item` does."""
     if not item.run_id or not JOB_NAME.fullmatch(item.job):
         return None
     return _ping(item, item.job, at, b"", metrics_limit)
@@ -92,11 +126,13 @@ def _ping(
     else:
         return None
     metrics = report.metrics or nothing()
-    if not _plain(report) or not _plain_metrics(metrics, kind, metrics_limit):
+    if metrics and not _plain(metrics, kind, metrics_limit):
         return None
-    metadata, remark = metadata_text(report.metadata)
-    if remark:
-        return None
+    metadata = ""
+    if report.metadata is not None:
+        metadata, remark = metadata_text(report.metadata)
+        if remark:
+            return None
     ms = report.duration_ms
     return Ping(
         job=job,
@@ -115,27 +151,11 @@ def _ping(
     )
 
 
-def _plain(report: _Report) -> bool:
-    """Return whether every number and text is within its limits."""
-    return (
-        (report.run_id is None or len(report.run_id) <= MAX_RUN_ID)
-        and 1 <= report.attempt <= MAX_INT
-        and (report.max_attempts is None or 1 <= report.max_attempts <= MAX_INT)
-        and (report.duration_ms is None or 0 <= report.duration_ms < MAX_TIME)
-        and (report.duration_seconds is None or 0 <= report.duration_seconds < MAX_TIME)
-        and len(report.message) <= MAX_MESSAGE
-        and (report.exit_code is None or abs(report.exit_code) <= MAX_INT)
-    )
-
-
-def _plain_metrics(metrics: Any, kind: Kind, limit: int) -> bool:
+def _plain(metrics: Mapping[str, float], kind: Kind, limit: int) -> bool:
     """Return whether all of *metrics* are taken without a word."""
-    if not metrics:
-        return True
-    if kind is Kind.START or len(metrics) > limit or DURATION in metrics:
-        return False
-    # A generator would take twice as long.
-    for name in metrics:
-        if not (name and len(name) <= MAX_NAME and name.isprintable()):
-            return False
-    return True
+    return (
+        len(metrics) <= limit
+        and DURATION not in metrics
+        and "".join(metrics).isprintable()
+        and kind is not Kind.START
+    )

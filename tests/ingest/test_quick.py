@@ -112,7 +112,41 @@ def test_one_of_many_is_read_the_same(item: dict[str, Any]) -> None:
 def test_a_batch_is_parted_where_that_is_plain(
     body: bytes, items: list[bytes] | None
 ) -> None:
-    assert quick.items(body) == items
+    assert quick.texts(body) == items
+
+
+PIECES = st.sampled_from(
+    [
+        b'{"job":"a"}',
+        b'{"job":"b","metrics":{}}',
+        b'{"job":\n"c"}',
+        b'{"metrics":\n{}}',
+        b'{"metrics":{"rows":1}\n,"job":"d"}',
+        *(b"\n", b"\n", b"\r", b"\r\n", b" ", b",", b"[", b"]", b"{", b"}"),
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=12).map(b"".join))
+@example(b'{"job":"a"}\n{"job":"b"}')
+@example(b'[{"job":"a"},\n{"job":"b"}]')
+@example(b'{"job":"a"}{"job":"b"}')
+@example(b'{"metrics":\n{}}{"job":"a"}')
+def test_a_batch_is_read_at_once_only_where_it_is_parted_the_same(body: bytes) -> None:
+    """A line that holds no report, or two, is bad, whatever else could be made of it."""
+    items = quick.items(body)
+    if items is None:
+        return
+
+    found = quick.texts(body) or []
+    assert [json.loads(text).get("job", "") for text in found] == [i.job for i in items]
+
+
+def test_most_batches_are_read_at_once() -> None:
+    lines = b'{"job": "a", "run_id": "1"}\n{"job": "b", "run_id": "2"}\n'
+
+    for body in (lines, b"[" + lines.strip().replace(b"\n", b",\n") + b"]"):
+        assert [item.job for item in quick.items(body) or ()] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
