@@ -63,7 +63,7 @@ def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
     if not job.enabled or job.max_runtime is None or not state.open_runs:
         return math.inf
     due = min(run.started_at for run in state.open_runs) + job.max_runtime
-    if any(alert.key.condition is Condition.OVERRUNNING for alert in state.alerts):
+    if _holds(state, Condition.OVERRUNNING):
         return due
     return max(due, settings.settled_at)
 
@@ -115,12 +115,15 @@ def outlook(job: Job, state: JobState, settings: Settings) -> tuple[float, float
         wake = min(wake, release_at(job, state))
     for healed in state.healed:
         wake = min(wake, healed.until)
-    holding = {alert.key.condition for alert in state.alerts}
-    if state.test_until and Condition.TEST in holding:
+    if state.test_until and _holds(state, Condition.TEST):
         wake = min(wake, state.test_until)
-    if state.open_runs and Condition.OVERRUNNING not in holding:
+    if state.open_runs and not _holds(state, Condition.OVERRUNNING):
         wake = min(wake, run_deadline(job, state, settings))
     return missed, wake
+
+
+def _holds(state: JobState, condition: Condition) -> bool:
+    return any(alert.key.condition is condition for alert in state.alerts)
 
 
 def is_quiet(job: Job, state: JobState, at: float, wake: float) -> bool:

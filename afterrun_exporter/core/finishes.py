@@ -36,9 +36,9 @@ def finish(
     measured = metrics if duration is None else {**metrics, DURATION: duration}
     violations: tuple[Violation, ...] = ()
     outcome = ping.outcome
-    if outcome is Outcome.OK:
+    if outcome is Outcome.OK and job.rules:
         violations = _violations(job, measured, state.previous)
-        outcome = Outcome.VIOLATED if violations else Outcome.OK
+        outcome = Outcome.VIOLATED if violations else outcome
 
     run = Run(
         number=state.runs_total + 1,

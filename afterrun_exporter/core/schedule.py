@@ -20,7 +20,7 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
@@ -59,6 +59,10 @@ class Cron:
 
     expression: str
     zone: str
+    #: The slot that was asked for last, after the moment from which it is the next.
+    _gap: tuple[float, float] = field(
+        default=(math.inf, -math.inf), init=False, repr=False, compare=False
+    )
 
     @property
     def text(self) -> str:
@@ -72,11 +76,18 @@ class Cron:
         remembered per expression and zone, so asking again is cheap, in
         whatever order instants come.
         """
+        # Nearly always it is asked about now: the next slot stays the same for long.
+        since, slot = self._gap
+        if since <= instant < slot:
+            return slot
         if instant >= _END_OF_TIME:
             return math.inf
         width = _plan(self.expression, self.zone).width
         slots = _block(self.expression, self.zone, int(instant // width))
-        return slots[bisect_right(slots, instant)]
+        place = bisect_right(slots, instant)
+        since, slot = slots[place - 1] if place else instant, slots[place]
+        object.__setattr__(self, "_gap", (since, slot))
+        return slot
 
 
 Schedule = Every | Cron

@@ -379,6 +379,22 @@ def test_asking_later_never_gives_an_earlier_slot(
 
 
 @patient
+@given(crons, st.lists(instants, max_size=8), instants, st.integers(-2, 2))
+def test_the_answer_is_the_same_whatever_was_asked_before(
+    cron: Cron, before: list[float], instant: float, beside: int
+) -> None:
+    """Also right at a slot, and beside it."""
+    slot = cron.next_after(instant)
+    for earlier in before:
+        cron.next_after(earlier)
+
+    assert cron.next_after(instant) == slot
+    near = slot + beside
+    fresh = Cron(cron.expression, cron.zone)
+    assert cron.next_after(near) == fresh.next_after(near)
+
+
+@patient
 @given(crons, instants, st.floats(0, 1))
 def test_until_it_comes_the_next_slot_stays_the_same(
     cron: Cron, instant: float, share: float
