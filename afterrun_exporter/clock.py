@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Iterable
+from typing import Final, Protocol, TypeVar
 
 # A wall clock can jump while we sleep (NTP step, suspended machine), so no
 # single nap is longer than this.
 MAX_NAP: Final = 30.0
+
+#: Seconds of work before everything else gets its turn.
+STEP: Final = 0.002
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -47,3 +53,13 @@ def stopwatch() -> float:
 async def breathe() -> None:
     """Let everything else that waits for the event loop go first."""
     await asyncio.sleep(0)
+
+
+async def in_steps(items: Iterable[T]) -> AsyncIterator[T]:
+    """Yield *items*, and now and then let everything else go first."""
+    until = stopwatch() + STEP
+    for item in items:
+        yield item
+        if stopwatch() >= until:
+            await breathe()
+            until = stopwatch() + STEP

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from itertools import islice
 
 from afterrun_exporter.conventions import TEST_JOB
@@ -20,10 +21,16 @@ from afterrun_exporter.core.upstream import (
 class Roster:
     """The jobs by their names, and which of them build on which."""
 
-    def __init__(self, catalogue: Catalogue, strays: Iterable[str] = ()) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        self._registered = {name: catalogue.nameless(name) for name in strays}
-        self._dependents = dependents(job for job in self if job.depends_on)
+        self._registered: dict[str, Job] = {}
+        self._dependents: dict[str, list[str]] = {}
+        self._note_dependents(catalogue.jobs.values())
+
+    @property
+    def registered(self) -> AbstractSet[str]:
+        """The names of the jobs that the configuration does not name."""
+        return self._registered.keys()
 
     def get(self, name: str) -> Job | None:
         """Return the job of this name, None when it is not watched."""
@@ -39,14 +46,14 @@ class Roster:
     def register(self, job: Job) -> None:
         """Watch a job that the configuration does not name."""
         self._registered[job.name] = job
-        if job.depends_on:
-            self._dependents = dependents(self)
+        self._note_dependents((job,))
 
     def dismiss(self, job: Job) -> None:
         """Stop watching a job that was registered."""
         self._registered.pop(job.name, None)
         if job.depends_on:
-            self._dependents = dependents(self)
+            self._dependents = {}
+            self._note_dependents(self)
 
     def strangers(self, names: Iterable[str]) -> dict[str, Job]:
         """Return the jobs that may be registered, as far as there is room."""
@@ -74,21 +81,17 @@ class Roster:
         """Yield every job that requires *name*, directly or through others."""
         return downstream(name, self._dependents)
 
+    def _note_dependents(self, jobs: Iterable[Job]) -> None:
+        for name, by in dependents(job for job in jobs if job.depends_on).items():
+            self._dependents.setdefault(name, []).extend(by)
 
-def parted(
-    states: Mapping[str, JobState], catalogue: Catalogue
-) -> tuple[list[str], list[str]]:
-    """Return which jobs with *states* have left, and which only pings have named."""
-    gone: list[str] = []
-    stray: list[str] = []
-    for name, state in states.items():
-        if state.retired_at is None and name not in catalogue.jobs:
-            # What only pings have named stays, as long as pings may name jobs.
-            leaves = state.configured or catalogue.unknown is None
-            if is_made_for_tests(name, state):
-                leaves = is_spent(state)
-            (gone if leaves else stray).append(name)
-    return gone, stray
+
+def leaves(name: str, state: JobState, catalogue: Catalogue) -> bool:
+    """Return whether a job that *catalogue* does not name is to be retired."""
+    if is_made_for_tests(name, state):
+        return is_spent(state)
+    # What only pings have named stays, as long as pings may name jobs.
+    return state.configured or catalogue.unknown is None
 
 
 def is_made_for_tests(name: str, state: JobState) -> bool:

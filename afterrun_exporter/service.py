@@ -13,18 +13,18 @@ from typing import Final
 from msgspec.structs import replace
 
 from afterrun_exporter.agenda import Agenda
-from afterrun_exporter.clock import Clock
+from afterrun_exporter.changeover import drawn_up, looked_over, recall
+from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.alerts import TEST
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.deadlines import outlook, wake_at
-from afterrun_exporter.core.history import reach
 from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.state import JobState, OpenAlert, Transition
 from afterrun_exporter.core.upstream import UNHEALTHY
 from afterrun_exporter.errors import StorageError, UnknownJobError
 from afterrun_exporter.judge import Judge
-from afterrun_exporter.roster import Roster, parted
+from afterrun_exporter.roster import Roster, is_made_for_tests
 from afterrun_exporter.storage.store import Change, Store
 from afterrun_exporter.verdicts import Verdict, all_repeating, repeating
 
@@ -44,11 +44,9 @@ class Service:
         self._store = store
         self._clock = clock
         roster = Roster(catalogue or Catalogue())
+        self._agenda = agenda = Agenda()
         settings = roster.catalogue.settings
-        self._agenda = Agenda()
-        self._judge = Judge(
-            roster, settings, store.states, store.latest, self._agenda.when
-        )
+        self._judge = Judge(roster, settings, store.states, store.latest, agenda.when)
         #: Jobs to look at although their own time has not come.
         self._nudged: set[str] = set()
         #: How far back the history of a job has been recalled.
@@ -87,31 +85,31 @@ class Service:
 
         Raises StorageError, and then goes by the old one.
         """
+        judge, store = self._judge, self._store
+        roster, gone = await drawn_up(catalogue, store.states, judge.roster)
         now = self._clock.now()
-        gone, stray = parted(self._store.states, catalogue)
-        judge = self._judge
         before = judge.roster, judge.settings
-        judge.roster = Roster(catalogue, stray)
+        judge.roster = roster
         judge.in_change = True
-        judge.settings = replace(
-            catalogue.settings, settled_at=judge.settings.settled_at
-        )
+        settled_at = judge.settings.settled_at
+        judge.settings = replace(catalogue.settings, settled_at=settled_at)
         try:
-            past = await self._recall(now)
+            self._recalled, past = await recall(store, roster, self._recalled, now)
             changes = [Change(name, judge.retire(now)) for name in gone]
-            changes += [
-                Change(job.name, judge.wake(job.name, now, past.get(job.name)))
-                for job in self._judge.roster
-            ]
-            self._set_aside(changes, await self._apply(changes))
-        except StorageError:
+            changes += await looked_over(judge, store, self._agenda, now, past)
+            results = await self._commit(changes)
+            async for change, result in in_steps(zip(changes, results, strict=True)):
+                self._follow_up(change, result)
+            self._set_aside(changes, results)
+        except BaseException:
             judge.roster, judge.settings = before
             self._recalled.clear()
             raise
         finally:
             judge.in_change = False
-        # Severity, labels or rules may have changed without any fact doing so.
-        self._changed.update(change.job for change in changes)
+            # Severity, labels or rules may have changed without any fact doing so,
+            # and somebody may have looked before they were changed back.
+            self._changed.update(gone, roster.registered, catalogue.jobs)
 
     def job(self, name: str) -> Job | None:
         """Return the job of this name, None when it is not watched."""
@@ -182,20 +180,17 @@ class Service:
         now = self._clock.now()
         due = []
         for name in self._agenda.take_due(now):
-            job, state = self.job(name), self.state(name)
-            if job is None or state is None:
+            if (known := self.known(name)) is None:
                 continue
-            when = wake_at(job, state, self.settings)
+            when = wake_at(*known, self.settings)
             if when <= now or name in self._nudged:
                 due.append(name)
             else:
                 self._agenda.plan(name, when)
         self._nudged.difference_update(due)
         for at in range(0, len(due), STEP):
-            step = [
-                Change(name, self._judge.wake(name, now))
-                for name in due[at : at + STEP]
-            ]
+            names = due[at : at + STEP]
+            step = [Change(name, self._judge.wake(name, now)) for name in names]
             try:
                 self._set_aside(step, await self._apply(step))
             except Exception:
@@ -236,6 +231,12 @@ class Service:
         before = self._clock.now() - self.catalogue.keep_for
         return await self._store.prune(before, self.catalogue.keep_runs)
 
+    async def _apply(self, changes: Sequence[Change]) -> list[Transition | Exception]:
+        results = await self._commit(changes)
+        for change, result in zip(changes, results, strict=True):
+            self._follow_up(change, result)
+        return results
+
     async def _commit(self, changes: Sequence[Change]) -> list[Transition | Exception]:
         try:
             return await self._store.update_all(changes)
@@ -243,18 +244,14 @@ class Service:
             self.storage_errors += 1
             raise
 
-    async def _apply(self, changes: Sequence[Change]) -> list[Transition | Exception]:
-        results = await self._commit(changes)
-        for change, result in zip(changes, results, strict=True):
-            if isinstance(result, Exception):
-                continue
-            self._note(change.job, result)
-            job, state = self.job(change.job), self.state(change.job)
-            if job is not None and state is not None:
-                self._agenda.plan(change.job, wake_at(job, state, self.settings))
-                if state.retired_at is not None:
-                    self._judge.roster.dismiss(job)
-        return results
+    def _follow_up(self, change: Change, result: Transition | Exception) -> None:
+        if isinstance(result, Exception):
+            return
+        self._note(change.job, result)
+        if (known := self.known(change.job)) is not None:
+            self._agenda.plan(change.job, wake_at(*known, self.settings))
+            if known[1].retired_at is not None:
+                self._judge.roster.dismiss(known[0])
 
     def _note(self, name: str, made: Transition) -> None:
         self._changed.add(name)
@@ -271,25 +268,22 @@ class Service:
                 self._poisoned[change.job] = result
                 self._agenda.plan(change.job, self._clock.now() + POISON_PAUSE)
 
-    async def _recall(self, now: float) -> dict[str, bytes]:
-        """Return the stored histories of the jobs whose windows reach back further
-        than they did.
-        """
-        known = self._recalled
-        self._recalled = {
-            job.name: far for job in self._judge.roster if (far := reach(job))
-        }
-        wanted = {n: r for n, r in self._recalled.items() if r > known.get(n, 0.0)}
-        return await self._store.histories(wanted, now, self.catalogue.keep_runs)
-
     def _nudge(self, name: str) -> None:
         self._nudged.add(name)
         self._agenda.plan(name, self._clock.now())
 
-    def _register(self, job: Job) -> None:
-        self._judge.roster.register(job)
-        if (state := self.state(job.name)) is not None:
-            self._agenda.plan(job.name, wake_at(job, state, self.settings))
+    def _register(self, job: Job) -> Job | None:
+        """Watch a job whose first report is committed; return it as it is watched."""
+        state, roster = self._store.states[job.name], self._judge.roster
+        # What was true when it was decided may not be when it is committed.
+        if roster.catalogue.unknown is None and not is_made_for_tests(job.name, state):
+            return None
+        described = roster.catalogue.nameless(job.name)
+        roster.register(described)
+        self._agenda.plan(job.name, wake_at(described, state, self.settings))
+        if described != job:
+            self._nudge(job.name)
+        return described
 
     def _verdict(
         self, ping: Ping, made: Transition, strangers: Mapping[str, Job]
@@ -297,8 +291,8 @@ class Service:
         """Plan what follows from *ping*, and return what to answer."""
         name, due = ping.job, math.inf
         self._note(name, made)
-        if (job := self.job(name)) is None and (job := strangers.get(name)) is not None:
-            self._judge.roster.register(job)
+        if (job := self.job(name)) is None and name in strangers:
+            job = self._register(strangers[name])
         if job is not None:
             due, wake = outlook(job, made.state, self.settings)
             self._agenda.plan(name, wake)

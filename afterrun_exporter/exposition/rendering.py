@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fractions import Fraction
 from heapq import merge
-from typing import Final, TypeVar
+from typing import Final
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.clock import breathe, stopwatch
+from afterrun_exporter.clock import breathe, in_steps
 from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.shards import WHOLE, Shard
 from afterrun_exporter.exposition.chunks import Chunk, Chunks
@@ -19,14 +19,10 @@ from afterrun_exporter.exposition.subject import Subject
 from afterrun_exporter.exposition.tally import Tally
 from afterrun_exporter.service import Service
 
-#: Seconds of rendering before everything else gets its turn.
-STEP: Final = 0.002
 #: Names that are sorted in one go.
 BATCH: Final = 2000
 #: How many times all jobs may be kept as text: whole, and in shards.
 KEPT: Final = 2
-
-T = TypeVar("T")
 
 
 class Exposition:
@@ -141,16 +137,6 @@ class View:
             # One that has left meanwhile goes with the next scrape.
             if (known := service.known(name)) is not None:
                 yield Subject(*known, service.settings)
-
-
-async def in_steps(items: Iterable[T]) -> AsyncIterator[T]:
-    """Yield *items*, and now and then let everything else go first."""
-    until = stopwatch() + STEP
-    for item in items:
-        yield item
-        if stopwatch() >= until:
-            await breathe()
-            until = stopwatch() + STEP
 
 
 async def _in_order(unsorted: Sequence[str]) -> Iterator[str]:

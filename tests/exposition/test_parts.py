@@ -8,10 +8,10 @@ import gzip
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
+from afterrun_exporter import clock as clocks
 from afterrun_exporter import conventions as names
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.shards import WHOLE, Shard
-from afterrun_exporter.exposition import rendering
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.exposition.snapshot import Page
@@ -138,7 +138,7 @@ async def test_shards_that_are_first_asked_for_at_once_have_every_job(
     exposition: Exposition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also of those that have not been looked at when they are asked for."""
-    monkeypatch.setattr(rendering, "STEP", 0.0)
+    monkeypatch.setattr(clocks, "STEP", 0.0)
     shards = (WHOLE, Shard(1, 2), Shard(2, 2))
     pages = await asyncio.gather(*(exposition.scrape(shard) for shard in shards))
 

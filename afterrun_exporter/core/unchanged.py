@@ -1,0 +1,36 @@
+"""Jobs that a start or a reload has nothing to do for: nearly all of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from afterrun_exporter.core.deadlines import is_quiet, schedule_text, wake_at
+from afterrun_exporter.core.model import Job, Outcome, Settings
+from afterrun_exporter.core.state import JobState
+
+_FINE: Final = frozenset({None, Outcome.OK})
+
+
+def quiet_until(
+    job: Job, state: JobState, at: float, settings: Settings
+) -> float | None:
+    """Return until when *job* need not be looked at, unless it is to be now.
+
+    Until then `on_clock` has nothing to notice, however the job was described
+    before and whatever the settings were. None is always right, and the answer for
+    every job that something is to be said of, or was said of.
+    """
+    if (
+        state.last_outcome not in _FINE
+        or state.missed_deadline is not None
+        or state.open_runs
+        or state.violated
+        or state.slow
+        or state.upstream
+        or state.test_until
+        or state.success_ratio is not None
+        or state.schedule != schedule_text(job)
+    ):
+        return None
+    wake = wake_at(job, state, settings)
+    return wake if is_quiet(job, state, at, wake) else None

@@ -1,0 +1,190 @@
+"""A reload takes its time, and pings come in meanwhile: each step lets some in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from afterrun_exporter import clock as clocks
+from afterrun_exporter.clock import breathe
+from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.model import Condition, Job, Outcome
+from afterrun_exporter.core.transitions import on_clock
+from afterrun_exporter.errors import StorageError
+from afterrun_exporter.service import Service
+from afterrun_exporter.storage.groupcommit import Writes
+from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.changed import replace
+from tests.core.jobs import BACKUP, at, ping
+from tests.services import catalogue
+from tests.test_service import FullStore
+
+FILE = [replace(BACKUP, name=f"file-{n}", after_failures=9) for n in range(6)]
+STRAY = [f"stray-{n}" for n in range(6)]
+
+
+@pytest.fixture(autouse=True)
+def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let everything else have its turn after each job."""
+    monkeypatch.setattr(clocks, "STEP", 0.0)
+
+
+class HeldStore(MemoryStore):
+    """A store whose disk takes its time when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.busy = asyncio.Event()
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def _write(self, writes: Writes) -> None:
+        self.busy.set()
+        await self.free.wait()
+        await super()._write(writes)
+
+
+def stricter(name: str) -> Job:
+    return Job(name=name, configured=False, severity="critical", after_failures=1)
+
+
+async def running(store: MemoryStore, clock: ManualClock, *strays: str) -> Service:
+    """Return a service that has the jobs of the file, and some that pinged."""
+    service = Service(store, clock, catalogue(*FILE))
+    await service.start()
+    for name in strays:
+        await service.record(ping("21 12:00", job=name))
+    return service
+
+
+async def reload_among_pings(
+    service: Service, new: Catalogue, names: Sequence[str], outcome: Outcome
+) -> None:
+    """Reload, and meanwhile have each of these jobs report twice, in turn."""
+    reload = asyncio.create_task(service.reconfigure(new))
+    meanwhile = 0
+    for name in names:
+        meanwhile += not reload.done()
+        for run_id, how in (("a", Outcome.OK), ("b", outcome)):
+            report = ping("21 12:30", job=name, run_id=run_id, outcome=how)
+            await service.record(report)
+    await reload
+    assert meanwhile > 3
+
+
+@pytest.mark.parametrize("step", range(2 * len(FILE)))
+async def test_who_reports_meanwhile_is_judged_by_the_new_rules_in_the_end(
+    store: MemoryStore, clock: ManualClock, step: int
+) -> None:
+    """Whether a report came before, between or after them, nothing is overlooked."""
+    service = await running(store, clock, *STRAY)
+    clock.show(at("21 12:30"))
+    names = [*(job.name for job in FILE), *STRAY]
+    after = [replace(job, after_failures=1) for job in FILE]
+    new = catalogue(*after, unknown=stricter)
+
+    in_turn = names[step:] + names[:step]
+    await reload_among_pings(service, new, in_turn, Outcome.FAIL)
+    await service.sweep()
+
+    for name in names:
+        known = service.known(name)
+        assert known is not None
+        job, state = known
+        assert job.after_failures == 1
+        assert [alert.key.condition for alert in state.alerts] == [Condition.FAILING]
+        assert on_clock(job, state, clock.now(), service.settings).alerts == ()
+
+
+@pytest.mark.parametrize("step", range(2 * len(STRAY)))
+async def test_who_comes_meanwhile_stays(
+    store: MemoryStore, clock: ManualClock, step: int
+) -> None:
+    """Also with jobs that were retired when the reload came past them."""
+    service = await running(store, clock, *STRAY)
+    await service.reconfigure(catalogue(*FILE, unknown=None))
+    assert service.job(STRAY[0]) is None
+    await service.reconfigure(catalogue(*FILE))
+
+    names = [name for n, old in enumerate(STRAY) for name in (old, f"new-{n}")]
+    names = names[step:] + names[:step]
+    new = catalogue(*FILE, unknown=stricter)
+    await reload_among_pings(service, new, names, Outcome.OK)
+
+    for name in names:
+        assert service.job(name) == stricter(name)
+    told = {job.name for job, _ in service.watched()}
+    assert told == {*names, *(job.name for job in FILE)}
+
+
+async def test_a_job_that_fails_under_the_rules_before_is_caught_up_with(
+    clock: ManualClock,
+) -> None:
+    """Its report waits for the disk while the reload looks it over."""
+    store = HeldStore()
+    service = await running(store, clock)
+    store.busy.clear()
+    store.free.clear()
+    failed = ping("21 12:00", job="file-3", outcome=Outcome.FAIL)
+    report = asyncio.create_task(service.record(failed))
+    await store.busy.wait()
+    new = catalogue(*(replace(job, after_failures=1) for job in FILE))
+    reload = asyncio.create_task(service.reconfigure(new))
+    for _ in range(100):
+        await breathe()
+    store.free.set()
+    await asyncio.gather(report, reload)
+
+    state = service.state("file-3")
+    assert state is not None
+    assert [alert.key.condition for alert in state.alerts] == [Condition.FAILING]
+
+
+async def test_a_reload_that_cannot_be_stored_shows_nobody_what_it_would_have_been(
+    clock: ManualClock,
+) -> None:
+    store = FullStore()
+    service = await running(store, clock, *STRAY)
+    service.take_changed()
+    store.full = True
+
+    with pytest.raises(StorageError):
+        await service.reconfigure(catalogue(*FILE[1:], unknown=stricter))
+
+    assert service.job(STRAY[0]) == Job(name=STRAY[0], configured=False)
+    assert service.take_changed() >= {*STRAY, *(job.name for job in FILE)}
+
+
+async def test_a_job_that_is_fine_is_not_written_and_looked_at_in_time(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    service = await running(store, clock)
+    before = dict(store.states)
+    await service.reconfigure(catalogue(*FILE, unknown=None))
+
+    assert all(store.states[name] is state for name, state in before.items())
+    clock.show(at("22 02:30:01"))
+    assert await service.sweep() == len(FILE)
+    assert len(await store.alerts()) == len(FILE)
+
+
+@pytest.mark.parametrize("unknown", [None, stricter])
+async def test_who_is_being_registered_is_what_the_new_file_makes_of_it(
+    clock: ManualClock, unknown: Callable[[str], Job] | None
+) -> None:
+    """Its first report waits for the disk when the reload has come past it."""
+    store = HeldStore()
+    service = await running(store, clock)
+    store.busy.clear()
+    store.free.clear()
+    report = asyncio.create_task(service.record(ping("21 12:00", job="new")))
+    await store.busy.wait()
+    reload = asyncio.create_task(service.reconfigure(catalogue(*FILE, unknown=unknown)))
+    while service.catalogue.unknown is not unknown:
+        await breathe()
+    store.free.set()
+    await asyncio.gather(report, reload)
+
+    assert service.job("new") == (unknown("new") if unknown else None)
