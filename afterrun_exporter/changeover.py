@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 
 from afterrun_exporter.agenda import Agenda
-from afterrun_exporter.clock import in_steps
+from afterrun_exporter.clock import breathe, in_steps
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.history import reach
 from afterrun_exporter.core.model import Job
@@ -52,6 +52,8 @@ async def recall(
     """Return how far back the windows of jobs reach, and the stored histories of
     those whose windows reach back further than is *known*.
     """
+    # It was drawn up without a breath in the end.
+    await breathe()
     jobs = in_steps(list(roster))
     reaching = {job.name: far async for job in jobs if (far := reach(job))}
     wanted = {n: r for n, r in reaching.items() if r > known.get(n, 0.0)}
@@ -67,6 +69,7 @@ async def looked_over(
     The others have their place on the *agenda*.
     """
     changes: list[Change] = []
+    await breathe()
     async for job in in_steps(list(judge.roster)):
         name = job.name
         until = None if name in past else _quiet_until(judge, store, job, now)
