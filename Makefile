@@ -15,6 +15,8 @@ AT_ONCE := --numprocesses=4 --dist=loadfile
 # What is installed, as of which pyproject.toml.
 RUNTIME := $(VENV)/installed
 DEV := $(VENV)/installed-dev
+# What reports to us in the tests must not get in the way of what runs them.
+CLIENTS := .venv-clients/installed
 
 # Another interpreter: make run PYTHON=python3.13
 PYTHON ?=
@@ -36,7 +38,7 @@ generate: $(DEV) ## Write rules/, alertmanager/ and grafana/ anew
 # --- Test -----------------------------------------------------------------------
 
 .PHONY: test
-test: system-packages $(DEV) lint types ## Check format, lint and types, then run every test
+test: system-packages $(DEV) $(CLIENTS) lint types ## Check format, lint and types, then run every test
 	@$(BIN)/pytest $(AT_ONCE)
 
 .PHONY: lint
@@ -58,11 +60,11 @@ unit: system-packages $(DEV) ## Run the tests that start no other program
 	@$(BIN)/pytest $(AT_ONCE) --ignore=tests/e2e
 
 .PHONY: e2e
-e2e: system-packages $(DEV) ## Run the end-to-end tests: real processes, real Prometheus
+e2e: system-packages $(DEV) $(CLIENTS) ## Run the end-to-end tests: real processes, real Prometheus
 	@$(BIN)/pytest tests/e2e
 
 .PHONY: e2e-repeat
-e2e-repeat: system-packages $(DEV) ## Run the end-to-end tests three times in a row
+e2e-repeat: system-packages $(DEV) $(CLIENTS) ## Run the end-to-end tests three times in a row
 	@for time in 1 2 3; do echo "Time $$time of 3" && $(BIN)/pytest tests/e2e || exit; done
 
 .PHONY: kill9
@@ -114,8 +116,14 @@ $(DEV): pyproject.toml | $(BIN)/pip
 	@$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@ $(RUNTIME)
 
+$(CLIENTS): pyproject.toml | $(BIN)/pip
+	@echo "Installing the clients that the tests run into $(@D)"
+	@$(BIN)/python -m venv --clear $(@D)
+	@$(@D)/bin/pip install --quiet '.[clients]'
+	@touch $@
+
 .PHONY: clean
 clean: ## Remove .venv, caches and builds; never the database
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+	@rm -rf $(VENV) $(CLIENTS:/installed=) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
 	@rm -rf tests/grafana/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

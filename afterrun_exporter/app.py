@@ -16,7 +16,8 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.exposition.endpoint import metrics
 from afterrun_exporter.exposition.rendering import Exposition
-from afterrun_exporter.ingest import native
+from afterrun_exporter.ingest import dialects, native
+from afterrun_exporter.ingest.desk import Desk
 from afterrun_exporter.ingest.intake import Intake
 from afterrun_exporter.ingest.native import Reports
 from afterrun_exporter.problems import errors_as_problems
@@ -60,6 +61,7 @@ def make_app(
     app = web.Application(middlewares=[errors_as_problems])
     intake = Intake(service, clock, native.DIALECT)
     app[REPORTS] = Reports(intake, clock)
+    app.add_routes(dialects.routes(Desk(service, clock)))
     app.add_routes(native.routes(intake, clock, app[REPORTS]))
     app.add_routes(api)
     scrape = metrics(exposition, options.max_requests)

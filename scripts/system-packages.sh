@@ -121,6 +121,8 @@ provide_programs() {
     need prometheus-alertmanager amtool
     need curl curl
     need sqlite3 sqlite3
+    # borgmatic, one of the clients in the tests, backs up with it.
+    need borgbackup borg
     need tar tar
     need gzip gzip
     # TypeScript holds the dashboards against Grafana's own types.

@@ -19,6 +19,9 @@ from afterrun_exporter.core.schedule import Schedule
 
 JOB_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
+#: A UUID, as it is written in URLs.
+UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 _NOTHING: Final[Mapping[str, float]] = MappingProxyType({})
 
 

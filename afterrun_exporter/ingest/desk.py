@@ -1,0 +1,89 @@
+"""Where the dialects of other systems hand in what their clients report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
+
+from afterrun_exporter.clock import Clock
+from afterrun_exporter.core.model import JOB_NAME
+from afterrun_exporter.ingest.intake import Intake
+from afterrun_exporter.ingest.reports import check_name
+from afterrun_exporter.service import Service
+
+
+class Desk:
+    """What every dialect needs: the time, and the way to the core."""
+
+    def __init__(self, service: Service, clock: Clock) -> None:
+        self._service = service
+        self.clock = clock
+
+    @property
+    def body_limit(self) -> int:
+        """How many bytes of a body are read."""
+        return self._service.catalogue.body_bytes
+
+    def intake(self, dialect: str) -> Intake:
+        """Return where *dialect* hands in its pings; it names them in the metrics."""
+        return Intake(self._service, self.clock, dialect)
+
+    def is_known(self, job: str) -> bool:
+        """Return whether the job of this name is watched."""
+        return self._service.job(job) is not None
+
+
+def job_name(text: str) -> str:
+    """Return the job that another system calls *text*: that, or what is like it.
+
+    Raises PingError for a name of which nothing is left.
+    """
+    if JOB_NAME.fullmatch(text):
+        return text
+    fitting = "".join(
+        letter if letter.isascii() and (letter.isalnum() or letter in "._:-") else "-"
+        for letter in text
+    )
+    return check_name(fitting.lstrip("._:-")[:128])
+
+
+def sender(request: web.Request) -> bytes:
+    """Return what tells one reporting machine from another."""
+    return (request.remote or "").encode()
+
+
+async def read_text(request: web.Request, limit: int) -> tuple[str, bool]:
+    """Return the body of *request* as text, and whether it was longer than *limit*.
+
+    The first *limit* bytes are kept, and what is not UTF-8 is replaced: a ping is
+    not lost for its body. One that cannot be decompressed is taken for empty.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.content.iter_any():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                break
+    except RequestPayloadError:
+        request.content.feed_eof()
+        return "", False
+    body = b"".join(chunks)[:limit]
+    return body.decode("utf-8", "replace"), size > limit
+
+
+def numbers(pairs: Iterable[tuple[str, str]]) -> dict[str, float]:
+    """Return those of *pairs*, as queries and forms have them, that are numbers.
+
+    What is not finite is among them: it counts as a metric that is missing.
+    """
+    found: dict[str, float] = {}
+    for name, text in pairs:
+        try:
+            found[name] = float(text)
+        except ValueError:
+            continue
+    return found
