@@ -9,9 +9,10 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import JOB_NAME
-from afterrun_exporter.ingest.intake import Intake
+from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.reports import check_name
 from afterrun_exporter.service import Service
+from afterrun_exporter.verdicts import Verdict
 
 
 class Desk:
@@ -33,6 +34,14 @@ class Desk:
     def is_known(self, job: str) -> bool:
         """Return whether the job of this name is watched."""
         return self._service.job(job) is not None
+
+
+async def recorded(intake: Intake, received: Received) -> Verdict:
+    """Return the verdict on one report; raise what it is refused with."""
+    result = await intake.take(received)
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def job_name(text: str) -> str:

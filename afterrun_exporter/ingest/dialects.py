@@ -7,10 +7,14 @@ from typing import Final
 
 from aiohttp import web
 
+from afterrun_exporter.ingest import cronitor, heartbeats
 from afterrun_exporter.ingest.desk import Desk
 
 #: What makes the routes of each.
-DIALECTS: Final[tuple[Callable[[Desk], list[web.RouteDef]], ...]] = ()
+DIALECTS: Final[tuple[Callable[[Desk], list[web.RouteDef]], ...]] = (
+    cronitor.routes,
+    heartbeats.routes,
+)
 
 
 def routes(desk: Desk) -> list[web.RouteDef]:

@@ -112,7 +112,7 @@ def ping_of(
     readings = read_metrics(report.metrics or {}, metrics_limit)
     if kind is Kind.START and report.metrics:
         warnings.append(UNREAD_METRICS)
-    message, about_message = _message(report.message or "")
+    message, about_message = message_text(report.message or "")
     metadata, about_metadata = metadata_text(report.metadata)
     run_key, about_key = _key(key)
     ping = Ping(
@@ -120,7 +120,7 @@ def ping_of(
         kind=kind,
         at=at,
         outcome=outcome,
-        run_id=_clean(report.run_id or "") or run_key,
+        run_id=clean(report.run_id or "") or run_key,
         attempt=report.attempt or 1,
         max_attempts=report.max_attempts,
         started_at=report.started_at,
@@ -227,7 +227,7 @@ def _unknown_status(status: object) -> str:
 def _unknown(name: str) -> str:
     near = _meant(name)
     hint = f"; did you mean {near!r}?" if near else ": report numbers under 'metrics'"
-    return f"unknown field {_clean(name)[:64]!r}{hint}"
+    return f"unknown field {clean(name)[:64]!r}{hint}"
 
 
 def _meant(name: str) -> str | None:
@@ -254,12 +254,13 @@ def _key(header: str | None) -> tuple[str | None, list[str]]:
     return key or None, []
 
 
-def _message(text: str) -> tuple[str, list[str]]:
-    clean = _clean(text)
-    if len(clean) <= MAX_MESSAGE:
-        return clean, []
+def message_text(text: str) -> tuple[str, list[str]]:
+    """Return *text* as it is kept, and what is to be remarked about it."""
+    whole = clean(text)
+    if len(whole) <= MAX_MESSAGE:
+        return whole, []
     told = f"message: only its last {MAX_MESSAGE} characters are kept"
-    return clean[-MAX_MESSAGE:], [told]
+    return whole[-MAX_MESSAGE:], [told]
 
 
 def metadata_text(value: dict[str, Any] | None) -> tuple[str, list[str]]:
@@ -269,13 +270,14 @@ def metadata_text(value: dict[str, Any] | None) -> tuple[str, list[str]]:
     try:
         text = json.dumps(value, allow_nan=False)
         if r"\ud" in text:
-            clean = json.loads(_clean(json.dumps(value, ensure_ascii=False)))
-            text = json.dumps(clean)
+            whole = json.loads(clean(json.dumps(value, ensure_ascii=False)))
+            text = json.dumps(whole)
     except (ValueError, RecursionError):
         return "", [UNREAD_METADATA]
     return text, []
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Return *text* without what UTF-8 cannot hold."""
     # JSON can hold half a character (\ud800); UTF-8, and so SQLite, cannot.
     return text.encode("utf-8", "replace").decode()

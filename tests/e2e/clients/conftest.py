@@ -1,4 +1,4 @@
-"""A daemon that real clients report to, and where they are installed."""
+"""A daemon that real clients report to."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemon.daemon import Daemon
-
-#: Made by `make test`.
-CLIENTS = Path(__file__).parents[3] / ".venv-clients" / "bin"
 
 
 @pytest.fixture

@@ -1,0 +1,177 @@
+"""Push URLs with a token: Uptime Kuma, Dead Man's Snitch, Better Stack.
+
+The token names the job. What they have in common is that a client needs nothing
+but a URL; each has its own words for how it went, and its own answer.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from afterrun_exporter.core.model import Kind, Outcome, Ping
+from afterrun_exporter.core.repeats import digest
+from afterrun_exporter.errors import PingError, UnknownJobError
+from afterrun_exporter.ingest.desk import (
+    Desk,
+    job_name,
+    numbers,
+    read_text,
+    recorded,
+    sender,
+)
+from afterrun_exporter.ingest.fields import MAX_TIME
+from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.native import counted
+from afterrun_exporter.ingest.reports import message_text
+
+KUMA: Final = "uptime_kuma"
+SNITCH: Final = "dead_mans_snitch"
+BETTER_STACK: Final = "better_stack"
+
+#: What Uptime Kuma says of every error.
+NOT_FOUND: Final = {"ok": False, "msg": "Monitor not found or not active."}
+
+_STATUS: Final = re.compile(r"[0-9]{1,3}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """What one request says of a job."""
+
+    kind: Kind = Kind.FINISH
+    outcome: Outcome = Outcome.OK
+    message: str = ""
+    duration: float | None = None
+    exit_code: int | None = None
+
+
+def routes(desk: Desk) -> list[web.RouteDef]:
+    """Return the routes of all three."""
+    kuma = kuma_handler(desk)
+    snitch = snitch_handler(desk)
+    better = better_stack_handler(desk)
+    better_paths = (
+        "/api/v1/heartbeat/{job}",
+        r"/api/v1/heartbeat/{job}/{how:fail|\d{1,3}}",
+    )
+    return [
+        *(web.route(method, "/api/push/{job}", kuma) for method in _METHODS),
+        *(web.route(method, "/snitch/{job}", snitch) for method in ("GET", "POST")),
+        *(
+            web.route(method, path, better)
+            for path in better_paths
+            for method in ("GET", "POST")
+        ),
+    ]
+
+
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH")
+
+
+def kuma_handler(desk: Desk) -> Handler:
+    """Return the handler of ``/api/push/TOKEN?status=up&msg=OK&ping=``."""
+    intake = desk.intake(KUMA)
+
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            await _take(desk, intake, request, kuma(request.query))
+        except (PingError, UnknownJobError) as error:
+            if isinstance(error, PingError):
+                intake.refuse(request.match_info["job"], str(error))
+            # Every error of Uptime Kuma's is this one.
+            return web.json_response(NOT_FOUND, status=404)
+        return web.json_response({"ok": True})
+
+    return handle
+
+
+def snitch_handler(desk: Desk) -> Handler:
+    """Return the handler of ``/snitch/TOKEN``, with ``m`` and ``s`` in query or form."""
+    intake = desk.intake(SNITCH)
+
+    async def handle(request: web.Request) -> web.Response:
+        body, _ = await read_text(request, desk.body_limit)
+        told = {**dict(parse_qsl(body)), **request.query}
+        await _take(desk, intake, request, snitch(told), body)
+        return web.Response(status=202, text="Got it, thanks!\n")
+
+    return counted(intake, handle)
+
+
+def better_stack_handler(desk: Desk) -> Handler:
+    """Return the handler of ``/api/v1/heartbeat/TOKEN[/fail|/STATUS]``."""
+    intake = desk.intake(BETTER_STACK)
+
+    async def handle(request: web.Request) -> web.Response:
+        body, _ = await read_text(request, desk.body_limit)
+        beat = better_stack(request.match_info.get("how", ""), body)
+        await _take(desk, intake, request, beat, body)
+        return web.Response(text="OK")
+
+    return counted(intake, handle)
+
+
+def kuma(query: Mapping[str, str]) -> Beat:
+    """Return what the parameters of a push say.
+
+    ``msg=start`` is a start: borgmatic sends it before the work is done, as up.
+    """
+    up = query.get("status", "up") == "up"
+    message = query.get("msg", "")
+    ping = numbers([("ping", query.get("ping", ""))]).get("ping", math.nan)
+    return Beat(
+        kind=Kind.START if up and message == "start" else Kind.FINISH,
+        outcome=Outcome.OK if up else Outcome.FAIL,
+        message="" if message == "OK" else message,
+        # In milliseconds.
+        duration=ping / 1000 if 0 <= ping < MAX_TIME else None,
+    )
+
+
+def snitch(told: Mapping[str, str]) -> Beat:
+    """Return what a check-in says: ``s`` is an exit status, or words for it."""
+    status = told.get("s", "")
+    failed = bool(status) and status not in {"0", "healthy", "success"}
+    return Beat(
+        outcome=Outcome.FAIL if failed else Outcome.OK,
+        message=told.get("m", ""),
+        exit_code=int(status) if _STATUS.fullmatch(status) else None,
+    )
+
+
+def better_stack(how: str, output: str) -> Beat:
+    """Return what the end of the path says, "" where it ends with the token."""
+    status = int(how) if _STATUS.fullmatch(how) else None
+    failed = how == "fail" or bool(status)
+    return Beat(
+        outcome=Outcome.FAIL if failed else Outcome.OK,
+        message=output,
+        exit_code=status,
+    )
+
+
+async def _take(
+    desk: Desk, intake: Intake, request: web.Request, beat: Beat, body: str = ""
+) -> None:
+    said = (sender(request), request.raw_path.encode(), body.encode())
+    message, warnings = message_text(beat.message)
+    received: Received = Ping(
+        job=job_name(request.match_info["job"]),
+        kind=beat.kind,
+        at=desk.clock.now(),
+        outcome=beat.outcome,
+        duration=None if beat.kind is Kind.START else beat.duration,
+        message=message,
+        exit_code=beat.exit_code,
+        fingerprint=digest(*said),
+        warnings=tuple(warnings),
+    )
+    await recorded(intake, received)
