@@ -21,6 +21,10 @@ unknown_unencrypted_repo_access_is_ok: true
 #: Its hooks: what stands in its configuration, and the job that it becomes.
 HOOKS = {
     "cronitor": ("cronitor: {{ping_url: {url}/p/KEY/backup}}", "backup"),
+    "sentry": (
+        "sentry: {{data_source_name_url: '{dsn}', monitor_slug: backup}}",
+        "backup",
+    ),
     "uptime_kuma": ("uptime_kuma: {{push_url: {url}/api/push/TOKEN}}", "TOKEN"),
 }
 
@@ -52,9 +56,11 @@ def back_up(repository: Path, hook: str, *, ok: bool) -> None:
 def test_a_good_backup_and_a_failing_one_are_a_run_each(
     daemon: Daemon, repository: Path, name: str
 ) -> None:
-    hook, job = HOOKS[name]
-    back_up(repository, hook.format(url=daemon.url), ok=True)
-    back_up(repository, hook.format(url=daemon.url), ok=False)
+    written, job = HOOKS[name]
+    dsn = daemon.url.replace("http://", "http://public@") + "/42"
+    hook = written.format(url=daemon.url, dsn=dsn)
+    back_up(repository, hook, ok=True)
+    back_up(repository, hook, ok=False)
 
     good, bad = runs(daemon, job)
     assert (good["outcome"], bad["outcome"]) == ("ok", "fail")

@@ -1,0 +1,234 @@
+"""Check-ins of Sentry Crons: by URL, and in the envelopes of its SDKs.
+
+https://docs.sentry.io/product/crons/getting-started/http/ and
+https://develop.sentry.dev/sdk/telemetry/check-ins/ say how they are written. The
+project and the key say whose job it is; any is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from msgspec import DecodeError, json
+
+from afterrun_exporter.core.model import Kind, Outcome, Ping
+from afterrun_exporter.core.repeats import digest
+from afterrun_exporter.errors import PingError, UnknownJobError
+from afterrun_exporter.ingest.bodies import read_body
+from afterrun_exporter.ingest.desk import Desk, job_name, sender
+from afterrun_exporter.ingest.fields import MAX_TIME
+from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.reports import clean
+
+DIALECT: Final = "sentry"
+
+STATUSES: Final[Mapping[str, tuple[Kind, Outcome]]] = {
+    "in_progress": (Kind.START, Outcome.OK),
+    "ok": (Kind.FINISH, Outcome.OK),
+    "error": (Kind.FINISH, Outcome.FAIL),
+    "timeout": (Kind.FINISH, Outcome.TIMEOUT),
+}
+
+#: Longer slugs are cut, longer environments refused, as Sentry does.
+MAX_SLUG: Final = 50
+MAX_ENVIRONMENT: Final = 64
+#: Of the environment that has no name, too.
+PRODUCTION: Final = "production"
+
+IGNORED: Final = (
+    "the monitor_config is not taken: say schedule and limits in afterrun.yml"
+)
+
+_OBJECT: Final = json.Decoder(dict[str, Any])
+_NUMBER: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
+
+
+def routes(desk: Desk) -> list[web.RouteDef]:
+    """Return the routes of the cron URLs and of the envelopes."""
+    intake = desk.intake(DIALECT)
+    by_url = _told(intake, cron_url(desk, intake))
+    monitor = r"/api/{project:\d+}/cron/{job}"
+    paths = [monitor, f"{monitor}/", f"{monitor}/{{key}}", f"{monitor}/{{key}}/"]
+    # aiohttp lets HEAD in where GET is, and a HEAD is no check-in.
+    gets = [web.get(path, by_url, allow_head=False) for path in paths]
+    posts = [web.post(path, by_url) for path in paths]
+    taken = _told(intake, envelope(desk, intake))
+    ends = (r"/api/{project:\d+}/envelope/", r"/api/{project:\d+}/envelope")
+    return [*gets, *posts, *(web.post(path, taken) for path in ends)]
+
+
+def cron_url(desk: Desk, intake: Intake) -> Handler:
+    """Return the handler of a check-in whose URL, or JSON body, says it all."""
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await read_body(request, desk.body_limit)
+        told = {**_object(body), **request.query}
+        told["monitor_slug"] = request.match_info["job"]
+        await _take(intake, [_received(desk, intake, request, told)])
+        return web.Response(status=202)
+
+    return handle
+
+
+def envelope(desk: Desk, intake: Intake) -> Handler:
+    """Return the handler of envelopes; what is in them besides is not ours."""
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await read_body(request, desk.body_limit)
+        header, check_ins = opened(body)
+        if check_ins:
+            await _take(
+                intake, [_received(desk, intake, request, told) for told in check_ins]
+            )
+        return web.json_response({"id": header.get("event_id") or ""})
+
+    return handle
+
+
+def opened(body: bytes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the header of an envelope and the check-ins in it.
+
+    What is broken ends it: the check-ins before that are kept. Raises PingError
+    where not even the header can be read.
+    """
+    first, _, rest = body.partition(b"\n")
+    try:
+        header = _OBJECT.decode(first)
+    except (DecodeError, RecursionError):
+        raise PingError(
+            "an envelope begins with a line that is a JSON object"
+        ) from None
+    return header, [
+        payload
+        for kind, content in _items(rest)
+        if kind == "check_in" and (payload := _object(content))
+    ]
+
+
+def ping_of(told: Mapping[str, Any], at: float, fingerprint: bytes) -> Ping:
+    """Return the ping that a check-in stands for; raises PingError if for none."""
+    status = str(told.get("status", ""))
+    if status not in STATUSES:
+        raise PingError(
+            f"unknown status {status[:40]!r}: use one of {', '.join(STATUSES)}"
+        )
+    kind, outcome = STATUSES[status]
+    release = told.get("release")
+    metadata = {"release": clean(str(release))} if release else {}
+    return Ping(
+        job=job_of(told),
+        kind=kind,
+        at=at,
+        outcome=outcome,
+        run_id=_run_id(told.get("check_in_id")),
+        duration=None if kind is Kind.START else _seconds(told.get("duration")),
+        metadata=json.encode(metadata).decode() if metadata else "",
+        fingerprint=fingerprint,
+        warnings=(IGNORED,) if told.get("monitor_config") else (),
+    )
+
+
+def job_of(told: Mapping[str, Any]) -> str:
+    """Return the job of a check-in: each environment of a monitor is one.
+
+    Raises PingError where there is none.
+    """
+    slug = str(told.get("monitor_slug") or "")[:MAX_SLUG]
+    environment = str(told.get("environment") or PRODUCTION)
+    if not slug:
+        raise PingError("a check-in names its monitor: monitor_slug is missing")
+    if len(environment) > MAX_ENVIRONMENT:
+        raise PingError(
+            f"environment has {len(environment)} characters: use at most "
+            f"{MAX_ENVIRONMENT}"
+        )
+    return job_name(slug if environment == PRODUCTION else f"{slug}:{environment}")
+
+
+def _items(rest: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield type and content of each item."""
+    while rest.strip():
+        line, _, rest = rest.lstrip(b"\r\n").partition(b"\n")
+        header = _object(line)
+        length = header.get("length")
+        if not header:
+            return
+        if isinstance(length, int) and not isinstance(length, bool) and length >= 0:
+            content, rest = rest[:length], rest[length:]
+        else:
+            content, _, rest = rest.partition(b"\n")
+        yield str(header.get("type", "")), content
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    """Return the JSON object that *text* is; an empty one if it is none."""
+    try:
+        return _OBJECT.decode(text)
+    except (DecodeError, RecursionError):
+        return {}
+
+
+def _run_id(value: object) -> str | None:
+    """Return a check-in's id in one spelling of many; None for none."""
+    try:
+        known = UUID(str(value))
+    except ValueError:
+        return None
+    return known.hex if known.int else None
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < MAX_TIME else None
+
+
+def _received(
+    desk: Desk, intake: Intake, request: web.Request, told: Mapping[str, Any]
+) -> Received:
+    now = desk.clock.now()
+    said = repr(sorted(told.items())).encode("utf-8", "surrogatepass")
+    mark = digest(sender(request), said)
+    try:
+        return ping_of(told, now, mark)
+    except PingError as error:
+        return intake.unreadable(_whose(told), now, mark, error)
+
+
+def _whose(told: Mapping[str, Any]) -> str:
+    try:
+        return job_of(told)
+    except PingError:
+        return ""
+
+
+async def _take(intake: Intake, received: list[Received]) -> None:
+    """Record check-ins; raise what is wrong with all of them."""
+    results = await intake.take_all(received)
+    refused = [result for result in results if isinstance(result, Exception)]
+    if len(refused) == len(results):
+        raise refused[0]
+
+
+def _told(intake: Intake, handler: Handler) -> Handler:
+    """Return *handler*, with Sentry's own words for what is refused."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except PingError as error:
+            return web.json_response({"detail": str(error)}, status=400)
+        except UnknownJobError as error:
+            return web.json_response({"detail": str(error)}, status=404)
+        except web.HTTPRequestEntityTooLarge as error:
+            intake.refuse(request.match_info.get("job", ""), error.text or "")
+            return web.json_response({"detail": error.text}, status=413)
+
+    return handle
