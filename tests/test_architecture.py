@@ -73,7 +73,7 @@ OWNERS = {
     "croniter": {"core/schedule.py"},
     "grafana_foundation_sdk": {"rulegen/grafana"},
     "isal": {"exposition/compression.py"},
-    "prometheus_client": {"exposition/selfmetrics.py"},
+    "prometheus_client": {"exposition/selfmetrics.py", "ingest/pushgateway.py"},
     "msgspec": {"core/", "storage/codec.py", "service.py", "config/building.py",
                 "ingest/"},
     "pydantic": {"config/", "ingest/reports.py"},

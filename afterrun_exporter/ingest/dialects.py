@@ -7,13 +7,14 @@ from typing import Final
 
 from aiohttp import web
 
-from afterrun_exporter.ingest import cronitor, heartbeats, sentry
+from afterrun_exporter.ingest import cronitor, heartbeats, pushgateway, sentry
 from afterrun_exporter.ingest.desk import Desk
 
 #: What makes the routes of each.
 DIALECTS: Final[tuple[Callable[[Desk], list[web.RouteDef]], ...]] = (
     cronitor.routes,
     heartbeats.routes,
+    pushgateway.routes,
     sentry.routes,
 )
 

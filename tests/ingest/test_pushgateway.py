@@ -1,0 +1,222 @@
+"""Pushes, as Pushgateway takes them."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterrun_exporter.core.model import Ping
+from afterrun_exporter.errors import PingError
+from afterrun_exporter.ingest.pushgateway import group_of, job_of, ping_of
+from afterrun_exporter.service import Service
+from afterrun_exporter.testing import MemoryStore
+from tests.core.jobs import at
+from tests.http import Client
+
+NOW = at("21 12:00")
+
+
+def read(body: str | bytes, **group: str) -> Ping:
+    text = body.encode() if isinstance(body, str) else body
+    return ping_of("etl", {"job": "etl", **group}, text, NOW, b"", 50)[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "job"),
+    [
+        ("job/etl", "etl"),
+        ("job/etl/", "etl"),
+        ("job/etl/instance/", "etl"),
+        ("job/etl/instance@base64/=", "etl"),
+        ("job/etl/instance/10.0.0.1", "etl:10.0.0.1"),
+        ("job/etl/region/eu/az/b", "etl:b:eu"),
+        ("job/nightly%20etl", "nightly-etl"),
+        ("job@base64/bmlnaHRseSBldGw=", "nightly-etl"),
+        ("job@base64/bmlnaHRseSBldGw", "nightly-etl"),
+        ("job@base64/bmlnaHRseSBldGw=/e@base64/=/uni/%C3%A9", "nightly-etl:-"),
+        ("job/etl/path@base64/L3Zhci90bXA=", "etl:-var-tmp"),
+        ("job/etl/path/%2Fvar%2Ftmp", "etl:-var-tmp"),
+    ],
+)
+def test_a_path_names_a_job(path: str, job: str) -> None:
+    assert job_of(group_of(path)) == job
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("job/", "job name is required"),
+        ("job@base64/=", "job name is required"),
+        ("job/etl/region", "odd number of components"),
+        ("job/etl/__r/eu", "improper label name '__r'"),
+        ("job/etl/a-b/eu", "improper label name 'a-b'"),
+        ("job/etl//eu", "improper label name ''"),
+        ("job/etl/a@base64/%FF", "invalid base64 encoding for label a="),
+        ("job/etl/a@base64/A", "invalid base64 encoding for label a='A'"),
+    ],
+)
+def test_a_path_that_is_none_is_refused(path: str, message: str) -> None:
+    with pytest.raises(PingError, match=message):
+        job_of(group_of(path))
+
+
+LABELS = st.dictionaries(
+    st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,9}", fullmatch=True), st.text(), max_size=4
+)
+
+
+@given(st.text(min_size=1), LABELS)
+def test_every_group_is_read_as_it_was_written(
+    job: str, labels: dict[str, str]
+) -> None:
+    group = {"job": job, **{k: v for k, v in labels.items() if k != "job"}}
+    with contextlib.suppress(UnicodeEncodeError):
+        path = "/".join(part for k, v in group.items() for part in (k, quote(v, "")))
+        assert group_of(path) == group
+
+
+@given(st.text())
+def test_a_path_is_read_or_refused(path: str) -> None:
+    with contextlib.suppress(PingError):
+        job_of(group_of(path))
+
+
+BODY = """\
+# HELP rows_processed Rows.
+# TYPE rows_processed gauge
+rows_processed 120
+# TYPE errors_total counter
+errors_total 3
+errors_created 1.7e9
+untyped_thing 7
+size{table="a",kind="b\\"c"} 5
+in_group{region="eu"} 6
+process_cpu_seconds_total 1
+process_rows 8
+python_info{version="3"} 1
+# TYPE latency histogram
+latency_bucket{le="1"} 1
+latency_bucket{le="+Inf"} 2
+latency_sum 3
+latency_count 2
+broken NaN
+"""
+
+
+def test_what_is_pushed_are_metrics_of_the_run() -> None:
+    ping = read(BODY, region="eu")
+
+    assert ping.metrics == {
+        "rows_processed": 120,
+        "errors_total": 3,
+        "untyped_thing": 7,
+        'size{kind="b\\"c",table="a"}': 5,
+        "in_group": 6,
+        "process_rows": 8,
+        "latency_sum": 3,
+        "latency_count": 2,
+    }
+    assert "'broken' is nan, not a finite number" in ping.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["job_last_success_unixtime", "last_success_timestamp", "a_last_success_time"],
+)
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_a_time_of_success_dates_the_run(name: str, unit: int) -> None:
+    assert read(f"{name} {(NOW - 60) * unit}\n").ended_at == NOW - 60
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "NaN", "+Inf", "1e300"])
+def test_what_is_no_time_dates_nothing(value: str) -> None:
+    assert read(f"last_success_timestamp {value}\n").ended_at is None
+
+
+def test_a_duration_is_that_of_the_run() -> None:
+    assert read("job_duration_seconds 12.5\n").duration == 12.5
+    assert read("query_duration_seconds 12.5\n").duration is None
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("rows 1", "text format parsing error in line 1: unexpected end"),
+        ("a 1\nrows", "text format parsing error in line 2: unexpected end"),
+        ("rows one\n", "text format parsing error"),
+        ("rows\n", "text format parsing error"),
+        ("rows 1 1700000000000\n", "must not have timestamps"),
+    ],
+)
+def test_a_body_that_is_none_is_refused(body: str, message: str) -> None:
+    with pytest.raises(PingError, match=message):
+        read(body)
+
+
+LINES = st.lists(
+    st.text()
+    | st.from_regex(r"[a-z_]{1,9}(\{[a-z]{0,5}=?\"?[^\"]{0,5}\"?\})? [0-9.eNa+-]{1,9}")
+)
+
+
+@given(st.binary() | LINES.map("\n".join).map(lambda text: f"{text}\n".encode()))
+def test_a_body_is_read_or_refused(body: bytes) -> None:
+    with contextlib.suppress(PingError):
+        for name in read(body).metrics:
+            name.encode()
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+async def test_a_push_is_a_run(client: Client, store: MemoryStore, method: str) -> None:
+    response = await client.request(
+        method,
+        "/metrics/job/etl/instance/",
+        data=gzip.compress(b"rows 5\n"),
+        headers={"Content-Encoding": "gzip"},
+    )
+
+    assert (response.status, await response.text()) == (200, "")
+    (run,) = await store.runs("etl", 9)
+    assert (run.outcome, dict(run.metrics)) == ("ok", {"rows": 5})
+
+
+async def test_a_push_of_nothing_is_a_run_without_metrics(
+    client: Client, store: MemoryStore
+) -> None:
+    assert (await client.put("/metrics/job/etl")).status == 200
+
+    (run,) = await store.runs("etl", 9)
+    assert run.outcome == "ok"
+
+
+async def test_a_deletion_forgets_nothing(client: Client, store: MemoryStore) -> None:
+    await client.put("/metrics/job/etl", data=b"rows 5\n")
+
+    assert (await client.delete("/metrics/job/etl")).status == 202
+    assert (await client.delete("/metrics/job/nobody")).status == 202
+    assert len(await store.runs("etl", 9)) == 1
+
+
+async def test_a_push_that_cannot_be_read_is_recorded(
+    client: Client, store: MemoryStore, service: Service
+) -> None:
+    response = await client.put("/metrics/job/backup", data=b"rows \n")
+
+    assert response.status == 400
+    assert "text format parsing error" in await response.text()
+    (run,) = await store.runs("backup", 9)
+    assert run.outcome == "invalid"
+    assert service.pings["pushgateway", "accepted"] == 1
+
+
+async def test_the_scrape_is_where_it_was(client: Client) -> None:
+    response = await client.get("/metrics")
+
+    assert response.status == 200
+    assert (await client.get("/metrics/job/etl")).status == 405
+    assert (await client.put("/metrics/instance/x")).status == 404
