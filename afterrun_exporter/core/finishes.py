@@ -32,7 +32,7 @@ def finish(
 
     metrics = ping.metrics
     if open_run is not None:
-        metrics = merged(open_run.metrics, metrics, settings.metrics_per_job)
+        metrics = reported(open_run.metrics, ping, settings.metrics_per_job)
     measured = metrics if duration is None else {**metrics, DURATION: duration}
     violations: tuple[Violation, ...] = ()
     outcome = ping.outcome
@@ -171,6 +171,16 @@ def merged(
     for name in list(kept)[: max(0, len(kept) - room)]:
         del kept[name]
     return {**kept, **reported}
+
+
+def reported(known: Mapping[str, float], ping: Ping, limit: int) -> Mapping[str, float]:
+    """Return what a run has reported that had reported *known* before *ping*."""
+    if not ping.adds:
+        return merged(known, ping.metrics, limit)
+    sums = {name: known.get(name, 0.0) + more for name, more in ping.metrics.items()}
+    # Two finite numbers may add up to one that is not.
+    finite = {name: value for name, value in sums.items() if math.isfinite(value)}
+    return merged(known, finite, limit)
 
 
 def _run_id(ping: Ping, open_run: OpenRun | None) -> str | None:

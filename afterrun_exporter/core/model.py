@@ -188,6 +188,8 @@ class Ping(Struct, frozen=True, kw_only=True, gc=False):
     ended_at: float | None = None
     duration: float | None = None
     metrics: Mapping[str, float] = field(default_factory=nothing)
+    #: Whether they add to what the run has reported before, instead of replacing it.
+    adds: bool = False
     message: str = ""
     exit_code: int | None = None
     #: A JSON object, kept as text.

@@ -21,7 +21,8 @@ def group_of(job: Job, ping: Ping) -> str:
     """
     if job.concurrency is None or job.concurrency.by is None or not ping.metadata:
         return ""
-    value = json.loads(ping.metadata).get(job.concurrency.by)
+    by = job.concurrency.by.removeprefix("metadata.")
+    value = json.loads(ping.metadata).get(by)
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)

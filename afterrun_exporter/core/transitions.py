@@ -203,13 +203,13 @@ def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tran
 def _progressed(state: JobState, ping: Ping, settings: Settings) -> Transition:
     open_run = finishes.open_run_of(state, ping)
     limit = settings.metrics_per_job
+    before = open_run.metrics if open_run else {}
+    now = finishes.reported(before, ping, limit)
     open_runs = tuple(
-        replace(run, metrics=finishes.merged(run.metrics, ping.metrics, limit))
-        if run is open_run
-        else run
-        for run in state.open_runs
+        replace(run, metrics=now) if run is open_run else run for run in state.open_runs
     )
-    metrics = finishes.merged(state.metrics, ping.metrics, limit)
+    told = {name: now[name] for name in ping.metrics if name in now}
+    metrics = finishes.merged(state.metrics, told, limit)
     return Transition(
         state=replace(
             state, last_ping_at=ping.at, open_runs=open_runs, metrics=metrics

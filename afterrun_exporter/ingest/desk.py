@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
@@ -30,6 +30,13 @@ class Desk:
     def intake(self, dialect: str) -> Intake:
         """Return where *dialect* hands in its pings; it names them in the metrics."""
         return Intake(self._service, self.clock, dialect)
+
+    def open_runs(self) -> Iterator[tuple[str, str]]:
+        """Yield id and job of every run that has one and has not ended."""
+        for job, state in self._service.watched():
+            for run in state.open_runs:
+                if run.run_id is not None:
+                    yield run.run_id, job.name
 
     def is_known(self, job: str) -> bool:
         """Return whether the job of this name is watched."""

@@ -7,7 +7,14 @@ from typing import Final
 
 from aiohttp import web
 
-from afterrun_exporter.ingest import cronitor, heartbeats, pushgateway, sentry
+from afterrun_exporter.ingest import (
+    cronitor,
+    heartbeats,
+    pushgateway,
+    schedulers,
+    sentry,
+    tasks,
+)
 from afterrun_exporter.ingest.desk import Desk
 
 #: What makes the routes of each.
@@ -15,7 +22,9 @@ DIALECTS: Final[tuple[Callable[[Desk], list[web.RouteDef]], ...]] = (
     cronitor.routes,
     heartbeats.routes,
     pushgateway.routes,
+    schedulers.routes,
     sentry.routes,
+    tasks.routes,
 )
 
 

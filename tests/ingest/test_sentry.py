@@ -177,6 +177,7 @@ def test_what_stands_behind_check_ins_loses_none(
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text() | st.integers(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
 )
 NAMES = st.sampled_from(
     ["monitor_slug", "status", "check_in_id", "duration", "environment", "release"]

@@ -1,0 +1,163 @@
+"""Records that schedulers keep of their runs, posted as they are.
+
+``POST /runs`` takes rows of a table of runs, ``POST /events`` the events of a worker.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from afterrun_exporter.core.repeats import digest
+from afterrun_exporter.errors import PingError
+from afterrun_exporter.ingest import reports
+from afterrun_exporter.ingest.batches import split, told_all
+from afterrun_exporter.ingest.bodies import read_body
+from afterrun_exporter.ingest.desk import Desk, job_name, sender
+from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.native import counted
+
+RUNS: Final = "runs"
+EVENTS: Final = "events"
+
+#: What is said of a run, by its own words and by ours.
+WORDS: Final = {"error": "message", "error_message": "message", "id": "run_id"}
+#: Its other numbers are metrics.
+KNOWN: Final = {*reports.Report.model_fields, *WORDS, "job_id", "job", "project"}
+
+OUTCOMES: Final = {"job.started": "start", "job.completed": "ok", "job.failed": "fail"}
+
+
+def routes(desk: Desk) -> list[web.RouteDef]:
+    """Return the routes of records and of events."""
+    runs, events = desk.intake(RUNS), desk.intake(EVENTS)
+    return [
+        web.post("/runs", counted(runs, taking(desk, runs, of_run))),
+        web.post("/events", counted(events, taking(desk, events, of_event))),
+    ]
+
+
+#: Makes a job and the fields of a report of one record; None for what is no report.
+Reading = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]] | None]
+
+
+def taking(desk: Desk, intake: Intake, reading: Reading) -> Handler:
+    """Return the handler of records that *reading* makes reports of.
+
+    One object, an array, or one a line: one transaction, answered one by one.
+    """
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await read_body(request, desk.body_limit)
+        now, whose = desk.clock.now(), sender(request)
+        received = [*read_all(intake, split(body), reading, now, whose)]
+        results = await intake.take_all(received) if received else []
+        status = 400 if received and not _any_recorded(received, results) else 200
+        return web.json_response(told_all(received, results), status=status)
+
+    return handle
+
+
+def read_all(
+    intake: Intake, items: Sequence[object], reading: Reading, at: float, whose: bytes
+) -> Iterator[Received]:
+    """Yield what *items* say, those left out that are no report at all."""
+    for item in items:
+        if isinstance(item, PingError):
+            yield intake.unreadable("", at, b"", item)
+            continue
+        mark = digest(whose, repr(item).encode("utf-8", "surrogatepass"))
+        job = ""
+        try:
+            if (read := reading(_object(item))) is None:
+                continue
+            job, fields = read
+            yield intake.readable(
+                *reports.ping_of(
+                    job,
+                    fields,
+                    at=at,
+                    fingerprint=mark,
+                    metrics_limit=intake.metrics_limit,
+                )
+            )
+        except PingError as error:
+            yield intake.unreadable(job, at, mark, error)
+
+
+def of_run(record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the job and the report of a row of a table of runs.
+
+    Raises PingError for one that names no job.
+    """
+    job = record.get("job_id") or record.get("job")
+    if not isinstance(job, str):
+        raise PingError('a record of a run names its job: "job_id" is missing')
+    fields: dict[str, Any] = {}
+    told = record.get("metrics")
+    metrics = {**told} if isinstance(told, dict) else {}
+    for name, value in record.items():
+        if name in KNOWN:
+            if value is not None and name not in {"job_id", "job", "project"}:
+                fields[WORDS.get(name, name)] = value
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            metrics[name] = value
+    if "message" in fields and not isinstance(fields["message"], str):
+        fields["message"] = json.dumps(fields["message"])
+    # A row has no other key: the same job never starts twice at once.
+    if "run_id" not in fields and record.get("started_at") is not None:
+        fields["run_id"] = str(record["started_at"])
+    return job_name(job), {**fields, "metrics": metrics}
+
+
+def of_event(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """Return the job and the report of an event; None for one of another kind.
+
+    Raises PingError for one that names no job.
+    """
+    kind = event.get("type") or event.get("event")
+    status = OUTCOMES.get(str(kind))
+    if status is None:
+        return None
+    payload = event.get("payload")
+    told = payload if isinstance(payload, dict) else event
+    job = told.get("jobId")
+    if not isinstance(job, str):
+        raise PingError(f'an event {kind} names its job: "jobId" is missing')
+    result = told.get("result")
+    fields = {
+        "status": status,
+        "run_id": told.get("executionId") or told.get("runId"),
+        "duration_ms": told.get("durationMs"),
+        "attempt": told.get("attempt"),
+        "message": _words(told.get("error")),
+        "ended_at": None if status == "start" else event.get("timestamp"),
+        "started_at": event.get("timestamp") if status == "start" else None,
+        "metrics": {
+            name: value
+            for name, value in (result if isinstance(result, dict) else {}).items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        },
+    }
+    return job_name(job), {k: v for k, v in fields.items() if v not in (None, {})}
+
+
+def _object(item: object) -> dict[str, Any]:
+    if isinstance(item, dict):
+        return item
+    raise PingError("each record is a JSON object")
+
+
+def _words(error: object) -> str | None:
+    if isinstance(error, dict):
+        error = error.get("message") or json.dumps(error)
+    return str(error) if error else None
+
+
+def _any_recorded(received: Sequence[Received], results: Sequence[object]) -> bool:
+    pairs = zip(received, results, strict=True)
+    return any(not isinstance(result, Exception) for _, result in pairs)
