@@ -9,7 +9,9 @@ from aiohttp import web
 
 from afterrun_exporter.ingest import (
     cronitor,
+    healthchecks,
     heartbeats,
+    pathforms,
     pushgateway,
     schedulers,
     sentry,
@@ -19,6 +21,9 @@ from afterrun_exporter.ingest.desk import Desk
 
 #: What makes the routes of each.
 DIALECTS: Final[tuple[Callable[[Desk], list[web.RouteDef]], ...]] = (
+    # A UUID is no key: its paths come before those with keys.
+    healthchecks.routes,
+    pathforms.routes,
     cronitor.routes,
     heartbeats.routes,
     pushgateway.routes,
