@@ -366,11 +366,11 @@ def test_no_body_and_no_query_loses_a_ping(said: Said) -> None:
 
 @given(status=st.integers(256).map(str), zeros=st.integers(0, 5))
 def test_no_number_over_255_is_an_exit_status(status: str, zeros: int) -> None:
-    with pytest.raises(PingError, match="^invalid url format$"):
+    with pytest.raises(PingError, match=r"^invalid url format$"):
         pinged(Said("0" * zeros + status))
 
 
 @given(rid=st.text(min_size=1))
 def test_no_text_but_a_uuid_is_a_run_id(rid: str) -> None:
-    with pytest.raises(PingError, match="^invalid uuid format$"):
+    with pytest.raises(PingError, match=r"^invalid uuid format$"):
         pinged(Said(query=(("rid", rid),)))

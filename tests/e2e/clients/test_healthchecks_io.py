@@ -1,0 +1,80 @@
+"""healthchecks_io, its pinging client and its CheckTrap."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.e2e.clients.conftest import CLIENTS
+from tests.e2e.clients.runs import jobs, runs_of
+from tests.e2e.daemon.daemon import Daemon
+
+UUID = "0e4ed0d4-7a4b-4a0e-8d2b-6c3a2c1d9f11"
+
+PROGRAM = """
+import sys
+from healthchecks_io import CheckTrap, Client
+
+with Client(ping_url=sys.argv[1], ping_key="a-key") as client:
+    {body}
+"""
+
+
+def run(daemon: Daemon, body: str) -> None:
+    """Run a program whose `client` reports to *daemon*."""
+    program = PROGRAM.format(body=body)
+    command = [str(CLIENTS / "python"), "-c", program, f"{daemon.url}/ping/"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("ping", "outcome", "exit_code"),
+    [
+        ("success_ping({}, data='all is well')", "ok", None),
+        ("fail_ping({}, data='all is well')", "fail", None),
+        ("exit_code_ping(0, {}, data='all is well')", "ok", 0),
+        ("exit_code_ping(3, {}, data='all is well')", "fail", 3),
+    ],
+)
+@pytest.mark.parametrize("job", [UUID, "nightly"])
+def test_a_ping_is_a_run(
+    daemon: Daemon, ping: str, outcome: str, exit_code: int | None, job: str
+) -> None:
+    who = f"uuid='{job}'" if job == UUID else f"slug='{job}'"
+    run(daemon, f"assert client.{ping.format(who)} == (True, 'OK')")
+
+    (found,) = runs_of(daemon, job)
+    assert (found["outcome"], found["exit_code"]) == (outcome, exit_code)
+    assert found["message"] == "all is well"
+
+
+def test_a_start_opens_a_run(daemon: Daemon) -> None:
+    run(daemon, "assert client.start_ping(slug='nightly') == (True, 'OK')")
+
+    assert jobs(daemon) == {"nightly": 1}
+
+
+def test_a_check_trap_is_a_run_with_its_log(daemon: Daemon) -> None:
+    run(
+        daemon,
+        "\n    with CheckTrap(client, slug='nightly') as trap: trap.add_log('5 rows')",
+    )
+
+    (found,) = runs_of(daemon, "nightly")
+    assert (found["outcome"], found["message"]) == ("ok", "5 rows")
+    assert found["duration"] is not None
+    assert jobs(daemon) == {"nightly": 0}
+
+
+def test_a_check_trap_tells_of_an_exception(daemon: Daemon) -> None:
+    run(
+        daemon,
+        "\n    with CheckTrap(client, uuid='" + UUID + "', suppress_exceptions=True):"
+        "\n        raise OSError('disk full')",
+    )
+
+    (found,) = runs_of(daemon, UUID)
+    assert found["outcome"] == "fail"
+    assert found["message"].startswith("disk full\n")
