@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from afterrun_exporter.core.model import Kind
-from afterrun_exporter.errors import PingError
-from afterrun_exporter.ingest.healthchecks import Said, ping_of
+from afterrun_exporter.errors import PingError, StorageError
+from afterrun_exporter.ingest.healthchecks import FORM, Said, ping_of
 from afterrun_exporter.ingest.pathforms import speaks_cronitor
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
@@ -264,6 +265,55 @@ class TestABody:
 
         (run,) = await store.runs("quick", 9)
         assert (run.outcome, run.message) == ("ok", "{rows: 5")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/ping/k/%00",
+        "/ping/k/%ff",
+        "/ping/%ED%A0%80/%ED%A0%80",
+        "/ping/k/a%2Fb",
+        "/ping/k//",
+        "/ping//quick",
+        # A digit, and none of ASCII's.
+        "/ping/k/quick/%D9%A1",
+        "/ping/k/quick?%ff=%00&rid=%ff",
+        "/ping/k/quick?a=1&a=2&=5&b=%ED%A0%80&c=1e999&d=nan",
+    ],
+)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"\\ud800": 1, "x": 1e999}',
+        b'{"x": ' + b"9" * 5000 + b"}",
+        b'{"x":' * 2000,
+        b"%ff=3&a%00=4&%ED%A0%80=5;;=&&&",
+    ],
+    ids=["half a character", "digits", "depth", "form"],
+)
+async def test_no_request_is_an_error_of_ours(
+    client: Client, path: str, body: bytes
+) -> None:
+    for kind in (FORM, "multipart/form-data; boundary=x", 'a;b="'):
+        response = await client.post(
+            URL(path, encoded=True), data=body, headers={"Content-Type": kind}
+        )
+
+        assert response.status < 500
+
+
+async def test_a_ping_that_cannot_be_stored_is_to_be_sent_again(
+    client: Client, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(store, "update_all", full)
+    response = await client.get(SLUG)
+
+    assert response.status == 503
+    assert "Retry-After" in response.headers
 
 
 @pytest.mark.parametrize(
