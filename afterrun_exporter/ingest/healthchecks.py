@@ -165,9 +165,9 @@ def _handler(desk: Desk) -> Handler:
 
 def _target(match: Mapping[str, str]) -> tuple[str, str]:
     """Return what names the job, and the signal."""
-    if "slug" not in match:
+    if "key" not in match:
         return match["job"].lower(), match.get("signal", "")
-    key, slug, signal = match["key"], match["slug"], match.get("signal", "")
+    key, slug, signal = match["key"], match["job"], match.get("signal", "")
     # A verb after the name of a job is for that job, not a job called "start".
     if not signal and SIGNAL.fullmatch(slug):
         return key, slug

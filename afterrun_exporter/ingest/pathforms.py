@@ -25,7 +25,7 @@ def speaks_cronitor(query: Iterable[str]) -> bool:
 def routes(desk: Desk) -> list[web.RouteDef]:
     """Return the routes of the paths that are shared, and of those below them."""
     by_slug = healthchecks.by_slug(desk)
-    two, three = "/ping/{key}/{slug}{slash:/?}", "/ping/{key}/{slug}/{signal}{slash:/?}"
+    two, three = "/ping/{key}/{job}{slash:/?}", "/ping/{key}/{job}/{signal}{slash:/?}"
     return [
         web.route(hdrs.METH_ANY, two, by_slug),
         web.route(hdrs.METH_ANY, three, by_slug),
