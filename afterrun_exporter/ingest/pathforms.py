@@ -5,28 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from aiohttp import hdrs, web
 
-from afterrun_exporter.ingest import healthchecks
+from afterrun_exporter.ingest import cronitor, healthchecks
 from afterrun_exporter.ingest.desk import Desk
 
-#: Parameters that only Cronitor's clients send.
-CRONITOR: Final = frozenset({"state", "series", "metric", "stamp"})
-
-
-def speaks_cronitor(query: Iterable[str]) -> bool:
-    """Return whether these parameters are from one of Cronitor's clients."""
-    return not CRONITOR.isdisjoint(query)
+#: By which Cronitor's clients report; OPTIONS is nobody's ping.
+METHODS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_POST})
 
 
 def routes(desk: Desk) -> list[web.RouteDef]:
     """Return the routes of the paths that are shared, and of those below them."""
-    by_slug = healthchecks.by_slug(desk)
+    by_slug, by_key = healthchecks.by_slug(desk), cronitor.by_key(desk)
+
+    async def either(request: web.Request) -> web.StreamResponse:
+        ours = request.method in METHODS and cronitor.speaks_cronitor(request.query)
+        return await (by_key if ours else by_slug)(request)
+
     two, three = "/ping/{key}/{job}{slash:/?}", "/ping/{key}/{job}/{signal}{slash:/?}"
     return [
-        web.route(hdrs.METH_ANY, two, by_slug),
+        web.route(hdrs.METH_ANY, two, either),
         web.route(hdrs.METH_ANY, three, by_slug),
     ]

@@ -112,14 +112,22 @@ async def get(client: Client, path: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/p/key/backup?state=complete", "/p/key/backup/complete", "/p/key/backup"]
+    "path",
+    [
+        "/p/key/backup?state=complete",
+        "/p/key/backup/complete",
+        "/p/key/backup",
+        "/ping/key/backup?state=complete",
+        "/ping/key/backup?metric=count:5",
+    ],
 )
 async def test_every_form_of_the_address_is_taken(
-    client: Client, store: MemoryStore, path: str
+    client: Client, store: MemoryStore, service: Service, path: str
 ) -> None:
     assert await get(client, path) == (200, "OK")
     (run,) = await store.runs("backup", 9)
-    assert run.outcome == "violated"  # nothing was measured
+    assert run.outcome == "violated"  # what its rules are about was not measured
+    assert service.pings["cronitor", "accepted"] == 1
 
 
 async def test_a_run_is_timed_by_its_client(

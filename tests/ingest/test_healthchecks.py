@@ -13,8 +13,8 @@ from yarl import URL
 
 from afterrun_exporter.core.model import Kind
 from afterrun_exporter.errors import PingError, StorageError
+from afterrun_exporter.ingest.cronitor import speaks_cronitor
 from afterrun_exporter.ingest.healthchecks import FORM, Said, ping_of
-from afterrun_exporter.ingest.pathforms import speaks_cronitor
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
-import socketserver
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from tests.e2e.daemon.daemon import HOST, Daemon
+from tests.e2e.daemon.daemon import Daemon
 
 #: Made by `make test`.
 CLIENTS: Final = Path(__file__).parents[3] / ".venv-clients" / "bin"
@@ -47,30 +42,7 @@ def runs(daemon: Daemon, job: str) -> list[dict[str, Any]]:
     return [] if answer.status == 404 else answer.json()["runs"][::-1]
 
 
-@contextmanager
-def dropping(daemon: Daemon, answers: int) -> Iterator[str]:
-    """Yield a URL where *daemon* answers, too, but the first *answers* get lost.
-
-    The daemon gets the request and acts on it; its client sees a closed connection.
-    """
-    left = [answers]
-
-    class Between(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            there = socket.create_connection((HOST, daemon.port))
-            with closing(there):
-                while data := self.request.recv(65536):
-                    there.sendall(data)
-                    answer = there.recv(65536)
-                    if left[0]:
-                        left[0] -= 1
-                        return
-                    self.request.sendall(answer)
-
-    with socketserver.ThreadingTCPServer((HOST, 0), Between) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://{HOST}:{server.server_address[1]}"
-        server.shutdown()
-        with suppress(RuntimeError):
-            thread.join()
+def jobs(daemon: Daemon) -> dict[str, int]:
+    """Return how many runs each job has open."""
+    found = daemon.get("/api/v1/jobs").json()["jobs"]
+    return {job["name"]: job["running"] for job in found}

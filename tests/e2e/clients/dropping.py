@@ -15,21 +15,23 @@ BAD_GATEWAY: Final = 502
 
 
 class DroppingProxy:
-    """Forwards POSTs to *daemon*, and keeps the first *drops* answers to itself.
+    """Forwards requests to *daemon*, and keeps the first *drops* answers to itself.
 
     The client gets *instead* for them, or a closed connection.
     """
 
-    def __init__(self, daemon: Daemon, drops: int, instead: int | None) -> None:
+    def __init__(self, daemon: Daemon, drops: int, instead: int | None = None) -> None:
         self.forwarded = 0
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = self.rfile.read(int(self.headers["Content-Length"] or 0))
                 connection = http.client.HTTPConnection(HOST, daemon.port, PATIENCE)
                 with closing(connection):
-                    connection.request("POST", self.path, body, dict(self.headers))
+                    connection.request(
+                        self.command, self.path, body, dict(self.headers)
+                    )
                     answer = connection.getresponse()
                     text = answer.read()
                 proxy.forwarded += 1
@@ -37,6 +39,8 @@ class DroppingProxy:
                     self._tell(answer.status, text)
                 elif instead is not None:
                     self._tell(instead, b"")
+
+            do_GET = do_PUT = do_POST  # noqa: N815 - so the library calls them
 
             def _tell(self, status: int, text: bytes) -> None:
                 self.send_response(status)

@@ -6,8 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.e2e.clients.conftest import CLIENTS
-from tests.e2e.clients.runs import jobs, runs_of
+from tests.e2e.clients.clients import CLIENTS, jobs, runs
 from tests.e2e.daemon.daemon import Daemon
 
 CONFIG = """
@@ -49,7 +48,7 @@ def test_a_backup_that_works_is_one_run(daemon: Daemon, tmp_path: Path) -> None:
 
     assert borgmatic(tmp_path, daemon, "create") == 0
 
-    (run,) = runs_of(daemon, "nightly")
+    (run,) = runs(daemon, "nightly")
     assert run["outcome"] == "ok"
     assert run["duration"] > 0
     assert "repository" in run["message"]
@@ -59,7 +58,7 @@ def test_a_backup_that_works_is_one_run(daemon: Daemon, tmp_path: Path) -> None:
 def test_a_backup_that_fails_is_one_failed_run(daemon: Daemon, tmp_path: Path) -> None:
     assert borgmatic(tmp_path, daemon, "create") != 0
 
-    (run,) = runs_of(daemon, "nightly")
+    (run,) = runs(daemon, "nightly")
     assert run["outcome"] == "fail"
     assert "repository" in run["message"]
     assert jobs(daemon) == {"nightly": 0}

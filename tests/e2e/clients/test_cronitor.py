@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.e2e.clients.clients import dropping, python, runs
+from tests.e2e.clients.clients import python, runs
+from tests.e2e.clients.dropping import DroppingProxy
 from tests.e2e.daemon.daemon import Daemon
 
 # Its address is written into the library.
@@ -63,9 +64,9 @@ monitor.ping(state="complete", message="done",
 
 
 def test_what_it_sends_again_is_one_run(daemon: Daemon) -> None:
-    with dropping(daemon, answers=2) as url:
+    with DroppingProxy(daemon, drops=2) as proxy:
         python(
-            CLIENT.format(url=url)
+            CLIENT.format(url=proxy.url)
             + 'cronitor.Monitor("nightly").ping(state="complete")\n'
         )
 

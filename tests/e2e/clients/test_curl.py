@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
+from tests.e2e.clients.clients import jobs, runs
 from tests.e2e.clients.dropping import BAD_GATEWAY, DroppingProxy
-from tests.e2e.clients.runs import jobs, runs_of
 from tests.e2e.daemon.daemon import Daemon
 
 CURL = ("curl", "-fsS", "-m", "10", "--retry", "5")
@@ -35,6 +35,6 @@ def test_a_ping_that_is_sent_again_is_one_run(
         done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert (done.stdout, proxy.forwarded) == ("OK", 3)
-    (run,) = runs_of(daemon, "nightly")
+    (run,) = runs(daemon, "nightly")
     assert (run["outcome"], run["message"]) == (outcome, "42 rows")
     assert jobs(daemon) == {"nightly": 0}

@@ -6,8 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.e2e.clients.conftest import CLIENTS
-from tests.e2e.clients.runs import jobs, runs_of
+from tests.e2e.clients.clients import CLIENTS, jobs, runs
 from tests.e2e.daemon.daemon import Daemon
 
 PROGRAM = """
@@ -35,7 +34,7 @@ def decorated(daemon: Daemon, body: str) -> int:
 def test_a_returned_dict_becomes_metrics(daemon: Daemon) -> None:
     assert decorated(daemon, "return {'rows_processed': 42, 'bytes': 10}") == 0
 
-    (run,) = runs_of(daemon, "nightly")
+    (run,) = runs(daemon, "nightly")
     assert run["outcome"] == "ok"
     assert run["metrics"] == {"rows_processed": 42, "bytes": 10}
     assert run["duration"] == pytest.approx(0, abs=5)
@@ -45,7 +44,7 @@ def test_a_returned_dict_becomes_metrics(daemon: Daemon) -> None:
 def test_an_exception_is_a_failure(daemon: Daemon) -> None:
     assert decorated(daemon, "raise ValueError") == 1
 
-    (run,) = runs_of(daemon, "nightly")
+    (run,) = runs(daemon, "nightly")
     assert run["outcome"] == "fail"
     assert run["duration"] is not None
     assert jobs(daemon) == {"nightly": 0}

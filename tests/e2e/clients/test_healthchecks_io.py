@@ -6,8 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.e2e.clients.conftest import CLIENTS
-from tests.e2e.clients.runs import jobs, runs_of
+from tests.e2e.clients.clients import CLIENTS, jobs, runs
 from tests.e2e.daemon.daemon import Daemon
 
 UUID = "0e4ed0d4-7a4b-4a0e-8d2b-6c3a2c1d9f11"
@@ -45,7 +44,7 @@ def test_a_ping_is_a_run(
     who = f"uuid='{job}'" if job == UUID else f"slug='{job}'"
     run(daemon, f"assert client.{ping.format(who)} == (True, 'OK')")
 
-    (found,) = runs_of(daemon, job)
+    (found,) = runs(daemon, job)
     assert (found["outcome"], found["exit_code"]) == (outcome, exit_code)
     assert found["message"] == "all is well"
 
@@ -62,7 +61,7 @@ def test_a_check_trap_is_a_run_with_its_log(daemon: Daemon) -> None:
         "\n    with CheckTrap(client, slug='nightly') as trap: trap.add_log('5 rows')",
     )
 
-    (found,) = runs_of(daemon, "nightly")
+    (found,) = runs(daemon, "nightly")
     assert (found["outcome"], found["message"]) == ("ok", "5 rows")
     assert found["duration"] is not None
     assert jobs(daemon) == {"nightly": 0}
@@ -75,6 +74,6 @@ def test_a_check_trap_tells_of_an_exception(daemon: Daemon) -> None:
         "\n        raise OSError('disk full')",
     )
 
-    (found,) = runs_of(daemon, UUID)
+    (found,) = runs(daemon, UUID)
     assert found["outcome"] == "fail"
     assert found["message"].startswith("disk full\n")

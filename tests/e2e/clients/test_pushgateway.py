@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
-from tests.e2e.clients.clients import dropping, python, runs
+from tests.e2e.clients.clients import python, runs
+from tests.e2e.clients.dropping import DroppingProxy
 from tests.e2e.daemon.daemon import Daemon
 
 CLIENT = """
@@ -69,7 +70,7 @@ delete_from_gateway(URL, "never-there", {"a": "b"})
 
 
 def test_a_push_that_is_sent_again_is_one_run(daemon: Daemon) -> None:
-    with dropping(daemon, answers=2) as url:
+    with DroppingProxy(daemon, drops=2) as proxy:
         push(
             daemon,
             """
@@ -80,7 +81,7 @@ for attempt in range(3):
         continue
     break
 """,
-            url,
+            proxy.url,
         )
 
     assert len(runs(daemon, "etl")) == 1
