@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 
-__version__ = version("afterrun-exporter")
+def __getattr__(name: str) -> str:
+    # Looking it up takes longer than all else that `afterrun exec` has to import.
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version("afterrun-exporter")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

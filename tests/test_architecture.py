@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ ALLOWED = {
     "conventions": set(),
     "errors": set(),
     "clock": set(),
+    # Jobs wait for it to start: the standard library, and nothing of ours.
+    "client": set(),
     "core": set(),
     "agenda": set(),
     "config": {"conventions", "core", "errors"},
@@ -134,6 +137,17 @@ def test_each_dependency_has_its_home(module: Path) -> None:
 )
 def test_the_core_is_pure(module: Path) -> None:
     assert not {name.split(".")[0] for name in imports(module)} & IMPURE
+
+
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if layer(m) == "client"], ids=name_of
+)
+def test_the_client_needs_the_standard_library_alone(module: Path) -> None:
+    ours = {PACKAGE, "__future__"}
+
+    assert {name.split(".")[0] for name in imports(module)} - ours <= (
+        sys.stdlib_module_names
+    )
 
 
 def test_the_service_knows_the_store_by_its_promises_alone() -> None:

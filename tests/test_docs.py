@@ -10,7 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.cli.main import COMMANDS, main
+from afterrun_exporter.cli.group import COMMANDS, afterrun
+from afterrun_exporter.cli.main import CLIENT
+from afterrun_exporter.client.options import parsers
 from afterrun_exporter.config.spec import FileSpec, JobSpec, RuleSpec
 from afterrun_exporter.exposition.families import FAMILIES
 from afterrun_exporter.ingest.reports import STATUSES, Report
@@ -26,14 +28,20 @@ WORDS = set(re.findall(r"[\w.-]+", EVERYTHING))
 
 
 def flags() -> list[str]:
-    context = click.Context(main)
-    return sorted(
+    context = click.Context(afterrun)
+    options = [
         option
         for command in COMMANDS
-        for parameter in main.get_command(context, command).params  # type: ignore[union-attr]
+        for parameter in afterrun.get_command(context, command).params  # type: ignore[union-attr]
         for option in parameter.opts
-        if option.startswith("--")
-    )
+    ]
+    options += [
+        option
+        for parser in parsers({}).values()
+        for action in parser._actions
+        for option in action.option_strings
+    ]
+    return sorted({option for option in options if option.startswith("--")})
 
 
 def keys(model: type[BaseModel]) -> set[str]:
@@ -51,7 +59,7 @@ def test_every_flag_is_documented(flag: str) -> None:
     assert flag in re.findall(r"--[a-z][a-z.-]*[a-z]", EVERYTHING)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *CLIENT])
 def test_every_command_is_documented(command: str) -> None:
     assert f"afterrun {command}" in EVERYTHING
 

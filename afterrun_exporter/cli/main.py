@@ -1,67 +1,24 @@
-"""``afterrun``: one module a command, imported when it is asked for."""
+"""``afterrun``: what reports goes to the client, all else to the commands of click."""
 
 from __future__ import annotations
 
-import signal
-from difflib import get_close_matches
+import sys
 from importlib import import_module
 from typing import Final
 
-import click
-
-from afterrun_exporter import __version__
-from afterrun_exporter.conventions import DEFAULT_PORT
-
-#: Commands, the module each is in, and what it does. The modules are imported
-#: late: `afterrun version` need not load a web server.
-COMMANDS: Final = {
-    "serve": "Take pings, judge runs, expose metrics.",
-    "check": "Validate afterrun.yml; show when its jobs are due.",
-    "generate": "Write alerting rules, routes and dashboards.",
-    "jobs": "Show how every job is doing.",
-    "runs": "Show the last runs of a job.",
-    "alerts": "Show alerts, or try one out.",
-    "version": "Print the version.",
+#: The client's commands. Jobs wait for `afterrun exec`, so it loads neither click
+#: nor what the other commands load.
+CLIENT: Final = {
+    "exec": "Run a command, and report how it went.",
+    "ping": "Report a run by hand.",
+    "spool": "Deliver the reports that could not be delivered.",
 }
 
 
-class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return super().get_command(ctx, cmd_name)
-        module = import_module(f"afterrun_exporter.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name not in COMMANDS and (near := get_close_matches(name, COMMANDS, 1)):
-            ctx.fail(f"No such command {name!r}; did you mean {near[0]!r}?")
-        if name == "serve":
-            # Importing it takes a while, and a reload that is asked for
-            # meanwhile must not end it.
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(
-        self,
-        ctx: click.Context,  # noqa: ARG002
-        formatter: click.HelpFormatter,
-    ) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.group(
-    cls=_LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=f"Jobs report to http://localhost:{DEFAULT_PORT}/ping/JOB.",
-)
-@click.version_option(__version__, message="afterrun %(version)s")
 def main() -> None:
-    """Catch scheduled jobs that ran but did not work, or did not run."""
+    """Do what the command line says, and exit."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in CLIENT:
+        client = import_module("afterrun_exporter.client.commands")
+        sys.exit(client.main(name, sys.argv[2:]))
+    import_module("afterrun_exporter.cli.group").afterrun(prog_name="afterrun")

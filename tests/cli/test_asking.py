@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import make_app
-from afterrun_exporter.cli.main import main
+from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.cli.tables import age, when
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.exposition.rendering import Exposition
@@ -52,7 +52,7 @@ def ask(server: TestServer) -> Ask:
 
     async def run(*arguments: str) -> Result:
         given = [*arguments, "--url", str(server.make_url(""))]
-        return await asyncio.to_thread(CliRunner().invoke, main, given)
+        return await asyncio.to_thread(CliRunner().invoke, afterrun, given)
 
     return run
 
@@ -231,7 +231,7 @@ def somebody_else(said: bytes) -> Iterator[str]:
 def test_who_is_no_daemon_is_told_from_one(said: bytes, problem: str) -> None:
     """On one line."""
     with somebody_else(said) as url:
-        result = CliRunner().invoke(main, ["jobs", "--url", url])
+        result = CliRunner().invoke(afterrun, ["jobs", "--url", url])
 
     assert result.exit_code == 1
     assert result.stderr.startswith(f"Error: {problem.format(url)}")
@@ -242,7 +242,7 @@ def test_a_daemon_that_does_not_answer_is_one_line() -> None:
     """With what to do about it. The environment says where to ask, too."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    result = CliRunner().invoke(main, ["jobs"], env={"AFTERRUN_URL": url})
+    result = CliRunner().invoke(afterrun, ["jobs"], env={"AFTERRUN_URL": url})
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
@@ -253,7 +253,7 @@ def test_a_daemon_that_does_not_answer_is_one_line() -> None:
 
 @pytest.mark.parametrize("url", ["localhost:10707", "ftp://localhost", "file:///etc"])
 def test_an_address_that_is_none_is_a_mistake_of_the_command(url: str) -> None:
-    result = CliRunner().invoke(main, ["jobs", "--url", url])
+    result = CliRunner().invoke(afterrun, ["jobs", "--url", url])
 
     assert result.exit_code == 2
     assert f"--url {url!r} is not an http or https URL" in result.stderr

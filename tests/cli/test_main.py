@@ -6,11 +6,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from afterrun_exporter import __version__
-from afterrun_exporter.cli.main import main
+from afterrun_exporter.cli.group import afterrun
 
 
 def _afterrun(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments, prog_name="afterrun")
+    return CliRunner().invoke(afterrun, arguments, prog_name="afterrun")
 
 
 @pytest.mark.parametrize("way", ["--version", "version"])

@@ -1,0 +1,18 @@
+"""Report runs from Python: nothing but the standard library, and never an exception.
+
+    from afterrun_exporter.client import job, ping, run
+
+    with run("import") as r:            # or: async with
+        r.metric("rows_processed", n)
+
+    @job("nightly-report")              # functions and coroutine functions
+    def report(): ...
+
+What the daemon cannot take now waits in the spool, as with ``afterrun exec``.
+"""
+
+from __future__ import annotations
+
+from afterrun_exporter.client.helper import Run, aping, job, ping, run
+
+__all__ = ["Run", "aping", "job", "ping", "run"]

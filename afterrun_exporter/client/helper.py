@@ -1,0 +1,268 @@
+"""The context manager, the decorator and the single ping for Python jobs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import iscoroutinefunction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, ParamSpec, Self, TypeVar
+
+from afterrun_exporter.client import clock
+from afterrun_exporter.client.courier import Courier, Parcel
+from afterrun_exporter.client.daemon import Answer
+from afterrun_exporter.client.reports import cut, dated, new_run_id, report
+from afterrun_exporter.client.settings import (
+    DEFAULT_URL,
+    Settings,
+    default_spool,
+    find_token,
+)
+from afterrun_exporter.client.surroundings import metadata as surroundings
+from afterrun_exporter.client.words import Metrics
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PATIENCE: Final = 15.0
+
+
+class Run:
+    """One run of a job, while it lasts; `run` makes them.
+
+    Nothing here raises because of AfterRun: what is wrong is logged, as a warning
+    of the logger ``afterrun``.
+    """
+
+    def __init__(
+        self, job: str, courier: Courier, run_id: str, metadata: Mapping[str, Any]
+    ) -> None:
+        self.job = job
+        self.run_id = run_id
+        #: What the daemon made of it, once it has ended; None if it could not be told.
+        self.verdict: Answer | None = None
+        self._courier = courier
+        self._metadata = dict(metadata)
+        self._metrics = Metrics()
+        self._message = ""
+        self._status = "ok"
+        self._began: tuple[float, float] = (0.0, 0.0)
+        self._started: Parcel | None = None
+
+    def metric(self, name: str, value: float) -> None:
+        """Report a number, for rules to judge; the last one of a name counts."""
+        self._metrics.add(name, value)
+
+    def message(self, text: str) -> None:
+        """Keep *text* with the run."""
+        self._message = str(text)
+
+    def metadata(self, name: str, value: Any) -> None:
+        """Keep one more fact with the run."""
+        self._metadata[name] = value
+
+    def fail(self, text: str = "", status: str = "fail") -> None:
+        """Let the run count as failed, or ``partial``, though nothing is raised."""
+        self._status = status
+        self._message = str(text) or self._message
+
+    def progress(self) -> None:
+        """Give a sign of life, with the metrics so far."""
+        beat = self._report("progress", metrics=dict(self._metrics.values))
+        _quietly(self._courier.beat, beat)
+
+    def __enter__(self) -> Self:
+        self._began = clock.now(), clock.stopwatch()
+        _quietly(self._start)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _quietly(self._finish, error, clock.now(), clock.stopwatch())
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Only where there is a loop: it takes long to import.
+        from asyncio import to_thread  # noqa: PLC0415
+
+        ended = clock.now(), clock.stopwatch()
+        await to_thread(_quietly, self._finish, error, *ended)
+
+    def _start(self) -> None:
+        self._started = self._courier.start(self._report("start"))
+
+    def _finish(
+        self, error: BaseException | None, ended: float, stopped: float
+    ) -> None:
+        status, code, said = _judged(error)
+        for problem in self._metrics.problems:
+            _warn(problem)
+        finish = self._report(
+            status or self._status,
+            ended_at=ended,
+            duration_ms=round(1000 * (stopped - self._began[1]), 3),
+            exit_code=code,
+            message=cut("\n".join(text for text in (self._message, said) if text)),
+            metrics=self._metrics.values,
+        )
+        parcel = self._courier.finish(finish, self._started)
+        self._courier.wait(parcel)
+        self.verdict = parcel.verdict
+
+    def _report(self, status: str, **fields: Any) -> Any:
+        return report(
+            self.job,
+            status,
+            run_id=self.run_id,
+            started_at=self._began[0],
+            metadata=self._metadata,
+            **fields,
+        )
+
+
+def run(
+    job: str,
+    *,
+    run_id: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    url: str | None = None,
+    token: str | None = None,
+    spool: str | Path | None = None,
+    patience: float = PATIENCE,
+) -> Run:
+    """Return a run of *job*, to be used ``with`` or ``async with``.
+
+    An exception is a failure, with the end of its traceback as the message, and goes
+    on its way. The options are those of ``afterrun exec``.
+    """
+    courier = Courier(_settings(url, token, spool, patience), _warn)
+    known = {**(_quietly(_surroundings) or {}), **(metadata or {})}
+    return Run(job, courier, run_id or new_run_id(), known)
+
+
+def job(name: str, **options: Any) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let each call of a function, or coroutine function, be a run of job *name*."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        if iscoroutinefunction(function):
+
+            @wraps(function)
+            async def waited(*args: P.args, **kwargs: P.kwargs) -> Any:
+                async with run(name, **options):
+                    return await function(*args, **kwargs)
+
+            return waited  # type: ignore[return-value]
+
+        @wraps(function)
+        def called(*args: P.args, **kwargs: P.kwargs) -> T:
+            with run(name, **options):
+                return function(*args, **kwargs)
+
+        return called
+
+    return decorate
+
+
+def ping(
+    job: str,
+    status: str = "ok",
+    *,
+    metrics: Mapping[str, float] | None = None,
+    message: str = "",
+    duration: float | None = None,
+    exit_code: int | None = None,
+    run_id: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    url: str | None = None,
+    token: str | None = None,
+    spool: str | Path | None = None,
+    patience: float = PATIENCE,
+) -> Answer | None:
+    """Send one report; return the verdict, or None if there is none (yet)."""
+
+    def send() -> Answer | None:
+        found = Metrics()
+        for name, value in (metrics or {}).items():
+            found.add(name, value)
+        for problem in found.problems:
+            _warn(problem)
+        made = report(
+            job,
+            status,
+            run_id=run_id,
+            exit_code=exit_code,
+            duration_ms=None if duration is None else 1000 * duration,
+            message=cut(message),
+            metrics=found.values,
+            metadata=dict(metadata or {}),
+        )
+        courier = Courier(_settings(url, token, spool, patience), _warn)
+        parcel = courier.finish(dated(made, clock.now()))
+        courier.wait(parcel)
+        return parcel.verdict
+
+    return _quietly(send)
+
+
+async def aping(job: str, status: str = "ok", **fields: Any) -> Answer | None:
+    """Do as `ping` does, and let the loop go on meanwhile."""
+    from asyncio import to_thread  # noqa: PLC0415 - see above
+
+    return await to_thread(ping, job, status, **fields)
+
+
+def _judged(error: BaseException | None) -> tuple[str, int | None, str]:
+    """Return the status, the exit status and the message that *error* amounts to."""
+    if error is None:
+        return "", None, ""
+    if isinstance(error, SystemExit):
+        if error.code in {None, 0}:
+            return "", 0, ""
+        code = error.code if isinstance(error.code, int) else 1
+        return "fail", code, "" if isinstance(error.code, int) else str(error.code)
+    from traceback import format_exception  # noqa: PLC0415 - only for the worst case
+
+    return "fail", None, "".join(format_exception(error)).rstrip()
+
+
+def _settings(
+    url: str | None, token: str | None, spool: str | Path | None, patience: float
+) -> Settings:
+    return Settings(
+        url=url or os.environ.get("AFTERRUN_URL") or DEFAULT_URL,
+        token=find_token(os.environ, None, _warn) if token is None else token,
+        spool=Path(spool) if spool else default_spool(os.environ, os.geteuid()),
+        patience=patience,
+    )
+
+
+def _surroundings() -> dict[str, Any]:
+    return surroundings(os.environ, Path.cwd())
+
+
+def _quietly(act: Callable[..., T], *args: Any) -> T | None:
+    """Return what *act* returns; a report that fails must not fail the job."""
+    try:
+        return act(*args)
+    except Exception as error:  # noqa: BLE001 - that is what is promised
+        _warn(f"a report was lost: {type(error).__name__}: {error}")
+        return None
+
+
+def _warn(text: str) -> None:
+    from logging import getLogger  # noqa: PLC0415 - `afterrun exec` does without
+
+    getLogger("afterrun").warning("%s", text)

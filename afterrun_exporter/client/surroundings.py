@@ -1,0 +1,91 @@
+"""Where a job runs, as far as it is worth a line in the record of a run."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+_SHA: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+MAX_COMMAND: Final = 500
+
+#: Variables that tell which of its runs a scheduler means, and what we call them.
+TOLD_BY_SCHEDULERS: Final = {
+    "INVOCATION_ID": "systemd_invocation_id",
+    "CRON_TZ": "cron_tz",
+}
+
+
+def metadata(environ: Mapping[str, str], folder: Path) -> dict[str, Any]:
+    """Return what is known of this process: host, user, pid, commit of *folder*."""
+    found: dict[str, Any] = {
+        "host": os.uname().nodename,
+        "user": _user(),
+        "pid": os.getpid(),
+    }
+    if (sha := git_sha(folder)) is not None:
+        found["git_sha"] = sha
+    for variable, name in TOLD_BY_SCHEDULERS.items():
+        if value := environ.get(variable):
+            found[name] = value[:100]
+    return found
+
+
+def command_line(command: Sequence[str]) -> str:
+    """Return *command* as a shell reads it, cut to what is worth keeping."""
+    text = shlex.join(command)
+    return text if len(text) <= MAX_COMMAND else f"{text[:MAX_COMMAND]}…"
+
+
+def git_sha(folder: Path) -> str | None:
+    """Return the commit that is checked out in *folder*, without running git."""
+    try:
+        git = next(_git_folders(folder.resolve()), None)
+        return None if git is None else _head(git)
+    except (OSError, ValueError):
+        return None
+
+
+def _git_folders(folder: Path) -> Iterator[Path]:
+    for place in (folder, *folder.parents):
+        git = place / ".git"
+        if git.is_dir():
+            yield git
+        elif git.is_file():
+            # A worktree or a submodule: the file says where its folder is.
+            said = git.read_text("utf-8").partition("gitdir:")[2].strip()
+            yield place / said
+
+
+def _head(git: Path) -> str | None:
+    head = (git / "HEAD").read_text("utf-8").strip()
+    if not head.startswith("ref:"):
+        return head if _SHA.fullmatch(head) else None
+    name = head.partition(":")[2].strip()
+    common = git / "commondir"
+    shared = git / common.read_text("utf-8").strip() if common.exists() else git
+    for place in (git, shared):
+        if (place / name).is_file():
+            sha = (place / name).read_text("utf-8").strip()
+            return sha if _SHA.fullmatch(sha) else None
+    return _packed(shared / "packed-refs", name)
+
+
+def _packed(file: Path, name: str) -> str | None:
+    for line in file.read_text("utf-8").splitlines():
+        sha, _, ref = line.partition(" ")
+        if ref == name and _SHA.fullmatch(sha):
+            return sha
+    return None
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
