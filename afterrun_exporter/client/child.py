@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -128,6 +127,8 @@ class Child:
                 process_group=0 if self._own_group else None,
             )
         except OSError as error:
+            import shutil  # noqa: PLC0415 - it brings three compressions
+
             script = shutil.which(command[0])
             if error.errno != errno.ENOEXEC or script is None:
                 raise

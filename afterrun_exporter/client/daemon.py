@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Sequence
 from contextlib import closing
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlsplit
 
 from afterrun_exporter.client.reports import Report
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 Answer = dict[str, Any]
 
@@ -79,6 +80,9 @@ class HTTPDaemon:
         return results
 
     def _post(self, path: str, body: bytes, kind: str, timeout: float) -> Answer:
+        # It takes longer to import than all else together; the job runs meanwhile.
+        from http.client import HTTPException  # noqa: PLC0415
+
         headers = {
             "Content-Type": kind,
             "User-Agent": "afterrun",
@@ -94,10 +98,10 @@ class HTTPDaemon:
                 text = answer.read(MAX_ANSWER)
                 status, reason = answer.status, answer.reason
         except (OSError, HTTPException) as error:
-            said = (
-                getattr(error, "strerror", None) or str(error) or type(error).__name__
-            )
-            raise NotDeliveredError(f"no answer from {self.url}: {said}") from None
+            said = getattr(error, "strerror", None) or str(error)
+            raise NotDeliveredError(
+                f"no answer from {self.url}: {said or type(error).__name__}"
+            ) from None
         except ValueError as error:
             # An address, a name or a token that cannot stand in a request.
             raise NotDeliveredError(
@@ -108,19 +112,16 @@ class HTTPDaemon:
         return self._read(status, reason, text)
 
     def _connection(self, timeout: float) -> tuple[HTTPConnection, str]:
+        from http.client import HTTPConnection, HTTPSConnection  # noqa: PLC0415
+
         parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        host, port = parts.hostname, parts.port
+        if parts.scheme not in {"http", "https"} or not host:
             raise ValueError("it is not an http or https URL")
         if parts.scheme == "http":
-            connection = HTTPConnection(parts.hostname, parts.port, timeout=timeout)
-        else:
-            connection = HTTPSConnection(
-                parts.hostname,
-                parts.port,
-                timeout=timeout,
-                context=ssl.create_default_context(),
-            )
-        return connection, parts.path
+            return HTTPConnection(host, port, timeout=timeout), parts.path
+        # It trusts whom the system trusts, and looks at the name.
+        return HTTPSConnection(host, port, timeout=timeout), parts.path
 
     def _read(self, status: int, reason: str, text: bytes) -> Answer:
         try:
