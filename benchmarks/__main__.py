@@ -9,9 +9,9 @@ import subprocess
 import sys
 from typing import Final
 
-from benchmarks import generate, peer_pings, peer_scrapes, pings, scrape, start
+from benchmarks import client, generate, peer_pings, peer_scrapes, pings, scrape, start
 
-QUICK: Final = (peer_pings, peer_scrapes, start)
+QUICK: Final = (peer_pings, peer_scrapes, start, client)
 ALL: Final = (*QUICK, pings, scrape, generate)
 
 

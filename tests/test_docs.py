@@ -41,7 +41,7 @@ def flags() -> list[str]:
         for action in parser._actions
         for option in action.option_strings
     ]
-    return sorted({option for option in options if option.startswith("--")})
+    return sorted({one for one in options if one.startswith("--")} - {"--help"})
 
 
 def keys(model: type[BaseModel]) -> set[str]:

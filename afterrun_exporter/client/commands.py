@@ -98,9 +98,13 @@ def verdict(job: str, answer: Answer) -> str:
     """Return what the daemon makes of a report, in a line."""
     words = [job, str(answer.get("outcome") or f"{answer.get('kind')} recorded")]
     if broken := answer.get("violations"):
-        words.append(", ".join(f"{one['rule']} ({one['value']})" for one in broken))
+        words.append(", ".join(f"{one['rule']} ({_value(one)})" for one in broken))
     line = ": ".join(words)
     return f"{line} (recorded before)" if answer.get("duplicate") else line
+
+
+def _value(broken: Answer) -> str:
+    return "missing" if broken["value"] is None else str(broken["value"])
 
 
 def _report(given: Namespace) -> Report:

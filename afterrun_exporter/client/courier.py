@@ -40,6 +40,8 @@ class Parcel:
         self.entry: Entry | None = None
         #: Whether it is worth a place there.
         self.worth_keeping = True
+        #: Whether it says all there is to say of a run.
+        self.final = False
         #: An earlier report that says nothing more once this one is safe.
         self.replaces: Parcel | None = None
         #: Set when nobody waits any more: one attempt is enough.
@@ -84,6 +86,7 @@ class Courier:
         needed any more: this report says when the run began.
         """
         parcel = self._parcel(report)
+        parcel.final = True
         self._keep(parcel)
         if started is not None:
             parcel.replaces = started
@@ -141,7 +144,9 @@ class Courier:
         backlog = self._flush(parcel)
         while True:
             try:
-                parcel.verdict = self._daemon.take(parcel.report, self._budget(parcel))
+                parcel.verdict = self._daemon.take(
+                    parcel.report, self._budget(parcel.give_up_at)
+                )
             except RefusedError as error:
                 self._refused(parcel, str(error))
                 return
@@ -163,21 +168,18 @@ class Courier:
 
     def _flush(self, parcel: Parcel) -> bool:
         """Deliver what waits; return whether there is nothing more to deliver."""
-
-        def half() -> float:
-            # The other half is for the parcel itself: it is news.
-            return self._budget(parcel) / 2
-
+        # The other half of the time is for the parcel itself: it is news.
+        until = (parcel.give_up_at + clock.stopwatch()) / 2
         try:
-            flush(self._spool, self._daemon, half, self._tell)
+            flush(self._spool, self._daemon, lambda: self._budget(until), self._tell)
         except NotDeliveredError:
             return False
         except OSError as error:
             self._tell(f"the spool {self._spool.folder} cannot be read: {error}")
         return True
 
-    def _budget(self, parcel: Parcel) -> float:
-        left = parcel.give_up_at - clock.stopwatch()
+    def _budget(self, until: float) -> float:
+        left = until - clock.stopwatch()
         if left <= 0:
             raise NotDeliveredError("time is up", again=False)
         return min(self._settings.request_timeout, left)
@@ -196,6 +198,10 @@ class Courier:
     def _refused(self, parcel: Parcel, why: str) -> None:
         parcel.refused = True
         parcel.problem = why
+        if not parcel.final:
+            self._forget(parcel.entry)
+            parcel.entry = None
+            return  # the end of the run is told, and is refused as well
         self._keep(parcel)
         kept = ""
         if parcel.entry is not None:

@@ -1,0 +1,68 @@
+"""The courier: delivered or kept, and never for long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from afterrun_exporter.client.courier import Courier
+from afterrun_exporter.client.settings import Settings
+from afterrun_exporter.client.spool import Spool
+from tests.client.doubles import REFUSED, URL, MemoryDaemon, silent, told
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(url=URL, token="", spool=tmp_path / "spool", patience=0.3)
+
+
+def test_what_waits_is_delivered_before_what_is_new(settings: Settings) -> None:
+    spool = Spool(settings.spool, silent)
+    for run_id in ("a", "b"):
+        spool.put(URL, told(run_id)).release()
+    daemon = MemoryDaemon()
+    courier = Courier(settings, silent, daemon)
+
+    courier.wait(courier.finish(told("c")))
+
+    assert daemon.runs == ["a", "b", "c"]
+    assert spool.names() == []
+
+
+def test_a_start_that_was_not_delivered_is_dropped_with_the_end(
+    settings: Settings,
+) -> None:
+    """The end says when the run began."""
+    courier = Courier(settings, silent, MemoryDaemon(up=False))
+    started = courier.start(told("a", "start"))
+    assert started.done.wait(10)
+    spool = Spool(settings.spool, silent)
+    assert len(spool.names()) == 1
+
+    courier.wait(courier.finish(told("a"), started))
+
+    (name,) = spool.names()
+    assert name.endswith("-finish.json")
+
+
+def test_a_sign_of_life_is_not_kept(settings: Settings) -> None:
+    courier = Courier(settings, silent, MemoryDaemon(up=False))
+
+    courier.beat(told("a", "progress"))
+    courier.wait(courier.finish(told("a")))
+
+    assert len(Spool(settings.spool, silent).names()) == 1
+
+
+def test_a_refused_report_is_told_and_kept_aside(settings: Settings) -> None:
+    said: list[str] = []
+    courier = Courier(settings, said.append, MemoryDaemon())
+
+    parcel = courier.finish(told("a", job=REFUSED))
+    courier.wait(parcel)
+
+    assert parcel.refused
+    assert len(said) == 1
+    assert "the report of 'refused' was refused: no such job" in said[0]
+    assert len(list((settings.spool / "rejected").iterdir())) == 1

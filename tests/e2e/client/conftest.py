@@ -1,0 +1,104 @@
+"""A daemon, and jobs that report to it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.daemon.conftest import daemon, make_daemon
+from tests.e2e.daemon.daemon import AFTERRUN, Daemon
+
+__all__ = ["cron", "daemon", "make_daemon"]
+
+#: Longer than anything here takes on a busy machine.
+PATIENCE = 60.0
+
+
+@dataclass
+class Done:
+    """What became of a command."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+
+@dataclass
+class Cron:
+    """Starts commands as cron does: without a terminal, with little around them."""
+
+    folder: Path
+    spool: Path
+    environ: dict[str, str] = field(default_factory=dict)
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def run(
+        self,
+        *arguments: str,
+        environ: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+    ) -> Done:
+        """Run ``afterrun`` with *arguments* to its end."""
+        done = subprocess.run(
+            [AFTERRUN, *arguments],
+            input=stdin,
+            capture_output=True,
+            check=False,
+            timeout=PATIENCE,
+            cwd=self.folder,
+            env={**self.environ, **(environ or {})},
+            start_new_session=True,
+        )
+        return Done(
+            done.returncode, done.stdout, done.stderr.decode(errors="surrogateescape")
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start ``afterrun`` with *arguments*, and do not wait."""
+        process = subprocess.Popen(
+            [AFTERRUN, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self.folder,
+            env=self.environ,
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """End what was started and still runs."""
+        for process in self.started:
+            process.kill()
+            process.communicate()
+
+    def exec(self, job: str, options: Sequence[str], *command: str) -> Done:
+        """Run *command* with ``afterrun exec``."""
+        return self.run("exec", job, *options, "--", *command)
+
+    def waiting(self) -> list[Path]:
+        """Return the reports in the spool, the oldest first."""
+        return sorted(self.spool.glob("*.json"))
+
+
+@pytest.fixture
+def cron(tmp_path: Path, daemon: Daemon) -> Iterator[Cron]:
+    """Jobs that report to the daemon."""
+    folder, spool = tmp_path / "home", tmp_path / "spool"
+    folder.mkdir()
+    made = Cron(folder, spool)
+    made.environ = {
+        "PATH": f"{AFTERRUN.parent}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+        "AFTERRUN_URL": daemon.url,
+        "AFTERRUN_SPOOL": str(spool),
+    }
+    yield made
+    made.end()

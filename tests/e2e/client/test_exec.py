@@ -1,0 +1,421 @@
+"""`afterrun exec`: what is reported of a command, and that the command feels nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import time
+
+import pytest
+
+from tests.e2e.client.conftest import Cron
+from tests.e2e.client.odd import odd, taking
+from tests.e2e.client.records import only_run, runs
+from tests.e2e.daemon.daemon import AFTERRUN, Daemon, wait_until
+
+
+def script(cron: Cron, text: str, mode: int = 0o755) -> str:
+    """Write a program; return its path."""
+    path = cron.folder / "job"
+    path.write_text(text, "utf-8")
+    path.chmod(mode)
+    return str(path)
+
+
+def test_a_run_is_recorded_with_all_that_is_known_of_it(
+    daemon: Daemon, cron: Cron
+) -> None:
+    """Its start and its end have one run id, so it is one run."""
+    daemon.start()
+
+    done = cron.exec(
+        *("backup", ["--metadata", "team=data"]),
+        *("sh", "-c", "echo out; sleep 0.3; echo bad >&2; exit 3"),
+    )
+
+    run = only_run(daemon, "backup")
+    assert (done.code, done.stdout, done.stderr) == (3, b"out\n", "bad\n")
+    assert (run["outcome"], run["exit_code"]) == ("fail", 3)
+    assert run["message"] == "out\nbad"
+    assert 0.3 <= run["duration"] < 5
+    assert len(run["run_id"]) == 36
+    assert run["metadata"]["team"] == "data"
+    assert run["metadata"]["host"] == os.uname().nodename
+    assert run["metadata"]["command"].startswith("sh -c 'echo out;")
+    assert daemon.get("/api/v1/jobs/backup").json()["running"] == 0
+    assert not cron.waiting()
+
+
+def test_a_run_is_announced_while_it_goes_on(daemon: Daemon, cron: Cron) -> None:
+    """What never ends is known to have started."""
+    daemon.start()
+    running = cron.start("exec", "backup", "--", "sleep", "30")
+
+    wait_until(
+        lambda: daemon.series().get(("afterrun_job_running", "backup")) == 1,
+        "the start is reported",
+    )
+
+    running.terminate()
+    assert running.wait(30) == 128 + signal.SIGTERM
+    assert only_run(daemon, "backup")["message"] == "killed by SIGTERM"
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 77, 255])
+def test_the_exit_status_is_passed_on(daemon: Daemon, cron: Cron, code: int) -> None:
+    daemon.start()
+
+    assert cron.exec("backup", [], "sh", "-c", f"exit {code}").code == code
+    assert only_run(daemon, "backup")["exit_code"] == code
+
+
+def test_a_command_that_is_not_there_is_a_failure(daemon: Daemon, cron: Cron) -> None:
+    """With the status and the words of a shell."""
+    daemon.start()
+
+    done = cron.exec("backup", ["--retries", "5"], "no-such-command", "-x")
+
+    run = only_run(daemon, "backup")
+    assert (done.code, done.stderr) == (
+        127,
+        "afterrun: no-such-command: command not found\n",
+    )
+    assert (run["outcome"], run["exit_code"]) == ("fail", 127)
+    assert run["message"] == "no-such-command: command not found"
+
+
+def test_a_file_that_is_no_program_is_a_failure(daemon: Daemon, cron: Cron) -> None:
+    daemon.start()
+
+    assert cron.exec("backup", [], script(cron, "exit 0", 0o644)).code == 126
+    assert only_run(daemon, "backup")["exit_code"] == 126
+
+
+def test_a_script_without_a_first_line_is_run_by_a_shell(
+    daemon: Daemon, cron: Cron
+) -> None:
+    """As in a crontab."""
+    daemon.start()
+
+    assert cron.exec("backup", [], script(cron, 'exit "$1"\n'), "4").code == 4
+
+
+def test_what_kills_a_command_is_named(daemon: Daemon, cron: Cron) -> None:
+    daemon.start()
+
+    done = cron.exec("backup", [], "sh", "-c", "echo last words; kill -9 $$")
+
+    assert done.code == 128 + signal.SIGKILL
+    assert only_run(daemon, "backup")["message"] == "last words\nkilled by SIGKILL"
+
+
+def test_output_is_passed_on_byte_by_byte(daemon: Daemon, cron: Cron) -> None:
+    """Whatever is in it, and all of it; the message has what UTF-8 has."""
+    daemon.start()
+    data = os.urandom(3_000_000)
+    (cron.folder / "data").write_bytes(data)
+
+    done = cron.exec("backup", [], "sh", "-c", "cat data; printf '\\377end' >&2")
+
+    assert done.stdout == data
+    assert done.stderr == "\udcffend"
+    assert only_run(daemon, "backup")["message"].endswith("�end")
+
+
+def test_much_output_needs_little_memory(daemon: Daemon, cron: Cron) -> None:
+    daemon.start()
+    running = cron.start("exec", "backup", "--", "head", "-c", "300M", "/dev/zero")
+    assert running.stdout is not None
+    passed = 0
+    while piece := running.stdout.read(2**20):
+        passed += len(piece)
+    _, status, usage = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+
+    assert (running.returncode, passed) == (0, 300 * 2**20)
+    assert usage.ru_maxrss < 100 * 1024
+
+
+def test_the_message_has_the_last_lines(daemon: Daemon, cron: Cron) -> None:
+    daemon.start()
+
+    cron.exec("some", ["--tail", "2"], "seq", "1000")
+    cron.exec("none", ["--tail", "0"], "seq", "1000")
+    cron.exec("usual", [], "seq", "1000")
+
+    assert only_run(daemon, "some")["message"] == "999\n1000"
+    assert only_run(daemon, "none")["message"] == ""
+    assert only_run(daemon, "usual")["message"].splitlines()[0] == "951"
+
+
+def test_without_capture_the_command_has_our_own_output(
+    daemon: Daemon, cron: Cron
+) -> None:
+    daemon.start()
+
+    done = cron.exec("backup", ["--no-capture"], "sh", "-c", "echo afterrun: rows=1")
+
+    run = only_run(daemon, "backup")
+    assert done.stdout == b"afterrun: rows=1\n"
+    assert (run["message"], run["metrics"]) == ("", {})
+
+
+def test_a_background_process_does_not_keep_it_from_ending(
+    daemon: Daemon, cron: Cron
+) -> None:
+    """It holds the pipe open long after the command has ended."""
+    daemon.start()
+    began = time.monotonic()
+
+    done = cron.exec("backup", [], "sh", "-c", "sleep 25 & echo done")
+
+    assert (done.code, done.stdout) == (0, b"done\n")
+    assert time.monotonic() - began < 10
+
+
+def test_metrics_come_from_options_from_a_file_and_from_the_output(
+    daemon: Daemon, cron: Cron
+) -> None:
+    daemon.start()
+    command = (
+        "echo working; echo 'afterrun: rows_processed=42 bytes=1e3'; "
+        """echo '{"files": 7}' > metrics.json; echo 'afterrun: skipped=2'"""
+    )
+
+    options = ["--metric", "cost=0.5", "--metrics-file", "metrics.json"]
+    done = cron.exec("backup", options, "sh", "-c", command)
+
+    found = only_run(daemon, "backup")["metrics"]
+    printed = {"rows_processed": 42, "bytes": 1000, "skipped": 2}
+    assert found == {**printed, "files": 7, "cost": 0.5}
+    assert b"afterrun: rows_processed=42" in done.stdout
+
+
+def test_bad_metrics_are_told_and_cost_nothing_else(daemon: Daemon, cron: Cron) -> None:
+    daemon.start()
+
+    options = ["--metric", "cost=dear", "--metrics-file", "none.json"]
+    done = cron.exec("backup", options, "echo", "afterrun: rows=many left=1")
+
+    assert done.code == 0
+    assert done.stderr.splitlines() == [
+        "afterrun: metric rows='many' is not a number",
+        "afterrun: --metrics-file 'none.json': No such file or directory",
+        "afterrun: metric cost='dear' is not a number",
+    ]
+    assert only_run(daemon, "backup")["metrics"] == {"left": 1}
+
+
+def test_a_run_that_takes_too_long_is_ended(daemon: Daemon, cron: Cron) -> None:
+    """With all that it has started."""
+    daemon.start()
+
+    command = "echo $$ > pid; sleep 60 & sleep 60; echo never"
+    done = cron.exec("backup", ["--timeout", "500ms"], "sh", "-c", command)
+
+    run = only_run(daemon, "backup")
+    group = int((cron.folder / "pid").read_text())
+    assert (done.code, done.stdout) == (124, b"")
+    assert (run["outcome"], run["exit_code"]) == ("timeout", 124)
+    assert run["message"] == "timed out after 0.5 s"
+    wait_until(lambda: not alive(group), "the whole group has ended")
+
+
+def test_a_run_that_does_not_listen_is_killed(daemon: Daemon, cron: Cron) -> None:
+    daemon.start()
+
+    command = "trap '' TERM; while :; do sleep 0.1; done"
+    options = ["--timeout", "300ms", "--kill-after", "300ms"]
+    done = cron.exec("backup", options, "sh", "-c", command)
+
+    assert done.code == 124
+    assert only_run(daemon, "backup")["outcome"] == "timeout"
+
+
+def alive(group: int) -> bool:
+    """Return whether a process of *group* runs."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+FAILS_TWICE = "#!/bin/sh\necho x >> tries; test $(wc -l < tries) -gt 2\n"
+
+
+def test_a_run_that_fails_is_tried_again(daemon: Daemon, cron: Cron) -> None:
+    """Each attempt is reported, and the last one counts."""
+    daemon.start()
+
+    options = ["--retries", "5", "--retry-delay", "10ms"]
+    done = cron.exec("backup", options, script(cron, FAILS_TWICE))
+
+    tried = runs(daemon, "backup")
+    assert done.code == 0
+    assert [run["outcome"] for run in tried] == ["fail", "fail", "ok"]
+    assert [run["attempt"] for run in tried] == [1, 2, 3]
+    assert {run["max_attempts"] for run in tried} == {6}
+    assert len({run["run_id"] for run in tried}) == 1
+    job = daemon.get("/api/v1/jobs/backup").json()
+    assert (job["state"], job["consecutive_failures"], job["running"]) == ("ok", 0, 0)
+
+
+def test_retries_come_to_an_end(daemon: Daemon, cron: Cron) -> None:
+    daemon.start()
+
+    options = ["--retries", "1", "--retry-delay", "10ms"]
+    done = cron.exec("backup", options, "sh", "-c", "exit $AFTERRUN_ATTEMPT")
+
+    assert done.code == 2
+    assert [run["exit_code"] for run in runs(daemon, "backup")] == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2"])
+def test_signals_are_passed_on(daemon: Daemon, cron: Cron, name: str) -> None:
+    """The command decides what they mean, and its end is reported as ever."""
+    daemon.start()
+    command = (
+        f"trap 'echo heard; exit 9' {name}; : > ready; while :; do sleep 0.1; done"
+    )
+    running = cron.start("exec", "backup", "--", "sh", "-c", command)
+    wait_until((cron.folder / "ready").exists, "the command runs")
+
+    running.send_signal(signal.Signals[f"SIG{name}"])
+    out, _ = running.communicate(timeout=30)
+
+    assert (running.returncode, out) == (9, b"heard\n")
+    assert only_run(daemon, "backup")["exit_code"] == 9
+
+
+def test_a_terminal_reaches_the_command_itself(daemon: Daemon, cron: Cron) -> None:
+    """It can read from it, and Ctrl-C is heard once and not twice."""
+    daemon.start()
+    command = (
+        "trap 'echo x >> heard' INT; read line; echo $line > ready; sleep 9; sleep 1"
+    )
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(cron.folder)
+        words = ["afterrun", "exec", "backup", "--", "sh", "-c", command]
+        os.execve(AFTERRUN, words, cron.environ)  # noqa: S606
+    os.write(terminal, b"hello\n")
+    wait_until((cron.folder / "ready").exists, "the command has read a line")
+    os.write(terminal, b"\x03")
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert (cron.folder / "heard").read_text() == "x\n"
+    assert only_run(daemon, "backup")["outcome"] == "ok"
+
+
+def test_a_stop_ends_the_retries(daemon: Daemon, cron: Cron) -> None:
+    daemon.start()
+    options = ["--retries", "9", "--retry-delay", "1h"]
+    running = cron.start("exec", "backup", *options, "--", "sh", "-c", "exit 5")
+    # The second attempt is made at once, the third would be in an hour.
+    wait_until(
+        lambda: daemon.series().get(("afterrun_job_runs_total", "backup")) == 2,
+        "two attempts are over",
+    )
+
+    running.terminate()
+
+    assert running.wait(30) == 5
+
+
+def test_a_signal_that_is_ignored_stays_so(daemon: Daemon, cron: Cron) -> None:
+    """That is what nohup is for."""
+    daemon.start()
+    command = "trap '' HUP; afterrun exec backup -- sh -c ': > ready; sleep 2; echo ok'"
+    running = cron.start("exec", "outer", "--no-capture", "--", "sh", "-c", command)
+    wait_until((cron.folder / "ready").exists, "the command runs")
+
+    running.send_signal(signal.SIGHUP)
+    out, _ = running.communicate(timeout=30)
+
+    assert b"ok" in out
+    assert only_run(daemon, "backup")["outcome"] == "ok"
+
+
+def test_signs_of_life_are_given(cron: Cron) -> None:
+    """They bear the run's id, and no more come once it has ended."""
+    with odd(taking) as server:
+        options = ["--url", server.url, "--heartbeat", "100ms"]
+        cron.exec("backup", options, "sleep", "1")
+        told = [one["status"] for one in server.reports]
+        ids = {one["run_id"] for one in server.reports}
+
+    assert (told[0], told[-1]) == ("start", "ok")
+    assert 3 <= told.count("progress") <= 10
+    assert len(ids) == 1
+
+
+def test_the_token_is_sent(cron: Cron) -> None:
+    (cron.folder / "token").write_text("secret\n")
+    with odd(taking) as server:
+        where = ["--url", server.url]
+        cron.exec("a", [*where, "--token-file", "token"], "true")
+        cron.run("ping", "b", *where, environ={"AFTERRUN_TOKEN": "other"})
+        done = cron.exec("c", [*where, "--token-file", "none"], "true")
+        sent = [headers.get("Authorization") for _, headers, _ in server.seen]
+
+    assert sent == ["Bearer secret", "Bearer secret", "Bearer other", None, None]
+    assert done.code == 0
+    assert "--token-file 'none' cannot be read" in done.stderr
+
+
+def test_the_commit_of_the_working_directory_is_reported(
+    daemon: Daemon, cron: Cron
+) -> None:
+    daemon.start()
+    sha = "0123456789abcdef0123456789abcdef01234567"
+    (cron.folder / ".git").mkdir()
+    (cron.folder / ".git/HEAD").write_text(f"{sha}\n")
+
+    cron.exec("backup", [], "true")
+
+    assert only_run(daemon, "backup")["metadata"]["git_sha"] == sha
+
+
+def test_the_command_knows_its_run(daemon: Daemon, cron: Cron) -> None:
+    """So it can report more about it itself."""
+    daemon.start()
+    tell = 'printf \'{"id": "%s", "job": "%s"}\' "$AFTERRUN_RUN_ID" "$AFTERRUN_JOB"'
+
+    done = cron.exec("backup", ["--run-id", "mine"], "sh", "-c", tell)
+
+    assert json.loads(done.stdout) == {"id": "mine", "job": "backup"}
+    assert only_run(daemon, "backup")["run_id"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["backup", "ls"], "put -- before the command"),
+        (["backup", "--"], "no command after --"),
+        (["backup", "--timeot", "5s", "--", "ls"], "unrecognized arguments: --timeot"),
+        (["backup", "--timeout", "5", "--", "ls"], "'5' is not a duration; write it"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_runs(
+    cron: Cron, arguments: list[str], said: str
+) -> None:
+    done = cron.run("exec", *arguments)
+
+    assert done.code == 2
+    assert said in done.stderr
+
+
+def test_nothing_else_is_loaded(cron: Cron) -> None:
+    """What takes long to import would make every job wait."""
+    environ = {"PYTHONPROFILEIMPORTTIME": "1"}
+    done = cron.run("exec", "x", "--patience", "1s", "--", "true", environ=environ)
+
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "afterrun_exporter.client.execute" in loaded
+    heavy = {"click", "aiohttp", "asyncio", "msgspec", "pydantic", "importlib.metadata"}
+    assert not loaded & heavy

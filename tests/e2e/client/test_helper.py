@@ -1,0 +1,165 @@
+"""`afterrun_exporter.client`: Python jobs report themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from afterrun_exporter.client import aping, job, ping, run
+from tests.e2e.client.odd import odd, slow
+from tests.e2e.client.records import only_run, runs
+from tests.e2e.daemon.daemon import Daemon
+
+
+@pytest.fixture(autouse=True)
+def environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, daemon: Daemon
+) -> Iterator[None]:
+    """Jobs that report to the daemon, and are soon out of patience."""
+    monkeypatch.setenv("AFTERRUN_URL", daemon.url)
+    monkeypatch.setenv("AFTERRUN_SPOOL", str(tmp_path / "spool"))
+    return iter([None])
+
+
+def test_a_block_is_a_run(daemon: Daemon) -> None:
+    daemon.start()
+
+    with run("import", metadata={"team": "data"}) as r:
+        r.metric("rows", 42)
+        r.message("all of them")
+        time.sleep(0.2)
+
+    recorded = only_run(daemon, "import")
+    assert (recorded["outcome"], recorded["metrics"]) == ("ok", {"rows": 42})
+    assert recorded["message"] == "all of them"
+    assert recorded["metadata"]["team"] == "data"
+    assert 0.2 <= recorded["duration"] < 5
+    assert r.verdict is not None
+    assert r.verdict["outcome"] == "ok"
+
+
+def test_an_exception_is_a_failure_and_goes_on(daemon: Daemon) -> None:
+    daemon.start()
+
+    def read() -> None:
+        with run("import") as r:
+            r.message("reading")
+            raise ValueError("no rows")
+
+    with pytest.raises(ValueError, match="no rows"):
+        read()
+
+    recorded = only_run(daemon, "import")
+    assert recorded["outcome"] == "fail"
+    assert recorded["message"].startswith("reading\nTraceback ")
+    assert recorded["message"].endswith("ValueError: no rows")
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "status"), [(0, "ok", 0), (None, "ok", 0), (3, "fail", 3)]
+)
+def test_leaving_the_program_is_an_exit(
+    daemon: Daemon, code: int | None, outcome: str, status: int
+) -> None:
+    daemon.start()
+
+    with pytest.raises(SystemExit), run("import"):
+        sys.exit(code)
+
+    recorded = only_run(daemon, "import")
+    assert (recorded["outcome"], recorded["exit_code"]) == (outcome, status)
+
+
+def test_a_job_may_say_itself_that_it_failed(daemon: Daemon) -> None:
+    daemon.start()
+
+    with run("import") as r:
+        r.fail("3 of 4 files", status="partial")
+
+    recorded = only_run(daemon, "import")
+    assert (recorded["outcome"], recorded["message"]) == ("partial", "3 of 4 files")
+
+
+async def test_a_coroutine_is_a_run_and_holds_up_nobody() -> None:
+    """The loop goes on while the report is on its way."""
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.01)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    with odd(slow) as server:
+        async with run("import", url=server.url, patience=0.5) as r:
+            r.metric("rows", 1)
+        ticking.cancel()
+
+    assert ticks > 10
+    assert r.verdict is None
+
+
+async def test_functions_of_both_kinds_are_jobs(daemon: Daemon) -> None:
+    daemon.start()
+
+    @job("double")
+    def double(number: int) -> int:
+        return 2 * number
+
+    @job("halve")
+    async def halve(number: int) -> int:
+        return number // 2
+
+    assert await asyncio.to_thread(double, 4) == 8
+    assert await halve(4) == 2
+    with pytest.raises(TypeError):
+        await asyncio.to_thread(double, None)  # type: ignore[arg-type]
+    assert double.__name__ == "double"
+    assert [one["outcome"] for one in runs(daemon, "double")] == ["ok", "fail"]
+    assert only_run(daemon, "halve")["outcome"] == "ok"
+
+
+async def test_a_ping_returns_the_verdict(daemon: Daemon) -> None:
+    daemon.start()
+
+    first = ping("backup", metrics={"rows": 3}, duration=1.5)
+    second = await aping("backup", "fail", message="disk full")
+
+    assert first is not None
+    assert first["outcome"] == "ok"
+    assert second is not None
+    assert second["outcome"] == "fail"
+
+
+def test_what_cannot_be_delivered_comes_with_the_next_run(
+    daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "afterrun"), run("import", patience=0.3):
+        pass
+    said = caplog.text
+    daemon.start()
+    with run("import"):
+        pass
+
+    assert "waits in" in said
+    assert [one["outcome"] for one in runs(daemon, "import")] == ["ok", "ok"]
+
+
+def test_nothing_of_ours_is_raised(tmp_path: Path) -> None:
+    """Neither for a bad metric nor for a folder that is a file."""
+    (tmp_path / "file").write_text("")
+    bad: object = "many"
+
+    with run("import", spool=tmp_path / "file", url="nowhere", patience=0.2) as r:
+        r.metric("rows", bad)  # type: ignore[arg-type]
+        r.metadata("odd", object())
+        r.progress()
+
+    assert ping("x", spool=tmp_path / "file", url="\n", patience=0.2) is None

@@ -1,0 +1,269 @@
+"""No report is lost, and no job is hurt, whatever is wrong on the way to the daemon."""
+
+from __future__ import annotations
+
+import signal
+import stat
+import time
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from tests.e2e.client.conftest import Cron
+from tests.e2e.client.odd import (
+    Act,
+    forbidding,
+    forgetful,
+    hang_up,
+    odd,
+    slow,
+    stranger,
+    unavailable,
+)
+from tests.e2e.client.records import alerts, instant, only_run, runs, total
+from tests.e2e.daemon.daemon import Daemon, wait_until
+
+#: Long enough for several attempts.
+IMPATIENT = ["--patience", "1500ms"]
+
+SCHEDULED = """\
+jobs:
+  backup: {every: 2s, grace: 1s, max_runtime: 1m, rules: [rows > 0]}
+"""
+
+
+def test_runs_while_the_daemon_is_down_are_there_when_it_is_up(
+    daemon: Daemon, cron: Cron
+) -> None:
+    """Three of them, with their own times, and no alert about what lay between."""
+    daemon.configure(SCHEDULED)
+    daemon.start()
+    cron.exec("backup", ["--metric", "rows=0"], "true")
+    daemon.stop()
+    spans: list[tuple[float, float]] = []
+    for number in (1, 2, 3):
+        began = time.time()
+        command = ("sh", "-c", f"sleep 0.{number}; exit 0")
+        options = [*IMPATIENT, "--metric", f"rows={number}"]
+        assert cron.exec("backup", options, *command).code == 0
+        spans.append((began, time.time()))
+    assert len(cron.waiting()) == 3
+
+    daemon.start()
+    done = cron.exec("backup", ["--metric", "rows=4"], "true")
+
+    _, *late, last = runs(daemon, "backup")
+    assert done.code == 0
+    assert not cron.waiting()
+    assert [run["metrics"]["rows"] for run in (*late, last)] == [1, 2, 3, 4]
+    for number, run, (began, ended) in zip((1, 2, 3), late, spans, strict=True):
+        assert began - 1 <= instant(run["started_at"])
+        assert instant(run["finished_at"]) <= ended + 1
+        assert number / 10 <= run["duration"] < ended - began
+        assert instant(run["received_at"]) > ended - 1
+    assert {run["outcome"] for run in late} == {"ok"}
+    assert total(daemon, "missed_runs", "backup") == 0
+    assert total(daemon, "duplicate_pings", "backup") == 0
+    assert alerts(daemon) == ["violated"]  # of the run before
+    assert daemon.get("/api/v1/jobs/backup").json()["running"] == 0
+
+
+def test_a_run_whose_start_alone_was_lost_is_one_run(
+    daemon: Daemon, cron: Cron
+) -> None:
+    """The daemon comes up while it goes on."""
+    running = cron.start("exec", "backup", "--", "sleep", "3")
+    time.sleep(1)
+    daemon.start()
+
+    running.communicate(timeout=30)
+
+    run = only_run(daemon, "backup")
+    assert 3 <= run["duration"] < 6
+    assert not cron.waiting()
+
+
+def test_a_run_whose_end_alone_was_lost_is_one_run(daemon: Daemon, cron: Cron) -> None:
+    """The daemon goes down while it goes on."""
+    daemon.start()
+    running = cron.start("exec", "backup", *IMPATIENT, "--", "sleep", "2")
+    wait_until(
+        lambda: daemon.series().get(("afterrun_job_running", "backup")) == 1,
+        "the start is reported",
+    )
+    daemon.stop()
+    running.communicate(timeout=30)
+
+    daemon.start()
+    done = cron.run("spool", "flush")
+
+    assert (done.code, done.stdout) == (0, b"1 reports delivered, 0 refused\n")
+    assert 2 <= only_run(daemon, "backup")["duration"] < 4
+    assert daemon.get("/api/v1/jobs/backup").json()["running"] == 0
+
+
+@pytest.mark.parametrize("act", [unavailable, hang_up, slow, stranger, forbidding])
+def test_a_report_that_is_not_taken_waits(daemon: Daemon, cron: Cron, act: Act) -> None:
+    """The job has its exit status soon all the same."""
+    with odd(act) as server:
+        began = time.monotonic()
+        options = ["--url", server.url, *IMPATIENT]
+        done = cron.exec("backup", options, "sh", "-c", "exit 3")
+        took = time.monotonic() - began
+    daemon.start()
+    flushed = cron.run("spool", "flush", "--all")
+
+    assert done.code == 3
+    assert took < 10
+    assert "waits in" in done.stderr
+    assert flushed.code == 0
+    assert only_run(daemon, "backup")["exit_code"] == 3
+
+
+def test_a_daemon_nobody_knows_is_no_reason_not_to_run(cron: Cron) -> None:
+    for url in ("http://afterrun.invalid:1", "localhost:10707", "http://[x", "ä://\n"):
+        done = cron.exec("backup", ["--url", url, *IMPATIENT], "echo", "ran")
+
+        assert (done.code, done.stdout) == (0, b"ran\n"), url
+    assert len(cron.waiting()) == 4
+
+
+def test_a_report_whose_answer_was_lost_is_recognised(
+    daemon: Daemon, cron: Cron
+) -> None:
+    """It was recorded, and is sent again: it counts once."""
+    daemon.start()
+    with odd(forgetful(daemon.url, 3)) as server:
+        cron.exec("backup", ["--url", server.url], "true")
+        cron.run("ping", "sync", "--url", server.url)
+
+    assert only_run(daemon, "backup")["outcome"] == "ok"
+    assert only_run(daemon, "sync")["outcome"] == "ok"
+    assert not cron.waiting()
+
+
+def test_a_report_is_safe_before_it_is_sent(daemon: Daemon, cron: Cron) -> None:
+    """Killed in the middle of it, exec has lost nothing."""
+    with odd(slow) as server:
+        running = cron.start("exec", "backup", "--url", server.url, "--", "true")
+        wait_until(lambda: len(cron.waiting()) == 1, "the report is in the spool")
+        running.kill()
+        running.communicate()
+
+    daemon.start()
+    cron.run("spool", "flush", "--all", "--quiet")
+
+    assert only_run(daemon, "backup")["outcome"] == "ok"
+
+
+def test_a_stop_does_not_wait_for_the_daemon(cron: Cron) -> None:
+    """Asked to end, exec leaves the report to the next run."""
+    options = ("--patience", "50s")
+    running = cron.start(
+        "exec", "backup", *options, "--", "sh", "-c", "echo $$; exit 4"
+    )
+    wait_until(lambda: len(cron.waiting()) == 1, "the report is in the spool")
+    began = time.monotonic()
+
+    running.send_signal(signal.SIGTERM)
+    running.communicate(timeout=30)
+
+    assert running.returncode == 4
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("in_the_way", ["a file", "a folder nobody may write"])
+def test_a_spool_that_cannot_be_written_hurts_no_job(
+    daemon: Daemon, cron: Cron, in_the_way: str
+) -> None:
+    """The report is told where cron can see it; with a daemon it is not missed."""
+    if in_the_way == "a file":
+        cron.spool.write_text("")
+    else:
+        cron.environ["AFTERRUN_SPOOL"] = "/proc/afterrun-spool"
+
+    down = cron.exec("backup", IMPATIENT, "sh", "-c", "echo fine; exit 3")
+    daemon.start()
+    up = cron.exec("backup", IMPATIENT, "sh", "-c", "exit 4")
+
+    assert (down.code, down.stdout) == (3, b"fine\n")
+    assert "cannot be written" in down.stderr
+    assert 'this report is lost: {"job": "backup", "status": "fail"' in down.stderr
+    assert up.code == 4
+    assert only_run(daemon, "backup")["exit_code"] == 4
+
+
+def test_a_refused_report_is_put_aside_and_blocks_no_other(
+    daemon: Daemon, cron: Cron
+) -> None:
+    for job in ("good", "bad job", "better"):
+        assert cron.exec(job, IMPATIENT, "true").code == 0
+    daemon.start()
+
+    flushed = cron.run("spool", "flush")
+    direct = cron.exec("worse job", IMPATIENT, "sh", "-c", "exit 6")
+
+    assert flushed.code == 1
+    assert flushed.stdout == b"2 reports delivered, 1 refused\n"
+    assert "'bad job' cannot be the name of a job" in flushed.stderr
+    assert direct.code == 6
+    assert direct.stderr.count("was refused") == 1
+    assert len(list((cron.spool / "rejected").iterdir())) == 2
+    assert not cron.waiting()
+    assert only_run(daemon, "good")["outcome"] == "ok"
+    assert only_run(daemon, "better")["outcome"] == "ok"
+
+
+def test_two_flushes_at_once_send_nothing_twice(daemon: Daemon, cron: Cron) -> None:
+    for number in range(30):
+        cron.run("ping", f"job-{number}", "--patience", "100ms")
+    daemon.start()
+
+    flushes = [Thread(target=cron.run, args=("spool", "flush")) for _ in range(4)]
+    for one in flushes:
+        one.start()
+    for one in flushes:
+        one.join()
+
+    assert not cron.waiting()
+    for number in range(30):
+        assert total(daemon, "runs", f"job-{number}") == 1
+        assert total(daemon, "duplicate_pings", f"job-{number}") == 0
+
+
+def test_what_waits_is_listed_and_private(daemon: Daemon, cron: Cron) -> None:
+    """Messages may say what is nobody else's business."""
+    cron.exec("backup", IMPATIENT, "false")
+
+    (report,) = cron.waiting()
+    listed = cron.run("spool", "list")
+
+    assert mode(report) == 0o600
+    assert mode(cron.spool) == 0o700
+    assert listed.stdout.decode() == f"{report.name}  {daemon.url}  backup  fail\n"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_reports_for_another_daemon_are_left_alone(daemon: Daemon, cron: Cron) -> None:
+    cron.run("ping", "backup", "--url", "http://127.0.0.1:9", *IMPATIENT)
+    daemon.start()
+
+    own = cron.run("spool", "flush")
+    everything = cron.run("spool", "flush", "--all")
+
+    assert own.stdout == b"0 reports delivered, 0 refused\n"
+    assert "1 reports wait for a daemon at another URL" in own.stderr
+    assert everything.stdout == b"1 reports delivered, 0 refused\n"
+
+
+def test_a_full_disk_is_no_reason_not_to_run(cron: Cron) -> None:
+    """Neither behind the spool nor behind the output."""
+    command = 'afterrun exec backup --patience 1s -- sh -c "echo x; exit 5" > /dev/full'
+
+    done = cron.run("exec", "outer", *IMPATIENT, "--", "sh", "-c", command)
+
+    assert done.code == 5
