@@ -7,11 +7,11 @@ have without us, and its exit status is ours.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from afterrun_exporter.client import signals
 from afterrun_exporter.client.child import Child, Ended, owns_terminal
@@ -22,6 +22,8 @@ from afterrun_exporter.client.spool import Tell
 from afterrun_exporter.client.surroundings import command_line, metadata
 from afterrun_exporter.client.tee import Tee
 from afterrun_exporter.client.words import Metrics, pairs
+
+T = TypeVar("T")
 
 #: No pause between two attempts is longer.
 MAX_PAUSE: Final = 3600.0
@@ -91,7 +93,9 @@ class _Run:
         self._parcels: list[Parcel] = []
         #: Set once we are asked to end: nothing is tried again.
         self.stopped = Event()
-        self._metadata = self._known()
+        #: What asked us.
+        self._stop: int | None = None
+        self._metadata = self._quietly(self._known) or {}
         try:
             self._own_group = not owns_terminal()
             signals.forward(self._signalled)
@@ -109,40 +113,66 @@ class _Run:
         self._child = child = Child(
             order.command, self._child_environ(number), own_group=self._own_group
         )
+        if self._stop is not None:
+            # It came while there was nobody to pass it on to.
+            child.signal(self._stop)
         ended = child.start(*([tee.sink for tee in tees] or (None, None)))
         for tee in tees:
             tee.close_sink()
         began = {**named, "started_at": child.started_at, "metadata": self._metadata}
         started: Parcel | None = None
         if ended is None:
-            started = self._courier.start(report(order.job, "start", **began))
+            started = self._quietly(self._report_start, began)
             ended = self._watched(child, named)
         for tee in tees:
             tee.finish()
         lines.close()
         if not ended.ran:
             self._tell(ended.remark)
-        said = "\n".join(text for text in (tail.text(), self._remark(ended)) if text)
-        finish = report(
-            order.job,
-            self._outcome(ended),
-            **began,
-            ended_at=ended.ended_at,
-            duration_ms=round(1000 * ended.duration, 3),
-            exit_code=ended.status,
-            message=cut(said),
-            metrics=self._measured(metrics),
-        )
-        self._parcels.append(self._courier.finish(finish, started))
+        self._quietly(self._report_end, ended, began, metrics, tail.text(), started)
         return ended
 
     def close(self, ended: Ended) -> int:
         """Wait for the reports to be delivered or kept; return the exit status."""
         for parcel in self._parcels:
-            self._courier.wait(parcel)
-            for warning in (parcel.verdict or {}).get("warnings", ()):
-                self._tell(f"the daemon remarks: {warning}")
+            self._quietly(self._wait, parcel)
         return ended.status
+
+    def _quietly(self, act: Callable[..., T], *args: Any) -> T | None:
+        """Return what *act* returns; a mistake of ours must not cost the job its status."""
+        try:
+            return act(*args)
+        except Exception as error:  # noqa: BLE001 - that is what is promised
+            self._tell(f"a report was lost: {type(error).__name__}: {error}")
+            return None
+
+    def _report_start(self, began: Mapping[str, Any]) -> Parcel:
+        return self._courier.start(report(self._order.job, "start", **began))
+
+    def _report_end(
+        self,
+        ended: Ended,
+        began: Mapping[str, Any],
+        metrics: Metrics,
+        output: str,
+        started: Parcel | None,
+    ) -> None:
+        finish = report(
+            self._order.job,
+            self._outcome(ended),
+            **began,
+            ended_at=ended.ended_at,
+            duration_ms=round(1000 * ended.duration, 3),
+            exit_code=ended.status,
+            message=cut("\n".join(t for t in (output, self._remark(ended)) if t)),
+            metrics=self._measured(metrics),
+        )
+        self._parcels.append(self._courier.finish(finish, started))
+
+    def _wait(self, parcel: Parcel) -> None:
+        self._courier.wait(parcel)
+        for warning in (parcel.verdict or {}).get("warnings", ()):
+            self._tell(f"the daemon remarks: {warning}")
 
     def _watched(self, child: Child, named: Mapping[str, Any]) -> Ended:
         """Return how *child* ended; meanwhile mind its time, and give signs of life."""
@@ -176,6 +206,7 @@ class _Run:
 
     def _signalled(self, number: int) -> None:
         if number in signals.STOPS:
+            self._stop = number
             self.stopped.set()
             self._courier.hurry()
         if self._child is not None:

@@ -6,6 +6,8 @@ import json
 import os
 import pty
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -408,6 +410,28 @@ def test_a_mistake_is_told_before_anything_runs(
 
     assert done.code == 2
     assert said in done.stderr
+
+
+BROKEN = """
+import os
+from afterrun_exporter.client.execute import Order, execute, to_stderr
+order = Order(job="backup", command=["sh", "-c", "echo ran; exit 7"])
+raise SystemExit(execute(order, None, os.environ, to_stderr))
+"""
+
+
+def test_a_mistake_of_ours_costs_the_job_nothing(cron: Cron) -> None:
+    """Here there is no courier at all."""
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN],
+        capture_output=True,
+        check=False,
+        env=cron.environ,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout) == (7, b"ran\n")
+    assert b"afterrun: a report was lost: AttributeError" in done.stderr
 
 
 def test_nothing_else_is_loaded(cron: Cron) -> None:
