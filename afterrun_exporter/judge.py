@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from msgspec.structs import replace
 
 from afterrun_exporter.core.deadlines import is_quiet
 from afterrun_exporter.core.model import Job, Ping, Settings
@@ -45,6 +48,23 @@ class Judge:
         self._next_wake = next_wake
         #: Whether jobs may not have been looked at since their roster changed.
         self.in_change = False
+
+    @contextmanager
+    def going_by(self, roster: Roster) -> Iterator[None]:
+        """Decide by *roster* from now on, and by the one before where that fails."""
+        before = self.roster, self.settings
+        settled_at = self.settings.settled_at
+        self.roster = roster
+        self.settings = replace(roster.catalogue.settings, settled_at=settled_at)
+        self.in_change = True
+        try:
+            yield
+        except BaseException:
+            self.roster, self.settings = before
+            self.roster.keep(roster, self._states)
+            raise
+        finally:
+            self.in_change = False
 
     def take(self, ping: Ping, strangers: Mapping[str, Job]) -> Decide:
         """Return what *ping* does; it may be the first of one of *strangers*."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from itertools import islice
 
@@ -54,6 +54,14 @@ class Roster:
         if job.depends_on:
             self._dependents = {}
             self._note_dependents(self)
+
+    def keep(self, other: Roster, states: Mapping[str, JobState]) -> None:
+        """Watch those too that have been registered with *other* meanwhile."""
+        for name in other.registered - self._registered.keys():
+            if self.get(name) is None and not leaves(
+                name, states[name], self.catalogue
+            ):
+                self.register(self.catalogue.nameless(name))
 
     def strangers(self, names: Iterable[str]) -> dict[str, Job]:
         """Return the jobs that may be registered, as far as there is room."""

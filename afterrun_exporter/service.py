@@ -87,26 +87,20 @@ class Service:
         """
         judge, store = self._judge, self._store
         roster, gone = await drawn_up(catalogue, store.states, judge.roster)
+        # Where this fails, histories may have been cut to windows that are not kept.
+        known, self._recalled = self._recalled, {}
         now = self._clock.now()
-        before = judge.roster, judge.settings
-        judge.roster = roster
-        judge.in_change = True
-        settled_at = judge.settings.settled_at
-        judge.settings = replace(catalogue.settings, settled_at=settled_at)
         try:
-            self._recalled, past = await recall(store, roster, self._recalled, now)
-            changes = [Change(name, judge.retire(now)) for name in gone]
-            changes += await looked_over(judge, store, self._agenda, now, past)
-            results = await self._commit(changes)
-            async for change, result in in_steps(zip(changes, results, strict=True)):
-                self._follow_up(change, result)
+            with judge.going_by(roster):
+                recalled, past = await recall(store, roster, known, now)
+                changes = [Change(name, judge.retire(now)) for name in gone]
+                changes += await looked_over(judge, store, self._agenda, now, past)
+                results = await self._commit(changes)
+                async for made in in_steps(zip(changes, results, strict=True)):
+                    self._follow_up(*made)
+            self._recalled = recalled
             self._set_aside(changes, results)
-        except BaseException:
-            judge.roster, judge.settings = before
-            self._recalled.clear()
-            raise
         finally:
-            judge.in_change = False
             # Severity, labels or rules may have changed without any fact doing so,
             # and somebody may have looked before they were changed back.
             self._changed.update(gone, roster.registered, catalogue.jobs)

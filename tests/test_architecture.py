@@ -77,7 +77,7 @@ OWNERS = {
     "grafana_foundation_sdk": {"rulegen/grafana"},
     "isal": {"exposition/compression.py"},
     "prometheus_client": {"exposition/selfmetrics.py", "ingest/pushgateway.py"},
-    "msgspec": {"core/", "storage/codec.py", "service.py", "config/building.py",
+    "msgspec": {"core/", "storage/codec.py", "judge.py", "service.py", "config/building.py",
                 "ingest/"},
     "pydantic": {"config/", "ingest/reports.py"},
     "pydantic_core": {"config/"},

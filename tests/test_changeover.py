@@ -188,3 +188,18 @@ async def test_who_is_being_registered_is_what_the_new_file_makes_of_it(
     await asyncio.gather(report, reload)
 
     assert service.job("new") == (unknown("new") if unknown else None)
+
+
+async def test_who_comes_during_a_reload_that_fails_stays(clock: ManualClock) -> None:
+    """Whoever was told that a report was taken can count on it."""
+    store = HeldStore()
+    service = await running(store, clock)
+    reload = asyncio.create_task(service.reconfigure(catalogue(unknown=stricter)))
+    while service.catalogue.jobs:
+        await breathe()
+    await service.record(ping("21 12:00", job="new"))
+    assert not reload.done()
+    reload.cancel()
+    await asyncio.gather(reload, return_exceptions=True)
+
+    assert service.job("new") == Job(name="new", configured=False)
