@@ -63,7 +63,7 @@ class Courier:
         self._tell = tell
         self._daemon = daemon or HTTPDaemon(settings.url, settings.token)
         self._spool = Spool(settings.spool, tell)
-        self._queue: SimpleQueue[Parcel] = SimpleQueue()
+        self._queue: SimpleQueue[Parcel | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._parcels: list[Parcel] = []
         self._hurried = False
@@ -108,6 +108,11 @@ class Courier:
         if parcel.verdict is None and not parcel.refused:
             self._tell_undelivered(parcel)
 
+    def close(self) -> None:
+        """Take nothing more: the thread ends with what it has been handed."""
+        if self._thread is not None:
+            self._queue.put(None)
+
     def _parcel(self, report: Report) -> Parcel:
         return Parcel(report, clock.stopwatch() + self._settings.patience)
 
@@ -129,14 +134,16 @@ class Courier:
         return parcel
 
     def _work(self) -> None:
-        while True:
-            parcel = self._queue.get()
+        while (parcel := self._queue.get()) is not None:
             try:
                 self._carry(parcel)
             except Exception as error:  # noqa: BLE001 - the job must not feel it
                 parcel.problem = f"{type(error).__name__}: {error}"
             finally:
-                self._let_go(parcel)
+                try:
+                    self._let_go(parcel)
+                except OSError as error:
+                    self._tell(f"the spool {self._spool.folder}: {error}")
                 parcel.done.set()
 
     def _carry(self, parcel: Parcel) -> None:

@@ -120,6 +120,7 @@ class Run:
         )
         parcel = self._courier.finish(finish, self._started)
         self._courier.wait(parcel)
+        self._courier.close()
         self.verdict = parcel.verdict
 
     def _report(self, status: str, **fields: Any) -> Any:
@@ -212,6 +213,7 @@ def ping(
         courier = Courier(_settings(url, token, spool, patience), _warn)
         parcel = courier.finish(dated(made, clock.now()))
         courier.wait(parcel)
+        courier.close()
         return parcel.verdict
 
     return _quietly(send)

@@ -121,6 +121,9 @@ class Spool:
             self._tell(f"{path} is no report and was put aside: {error}")
             Entry(path, lock, "", Report("", {})).reject()
             return None
+        except OSError:
+            os.close(lock)
+            raise
         return Entry(path, lock, url, report)
 
     def reports(self) -> Iterator[tuple[str, str, Report]]:

@@ -66,3 +66,15 @@ def test_a_refused_report_is_told_and_kept_aside(settings: Settings) -> None:
     assert len(said) == 1
     assert "the report of 'refused' was refused: no such job" in said[0]
     assert len(list((settings.spool / "rejected").iterdir())) == 1
+
+
+def test_a_courier_that_is_closed_leaves_no_thread(settings: Settings) -> None:
+    """A program that runs jobs for months must not collect them."""
+    courier = Courier(settings, silent, MemoryDaemon())
+    courier.wait(courier.finish(told("a")))
+    assert courier._thread is not None
+
+    courier.close()
+
+    courier._thread.join(10)
+    assert not courier._thread.is_alive()
