@@ -116,7 +116,8 @@ class _Run:
         if self._stop is not None:
             # It came while there was nobody to pass it on to.
             child.signal(self._stop)
-        ended = child.start(*([tee.sink for tee in tees] or (None, None)))
+        # One pipe serves both where they go to the same place.
+        ended = child.start(*((tees[0].sink, tees[-1].sink) if tees else (None, None)))
         for tee in tees:
             tee.close_sink()
         began = {**named, "started_at": child.started_at, "metadata": self._metadata}
@@ -130,6 +131,8 @@ class _Run:
         if not ended.ran:
             self._tell(ended.remark)
         self._quietly(self._report_end, ended, began, metrics, tail.text(), started)
+        for tee in tees:
+            tee.drain(self.stopped)
         return ended
 
     def close(self, ended: Ended) -> int:
@@ -199,7 +202,9 @@ class _Run:
         if not self._order.capture:
             return []
         try:
-            return [Tee(1, (tail.add, lines.add)), Tee(2, (tail.add,))]
+            stdout = Tee(1, (tail.add, lines.add))
+            # Through two pipes lines would not keep their order.
+            return [stdout] if _same(1, 2) else [stdout, Tee(2, (tail.add,))]
         except (OSError, RuntimeError) as error:
             self._tell(f"the output is not captured: {error}")
             return []
@@ -256,6 +261,14 @@ class _Run:
         for problem in metrics.problems:
             self._tell(problem)
         return metrics.values
+
+
+def _same(one: int, other: int) -> bool:
+    """Return whether two descriptors lead to the same place."""
+    try:
+        return os.path.sameopenfile(one, other)
+    except OSError:
+        return False
 
 
 def to_stderr(text: str) -> None:

@@ -9,7 +9,7 @@ import select
 import termios
 from collections.abc import Callable, Sequence
 from struct import unpack
-from threading import Thread
+from threading import Event, Thread
 from typing import Final
 
 from afterrun_exporter.client import clock
@@ -19,8 +19,8 @@ PIECE: Final = 64 * 1024
 #: How long output of others is waited for once the job has ended: what it started
 #: in the background may keep the pipe open for days.
 GRACE: Final = 0.5
-#: How long somebody who does not read may keep us from ending.
-DRAIN: Final = 10.0
+#: How long somebody who does not read may keep us from reporting.
+DRAIN: Final = 2.0
 
 See = Callable[[bytes], None]
 
@@ -44,6 +44,11 @@ class Tee:
         """Pass on what the job, which has ended, has left in the pipe."""
         os.close(self._end)
         self._thread.join(DRAIN)
+
+    def drain(self, enough: Event) -> None:
+        """Return when all is passed on, however slowly it is read, or at *enough*."""
+        while self._thread.is_alive() and not enough.is_set():
+            self._thread.join(0.1)
 
     def _work(self) -> None:
         try:

@@ -119,11 +119,47 @@ def test_output_is_passed_on_byte_by_byte(daemon: Daemon, cron: Cron) -> None:
     data = os.urandom(3_000_000)
     (cron.folder / "data").write_bytes(data)
 
-    done = cron.exec("backup", [], "sh", "-c", "cat data; printf '\\377end' >&2")
+    # Through two pipes, what comes a moment later may be seen before.
+    script = "cat data; sleep 1; printf '\\377end' >&2"
+    done = cron.exec("backup", [], "sh", "-c", script)
 
     assert done.stdout == data
     assert done.stderr == "\udcffend"
     assert only_run(daemon, "backup")["message"].endswith("�end")
+
+
+def test_output_that_is_read_slowly_is_all_read(daemon: Daemon, cron: Cron) -> None:
+    """As by a pager; the end is reported meanwhile."""
+    daemon.start()
+    running = cron.start("exec", "backup", "--", "head", "-c", "120000", "/dev/zero")
+
+    def ended() -> bool:
+        return '"outcome"' in daemon.get("/api/v1/jobs/backup/runs").text
+
+    wait_until(ended, "the end is reported")
+    stdout, _ = running.communicate(timeout=30)
+
+    assert (running.returncode, stdout) == (0, bytes(120_000))
+
+
+def test_lines_that_go_to_the_same_place_keep_their_order(
+    daemon: Daemon, cron: Cron
+) -> None:
+    """As in cron's mail."""
+    daemon.start()
+    script = "for i in $(seq 200); do echo out $i; echo err $i >&2; done"
+    running = cron.folder / "both"
+    with running.open("wb") as both:
+        subprocess.run(
+            [AFTERRUN, "exec", "backup", "--", "sh", "-c", script],
+            stdout=both,
+            stderr=both,
+            env=cron.environ,
+            check=True,
+        )
+
+    lines = running.read_text().splitlines()
+    assert lines == [f"{way} {i}" for i in range(1, 201) for way in ("out", "err")]
 
 
 def test_much_output_needs_little_memory(daemon: Daemon, cron: Cron) -> None:
