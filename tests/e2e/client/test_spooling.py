@@ -32,6 +32,13 @@ jobs:
   backup: {every: 2s, grace: 1s, max_runtime: 1m, rules: [rows > 0]}
 """
 
+#: A daemon that judges its own downtime two seconds after its start.
+SETTLING = """\
+settle: 2s
+jobs:
+  backup: {every: 4s, grace: 3s}
+"""
+
 
 def test_runs_while_the_daemon_is_down_are_there_when_it_is_up(
     daemon: Daemon, cron: Cron
@@ -67,6 +74,26 @@ def test_runs_while_the_daemon_is_down_are_there_when_it_is_up(
     assert total(daemon, "duplicate_pings", "backup") == 0
     assert alerts(daemon) == ["violated"]  # of the run before
     assert daemon.get("/api/v1/jobs/backup").json()["running"] == 0
+
+
+def test_no_run_is_missed_that_was_only_told_late(daemon: Daemon, cron: Cron) -> None:
+    """The alert that comes is about the slot after the last of them."""
+    daemon.configure(SETTLING)
+    daemon.start()
+    cron.exec("backup", [], "true")
+    daemon.stop()
+    for _ in range(3):
+        assert cron.exec("backup", ["--patience", "100ms"], "sleep", "2").code == 0
+    daemon.start()
+
+    assert cron.run("spool", "flush").code == 0
+
+    wait_until(lambda: bool(alerts(daemon)), "the next run is missed", 30)
+    (alert,) = daemon.get("/api/v1/alerts").json()["alerts"]
+    last = instant(runs(daemon, "backup")[-1]["finished_at"])
+    assert alert["kind"] == "missed"
+    # Without the reports it would have come as soon as the daemon had settled.
+    assert instant(alert["opened_at"]) >= last + 4 + 3
 
 
 def test_a_run_whose_start_alone_was_lost_is_one_run(
