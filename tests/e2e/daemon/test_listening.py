@@ -119,7 +119,7 @@ def test_pings_leave_no_line_in_the_log(daemon: Daemon) -> None:
             ping(connection, "backup")
             ping(connection, "backup", body=f'{{"run_id": {number}}}')
             ping(connection, "other", body='{"status": "fail", "run_id": "x"}')
-            ping(connection, "nowhere/else", 404)
+            ping(connection, "nowhere/else/than/here", 404)
             connection.request("GET", "/metrics")
             connection.getresponse().read()
 
