@@ -107,17 +107,9 @@ def read_item(intake: Intake, item: object, at: float, sender: bytes) -> Receive
     fields = {name: value for name, value in item.items() if name != "job"}
     try:
         reports.check_name(job)
-        return intake.readable(
-            *reports.ping_of(
-                job,
-                fields,
-                at=at,
-                fingerprint=mark,
-                metrics_limit=intake.metrics_limit,
-            )
-        )
     except PingError as error:
         return intake.unreadable(job, at, mark, error)
+    return intake.read(job, fields, at, mark)
 
 
 def told_all(

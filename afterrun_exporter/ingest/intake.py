@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import Ping
@@ -47,6 +48,20 @@ class Intake:
     def body_limit(self) -> int:
         """How many bytes a request may have."""
         return self._service.catalogue.body_bytes
+
+    def read(
+        self, job: str, fields: Mapping[str, Any], at: float, fingerprint: bytes
+    ) -> Received:
+        """Return what the *fields* of a report of *job* say, if they can be read."""
+        limit = self.metrics_limit
+        try:
+            return self.readable(
+                *reports.ping_of(
+                    job, fields, at=at, fingerprint=fingerprint, metrics_limit=limit
+                )
+            )
+        except PingError as error:
+            return self.unreadable(job, at, fingerprint, error)
 
     def readable(self, ping: Ping, readings: Readings) -> Ping:
         """Return *ping*, its left-out metrics counted."""

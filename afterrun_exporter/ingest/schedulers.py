@@ -71,22 +71,13 @@ def read_all(
             yield intake.unreadable("", at, b"", item)
             continue
         mark = digest(whose, repr(item).encode("utf-8", "surrogatepass"))
-        job = ""
         try:
-            if (read := reading(_object(item))) is None:
-                continue
-            job, fields = read
-            yield intake.readable(
-                *reports.ping_of(
-                    job,
-                    fields,
-                    at=at,
-                    fingerprint=mark,
-                    metrics_limit=intake.metrics_limit,
-                )
-            )
+            read = reading(_object(item))
         except PingError as error:
-            yield intake.unreadable(job, at, mark, error)
+            yield intake.unreadable("", at, mark, error)
+            continue
+        if read is not None:
+            yield intake.read(*read, at, mark)
 
 
 def of_run(record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError, UnknownJobError
-from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.batches import split, told_all
 from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.desk import Desk, job_name, sender
@@ -191,20 +190,11 @@ def _of_task(
     intake: Intake, item: object, event: str | None, at: float, whose: bytes
 ) -> Received:
     mark = digest(whose, repr((event, item)).encode("utf-8", "surrogatepass"))
-    job = ""
     try:
         job, fields = report_of(_object(item), event)
-        return intake.readable(
-            *reports.ping_of(
-                job,
-                fields,
-                at=at,
-                fingerprint=mark,
-                metrics_limit=intake.metrics_limit,
-            )
-        )
     except PingError as error:
-        return intake.unreadable(job, at, mark, error)
+        return intake.unreadable("", at, mark, error)
+    return intake.read(job, fields, at, mark)
 
 
 def _of_counts(intake: Intake, tasks: Tasks, item: object, at: float) -> Received:
