@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import JOB_NAME
+from afterrun_exporter.ingest.batches import told_all
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.reports import check_name
 from afterrun_exporter.service import Service
@@ -49,6 +50,17 @@ async def recorded(intake: Intake, received: Received) -> Verdict:
     if isinstance(result, Exception):
         raise result
     return result
+
+
+async def answered(intake: Intake, received: Sequence[Received]) -> web.Response:
+    """Record reports in one transaction, and answer with what was made of each.
+
+    The status is 400 where every one of them is refused.
+    """
+    results = await intake.take_all(received) if received else []
+    refused = [isinstance(result, Exception) for result in results]
+    status = 400 if refused and all(refused) else 200
+    return web.json_response(told_all(received, results), status=status)
 
 
 def job_name(text: str) -> str:

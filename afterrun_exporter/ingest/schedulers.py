@@ -15,9 +15,9 @@ from aiohttp.typedefs import Handler
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import reports
-from afterrun_exporter.ingest.batches import split, told_all
+from afterrun_exporter.ingest.batches import split
 from afterrun_exporter.ingest.bodies import read_body
-from afterrun_exporter.ingest.desk import Desk, job_name, sender
+from afterrun_exporter.ingest.desk import Desk, answered, job_name, sender
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.native import counted
 
@@ -55,9 +55,7 @@ def taking(desk: Desk, intake: Intake, reading: Reading) -> Handler:
         body = await read_body(request, desk.body_limit)
         now, whose = desk.clock.now(), sender(request)
         received = [*read_all(intake, split(body), reading, now, whose)]
-        results = await intake.take_all(received) if received else []
-        status = 400 if received and not _any_recorded(received, results) else 200
-        return web.json_response(told_all(received, results), status=status)
+        return await answered(intake, received)
 
     return handle
 
@@ -147,8 +145,3 @@ def _words(error: object) -> str | None:
     if isinstance(error, dict):
         error = error.get("message") or json.dumps(error)
     return str(error) if error else None
-
-
-def _any_recorded(received: Sequence[Received], results: Sequence[object]) -> bool:
-    pairs = zip(received, results, strict=True)
-    return any(not isinstance(result, Exception) for _, result in pairs)

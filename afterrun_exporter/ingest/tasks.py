@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError, UnknownJobError
-from afterrun_exporter.ingest.batches import split, told_all
+from afterrun_exporter.ingest.batches import split
 from afterrun_exporter.ingest.bodies import read_body
-from afterrun_exporter.ingest.desk import Desk, job_name, sender
+from afterrun_exporter.ingest.desk import Desk, answered, job_name, sender
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.native import counted
 
@@ -107,7 +107,7 @@ def created(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
         for one in received:
             if isinstance(one, Ping) and one.run_id:
                 tasks.note(one.run_id, one.job)
-        return await _answer(intake, received)
+        return await answered(intake, received)
 
     return handle
 
@@ -119,7 +119,7 @@ def added_up(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
         body = await read_body(request, desk.body_limit)
         at = desk.clock.now()
         received = [_of_counts(intake, tasks, item, at) for item in split(body)]
-        return await _answer(intake, received)
+        return await answered(intake, received)
 
     return handle
 
@@ -142,7 +142,7 @@ def changed(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
             received = _progress(task, tasks.job_of(task), {}, desk.clock.now())
         if isinstance(received, Ping):
             received = replace(received, metrics=counts, adds=True)
-        return await _answer(intake, [received])
+        return await answered(intake, [received])
 
     return handle
 
@@ -224,15 +224,9 @@ def _saying(status: str, desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
         task = request.match_info["task"]
         told = {"id": task, "name": tasks.job_of(task), "status": status}
         at = desk.clock.now()
-        return await _answer(intake, [_of_task(intake, told, None, at, b"")])
+        return await answered(intake, [_of_task(intake, told, None, at, b"")])
 
     return handle
-
-
-async def _answer(intake: Intake, received: list[Received]) -> web.Response:
-    results = await intake.take_all(received)
-    good = any(not isinstance(result, Exception) for result in results)
-    return web.json_response(told_all(received, results), status=200 if good else 400)
 
 
 def _counts(update: Mapping[str, Any]) -> dict[str, float]:
