@@ -21,6 +21,14 @@ class UnknownJobError(AfterRunError):
     """A ping names a job that is not known and may not be registered."""
 
 
+class ConfiguredJobError(AfterRunError):
+    """What is to be done with a job is for the configuration to say: it names it."""
+
+
+class DescriptionError(AfterRunError):
+    """What a client says of its job cannot be used; the message says what."""
+
+
 class StorageError(AfterRunError):
     """Nothing was recorded: the database could not commit."""
 

@@ -15,6 +15,8 @@ from afterrun_exporter.errors import (
     AlertmanagerError,
     AlertmanagerRefusedError,
     ConfigError,
+    ConfiguredJobError,
+    DescriptionError,
     GenerateError,
     PingError,
     ReceiverExistsError,
@@ -36,6 +38,8 @@ STATUS: Final[dict[type[AfterRunError], HTTPStatus]] = {
     RequestError: HTTPStatus.BAD_REQUEST,
     UnknownReceiverError: HTTPStatus.NOT_FOUND,
     ReceiverExistsError: HTTPStatus.CONFLICT,
+    ConfiguredJobError: HTTPStatus.CONFLICT,
+    DescriptionError: HTTPStatus.BAD_REQUEST,
     AlertmanagerError: HTTPStatus.BAD_GATEWAY,
     AlertmanagerRefusedError: HTTPStatus.BAD_GATEWAY,
 }

@@ -46,7 +46,7 @@ class HeldStore(MemoryStore):
         await super()._write(writes)
 
 
-def stricter(name: str) -> Job:
+def stricter(name: str, said: str = "") -> Job:  # noqa: ARG001 - nothing is
     return Job(name=name, configured=False, severity="critical", after_failures=1)
 
 
@@ -172,7 +172,7 @@ async def test_a_job_that_is_fine_is_not_written_and_looked_at_in_time(
 
 @pytest.mark.parametrize("unknown", [None, stricter])
 async def test_who_is_being_registered_is_what_the_new_file_makes_of_it(
-    clock: ManualClock, unknown: Callable[[str], Job] | None
+    clock: ManualClock, unknown: Callable[[str, str], Job] | None
 ) -> None:
     """Its first report waits for the disk when the reload has come past it."""
     store = HeldStore()
@@ -187,7 +187,7 @@ async def test_who_is_being_registered_is_what_the_new_file_makes_of_it(
     store.free.set()
     await asyncio.gather(report, reload)
 
-    assert service.job("new") == (unknown("new") if unknown else None)
+    assert service.job("new") == (unknown("new", "") if unknown else None)
 
 
 async def test_who_comes_during_a_reload_that_fails_stays(clock: ManualClock) -> None:

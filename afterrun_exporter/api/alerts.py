@@ -19,6 +19,7 @@ from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.core.units import format_duration, parse_duration
 from afterrun_exporter.errors import RequestError, UnknownJobError
+from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import AlertFilter, Store
 
@@ -87,7 +88,7 @@ def stats(store: Store, clock: Clock) -> Handler:
     return handle
 
 
-def test(service: Service, store: Store) -> Handler:
+def test(service: Service, registry: Registry, store: Store) -> Handler:
     """Return the handler that opens an alert to see whether it arrives.
 
     It is one of the job that is named, or of one that is made for tests. While one
@@ -103,7 +104,7 @@ def test(service: Service, store: Store) -> Handler:
             known(service, name)
         seconds = _duration(body.get("for", USUAL))
         severity = _severity(body.get("severity", ""))
-        await service.test_alert(name, seconds, severity)
+        await registry.test_alert(name, seconds, severity)
         job = name or TEST_JOB
         _, state = known(service, job)
         which = AlertFilter(job=job, conditions=(Condition.TEST,), limit=1)

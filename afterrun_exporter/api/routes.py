@@ -9,6 +9,7 @@ from aiohttp import web
 from afterrun_exporter.api import alerts, jobs, receivers
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.receivers import Receivers
+from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Store
 
@@ -19,6 +20,7 @@ def routes(
     service: Service, store: Store, told: Receivers, clock: Clock
 ) -> list[web.RouteDef]:
     """Return the routes of the JSON API."""
+    registry = Registry(service, clock)
     return [
         web.get(f"{PREFIX}/jobs", jobs.jobs(service)),
         web.get(f"{PREFIX}/jobs/{{job}}", jobs.job(service)),
@@ -32,5 +34,5 @@ def routes(
         web.delete(f"{PREFIX}/receivers/{{id}}", receivers.remove(told)),
         web.get(f"{PREFIX}/alerts", alerts.history(store, clock)),
         web.get(f"{PREFIX}/alerts/stats", alerts.stats(store, clock)),
-        web.post(f"{PREFIX}/alerts/test", alerts.test(service, store)),
+        web.post(f"{PREFIX}/alerts/test", alerts.test(service, registry, store)),
     ]

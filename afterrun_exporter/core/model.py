@@ -167,6 +167,8 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     tags: tuple[str, ...] = ()
     description: str = ""
     runbook_url: str = ""
+    #: A UUID by which pings may name it, too; "" for none.
+    ping_uuid: str = ""
     #: Whether the configuration names it; if not, a ping registered it.
     configured: bool = True
 
