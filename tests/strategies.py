@@ -137,6 +137,7 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "last_outcome": st.none() | st.sampled_from(Outcome),
     "last_duration": st.none() | DURATIONS,
     "consecutive_failures": COUNTS,
+    "recovering": COUNTS,
     "metrics": METRICS,
     "previous": METRICS,
     "violated": st.lists(NAMES, max_size=3).map(tuple),

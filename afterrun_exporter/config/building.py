@@ -207,6 +207,7 @@ class Builder:
             max_runtime=spec.max_runtime or defaults.max_runtime,
             rules=tuple(rule.rule() for rule in spec.rules),
             after_failures=spec.alerts.after_failures,
+            recover_after=spec.alerts.recover_after,
             success_ratio=ratio.ratio() if ratio else None,
             slower_than=slower.slower() if slower else None,
             concurrency=spec.concurrency.concurrency() if spec.concurrency else None,

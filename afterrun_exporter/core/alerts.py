@@ -233,8 +233,11 @@ def _unusual(
 
 
 def _fails(job: Job, state: JobState) -> bool:
-    bad = state.last_outcome in FAILURES
-    return bad and state.consecutive_failures >= job.after_failures
+    if state.last_outcome in FAILURES:
+        return state.consecutive_failures >= job.after_failures
+    return state.recovering < job.recover_after > 1 and any(
+        alert.key == FAILING for alert in state.alerts
+    )
 
 
 def _failure(state: JobState, run: Run | None) -> str:

@@ -130,6 +130,8 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     last_outcome: Outcome | None = None
     last_duration: float | None = None
     consecutive_failures: int = 0
+    #: Consecutive ok runs, as far as `recover_after` looks; 0 where it is 1.
+    recovering: int = 0
     #: Last value of each reported metric.
     metrics: Mapping[str, float] = field(default_factory=dict)
     #: What the last ok run reported, its duration included.

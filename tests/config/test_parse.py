@@ -81,6 +81,7 @@ def test_every_key_reaches_its_job() -> None:
             ),
         ),
         after_failures=3,
+        recover_after=2,
         success_ratio=SuccessRatio(below=0.8, over=3 * 86400.0, min_runs=4),
         slower_than=SlowerThan(
             factor=2.5, than=Average.MEAN, over=7 * 86400.0, min_runs=2
