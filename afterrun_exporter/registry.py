@@ -84,7 +84,7 @@ class Registry:
         is wrong with *words*; UnknownJobError where no job may be registered.
         """
         async with self._service.changing:
-            said = json.encode(words, order="deterministic").decode() if words else ""
+            said = _written(words)
             job = self._described(name, said)
             if (known := self._service.known(name)) and known[1].said == said:
                 return known[0]
@@ -138,3 +138,11 @@ class Registry:
         if isinstance(made, Transition):
             return made.state
         raise made
+
+
+def _written(words: Words) -> str:
+    """Return *words* as a state keeps them; "" for none."""
+    try:
+        return json.encode(words, order="deterministic").decode() if words else ""
+    except UnicodeEncodeError:
+        raise DescriptionError("a text in it cannot be written in UTF-8") from None

@@ -40,7 +40,8 @@ class Service:
     def __init__(
         self, store: Store, clock: Clock, catalogue: Catalogue | None = None
     ) -> None:
-        self._store = store
+        #: Where everything is kept; others only read there.
+        self.store = store
         self._clock = clock
         roster = Roster(catalogue or Catalogue())
         self._agenda = agenda = Agenda()
@@ -91,7 +92,7 @@ class Service:
             await self._change_over(catalogue)
 
     async def _change_over(self, catalogue: Catalogue) -> None:
-        judge, store = self.judge, self._store
+        judge, store = self.judge, self.store
         roster, gone = await drawn_up(catalogue, store.states, judge.roster)
         # Where this fails, histories may have been cut to windows that are not kept.
         known, self._recalled = self._recalled, {}
@@ -121,16 +122,16 @@ class Service:
 
     def state(self, name: str) -> JobState | None:
         """Return what is known of a watched job, as committed."""
-        return self._store.states.get(name) if self.job(name) else None
+        return self.store.states.get(name) if self.job(name) else None
 
     def known(self, name: str) -> tuple[Job, JobState] | None:
         """Return both of a job that is watched and has a state."""
-        job, state = self.judge.roster.get(name), self._store.states.get(name)
+        job, state = self.judge.roster.get(name), self.store.states.get(name)
         return None if job is None or state is None else (job, state)
 
     def watched(self) -> Iterator[tuple[Job, JobState]]:
         """Yield every watched job with what is known of it."""
-        states, roster = self._store.states, self.judge.roster
+        states, roster = self.store.states, self.judge.roster
         return ((job, states[job.name]) for job in roster if job.name in states)
 
     def take_changed(self) -> set[str]:
@@ -140,7 +141,7 @@ class Service:
 
     def database_size(self) -> int:
         """Return the bytes that the store takes on disk."""
-        return self._store.size()
+        return self.store.size()
 
     async def record(self, ping: Ping) -> Verdict:
         """Make *ping* durable, and act on it.
@@ -154,7 +155,7 @@ class Service:
             raise result
         verdict = self._verdict(ping, result, strangers)
         if result.duplicate_of:
-            return await repeating(self._store, verdict)
+            return await repeating(self.store, verdict)
         return verdict
 
     async def record_all(self, pings: Sequence[Ping]) -> list[Verdict | Exception]:
@@ -173,7 +174,7 @@ class Service:
             else self._verdict(ping, result, strangers)
             for ping, result in zip(pings, results, strict=True)
         ]
-        return await all_repeating(self._store, verdicts)
+        return await all_repeating(self.store, verdicts)
 
     async def sweep(self) -> int:
         """Notice what has become true by now; return how many jobs it concerned.
@@ -211,7 +212,7 @@ class Service:
     async def prune(self) -> int:
         """Forget what the configuration says not to keep; return how many runs."""
         before = self._clock.now() - self.catalogue.keep_for
-        return await self._store.prune(before, self.catalogue.keep_runs)
+        return await self.store.prune(before, self.catalogue.keep_runs)
 
     async def apply(self, changes: Sequence[Change]) -> list[Transition | Exception]:
         """Make decisions of `judge` durable in one transaction, and act on them.
@@ -226,7 +227,7 @@ class Service:
 
     async def _commit(self, changes: Sequence[Change]) -> list[Transition | Exception]:
         try:
-            return await self._store.update_all(changes)
+            return await self.store.update_all(changes)
         except StorageError:
             self.storage_errors += 1
             raise
@@ -266,7 +267,7 @@ class Service:
 
     def register(self, job: Job) -> Job | None:
         """Watch a job that has a state now; return it as it is watched."""
-        state, roster = self._store.states[job.name], self.judge.roster
+        state, roster = self.store.states[job.name], self.judge.roster
         # What was true when it was decided may not be when it is committed.
         if roster.catalogue.unknown is None and not is_made_for_tests(job.name, state):
             return None

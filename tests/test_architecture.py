@@ -65,6 +65,7 @@ ALLOWED = {
         "problems",
         "registry",
         "service",
+        "storage",
         "verdicts",
     },
     "web": {"clock", "core", "errors", "ingest", "problems", "registry", "service"},

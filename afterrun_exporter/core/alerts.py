@@ -235,9 +235,8 @@ def _unusual(
 def _fails(job: Job, state: JobState) -> bool:
     if state.last_outcome in FAILURES:
         return state.consecutive_failures >= job.after_failures
-    return state.recovering < job.recover_after > 1 and any(
-        alert.key == FAILING for alert in state.alerts
-    )
+    wary = state.recovering < job.recover_after > 1
+    return wary and any(alert.key == FAILING for alert in state.alerts)
 
 
 def _failure(state: JobState, run: Run | None) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
-from afterrun_exporter.clock import Clock
-from afterrun_exporter.core.model import JOB_NAME
+from afterrun_exporter.clock import Clock, in_steps
+from afterrun_exporter.core.model import JOB_NAME, Job
+from afterrun_exporter.core.state import JobState
 from afterrun_exporter.ingest.batches import told_all
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.reports import check_name
+from afterrun_exporter.ingest.uuids import Uuids
+from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
 from afterrun_exporter.verdicts import Verdict
 
@@ -19,29 +22,43 @@ from afterrun_exporter.verdicts import Verdict
 class Desk:
     """What every dialect needs: the time, and the way to the core."""
 
-    def __init__(self, service: Service, clock: Clock) -> None:
-        self._service = service
+    def __init__(self, service: Service, clock: Clock, url: str = "") -> None:
+        self.service = service
         self.clock = clock
+        #: What is said of jobs besides reports.
+        self.registry = Registry(service, clock)
+        self.uuids = Uuids(service)
+        self._url = url.rstrip("/")
 
     @property
     def body_limit(self) -> int:
         """How many bytes of a body are read."""
-        return self._service.catalogue.body_bytes
+        return self.service.catalogue.body_bytes
 
     def intake(self, dialect: str) -> Intake:
         """Return where *dialect* hands in its pings; it names them in the metrics."""
-        return Intake(self._service, self.clock, dialect)
+        return Intake(self.service, self.clock, dialect)
 
     def open_runs(self) -> Iterator[tuple[str, str]]:
         """Yield id and job of every run that has one and has not ended."""
-        for job, state in self._service.watched():
+        for job, state in self.service.watched():
             for run in state.open_runs:
                 if run.run_id is not None:
                     yield run.run_id, job.name
 
+    async def jobs(self) -> AsyncIterator[tuple[Job, JobState]]:
+        """Yield every watched job, in steps between which pings are taken."""
+        async for name in in_steps(list(self.service.store.states)):
+            if (known := self.service.known(name)) is not None:
+                yield known
+
     def is_known(self, job: str) -> bool:
         """Return whether the job of this name is watched."""
-        return self._service.job(job) is not None
+        return self.service.job(job) is not None
+
+    def url(self, request: web.Request) -> str:
+        """Return how clients reach us, without a slash at its end."""
+        return self._url or str(request.url.origin())
 
 
 async def recorded(intake: Intake, received: Received) -> Verdict:
