@@ -92,6 +92,10 @@ class Registry:
             await self._apply(name, decide)
             return self._service.register(job) or job
 
+    def check(self, name: str, words: Words) -> None:
+        """Raise what `describe` would raise for these words; change nothing."""
+        self._described(name, _written(words))
+
     def words(self, name: str) -> dict[str, Any]:
         """Return what a client has said of the job *name*."""
         state = self._service.state(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
@@ -10,11 +10,16 @@ from aiohttp.web_protocol import RequestPayloadError
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.model import JOB_NAME, Job
 from afterrun_exporter.core.state import JobState
+from afterrun_exporter.errors import (
+    ConfiguredJobError,
+    DescriptionError,
+    UnknownJobError,
+)
 from afterrun_exporter.ingest.batches import told_all
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.reports import check_name
 from afterrun_exporter.ingest.uuids import Uuids
-from afterrun_exporter.registry import Registry
+from afterrun_exporter.registry import Registry, Words
 from afterrun_exporter.service import Service
 from afterrun_exporter.verdicts import Verdict
 
@@ -78,6 +83,27 @@ async def answered(intake: Intake, received: Sequence[Received]) -> web.Response
     refused = [isinstance(result, Exception) for result in results]
     status = 400 if refused and all(refused) else 200
     return web.json_response(told_all(received, results), status=status)
+
+
+async def describe(
+    desk: Desk, intake: Intake, job: str, words: Callable[[], Words]
+) -> tuple[str, ...]:
+    """Have *job* be what a client says of it beside a report; return warnings.
+
+    No report is lost for *words*, which raises ValueError where there are none.
+    """
+    try:
+        await desk.registry.describe(job, words())
+    except ConfiguredJobError as error:
+        # Its client says the same with every report: nobody wants to read it again.
+        return (str(error),)
+    except UnknownJobError:
+        # Its report will be answered with that.
+        return ()
+    except (DescriptionError, ValueError) as error:
+        intake.refuse_description(job, str(error))
+        return (f"what is said of the job is not taken: {error}",)
+    return ()
 
 
 def job_name(text: str) -> str:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from afterrun_exporter.ingest import (
     cronitor,
+    cronitor_api,
     healthchecks,
     heartbeats,
     management,
@@ -26,6 +27,7 @@ DIALECTS: Final[tuple[Callable[[Desk], list[web.RouteDef]], ...]] = (
     healthchecks.routes,
     pathforms.routes,
     cronitor.routes,
+    cronitor_api.routes,
     heartbeats.routes,
     management.routes,
     pushgateway.routes,

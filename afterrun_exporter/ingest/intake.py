@@ -11,7 +11,7 @@ from afterrun_exporter.core.model import Ping
 from afterrun_exporter.errors import PingError, StorageError
 from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.readings import Readings
-from afterrun_exporter.ingest.refusals import Refusals
+from afterrun_exporter.ingest.refusals import DESCRIPTION, Refusals
 from afterrun_exporter.service import Service
 from afterrun_exporter.verdicts import Verdict
 
@@ -80,6 +80,11 @@ class Intake:
         """Count and tell a request that was refused before it became reports."""
         self._service.pings[self._dialect, "rejected"] += 1
         self._refusals.tell(self._clock.now(), self._dialect, job, reason)
+
+    def refuse_description(self, job: str, reason: str) -> None:
+        """Tell that a report was taken, and what it says of its job was not."""
+        at = self._clock.now()
+        self._refusals.tell(at, self._dialect, job, reason, DESCRIPTION)
 
     async def take(self, received: Received) -> Verdict | Exception:
         """Record one report; see `take_all`."""

@@ -85,7 +85,8 @@ def asking(desk: Desk, act: Act) -> Callable[[web.Request], Awaitable[Any]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             told = await _told(desk, request)
-            return await act(Asked(desk, request, told, _project(desk, request, told)))
+            key = request.headers.get(KEY_HEADER) or str(told.get("api_key") or "")
+            return await act(Asked(desk, request, told, project_of(desk, key)))
         except (RequestError, DescriptionError, PingError) as error:
             return _refused(400, str(error))
         except UnknownJobError as error:
@@ -111,17 +112,17 @@ async def _told(desk: Desk, request: web.Request) -> Mapping[str, Any]:
     return told
 
 
-def _project(
-    desk: Desk, request: web.Request, told: Mapping[str, Any]
-) -> Project | None:
-    """Return the project whose key is given; None where none has any."""
+def project_of(desk: Desk, key: str) -> Project | None:
+    """Return the project that *key* opens; None where no project has an API key.
+
+    Raises HTTPUnauthorized.
+    """
     projects = [one for one in desk.service.catalogue.projects if one.api_key]
     if not projects:
         return None
-    key = request.headers.get(KEY_HEADER) or told.get("api_key")
     if not key:
         raise web.HTTPUnauthorized(text="missing api key")
-    if (project := by_api_key(projects, str(key))) is None:
+    if (project := by_api_key(projects, key)) is None:
         raise web.HTTPUnauthorized(text="wrong api key")
     return project
 

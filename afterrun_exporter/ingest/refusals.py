@@ -1,4 +1,4 @@
-"""Telling the operator which reports were refused, without drowning the log."""
+"""Telling the operator what of reports was refused, without drowning the log."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ import structlog
 #: Refusals that are told in one minute; a client gone wild has no more to say.
 A_MINUTE: Final = 30
 
+#: What is told, of reports and of what they say of their jobs.
+PING: Final = "ping_refused"
+DESCRIPTION: Final = "description_refused"
+
 log = structlog.get_logger()
 
 
 class Refusals:
-    """Logs refused reports, so many a minute, and how many more there were."""
+    """Logs what was refused, so much a minute, and how much more there was."""
 
     def __init__(self) -> None:
         self._minute = 0
         self._told = 0
         self._untold = 0
 
-    def tell(self, at: float, dialect: str, job: str, reason: str) -> None:
-        """Note that a report of *job* was refused at *at*."""
+    def tell(
+        self, at: float, dialect: str, job: str, reason: str, event: str = PING
+    ) -> None:
+        """Note that a report of *job*, or what else came with it, was refused at *at*."""
         if (minute := int(at // 60)) != self._minute:
             if self._untold:
                 log.warning("pings_refused", more=self._untold)
@@ -30,4 +36,4 @@ class Refusals:
             self._untold += 1
             return
         self._told += 1
-        log.warning("ping_refused", dialect=dialect, job=job, reason=reason)
+        log.warning(event, dialect=dialect, job=job, reason=reason)

@@ -15,15 +15,17 @@ from uuid import UUID
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import DecodeError, json
+from msgspec.structs import replace
 
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError, UnknownJobError
 from afterrun_exporter.ingest.bodies import read_body
-from afterrun_exporter.ingest.desk import Desk, job_name, sender
+from afterrun_exporter.ingest.desk import Desk, describe, job_name, sender
 from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.reports import clean
+from afterrun_exporter.ingest.sentry_monitors import words_of
 
 DIALECT: Final = "sentry"
 
@@ -39,10 +41,6 @@ MAX_SLUG: Final = 50
 MAX_ENVIRONMENT: Final = 64
 #: Of the environment that has no name, too.
 PRODUCTION: Final = "production"
-
-IGNORED: Final = (
-    "the monitor_config is not taken: say schedule and limits in afterrun.yml"
-)
 
 _OBJECT: Final = json.Decoder(dict[str, Any])
 _NUMBER: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
@@ -69,7 +67,7 @@ def cron_url(desk: Desk, intake: Intake) -> Handler:
         body = await read_body(request, desk.body_limit)
         told = {**_object(body), **request.query}
         told["monitor_slug"] = request.match_info["job"]
-        await _take(intake, [_received(desk, intake, request, told)])
+        await _take(intake, [await _received(desk, intake, request, told)])
         return web.Response(status=202)
 
     return handle
@@ -82,9 +80,10 @@ def envelope(desk: Desk, intake: Intake) -> Handler:
         body = await read_body(request, desk.body_limit)
         header, check_ins = opened(body)
         if check_ins:
-            await _take(
-                intake, [_received(desk, intake, request, told) for told in check_ins]
-            )
+            received = [
+                await _received(desk, intake, request, told) for told in check_ins
+            ]
+            await _take(intake, received)
         return web.json_response({"id": header.get("event_id") or ""})
 
     return handle
@@ -129,7 +128,6 @@ def ping_of(told: Mapping[str, Any], at: float, fingerprint: bytes) -> Ping:
         duration=None if kind is Kind.START else _seconds(told.get("duration")),
         metadata=json.encode(metadata).decode() if metadata else "",
         fingerprint=fingerprint,
-        warnings=(IGNORED,) if told.get("monitor_config") else (),
     )
 
 
@@ -190,16 +188,21 @@ def _seconds(value: object) -> float | None:
     return float(value) if 0 <= value < MAX_TIME else None
 
 
-def _received(
+async def _received(
     desk: Desk, intake: Intake, request: web.Request, told: Mapping[str, Any]
 ) -> Received:
     now = desk.clock.now()
     said = repr(sorted(told.items())).encode("utf-8", "surrogatepass")
     mark = digest(sender(request), said)
     try:
-        return ping_of(told, now, mark)
+        ping = ping_of(told, now, mark)
     except PingError as error:
         return intake.unreadable(_whose(told), now, mark, error)
+    config = told.get("monitor_config")
+    if not isinstance(config, Mapping):
+        return ping
+    warnings = await describe(desk, intake, ping.job, lambda: words_of(config))
+    return replace(ping, warnings=warnings)
 
 
 def _whose(told: Mapping[str, Any]) -> str:
