@@ -22,6 +22,7 @@ from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.upstream import UNHEALTHY
 from afterrun_exporter.errors import StorageError
+from afterrun_exporter.followers import Follower, Followers
 from afterrun_exporter.judge import Judge
 from afterrun_exporter.roster import Roster, is_made_for_tests
 from afterrun_exporter.storage.store import Change, Store
@@ -54,7 +55,7 @@ class Service:
         self._nudged: set[str] = set()
         #: How far back the history of a job has been recalled.
         self._recalled: dict[str, float] = {}
-        self._changed: set[str] = set()
+        self._followers = Followers()
         self._poisoned: dict[str, Exception] = {}
         #: Pings by (dialect, result), for the exporter's own metrics.
         self.pings: Counter[tuple[str, str]] = Counter()
@@ -110,7 +111,7 @@ class Service:
         finally:
             # Severity, labels or rules may have changed without any fact doing so,
             # and somebody may have looked before they were changed back.
-            self._changed.update(gone, roster.registered, catalogue.jobs)
+            self._followers.note_all(gone, roster.registered, catalogue.jobs)
 
     def job(self, name: str) -> Job | None:
         """Return the job of this name, None when it is not watched."""
@@ -134,10 +135,9 @@ class Service:
         states, roster = self.store.states, self.judge.roster
         return ((job, states[job.name]) for job in roster if job.name in states)
 
-    def take_changed(self) -> set[str]:
-        """Return the jobs that changed, or left, since this was last asked."""
-        changed, self._changed = self._changed, set()
-        return changed
+    def follow(self) -> Follower:
+        """Return what collects the jobs that change; at first it has all there are."""
+        return self._followers.add(job.name for job, _ in self.watched())
 
     def database_size(self) -> int:
         """Return the bytes that the store takes on disk."""
@@ -242,7 +242,7 @@ class Service:
                 self.judge.roster.dismiss(known[0])
 
     def _note(self, name: str, made: Transition) -> None:
-        self._changed.add(name)
+        self._followers.note(name)
         roster = self.judge.roster
         if (made.state.paused_at or roster.paused) and roster.note_pause(
             name, made.state

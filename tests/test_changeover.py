@@ -147,14 +147,15 @@ async def test_a_reload_that_cannot_be_stored_shows_nobody_what_it_would_have_be
 ) -> None:
     store = FullStore()
     service = await running(store, clock, *STRAY)
-    service.take_changed()
+    follower = service.follow()
+    follower.take()
     store.full = True
 
     with pytest.raises(StorageError):
         await service.reconfigure(catalogue(*FILE[1:], unknown=stricter))
 
     assert service.job(STRAY[0]) == Job(name=STRAY[0], configured=False)
-    assert service.take_changed() >= {*STRAY, *(job.name for job in FILE)}
+    assert follower.take() >= {*STRAY, *(job.name for job in FILE)}
 
 
 async def test_a_job_that_is_fine_is_not_written_and_looked_at_in_time(

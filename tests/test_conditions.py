@@ -296,6 +296,7 @@ class TestATestAlert:
             known = replace(known, unknown=None)
         service = Service(store, clock, known)
         await service.start()
+        follower = service.follow()
         await Registry(service, clock).test_alert(None, 30.0)
 
         await service.reconfigure(known)
@@ -311,7 +312,7 @@ class TestATestAlert:
         clock.show(at("21 12:01"))
         await service.sweep()
         assert service.job(TEST_JOB) is None
-        assert service.take_changed() >= {TEST_JOB}
+        assert follower.take() >= {TEST_JOB}
 
         await Registry(service, clock).test_alert(None, 30.0)
         assert conditions(service, TEST_JOB) == ["test"]
