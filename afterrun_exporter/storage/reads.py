@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Collection
+from pathlib import Path
 from typing import Final
 
 import aiosqlite
 
 from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.storage.codec import decode_metrics, decode_violations
-from afterrun_exporter.storage.store import LogRecord
+from afterrun_exporter.storage.store import Ended, LogRecord
 
 # The runs of a job from the newest back: each knows the one before.
 _CHAIN: Final = """
@@ -23,10 +26,44 @@ SELECT runs.* FROM chain JOIN runs ON runs.id = chain.id WHERE place <= ?2
 ORDER BY place
 """
 
+# The same of many jobs at once, and of each run only how it ended. What was pruned
+# ends a chain: nothing is found behind it.
+_CHAINS: Final = """
+WITH RECURSIVE chain (job, id, place) AS (
+    SELECT name, last_run, 1 FROM jobs WHERE name IN (SELECT value FROM json_each(?1))
+    UNION ALL
+    SELECT chain.job, r.previous_id, place + 1 FROM chain JOIN runs r ON r.id = chain.id
+    WHERE place < ?2
+)
+SELECT chain.job, r.number, r.outcome, r.finished_at
+FROM chain JOIN runs r ON r.id = chain.id ORDER BY chain.job, place
+"""
+
+
+async def connect(path: Path) -> aiosqlite.Connection:
+    """Return a connection that can only read."""
+    reader = await aiosqlite.connect(path)
+    await reader.execute("PRAGMA query_only = ON")
+    await reader.execute("PRAGMA busy_timeout = 5000")
+    reader.row_factory = aiosqlite.Row
+    return reader
+
 
 async def runs(reader: aiosqlite.Connection, job: str, limit: int) -> list[Run]:
     """Return the last *limit* runs of *job*, the newest first."""
     return [_run(row) for row in await reader.execute_fetchall(_CHAIN, (job, limit))]
+
+
+async def endings(
+    reader: aiosqlite.Connection, jobs: Collection[str], limit: int
+) -> dict[str, list[Ended]]:
+    """See `Store.endings`."""
+    rows = await reader.execute_fetchall(_CHAINS, (json.dumps([*jobs]), limit))
+    found: dict[str, list[Ended]] = {}
+    for job, number, outcome, finished_at in rows:
+        ended = Ended(number, Outcome(outcome), finished_at)
+        found.setdefault(job, []).append(ended)
+    return found
 
 
 async def logs(reader: aiosqlite.Connection, job: str) -> list[LogRecord]:
