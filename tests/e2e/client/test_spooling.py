@@ -271,6 +271,13 @@ def test_what_waits_is_listed_and_private(daemon: Daemon, cron: Cron) -> None:
     assert listed.stdout.decode() == f"{report.name}  {daemon.url}  backup  fail\n"
 
 
+def test_where_nothing_waits_that_is_said(cron: Cron) -> None:
+    listed = cron.run("spool", "list")
+
+    assert listed.stdout == b""
+    assert listed.stderr == f"afterrun: no report waits in {cron.spool}\n"
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
