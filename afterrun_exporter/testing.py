@@ -109,8 +109,12 @@ class MemoryStore:
     ) -> Awaitable[list[Transition | Exception]]:
         return self._commits.update_all(changes)
 
-    async def runs(self, job: str, limit: int) -> list[Run]:
-        newest_first = (run for name, run in reversed(self._runs) if name == job)
+    async def runs(self, job: str, limit: int, before: int | None = None) -> list[Run]:
+        newest_first = (
+            run
+            for name, run in reversed(self._runs)
+            if name == job and (before is None or run.number < before)
+        )
         return [run for run, _ in zip(newest_first, range(limit), strict=False)]
 
     async def endings(

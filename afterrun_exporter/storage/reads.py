@@ -14,16 +14,18 @@ from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.storage.codec import decode_metrics, decode_violations
 from afterrun_exporter.storage.store import Ended, LogRecord
 
-# The runs of a job from the newest back: each knows the one before.
+# The runs of a job from the newest back: each knows the one before. Those that
+# are asked for have their place, the others place 0.
 _CHAIN: Final = """
-WITH RECURSIVE chain (id, place) AS (
-    SELECT last_run, 1 FROM jobs WHERE name = ?1
+WITH RECURSIVE chain (id, previous_id, place) AS (
+    SELECT r.id, r.previous_id, coalesce(r.number < ?3, true)
+    FROM jobs j JOIN runs r ON r.id = j.last_run WHERE j.name = ?1
     UNION ALL
-    SELECT r.previous_id, place + 1 FROM chain JOIN runs r ON r.id = chain.id
-    WHERE place < ?2
+    SELECT r.id, r.previous_id, place + coalesce(r.number < ?3, true)
+    FROM chain JOIN runs r ON r.id = chain.previous_id WHERE place < ?2
 )
-SELECT runs.* FROM chain JOIN runs ON runs.id = chain.id WHERE place <= ?2
-ORDER BY place
+SELECT runs.* FROM chain JOIN runs ON runs.id = chain.id
+WHERE place BETWEEN 1 AND ?2 ORDER BY place
 """
 
 # The same of many jobs at once, and of each run only how it ended. What was pruned
@@ -49,9 +51,12 @@ async def connect(path: Path) -> aiosqlite.Connection:
     return reader
 
 
-async def runs(reader: aiosqlite.Connection, job: str, limit: int) -> list[Run]:
-    """Return the last *limit* runs of *job*, the newest first."""
-    return [_run(row) for row in await reader.execute_fetchall(_CHAIN, (job, limit))]
+async def runs(
+    reader: aiosqlite.Connection, job: str, limit: int, before: int | None
+) -> list[Run]:
+    """See `Store.runs`."""
+    asked = (job, limit, before)
+    return [_run(row) for row in await reader.execute_fetchall(_CHAIN, asked)]
 
 
 async def endings(

@@ -135,8 +135,8 @@ class SQLiteStore:
     ) -> Awaitable[list[Transition | Exception]]:
         return self._commits.update_all(changes)
 
-    async def runs(self, job: str, limit: int) -> list[Run]:
-        return await reads.runs(self._reader, job, limit)
+    async def runs(self, job: str, limit: int, before: int | None = None) -> list[Run]:
+        return await reads.runs(self._reader, job, limit, before)
 
     async def endings(
         self, jobs: Collection[str], limit: int

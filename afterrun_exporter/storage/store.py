@@ -134,8 +134,11 @@ class Store(Protocol):
         """
         ...
 
-    async def runs(self, job: str, limit: int) -> list[Run]:
-        """Return the last *limit* runs of *job*, the newest first."""
+    async def runs(self, job: str, limit: int, before: int | None = None) -> list[Run]:
+        """Return the last *limit* runs of *job*, the newest first.
+
+        Of those whose numbers are lower than *before*, where that is given.
+        """
         ...
 
     async def endings(

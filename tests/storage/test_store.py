@@ -239,6 +239,21 @@ async def test_endings_stop_where_runs_were_pruned(store: Store) -> None:
     ]
 
 
+async def test_runs_can_be_read_on_from_where_one_has_read_to(store: Store) -> None:
+    """A page is as long as was asked for, wherever it begins."""
+    for _ in range(5):
+        await store.update_all([Change("backup", ran()), Change("sync", ran())])
+
+    async def numbers(limit: int, before: int) -> list[int]:
+        return [run.number for run in await store.runs("backup", limit, before)]
+
+    assert await numbers(2, 6) == [5, 4]
+    assert await numbers(2, 4) == [3, 2]
+    assert await numbers(2, 2) == [1]
+    assert await numbers(2, 1) == []
+    assert await numbers(9, 99) == [5, 4, 3, 2, 1]
+
+
 async def test_an_alert_is_open_until_it_is_resolved(store: Store) -> None:
     """The record keeps both times, and what opened it."""
     await update(store, "backup", opened(at=T0, summary="it broke"))
