@@ -47,6 +47,8 @@ async def drawn_up(
     for name in missing.difference(gone):
         if not leaves(name, states[name], catalogue):
             roster.register(catalogue.nameless(name, states[name].said))
+    async for _ in in_steps(roster.sorting()):
+        pass
     return roster, gone
 
 

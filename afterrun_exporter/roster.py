@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import islice
+from typing import Final
 
 from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.catalogue import Catalogue
@@ -18,6 +20,9 @@ from afterrun_exporter.core.upstream import (
     requirements,
 )
 
+#: Names that are sorted at once.
+STEP: Final = 2000
+
 
 class Roster:
     """The jobs by their names, and which of them build on which."""
@@ -27,6 +32,7 @@ class Roster:
         self._registered: dict[str, Job] = {}
         #: Names of the jobs that are paused, and therefore at rest here.
         self.paused: set[str] = set()
+        self._names: list[str] | None = None
         self._dependents: dict[str, list[str]] = {}
         self._note_dependents(catalogue.jobs.values())
         self._by_uuid = {
@@ -37,6 +43,24 @@ class Roster:
     def registered(self) -> AbstractSet[str]:
         """The names of the jobs that the configuration does not name."""
         return self._registered.keys()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of all jobs, in order."""
+        if self._names is None:
+            for _ in self.sorting():
+                pass
+        return self._names or ()
+
+    def sorting(self) -> Iterator[None]:
+        """Put `names` in order, a step at each turn; no job may come meanwhile."""
+        names = [*self.catalogue.jobs, *self._registered]
+        for at in range(0, len(names), STEP):
+            names[at : at + STEP] = sorted(names[at : at + STEP])
+            yield
+        # What is in order piece by piece is merged rather than sorted.
+        names.sort()
+        self._names = names
 
     def get(self, name: str) -> Job | None:
         """Return the job of this name, None when it is not watched."""
@@ -67,13 +91,18 @@ class Roster:
         self._registered[job.name] = job
         self._note_uuid(before, job)
         if before is None:
+            if self._names is not None:
+                insort(self._names, job.name)
             self._note_dependents((job,))
         elif before.depends_on != job.depends_on:
             self._note_all_dependents()
 
     def dismiss(self, job: Job) -> None:
         """Stop watching a job that was registered."""
-        self._note_uuid(self._registered.pop(job.name, None), None)
+        before = self._registered.pop(job.name, None)
+        if before is not None and self._names is not None:
+            del self._names[bisect_left(self._names, job.name)]
+        self._note_uuid(before, None)
         if job.depends_on:
             self._note_all_dependents()
 

@@ -130,6 +130,11 @@ class Service:
         job, state = self.judge.roster.get(name), self.store.states.get(name)
         return None if job is None or state is None else (job, state)
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of all watched jobs, in order, as long as nobody waits."""
+        return self.judge.roster.names
+
     def watched(self) -> Iterator[tuple[Job, JobState]]:
         """Yield every watched job with what is known of it."""
         states, roster = self.store.states, self.judge.roster

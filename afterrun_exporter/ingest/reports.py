@@ -53,10 +53,18 @@ STATUSES: Final[Mapping[str, tuple[Kind, Outcome]]] = {
 
 
 Integer = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
-Instant = Annotated[float, BeforeValidator(values.instant)]
+Instant = Annotated[
+    float, BeforeValidator(values.instant, json_schema_input_type=float | str)
+]
 Duration = Annotated[float, AfterValidator(values.duration)]
-RunId = Annotated[str, Field(max_length=MAX_RUN_ID), BeforeValidator(values.run_id)]
-ExitStatus = Annotated[Integer, BeforeValidator(values.exit_status)]
+RunId = Annotated[
+    str,
+    Field(max_length=MAX_RUN_ID),
+    BeforeValidator(values.run_id, json_schema_input_type=int | str),
+]
+ExitStatus = Annotated[
+    Integer, BeforeValidator(values.exit_status, json_schema_input_type=int | str)
+]
 
 
 class Report(BaseModel):

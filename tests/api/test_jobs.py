@@ -49,6 +49,8 @@ async def test_a_job_that_never_ran_has_every_field(client: Client) -> None:
                 "last_success": None,
                 "next_slot": "2026-11-22T02:00:00Z",
                 "deadline": "2026-11-22T02:30:00Z",
+                "paused_at": None,
+                "paused_until": None,
                 "running": 0,
                 "consecutive_failures": 0,
                 "alerts": [],
@@ -174,7 +176,11 @@ async def test_as_many_runs_as_are_asked_for(client: Client) -> None:
     ("path", "status", "detail"),
     [
         ("jobs?stat=ok", 400, "unknown parameter 'stat'; did you mean 'state'?"),
-        ("jobs?x=1", 400, "unknown parameter 'x': use state, limit, after"),
+        (
+            "jobs?x=1",
+            400,
+            "unknown parameter 'x': use state, label, project, tag, q, limit, after",
+        ),
         ("jobs/backup?x=1", 400, "unknown parameter 'x': none is read here"),
         (
             "jobs?state=broken",
