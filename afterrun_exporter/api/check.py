@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from signal import SIGKILL
 from typing import Final
 
 from afterrun_exporter.api import answers, requests
@@ -18,8 +19,8 @@ AT_ONCE: Final = 2
 PATIENCE: Final = 3.0 * checker.PATIENCE
 
 TOO_LONG: Final = (
-    "checking this takes too long, or too much memory: send less of it, or run "
-    "`afterrun check` where the file is"
+    "checking this takes too long: send less of it, or run `afterrun check` where the "
+    "file is"
 )
 
 
@@ -56,9 +57,9 @@ async def _checked(text: str, now: float) -> bytes:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    status = process.returncode or 0
-    if status < 0 or status == checker.TOO_MUCH:
+    if process.returncode == -SIGKILL:
         raise RequestError(TOO_LONG)
-    if status:
-        raise RuntimeError(f"the program that checks ended with {status}")
+    if process.returncode:
+        # Its own words are in our log, for it has our stderr.
+        raise RuntimeError(f"the program that checks ended with {process.returncode}")
     return said

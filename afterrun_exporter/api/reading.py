@@ -105,7 +105,9 @@ def _text(body: bytes) -> str:
 
 
 def _first(error: ValidationError) -> Any:
-    return error.errors(include_url=False)[0]
+    """Return what to tell of all that is wrong: a misspelt name is why one is missing."""
+    found = error.errors(include_url=False)
+    return next((one for one in found if one["type"] == "extra_forbidden"), found[0])
 
 
 def _parse(body: bytes) -> Any:
