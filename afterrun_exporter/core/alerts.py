@@ -62,12 +62,10 @@ def status(job: Job, state: JobState) -> Status:
     """Return how *job* is doing."""
     if not job.enabled:
         return Status.PAUSED
-    # Of very many jobs, as they are searched, hardly any has an alert.
-    if state.alerts:
-        holding = {alert.key.condition for alert in state.alerts}
-        for condition in (Condition.MISSED, Condition.FAILING, Condition.VIOLATED):
-            if condition in holding:
-                return Status(condition.value)
+    holding = {alert.key.condition for alert in state.alerts} if state.alerts else ()
+    for condition in (Condition.MISSED, Condition.FAILING, Condition.VIOLATED):
+        if condition in holding:
+            return Status(condition.value)
     return Status.NEW if state.last_outcome is None else Status.OK
 
 
