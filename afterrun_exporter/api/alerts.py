@@ -8,6 +8,7 @@ from afterrun_exporter.api import answers, requests
 from afterrun_exporter.api.jobs import known
 from afterrun_exporter.api.serving import Act, Asked
 from afterrun_exporter.api.shapes import alert_of, stats_of
+from afterrun_exporter.api.values import instant
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.model import Condition
@@ -56,7 +57,7 @@ def stats(
     async def act(
         asked: Asked[requests.StatsQuery, requests.NoBody],
     ) -> answers.Stats:
-        since = requests.instant(asked.query.since, clock.now())
+        since = instant(asked.query.since, clock.now())
         return stats_of(await store.alert_stats(since, TOP), since)
 
     return act
@@ -102,7 +103,7 @@ async def _page(
         conditions=(query.kind,) if query.kind else (),
         severity=query.severity,
         open=None if query.state is None else query.state == "open",
-        since=EVERY_ALERT.since if since is None else requests.instant(since, now),
+        since=EVERY_ALERT.since if since is None else instant(since, now),
         before=query.before,
         limit=query.limit + 1,
     )

@@ -9,6 +9,7 @@ from afterrun_exporter import search
 from afterrun_exporter.api import answers, requests
 from afterrun_exporter.api.serving import Act, Asked
 from afterrun_exporter.api.shapes import job_of, run_of, whole_job_of
+from afterrun_exporter.api.values import END
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.catalogue import MAX_SUGGESTIONS
 from afterrun_exporter.core.model import Job
@@ -153,4 +154,4 @@ def _until(body: requests.Pause, now: float) -> float | None:
         return None
     if (until := parse_time(body.until)) <= now:
         raise RequestError(f"until: {body.until!r} is past: name a time to come")
-    return min(until, requests.END)
+    return min(until, END)

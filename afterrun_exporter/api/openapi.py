@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from afterrun_exporter.api import answers, requests
+from afterrun_exporter.api import answers, values
 from afterrun_exporter.api.operation import JSON, Operation
 from afterrun_exporter.api.operations import OPERATIONS
 from afterrun_exporter.api.pings import PINGS, NotTaken
@@ -27,15 +27,16 @@ _ABOUT: Final = (
 )
 _REF: Final = "#/components/schemas/{model}"
 _IN_PATH: Final = {
-    "job": TypeAdapter(requests.JobName).json_schema(),
-    "id": TypeAdapter(requests.ReceiverId).json_schema(),
+    "job": TypeAdapter(values.JobName).json_schema(),
+    "id": TypeAdapter(values.ReceiverId).json_schema(),
 }
 #: What a guard answers with, where there is one.
 _GUARDED: Final = {
     HTTPStatus.UNAUTHORIZED: "nobody, or nobody known, asks",
     HTTPStatus.FORBIDDEN: "who asks may not do this",
 }
-_TAG: Final = {"schema": {"type": "string"}, "description": "for If-None-Match"}
+_TEXT: Final = {"type": "string"}
+_TAG: Final = {"schema": _TEXT, "description": "for If-None-Match"}
 
 
 def document(
@@ -76,6 +77,7 @@ class _Schemas:
     """The models of all operations, as JSON Schema that refers to itself."""
 
     def __init__(self, operations: tuple[AnyOperation, ...]) -> None:
+        self._paths = {one.name: one.path for one in operations if one.is_ours}
         wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {}
         for one in operations:
             wanted[one.query, "validation"] = None
@@ -94,6 +96,11 @@ class _Schemas:
             for name, schema in sorted(defined.items())
             if name not in unused
         }
+
+    def led(self, operation: AnyOperation) -> list[str]:
+        """Return the names of the operations to which the answer of *operation* leads."""
+        parameter = f"{{{operation.leads_to[0]}}}"
+        return [name for name, path in self._paths.items() if parameter in path]
 
     def of(self, model: type[BaseModel], mode: JsonSchemaMode) -> Mapping[str, Any]:
         """Return what refers to the schema of *model*."""
@@ -125,9 +132,10 @@ def _described(operation: AnyOperation, schemas: _Schemas) -> dict[str, Any]:
         schema = schemas.of(operation.body, "validation")
         content = {JSON: {"schema": schema}}
         for media in operation.text[1] if operation.text else ():
-            content[media] = {"schema": {"type": "string"}}
+            content[media] = {"schema": _TEXT if media.startswith("text/") else {}}
         described["requestBody"] = {"content": content}
-        if _is_required(operation.body):
+        # No text at all is a text, too.
+        if operation.text is None and _is_required(operation.body):
             described["requestBody"]["required"] = True
     return {**described, "responses": dict(_responses(operation, schemas))}
 
@@ -144,7 +152,7 @@ def _responses(
         yield str(status.value), _problem(about, problem)
     if operation.is_drawn:
         about = "there is no such job; the picture says so"
-        content = {operation.media: {"schema": {"type": "string"}}}
+        content = {operation.media: {"schema": _TEXT}}
         yield "404", {"description": about, "content": content}
     if operation.takes_body:
         yield "413", _problem("too-large: a body that is too long", problem)
@@ -159,7 +167,7 @@ def _done(operation: AnyOperation, schemas: _Schemas) -> dict[str, Any]:
     """Return what is answered where nothing is wrong."""
     done: dict[str, Any] = {"description": operation.summary}
     if operation.media != JSON:
-        done["content"] = {operation.media: {"schema": {"type": "string"}}}
+        done["content"] = {operation.media: {"schema": _TEXT}}
     elif operation.status != HTTPStatus.NO_CONTENT:
         schema = schemas.of(operation.answer, "serialization")
         done["content"] = {JSON: {"schema": schema}}
@@ -168,11 +176,24 @@ def _done(operation: AnyOperation, schemas: _Schemas) -> dict[str, Any]:
         headers["ETag"] = _TAG
     if operation.paged_by:
         about = 'the next page, as rel="next"; absent on the last one'
-        headers["Link"] = {"schema": {"type": "string"}, "description": about}
+        headers["Link"] = {"schema": _TEXT, "description": about}
     if operation.location:
         where = {"type": "string", "format": "uri-reference"}
         headers["Location"] = {"schema": where, "description": "what was made"}
-    return {**done, "headers": headers} if headers else done
+    links = {
+        other: _lead(operation.leads_to, other) for other in schemas.led(operation)
+    }
+    return {
+        **done,
+        **({"headers": headers} if headers else {}),
+        **({"links": links} if links else {}),
+    }
+
+
+def _lead(leads_to: tuple[str, str], other: str) -> dict[str, Any]:
+    parameter, pointer = leads_to
+    where = f"$response.body#{pointer}"
+    return {"operationId": other, "parameters": {parameter: where}}
 
 
 def meaning(error: type[AfterRunError]) -> str:

@@ -61,12 +61,19 @@ class Operation(Generic[Q, B, A]):
     paged_by: str = ""
     #: Where to find what was made, filled in with the answer.
     location: str = ""
+    #: A parameter of other paths, and where in the answer a value for it is.
+    leads_to: tuple[str, str] = ("", "")
 
     @property
     def subject(self) -> str:
         """What it is about: the part of the path that says so."""
         part = self.path.removeprefix(PREFIX).split("/")[1]
         return {"": "docs", "openapi.json": "docs"}.get(part, part)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is for those who ask, and not for the jobs."""
+        return self.scope is not Scope.PING
 
     @property
     def takes_body(self) -> bool:
@@ -81,10 +88,10 @@ class Operation(Generic[Q, B, A]):
     @property
     def is_tagged(self) -> bool:
         """Whether who has the answer already is told that it has not changed."""
-        return self.method == "GET" and self.scope is not Scope.PING
+        return self.method == "GET" and self.is_ours
 
     @property
     def wrong(self) -> tuple[type[AfterRunError], ...]:
         """What can be wrong, a request that cannot be understood included."""
-        common = () if self.scope is Scope.PING else (RequestError,)
+        common = (RequestError,) if self.is_ours else ()
         return (*common, *self.problems)

@@ -38,6 +38,7 @@ JOBS: Final = Operation(
     body=requests.NoBody,
     answer=answers.Jobs,
     paged_by="after",
+    leads_to=("job", "/jobs/0/name"),
 )
 JOB: Final = Operation(
     name="getJob",
@@ -131,6 +132,7 @@ ADD_RECEIVER: Final = Operation(
     status=201,
     problems=(UnknownJobError, ReceiverExistsError, *_UNAVAILABLE),
     location=f"{PREFIX}/receivers/{{id}}",
+    leads_to=("id", "/id"),
 )
 RECEIVERS: Final = Operation(
     name="listReceivers",
@@ -141,6 +143,7 @@ RECEIVERS: Final = Operation(
     query=requests.NoQuery,
     body=requests.NoBody,
     answer=answers.Receivers,
+    leads_to=("id", "/receivers/0/id"),
 )
 RECEIVER: Final = Operation(
     name="getReceiver",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.api.requests import END, EPOCH, instant
+from afterrun_exporter.api.values import END, EPOCH, instant
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.service import Service
