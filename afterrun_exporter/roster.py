@@ -69,6 +69,14 @@ class Roster:
             return resting(job)
         return job
 
+    def of(self, names: Iterable[str]) -> Iterator[Job]:
+        """Yield the jobs of these *names* that are watched, as `get` returns them."""
+        jobs, registered, paused = self.catalogue.jobs, self._registered, self.paused
+        for name in names:
+            job = jobs.get(name) or registered.get(name)
+            if job is not None:
+                yield resting(job) if name in paused else job
+
     def described(self, name: str) -> Job | None:
         """Return the job of this name, as if it were not paused if it is."""
         return self.catalogue.jobs.get(name) or self._registered.get(name)
