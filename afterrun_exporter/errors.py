@@ -24,7 +24,7 @@ class PingError(AfterRunError):
 
 
 class UnknownJobError(AfterRunError):
-    """A ping names a job that is not known and may not be registered."""
+    """There is no job of this name, and none may be registered."""
 
     kind = "unknown-job"
 

@@ -137,7 +137,7 @@ def _described(operation: AnyOperation, schemas: _Schemas) -> dict[str, Any]:
         # No text at all is a text, too.
         if operation.text is None and _is_required(operation.body):
             described["requestBody"]["required"] = True
-    return {**described, "responses": dict(_responses(operation, schemas))}
+    return {**described, "responses": dict(sorted(_responses(operation, schemas)))}
 
 
 def _responses(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
@@ -49,26 +50,27 @@ def written(described: Mapping[str, Any]) -> str:
         groups=groups,
         kinds=sorted(_kinds()),
         types=TYPES,
-        kind_of=kind_of,
+        kind_of=partial(kind_of, named=described["components"]["schemas"]),
         name_of=name_of,
     )
 
 
-def kind_of(schema: Mapping[str, Any]) -> str:
-    """Return what a value of *schema* is, in a few words."""
+def kind_of(schema: Mapping[str, Any], named: Mapping[str, Any]) -> str:
+    """Return what a value of *schema* is, in a few words; *named* are other schemas."""
     if "$ref" in schema:
-        return name_of(schema)
+        name = name_of(schema)
+        return kind_of(named[name], named) if "enum" in named[name] else name
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(map(kind_of, schema["anyOf"])))
+        kinds = (kind_of(choice, named) for choice in schema["anyOf"])
+        return " or ".join(dict.fromkeys(kinds))
     if "enum" in schema:
         return ", ".join(map(str, schema["enum"]))
     if schema.get("type") == "array":
-        return f"list of {kind_of(schema.get('items', {}))}"
+        return f"list of {kind_of(schema.get('items', {}), named)}"
     if isinstance(more := schema.get("additionalProperties"), dict):
-        return f"object of {kind_of(more)}"
-    return str(
-        {"date-time": "time"}.get(schema.get("format", ""), schema.get("type", "any"))
-    )
+        return f"object of {kind_of(more, named)}"
+    kind = schema.get("type", "any")
+    return {"date-time": "time"}.get(schema.get("format", ""), str(kind))
 
 
 def name_of(schema: Mapping[str, Any]) -> str:

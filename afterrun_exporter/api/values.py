@@ -135,7 +135,12 @@ PauseSpan = Annotated[
 #: What stands for itself in a path.
 JobName = Annotated[
     str,
-    WithJsonSchema({"type": "string", "pattern": f"^{JOB_NAME.pattern}$"}),
-    Field(description="the name of a job"),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^{JOB_NAME.pattern}$",
+            "description": "the name of a job",
+        }
+    ),
 ]
 ReceiverId = Annotated[int, Field(ge=1, le=LAST, description="the id of a receiver")]

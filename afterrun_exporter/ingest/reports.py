@@ -72,18 +72,24 @@ class Report(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
-    status: str | None = None
+    status: str | None = Field(
+        None, description="ok, fail, partial, timeout, canceled, start, progress or log"
+    )
     duration_ms: Duration | None = None
     duration_seconds: Duration | None = None
-    metrics: dict[str, Any] | None = None
-    run_id: RunId | None = None
+    metrics: dict[str, Any] | None = Field(
+        None, description="numbers that rules judge, by name"
+    )
+    run_id: RunId | None = Field(None, description="start and finish have the same")
     attempt: Annotated[Integer, Field(ge=1)] | None = None
     max_attempts: Annotated[Integer, Field(ge=1)] | None = None
     started_at: Instant | None = None
     ended_at: Instant | None = None
     message: str | None = None
-    exit_code: ExitStatus | None = None
-    metadata: dict[str, Any] | None = None
+    exit_code: ExitStatus | None = Field(None, description="0 unless it failed")
+    metadata: dict[str, Any] | None = Field(
+        None, description="kept with the run, never a label"
+    )
 
 
 def check_name(job: str) -> str:
