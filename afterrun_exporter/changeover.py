@@ -42,13 +42,13 @@ async def drawn_up(
                 gone.append(name)
             else:
                 roster.register(catalogue.nameless(name, state.said))
-    # One that was retired when it was looked at may have reported since.
+    async for _ in in_steps(roster.sorting()):
+        pass
+    # One that was retired when it was looked at may have reported since, and new ones.
     missing = before.registered - roster.registered - catalogue.jobs.keys()
     for name in missing.difference(gone):
         if not leaves(name, states[name], catalogue):
             roster.register(catalogue.nameless(name, states[name].said))
-    async for _ in in_steps(roster.sorting()):
-        pass
     return roster, gone
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from afterrun_exporter import clock as clocks
+from afterrun_exporter import roster as rosters
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.model import Condition, Job, Outcome
@@ -204,3 +205,18 @@ async def test_who_comes_during_a_reload_that_fails_stays(clock: ManualClock) ->
     await asyncio.gather(reload, return_exceptions=True)
 
     assert service.job("new") == Job(name="new", configured=False)
+
+
+async def test_who_comes_while_the_names_are_put_in_order_is_there_in_the_end(
+    store: MemoryStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its place among them."""
+    monkeypatch.setattr(rosters, "STEP", 1)
+    service = await running(store, clock, *STRAY)
+    new = [f"{mark}-{n}" for n in range(20) for mark in ("a", "s", "z")]
+
+    await reload_among_pings(service, catalogue(*FILE), new, Outcome.OK)
+
+    everybody = [*STRAY, *new, *(job.name for job in FILE)]
+    assert list(service.names) == sorted(everybody)
+    assert {job.name for job, _ in service.watched()} == set(everybody)

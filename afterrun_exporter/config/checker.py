@@ -28,9 +28,11 @@ MOST: Final = 1000
 
 def main() -> None:
     """Check what comes on stdin, as of the Unix seconds that are the only argument."""
-    os.nice(10)
+    # What may not be set (systemd can forbid it) is not: who started us still has
+    # patience for so long.
+    with suppress(OSError):
+        os.nice(10)
     for limit, most in ((resource.RLIMIT_CPU, PATIENCE), (resource.RLIMIT_AS, MEMORY)):
-        # Where it may not be set, who started us still has patience for so long.
         with suppress(OSError, ValueError):
             resource.setrlimit(limit, (most, most))
     text = sys.stdin.buffer.read().decode("utf-8", "surrogatepass")
