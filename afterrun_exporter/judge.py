@@ -77,8 +77,9 @@ class Judge:
                 raise UnknownJobError(self.roster.catalogue.refusal(ping.job))
             known = state or registered(job, ping.at)
             if known.paused_at and pauses.ends_with(known, ping):
-                known = pauses.resumed(known)
-                job = self.roster.described(ping.job) or job
+                made = self._resuming(known, ping)
+                if not made.duplicate:
+                    return made
             quiet = (
                 not self.in_change
                 # What is planned goes by what is committed.
@@ -161,6 +162,11 @@ class Judge:
             return on_retired(state or JobState(created_at=now, due_after=now), now)
 
         return decide
+
+    def _resuming(self, state: JobState, ping: Ping) -> Transition:
+        """Return what *ping* does to a job that is paused, and goes on with it."""
+        job, known = self._watched(ping.job, pauses.resumed(state), ping.at)
+        return on_ping(job, known, ping, self.settings, self._required(job))
 
     def _watched(
         self, name: str, state: JobState | None, now: float

@@ -6,7 +6,7 @@ Nothing is decided here: the judge decides, and the service makes it so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from msgspec import json
 
@@ -26,6 +26,10 @@ from afterrun_exporter.storage.store import Change, Decide
 
 #: Words of afterrun.yml that describe a job, as plain data.
 Words = Mapping[str, Any]
+
+
+#: Words by which a job is reached, and whose it is: no other description undoes them.
+IDENTITY: Final = ("ping_uuid", "project")
 
 
 class Registry:
@@ -79,22 +83,37 @@ class Registry:
     async def describe(self, name: str, words: Words) -> Job:
         """Have a job be what its client says of it; return it, as it is watched.
 
-        It is registered if it is not known. Raises ConfiguredJobError where the
+        It is registered if it is not known. By what it is reached, `IDENTITY`, stays
+        as it was where *words* do not say. Raises ConfiguredJobError where the
         configuration names the job, whose words count; DescriptionError, saying what
         is wrong with *words*; UnknownJobError where no job may be registered.
         """
+        (job,) = await self.describe_all({name: words})
+        return job
+
+    async def describe_all(self, told: Mapping[str, Words]) -> list[Job]:
+        """Do what `describe` does with several jobs: with all of them, or none."""
         async with self._service.changing:
-            said = _written(words)
-            job = self._described(name, said)
-            if (known := self._service.known(name)) and known[1].said == said:
-                return known[0]
-            decide = self._service.judge.describe(job, said, self._clock.now())
-            await self._apply(name, decide)
-            return self._service.register(job) or job
+            said = {name: self._said(name, words) for name, words in told.items()}
+            jobs = self._described(said)
+            now = self._clock.now()
+            judge = self._service.judge
+            changes = [
+                Change(name, judge.describe(job, said[name], now))
+                for name, job in jobs.items()
+                if not self._is_said(name, said[name])
+            ]
+            # Room has been looked for: what is refused now is a mistake of ours.
+            for made in await self._service.apply(changes):
+                if isinstance(made, Exception):
+                    raise made
+            for change in changes:
+                self._service.register(jobs[change.job])
+            return [self._service.job(name) or job for name, job in jobs.items()]
 
     def check(self, name: str, words: Words) -> None:
         """Raise what `describe` would raise for these words; change nothing."""
-        self._described(name, _written(words))
+        self._described({name: self._said(name, words)})
 
     def words(self, name: str) -> dict[str, Any]:
         """Return what a client has said of the job *name*."""
@@ -121,19 +140,35 @@ class Registry:
             self._service.register(job)
         return next(one for one in state.alerts if one.key == TEST)
 
-    def _described(self, name: str, said: str) -> Job:
-        catalogue = self._catalogue
-        if name in catalogue.jobs:
+    def _said(self, name: str, words: Words) -> str:
+        known = self.words(name)
+        kept: dict[str, Any] = {word: known[word] for word in IDENTITY if word in known}
+        return _written({**kept, **words})
+
+    def _is_said(self, name: str, said: str) -> bool:
+        known = self._service.known(name)
+        return known is not None and known[1].said == said
+
+    def _described(self, said: Mapping[str, str]) -> dict[str, Job]:
+        """Return the jobs by name, as they will be; raise for what cannot be."""
+        catalogue, roster = self._catalogue, self._service.judge.roster
+        new = [name for name in said if self._service.job(name) is None]
+        if catalogue.unknown is None or len(roster.strangers(new)) < len(new):
+            refused = new[0] if new else next(iter(said), "")
+            if refused not in catalogue.jobs:
+                raise UnknownJobError(catalogue.refusal(refused))
+        return {name: self._made(name, words) for name, words in said.items()}
+
+    def _made(self, name: str, said: str) -> Job:
+        if name in self._catalogue.jobs:
             raise ConfiguredJobError(
                 f"job {name!r} stands in the configuration, whose words count"
             )
-        known = self._service.job(name) is not None
-        if not known and not self._service.judge.roster.strangers((name,)):
-            raise UnknownJobError(catalogue.refusal(name))
-        if catalogue.unknown is None:
-            raise UnknownJobError(catalogue.refusal(name))
+        unknown = self._catalogue.unknown
+        if unknown is None:
+            raise UnknownJobError(self._catalogue.refusal(name))
         try:
-            return catalogue.unknown(name, said)
+            return unknown(name, said)
         except ValueError as error:
             raise DescriptionError(str(error)) from None
 

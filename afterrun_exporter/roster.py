@@ -161,8 +161,8 @@ class Roster:
         return downstream(name, self._dependents)
 
     def _note_uuid(self, before: Job | None, job: Job | None) -> None:
-        if before is not None and before.ping_uuid:
-            self._by_uuid.pop(before.ping_uuid, None)
+        if before is not None and self._by_uuid.get(before.ping_uuid) == before.name:
+            del self._by_uuid[before.ping_uuid]
         # What the configuration says counts for more.
         if job is not None and job.ping_uuid:
             self._by_uuid.setdefault(job.ping_uuid, job.name)

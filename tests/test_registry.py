@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from afterrun_exporter.config import parse
@@ -122,6 +124,25 @@ class TestAPause:
         assert state is not None
         assert told(state.paused_at) == "21 12:00:00"
         assert state.paused_until is None
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"run_id": "a"},
+            {"run_id": "b", "ended_at": at("21 11:00")},
+            {"outcome": Outcome.INVALID},
+        ],
+        ids=["a repeat", "late", "unreadable"],
+    )
+    async def test_does_not_end_with_a_ping_that_says_nothing_new(
+        self, service: Service, registry: Registry, more: dict[str, Any]
+    ) -> None:
+        await service.record(ping("21 12:00", run_id="a"))
+        await registry.pause("backup", resumes_on_ping=True)
+        await service.record(ping("21 12:01", **more))
+
+        assert standing(service) is Status.PAUSED
+        assert conditions(service) == []
 
     @pytest.mark.parametrize(
         ("kind", "goes_on"),
@@ -348,6 +369,48 @@ class TestADescription:
 
         with pytest.raises(UnknownJobError, match=why):
             await Registry(service, clock).describe("stray", HOURLY)
+
+    async def test_undoes_neither_whose_the_job_is_nor_how_it_is_reached(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        """Two programs may speak of one job, in two dialects."""
+        service = await restarted(store, clock)
+        registry = Registry(service, clock)
+        uuid = "0b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a"
+        await registry.describe("stray", {"ping_uuid": uuid, "project": "web"})
+        job = await registry.describe("stray", HOURLY)
+
+        assert (job.ping_uuid, job.project) == (uuid, "web")
+        assert service.named_by(uuid) == "stray"
+
+    async def test_takes_no_uuid_away_from_the_file(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        uuid = "0b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a"
+        service = await restarted(store, clock)
+        registry = Registry(service, clock)
+        await registry.describe("stray", {"ping_uuid": uuid})
+        filed = catalogue(
+            replace(BACKUP, ping_uuid=uuid), unknown=service.catalogue.unknown
+        )
+        await service.reconfigure(filed)
+
+        await registry.describe("stray", HOURLY)
+        assert service.named_by(uuid) == "backup"
+        await registry.retire("stray")
+        assert service.named_by(uuid) == "backup"
+
+    async def test_of_several_jobs_is_taken_of_all_or_none(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        service = await restarted(store, clock)
+        registry = Registry(service, clock)
+
+        with pytest.raises(DescriptionError):
+            await registry.describe_all({"one": HOURLY, "two": {"every": "soon"}})
+        assert not list(service.watched())
+        made = await registry.describe_all({"one": HOURLY, "two": {"every": "2h"}})
+        assert [job.schedule for job in made] == [Every(3600.0), Every(7200.0)]
 
     async def test_may_name_the_job_by_a_uuid(
         self, store: MemoryStore, clock: ManualClock

@@ -38,18 +38,19 @@ def strangers(
         spec = _spec(said, declared) if said else JobSpec()
         return spec, by_name(spec, policies)
 
-    # Jobs that say the same and that the same policies match differ in their names.
-    alike: dict[tuple[str, tuple[int, ...]], Job] = {}
+    # Jobs that nothing is said of and that the same policies match differ in nothing
+    # but their names.
+    alike: dict[tuple[int, ...], Job] = {}
 
     def stranger(name: str, said: str) -> Job:
         spec, matching = reading(said)
         layers = matching(name)
-        key = said, tuple(map(id, layers))
-        if (job := alike.get(key)) is None:
-            job = replace(make(merged(spec, layers)), configured=False)
-            if not said:
-                alike[key] = job
-        return replace(job, name=name)
+        if said:
+            return replace(make(merged(spec, layers)), name=name, configured=False)
+        key = tuple(map(id, layers))
+        if key not in alike:
+            alike[key] = replace(make(merged(spec, layers)), configured=False)
+        return replace(alike[key], name=name)
 
     return stranger
 

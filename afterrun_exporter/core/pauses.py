@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core.model import Job, Kind, Ping
+from afterrun_exporter.core.model import Job, Kind, Outcome, Ping
 from afterrun_exporter.core.state import JobState
 
 
@@ -33,8 +33,14 @@ def is_over(state: JobState, now: float) -> bool:
 
 
 def ends_with(state: JobState, ping: Ping) -> bool:
-    """Return whether *ping* is the sign that the job goes on."""
-    asked = state.resumes_on_ping and ping.kind is not Kind.LOG
+    """Return whether *ping*, unless it is a repeat, is the sign that the job goes on.
+
+    Nobody can tell what an unreadable report means, and one of a run that ended
+    before the pause says nothing of what has been since.
+    """
+    readable = ping.kind is not Kind.LOG and ping.outcome is not Outcome.INVALID
+    ended = ping.at if ping.ended_at is None else ping.ended_at
+    asked = state.resumes_on_ping and readable and ended >= state.paused_at
     return asked or is_over(state, ping.at)
 
 

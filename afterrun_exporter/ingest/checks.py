@@ -6,6 +6,7 @@ https://healthchecks.io/docs/api/ has the fields. Nothing here knows of HTTP.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -108,6 +109,8 @@ def changed(words: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]
     """Return *words* with what a check is told now; the rest stays."""
     new = words_of(told)
     kept = dict(words)
+    if told.get("tz") and "schedule" not in new and "schedule" in kept:
+        new["timezone"] = told["tz"]
     if not new.keys().isdisjoint({"schedule", "every"}):
         for name in ("schedule", "timezone", "every"):
             kept.pop(name, None)
@@ -123,6 +126,17 @@ def made_of(name: str) -> str:
     """Return the UUID of a job *name* that has none of its own."""
     known = UUID.fullmatch(name) is not None
     return name if known else str(uuid5(NAMESPACE_URL, f"afterrun:{name}"))
+
+
+def slug_of(name: str) -> str:
+    """Return the slug that a check of this *name* has there, "" for none.
+
+    As Django's `slugify` makes it of names in ASCII: their pings are sent to it.
+    """
+    if not name.isascii():
+        return ""
+    words = re.sub(r"[^\w\s-]", "", name.lower())
+    return re.sub(r"[-\s]+", "-", words).strip("-_")
 
 
 def is_alike(job: Job, told: Mapping[str, Any], names: Iterable[str]) -> bool:
@@ -141,7 +155,7 @@ def fields_of(job: Job) -> dict[str, Any]:
         when = {"timeout": int(schedule.period)}
     return {
         "name": job.name,
-        "slug": job.name.lower(),
+        "slug": job.name,
         "tags": " ".join(job.tags),
         "desc": job.description,
         "grace": int(job.grace),

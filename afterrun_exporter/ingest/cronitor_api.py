@@ -30,7 +30,7 @@ from afterrun_exporter.ingest.cronitor_monitors import (
 )
 from afterrun_exporter.ingest.desk import Desk, job_name
 from afterrun_exporter.ingest.jsontext import read_json
-from afterrun_exporter.ingest.managing import project_of
+from afterrun_exporter.ingest.managing import check_is_of, project_of, telling
 
 PATH: Final = "/api/monitors"
 #: A pause that is longer is one until somebody resumes the job.
@@ -57,28 +57,34 @@ async def put(
     desk: Desk, request: web.Request, project: Project | None
 ) -> web.Response:
     """Create or change monitors: all of them, or none where one cannot be."""
-    told = _monitors(await read_body(request, desk.body_limit))
+    told, rollback = _monitors(await read_body(request, desk.body_limit))
     found, problems = _read(told)
+    described = {}
     for name, monitor in found.items():
         if project is not None:
             monitor.words["project"] = project.name
-            _check_ours(desk, name, project)
+        if (job := desk.service.job(name)) is not None:
+            check_is_of(project, job)
         try:
             desk.registry.check(name, monitor.words)
+            described[name] = monitor.words
         except ConfiguredJobError as error:
             monitor.warnings.append(str(error))
         except DescriptionError as error:
             problems.append(f"{name}: {error}")
     if problems:
         return web.json_response({"errors": problems}, status=400)
-    answer = []
-    for name, monitor in found.items():
-        if not _is_configured(desk, name):
-            await desk.registry.describe(name, monitor.words)
-        known = desk.service.known(name)
-        shown = monitor_object(*known) if known is not None else {"key": name}
-        answer.append({**shown, "warnings": monitor.warnings})
-    return web.json_response({"monitors": answer})
+    if not rollback:
+        await desk.registry.describe_all(described)
+    return web.json_response(
+        {"monitors": [_put(desk, name, monitor) for name, monitor in found.items()]}
+    )
+
+
+def _put(desk: Desk, name: str, monitor: Monitor) -> dict[str, Any]:
+    known = desk.service.known(name)
+    shown = monitor_object(*known) if known is not None else {"key": name}
+    return {**shown, "warnings": monitor.warnings}
 
 
 async def shown(
@@ -115,18 +121,9 @@ def _handler(desk: Desk, act: Act) -> Handler:
     """Return the handler that has *act* do what is asked by those who may."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            return await act(desk, request, project_of(desk, _key(request)))
-        except (DescriptionError, PingError) as error:
-            return _refused(400, str(error))
-        except UnknownJobError as error:
-            return _refused(404, str(error))
-        except ConfiguredJobError as error:
-            return _refused(409, str(error))
-        except web.HTTPException as error:
-            return _refused(error.status, error.text or error.reason)
+        return await act(desk, request, project_of(desk, _key(request)))
 
-    return handle
+    return telling(handle, _refusal)
 
 
 def _key(request: web.Request) -> str:
@@ -139,11 +136,13 @@ def _key(request: web.Request) -> str:
     return user.partition(":")[0]
 
 
-def _monitors(body: bytes) -> list[Any]:
+def _monitors(body: bytes) -> tuple[list[Any], bool]:
+    """Return what is told of monitors, and whether it is only to be tried."""
     told = read_json(body)
+    rollback = isinstance(told, Mapping) and told.get("rollback") is True
     if isinstance(told, Mapping):
         told = told.get("monitors", told)
-    return told if isinstance(told, list) else [told]
+    return told if isinstance(told, list) else [told], rollback
 
 
 def _read(told: list[Any]) -> tuple[dict[str, Monitor], list[str]]:
@@ -156,7 +155,10 @@ def _read(told: list[Any]) -> tuple[dict[str, Monitor], list[str]]:
             problems.append(f"monitors[{place}] has no key: give it one")
             continue
         try:
-            found[job_name(key)] = monitor_of(one)
+            name = job_name(key)
+            if name in found:
+                problems.append(f"{key[:128]}: is the job {name!r} as another one is")
+            found[name] = monitor_of(one)
         except (PingError, ValueError) as error:
             problems.append(f"{key[:128]}: {error}")
     return found, problems
@@ -168,20 +170,9 @@ def _known(
     name = job_name(request.match_info["job"])
     if (known := desk.service.known(name)) is None:
         raise UnknownJobError(desk.service.catalogue.unknown_job(name))
-    if project is not None:
-        _check_ours(desk, name, project)
+    check_is_of(project, known[0])
     return known
 
 
-def _check_ours(desk: Desk, name: str, project: Project) -> None:
-    job = desk.service.job(name)
-    if job is not None and job.project != project.name:
-        raise web.HTTPForbidden(text=f"monitor {name!r} is in another project")
-
-
-def _is_configured(desk: Desk, name: str) -> bool:
-    return name in desk.service.catalogue.jobs
-
-
-def _refused(status: int, text: str) -> web.Response:
+def _refusal(status: int, text: str) -> web.Response:
     return web.json_response({"errors": [text]}, status=status)

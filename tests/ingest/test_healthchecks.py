@@ -362,6 +362,30 @@ def test_the_verb_wins_over_the_body() -> None:
     assert ping.outcome == "fail"
 
 
+@pytest.mark.parametrize(
+    ("signal", "text", "outcome"),
+    [
+        ("", '{"status": "fail"}', "fail"),
+        ("", '{"status": "Timed_Out", "rows": 1}', "timeout"),
+        ("", '{"exit_code": 3}', "fail"),
+        ("", '{"exit_code": 0, "status": "done"}', "ok"),
+        ("", '{"status": "running"}', "ok"),
+        ("", '{"status": {"a": 1}}', "ok"),
+        # The address says it all.
+        ("0", '{"status": "fail"}', "ok"),
+        ("fail", '{"status": "ok"}', "fail"),
+    ],
+)
+def test_what_failed_by_its_body_is_no_success(
+    signal: str, text: str, outcome: str
+) -> None:
+    assert pinged(Said(signal, text=text)).outcome == outcome
+
+
+def test_a_mark_before_the_body_costs_no_metrics() -> None:
+    assert pinged(Said(text='\ufeff{"rows": 5}')).metrics == {"rows": 5.0}
+
+
 def test_a_schedule_is_not_silently_lost() -> None:
     (warning,) = pinged(Said(query=(("grace", "60"),))).warnings
 

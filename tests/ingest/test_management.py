@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from asyncio import gather
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -182,8 +183,68 @@ class TestCreating:
         assert answer.status == 400
         assert await answer.json() == {"error": "could not parse request body"}
 
+    async def test_the_slug_that_is_told_reaches_the_job(
+        self, client: Client, service: Service
+    ) -> None:
+        """Also the one that Healthchecks would make of the name."""
+        made = await create(client, name="Nightly (DB) dump")
+
+        await client.get(f"/ping/key/{made['slug']}")
+
+        (known,) = service.watched()
+        assert (made["slug"], known[1].runs_total) == ("nightly-db-dump", 1)
+
+    async def test_names_in_other_letters_are_other_checks(
+        self, client: Client, service: Service
+    ) -> None:
+        for name in ("Бэкап 1", "Архив 1"):
+            await create(client, name=name, unique=["name"])
+
+        assert len(list(service.watched())) == 2
+
+    @pytest.mark.parametrize(
+        ("unique", "jobs"), [([], 8), (["name"], 1), (["slug"], 1)]
+    )
+    async def test_programs_at_once_do_not_take_the_same_name(
+        self, client: Client, service: Service, unique: list[str], jobs: int
+    ) -> None:
+        told = {"name": "race", "slug": "race", "unique": unique}
+        made = await gather(*(ask(client, "POST", "checks/", told) for _ in range(8)))
+
+        assert len({check["uuid"] for _, check in made}) == jobs
+        assert len(list(service.watched())) == jobs
+
+    @pytest.mark.parametrize("host", ["", "[", "x:abc", "x:99999"])
+    async def test_a_host_that_is_none_costs_a_refusal_and_nothing_else(
+        self, client: Client, service: Service, host: str
+    ) -> None:
+        answer = await client.post(
+            "/api/v3/checks/", data=json.dumps(HOURLY), headers={"Host": host}
+        )
+
+        assert answer.status == 400
+        assert not list(service.watched())
+
 
 class TestChanging:
+    async def test_a_check_may_be_told_all_that_it_told(self, client: Client) -> None:
+        made = await create(client, name="Nightly DB dump", tags="a")
+        where = f"checks/{made['uuid']}"
+
+        status, again = await ask(client, "POST", where, {**made, "desc": "new"})
+
+        assert (status, again) == (200, {**made, "desc": "new"})
+
+    async def test_a_time_zone_alone_is_that_of_the_schedule(
+        self, client: Client
+    ) -> None:
+        made = await create(client, schedule="0 2 * * *")
+
+        told = {"tz": "Europe/Riga"}
+        _, again = await ask(client, "POST", f"checks/{made['uuid']}", told)
+
+        assert (again["schedule"], again["tz"]) == ("0 2 * * *", "Europe/Riga")
+
     async def test_what_is_left_out_stays(self, client: Client) -> None:
         made = await create(client, tags="a")
         where = f"checks/{made['uuid']}"

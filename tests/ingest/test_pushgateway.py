@@ -38,7 +38,7 @@ def read(body: str | bytes, **group: str) -> Ping:
         ("job/nightly%20etl", "nightly-etl"),
         ("job@base64/bmlnaHRseSBldGw=", "nightly-etl"),
         ("job@base64/bmlnaHRseSBldGw", "nightly-etl"),
-        ("job@base64/bmlnaHRseSBldGw=/e@base64/=/uni/%C3%A9", "nightly-etl:-"),
+        ("job@base64/bmlnaHRseSBldGw=/e@base64/=/uni/%C3%A9", "nightly-etl:e-4ba76b8c"),
         ("job/etl/path@base64/L3Zhci90bXA=", "etl:-var-tmp"),
         ("job/etl/path/%2Fvar%2Ftmp", "etl:-var-tmp"),
     ],
