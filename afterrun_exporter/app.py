@@ -20,10 +20,11 @@ from afterrun_exporter.ingest import dialects, native
 from afterrun_exporter.ingest.desk import Desk
 from afterrun_exporter.ingest.intake import Intake
 from afterrun_exporter.ingest.native import Reports
+from afterrun_exporter.page.failures import errors_as_pages
+from afterrun_exporter.page.site import Site
 from afterrun_exporter.problems import errors_as_problems
 from afterrun_exporter.service import Service
 from afterrun_exporter.web import health
-from afterrun_exporter.web.landing import landing
 from afterrun_exporter.web.targets import targets
 
 #: How often the agenda is looked at: a miss is noticed within so many seconds.
@@ -58,16 +59,14 @@ def make_app(
     *api* are the routes of the JSON API.
     """
     options = options or WebOptions()
-    app = web.Application(middlewares=[errors_as_problems])
+    pages = errors_as_pages(site_of(options), clock)
+    app = web.Application(middlewares=[errors_as_problems, pages])
     intake = Intake(service, clock, native.DIALECT)
     app[REPORTS] = Reports(intake, clock)
     app.add_routes(dialects.routes(Desk(service, clock, options.external_url)))
     app.add_routes(native.routes(intake, clock, app[REPORTS]))
     app.add_routes(api)
     scrape = metrics(exposition, options.max_requests)
-    page = landing(
-        service, clock, __version__, options.external_url, options.telemetry_path
-    )
     app.add_routes(
         [
             web.get(options.telemetry_path, scrape),
@@ -75,12 +74,20 @@ def make_app(
             web.get("/-/healthy", health.healthy),
             web.get("/-/ready", health.ready),
             web.post("/-/reload", health.reload(reload)),
-            web.get("/", page),
         ]
     )
     app.cleanup_ctx.append(_background(lambda: sweep_forever(service, clock)))
     app.cleanup_ctx.append(_background(lambda: prune_forever(service, clock)))
     return app
+
+
+def site_of(options: WebOptions) -> Site:
+    """Return where the pages stand that *options* ask for."""
+    return Site(
+        version=__version__,
+        external_url=options.external_url,
+        telemetry_path=options.telemetry_path,
+    )
 
 
 async def sweep_forever(service: Service, clock: Clock) -> None:

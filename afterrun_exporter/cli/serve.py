@@ -19,7 +19,7 @@ import uvloop
 from afterrun_exporter import __version__
 from afterrun_exporter import config as configs
 from afterrun_exporter.api.routes import routes
-from afterrun_exporter.app import WebOptions, make_app
+from afterrun_exporter.app import WebOptions, make_app, site_of
 from afterrun_exporter.cli import addresses, logs
 from afterrun_exporter.cli.configuration import Configuration, nothing_else, reloader
 from afterrun_exporter.cli.greeting import usage
@@ -31,9 +31,13 @@ from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.errors import AfterRunError, ConfigError
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.page.context import Context
+from afterrun_exporter.page.index import Index
+from afterrun_exporter.page.routes import routes as page_routes
 from afterrun_exporter.push.poster import poster
 from afterrun_exporter.push.pusher import Pusher
 from afterrun_exporter.receivers import Receivers
+from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.upkeep import reload_alertmanager
@@ -194,10 +198,21 @@ async def _serve(
             await receivers.refresh()
 
         reload = reloader(configuration, service, keep)
-        api = routes(service, store, receivers, clock)
+        index = Index(service)
+        pages = Context(
+            service=service,
+            store=store,
+            receivers=receivers,
+            registry=Registry(service, clock),
+            clock=clock,
+            site=site_of(options),
+            index=index,
+        )
+        api = [*routes(service, store, receivers, clock), *page_routes(pages)]
         app = make_app(service, clock, Exposition(service, own), reload, options, api)
         heard = listening(app, binds, clock)
-        async with pusher.running(), heard, _meanwhile(receivers.refresh()):
+        refreshed = _meanwhile(receivers.refresh()), _meanwhile(index.refresh())
+        async with pusher.running(), heard, refreshed[0], refreshed[1]:
             _tune_garbage_collection()
             _greet(binds[0], options, config, config_file, storage_path)
             await signals.until_stopped(reload)

@@ -3,16 +3,13 @@ from __future__ import annotations
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
-from afterrun_exporter.app import WebOptions, make_app
+from afterrun_exporter.app import make_app
 from afterrun_exporter.errors import ConfigError, Problem
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock
-from tests.changed import replace
-from tests.core.jobs import BACKUP
-from tests.http import Client, app_of
-from tests.services import catalogue
+from tests.http import Client
 
 
 @pytest.mark.parametrize("path", ["/-/healthy", "/-/ready"])
@@ -21,45 +18,6 @@ async def test_a_probe_is_answered(client: Client, path: str) -> None:
 
     assert response.status == 200
     assert (await response.text()).startswith("AfterRun exporter is ")
-
-
-async def test_the_page_shows_what_is_broken_first(client: Client) -> None:
-    await client.post("/ping/backup", json={"metrics": {"rows": 0, "size": 9999}})
-    page = await (await client.get("/")).text()
-
-    assert "1 jobs: 1 violated." in page
-    assert page.index("Broken now") < page.index("Report a run")
-    assert "violated: rows &gt; 0" in page
-
-
-async def test_the_page_says_when_nothing_is(client: Client) -> None:
-    page = await (await client.get("/")).text()
-
-    assert "1 jobs: 1 new." in page
-    assert "Nothing is broken." in page
-
-
-async def test_the_page_without_jobs_says_how_to_begin(
-    service: Service, clock: ManualClock, aiohttp_client: AiohttpClient
-) -> None:
-    await service.reconfigure(catalogue())
-    options = WebOptions(external_url="https://afterrun.example/")
-    client = await aiohttp_client(app_of(service, clock, options))
-    page = await (await client.get("/")).text()
-
-    assert "No job has reported yet." in page
-    assert "https://afterrun.example/ping/my-job" in page
-
-
-async def test_nothing_a_job_says_becomes_markup(
-    service: Service, clock: ManualClock, aiohttp_client: AiohttpClient
-) -> None:
-    rule = replace(BACKUP.rules[0], name="<script>alert(1)</script>")
-    await service.reconfigure(catalogue(replace(BACKUP, rules=(rule,))))
-    client = await aiohttp_client(app_of(service, clock))
-    await client.post("/ping/backup", json={"metrics": {}})
-
-    assert "<script>" not in await (await client.get("/")).text()
 
 
 async def test_a_reload_that_is_refused_says_everything_that_is_wrong(

@@ -1,0 +1,220 @@
+"""Charts of a job's runs: SVG that is as wide as it may be, with text that stays legible.
+
+Places along the chart are percentages and places up and down are pixels, so that
+nothing is scaled; labels of the axes stand beside it, as HTML. What a colour says,
+a mark or a word says as well.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from markupsafe import Markup
+
+from afterrun_exporter.page.numbers import short, top_of
+
+#: Height of the drawing, and of the room above it for marks, in pixels.
+HEIGHT: Final = 120
+ROOM: Final = 16
+#: With fewer runs there is room for so many all the same; bars are no doors.
+SLOTS: Final = 24
+#: A limit that is so many times the largest value is told and not drawn to scale.
+BEYOND: Final = 4.0
+_BELOW: Final = {">", ">="}
+_ABOVE: Final = {"<", "<="}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One run."""
+
+    #: None where it was not reported.
+    value: float | None
+    bad: bool
+    #: What is told of it when it is pointed at.
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """What values are held against: one value, or one for each point."""
+
+    label: str
+    op: str
+    value: float | None = None
+    values: tuple[float | None, ...] = ()
+
+    def known(self) -> Iterator[float]:
+        """Yield what it comes to, where that is known."""
+        yield from (v for v in (self.value, *self.values) if v is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """What is to be drawn, the oldest run first."""
+
+    title: str
+    metric: str
+    points: Sequence[Point]
+    limits: Sequence[Limit] = ()
+    _scale: tuple[float, float] = field(init=False, default=(0.0, 1.0))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_scale", _scale_of(self))
+
+    @property
+    def ticks(self) -> tuple[str, str, str]:
+        """The labels of the axis, from its top down."""
+        low, high = self._scale
+        middle = low / 2 + high / 2
+        return tuple(short(v, self.metric) for v in (high, middle, low))  # type: ignore[return-value]
+
+    @property
+    def legend(self) -> list[str]:
+        """What each line is, in the order of the limits."""
+        return [
+            f"{limit.label} (above the scale)"
+            if limit.value is not None and self._is_beyond(limit.value)
+            else limit.label
+            for limit in self.limits
+        ]
+
+    @property
+    def text(self) -> str:
+        """What the chart shows, for who does not see it."""
+        values = [point.value for point in self.points if point.value is not None]
+        many = len(self.points)
+        words = [
+            f"{self.title} of the last {many} runs"
+            if many != 1
+            else f"{self.title} of one run"
+        ]
+        if values:
+            low, middle, high = min(values), statistics.median(values), max(values)
+            told = (short(value, self.metric) for value in (low, high, middle))
+            words.append("from {} to {}, median {}".format(*told))
+        else:
+            words.append("none reported it")
+        words += (f"limit {label}" for label in self.legend)
+        if bad := sum(point.bad for point in self.points):
+            words.append(f"{bad} marked as bad")
+        return "; ".join(words)
+
+    def svg(self) -> Markup:
+        """Return the drawing."""
+        parts = [
+            Markup(
+                '<svg class="plot" role="img"><title>{}</title><desc>{}</desc>'
+            ).format(self.title, self.text),
+            *self._forbidden(),
+            Markup('<line class="base" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(
+                _px(self._y(max(0.0, self._scale[0])))
+            ),
+            *self._bars(),
+            *self._lines(),
+            Markup("</svg>"),
+        ]
+        return Markup().join(parts)
+
+    def _bars(self) -> Iterator[Markup]:
+        slots = max(len(self.points), SLOTS)
+        width = 100 / slots
+        base = self._y(min(max(0.0, self._scale[0]), self._scale[1]))
+        for place, point in enumerate(self.points, slots - len(self.points)):
+            left = place * width
+            yield Markup(
+                '<g><title>{}</title><rect class="hit" x="{}" width="{}"/>'
+            ).format(point.label, _percent(left), _percent(width))
+            mark = base
+            if point.value is not None:
+                end = self._y(point.value)
+                mark = min(end, base)
+                yield Markup(
+                    '<rect class="bar {}" x="{}" y="{}" width="{}" height="{}"/>'
+                ).format(
+                    "bad" if point.bad else "good",
+                    _percent(left + 0.15 * width),
+                    _px(mark),
+                    _percent(0.7 * width),
+                    _px(max(1.0, abs(end - base))),
+                )
+            if point.bad:
+                yield Markup('<use href="#{}" x="{}" y="{}"/>').format(
+                    "mark-missing" if point.value is None else "mark-bad",
+                    _percent(left + width / 2),
+                    _px(mark - 8),
+                )
+            yield Markup("</g>")
+
+    def _forbidden(self) -> Iterator[Markup]:
+        for limit in self.limits:
+            if limit.value is None or self._is_beyond(limit.value):
+                continue
+            y = self._y(limit.value)
+            top, bottom = (y, _BOTTOM) if limit.op in _BELOW else (0.0, y)
+            if limit.op in _BELOW | _ABOVE and bottom - top >= 1:
+                yield Markup(
+                    '<rect class="forbidden" y="{}" width="100%" height="{}"/>'
+                ).format(_px(top), _px(bottom - top))
+
+    def _lines(self) -> Iterator[Markup]:
+        for limit in self.limits:
+            if limit.value is None:
+                yield from self._steps(limit)
+                continue
+            beyond = self._is_beyond(limit.value)
+            yield Markup(
+                '<line class="limit{1}" x1="0" x2="100%" y1="{0}" y2="{0}"/>'
+            ).format(
+                _px(1.0 if beyond else self._y(limit.value)),
+                " beyond" if beyond else "",
+            )
+
+    def _steps(self, limit: Limit) -> Iterator[Markup]:
+        slots = max(len(self.points), SLOTS)
+        width = 100 / slots
+        for place, value in enumerate(limit.values, slots - len(limit.values)):
+            if value is not None and not self._is_beyond(value):
+                yield Markup(
+                    '<line class="limit" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/>'
+                ).format(
+                    _percent(place * width),
+                    _percent((place + 1) * width),
+                    _px(self._y(value)),
+                )
+
+    def _is_beyond(self, value: float) -> bool:
+        return not self._scale[0] <= value <= self._scale[1]
+
+    def _y(self, value: float) -> float:
+        low, high = self._scale
+        # The difference of very large numbers would be infinite.
+        scale = 0.5 if math.isinf(high - low) else 1.0
+        share = (value * scale - low * scale) / (high * scale - low * scale)
+        return _BOTTOM - min(max(share, 0.0), 1.0) * (_BOTTOM - ROOM)
+
+
+_BOTTOM: Final = HEIGHT - 1.0
+
+
+def _scale_of(chart: Chart) -> tuple[float, float]:
+    values = [point.value for point in chart.points if point.value is not None]
+    largest = max((abs(value) for value in values), default=0.0)
+    told = [value for limit in chart.limits for value in limit.known()]
+    # Without any value, the limits are all there is to show.
+    drawn = [v for v in told if not largest or abs(v) <= BEYOND * largest]
+    low, high = min([0.0, *values, *drawn]), max([0.0, *values, *drawn])
+    bottom = -top_of(-low, chart.metric) if low < 0 else 0.0
+    return bottom, top_of(high, chart.metric) if high > 0 or not bottom else 0.0
+
+
+def _percent(share: float) -> str:
+    return f"{share:.3f}".rstrip("0").rstrip(".") + "%"
+
+
+def _px(pixels: float) -> str:
+    return f"{pixels:.1f}".rstrip("0").rstrip(".")

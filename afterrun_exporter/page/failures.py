@@ -1,0 +1,72 @@
+"""Errors as pages, for people; programs get problems as ever."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from afterrun_exporter.clock import Clock
+from afterrun_exporter.page.rendering import page
+from afterrun_exporter.page.site import Site
+from afterrun_exporter.problems import told
+
+#: What begins like this is for programs, whoever asks.
+PROGRAMS: Final = ("/ping", "/api/", "/-/")
+
+_HINTS: Final = {
+    HTTPStatus.NOT_FOUND: "Nothing is at this address.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take such a request: go back "
+    "and use the page.",
+}
+
+
+def errors_as_pages(site: Site, clock: Clock) -> Middleware:
+    """Return what answers with a page when a browser's request for one fails."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not _is_for_people(request, site):
+            return await handler(request)
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < HTTPStatus.BAD_REQUEST:
+                raise
+            detail = _HINTS.get(HTTPStatus(error.status)) or error.text or error.reason
+            answer = await _page(site, clock, request, error.status, detail)
+            if "Allow" in error.headers:
+                answer.headers["Allow"] = error.headers["Allow"]
+            return answer
+        except ConnectionResetError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it becomes the answer
+            problem = told(error, request.method, request.path)
+            return await _page(
+                site, clock, request, problem["status"], problem["detail"]
+            )
+
+    return middleware
+
+
+def _is_for_people(request: web.Request, site: Site) -> bool:
+    return (
+        "text/html" in request.headers.get("Accept", "")
+        and not request.path.startswith(PROGRAMS)
+        and request.path != site.telemetry_path
+    )
+
+
+async def _page(
+    site: Site, clock: Clock, request: web.Request, status: int, detail: str
+) -> web.Response:
+    return await page(
+        "error.html",
+        code=status,
+        **site.common(request, clock.now()),
+        title=HTTPStatus(status).phrase,
+        detail=f"{detail[0].upper()}{detail[1:]}",
+        near=[],
+    )

@@ -1,0 +1,149 @@
+"""How a job reports its runs, ready to paste: with its own name, metrics and schedule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from shlex import quote
+from typing import Final, NamedTuple
+
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.rules import DURATION, METRIC_NAME, Bound, Rule
+from afterrun_exporter.core.schedule import Cron
+from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.units import format_duration
+
+#: Metrics in an example; more would hide the rest.
+MOST: Final = 6
+
+_CURL: Final = "curl -fsS -m 10 --retry 5 --retry-connrefused"
+
+
+class Example(NamedTuple):
+    """One way to report."""
+
+    title: str
+    note: str
+    code: str
+
+
+def examples(job: Job, state: JobState, url: str) -> list[Example]:
+    """Return the ways to report runs of *job* to the daemon at *url*."""
+    metrics = _metrics(job, state)
+    ping = quote(f"{url}/ping/{job.name}")
+    return [
+        Example("curl", "After a run, with what it achieved.", _curl(ping, metrics)),
+        Example(
+            "crontab",
+            "Reports the exit status, whatever it is. A % is special in crontab.",
+            _crontab(job, ping, metrics),
+        ),
+        Example(
+            "afterrun exec",
+            "Reports start, end, duration, exit status and the last lines of output; "
+            "waits on disk while the daemon is away.",
+            _exec(job, url, metrics),
+        ),
+        Example(
+            "Python",
+            "The standard library is all it needs, next to afterrun-exporter itself.",
+            _python(job, url, metrics),
+        ),
+    ]
+
+
+def _curl(ping: str, metrics: Mapping[str, float]) -> str:
+    report: dict[str, object] = {"status": "ok"}
+    if metrics:
+        report["metrics"] = metrics
+    return f"{_CURL} {ping} \\\n  -d {quote(json.dumps(report))}"
+
+
+def _crontab(job: Job, ping: str, metrics: Mapping[str, float]) -> str:
+    # Expanded from left to right, so that $? is still the exit status of the job.
+    report = '{\\"exit_code\\": $?'
+    if metrics:
+        told = ", ".join(f'\\"{name}\\": $(cat /tmp/{name})' for name in metrics)
+        report += f', \\"metrics\\": {{{told}}}'
+    line = (
+        f'{_when(job)}  /opt/{job.name}.sh; {_CURL} {ping} -d "{report}}}" >/dev/null'
+    )
+    return f"{_zone_note(job)}{line}"
+
+
+def _exec(job: Job, url: str, metrics: Mapping[str, float]) -> str:
+    timeout = (
+        f" --timeout {format_duration(job.max_runtime)}" if job.max_runtime else ""
+    )
+    lines = [
+        f"AFTERRUN_URL={url}",
+        f"{_when(job)}  afterrun exec {job.name}{timeout} -- /opt/{job.name}.sh",
+    ]
+    if metrics:
+        told = " ".join(f"{name}={_text(value)}" for name, value in metrics.items())
+        lines += ["", "# and in the job, a line of output with its metrics:"]
+        lines.append(f"echo {quote(f'afterrun: {told}')}")
+    return _zone_note(job) + "\n".join(lines)
+
+
+def _python(job: Job, url: str, metrics: Mapping[str, float]) -> str:
+    body = [
+        f"    r.metric({json.dumps(name)}, {_text(value)})"
+        for name, value in metrics.items()
+    ]
+    return "\n".join(
+        [
+            "from afterrun_exporter.client import run",
+            "",
+            f"with run({json.dumps(job.name)}, url={json.dumps(url)}) as r:",
+            "    ...  # the work itself",
+            *body,
+        ]
+    )
+
+
+def _when(job: Job) -> str:
+    return job.schedule.expression if isinstance(job.schedule, Cron) else "0 * * * *"
+
+
+def _zone_note(job: Job) -> str:
+    if isinstance(job.schedule, Cron):
+        return f"# on a host whose clock is on {job.schedule.zone} time\n"
+    return ""
+
+
+def _metrics(job: Job, state: JobState) -> dict[str, float]:
+    """Return what a report of the job has: what rules ask for, then what it sent."""
+    asked = {rule.metric: rule for rule in job.rules if rule.metric != DURATION}
+    # A job may call its metrics anything, and this is to be pasted into a shell.
+    sent = (name for name in state.metrics if METRIC_NAME.fullmatch(name))
+    names = list(dict.fromkeys([*asked, *sent]))[:MOST]
+    return {name: _whole(_example(name, asked.get(name), state)) for name in names}
+
+
+def _example(name: str, rule: Rule | None, state: JobState) -> float:
+    """Return a value that is no news: that of the last ok run, or one that rules allow."""
+    if (before := state.previous.get(name)) is not None:
+        return before
+    if rule is None:
+        return state.metrics.get(name, 1.0)
+    return _allowed(rule.bounds[0])
+
+
+def _allowed(bound: Bound) -> float:
+    if bound.of_previous:
+        return 1.0
+    step = max(1.0, abs(bound.value))
+    return {
+        ">": bound.value + step,
+        "<": bound.value - step if bound.value <= 0 else bound.value / 2,
+        "!=": bound.value + step,
+    }.get(bound.op, bound.value)
+
+
+def _whole(value: float) -> float:
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def _text(value: float) -> str:
+    return json.dumps(value)

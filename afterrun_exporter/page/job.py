@@ -1,0 +1,203 @@
+"""What the page of one job shows, worked out from its facts."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any, Final
+
+from afterrun_exporter.core.deadlines import (
+    next_slot,
+    run_deadline,
+    slot_after,
+    slot_deadline,
+)
+from afterrun_exporter.core.model import Job, Outcome, Run, Settings
+from afterrun_exporter.core.rules import DURATION
+from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.units import format_duration
+from afterrun_exporter.page.numbers import readable
+from afterrun_exporter.page.reasons import TITLES, expected_of, value_of
+from afterrun_exporter.page.times import Moment, moment, span, zone_of
+from afterrun_exporter.storage.store import AlertRecord
+
+#: Slots that are shown.
+SLOTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """A finished run, with all there is to know of it."""
+
+    run: Run
+    outcome: str
+    ended: Moment | None
+    started: Moment | None
+    duration: str
+    #: What it broke, each in words.
+    violations: tuple[str, ...]
+    #: Each with its value, and whether that breaks a rule.
+    metrics: tuple[tuple[str, str, bool], ...]
+    metadata: tuple[tuple[str, str], ...]
+
+    @property
+    def more(self) -> bool:
+        """Whether there is more to tell than how it ended."""
+        run = self.run
+        return bool(
+            run.message
+            or self.metadata
+            or self.metrics
+            or self.violations
+            or run.run_id
+            or run.exit_code is not None
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRow:
+    """A recorded alert."""
+
+    title: str
+    rule: str
+    severity: str
+    summary: str
+    opened: Moment | None
+    resolved: Moment | None
+    lasted: str
+    run: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotRow:
+    """A slot and its deadline."""
+
+    slot: Moment
+    deadline: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRow:
+    """A run that has not ended."""
+
+    run_id: str
+    attempt: int
+    started: Moment | None
+    due: Moment | None
+    late: bool
+    metrics: tuple[tuple[str, str], ...]
+
+
+def run_rows(job: Job, runs: Iterable[Run], now: float) -> list[RunRow]:
+    """Return *runs* as they are listed."""
+    zone = zone_of(job)
+    return [_run_row(job, run, now, zone) for run in runs]
+
+
+def _run_row(job: Job, run: Run, now: float, zone: tzinfo) -> RunRow:
+    broken = {violation.metric for violation in run.violations}
+    return RunRow(
+        run=run,
+        outcome=run.outcome.value,
+        ended=moment(run.finished_at, now, zone),
+        started=None if run.started_at is None else moment(run.started_at, now, zone),
+        duration=duration_text(run.duration),
+        violations=tuple(
+            f"{one.metric} {value_of(one)}, expected {expected_of(job, one)}"
+            for one in run.violations
+        ),
+        metrics=tuple(
+            (name, readable(value), name in broken)
+            for name, value in run.metrics.items()
+        ),
+        metadata=tuple(_metadata(run.metadata)),
+    )
+
+
+def _metadata(text: str) -> Iterator[tuple[str, str]]:
+    found: Any = json.loads(text) if text else {}
+    for name, value in found.items():
+        yield name, value if isinstance(value, str) else json.dumps(value)
+
+
+def duration_text(seconds: float | None) -> str:
+    """Return how long a run took; "" where nobody knows."""
+    return "" if seconds is None else format_duration(round(seconds, 3))
+
+
+def alert_rows(job: Job, alerts: Iterable[AlertRecord], now: float) -> list[AlertRow]:
+    """Return the recorded *alerts* as they are listed."""
+    zone = zone_of(job)
+    return [
+        AlertRow(
+            title=TITLES[one.key.condition],
+            rule=one.key.rule,
+            severity=one.severity,
+            summary=one.summary,
+            opened=moment(one.opened_at, now, zone),
+            resolved=None
+            if one.resolved_at is None
+            else moment(one.resolved_at, now, zone),
+            lasted=span((one.resolved_at or now) - one.opened_at),
+            run=one.run,
+        )
+        for one in alerts
+    ]
+
+
+def slot_rows(
+    job: Job, state: JobState, now: float, settings: Settings
+) -> list[SlotRow]:
+    """Return the next slots, each with the last moment at which a run is not late."""
+    zone = zone_of(job)
+    rows: list[SlotRow] = []
+    slot = next_slot(job, state)
+    while len(rows) < SLOTS and math.isfinite(slot):
+        late = slot + job.grace
+        if not rows:
+            late = slot_deadline(job, state, slot, settings)
+        shown, deadline = moment(slot, now, zone), moment(late, now, zone)
+        if shown is None or deadline is None:
+            break
+        rows.append(SlotRow(slot=shown, deadline=deadline))
+        slot = slot_after(job, slot)
+    return rows
+
+
+def open_rows(
+    job: Job, state: JobState, now: float, settings: Settings
+) -> list[OpenRow]:
+    """Return the runs that have started and not ended, the oldest first."""
+    zone = zone_of(job)
+    late = run_deadline(job, state, settings) < now
+    rows: list[OpenRow] = []
+    for place, run in enumerate(
+        sorted(state.open_runs, key=lambda run: run.started_at)
+    ):
+        due = run.started_at + job.max_runtime if job.max_runtime else math.inf
+        rows.append(
+            OpenRow(
+                run_id=run.run_id or "",
+                attempt=run.attempt,
+                started=moment(run.started_at, now, zone),
+                due=moment(due, now, zone),
+                late=due < now or (late and not place),
+                metrics=tuple((n, readable(v)) for n, v in run.metrics.items()),
+            )
+        )
+    return rows
+
+
+def metrics_of(job: Job, state: JobState, runs: Sequence[Run]) -> list[str]:
+    """Return the metrics that are worth a chart: those of rules first."""
+    ruled = [rule.metric for rule in job.rules if rule.metric != DURATION]
+    sent = [name for run in runs for name in run.metrics]
+    return list(dict.fromkeys([*ruled, *state.metrics, *sent]))
+
+
+def is_bad(outcome: Outcome) -> bool:
+    """Return whether a run with this *outcome* was neither ok nor canceled."""
+    return outcome not in {Outcome.OK, Outcome.CANCELED}

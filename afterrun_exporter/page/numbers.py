@@ -1,0 +1,94 @@
+"""Numbers as people read them, and the ticks of an axis."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from afterrun_exporter.core.rules import DURATION
+from afterrun_exporter.core.units import format_duration, format_number
+
+#: From where on a number is written in such units.
+_SI: Final = ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
+_BINARY: Final = tuple(
+    (2.0**n, 2.0**n, f" {unit}")
+    for n, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB"))
+)
+
+#: Round numbers for the end of an axis: of anything, of bytes, and of seconds.
+_STEPS: Final = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+_BYTES: Final = (1, 2, 4, 8, 16, 32, 64, 100, 150, 200, 300, 400, 600, 800, 1024)
+_TIMES: Final = tuple(
+    count * unit
+    for unit, counts in (
+        (1, (1, 2, 4, 6, 10, 20, 30, 40)),
+        (60, (1, 2, 4, 6, 10, 20, 30, 40)),
+        (3600, (1, 2, 4, 6, 8, 12, 16)),
+        (86400, (1, 2, 4, 6, 10, 20, 30)),
+    )
+    for count in counts
+)
+
+
+def readable(value: float) -> str:
+    """Return *value* with its thousands apart, to six digits after the point."""
+    if not math.isfinite(value) or abs(value) >= 1e15 or 0 < abs(value) < 1e-6:
+        return format_number(value)
+    text = f"{value:,.6f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def short(value: float, metric: str = "") -> str:
+    """Return *value* of *metric* in few characters: ``48 KiB``, ``1.2M``, ``4m10s``."""
+    if _is_time(metric):
+        return _time(value)
+    if _is_size(metric):
+        return _scaled(value, _BINARY) or f"{value:.4g} B"
+    return _scaled(value, _SI) or f"{value:.4g}"
+
+
+def limit_text(value: float, metric: str) -> str:
+    """Return *value* of *metric* to every digit, sizes in their unit where it is round."""
+    told = short(value, metric)
+    if _is_size(metric) and any(value % size == 0 and value for _, size, _ in _BINARY):
+        return told
+    return readable(value)
+
+
+def _is_time(metric: str) -> bool:
+    return metric == DURATION or metric.endswith(("_seconds", ".seconds"))
+
+
+def _is_size(metric: str) -> bool:
+    return "bytes" in metric
+
+
+def _time(seconds: float) -> str:
+    if abs(seconds) >= 86400:
+        return format_duration(round(seconds / 3600) * 3600)
+    if abs(seconds) >= 600:
+        return format_duration(round(seconds / 60) * 60)
+    if abs(seconds) >= 10:
+        return format_duration(round(seconds))
+    return format_duration(float(f"{seconds:.2g}"))
+
+
+def _scaled(value: float, units: tuple[tuple[float, float, str], ...]) -> str:
+    for start, size, unit in units:
+        if abs(value) >= start:
+            return f"{value / size:.3g}{unit}"
+    return ""
+
+
+def top_of(largest: float, metric: str = "") -> float:
+    """Return a round number, at least *largest*, for the upper end of an axis."""
+    if largest <= 0 or not math.isfinite(largest):
+        return 1.0
+    if _is_time(metric) and 1 <= largest <= _TIMES[-1]:
+        return float(next(time for time in _TIMES if time >= largest))
+    if _is_size(metric) and 1 <= largest < 2.0**60:
+        unit = 1024.0 ** math.floor(math.log(largest, 1024))
+        return next((n * unit for n in _BYTES if n * unit >= largest), largest)
+    power = 10.0 ** math.floor(math.log10(largest))
+    top = next((n * power for n in _STEPS if n * power >= largest), largest)
+    return top if math.isfinite(top) else largest

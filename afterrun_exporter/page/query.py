@@ -1,0 +1,137 @@
+"""What is asked of the overview: a search, filters and a page, all in its address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
+from typing import Final
+from urllib.parse import urlencode
+
+from multidict import MultiMapping
+
+from afterrun_exporter.core.alerts import Status
+from afterrun_exporter.core.model import BLAMELESS, Condition
+from afterrun_exporter.errors import RequestError
+from afterrun_exporter.page.index import BROKEN, RUNNING, Entry, Holds, traits
+
+#: Jobs on a page.
+PER_PAGE: Final = 50
+
+#: Words that a state can be asked for by, as they are offered.
+STATES: Final = tuple(
+    dict.fromkeys(
+        (
+            BROKEN,
+            Status.MISSED.value,
+            Status.FAILING.value,
+            Status.VIOLATED.value,
+            *(one.value for one in Condition if one not in BLAMELESS),
+            Status.OK.value,
+            RUNNING,
+            Status.NEW.value,
+            Status.PAUSED.value,
+        )
+    )
+)
+#: No search is longer, and no page later.
+LONGEST: Final = 200
+LAST: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which jobs are to be listed; "" makes no difference."""
+
+    q: str = ""
+    state: str = ""
+    label: str = ""
+    project: str = ""
+    tag: str = ""
+    page: int = 1
+
+    @property
+    def narrows(self) -> bool:
+        """Whether not all jobs are asked for."""
+        return any((self.q, self.state, self.label, self.project, self.tag))
+
+    @property
+    def holds(self) -> Holds | None:
+        """What holds for the jobs that are asked for; None where that is all."""
+        if not self.narrows:
+            return None
+        words = self.q.lower().split()
+        wanted = {("label", self.label), ("project", self.project), ("tag", self.tag)}
+        wanted = {one for one in wanted if one[1]}
+        state = self.state
+
+        def holds(entry: Entry) -> bool:
+            if state and state not in entry.words:
+                return False
+            if words and not _says(entry, words):
+                return False
+            return not wanted or wanted <= set(traits(entry.job))
+
+        return holds
+
+    def address(self, **changes: str | int) -> str:
+        """Return the address of the same with *changes*, as a relative one."""
+        other = replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]
+        given = {name: value for name, value in asdict(other).items() if value}
+        if given.get("page") == 1:
+            del given["page"]
+        return f"?{urlencode(given)}" if given else "?"
+
+
+def _says(entry: Entry, words: list[str]) -> bool:
+    job = entry.job
+    text = f"{job.name} {job.description}".lower()
+    return all(word in text for word in words)
+
+
+def read(given: MultiMapping[str]) -> Asked:
+    """Return what the parameters of an address ask for.
+
+    Raises RequestError for one that is unknown, given twice or out of range.
+    """
+    values = _once_each(given)
+    state = values.get("state", "")
+    if state and state not in STATES:
+        raise RequestError(f"unknown state {state!r}: use one of {', '.join(STATES)}")
+    words = values.get("q", "").strip()
+    if len(words) > LONGEST:
+        raise RequestError(
+            f"the search has {len(words)} characters: use at most {LONGEST}"
+        )
+    return Asked(
+        q=words,
+        state=state,
+        label=values.get("label", ""),
+        project=values.get("project", ""),
+        tag=values.get("tag", ""),
+        page=_page(values.get("page", "")),
+    )
+
+
+def _once_each(given: MultiMapping[str]) -> Mapping[str, str]:
+    known = (*Asked.__dataclass_fields__, "done")
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise RequestError(f"unknown parameter {name[:60]!r}{hint}")
+        if (times := len(given.getall(name))) > 1:
+            raise RequestError(
+                f"parameter {name!r} is given {times} times: give it once"
+            )
+    return dict(given)
+
+
+def _page(text: str) -> int:
+    if not text:
+        return 1
+    if not (text.isascii() and text.isdigit() and len(text) <= 7):
+        raise RequestError(f"page {text[:60]!r} is not a number from 1 to {LAST}")
+    if not 1 <= int(text) <= LAST:
+        raise RequestError(f"page {text!r} is not a number from 1 to {LAST}")
+    return int(text)

@@ -1,0 +1,43 @@
+"""Templates to pages; the only place that knows Jinja2.
+
+Everything is escaped unless our own code has made it as markup, and a name that is
+missing is an error, not a hole in the page.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from afterrun_exporter.clock import in_steps
+
+#: Nothing is loaded from elsewhere, and nothing in a page is run but our own file.
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("afterrun_exporter.page"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+
+
+async def page(template: str, code: int = 200, **context: Any) -> web.Response:
+    """Return the answer that shows *template*, rendered in steps."""
+    pieces = _TEMPLATES.get_template(template).generate(context)
+    answer = web.Response(
+        text="".join([piece async for piece in in_steps(pieces)]),
+        content_type="text/html",
+        status=code,
+    )
+    # As it is now: somebody acts on it.
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Content-Security-Policy"] = POLICY
+    return answer

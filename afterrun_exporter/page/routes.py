@@ -1,0 +1,19 @@
+"""The pages: what is where."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from afterrun_exporter.page import actions, handlers
+from afterrun_exporter.page.assets import asset
+from afterrun_exporter.page.context import Context
+
+
+def routes(context: Context) -> list[web.RouteDef]:
+    """Return the routes of all pages, of what they refer to and of their forms."""
+    return [
+        web.get("/", handlers.overview(context)),
+        web.get("/jobs/{job}", handlers.job(context)),
+        web.get("/static/{name}", asset),
+        *actions.routes(context),
+    ]

@@ -1,0 +1,93 @@
+"""What is expected of a job, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.rules import DURATION, Bound, Rule
+from afterrun_exporter.core.schedule import Cron
+from afterrun_exporter.core.units import format_duration, format_number
+from afterrun_exporter.page.numbers import limit_text
+
+_OPS: Final = {
+    ">": "more than",
+    ">=": "at least",
+    "<": "less than",
+    "<=": "at most",
+    "==": "exactly",
+    "!=": "anything but",
+}
+
+
+class InWords(NamedTuple):
+    """A rule as it is written, and what it says."""
+
+    rule: Rule
+    text: str
+
+
+def rule_in_words(rule: Rule) -> str:
+    """Return what *rule* asks of a run."""
+    wanted = " and ".join(_bound(rule, bound) for bound in rule.bounds)
+    what = "The duration" if rule.metric == DURATION else rule.metric
+    words = f"{what} must be {wanted}."
+    if rule.ignore_missing:
+        return f"{words} A run that does not report it is fine."
+    return f"{words} A run that does not report it breaks the rule."
+
+
+def _bound(rule: Rule, bound: Bound) -> str:
+    if bound.of_previous:
+        factor = "" if bound.value == 1 else f"{format_number(bound.value)} times "
+        return f"{_OPS[bound.op]} {factor}that of the last ok run"
+    if rule.metric == DURATION:
+        return f"{_OPS[bound.op]} {format_duration(bound.value)}"
+    return f"{_OPS[bound.op]} {limit_text(bound.value, rule.metric)}"
+
+
+def expectations(job: Job) -> Iterator[tuple[str, str]]:
+    """Yield what else is expected of *job*: a word for it, and a sentence."""
+    yield "Schedule", schedule_in_words(job)
+    if job.schedule is not None:
+        late = format_duration(job.grace)
+        yield "Grace", f"A run may finish {late} after its slot before it is missed."
+    if job.max_runtime is not None:
+        longest = format_duration(job.max_runtime)
+        yield "Run time", f"A run may take {longest} from its start to its end."
+    if job.after_failures > 1:
+        yield (
+            "Failures",
+            f"It alerts on the {_nth(job.after_failures)} bad run in a row.",
+        )
+    if (ratio := job.success_ratio) is not None:
+        share = format_number(round(ratio.below * 100, 6))
+        within = format_duration(ratio.over)
+        wanted = f"At least {share}% of the runs within {within} must be ok"
+        yield "Success ratio", f"{wanted}, once there are {ratio.min_runs}."
+    if (slower := job.slower_than) is not None:
+        usual = (
+            f"the {slower.than} of the ok runs within {format_duration(slower.over)}"
+        )
+        most = f"A run may take {format_number(slower.factor)} times {usual}"
+        yield "Slowness", f"{most}, once there are {slower.min_runs}."
+    if (limit := job.concurrency) is not None:
+        each = f" for each {limit.by}" if limit.by else ""
+        runs = "run" if limit.max == 1 else "runs"
+        yield "Concurrency", f"{limit.max} {runs} may be open at once{each}."
+
+
+def schedule_in_words(job: Job) -> str:
+    """Return by what *job* is due."""
+    if job.schedule is None:
+        return "None: it may run whenever it likes, and is never missed."
+    if isinstance(job.schedule, Cron):
+        return f"{job.schedule.text} on the clocks of {job.schedule.zone}."
+    return f"{job.schedule.text[0].upper()}{job.schedule.text[1:]} after its last run."
+
+
+def _nth(number: int) -> str:
+    if number % 100 in {11, 12, 13}:
+        return f"{number}th"
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"

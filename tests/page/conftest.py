@@ -1,0 +1,95 @@
+"""The application with its pages, on a memory store and a clock turned by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from pytest_aiohttp.plugin import AiohttpClient
+
+from afterrun_exporter.app import WebOptions, make_app, site_of
+from afterrun_exporter.exposition.rendering import Exposition
+from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.page.context import Context
+from afterrun_exporter.page.index import Index
+from afterrun_exporter.page.routes import routes
+from afterrun_exporter.receivers import Receivers
+from afterrun_exporter.registry import Registry
+from afterrun_exporter.service import Service
+from afterrun_exporter.storage.store import Store
+from afterrun_exporter.testing import ManualClock, MemoryStore
+from afterrun_exporter.upkeep import reload_alertmanager
+from tests.http import Client, no_reload
+
+#: What a browser asks for.
+HTML = {"Accept": "text/html,application/xhtml+xml"}
+
+
+def context_of(
+    service: Service, store: Store, clock: ManualClock, options: WebOptions
+) -> Context:
+    """Return what the pages need, as `serve` puts it together."""
+    return Context(
+        service=service,
+        store=store,
+        receivers=Receivers(store, reload_alertmanager),
+        registry=Registry(service, clock),
+        clock=clock,
+        site=site_of(options),
+        index=Index(service),
+    )
+
+
+class Pages:
+    """Asks for pages and sends forms, as a browser without JavaScript does."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def get(self, path: str, status: int = 200) -> str:
+        """Return the page at *path*."""
+        answer = await self.client.get(path, headers=HTML)
+        text = await answer.text()
+        assert answer.status == status, text
+        assert answer.content_type == "text/html"
+        return text
+
+    async def send(
+        self, path: str, form: Mapping[str, str] | None = None, status: int = 200
+    ) -> str:
+        """Return the page to which a form leads."""
+        answer = await self.client.post(path, data=form or {}, headers=HTML)
+        text = await answer.text()
+        assert answer.status == status, text
+        return text
+
+
+@pytest.fixture
+def options() -> WebOptions:
+    return WebOptions()
+
+
+@pytest.fixture
+def context(
+    service: Service, store: MemoryStore, clock: ManualClock, options: WebOptions
+) -> Context:
+    return context_of(service, store, clock, options)
+
+
+@pytest.fixture
+async def client(
+    context: Context,
+    clock: ManualClock,
+    options: WebOptions,
+    aiohttp_client: AiohttpClient,
+) -> Client:
+    exposition = Exposition(context.service, SelfMetrics("1.2.3"))
+    app = make_app(
+        context.service, clock, exposition, no_reload, options, routes(context)
+    )
+    return await aiohttp_client(app)
+
+
+@pytest.fixture
+def pages(client: Client) -> Pages:
+    return Pages(client)

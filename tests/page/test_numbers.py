@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterrun_exporter.page.numbers import limit_text, readable, short, top_of
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (-0.0, "0"), (48211, "48,211"), (0.0125, "0.0125"), (-1234.5, "-1,234.5"),
+     (1e300, "1e+300"), (1e-9, "1e-09"), (math.nan, "NaN"), (math.inf, "+Inf")],
+)  # fmt: skip
+def test_a_number_is_readable(value: float, text: str) -> None:
+    assert readable(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "metric", "text"),
+    [(120_000, "rows", "120k"), (9_999, "rows", "9999"), (1.25e6, "rows", "1.25M"),
+     (0, "rows", "0"), (48_211, "size_bytes", "47.1 KiB"), (512, "size_bytes", "512 B"),
+     (250, "duration", "4m10s"), (0.25, "duration", "250ms"), (5000, "duration", "1h23m"),
+     (100_000, "lag_seconds", "1d4h"), (-20_000, "drift", "-20k")],
+)  # fmt: skip
+def test_a_tick_is_short(value: float, metric: str, text: str) -> None:
+    assert short(value, metric) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "metric", "text"),
+    [
+        (1024, "size_bytes", "1 KiB"),
+        (1000, "size_bytes", "1,000"),
+        (73150, "rows", "73,150"),
+    ],
+)
+def test_a_limit_is_told_to_every_digit(value: float, metric: str, text: str) -> None:
+    assert limit_text(value, metric) == text
+
+
+@pytest.mark.parametrize(
+    ("largest", "metric", "top"),
+    [(0, "rows", 1), (1, "rows", 1), (146_300, "rows", 150_000), (0.027, "ratio", 0.03),
+     (3600, "duration", 3600), (2941, "duration", 3600), (0.3, "duration", 0.3),
+     (58_812_600, "size_bytes", 64 * 2**20), (math.inf, "rows", 1)],
+)  # fmt: skip
+def test_the_end_of_an_axis_is_round(largest: float, metric: str, top: float) -> None:
+    assert top_of(largest, metric) == pytest.approx(top)
+
+
+@given(st.floats(5e-324, 1.7e308), st.sampled_from(["rows", "size_bytes", "duration"]))
+def test_the_end_of_an_axis_is_not_below_what_is_drawn(
+    value: float, metric: str
+) -> None:
+    assert value <= top_of(value, metric) < math.inf
