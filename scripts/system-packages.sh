@@ -125,6 +125,8 @@ provide_programs() {
     need borgbackup borg
     need tar tar
     need gzip gzip
+    # The page is looked at in a real browser.
+    need chromium chromium
     # TypeScript holds the dashboards against Grafana's own types.
     need nodejs node nodejs
     need npm npm

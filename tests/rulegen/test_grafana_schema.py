@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from afterrun_exporter.rulegen import grafana
+from tests.npm import install
 
 HOME = Path(__file__).parents[1] / "grafana"
-INSTALL = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]
 OPTIONS = ["--strict", "--noEmit", "--skipLibCheck", "--target", "es2022"]
 MODULES = ["--module", "nodenext", "--moduleResolution", "nodenext"]
 
@@ -34,7 +34,7 @@ SHAPES = {
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compile:
     """Return TypeScript's compiler, with Grafana's types beside it."""
-    _install()
+    install(HOME)
     home = tmp_path_factory.mktemp("typescript")
     (home / "node_modules").symlink_to(HOME / "node_modules")
     shutil.copy(HOME / "shapes.ts", home)
@@ -47,16 +47,6 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compile:
                     *OPTIONS, *MODULES, home / "check.ts", cwd=home)  # fmt: skip
 
     return call
-
-
-def _install() -> None:
-    """Install what the lock names, unless it is there."""
-    marker = HOME / "node_modules/.package-lock.json"
-    lock = HOME / "package-lock.json"
-    if not marker.exists() or marker.stat().st_mtime < lock.stat().st_mtime:
-        said = _run("npm", *INSTALL, cwd=HOME)
-        if not marker.exists():
-            pytest.fail(f"npm could not install {HOME}/package.json:\n{said}")
 
 
 def _run(program: str, *arguments: str | Path, cwd: Path) -> str:

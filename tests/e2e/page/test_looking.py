@@ -1,0 +1,129 @@
+"""What somebody sees who opens the page at three in the morning."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.daemon.daemon import Daemon
+from tests.e2e.page.conftest import NARROW, WIDE, Look, picture
+
+BROKEN = "nightly-backup"
+
+
+def test_the_broken_job_and_the_reason_are_seen_at_once(look: Look) -> None:
+    """In the first screen, without scrolling or a click."""
+    page = look("/")
+    trouble = page.locator(f"#broken-{BROKEN}")
+
+    expect(page.get_by_role("heading", name="2 jobs are broken")).to_be_in_viewport()
+    expect(trouble.get_by_role("link", name=BROKEN, exact=True)).to_be_in_viewport()
+    value = trouble.locator(".versus").first
+    expect(value).to_have_text("rows_processed 0 expected > 0")
+    expect(value).to_be_in_viewport()
+    expect(trouble.locator(".since").first).to_contain_text("for 2 h 12 min, since")
+    expect(trouble.get_by_role("link", name=re.compile("Runbook"))).to_have_attribute(
+        "href", "https://wiki.example/backup"
+    )
+    expect(page.locator("#broken-crm-sync")).to_contain_text("connection refused")
+    expect(page).to_have_title("2 jobs are broken · AfterRun")
+
+
+def test_the_broken_job_is_first_on_a_telephone_too(look: Look) -> None:
+    page = look("/", width=NARROW)
+
+    expect(page.locator(f"#broken-{BROKEN} h2")).to_be_in_viewport()
+    expect(page.locator(f"#broken-{BROKEN} .versus").first).to_be_in_viewport()
+
+
+PAGES = {
+    "overview": "/",
+    "nothing-found": "/?q=no-such-job",
+    "job": f"/jobs/{BROKEN}",
+    "job-failing": "/jobs/crm-sync",
+    "job-running": "/jobs/transform",
+    "job-without-runs": "/jobs/archive",
+    "unknown-job": "/jobs/nightly-bakup",
+    "error": "/?state=borken",
+}
+
+
+#: Those that are painted in the dark as well.
+SEEN_IN_THE_DARK = {"overview", "job"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_is_wider_than_its_window(look: Look, name: str) -> None:
+    page = look(PAGES[name])
+
+    for width in (WIDE, 720, NARROW):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if width != 720:
+            picture(page, f"{name}-{width}-light")
+        if name in SEEN_IN_THE_DARK and width != 720:
+            page.emulate_media(color_scheme="dark")
+            picture(page, f"{name}-{width}-dark")
+            page.emulate_media(color_scheme="light")
+
+
+def test_dark_is_dark_and_light_is_light(look: Look) -> None:
+    def lightness(page: Page) -> tuple[int, int]:
+        colours: Any = page.evaluate(
+            "['backgroundColor', 'color'].map(it => getComputedStyle(document.body)[it])"
+        )
+        back, text = (sum(map(int, re.findall(r"\d+", one)[:3])) for one in colours)
+        return back, text
+
+    back, text = lightness(look("/"))
+    dark_back, dark_text = lightness(look("/", scheme="dark"))
+
+    assert min(back, dark_text) > 600
+    assert max(text, dark_back) < 200
+
+
+def test_a_chart_shows_the_runs_and_the_threshold(look: Look) -> None:
+    page = look(f"/jobs/{BROKEN}")
+    chart = page.locator(".chart").filter(has_text="Duration")
+
+    assert chart.locator(".bar").count() == 29
+    assert chart.locator("line.limit").count() >= 2
+    expect(chart.locator(".bar.bad")).to_have_count(1)
+    expect(chart.locator("figcaption")).to_contain_text("max_runtime 1h")
+    box = chart.locator(".bar.bad").bounding_box()
+    line = chart.locator(".plot line.limit").first.bounding_box()
+    assert box is not None
+    assert line is not None
+    # The run of 49 minutes reaches above the line at 45.
+    assert box["y"] < line["y"] < box["y"] + box["height"]
+    expect(page.get_by_role("img", name="rows_processed")).to_be_visible()
+
+
+def test_everything_works_without_javascript(look: Look, daemon: Daemon) -> None:
+    page = look("/", javascript=False)
+    page.get_by_label("Search").fill("backup")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator(".count")).to_have_text("1 to 1 of 1 that match, of 7")
+
+    page.get_by_role("rowheader").get_by_role("link", name=BROKEN).click()
+    page.locator("#run-29 summary").click()
+    expect(page.locator("#run-29")).to_contain_text("git_sha")
+    page.get_by_role("button", name="for 1 hour").click()
+
+    expect(page.get_by_text("The job is paused")).to_be_visible()
+    assert daemon.get(f"/api/v1/jobs/{BROKEN}").json()["state"] == "paused"
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("The job is watched again.")).to_be_visible()
+
+
+def test_filters_are_in_the_address(look: Look) -> None:
+    page = look("/")
+    page.get_by_label("Label").select_option("team=sales")
+    page.get_by_role("button", name="Show").click()
+
+    expect(page.get_by_role("rowheader")).to_have_count(2)
+    assert "label=team%3Dsales" in page.url
+    expect(look("/?label=team%3Dsales").get_by_role("rowheader")).to_have_count(2)
