@@ -80,7 +80,7 @@ slow: system-packages $(DEV) ## Run the tests that take minutes
 	@$(BIN)/pytest -m slow
 
 .PHONY: bench
-bench: bench-packages $(DEV) ## Measure what the documents claim, next to others (12 minutes)
+bench: bench-packages $(DEV) ## Measure what the documents claim, next to others (13 minutes)
 	@$(BIN)/python -m benchmarks
 
 .PHONY: bench-quick

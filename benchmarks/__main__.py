@@ -13,6 +13,7 @@ from benchmarks import (
     api,
     client,
     generate,
+    page,
     peer_pings,
     peer_scrapes,
     pings,
@@ -21,7 +22,7 @@ from benchmarks import (
 )
 
 QUICK: Final = (peer_pings, peer_scrapes, start, client)
-ALL: Final = (*QUICK, pings, scrape, api, generate)
+ALL: Final = (*QUICK, pings, scrape, api, generate, page)
 
 
 def main() -> int:

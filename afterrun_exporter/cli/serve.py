@@ -211,7 +211,7 @@ async def _serve(
         api = [*routes(service, store, receivers, clock), *page_routes(pages)]
         app = make_app(service, clock, Exposition(service, own), reload, options, api)
         heard = listening(app, binds, clock)
-        refreshed = _meanwhile(receivers.refresh()), _meanwhile(index.refresh())
+        refreshed = _meanwhile(receivers.refresh()), _meanwhile(index.keep_up(clock))
         async with pusher.running(), heard, refreshed[0], refreshed[1]:
             _tune_garbage_collection()
             _greet(binds[0], options, config, config_file, storage_path)

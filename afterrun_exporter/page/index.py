@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge, nsmallest
 from typing import Final, NamedTuple
 
-from afterrun_exporter.clock import breathe, in_steps
+from afterrun_exporter.clock import Clock, breathe, in_steps
 from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.service import Service
 
-#: Jobs that are looked at, or sorted, in one go.
+#: Jobs that are searched or sorted in one go, and those that are looked at anew.
 STEP: Final = 1000
+FEW: Final = 250
+
+#: Seconds between two looks at what has changed, while nobody asks.
+KEEP_UP_EVERY: Final = 10.0
 
 #: Words for a job's state besides those of `Status` and `Condition`.
 BROKEN: Final = "broken"
@@ -78,18 +82,39 @@ class Index:
     async def refresh(self) -> None:
         """Take in what has changed, in steps between which everything goes on."""
         async with self._refreshing:
-            self._changed |= self._follower.take()
-            async for name in in_steps(list(self._changed)):
-                old = self._entries.get(name)
-                known = self._service.known(name)
-                new = None if known is None else entry_of(*known)
-                if (old is None) != (new is None):
-                    self._unordered = True
-                self._replace(name, old, new)
-                self._changed.discard(name)
+            changed = self._follower.take()
+            # There are some left only when this was broken off.
+            self._changed = changed = (
+                self._changed | changed if self._changed else changed
+            )
+            names = list(changed)
+            for at in range(0, len(names), FEW):
+                step = names[at : at + FEW]
+                self._take(step)
+                changed.difference_update(step)
+                await breathe()
             if self._unordered:
                 self.names = await self._in_order()
                 self._unordered = False
+
+    async def keep_up(self, clock: Clock) -> None:
+        """Refresh now and then, lest whoever comes finds much to be done."""
+        while True:
+            # After a start the first scrape is waited for, and is not to wait for this.
+            await clock.sleep_until(clock.now() + KEEP_UP_EVERY)
+            await self.refresh()
+
+    def _take(self, names: Iterable[str]) -> None:
+        """Look at these jobs anew."""
+        entries, known = self._entries, self._service.known
+        for name in names:
+            old, now = entries.get(name), known(name)
+            if old is not None and now is not None and _goes_on(old, *now):
+                continue
+            new = None if now is None else entry_of(*now)
+            if (old is None) != (new is None):
+                self._unordered = True
+            self._replace(name, old, new)
 
     def _replace(self, name: str, old: Entry | None, new: Entry | None) -> None:
         if old == new:
@@ -130,20 +155,22 @@ class Index:
         names = self.names
         if holds is None:
             page = names[start : start + limit]
-            return Found(list(self._known(page)), len(names))
+            return Found(self._known(page), len(names))
         found: list[Entry] = []
         count = 0
         for at in range(0, len(names), STEP):
-            matching = [one for one in self._known(names[at : at + STEP]) if holds(one)]
+            step = self._known(names[at : at + STEP])
+            matching = [one for one in step if holds(one)]
             if matching and count < start + limit:
                 found += matching[max(0, start - count) : start + limit - count]
             count += len(matching)
             await breathe()
         return Found(found, count)
 
-    def _known(self, names: Sequence[str]) -> Iterator[Entry]:
+    def _known(self, names: Sequence[str]) -> list[Entry]:
         # One that left since the names were put in order is not shown.
-        return (self._entries[name] for name in names if name in self._entries)
+        entries = self._entries
+        return [entries[name] for name in names if name in entries]
 
 
 class Found(NamedTuple):
@@ -153,6 +180,7 @@ class Found(NamedTuple):
     total: int
 
 
+_WELL: Final = (Status.OK.value,)
 _WRONG: Final = frozenset(condition.value for condition in Condition)
 
 
@@ -174,6 +202,15 @@ def entry_of(job: Job, state: JobState) -> Entry:
         -max(alert.opened_at for alert in wrong),
     )
     return Entry(job, one, (*words, *sorted(conditions), BROKEN), urgency)
+
+
+def _goes_on(entry: Entry, job: Job, state: JobState) -> bool:
+    """Return whether a job that was well just is, as nearly all are; False may be wrong."""
+    return (
+        entry.words == _WELL
+        and entry.job is job
+        and not (state.alerts or state.open_runs)
+    )
 
 
 def held_back(state: JobState) -> bool:

@@ -31,8 +31,9 @@ TITLES: Final = {
 #: The worst comes first.
 _ORDER: Final = {condition: place for place, condition in enumerate(TITLES)}
 
-#: Of what a job said, the end: that is where errors stand.
+#: Of what a job said, the end: that is where errors stand. Characters, and lines.
 LONGEST: Final = 600
+LINES: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,7 @@ def _reason(
         return _violation(bare, job, alert.key.rule, runs)
     if condition is Condition.FAILING:
         message = _end_of(judged.message) if judged else ""
-        return replace(bare, words=_failure(state, judged), message=message)
+        return replace(bare, words=_failure(job, state, judged), message=message)
     if condition is Condition.MISSED:
         return replace(bare, words=_miss(state, now))
     return replace(bare, words=_sentence(summaries.get(alert.key, "")))
@@ -138,7 +139,10 @@ def expected_of(job: Job, violation: Violation) -> str:
     return " and ".join(f"{b.op} {format_duration(b.value)}" for b in rule.bounds)
 
 
-def _failure(state: JobState, run: Run | None) -> str:
+def _failure(job: Job, state: JobState, run: Run | None) -> str:
+    if state.last_outcome is Outcome.OK:
+        wanted = f"{state.recovering} of the {job.recover_after} ok runs"
+        return f"It is recovering: {wanted} that it takes are there."
     return " ".join(_about_failure(state, run))
 
 
@@ -167,4 +171,5 @@ def _sentence(words: str) -> str:
 
 def _end_of(text: str) -> str:
     text = text.strip()
-    return text if len(text) <= LONGEST else f"…{text[-LONGEST:]}"
+    end = "\n".join(text[-LONGEST:].splitlines()[-LINES:])
+    return end if len(end) == len(text) else f"…{end}"

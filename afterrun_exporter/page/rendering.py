@@ -6,6 +6,7 @@ missing is an error, not a hole in the page.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from aiohttp import web
@@ -28,9 +29,16 @@ _TEMPLATES: Final = Environment(
     auto_reload=False,
 )
 
+#: Those that have been read.
+_read: Final[set[str]] = set()
+
 
 async def page(template: str, code: int = 200, **context: Any) -> web.Response:
     """Return the answer that shows *template*, rendered in steps."""
+    if template not in _read:
+        # Reading one takes long, the first time.
+        await asyncio.to_thread(_TEMPLATES.get_template, template)
+        _read.add(template)
     pieces = _TEMPLATES.get_template(template).generate(context)
     answer = web.Response(
         text="".join([piece async for piece in in_steps(pieces)]),

@@ -61,6 +61,11 @@ def expectations(job: Job) -> Iterator[tuple[str, str]]:
             "Failures",
             f"It alerts on the {_nth(job.after_failures)} bad run in a row.",
         )
+    if job.recover_after > 1:
+        yield (
+            "Recovery",
+            f"It is well again after {job.recover_after} ok runs in a row.",
+        )
     if (ratio := job.success_ratio) is not None:
         share = format_number(round(ratio.below * 100, 6))
         within = format_duration(ratio.over)

@@ -84,6 +84,25 @@ def test_a_failure_tells_how_it_ended_and_the_end_of_what_was_said() -> None:
     assert len(reason.message) == LONGEST + 1
 
 
+def test_of_many_lines_the_last_are_told() -> None:
+    said = "\n".join(f"line {n}" for n in range(50))
+    (reason,) = of(Night().fail("22 02:00", message=said))
+
+    assert reason.message.startswith("…line 42\n")
+    assert reason.message.endswith("\nline 49")
+
+
+def test_a_job_that_recovers_says_how_far_it_is() -> None:
+    job = replace(BACKUP, recover_after=3)
+    night = Night(job).fail("22 02:00", message="boom").ping("22 03:00")
+    (reason,) = of(night)
+
+    assert reason.words == (
+        "It is recovering: 1 of the 3 ok runs that it takes are there."
+    )
+    assert reason.message == ""
+
+
 def test_a_run_that_was_canceled_is_not_what_failed() -> None:
     night = Night().fail("22 02:00", message="boom")
     night.ping("22 03:00", outcome=Outcome.CANCELED, message="never mind")

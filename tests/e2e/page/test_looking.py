@@ -24,7 +24,9 @@ def test_the_broken_job_and_the_reason_are_seen_at_once(look: Look) -> None:
     value = trouble.locator(".versus").first
     expect(value).to_have_text("rows_processed 0 expected > 0")
     expect(value).to_be_in_viewport()
-    expect(trouble.locator(".since").first).to_contain_text("for 2 h 12 min, since")
+    expect(trouble.locator(".since").first).to_contain_text(
+        re.compile(r"for 2 h 1\d min, since")
+    )
     expect(trouble.get_by_role("link", name=re.compile("Runbook"))).to_have_attribute(
         "href", "https://wiki.example/backup"
     )
@@ -104,17 +106,17 @@ def test_a_chart_shows_the_runs_and_the_threshold(look: Look) -> None:
 
 def test_everything_works_without_javascript(look: Look, daemon: Daemon) -> None:
     page = look("/", javascript=False)
-    page.get_by_label("Search").fill("backup")
+    page.get_by_label("Search").fill("started by HAND")
     page.get_by_role("button", name="Show").click()
     expect(page.locator(".count")).to_have_text("1 to 1 of 1 that match, of 7")
 
-    page.get_by_role("rowheader").get_by_role("link", name=BROKEN).click()
-    page.locator("#run-29 summary").click()
-    expect(page.locator("#run-29")).to_contain_text("git_sha")
+    page.get_by_role("rowheader").get_by_role("link", name="reindex").click()
+    page.locator("#run-6 summary").click()
+    expect(page.locator("#run-6 dl")).to_contain_text("reindex-")
     page.get_by_role("button", name="for 1 hour").click()
 
     expect(page.get_by_text("The job is paused")).to_be_visible()
-    assert daemon.get(f"/api/v1/jobs/{BROKEN}").json()["state"] == "paused"
+    assert daemon.get("/api/v1/jobs/reindex").json()["state"] == "paused"
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("The job is watched again.")).to_be_visible()
 
