@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from afterrun_exporter.core import history, repeats
 from afterrun_exporter.core.deadlines import covered_by, slot_after
 from afterrun_exporter.core.model import FAILURES, Job, Outcome, Ping, Run, Settings
-from afterrun_exporter.core.rules import DURATION, Violation, judge
+from afterrun_exporter.core.rules import Violation, judge_all, measured
 from afterrun_exporter.core.state import JobState, OpenRun
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.core.units import format_duration
@@ -33,11 +33,11 @@ def finish(
     metrics = ping.metrics
     if open_run is not None:
         metrics = reported(open_run.metrics, ping, settings.metrics_per_job)
-    measured = metrics if duration is None else {**metrics, DURATION: duration}
+    known = measured(metrics, duration)
     violations: tuple[Violation, ...] = ()
     outcome = ping.outcome
     if outcome is Outcome.OK and job.rules:
-        violations = _violations(job, measured, state.previous)
+        violations = judge_all(job.rules, known, state.previous)
         outcome = Outcome.VIOLATED if violations else outcome
 
     run = Run(
@@ -66,11 +66,8 @@ def finish(
     if outcome is Outcome.CANCELED:
         return _counted(state, run, still_open), run, warnings
     after = _counted(state, run, still_open, covered_by(job, ended, started))
-    # Only a report that says when it ended can be older than what we know;
-    # a judgement ahead of us was noted before the clock was set back.
-    late = ping.ended_at is not None and ended < state.last_judged_at <= ping.at
-    if not late:
-        after = _judged(after, run, measured, settings)
+    if not is_late(run, state.last_judged_at):
+        after = _judged(after, run, known, settings)
         if job.slower_than is not None:
             after = _timed(job, after, run)
         if job.recover_after > 1:
@@ -105,7 +102,7 @@ def time_out(
     )
     # A finish that still comes is a report like any other, not a repeat.
     counted = replace(_counted(state, run, state.open_runs), seen=_forgotten(state))
-    if run.finished_at < state.last_judged_at <= now:
+    if is_late(run, state.last_judged_at):
         return counted, run
     failed = replace(
         counted,
@@ -114,6 +111,22 @@ def time_out(
         recovering=0,
     )
     return failed, run
+
+
+def is_late(run: Run, last_judged_at: float) -> bool:
+    """Return whether *run* ended before the one that was judged last: no news.
+
+    Only a report that says when it ended can be older than what we know; a
+    judgement ahead of us was noted before the clock was set back.
+    """
+    return run.finished_at < last_judged_at <= run.received_at
+
+
+def was_given_up(run: Run) -> bool:
+    """Return whether nobody reported the end of *run*: see `time_out`."""
+    # A report about a run whose start is known always has a duration.
+    never_ended = run.started_at is not None and run.duration is None
+    return run.outcome is Outcome.TIMEOUT and never_ended
 
 
 def is_earlier_attempt(run: OpenRun, ping: Ping) -> bool:
@@ -206,16 +219,6 @@ def _span(
     return started, None if started is None else ended - started
 
 
-def _violations(
-    job: Job, measured: Mapping[str, float], previous: Mapping[str, float]
-) -> tuple[Violation, ...]:
-    found: tuple[Violation, ...] = ()
-    for rule in job.rules:
-        if violation := judge(rule, measured, previous):
-            found = (*found, violation)
-    return found
-
-
 def _counted(
     state: JobState,
     run: Run,
@@ -250,7 +253,7 @@ def _forgotten(state: JobState) -> bytes:
 
 
 def _judged(
-    state: JobState, run: Run, measured: Mapping[str, float], settings: Settings
+    state: JobState, run: Run, known: Mapping[str, float], settings: Settings
 ) -> JobState:
     healthy = run.outcome is Outcome.OK
     reported_ok = healthy or run.outcome is Outcome.VIOLATED
@@ -261,7 +264,7 @@ def _judged(
         last_duration=run.duration if run.duration is not None else state.last_duration,
         consecutive_failures=0 if healthy else state.consecutive_failures + 1,
         metrics=merged(state.metrics, run.metrics, settings.metrics_per_job),
-        previous=measured if healthy else state.previous,
+        previous=known if healthy else state.previous,
         violated=(
             tuple(violation.rule for violation in run.violations)
             if reported_ok

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,6 +63,14 @@ class Rule:
     #: In place of the job's.
     severity: str | None = None
     ignore_missing: bool = False
+
+    @property
+    def expr(self) -> str:
+        """The rule as people write it: `parse_rule` makes the same bounds of it."""
+        if len(self.bounds) == 1:
+            return f"{self.metric} {self.bounds[0]}"
+        low, high = (str(bound).partition(" ")[2] for bound in self.bounds)
+        return f"{self.metric} between {low} and {high}"
 
 
 class Violation(Struct, frozen=True, array_like=True, gc=False):
@@ -129,12 +137,30 @@ def _bound(op: str, value: str) -> Bound:
     return Bound(op, parse_quantity(value))
 
 
+def measured(
+    metrics: Mapping[str, float], duration: float | None
+) -> Mapping[str, float]:
+    """Return what rules judge a run by that reported *metrics* and took so long."""
+    return metrics if duration is None else {**metrics, DURATION: duration}
+
+
+def judge_all(
+    rules: Iterable[Rule], metrics: Mapping[str, float], previous: Mapping[str, float]
+) -> tuple[Violation, ...]:
+    """Return how a run broke *rules*, in their order: see `judge`."""
+    found: tuple[Violation, ...] = ()
+    for rule in rules:
+        if violation := judge(rule, metrics, previous):
+            found = (*found, violation)
+    return found
+
+
 def judge(
     rule: Rule, metrics: Mapping[str, float], previous: Mapping[str, float]
 ) -> Violation | None:
     """Return how a run that reported *metrics* broke *rule*, or None.
 
-    Both mappings have the run's duration under `DURATION`, where it is known.
+    Both mappings are what was `measured` of a run.
     A comparison with a previous value that does not exist holds.
     """
     value = metrics.get(rule.metric)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.rules import DURATION, judge, parse_rule
+from afterrun_exporter.core.rules import DURATION, OPERATORS, judge, parse_rule
 
 NOTHING: dict[str, float] = {}
 
@@ -123,6 +123,21 @@ def test_what_is_no_rule_is_refused_with_the_way_out(text: str, message: str) ->
         parse_rule(text)
 
     assert message in str(error.value)
+
+
+QUANTITIES = st.floats(allow_nan=False, allow_infinity=False).map(repr)
+VALUES = QUANTITIES | QUANTITIES.map("{} * previous".format) | st.just("previous")
+
+
+@given(
+    st.builds("rows {} {}".format, st.sampled_from([*OPERATORS]), VALUES)
+    | st.builds("rows between {} and {} * previous".format, VALUES, QUANTITIES)
+)
+def test_a_rule_can_be_written_down_again(text: str) -> None:
+    rule = parse_rule(text, name="named")
+
+    assert parse_rule(rule.expr).bounds == rule.bounds
+    assert parse_rule(rule.expr).metric == rule.metric
 
 
 @given(st.text())

@@ -1,0 +1,469 @@
+"""Rules tried on past runs: what they would have flagged, against what was flagged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterrun_exporter.core.backtest import Backtest, Change, backtest
+from afterrun_exporter.core.backtestview import headline, view
+from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run
+from afterrun_exporter.core.rules import Rule, Violation, parse_rule
+from afterrun_exporter.core.transitions import on_ping, registered
+from tests.core.jobs import BACKUP, SETTINGS, Night, at, told
+
+ENOUGH = parse_rule("rows > 100")
+HALVED = parse_rule("rows >= 0.5 * previous", name="rows-halved")
+#: What was flagged live in these tests.
+ANY = parse_rule("rows > 0")
+
+LIVE = Job(name="backup", rules=(ANY,))
+
+
+def night(*rows: float | None, job: Job = LIVE) -> Night:
+    """Return a job with a run a minute; each reported so many rows, or none at all."""
+    lived = Night(job)
+    for minute, value in enumerate(rows):
+        metrics = {} if value is None else {"rows": value}
+        lived.ping(f"22 02:{minute:02}", metrics=metrics)
+    return lived
+
+
+def tried(rules: Sequence[Rule], runs: Sequence[Run], **more: Any) -> Backtest:
+    return backtest(rules, runs, **more)
+
+
+def changes(found: Backtest) -> list[tuple[int, str]]:
+    """Return what is to be said of which run, the oldest first."""
+    return [(one.run.number, one.change.value) for one in found.shown]
+
+
+class TestARun:
+    @pytest.mark.parametrize(
+        ("rows", "change"),
+        [
+            (101, Change.NEITHER),
+            (100, Change.NEWLY),
+            (1, Change.NEWLY),
+            (0, Change.BOTH),
+            (-1, Change.BOTH),
+            (None, Change.BOTH),
+        ],
+    )
+    def test_is_judged_by_a_stricter_rule(
+        self, rows: float | None, change: Change
+    ) -> None:
+        found = tried([ENOUGH], night(rows).runs)
+
+        assert found.changes == {change: 1}
+
+    def test_is_no_longer_flagged_by_a_more_lenient_one(self) -> None:
+        found = tried([parse_rule("rows >= 0")], night(5, 0, -1).runs)
+
+        assert changes(found) == [(2, "no_longer_flagged"), (3, "flagged_by_both")]
+        assert (found.would_flag, found.was_flagged) == (1, 2)
+
+    def test_is_flagged_by_nothing_without_rules(self) -> None:
+        found = tried([], night(5, 0).runs)
+
+        assert changes(found) == [(2, "no_longer_flagged")]
+
+    @pytest.mark.parametrize(
+        "outcome",
+        [Outcome.FAIL, Outcome.PARTIAL, Outcome.TIMEOUT, Outcome.CANCELED,
+         Outcome.INVALID],
+    )  # fmt: skip
+    def test_that_did_not_say_it_was_ok_is_not_judged(self, outcome: Outcome) -> None:
+        lived = Night(LIVE).ping("22 02:00", outcome=outcome, metrics={})
+
+        found = tried([ENOUGH], lived.runs)
+
+        assert found.changes == {Change.NOT_JUDGED: 1}
+        assert (found.runs, found.judged, changes(found)) == (1, 0, [])
+
+    def test_that_was_given_up_is_not_judged(self) -> None:
+        lived = Night(Job(name="backup", max_runtime=60)).start("22 02:00")
+        lived.start("22 03:00")
+
+        found = tried([ENOUGH], lived.runs)
+
+        assert found.changes == {Change.NOT_JUDGED: 1}
+
+    def test_that_reported_nothing_is_ignored_where_the_rule_says_so(self) -> None:
+        lenient = parse_rule("rows > 100", ignore_missing=True)
+
+        found = tried([lenient], night(None, job=Job(name="backup")).runs)
+
+        assert found.changes == {Change.NEITHER: 1}
+
+    def test_is_judged_by_its_duration(self) -> None:
+        lived = Night(LIVE).start("22 02:00").ping("22 02:10")
+        lived.ping("22 03:10", duration=599.0)
+
+        found = tried([parse_rule("duration < 10m")], lived.runs)
+
+        assert changes(found) == [(1, "newly_flagged")]
+        assert str(found.shown[0].violations[0]) == "duration was 600, expected < 600"
+
+    def test_is_told_with_the_value_and_the_threshold_of_then(self) -> None:
+        """By each rule that it would break."""
+        found = tried([ENOUGH, HALVED], night(200, 50).runs)
+
+        assert [str(broken) for broken in found.shown[0].violations] == [
+            "rows was 50, expected > 100",
+            "rows was 50, expected >= 100 (0.5 * previous)",
+        ]
+
+
+class TestPrevious:
+    def test_is_the_last_run_that_is_ok_under_the_tried_rules(self) -> None:
+        """And not the one that was ok when it came in: 60 would then be in order."""
+        rules = [ENOUGH, HALVED]
+
+        found = tried(rules, night(200, 90, 60).runs)
+
+        (_, last) = found.shown
+        assert [str(broken) for broken in last.violations] == [
+            "rows was 60, expected > 100",
+            "rows was 60, expected >= 100 (0.5 * previous)",
+        ]
+
+    def test_can_be_a_run_that_was_flagged(self) -> None:
+        """By a rule that is tried no more."""
+        job = Job(name="backup", rules=(parse_rule("rows < 150"),))
+
+        found = tried([HALVED], night(100, 200, 90, job=job).runs)
+
+        assert changes(found) == [(2, "no_longer_flagged"), (3, "newly_flagged")]
+
+    def test_holds_before_the_first_run_there_ever_was(self) -> None:
+        found = tried([HALVED], night(5).runs)
+
+        assert found.changes == {Change.NEITHER: 1}
+
+    def test_is_not_a_run_that_came_late(self) -> None:
+        """A report that ended before the one that was judged last is no news."""
+        lived = night(200)
+        lived.ping("22 02:05", metrics={"rows": 180.0})
+        lived.ping("22 02:06", metrics={"rows": 20.0}, ended_at=at("22 02:03"))
+        lived.ping("22 02:07", metrics={"rows": 100.0})
+
+        found = tried([HALVED], lived.runs)
+
+        assert changes(found) == [(3, "newly_flagged")]
+
+    @pytest.mark.parametrize("given_up", [True, False])
+    def test_is_one_that_ended_before_a_run_that_is_no_measure(
+        self, given_up: bool
+    ) -> None:
+        """One that was given up or canceled makes no later report late."""
+        lived = Night(Job(name="backup", rules=(HALVED,), max_runtime=240))
+        lived.ping("22 02:00", metrics={"rows": 200.0})
+        if given_up:
+            lived.start("22 02:01", run_id="a").start("22 02:10", run_id="b")
+        else:
+            lived.ping("22 02:05", outcome=Outcome.CANCELED, metrics={})
+        reported = {"rows": 110.0}
+        lived.ping("22 02:11", run_id="c", metrics=reported, ended_at=at("22 02:04"))
+        lived.ping("22 02:12", run_id="d", metrics={"rows": 60.0})
+
+        found = tried([HALVED], lived.runs)
+
+        assert lived.outcomes[2:] == ["ok", "ok"]
+        assert found.would_flag == 0
+
+
+class TestHistory:
+    def test_that_does_not_reach_back_leaves_the_oldest_run_untold(self) -> None:
+        """What it is to be compared with is not kept any more."""
+        found = tried([HALVED], night(200, 90, 80, 30).runs[1:])
+
+        assert changes(found) == [(2, "unknown"), (4, "newly_flagged")]
+        assert found.by_rule["rows-halved"].unknown == 1
+        assert [*found.warnings()] == [
+            "history begins after 1 older run of this job: not kept any more",
+            "1 run cannot be told: what `previous` was then is not kept any more",
+        ]
+
+    def test_tells_what_can_be_told_without_the_previous_run(self) -> None:
+        """A metric that is missing is missing, whatever it was before."""
+        job = Job(name="backup")
+        between = parse_rule("rows between 10 and 2 * previous")
+
+        missing = tried([HALVED], night(200, None, job=job).runs[1:])
+        below = tried([between], night(200, 9, job=job).runs[1:])
+        other = tried([HALVED, ENOUGH], night(200, 90, job=job).runs[1:])
+
+        assert [changes(found) for found in (missing, below, other)] == [
+            [(2, "newly_flagged")]
+        ] * 3
+        assert other.by_rule["rows-halved"].unknown == 1
+
+    def test_takes_a_run_that_cannot_be_told_for_what_it_was_recorded_as(self) -> None:
+        """Or nothing relative could ever be told again."""
+        runs = night(5, 0, 100, 40).runs[1:]
+
+        found = tried([HALVED], runs)
+
+        assert changes(found) == [
+            (2, "unknown"), (3, "unknown"), (4, "newly_flagged")
+        ]  # fmt: skip
+        assert found.was_flagged == 1
+
+    def test_of_a_time_still_knows_what_was_before(self) -> None:
+        """The runs before it are replayed and not counted."""
+        found = tried([HALVED], night(200, 90).runs, since=at("22 02:01"))
+
+        assert changes(found) == [(2, "newly_flagged")]
+        assert (found.runs, found.forgotten) == (1, 0)
+
+    def test_of_a_time_does_not_miss_what_was_forgotten_before_it(self) -> None:
+        runs = night(1, 2, 3, 4).runs[1:]
+
+        asked = [
+            tried([ANY], runs, since=at(when)) for when in ("22 02:01", "22 02:02")
+        ]
+
+        assert [found.forgotten for found in asked] == [1, 0]
+
+    def test_keeps_the_newest_in_detail_and_counts_all(self) -> None:
+        found = Backtest([ENOUGH], most_shown=2)
+        for run in night(1, 2, 3).runs:
+            found.take(run)
+
+        assert [one.run.number for one in found.shown] == [2, 3]
+        assert found.would_flag == 3
+
+
+class TestARule:
+    def test_is_counted_and_so_is_one_that_was_only_recorded(self) -> None:
+        found = tried([ENOUGH], night(500, 50, 0, None).runs)
+
+        now, then = found.by_rule.values()
+        assert (now.rule, now.tried) == ("rows > 100", True)
+        assert (now.would_flag, now.was_flagged, now.not_reported) == (3, 0, 1)
+        assert (then.rule, then.tried) == ("rows > 0", False)
+        assert (then.would_flag, then.was_flagged) == (0, 2)
+
+    @pytest.mark.parametrize(
+        ("rule", "said"),
+        [
+            (
+                parse_rule("row > 0"),
+                "'row > 0' flags every run: 'row' was never reported; did you mean 'rows'?",
+            ),
+            (
+                parse_rule("bytes_sent > 0"),
+                (
+                    "'bytes_sent > 0' flags every run: 'bytes_sent' was never reported; "
+                    "these runs reported rows"
+                ),
+            ),
+            (
+                parse_rule("row > 0", name="r", ignore_missing=True),
+                "'r' never flags: 'row' was never reported; did you mean 'rows'?",
+            ),
+            (
+                parse_rule("duration < 10m"),
+                (
+                    "'duration < 10m' flags every run: how long these runs took is not "
+                    "known; report duration_ms, or their start"
+                ),
+            ),
+        ],
+    )
+    def test_about_what_was_never_reported_is_told(self, rule: Rule, said: str) -> None:
+        found = tried([rule], night(5).runs)
+
+        assert [*found.warnings()] == [said]
+
+    def test_about_what_was_reported_once_is_not(self) -> None:
+        assert [*tried([ENOUGH], night(None, 5).runs).warnings()] == []
+
+    def test_is_not_suspected_where_no_run_was_judged(self) -> None:
+        assert [*tried([ENOUGH], Night(LIVE).fail("22 02:00").runs).warnings()] == []
+
+
+class TestTheView:
+    def test_has_a_row_for_each_reason_of_each_difference(self) -> None:
+        """The newest run first; what is as it was is left out."""
+        found = view([ENOUGH, HALVED], night(500, 50, 0, None).runs[:2])
+
+        assert [(row.rule, row.value, row.expected) for row in found.rows] == [
+            ("rows > 100", "50", "> 100"),
+            ("rows-halved", "50", ">= 250 (0.5 * previous)"),
+        ]
+        assert {row.change for row in found.rows} == {Change.NEWLY}
+        assert {told(row.run.finished_at) for row in found.rows} == {"22 02:01:00"}
+
+    def test_tells_what_was_recorded_of_a_run_that_would_not_be_flagged(self) -> None:
+        found = view([], night(500, 0, None).runs)
+
+        assert [(row.rule, row.value, row.tried) for row in found.rows] == [
+            ("rows > 0", "not reported", False),
+            ("rows > 0", "0", False),
+        ]
+
+    def test_says_how_many_it_leaves_out(self) -> None:
+        found = view([ENOUGH], night(1, 2, 3).runs, most_runs=2)
+
+        assert [row.value for row in found.rows] == ["3", "2"]
+        assert found.left_out == 1
+
+    @pytest.mark.parametrize(
+        ("rows", "said"),
+        [
+            ([], "it has not run yet: there is nothing to try rules on"),
+            ([500], "0 of 1 run would be flagged, 0 were: no verdict changes"),
+            ([0, 0], "2 of 2 runs would be flagged, 2 were: no verdict changes"),
+            ([500, 50, 0], "2 of 3 runs would be flagged, 1 was: 1 newly, 0 no longer"),
+        ],
+    )
+    def test_says_in_a_sentence_what_it_comes_to(
+        self, rows: list[float], said: str
+    ) -> None:
+        assert view([ENOUGH], night(*rows).runs).headline == said
+
+    def test_says_why_there_is_nothing_to_say(self) -> None:
+        later, failed = (
+            tried([ENOUGH], night(5).runs, since=at("23 00:00")),
+            (tried([ENOUGH], Night(LIVE).fail("22 02:00").runs)),
+        )
+
+        assert headline(later) == "no run ended since 2026-11-23T00:00:00Z"
+        assert headline(failed) == (
+            "none of 1 run said that it was ok: rules judge no other"
+        )
+
+
+#: Rules of every kind, and metrics that they are about.
+RULES = st.lists(
+    st.builds(
+        parse_rule,
+        st.sampled_from(
+            ["rows > 2", "rows >= 0.5 * previous", "rows between 1 and 2 * previous",
+             "size != 3", "size <= previous", "duration < 5", "duration <= 2 * previous"]
+        ),
+        ignore_missing=st.booleans(),
+    ),
+    max_size=4,
+    unique_by=lambda rule: rule.name,
+)  # fmt: skip
+METRICS = st.dictionaries(
+    st.sampled_from(["rows", "size", "duration"]), st.integers(0, 6).map(float)
+)
+
+
+#: A run is found violated: nobody reports it so.
+REPORTED = [Outcome.OK, *(one for one in Outcome if one is not Outcome.VIOLATED)]
+
+
+@st.composite
+def pings(draw: st.DrawFn, *, in_turn: bool = False) -> list[Ping]:
+    """Return what a job reports, in the order of arrival.
+
+    Unless each report is *in_turn*, some end before others that came in earlier,
+    and the clock may be set back.
+    """
+    now, made = at("22 02:00"), []
+    for number in range(draw(st.integers(0, 14))):
+        now += draw(st.integers(0, 9)) if in_turn else draw(st.integers(-3, 9))
+        kind = draw(
+            st.sampled_from([Kind.FINISH, Kind.FINISH, Kind.START, Kind.PROGRESS])
+        )
+        ago = st.none() if in_turn else st.none() | st.integers(0, 30)
+        ended, started = draw(ago), draw(st.none() | st.integers(-2, 9))
+        made.append(
+            Ping(
+                job="backup",
+                kind=kind,
+                at=now,
+                outcome=draw(st.sampled_from(REPORTED))
+                if kind is Kind.FINISH
+                else Outcome.OK,
+                run_id=draw(st.sampled_from([None, "a", "b"])),
+                attempt=number + 1,
+                ended_at=None if ended is None else now - ended,
+                started_at=None if started is None else now - started,
+                duration=draw(st.none() | st.integers(0, 9).map(float)),
+                metrics=draw(METRICS),
+                fingerprint=str(number).encode(),
+            )
+        )
+    return made
+
+
+def parts(broken: Violation) -> tuple[str, str, float | None]:
+    """Return what is known of a violation without what the run before reported."""
+    return broken.rule, broken.metric, broken.value
+
+
+def lived(rules: Sequence[Rule], reports: Sequence[Ping]) -> list[Run]:
+    """Return the runs of a job that always had *rules*."""
+    job = Job(name="backup", rules=tuple(rules), max_runtime=4)
+    runs: list[Run] = []
+    state = registered(job, at("22 02:00"))
+    for ping in reports:
+        made = on_ping(job, state, ping, SETTINGS)
+        state = made.state
+        runs += made.runs
+    return runs
+
+
+@given(rules=RULES, reports=pings())
+def test_the_rules_a_job_always_had_flag_what_they_flagged(
+    rules: list[Rule], reports: list[Ping]
+) -> None:
+    """With the same values and thresholds, whatever the job reported, and when."""
+    runs = lived(rules, reports)
+
+    found = tried(rules, runs)
+
+    assert {one.change for one in found.shown} <= {Change.BOTH}
+    assert [(one.run, one.violations) for one in found.shown] == [
+        (run, run.violations) for run in runs if run.outcome is Outcome.VIOLATED
+    ]
+
+
+@given(rules=RULES, reports=pings(in_turn=True), forgotten=st.integers(0, 14))
+def test_a_history_that_is_not_whole_says_nothing_else(
+    rules: list[Rule], reports: list[Ping], forgotten: int
+) -> None:
+    """It may say less: that it cannot tell."""
+    runs = lived(rules, reports)[forgotten:]
+
+    found = tried(rules, runs)
+
+    assert {one.change for one in found.shown} <= {Change.BOTH, Change.UNKNOWN}
+    for one in found.shown:
+        recorded = [parts(broken) for broken in one.run.violations]
+        broken = [parts(broken) for broken in one.violations]
+        assert broken == [each for each in recorded if each[0] not in one.unknown]
+    assert found.was_flagged == sum(run.outcome is Outcome.VIOLATED for run in runs)
+
+
+@given(rules=RULES, others=RULES, reports=pings())
+def test_what_would_be_flagged_is_what_a_job_with_those_rules_would_flag(
+    rules: list[Rule], others: list[Rule], reports: list[Ping]
+) -> None:
+    """Whatever the rules were when the runs came in."""
+    live, otherwise = lived(rules, reports), lived(others, reports)
+
+    found = tried(others, live)
+
+    assert [
+        (one.run.number, one.violations) for one in found.shown if one.violations
+    ] == [(run.number, run.violations) for run in otherwise if run.violations]
+
+
+def test_the_example_job_is_flagged_as_it_was() -> None:
+    """A few nights by hand: the laws above are about a job that they made up."""
+    lived = Night().ping("22 02:10").ping("23 02:10", metrics={"rows": 0.0})
+
+    found = tried(BACKUP.rules, lived.runs)
+
+    assert changes(found) == [(2, "flagged_by_both")]
