@@ -89,8 +89,8 @@ class Violation(Answer):
 
     rule: str
     metric: str
-    value: Value | None
-    expected: str
+    value: Value | None = Field(description="null: not reported")
+    expected: str = Field(description="with the threshold of then")
 
 
 class Run(Answer):

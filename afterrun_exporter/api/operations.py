@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from afterrun_exporter.api import answers, requests
+from afterrun_exporter.api import answers, backtestmodels, requests
 from afterrun_exporter.api.operation import HTML, PREFIX, SVG, Operation, Scope
 from afterrun_exporter.errors import (
     AlertmanagerError,
@@ -96,6 +96,17 @@ RUNS: Final = Operation(
     answer=answers.Runs,
     problems=(UnknownJobError,),
     paged_by="before",
+)
+BACKTEST: Final = Operation(
+    name="tryRules",
+    method="POST",
+    path=f"{PREFIX}/jobs/{{job}}/backtest",
+    summary="What rules would have flagged of the runs of a job; it changes nothing",
+    scope=Scope.READ,
+    query=requests.NoQuery,
+    body=backtestmodels.RulesToTry,
+    answer=backtestmodels.BacktestResult,
+    problems=(UnknownJobError,),
 )
 JOB_ALERTS: Final = Operation(
     name="listJobAlerts",
@@ -251,7 +262,7 @@ BADGE: Final = Operation(
 #: All but the reports of jobs.
 OPERATIONS: Final = (
     *(JOBS, JOB, PAUSE, RESUME, REMOVE_JOB),
-    *(RUNS, JOB_ALERTS, JOB_RECEIVERS, ADD_RECEIVER),
+    *(RUNS, BACKTEST, JOB_ALERTS, JOB_RECEIVERS, ADD_RECEIVER),
     *(RECEIVERS, RECEIVER, REMOVE_RECEIVER, ALERTS, ALERT_STATS, TEST_ALERT),
     *(CHECK, DOCUMENT, REFERENCE, INDEX, BADGE),
 )

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ValidationError
 from afterrun_exporter.api.operation import JSON, Operation
 from afterrun_exporter.api.requests import Query
 from afterrun_exporter.api.words import about_field, about_parameter, known, unknown
+from afterrun_exporter.config.base import Spec
+from afterrun_exporter.config.problems import findings
+from afterrun_exporter.config.words import show
 from afterrun_exporter.errors import RequestError
 
 Q = TypeVar("Q", bound=Query)
@@ -66,7 +69,15 @@ async def read_body(operation: Operation[Any, B, Any], request: web.Request) -> 
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise RequestError(about_field(model, _first(error))) from None
+        raise RequestError(_wrong(model, given, error)) from None
+
+
+def _wrong(model: type[BaseModel], given: object, error: ValidationError) -> str:
+    if not issubclass(model, Spec):
+        return about_field(model, _first(error))
+    # It is written as afterrun.yml is: all that is wrong at once, in the same words.
+    found = findings(model, given, error)
+    return "\n".join(f"{show(one.path)}: {one.message}" for one in found)
 
 
 async def _read(request: web.Request, most: int) -> bytes:

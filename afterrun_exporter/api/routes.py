@@ -7,6 +7,7 @@ from aiohttp import web
 from afterrun_exporter import __version__
 from afterrun_exporter.api import (
     alerts,
+    backtest,
     badge,
     check,
     jobs,
@@ -14,7 +15,7 @@ from afterrun_exporter.api import (
     receivers,
     reference,
 )
-from afterrun_exporter.api.serving import routed, served
+from afterrun_exporter.api.serving import routed, served, written
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.registry import Registry
@@ -35,6 +36,7 @@ def routes(
         served(operations.RESUME, jobs.resume(service, registry)),
         served(operations.REMOVE_JOB, jobs.remove(service, registry)),
         served(operations.RUNS, jobs.runs(service, store)),
+        written(operations.BACKTEST, backtest.backtest(service, store, clock)),
         served(operations.JOB_ALERTS, alerts.of_job(store, clock)),
         served(operations.JOB_RECEIVERS, receivers.listed(service, told)),
         served(operations.ADD_RECEIVER, receivers.add(service, told, clock)),

@@ -36,18 +36,15 @@ class Asked(Generic[Q, B]):
 #: Does what an operation promises.
 Act = Callable[[Asked[Q, B]], Awaitable[A]]
 
+#: Does it, too, and writes the answer itself: a long one is made in steps.
+Write = Callable[[Asked[Q, B]], Awaitable[bytes]]
+
 
 def served(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> web.RouteDef:
     """Return the route of *operation*, which *act* does."""
 
     async def handle(request: web.Request) -> web.Response:
-        query = read_query(operation.query, request.query)
-        body = (
-            await read_body(operation, request)
-            if operation.takes_body
-            else operation.body()
-        )
-        answer = await act(Asked(request.match_info, query, body))
+        answer = await act(await _asked(operation, request))
         if operation.status == HTTPStatus.NO_CONTENT:
             return web.Response(status=operation.status)
         response = web.Response(
@@ -65,12 +62,33 @@ def served(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> web.RouteDef:
     return routed(operation, handle)
 
 
+def written(operation: Operation[Q, B, A], write: Write[Q, B]) -> web.RouteDef:
+    """Return the route of *operation*, which *write* does: its answer in JSON."""
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await write(await _asked(operation, request))
+        return web.Response(body=body, status=operation.status, content_type=JSON)
+
+    return routed(operation, handle)
+
+
 def routed(operation: Operation[Q, B, A], handler: Handler) -> web.RouteDef:
     """Return the route of *operation* to *handler*, which does all of it itself."""
     if operation.method == hdrs.METH_GET:
         # With HEAD, which aiohttp adds.
         return web.get(operation.path, handler)
     return web.route(operation.method, operation.path, handler)
+
+
+async def _asked(operation: Operation[Q, B, A], request: web.Request) -> Asked[Q, B]:
+    """Return what *request* asks for; raise RequestError where that is not known."""
+    query = read_query(operation.query, request.query)
+    body = (
+        await read_body(operation, request)
+        if operation.takes_body
+        else operation.body()
+    )
+    return Asked(request.match_info, query, body)
 
 
 def fresh(request: web.Request, response: web.Response) -> web.Response:

@@ -12,6 +12,7 @@ from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.deadlines import deadline, next_slot
 from afterrun_exporter.core.model import Job, Run, Settings
 from afterrun_exporter.core.routing import JobReceiver
+from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import JobState, OpenAlert
 from afterrun_exporter.core.targets import shown
@@ -86,18 +87,23 @@ def run_of(run: Run) -> answers.Run:
         duration=_number(run.duration),
         exit_code=run.exit_code,
         metrics=_numbers(run.metrics.items()),
-        violations=[
-            answers.Violation(
-                rule=broken.rule,
-                metric=broken.metric,
-                value=_number(broken.value),
-                expected=broken.expected,
-            )
-            for broken in run.violations
-        ],
+        violations=violations_of(run.violations),
         message=run.message,
         metadata=json.loads(run.metadata) if run.metadata else {},
     )
+
+
+def violations_of(violations: Iterable[Violation]) -> list[answers.Violation]:
+    """Return rules that a run broke, or would have broken."""
+    return [
+        answers.Violation(
+            rule=broken.rule,
+            metric=broken.metric,
+            value=_number(broken.value),
+            expected=broken.expected,
+        )
+        for broken in violations
+    ]
 
 
 def alert_of(alert: AlertRecord) -> answers.Alert:

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.conditions import (
@@ -19,6 +26,7 @@ from afterrun_exporter.config.conditions import (
 )
 from afterrun_exporter.config.keys import PingUuid, ProjectKey
 from afterrun_exporter.config.values import (
+    LONGEST_RULE,
     Count,
     CronText,
     DeclaredKey,
@@ -57,6 +65,14 @@ class RuleSpec(Spec):
     def _text_is_expr(cls, value: Any) -> Any:
         return value if isinstance(value, Mapping) else {"expr": value}
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        # Each word is about one of the types alone.
+        types = {"type": ["string", "object"], "maxLength": LONGEST_RULE}
+        return {**handler(core), **types}
+
     def rule(self) -> Rule:
         if len(self.model_fields_set) == 1:
             return self.expr
@@ -71,6 +87,10 @@ class RuleSpec(Spec):
 def _distinct(rules: tuple[RuleSpec, ...]) -> tuple[RuleSpec, ...]:
     refuse_repeats((spec.name or spec.expr.name for spec in rules), "rule")
     return rules
+
+
+#: Each of them has a name of its own.
+Rules = Annotated[tuple[RuleSpec, ...], ListOf, AfterValidator(_distinct)]
 
 
 class JobSpec(Spec):
@@ -89,7 +109,7 @@ class JobSpec(Spec):
     tags: Annotated[tuple[Line, ...], ListOf] = ()
     runbook_url: Annotated[Url | None, Given] = None
     enabled: bool = True
-    rules: Annotated[tuple[RuleSpec, ...], ListOf, AfterValidator(_distinct)] = ()
+    rules: Rules = ()
     alerts: AlertsSpec = AlertsSpec()
     depends_on: Annotated[Dependencies, ListOf] = ()
     concurrency: Annotated[ConcurrencySpec | None, Given] = None

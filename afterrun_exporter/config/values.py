@@ -36,6 +36,8 @@ from afterrun_exporter.core.units import (
 SEVERITIES: Final = ("critical", "warning", "info")
 
 LONGEST: Final = parse_duration("3660d")
+#: In characters.
+LONGEST_RULE: Final = 500
 LARGEST_BODY: Final = parse_bytes("1GiB")
 
 _SEVERITY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -194,6 +196,10 @@ def _parsed(text: str) -> Rule:
 def _rule(value: object) -> Rule:
     if not isinstance(value, str):
         raise _no_rule(value)
+    if len(value) > LONGEST_RULE:
+        raise ValueError(
+            f"{quote(value)} is too long for a rule: at most {LONGEST_RULE} characters"
+        )
     return _parsed(value)
 
 
@@ -276,7 +282,13 @@ Url = Annotated[str, AfterValidator(_url)]
 Severity = Annotated[str, AfterValidator(_severity)]
 Zone = Annotated[str, AfterValidator(_zone)]
 CronText = Annotated[str, AfterValidator(_cron)]
-RuleText = Annotated[Rule, PlainValidator(_rule)]
+RuleText = Annotated[
+    Rule,
+    PlainValidator(
+        _rule,
+        json_schema_input_type=Annotated[str, Field(max_length=LONGEST_RULE)],
+    ),
+]
 LabelKey = Annotated[str, AfterValidator(_label_key)]
 DeclaredKey = Annotated[str, AfterValidator(_declared)]
 

@@ -168,10 +168,13 @@ class Backtest:
         return self.oldest.number - 1
 
     def warnings(self) -> Iterator[str]:
-        """Yield what is to be known before the numbers are believed."""
+        """Yield what is odd about the rules: they may be misspelt."""
         for rule in self.rules if self.judged else ():
             if rule.metric not in self._reported:
                 yield self._never_reported(rule)
+
+    def gaps(self) -> Iterator[str]:
+        """Yield what history cannot tell."""
         if self.forgotten:
             older = _counted(self.forgotten, "older run")
             yield f"history begins after {older} of this job: not kept any more"

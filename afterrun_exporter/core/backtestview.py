@@ -45,7 +45,9 @@ class View:
     """A backtest as a page shows it."""
 
     headline: str
+    #: What is odd about the rules, and what history cannot tell.
     warnings: tuple[str, ...]
+    gaps: tuple[str, ...]
     rules: tuple[Count, ...]
     #: What differs, the newest run first.
     rows: tuple[Row, ...]
@@ -65,6 +67,7 @@ def view(
     return View(
         headline=headline(tried),
         warnings=tuple(tried.warnings()),
+        gaps=tuple(tried.gaps()),
         rules=tuple(tried.by_rule.values()),
         rows=tuple(row for one in shown for row in rows(one)),
         left_out=sum(tried.changes[change] for change in DIFFERENT) - len(shown),

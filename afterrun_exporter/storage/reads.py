@@ -10,6 +10,7 @@ from typing import Final
 
 import aiosqlite
 
+from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.storage.codec import decode_metrics, decode_violations
 from afterrun_exporter.storage.store import Ended, LogRecord
@@ -55,8 +56,9 @@ async def runs(
     reader: aiosqlite.Connection, job: str, limit: int, before: int | None
 ) -> list[Run]:
     """See `Store.runs`."""
-    asked = (job, limit, before)
-    return [_run(row) for row in await reader.execute_fetchall(_CHAIN, asked)]
+    rows = await reader.execute_fetchall(_CHAIN, (job, limit, before))
+    # Thousands of them take a while to read, and pings are to be answered meanwhile.
+    return [_run(row) async for row in in_steps(rows)]
 
 
 async def endings(

@@ -1,0 +1,119 @@
+"""Rules tried on the runs that a job has had, before they go live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from itertools import islice
+from typing import Final
+
+from afterrun_exporter.api.backtestmodels import (
+    BacktestResult,
+    RuleCount,
+    RulesToTry,
+    TriedRun,
+)
+from afterrun_exporter.api.jobs import known
+from afterrun_exporter.api.requests import NoQuery
+from afterrun_exporter.api.serving import Asked, Write
+from afterrun_exporter.api.shapes import violations_of
+from afterrun_exporter.api.values import instant
+from afterrun_exporter.clock import Clock, in_steps
+from afterrun_exporter.core.backtest import Backtest, Change, Tried
+from afterrun_exporter.core.backtestview import headline, newest
+from afterrun_exporter.core.model import Job, Run
+from afterrun_exporter.core.rules import Rule
+from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.service import Service
+from afterrun_exporter.storage.store import Store
+
+#: Runs of a job that are looked at, whatever the retention: they are all in memory.
+MOST_RUNS: Final = 100_000
+
+
+def backtest(
+    service: Service, store: Store, clock: Clock
+) -> Write[NoQuery, RulesToTry]:
+    """Return what tries rules on the runs of a job; it changes nothing."""
+
+    async def write(asked: Asked[NoQuery, RulesToTry]) -> bytes:
+        job, _ = known(service, asked.job)
+        body, now = asked.body, clock.now()
+        kept = min(service.settings.runs_per_job, MOST_RUNS)
+        runs = await store.runs(job.name, kept)
+        tried = await _tried(rules_to_try(job, body), runs, body.since, now)
+        shown = islice(newest(tried, [*map(Change, body.changes)]), body.limit)
+        return await _body(_result(job, tried), shown)
+
+    return write
+
+
+def rules_to_try(job: Job, wanted: RulesToTry) -> tuple[Rule, ...]:
+    """Return which rules are tried on the runs of *job*."""
+    if wanted.rules is None:
+        return job.rules
+    rules = tuple(spec.rule() for spec in wanted.rules)
+    if not wanted.add:
+        return rules
+    replaced = {rule.name for rule in rules}
+    return (*(rule for rule in job.rules if rule.name not in replaced), *rules)
+
+
+async def _tried(
+    rules: Sequence[Rule], runs: Sequence[Run], since: str | None, now: float
+) -> Backtest:
+    tried = Backtest(rules) if since is None else Backtest(rules, instant(since, now))
+    # There may be many, and pings are to be answered meanwhile.
+    async for run in in_steps(reversed(runs)):
+        tried.take(run)
+    return tried
+
+
+def _result(job: Job, tried: Backtest) -> BacktestResult:
+    """Return the answer, all but the runs that it tells of."""
+    return BacktestResult(
+        job=job.name,
+        headline=headline(tried),
+        warnings=[*tried.warnings()],
+        gaps=[*tried.gaps()],
+        since=_ended(tried.first),
+        until=_ended(tried.last),
+        runs=tried.runs,
+        judged=tried.judged,
+        would_flag=tried.would_flag,
+        was_flagged=tried.was_flagged,
+        changes={change: tried.changes[change] for change in Change},
+        forgotten=tried.forgotten,
+        rules=[RuleCount(**asdict(count)) for count in tried.by_rule.values()],
+        flagged=[],
+    )
+
+
+async def _body(result: BacktestResult, shown: Iterable[Tried]) -> bytes:
+    """Return *result* in JSON, with the runs that are *shown*.
+
+    Hundreds of runs may break a hundred rules each: that is made in steps, and one
+    run at a time, or the collection of garbage would hold the event loop.
+    """
+    head = result.model_dump_json().removesuffix("]}").encode()
+    runs = [_run(one).model_dump_json().encode() async for one in in_steps(shown)]
+    return b"%s%s]}" % (head, b",".join(runs))
+
+
+def _run(tried: Tried) -> TriedRun:
+    run = tried.run
+    return TriedRun(
+        number=run.number,
+        run_id=run.run_id,
+        attempt=run.attempt,
+        outcome=run.outcome,
+        finished_at=format_time(run.finished_at),
+        change=tried.change,
+        would_break=violations_of(tried.violations),
+        broke=violations_of(run.violations),
+        unknown=list(tried.unknown),
+    )
+
+
+def _ended(run: Run | None) -> str | None:
+    return None if run is None else format_time(run.finished_at)
