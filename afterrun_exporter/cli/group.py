@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "pause": "Expect nothing of a job for a while.",
     "resume": "Watch a job again.",
     "alerts": "Show alerts, or try one out.",
+    "backtest": "Show what rules would have flagged of past runs.",
     "version": "Print the version.",
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -28,7 +27,7 @@ def jobs(url: str, as_json: bool, **query: str | tuple[str, ...] | None) -> None
 
     All that is asked for must hold.
     """
-    found = _all(url, query)
+    found = every(url, **query)
     if as_json:
         client.echo_json({"jobs": found, "next": None})
         return
@@ -65,7 +64,8 @@ def jobs(url: str, as_json: bool, **query: str | tuple[str, ...] | None) -> None
     )
 
 
-def _all(url: str, query: Mapping[str, object]) -> list[dict[str, Any]]:
+def every(url: str, **query: object) -> list[dict[str, Any]]:
+    """Return what the daemon says of all jobs that are asked for, by name."""
     found: list[dict[str, Any]] = []
     after = None
     while True:

@@ -2,61 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 
 import pytest
-from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
 
-from afterrun_exporter.api.routes import routes
-from afterrun_exporter.app import make_app
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.cli.tables import age, when
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.exposition.rendering import Exposition
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
-from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
-from afterrun_exporter.upkeep import reload_alertmanager
+from afterrun_exporter.testing import ManualClock
 from tests.core.jobs import at, ping
-from tests.http import no_reload
 from tests.services import catalogue
 
-#: A command that asks the daemon of the test.
-Ask = Callable[..., Awaitable[Result]]
-
-
-@pytest.fixture
-async def server(
-    service: Service, store: MemoryStore, clock: ManualClock
-) -> AsyncIterator[TestServer]:
-    """A daemon that watches the backup."""
-    api = routes(service, store, Receivers(store, reload_alertmanager), clock)
-    exposition = Exposition(service, SelfMetrics("1.2.3"))
-    app = make_app(service, clock, exposition, no_reload, api=api)
-    running = TestServer(app)
-    await running.start_server()
-    yield running
-    await running.close()
-
-
-@pytest.fixture
-def ask(server: TestServer) -> Ask:
-    """A way to run a command while the daemon answers it."""
-
-    async def run(*arguments: str) -> Result:
-        given = [*arguments, "--url", str(server.make_url(""))]
-        return await asyncio.to_thread(CliRunner().invoke, afterrun, given)
-
-    return run
+from .conftest import Ask
 
 
 def rows(result: Result) -> list[list[str]]:

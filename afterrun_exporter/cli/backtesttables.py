@@ -1,0 +1,150 @@
+"""Backtests as people read them: what it comes to, by rule, and the runs that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import click
+
+from afterrun_exporter.cli import tables
+from afterrun_exporter.cli.backtest import Answer, changed
+from afterrun_exporter.clock import SystemClock
+from afterrun_exporter.core.units import format_number
+
+#: Names and warnings that are listed before it is left at a number.
+_FEW: Final = 10
+
+_RULES: Final = (
+    tables.Column("RULE"),
+    tables.Column("WOULD FLAG", right=True),
+    tables.Column("WAS FLAGGED", right=True),
+    tables.Column("NOT REPORTED", right=True),
+)
+_JOBS: Final = (
+    tables.Column("JOB"),
+    tables.Column("RUNS", right=True),
+    tables.Column("WOULD FLAG", right=True),
+    tables.Column("WAS FLAGGED", right=True),
+    tables.Column("NEWLY", right=True),
+    tables.Column("NO LONGER", right=True),
+)
+_RUNS: Final = (
+    tables.Column("FINISHED"),
+    tables.Column("RUN"),
+    tables.Column("CHANGE"),
+    tables.Column("RULE"),
+    tables.Column("VALUE", right=True),
+    tables.Column("EXPECTED"),
+)
+
+
+def show_one(answer: Answer) -> None:
+    """Print what came of one job."""
+    now = SystemClock().now()
+    click.echo(f"{answer['job']}: {answer['headline']}")
+    warnings = (f"warning: {warning}" for warning in answer["warnings"])
+    for remark in (*_span(answer, now), *warnings, *answer["gaps"]):
+        click.echo(f"  {remark}")
+    if answer["judged"] and answer["rules"]:
+        click.echo()
+        tables.show(_RULES, map(_rule, answer["rules"]))
+    if rows := [row for run in answer["flagged"] for row in _run(run, now)]:
+        click.echo()
+        tables.show(_RUNS, rows)
+    if more := changed(answer) - len(answer["flagged"]):
+        click.echo(f"\n{_counted(more, 'older run')} more: see --limit")
+
+
+def show_many(file: str, answers: Sequence[Answer], idle: Sequence[str]) -> None:
+    """Print what came of many jobs; those of which nothing differs are counted alone."""
+    now, different = SystemClock().now(), [one for one in answers if changed(one)]
+    click.echo(f"{file}: {_total(answers, different)}")
+    for remark in (*_remarks(answers), *_idle(idle)):
+        click.echo(f"  {remark}")
+    if not different:
+        return
+    click.echo()
+    tables.show(_JOBS, map(_job, different))
+    rows = [
+        (answer["job"], *row)
+        for answer in different
+        for run in answer["flagged"]
+        for row in _run(run, now)
+    ]
+    click.echo()
+    tables.show((tables.Column("JOB"), *_RUNS), rows)
+    shown = sum(len(answer["flagged"]) for answer in different)
+    if more := sum(map(changed, different)) - shown:
+        click.echo(f"\n{_counted(more, 'older run')} more: see --limit and --job")
+
+
+def _span(answer: Answer, now: float) -> Iterator[str]:
+    if answer["runs"]:
+        since, until = (tables.when(answer[key], now) for key in ("since", "until"))
+        yield f"{_counted(answer['runs'], 'run')} from {since} to {until}"
+    if answer["judged"] and (rest := answer["runs"] - answer["judged"]):
+        yield f"not judged: {_counted(rest, 'run')} that did not end with ok"
+
+
+def _rule(count: dict[str, Any]) -> tuple[str, ...]:
+    would = str(count["would_flag"]) if count["tried"] else "not tried"
+    return count["rule"], would, str(count["was_flagged"]), str(count["not_reported"])
+
+
+def _run(run: dict[str, Any], now: float) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each rule that explains the change."""
+    name = run["run_id"] or f"#{run['number']}"
+    about = tables.when(run["finished_at"], now), name, run["change"].replace("_", " ")
+    for broken in run["would_break"] or run["broke"]:
+        value = broken["value"]
+        told = "not reported" if value is None else format_number(value)
+        yield (*about, broken["rule"], told, broken["expected"])
+
+
+def _job(answer: Answer) -> tuple[str, ...]:
+    changes = answer["changes"]
+    numbers = (
+        *(answer["judged"], answer["would_flag"], answer["was_flagged"]),
+        *(changes["newly_flagged"], changes["no_longer_flagged"]),
+    )
+    return answer["job"], *map(str, numbers)
+
+
+def _total(answers: Sequence[Answer], different: Sequence[Answer]) -> str:
+    judged, would, was = (
+        sum(answer[key] for answer in answers)
+        for key in ("judged", "would_flag", "was_flagged")
+    )
+    if not judged:
+        return "there are no runs to try rules on"
+    told = (
+        f"{would:,} of {_counted(judged, 'run')} of {_counted(len(answers), 'job')} "
+        f"would be flagged, {was:,} {'was' if was == 1 else 'were'}"
+    )
+    if not different:
+        return f"{told}: no verdict changes"
+    runs = sum(map(changed, answers))
+    change = "verdict changes" if runs == 1 else "verdicts change"
+    return f"{told}: {runs:,} {change}, of {_counted(len(different), 'job')}"
+
+
+def _remarks(answers: Sequence[Answer]) -> Iterator[str]:
+    warnings = [f"{one['job']}: {said}" for one in answers for said in one["warnings"]]
+    for warning in warnings[:_FEW]:
+        yield f"warning: {warning}"
+    if (more := len(warnings) - _FEW) > 0:
+        yield f"{_counted(more, 'more warning')} like these"
+    if gaps := sum(bool(answer["gaps"]) for answer in answers):
+        yield f"history does not reach back to the first run of {_counted(gaps, 'job')}"
+
+
+def _idle(jobs: Sequence[str]) -> Iterator[str]:
+    if jobs:
+        more = len(jobs) - _FEW
+        names = ", ".join(jobs[:_FEW]) + (f" and {more:,} more" if more > 0 else "")
+        yield f"no run yet: {names}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

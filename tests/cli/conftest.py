@@ -1,0 +1,49 @@
+"""Commands that ask a daemon, and the daemon that they ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aiohttp.test_utils import TestServer
+from click.testing import CliRunner, Result
+
+from afterrun_exporter.api.routes import routes
+from afterrun_exporter.app import make_app
+from afterrun_exporter.cli.group import afterrun
+from afterrun_exporter.exposition.rendering import Exposition
+from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.receivers import Receivers
+from afterrun_exporter.service import Service
+from afterrun_exporter.testing import ManualClock, MemoryStore
+from afterrun_exporter.upkeep import reload_alertmanager
+from tests.http import no_reload
+
+#: A command that asks the daemon of the test.
+Ask = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+async def server(
+    service: Service, store: MemoryStore, clock: ManualClock
+) -> AsyncIterator[TestServer]:
+    """A daemon that watches the backup."""
+    api = routes(service, store, Receivers(store, reload_alertmanager), clock)
+    exposition = Exposition(service, SelfMetrics("1.2.3"))
+    app = make_app(service, clock, exposition, no_reload, api=api)
+    running = TestServer(app)
+    await running.start_server()
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+def ask(server: TestServer) -> Ask:
+    """A way to run a command while the daemon answers it."""
+
+    async def run(*arguments: str) -> Result:
+        given = [*arguments, "--url", str(server.make_url(""))]
+        return await asyncio.to_thread(CliRunner().invoke, afterrun, given)
+
+    return run
