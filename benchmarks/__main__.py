@@ -11,6 +11,7 @@ from typing import Final
 
 from benchmarks import (
     api,
+    backtest,
     client,
     generate,
     page,
@@ -22,7 +23,7 @@ from benchmarks import (
 )
 
 QUICK: Final = (peer_pings, peer_scrapes, start, client)
-ALL: Final = (*QUICK, pings, scrape, api, generate, page)
+ALL: Final = (*QUICK, pings, scrape, api, generate, page, backtest)
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from afterrun_exporter.cli import client
 from afterrun_exporter.cli.check import DEFAULT_FILE
 from afterrun_exporter.cli.jobs import every
 from afterrun_exporter.config import Config, document
+from afterrun_exporter.core.backtest import MOST_SHOWN
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.errors import ConfigError
@@ -52,7 +53,7 @@ Answer = dict[str, Any]
 )
 @click.option(
     "--limit",
-    type=click.IntRange(1, 1000),
+    type=click.IntRange(1, MOST_SHOWN),
     metavar="N",
     help=f"Show the newest N runs that differ, of each job.  [default: {FEW} of one "
     f"job, {FEWER} of each of many]",

@@ -34,7 +34,7 @@ from afterrun_exporter.core.rules import (
 )
 
 #: Flagged runs that are kept in detail, the newest ones; all are counted.
-MOST_SHOWN: Final = 1000
+MOST_SHOWN: Final = 500
 
 _SAID_OK: Final = frozenset({Outcome.OK, Outcome.VIOLATED})
 _NOTHING: Final[Mapping[str, float]] = {}

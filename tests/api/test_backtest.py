@@ -222,7 +222,7 @@ async def test_a_job_that_has_not_run_says_so(client: Client) -> None:
         ({"since": "x"}, "since: 'x' is neither a duration nor a time: write it like"),
         ({"since": 5}, "since: expected text, not 5: put it in quotes"),
         ({"limit": 0}, "limit: 0 is too small: at least 1"),
-        ({"limit": 1001}, "limit: 1001 is too large: at most 1000"),
+        ({"limit": 501}, "limit: 501 is too large: at most 500"),
         (
             {"changes": ["newly"]},
             "changes[0]: 'newly' is unknown: use 'newly_flagged', 'no_longer_flagged'",
