@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Final
+
+from pydantic import ValidationError
 
 from afterrun_exporter.api.backtestmodels import (
     BacktestResult,
@@ -23,6 +26,7 @@ from afterrun_exporter.core.backtest import Backtest, Change, Tried
 from afterrun_exporter.core.backtestview import headline, newest
 from afterrun_exporter.core.model import Job, Run
 from afterrun_exporter.core.rules import Rule
+from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Store
@@ -37,26 +41,41 @@ def backtest(
     """Return what tries rules on the runs of a job; it changes nothing."""
 
     async def write(asked: Asked[NoQuery, RulesToTry]) -> bytes:
-        job, _ = known(service, asked.job)
+        job, state = known(service, asked.job)
         body, now = asked.body, clock.now()
         kept = min(service.settings.runs_per_job, MOST_RUNS)
         runs = await store.runs(job.name, kept)
-        tried = await _tried(rules_to_try(job, body), runs, body.since, now)
+        tried = await _tried(rules_to_try(job, state, body), runs, body.since, now)
         shown = islice(newest(tried, [*map(Change, body.changes)]), body.limit)
         return await _body(_result(job, tried), shown)
 
     return write
 
 
-def rules_to_try(job: Job, wanted: RulesToTry) -> tuple[Rule, ...]:
+def rules_to_try(job: Job, state: JobState, wanted: RulesToTry) -> tuple[Rule, ...]:
     """Return which rules are tried on the runs of *job*."""
     if wanted.rules is None:
         return job.rules
     rules = tuple(spec.rule() for spec in wanted.rules)
-    if not wanted.add:
-        return rules
-    replaced = {rule.name for rule in rules}
-    return (*(rule for rule in job.rules if rule.name not in replaced), *rules)
+    if wanted.add:
+        rules = _joined(job.rules, rules)
+    return _joined(rules, _said(state)) if wanted.said else rules
+
+
+def _joined(rules: Iterable[Rule], more: Sequence[Rule]) -> tuple[Rule, ...]:
+    """Return all of them; one of *more* takes the place of one of the same name."""
+    replaced = {rule.name for rule in more}
+    return (*(rule for rule in rules if rule.name not in replaced), *more)
+
+
+def _said(state: JobState) -> tuple[Rule, ...]:
+    rules = json.loads(state.said).get("rules") if state.said else ()
+    try:
+        said = RulesToTry.model_validate({"rules": rules or []})
+    except ValidationError:
+        # What this version does not understand counts as little as it does live.
+        return ()
+    return tuple(spec.rule() for spec in said.rules or ())
 
 
 async def _tried(

@@ -49,6 +49,11 @@ class RulesToTry(Spec):
         description="beside the rules that the job has; one of the same name takes "
         "the place of the job's",
     )
+    said: bool = Field(
+        default=False,
+        description="beside the rules that a client has given the job, where no file "
+        "names it; one of the same name is the client's",
+    )
     since: Since | None = Field(
         None,
         description="count runs that ended since a time, or so long ago at most",

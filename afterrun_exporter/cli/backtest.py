@@ -139,7 +139,9 @@ def _show_many(
 
 def _try_own(url: str, job: Job, asked: Mapping[str, object]) -> Answer:
     """Return what the rules that *job* has in the file come to."""
-    return _try(url, job.name, {**asked, "rules": [*map(_written, job.rules)]})
+    # What a client has said of a job counts where the file does not name it.
+    rules = {"rules": [*map(_written, job.rules)], "said": not job.configured}
+    return _try(url, job.name, {**asked, **rules})
 
 
 def _try(url: str, job: str, asked: Mapping[str, object]) -> Answer:
@@ -188,4 +190,4 @@ def _job(config: Config, name: str) -> Job | None:
     catalogue = config.catalogue
     if name in catalogue.jobs:
         return catalogue.jobs[name]
-    return None if catalogue.unknown is None else catalogue.unknown(name)
+    return None if catalogue.unknown is None else catalogue.unknown(name, "")

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from afterrun_exporter import config
+from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.api.conftest import validator
@@ -115,6 +117,28 @@ async def test_rules_can_be_tried_beside_those_the_job_has(
     ]
     assert [rule["rule"] for rule in instead["rules"]] == ["rows > 0", "size > 1KiB"]
     assert instead["would_flag"] == 3
+
+
+async def test_rules_that_a_client_gave_a_job_are_tried_besides(
+    client: Client, service: Service, clock: ManualClock
+) -> None:
+    """Where that is asked for: a file whose policies change does not know them."""
+    words = {"rules": ["rows > 100", {"expr": "rows > 5", "name": "few"}]}
+    catalogue_ = config.parse("").catalogue
+    await service.reconfigure(catalogue_)
+    await Registry(service, clock).describe("backup", words)
+    await report(service, 120, 50)
+
+    alone = await tried(client, rules=["rows > 0"])
+    besides = await tried(client, rules=["rows > 60", "few > 1"], said=True)
+    replaced = await tried(client, rules=[{"expr": "r > 1", "name": "few"}], said=True)
+
+    assert alone["changes"]["no_longer_flagged"] == 1
+    assert [(rule["rule"], rule["metric"]) for rule in besides["rules"]] == [
+        *(("rows > 60", "rows"), ("few > 1", "few")),
+        *(("rows > 100", "rows"), ("few", "rows")),
+    ]
+    assert [rule["metric"] for rule in replaced["rules"]] == ["rows", "rows"]
 
 
 async def test_without_rules_those_of_the_job_are_tried(

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from afterrun_exporter import config as configs
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.rules import parse_rule
+from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
+from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP, ping
 from tests.services import catalogue
@@ -172,6 +175,22 @@ async def test_a_file_that_changes_nothing_is_one_line(
     )
 
     assert result.exit_code == 0
+    assert result.stdout.splitlines()[0].endswith(
+        "1 of 2 runs of 1 job would be flagged, 1 was: no verdict changes"
+    )
+
+
+async def test_rules_that_a_client_gave_a_job_are_no_change(
+    ask: Ask, service: Service, clock: ManualClock, tmp_path: Path
+) -> None:
+    """The file does not name the job, and says nothing of them."""
+    file = write(tmp_path)
+    await service.reconfigure(configs.load(Path(file)).catalogue)
+    await Registry(service, clock).describe("guest", {"rules": ["rows > 100"]})
+    await report(service, 120, 50, job="guest")
+
+    result = await ask("backtest", "--config.file", file)
+
     assert result.stdout.splitlines()[0].endswith(
         "1 of 2 runs of 1 job would be flagged, 1 was: no verdict changes"
     )
