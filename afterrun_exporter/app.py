@@ -14,7 +14,7 @@ from aiohttp import web
 from afterrun_exporter import __version__
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.exposition.endpoint import metrics
+from afterrun_exporter.exposition.endpoint import PUSHED_PATH, metrics, pushed_again
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.ingest import dialects, native
 from afterrun_exporter.ingest.desk import Desk
@@ -23,6 +23,7 @@ from afterrun_exporter.ingest.native import Reports
 from afterrun_exporter.page.failures import errors_as_pages
 from afterrun_exporter.page.site import Site
 from afterrun_exporter.problems import errors_as_problems
+from afterrun_exporter.pushed import Pushed
 from afterrun_exporter.service import Service
 from afterrun_exporter.web import health
 from afterrun_exporter.web.targets import targets
@@ -50,6 +51,7 @@ def make_app(
     service: Service,
     clock: Clock,
     exposition: Exposition,
+    pushed: Pushed,
     reload: health.Reload,
     options: WebOptions | None = None,
     api: Iterable[web.RouteDef] = (),
@@ -63,13 +65,15 @@ def make_app(
     app = web.Application(middlewares=[errors_as_problems, pages])
     intake = Intake(service, clock, native.DIALECT)
     app[REPORTS] = Reports(intake, clock)
-    app.add_routes(dialects.routes(Desk(service, clock, options.external_url)))
+    desk = Desk(service, clock, pushed, options.external_url)
+    app.add_routes(dialects.routes(desk))
     app.add_routes(native.routes(intake, clock, app[REPORTS]))
     app.add_routes(api)
     scrape = metrics(exposition, options.max_requests)
     app.add_routes(
         [
             web.get(options.telemetry_path, scrape),
+            web.get(PUSHED_PATH, pushed_again(pushed)),
             web.get("/-/targets", targets(options.telemetry_path)),
             web.get("/-/healthy", health.healthy),
             web.get("/-/ready", health.ready),

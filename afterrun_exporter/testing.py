@@ -14,6 +14,7 @@ from typing import Any
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.history import pack, past
 from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.pushed import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import (
     AlertOpened,
@@ -93,6 +94,7 @@ class MemoryStore:
         self._logs: list[LogRecord] = []
         self._receivers: dict[int, JobReceiver] = {}
         self._newest_receiver = 0
+        self._pushed: dict[Labels, Group] = {}
         self._newest_alert = 0
         self._commits = GroupCommit(self._states, self._write)
         self.outbox = Outbox(self._write_outbox)
@@ -160,6 +162,15 @@ class MemoryStore:
 
     async def remove_receiver(self, number: int) -> None:
         self._receivers.pop(number, None)
+
+    async def pushed(self) -> list[Group]:
+        return list(self._pushed.values())
+
+    async def save_pushed(self, group: Group) -> None:
+        self._pushed[group.labels] = group
+
+    async def drop_pushed(self, labels: Labels) -> None:
+        self._pushed.pop(labels, None)
 
     async def logs(self, job: str) -> list[LogRecord]:
         return [entry for entry in reversed(self._logs) if entry.job == job]

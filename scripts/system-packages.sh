@@ -119,6 +119,8 @@ provide_programs() {
     # Debian renames Alertmanager; its own releases do not.
     need prometheus-alertmanager prometheus-alertmanager alertmanager
     need prometheus-alertmanager amtool
+    # Debian renames Pushgateway; its own releases do not. The benchmarks run it, too.
+    need prometheus-pushgateway prometheus-pushgateway pushgateway
     need curl curl
     need sqlite3 sqlite3
     # borgmatic, one of the clients in the tests, backs up with it.
@@ -136,7 +138,6 @@ provide_programs() {
 # --- The programs that the benchmarks run -----------------------------------------
 
 provide_peers() {
-    # Debian renames Pushgateway; its own releases do not.
     need prometheus-pushgateway prometheus-pushgateway pushgateway
     need wrk wrk
     need util-linux taskset

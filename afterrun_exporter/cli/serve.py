@@ -29,6 +29,7 @@ from afterrun_exporter.cli.signals import Signals
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.errors import AfterRunError, ConfigError
+from afterrun_exporter.exposition.endpoint import PUSHED_PATH
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.page.context import Context
@@ -36,6 +37,7 @@ from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes as page_routes
 from afterrun_exporter.push.poster import poster
 from afterrun_exporter.push.pusher import Pusher
+from afterrun_exporter.pushed import Pushed
 from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
@@ -47,7 +49,7 @@ GARBAGE: Final = 50_000
 
 _TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
 #: Paths that begin like this are taken.
-_TAKEN: Final = ("/ping", "/api/", "/-/")
+_TAKEN: Final = ("/ping", "/api/", "/-/", PUSHED_PATH)
 
 log = structlog.get_logger()
 
@@ -187,6 +189,8 @@ async def _serve(
         own.watch_pushes(pusher.counts)
         await service.start()
         await pusher.refresh()
+        pushed = Pushed(store, service, clock)
+        await pushed.start()
         receivers = Receivers(store, reload_alertmanager)
         own.watch_alertmanager_file(lambda: receivers.file_ok)
         receivers.keep(kept_file(config, beside))
@@ -194,6 +198,7 @@ async def _serve(
         async def keep(config: configs.Config) -> None:
             pusher.configure(config.alertmanager)
             await pusher.refresh()
+            await pushed.tidy()
             receivers.keep(kept_file(config, beside))
             await receivers.refresh()
 
@@ -209,7 +214,8 @@ async def _serve(
             index=index,
         )
         api = [*routes(service, store, receivers, clock), *page_routes(pages)]
-        app = make_app(service, clock, Exposition(service, own), reload, options, api)
+        page = Exposition(service, own)
+        app = make_app(service, clock, page, pushed, reload, options, api)
         heard = listening(app, binds, clock)
         refreshed = _meanwhile(receivers.refresh()), _meanwhile(index.keep_up(clock))
         async with pusher.running(), heard, refreshed[0], refreshed[1]:

@@ -95,6 +95,7 @@ class Builder:
             keep_for=spec.retention.runs,
             keep_runs=spec.retention.runs_per_job,
             body_bytes=spec.limits.body_bytes,
+            pushed_bytes=spec.limits.pushed_bytes,
         )
         return Built(
             catalogue=catalogue, label_keys=spec.labels, alertmanager=self.alertmanager
@@ -213,6 +214,7 @@ class Builder:
             concurrency=spec.concurrency.concurrency() if spec.concurrency else None,
             depends_on=tuple(one.dependency() for one in spec.depends_on),
             dedicated=spec.alerting == "dedicated",
+            exposes_pushes=spec.export_as == "original",
             enabled=spec.enabled,
             severity=_or(spec.severity, defaults.severity),
             labels=tuple((key, spec.labels.get(key, "")) for key in declared.labels),

@@ -115,6 +115,7 @@ class JobSpec(Spec):
     concurrency: Annotated[ConcurrencySpec | None, Given] = None
     alerting: Literal["generic", "dedicated"] = "generic"
     ping_uuid: Annotated[PingUuid | None, Given] = None
+    export_as: Literal["nothing", "original"] = "nothing"
 
 
 class DefaultsSpec(Spec):
@@ -133,6 +134,7 @@ class LimitsSpec(Spec):
     jobs: Count = 100_000
     metrics_per_job: Count = 50
     body_bytes: Size = parse_bytes("1MiB")
+    pushed_bytes: Size = parse_bytes("16MiB")
 
 
 class RetentionSpec(Spec):

@@ -48,6 +48,8 @@ class Catalogue:
     keep_runs: int = 1000
     #: Largest body that is read.
     body_bytes: int = 2**20
+    #: What may be kept of pushes that are exposed again.
+    pushed_bytes: int = 2**24
 
     def nameless(self, name: str, said: str = "") -> Job:
         """Return the job *name* that is in no file, whatever jobs may ping.

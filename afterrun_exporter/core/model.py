@@ -161,6 +161,8 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     depends_on: tuple[Dependency, ...] = ()
     #: Whether Prometheus gets alerting rules for this job alone.
     dedicated: bool = False
+    #: Whether what it pushes is exposed again under its own names.
+    exposes_pushes: bool = False
     enabled: bool = True
     severity: str = "warning"
     #: Declared label keys and their values, in the order they were declared.

@@ -1,4 +1,4 @@
-"""``GET /metrics``."""
+"""``GET /metrics``, and ``GET /metrics/pushed``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from aiohttp import hdrs, web
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.shards import Shard, parse_shard
 from afterrun_exporter.errors import RequestError
+from afterrun_exporter.exposition.compression import gzipped, pack
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.snapshot import blocks
+from afterrun_exporter.pushed import Pushed
 
 #: Prometheus 3 refuses a scrape without it.
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+#: Where the metrics are that are exposed as they were pushed. They stay apart from
+#: ours: whatever is pushed, our alerts do not depend on it.
+PUSHED_PATH: Final = "/metrics/pushed"
 
 #: Seconds that a client may take for one block before it is given up.
 PATIENCE: Final = 60.0
@@ -47,6 +53,22 @@ def metrics(exposition: Exposition, max_requests: int) -> Handler:
             return response
         finally:
             scraping -= 1
+
+    return handle
+
+
+def pushed_again(pushed: Pushed) -> Handler:
+    """Return the handler for scrapes of what was pushed, in its own names."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        page = pushed.page()
+        response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
+        pieces = [page]
+        if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+            response.headers[hdrs.CONTENT_ENCODING] = "gzip"
+            pieces = gzipped(await asyncio.to_thread(pack, [page]), b"")
+        await _send(request, response, pieces)
+        return response
 
     return handle
 

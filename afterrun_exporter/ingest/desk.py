@@ -23,6 +23,7 @@ from afterrun_exporter.ingest.batches import told_all
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.reports import check_name
 from afterrun_exporter.ingest.uuids import Uuids
+from afterrun_exporter.pushed import Pushed
 from afterrun_exporter.registry import Registry, Words
 from afterrun_exporter.service import Service
 from afterrun_exporter.verdicts import Verdict
@@ -31,9 +32,13 @@ from afterrun_exporter.verdicts import Verdict
 class Desk:
     """What every dialect needs: the time, and the way to the core."""
 
-    def __init__(self, service: Service, clock: Clock, url: str = "") -> None:
+    def __init__(
+        self, service: Service, clock: Clock, pushed: Pushed, url: str = ""
+    ) -> None:
         self.service = service
         self.clock = clock
+        #: What is exposed again as it was pushed.
+        self.pushed = pushed
         #: What is said of jobs besides reports.
         self.registry = Registry(service, clock)
         self.uuids = Uuids(service)

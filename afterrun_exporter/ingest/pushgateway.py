@@ -1,7 +1,8 @@
 """Pushes to a Pushgateway: each is a run that ended, and what it pushed its metrics.
 
 https://github.com/prometheus/pushgateway#api has the paths, the status codes are
-those of Pushgateway 1.5. What is pushed is not exposed again under its own names.
+those of Pushgateway 1.5. What jobs with `export_as: original` push is exposed again
+under its own names, apart from everything else.
 """
 
 from __future__ import annotations
@@ -9,24 +10,29 @@ from __future__ import annotations
 import math
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
-from prometheus_client import Metric
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Sample
 
+from afterrun_exporter import __version__
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.repeats import digest
+from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.desk import Desk, job_name, recorded, sender
 from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.readings import Readings, read_metrics
+from afterrun_exporter.ingest.textformat import (
+    LABEL,
+    Exposed,
+    families_of,
+    read_text,
+)
 
 DIALECT: Final = "pushgateway"
 PREFIX: Final = "/metrics/"
@@ -43,7 +49,11 @@ SUCCEEDED: Final = re.compile(r"(\w+_)?last_success(_\w+)?")
 #: How long it took; any other name may be that of a part.
 TOOK: Final = frozenset({"duration_seconds", "job_duration_seconds"})
 
-_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+#: What is answered without looking at what was pushed.
+REFUSED: Final = (web.HTTPRequestEntityTooLarge, web.HTTPUnsupportedMediaType)
+#: How a body may be compressed: what aiohttp undoes.
+ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 #: Parts of a histogram or summary, which are no value of the run.
 _PARTS: Final = ("le", "quantile")
@@ -52,25 +62,41 @@ _PARTS: Final = ("le", "quantile")
 def routes(desk: Desk) -> list[web.RouteDef]:
     """Return the routes of pushes and deletions."""
     intake = desk.intake(DIALECT)
-    push, delete = _told(intake, pushed(desk, intake)), _told(intake, deleted)
+    push, delete = _told(intake, pushed(desk, intake)), _told(intake, deleted(desk))
     path = r"/metrics/{job:job(@base64)?/.*}"
-    return [web.put(path, push), web.post(path, push), web.delete(path, delete)]
+    return [
+        web.put(path, push),
+        web.post(path, push),
+        web.delete(path, delete),
+        web.get("/api/v1/status", status(desk.clock.now())),
+    ]
 
 
 def pushed(desk: Desk, intake: Intake) -> Handler:
-    """Return the handler of PUT and POST, which mean the same here."""
+    """Return the handler of PUT and POST.
+
+    They differ in what they leave of the group where it is exposed again.
+    """
 
     async def handle(request: web.Request) -> web.Response:
+        _check_format(request)
         path = request.rel_url.raw_path.removeprefix(PREFIX)
         group = group_of(path)
         job = job_of(group)
         body = await read_body(request, desk.body_limit)
         now, mark = desk.clock.now(), digest(sender(request), path.encode(), body)
+        exposed, exposed_again = None, desk.pushed.wanted(job)
         try:
-            received: Received = intake.readable(
-                *ping_of(job, group, body, now, mark, intake.metrics_limit)
-            )
+            exposed = read_text(body)
+            read = ping_of(job, group, exposed, now, mark, intake.metrics_limit)
+            if exposed_again:
+                families = families_of(exposed, group)
+                replacing = request.method == hdrs.METH_PUT
+                await desk.pushed.push(job, group, families, replacing=replacing)
+            received: Received = intake.readable(*read)
         except PingError as error:
+            if exposed and exposed_again:
+                await desk.pushed.refused(job, group)
             received = intake.unreadable(job, now, mark, error)
         await recorded(intake, received)
         return web.Response()
@@ -78,10 +104,35 @@ def pushed(desk: Desk, intake: Intake) -> Handler:
     return handle
 
 
-async def deleted(request: web.Request) -> web.Response:
-    """Answer DELETE. What a job has reported is not forgotten for it."""
-    group_of(request.rel_url.raw_path.removeprefix(PREFIX))
-    return web.Response(status=202)
+def deleted(desk: Desk) -> Handler:
+    """Return the handler of DELETE.
+
+    The group is exposed no longer; the runs of the job are not forgotten for it.
+    """
+
+    async def handle(request: web.Request) -> web.Response:
+        group = group_of(request.rel_url.raw_path.removeprefix(PREFIX))
+        await desk.pushed.delete(group)
+        return web.Response(status=202)
+
+    return handle
+
+
+def status(started_at: float) -> Handler:
+    """Return the handler of what some clients ask to see whether we are there."""
+    told = {
+        "status": "success",
+        "data": {
+            "build_information": {"version": __version__},
+            "flags": {},
+            "start_time": format_time(started_at),
+        },
+    }
+
+    async def handle(_: web.Request) -> web.Response:
+        return web.json_response(told)
+
+    return handle
 
 
 def group_of(path: str) -> dict[str, str]:
@@ -101,7 +152,7 @@ def group_of(path: str) -> dict[str, str]:
         if label.endswith(BASE64):
             label = label.removesuffix(BASE64)
             text = _decoded(label, value)
-        if not _LABEL.fullmatch(label) or label.startswith("__"):
+        if not LABEL.fullmatch(label) or label.startswith("__"):
             raise PingError(f"improper label name {label!r}")
         group[label] = text
     if not group.get("job"):
@@ -118,18 +169,18 @@ def job_of(group: Mapping[str, str]) -> str:
 def ping_of(
     job: str,
     group: Mapping[str, str],
-    body: bytes,
+    exposed: Exposed,
     at: float,
     fingerprint: bytes,
     metrics_limit: int,
 ) -> tuple[Ping, Readings]:
     """Return the ping that a push is, and what became of its metrics.
 
-    Raises PingError for a body that is not in the text format.
+    Raises PingError for metrics that say when they were taken.
     """
     values: dict[str, float] = {}
     ended = duration = None
-    for sample in _samples(body):
+    for sample in exposed.samples:
         if sample.timestamp is not None:
             raise PingError("pushed metrics must not have timestamps")
         labels = {k: v for k, v in sample.labels.items() if k not in group}
@@ -152,26 +203,6 @@ def ping_of(
         warnings=readings.warnings,
     )
     return ping, readings
-
-
-def _samples(body: bytes) -> Iterator[Sample]:
-    text = body.decode("utf-8", "replace")
-    if text and not text.endswith("\n"):
-        line = text.count("\n") + 1
-        raise PingError(
-            f"text format parsing error in line {line}: unexpected end of input stream"
-        )
-    families = iter(text_string_to_metric_families(text))
-    while (family := _next(families)) is not None:
-        yield from family.samples
-
-
-def _next(families: Iterator[Metric]) -> Metric | None:
-    try:
-        return next(families, None)
-    # The parser checks less than it relies on.
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
-        raise PingError(f"text format parsing error: {error!s:.200}") from None
 
 
 def _is_of_the_run(name: str, labels: Mapping[str, str]) -> bool:
@@ -205,6 +236,21 @@ def _decoded(label: str, value: str) -> str:
         ) from None
 
 
+def _check_format(request: web.Request) -> None:
+    """Refuse a body that is in another format than we read."""
+    if "protobuf" in request.content_type:
+        raise web.HTTPUnsupportedMediaType(
+            text="the protobuf format is not read here: push the text format, "
+            "Content-Type: text/plain; version=0.0.4"
+        )
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").lower()
+    if encoding not in ENCODINGS:
+        raise web.HTTPUnsupportedMediaType(
+            text=f"Content-Encoding {encoding[:40]!r} is not read here: push gzip, "
+            "or what is not compressed"
+        )
+
+
 def _told(intake: Intake, handler: Handler) -> Handler:
     """Return *handler*, with errors in plain text, as Pushgateway has them."""
 
@@ -213,8 +259,8 @@ def _told(intake: Intake, handler: Handler) -> Handler:
             return await handler(request)
         except PingError as error:
             return web.Response(status=400, text=f"{error}\n")
-        except web.HTTPRequestEntityTooLarge as error:
+        except REFUSED as error:
             intake.refuse("", error.text or "")
-            return web.Response(status=413, text=f"{error.text}\n")
+            return web.Response(status=error.status, text=f"{error.text}\n")
 
     return handle

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import sqlite3
 from collections.abc import (
@@ -17,17 +16,19 @@ from collections.abc import (
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import IO, Final, TypeVar
+from typing import Final, TypeVar
 
 import aiosqlite
 
 from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.pushed import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage import history, reads, recall, receivers
+from afterrun_exporter.storage import history, pushed, reads, recall, receivers
 from afterrun_exporter.storage.codec import decode_state
 from afterrun_exporter.storage.groupcommit import GroupCommit, Writes
+from afterrun_exporter.storage.locking import locked
 from afterrun_exporter.storage.migrations import migrate
 from afterrun_exporter.storage.outbox import Changes, Outbox, Outboxed
 from afterrun_exporter.storage.outbox import load as load_outbox
@@ -100,7 +101,7 @@ class SQLiteStore:
         StorageError when the file cannot be used, also when another daemon
         does.
         """
-        with _locked(path):
+        with locked(path):
             thread = ThreadPoolExecutor(1, thread_name_prefix="afterrun-writer")
             loop = asyncio.get_running_loop()
             try:
@@ -163,6 +164,15 @@ class SQLiteStore:
     async def remove_receiver(self, number: int) -> None:
         await self._on_thread(self._writer.do, receivers.remove, number)
 
+    async def pushed(self) -> list[Group]:
+        return await pushed.groups(self._browser)
+
+    async def save_pushed(self, group: Group) -> None:
+        await self._on_thread(self._writer.do, pushed.save, group)
+
+    async def drop_pushed(self, labels: Labels) -> None:
+        await self._on_thread(self._writer.do, pushed.drop, labels)
+
     async def logs(self, job: str) -> list[LogRecord]:
         return await reads.logs(self._reader, job)
 
@@ -205,33 +215,6 @@ class SQLiteStore:
             raise
         except sqlite3.DatabaseError as error:
             raise StorageError(f"cannot write to {self._path}: {error}") from error
-
-
-def _locked(path: Path) -> IO[str]:
-    """Hold the right to write to *path* until the returned file is closed.
-
-    A lock of our own and not SQLite's exclusive mode, so that people may look
-    into the database while the daemon runs.
-    """
-    # The file itself, by whatever symbolic link it was named.
-    name = f"{os.path.realpath(path)}.lock"
-    try:
-        # Closed by the caller's `with`.
-        file = Path(name).open("w", encoding="utf-8")  # noqa: SIM115
-    except OSError as error:
-        raise StorageError(
-            f"cannot use database {str(path)!r}: {error.strerror}: {name}; "
-            "choose another --storage.path or make its directory writable"
-        ) from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise StorageError(
-            f"database {str(path)!r} is in use by another afterrun: stop that one, "
-            "or choose another --storage.path"
-        ) from None
-    return file
 
 
 def _open(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from afterrun_exporter.core.model import Condition, Outcome, Run
+from afterrun_exporter.core.pushed import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import AlertKey, JobState, Transition
 from afterrun_exporter.storage.outbox import Outbox
@@ -185,6 +186,25 @@ class Store(Protocol):
 
     async def remove_receiver(self, number: int) -> None:
         """Forget the receiver with this id, if there is one.
+
+        Raises StorageError, and then it is still there.
+        """
+        ...
+
+    async def pushed(self) -> list[Group]:
+        """Return every group whose pushes are exposed again."""
+        ...
+
+    async def save_pushed(self, group: Group) -> None:
+        """Keep *group* in the place of the one with its labels, if there is one.
+
+        When this returns, it survives a power cut. Raises StorageError, and then
+        nothing has changed.
+        """
+        ...
+
+    async def drop_pushed(self, labels: Labels) -> None:
+        """Forget the group with these labels, if there is one.
 
         Raises StorageError, and then it is still there.
         """

@@ -13,14 +13,11 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.api.openapi import document
 from afterrun_exporter.api.routes import routes
-from afterrun_exporter.app import make_app
-from afterrun_exporter.exposition.rendering import Exposition
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.upkeep import reload_alertmanager
-from tests.http import Client, no_reload
+from tests.http import Client, app_of
 
 DOCUMENT: Final = document("1.2.3")
 METHODS: Final = {hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_DELETE}
@@ -76,7 +73,6 @@ async def client(
     aiohttp_client: AiohttpClient,
 ) -> Client:
     api = routes(service, store, receivers, clock)
-    exposition = Exposition(service, SelfMetrics("1.2.3"))
-    app = make_app(service, clock, exposition, no_reload, api=api)
+    app = app_of(service, clock, more=api)
     app.middlewares.insert(0, as_documented)
     return await aiohttp_client(app)

@@ -10,15 +10,12 @@ from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
 
 from afterrun_exporter.api.routes import routes
-from afterrun_exporter.app import make_app
 from afterrun_exporter.cli.group import afterrun
-from afterrun_exporter.exposition.rendering import Exposition
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.upkeep import reload_alertmanager
-from tests.http import no_reload
+from tests.http import app_of
 
 #: A command that asks the daemon of the test.
 Ask = Callable[..., Awaitable[Result]]
@@ -30,9 +27,7 @@ async def server(
 ) -> AsyncIterator[TestServer]:
     """A daemon that watches the backup."""
     api = routes(service, store, Receivers(store, reload_alertmanager), clock)
-    exposition = Exposition(service, SelfMetrics("1.2.3"))
-    app = make_app(service, clock, exposition, no_reload, api=api)
-    running = TestServer(app)
+    running = TestServer(app_of(service, clock, more=api))
     await running.start_server()
     yield running
     await running.close()

@@ -90,6 +90,7 @@ def test_every_key_reaches_its_job() -> None:
         concurrency=Concurrency(max=2, by="tenant_id"),
         dedicated=True,
         ping_uuid="0b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a",
+        exposes_pushes=True,
     )
 
 
@@ -116,6 +117,7 @@ def test_every_key_reaches_the_catalogue() -> None:
         keep_for=14 * 86400.0,
         keep_runs=50,
         body_bytes=64 * 1024,
+        pushed_bytes=2**20,
     )
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.pushgateway import group_of, job_of, ping_of
+from afterrun_exporter.ingest.textformat import read_text
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import MemoryStore
 from tests.core.jobs import at
@@ -23,7 +24,7 @@ NOW = at("21 12:00")
 
 def read(body: str | bytes, **group: str) -> Ping:
     text = body.encode() if isinstance(body, str) else body
-    return ping_of("etl", {"job": "etl", **group}, text, NOW, b"", 50)[0]
+    return ping_of("etl", {"job": "etl", **group}, read_text(text), NOW, b"", 50)[0]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,8 @@ rows_processed 120
 errors_total 3
 errors_created 1.7e9
 untyped_thing 7
+# TYPE retries counter
+retries 2
 size{table="a",kind="b\\"c"} 5
 in_group{region="eu"} 6
 process_cpu_seconds_total 1
@@ -115,6 +118,7 @@ def test_what_is_pushed_are_metrics_of_the_run() -> None:
         "rows_processed": 120,
         "errors_total": 3,
         "untyped_thing": 7,
+        "retries": 2,
         'size{kind="b\\"c",table="a"}': 5,
         "in_group": 6,
         "process_rows": 8,
@@ -212,6 +216,43 @@ async def test_a_push_that_cannot_be_read_is_recorded(
     (run,) = await store.runs("backup", 9)
     assert run.outcome == "invalid"
     assert service.pings["pushgateway", "accepted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "advice"),
+    [
+        (
+            {
+                "Content-Type": "application/vnd.google.protobuf; encoding=delimited; "
+                "proto=io.prometheus.client.MetricFamily"
+            },
+            "push the text format, Content-Type: text/plain; version=0.0.4",
+        ),
+        ({"Content-Encoding": "snappy"}, "'snappy' is not read here: push gzip"),
+    ],
+)
+async def test_another_format_is_refused_and_breaks_no_job(
+    client: Client,
+    store: MemoryStore,
+    service: Service,
+    headers: dict[str, str],
+    advice: str,
+) -> None:
+    """What is wrong is how the client is set up, not what the job has done."""
+    response = await client.put("/metrics/job/backup", data=b"\x0a", headers=headers)
+
+    assert response.status == 415
+    assert advice in await response.text()
+    assert await store.runs("backup", 9) == []
+    assert service.pings["pushgateway", "rejected"] == 1
+
+
+async def test_a_client_may_ask_whether_we_are_there(client: Client) -> None:
+    answer = await (await client.get("/api/v1/status")).json()
+
+    assert answer["status"] == "success"
+    assert answer["data"]["build_information"]["version"]
+    assert answer["data"]["start_time"] == "2026-11-21T12:00:00Z"
 
 
 async def test_the_scrape_is_where_it_was(client: Client) -> None:

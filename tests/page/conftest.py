@@ -7,9 +7,7 @@ from collections.abc import Mapping
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
-from afterrun_exporter.app import WebOptions, make_app, site_of
-from afterrun_exporter.exposition.rendering import Exposition
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.app import WebOptions, site_of
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes
@@ -19,7 +17,7 @@ from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Store
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.upkeep import reload_alertmanager
-from tests.http import Client, no_reload
+from tests.http import Client, app_of
 
 #: What a browser asks for.
 HTML = {"Accept": "text/html,application/xhtml+xml"}
@@ -83,10 +81,7 @@ async def client(
     options: WebOptions,
     aiohttp_client: AiohttpClient,
 ) -> Client:
-    exposition = Exposition(context.service, SelfMetrics("1.2.3"))
-    app = make_app(
-        context.service, clock, exposition, no_reload, options, routes(context)
-    )
+    app = app_of(context.service, clock, options, more=routes(context))
     return await aiohttp_client(app)
 
 

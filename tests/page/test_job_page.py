@@ -12,20 +12,18 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from afterrun_exporter.app import WebOptions, make_app
+from afterrun_exporter.app import WebOptions
 from afterrun_exporter.core.model import Dependency, Job, Kind, Outcome
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.exposition.rendering import Exposition
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.routes import routes
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
-from tests.http import Client, no_reload
+from tests.http import Client, app_of
 from tests.page.conftest import HTML, Pages, context_of
 from tests.page.test_overview import text_of
 from tests.services import catalogue
@@ -419,8 +417,7 @@ def test_nothing_that_a_job_says_becomes_markup(words: list[str], value: float) 
         )
         await service.record(report)
         context = context_of(service, store, clock, WebOptions())
-        exposition = Exposition(service, SelfMetrics("1"))
-        app = make_app(service, clock, exposition, no_reload, api=routes(context))
+        app = app_of(service, clock, more=routes(context))
         async with TestClient(TestServer(app)) as client:
             return [
                 _Shape(await (await client.get(path, headers=HTML)).text()).tags

@@ -3,13 +3,10 @@ from __future__ import annotations
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
-from afterrun_exporter.app import make_app
 from afterrun_exporter.errors import ConfigError, Problem
-from afterrun_exporter.exposition.rendering import Exposition
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock
-from tests.http import Client
+from tests.http import Client, app_of
 
 
 @pytest.mark.parametrize("path", ["/-/healthy", "/-/ready"])
@@ -28,8 +25,7 @@ async def test_a_reload_that_is_refused_says_everything_that_is_wrong(
             "afterrun.yml", [Problem(7, "jobs.b", "two"), Problem(3, "jobs.a", "one")]
         )
 
-    exposition = Exposition(service, SelfMetrics("1.2.3"))
-    client = await aiohttp_client(make_app(service, clock, exposition, reload))
+    client = await aiohttp_client(app_of(service, clock, reload=reload))
     response = await client.post("/-/reload")
 
     assert response.status == 500
@@ -44,8 +40,7 @@ async def test_an_error_of_ours_is_told_without_its_insides(
     async def reload() -> None:
         raise RuntimeError("password=hunter2")
 
-    exposition = Exposition(service, SelfMetrics("1.2.3"))
-    client = await aiohttp_client(make_app(service, clock, exposition, reload))
+    client = await aiohttp_client(app_of(service, clock, reload=reload))
     response = await client.post("/-/reload")
 
     assert response.status == 500

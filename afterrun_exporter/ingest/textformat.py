@@ -1,0 +1,167 @@
+"""The text format in which metrics are pushed: read, and made families of.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from afterrun_exporter.core.pushed import NUL, PARTS, RESERVED, TIMES, Family, series
+from afterrun_exporter.errors import PingError
+
+_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+_TYPES: Final = frozenset({"counter", "gauge", "histogram", "summary", "untyped"})
+_TYPE: Final = re.compile(
+    rf"^([ \t]*#[ \t]+TYPE[ \t]+({_NAME.pattern})[ \t]+)(\w+)[ \t\r]*$", re.MULTILINE
+)
+_HELP: Final = re.compile(
+    rf"^[ \t]*#[ \t]+HELP[ \t]+({_NAME.pattern})[ \t]+(.*)$", re.MULTILINE
+)
+#: As Go reads one, where Python would read more.
+_NUMBER: Final = re.compile(
+    r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:[+-]?inf|nan)",
+)
+_HELP_ESCAPE: Final = re.compile(r"\\[\\n]")
+#: By which label the series of a histogram or summary that are not its sum or
+#: count differ.
+_BOUND: Final = {"histogram": "le", "summary": "quantile"}
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """What a body says."""
+
+    samples: tuple[Sample, ...]
+    #: Of families, as far as the body tells it.
+    types: Mapping[str, str]
+    helps: Mapping[str, str]
+
+
+def read_text(body: bytes) -> Exposed:
+    """Return what *body* says; raise PingError if it is not in the text format."""
+    text = body.decode("utf-8", "replace")
+    if text and not text.endswith("\n"):
+        line = text.count("\n") + 1
+        raise PingError(
+            f"text format parsing error in line {line}: unexpected end of input stream"
+        )
+    types = {name: kind.lower() for _, name, kind in _TYPE.findall(text)}
+    for kind in types.values():
+        if kind not in _TYPES:
+            raise PingError(f"text format parsing error: unknown metric type {kind!r}")
+    helps = {
+        name: _HELP_ESCAPE.sub(
+            lambda m: "\n" if m[0] == r"\n" else "\\", told.strip().replace(NUL, "")
+        )
+        for name, told in _HELP.findall(text)
+    }
+    # The parser knows how to group them, and names counters anew as it does so.
+    return Exposed(tuple(_samples(_TYPE.sub(r"\1untyped", text))), types, helps)
+
+
+def families_of(exposed: Exposed, group: Mapping[str, str]) -> dict[str, Family]:
+    """Return the families of a push to *group*, its labels on every series.
+
+    Raises PingError where they could not be exposed.
+    """
+    found: dict[str, Family] = {}
+    for sample in exposed.samples:
+        name = _family_of(sample.name, exposed.types)
+        if name in TIMES:
+            continue  # these are ours to say
+        labels = {**sample.labels, **group}
+        kind = exposed.types.get(name, "untyped")
+        _check(sample.name, name, kind, labels)
+        if (bound := _BOUND.get(kind, "")) in labels:
+            labels[bound] = _written(float(labels[bound]))
+        if name not in found:
+            found[name] = Family(kind, exposed.helps.get(name, ""), {})
+        written, known = series(sample.name, labels), found[name].series
+        if written in known:
+            raise PingError(f"{written} is in the push twice")
+        known[written] = _written(sample.value)
+    return found
+
+
+def _family_of(name: str, types: Mapping[str, str]) -> str:
+    if name in types:
+        return name
+    for part in PARTS["histogram"]:
+        whole = name.removesuffix(part)
+        if whole != name and part in PARTS.get(types.get(whole, ""), ()):
+            return whole
+    return name
+
+
+def _check(name: str, family: str, kind: str, labels: Mapping[str, str]) -> None:
+    """Raise PingError for a series that cannot stand on a page."""
+    if not _NAME.fullmatch(name):
+        raise PingError(
+            f"{name!r:.200} is not a metric name: use letters, digits, _, :"
+        )
+    if name.startswith(RESERVED):
+        raise PingError(f"{name} is named as if it were AfterRun's: rename it")
+    for label, value in labels.items():
+        if not LABEL.fullmatch(label) or label.startswith("__"):
+            raise PingError(f"{name} has a label with an invalid name: {label!r:.200}")
+        if NUL in value:
+            raise PingError(f"{name} has a label with a NUL character in it: {label!r}")
+    if (bound := _BOUND.get(kind)) is None:
+        return
+    is_bound = name == family + ("_bucket" if kind == "histogram" else "")
+    if is_bound is not (bound in labels) or (name == family and kind == "histogram"):
+        raise PingError(f"{name} is no part of the {kind} {family}: see its {bound!r}")
+    if is_bound and not _NUMBER.fullmatch(labels[bound]):
+        raise PingError(
+            f"{name} has {bound}={labels[bound]!r:.200}, which is no number"
+        )
+
+
+def _samples(text: str) -> Iterator[Sample]:
+    families = iter(text_string_to_metric_families(text))
+    while (family := _next(families)) is not None:
+        for sample in family.samples:
+            yield sample._replace(value=_finite(sample.value))
+
+
+def _next(families: Iterator[Metric]) -> Metric | None:
+    try:
+        return next(families, None)
+    # The parser checks less than it relies on.
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+        raise PingError(f"text format parsing error: {error!s:.200}") from None
+
+
+def _finite(value: float) -> float:
+    """Return *value* as a number that can be reckoned with."""
+    try:
+        float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return math.inf if value > 0 else -math.inf
+    return value
+
+
+def _written(value: float) -> str:
+    """Return *value* as Go writes it, whose bounds of buckets dashboards know."""
+    number = float(value)
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "+Inf" if number > 0 else "-Inf"
+    digits = Decimal(repr(number)).normalize()
+    mantissa, exponent = f"{digits:e}".split("e")
+    if -4 <= int(exponent) < 6:
+        return f"{digits:f}"
+    return f"{mantissa}e{int(exponent):+03}"

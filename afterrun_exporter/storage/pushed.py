@@ -1,0 +1,51 @@
+"""Rows of the table `pushed`: what is exposed again under its own names."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Final
+
+import aiosqlite
+
+from afterrun_exporter.core.pushed import Family, Group, Labels
+
+_SAVE: Final = """
+INSERT INTO pushed (labels, job, families) VALUES (?, ?, ?)
+ON CONFLICT (labels) DO UPDATE SET job = excluded.job, families = excluded.families
+"""
+
+
+def save(connection: sqlite3.Connection, group: Group) -> None:
+    """Store *group* in the place of its former self."""
+    families = {
+        name: (family.type, family.help, family.series)
+        for name, family in group.families.items()
+    }
+    row = (_encoded(group.labels), group.job, json.dumps(families))
+    connection.execute(_SAVE, row)
+
+
+def drop(connection: sqlite3.Connection, labels: Labels) -> None:
+    """Delete the group with these labels, if there is one."""
+    connection.execute("DELETE FROM pushed WHERE labels = ?", (_encoded(labels),))
+
+
+async def groups(reader: aiosqlite.Connection) -> list[Group]:
+    """Return all of them, in the order in which they were first pushed."""
+    rows = await reader.execute_fetchall("SELECT * FROM pushed ORDER BY id")
+    return [
+        Group(
+            labels=tuple(json.loads(row["labels"]).items()),
+            job=row["job"],
+            families={
+                name: Family(*family)
+                for name, family in json.loads(row["families"]).items()
+            },
+        )
+        for row in rows
+    ]
+
+
+def _encoded(labels: Labels) -> str:
+    return json.dumps(dict(labels))

@@ -1,0 +1,45 @@
+"""What is exposed again under its own names: every store keeps it alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from afterrun_exporter.core.pushed import Family, Group, changed
+from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.store import Store
+
+ROWS = Family("gauge", 'Rows "ä".\n', {'rows{instance="",job="etl",x="\\n"}': "1.0"})
+ETL = changed(
+    Group(labels=(("job", "etl"), ("region", "eu")), job="etl:eu"),
+    {"rows": ROWS},
+    5.0,
+    replacing=True,
+)
+SYNC = Group(labels=(("job", "sync"),), job="sync")
+
+
+async def test_a_group_is_kept_as_it_was_last_saved(store: Store) -> None:
+    later = changed(ETL, {}, 6.0, replacing=True)
+    await store.save_pushed(ETL)
+    await store.save_pushed(SYNC)
+    await store.save_pushed(later)
+
+    assert await store.pushed() == [later, SYNC]
+
+
+async def test_a_group_is_dropped_and_its_like_stay(store: Store) -> None:
+    await store.save_pushed(ETL)
+    await store.save_pushed(SYNC)
+
+    await store.drop_pushed(ETL.labels)
+    await store.drop_pushed(ETL.labels)
+
+    assert await store.pushed() == [SYNC]
+
+
+async def test_groups_survive_a_restart(path: Path) -> None:
+    async with SQLiteStore.open(path) as store:
+        await store.save_pushed(ETL)
+
+    async with SQLiteStore.open(path) as store:
+        assert await store.pushed() == [ETL]
