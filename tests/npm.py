@@ -1,14 +1,15 @@
-"""Packages of npm that tests run, as the lock beside their package.json names them."""
+"""What tests run on Node, installed by npm as a lock names it."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
-from typing import Final
 
 import pytest
 
-INSTALL: Final = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
+INSTALL = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+PATIENCE = 300.0
 
 
 def install(home: Path) -> Path:
@@ -16,10 +17,23 @@ def install(home: Path) -> Path:
     marker = home / "node_modules/.package-lock.json"
     lock = home / "package-lock.json"
     if not marker.exists() or marker.stat().st_mtime < lock.stat().st_mtime:
-        done = subprocess.run(
-            ("npm", *INSTALL), cwd=home, capture_output=True, text=True, check=False
-        )
+        said = run("npm", *INSTALL, cwd=home)
         if not marker.exists():
-            said = done.stdout + done.stderr
             pytest.fail(f"npm could not install {home}/package.json:\n{said}")
     return home / "node_modules"
+
+
+def run(program: str, *arguments: str | Path, cwd: Path) -> str:
+    """Return what a program that failed has said; "" of one that did not."""
+    found = shutil.which(program)
+    if found is None:
+        pytest.fail(f"{program} is missing: run make test, it installs it")
+    result = subprocess.run(
+        [found, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    return result.stdout + result.stderr if result.returncode else ""

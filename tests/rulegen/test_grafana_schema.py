@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from afterrun_exporter.rulegen import grafana
-from tests.npm import install
+from tests import npm
 
 HOME = Path(__file__).parents[1] / "grafana"
 OPTIONS = ["--strict", "--noEmit", "--skipLibCheck", "--target", "es2022"]
@@ -34,7 +33,7 @@ SHAPES = {
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compile:
     """Return TypeScript's compiler, with Grafana's types beside it."""
-    install(HOME)
+    npm.install(HOME)
     home = tmp_path_factory.mktemp("typescript")
     (home / "node_modules").symlink_to(HOME / "node_modules")
     shutil.copy(HOME / "shapes.ts", home)
@@ -43,24 +42,10 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compile:
         shapes = ", ".join(["Frame", *SHAPES.values()])
         source = [f"import type {{ {shapes} }} from './shapes';", *lines]
         (home / "check.ts").write_text("\n".join(source))
-        return _run("node", home / "node_modules/typescript/bin/tsc",
+        return npm.run("node", home / "node_modules/typescript/bin/tsc",
                     *OPTIONS, *MODULES, home / "check.ts", cwd=home)  # fmt: skip
 
     return call
-
-
-def _run(program: str, *arguments: str | Path, cwd: Path) -> str:
-    found = shutil.which(program)
-    if found is None:
-        pytest.fail(f"{program} is missing: run make test, it installs it")
-    result = subprocess.run(
-        [found, *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return result.stdout + result.stderr if result.returncode else ""
 
 
 def _parts() -> Iterator[tuple[str, Any]]:
