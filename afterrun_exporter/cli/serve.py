@@ -217,8 +217,12 @@ async def _serve(
         page = Exposition(service, own)
         app = make_app(service, clock, page, pushed, reload, options, api)
         heard = listening(app, binds, clock)
-        refreshed = _meanwhile(receivers.refresh()), _meanwhile(index.keep_up(clock))
-        async with pusher.running(), heard, refreshed[0], refreshed[1]:
+        async with (
+            pusher.running(),
+            heard,
+            _meanwhile(receivers.refresh()),
+            _meanwhile(index.keep_up(clock)),
+        ):
             _tune_garbage_collection()
             _greet(binds[0], options, config, config_file, storage_path)
             await signals.until_stopped(reload)
