@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "jobs": "Show how every job is doing.",
     "runs": "Show the last runs of a job.",
     "alerts": "Show alerts, or try one out.",
+    "token": "Make a token for somebody who is to be let in.",
     "version": "Print the version.",
 }
 

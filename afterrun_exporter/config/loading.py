@@ -11,6 +11,7 @@ from os.path import realpath
 from pathlib import Path as FilePath
 from typing import Any, Final
 
+from afterrun_exporter.access.tokens import Token
 from afterrun_exporter.config import document
 from afterrun_exporter.config.building import Builder
 from afterrun_exporter.config.problems import Finding
@@ -40,6 +41,8 @@ class Config:
     #: order and layout; "" where there is no file.
     hash: str
     alertmanager: Alertmanager = field(default_factory=Alertmanager)
+    #: Who may do what; everybody may do everything where there are none.
+    tokens: tuple[Token, ...] = ()
 
     @property
     def jobs(self) -> Mapping[str, Job]:
@@ -100,6 +103,7 @@ def parse(text: str, file: str = "afterrun.yml") -> Config:
         catalogue=built.catalogue,
         label_keys=built.label_keys,
         alertmanager=built.alertmanager,
+        tokens=built.tokens,
         hash=_hash(data),
     )
 

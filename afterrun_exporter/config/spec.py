@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from afterrun_exporter.config.auth import AuthSpec
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.conditions import (
     AlertsSpec,
@@ -136,3 +137,4 @@ class FileSpec(Spec):
     policies: Annotated[tuple[Any, ...], ListOf] = ()
     #: An AlertmanagerSpec. It refers to what other sections declare.
     alertmanager: Annotated[dict[str, Any], MappingOf] = Field(default_factory=dict)
+    auth: Annotated[AuthSpec | None, Given] = None
