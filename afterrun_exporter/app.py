@@ -23,7 +23,9 @@ from afterrun_exporter.ingest.native import Reports
 from afterrun_exporter.problems import errors_as_problems
 from afterrun_exporter.service import Service
 from afterrun_exporter.web import health
+from afterrun_exporter.web.guard import Doors, guard
 from afterrun_exporter.web.landing import landing
+from afterrun_exporter.web.proxied import behind
 from afterrun_exporter.web.targets import targets
 
 #: How often the agenda is looked at: a miss is noticed within so many seconds.
@@ -32,6 +34,8 @@ PRUNE_EVERY: Final = 3600.0
 
 #: Takes single reports, for those who know that it is one.
 REPORTS: Final[web.AppKey[Reports]] = web.AppKey("reports")
+#: What requests pass on their way in.
+DOORS: Final[web.AppKey[Doors]] = web.AppKey("doors")
 
 log = structlog.get_logger()
 
@@ -52,13 +56,21 @@ def make_app(
     reload: health.Reload,
     options: WebOptions | None = None,
     api: Iterable[web.RouteDef] = (),
+    doors: Doors | None = None,
 ) -> web.Application:
     """Return the application. It owns the sweeper and the pruner, nothing else.
 
-    *api* are the routes of the JSON API.
+    *api* are the routes of the JSON API, *doors* what every request passes.
     """
-    options = options or WebOptions()
-    app = web.Application(middlewares=[errors_as_problems])
+    options, doors = options or WebOptions(), doors or Doors()
+    middlewares = [
+        behind(doors.proxies),
+        errors_as_problems,
+        guard(doors.gate, clock, options.telemetry_path),
+    ]
+    app = web.Application(middlewares=middlewares)
+    app.on_response_prepare.append(doors.headers.prepare)
+    app[DOORS] = doors
     intake = Intake(service, clock, native.DIALECT)
     app[REPORTS] = Reports(intake, clock)
     app.add_routes(dialects.routes(Desk(service, clock)))

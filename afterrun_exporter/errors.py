@@ -25,6 +25,18 @@ class StorageError(AfterRunError):
     """Nothing was recorded: the database could not commit."""
 
 
+class UnauthorizedError(AfterRunError):
+    """Nobody knows who sent a request, and it is not for everybody."""
+
+
+class ForbiddenError(AfterRunError):
+    """Whoever sent a request is known, and may not do this."""
+
+
+class TooManyLoginsError(AfterRunError):
+    """More passwords are to be checked than can be; it passes."""
+
+
 class RequestError(AfterRunError):
     """A request to the API cannot be understood; the message says why."""
 

@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from afterrun_exporter.app import REPORTS
+from afterrun_exporter.app import DOORS, REPORTS
 from afterrun_exporter.cli.addresses import Address
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.web.express import connections
@@ -39,7 +39,7 @@ async def listening(
     # The application makes the requests: they are web.Requests.
     counted = under_way.counting(cast("Handler", server.request_handler))
     server.request_handler = cast("Any", counted)
-    connect = connections(server, app[REPORTS], under_way, clock)
+    connect = connections(server, app[REPORTS], under_way, clock, app[DOORS])
     loop = asyncio.get_running_loop()
     sockets: list[asyncio.Server] = []
     try:

@@ -18,6 +18,7 @@ import uvloop
 
 from afterrun_exporter import __version__
 from afterrun_exporter import config as configs
+from afterrun_exporter.access.tokens import callers
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import WebOptions, make_app
 from afterrun_exporter.cli import addresses, logs
@@ -37,6 +38,7 @@ from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.upkeep import reload_alertmanager
+from afterrun_exporter.web.guard import Doors
 
 #: Objects that may pile up before cycles are looked for.
 GARBAGE: Final = 50_000
@@ -187,7 +189,12 @@ async def _serve(
         own.watch_alertmanager_file(lambda: receivers.file_ok)
         receivers.keep(kept_file(config, beside))
 
+        doors = Doors()
+        doors.gate.trust_tokens(callers(config.tokens))
+
         async def keep(config: configs.Config) -> None:
+            # First of all: nobody is to wait for an old token to end.
+            doors.gate.trust_tokens(callers(config.tokens))
             pusher.configure(config.alertmanager)
             await pusher.refresh()
             receivers.keep(kept_file(config, beside))
@@ -195,7 +202,8 @@ async def _serve(
 
         reload = reloader(configuration, service, keep)
         api = routes(service, store, receivers, clock)
-        app = make_app(service, clock, Exposition(service, own), reload, options, api)
+        exposition = Exposition(service, own)
+        app = make_app(service, clock, exposition, reload, options, api, doors)
         heard = listening(app, binds, clock)
         async with pusher.running(), heard, _meanwhile(receivers.refresh()):
             _tune_garbage_collection()

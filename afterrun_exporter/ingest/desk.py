@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
+from afterrun_exporter.access.callers import Caller
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import JOB_NAME
+from afterrun_exporter.errors import ForbiddenError
 from afterrun_exporter.ingest.batches import told_all
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.reports import check_name
 from afterrun_exporter.service import Service
 from afterrun_exporter.verdicts import Verdict
+
+#: Who has sent a request, and whether they are known by the key in its path.
+CALLER: Final[web.RequestKey[Caller]] = web.RequestKey("caller", Caller)
+BY_KEY: Final[web.RequestKey[bool]] = web.RequestKey("by_key", bool)
 
 
 class Desk:
@@ -44,22 +51,31 @@ class Desk:
         return self._service.job(job) is not None
 
 
-async def recorded(intake: Intake, received: Received) -> Verdict:
+def caller_of(request: web.Request) -> Caller:
+    """Return who has sent *request*."""
+    return request[CALLER]
+
+
+async def recorded(intake: Intake, received: Received, caller: Caller) -> Verdict:
     """Return the verdict on one report; raise what it is refused with."""
-    result = await intake.take(received)
+    result = await intake.take(received, caller)
     if isinstance(result, Exception):
         raise result
     return result
 
 
-async def answered(intake: Intake, received: Sequence[Received]) -> web.Response:
+async def answered(
+    intake: Intake, received: Sequence[Received], caller: Caller
+) -> web.Response:
     """Record reports in one transaction, and answer with what was made of each.
 
-    The status is 400 where every one of them is refused.
+    The status is 400 where every one of them is refused, 403 where each for its job.
     """
-    results = await intake.take_all(received) if received else []
-    refused = [isinstance(result, Exception) for result in results]
-    status = 400 if refused and all(refused) else 200
+    results = await intake.take_all(received, caller) if received else []
+    status = 200
+    if results and all(isinstance(result, Exception) for result in results):
+        forbidden = all(isinstance(result, ForbiddenError) for result in results)
+        status = 403 if forbidden else 400
     return web.json_response(told_all(received, results), status=status)
 
 

@@ -17,11 +17,20 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec.structs import replace
 
+from afterrun_exporter.access.paths import without_key
 from afterrun_exporter.core.model import UUID, Ping
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.errors import PingError, UnknownJobError
+from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest import reports
-from afterrun_exporter.ingest.desk import Desk, job_name, numbers, read_text, sender
+from afterrun_exporter.ingest.desk import (
+    BY_KEY,
+    Desk,
+    caller_of,
+    job_name,
+    numbers,
+    read_text,
+    sender,
+)
 from afterrun_exporter.ingest.jsontext import read_json
 from afterrun_exporter.ingest.readings import Readings
 
@@ -129,7 +138,7 @@ def _handler(desk: Desk) -> Handler:
         if request.method == hdrs.METH_OPTIONS:
             # Browsers send it unasked: it is never a ping.
             return web.Response(status=204, headers=ALLOW)
-        named, signal = _target(request.match_info)
+        named, signal = _target(request.match_info, request[BY_KEY])
         text, _ = await read_text(request, desk.body_limit)
         query = request.rel_url.raw_query_string
         said = Said(
@@ -150,11 +159,13 @@ def _handler(desk: Desk) -> Handler:
                 metrics_limit=intake.metrics_limit,
             )
         except (PingError, UnknownJobError) as error:
-            intake.refuse(named, f"{error}: {request.rel_url.raw_path_qs[:200]}")
+            path = without_key(request.rel_url.raw_path_qs)[:200]
+            intake.refuse(named, f"{error}: {path}")
             return _refusal(desk, error)
         new = request.query.get("create") == "1" and not desk.is_known(job)
-        made = await intake.take(intake.readable(ping, readings))
-        if isinstance(made, PingError | UnknownJobError):
+        received = intake.readable(ping, readings)
+        made = await intake.take(received, caller_of(request))
+        if isinstance(made, PingError | UnknownJobError | ForbiddenError):
             return _refusal(desk, made)
         if isinstance(made, Exception):
             raise made
@@ -163,13 +174,16 @@ def _handler(desk: Desk) -> Handler:
     return handle
 
 
-def _target(match: Mapping[str, str]) -> tuple[str, str]:
-    """Return what names the job, and the signal."""
+def _target(match: Mapping[str, str], by_key: bool) -> tuple[str, str]:
+    """Return what names the job, and the signal.
+
+    With *by_key* it is known that the key is one, and no job.
+    """
     if "key" not in match:
         return match["job"].lower(), match.get("signal", "")
     key, slug, signal = match["key"], match["job"], match.get("signal", "")
     # A verb after the name of a job is for that job, not a job called "start".
-    if not signal and SIGNAL.fullmatch(slug):
+    if not signal and SIGNAL.fullmatch(slug) and not by_key:
         return key, slug
     return slug, signal
 
@@ -239,7 +253,15 @@ def _json(text: str) -> dict[str, Any]:
 def _refusal(desk: Desk, error: Exception) -> web.Response:
     if isinstance(error, UnknownJobError):
         return _answer(desk, 404, NOT_FOUND)
+    if isinstance(error, ForbiddenError):
+        return _answer(desk, 403, str(error))
     return _answer(desk, 400, str(error))
+
+
+def refused(status: int, text: str) -> web.Response:
+    """Return what whoever may not ping is told."""
+    headers = {"Access-Control-Allow-Origin": "*"}
+    return web.Response(status=status, text=text, headers=headers)
 
 
 def _answer(desk: Desk, status: int, text: str) -> web.Response:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from afterrun_exporter.access.callers import Caller, Scope
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import Ping
-from afterrun_exporter.errors import PingError, StorageError
+from afterrun_exporter.errors import ForbiddenError, PingError, StorageError
 from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.readings import Readings
 from afterrun_exporter.ingest.refusals import Refusals
@@ -21,7 +22,7 @@ class Refused:
     """A report that could not be read."""
 
     job: str
-    error: PingError
+    error: PingError | ForbiddenError
     #: What is recorded all the same: a job whose report is broken is broken.
     #: None for a job that is not known, or not even named.
     ping: Ping | None
@@ -79,11 +80,11 @@ class Intake:
     def refuse(self, job: str, reason: str) -> None:
         """Count and tell a request that was refused before it became reports."""
         self._service.pings[self._dialect, "rejected"] += 1
-        self._refusals.tell(self._clock.now(), self._dialect, job, reason)
+        self._tell(job, reason)
 
-    async def take(self, received: Received) -> Verdict | Exception:
+    async def take(self, received: Received, caller: Caller) -> Verdict | Exception:
         """Record one report; see `take_all`."""
-        if isinstance(received, Ping):
+        if isinstance(received, Ping) and caller.may(Scope.PING, received.job):
             try:
                 verdict = await self._service.record(received)
             except StorageError:
@@ -92,15 +93,19 @@ class Intake:
                 return self._made(received, error)
             self._count(verdict)
             return verdict
-        (result,) = await self.take_all([received])
+        (result,) = await self.take_all([received], caller)
         return result
 
-    async def take_all(self, received: Sequence[Received]) -> list[Verdict | Exception]:
+    async def take_all(
+        self, received: Sequence[Received], caller: Caller
+    ) -> list[Verdict | Exception]:
         """Record reports in one transaction; return what was made of each.
 
-        One that could not be read is answered with its error, recorded or not.
-        Raises StorageError if nothing could be recorded.
+        One that could not be read is answered with its error, recorded or not. One of
+        a job that *caller* may not ping is answered with ForbiddenError, and nothing is
+        recorded of it. Raises StorageError if nothing could be recorded.
         """
+        received = [_permitted(one, caller) for one in received]
         pings = [one.ping if isinstance(one, Refused) else one for one in received]
         recorded = [ping for ping in pings if ping is not None]
         verdicts = iter(await self._service.record_all(recorded) if recorded else ())
@@ -118,9 +123,12 @@ class Intake:
         self._count(made)
         answer = one.error if isinstance(one, Refused) else made
         if isinstance(answer, Exception):
-            at = self._clock.now()
-            self._refusals.tell(at, self._dialect, one.job, str(answer))
+            self._tell(one.job, str(answer))
         return answer
+
+    def _tell(self, job: str, reason: str) -> None:
+        at, dialect = self._clock.now(), self._dialect
+        self._refusals.tell(at, dialect=dialect, job=job, reason=reason)
 
     def _count(self, made: Verdict | Exception) -> None:
         # An unreadable report that is recorded has an alert of its own, as the
@@ -130,3 +138,11 @@ class Intake:
         else:
             what = "rejected"
         self._service.pings[self._dialect, what] += 1
+
+
+def _permitted(one: Received, caller: Caller) -> Received:
+    """Return *one*, or the refusal that it is where *caller* may not ping its job."""
+    if caller.may(Scope.PING, one.job):
+        return one
+    error = ForbiddenError(f"{caller.name} may not report runs of job {one.job!r}")
+    return Refused(one.job, error, None)

@@ -21,9 +21,9 @@ from prometheus_client.samples import Sample
 
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.errors import PingError
+from afterrun_exporter.errors import ForbiddenError, PingError
 from afterrun_exporter.ingest.bodies import read_body
-from afterrun_exporter.ingest.desk import Desk, job_name, recorded, sender
+from afterrun_exporter.ingest.desk import Desk, caller_of, job_name, recorded, sender
 from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.readings import Readings, read_metrics
@@ -72,7 +72,7 @@ def pushed(desk: Desk, intake: Intake) -> Handler:
             )
         except PingError as error:
             received = intake.unreadable(job, now, mark, error)
-        await recorded(intake, received)
+        await recorded(intake, received, caller_of(request))
         return web.Response()
 
     return handle
@@ -205,6 +205,11 @@ def _decoded(label: str, value: str) -> str:
         ) from None
 
 
+def refused(status: int, text: str) -> web.Response:
+    """Return what whoever may not push is told."""
+    return web.Response(status=status, text=f"{text}\n")
+
+
 def _told(intake: Intake, handler: Handler) -> Handler:
     """Return *handler*, with errors in plain text, as Pushgateway has them."""
 
@@ -213,6 +218,8 @@ def _told(intake: Intake, handler: Handler) -> Handler:
             return await handler(request)
         except PingError as error:
             return web.Response(status=400, text=f"{error}\n")
+        except ForbiddenError as error:
+            return refused(403, str(error))
         except web.HTTPRequestEntityTooLarge as error:
             intake.refuse("", error.text or "")
             return web.Response(status=413, text=f"{error.text}\n")

@@ -16,11 +16,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import DecodeError, json
 
+from afterrun_exporter.access.callers import Caller
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.errors import PingError, UnknownJobError
+from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.bodies import read_body
-from afterrun_exporter.ingest.desk import Desk, job_name, sender
+from afterrun_exporter.ingest.desk import Desk, caller_of, job_name, sender
 from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.reports import clean
@@ -69,7 +70,8 @@ def cron_url(desk: Desk, intake: Intake) -> Handler:
         body = await read_body(request, desk.body_limit)
         told = {**_object(body), **request.query}
         told["monitor_slug"] = request.match_info["job"]
-        await _take(intake, [_received(desk, intake, request, told)])
+        received = [_received(desk, intake, request, told)]
+        await _take(intake, received, caller_of(request))
         return web.Response(status=202)
 
     return handle
@@ -82,9 +84,8 @@ def envelope(desk: Desk, intake: Intake) -> Handler:
         body = await read_body(request, desk.body_limit)
         header, check_ins = opened(body)
         if check_ins:
-            await _take(
-                intake, [_received(desk, intake, request, told) for told in check_ins]
-            )
+            received = [_received(desk, intake, request, told) for told in check_ins]
+            await _take(intake, received, caller_of(request))
         return web.json_response({"id": header.get("event_id") or ""})
 
     return handle
@@ -209,12 +210,17 @@ def _whose(told: Mapping[str, Any]) -> str:
         return ""
 
 
-async def _take(intake: Intake, received: list[Received]) -> None:
+async def _take(intake: Intake, received: list[Received], caller: Caller) -> None:
     """Record check-ins; raise what is wrong with all of them."""
-    results = await intake.take_all(received)
+    results = await intake.take_all(received, caller)
     refused = [result for result in results if isinstance(result, Exception)]
     if len(refused) == len(results):
         raise refused[0]
+
+
+def refused(status: int, text: str) -> web.Response:
+    """Return what whoever may not check in is told."""
+    return web.json_response({"detail": text}, status=status)
 
 
 def _told(intake: Intake, handler: Handler) -> Handler:
@@ -227,6 +233,8 @@ def _told(intake: Intake, handler: Handler) -> Handler:
             return web.json_response({"detail": str(error)}, status=400)
         except UnknownJobError as error:
             return web.json_response({"detail": str(error)}, status=404)
+        except ForbiddenError as error:
+            return refused(403, str(error))
         except web.HTTPRequestEntityTooLarge as error:
             intake.refuse(request.match_info.get("job", ""), error.text or "")
             return web.json_response({"detail": error.text}, status=413)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator
+from hashlib import sha256
 from html import escape
 from itertools import islice
 from typing import Final
@@ -17,9 +19,25 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.units import format_duration
 from afterrun_exporter.service import Service
+from afterrun_exporter.web.headers import POLICY
 
 #: Broken jobs that are listed; more are no list but an outage.
 MOST: Final = 50
+
+_STYLE: Final = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto;
+  padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .3rem .8rem .3rem 0; vertical-align: top;
+  border-bottom: 1px solid #8886; overflow-wrap: anywhere; }
+pre { background: #8882; padding: .8rem; overflow-x: auto; }
+"""
+#: The one style that the page has in itself.
+_POLICY: Final = POLICY.replace(
+    "style-src 'self'",
+    f"style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'",
+)
 
 _PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
@@ -27,15 +45,7 @@ _PAGE: Final = """<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>AfterRun exporter</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto;
-  padding: 0 1rem; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; vertical-align: top;
-  border-bottom: 1px solid #8886; overflow-wrap: anywhere; }}
-pre {{ background: #8882; padding: .8rem; overflow-x: auto; }}
-</style>
+<style>{style}</style>
 </head>
 <body>
 <h1>AfterRun exporter</h1>
@@ -61,13 +71,15 @@ def landing(
 
     async def handle(request: web.Request) -> web.Response:
         page = _PAGE.format(
+            style=_STYLE,
             summary=escape(_summary(service)),
             broken=_broken(service, clock.now()),
             url=escape((url or str(request.url.origin())).rstrip("/")),
             metrics=escape(metrics.lstrip("/")),
             version=escape(version),
         )
-        return web.Response(text=page, content_type="text/html")
+        headers = {"Content-Security-Policy": _POLICY}
+        return web.Response(text=page, content_type="text/html", headers=headers)
 
     return handle
 

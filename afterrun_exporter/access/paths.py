@@ -1,0 +1,25 @@
+"""Paths as they may be told to others: without the keys that stand in some."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+#: What stands in place of a key.
+HIDDEN: Final = "***"
+
+#: ``/ping/KEY/SLUG`` and ``/p/KEY/JOB``, but not ``/ping/JOB/start`` or ``/ping/UUID/1``.
+_FIRST: Final = re.compile(
+    r"^(/(?:ping|p)/)(?![0-9a-fA-F]{8}-[0-9a-fA-F-]{27}/)[^/?]+"
+    r"(?=/(?!(?:start|fail|log|\d+)/?(?:\?|$))[^/?])"
+)
+#: ``/api/42/cron/SLUG/KEY``.
+_LAST: Final = re.compile(r"^(/api/\d+/cron/[^/?]+/)[^/?]+")
+_QUERY: Final = re.compile(r"([?&](?:sentry_key|api_key)=)[^&]+")
+
+
+def without_key(path: str) -> str:
+    """Return *path*, perhaps with a query, without the key that is in it."""
+    for found in (_FIRST, _LAST, _QUERY):
+        path = found.sub(rf"\1{HIDDEN}", path)
+    return path
