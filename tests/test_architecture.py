@@ -95,7 +95,7 @@ OWNERS = {
     "pydantic_core": {"config/"},
     "rich": {"cli/tables.py"},
     "structlog": {"app.py", "problems.py", "cli/", "ingest/refusals.py",
-                  "receivers.py", "push/"},
+                  "receivers.py", "push/", "web/crowd.py", "web/handshakes.py", "web/tls.py"},
     "uvloop": {"cli/serve.py"},
     "yaml": {"config/document.py", "rulegen/render.py"},
 }  # fmt: skip

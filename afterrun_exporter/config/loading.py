@@ -97,8 +97,8 @@ def parse(text: str, file: str = "afterrun.yml") -> Config:
     beside = FilePath(file).parent
     findings = [*builder.findings, *_overwritten(builder.alertmanager, beside)]
     if built is None or findings or found.problems:
-        located = _located(text, findings)
-        raise ConfigError(file, (*found.problems, *located))
+        wrong = located(text, findings)
+        raise ConfigError(file, (*found.problems, *wrong))
     return Config(
         catalogue=built.catalogue,
         label_keys=built.label_keys,
@@ -110,12 +110,12 @@ def parse(text: str, file: str = "afterrun.yml") -> Config:
 
 def warnings(text: str, config: Config, now: float) -> tuple[Problem, ...]:
     """Return what is odd about *config*, read from *text*, without being wrong."""
-    return _located(text, tuple(_oddities(config, now)))
+    return located(text, tuple(_oddities(config, now)))
 
 
 def problem_at(text: str, path: Path, message: str) -> Problem:
     """Return the problem that *message* is, where *text* says what is at *path*."""
-    (problem,) = _located(text, [Finding(path, message)])
+    (problem,) = located(text, [Finding(path, message)])
     return problem
 
 
@@ -149,7 +149,7 @@ def _oddities(config: Config, now: float) -> Iterator[Finding]:
             yield Finding(("alertmanager", "routes", position, "match"), message)
 
 
-def _located(text: str, found: Sequence[Finding]) -> tuple[Problem, ...]:
+def located(text: str, found: Sequence[Finding]) -> tuple[Problem, ...]:
     """Return what was found with the lines of *text* that it stands on."""
     if not found:
         return ()

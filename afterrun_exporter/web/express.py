@@ -24,6 +24,7 @@ from afterrun_exporter.access.callers import ANYBODY, Caller, Scope
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import JOB_NAME, UUID
 from afterrun_exporter.ingest.native import KEY_HEADER, Reports, text
+from afterrun_exporter.web.crowd import Crowd, Phase
 from afterrun_exporter.web.guard import Doors
 from afterrun_exporter.web.proxied import FOR
 from afterrun_exporter.web.underway import UnderWay
@@ -34,12 +35,14 @@ PREFIX: Final = "/ping/"
 NEEDED: Final = (
     "_buffer_paused",
     "_close",
+    "_current_request",
     "_force_close",
     "_keepalive_handle",
     "_loop",
     "_messages",
     "_next_keepalive_close_time",
     "_parser",
+    "_request_count",
     "_waiter",
 )
 
@@ -50,21 +53,39 @@ def connections(
     under_way: UnderWay,
     clock: Clock,
     doors: Doors,
-) -> Callable[[], web.RequestHandler]:
+    crowd: Crowd,
+) -> Callable[[], asyncio.Protocol]:
     """Return what makes the connections of *server*, *reports* in front of it.
 
-    With an aiohttp that is too different, that is the server itself.
+    One that is too many for *crowd* is turned away. With an aiohttp that is too
+    different, all of it is left to the server itself.
     """
     if not all(hasattr(web.RequestHandler, name) for name in NEEDED):
-        return cast("Callable[[], web.RequestHandler]", server)
+        return cast("Callable[[], asyncio.Protocol]", server)
     loop = asyncio.get_running_loop()
-    return lambda: Express(server, loop, reports, under_way, clock, doors)
+
+    def connect() -> asyncio.Protocol:
+        if crowd.is_full:
+            return crowd.turned_away()
+        made = Express(server, loop, reports, under_way, clock, doors, crowd)
+        crowd.add(made)
+        return made
+
+    return connect
 
 
 class Express(web.RequestHandler):
     """A connection to `server`, with the reports on it taken on the way."""
 
-    __slots__ = ("_clock", "_doors", "_peer", "_reports", "_sender", "_under_way")
+    __slots__ = (
+        "_clock",
+        "_crowd",
+        "_doors",
+        "_peer",
+        "_reports",
+        "_sender",
+        "_under_way",
+    )
 
     def __init__(
         self,
@@ -74,24 +95,51 @@ class Express(web.RequestHandler):
         under_way: UnderWay,
         clock: Clock,
         doors: Doors,
+        crowd: Crowd,
     ) -> None:
-        # No access log: a line a ping would drown everything else.
-        super().__init__(server, loop=loop, access_log=cast("Any", None))
+        super().__init__(
+            server,
+            loop=loop,
+            # No access log: a line a ping would drown everything else.
+            access_log=cast("Any", None),
+            keepalive_timeout=crowd.limits.idle,
+        )
         self._reports = reports
         self._under_way = under_way
         self._clock = clock
         self._doors = doors
+        self._crowd = crowd
         #: What a proxy says is believed of, "" where nothing is.
         self._peer = ""
         self._sender = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not self._doors.certificates.admit(transport):
+            self._force_close = True
+            cast("asyncio.Transport", transport).abort()
+            return
         super().connection_made(transport)
         peer = self.peername
         # As web.BaseRequest.remote has it.
         sender = str(peer[0] if isinstance(peer, tuple) else peer or "")
         self._peer = sender if self._doors.proxies.trusts(sender) else ""
         self._sender = sender.encode()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._crowd.discard(self)
+        super().connection_lost(exc)
+
+    def phase(self) -> Phase:
+        """Return what this connection is waiting for its client to do."""
+        transport = self.transport
+        if transport is not None and transport.get_write_buffer_size():
+            return Phase.READING
+        if not self._request_count:
+            return Phase.ASKING
+        request = self._current_request
+        if request is not None and not request.content.is_eof():
+            return Phase.SENDING
+        return Phase.NONE
 
     async def start(self) -> None:
         """Answer requests until the connection closes."""

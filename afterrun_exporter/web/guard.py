@@ -29,6 +29,7 @@ from afterrun_exporter.ingest.desk import BY_KEY, CALLER
 from afterrun_exporter.ingest.refusals import Refusals
 from afterrun_exporter.web.gate import Gate
 from afterrun_exporter.web.headers import SCOPE, Headers
+from afterrun_exporter.web.tls import Certificates
 
 #: Who asks for what is open to everybody.
 NOBODY: Final = Caller("nobody", frozenset())
@@ -49,6 +50,7 @@ class Doors:
     gate: Gate = field(default_factory=Gate)
     headers: Headers = field(default_factory=Headers)
     proxies: Proxies = field(default_factory=Proxies)
+    certificates: Certificates = field(default_factory=Certificates)
 
 
 def guard(gate: Gate, clock: Clock, telemetry_path: str) -> Middleware:

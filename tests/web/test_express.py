@@ -25,6 +25,7 @@ from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Change
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.web import express
+from afterrun_exporter.web.crowd import Crowd, Limits
 from afterrun_exporter.web.guard import Doors
 from afterrun_exporter.web.underway import UnderWay
 from tests.core.jobs import BACKUP, GOOD
@@ -38,8 +39,9 @@ BROKEN = json.dumps({"status": "ok", "metrics": {"rows": 0, "size": 1}}).encode(
 class Door:
     """A daemon on a port of its own."""
 
-    def __init__(self, port: int, under_way: UnderWay) -> None:
+    def __init__(self, port: int, under_way: UnderWay, crowd: Crowd) -> None:
         self.port = port
+        self.crowd = crowd
         self.under_way = under_way
         #: Paths of the requests that aiohttp was left with.
         self.ceremonies: list[str] = []
@@ -83,6 +85,7 @@ async def opened(
     *,
     front: bool = True,
     doors: Doors | None = None,
+    limits: Limits | None = None,
 ) -> AsyncIterator[Door]:
     """Yield a daemon, with the express way in *front* of aiohttp or without."""
     app = app_of(service, clock, doors=doors)
@@ -98,11 +101,14 @@ async def opened(
         return await counted(request)
 
     server.request_handler = cast("Any", noted)
-    made = express.connections(server, app[REPORTS], under_way, clock, app[DOORS])
+    crowd = Crowd(limits or Limits())
+    made = express.connections(
+        server, app[REPORTS], under_way, clock, app[DOORS], crowd
+    )
     listener = await asyncio.get_running_loop().create_server(
         made if front else cast("Any", server), "127.0.0.1", 0
     )
-    door = Door(listener.sockets[0].getsockname()[1], under_way)
+    door = Door(listener.sockets[0].getsockname()[1], under_way, crowd)
     try:
         yield door
     finally:
