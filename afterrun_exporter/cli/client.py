@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from typing import Any, Final, TypeVar
@@ -72,6 +73,9 @@ def _answer(url: str, path: str, body: bytes | None = None) -> Any:
     where = f"{url.rstrip('/')}/api/v1/{path}"
     try:
         request = Request(where, body, headers)  # noqa: S310 - it is checked above
+        if token := os.environ.get("AFTERRUN_TOKEN", "").strip():
+            # Not to whoever this daemon may send us on to.
+            request.add_unredirected_header("Authorization", f"Bearer {token}")
         with _open(request, timeout=PATIENCE) as answer:
             return json.load(answer)
     except HTTPError as error:

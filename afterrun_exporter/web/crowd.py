@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
@@ -81,6 +82,9 @@ class Crowd:
 
     def __len__(self) -> int:
         return len(self._waits)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter([*self._waits])
 
     @property
     def is_full(self) -> bool:
