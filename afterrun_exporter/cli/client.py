@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any, Final, TypeVar
 from urllib.error import HTTPError
@@ -95,6 +96,8 @@ def _answer(url: str, path: str, body: bytes | None = None) -> Any:
 def _refusal(url: str, error: HTTPError) -> str:
     """Return the daemon's own words, if it was the daemon who spoke."""
     try:
-        return str(json.load(error)["detail"])
+        said = str(json.load(error)["detail"])
     except (ValueError, KeyError, TypeError):
         return f"{url} answered {error.code}: it does not answer like AfterRun"
+    wanted = error.code == HTTPStatus.UNAUTHORIZED
+    return f"{said}; AFTERRUN_TOKEN names one" if wanted else said

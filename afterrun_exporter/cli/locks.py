@@ -16,7 +16,7 @@ from afterrun_exporter.access.webconfig import WebConfig
 from afterrun_exporter.cli.addresses import Address
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.config.webloading import load_web
-from afterrun_exporter.errors import ConfigError
+from afterrun_exporter.errors import ConfigError, Problem
 from afterrun_exporter.web.guard import Doors
 from afterrun_exporter.web.tls import TLSError, context_of
 
@@ -24,6 +24,9 @@ from afterrun_exporter.web.tls import TLSError, context_of
 LOOK_EVERY: Final = 1.0
 
 SWITCHED: Final = "TLS cannot be turned on or off while the daemon runs: restart it"
+OPENED: Final = (
+    "all users are gone, which may leave the daemon open: reload it if that is meant"
+)
 
 log = structlog.get_logger()
 
@@ -80,10 +83,7 @@ class WebFile:
         before = self._locks
         found = await asyncio.to_thread(read, self._path)
         if before and (found.context is None) is not (before.context is None):
-            text = configs.read_text(self._path)
-            at = ("tls_server_config",)
-            problem = configs.problem_at(text, at, SWITCHED)
-            raise ConfigError(str(self._path), [problem])
+            raise self._problem("tls_server_config", SWITCHED)
         return found
 
     def apply(self, locks: Locks | None) -> None:
@@ -105,17 +105,31 @@ class WebFile:
             await self.look()
 
     async def look(self) -> None:
-        """Read the file again if it, or a certificate, has changed."""
+        """Read the file again if it, or a certificate, has changed.
+
+        By itself that does not open the daemon: a file that is empty for a
+        moment, while it is written, says that there are no users.
+        """
         marks = self._seen()
         if marks == self._marks:
             return
         self._marks = marks
         try:
-            self.apply(await self.read())
+            found = await self.read()
+            if self._has_users(self._locks) and not self._has_users(found):
+                raise self._problem("basic_auth_users", OPENED)
+            self.apply(found)
         except ConfigError as error:
             log.error("web_config_refused", problems=str(error))  # noqa: TRY400
         else:
             log.info("web_config_loaded")
+
+    @staticmethod
+    def _has_users(locks: Locks | None) -> bool:
+        return locks is not None and bool(locks.config.users)
+
+    def _problem(self, key: str, message: str) -> ConfigError:
+        return ConfigError(str(self._path), [Problem(0, key, message)])
 
     def _seen(self) -> Sequence[Mark | None]:
         if self._path is None or self._locks is None:
