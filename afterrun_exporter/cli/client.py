@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.client import HTTPException
+from ssl import SSLCertVerificationError
 from typing import Any, Final, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
@@ -84,6 +85,11 @@ def _answer(url: str, path: str, body: bytes | None = None) -> Any:
             raise click.ClickException(_refusal(url, error)) from None
     except OSError as error:
         reason = getattr(error, "reason", None) or error
+        if isinstance(reason, SSLCertVerificationError):
+            raise click.ClickException(
+                f"{url} shows a certificate that is not trusted: "
+                f"{reason.verify_message}; SSL_CERT_FILE names the CA that it is of"
+            ) from None
         said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         raise click.ClickException(
             f"no answer from {url}: {said}; is the daemon running there? --url or "
@@ -100,4 +106,4 @@ def _refusal(url: str, error: HTTPError) -> str:
     except (ValueError, KeyError, TypeError):
         return f"{url} answered {error.code}: it does not answer like AfterRun"
     wanted = error.code == HTTPStatus.UNAUTHORIZED
-    return f"{said}; AFTERRUN_TOKEN names one" if wanted else said
+    return f"{said}: put a token into AFTERRUN_TOKEN" if wanted else said

@@ -232,8 +232,12 @@ async def _serve(
         exposition = Exposition(service, own)
         app = make_app(service, clock, exposition, reload, options, api, doors)
         heard = listening(app, entrance.binds, clock, entrance.limits)
-        watched = _meanwhile(web_file.watch(clock))
-        async with pusher.running(), heard, watched, _meanwhile(receivers.refresh()):
+        async with (
+            pusher.running(),
+            heard,
+            _meanwhile(web_file.watch(clock)),
+            _meanwhile(receivers.refresh()),
+        ):
             _tune_garbage_collection()
             _greet(entrance, options, config, config_file, storage_path)
             await signals.until_stopped(reload)

@@ -34,6 +34,12 @@ def behind(proxies: Proxies) -> Middleware:
             changed["scheme"] = told.scheme
         if told.host is not None:
             changed["host"] = told.host
-        return await handler(request.clone(**changed))
+        inside = request.clone(**changed)
+        try:
+            return await handler(inside)
+        finally:
+            # The answer is made ready for the one that came.
+            for key in inside:
+                request[key] = inside[key]
 
     return proxied
