@@ -11,6 +11,7 @@ from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.access.tokens import Token, callers
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import WebOptions, make_app
+from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.secrets import digest
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
@@ -29,7 +30,7 @@ async def no_reload() -> None:
 
 def app_of(
     service: Service,
-    clock: ManualClock,
+    clock: Clock,
     options: WebOptions | None = None,
     doors: Doors | None = None,
 ) -> web.Application:

@@ -97,15 +97,17 @@ class Locked:
         body, _, status = done.stdout.rpartition("\n")
         return int(status or 0), body
 
-    def run(self, token: str, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run ``afterrun`` as a job does that has *token*."""
+    def run(
+        self, token: str, *command: str, ca: str = "ca.crt"
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``afterrun`` as a job does that has *token*, and trusts *ca*."""
         environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "AFTERRUN_URL": self.url,
             "AFTERRUN_TOKEN": token,
             "AFTERRUN_SPOOL": str(self.folder / "spool"),
-            "SSL_CERT_FILE": str(self.folder / "ca.crt"),
+            "SSL_CERT_FILE": str(self.folder / ca),
         }
         return subprocess.run(
             [Path(sys.executable).with_name("afterrun"), *command],
@@ -264,6 +266,23 @@ def test_jobs_report_and_people_ask_with_a_token(locked: Locked) -> None:
         unknown = locked.run("", *command)
         assert unknown.stderr.startswith("Error: who is asking? send a token")
         assert "AFTERRUN_TOKEN" in unknown.stderr
+
+
+def test_a_certificate_that_is_not_trusted_is_told(locked: Locked) -> None:
+    """With the way out; and a job runs all the same."""
+    asked = locked.run(READER, "jobs", ca="none.crt")
+    soon = ("--patience", "1s")
+    done = locked.run(PINGER, "exec", "backup", *soon, "--", "true", ca="none.crt")
+    (locked.folder / "spool").mkdir(exist_ok=True)
+    for waiting in (locked.folder / "spool").glob("*.json"):
+        waiting.unlink()
+
+    assert asked.stderr == (
+        f"Error: {locked.url} shows a certificate that is not trusted: unable to get "
+        "local issuer certificate; SSL_CERT_FILE names the CA that it is of\n"
+    )
+    assert done.returncode == 0
+    assert "certificate verify failed" in done.stderr
 
 
 def test_a_report_of_a_job_that_the_token_is_not_for_waits(locked: Locked) -> None:
