@@ -44,8 +44,8 @@ async def listening(
     binds: Sequence[Address],
     clock: Clock,
     limits: Limits | None = None,
-) -> AsyncIterator[None]:
-    """Run *app*, and answer requests to *binds*.
+) -> AsyncIterator[Crowd]:
+    """Run *app*, and answer requests to *binds*; yield the connections there are.
 
     Raises ValueError when nobody may listen on one of them.
     """
@@ -68,7 +68,7 @@ async def listening(
             except OSError as error:
                 raise ValueError(f"cannot listen on {bind}: {error.strerror}") from None
             log.info("listening", address=str(bind))
-        yield
+        yield crowd
     finally:
         for one in open_:
             one.close()

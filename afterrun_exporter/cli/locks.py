@@ -102,7 +102,11 @@ class WebFile:
         """Read the file again whenever it, or a certificate, has changed."""
         while self._path is not None:
             await clock.sleep_until(clock.now() + LOOK_EVERY)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:
+                # The next look is to take place.
+                log.exception("web_config_failed")
 
     async def look(self) -> None:
         """Read the file again if it, or a certificate, has changed.

@@ -55,7 +55,8 @@ class Limits:
 class Connection(Protocol):
     """A client that is connected."""
 
-    transport: asyncio.Transport | None
+    #: None before it is connected.
+    wire: asyncio.Transport | None
 
     def phase(self) -> Phase:
         """Return what it is waiting for."""
@@ -123,15 +124,19 @@ class Crowd:
             elif phase in allowed and now - wait.since >= allowed[phase]:
                 log.info("slow_connection_closed", phase=phase.name.lower())
                 self.discard(connection)
-                if connection.transport is not None:
-                    connection.transport.abort()
+                if connection.wire is not None:
+                    connection.wire.abort()
 
     async def watch(self, clock: Clock) -> None:
         """Look at all connections, again and again."""
         loop = asyncio.get_running_loop()
         while True:
             await clock.sleep_until(clock.now() + LOOK_EVERY)
-            self.look(loop.time())
+            try:
+                self.look(loop.time())
+            except Exception:
+                # The next look is to take place.
+                log.exception("look_at_connections_failed")
 
 
 class TurnedAway(asyncio.Protocol):

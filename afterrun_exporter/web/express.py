@@ -85,6 +85,7 @@ class Express(web.RequestHandler):
         "_reports",
         "_sender",
         "_under_way",
+        "wire",
     )
 
     def __init__(
@@ -112,11 +113,14 @@ class Express(web.RequestHandler):
         #: What a proxy says is believed of, "" where nothing is.
         self._peer = ""
         self._sender = b""
+        #: As `transport`, which aiohttp forgets while its last bytes are still sent.
+        self.wire: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.wire = cast("asyncio.Transport", transport)
         if not self._doors.certificates.admit(transport):
             self._force_close = True
-            cast("asyncio.Transport", transport).abort()
+            self.wire.abort()
             return
         super().connection_made(transport)
         peer = self.peername
@@ -127,12 +131,12 @@ class Express(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._crowd.discard(self)
+        self.wire = None
         super().connection_lost(exc)
 
     def phase(self) -> Phase:
         """Return what this connection is waiting for its client to do."""
-        transport = self.transport
-        if transport is not None and transport.get_write_buffer_size():
+        if self.wire is not None and self.wire.get_write_buffer_size():
             return Phase.READING
         if not self._request_count:
             return Phase.ASKING

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -80,6 +79,7 @@ class Handshakes:
         connection.setblocking(False)
         protocol = self._connect()
         limit = self._crowd.limits.asking
+        made = False
         try:
             await self._loop.connect_accepted_socket(
                 lambda: protocol,
@@ -88,7 +88,11 @@ class Handshakes:
                 ssl_handshake_timeout=limit,
                 ssl_shutdown_timeout=limit,
             )
-        except (OSError, ssl.SSLError, asyncio.CancelledError) as error:
+            made = True
+        except OSError as error:
+            # Whoever comes without TLS, or leaves: it is no error of ours.
             log.debug("handshake_failed", error=str(error))
-            self._crowd.discard(protocol)  # type: ignore[arg-type]
-            connection.close()
+        finally:
+            if not made:
+                self._crowd.discard(protocol)  # type: ignore[arg-type]
+                connection.close()

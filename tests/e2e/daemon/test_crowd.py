@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,11 @@ from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import MemoryStore
-from afterrun_exporter.web.crowd import Limits
+from afterrun_exporter.web.crowd import Crowd, Limits, Phase
 from afterrun_exporter.web.guard import Doors
-from tests.e2e.daemon.daemon import HOST, PATIENCE, Daemon, free_port, wait_until
+from tests.e2e.daemon.daemon import HOST, PATIENCE, Daemon, free_port, until, wait_until
 from tests.http import app_of
-from tests.web.tls import Papers
+from tests.web.tls import Papers, Stream
 
 SHORT = Limits(asking=0.5, sending=0.5, reading=0.5, idle=0.5)
 HEAD = b"POST /ping/backup HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n"
@@ -56,7 +57,9 @@ def test_beyond_the_limit_connections_are_told_so_and_the_others_go_on(
 
 
 @asynccontextmanager
-async def slow_daemon(file: Path | None) -> AsyncIterator[tuple[int, MemoryStore]]:
+async def slow_daemon(
+    file: Path | None, limits: Limits = SHORT
+) -> AsyncIterator[tuple[int, MemoryStore, Crowd]]:
     store, clock, doors = MemoryStore(), SystemClock(), Doors()
     service = Service(store, clock, Catalogue())
     await service.start()
@@ -64,8 +67,8 @@ async def slow_daemon(file: Path | None) -> AsyncIterator[tuple[int, MemoryStore
     web_file.apply(await web_file.read())
     port = free_port()
     app = app_of(service, clock, doors=doors)
-    async with listening(app, [Address(HOST, port)], clock, SHORT):
-        yield port, store
+    async with listening(app, [Address(HOST, port)], clock, limits) as crowd:
+        yield port, store, crowd
     await store.close()
 
 
@@ -98,7 +101,7 @@ def test_whoever_is_slow_is_not_waited_for(tmp_path: Path, encrypted: bool) -> N
             writer.close()
 
     async def scenario() -> None:
-        async with slow_daemon(file) as (port, store):
+        async with slow_daemon(file) as (port, store, _):
             async with asyncio.timeout(PATIENCE):
                 made = await asyncio.gather(
                     closed_after(port, b""),
@@ -111,5 +114,52 @@ def test_whoever_is_slow_is_not_waited_for(tmp_path: Path, encrypted: bool) -> N
             assert slow == [b""] * 4
             assert quick.startswith(b"HTTP/1.1 200 OK")
             assert not await store.runs("backup", 9)
+
+    uvloop.run(scenario())
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
+def test_whoever_does_not_read_makes_room_for_others(
+    tmp_path: Path, encrypted: bool
+) -> None:
+    """An answer is as large as there are jobs, and is kept until it is read."""
+    papers = Papers(tmp_path)
+    papers.issue()
+    file = papers.write() if encrypted else None
+    context = papers.client() if encrypted else None
+    name = "localhost" if encrypted else None
+
+    async def scenario() -> None:
+        patient = replace(SHORT, idle=75)
+        async with slow_daemon(file, patient) as (port, _, crowd):
+            async with asyncio.timeout(PATIENCE):
+                items = (f'{{"job": "job-{n:05}", "run_id": "1"}}' for n in range(3000))
+                body = "\n".join(items).encode()
+                head = f"POST /ping HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
+                request = f"{head}\r\nConnection: close\r\n\r\n".encode() + body
+                reader, writer = await connected(port)
+                writer.write(request)
+                assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+                writer.close()
+                await until(lambda: not len(crowd), "the first one has left")
+
+                _, writer = await connected(port, 4096)
+                writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                await until(
+                    lambda: [c.phase() for c in crowd] == [Phase.READING],
+                    "the answer waits for its reader",
+                )
+                await until(lambda: not len(crowd), "it waits no more")
+                writer.close()
+
+    async def connected(port: int, received: int | None = None) -> Stream:
+        made = socket.socket()
+        if received is not None:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, received)
+        made.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(made, (HOST, port))
+        return await asyncio.open_connection(
+            sock=made, ssl=context, server_hostname=name, limit=1024
+        )
 
     uvloop.run(scenario())
