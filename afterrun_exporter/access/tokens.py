@@ -6,8 +6,12 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from afterrun_exporter.access.callers import Caller, Scope, every_job
+
+#: What every token begins with: it can be found where it should not be.
+PREFIX: Final = "ar_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +37,4 @@ def callers(tokens: Iterable[Token]) -> Mapping[str, Caller]:
 
 def new_token() -> str:
     """Return a token that nobody can guess, fit for a URL, a header and a shell."""
-    # A letter first: one that began with - would look like an option.
-    return f"ar_{secrets.token_urlsafe(32)}"
+    return PREFIX + secrets.token_urlsafe(32)

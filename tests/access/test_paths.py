@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from afterrun_exporter.access.paths import without_key
+from afterrun_exporter.access.tokens import new_token
 
+TOKEN = new_token()
 UUID = "0e4ed0d4-7a4b-4a0e-8d2b-6c3a2c1d9f11"
 
 
@@ -23,6 +25,10 @@ UUID = "0e4ed0d4-7a4b-4a0e-8d2b-6c3a2c1d9f11"
             "/api/42/envelope/?sentry_key=***&a=b",
         ),
         ("/api/1/x?a=b&api_key=KEY", "/api/1/x?a=b&api_key=***"),
+        # A token of ours is one even where a job may stand.
+        (f"/ping/{TOKEN}/123?rid=x", "/ping/ar_***/123?rid=x"),
+        (f"/ping/{TOKEN}/start", "/ping/ar_***/start"),
+        (f"/ping/{TOKEN}", "/ping/ar_***"),
         # There is none in these.
         ("/ping/backup", "/ping/backup"),
         ("/ping/backup/", "/ping/backup/"),
