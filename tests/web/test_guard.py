@@ -333,6 +333,31 @@ async def test_a_task_that_may_not_be_pinged_is_not_remembered(
     assert [run.outcome for run in await store.runs("backup", 9)] == ["violated"]
 
 
+async def test_a_task_is_changed_by_those_alone_who_may_ping_its_job(
+    locked_client: Client, store: MemoryStore
+) -> None:
+    """Its id says nothing of whose it is."""
+    mine, theirs = ({"Authorization": f"Bearer {who}"} for who in ("pinger", "other"))
+    task = {"id": "t", "name": "backup", "status": "Running"}
+    assert (await locked_client.post("/task", json=task, headers=mine)).status == 200
+
+    for method, path, body in (
+        ("PATCH", "/task/t", {"status": "Failure"}),
+        ("PATCH", "/task/t", {"new_failures": 5}),
+        ("PATCH", "/task/pause/t", {}),
+        ("DELETE", "/task/t", {}),
+        ("PUT", "/task", {"task_id": "t", "new_failures": 5}),
+    ):
+        response = await locked_client.session.request(
+            method, locked_client.make_url(path), json=body, headers=theirs
+        )
+        assert response.status == 403, (method, path)
+
+    assert not await store.runs("backup", 9)
+    (run,) = store.states["backup"].open_runs
+    assert run.run_id == "t"
+
+
 async def test_nobody_is_told_what_is_known(locked_client: Client) -> None:
     """The answers for jobs and paths that there are, and are not, are the same."""
     said = set()
