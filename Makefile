@@ -71,6 +71,10 @@ e2e-repeat: system-packages $(DEV) $(CLIENTS) ## Run the end-to-end tests three 
 kill9: system-packages $(DEV) ## Prove that kill -9 under load loses no acknowledged ping
 	@$(BIN)/pytest -m slow tests/e2e/daemon/test_kill9.py
 
+.PHONY: schemathesis
+schemathesis: system-packages $(DEV) ## Ask the API all that its document allows, and what it does not (minutes)
+	@$(BIN)/pytest -m slow tests/e2e/daemon/test_schemathesis.py
+
 .PHONY: slow
 slow: system-packages $(DEV) ## Run the tests that take minutes
 	@$(BIN)/pytest -m slow

@@ -73,7 +73,7 @@ def make_app(
     app[DOORS] = doors
     intake = Intake(service, clock, native.DIALECT)
     app[REPORTS] = Reports(intake, clock)
-    app.add_routes(dialects.routes(Desk(service, clock)))
+    app.add_routes(dialects.routes(Desk(service, clock, options.external_url)))
     app.add_routes(native.routes(intake, clock, app[REPORTS]))
     app.add_routes(api)
     scrape = metrics(exposition, options.max_requests)

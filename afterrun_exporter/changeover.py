@@ -32,17 +32,23 @@ async def drawn_up(
         seen += len(names)
         async for name in in_steps(names):
             state = states[name]
-            if state.retired_at is not None or name in catalogue.jobs:
+            if state.retired_at is not None:
+                continue
+            if state.paused_at:
+                roster.paused.add(name)
+            if name in catalogue.jobs:
                 continue
             if leaves(name, state, catalogue):
                 gone.append(name)
             else:
-                roster.register(catalogue.nameless(name))
-    # One that was retired when it was looked at may have reported since.
+                roster.register(catalogue.nameless(name, state.said))
+    async for _ in in_steps(roster.sorting()):
+        pass
+    # One that was retired when it was looked at may have reported since, and new ones.
     missing = before.registered - roster.registered - catalogue.jobs.keys()
     for name in missing.difference(gone):
         if not leaves(name, states[name], catalogue):
-            roster.register(catalogue.nameless(name))
+            roster.register(catalogue.nameless(name, states[name].said))
     return roster, gone
 
 

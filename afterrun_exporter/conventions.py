@@ -116,7 +116,7 @@ HELP: Final = {
     "+Inf = never.",
     PAUSED: "Whether the job is disabled in the configuration.",
     CONSECUTIVE_FAILURES: "Runs since the last one that was ok.",
-    FAILING: "Whether the last run failed and after_failures is reached.",
+    FAILING: "Whether the job fails: after_failures is reached, recover_after not yet.",
     SUCCESS_RATIO: "Share of ok runs among those in the window; NaN without any.",
     SUCCESS_RATIO_LOW: "Whether the share of ok runs is below what is configured.",
     SLOW: "Whether the last run that told its duration took unusually long.",

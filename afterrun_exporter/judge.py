@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from msgspec.structs import replace
 
+from afterrun_exporter.core import pauses
 from afterrun_exporter.core.deadlines import is_quiet
 from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.state import JobState, Transition
@@ -53,6 +54,7 @@ class Judge:
     def going_by(self, roster: Roster) -> Iterator[None]:
         """Decide by *roster* from now on, and by the one before where that fails."""
         before = self.roster, self.settings
+        roster.keep_pauses(self.roster, self._states)
         settled_at = self.settings.settled_at
         self.roster = roster
         self.settings = replace(roster.catalogue.settings, settled_at=settled_at)
@@ -74,11 +76,14 @@ class Judge:
             if job is None:
                 raise UnknownJobError(self.roster.catalogue.refusal(ping.job))
             known = state or registered(job, ping.at)
+            if known.paused_at and pauses.ends_with(known, ping):
+                known = pauses.resumed(known)
+                job = self.roster.described(ping.job) or job
             quiet = (
                 not self.in_change
                 # What is planned goes by what is committed.
-                and self._states.get(ping.job) is state is not None
-                and is_quiet(job, state, ping.at, self._next_wake(ping.job))
+                and self._states.get(ping.job) is known
+                and is_quiet(job, known, ping.at, self._next_wake(ping.job))
             )
             required = self._required(job)
             return on_ping(job, known, ping, self.settings, required, quiet=quiet)
@@ -92,6 +97,8 @@ class Judge:
             if (job := self.roster.get(name)) is None:
                 raise UnknownJobError(f"job {name!r} has left the configuration")
             known = state or registered(job, now)
+            if pauses.is_over(known, now):
+                known, job = pauses.resumed(known), self.roster.described(name) or job
             if past is not None:
                 known = recalled(job, known, past, now, self.settings)
             made = on_clock(job, known, now, self.settings, self._required(job))
@@ -112,6 +119,40 @@ class Judge:
 
         return decide
 
+    def pause(
+        self, name: str, now: float, until: float | None, *, resumes_on_ping: bool
+    ) -> Decide:
+        """Return how nothing is expected of a job from *now* on."""
+
+        def decide(state: JobState | None) -> Transition:
+            job, known = self._watched(name, state, now)
+            resting = pauses.paused(known, now, until, resumes_on_ping=resumes_on_ping)
+            required = self._required(job)
+            return on_clock(pauses.resting(job), resting, now, self.settings, required)
+
+        return decide
+
+    def resume(self, name: str, now: float) -> Decide:
+        """Return how a job is watched again that was paused."""
+
+        def decide(state: JobState | None) -> Transition:
+            job, known = self._watched(name, state, now)
+            going_on = pauses.resumed(known)
+            return on_clock(job, going_on, now, self.settings, self._required(job))
+
+        return decide
+
+    def describe(self, job: Job, said: str, now: float) -> Decide:
+        """Return how *job* becomes what is *said* of it."""
+
+        def decide(state: JobState | None) -> Transition:
+            known = replace(state or registered(job, now), said=said)
+            standing = pauses.resting(job) if known.paused_at else job
+            required = self._required(job)
+            return on_clock(standing, known, now, self.settings, required)
+
+        return decide
+
     def retire(self, now: float) -> Decide:
         """Return how a job stops being watched."""
 
@@ -120,6 +161,13 @@ class Judge:
             return on_retired(state or JobState(created_at=now, due_after=now), now)
 
         return decide
+
+    def _watched(
+        self, name: str, state: JobState | None, now: float
+    ) -> tuple[Job, JobState]:
+        if (job := self.roster.described(name)) is None:
+            raise UnknownJobError(self.roster.catalogue.unknown_job(name))
+        return job, state or registered(job, now)
 
     def _required(self, job: Job) -> tuple[Required, ...]:
         return self.roster.requirements(job, self._latest)

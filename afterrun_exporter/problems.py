@@ -17,6 +17,8 @@ from afterrun_exporter.errors import (
     AlertmanagerError,
     AlertmanagerRefusedError,
     ConfigError,
+    ConfiguredJobError,
+    DescriptionError,
     ForbiddenError,
     GenerateError,
     PingError,
@@ -39,6 +41,8 @@ HEADERS: Final[Mapping[int, Mapping[str, str]]] = {
     HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "5"},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "5"},
 }
+#: What the types of problems begin with. They name a kind and lead nowhere.
+TYPES: Final = "urn:afterrun:problem:"
 
 STATUS: Final[dict[type[AfterRunError], HTTPStatus]] = {
     PingError: HTTPStatus.BAD_REQUEST,
@@ -53,27 +57,43 @@ STATUS: Final[dict[type[AfterRunError], HTTPStatus]] = {
     RequestError: HTTPStatus.BAD_REQUEST,
     UnknownReceiverError: HTTPStatus.NOT_FOUND,
     ReceiverExistsError: HTTPStatus.CONFLICT,
+    ConfiguredJobError: HTTPStatus.CONFLICT,
+    DescriptionError: HTTPStatus.BAD_REQUEST,
     AlertmanagerError: HTTPStatus.BAD_GATEWAY,
     AlertmanagerRefusedError: HTTPStatus.BAD_GATEWAY,
+}
+
+#: The kinds of problems that are none of these errors, by their status.
+KINDS: Final = {
+    HTTPStatus.NOT_FOUND: "not-found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too-large",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "server-failed",
 }
 
 log = structlog.get_logger()
 
 
-def problem(status: int, detail: str, **more: Any) -> dict[str, Any]:
-    """Return the body of a problem; *more* are extension members."""
-    title = HTTPStatus(status).phrase
-    return {"title": title, "status": status, "detail": detail, **more}
+def problem(status: int, detail: str, kind: str = "", **more: Any) -> dict[str, Any]:
+    """Return the body of a problem; *more* are extension members.
+
+    Without a *kind* of its own it is of the kind that its status stands for.
+    """
+    known = HTTPStatus(status)
+    kind = kind or KINDS.get(known, "bad-request")
+    of = {"type": TYPES + kind, "title": known.phrase, "status": known.value}
+    return {**of, "detail": detail, **more}
 
 
 def problem_of(error: Exception, **more: Any) -> dict[str, Any]:
     """Return the problem that *error* is; of one that is ours, no detail."""
     status = STATUS.get(type(error)) if isinstance(error, AfterRunError) else None
-    if status is None:
+    if status is None or not isinstance(error, AfterRunError):
         return problem(500, "the server failed; its log says why", **more)
+    detail = str(error)
     if isinstance(error, StorageError):
-        return problem(status, f"{error}; nothing was recorded: send it again", **more)
-    return problem(status, str(error), **more)
+        detail += "; nothing was recorded: send it again"
+    return problem(status, detail, error.kind, **more)
 
 
 def response(body: dict[str, Any]) -> web.Response:

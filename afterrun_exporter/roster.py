@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import islice
+from typing import Final
 
 from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.pauses import resting
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.upstream import (
     Required,
@@ -17,6 +20,9 @@ from afterrun_exporter.core.upstream import (
     requirements,
 )
 
+#: Names that are sorted at once.
+STEP: Final = 2000
+
 
 class Roster:
     """The jobs by their names, and which of them build on which."""
@@ -24,44 +30,109 @@ class Roster:
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self._registered: dict[str, Job] = {}
+        #: Names of the jobs that are paused, and therefore at rest here.
+        self.paused: set[str] = set()
+        self._names: list[str] | None = None
         self._dependents: dict[str, list[str]] = {}
         self._note_dependents(catalogue.jobs.values())
+        self._by_uuid = {
+            job.ping_uuid: name for name, job in catalogue.jobs.items() if job.ping_uuid
+        }
 
     @property
     def registered(self) -> AbstractSet[str]:
         """The names of the jobs that the configuration does not name."""
         return self._registered.keys()
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of all jobs, in order."""
+        if self._names is None:
+            for _ in self.sorting():
+                pass
+        return self._names or ()
+
+    def sorting(self) -> Iterator[None]:
+        """Put `names` in order, a step at each turn; no job may come meanwhile."""
+        names = [*self.catalogue.jobs, *self._registered]
+        for at in range(0, len(names), STEP):
+            names[at : at + STEP] = sorted(names[at : at + STEP])
+            yield
+        # What is in order piece by piece is merged rather than sorted.
+        names.sort()
+        self._names = names
+
     def get(self, name: str) -> Job | None:
         """Return the job of this name, None when it is not watched."""
+        job = self.described(name)
+        if self.paused and job is not None and name in self.paused:
+            return resting(job)
+        return job
+
+    def of(self, names: Iterable[str]) -> Iterator[Job]:
+        """Yield the jobs of these *names* that are watched, as `get` returns them."""
+        jobs, registered, paused = self.catalogue.jobs, self._registered, self.paused
+        for name in names:
+            job = jobs.get(name) or registered.get(name)
+            if job is not None:
+                yield resting(job) if name in paused else job
+
+    def described(self, name: str) -> Job | None:
+        """Return the job of this name, as if it were not paused if it is."""
         return self.catalogue.jobs.get(name) or self._registered.get(name)
 
+    def named_by(self, uuid: str) -> str | None:
+        """Return the name of the job that has this ping_uuid, None where none has."""
+        return self._by_uuid.get(uuid)
+
     def __iter__(self) -> Iterator[Job]:
-        yield from self.catalogue.jobs.values()
-        yield from self._registered.values()
+        for jobs in (self.catalogue.jobs, self._registered):
+            for name, job in jobs.items():
+                yield resting(job) if name in self.paused else job
 
     def __len__(self) -> int:
         return len(self.catalogue.jobs) + len(self._registered)
 
     def register(self, job: Job) -> None:
-        """Watch a job that the configuration does not name."""
+        """Watch a job that the configuration does not name, as *job* describes it."""
+        before = self._registered.get(job.name)
         self._registered[job.name] = job
-        self._note_dependents((job,))
+        self._note_uuid(before, job)
+        if before is None:
+            if self._names is not None:
+                insort(self._names, job.name)
+            self._note_dependents((job,))
+        elif before.depends_on != job.depends_on:
+            self._note_all_dependents()
 
     def dismiss(self, job: Job) -> None:
         """Stop watching a job that was registered."""
-        self._registered.pop(job.name, None)
+        before = self._registered.pop(job.name, None)
+        if before is not None and self._names is not None:
+            del self._names[bisect_left(self._names, job.name)]
+        self._note_uuid(before, None)
         if job.depends_on:
-            self._dependents = {}
-            self._note_dependents(self)
+            self._note_all_dependents()
+
+    def note_pause(self, name: str, state: JobState) -> bool:
+        """Have the job *name* at rest as far as *state* says; return whether that is new."""
+        if bool(state.paused_at) == (name in self.paused):
+            return False
+        self.paused ^= {name}
+        return True
 
     def keep(self, other: Roster, states: Mapping[str, JobState]) -> None:
         """Watch those too that have been registered with *other* meanwhile."""
         for name in other.registered - self._registered.keys():
-            if self.get(name) is None and not leaves(
-                name, states[name], self.catalogue
-            ):
-                self.register(self.catalogue.nameless(name))
+            state = states[name]
+            if self.get(name) is None and not leaves(name, state, self.catalogue):
+                self.register(self.catalogue.nameless(name, state.said))
+        self.keep_pauses(other, states)
+
+    def keep_pauses(self, other: Roster, states: Mapping[str, JobState]) -> None:
+        """Have those at rest that are paused now, *other* being what was gone by."""
+        for name in self.paused | other.paused:
+            self.note_pause(name, states[name])
 
     def strangers(self, names: Iterable[str]) -> dict[str, Job]:
         """Return the jobs that may be registered, as far as there is room."""
@@ -70,7 +141,7 @@ class Roster:
             return {}
         new = dict.fromkeys(name for name in names if self.get(name) is None)
         room = max(0, self.catalogue.max_jobs - len(self))
-        return {name: unknown(name) for name in islice(new, room)}
+        return {name: unknown(name, "") for name in islice(new, room)}
 
     def requirements(
         self, job: Job, latest: Callable[[str], JobState | None]
@@ -88,6 +159,17 @@ class Roster:
     def downstream(self, name: str) -> Iterator[str]:
         """Yield every job that requires *name*, directly or through others."""
         return downstream(name, self._dependents)
+
+    def _note_uuid(self, before: Job | None, job: Job | None) -> None:
+        if before is not None and before.ping_uuid:
+            self._by_uuid.pop(before.ping_uuid, None)
+        # What the configuration says counts for more.
+        if job is not None and job.ping_uuid:
+            self._by_uuid.setdefault(job.ping_uuid, job.name)
+
+    def _note_all_dependents(self) -> None:
+        self._dependents = {}
+        self._note_dependents(self)
 
     def _note_dependents(self, jobs: Iterable[Job]) -> None:
         for name, by in dependents(job for job in jobs if job.depends_on).items():

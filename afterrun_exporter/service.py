@@ -5,6 +5,7 @@ Nothing is decided here.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,14 +16,13 @@ from msgspec.structs import replace
 from afterrun_exporter.agenda import Agenda
 from afterrun_exporter.changeover import drawn_up, looked_over, recall
 from afterrun_exporter.clock import Clock, in_steps
-from afterrun_exporter.conventions import TEST_JOB
-from afterrun_exporter.core.alerts import TEST
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.deadlines import outlook, wake_at
 from afterrun_exporter.core.model import Job, Ping, Settings
-from afterrun_exporter.core.state import JobState, OpenAlert, Transition
+from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.upstream import UNHEALTHY
-from afterrun_exporter.errors import StorageError, UnknownJobError
+from afterrun_exporter.errors import StorageError
+from afterrun_exporter.followers import Follower, Followers
 from afterrun_exporter.judge import Judge
 from afterrun_exporter.roster import Roster, is_made_for_tests
 from afterrun_exporter.storage.store import Change, Store
@@ -41,17 +41,21 @@ class Service:
     def __init__(
         self, store: Store, clock: Clock, catalogue: Catalogue | None = None
     ) -> None:
-        self._store = store
+        #: Where everything is kept; others only read there.
+        self.store = store
         self._clock = clock
         roster = Roster(catalogue or Catalogue())
         self._agenda = agenda = Agenda()
         settings = roster.catalogue.settings
-        self._judge = Judge(roster, settings, store.states, store.latest, agenda.when)
+        #: What is decided about jobs, and by which of them.
+        self.judge = Judge(roster, settings, store.states, store.latest, agenda.when)
+        #: Held while the jobs themselves are changed, and not what happened to them.
+        self.changing = asyncio.Lock()
         #: Jobs to look at although their own time has not come.
         self._nudged: set[str] = set()
         #: How far back the history of a job has been recalled.
         self._recalled: dict[str, float] = {}
-        self._changed: set[str] = set()
+        self._followers = Followers()
         self._poisoned: dict[str, Exception] = {}
         #: Pings by (dialect, result), for the exporter's own metrics.
         self.pings: Counter[tuple[str, str]] = Counter()
@@ -63,21 +67,21 @@ class Service:
     @property
     def catalogue(self) -> Catalogue:
         """What the configuration says."""
-        return self._judge.roster.catalogue
+        return self.judge.roster.catalogue
 
     @catalogue.setter
     def catalogue(self, catalogue: Catalogue) -> None:
-        self._judge.roster.catalogue = catalogue
+        self.judge.roster.catalogue = catalogue
 
     @property
     def settings(self) -> Settings:
         """What every judgement depends on."""
-        return self._judge.settings
+        return self.judge.settings
 
     async def start(self) -> None:
         """Make every configured job known, and retire those that have left."""
         settled_at = self._clock.now() + self.catalogue.settle
-        self._judge.settings = replace(self.settings, settled_at=settled_at)
+        self.judge.settings = replace(self.settings, settled_at=settled_at)
         await self.reconfigure(self.catalogue)
 
     async def reconfigure(self, catalogue: Catalogue) -> None:
@@ -85,7 +89,11 @@ class Service:
 
         Raises StorageError, and then goes by the old one.
         """
-        judge, store = self._judge, self._store
+        async with self.changing:
+            await self._change_over(catalogue)
+
+    async def _change_over(self, catalogue: Catalogue) -> None:
+        judge, store = self.judge, self.store
         roster, gone = await drawn_up(catalogue, store.states, judge.roster)
         # Where this fails, histories may have been cut to windows that are not kept.
         known, self._recalled = self._recalled, {}
@@ -103,48 +111,56 @@ class Service:
         finally:
             # Severity, labels or rules may have changed without any fact doing so,
             # and somebody may have looked before they were changed back.
-            self._changed.update(gone, roster.registered, catalogue.jobs)
+            self._followers.note_all(gone, roster.registered, catalogue.jobs)
 
     def job(self, name: str) -> Job | None:
         """Return the job of this name, None when it is not watched."""
-        return self._judge.roster.get(name)
+        return self.judge.roster.get(name)
+
+    def named_by(self, uuid: str) -> str | None:
+        """Return the job that has this ping_uuid, None where none has."""
+        return self.judge.roster.named_by(uuid)
 
     def state(self, name: str) -> JobState | None:
         """Return what is known of a watched job, as committed."""
-        return self._store.states.get(name) if self.job(name) else None
+        return self.store.states.get(name) if self.job(name) else None
 
     def known(self, name: str) -> tuple[Job, JobState] | None:
         """Return both of a job that is watched and has a state."""
-        job, state = self._judge.roster.get(name), self._store.states.get(name)
+        job, state = self.judge.roster.get(name), self.store.states.get(name)
         return None if job is None or state is None else (job, state)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of all watched jobs, in order, as long as nobody waits."""
+        return self.judge.roster.names
 
     def watched(self) -> Iterator[tuple[Job, JobState]]:
         """Yield every watched job with what is known of it."""
-        states, roster = self._store.states, self._judge.roster
+        states, roster = self.store.states, self.judge.roster
         return ((job, states[job.name]) for job in roster if job.name in states)
 
-    def take_changed(self) -> set[str]:
-        """Return the jobs that changed, or left, since this was last asked."""
-        changed, self._changed = self._changed, set()
-        return changed
+    def follow(self) -> Follower:
+        """Return what collects the jobs that change; at first it has all there are."""
+        return self._followers.add(job.name for job, _ in self.watched())
 
     def database_size(self) -> int:
         """Return the bytes that the store takes on disk."""
-        return self._store.size()
+        return self.store.size()
 
     async def record(self, ping: Ping) -> Verdict:
         """Make *ping* durable, and act on it.
 
         Raises UnknownJobError, or StorageError if nothing could be recorded.
         """
-        name, judge = ping.job, self._judge
+        name, judge = ping.job, self.judge
         strangers = {} if self.job(name) else judge.roster.strangers((name,))
         (result,) = await self._commit((Change(name, judge.take(ping, strangers)),))
         if isinstance(result, Exception):
             raise result
         verdict = self._verdict(ping, result, strangers)
         if result.duplicate_of:
-            return await repeating(self._store, verdict)
+            return await repeating(self.store, verdict)
         return verdict
 
     async def record_all(self, pings: Sequence[Ping]) -> list[Verdict | Exception]:
@@ -153,9 +169,9 @@ class Service:
         One that cannot be taken is answered with its exception and does not
         harm the others. Raises StorageError if nothing could be recorded.
         """
-        strangers = self._judge.roster.strangers(ping.job for ping in pings)
+        strangers = self.judge.roster.strangers(ping.job for ping in pings)
         results = await self._commit(
-            [Change(ping.job, self._judge.take(ping, strangers)) for ping in pings]
+            [Change(ping.job, self.judge.take(ping, strangers)) for ping in pings]
         )
         verdicts = [
             result
@@ -163,7 +179,7 @@ class Service:
             else self._verdict(ping, result, strangers)
             for ping, result in zip(pings, results, strict=True)
         ]
-        return await all_repeating(self._store, verdicts)
+        return await all_repeating(self.store, verdicts)
 
     async def sweep(self) -> int:
         """Notice what has become true by now; return how many jobs it concerned.
@@ -184,9 +200,9 @@ class Service:
         self._nudged.difference_update(due)
         for at in range(0, len(due), STEP):
             names = due[at : at + STEP]
-            step = [Change(name, self._judge.wake(name, now)) for name in names]
+            step = [Change(name, self.judge.wake(name, now)) for name in names]
             try:
-                self._set_aside(step, await self._apply(step))
+                self._set_aside(step, await self.apply(step))
             except Exception:
                 for name in due[at:]:
                     self._nudge(name)
@@ -198,34 +214,17 @@ class Service:
         poisoned, self._poisoned = self._poisoned, {}
         return poisoned
 
-    async def test_alert(
-        self, name: str | None, seconds: float, severity: str = ""
-    ) -> OpenAlert:
-        """Open an alert that ends by itself, to see that it arrives.
-
-        It is one of the job *name*, or of a job made for it, and has that job's
-        severity unless told otherwise. Raises UnknownJobError or StorageError.
-        """
-        now = self._clock.now()
-        job = self.job(name or TEST_JOB)
-        if job is None:
-            if name is not None:
-                raise UnknownJobError(self.catalogue.unknown_job(name))
-            job = self.catalogue.nameless(TEST_JOB)
-        decide = self._judge.test(job, now, seconds, severity)
-        (result,) = await self._apply([Change(job.name, decide)])
-        if isinstance(result, Exception):
-            raise result
-        if self.job(job.name) is None:
-            self._register(job)
-        return next(one for one in result.state.alerts if one.key == TEST)
-
     async def prune(self) -> int:
         """Forget what the configuration says not to keep; return how many runs."""
         before = self._clock.now() - self.catalogue.keep_for
-        return await self._store.prune(before, self.catalogue.keep_runs)
+        return await self.store.prune(before, self.catalogue.keep_runs)
 
-    async def _apply(self, changes: Sequence[Change]) -> list[Transition | Exception]:
+    async def apply(self, changes: Sequence[Change]) -> list[Transition | Exception]:
+        """Make decisions of `judge` durable in one transaction, and act on them.
+
+        One that cannot be made is answered with its exception. Raises StorageError
+        if nothing could be recorded.
+        """
         results = await self._commit(changes)
         for change, result in zip(changes, results, strict=True):
             self._follow_up(change, result)
@@ -233,7 +232,7 @@ class Service:
 
     async def _commit(self, changes: Sequence[Change]) -> list[Transition | Exception]:
         try:
-            return await self._store.update_all(changes)
+            return await self.store.update_all(changes)
         except StorageError:
             self.storage_errors += 1
             raise
@@ -245,12 +244,17 @@ class Service:
         if (known := self.known(change.job)) is not None:
             self._agenda.plan(change.job, wake_at(*known, self.settings))
             if known[1].retired_at is not None:
-                self._judge.roster.dismiss(known[0])
+                self.judge.roster.dismiss(known[0])
 
     def _note(self, name: str, made: Transition) -> None:
-        self._changed.add(name)
+        self._followers.note(name)
+        roster = self.judge.roster
+        if (made.state.paused_at or roster.paused) and roster.note_pause(
+            name, made.state
+        ):
+            self._nudge(name)
         if made.alerts and any(e.key.condition in UNHEALTHY for e in made.alerts):
-            for dependent in self._judge.roster.downstream(name):
+            for dependent in self.judge.roster.downstream(name):
                 self._nudge(dependent)
 
     def _set_aside(
@@ -266,13 +270,13 @@ class Service:
         self._nudged.add(name)
         self._agenda.plan(name, self._clock.now())
 
-    def _register(self, job: Job) -> Job | None:
-        """Watch a job whose first report is committed; return it as it is watched."""
-        state, roster = self._store.states[job.name], self._judge.roster
+    def register(self, job: Job) -> Job | None:
+        """Watch a job that has a state now; return it as it is watched."""
+        state, roster = self.store.states[job.name], self.judge.roster
         # What was true when it was decided may not be when it is committed.
         if roster.catalogue.unknown is None and not is_made_for_tests(job.name, state):
             return None
-        described = roster.catalogue.nameless(job.name)
+        described = roster.catalogue.nameless(job.name, state.said)
         roster.register(described)
         self._agenda.plan(job.name, wake_at(described, state, self.settings))
         if described != job:
@@ -286,7 +290,7 @@ class Service:
         name, due = ping.job, math.inf
         self._note(name, made)
         if (job := self.job(name)) is None and name in strangers:
-            job = self._register(strangers[name])
+            job = self.register(strangers[name])
         if job is not None:
             due, wake = outlook(job, made.state, self.settings)
             self._agenda.plan(name, wake)

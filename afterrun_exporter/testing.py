@@ -7,7 +7,7 @@ of users can build on them too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from afterrun_exporter.storage.store import (
     AlertRecord,
     AlertStats,
     Change,
+    Ended,
     LogRecord,
 )
 
@@ -108,9 +109,23 @@ class MemoryStore:
     ) -> Awaitable[list[Transition | Exception]]:
         return self._commits.update_all(changes)
 
-    async def runs(self, job: str, limit: int) -> list[Run]:
-        newest_first = (run for name, run in reversed(self._runs) if name == job)
+    async def runs(self, job: str, limit: int, before: int | None = None) -> list[Run]:
+        newest_first = (
+            run
+            for name, run in reversed(self._runs)
+            if name == job and (before is None or run.number < before)
+        )
         return [run for run, _ in zip(newest_first, range(limit), strict=False)]
+
+    async def endings(
+        self, jobs: Collection[str], limit: int
+    ) -> dict[str, list[Ended]]:
+        found = {name: await self.runs(name, limit) for name in jobs}
+        return {
+            name: [Ended(run.number, run.outcome, run.finished_at) for run in runs]
+            for name, runs in found.items()
+            if runs
+        }
 
     async def histories(
         self,

@@ -9,10 +9,19 @@ import subprocess
 import sys
 from typing import Final
 
-from benchmarks import client, generate, peer_pings, peer_scrapes, pings, scrape, start
+from benchmarks import (
+    api,
+    client,
+    generate,
+    peer_pings,
+    peer_scrapes,
+    pings,
+    scrape,
+    start,
+)
 
 QUICK: Final = (peer_pings, peer_scrapes, start, client)
-ALL: Final = (*QUICK, pings, scrape, generate)
+ALL: Final = (*QUICK, pings, scrape, api, generate)
 
 
 def main() -> int:

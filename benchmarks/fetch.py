@@ -36,7 +36,9 @@ class Client:
         if pipe is None or answers is None:
             raise RuntimeError("the client has no pipes")
         pipe.write(f"{port} {path} {encoding}\n".encode())
-        seconds, size = (await answers.readline()).split()
+        if not (line := await answers.readline()):
+            raise RuntimeError(f"the client has ended over {path}")
+        seconds, size = line.split()
         return float(seconds), int(size)
 
     async def stop(self) -> None:
@@ -50,13 +52,19 @@ def _fetch(port: int, path: str, encoding: str) -> tuple[float, int]:
         f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         f"Accept-Encoding: {encoding}\r\n\r\n"
     )
-    buffer, size = bytearray(_BUFFER), 0
+    buffer = bytearray(_BUFFER)
     began = perf_counter()
     with socket.create_connection((_HOST, port)) as connection:
         connection.sendall(request.encode())
+        # A head that comes in pieces is none of those we measure.
+        head = connection.recv(2**16)
+        size = len(head)
         while count := connection.recv_into(buffer):
             size += count
-    return perf_counter() - began, size
+    taken = perf_counter() - began
+    if not head.startswith(b"HTTP/1.1 200 "):
+        raise RuntimeError(f"{path} was answered {head[:400]!r}")
+    return taken, size
 
 
 if __name__ == "__main__":

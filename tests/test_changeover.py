@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from afterrun_exporter import clock as clocks
+from afterrun_exporter import roster as rosters
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.model import Condition, Job, Outcome
@@ -46,7 +47,7 @@ class HeldStore(MemoryStore):
         await super()._write(writes)
 
 
-def stricter(name: str) -> Job:
+def stricter(name: str, said: str = "") -> Job:  # noqa: ARG001 - nothing is
     return Job(name=name, configured=False, severity="critical", after_failures=1)
 
 
@@ -147,14 +148,15 @@ async def test_a_reload_that_cannot_be_stored_shows_nobody_what_it_would_have_be
 ) -> None:
     store = FullStore()
     service = await running(store, clock, *STRAY)
-    service.take_changed()
+    follower = service.follow()
+    follower.take()
     store.full = True
 
     with pytest.raises(StorageError):
         await service.reconfigure(catalogue(*FILE[1:], unknown=stricter))
 
     assert service.job(STRAY[0]) == Job(name=STRAY[0], configured=False)
-    assert service.take_changed() >= {*STRAY, *(job.name for job in FILE)}
+    assert follower.take() >= {*STRAY, *(job.name for job in FILE)}
 
 
 async def test_a_job_that_is_fine_is_not_written_and_looked_at_in_time(
@@ -172,7 +174,7 @@ async def test_a_job_that_is_fine_is_not_written_and_looked_at_in_time(
 
 @pytest.mark.parametrize("unknown", [None, stricter])
 async def test_who_is_being_registered_is_what_the_new_file_makes_of_it(
-    clock: ManualClock, unknown: Callable[[str], Job] | None
+    clock: ManualClock, unknown: Callable[[str, str], Job] | None
 ) -> None:
     """Its first report waits for the disk when the reload has come past it."""
     store = HeldStore()
@@ -187,7 +189,7 @@ async def test_who_is_being_registered_is_what_the_new_file_makes_of_it(
     store.free.set()
     await asyncio.gather(report, reload)
 
-    assert service.job("new") == (unknown("new") if unknown else None)
+    assert service.job("new") == (unknown("new", "") if unknown else None)
 
 
 async def test_who_comes_during_a_reload_that_fails_stays(clock: ManualClock) -> None:
@@ -203,3 +205,18 @@ async def test_who_comes_during_a_reload_that_fails_stays(clock: ManualClock) ->
     await asyncio.gather(reload, return_exceptions=True)
 
     assert service.job("new") == Job(name="new", configured=False)
+
+
+async def test_who_comes_while_the_names_are_put_in_order_is_there_in_the_end(
+    store: MemoryStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its place among them."""
+    monkeypatch.setattr(rosters, "STEP", 1)
+    service = await running(store, clock, *STRAY)
+    new = [f"{mark}-{n}" for n in range(20) for mark in ("a", "s", "z")]
+
+    await reload_among_pings(service, catalogue(*FILE), new, Outcome.OK)
+
+    everybody = [*STRAY, *new, *(job.name for job in FILE)]
+    assert list(service.names) == sorted(everybody)
+    assert {job.name for job, _ in service.watched()} == set(everybody)

@@ -16,6 +16,7 @@ from afterrun_exporter.core.model import (
 )
 from afterrun_exporter.core.state import Ratio
 from afterrun_exporter.errors import UnknownJobError
+from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.testing import ManualClock, MemoryStore
@@ -140,7 +141,7 @@ class TestTroubleUpstream:
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
         """They were registered by their first ping."""
-        known = catalogue(INGEST, unknown=lambda name: replace(LOAD, name=name))
+        known = catalogue(INGEST, unknown=lambda name, _: replace(LOAD, name=name))
         service = Service(store, clock, known)
         await service.start()
         await service.record(ping("21 12:00", job="load-a"))
@@ -245,7 +246,7 @@ class TestATestAlert:
         """Stored like any other, so that it goes every way that others go."""
         service = await started(store, clock, BACKUP)
 
-        opened = await service.test_alert("backup", 120.0)
+        opened = await Registry(service, clock).test_alert("backup", 120.0)
 
         assert opened.opened_at == at("21 12:00")
         assert conditions(service, "backup") == ["test"]
@@ -260,7 +261,7 @@ class TestATestAlert:
     ) -> None:
         service = await started(store, clock, BACKUP)
 
-        await service.test_alert("backup", 120.0, "critical")
+        await Registry(service, clock).test_alert("backup", 120.0, "critical")
 
         (record,) = await store.alerts()
         assert record.severity == "critical"
@@ -277,7 +278,7 @@ class TestATestAlert:
         service = Service(store, clock, known)
         await service.start()
 
-        await service.test_alert(None, 120.0)
+        await Registry(service, clock).test_alert(None, 120.0)
 
         assert conditions(service, TEST_JOB) == ["test"]
         if unknown_jobs == "reject":
@@ -295,7 +296,8 @@ class TestATestAlert:
             known = replace(known, unknown=None)
         service = Service(store, clock, known)
         await service.start()
-        await service.test_alert(None, 30.0)
+        follower = service.follow()
+        await Registry(service, clock).test_alert(None, 30.0)
 
         await service.reconfigure(known)
         job = service.job(TEST_JOB)
@@ -310,16 +312,16 @@ class TestATestAlert:
         clock.show(at("21 12:01"))
         await service.sweep()
         assert service.job(TEST_JOB) is None
-        assert service.take_changed() >= {TEST_JOB}
+        assert follower.take() >= {TEST_JOB}
 
-        await service.test_alert(None, 30.0)
+        await Registry(service, clock).test_alert(None, 30.0)
         assert conditions(service, TEST_JOB) == ["test"]
 
     async def test_leaves_a_job_of_that_name_that_reports(
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
         service = await started(store, clock, BACKUP)
-        await service.test_alert(None, 60.0)
+        await Registry(service, clock).test_alert(None, 60.0)
         await service.record(ping("21 12:00:10", job=TEST_JOB))
 
         clock.show(at("21 12:01"))
@@ -334,7 +336,7 @@ class TestATestAlert:
         known = catalogue(BACKUP, unknown=None)
         service = Service(store, clock, known)
         await service.start()
-        await service.test_alert(None, 60.0)
+        await Registry(service, clock).test_alert(None, 60.0)
 
         clock.show(at("21 12:05"))
         service = Service(store, clock, known)
@@ -351,5 +353,5 @@ class TestATestAlert:
         await service.start()
 
         with pytest.raises(UnknownJobError, match="did you mean 'backup'"):
-            await service.test_alert("backpu", 120.0)
+            await Registry(service, clock).test_alert("backpu", 120.0)
         assert await store.alerts() == []

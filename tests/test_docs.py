@@ -12,12 +12,17 @@ from pydantic import BaseModel
 from afterrun_exporter import conventions as names
 from afterrun_exporter.access import routes
 from afterrun_exporter.access.callers import Scope
+from afterrun_exporter.api.openapi import AnyOperation
+from afterrun_exporter.api.operation import PREFIX
+from afterrun_exporter.api.operations import OPERATIONS
+from afterrun_exporter.api.words import known
 from afterrun_exporter.cli.group import COMMANDS, afterrun
 from afterrun_exporter.cli.main import CLIENT
 from afterrun_exporter.client.options import parsers
 from afterrun_exporter.config.spec import FileSpec, JobSpec, RuleSpec
 from afterrun_exporter.exposition.families import FAMILIES
 from afterrun_exporter.ingest.reports import STATUSES, Report
+from afterrun_exporter.problems import KINDS, STATUS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -125,6 +130,27 @@ def test_who_may_do_what_is_told_of_every_endpoint() -> None:
         (method, as_told(route)): scope
         for (method, route), scope in routes.TABLE.items()
     }
+
+
+API = DOCS[ROOT / "docs" / "api.md"]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
+def test_everything_that_can_be_asked_for_is_documented(
+    operation: AnyOperation,
+) -> None:
+    """With its parameters, and the fields of its body."""
+    words = set(re.findall(r"\w+", API))
+    names = [*known(operation.query), *known(operation.body)]
+
+    if operation.path != f"{PREFIX}/":
+        assert re.search(f"`{operation.method} {re.escape(operation.path)}[`?]", API)
+    assert set(names) <= words
+
+
+@pytest.mark.parametrize("kind", sorted([*KINDS.values(), *(e.kind for e in STATUS)]))
+def test_every_kind_of_problem_is_documented(kind: str) -> None:
+    assert f"`{kind}`" in API
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)

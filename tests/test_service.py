@@ -69,11 +69,23 @@ async def test_the_sweeper_notices_a_missed_run(
 async def test_a_sweep_that_finds_nothing_writes_nothing(
     service: Service, clock: ManualClock
 ) -> None:
-    service.take_changed()
+    follower = service.follow()
+    follower.take()
     clock.show(at("22 01:00"))
 
     assert await service.sweep() == 0
-    assert service.take_changed() == set()
+    assert follower.take() == set()
+
+
+async def test_each_follower_is_told_of_every_change(service: Service) -> None:
+    one, other = service.follow(), service.follow()
+    everything = one.take()
+    await service.record(ping("21 12:00"))
+
+    # The other one has not asked yet; whoever comes later starts with all there are.
+    assert everything == other.take() == service.follow().take() == {"backup"}
+    assert one.take() == {"backup"}
+    assert one.take() == other.take() == set()
 
 
 async def test_misses_after_the_first_are_counted_too(
@@ -184,14 +196,16 @@ class TestAChangeOfTheConfiguration:
     async def test_retires_a_job_that_has_left(
         self, service: Service, store: MemoryStore, clock: ManualClock
     ) -> None:
+        follower = service.follow()
         await service.record(ping("21 12:00", outcome=Outcome.FAIL))
         clock.show(at("21 13:00"))
+        follower.take()
         await service.reconfigure(catalogue())
 
         assert service.job("backup") is None
         (alert,) = await store.alerts()
         assert alert.resolved_at == at("21 13:00")
-        assert service.take_changed() >= {"backup"}
+        assert follower.take() >= {"backup"}
 
     @pytest.mark.usefixtures("service")
     async def test_also_while_the_daemon_was_not_running(

@@ -1,112 +1,157 @@
-"""Jobs and their runs, to be read."""
+"""Jobs and their runs, to be read; jobs to be paused, resumed and removed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import islice
-from typing import Any, Final
 
-from aiohttp import web
-from aiohttp.typedefs import Handler
-
-from afterrun_exporter.api.queries import choice, number, read_query
-from afterrun_exporter.api.shapes import job_object, run_object, whole_job_object
-from afterrun_exporter.clock import breathe
-from afterrun_exporter.core.alerts import Status, status
+from afterrun_exporter import search
+from afterrun_exporter.api import answers, requests
+from afterrun_exporter.api.serving import Act, Asked
+from afterrun_exporter.api.shapes import job_of, run_of, whole_job_of
+from afterrun_exporter.api.values import END
+from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.catalogue import MAX_SUGGESTIONS
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.errors import UnknownJobError
+from afterrun_exporter.core.timestamps import parse_time
+from afterrun_exporter.core.units import parse_duration
+from afterrun_exporter.errors import RequestError, UnknownJobError
+from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Store
 
-#: Of anything, in one answer.
-MOST: Final = 1000
 
-#: Jobs looked at before everybody else gets a turn.
-STEP: Final = 500
+def jobs(
+    service: Service,
+) -> Act[requests.JobsQuery, requests.NoBody, answers.Jobs]:
+    """Return what answers with the jobs that are asked for, a page at a time."""
 
+    async def act(asked: Asked[requests.JobsQuery, requests.NoBody]) -> answers.Jobs:
+        query = asked.query
+        page, more = await search.page(
+            service, wanted(query), query.limit, query.after or ""
+        )
+        found = in_steps(page)
+        told = [job_of(*one, service.settings) async for one in found]
+        return answers.Jobs(jobs=told, next=told[-1].name if more else None)
 
-def jobs(service: Service) -> Handler:
-    """Return the handler for the list of jobs, by name, a page at a time."""
-
-    async def handle(request: web.Request) -> web.Response:
-        query = read_query(request.query, "state", "limit", "after")
-        state = choice(query, "state", Status)
-        limit = number(query, "limit", 100, MOST)
-        found = await _page(service, query.get("after", ""), state, limit + 1)
-        page = found[:limit]
-        answer = {
-            "jobs": [job_object(*one, service.settings) for one in page],
-            "next": page[-1][0].name if len(found) > limit else None,
-        }
-        return web.json_response(answer)
-
-    return handle
+    return act
 
 
-def job(service: Service) -> Handler:
-    """Return the handler for one job."""
+def wanted(query: requests.JobsQuery) -> search.Wanted:
+    """Return which jobs *query* asks for."""
+    pairs = (label.partition(":") for label in query.label)
+    return search.Wanted(
+        state=query.state,
+        labels=tuple((key, value) for key, _, value in pairs),
+        project=query.project,
+        tags=query.tag,
+        part=query.q or "",
+    )
 
-    async def handle(request: web.Request) -> web.Response:
-        read_query(request.query)
-        found = known(service, request.match_info["job"])
-        return web.json_response(whole_job_object(*found, service.settings))
 
-    return handle
+def job(
+    service: Service,
+) -> Act[requests.NoQuery, requests.NoBody, answers.WholeJob]:
+    """Return what answers with one job."""
+
+    async def act(
+        asked: Asked[requests.NoQuery, requests.NoBody],
+    ) -> answers.WholeJob:
+        return _whole(service, asked.job)
+
+    return act
 
 
-def runs(service: Service, store: Store) -> Handler:
-    """Return the handler for the last runs of a job, the newest first."""
+def runs(
+    service: Service, store: Store
+) -> Act[requests.RunsQuery, requests.NoBody, answers.Runs]:
+    """Return what answers with the runs of a job, a page at a time."""
 
-    async def handle(request: web.Request) -> web.Response:
-        query = read_query(request.query, "limit")
-        limit = number(query, "limit", 20, MOST)
-        found, _ = known(service, request.match_info["job"])
-        last = await store.runs(found.name, limit)
-        answer: dict[str, Any] = {
-            "job": found.name,
-            "runs": [run_object(run) for run in last],
-        }
-        return web.json_response(answer)
+    async def act(asked: Asked[requests.RunsQuery, requests.NoBody]) -> answers.Runs:
+        found, _ = known(service, asked.job)
+        limit = asked.query.limit
+        last = await store.runs(found.name, limit + 1, asked.query.before)
+        page = in_steps(last[:limit])
+        told = [run_of(run) async for run in page]
+        following = told[-1].number if len(last) > limit else None
+        return answers.Runs(job=found.name, runs=told, next=following)
 
-    return handle
+    return act
+
+
+def pause(
+    service: Service, registry: Registry, clock: Clock
+) -> Act[requests.NoQuery, requests.Pause, answers.WholeJob]:
+    """Return what pauses a job, for a while or until it is resumed."""
+
+    async def act(
+        asked: Asked[requests.NoQuery, requests.Pause],
+    ) -> answers.WholeJob:
+        known(service, asked.job)
+        until = _until(asked.body, clock.now())
+        on_ping = asked.body.resume_on_ping
+        await registry.pause(asked.job, until, resumes_on_ping=on_ping)
+        return _whole(service, asked.job)
+
+    return act
+
+
+def resume(
+    service: Service, registry: Registry
+) -> Act[requests.NoQuery, requests.NoBody, answers.WholeJob]:
+    """Return what resumes a job."""
+
+    async def act(
+        asked: Asked[requests.NoQuery, requests.NoBody],
+    ) -> answers.WholeJob:
+        known(service, asked.job)
+        await registry.resume(asked.job)
+        return _whole(service, asked.job)
+
+    return act
+
+
+def remove(
+    service: Service, registry: Registry
+) -> Act[requests.NoQuery, requests.NoBody, answers.Nothing]:
+    """Return what has a job watched no more, until it reports again."""
+
+    async def act(asked: Asked[requests.NoQuery, requests.NoBody]) -> answers.Nothing:
+        known(service, asked.job)
+        await registry.retire(asked.job)
+        return answers.Nothing()
+
+    return act
 
 
 def known(service: Service, name: str) -> tuple[Job, JobState]:
     """Return the job *name* with its state; raise UnknownJobError for any other."""
-    found, state = service.job(name), service.state(name)
-    if found is None or state is None:
+    if (found := service.known(name)) is None:
         raise UnknownJobError(f"unknown job {name[:128]!r}{_suggestion(service, name)}")
-    return found, state
+    return found
+
+
+def _whole(service: Service, name: str) -> answers.WholeJob:
+    job, state = known(service, name)
+    described = service.judge.roster.described(name) or job
+    return whole_job_of(job, state, service.settings, enabled=described.enabled)
 
 
 def _suggestion(service: Service, name: str) -> str:
     # Among many names a near miss is looked for too long.
-    few = [job.name for job, _ in islice(service.watched(), MAX_SUGGESTIONS + 1)]
+    few = list(islice(service.names, MAX_SUGGESTIONS + 1))
     if len(few) <= MAX_SUGGESTIONS and (near := get_close_matches(name, few, n=1)):
         return f"; did you mean {near[0]!r}?"
     return ": `afterrun jobs` or GET /api/v1/jobs lists those there are"
 
 
-async def _page(
-    service: Service, after: str, state: str | None, limit: int
-) -> list[tuple[Job, JobState]]:
-    names = sorted(job.name for job, _ in service.watched() if job.name > after)
-    page: list[tuple[Job, JobState]] = []
-    for at in range(0, len(names), STEP):
-        found = _watched(service, names[at : at + STEP])
-        page += (one for one in found if state is None or status(*one) == state)
-        if len(page) >= limit:
-            break
-        # There may be 100,000 of them, and pings are to be answered meanwhile.
-        await breathe()
-    return page[:limit]
-
-
-def _watched(service: Service, names: list[str]) -> Iterator[tuple[Job, JobState]]:
-    for name in names:
-        found, state = service.job(name), service.state(name)
-        if found is not None and state is not None:
-            yield found, state
+def _until(body: requests.Pause, now: float) -> float | None:
+    if body.lasts is not None:
+        return now + parse_duration(body.lasts)
+    if body.until is None:
+        return None
+    if (until := parse_time(body.until)) <= now:
+        raise RequestError(f"until: {body.until!r} is past: name a time to come")
+    return min(until, END)

@@ -1,36 +1,52 @@
-"""``/api/v1``: what can be asked of the daemon, and what it can be told."""
+"""``/api/v1`` and the badges: what can be asked of the daemon, and what it can be told."""
 
 from __future__ import annotations
 
-from typing import Final
-
 from aiohttp import web
 
-from afterrun_exporter.api import alerts, jobs, receivers
+from afterrun_exporter import __version__
+from afterrun_exporter.api import (
+    alerts,
+    badge,
+    check,
+    jobs,
+    operations,
+    receivers,
+    reference,
+)
+from afterrun_exporter.api.serving import routed, served
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.receivers import Receivers
+from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Store
-
-PREFIX: Final = "/api/v1"
 
 
 def routes(
     service: Service, store: Store, told: Receivers, clock: Clock
 ) -> list[web.RouteDef]:
-    """Return the routes of the JSON API."""
+    """Return the routes of the operations in the table, which are all it has."""
+    registry = Registry(service, clock)
+    document, page = reference.document(__version__), reference.page(__version__)
     return [
-        web.get(f"{PREFIX}/jobs", jobs.jobs(service)),
-        web.get(f"{PREFIX}/jobs/{{job}}", jobs.job(service)),
-        web.get(f"{PREFIX}/jobs/{{job}}/runs", jobs.runs(service, store)),
-        web.get(f"{PREFIX}/jobs/{{job}}/receivers", receivers.listed(service, told)),
-        web.post(
-            f"{PREFIX}/jobs/{{job}}/receivers", receivers.add(service, told, clock)
-        ),
-        web.get(f"{PREFIX}/receivers", receivers.every(told)),
-        web.get(f"{PREFIX}/receivers/{{id}}", receivers.one(told)),
-        web.delete(f"{PREFIX}/receivers/{{id}}", receivers.remove(told)),
-        web.get(f"{PREFIX}/alerts", alerts.history(store, clock)),
-        web.get(f"{PREFIX}/alerts/stats", alerts.stats(store, clock)),
-        web.post(f"{PREFIX}/alerts/test", alerts.test(service, store)),
+        served(operations.JOBS, jobs.jobs(service)),
+        served(operations.JOB, jobs.job(service)),
+        served(operations.PAUSE, jobs.pause(service, registry, clock)),
+        served(operations.RESUME, jobs.resume(service, registry)),
+        served(operations.REMOVE_JOB, jobs.remove(service, registry)),
+        served(operations.RUNS, jobs.runs(service, store)),
+        served(operations.JOB_ALERTS, alerts.of_job(store, clock)),
+        served(operations.JOB_RECEIVERS, receivers.listed(service, told)),
+        served(operations.ADD_RECEIVER, receivers.add(service, told, clock)),
+        served(operations.RECEIVERS, receivers.every(told)),
+        served(operations.RECEIVER, receivers.one(told)),
+        served(operations.REMOVE_RECEIVER, receivers.remove(told)),
+        served(operations.ALERTS, alerts.history(store, clock)),
+        served(operations.ALERT_STATS, alerts.stats(store, clock)),
+        served(operations.TEST_ALERT, alerts.test(service, registry, store)),
+        served(operations.CHECK, check.check(clock)),
+        routed(operations.BADGE, badge.badge(service)),
+        routed(operations.DOCUMENT, document),
+        routed(operations.REFERENCE, page),
+        routed(operations.INDEX, page),
     ]

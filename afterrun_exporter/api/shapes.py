@@ -1,11 +1,12 @@
-"""What jobs, runs, alerts and receivers look like in JSON."""
+"""What jobs, runs, alerts and receivers are to those who ask."""
 
 from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from collections.abc import Iterable
 
+from afterrun_exporter.api import answers
 from afterrun_exporter.conventions import ALERT_OF
 from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.deadlines import deadline, next_slot
@@ -18,154 +19,169 @@ from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.storage.store import AlertRecord, AlertStats
 
 
-def job_object(job: Job, state: JobState, settings: Settings) -> dict[str, Any]:
+def job_of(job: Job, state: JobState, settings: Settings) -> answers.Job:
     """Return *job* as it stands in a list."""
     schedule = job.schedule
-    return {
-        "name": job.name,
-        "state": status(job, state),
-        "severity": job.severity,
-        "labels": dict(job.labels),
-        "project": job.project,
-        "tags": list(job.tags),
-        "schedule": schedule.text if schedule else None,
-        "timezone": schedule.zone if isinstance(schedule, Cron) else None,
-        "last_run": _happened(state.last_finish_at),
-        "last_outcome": state.last_outcome,
-        "last_success": _happened(state.last_success_at),
-        "next_slot": _due(next_slot(job, state)),
-        "deadline": _due(deadline(job, state, settings)),
-        "running": len(state.open_runs),
-        "consecutive_failures": state.consecutive_failures,
-        "alerts": [_open_alert(alert) for alert in state.alerts],
-    }
+    return answers.Job(
+        name=job.name,
+        state=status(job, state),
+        severity=job.severity,
+        labels=dict(job.labels),
+        project=job.project,
+        tags=list(job.tags),
+        schedule=schedule.text if schedule else None,
+        timezone=schedule.zone if isinstance(schedule, Cron) else None,
+        last_run=_happened(state.last_finish_at),
+        last_outcome=state.last_outcome,
+        last_success=_happened(state.last_success_at),
+        next_slot=_due(next_slot(job, state)),
+        deadline=_due(deadline(job, state, settings)),
+        paused_at=_happened(state.paused_at),
+        paused_until=_told(state.paused_until),
+        running=len(state.open_runs),
+        consecutive_failures=state.consecutive_failures,
+        alerts=[_open_alert(alert) for alert in state.alerts],
+    )
 
 
-def whole_job_object(job: Job, state: JobState, settings: Settings) -> dict[str, Any]:
-    """Return *job* as it stands alone: with what a list would be too long for."""
-    return {
-        **job_object(job, state, settings),
-        "description": job.description,
-        "runbook_url": job.runbook_url,
-        "enabled": job.enabled,
-        "grace": job.grace,
-        "max_runtime": job.max_runtime,
-        "rules": [rule.name for rule in job.rules],
-        "depends_on": [dependency.job for dependency in job.depends_on],
-        "created": format_time(state.created_at),
-        "last_ping": _happened(state.last_ping_at),
-        "last_duration": _number(state.last_duration),
-        "metrics": _numbers(state.metrics.items()),
-        "runs": state.runs_total,
-        "failed_runs": state.failures_total,
-        "violating_runs": state.violating_total,
-        "missed_runs": state.missed_total,
-    }
+def whole_job_of(
+    job: Job, state: JobState, settings: Settings, *, enabled: bool
+) -> answers.WholeJob:
+    """Return *job* as it stands alone: with what a list would be too long for.
+
+    *enabled* is what the configuration says: a paused job is as good as disabled.
+    """
+    return answers.WholeJob(
+        **dict(job_of(job, state, settings)),
+        description=job.description,
+        runbook_url=job.runbook_url,
+        enabled=enabled,
+        grace=_plain(job.grace),
+        max_runtime=_number(job.max_runtime),
+        rules=[rule.name for rule in job.rules],
+        depends_on=[dependency.job for dependency in job.depends_on],
+        resumes_on_ping=state.resumes_on_ping,
+        created=format_time(state.created_at),
+        last_ping=_happened(state.last_ping_at),
+        last_duration=_number(state.last_duration),
+        metrics=_numbers(state.metrics.items()),
+        runs=state.runs_total,
+        failed_runs=state.failures_total,
+        violating_runs=state.violating_total,
+        missed_runs=state.missed_total,
+    )
 
 
-def run_object(run: Run) -> dict[str, Any]:
+def run_of(run: Run) -> answers.Run:
     """Return a finished run."""
-    return {
-        "number": run.number,
-        "run_id": run.run_id,
-        "attempt": run.attempt,
-        "max_attempts": run.max_attempts,
-        "outcome": run.outcome,
-        "started_at": None if run.started_at is None else format_time(run.started_at),
-        "finished_at": format_time(run.finished_at),
-        "received_at": format_time(run.received_at),
-        "duration": _number(run.duration),
-        "exit_code": run.exit_code,
-        "metrics": _numbers(run.metrics.items()),
-        "violations": [
-            {
-                "rule": broken.rule,
-                "metric": broken.metric,
-                "value": _number(broken.value),
-                "expected": broken.expected,
-            }
+    return answers.Run(
+        number=run.number,
+        run_id=run.run_id,
+        attempt=run.attempt,
+        max_attempts=run.max_attempts,
+        outcome=run.outcome,
+        started_at=_told(run.started_at),
+        finished_at=format_time(run.finished_at),
+        received_at=format_time(run.received_at),
+        duration=_number(run.duration),
+        exit_code=run.exit_code,
+        metrics=_numbers(run.metrics.items()),
+        violations=[
+            answers.Violation(
+                rule=broken.rule,
+                metric=broken.metric,
+                value=_number(broken.value),
+                expected=broken.expected,
+            )
             for broken in run.violations
         ],
-        "message": run.message,
-        "metadata": json.loads(run.metadata) if run.metadata else {},
-    }
+        message=run.message,
+        metadata=json.loads(run.metadata) if run.metadata else {},
+    )
 
 
-def alert_object(alert: AlertRecord) -> dict[str, Any]:
+def alert_of(alert: AlertRecord) -> answers.Alert:
     """Return a recorded alert."""
-    resolved = alert.resolved_at
-    return {
-        "id": alert.id,
-        "job": alert.job,
-        "kind": alert.key.condition,
-        "alertname": ALERT_OF[alert.key.condition],
-        "rule": alert.key.rule,
-        "severity": alert.severity,
-        "summary": alert.summary,
-        "state": "open" if resolved is None else "resolved",
-        "opened_at": format_time(alert.opened_at),
-        "resolved_at": None if resolved is None else format_time(resolved),
-        "run": alert.run or None,
-    }
+    return answers.Alert(
+        id=alert.id,
+        job=alert.job,
+        kind=alert.key.condition,
+        alertname=ALERT_OF[alert.key.condition],
+        rule=alert.key.rule,
+        severity=alert.severity,
+        summary=alert.summary,
+        state="open" if alert.resolved_at is None else "resolved",
+        opened_at=format_time(alert.opened_at),
+        resolved_at=_told(alert.resolved_at),
+        run=alert.run or None,
+    )
 
 
-def stats_object(stats: AlertStats, since: float) -> dict[str, Any]:
+def stats_of(stats: AlertStats, since: float) -> answers.Stats:
     """Return what the alerts since *since* come to."""
     by_kind: dict[str, int] = {}
     by_severity: dict[str, int] = {}
     by_state = {"open": 0, "resolved": 0}
     for (condition, severity, is_open), count in sorted(stats.counts.items()):
-        by_kind[condition] = by_kind.get(condition, 0) + count
+        by_kind[condition.value] = by_kind.get(condition, 0) + count
         by_severity[severity] = by_severity.get(severity, 0) + count
         by_state["open" if is_open else "resolved"] += count
-    return {
-        "since": format_time(since),
-        "alerts": sum(by_state.values()),
-        "by_kind": by_kind,
-        "by_severity": by_severity,
-        "by_state": by_state,
-        "jobs": [{"job": job, "alerts": alerts} for job, alerts in stats.jobs],
-        "seconds_to_resolve": {"mean": stats.mean, "median": stats.median},
-        "open_now": stats.open_now,
-    }
+    return answers.Stats(
+        since=format_time(since),
+        alerts=sum(by_state.values()),
+        by_kind=by_kind,
+        by_severity=by_severity,
+        by_state=by_state,
+        jobs=[answers.JobCount(job=job, alerts=alerts) for job, alerts in stats.jobs],
+        seconds_to_resolve=answers.Resolving(mean=stats.mean, median=stats.median),
+        open_now=stats.open_now,
+    )
 
 
-def receiver_object(receiver: JobReceiver) -> dict[str, Any]:
+def receiver_of(receiver: JobReceiver) -> answers.Receiver:
     """Return a receiver, without what must not be shown of its target."""
-    return {
-        "id": receiver.id,
-        "job": receiver.job,
-        "alert_type": receiver.type,
-        "target": shown(receiver.type, receiver.target),
-        "on_failure": receiver.on_failure,
-        "on_timeout": receiver.on_timeout,
-        "on_violation": receiver.on_violation,
-        "on_missed": receiver.on_missed,
-        "created_at": format_time(receiver.created_at),
-    }
+    return answers.Receiver(
+        id=receiver.id,
+        job=receiver.job,
+        alert_type=receiver.type,
+        target=shown(receiver.type, receiver.target),
+        on_failure=receiver.on_failure,
+        on_timeout=receiver.on_timeout,
+        on_violation=receiver.on_violation,
+        on_missed=receiver.on_missed,
+        created_at=format_time(receiver.created_at),
+    )
 
 
-def _open_alert(alert: OpenAlert) -> dict[str, Any]:
-    return {
-        "kind": alert.key.condition,
-        "alertname": ALERT_OF[alert.key.condition],
-        "rule": alert.key.rule,
-        "opened_at": format_time(alert.opened_at),
-    }
+def _open_alert(alert: OpenAlert) -> answers.OpenAlert:
+    return answers.OpenAlert(
+        kind=alert.key.condition,
+        alertname=ALERT_OF[alert.key.condition],
+        rule=alert.key.rule,
+        opened_at=format_time(alert.opened_at),
+    )
 
 
 def _happened(instant: float) -> str | None:
     return format_time(instant) if instant else None
 
 
+def _told(instant: float | None) -> str | None:
+    return None if instant is None else format_time(instant)
+
+
 def _due(instant: float) -> str | None:
     return format_time(instant) if math.isfinite(instant) else None
 
 
-def _numbers(values: Any) -> dict[str, float | None]:
-    return {name: _number(value) for name, value in values}
+def _numbers(values: Iterable[tuple[str, float]]) -> dict[str, int | float | None]:
+    return {name: _plain(value) for name, value in values}
 
 
-def _number(value: float | None) -> float | None:
+def _number(value: float | None) -> int | float | None:
+    return None if value is None else _plain(value)
+
+
+def _plain(value: float) -> int | float:
     # A job that reported 0 reads 0, not 0.0.
-    return value if value is None or not value.is_integer() else int(value)
+    return int(value) if float(value).is_integer() else value

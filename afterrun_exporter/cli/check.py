@@ -102,7 +102,7 @@ def check(
         click.echo(f"{path}:{warning} (warning)", err=True)
     plans = [_plan(job, after, slots) for job in found.jobs.values()] if slots else []
     if as_json:
-        report = {"file": str(path), **_counts(found), **_listed(warnings=warnings)}
+        report = {"file": str(path), **found.counts, **_listed(warnings=warnings)}
         click.echo(_json(report | {"slots": [plan.as_data() for plan in plans]}))
         return
     click.echo(f"{path}: {_summary(found)}: no problems")
@@ -174,17 +174,8 @@ def _table(plans: Iterable[_Plan], after: float) -> Iterator[str]:
         yield "\n" + _FOOTNOTE.format(_utc(after))
 
 
-def _counts(config: Config) -> dict[str, int]:
-    jobs = config.jobs.values()
-    return {
-        "jobs": len(jobs),
-        "scheduled": sum(job.schedule is not None for job in jobs),
-        "rules": sum(len(job.rules) for job in jobs),
-    }
-
-
 def _summary(config: Config) -> str:
-    counts = _counts(config)
+    counts = config.counts
     jobs, rules = (
         f"{counts[word]} {word.removesuffix('s') if counts[word] == 1 else word}"
         for word in ("jobs", "rules")

@@ -43,10 +43,12 @@ def asks_daemon(command: Command) -> Command:
 
 
 def get(url: str, path: str, **query: object) -> Any:
-    """Return what the daemon at *url* says to *path*; what is None is not asked for."""
-    given = urlencode(
-        {name: value for name, value in query.items() if value is not None}
-    )
+    """Return what the daemon at *url* says to *path*; what is None is not asked for.
+
+    What is a tuple is asked for so many times.
+    """
+    asked = {name: value for name, value in query.items() if value is not None}
+    given = urlencode(asked, doseq=True)
     return _answer(url, f"{path}?{given}" if given else path)
 
 

@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "generate": "Write alerting rules, routes and dashboards.",
     "jobs": "Show how every job is doing.",
     "runs": "Show the last runs of a job.",
+    "pause": "Expect nothing of a job for a while.",
+    "resume": "Watch a job again.",
     "alerts": "Show alerts, or try one out.",
     "token": "Make a token for somebody who is to be let in.",
     "version": "Print the version.",

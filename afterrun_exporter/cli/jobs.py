@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -12,15 +13,27 @@ from afterrun_exporter.clock import SystemClock
 
 @click.command()
 @click.option("--state", help="Only jobs in this state, such as missed or failing.")
+@click.option(
+    "--label",
+    metavar="KEY:VALUE",
+    multiple=True,
+    help="Only jobs with this label. Again for more of them.",
+)
+@click.option("--project", help="Only jobs of this project.")
+@click.option("--tag", multiple=True, help="Only jobs with this tag. Again for more.")
+@click.option("--search", "q", metavar="TEXT", help="Only jobs with this in the name.")
 @client.asks_daemon
-def jobs(state: str | None, url: str, as_json: bool) -> None:
-    """Show every job of a running daemon: its state, last run and deadline."""
-    found = _all(url, state)
+def jobs(url: str, as_json: bool, **query: str | tuple[str, ...] | None) -> None:
+    """Show the jobs of a running daemon: state, last run and deadline.
+
+    All that is asked for must hold.
+    """
+    found = _all(url, query)
     if as_json:
         client.echo_json({"jobs": found, "next": None})
         return
     if not found:
-        click.echo("no jobs" if state is None else f"no jobs are {state}")
+        click.echo("no jobs are like that" if any(query.values()) else "no jobs")
         return
     # Here, because it takes a while and JSON does without.
     from afterrun_exporter.cli import tables  # noqa: PLC0415
@@ -52,11 +65,11 @@ def jobs(state: str | None, url: str, as_json: bool) -> None:
     )
 
 
-def _all(url: str, state: str | None) -> list[dict[str, Any]]:
+def _all(url: str, query: Mapping[str, object]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     after = None
     while True:
-        page = client.get(url, "jobs", state=state, limit=1000, after=after)
+        page = client.get(url, "jobs", **query, limit=1000, after=after)
         found += page["jobs"]
         if (after := page["next"]) is None:
             return found

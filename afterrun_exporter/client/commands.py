@@ -147,8 +147,11 @@ def _spool(given: Namespace) -> int:
 
 
 def _list(spool: Spool) -> int:
-    for name, url, one in spool.reports():
+    waiting = list(spool.reports())
+    for name, url, one in waiting:
         _say(f"{name}  {url}  {one.job}  {one.fields.get('status', 'ok')}")
+    if not waiting:
+        to_stderr(f"no report waits in {spool.folder}")
     return 0
 
 

@@ -7,6 +7,7 @@ the settings allow.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -90,6 +91,7 @@ class Courier:
         self._keep(parcel)
         if started is not None:
             parcel.replaces = started
+            started.worth_keeping = parcel.entry is None
             started.hurry.set()
         return self._hand_over(parcel)
 
@@ -136,14 +138,15 @@ class Courier:
     def _work(self) -> None:
         while (parcel := self._queue.get()) is not None:
             try:
+                self._drop_replaced(parcel)
                 self._carry(parcel)
             except Exception as error:  # noqa: BLE001 - the job must not feel it
                 parcel.problem = f"{type(error).__name__}: {error}"
             finally:
-                try:
-                    self._let_go(parcel)
-                except OSError as error:
-                    self._tell(f"the spool {self._spool.folder}: {error}")
+                self._drop_replaced(parcel)
+                if parcel.entry is not None:
+                    with suppress(OSError):
+                        parcel.entry.release()
                 parcel.done.set()
 
     def _carry(self, parcel: Parcel) -> None:
@@ -220,18 +223,19 @@ class Courier:
         parcel.entry = None
         self._tell(f"the report of {parcel.report.job!r} was refused: {why}{kept}")
 
-    def _let_go(self, parcel: Parcel) -> None:
+    def _drop_replaced(self, parcel: Parcel) -> None:
+        """Drop the start that waits and that *parcel*, once safe, makes needless."""
         safe = parcel.verdict is not None or parcel.entry is not None
-        if parcel.replaces is not None and safe:
-            self._forget_replaced(parcel.replaces)
-        if parcel.entry is not None:
-            parcel.entry.release()
-
-    def _forget_replaced(self, parcel: Parcel) -> None:
-        """Drop the start that waits, unless somebody has just delivered it."""
-        if parcel.entry is not None:
-            again = self._spool.claim(parcel.entry.path.name)
-            self._forget(again)
+        if parcel.replaces is None or not safe:
+            return
+        waiting, parcel.replaces = parcel.replaces.entry, None
+        if waiting is None:
+            return
+        try:
+            # Somebody may have delivered it, or be about to.
+            self._forget(self._spool.claim(waiting.path.name))
+        except OSError as error:
+            self._tell(f"the spool {self._spool.folder}: {error}")
 
     def _forget(self, entry: Entry | None) -> None:
         if entry is None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from msgspec.structs import replace
 from pydantic import ValidationError
 
 from afterrun_exporter.access.tokens import Token
@@ -17,9 +16,10 @@ from afterrun_exporter.config.graph import (
     unknown_dependencies,
     written_dependencies,
 )
-from afterrun_exporter.config.policies import PolicySpec, applied, by_name, merged
+from afterrun_exporter.config.policies import PolicySpec, applied
 from afterrun_exporter.config.problems import Finding, findings
 from afterrun_exporter.config.spec import DefaultsSpec, FileSpec, JobSpec
+from afterrun_exporter.config.strangers import strangers
 from afterrun_exporter.config.values import Declared
 from afterrun_exporter.config.words import Path, quote
 from afterrun_exporter.core.catalogue import Catalogue
@@ -69,6 +69,7 @@ class Builder:
             self._check_policies(policies, spec.retention.runs)
         jobs = dict(self._jobs(data, declared, spec, policies))
         self.findings.extend(circles(self._depends_on))
+        self.findings.extend(_shared_uuids(jobs))
         self.alertmanager = self._alertmanager(data, declared)
         if spec is not None and len(jobs) > spec.limits.jobs:
             message = (
@@ -77,10 +78,14 @@ class Builder:
             self.findings.append(Finding(("limits", "jobs"), message))
         if spec is None or self.findings:
             return None
-        unknown = self._registers(spec, declared, policies)
+        defaults = spec.defaults
+        unknown = strangers(
+            lambda said: self._job("", said, declared, defaults), policies, declared
+        )
         catalogue = Catalogue(
             jobs=jobs,
             unknown=unknown if spec.unknown_jobs == "accept" else None,
+            projects=tuple(one.project(name) for name, one in spec.projects.items()),
             max_jobs=spec.limits.jobs,
             settings=Settings(
                 dedup_window=spec.dedup_window,
@@ -207,6 +212,7 @@ class Builder:
             max_runtime=spec.max_runtime or defaults.max_runtime,
             rules=tuple(rule.rule() for rule in spec.rules),
             after_failures=spec.alerts.after_failures,
+            recover_after=spec.alerts.recover_after,
             success_ratio=ratio.ratio() if ratio else None,
             slower_than=slower.slower() if slower else None,
             concurrency=spec.concurrency.concurrency() if spec.concurrency else None,
@@ -219,6 +225,7 @@ class Builder:
             tags=spec.tags,
             description=spec.description,
             runbook_url=spec.runbook_url or "",
+            ping_uuid=spec.ping_uuid or "",
         )
 
     def _schedule(self, spec: JobSpec, defaults: DefaultsSpec) -> Schedule | None:
@@ -231,26 +238,14 @@ class Builder:
             self._schedules[key] = parse_cron(*key)
         return self._schedules[key]
 
-    def _registers(
-        self, spec: FileSpec, declared: Declared, policies: Sequence[PolicySpec]
-    ) -> Callable[[str], Job]:
-        """Return what makes the job that the first ping of a new name registers."""
 
-        nothing = JobSpec()
-        matching = by_name(nothing, policies)
-        # Jobs that the same policies match differ in nothing but their names.
-        alike: dict[tuple[int, ...], Job] = {}
-
-        def registered(name: str) -> Job:
-            layers = matching(name)
-            key = tuple(map(id, layers))
-            if key not in alike:
-                described = merged(nothing, layers)
-                job = self._job("", described, declared, spec.defaults)
-                alike[key] = replace(job, configured=False)
-            return replace(alike[key], name=name)
-
-        return registered
+def _shared_uuids(jobs: Mapping[str, Job]) -> Iterator[Finding]:
+    """Yield a finding for each job whose ping_uuid is that of another one."""
+    seen: dict[str, str] = {}
+    for name, job in jobs.items():
+        if job.ping_uuid and seen.setdefault(job.ping_uuid, name) != name:
+            message = f"is that of {seen[job.ping_uuid]} already: give each its own"
+            yield Finding(("jobs", name, "ping_uuid"), message)
 
 
 def _or(value: T | None, default: T) -> T:

@@ -60,6 +60,7 @@ class AlertsSpec(Spec):
     """``alerts:`` of a job."""
 
     after_failures: Count = 1
+    recover_after: Annotated[Count, Field(le=100)] = 1
     success_ratio: Annotated[SuccessRatioSpec | None, Given] = None
     slower_than: Annotated[SlowerThanSpec | None, Given] = None
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from os.path import realpath
+from os.path import normpath, realpath
 from pathlib import Path as FilePath
 from typing import Any, Final
 
@@ -48,6 +48,16 @@ class Config:
     def jobs(self) -> Mapping[str, Job]:
         return self.catalogue.jobs
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are, those with a schedule, and rules."""
+        jobs = self.jobs.values()
+        return {
+            "jobs": len(jobs),
+            "scheduled": sum(job.schedule is not None for job in jobs),
+            "rules": sum(len(job.rules) for job in jobs),
+        }
+
 
 def load(path: FilePath) -> Config:
     """Return what the file at *path* says.
@@ -82,10 +92,11 @@ def read_text(path: FilePath) -> str:
         raise ConfigError(str(path), [Problem(line, "", message)]) from None
 
 
-def parse(text: str, file: str = "afterrun.yml") -> Config:
+def parse(text: str, file: str = "afterrun.yml", *, on_disk: bool = True) -> Config:
     """Return what *text* says; *file* is what problems call it.
 
-    Raises ConfigError with everything that is wrong with it.
+    Unless the text is *on_disk*, no file that it names is looked for. Raises
+    ConfigError with everything that is wrong with it.
     """
     try:
         found = document.read(text)
@@ -95,7 +106,8 @@ def parse(text: str, file: str = "afterrun.yml") -> Config:
     builder = Builder()
     built = builder.build(data)
     beside = FilePath(file).parent
-    findings = [*builder.findings, *_overwritten(builder.alertmanager, beside)]
+    where = realpath if on_disk else normpath
+    findings = [*builder.findings, *_overwritten(builder.alertmanager, beside, where)]
     if built is None or findings or found.problems:
         wrong = located(text, findings)
         raise ConfigError(file, (*found.problems, *wrong))
@@ -119,10 +131,12 @@ def problem_at(text: str, path: Path, message: str) -> Problem:
     return problem
 
 
-def _overwritten(alertmanager: Alertmanager, beside: FilePath) -> Iterator[Finding]:
+def _overwritten(
+    alertmanager: Alertmanager, beside: FilePath, where: Callable[[FilePath], str]
+) -> Iterator[Finding]:
     """Yield a finding when the daemon would write over what it is to read."""
     base, ours = alertmanager.base, alertmanager.config_file
-    if base and ours and realpath(beside / base) == realpath(beside / ours):
+    if base and ours and where(beside / base) == where(beside / ours):
         message = (
             "is config_file itself, which would be overwritten: move what you have, "
             "and name that"

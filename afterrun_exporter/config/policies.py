@@ -72,6 +72,12 @@ class PolicySpec(JobSpec):
 
     match: MatchSpec
 
+    @model_validator(mode="after")
+    def _names_no_job(self) -> PolicySpec:
+        if self.ping_uuid is not None:
+            raise ValueError("a ping_uuid is that of one job: write it there")
+        return self
+
 
 Layers = Sequence[PolicySpec]
 

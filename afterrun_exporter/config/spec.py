@@ -18,6 +18,7 @@ from afterrun_exporter.config.conditions import (
     ConcurrencySpec,
     Dependencies,
 )
+from afterrun_exporter.config.keys import PingUuid, ProjectKey
 from afterrun_exporter.config.values import (
     Count,
     CronText,
@@ -39,6 +40,7 @@ from afterrun_exporter.config.values import (
     Zone,
     refuse_repeats,
 )
+from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.units import parse_bytes, parse_duration
 
@@ -93,6 +95,7 @@ class JobSpec(Spec):
     depends_on: Annotated[Dependencies, ListOf] = ()
     concurrency: Annotated[ConcurrencySpec | None, Given] = None
     alerting: Literal["generic", "dedicated"] = "generic"
+    ping_uuid: Annotated[PingUuid | None, Given] = None
 
 
 class DefaultsSpec(Spec):
@@ -120,6 +123,32 @@ class RetentionSpec(Spec):
     runs_per_job: Count = 1000
 
 
+class ProjectSpec(Spec):
+    """One of ``projects:``: the keys under which its jobs report."""
+
+    ping_key: Annotated[ProjectKey | None, Given] = None
+    api_key: Annotated[ProjectKey | None, Given] = None
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> ProjectSpec:
+        if not self.model_fields_set:
+            raise ValueError("a project has a ping_key, an api_key or both")
+        return self
+
+    def project(self, name: str) -> Project:
+        return Project(
+            name=name, ping_key=self.ping_key or "", api_key=self.api_key or ""
+        )
+
+
+def _distinct_projects(projects: dict[str, ProjectSpec]) -> dict[str, ProjectSpec]:
+    for what in ("ping_key", "api_key"):
+        keys = [key for one in projects.values() if (key := getattr(one, what))]
+        if len(keys) > len(set(keys)):
+            raise ValueError(f"two projects have the same {what}: give each its own")
+    return projects
+
+
 class FileSpec(Spec):
     """The whole of afterrun.yml."""
 
@@ -131,6 +160,9 @@ class FileSpec(Spec):
     settle: Duration = parse_duration("2m")
     labels: Annotated[tuple[LabelKey, ...], ListOf, DistinctKeys] = ()
     defaults: DefaultsSpec = DefaultsSpec()
+    projects: Annotated[
+        dict[Line, ProjectSpec], MappingOf, AfterValidator(_distinct_projects)
+    ] = Field(default_factory=dict)
     #: Each one a JobSpec. They are read one by one: there may be 100,000.
     jobs: Annotated[dict[str, Any], MappingOf] = Field(default_factory=dict)
     #: Each one a PolicySpec, which is a JobSpec and more.

@@ -62,7 +62,7 @@ def status(job: Job, state: JobState) -> Status:
     """Return how *job* is doing."""
     if not job.enabled:
         return Status.PAUSED
-    holding = {alert.key.condition for alert in state.alerts}
+    holding = {alert.key.condition for alert in state.alerts} if state.alerts else ()
     for condition in (Condition.MISSED, Condition.FAILING, Condition.VIOLATED):
         if condition in holding:
             return Status(condition.value)
@@ -233,8 +233,10 @@ def _unusual(
 
 
 def _fails(job: Job, state: JobState) -> bool:
-    bad = state.last_outcome in FAILURES
-    return bad and state.consecutive_failures >= job.after_failures
+    if state.last_outcome in FAILURES:
+        return state.consecutive_failures >= job.after_failures
+    wary = state.recovering < job.recover_after > 1
+    return wary and any(alert.key == FAILING for alert in state.alerts)
 
 
 def _failure(state: JobState, run: Run | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final
@@ -10,13 +11,19 @@ from typing import Final
 from msgspec.structs import replace
 
 from afterrun_exporter.core.model import Job, Settings
+from afterrun_exporter.core.projects import Project
 
 #: A near miss is looked for among so many names; among more it would take long.
 MAX_SUGGESTIONS: Final = 500
 
 
-def plain_job(name: str) -> Job:
-    """Return the job that a ping registers where nothing else is configured."""
+def plain_job(name: str, said: str = "") -> Job:
+    """Return the job that a ping registers where nothing else is configured.
+
+    Nothing is known here of the words that may be *said* of one.
+    """
+    if said:
+        raise ValueError("only a configuration can tell what is said of a job")
     return Job(name=name, configured=False)
 
 
@@ -25,9 +32,12 @@ class Catalogue:
     """One reading of the configuration, as the service needs it."""
 
     jobs: Mapping[str, Job] = field(default_factory=dict)
-    #: Makes the job that the first ping of an unknown name registers; None
-    #: where unknown jobs are rejected.
-    unknown: Callable[[str], Job] | None = plain_job
+    #: Makes the job that the first ping of an unknown name registers, with what a
+    #: client says of it: words of afterrun.yml as a JSON object, "" for none. Raises
+    #: ValueError, saying what is wrong with them. None where unknown jobs are rejected.
+    unknown: Callable[[str, str], Job] | None = plain_job
+    #: The projects that have keys.
+    projects: tuple[Project, ...] = ()
     #: How many jobs there may be before unknown ones are rejected.
     max_jobs: int = 100_000
     settings: Settings = field(default_factory=Settings)
@@ -39,10 +49,15 @@ class Catalogue:
     #: Largest body that is read.
     body_bytes: int = 2**20
 
-    def nameless(self, name: str) -> Job:
-        """Return the job *name* as nobody has described it, whatever jobs may ping."""
+    def nameless(self, name: str, said: str = "") -> Job:
+        """Return the job *name* that is in no file, whatever jobs may ping.
+
+        What was *said* of it counts as far as this configuration understands it.
+        """
         if self.unknown is not None:
-            return self.unknown(name)
+            with suppress(ValueError):
+                return self.unknown(name, said)
+            return self.unknown(name, "")
         # Every job carries every declared label.
         some = next(iter(self.jobs.values()), plain_job(name))
         labels = tuple((key, "") for key, _ in some.labels)

@@ -115,6 +115,8 @@ def outlook(job: Job, state: JobState, settings: Settings) -> tuple[float, float
         wake = min(wake, release_at(job, state))
     for healed in state.healed:
         wake = min(wake, healed.until)
+    if state.paused_until is not None:
+        wake = min(wake, state.paused_until)
     if state.test_until and _holds(state, Condition.TEST):
         wake = min(wake, state.test_until)
     if state.open_runs and not _holds(state, Condition.OVERRUNNING):

@@ -73,6 +73,9 @@ def finish(
         after = _judged(after, run, measured, settings)
         if job.slower_than is not None:
             after = _timed(job, after, run)
+        if job.recover_after > 1:
+            well = state.recovering + 1 if run.outcome is Outcome.OK else 0
+            after = replace(after, recovering=min(well, job.recover_after))
     if after.missed_deadline is not None:
         after = _made_up_for(job, after)
     return after, run, warnings
@@ -108,6 +111,7 @@ def time_out(
         counted,
         last_outcome=Outcome.TIMEOUT,
         consecutive_failures=state.consecutive_failures + 1,
+        recovering=0,
     )
     return failed, run
 

@@ -153,6 +153,8 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     rules: tuple[Rule, ...] = ()
     #: Consecutive bad runs before the job counts as failing.
     after_failures: int = 1
+    #: Consecutive ok runs before a failing job counts as well again.
+    recover_after: int = 1
     success_ratio: SuccessRatio | None = None
     slower_than: SlowerThan | None = None
     concurrency: Concurrency | None = None
@@ -167,6 +169,8 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     tags: tuple[str, ...] = ()
     description: str = ""
     runbook_url: str = ""
+    #: A UUID by which pings may name it, too; "" for none.
+    ping_uuid: str = ""
     #: Whether the configuration names it; if not, a ping registered it.
     configured: bool = True
 

@@ -130,6 +130,8 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     last_outcome: Outcome | None = None
     last_duration: float | None = None
     consecutive_failures: int = 0
+    #: Consecutive ok runs, as far as `recover_after` looks; 0 where it is 1.
+    recovering: int = 0
     #: Last value of each reported metric.
     metrics: Mapping[str, float] = field(default_factory=dict)
     #: What the last ok run reported, its duration included.
@@ -147,6 +149,15 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     #: A test alert: until when, and its severity if not the job's.
     test_until: float = 0.0
     test_severity: str = ""
+    #: Since when nothing is expected, as somebody has asked for; 0 while it is not
+    #: so. Until when, or None until somebody asks for the opposite; and whether a
+    #: ping is as good as asking.
+    paused_at: float = 0.0
+    paused_until: float | None = None
+    resumes_on_ping: bool = False
+    #: What a client has said of the job, where the configuration does not name it:
+    #: words of afterrun.yml as a JSON object.
+    said: str = ""
 
     open_runs: tuple[OpenRun, ...] = ()
     alerts: tuple[OpenAlert, ...] = ()

@@ -17,6 +17,7 @@ from afterrun_exporter.core import (
     history,
     misses,
     overlaps,
+    pauses,
     repeats,
     upstream,
 )
@@ -77,9 +78,13 @@ def recalled(
 
 
 def on_retired(state: JobState, now: float) -> Transition:
-    """Stop watching a job that left the configuration: its alerts resolve."""
-    resolved, events = alerts.resolve_all(state, now)
-    return Transition(state=replace(resolved, retired_at=now), alerts=events)
+    """Stop watching a job that left, or was removed: its alerts resolve.
+
+    Should it come back, it is neither paused nor what a client had said of it.
+    """
+    resolved, events = alerts.resolve_all(pauses.resumed(state), now)
+    retired = replace(resolved, retired_at=now, said="")
+    return Transition(state=retired, alerts=events)
 
 
 def on_ping(

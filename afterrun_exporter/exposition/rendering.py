@@ -30,6 +30,7 @@ class Exposition:
 
     def __init__(self, service: Service, own: SelfMetrics) -> None:
         self._service = service
+        self._follower = service.follow()
         self._own = own
         self._tally = Tally()
         self._known: set[str] = set()
@@ -77,7 +78,7 @@ class Exposition:
         return view
 
     async def _take_changed(self) -> None:
-        service, changed = self._service, self._service.take_changed()
+        service, changed = self._service, self._follower.take()
         # There are some left only when this was broken off.
         self._changed = self._changed | changed if self._changed else changed
         outdated = [view.outdated for view in self._views.values()]

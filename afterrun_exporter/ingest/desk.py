@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
-from afterrun_exporter.access.callers import Caller
-from afterrun_exporter.clock import Clock
-from afterrun_exporter.core.model import JOB_NAME
-from afterrun_exporter.errors import ForbiddenError
+from afterrun_exporter.access.callers import Caller, Scope
+from afterrun_exporter.clock import Clock, in_steps
+from afterrun_exporter.core.model import JOB_NAME, Job
+from afterrun_exporter.core.state import JobState
+from afterrun_exporter.errors import (
+    ConfiguredJobError,
+    DescriptionError,
+    ForbiddenError,
+    UnknownJobError,
+)
 from afterrun_exporter.ingest.batches import told_all
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.reports import check_name
+from afterrun_exporter.ingest.uuids import Uuids
+from afterrun_exporter.registry import Registry, Words
 from afterrun_exporter.service import Service
 from afterrun_exporter.verdicts import Verdict
 
@@ -26,29 +34,43 @@ BY_KEY: Final[web.RequestKey[bool]] = web.RequestKey("by_key", bool)
 class Desk:
     """What every dialect needs: the time, and the way to the core."""
 
-    def __init__(self, service: Service, clock: Clock) -> None:
-        self._service = service
+    def __init__(self, service: Service, clock: Clock, url: str = "") -> None:
+        self.service = service
         self.clock = clock
+        #: What is said of jobs besides reports.
+        self.registry = Registry(service, clock)
+        self.uuids = Uuids(service)
+        self._url = url.rstrip("/")
 
     @property
     def body_limit(self) -> int:
         """How many bytes of a body are read."""
-        return self._service.catalogue.body_bytes
+        return self.service.catalogue.body_bytes
 
     def intake(self, dialect: str) -> Intake:
         """Return where *dialect* hands in its pings; it names them in the metrics."""
-        return Intake(self._service, self.clock, dialect)
+        return Intake(self.service, self.clock, dialect)
 
     def open_runs(self) -> Iterator[tuple[str, str]]:
         """Yield id and job of every run that has one and has not ended."""
-        for job, state in self._service.watched():
+        for job, state in self.service.watched():
             for run in state.open_runs:
                 if run.run_id is not None:
                     yield run.run_id, job.name
 
+    async def jobs(self) -> AsyncIterator[tuple[Job, JobState]]:
+        """Yield every watched job, in steps between which pings are taken."""
+        async for name in in_steps(list(self.service.store.states)):
+            if (known := self.service.known(name)) is not None:
+                yield known
+
     def is_known(self, job: str) -> bool:
         """Return whether the job of this name is watched."""
-        return self._service.job(job) is not None
+        return self.service.job(job) is not None
+
+    def url(self, request: web.Request) -> str:
+        """Return how clients reach us, without a slash at its end."""
+        return self._url or str(request.url.origin())
 
 
 def caller_of(request: web.Request) -> Caller:
@@ -77,6 +99,31 @@ async def answered(
         forbidden = all(isinstance(result, ForbiddenError) for result in results)
         status = 403 if forbidden else 400
     return web.json_response(told_all(received, results), status=status)
+
+
+async def describe(
+    desk: Desk, intake: Intake, job: str, words: Callable[[], Words], caller: Caller
+) -> tuple[str, ...]:
+    """Have *job* be what a client says of it beside a report; return warnings.
+
+    No report is lost for *words*, which raises ValueError where there are none. Whoever
+    may not report may not say anything either.
+    """
+    if not caller.may(Scope.PING, job):
+        # Its report will be answered with that.
+        return ()
+    try:
+        await desk.registry.describe(job, words())
+    except ConfiguredJobError as error:
+        # Its client says the same with every report: nobody wants to read it again.
+        return (str(error),)
+    except UnknownJobError:
+        # Its report will be answered with that.
+        return ()
+    except (DescriptionError, ValueError) as error:
+        intake.refuse_description(job, str(error))
+        return (f"what is said of the job is not taken: {error}",)
+    return ()
 
 
 def job_name(text: str) -> str:

@@ -14,8 +14,10 @@ from afterrun_exporter.errors import (
 )
 from afterrun_exporter.ingest import (
     cronitor,
+    cronitor_api,
     healthchecks,
     heartbeats,
+    management,
     pathforms,
     pushgateway,
     schedulers,
@@ -39,7 +41,9 @@ DIALECTS: Final[tuple[Callable[[Desk], list[web.RouteDef]], ...]] = (
     healthchecks.routes,
     pathforms.routes,
     cronitor.routes,
+    cronitor_api.routes,
     heartbeats.routes,
+    management.routes,
     pushgateway.routes,
     schedulers.routes,
     sentry.routes,

@@ -2,62 +2,48 @@
 
 ``/ping/UUID[/SIGNAL]``, ``/UUID[/SIGNAL]`` and ``/ping/KEY/SLUG[/SIGNAL]``, as on
 https://healthchecks.io/docs/http_api/. A signal is a verb or an exit status; without
-one the job ran, and ran well. The key is whose job it is; any is taken.
+one the job ran, and ran well. The key is whose job it is: any is taken as long as no
+project has one.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import parse_qsl
+from typing import Final, NamedTuple
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
-from msgspec.structs import replace
 
-from afterrun_exporter.access.paths import without_key
-from afterrun_exporter.core.model import UUID, Ping
+from afterrun_exporter.access.callers import Scope
+from afterrun_exporter.core.model import UUID
+from afterrun_exporter.core.projects import Project, by_ping_key
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
-from afterrun_exporter.ingest import reports
+from afterrun_exporter.errors import (
+    DescriptionError,
+    ForbiddenError,
+    PingError,
+    UnknownJobError,
+)
 from afterrun_exporter.ingest.desk import (
     BY_KEY,
     Desk,
     caller_of,
     job_name,
-    numbers,
     read_text,
     sender,
 )
-from afterrun_exporter.ingest.jsontext import read_json
-from afterrun_exporter.ingest.readings import Readings
+from afterrun_exporter.ingest.signals import (
+    BAD_URL,
+    CREATE,
+    FORM,
+    NOT_FOUND,
+    SIGNAL,
+    Said,
+    description_of,
+    ping_of,
+)
 
 DIALECT: Final = "healthchecks"
-
-#: What the words in a URL are in a report of our own.
-VERBS: Final[Mapping[str, str]] = {
-    "": "ok",
-    "start": "start",
-    "fail": "fail",
-    "log": "log",
-}
-#: The last path segment, where it is not a slug.
-SIGNAL: Final = re.compile(r"start|fail|log|[0-9]+")
-MAX_EXIT_STATUS: Final = 255
-
-DURATIONS: Final = frozenset({"duration_ms", "duration_seconds"})
-#: Parameters that make or change a check, and are no metrics.
-SCHEDULE: Final = frozenset({"timeout", "grace", "schedule", "tz"})
-NO_METRICS: Final = SCHEDULE | {"rid", "create"}
-
-FORM: Final = "application/x-www-form-urlencoded"
-
-#: The peer's own words: clients look for them.
-BAD_URL: Final = "invalid url format"
-BAD_RID: Final = "invalid uuid format"
-NOT_FOUND: Final = "not found"
 
 #: As aiohttp's routes want it: any case is taken.
 _UUID: Final = UUID.pattern.replace("a-f", "a-fA-F")
@@ -68,45 +54,6 @@ ALLOW: Final = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST",
     "Access-Control-Allow-Headers": "*",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a request says about a job."""
-
-    #: A verb or an exit status; "" for a success.
-    signal: str = ""
-    #: The parameters, in their order.
-    query: tuple[tuple[str, str], ...] = ()
-    text: str = ""
-    #: Whether `text` may be a form.
-    form: bool = False
-
-
-def ping_of(
-    job: str, said: Said, *, at: float, fingerprint: bytes, metrics_limit: int
-) -> tuple[Ping, Readings]:
-    """Return the ping that *said* stands for, and what became of its metrics.
-
-    Raises PingError, in the peer's words, for a signal or a run id that is none.
-    """
-    found = _numbers(said)
-    fields: dict[str, Any] = {
-        **_signal(said.signal),
-        **{name: found.pop(name) for name in DURATIONS & found.keys()},
-        "run_id": _run_id(said.query),
-        "message": said.text,
-        "metrics": found,
-    }
-    ping, readings = reports.ping_of(
-        job, fields, at=at, fingerprint=fingerprint, metrics_limit=metrics_limit
-    )
-    unread = tuple(
-        f"{name} is not read: the schedule of a job stands in afterrun.yml"
-        for name, _ in said.query
-        if name in SCHEDULE
-    )
-    return replace(ping, warnings=(*ping.warnings, *unread)), readings
 
 
 def routes(desk: Desk) -> list[web.RouteDef]:
@@ -138,7 +85,8 @@ def _handler(desk: Desk) -> Handler:
         if request.method == hdrs.METH_OPTIONS:
             # Browsers send it unasked: it is never a ping.
             return web.Response(status=204, headers=ALLOW)
-        named, signal = _target(request.match_info, request[BY_KEY])
+        caller, by_key = caller_of(request), request[BY_KEY]
+        named, signal, key = target = _target(request.match_info, by_key)
         text, _ = await read_text(request, desk.body_limit)
         query = request.rel_url.raw_query_string
         said = Said(
@@ -148,7 +96,8 @@ def _handler(desk: Desk) -> Handler:
             form=request.content_type == FORM,
         )
         try:
-            job = _job(named, signal)
+            project = _project(desk, key, by_key)
+            job = await _job(desk, target, project)
             ping, readings = ping_of(
                 job,
                 said,
@@ -158,96 +107,91 @@ def _handler(desk: Desk) -> Handler:
                 ),
                 metrics_limit=intake.metrics_limit,
             )
+            new = not desk.is_known(job)
+            if new and caller.may(Scope.PING, job):
+                await _describe(desk, job, said, project)
         except (PingError, UnknownJobError) as error:
-            path = without_key(request.rel_url.raw_path_qs)[:200]
-            intake.refuse(named, f"{error}: {path}")
+            # Without the address: the key in it is a secret.
+            intake.refuse(named, str(error))
             return _refusal(desk, error)
-        new = request.query.get("create") == "1" and not desk.is_known(job)
-        received = intake.readable(ping, readings)
-        made = await intake.take(received, caller_of(request))
+        made = await intake.take(intake.readable(ping, readings), caller)
         if isinstance(made, PingError | UnknownJobError | ForbiddenError):
             return _refusal(desk, made)
         if isinstance(made, Exception):
             raise made
-        return _answer(desk, 201, "Created") if new else _answer(desk, 200, "OK")
+        created = new and CREATE in said.query
+        return _answer(desk, 201, "Created") if created else _answer(desk, 200, "OK")
 
     return handle
 
 
-def _target(match: Mapping[str, str], by_key: bool) -> tuple[str, str]:
-    """Return what names the job, and the signal.
+class Target(NamedTuple):
+    """What an address names."""
+
+    #: A UUID, or a slug.
+    named: str
+    signal: str
+    #: Whose job it is; "" where the address does not say.
+    key: str = ""
+
+
+def _target(match: Mapping[str, str], by_key: bool) -> Target:
+    """Return what an address names.
 
     With *by_key* it is known that the key is one, and no job.
     """
     if "key" not in match:
-        return match["job"].lower(), match.get("signal", "")
+        return Target(match["job"].lower(), match.get("signal", ""))
     key, slug, signal = match["key"], match["job"], match.get("signal", "")
     # A verb after the name of a job is for that job, not a job called "start".
     if not signal and SIGNAL.fullmatch(slug) and not by_key:
-        return key, slug
-    return slug, signal
+        return Target(key, slug)
+    return Target(slug, signal, key)
 
 
-def _job(named: str, signal: str) -> str:
-    """Return the name of the job, where *signal* is one; raise errors in the peer's words."""
-    if signal and not SIGNAL.fullmatch(signal):
+def _project(desk: Desk, key: str, by_key: bool) -> Project | None:
+    """Return the project that has this *key*; None where none has any.
+
+    With *by_key* it may also be a token, of jobs of any project.
+    """
+    projects = [one for one in desk.service.catalogue.projects if one.ping_key]
+    if not key or not projects:
+        return None
+    if (project := by_ping_key(projects, key)) is None and not by_key:
         raise UnknownJobError(NOT_FOUND)
+    return project
+
+
+async def _job(desk: Desk, target: Target, project: Project | None) -> str:
+    """Return the name of the job, where the signal is one and it is of the *project*.
+
+    Raises errors in the peer's words.
+    """
+    if target.signal and not SIGNAL.fullmatch(target.signal):
+        raise UnknownJobError(NOT_FOUND)
+    if UUID.fullmatch(target.named):
+        return await desk.uuids.job(target.named) or target.named
     try:
-        return job_name(named)
+        name = job_name(target.named)
     except PingError:
         raise PingError(BAD_URL) from None
+    known = desk.service.job(name)
+    if known is not None and project is not None and known.project != project.name:
+        raise UnknownJobError(NOT_FOUND)
+    return name
 
 
-def _signal(signal: str) -> dict[str, Any]:
-    """Return the fields of a report that *signal* stands for."""
-    if (verb := VERBS.get(signal)) is not None:
-        return {"status": verb}
-    # Thousands of digits are too many for int().
-    digits = signal.lstrip("0") or "0"
-    if len(digits) > 3 or int(digits) > MAX_EXIT_STATUS:
-        raise PingError(BAD_URL)
-    return {"exit_code": int(digits)}
-
-
-def _run_id(query: tuple[tuple[str, str], ...]) -> str | None:
-    """Return what names the run: the last ``rid``; an empty one is none."""
-    rid = dict(query).get("rid", "").lower()
-    if rid and not UUID.fullmatch(rid):
-        raise PingError(BAD_RID)
-    return rid or None
-
-
-def _numbers(said: Said) -> dict[str, Any]:
-    """Return the numbers in the query and in the body, which counts for more."""
-    asked = ((name, text) for name, text in said.query if name not in NO_METRICS)
-    return {**numbers(asked), **_body(said)}
-
-
-def _body(said: Said) -> dict[str, Any]:
-    text = said.text.strip()
-    if text.startswith("{"):
-        return _json(text)
-    # Curl calls everything a form. One has no spaces, and what a job says has.
-    if said.form and not re.search(r"\s", text):
-        return numbers(parse_qsl(text, keep_blank_values=True))
-    return {}
-
-
-def _json(text: str) -> dict[str, Any]:
+async def _describe(desk: Desk, job: str, said: Said, project: Project | None) -> None:
+    """Have a new job be what *said* and its *project* tell of it."""
+    words = description_of(said)
+    if project is not None:
+        words["project"] = project.name
+    if not words:
+        return
     try:
-        body = read_json(text.encode())
-    except PingError:
-        # Clients call any text JSON: it is the message and no more.
-        return {}
-    given = body.get("metrics")
-    return {
-        **{
-            name: value
-            for name, value in body.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        },
-        **(given if isinstance(given, dict) else {}),
-    }
+        await desk.registry.describe(job, words)
+    except DescriptionError as error:
+        raise PingError(str(error)) from None
 
 
 def _refusal(desk: Desk, error: Exception) -> web.Response:

@@ -12,7 +12,7 @@ from afterrun_exporter.core.model import Ping
 from afterrun_exporter.errors import ForbiddenError, PingError, StorageError
 from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.readings import Readings
-from afterrun_exporter.ingest.refusals import Refusals
+from afterrun_exporter.ingest.refusals import DESCRIPTION, Refusals
 from afterrun_exporter.service import Service
 from afterrun_exporter.verdicts import Verdict
 
@@ -82,6 +82,10 @@ class Intake:
         self._service.pings[self._dialect, "rejected"] += 1
         self._tell(job, reason)
 
+    def refuse_description(self, job: str, reason: str) -> None:
+        """Tell that a report was taken, and what it says of its job was not."""
+        self._tell(job, reason, DESCRIPTION)
+
     async def take(self, received: Received, caller: Caller) -> Verdict | Exception:
         """Record one report; see `take_all`."""
         if isinstance(received, Ping) and caller.may(Scope.PING, received.job):
@@ -126,9 +130,9 @@ class Intake:
             self._tell(one.job, str(answer))
         return answer
 
-    def _tell(self, job: str, reason: str) -> None:
+    def _tell(self, job: str, reason: str, event: str = "") -> None:
         at, dialect = self._clock.now(), self._dialect
-        self._refusals.tell(at, dialect=dialect, job=job, reason=reason)
+        self._refusals.tell(at, event, dialect=dialect, job=job, reason=reason)
 
     def _count(self, made: Verdict | Exception) -> None:
         # An unreadable report that is recorded has an alert of its own, as the

@@ -22,7 +22,8 @@ from afterrun_exporter.ingest.jsontext import read_json
 
 DIALECT: Final = "native"
 KEY_HEADER: Final = "Idempotency-Key"
-ALLOW: Final = {"Allow": "GET, HEAD, OPTIONS, POST"}
+ONE: Final = "GET, HEAD, OPTIONS, POST"
+MANY: Final = "OPTIONS, POST"
 
 UNREAD_QUERY: Final = "the query string is not read: POST metrics as JSON"
 
@@ -34,8 +35,8 @@ def routes(intake: Intake, clock: Clock, single: Reports) -> list[web.RouteDef]:
         web.get("/ping/{job}", counted(intake, plain(intake, clock))),
         web.post("/ping/{job}", counted(intake, single.handle)),
         web.post("/ping", counted(intake, batch(intake, clock))),
-        web.options("/ping/{job}", allowed),
-        web.options("/ping", allowed),
+        web.options("/ping/{job}", allowed(ONE)),
+        web.options("/ping", allowed(MANY)),
     ]
 
 
@@ -127,9 +128,13 @@ def batch(intake: Intake, clock: Clock) -> Handler:
     return handle
 
 
-async def allowed(_: web.Request) -> web.Response:
-    """Answer OPTIONS. It is never a ping: browsers send it unasked."""
-    return web.Response(status=204, headers=ALLOW)
+def allowed(methods: str) -> Handler:
+    """Return the handler for OPTIONS. It is never a ping: browsers send it unasked."""
+
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(status=204, headers={"Allow": methods})
+
+    return handle
 
 
 def text(answer: dict[str, Any]) -> bytes:

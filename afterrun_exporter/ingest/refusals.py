@@ -9,11 +9,15 @@ import structlog
 #: Refusals that are told in one minute; a client gone wild has no more to say.
 A_MINUTE: Final = 30
 
+#: What is told, of reports and of what they say of their jobs.
+PING: Final = "ping_refused"
+DESCRIPTION: Final = "description_refused"
+
 log = structlog.get_logger()
 
 
 class Refusals:
-    """Logs what is refused, so many a minute, and how many more there were."""
+    """Logs what was refused, so much a minute, and how much more there was."""
 
     def __init__(self, event: str = "ping_refused") -> None:
         self._event = event
@@ -21,7 +25,7 @@ class Refusals:
         self._told = 0
         self._untold = 0
 
-    def tell(self, at: float, **facts: str) -> None:
+    def tell(self, at: float, event: str = "", **facts: str) -> None:
         """Note that something was refused at *at*."""
         if (minute := int(at // 60)) != self._minute:
             if self._untold:
@@ -31,4 +35,4 @@ class Refusals:
             self._untold += 1
             return
         self._told += 1
-        log.warning(self._event, **facts)
+        log.warning(event or self._event, **facts)

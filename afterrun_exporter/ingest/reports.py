@@ -53,10 +53,18 @@ STATUSES: Final[Mapping[str, tuple[Kind, Outcome]]] = {
 
 
 Integer = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
-Instant = Annotated[float, BeforeValidator(values.instant)]
+Instant = Annotated[
+    float, BeforeValidator(values.instant, json_schema_input_type=float | str)
+]
 Duration = Annotated[float, AfterValidator(values.duration)]
-RunId = Annotated[str, Field(max_length=MAX_RUN_ID), BeforeValidator(values.run_id)]
-ExitStatus = Annotated[Integer, BeforeValidator(values.exit_status)]
+RunId = Annotated[
+    str,
+    Field(max_length=MAX_RUN_ID),
+    BeforeValidator(values.run_id, json_schema_input_type=int | str),
+]
+ExitStatus = Annotated[
+    Integer, BeforeValidator(values.exit_status, json_schema_input_type=int | str)
+]
 
 
 class Report(BaseModel):
@@ -64,18 +72,24 @@ class Report(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
-    status: str | None = None
+    status: str | None = Field(
+        None, description="ok, fail, partial, timeout, canceled, start, progress or log"
+    )
     duration_ms: Duration | None = None
     duration_seconds: Duration | None = None
-    metrics: dict[str, Any] | None = None
-    run_id: RunId | None = None
+    metrics: dict[str, Any] | None = Field(
+        None, description="numbers that rules judge, by name"
+    )
+    run_id: RunId | None = Field(None, description="start and finish have the same")
     attempt: Annotated[Integer, Field(ge=1)] | None = None
     max_attempts: Annotated[Integer, Field(ge=1)] | None = None
     started_at: Instant | None = None
     ended_at: Instant | None = None
     message: str | None = None
-    exit_code: ExitStatus | None = None
-    metadata: dict[str, Any] | None = None
+    exit_code: ExitStatus | None = Field(None, description="0 unless it failed")
+    metadata: dict[str, Any] | None = Field(
+        None, description="kept with the run, never a label"
+    )
 
 
 def check_name(job: str) -> str:

@@ -15,16 +15,18 @@ from uuid import UUID
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import DecodeError, json
+from msgspec.structs import replace
 
 from afterrun_exporter.access.callers import Caller
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.bodies import read_body
-from afterrun_exporter.ingest.desk import Desk, caller_of, job_name, sender
+from afterrun_exporter.ingest.desk import Desk, caller_of, describe, job_name, sender
 from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.reports import clean
+from afterrun_exporter.ingest.sentry_monitors import words_of
 
 DIALECT: Final = "sentry"
 
@@ -40,10 +42,6 @@ MAX_SLUG: Final = 50
 MAX_ENVIRONMENT: Final = 64
 #: Of the environment that has no name, too.
 PRODUCTION: Final = "production"
-
-IGNORED: Final = (
-    "the monitor_config is not taken: say schedule and limits in afterrun.yml"
-)
 
 _OBJECT: Final = json.Decoder(dict[str, Any])
 _NUMBER: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
@@ -70,7 +68,7 @@ def cron_url(desk: Desk, intake: Intake) -> Handler:
         body = await read_body(request, desk.body_limit)
         told = {**_object(body), **request.query}
         told["monitor_slug"] = request.match_info["job"]
-        received = [_received(desk, intake, request, told)]
+        received = [await _received(desk, intake, request, told)]
         await _take(intake, received, caller_of(request))
         return web.Response(status=202)
 
@@ -84,7 +82,9 @@ def envelope(desk: Desk, intake: Intake) -> Handler:
         body = await read_body(request, desk.body_limit)
         header, check_ins = opened(body)
         if check_ins:
-            received = [_received(desk, intake, request, told) for told in check_ins]
+            received = [
+                await _received(desk, intake, request, told) for told in check_ins
+            ]
             await _take(intake, received, caller_of(request))
         return web.json_response({"id": header.get("event_id") or ""})
 
@@ -130,7 +130,6 @@ def ping_of(told: Mapping[str, Any], at: float, fingerprint: bytes) -> Ping:
         duration=None if kind is Kind.START else _seconds(told.get("duration")),
         metadata=json.encode(metadata).decode() if metadata else "",
         fingerprint=fingerprint,
-        warnings=(IGNORED,) if told.get("monitor_config") else (),
     )
 
 
@@ -191,16 +190,22 @@ def _seconds(value: object) -> float | None:
     return float(value) if 0 <= value < MAX_TIME else None
 
 
-def _received(
+async def _received(
     desk: Desk, intake: Intake, request: web.Request, told: Mapping[str, Any]
 ) -> Received:
     now = desk.clock.now()
     said = repr(sorted(told.items())).encode("utf-8", "surrogatepass")
     mark = digest(sender(request), said)
     try:
-        return ping_of(told, now, mark)
+        ping = ping_of(told, now, mark)
     except PingError as error:
         return intake.unreadable(_whose(told), now, mark, error)
+    config = told.get("monitor_config")
+    if not isinstance(config, Mapping):
+        return ping
+    caller = caller_of(request)
+    warnings = await describe(desk, intake, ping.job, lambda: words_of(config), caller)
+    return replace(ping, warnings=warnings)
 
 
 def _whose(told: Mapping[str, Any]) -> str:

@@ -2,31 +2,73 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Collection
+from pathlib import Path
 from typing import Final
 
 import aiosqlite
 
 from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.storage.codec import decode_metrics, decode_violations
-from afterrun_exporter.storage.store import LogRecord
+from afterrun_exporter.storage.store import Ended, LogRecord
 
-# The runs of a job from the newest back: each knows the one before.
+# The runs of a job from the newest back: each knows the one before. Those that
+# are asked for have their place, the others place 0.
 _CHAIN: Final = """
-WITH RECURSIVE chain (id, place) AS (
-    SELECT last_run, 1 FROM jobs WHERE name = ?1
+WITH RECURSIVE chain (id, previous_id, place) AS (
+    SELECT r.id, r.previous_id, coalesce(r.number < ?3, true)
+    FROM jobs j JOIN runs r ON r.id = j.last_run WHERE j.name = ?1
     UNION ALL
-    SELECT r.previous_id, place + 1 FROM chain JOIN runs r ON r.id = chain.id
+    SELECT r.id, r.previous_id, place + coalesce(r.number < ?3, true)
+    FROM chain JOIN runs r ON r.id = chain.previous_id WHERE place < ?2
+)
+SELECT runs.* FROM chain JOIN runs ON runs.id = chain.id
+WHERE place BETWEEN 1 AND ?2 ORDER BY place
+"""
+
+# The same of many jobs at once, and of each run only how it ended. What was pruned
+# ends a chain: nothing is found behind it.
+_CHAINS: Final = """
+WITH RECURSIVE chain (job, id, place) AS (
+    SELECT name, last_run, 1 FROM jobs WHERE name IN (SELECT value FROM json_each(?1))
+    UNION ALL
+    SELECT chain.job, r.previous_id, place + 1 FROM chain JOIN runs r ON r.id = chain.id
     WHERE place < ?2
 )
-SELECT runs.* FROM chain JOIN runs ON runs.id = chain.id WHERE place <= ?2
-ORDER BY place
+SELECT chain.job, r.number, r.outcome, r.finished_at
+FROM chain JOIN runs r ON r.id = chain.id ORDER BY chain.job, place
 """
 
 
-async def runs(reader: aiosqlite.Connection, job: str, limit: int) -> list[Run]:
-    """Return the last *limit* runs of *job*, the newest first."""
-    return [_run(row) for row in await reader.execute_fetchall(_CHAIN, (job, limit))]
+async def connect(path: Path) -> aiosqlite.Connection:
+    """Return a connection that can only read."""
+    reader = await aiosqlite.connect(path)
+    await reader.execute("PRAGMA query_only = ON")
+    await reader.execute("PRAGMA busy_timeout = 5000")
+    reader.row_factory = aiosqlite.Row
+    return reader
+
+
+async def runs(
+    reader: aiosqlite.Connection, job: str, limit: int, before: int | None
+) -> list[Run]:
+    """See `Store.runs`."""
+    asked = (job, limit, before)
+    return [_run(row) for row in await reader.execute_fetchall(_CHAIN, asked)]
+
+
+async def endings(
+    reader: aiosqlite.Connection, jobs: Collection[str], limit: int
+) -> dict[str, list[Ended]]:
+    """See `Store.endings`."""
+    rows = await reader.execute_fetchall(_CHAINS, (json.dumps([*jobs]), limit))
+    found: dict[str, list[Ended]] = {}
+    for job, number, outcome, finished_at in rows:
+        ended = Ended(number, Outcome(outcome), finished_at)
+        found.setdefault(job, []).append(ended)
+    return found
 
 
 async def logs(reader: aiosqlite.Connection, job: str) -> list[LogRecord]:

@@ -6,7 +6,14 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -30,6 +37,7 @@ from afterrun_exporter.storage.store import (
     AlertRecord,
     AlertStats,
     Change,
+    Ended,
     LogRecord,
 )
 from afterrun_exporter.storage.writes import Writer
@@ -100,12 +108,10 @@ class SQLiteStore:
                     thread, _open, path
                 )
                 try:
-                    reader = await _reader(path)
-                    browser = await _reader(path)
-                    readers = (reader, browser)
-                    store = cls(
-                        path, writer, states, thread, readers, on_commit, outbox
-                    )
+                    reader = await reads.connect(path)
+                    browser = await reads.connect(path)
+                    both = (reader, browser)
+                    store = cls(path, writer, states, thread, both, on_commit, outbox)
                     try:
                         yield store
                     finally:
@@ -129,8 +135,13 @@ class SQLiteStore:
     ) -> Awaitable[list[Transition | Exception]]:
         return self._commits.update_all(changes)
 
-    async def runs(self, job: str, limit: int) -> list[Run]:
-        return await reads.runs(self._reader, job, limit)
+    async def runs(self, job: str, limit: int, before: int | None = None) -> list[Run]:
+        return await reads.runs(self._reader, job, limit, before)
+
+    async def endings(
+        self, jobs: Collection[str], limit: int
+    ) -> dict[str, list[Ended]]:
+        return await reads.endings(self._browser, jobs, limit)
 
     async def histories(
         self, reach: Mapping[str, float], now: float, limit: int
@@ -268,14 +279,6 @@ def _load(connection: sqlite3.Connection) -> tuple[dict[str, JobState], Writer]:
         last_runs[name] = last_run
     (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()
     return states, Writer(connection, ids, last_runs, newest)
-
-
-async def _reader(path: Path) -> aiosqlite.Connection:
-    reader = await aiosqlite.connect(path)
-    await reader.execute("PRAGMA query_only = ON")
-    await reader.execute("PRAGMA busy_timeout = 5000")
-    reader.row_factory = aiosqlite.Row
-    return reader
 
 
 def _check_writable(path: Path) -> None:

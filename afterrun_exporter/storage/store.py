@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-from afterrun_exporter.core.model import Condition, Run
+from afterrun_exporter.core.model import Condition, Outcome, Run
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import AlertKey, JobState, Transition
 from afterrun_exporter.storage.outbox import Outbox
@@ -22,6 +22,14 @@ class Change(NamedTuple):
 
     job: str
     decide: Decide
+
+
+class Ended(NamedTuple):
+    """A finished run in short: how it ended, and when."""
+
+    number: int
+    outcome: Outcome
+    finished_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +134,20 @@ class Store(Protocol):
         """
         ...
 
-    async def runs(self, job: str, limit: int) -> list[Run]:
-        """Return the last *limit* runs of *job*, the newest first."""
+    async def runs(self, job: str, limit: int, before: int | None = None) -> list[Run]:
+        """Return the last *limit* runs of *job*, the newest first.
+
+        Of those whose numbers are lower than *before*, where that is given.
+        """
+        ...
+
+    async def endings(
+        self, jobs: Collection[str], limit: int
+    ) -> dict[str, list[Ended]]:
+        """Return how the last *limit* runs of each of *jobs* ended, the newest first.
+
+        A job that never ran has none; it is not in the answer.
+        """
         ...
 
     async def histories(

@@ -49,6 +49,8 @@ async def test_a_job_that_never_ran_has_every_field(client: Client) -> None:
                 "last_success": None,
                 "next_slot": "2026-11-22T02:00:00Z",
                 "deadline": "2026-11-22T02:30:00Z",
+                "paused_at": None,
+                "paused_until": None,
                 "running": 0,
                 "consecutive_failures": 0,
                 "alerts": [],
@@ -174,7 +176,11 @@ async def test_as_many_runs_as_are_asked_for(client: Client) -> None:
     ("path", "status", "detail"),
     [
         ("jobs?stat=ok", 400, "unknown parameter 'stat'; did you mean 'state'?"),
-        ("jobs?x=1", 400, "unknown parameter 'x': use state, limit, after"),
+        (
+            "jobs?x=1",
+            400,
+            "unknown parameter 'x': use state, label, project, tag, q, limit, after",
+        ),
         ("jobs/backup?x=1", 400, "unknown parameter 'x': none is read here"),
         (
             "jobs?state=broken",
@@ -223,3 +229,247 @@ async def test_what_cannot_be_answered_says_why(
 ) -> None:
     """The value, and the way out."""
     assert await refused(client, f"/api/v1/{path}") == (status, detail)
+
+
+async def names(client: Client, query: str) -> list[str]:
+    answer = await asked(client, f"/api/v1/jobs?{query}")
+    return [job["name"] for job in answer["jobs"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("label=team:data", ["load", "sync"]),
+        ("label=team:data&label=env:prod", ["load"]),
+        ("label=url:https://x", ["sync"]),
+        ("label=team:", []),
+        ("project=shop", ["sync"]),
+        ("tag=db&tag=big", ["load"]),
+        ("q=LO", ["load"]),
+        ("q=o&state=paused", ["off"]),
+        ("q=nothing", []),
+        ("label=team:data&limit=1", ["load"]),
+        ("label=team:data&limit=1&after=load", ["sync"]),
+    ],
+)
+async def test_jobs_can_be_chosen_by_what_describes_them(
+    client: Client, service: Service, query: str, found: list[str]
+) -> None:
+    """All that is asked for must hold, on every page."""
+    jobs = (
+        Job(
+            name="load", labels=(("team", "data"), ("env", "prod")), tags=("db", "big")
+        ),
+        Job(
+            name="sync", labels=(("team", "data"), ("url", "https://x")), project="shop"
+        ),
+        Job(name="off", labels=(("team", "web"),), tags=("db",), enabled=False),
+    )
+    await service.reconfigure(catalogue(*jobs))
+
+    assert await names(client, query) == found
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("label=team", "label 'team' is not a label: write it like team:data"),
+        ("label=a:b&label=:x", "label ':x' is not a label: write it like team:data"),
+        (
+            "tag=db&tag=",
+            "parameter 'tag' is empty: give it a value or leave it out",
+        ),
+        ("labels=a:b", "unknown parameter 'labels'; did you mean 'label'?"),
+    ],
+)
+async def test_a_choice_that_cannot_be_made_says_why(
+    client: Client, query: str, detail: str
+) -> None:
+    assert await refused(client, f"/api/v1/jobs?{query}") == (400, detail)
+
+
+async def test_runs_are_read_page_by_page(client: Client) -> None:
+    """Each one once, also where new ones come in between."""
+    for n in range(5):
+        await client.post("/ping/backup", json={**GOOD, "run_id": str(n)})
+
+    first = await asked(client, "/api/v1/jobs/backup/runs?limit=2")
+    await client.post("/ping/backup", json={**GOOD, "run_id": "new"})
+    pages = [first]
+    while before := pages[-1]["next"]:
+        more = f"/api/v1/jobs/backup/runs?limit=2&before={before}"
+        pages.append(await asked(client, more))
+
+    numbers = [[run["number"] for run in page["runs"]] for page in pages]
+    assert numbers == [[5, 4], [3, 2], [1]]
+
+
+async def test_the_alerts_of_a_job_are_its_own(
+    client: Client, service: Service
+) -> None:
+    """The same as where all alerts are asked for those of one job."""
+    await service.reconfigure(catalogue(BACKUP, Job(name="sync")))
+    await client.post("/ping/backup", json={"metrics": {"rows": 0, "size": 48211}})
+    await client.post("/ping/sync", json={"status": "fail"})
+
+    own = await asked(client, "/api/v1/jobs/backup/alerts?state=open")
+
+    assert [alert["rule"] for alert in own["alerts"]] == ["rows > 0"]
+    assert own == await asked(client, "/api/v1/alerts?job=backup")
+    status, detail = await refused(client, "/api/v1/jobs/nobody/alerts")
+    assert (status, detail) == (404, "unknown job 'nobody': nothing is known of it")
+
+
+async def acted(client: Client, path: str, body: Any = None) -> Any:
+    response = await client.post(f"/api/v1/jobs/{path}", json=body)
+    assert response.status == 200, await response.text()
+    return await response.json()
+
+
+async def test_a_job_is_paused_until_it_is_resumed(
+    client: Client, clock: ManualClock
+) -> None:
+    """Nothing is expected of it, and it does not alert. Asking twice is as good."""
+    await client.post("/ping/backup", json={"status": "fail"})
+    await clock.advance(60)
+
+    response = await client.post("/api/v1/jobs/backup/pause")
+    paused = await response.json()
+    again = await acted(client, "backup/pause", {})
+    await clock.advance(2 * 86_400)
+    later = await asked(client, "/api/v1/jobs/backup")
+    resumed = await acted(client, "backup/resume")
+
+    assert response.status == 200
+    assert (paused["state"], paused["paused_at"]) == ("paused", "2026-11-21T12:01:00Z")
+    assert (paused["paused_until"], paused["alerts"]) == (None, [])
+    assert (paused["deadline"], paused["enabled"]) == (None, True)
+    assert again == paused
+    assert (later["state"], later["missed_runs"]) == ("paused", 0)
+    assert (resumed["paused_at"], resumed["state"]) == (None, "failing")
+    assert resumed["deadline"] == "2026-11-24T02:30:00Z"
+    assert await acted(client, "backup/resume") == resumed
+
+
+@pytest.mark.parametrize(
+    ("body", "until"),
+    [
+        ({"for": "2h"}, "2026-11-21T14:00:00Z"),
+        ({"until": "2026-11-21T15:30:00+01:00"}, "2026-11-21T14:30:00Z"),
+        ({"until": "9999-12-31T23:59:59Z"}, "9999-12-31T00:00:00Z"),
+    ],
+)
+async def test_a_pause_can_end_by_itself(
+    client: Client, clock: ManualClock, body: dict[str, str], until: str
+) -> None:
+    """At the time that the answer says."""
+    paused = await acted(client, "backup/pause", body)
+    await clock.advance(3 * 3600)
+    state = (await asked(client, "/api/v1/jobs/backup"))["state"]
+
+    assert paused["paused_until"] == until
+    assert state == ("paused" if until > "2026-11-21T15" else "new")
+
+
+async def test_a_report_ends_a_pause_if_it_is_to(client: Client) -> None:
+    """Else the job stays paused, whatever it reports."""
+    await acted(client, "backup/pause")
+    await client.post("/ping/backup", json={**GOOD, "run_id": "1"})
+    still = await asked(client, "/api/v1/jobs/backup")
+    asked_for = await acted(client, "backup/pause", {"resume_on_ping": True})
+    await client.post("/ping/backup", json={**GOOD, "run_id": "2"})
+
+    assert (still["state"], still["resumes_on_ping"]) == ("paused", False)
+    assert asked_for["resumes_on_ping"] is True
+    assert (await asked(client, "/api/v1/jobs/backup"))["state"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "detail"),
+    [
+        ("bakup/pause", {}, 404, "unknown job 'bakup'; did you mean 'backup'?"),
+        ("bakup/resume", {}, 404, "unknown job 'bakup'; did you mean 'backup'?"),
+        (
+            "backup/pause",
+            {"for": "soon"},
+            400,
+            "for: 'soon' is not a duration; write it like 90s, 15m, 1h30m or 7d",
+        ),
+        (
+            "backup/pause",
+            {"for": "10000d"},
+            400,
+            "for: '10000d' is out of range: use 1s to 3660d",
+        ),
+        (
+            "backup/pause",
+            {"until": "tomorrow"},
+            400,
+            "until: 'tomorrow' is not a time; write it like 2026-11-22T02:00:00Z",
+        ),
+        (
+            "backup/pause",
+            {"until": "2026-11-21T11:59:59Z"},
+            400,
+            "until: '2026-11-21T11:59:59Z' is past: name a time to come",
+        ),
+        (
+            "backup/pause",
+            {"for": "1h", "until": "2026-11-22T00:00:00Z"},
+            400,
+            "'for' and 'until' are both given: give one of them",
+        ),
+        (
+            "backup/pause",
+            {"resume_on_ping": "yes"},
+            400,
+            'resume_on_ping: "yes" is not true or false: send one, or leave it out',
+        ),
+        (
+            "backup/resume",
+            {"now": True},
+            400,
+            "unknown field 'now': none is read here",
+        ),
+    ],
+)
+async def test_a_pause_that_cannot_be_says_why(
+    client: Client, path: str, body: dict[str, Any], status: int, detail: str
+) -> None:
+    """And the job goes on as it was."""
+    response = await client.post(f"/api/v1/jobs/{path}", json=body)
+
+    assert response.status == status
+    assert (await response.json(content_type=None))["detail"] == detail
+    assert (await asked(client, "/api/v1/jobs/backup"))["paused_at"] is None
+
+
+async def test_a_job_that_pings_named_can_be_removed(client: Client) -> None:
+    """With its alerts; a report brings it back."""
+    await client.post("/ping/other", json={"status": "fail"})
+
+    removed = await client.delete("/api/v1/jobs/other")
+
+    assert removed.status == 204
+    assert await refused(client, "/api/v1/jobs/other") == (
+        404,
+        "unknown job 'other': `afterrun jobs` or GET /api/v1/jobs lists those there are",
+    )
+    (alert,) = (await asked(client, "/api/v1/jobs/other/alerts"))["alerts"]
+    assert alert["state"] == "resolved"
+    assert (await client.delete("/api/v1/jobs/other")).status == 404
+    await client.get("/ping/other")
+    assert await names(client, "q=other") == ["other"]
+
+
+async def test_a_job_of_the_configuration_is_removed_there(client: Client) -> None:
+    """Or it would be back with the next reload."""
+    response = await client.delete("/api/v1/jobs/backup")
+
+    assert response.status == 409
+    problem = await response.json(content_type=None)
+    assert problem["type"] == "urn:afterrun:problem:configured-job"
+    assert problem["detail"] == (
+        "job 'backup' stands in the configuration: remove it there"
+    )
+    assert await names(client, "") == ["backup"]

@@ -18,6 +18,7 @@ from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import make_app
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.cli.tables import age, when
+from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
@@ -27,6 +28,7 @@ from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.upkeep import reload_alertmanager
 from tests.core.jobs import at, ping
 from tests.http import no_reload
+from tests.services import catalogue
 
 #: A command that asks the daemon of the test.
 Ask = Callable[..., Awaitable[Result]]
@@ -94,7 +96,91 @@ async def test_every_job_is_shown(ask: Ask, service: Service) -> None:
 
 async def test_jobs_in_no_state_are_none(ask: Ask) -> None:
     """In words, for there is no table of nothing."""
-    assert (await ask("jobs", "--state", "missed")).stdout == "no jobs are missed\n"
+    assert (await ask("jobs", "--state", "missed")).stdout == "no jobs are like that\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--label", "team:data"), ["load", "sync"]),
+        (("--label", "team:data", "--label", "env:prod"), ["load"]),
+        (("--project", "shop"), ["sync"]),
+        (("--tag", "db", "--tag", "big"), ["load"]),
+        (("--search", "YN"), ["sync"]),
+        (("--search", "o", "--state", "paused"), ["off"]),
+    ],
+)
+async def test_jobs_are_chosen_by_what_describes_them(
+    ask: Ask, service: Service, options: tuple[str, ...], found: list[str]
+) -> None:
+    """All that is asked for must hold."""
+    jobs = (
+        Job(
+            name="load", labels=(("team", "data"), ("env", "prod")), tags=("db", "big")
+        ),
+        Job(name="sync", labels=(("team", "data"), ("env", "test")), project="shop"),
+        Job(name="off", tags=("db",), enabled=False),
+    )
+    await service.reconfigure(catalogue(*jobs))
+
+    _, *shown = rows(await ask("jobs", *options))
+
+    assert [row[0] for row in shown] == found
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "backup is paused until `afterrun resume backup`\n"),
+        (
+            ("--for", "2h"),
+            (
+                "backup is paused until 2026-11-21T14:00:00Z or until "
+                "`afterrun resume backup`\n"
+            ),
+        ),
+        (
+            ("--until", "2026-11-22T06:00:00+02:00", "--resume-on-ping"),
+            (
+                "backup is paused until 2026-11-22T04:00:00Z or until it reports or until "
+                "`afterrun resume backup`\n"
+            ),
+        ),
+    ],
+)
+async def test_a_job_is_paused_and_resumed(
+    ask: Ask, options: tuple[str, ...], said: str
+) -> None:
+    """With words for how each of them ends."""
+    paused = await ask("pause", "backup", *options)
+    shown = rows(await ask("jobs", "--state", "paused"))
+    resumed = await ask("resume", "backup")
+
+    assert paused.stdout == said
+    assert shown[1][:2] == ["backup", "paused"]
+    assert resumed.stdout == (
+        "backup is watched again: new, due by 2026-11-22T02:30:00Z\n"
+    )
+
+
+async def test_who_pauses_and_resumes_may_be_a_program(ask: Ask) -> None:
+    """Both print the job as it is then."""
+    paused = json.loads((await ask("pause", "backup", "--json")).stdout)
+    resumed = json.loads((await ask("resume", "backup", "--json")).stdout)
+
+    assert (paused["name"], paused["state"]) == ("backup", "paused")
+    assert (resumed["name"], resumed["state"]) == ("backup", "new")
+
+
+async def test_a_job_that_the_file_disables_is_not_resumed(
+    ask: Ask, service: Service
+) -> None:
+    """It says why."""
+    await service.reconfigure(catalogue(Job(name="off", enabled=False)))
+
+    resumed = await ask("resume", "off")
+
+    assert resumed.stdout == "off stays as it is: afterrun.yml has it disabled\n"
 
 
 async def test_runs_are_a_table(ask: Ask, service: Service) -> None:
@@ -186,6 +272,13 @@ async def test_a_test_alert_is_tried_out(ask: Ask) -> None:
         (["alerts", "list", "--since", "x"], "since 'x' is neither a duration nor"),
         (["alerts", "test", "--for", "1s"], "for: '1s' is out of range: use 10s to"),
         (["alerts", "test", "x"], "unknown job 'x': `afterrun jobs` or GET"),
+        (["jobs", "--label", "x"], "label 'x' is not a label: write it like team:data"),
+        (["pause", "x"], "unknown job 'x': `afterrun jobs` or GET"),
+        (
+            ["pause", "backup", "--for", "2"],
+            "for: '2' is not a duration; write it like",
+        ),
+        (["resume", "bakup"], "unknown job 'bakup'; did you mean 'backup'?"),
     ],
 )
 async def test_what_the_daemon_refuses_is_told_in_its_words(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from afterrun_exporter.client.courier import Courier
+from afterrun_exporter.client.daemon import Answer
+from afterrun_exporter.client.reports import Report
 from afterrun_exporter.client.settings import Settings
 from afterrun_exporter.client.spool import Spool
 from tests.client.doubles import REFUSED, URL, MemoryDaemon, silent, told
@@ -44,6 +47,36 @@ def test_a_start_that_was_not_delivered_is_dropped_with_the_end(
 
     (name,) = spool.names()
     assert name.endswith("-finish.json")
+
+
+@dataclass
+class Watching(MemoryDaemon):
+    """Takes nothing, and looks at what waits for it meanwhile."""
+
+    spool: Spool | None = None
+    #: The kinds of the reports that waited whenever an end was sent.
+    seen: list[list[str]] = field(default_factory=list)
+
+    def take(self, report: Report, timeout: float) -> Answer:
+        assert self.spool is not None
+        if report.kind == "finish":
+            self.seen.append([one.kind for _, _, one in self.spool.reports()])
+        return super().take(report, timeout)
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_a_start_does_not_wait_beside_its_end(settings: Settings, over: bool) -> None:
+    """Neither one that was put there before, nor one that fails later."""
+    daemon = Watching(up=False, spool=Spool(settings.spool, silent))
+    courier = Courier(settings, silent, daemon)
+    started = courier.start(told("a", "start"))
+    if over:
+        assert started.done.wait(10)
+
+    courier.wait(courier.finish(told("a"), started))
+
+    assert daemon.seen
+    assert all(kinds == ["finish"] for kinds in daemon.seen)
 
 
 def test_a_sign_of_life_is_not_kept(settings: Settings) -> None:

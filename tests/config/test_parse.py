@@ -38,8 +38,10 @@ from afterrun_exporter.core.model import (
     SlowerThan,
     SuccessRatio,
 )
+from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
+from afterrun_exporter.core.secrets import digest
 from afterrun_exporter.errors import ConfigError, Problem
 from tests.changed import replace
 
@@ -79,6 +81,7 @@ def test_every_key_reaches_its_job() -> None:
             ),
         ),
         after_failures=3,
+        recover_after=2,
         success_ratio=SuccessRatio(below=0.8, over=3 * 86400.0, min_runs=4),
         slower_than=SlowerThan(
             factor=2.5, than=Average.MEAN, over=7 * 86400.0, min_runs=2
@@ -86,6 +89,7 @@ def test_every_key_reaches_its_job() -> None:
         depends_on=(Dependency("sync", requires_success=False), Dependency("report")),
         concurrency=Concurrency(max=2, by="tenant_id"),
         dedicated=True,
+        ping_uuid="0b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a",
     )
 
 
@@ -96,6 +100,14 @@ def test_every_key_reaches_the_catalogue() -> None:
     assert catalogue == Catalogue(
         jobs=catalogue.jobs,
         unknown=None,
+        projects=(
+            Project(
+                name="infrastructure",
+                ping_key=digest("fqOOd6-52sMxvG_KUkQqcQ"),
+                api_key="sha256:9f86d081884c7d659a2feaa0c55ad015"
+                "a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            ),
+        ),
         max_jobs=500,
         settings=Settings(
             dedup_window=20.0, min_visible=120.0, metrics_per_job=20, runs_per_job=50
@@ -160,7 +172,7 @@ def test_no_file_is_what_the_core_does_on_its_own() -> None:
 
     assert replace(config.catalogue, unknown=None) == Catalogue(unknown=None)
     assert config.catalogue.unknown is not None
-    assert config.catalogue.unknown("x") == Job(name="x", configured=False)
+    assert config.catalogue.unknown("x", "") == Job(name="x", configured=False)
     assert config.label_keys == ()
 
 
@@ -177,7 +189,7 @@ def test_an_unknown_job_has_the_defaults_and_every_label_key() -> None:
     unknown = parse(text).catalogue.unknown
 
     assert unknown is not None
-    assert unknown("adhoc") == Job(
+    assert unknown("adhoc", "") == Job(
         name="adhoc",
         grace=420.0,
         early=2.0,

@@ -107,9 +107,9 @@ def test_a_policy_is_also_for_jobs_that_only_ever_ping() -> None:
     unknown = parse(JOBS + "  - {match: {name: ^etl-}, severity: critical}").catalogue
     assert unknown.unknown is not None
 
-    assert unknown.unknown("etl-orders").severity == "critical"
-    assert unknown.unknown("etl-orders").configured is False
-    assert unknown.unknown("other").severity == "warning"
+    assert unknown.unknown("etl-orders", "").severity == "critical"
+    assert unknown.unknown("etl-orders", "").configured is False
+    assert unknown.unknown("other", "").severity == "warning"
 
 
 def test_a_zone_goes_with_a_schedule_that_a_policy_gives() -> None:

@@ -14,7 +14,7 @@ from yarl import URL
 from afterrun_exporter.core.model import Kind
 from afterrun_exporter.errors import PingError, StorageError
 from afterrun_exporter.ingest.cronitor import speaks_cronitor
-from afterrun_exporter.ingest.healthchecks import FORM, Said, ping_of
+from afterrun_exporter.ingest.signals import FORM, Said, ping_of
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
@@ -363,9 +363,9 @@ def test_the_verb_wins_over_the_body() -> None:
 
 
 def test_a_schedule_is_not_silently_lost() -> None:
-    (warning,) = pinged(Said(query=(("create", "1"), ("grace", "60")))).warnings
+    (warning,) = pinged(Said(query=(("grace", "60"),))).warnings
 
-    assert warning == "grace is not read: the schedule of a job stands in afterrun.yml"
+    assert warning == "grace is read of a job that is new, with create=1"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.ingest.sentry import IGNORED, opened, ping_of
+from afterrun_exporter.ingest.sentry import opened, ping_of
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP, at
@@ -131,12 +131,6 @@ def test_a_duration_that_is_none_is_left_out(
     duration: object, seconds: float | None
 ) -> None:
     assert ping_of(check_in(duration=duration), NOW, b"").duration == seconds
-
-
-def test_a_schedule_that_is_sent_along_is_remarked() -> None:
-    ping = ping_of(check_in(monitor_config={"schedule": {}}), NOW, b"")
-
-    assert ping.warnings == (IGNORED,)
 
 
 ENVELOPES = {

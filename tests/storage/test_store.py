@@ -13,6 +13,7 @@ from afterrun_exporter.storage.store import (
     AlertFilter,
     AlertRecord,
     Change,
+    Ended,
     LogRecord,
     Store,
     update,
@@ -210,6 +211,47 @@ async def test_runs_come_newest_first_and_no_more_than_asked_for(store: Store) -
     assert [run.number for run in await store.runs("backup", 99)] == [5, 4, 3, 2, 1]
     assert await store.runs("backup", 0) == []
     assert await store.runs("nobody", 3) == []
+
+
+async def test_the_endings_of_many_jobs_are_told_at_once(store: Store) -> None:
+    """Of each the newest first, and no more than asked for; of a stranger nothing."""
+    for number in range(3):
+        await update(store, "backup", ran(T0 + number))
+        await update(store, "sync", ran(T0 + number, outcome=Outcome.FAIL))
+    await update(store, "other", ran())
+    await update(store, "idle", known())
+
+    assert await store.endings(["sync", "backup", "idle", "nobody"], 2) == {
+        "backup": [Ended(3, Outcome.OK, T0 + 2), Ended(2, Outcome.OK, T0 + 1)],
+        "sync": [Ended(3, Outcome.FAIL, T0 + 2), Ended(2, Outcome.FAIL, T0 + 1)],
+    }
+    assert await store.endings([], 2) == {}
+
+
+async def test_endings_stop_where_runs_were_pruned(store: Store) -> None:
+    for number in range(5):
+        await update(store, "backup", ran(T0 + number))
+    await store.prune(BIG_BANG, 2)
+
+    assert [one.number for one in (await store.endings(["backup"], 9))["backup"]] == [
+        5,
+        4,
+    ]
+
+
+async def test_runs_can_be_read_on_from_where_one_has_read_to(store: Store) -> None:
+    """A page is as long as was asked for, wherever it begins."""
+    for _ in range(5):
+        await store.update_all([Change("backup", ran()), Change("sync", ran())])
+
+    async def numbers(limit: int, before: int) -> list[int]:
+        return [run.number for run in await store.runs("backup", limit, before)]
+
+    assert await numbers(2, 6) == [5, 4]
+    assert await numbers(2, 4) == [3, 2]
+    assert await numbers(2, 2) == [1]
+    assert await numbers(2, 1) == []
+    assert await numbers(9, 99) == [5, 4, 3, 2, 1]
 
 
 async def test_an_alert_is_open_until_it_is_resolved(store: Store) -> None:

@@ -111,9 +111,9 @@ async def test_a_key_is_never_taken_for_the_name_of_a_job(
         ("Sentry, path", "application/json", '{"detail": "{reason}'),
         ("Uptime Kuma", "application/json", '{"ok": false, "msg": "{reason}'),
         ("Pushgateway", "text/plain", "{reason}"),
-        ("Dead Man's Snitch", "application/problem+json", '{"title": '),
-        ("Cronitor", "application/problem+json", '{"title": '),
-        ("a bearer", "application/problem+json", '{"title": '),
+        ("Dead Man's Snitch", "application/problem+json", '{"t'),
+        ("Cronitor", "application/problem+json", '{"t'),
+        ("a bearer", "application/problem+json", '{"t'),
     ],
 )
 @pytest.mark.parametrize(
@@ -134,3 +134,20 @@ async def test_a_client_is_refused_in_words_that_it_reads(
     assert reason in text
     assert ("WWW-Authenticate" in response.headers) is (status == 401)
     assert key not in text
+
+
+async def test_who_may_not_report_may_not_describe_a_job_either(
+    keyed: Client, store: MemoryStore
+) -> None:
+    """Its schedule is said with a report, and would be taken before it."""
+    told = '{"monitor_slug": "mine", "status": "ok", "monitor_config": %s}'
+    config = '{"schedule": {"type": "crontab", "value": "0 2 * * *"}}'
+    envelope = '{}\n{"type": "check_in"}\n' + told % config
+    for path, body in (
+        ("/ping/OTHER/mine?create=1&timeout=60", None),
+        ("/api/42/envelope/?sentry_key=OTHER", envelope),
+    ):
+        response = await keyed.post(path, data=body)
+        assert response.status == 403
+
+    assert "mine" not in store.states

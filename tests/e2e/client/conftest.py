@@ -86,6 +86,10 @@ class Cron:
         """Return the reports in the spool, the oldest first."""
         return sorted(self.spool.glob("*.json"))
 
+    def keeps_the_end(self) -> bool:
+        """Return whether the end of a run is in the spool; its start may be, too."""
+        return any(self.spool.glob("*-finish.json"))
+
 
 @pytest.fixture
 def cron(tmp_path: Path, daemon: Daemon) -> Iterator[Cron]:

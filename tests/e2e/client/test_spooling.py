@@ -174,7 +174,7 @@ def test_a_report_is_safe_before_it_is_sent(daemon: Daemon, cron: Cron) -> None:
     """Killed in the middle of it, exec has lost nothing."""
     with odd(slow) as server:
         running = cron.start("exec", "backup", "--url", server.url, "--", "true")
-        wait_until(lambda: len(cron.waiting()) == 1, "the report is in the spool")
+        wait_until(cron.keeps_the_end, "the end of the run is in the spool")
         running.kill()
         running.communicate()
 
@@ -190,7 +190,7 @@ def test_a_stop_does_not_wait_for_the_daemon(cron: Cron) -> None:
     running = cron.start(
         "exec", "backup", *options, "--", "sh", "-c", "echo $$; exit 4"
     )
-    wait_until(lambda: len(cron.waiting()) == 1, "the report is in the spool")
+    wait_until(cron.keeps_the_end, "the end of the run is in the spool")
     began = time.monotonic()
 
     running.send_signal(signal.SIGTERM)
@@ -269,6 +269,13 @@ def test_what_waits_is_listed_and_private(daemon: Daemon, cron: Cron) -> None:
     assert mode(report) == 0o600
     assert mode(cron.spool) == 0o700
     assert listed.stdout.decode() == f"{report.name}  {daemon.url}  backup  fail\n"
+
+
+def test_where_nothing_waits_that_is_said(cron: Cron) -> None:
+    listed = cron.run("spool", "list")
+
+    assert listed.stdout == b""
+    assert listed.stderr == f"afterrun: no report waits in {cron.spool}\n"
 
 
 def mode(path: Path) -> int:

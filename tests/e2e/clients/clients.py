@@ -31,9 +31,9 @@ def run(
     return done
 
 
-def python(code: str, *, ok: bool = True, **environment: str) -> str:
+def python(code: str, *arguments: str, ok: bool = True, **environment: str) -> str:
     """Run *code* where the clients are installed; return what it printed."""
-    return run("python", "-c", code, ok=ok, **environment).stdout
+    return run("python", "-c", code, *arguments, ok=ok, **environment).stdout
 
 
 def runs(daemon: Daemon, job: str) -> list[dict[str, Any]]:

@@ -13,6 +13,12 @@ cronitor.api_key = "KEY"
 cronitor.Monitor._ping_api_url = lambda self: "{url}/p/KEY/" + self.key
 """
 
+MONITORS = """
+cronitor.Monitor._monitor_api_url = classmethod(
+    lambda cls, key=None: "{url}/api/monitors" + ("/" + key if key else "")
+)
+"""
+
 
 def test_a_decorated_function_is_a_run(daemon: Daemon) -> None:
     python(
@@ -73,3 +79,53 @@ def test_what_it_sends_again_is_one_run(daemon: Daemon) -> None:
     assert len(runs(daemon, "nightly")) == 1
     series = daemon.series()
     assert series["afterrun_job_duplicate_pings_total", "nightly"] == 2
+
+
+def test_what_a_decorator_says_of_a_job_is_expected_of_it(daemon: Daemon) -> None:
+    """Sent by the library itself, from a thread, a second after the start."""
+    python(
+        CLIENT.format(url=daemon.url)
+        + MONITORS.format(url=daemon.url)
+        + """
+@cronitor.job("nightly", attributes={"schedule": "0 2 * * *", "grace_seconds": 120,
+    "assertions": ["metric.duration < 5 min"]})
+def work():
+    pass
+work()
+import time
+time.sleep(2)
+"""
+    )
+
+    job = daemon.get("/api/v1/jobs/nightly").json()
+    assert (job["schedule"], job["grace"]) == ("0 2 * * *", 120)
+    assert job["rules"] == ["duration < 5m"]
+    assert job["last_outcome"] == "ok"
+
+
+def test_monitors_are_put_paused_and_deleted(daemon: Daemon) -> None:
+    python(
+        CLIENT.format(url=daemon.url)
+        + MONITORS.format(url=daemon.url)
+        + """
+told = {"type": "job", "schedule": "every 5 minutes"}
+both = cronitor.Monitor.put([told | {"key": "one"}, told | {"key": "two"}])
+assert [one.key for one in both] == ["one", "two"]
+one, two = both
+assert one.pause(2).json()["paused"] is True
+assert one.unpause().json()["paused"] is False
+two.pause(2)
+one.delete()
+try:
+    cronitor.Monitor.put(key="one", type="job", schedule="soon")
+except cronitor.APIValidationError as error:
+    assert "cron expression 'soon'" in str(error), error
+else:
+    raise AssertionError("it was not refused")
+"""
+    )
+
+    states = {
+        job["name"]: job["state"] for job in daemon.get("/api/v1/jobs").json()["jobs"]
+    }
+    assert states == {"two": "paused"}

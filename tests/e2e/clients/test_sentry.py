@@ -37,6 +37,9 @@ work()
     (run,) = runs(daemon, "nightly")
     assert run["outcome"] == "ok"
     assert 0.3 <= run["duration"] < 5
+    job = daemon.get("/api/v1/jobs/nightly").json()
+    assert (job["schedule"], job["timezone"]) == ("0 * * * *", "Europe/Riga")
+    assert (job["grace"], job["max_runtime"]) == (300, 600)
 
 
 def test_one_that_raises_has_failed_and_its_error_is_nobodys_job(

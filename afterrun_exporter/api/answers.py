@@ -1,0 +1,253 @@
+"""What is answered: the shapes of jobs, runs, alerts, receivers and the rest in JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from afterrun_exporter.core.alerts import Status
+from afterrun_exporter.core.model import Condition, Outcome
+from afterrun_exporter.core.routing import ReceiverType
+from afterrun_exporter.receivers import Applied
+
+#: RFC 3339, in UTC.
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+#: A job that reported 0 reads 0, not 0.0.
+Value = Annotated[int | float, WithJsonSchema({"type": "number"})]
+Seconds = Annotated[int | float, WithJsonSchema({"type": "number"})]
+
+
+class Answer(BaseModel):
+    """An object of an answer: these fields, all of them, always."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class OpenAlert(Answer):
+    """A condition of a job that holds."""
+
+    kind: Condition
+    alertname: str
+    rule: str = Field(description="the rule that is broken, if one is")
+    opened_at: Time
+
+
+class Job(Answer):
+    """A job as it stands in a list."""
+
+    name: str
+    state: Status
+    severity: str
+    labels: dict[str, str]
+    project: str
+    tags: list[str]
+    schedule: str | None
+    timezone: str | None
+    last_run: Time | None
+    last_outcome: Outcome | None
+    last_success: Time | None
+    next_slot: Time | None
+    deadline: Time | None = Field(description="from then on it counts as missed")
+    paused_at: Time | None
+    paused_until: Time | None = Field(description="null until somebody resumes it")
+    running: int = Field(description="open runs")
+    consecutive_failures: int
+    alerts: list[OpenAlert]
+
+
+class WholeJob(Job):
+    """A job as it stands alone."""
+
+    description: str
+    runbook_url: str
+    enabled: bool
+    grace: Seconds
+    max_runtime: Seconds | None
+    rules: list[str]
+    depends_on: list[str]
+    resumes_on_ping: bool = Field(description="whether a report ends its pause")
+    created: Time
+    last_ping: Time | None
+    last_duration: Seconds | None
+    metrics: dict[str, Value | None]
+    runs: int
+    failed_runs: int
+    violating_runs: int
+    missed_runs: int
+
+
+class Jobs(Answer):
+    """A page of jobs, by name."""
+
+    jobs: list[Job]
+    next: str | None = Field(description="`after` of the next page")
+
+
+class Violation(Answer):
+    """A rule that a run broke."""
+
+    rule: str
+    metric: str
+    value: Value | None
+    expected: str
+
+
+class Run(Answer):
+    """A finished run."""
+
+    number: int
+    run_id: str | None
+    attempt: int
+    max_attempts: int | None
+    outcome: Outcome
+    started_at: Time | None
+    finished_at: Time
+    received_at: Time
+    duration: Seconds | None
+    exit_code: int | None
+    metrics: dict[str, Value | None]
+    violations: list[Violation]
+    message: str
+    metadata: dict[str, Any]
+
+
+class Runs(Answer):
+    """A page of the runs of a job, the newest first."""
+
+    job: str
+    runs: list[Run]
+    next: int | None = Field(description="`before` of the next page")
+
+
+class Alert(Answer):
+    """A recorded alert."""
+
+    id: int
+    job: str
+    kind: Condition
+    alertname: str
+    rule: str
+    severity: str
+    summary: str
+    state: Literal["open", "resolved"]
+    opened_at: Time
+    resolved_at: Time | None
+    run: int | None = Field(description="the number of the run that opened it")
+
+
+class OpenedTest(Alert):
+    """A test alert that was opened."""
+
+    until: Time
+
+
+class Alerts(Answer):
+    """A page of alerts, the newest first."""
+
+    alerts: list[Alert]
+    next: int | None = Field(description="`before` of the next page")
+
+
+class JobCount(Answer):
+    """How many alerts a job has had."""
+
+    job: str
+    alerts: int
+
+
+class Resolving(Answer):
+    """How long it took until alerts were resolved; null where none was."""
+
+    mean: float | None
+    median: float | None
+
+
+class Stats(Answer):
+    """What the alerts of a time come to."""
+
+    since: Time
+    alerts: int
+    by_kind: dict[str, int]
+    by_severity: dict[str, int]
+    by_state: dict[str, int]
+    jobs: list[JobCount]
+    seconds_to_resolve: Resolving
+    open_now: int
+
+
+class Receiver(Answer):
+    """Somebody who is told of a job."""
+
+    id: int
+    job: str
+    alert_type: ReceiverType
+    target: str = Field(description="where it is a secret, its host alone")
+    on_failure: bool
+    on_timeout: bool
+    on_violation: bool
+    on_missed: bool
+    created_at: Time
+
+
+class AddedReceiver(Receiver):
+    """A receiver that was added, and how far that has come."""
+
+    applied: Applied
+    warnings: list[str]
+
+
+class Receivers(Answer):
+    """All receivers, in the order they were added."""
+
+    receivers: list[Receiver]
+
+
+class JobReceivers(Receivers):
+    """Who is told of a job."""
+
+    job: str
+
+
+class Finding(Answer):
+    """Something that is wrong, or odd, in an afterrun.yml."""
+
+    line: int = Field(description="counted from 1; 0 for the file as a whole")
+    key: str = Field(description="where in the file, such as jobs.backup.rules[0]")
+    message: str
+
+
+class Checked(Answer):
+    """What `afterrun check` would say of an afterrun.yml."""
+
+    valid: bool
+    problems: list[Finding]
+    warnings: list[Finding]
+    jobs: int | None = Field(description="how many, in a valid file")
+    scheduled: int | None
+    rules: int | None
+
+
+class Document(Answer):
+    """An OpenAPI document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+
+
+class Nothing(Answer):
+    """No JSON at all."""
+
+
+class Problem(Answer):
+    """Why there is no answer: RFC 9457."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="which kind of problem; it never changes")
+    title: str
+    status: int
+    detail: str = Field(description="what is wrong, and the way out, for people")

@@ -1,0 +1,230 @@
+"""The API as an OpenAPI 3.1 document, made of the models that it validates with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from afterrun_exporter.api import answers, values
+from afterrun_exporter.api.operation import JSON, Operation
+from afterrun_exporter.api.operations import OPERATIONS
+from afterrun_exporter.api.pings import PINGS, NotTaken
+from afterrun_exporter.errors import AfterRunError
+from afterrun_exporter.problems import CONTENT_TYPE, STATUS, TYPES
+
+AnyOperation = Operation[Any, Any, Any]
+
+EVERY: Final[tuple[AnyOperation, ...]] = (*PINGS, *OPERATIONS)
+
+_ABOUT: Final = (
+    "AfterRun exporter judges what scheduled jobs report. Times are RFC 3339 in UTC, "
+    "durations are seconds. What cannot be answered is application/problem+json."
+)
+_REF: Final = "#/components/schemas/{model}"
+_IN_PATH: Final = {
+    "job": TypeAdapter(values.JobName).json_schema(),
+    "id": TypeAdapter(values.ReceiverId).json_schema(),
+}
+#: What a guard answers with, where there is one.
+_GUARDED: Final = {
+    HTTPStatus.UNAUTHORIZED: "nobody, or nobody known, asks",
+    HTTPStatus.FORBIDDEN: "who asks may not do this",
+}
+_TEXT: Final = {"type": "string"}
+_TAG: Final = {"schema": _TEXT, "description": "for If-None-Match"}
+
+
+def document(
+    version: str, operations: Iterable[AnyOperation] = EVERY
+) -> dict[str, Any]:
+    """Return the document of *operations*; *version* is that of the program."""
+    every = tuple(operations)
+    schemas = _Schemas(every)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in every:
+        at = paths.setdefault(operation.path, {})
+        at[operation.method.lower()] = _described(operation, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "AfterRun exporter",
+            "version": version,
+            "description": _ABOUT,
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def kinds(operation: AnyOperation) -> dict[HTTPStatus, list[type[AfterRunError]]]:
+    """Return what can be wrong with *operation*, by the status of the answer."""
+    found: dict[HTTPStatus, list[type[AfterRunError]]] = {}
+    for error in operation.wrong:
+        found.setdefault(STATUS[error], []).append(error)
+    return dict(sorted(found.items()))
+
+
+class _Schemas:
+    """The models of all operations, as JSON Schema that refers to itself."""
+
+    def __init__(self, operations: tuple[AnyOperation, ...]) -> None:
+        self._paths = {one.name: one.path for one in operations if one.is_ours}
+        wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {}
+        for one in operations:
+            wanted[one.query, "validation"] = None
+            if one.takes_body:
+                wanted[one.body, "validation"] = None
+            wanted[one.answer, "serialization"] = None
+        for problem in (answers.Problem, NotTaken):
+            wanted[problem, "serialization"] = None
+        self._refs, found = models_json_schema(list(wanted), ref_template=_REF)
+        queries = {one.query.__name__ for one in operations}
+        defined = found["$defs"]
+        self._queries = {name: defined[name] for name in queries}
+        unused = {*queries, answers.Nothing.__name__}
+        self.components = {
+            name: _untitled(schema)
+            for name, schema in sorted(defined.items())
+            if name not in unused
+        }
+
+    def led(self, operation: AnyOperation) -> list[str]:
+        """Return the names of the operations to which the answer of *operation* leads."""
+        parameter = f"{{{operation.leads_to[0]}}}"
+        return [name for name, path in self._paths.items() if parameter in path]
+
+    def of(self, model: type[BaseModel], mode: JsonSchemaMode) -> Mapping[str, Any]:
+        """Return what refers to the schema of *model*."""
+        return self._refs[model, mode]
+
+    def parameters(self, query: type[BaseModel]) -> Iterator[dict[str, Any]]:
+        """Yield the parameters that *query* has."""
+        for name, schema in self._queries[query.__name__].get("properties", {}).items():
+            about = schema.get("description", "")
+            plain = _untitled(_without_null(schema))
+            plain.pop("description", None)
+            parameter = {"name": name, "in": "query", "required": False}
+            yield {**parameter, "description": about, "schema": plain}
+
+
+def _described(operation: AnyOperation, schemas: _Schemas) -> dict[str, Any]:
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": _IN_PATH[name]}
+        for name in re.findall(r"{(\w+)}", operation.path)
+    ]
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [operation.subject],
+        "security": [{}, {"token": [operation.scope.value]}],
+        "parameters": [*parameters, *schemas.parameters(operation.query)],
+    }
+    if operation.takes_body:
+        schema = schemas.of(operation.body, "validation")
+        content = {JSON: {"schema": schema}}
+        for media in operation.text[1] if operation.text else ():
+            content[media] = {"schema": _TEXT if media.startswith("text/") else {}}
+        described["requestBody"] = {"content": content}
+        # No text at all is a text, too.
+        if operation.text is None and _is_required(operation.body):
+            described["requestBody"]["required"] = True
+    return {**described, "responses": dict(sorted(_responses(operation, schemas)))}
+
+
+def _responses(
+    operation: AnyOperation, schemas: _Schemas
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield str(operation.status), _done(operation, schemas)
+    if operation.is_tagged:
+        about = "nothing has changed since If-None-Match was sent"
+        yield "304", {"description": about, "headers": {"ETag": _TAG}}
+    problem = schemas.of(answers.Problem, "serialization")
+    for status, about in _GUARDED.items():
+        yield str(status.value), _problem(about, problem)
+    if operation.is_drawn:
+        about = "there is no such job; the picture says so"
+        content = {operation.media: {"schema": _TEXT}}
+        yield "404", {"description": about, "content": content}
+    if operation.takes_body:
+        yield "413", _problem("too-large: a body that is too long", problem)
+    for status, errors in kinds(operation).items():
+        about = "; ".join(f"{error.kind}: {meaning(error)}" for error in errors)
+        types = [TYPES + error.kind for error in errors]
+        kind = {"properties": {"type": {"enum": types}}}
+        yield str(status.value), _problem(about, {"allOf": [problem, kind]})
+
+
+def _done(operation: AnyOperation, schemas: _Schemas) -> dict[str, Any]:
+    """Return what is answered where nothing is wrong."""
+    done: dict[str, Any] = {"description": operation.summary}
+    if operation.media != JSON:
+        done["content"] = {operation.media: {"schema": _TEXT}}
+    elif operation.status != HTTPStatus.NO_CONTENT:
+        schema = schemas.of(operation.answer, "serialization")
+        done["content"] = {JSON: {"schema": schema}}
+    headers: dict[str, Any] = {}
+    if operation.is_tagged:
+        headers["ETag"] = _TAG
+    if operation.paged_by:
+        about = 'the next page, as rel="next"; absent on the last one'
+        headers["Link"] = {"schema": _TEXT, "description": about}
+    if operation.location:
+        where = {"type": "string", "format": "uri-reference"}
+        headers["Location"] = {"schema": where, "description": "what was made"}
+    links = {
+        other: _lead(operation.leads_to, other) for other in schemas.led(operation)
+    }
+    return {
+        **done,
+        **({"headers": headers} if headers else {}),
+        **({"links": links} if links else {}),
+    }
+
+
+def _lead(leads_to: tuple[str, str], other: str) -> dict[str, Any]:
+    parameter, pointer = leads_to
+    where = f"$response.body#{pointer}"
+    return {"operationId": other, "parameters": {parameter: where}}
+
+
+def meaning(error: type[AfterRunError]) -> str:
+    """Return when *error* is raised, in a line."""
+    return (error.__doc__ or "").partition("\n")[0].rstrip(".")
+
+
+def _problem(about: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": about, "content": {CONTENT_TYPE: {"schema": schema}}}
+
+
+def _is_required(body: type[BaseModel]) -> bool:
+    fields = body.model_fields.values()
+    return any(field.is_required() for field in fields)
+
+
+def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *schema* of a parameter, which is absent rather than null."""
+    plain = {key: value for key, value in schema.items() if key != "anyOf"}
+    if plain.get("default", ()) in (None, []):
+        del plain["default"]
+    choices = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(choices) == 1:
+        return {**choices[0], **plain}
+    return {**plain, "anyOf": choices} if choices else plain
+
+
+def _untitled(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *schema* without the titles that repeat the names of its fields."""
+    plain = {key: value for key, value in schema.items() if key != "title"}
+    if "properties" in plain:
+        fields = plain["properties"].items()
+        plain["properties"] = {name: _untitled(field) for name, field in fields}
+    return plain

@@ -1,0 +1,257 @@
+"""What can be done over HTTP: one table for routes, document, page and guard.
+
+The reports of jobs are in `pings`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from afterrun_exporter.api import answers, requests
+from afterrun_exporter.api.operation import HTML, PREFIX, SVG, Operation, Scope
+from afterrun_exporter.errors import (
+    AlertmanagerError,
+    AlertmanagerRefusedError,
+    ConfiguredJobError,
+    GenerateError,
+    ReceiverExistsError,
+    StorageError,
+    UnknownJobError,
+    UnknownReceiverError,
+)
+
+_UNAVAILABLE: Final = (
+    StorageError,
+    GenerateError,
+    AlertmanagerError,
+    AlertmanagerRefusedError,
+)
+
+JOBS: Final = Operation(
+    name="listJobs",
+    method="GET",
+    path=f"{PREFIX}/jobs",
+    summary="Jobs by name, a page at a time",
+    scope=Scope.READ,
+    query=requests.JobsQuery,
+    body=requests.NoBody,
+    answer=answers.Jobs,
+    paged_by="after",
+    leads_to=("job", "/jobs/0/name"),
+)
+JOB: Final = Operation(
+    name="getJob",
+    method="GET",
+    path=f"{PREFIX}/jobs/{{job}}",
+    summary="One job, with its rules, last metrics and counters",
+    scope=Scope.READ,
+    query=requests.NoQuery,
+    body=requests.NoBody,
+    answer=answers.WholeJob,
+    problems=(UnknownJobError,),
+)
+PAUSE: Final = Operation(
+    name="pauseJob",
+    method="POST",
+    path=f"{PREFIX}/jobs/{{job}}/pause",
+    summary="Expect nothing of a job, for a while or until it is resumed",
+    scope=Scope.ADMIN,
+    query=requests.NoQuery,
+    body=requests.Pause,
+    answer=answers.WholeJob,
+    problems=(UnknownJobError, StorageError),
+)
+RESUME: Final = Operation(
+    name="resumeJob",
+    method="POST",
+    path=f"{PREFIX}/jobs/{{job}}/resume",
+    summary="Watch a job again that was paused",
+    scope=Scope.ADMIN,
+    query=requests.NoQuery,
+    body=requests.NoBody,
+    answer=answers.WholeJob,
+    problems=(UnknownJobError, StorageError),
+)
+REMOVE_JOB: Final = Operation(
+    name="removeJob",
+    method="DELETE",
+    path=f"{PREFIX}/jobs/{{job}}",
+    summary="Watch a job no more that afterrun.yml does not name; a report brings it back",
+    scope=Scope.ADMIN,
+    query=requests.NoQuery,
+    body=requests.NoBody,
+    answer=answers.Nothing,
+    status=204,
+    problems=(UnknownJobError, ConfiguredJobError, StorageError),
+)
+RUNS: Final = Operation(
+    name="listRuns",
+    method="GET",
+    path=f"{PREFIX}/jobs/{{job}}/runs",
+    summary="The finished runs of a job, the newest first, a page at a time",
+    scope=Scope.READ,
+    query=requests.RunsQuery,
+    body=requests.NoBody,
+    answer=answers.Runs,
+    problems=(UnknownJobError,),
+    paged_by="before",
+)
+JOB_ALERTS: Final = Operation(
+    name="listJobAlerts",
+    method="GET",
+    path=f"{PREFIX}/jobs/{{job}}/alerts",
+    summary="The recorded alerts of a job, the newest first, a page at a time",
+    scope=Scope.READ,
+    query=requests.JobAlertsQuery,
+    body=requests.NoBody,
+    answer=answers.Alerts,
+    problems=(UnknownJobError,),
+    paged_by="before",
+)
+JOB_RECEIVERS: Final = Operation(
+    name="listJobReceivers",
+    method="GET",
+    path=f"{PREFIX}/jobs/{{job}}/receivers",
+    summary="Who is told of a job, beside whom afterrun.yml names",
+    scope=Scope.READ,
+    query=requests.NoQuery,
+    body=requests.NoBody,
+    answer=answers.JobReceivers,
+    problems=(UnknownJobError,),
+)
+ADD_RECEIVER: Final = Operation(
+    name="addReceiver",
+    method="POST",
+    path=f"{PREFIX}/jobs/{{job}}/receivers",
+    summary="Have somebody told of a job",
+    scope=Scope.ADMIN,
+    query=requests.NoQuery,
+    body=requests.NewReceiver,
+    answer=answers.AddedReceiver,
+    status=201,
+    problems=(UnknownJobError, ReceiverExistsError, *_UNAVAILABLE),
+    location=f"{PREFIX}/receivers/{{id}}",
+    leads_to=("id", "/id"),
+)
+RECEIVERS: Final = Operation(
+    name="listReceivers",
+    method="GET",
+    path=f"{PREFIX}/receivers",
+    summary="The receivers of all jobs",
+    scope=Scope.READ,
+    query=requests.NoQuery,
+    body=requests.NoBody,
+    answer=answers.Receivers,
+    leads_to=("id", "/receivers/0/id"),
+)
+RECEIVER: Final = Operation(
+    name="getReceiver",
+    method="GET",
+    path=f"{PREFIX}/receivers/{{id}}",
+    summary="One receiver",
+    scope=Scope.READ,
+    query=requests.NoQuery,
+    body=requests.NoBody,
+    answer=answers.Receiver,
+    problems=(UnknownReceiverError,),
+)
+REMOVE_RECEIVER: Final = Operation(
+    name="removeReceiver",
+    method="DELETE",
+    path=f"{PREFIX}/receivers/{{id}}",
+    summary="Have somebody told no more",
+    scope=Scope.ADMIN,
+    query=requests.NoQuery,
+    body=requests.NoBody,
+    answer=answers.Nothing,
+    status=204,
+    problems=(UnknownReceiverError, *_UNAVAILABLE),
+)
+ALERTS: Final = Operation(
+    name="listAlerts",
+    method="GET",
+    path=f"{PREFIX}/alerts",
+    summary="Recorded alerts of all jobs, the newest first, a page at a time",
+    scope=Scope.READ,
+    query=requests.AlertsQuery,
+    body=requests.NoBody,
+    answer=answers.Alerts,
+    problems=(UnknownJobError,),
+    paged_by="before",
+)
+ALERT_STATS: Final = Operation(
+    name="countAlerts",
+    method="GET",
+    path=f"{PREFIX}/alerts/stats",
+    summary="What the alerts of a time come to",
+    scope=Scope.READ,
+    query=requests.StatsQuery,
+    body=requests.NoBody,
+    answer=answers.Stats,
+)
+TEST_ALERT: Final = Operation(
+    name="testAlert",
+    method="POST",
+    path=f"{PREFIX}/alerts/test",
+    summary="Open an alert that ends by itself, to see that it arrives",
+    scope=Scope.ADMIN,
+    query=requests.NoQuery,
+    body=requests.TestAlert,
+    answer=answers.OpenedTest,
+    status=202,
+    problems=(UnknownJobError, StorageError),
+)
+CHECK: Final = Operation(
+    name="checkConfiguration",
+    method="POST",
+    path=f"{PREFIX}/check",
+    summary="Check an afterrun.yml: every problem at once, each with its line",
+    scope=Scope.READ,
+    query=requests.NoQuery,
+    body=requests.Document,
+    answer=answers.Checked,
+    text=("config", ("application/yaml", "text/plain")),
+    most=4 * 2**20,
+)
+DOCUMENT: Final = Operation(
+    name="getDocument",
+    method="GET",
+    path=f"{PREFIX}/openapi.json",
+    summary="This API as an OpenAPI 3.1 document",
+    scope=Scope.READ,
+    query=requests.NoQuery,
+    body=requests.NoBody,
+    answer=answers.Document,
+)
+REFERENCE: Final = Operation(
+    name="getReference",
+    method="GET",
+    path=f"{PREFIX}/docs",
+    summary="This API as a page to read",
+    scope=Scope.READ,
+    query=requests.NoQuery,
+    body=requests.NoBody,
+    answer=answers.Nothing,
+    media=HTML,
+)
+INDEX: Final = replace(REFERENCE, name="getIndex", path=f"{PREFIX}/")
+BADGE: Final = Operation(
+    name="getBadge",
+    method="GET",
+    path="/badge/{job}.svg",
+    summary="How a job is doing, as a picture; the same picture for 404",
+    scope=Scope.READ,
+    query=requests.NoQuery,
+    body=requests.NoBody,
+    answer=answers.Nothing,
+    media=SVG,
+)
+
+#: All but the reports of jobs.
+OPERATIONS: Final = (
+    *(JOBS, JOB, PAUSE, RESUME, REMOVE_JOB),
+    *(RUNS, JOB_ALERTS, JOB_RECEIVERS, ADD_RECEIVER),
+    *(RECEIVERS, RECEIVER, REMOVE_RECEIVER, ALERTS, ALERT_STATS, TEST_ALERT),
+    *(CHECK, DOCUMENT, REFERENCE, INDEX, BADGE),
+)

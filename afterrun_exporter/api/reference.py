@@ -1,0 +1,93 @@
+"""The API described: a document for programs, and the same as a page for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from jinja2 import ChainableUndefined, Environment, PackageLoader
+
+from afterrun_exporter.api import openapi
+from afterrun_exporter.api.operation import HTML, JSON
+from afterrun_exporter.api.reading import read_query
+from afterrun_exporter.api.requests import NoQuery
+from afterrun_exporter.api.serving import fresh
+from afterrun_exporter.problems import KINDS, STATUS, TYPES
+
+_PAGES: Final = Environment(
+    loader=PackageLoader("afterrun_exporter.api", "templates"),
+    autoescape=True,
+    undefined=ChainableUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def document(version: str) -> Handler:
+    """Return the handler for the OpenAPI document."""
+    text = json.dumps(openapi.document(version), indent=1, ensure_ascii=False)
+    return _handing_out(text, JSON)
+
+
+def page(version: str) -> Handler:
+    """Return the handler for the document as a page to read."""
+    return _handing_out(written(openapi.document(version)), HTML)
+
+
+def written(described: Mapping[str, Any]) -> str:
+    """Return the page that a document comes to."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            one = {**operation, "method": method.upper(), "path": path}
+            groups.setdefault(operation["tags"][0], []).append(one)
+    return _PAGES.get_template("reference.html").render(
+        document=described,
+        groups=groups,
+        kinds=sorted(_kinds()),
+        types=TYPES,
+        kind_of=partial(kind_of, named=described["components"]["schemas"]),
+        name_of=name_of,
+    )
+
+
+def kind_of(schema: Mapping[str, Any], named: Mapping[str, Any]) -> str:
+    """Return what a value of *schema* is, in a few words; *named* are other schemas."""
+    if "$ref" in schema:
+        name = name_of(schema)
+        return kind_of(named[name], named) if "enum" in named[name] else name
+    if "anyOf" in schema:
+        kinds = (kind_of(choice, named) for choice in schema["anyOf"])
+        return " or ".join(dict.fromkeys(kinds))
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"]))
+    if schema.get("type") == "array":
+        return f"list of {kind_of(schema.get('items', {}), named)}"
+    if isinstance(more := schema.get("additionalProperties"), dict):
+        return f"object of {kind_of(more, named)}"
+    kind = schema.get("type", "any")
+    return {"date-time": "time"}.get(schema.get("format", ""), str(kind))
+
+
+def name_of(schema: Mapping[str, Any]) -> str:
+    """Return the name of what *schema* refers to, "" if it does not."""
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def _kinds() -> Iterator[tuple[int, str, str]]:
+    for error, status in STATUS.items():
+        yield status.value, error.kind, openapi.meaning(error)
+    for status, kind in KINDS.items():
+        yield status.value, kind, status.description
+
+
+def _handing_out(text: str, media: str) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
+        read_query(NoQuery, request.query)
+        return fresh(request, web.Response(text=text, content_type=media))
+
+    return handle

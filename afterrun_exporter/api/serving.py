@@ -1,0 +1,103 @@
+"""An operation of the table and what does it, to a route: read, act, answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from http import HTTPStatus
+from typing import Final, Generic
+from urllib.parse import quote
+
+from aiohttp import ETag, hdrs, web
+from aiohttp.typedefs import Handler
+
+from afterrun_exporter.api.operation import JSON, A, B, Operation, Q
+from afterrun_exporter.api.reading import read_body, read_query
+
+#: Kept by nobody without asking whether it is still so.
+NO_CACHE: Final = {hdrs.CACHE_CONTROL: "no-cache"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[Q, B]):
+    """What is asked for; it can be understood."""
+
+    path: Mapping[str, str]
+    query: Q
+    body: B
+
+    @property
+    def job(self) -> str:
+        """The name of the job in the path."""
+        return self.path["job"]
+
+
+#: Does what an operation promises.
+Act = Callable[[Asked[Q, B]], Awaitable[A]]
+
+
+def served(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> web.RouteDef:
+    """Return the route of *operation*, which *act* does."""
+
+    async def handle(request: web.Request) -> web.Response:
+        query = read_query(operation.query, request.query)
+        body = (
+            await read_body(operation, request)
+            if operation.takes_body
+            else operation.body()
+        )
+        answer = await act(Asked(request.match_info, query, body))
+        if operation.status == HTTPStatus.NO_CONTENT:
+            return web.Response(status=operation.status)
+        response = web.Response(
+            body=answer.model_dump_json().encode(),
+            status=operation.status,
+            content_type=JSON,
+        )
+        if operation.location:
+            where = operation.location.format_map(dict(answer))
+            response.headers[hdrs.LOCATION] = where
+        if operation.paged_by and (following := getattr(answer, "next", None)):
+            response.headers[hdrs.LINK] = _link(request, operation.paged_by, following)
+        return fresh(request, response)
+
+    return routed(operation, handle)
+
+
+def routed(operation: Operation[Q, B, A], handler: Handler) -> web.RouteDef:
+    """Return the route of *operation* to *handler*, which does all of it itself."""
+    if operation.method == hdrs.METH_GET:
+        # With HEAD, which aiohttp adds.
+        return web.get(operation.path, handler)
+    return web.route(operation.method, operation.path, handler)
+
+
+def fresh(request: web.Request, response: web.Response) -> web.Response:
+    """Return *response* to a GET with a tag; one without a body to who has it already."""
+    if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
+        return response
+    body = response.body if isinstance(response.body, bytes) else b""
+    tag = blake2b(body, digest_size=12).hexdigest()
+    response.headers.update(NO_CACHE)
+    response.etag = tag
+    known = request.if_none_match or ()
+    if response.status == HTTPStatus.OK and any(
+        one.value in {tag, "*"} for one in known
+    ):
+        unchanged = web.Response(status=HTTPStatus.NOT_MODIFIED, headers=NO_CACHE)
+        unchanged.etag = ETag(tag)
+        if hdrs.LINK in response.headers:
+            unchanged.headers[hdrs.LINK] = response.headers[hdrs.LINK]
+        return unchanged
+    return response
+
+
+def _link(request: web.Request, parameter: str, following: object) -> str:
+    """Return where the next page is, as RFC 8288 writes it."""
+    others = [(k, v) for k, v in request.query.items() if k != parameter]
+    query = "&".join(
+        f"{quote(name, safe='')}={quote(str(value), safe='')}"
+        for name, value in (*others, (parameter, following))
+    )
+    return f'<{request.rel_url.raw_path}?{query}>; rel="next"'

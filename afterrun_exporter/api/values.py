@@ -1,0 +1,146 @@
+"""The kinds of values in requests: each is read, or refused with the way out."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from afterrun_exporter.core.alerts import NO_SEVERITY, Status
+from afterrun_exporter.core.model import JOB_NAME, Condition
+from afterrun_exporter.core.routing import ReceiverType
+from afterrun_exporter.core.timestamps import parse_time
+from afterrun_exporter.core.units import format_duration, parse_duration
+
+#: Of anything, in one answer.
+MOST: Final = 1000
+
+#: No id is larger.
+LAST: Final = 2**63 - 1
+
+EPOCH: Final = 0.0
+END: Final = parse_time("9999-12-31T00:00:00Z")
+
+#: How long a test alert may last.
+SHORTEST: Final = parse_duration("10s")
+LONGEST: Final = parse_duration("1h")
+
+#: How long a job may be paused for, if not until somebody resumes it.
+LONGEST_PAUSE: Final = parse_duration("3660d")
+
+_SEVERITY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*:.*", re.DOTALL)
+_DURATION: Final = r"^([0-9]{1,6}(\.[0-9]{1,3})?(ms|[smhdw]))+$"
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+def instant(text: str, now: float) -> float:
+    """Return the instant that *text* names, or that lies so long before *now*.
+
+    Raises ValueError where it does neither.
+    """
+    # What lies outside these years means the same as their ends, and can be told.
+    return min(max(_instant(text, now), EPOCH), END)
+
+
+def _instant(text: str, now: float) -> float:
+    try:
+        return now - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        return parse_time(text)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is neither a duration nor a time: write it like 7d "
+            "or 2026-11-22T02:00:00Z"
+        ) from None
+
+
+def _digits(value: object) -> object:
+    # ASCII digits and few: int() takes much more than that.
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value) if len(value) <= len(str(LAST)) else value
+    return value
+
+
+def _since(text: str) -> str:
+    instant(text, END)
+    return text
+
+
+def _label(text: str) -> str:
+    if not _LABEL.fullmatch(text):
+        raise ValueError(f"{text!r} is not a label: write it like team:data")
+    return text
+
+
+def _lasting(shortest: float, longest: float, text: str) -> str:
+    seconds = parse_duration(text)
+    if not shortest <= seconds <= longest:
+        span = f"{format_duration(shortest)} to {format_duration(longest)}"
+        raise ValueError(f"{text[:60]!r} is out of range: use {span}")
+    return text
+
+
+def _severity(text: str) -> str:
+    if text and (text == NO_SEVERITY or not _SEVERITY.fullmatch(text)):
+        raise ValueError(
+            f"{text[:64]!r} is not a severity: use one that your routes know, such as "
+            "critical, warning or info"
+        )
+    return text
+
+
+def _time(text: str) -> str:
+    parse_time(text)
+    return text
+
+
+_DURATION_SCHEMA: Final = {"type": "string", "pattern": _DURATION}
+_TIME_SCHEMA: Final = {"type": "string", "format": "date-time"}
+
+#: A number in a query.
+Digits: Final = BeforeValidator(_digits)
+Page = Annotated[int, Field(ge=1, le=MOST, description="how many at most"), Digits]
+Number = Annotated[int, Field(ge=1, le=LAST), Digits]
+Since = Annotated[
+    str,
+    AfterValidator(_since),
+    WithJsonSchema({"anyOf": [_DURATION_SCHEMA, _TIME_SCHEMA], "examples": ["7d"]}),
+]
+Label = Annotated[
+    str,
+    AfterValidator(_label),
+    WithJsonSchema({"type": "string", "pattern": "^[a-zA-Z_][a-zA-Z0-9_]*:"}),
+]
+State = Annotated[Status, Field(strict=False)]
+Kind = Annotated[Condition, Field(strict=False)]
+Receiver = Annotated[ReceiverType, Field(strict=False)]
+Severity = Annotated[str, AfterValidator(_severity)]
+Time = Annotated[str, AfterValidator(_time), WithJsonSchema(_TIME_SCHEMA)]
+TestSpan = Annotated[
+    str,
+    AfterValidator(lambda text: _lasting(SHORTEST, LONGEST, text)),
+    WithJsonSchema(_DURATION_SCHEMA),
+]
+PauseSpan = Annotated[
+    str,
+    AfterValidator(lambda text: _lasting(1.0, LONGEST_PAUSE, text)),
+    WithJsonSchema(_DURATION_SCHEMA),
+]
+
+#: What stands for itself in a path.
+JobName = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^{JOB_NAME.pattern}$",
+            "description": "the name of a job",
+        }
+    ),
+]
+ReceiverId = Annotated[int, Field(ge=1, le=LAST, description="the id of a receiver")]

@@ -1,0 +1,84 @@
+"""What is wrong with a request, in our words: the value and the way out."""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from annotated_types import Ge, Le
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+#: What the fields of our objects may be, and what people call that.
+_WORDS = {"string_type": "a string", "bool_type": "true or false"}
+
+
+def about_parameter(query: type[BaseModel], error: ErrorDetails) -> str:
+    """Return what *error* says of a parameter of *query*."""
+    name, value, kind = str(error["loc"][0]), error["input"], error["type"]
+    if kind == "extra_forbidden":
+        return unknown("parameter", name, query)
+    if kind in {"enum", "literal_error"}:
+        return f"unknown {name} {value!r}: use one of {_choices(error)}"
+    if kind == "value_error":
+        return f"{name} {error['ctx']['error']}"
+    least, most = _span(query, name)
+    return f"{name} {str(value)[:60]!r} is out of range: use a number from {least} to {most}"
+
+
+def about_field(body: type[BaseModel], error: ErrorDetails) -> str:
+    """Return what *error* says of a field of *body*, or of all of them together."""
+    kind, value = error["type"], error["input"]
+    said = str(error["ctx"]["error"]) if kind == "value_error" else ""
+    if not error["loc"]:
+        return said
+    name = str(error["loc"][0])
+    if kind == "extra_forbidden":
+        return unknown("field", name, body)
+    if kind == "missing":
+        needed = [
+            key for key, field in body.model_fields.items() if field.is_required()
+        ]
+        return f"{name!r} is missing: send {' and '.join(needed)}"
+    if kind == "enum" and isinstance(value, str):
+        return f"unknown {name} {value[:60]!r}: use one of {_choices(error)}"
+    if kind == "string_too_short":
+        said = "it is empty: give it a value or leave it out"
+    if said:
+        return f"{name}: {said}"
+    expected = _WORDS.get(kind, "a string")
+    return (
+        f"{name}: {json.dumps(value)[:60]} is not {expected}: send one, or leave it out"
+    )
+
+
+def unknown(what: str, name: str, model: type[BaseModel]) -> str:
+    """Return that *model* knows no such parameter or field, and what may be meant."""
+    names = known(model)
+    if near := get_close_matches(name, names, n=1):
+        return f"unknown {what} {name[:60]!r}; did you mean {near[0]!r}?"
+    way_out = f"use {', '.join(names)}" if names else "none is read here"
+    return f"unknown {what} {name[:60]!r}: {way_out}"
+
+
+def known(model: type[BaseModel]) -> list[str]:
+    """Return the names of the fields of *model*, as people write them."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _choices(error: ErrorDetails) -> str:
+    expected: str = error["ctx"]["expected"]
+    return expected.replace("'", "").replace(" or ", ", ")
+
+
+def _span(model: type[BaseModel], name: str) -> tuple[Any, Any]:
+    """Return the least and the largest number that the parameter may be."""
+    field = model.model_fields[name]
+    bounds = list(field.metadata)
+    for choice in get_args(field.annotation):
+        for one in getattr(choice, "__metadata__", ()):
+            bounds += getattr(one, "metadata", ())
+    (least,) = (bound.ge for bound in bounds if isinstance(bound, Ge))
+    (most,) = (bound.le for bound in bounds if isinstance(bound, Le))
+    return least, most

@@ -1,0 +1,187 @@
+"""Cronitor's monitor API, as far as its clients use it: ``/api/monitors``.
+
+A monitor is a job here: who puts one describes it. What afterrun.yml says of a job
+counts for more than what a program says.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.projects import Project
+from afterrun_exporter.core.state import JobState
+from afterrun_exporter.errors import (
+    ConfiguredJobError,
+    DescriptionError,
+    PingError,
+    UnknownJobError,
+)
+from afterrun_exporter.ingest.bodies import read_body
+from afterrun_exporter.ingest.cronitor_monitors import (
+    Monitor,
+    monitor_object,
+    monitor_of,
+)
+from afterrun_exporter.ingest.desk import Desk, job_name
+from afterrun_exporter.ingest.jsontext import read_json
+from afterrun_exporter.ingest.managing import project_of
+
+PATH: Final = "/api/monitors"
+#: A pause that is longer is one until somebody resumes the job.
+MOST_HOURS: Final = 100_000
+
+Act = Callable[[Desk, web.Request, Project | None], Awaitable[web.StreamResponse]]
+
+
+def routes(desk: Desk) -> list[web.RouteDef]:
+    """Return the routes of the API."""
+    one = f"{PATH}/{{job}}"
+    pause = _handler(desk, paused)
+    return [
+        web.put(PATH, _handler(desk, put)),
+        web.get(one, _handler(desk, shown), allow_head=False),
+        web.delete(one, _handler(desk, deleted)),
+        # Their clients pause with a GET; a HEAD is not to.
+        web.get(f"{one}/pause", pause, allow_head=False),
+        web.get(rf"{one}/pause/{{hours:\d{{1,9}}}}", pause, allow_head=False),
+    ]
+
+
+async def put(
+    desk: Desk, request: web.Request, project: Project | None
+) -> web.Response:
+    """Create or change monitors: all of them, or none where one cannot be."""
+    told = _monitors(await read_body(request, desk.body_limit))
+    found, problems = _read(told)
+    for name, monitor in found.items():
+        if project is not None:
+            monitor.words["project"] = project.name
+            _check_ours(desk, name, project)
+        try:
+            desk.registry.check(name, monitor.words)
+        except ConfiguredJobError as error:
+            monitor.warnings.append(str(error))
+        except DescriptionError as error:
+            problems.append(f"{name}: {error}")
+    if problems:
+        return web.json_response({"errors": problems}, status=400)
+    answer = []
+    for name, monitor in found.items():
+        if not _is_configured(desk, name):
+            await desk.registry.describe(name, monitor.words)
+        known = desk.service.known(name)
+        shown = monitor_object(*known) if known is not None else {"key": name}
+        answer.append({**shown, "warnings": monitor.warnings})
+    return web.json_response({"monitors": answer})
+
+
+async def shown(
+    desk: Desk, request: web.Request, project: Project | None
+) -> web.Response:
+    """Answer with one monitor."""
+    return web.json_response(monitor_object(*_known(desk, request, project)))
+
+
+async def deleted(
+    desk: Desk, request: web.Request, project: Project | None
+) -> web.Response:
+    """Retire the job."""
+    job, _ = _known(desk, request, project)
+    await desk.registry.retire(job.name)
+    return web.Response(status=204)
+
+
+async def paused(
+    desk: Desk, request: web.Request, project: Project | None
+) -> web.Response:
+    """Pause the job for so many hours, until it is resumed, or resume it: 0 hours."""
+    job, _ = _known(desk, request, project)
+    hours = int(request.match_info.get("hours", MOST_HOURS))
+    if hours == 0:
+        await desk.registry.resume(job.name)
+    else:
+        until = desk.clock.now() + hours * 3600
+        await desk.registry.pause(job.name, until if hours < MOST_HOURS else None)
+    return web.json_response(monitor_object(*_known(desk, request, project)))
+
+
+def _handler(desk: Desk, act: Act) -> Handler:
+    """Return the handler that has *act* do what is asked by those who may."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await act(desk, request, project_of(desk, _key(request)))
+        except (DescriptionError, PingError) as error:
+            return _refused(400, str(error))
+        except UnknownJobError as error:
+            return _refused(404, str(error))
+        except ConfiguredJobError as error:
+            return _refused(409, str(error))
+        except web.HTTPException as error:
+            return _refused(error.status, error.text or error.reason)
+
+    return handle
+
+
+def _key(request: web.Request) -> str:
+    """Return the API key: the user of Basic authorization."""
+    scheme, _, told = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    try:
+        user = b64decode(told if scheme.lower() == "basic" else "").decode()
+    except ValueError:
+        return ""
+    return user.partition(":")[0]
+
+
+def _monitors(body: bytes) -> list[Any]:
+    told = read_json(body)
+    if isinstance(told, Mapping):
+        told = told.get("monitors", told)
+    return told if isinstance(told, list) else [told]
+
+
+def _read(told: list[Any]) -> tuple[dict[str, Monitor], list[str]]:
+    """Return the monitors by their jobs, and what is wrong with the others."""
+    found: dict[str, Monitor] = {}
+    problems: list[str] = []
+    for place, one in enumerate(told):
+        key = one.get("key") if isinstance(one, Mapping) else None
+        if not isinstance(key, str):
+            problems.append(f"monitors[{place}] has no key: give it one")
+            continue
+        try:
+            found[job_name(key)] = monitor_of(one)
+        except (PingError, ValueError) as error:
+            problems.append(f"{key[:128]}: {error}")
+    return found, problems
+
+
+def _known(
+    desk: Desk, request: web.Request, project: Project | None
+) -> tuple[Job, JobState]:
+    name = job_name(request.match_info["job"])
+    if (known := desk.service.known(name)) is None:
+        raise UnknownJobError(desk.service.catalogue.unknown_job(name))
+    if project is not None:
+        _check_ours(desk, name, project)
+    return known
+
+
+def _check_ours(desk: Desk, name: str, project: Project) -> None:
+    job = desk.service.job(name)
+    if job is not None and job.project != project.name:
+        raise web.HTTPForbidden(text=f"monitor {name!r} is in another project")
+
+
+def _is_configured(desk: Desk, name: str) -> bool:
+    return name in desk.service.catalogue.jobs
+
+
+def _refused(status: int, text: str) -> web.Response:
+    return web.json_response({"errors": [text]}, status=status)

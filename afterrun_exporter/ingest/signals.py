@@ -1,0 +1,158 @@
+"""What a request to Healthchecks' pinging API says, whichever address it came to.
+
+A signal is a verb or an exit status; without one the job ran, and ran well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from msgspec.structs import replace
+
+from afterrun_exporter.core.model import UUID, Ping
+from afterrun_exporter.errors import PingError, RequestError
+from afterrun_exporter.ingest import checks, reports
+from afterrun_exporter.ingest.desk import numbers
+from afterrun_exporter.ingest.jsontext import read_json
+from afterrun_exporter.ingest.readings import Readings
+
+#: What the words in a URL are in a report of our own.
+VERBS: Final[Mapping[str, str]] = {
+    "": "ok",
+    "start": "start",
+    "fail": "fail",
+    "log": "log",
+}
+#: The last path segment, where it is not a slug.
+SIGNAL: Final = re.compile(r"start|fail|log|[0-9]+")
+MAX_EXIT_STATUS: Final = 255
+
+DURATIONS: Final = frozenset({"duration_ms", "duration_seconds"})
+#: Parameters that say what a new check is like, and are no metrics.
+SCHEDULE: Final = frozenset({"timeout", "grace", "schedule", "tz"})
+NO_METRICS: Final = SCHEDULE | {"rid", "create"}
+CREATE: Final = ("create", "1")
+
+FORM: Final = "application/x-www-form-urlencoded"
+
+#: The peer's own words: clients look for them.
+BAD_URL: Final = "invalid url format"
+BAD_RID: Final = "invalid uuid format"
+NOT_FOUND: Final = "not found"
+
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a request says about a job."""
+
+    #: A verb or an exit status; "" for a success.
+    signal: str = ""
+    #: The parameters, in their order.
+    query: tuple[tuple[str, str], ...] = ()
+    text: str = ""
+    #: Whether `text` may be a form.
+    form: bool = False
+
+
+def ping_of(
+    job: str, said: Said, *, at: float, fingerprint: bytes, metrics_limit: int
+) -> tuple[Ping, Readings]:
+    """Return the ping that *said* stands for, and what became of its metrics.
+
+    Raises PingError, in the peer's words, for a signal or a run id that is none.
+    """
+    found = _numbers(said)
+    fields: dict[str, Any] = {
+        **_signal(said.signal),
+        **{name: found.pop(name) for name in DURATIONS & found.keys()},
+        "run_id": _run_id(said.query),
+        "message": said.text,
+        "metrics": found,
+    }
+    ping, readings = reports.ping_of(
+        job, fields, at=at, fingerprint=fingerprint, metrics_limit=metrics_limit
+    )
+    if CREATE in said.query:
+        return ping, readings
+    unread = tuple(
+        f"{name} is read of a job that is new, with create=1"
+        for name, _ in said.query
+        if name in SCHEDULE
+    )
+    return replace(ping, warnings=(*ping.warnings, *unread)), readings
+
+
+def description_of(said: Said) -> dict[str, Any]:
+    """Return what *said* tells of a job that is new, in the words of afterrun.yml.
+
+    Raises PingError for what a check cannot be.
+    """
+    if CREATE not in said.query:
+        return {}
+    told: dict[str, Any] = {n: v for n, v in said.query if n in SCHEDULE and v}
+    for name in checks.USUAL.keys() & told.keys():
+        if not _SECONDS.fullmatch(told[name]):
+            raise PingError(f"{name} is {told[name][:40]!r}: use a number of seconds")
+        told[name] = int(told[name])
+    try:
+        return checks.words_of(checks.checked(told))
+    except RequestError as error:
+        raise PingError(str(error).removeprefix(checks.INVALID)) from None
+
+
+def _signal(signal: str) -> dict[str, Any]:
+    """Return the fields of a report that *signal* stands for."""
+    if (verb := VERBS.get(signal)) is not None:
+        return {"status": verb}
+    # Thousands of digits are too many for int().
+    digits = signal.lstrip("0") or "0"
+    if len(digits) > 3 or int(digits) > MAX_EXIT_STATUS:
+        raise PingError(BAD_URL)
+    return {"exit_code": int(digits)}
+
+
+def _run_id(query: tuple[tuple[str, str], ...]) -> str | None:
+    """Return what names the run: the last ``rid``; an empty one is none."""
+    rid = dict(query).get("rid", "").lower()
+    if rid and not UUID.fullmatch(rid):
+        raise PingError(BAD_RID)
+    return rid or None
+
+
+def _numbers(said: Said) -> dict[str, Any]:
+    """Return the numbers in the query and in the body, which counts for more."""
+    asked = ((name, text) for name, text in said.query if name not in NO_METRICS)
+    return {**numbers(asked), **_body(said)}
+
+
+def _body(said: Said) -> dict[str, Any]:
+    text = said.text.strip()
+    if text.startswith("{"):
+        return _json(text)
+    # Curl calls everything a form. One has no spaces, and what a job says has.
+    if said.form and not re.search(r"\s", text):
+        return numbers(parse_qsl(text, keep_blank_values=True))
+    return {}
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        body = read_json(text.encode())
+    except PingError:
+        # Clients call any text JSON: it is the message and no more.
+        return {}
+    given = body.get("metrics")
+    return {
+        **{
+            name: value
+            for name, value in body.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        },
+        **(given if isinstance(given, dict) else {}),
+    }

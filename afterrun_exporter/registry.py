@@ -1,0 +1,152 @@
+"""What people and programs do to jobs besides reporting for them.
+
+Nothing is decided here: the judge decides, and the service makes it so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import json
+
+from afterrun_exporter.clock import Clock
+from afterrun_exporter.conventions import TEST_JOB
+from afterrun_exporter.core.alerts import TEST
+from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.state import JobState, OpenAlert, Transition
+from afterrun_exporter.errors import (
+    ConfiguredJobError,
+    DescriptionError,
+    UnknownJobError,
+)
+from afterrun_exporter.service import Service
+from afterrun_exporter.storage.store import Change, Decide
+
+#: Words of afterrun.yml that describe a job, as plain data.
+Words = Mapping[str, Any]
+
+
+class Registry:
+    """The jobs of *service*, to be described, paused, removed and tried out.
+
+    What is answered for is on disk. Every method raises UnknownJobError for a job
+    that is not watched, and StorageError if nothing could be recorded.
+    """
+
+    def __init__(self, service: Service, clock: Clock) -> None:
+        self._service = service
+        self._clock = clock
+
+    @property
+    def _catalogue(self) -> Catalogue:
+        return self._service.catalogue
+
+    async def pause(
+        self, name: str, until: float | None = None, *, resumes_on_ping: bool = False
+    ) -> None:
+        """Expect nothing of a job until *until*, or until somebody resumes it.
+
+        Its alerts resolve. Where it *resumes_on_ping*, its next run is as good.
+        """
+        async with self._service.changing:
+            decide = self._service.judge.pause(
+                name, self._clock.now(), until, resumes_on_ping=resumes_on_ping
+            )
+            await self._apply(name, decide)
+
+    async def resume(self, name: str) -> None:
+        """Watch a job again; nothing happens to one that is not paused."""
+        async with self._service.changing:
+            decide = self._service.judge.resume(name, self._clock.now())
+            await self._apply(name, decide)
+
+    async def retire(self, name: str) -> None:
+        """Watch a job no more, until it pings again.
+
+        Raises ConfiguredJobError where the configuration names it.
+        """
+        async with self._service.changing:
+            if name in self._catalogue.jobs:
+                raise ConfiguredJobError(
+                    f"job {name!r} stands in the configuration: remove it there"
+                )
+            if self._service.job(name) is None:
+                raise UnknownJobError(self._catalogue.unknown_job(name))
+            await self._apply(name, self._service.judge.retire(self._clock.now()))
+
+    async def describe(self, name: str, words: Words) -> Job:
+        """Have a job be what its client says of it; return it, as it is watched.
+
+        It is registered if it is not known. Raises ConfiguredJobError where the
+        configuration names the job, whose words count; DescriptionError, saying what
+        is wrong with *words*; UnknownJobError where no job may be registered.
+        """
+        async with self._service.changing:
+            said = _written(words)
+            job = self._described(name, said)
+            if (known := self._service.known(name)) and known[1].said == said:
+                return known[0]
+            decide = self._service.judge.describe(job, said, self._clock.now())
+            await self._apply(name, decide)
+            return self._service.register(job) or job
+
+    def check(self, name: str, words: Words) -> None:
+        """Raise what `describe` would raise for these words; change nothing."""
+        self._described(name, _written(words))
+
+    def words(self, name: str) -> dict[str, Any]:
+        """Return what a client has said of the job *name*."""
+        state = self._service.state(name)
+        return dict(json.decode(state.said)) if state and state.said else {}
+
+    async def test_alert(
+        self, name: str | None, seconds: float, severity: str = ""
+    ) -> OpenAlert:
+        """Open an alert that ends by itself, to see that it arrives.
+
+        It is one of the job *name*, or of a job made for it, and has that job's
+        severity unless told otherwise.
+        """
+        now = self._clock.now()
+        job = self._service.job(name or TEST_JOB)
+        if job is None:
+            if name is not None:
+                raise UnknownJobError(self._catalogue.unknown_job(name))
+            job = self._catalogue.nameless(TEST_JOB)
+        decide = self._service.judge.test(job, now, seconds, severity)
+        state = await self._apply(job.name, decide)
+        if self._service.job(job.name) is None:
+            self._service.register(job)
+        return next(one for one in state.alerts if one.key == TEST)
+
+    def _described(self, name: str, said: str) -> Job:
+        catalogue = self._catalogue
+        if name in catalogue.jobs:
+            raise ConfiguredJobError(
+                f"job {name!r} stands in the configuration, whose words count"
+            )
+        known = self._service.job(name) is not None
+        if not known and not self._service.judge.roster.strangers((name,)):
+            raise UnknownJobError(catalogue.refusal(name))
+        if catalogue.unknown is None:
+            raise UnknownJobError(catalogue.refusal(name))
+        try:
+            return catalogue.unknown(name, said)
+        except ValueError as error:
+            raise DescriptionError(str(error)) from None
+
+    async def _apply(self, name: str, decide: Decide) -> JobState:
+        (made,) = await self._service.apply([Change(name, decide)])
+        if isinstance(made, Transition):
+            return made.state
+        raise made
+
+
+def _written(words: Words) -> str:
+    """Return *words* as a state keeps them; "" for none."""
+    try:
+        return json.encode(words, order="deterministic").decode() if words else ""
+    except UnicodeEncodeError:
+        raise DescriptionError("a text in it cannot be written in UTF-8") from None

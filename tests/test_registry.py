@@ -1,0 +1,365 @@
+"""What people and programs do to jobs besides reporting for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from afterrun_exporter.config import parse
+from afterrun_exporter.core.alerts import Status, status
+from afterrun_exporter.core.deadlines import deadline
+from afterrun_exporter.core.model import Job, Kind, Outcome
+from afterrun_exporter.core.schedule import Every
+from afterrun_exporter.errors import (
+    ConfiguredJobError,
+    DescriptionError,
+    StorageError,
+    UnknownJobError,
+)
+from afterrun_exporter.registry import Registry
+from afterrun_exporter.service import Service
+from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.changed import replace
+from tests.core.jobs import BACKUP, at, ping, told
+from tests.services import catalogue
+from tests.test_service import FullStore
+
+HOURLY = {"every": "1h", "grace": "5m"}
+
+
+@pytest.fixture
+def registry(service: Service, clock: ManualClock) -> Registry:
+    return Registry(service, clock)
+
+
+def conditions(service: Service, name: str = "backup") -> list[str]:
+    state = service.state(name)
+    assert state is not None
+    return [alert.key.condition.value for alert in state.alerts]
+
+
+def standing(service: Service, name: str = "backup") -> Status:
+    known = service.known(name)
+    assert known is not None
+    return status(*known)
+
+
+def due(service: Service, name: str) -> str:
+    known = service.known(name)
+    assert known is not None
+    return told(deadline(*known, service.settings))
+
+
+async def restarted(store: MemoryStore, clock: ManualClock, *jobs: Job) -> Service:
+    service = Service(
+        store, clock, catalogue(*jobs, unknown=parse("").catalogue.unknown)
+    )
+    await service.start()
+    return service
+
+
+class TestAPause:
+    async def test_ends_the_alerts_and_expects_nothing(
+        self, service: Service, registry: Registry, clock: ManualClock
+    ) -> None:
+        await service.record(ping("21 12:00", outcome=Outcome.FAIL))
+        await registry.pause("backup")
+
+        clock.show(at("25 12:00"))
+        await service.sweep()
+
+        assert conditions(service) == []
+        assert standing(service) is Status.PAUSED
+
+    async def test_keeps_what_is_reported_meanwhile_without_an_alert(
+        self, service: Service, registry: Registry, store: MemoryStore
+    ) -> None:
+        await registry.pause("backup")
+        verdict = await service.record(ping("21 12:01", outcome=Outcome.FAIL))
+
+        assert verdict.run is not None
+        assert await store.alerts() == []
+
+    async def test_survives_a_restart_and_a_reload(
+        self, store: MemoryStore, registry: Registry, clock: ManualClock
+    ) -> None:
+        await registry.pause("backup")
+
+        again = await restarted(store, clock, BACKUP)
+        assert standing(again) is Status.PAUSED
+        await again.reconfigure(catalogue(BACKUP))
+        assert standing(again) is Status.PAUSED
+
+    async def test_lasts_no_longer_than_was_asked_for(
+        self, service: Service, registry: Registry, clock: ManualClock
+    ) -> None:
+        """What was due meanwhile is not missed."""
+        await registry.pause("backup", until=at("22 12:00"))
+
+        clock.show(at("22 11:59"))
+        await service.sweep()
+        assert standing(service) is Status.PAUSED
+        clock.show(at("22 12:00"))
+        await service.sweep()
+        assert standing(service) is Status.NEW
+        assert due(service, "backup") == "23 02:30:00"
+
+    async def test_that_is_over_ends_with_a_ping_that_comes_before_the_sweeper(
+        self, service: Service, registry: Registry
+    ) -> None:
+        await registry.pause("backup", until=at("21 13:00"))
+        await service.record(ping("21 13:00", outcome=Outcome.FAIL))
+
+        assert conditions(service) == ["failing"]
+
+    async def test_says_since_when_however_often_it_is_asked_for(
+        self, service: Service, registry: Registry, clock: ManualClock
+    ) -> None:
+        await registry.pause("backup", until=at("21 13:00"))
+        clock.show(at("21 12:30"))
+        await registry.pause("backup")
+
+        state = service.state("backup")
+        assert state is not None
+        assert told(state.paused_at) == "21 12:00:00"
+        assert state.paused_until is None
+
+    @pytest.mark.parametrize(
+        ("kind", "goes_on"),
+        [(Kind.FINISH, True), (Kind.START, True), (Kind.LOG, False)],
+    )
+    async def test_may_end_with_the_next_run(
+        self, service: Service, registry: Registry, kind: Kind, goes_on: bool
+    ) -> None:
+        await registry.pause("backup", resumes_on_ping=True)
+        await service.record(ping("21 12:01", kind))
+
+        assert (standing(service) is not Status.PAUSED) is goes_on
+
+    async def test_ends_with_no_ping_otherwise(
+        self, service: Service, registry: Registry
+    ) -> None:
+        await registry.pause("backup")
+        await service.record(ping("21 12:01"))
+
+        assert standing(service) is Status.PAUSED
+
+    async def test_of_an_unknown_job_is_refused(self, registry: Registry) -> None:
+        with pytest.raises(UnknownJobError, match="did you mean 'backup'"):
+            await registry.pause("backpu")
+
+    async def test_that_cannot_be_stored_is_none(self, clock: ManualClock) -> None:
+        store = FullStore()
+        service = await restarted(store, clock, BACKUP)
+        store.full = True
+
+        with pytest.raises(StorageError):
+            await Registry(service, clock).pause("backup")
+        assert standing(service) is Status.NEW
+
+
+class TestResuming:
+    async def test_expects_the_job_from_then_on(
+        self, service: Service, registry: Registry, clock: ManualClock
+    ) -> None:
+        await registry.pause("backup")
+        clock.show(at("24 12:00"))
+        await registry.resume("backup")
+        await service.sweep()
+
+        assert conditions(service) == []
+        assert due(service, "backup") == "25 02:30:00"
+
+    async def test_shows_what_is_still_wrong(
+        self, service: Service, registry: Registry
+    ) -> None:
+        await service.record(ping("21 12:00", outcome=Outcome.FAIL))
+        await registry.pause("backup")
+        await registry.resume("backup")
+
+        assert conditions(service) == ["failing"]
+
+    async def test_a_job_that_is_not_paused_changes_nothing(
+        self, service: Service, registry: Registry
+    ) -> None:
+        before = service.state("backup")
+        await registry.resume("backup")
+
+        assert service.state("backup") == before
+
+    async def test_a_job_that_the_file_disables_does_not_enable_it(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        service = await restarted(store, clock, replace(BACKUP, enabled=False))
+        registry = Registry(service, clock)
+        await registry.pause("backup")
+        await registry.resume("backup")
+
+        assert standing(service) is Status.PAUSED
+
+
+class TestRemoving:
+    async def test_a_job_that_pings_named_watches_it_no_more(
+        self, service: Service, registry: Registry, store: MemoryStore
+    ) -> None:
+        await service.record(ping("21 12:00", job="stray", outcome=Outcome.FAIL))
+        await registry.retire("stray")
+
+        assert service.job("stray") is None
+        (alert,) = await store.alerts()
+        assert alert.resolved_at == at("21 12:00")
+
+    async def test_forgets_a_pause_and_what_was_said(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        """A job of that name that comes later is another one."""
+        service = await restarted(store, clock)
+        registry = Registry(service, clock)
+        await registry.describe("stray", HOURLY)
+        await registry.pause("stray")
+        await registry.retire("stray")
+        await service.record(ping("21 12:01", job="stray"))
+
+        assert standing(service, "stray") is Status.OK
+        assert registry.words("stray") == {}
+
+    async def test_a_job_of_the_file_is_for_the_file(self, registry: Registry) -> None:
+        with pytest.raises(ConfiguredJobError, match="'backup' stands in the conf"):
+            await registry.retire("backup")
+
+    async def test_nothing_is_refused(self, registry: Registry) -> None:
+        with pytest.raises(UnknownJobError):
+            await registry.retire("nobody")
+
+
+class TestADescription:
+    async def test_makes_a_job_that_is_expected(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        service = await restarted(store, clock)
+        job = await Registry(service, clock).describe("stray", HOURLY)
+
+        assert job == service.job("stray")
+        assert job.schedule == Every(3600.0)
+        assert due(service, "stray") == "21 13:05:00"
+        clock.show(at("21 13:05:01"))
+        await service.sweep()
+        assert conditions(service, "stray") == ["missed"]
+
+    async def test_changes_a_job_that_has_pinged(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        service = await restarted(store, clock)
+        await service.record(ping("21 12:00", job="stray"))
+        await Registry(service, clock).describe("stray", HOURLY)
+
+        assert due(service, "stray") == "21 13:05:00"
+
+    async def test_survives_a_restart(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        first = await restarted(store, clock)
+        await Registry(first, clock).describe("stray", HOURLY)
+
+        second = await restarted(store, clock)
+
+        assert second.job("stray") == first.job("stray")
+        assert Registry(second, clock).words("stray") == HOURLY
+
+    async def test_said_again_writes_nothing(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        service = await restarted(store, clock)
+        registry = Registry(service, clock)
+        await registry.describe("stray", HOURLY)
+        follower = service.follow()
+        follower.take()
+
+        await registry.describe("stray", dict(reversed(HOURLY.items())))
+
+        assert follower.take() == set()
+
+    async def test_leaves_a_pause_as_it_is(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        service = await restarted(store, clock)
+        registry = Registry(service, clock)
+        await registry.describe("stray", HOURLY)
+        await registry.pause("stray")
+        await registry.describe("stray", {"every": "2h"})
+
+        assert standing(service, "stray") is Status.PAUSED
+
+    async def test_does_not_count_against_the_file(self, registry: Registry) -> None:
+        with pytest.raises(ConfiguredJobError, match="whose words count"):
+            await registry.describe("backup", HOURLY)
+
+    async def test_is_followed_by_the_policies_that_match(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        text = """
+            policies:
+              - {match: {tags: [db]}, severity: critical}
+              - {match: {name: "^etl"}, grace: 1h}
+            """
+        service = Service(store, clock, parse(text).catalogue)
+        await service.start()
+        job = await Registry(service, clock).describe("etl", HOURLY | {"tags": ["db"]})
+
+        assert (job.severity, job.grace) == ("critical", 300.0)
+
+    async def test_that_is_wrong_says_what(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        service = await restarted(store, clock)
+        wrong = {"every": "soon", "grcae": "1h"}
+
+        with pytest.raises(DescriptionError) as caught:
+            await Registry(service, clock).describe("stray", wrong)
+
+        assert "every: 'soon' is not a duration" in str(caught.value)
+        assert "grcae: unknown key; did you mean 'grace'?" in str(caught.value)
+        assert service.job("stray") is None
+
+    async def test_that_the_configuration_does_not_understand_any_more_is_left_out(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        """A start is not to fail for what a program once said."""
+        first = Service(store, clock, parse("labels: [team]").catalogue)
+        await first.start()
+        await Registry(first, clock).describe("stray", {"labels": {"team": "a"}})
+
+        second = await restarted(store, clock)
+
+        assert second.job("stray") == Job(name="stray", configured=False)
+
+    @pytest.mark.parametrize(
+        ("text", "why"),
+        [
+            ("unknown_jobs: reject", "unknown job 'stray'"),
+            ("limits: {jobs: 1}", "there are 1 jobs already"),
+        ],
+    )
+    async def test_registers_no_job_that_a_ping_could_not(
+        self, store: MemoryStore, clock: ManualClock, text: str, why: str
+    ) -> None:
+        known = parse(f"{text}\njobs: {{backup: {{}}}}").catalogue
+        service = Service(store, clock, known)
+        await service.start()
+
+        with pytest.raises(UnknownJobError, match=why):
+            await Registry(service, clock).describe("stray", HOURLY)
+
+    async def test_may_name_the_job_by_a_uuid(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        service = await restarted(store, clock)
+        registry = Registry(service, clock)
+        one, other = (f"{n}b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a" for n in (1, 2))
+        await registry.describe("stray", {"ping_uuid": one})
+        assert service.named_by(one) == "stray"
+
+        await registry.describe("stray", {"ping_uuid": other})
+        assert (service.named_by(one), service.named_by(other)) == (None, "stray")
+
+        await registry.retire("stray")
+        assert service.named_by(other) is None

@@ -1,0 +1,107 @@
+"""Jobs are found among many, a page at a time, whoever comes and goes meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from afterrun_exporter.clock import breathe
+from afterrun_exporter.core.alerts import Status
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.registry import Registry
+from afterrun_exporter.search import Wanted, page
+from afterrun_exporter.service import Service
+from afterrun_exporter.testing import ManualClock
+from tests.core.jobs import ping
+from tests.services import catalogue
+
+JOBS = (
+    Job(name="b-load", labels=(("team", "data"), ("env", "prod")), tags=("db", "big")),
+    Job(name="a-load", labels=(("team", "data"), ("env", "test")), project="shop"),
+    Job(name="Report", labels=(("team", "web"), ("env", "prod")), tags=("db",)),
+    Job(name="off", enabled=False, project="shop"),
+)
+
+
+async def names(service: Service, wanted: Wanted, limit: int = 9) -> list[str]:
+    found, _ = await page(service, wanted, limit)
+    return [job.name for job, _ in found]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Wanted(), ["Report", "a-load", "b-load", "off"]),
+        (Wanted(labels=(("team", "data"),)), ["a-load", "b-load"]),
+        (Wanted(labels=(("team", "data"), ("env", "prod"))), ["b-load"]),
+        (Wanted(labels=(("team", "nobody"),)), []),
+        (Wanted(project="shop"), ["a-load", "off"]),
+        (Wanted(tags=("db",)), ["Report", "b-load"]),
+        (Wanted(tags=("big", "db")), ["b-load"]),
+        (Wanted(part="LOAD"), ["a-load", "b-load"]),
+        (Wanted(part="rep"), ["Report"]),
+        (Wanted(state=Status.PAUSED), ["off"]),
+        (Wanted(state=Status.NEW, project="shop"), ["a-load"]),
+    ],
+)
+async def test_all_that_is_asked_for_must_hold(
+    service: Service, wanted: Wanted, found: list[str]
+) -> None:
+    """In the order of the names."""
+    await service.reconfigure(catalogue(*JOBS))
+
+    assert await names(service, wanted) == found
+
+
+async def test_a_page_says_whether_there_are_more(service: Service) -> None:
+    """A page that happens to be full is not the reason to ask again."""
+    await service.reconfigure(catalogue(*JOBS))
+
+    first, more = await page(service, Wanted(), 2)
+    second, end = await page(service, Wanted(), 2, after="a-load")
+
+    assert ([job.name for job, _ in first], more) == (["Report", "a-load"], True)
+    assert ([job.name for job, _ in second], end) == (["b-load", "off"], False)
+
+
+async def test_jobs_are_found_as_they_come_and_go(
+    service: Service, clock: ManualClock
+) -> None:
+    """Registered by a ping, removed, and registered again."""
+    registry = Registry(service, clock)
+    for name in ("new-2", "new-1", "new-3"):
+        await service.record(ping("21 12:00", job=name))
+    before = await names(service, Wanted(part="new"))
+    await registry.retire("new-2")
+    without = await names(service, Wanted(part="new"))
+    await service.record(ping("21 12:01", job="new-2"))
+
+    assert before == ["new-1", "new-2", "new-3"]
+    assert without == ["new-1", "new-3"]
+    assert await names(service, Wanted(part="new")) == before
+    assert list(service.names) == sorted(service.names)
+
+
+async def test_a_search_holds_nobody_up_and_misses_nobody(service: Service) -> None:
+    """Others get their turn, and register jobs, while it goes through the rest."""
+    many = [Job(name=f"job-{n:05}") for n in range(20_000)]
+    await service.reconfigure(catalogue(*many))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            # Before, among and behind what is being looked at.
+            name = f"{('a', 'job-10000-', 'z')[turns % 3]}{turns}"
+            await service.record(ping("21 12:00", job=name))
+            turns += 1
+
+    meanwhile = asyncio.create_task(others())
+    await breathe()
+    found, more = await page(service, Wanted(state=Status.NEW), 30_000)
+    meanwhile.cancel()
+
+    assert turns > 3
+    assert not more
+    assert [job.name for job, _ in found] == [job.name for job in many]
