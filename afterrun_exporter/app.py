@@ -26,6 +26,9 @@ from afterrun_exporter.problems import errors_as_problems
 from afterrun_exporter.pushed import Pushed
 from afterrun_exporter.service import Service
 from afterrun_exporter.web import health
+from afterrun_exporter.web.csrf import Forms
+from afterrun_exporter.web.guard import Doors, guard
+from afterrun_exporter.web.proxied import behind
 from afterrun_exporter.web.targets import targets
 
 #: How often the agenda is looked at: a miss is noticed within so many seconds.
@@ -34,6 +37,8 @@ PRUNE_EVERY: Final = 3600.0
 
 #: Takes single reports, for those who know that it is one.
 REPORTS: Final[web.AppKey[Reports]] = web.AppKey("reports")
+#: What requests pass on their way in.
+DOORS: Final[web.AppKey[Doors]] = web.AppKey("doors")
 
 log = structlog.get_logger()
 
@@ -55,14 +60,24 @@ def make_app(
     reload: health.Reload,
     options: WebOptions | None = None,
     api: Iterable[web.RouteDef] = (),
+    doors: Doors | None = None,
+    site: Site | None = None,
 ) -> web.Application:
     """Return the application. It owns the sweeper and the pruner, nothing else.
 
-    *api* are the routes of the JSON API.
+    *api* are the routes of the JSON API and of the pages, which stand at *site*;
+    *doors* are what every request passes.
     """
-    options = options or WebOptions()
-    pages = errors_as_pages(site_of(options), clock)
-    app = web.Application(middlewares=[errors_as_problems, pages])
+    options, doors = options or WebOptions(), doors or Doors()
+    middlewares = [
+        behind(doors.proxies),
+        errors_as_problems,
+        errors_as_pages(site or site_of(options, clock), clock),
+        guard(doors.gate, clock, options.telemetry_path),
+    ]
+    app = web.Application(middlewares=middlewares)
+    app.on_response_prepare.append(doors.headers.prepare)
+    app[DOORS] = doors
     intake = Intake(service, clock, native.DIALECT)
     app[REPORTS] = Reports(intake, clock)
     desk = Desk(service, clock, pushed, options.external_url)
@@ -85,9 +100,10 @@ def make_app(
     return app
 
 
-def site_of(options: WebOptions) -> Site:
+def site_of(options: WebOptions, clock: Clock) -> Site:
     """Return where the pages stand that *options* ask for."""
     return Site(
+        guard=Forms(clock),
         version=__version__,
         external_url=options.external_url,
         telemetry_path=options.telemetry_path,

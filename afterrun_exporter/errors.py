@@ -47,6 +47,24 @@ class StorageError(AfterRunError):
     kind = "storage-unavailable"
 
 
+class UnauthorizedError(AfterRunError):
+    """Nobody knows who sent a request, and it is not for everybody."""
+
+    kind = "unauthorized"
+
+
+class ForbiddenError(AfterRunError):
+    """Whoever sent a request is known, and may not do this."""
+
+    kind = "forbidden"
+
+
+class TooManyLoginsError(AfterRunError):
+    """More passwords are to be checked than can be; it passes."""
+
+    kind = "too-many-logins"
+
+
 class RequestError(AfterRunError):
     """A request to the API cannot be understood; the message says why."""
 

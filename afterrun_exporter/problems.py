@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.access.paths import without_key
 from afterrun_exporter.errors import (
     AfterRunError,
     AlertmanagerError,
@@ -17,17 +19,28 @@ from afterrun_exporter.errors import (
     ConfigError,
     ConfiguredJobError,
     DescriptionError,
+    ForbiddenError,
     GenerateError,
     PingError,
     ReceiverExistsError,
     RequestError,
     StorageError,
+    TooManyLoginsError,
+    UnauthorizedError,
     UnknownJobError,
     UnknownReceiverError,
 )
 
 CONTENT_TYPE: Final = "application/problem+json"
 
+#: What whoever may not come in is told besides. A browser then asks for a password.
+HEADERS: Final[Mapping[int, Mapping[str, str]]] = {
+    HTTPStatus.UNAUTHORIZED: {
+        "WWW-Authenticate": 'Basic realm="AfterRun", charset="UTF-8", Bearer'
+    },
+    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "5"},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "5"},
+}
 #: What the types of problems begin with. They name a kind and lead nowhere.
 TYPES: Final = "urn:afterrun:problem:"
 
@@ -38,6 +51,9 @@ STATUS: Final[dict[type[AfterRunError], HTTPStatus]] = {
     # As Prometheus answers a reload of a bad configuration.
     ConfigError: HTTPStatus.INTERNAL_SERVER_ERROR,
     GenerateError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    UnauthorizedError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
+    TooManyLoginsError: HTTPStatus.TOO_MANY_REQUESTS,
     RequestError: HTTPStatus.BAD_REQUEST,
     UnknownReceiverError: HTTPStatus.NOT_FOUND,
     ReceiverExistsError: HTTPStatus.CONFLICT,
@@ -49,8 +65,6 @@ STATUS: Final[dict[type[AfterRunError], HTTPStatus]] = {
 
 #: The kinds of problems that are none of these errors, by their status.
 KINDS: Final = {
-    HTTPStatus.UNAUTHORIZED: "unauthorized",
-    HTTPStatus.FORBIDDEN: "forbidden",
     HTTPStatus.NOT_FOUND: "not-found",
     HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too-large",
@@ -84,9 +98,9 @@ def problem_of(error: Exception, **more: Any) -> dict[str, Any]:
 
 def response(body: dict[str, Any]) -> web.Response:
     """Return the answer that carries a problem."""
-    answer = web.json_response(body, status=body["status"], content_type=CONTENT_TYPE)
-    if body["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
-        answer.headers["Retry-After"] = "5"
+    status = body["status"]
+    answer = web.json_response(body, status=status, content_type=CONTENT_TYPE)
+    answer.headers.update(HEADERS.get(status, {}))
     return answer
 
 
@@ -114,7 +128,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return answer
     except ConnectionResetError:
         # Nobody is there to be answered; clients hang up, it is no error of ours.
-        log.debug("client_hung_up", method=request.method, path=request.path)
+        path = without_key(request.path)
+        log.debug("client_hung_up", method=request.method, path=path)
         return response(problem(400, "the connection closed in mid-request"))
     except Exception as error:  # noqa: BLE001 - it becomes the answer
         return response(told(error, request.method, request.path))
@@ -123,14 +138,18 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 def told(error: Exception, method: str, path: str) -> dict[str, Any]:
     """Return the problem that *error* is; log one that is ours."""
     if not isinstance(error, AfterRunError):
-        log.error("request_failed", method=method, path=path, exc_info=error)
+        log.error(
+            "request_failed", method=method, path=without_key(path), exc_info=error
+        )
     return problem_of(error)
 
 
 def _hint(request: web.Request, error: web.HTTPException) -> str:
     if error.status == HTTPStatus.NOT_FOUND:
-        return f"nothing is at {json.dumps(request.path)}: jobs report to /ping/{{job}}"
+        path = json.dumps(without_key(request.path))
+        return f"nothing is at {path}: jobs report to /ping/{{job}}"
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
-        return f"{request.method} is not for {request.path}: use one of {allowed}"
+        path = without_key(request.path)
+        return f"{request.method} is not for {path}: use one of {allowed}"
     return error.text or error.reason

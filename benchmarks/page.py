@@ -18,13 +18,13 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from afterrun_exporter import config
-from afterrun_exporter.cli.serve import GARBAGE
+from afterrun_exporter.app import WebOptions, site_of
+from afterrun_exporter.cli.garbage import GARBAGE
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes
-from afterrun_exporter.page.site import Site
 from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
@@ -128,7 +128,7 @@ async def measure(text: str, database: Path) -> bool:
             receivers=Receivers(store, reload_alertmanager),
             registry=Registry(service, clock),
             clock=clock,
-            site=Site(version="benchmark"),
+            site=site_of(WebOptions(), clock),
             index=Index(service),
         )
         app = web.Application()

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from afterrun_exporter.app import WebOptions, make_app
+from afterrun_exporter.access.callers import Scope
+from afterrun_exporter.access.tokens import Token, callers
+from afterrun_exporter.api.routes import routes
+from afterrun_exporter.app import WebOptions, make_app, site_of
+from afterrun_exporter.clock import Clock
+from afterrun_exporter.core.secrets import digest
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.page.context import Context
+from afterrun_exporter.page.index import Index
+from afterrun_exporter.page.routes import routes as page_routes
 from afterrun_exporter.pushed import Pushed
+from afterrun_exporter.receivers import Receivers
+from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
+from afterrun_exporter.upkeep import reload_alertmanager
+from afterrun_exporter.web.guard import Doors
 from afterrun_exporter.web.health import Reload
 
 Client = TestClient[web.Request, web.Application]
@@ -24,14 +37,48 @@ async def no_reload() -> None:
 
 def app_of(
     service: Service,
-    clock: ManualClock,
+    clock: Clock,
     options: WebOptions | None = None,
     pushed: Pushed | None = None,
     *,
     more: Iterable[web.RouteDef] = (),
     reload: Reload = no_reload,
+    doors: Doors | None = None,
 ) -> web.Application:
     """Return the application as `serve` puts it together, with *more* routes."""
     exposition = Exposition(service, SelfMetrics("1.2.3"))
     pushed = pushed or Pushed(MemoryStore(), service, clock)
-    return make_app(service, clock, exposition, pushed, reload, options, more)
+    return make_app(
+        service, clock, exposition, pushed, reload, options, more, doors=doors
+    )
+
+
+def whole_app(
+    service: Service, store: MemoryStore, clock: ManualClock, doors: Doors
+) -> web.Application:
+    """Return the application as `serve` puts it together, API, pages and all."""
+    receivers = Receivers(store, reload_alertmanager)
+    pages = Context(
+        service=service,
+        store=store,
+        receivers=receivers,
+        registry=Registry(service, clock),
+        clock=clock,
+        site=site_of(WebOptions(), clock),
+        index=Index(service),
+    )
+    more = [*routes(service, store, receivers, clock), *page_routes(pages)]
+    return app_of(service, clock, more=more, doors=doors)
+
+
+def locked(**tokens: Token) -> Doors:
+    """Return doors that *tokens* open, each of which is its name."""
+    doors = Doors()
+    kept = [replace(token, hash=digest(name)) for name, token in tokens.items()]
+    doors.gate.trust_tokens(callers(kept))
+    return doors
+
+
+def token(*scopes: Scope, jobs: str | None = None) -> Token:
+    """Return what a token with these scopes is kept as, but for its hash."""
+    return Token("-".join(scopes), "", frozenset(scopes), jobs)

@@ -10,6 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from afterrun_exporter import conventions as names
+from afterrun_exporter.access import routes
+from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.api.openapi import AnyOperation
 from afterrun_exporter.api.operation import PREFIX
 from afterrun_exporter.api.operations import OPERATIONS
@@ -98,6 +100,36 @@ def test_every_configuration_key_is_documented(key: str) -> None:
 @pytest.mark.parametrize("word", sorted({*STATUSES, *Report.model_fields}))
 def test_every_word_of_a_report_is_in_the_readme(word: str) -> None:
     assert f"`{word}`" in README
+
+
+def told_of_scopes() -> dict[tuple[str, str], Scope | None]:
+    """Return what docs/security.md says that each method of each route wants."""
+    found: dict[tuple[str, str], Scope | None] = {}
+    text = DOCS[ROOT / "docs" / "security.md"].partition("## Who may do what")[2]
+    for row in re.findall(
+        r"^\| (.+) \| (.+) \| (.+) \|$", text.split("\n## ")[0], re.MULTILINE
+    ):
+        scope, methods, where = row
+        if scope == "scope" or scope.startswith("-"):
+            continue
+        wanted = None if scope == "none" else Scope(scope.strip("`"))
+        for method in methods.replace("any", routes.ANY).split(", "):
+            for path in re.findall(r"`([^`]+)`", where):
+                found[method.strip("`"), path] = wanted
+    return found
+
+
+def test_who_may_do_what_is_told_of_every_endpoint() -> None:
+    """Where a slash at the end, and whether a UUID is a job, make no difference."""
+
+    def as_told(route: str) -> str:
+        path = route.replace(routes.TELEMETRY, "/metrics").replace("{slash}", "")
+        return path.rstrip("/") or "/"
+
+    assert told_of_scopes() == {
+        (method, as_told(route)): scope
+        for (method, route), scope in routes.TABLE.items()
+    }
 
 
 API = DOCS[ROOT / "docs" / "api.md"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final
 
 _ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:\[\]]*)):(\d{1,5})")
@@ -16,10 +17,19 @@ class Address:
     host: str | None
     port: int
 
+    def url(self, scheme: str = "http") -> str:
+        """Return how to reach it from this machine."""
+        return f"{scheme}://{_bracketed(self.host or 'localhost')}:{self.port}"
+
     @property
-    def url(self) -> str:
-        """How to reach it from this machine."""
-        return f"http://{_bracketed(self.host or 'localhost')}:{self.port}"
+    def is_loopback(self) -> bool:
+        """Whether nobody but this machine can reach it."""
+        if self.host is None:
+            return False
+        try:
+            return ip_address(self.host.partition("%")[0]).is_loopback
+        except ValueError:
+            return self.host.lower() == "localhost"
 
     def __str__(self) -> str:
         return f"{_bracketed(self.host or '')}:{self.port}"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from http.client import HTTPException
+from ssl import SSLCertVerificationError
 from typing import Any, Final, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
@@ -74,6 +77,9 @@ def _answer(url: str, path: str, body: bytes | None = None) -> Any:
     where = f"{url.rstrip('/')}/api/v1/{path}"
     try:
         request = Request(where, body, headers)  # noqa: S310 - it is checked above
+        if token := os.environ.get("AFTERRUN_TOKEN", "").strip():
+            # Not to whoever this daemon may send us on to.
+            request.add_unredirected_header("Authorization", f"Bearer {token}")
         with _open(request, timeout=PATIENCE) as answer:
             return json.load(answer)
     except HTTPError as error:
@@ -81,6 +87,11 @@ def _answer(url: str, path: str, body: bytes | None = None) -> Any:
             raise click.ClickException(_refusal(url, error)) from None
     except OSError as error:
         reason = getattr(error, "reason", None) or error
+        if isinstance(reason, SSLCertVerificationError):
+            raise click.ClickException(
+                f"{url} shows a certificate that is not trusted: "
+                f"{reason.verify_message}; SSL_CERT_FILE names the CA that it is of"
+            ) from None
         said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         raise click.ClickException(
             f"no answer from {url}: {said}; is the daemon running there? --url or "
@@ -93,6 +104,8 @@ def _answer(url: str, path: str, body: bytes | None = None) -> Any:
 def _refusal(url: str, error: HTTPError) -> str:
     """Return the daemon's own words, if it was the daemon who spoke."""
     try:
-        return str(json.load(error)["detail"])
+        said = str(json.load(error)["detail"])
     except (ValueError, KeyError, TypeError):
         return f"{url} answered {error.code}: it does not answer like AfterRun"
+    wanted = error.code == HTTPStatus.UNAUTHORIZED
+    return f"{said}: put a token into AFTERRUN_TOKEN" if wanted else said

@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from afterrun_exporter import config as configs
+from afterrun_exporter.cli.locks import Locks, WebFile
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.config import revision
 from afterrun_exporter.errors import AfterRunError
@@ -44,6 +45,14 @@ class Configuration:
         self._own.loaded(config.hash, sha, self._clock.now())
         return config
 
+    async def checked(self, web_file: WebFile | None) -> Locks | None:
+        """Return what *web_file* says now; raise ConfigError if that cannot be."""
+        try:
+            return await web_file.read() if web_file else None
+        except AfterRunError:
+            self._own.refused()
+            raise
+
     def _read(self) -> tuple[configs.Config, str]:
         if self._path is None:
             return configs.default(), ""
@@ -58,8 +67,9 @@ def reloader(
     configuration: Configuration,
     service: Service,
     then: Callable[[configs.Config], Awaitable[None]] = nothing_else,
+    web_file: WebFile | None = None,
 ) -> Reload:
-    """Return what makes *service* go by the file as it is now.
+    """Return what makes *service* go by the file as it is now, and by the *web_file*.
 
     *then* is done afterwards, and can refuse nothing any more.
     """
@@ -68,12 +78,15 @@ def reloader(
     async def reload() -> None:
         async with one_at_a_time:
             try:
+                locks = await configuration.checked(web_file)
                 config = await configuration.load(
                     lambda new: service.reconfigure(new.catalogue)
                 )
             except AfterRunError as error:
                 log.error("config_refused", problems=str(error))  # noqa: TRY400
                 raise
+            if web_file is not None:
+                web_file.apply(locks)
             log.info("config_loaded", hash=config.hash, jobs=len(config.jobs))
             await then(config)
 

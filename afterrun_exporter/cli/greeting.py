@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Final
 
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import DURATION
@@ -13,12 +14,27 @@ _ANY_JOB = "my-job"
 _ANY_METRIC = "rows_processed"
 
 
-def usage(url: str, telemetry_path: str, jobs: Iterable[Job]) -> str:
-    """Return the two commands that show a ping and its verdict."""
+#: Said where everybody can come in who reaches the port.
+OPEN: Final = (
+    "  open to everybody who reaches this port: they may report, read and change "
+    "everything;\n  set auth in afterrun.yml, or listen on 127.0.0.1"
+)
+#: What `curl` sends where a token is wanted.
+_SHOWN: Final = '-H "Authorization: Bearer $AFTERRUN_TOKEN" '
+
+
+def usage(
+    url: str, telemetry_path: str, jobs: Iterable[Job], *, locked: bool = False
+) -> str:
+    """Return the two commands that show a ping and its verdict.
+
+    Where the daemon is *locked*, they send a token.
+    """
     job, body = example(jobs)
+    token = _SHOWN if locked else ""
     return (
-        f"  report a run:     curl -fsS {url}/ping/{job} -d '{body}'\n"
-        f"  see the verdict:  curl -fsS {url}{telemetry_path} | grep {job}"
+        f"  report a run:     curl -fsS {token}{url}/ping/{job} -d '{body}'\n"
+        f"  see the verdict:  curl -fsS {token}{url}{telemetry_path} | grep {job}"
     )
 
 

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "resume": "Watch a job again.",
     "alerts": "Show alerts, or try one out.",
     "backtest": "Show what rules would have flagged of past runs.",
+    "token": "Make a token for somebody who is to be let in.",
     "version": "Print the version.",
 }
 

@@ -3,56 +3,146 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+import resource
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any, Final, Protocol, cast
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from afterrun_exporter.app import REPORTS
+from afterrun_exporter.app import DOORS, REPORTS
 from afterrun_exporter.cli.addresses import Address
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.web.crowd import MOST_TOLD, Crowd, Limits
 from afterrun_exporter.web.express import connections
+from afterrun_exporter.web.handshakes import Handshakes
+from afterrun_exporter.web.tls import Certificates
 from afterrun_exporter.web.underway import UnderWay
 
 #: What a stop waits for: requests under way are answered first.
 DRAIN_SECONDS: Final = 10.0
 
+#: Connections that may wait to be taken.
+BACKLOG: Final = 128
+#: Files that are open besides connections, those that are turned away among them.
+OTHER_FILES: Final = 64 + MOST_TOLD
+
 log = structlog.get_logger()
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
 
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, binds: Sequence[Address], clock: Clock
-) -> AsyncIterator[None]:
-    """Run *app*, and answer requests to *binds*.
+    app: web.Application,
+    binds: Sequence[Address],
+    clock: Clock,
+    limits: Limits | None = None,
+) -> AsyncIterator[Crowd]:
+    """Run *app*, and answer requests to *binds*; yield the connections there are.
 
     Raises ValueError when nobody may listen on one of them.
     """
     # No access log: a line a ping would drown everything else.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
-    under_way = UnderWay()
+    under_way, doors = UnderWay(), app[DOORS]
     await runner.setup()
     server = cast("web.Server", runner.server)
     # The application makes the requests: they are web.Requests.
     counted = under_way.counting(cast("Handler", server.request_handler))
     server.request_handler = cast("Any", counted)
-    connect = connections(server, app[REPORTS], under_way, clock)
-    loop = asyncio.get_running_loop()
-    sockets: list[asyncio.Server] = []
+    crowd = Crowd(with_files_for(limits or Limits()))
+    connect = connections(server, app[REPORTS], under_way, clock, doors, crowd)
+    watching = asyncio.create_task(crowd.watch(clock))
+    open_: list[_Closable] = []
     try:
         for bind in binds:
             try:
-                sockets.append(await loop.create_server(connect, bind.host, bind.port))
+                open_ += await _listen(bind, connect, doors.certificates, crowd)
             except OSError as error:
                 raise ValueError(f"cannot listen on {bind}: {error.strerror}") from None
             log.info("listening", address=str(bind))
-        yield
+        yield crowd
     finally:
-        for socket in sockets:
-            socket.close()
+        for one in open_:
+            one.close()
         # aiohttp reads no more of a body once it shuts down.
         await under_way.done(DRAIN_SECONDS)
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
         await runner.cleanup()
+
+
+def with_files_for(limits: Limits) -> Limits:
+    """Return *limits* with no more connections than this process may have files.
+
+    It asks the system for as many as it takes.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.connections + OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return limits
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed == wanted:
+        return limits
+    connections = max(allowed - OTHER_FILES, 1)
+    log.warning(
+        "fewer_connections",
+        wanted=limits.connections,
+        limit=connections,
+        reason="the system allows this process no more files",
+    )
+    return replace(limits, connections=connections)
+
+
+async def _listen(
+    bind: Address,
+    connect: Callable[[], asyncio.Protocol],
+    certificates: Certificates,
+    crowd: Crowd,
+) -> Sequence[_Closable]:
+    loop = asyncio.get_running_loop()
+    if certificates.context is None:
+        server = await loop.create_server(connect, bind.host, bind.port)
+        return [server]
+    found = await loop.getaddrinfo(
+        bind.host, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    made: list[Handshakes] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            made.append(_encrypted(family, address, connect, certificates, crowd))
+    except OSError:
+        for one in made:
+            one.close()
+        raise
+    return made
+
+
+def _encrypted(
+    family: int,
+    address: Any,
+    connect: Callable[[], asyncio.Protocol],
+    certificates: Certificates,
+    crowd: Crowd,
+) -> Handshakes:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # Or it takes IPv4's port too, as asyncio does not let it either.
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+        bound.listen(BACKLOG)
+    except OSError:
+        bound.close()
+        raise
+    return Handshakes(bound, connect, certificates, crowd)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import random
-import re
 import sys
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import click
 import structlog
@@ -18,18 +14,27 @@ import uvloop
 
 from afterrun_exporter import __version__
 from afterrun_exporter import config as configs
+from afterrun_exporter.access.tokens import callers
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import WebOptions, make_app, site_of
 from afterrun_exporter.cli import addresses, logs
 from afterrun_exporter.cli.configuration import Configuration, nothing_else, reloader
-from afterrun_exporter.cli.greeting import usage
+from afterrun_exporter.cli.flags import (
+    check_storage_path,
+    check_telemetry_path,
+    trusted,
+)
+from afterrun_exporter.cli.garbage import tune
+from afterrun_exporter.cli.greeting import OPEN, usage
 from afterrun_exporter.cli.keeping import kept_file, load_with_base
 from afterrun_exporter.cli.listening import listening
+from afterrun_exporter.cli.locks import WebFile, owners, warn_if_open
+from afterrun_exporter.cli.locks import read as read_locks
+from afterrun_exporter.cli.meanwhile import meanwhile
 from afterrun_exporter.cli.signals import Signals
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.errors import AfterRunError, ConfigError
-from afterrun_exporter.exposition.endpoint import PUSHED_PATH
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.page.context import Context
@@ -43,13 +48,8 @@ from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.upkeep import reload_alertmanager
-
-#: Objects that may pile up before cycles are looked for.
-GARBAGE: Final = 50_000
-
-_TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
-#: Paths that begin like this are taken.
-_TAKEN: Final = ("/ping", "/api/", "/-/", PUSHED_PATH)
+from afterrun_exporter.web.crowd import Limits
+from afterrun_exporter.web.guard import Doors
 
 log = structlog.get_logger()
 
@@ -94,6 +94,27 @@ log = structlog.get_logger()
     help="How jobs and people reach this daemon; shown on its page.",
 )
 @click.option(
+    "--web.config.file",
+    "web_config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="TLS, users and headers, as Prometheus's exporters have it.",
+)
+@click.option(
+    "--web.trusted-proxy",
+    "proxies",
+    multiple=True,
+    metavar="CIDR",
+    help="Whose X-Forwarded-For, -Proto and -Host are believed; may be repeated.",
+)
+@click.option(
+    "--web.max-connections",
+    "max_connections",
+    type=click.IntRange(min=1),
+    default=Limits().connections,
+    show_default=True,
+    help="Connections there may be at once; more are answered 503.",
+)
+@click.option(
     "--web.max-requests",
     "max_requests",
     type=click.IntRange(min=1),
@@ -124,6 +145,9 @@ def serve(
     log_format: str,
     telemetry_path: str,
     external_url: str,
+    web_config_file: Path | None,
+    proxies: tuple[str, ...],
+    max_connections: int,
     max_requests: int,
 ) -> None:
     """Take pings, judge runs, expose metrics."""
@@ -135,13 +159,18 @@ def serve(
     )
     try:
         binds = [addresses.parse(address) for address in listen]
-        _check_telemetry_path(telemetry_path)
-        _check_storage_path(storage_path)
+        check_telemetry_path(telemetry_path)
+        check_storage_path(storage_path)
         if config_check:
             if config_file is not None:
                 load_with_base(config_file)
+            if web_config_file is not None:
+                read_locks(web_config_file)
             return
-        uvloop.run(_serve(config_file, storage_path, binds, options))
+        doors = Doors(proxies=trusted(proxies))
+        web_file = WebFile(web_config_file, doors)
+        entrance = Entrance(binds, doors, web_file, Limits(connections=max_connections))
+        uvloop.run(_serve(config_file, storage_path, entrance, options))
     except ConfigError as error:
         for line in str(error).splitlines():
             click.echo(line, err=True)
@@ -151,27 +180,20 @@ def serve(
         sys.exit(1)
 
 
-def _check_telemetry_path(path: str) -> None:
-    if not _TELEMETRY_PATH.fullmatch(path) or path.startswith(_TAKEN):
-        raise ValueError(
-            f"--web.telemetry-path {path!r} cannot be used: write it like /metrics; "
-            f"/, {', '.join(_TAKEN[:-1])} and {_TAKEN[-1]} are taken"
-        )
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Where requests come in, and what they pass."""
 
-
-def _check_storage_path(path: Path) -> None:
-    if path == Path():
-        raise ValueError("--storage.path is empty; name a file")
-    if path == Path(":memory:"):
-        raise ValueError(
-            f"--storage.path {str(path)!r} would not survive a restart; name a file"
-        )
+    binds: Sequence[addresses.Address]
+    doors: Doors
+    web_file: WebFile
+    limits: Limits
 
 
 async def _serve(
     config_file: Path | None,
     storage_path: Path,
-    binds: list[addresses.Address],
+    entrance: Entrance,
     options: WebOptions,
 ) -> None:
     signals = Signals()
@@ -180,6 +202,9 @@ async def _serve(
     configuration = Configuration(config_file, clock, own)
     beside = config_file.parent if config_file else Path()
     config = await configuration.load(nothing_else)
+    doors, web_file = entrance.doors, entrance.web_file
+    web_file.apply(await web_file.read())
+    doors.gate.trust_tokens(callers(config.tokens))
     async with SQLiteStore.open(storage_path, own.committed) as store, poster() as post:
         service = Service(store, clock, config.catalogue)
         url = options.external_url
@@ -188,6 +213,7 @@ async def _serve(
         pusher.configure(config.alertmanager)
         own.watch_pushes(pusher.counts)
         await service.start()
+        doors.gate.trust_projects(owners(service))
         await pusher.refresh()
         pushed = Pushed(store, service, clock)
         await pushed.start()
@@ -196,77 +222,66 @@ async def _serve(
         receivers.keep(kept_file(config, beside))
 
         async def keep(config: configs.Config) -> None:
+            # First of all: nobody is to wait for an old token to end.
+            doors.gate.trust_tokens(callers(config.tokens))
+            doors.gate.trust_projects(owners(service))
+            warn_if_open(doors, entrance.binds)
             pusher.configure(config.alertmanager)
             await pusher.refresh()
             await pushed.tidy()
             receivers.keep(kept_file(config, beside))
             await receivers.refresh()
 
-        reload = reloader(configuration, service, keep)
-        index = Index(service)
+        reload = reloader(configuration, service, keep, web_file)
+        index, site = Index(service), site_of(options, clock)
         pages = Context(
             service=service,
             store=store,
             receivers=receivers,
             registry=Registry(service, clock),
             clock=clock,
-            site=site_of(options),
+            site=site,
             index=index,
         )
         api = [*routes(service, store, receivers, clock), *page_routes(pages)]
         page = Exposition(service, own)
-        app = make_app(service, clock, page, pushed, reload, options, api)
-        heard = listening(app, binds, clock)
+        app = make_app(
+            service, clock, page, pushed, reload, options, api, doors=doors, site=site
+        )
+        heard = listening(app, entrance.binds, clock, entrance.limits)
         async with (
             pusher.running(),
             heard,
-            _meanwhile(receivers.refresh()),
-            _meanwhile(index.keep_up(clock)),
+            meanwhile(web_file.watch(clock)),
+            meanwhile(receivers.refresh()),
+            meanwhile(index.keep_up(clock)),
         ):
-            _tune_garbage_collection()
-            _greet(binds[0], options, config, config_file, storage_path)
+            tune()
+            _greet(entrance, options, config, config_file, storage_path)
             await signals.until_stopped(reload)
             log.info("stopping")
     log.info("stopped")
-
-
-def _tune_garbage_collection() -> None:
-    """Have what is there to stay looked at no more, and the rest not so often.
-
-    A ping leaves no cycles behind, and the states of many jobs are many objects.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE, *gc.get_threshold()[1:])
 
 
 def _jitter(longest: float) -> float:
     return random.uniform(0, longest)  # noqa: S311 - nobody is to be outwitted
 
 
-@asynccontextmanager
-async def _meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Do *work* while other things are done, to its end at most."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
 def _greet(
-    bind: addresses.Address,
+    entrance: Entrance,
     options: WebOptions,
     config: configs.Config,
     config_file: Path | None,
     storage_path: Path,
 ) -> None:
-    url = options.external_url.rstrip("/") or bind.url
+    scheme = "https" if entrance.web_file.encrypts else "http"
+    url = options.external_url.rstrip("/") or entrance.binds[0].url(scheme)
+    locked = not entrance.doors.gate.is_open
     source = f"{len(config.jobs)} jobs from {config_file}" if config_file else "no file"
     click.echo(
         f"AfterRun exporter {__version__} listens on {url} "
         f"({source}; database {storage_path}); Ctrl-C stops it\n"
-        f"{usage(url, options.telemetry_path, config.jobs.values())}"
+        f"{usage(url, options.telemetry_path, config.jobs.values(), locked=locked)}"
     )
+    if warn_if_open(entrance.doors, entrance.binds):
+        click.echo(OPEN)

@@ -178,7 +178,7 @@ def _flush(given: Namespace, settings: Settings, spool: Spool) -> int:
             f"{done.elsewhere} reports wait for a daemon at another URL than "
             f"{daemon.url}: name it with --url, or use --all"
         )
-    return 1 if done.rejected else 0
+    return 1 if done.rejected or done.forbidden else 0
 
 
 def _say(line: str) -> None:

@@ -13,6 +13,9 @@ from afterrun_exporter.client.spool import Entry, Spool, Tell
 BATCH: Final = 100
 BATCH_BYTES: Final = 256 * 1024
 
+#: The status by which a token is refused that is for other jobs.
+FORBIDDEN: Final = 403
+
 #: Returns how many seconds a request may still take; raises NotDeliveredError
 #: when there is no time for another.
 Budget = Callable[[], float]
@@ -26,6 +29,8 @@ class Flushed:
     rejected: int = 0
     #: Reports that are for another daemon.
     elsewhere: int = 0
+    #: Reports of jobs that the token is not for; they stay.
+    forbidden: int = 0
 
 
 def flush(
@@ -89,6 +94,10 @@ def _deliver(
         if "title" not in answer:
             entry.remove()
             flushed.delivered += 1
+        elif int(answer.get("status", 500)) == FORBIDDEN:
+            # The token can be changed, and then it is taken.
+            flushed.forbidden += 1
+            tell(f"a report of {entry.report.job!r} waits: {answer.get('detail')}")
         elif int(answer.get("status", 500)) >= 500:
             failed = str(answer.get("detail", answer["title"]))
         else:

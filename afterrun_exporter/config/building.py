@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from afterrun_exporter.access.tokens import Token
 from afterrun_exporter.config.alerting import AlertmanagerSpec
 from afterrun_exporter.config.alertvalues import Known
 from afterrun_exporter.config.graph import (
@@ -38,6 +39,7 @@ class Built:
     catalogue: Catalogue
     label_keys: tuple[str, ...]
     alertmanager: Alertmanager
+    tokens: tuple[Token, ...]
 
 
 class Builder:
@@ -98,7 +100,10 @@ class Builder:
             pushed_bytes=spec.limits.pushed_bytes,
         )
         return Built(
-            catalogue=catalogue, label_keys=spec.labels, alertmanager=self.alertmanager
+            catalogue=catalogue,
+            label_keys=spec.labels,
+            alertmanager=self.alertmanager,
+            tokens=spec.auth.kept() if spec.auth else (),
         )
 
     def _alertmanager(self, data: object, declared: Declared) -> Alertmanager:

@@ -11,6 +11,7 @@ from os.path import normpath, realpath
 from pathlib import Path as FilePath
 from typing import Any, Final
 
+from afterrun_exporter.access.tokens import Token
 from afterrun_exporter.config import document
 from afterrun_exporter.config.building import Builder
 from afterrun_exporter.config.problems import Finding
@@ -40,6 +41,8 @@ class Config:
     #: order and layout; "" where there is no file.
     hash: str
     alertmanager: Alertmanager = field(default_factory=Alertmanager)
+    #: Who may do what; everybody may do everything where there are none.
+    tokens: tuple[Token, ...] = ()
 
     @property
     def jobs(self) -> Mapping[str, Job]:
@@ -106,24 +109,25 @@ def parse(text: str, file: str = "afterrun.yml", *, on_disk: bool = True) -> Con
     where = realpath if on_disk else normpath
     findings = [*builder.findings, *_overwritten(builder.alertmanager, beside, where)]
     if built is None or findings or found.problems:
-        located = _located(text, findings)
-        raise ConfigError(file, (*found.problems, *located))
+        wrong = located(text, findings)
+        raise ConfigError(file, (*found.problems, *wrong))
     return Config(
         catalogue=built.catalogue,
         label_keys=built.label_keys,
         alertmanager=built.alertmanager,
+        tokens=built.tokens,
         hash=_hash(data),
     )
 
 
 def warnings(text: str, config: Config, now: float) -> tuple[Problem, ...]:
     """Return what is odd about *config*, read from *text*, without being wrong."""
-    return _located(text, tuple(_oddities(config, now)))
+    return located(text, tuple(_oddities(config, now)))
 
 
 def problem_at(text: str, path: Path, message: str) -> Problem:
     """Return the problem that *message* is, where *text* says what is at *path*."""
-    (problem,) = _located(text, [Finding(path, message)])
+    (problem,) = located(text, [Finding(path, message)])
     return problem
 
 
@@ -159,7 +163,7 @@ def _oddities(config: Config, now: float) -> Iterator[Finding]:
             yield Finding(("alertmanager", "routes", position, "match"), message)
 
 
-def _located(text: str, found: Sequence[Finding]) -> tuple[Problem, ...]:
+def located(text: str, found: Sequence[Finding]) -> tuple[Problem, ...]:
     """Return what was found with the lines of *text* that it stands on."""
     if not found:
         return ()

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from afterrun_exporter.config.auth import AuthSpec
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.conditions import (
     AlertsSpec,
@@ -190,3 +191,4 @@ class FileSpec(Spec):
     policies: Annotated[tuple[Any, ...], ListOf] = ()
     #: An AlertmanagerSpec. It refers to what other sections declare.
     alertmanager: Annotated[dict[str, Any], MappingOf] = Field(default_factory=dict)
+    auth: Annotated[AuthSpec | None, Given] = None

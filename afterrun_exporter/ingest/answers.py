@@ -8,6 +8,7 @@ from typing import Any
 from afterrun_exporter import problems
 from afterrun_exporter.core.model import Run
 from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.errors import ForbiddenError
 from afterrun_exporter.ingest.intake import Received, Refused
 from afterrun_exporter.verdicts import Verdict
 
@@ -16,11 +17,19 @@ def told(received: Received, result: Verdict | Exception) -> dict[str, Any]:
     """Return the answer to one report as a JSON object: a verdict or a problem."""
     if isinstance(result, Verdict):
         return verdict(result)
-    recorded = isinstance(received, Refused) and received.ping is not None
+    recorded = is_recorded(received, result)
     outcome = "invalid" if recorded else None
     return problems.problem_of(
         result, job=received.job, recorded=recorded, outcome=outcome
     )
+
+
+def is_recorded(received: Received, result: Verdict | Exception) -> bool:
+    """Return whether anything is kept of a report: of some that cannot be read, too."""
+    if isinstance(result, Verdict):
+        return True
+    unreadable = isinstance(received, Refused) and received.ping is not None
+    return unreadable and not isinstance(result, ForbiddenError)
 
 
 def verdict(result: Verdict) -> dict[str, Any]:

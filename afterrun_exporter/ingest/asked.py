@@ -69,7 +69,7 @@ def asking(desk: Desk, act: Act) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         told = await _told(desk, request)
         key = request.headers.get(KEY_HEADER) or str(told.get("api_key") or "")
-        project = project_of(desk, key)
+        project = project_of(desk, request, key)
         version = request.match_info["version"]
         # Before anything is done: a request may name a host that is none.
         base = desk.url(request)

@@ -10,8 +10,8 @@ from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import quick, reports
-from afterrun_exporter.ingest.answers import told, verdict
-from afterrun_exporter.ingest.intake import Intake, Received, Refused
+from afterrun_exporter.ingest.answers import is_recorded, told, verdict
+from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.jsontext import read_json
 from afterrun_exporter.verdicts import Verdict
 
@@ -123,7 +123,7 @@ def told_all(
             answers.append(verdict(result))
         else:
             answers.append(told(one, result))
-            bad += not isinstance(one, Refused) or one.ping is None
+            bad += not is_recorded(one, result)
     return {"accepted": len(results) - bad, "rejected": bad, "results": answers}
 
 

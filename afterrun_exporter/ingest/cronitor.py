@@ -18,7 +18,7 @@ from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import fields
-from afterrun_exporter.ingest.desk import Desk, job_name, recorded, sender
+from afterrun_exporter.ingest.desk import Desk, caller_of, job_name, recorded, sender
 from afterrun_exporter.ingest.intake import Received
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.readings import Readings, read_metrics
@@ -75,7 +75,7 @@ def by_key(desk: Desk) -> Handler:
             )
         except PingError as error:
             received = intake.unreadable(job, now, mark, error)
-        await recorded(intake, received)
+        await recorded(intake, received, caller_of(request))
         return web.Response(text="OK")
 
     return counted(intake, handle)

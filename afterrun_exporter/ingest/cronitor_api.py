@@ -6,13 +6,13 @@ counts for more than what a program says.
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.access.credentials import authorization
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.state import JobState
@@ -121,19 +121,15 @@ def _handler(desk: Desk, act: Act) -> Handler:
     """Return the handler that has *act* do what is asked by those who may."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        return await act(desk, request, project_of(desk, _key(request)))
+        return await act(desk, request, project_of(desk, request, _key(request)))
 
     return telling(handle, _refusal)
 
 
 def _key(request: web.Request) -> str:
     """Return the API key: the user of Basic authorization."""
-    scheme, _, told = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    try:
-        user = b64decode(told if scheme.lower() == "basic" else "").decode()
-    except ValueError:
-        return ""
-    return user.partition(":")[0]
+    user = authorization(request.headers.get(hdrs.AUTHORIZATION, "")).user
+    return user[0] if user else ""
 
 
 def _monitors(body: bytes) -> tuple[list[Any], bool]:

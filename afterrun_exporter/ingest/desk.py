@@ -5,17 +5,20 @@ from __future__ import annotations
 from asyncio import Lock
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
+from typing import Final
 from unicodedata import combining, normalize
 
 from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestPayloadError
 
+from afterrun_exporter.access.callers import Caller, Scope
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.model import JOB_NAME, Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.errors import (
     ConfiguredJobError,
     DescriptionError,
+    ForbiddenError,
     RequestError,
     UnknownJobError,
 )
@@ -27,6 +30,10 @@ from afterrun_exporter.pushed import Pushed
 from afterrun_exporter.registry import Registry, Words
 from afterrun_exporter.service import Service
 from afterrun_exporter.verdicts import Verdict
+
+#: Who has sent a request, and whether they are known by the key in its path.
+CALLER: Final[web.RequestKey[Caller]] = web.RequestKey("caller", Caller)
+BY_KEY: Final[web.RequestKey[bool]] = web.RequestKey("by_key", bool)
 
 
 class Desk:
@@ -84,32 +91,45 @@ class Desk:
             raise RequestError(f"Host: {host[:80]!r} is not a host") from None
 
 
-async def recorded(intake: Intake, received: Received) -> Verdict:
+def caller_of(request: web.Request) -> Caller:
+    """Return who has sent *request*."""
+    return request[CALLER]
+
+
+async def recorded(intake: Intake, received: Received, caller: Caller) -> Verdict:
     """Return the verdict on one report; raise what it is refused with."""
-    result = await intake.take(received)
+    result = await intake.take(received, caller)
     if isinstance(result, Exception):
         raise result
     return result
 
 
-async def answered(intake: Intake, received: Sequence[Received]) -> web.Response:
+async def answered(
+    intake: Intake, received: Sequence[Received], caller: Caller
+) -> web.Response:
     """Record reports in one transaction, and answer with what was made of each.
 
-    The status is 400 where every one of them is refused.
+    The status is 400 where every one of them is refused, 403 where each for its job.
     """
-    results = await intake.take_all(received) if received else []
-    refused = [isinstance(result, Exception) for result in results]
-    status = 400 if refused and all(refused) else 200
+    results = await intake.take_all(received, caller) if received else []
+    status = 200
+    if results and all(isinstance(result, Exception) for result in results):
+        forbidden = all(isinstance(result, ForbiddenError) for result in results)
+        status = 403 if forbidden else 400
     return web.json_response(told_all(received, results), status=status)
 
 
 async def describe(
-    desk: Desk, intake: Intake, job: str, words: Callable[[], Words]
+    desk: Desk, intake: Intake, job: str, words: Callable[[], Words], caller: Caller
 ) -> tuple[str, ...]:
     """Have *job* be what a client says of it beside a report; return warnings.
 
-    No report is lost for *words*, which raises ValueError where there are none.
+    No report is lost for *words*, which raises ValueError where there are none. Whoever
+    may not report may not say anything either.
     """
+    if not caller.may(Scope.PING, job):
+        # Its report will be answered with that.
+        return ()
     try:
         await desk.registry.describe(job, words())
     except ConfiguredJobError as error:

@@ -7,6 +7,11 @@ from typing import Final
 
 from aiohttp import web
 
+from afterrun_exporter.errors import (
+    ForbiddenError,
+    TooManyLoginsError,
+    UnauthorizedError,
+)
 from afterrun_exporter.ingest import (
     cronitor,
     cronitor_api,
@@ -20,6 +25,15 @@ from afterrun_exporter.ingest import (
     tasks,
 )
 from afterrun_exporter.ingest.desk import Desk
+from afterrun_exporter.problems import HEADERS, STATUS
+
+#: Makes an answer of a status and a text.
+Refused = Callable[[int, str], web.Response]
+
+_STATUS: Final[dict[type[Exception], int]] = {
+    kind: STATUS[kind]
+    for kind in (UnauthorizedError, ForbiddenError, TooManyLoginsError)
+}
 
 #: What makes the routes of each.
 DIALECTS: Final[tuple[Callable[[Desk], list[web.RouteDef]], ...]] = (
@@ -35,6 +49,31 @@ DIALECTS: Final[tuple[Callable[[Desk], list[web.RouteDef]], ...]] = (
     sentry.routes,
     tasks.routes,
 )
+
+
+#: Those whose clients read refusals in words of their own, by how their routes begin.
+REFUSED: Final[tuple[tuple[str, Refused], ...]] = (
+    ("/api/{project}/", sentry.refused),
+    ("/api/push/", heartbeats.kuma_refused),
+    ("/metrics/{job}", pushgateway.refused),
+    ("/ping/{key}/", healthchecks.refused),
+    ("/ping/{job}{slash}", healthchecks.refused),
+    ("/ping/{job}/{signal}", healthchecks.refused),
+    ("/{job}", healthchecks.refused),
+)
+
+
+def refusal(route: str, error: Exception) -> web.Response | None:
+    """Return what a client of *route* is told that may not report; None for a problem."""
+    if error.__class__ not in _STATUS:
+        return None
+    for prefix, refused in REFUSED:
+        if route.startswith(prefix):
+            status = _STATUS[error.__class__]
+            answer = refused(status, str(error))
+            answer.headers.update(HEADERS.get(status, {}))
+            return answer
+    return None
 
 
 def routes(desk: Desk) -> list[web.RouteDef]:

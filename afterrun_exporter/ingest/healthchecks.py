@@ -14,11 +14,24 @@ from typing import Final, NamedTuple
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.core.model import UUID
 from afterrun_exporter.core.projects import Project, by_ping_key
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.errors import DescriptionError, PingError, UnknownJobError
-from afterrun_exporter.ingest.desk import Desk, job_name, read_text, sender
+from afterrun_exporter.errors import (
+    DescriptionError,
+    ForbiddenError,
+    PingError,
+    UnknownJobError,
+)
+from afterrun_exporter.ingest.desk import (
+    BY_KEY,
+    Desk,
+    caller_of,
+    job_name,
+    read_text,
+    sender,
+)
 from afterrun_exporter.ingest.signals import (
     BAD_URL,
     CREATE,
@@ -72,7 +85,8 @@ def _handler(desk: Desk) -> Handler:
         if request.method == hdrs.METH_OPTIONS:
             # Browsers send it unasked: it is never a ping.
             return web.Response(status=204, headers=ALLOW)
-        named, signal, key = target = _target(request.match_info)
+        caller, by_key = caller_of(request), request[BY_KEY]
+        named, signal, key = target = _target(request.match_info, by_key)
         text, _ = await read_text(request, desk.body_limit)
         query = request.rel_url.raw_query_string
         said = Said(
@@ -82,7 +96,7 @@ def _handler(desk: Desk) -> Handler:
             form=request.content_type == FORM,
         )
         try:
-            project = _project(desk, key)
+            project = _project(desk, key, by_key)
             job = await _job(desk, target, project)
             ping, readings = ping_of(
                 job,
@@ -94,14 +108,14 @@ def _handler(desk: Desk) -> Handler:
                 metrics_limit=intake.metrics_limit,
             )
             new = not desk.is_known(job)
-            if new:
+            if new and caller.may(Scope.PING, job):
                 await _describe(desk, job, said, project)
         except (PingError, UnknownJobError) as error:
             # Without the address: the key in it is a secret.
             intake.refuse(named, str(error))
             return _refusal(desk, error)
-        made = await intake.take(intake.readable(ping, readings))
-        if isinstance(made, PingError | UnknownJobError):
+        made = await intake.take(intake.readable(ping, readings), caller)
+        if isinstance(made, PingError | UnknownJobError | ForbiddenError):
             return _refusal(desk, made)
         if isinstance(made, Exception):
             raise made
@@ -121,22 +135,29 @@ class Target(NamedTuple):
     key: str = ""
 
 
-def _target(match: Mapping[str, str]) -> Target:
+def _target(match: Mapping[str, str], by_key: bool) -> Target:
+    """Return what an address names.
+
+    With *by_key* it is known that the key is one, and no job.
+    """
     if "key" not in match:
         return Target(match["job"].lower(), match.get("signal", ""))
     key, slug, signal = match["key"], match["job"], match.get("signal", "")
     # A verb after the name of a job is for that job, not a job called "start".
-    if not signal and SIGNAL.fullmatch(slug):
+    if not signal and SIGNAL.fullmatch(slug) and not by_key:
         return Target(key, slug)
     return Target(slug, signal, key)
 
 
-def _project(desk: Desk, key: str) -> Project | None:
-    """Return the project that has this *key*; None where none has any."""
+def _project(desk: Desk, key: str, by_key: bool) -> Project | None:
+    """Return the project that has this *key*; None where none has any.
+
+    With *by_key* it may also be a token, of jobs of any project.
+    """
     projects = [one for one in desk.service.catalogue.projects if one.ping_key]
     if not key or not projects:
         return None
-    if (project := by_ping_key(projects, key)) is None:
+    if (project := by_ping_key(projects, key)) is None and not by_key:
         raise UnknownJobError(NOT_FOUND)
     return project
 
@@ -176,7 +197,15 @@ async def _describe(desk: Desk, job: str, said: Said, project: Project | None) -
 def _refusal(desk: Desk, error: Exception) -> web.Response:
     if isinstance(error, UnknownJobError):
         return _answer(desk, 404, NOT_FOUND)
+    if isinstance(error, ForbiddenError):
+        return _answer(desk, 403, str(error))
     return _answer(desk, 400, str(error))
+
+
+def refused(status: int, text: str) -> web.Response:
+    """Return what whoever may not ping is told."""
+    headers = {"Access-Control-Allow-Origin": "*"}
+    return web.Response(status=status, text=text, headers=headers)
 
 
 def _answer(desk: Desk, status: int, text: str) -> web.Response:

@@ -18,9 +18,10 @@ from aiohttp.typedefs import Handler
 
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.errors import PingError, UnknownJobError
+from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.desk import (
     Desk,
+    caller_of,
     job_name,
     numbers,
     read_text,
@@ -88,9 +89,16 @@ def kuma_handler(desk: Desk) -> Handler:
                 intake.refuse(request.match_info["job"], str(error))
             # Every error of Uptime Kuma's is this one.
             return web.json_response(NOT_FOUND, status=404)
+        except ForbiddenError as error:
+            return kuma_refused(403, str(error))
         return web.json_response({"ok": True})
 
     return handle
+
+
+def kuma_refused(status: int, text: str) -> web.Response:
+    """Return what whoever may not push is told."""
+    return web.json_response({"ok": False, "msg": text}, status=status)
 
 
 def snitch_handler(desk: Desk) -> Handler:
@@ -174,4 +182,4 @@ async def _take(
         fingerprint=digest(*said),
         warnings=tuple(warnings),
     )
-    await recorded(intake, received)
+    await recorded(intake, received, caller_of(request))

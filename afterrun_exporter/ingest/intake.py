@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from afterrun_exporter.access.callers import Caller, Scope
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import Ping
-from afterrun_exporter.errors import PingError, StorageError
+from afterrun_exporter.errors import (
+    ForbiddenError,
+    PingError,
+    StorageError,
+    UnknownJobError,
+)
 from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.readings import Readings
 from afterrun_exporter.ingest.refusals import DESCRIPTION, Refusals
+from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
 from afterrun_exporter.verdicts import Verdict
 
@@ -21,7 +29,7 @@ class Refused:
     """A report that could not be read."""
 
     job: str
-    error: PingError
+    error: PingError | ForbiddenError
     #: What is recorded all the same: a job whose report is broken is broken.
     #: None for a job that is not known, or not even named.
     ping: Ping | None
@@ -79,16 +87,16 @@ class Intake:
     def refuse(self, job: str, reason: str) -> None:
         """Count and tell a request that was refused before it became reports."""
         self._service.pings[self._dialect, "rejected"] += 1
-        self._refusals.tell(self._clock.now(), self._dialect, job, reason)
+        self._tell(job, reason)
 
     def refuse_description(self, job: str, reason: str) -> None:
         """Tell that a report was taken, and what it says of its job was not."""
-        at = self._clock.now()
-        self._refusals.tell(at, self._dialect, job, reason, DESCRIPTION)
+        self._tell(job, reason, DESCRIPTION)
 
-    async def take(self, received: Received) -> Verdict | Exception:
+    async def take(self, received: Received, caller: Caller) -> Verdict | Exception:
         """Record one report; see `take_all`."""
-        if isinstance(received, Ping):
+        may = caller.may(Scope.PING, received.job) and not caller.project
+        if may and isinstance(received, Ping):
             try:
                 verdict = await self._service.record(received)
             except StorageError:
@@ -97,15 +105,21 @@ class Intake:
                 return self._made(received, error)
             self._count(verdict)
             return verdict
-        (result,) = await self.take_all([received])
+        (result,) = await self.take_all([received], caller)
         return result
 
-    async def take_all(self, received: Sequence[Received]) -> list[Verdict | Exception]:
+    async def take_all(
+        self, received: Sequence[Received], caller: Caller
+    ) -> list[Verdict | Exception]:
         """Record reports in one transaction; return what was made of each.
 
-        One that could not be read is answered with its error, recorded or not.
-        Raises StorageError if nothing could be recorded.
+        One that could not be read is answered with its error, recorded or not. One of
+        a job that *caller* may not ping is answered with ForbiddenError, and nothing is
+        recorded of it. Raises StorageError if nothing could be recorded.
         """
+        received = [_permitted(one, caller) for one in received]
+        if caller.project:
+            await self._adopt(received, caller.project)
         pings = [one.ping if isinstance(one, Refused) else one for one in received]
         recorded = [ping for ping in pings if ping is not None]
         verdicts = iter(await self._service.record_all(recorded) if recorded else ())
@@ -118,14 +132,27 @@ class Intake:
             results.append(self._made(one, made))
         return results
 
+    async def _adopt(self, received: Sequence[Received], project: str) -> None:
+        """Have jobs that nobody knows belong to the *project* that reports them."""
+        registry = Registry(self._service, self._clock)
+        jobs = dict.fromkeys(one.job for one in received if isinstance(one, Ping))
+        for job in jobs:
+            if self._service.job(job) is None:
+                # Where no job may be registered, the report will be answered with that.
+                with suppress(UnknownJobError):
+                    await registry.describe(job, {"project": project})
+
     def _made(self, one: Received, made: Verdict | Exception) -> Verdict | Exception:
         """Return the answer to a report, counted, and told where it is a refusal."""
         self._count(made)
         answer = one.error if isinstance(one, Refused) else made
         if isinstance(answer, Exception):
-            at = self._clock.now()
-            self._refusals.tell(at, self._dialect, one.job, str(answer))
+            self._tell(one.job, str(answer))
         return answer
+
+    def _tell(self, job: str, reason: str, event: str = "") -> None:
+        at, dialect = self._clock.now(), self._dialect
+        self._refusals.tell(at, event, dialect=dialect, job=job, reason=reason)
 
     def _count(self, made: Verdict | Exception) -> None:
         # An unreadable report that is recorded has an alert of its own, as the
@@ -135,3 +162,11 @@ class Intake:
         else:
             what = "rejected"
         self._service.pings[self._dialect, what] += 1
+
+
+def _permitted(one: Received, caller: Caller) -> Received:
+    """Return *one*, or the refusal that it is where *caller* may not ping its job."""
+    if caller.may(Scope.PING, one.job):
+        return one
+    error = ForbiddenError(f"{caller.name} may not report runs of job {one.job!r}")
+    return Refused(one.job, error, None)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.access.callers import ANYBODY
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project, by_api_key
 from afterrun_exporter.errors import (
@@ -16,15 +17,20 @@ from afterrun_exporter.errors import (
     RequestError,
     UnknownJobError,
 )
-from afterrun_exporter.ingest.desk import Desk
+from afterrun_exporter.ingest.desk import Desk, caller_of
 
 
-def project_of(desk: Desk, key: str) -> Project | None:
-    """Return the project that *key* opens; None where no project has an API key.
+def project_of(desk: Desk, request: web.Request, key: str) -> Project | None:
+    """Return the project whose jobs whoever sends *request* may manage; None for all.
 
-    Raises HTTPUnauthorized.
+    Where the daemon has locks, that has been found out. Where it has none, *key* is
+    asked for as soon as any project has an API key; raises HTTPUnauthorized.
     """
     projects = [one for one in desk.service.catalogue.projects if one.api_key]
+    caller = caller_of(request)
+    if caller is not ANYBODY:
+        mine = (one for one in projects if one.name == caller.project)
+        return next(mine, None)
     if not projects:
         return None
     if not key:

@@ -9,12 +9,14 @@ from aiohttp.typedefs import Handler
 from msgspec import json
 
 from afterrun_exporter import problems
+from afterrun_exporter.access.callers import Caller
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import batches, quick, reports
 from afterrun_exporter.ingest.answers import told
 from afterrun_exporter.ingest.bodies import read_body
+from afterrun_exporter.ingest.desk import caller_of
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.jsontext import read_json
 
@@ -62,7 +64,7 @@ def plain(intake: Intake, clock: Clock) -> Handler:
         mark = digest(_sender(request))
         key = request.headers.get(KEY_HEADER)
         ping = reports.plain_success(job, clock.now(), mark, key)
-        answer = told(ping, await intake.take(ping))
+        answer = told(ping, await intake.take(ping, caller_of(request)))
         if request.query_string and "warnings" in answer:
             answer["warnings"].append(UNREAD_QUERY)
         return _response(answer)
@@ -92,19 +94,21 @@ class Reports:
             mark = digest(sender, str(error).encode())
             now = self._clock.now()
             received = self._intake.unreadable(job, now, mark, error)
-            return _response(told(received, await self._intake.take(received)))
-        return _response(await self.take(job, body, sender, key))
+            made = await self._intake.take(received, caller_of(request))
+            return _response(told(received, made))
+        caller = caller_of(request)
+        return _response(await self.take(job, body, sender, key, caller))
 
     async def take(
-        self, job: str, body: bytes, sender: bytes, key: str | None
+        self, job: str, body: bytes, sender: bytes, key: str | None, caller: Caller
     ) -> dict[str, Any]:
-        """Take the report in *body*; return a verdict, or a problem.
+        """Take the report in *body* from *caller*; return a verdict, or a problem.
 
         *job* is a name that jobs may have. Raises StorageError if nothing could be
         recorded.
         """
         received = _read(self._intake, job, body, sender, key, self._clock.now())
-        return told(received, await self._intake.take(received))
+        return told(received, await self._intake.take(received, caller))
 
 
 def batch(intake: Intake, clock: Clock) -> Handler:
@@ -118,7 +122,7 @@ def batch(intake: Intake, clock: Clock) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, intake.body_limit)
         received = await batches.read_all(intake, body, clock.now(), _sender(request))
-        results = await intake.take_all(received)
+        results = await intake.take_all(received, caller_of(request))
         return _response(batches.told_all(received, results))
 
     return handle

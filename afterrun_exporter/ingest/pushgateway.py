@@ -21,9 +21,9 @@ from afterrun_exporter import __version__
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.errors import PingError
+from afterrun_exporter.errors import ForbiddenError, PingError
 from afterrun_exporter.ingest.bodies import read_body
-from afterrun_exporter.ingest.desk import Desk, job_name, recorded, sender
+from afterrun_exporter.ingest.desk import Desk, caller_of, job_name, recorded, sender
 from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.readings import Readings, read_metrics
@@ -98,7 +98,7 @@ def pushed(desk: Desk, intake: Intake) -> Handler:
             if exposed and exposed_again:
                 await desk.pushed.refused(job, group)
             received = intake.unreadable(job, now, mark, error)
-        await recorded(intake, received)
+        await recorded(intake, received, caller_of(request))
         return web.Response()
 
     return handle
@@ -251,6 +251,11 @@ def _check_format(request: web.Request) -> None:
         )
 
 
+def refused(status: int, text: str) -> web.Response:
+    """Return what whoever may not push is told."""
+    return web.Response(status=status, text=f"{text}\n")
+
+
 def _told(intake: Intake, handler: Handler) -> Handler:
     """Return *handler*, with errors in plain text, as Pushgateway has them."""
 
@@ -259,6 +264,8 @@ def _told(intake: Intake, handler: Handler) -> Handler:
             return await handler(request)
         except PingError as error:
             return web.Response(status=400, text=f"{error}\n")
+        except ForbiddenError as error:
+            return refused(403, str(error))
         except REFUSED as error:
             intake.refuse("", error.text or "")
             return web.Response(status=error.status, text=f"{error.text}\n")

@@ -17,7 +17,7 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.batches import split
 from afterrun_exporter.ingest.bodies import read_body
-from afterrun_exporter.ingest.desk import Desk, answered, job_name, sender
+from afterrun_exporter.ingest.desk import Desk, answered, caller_of, job_name, sender
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.native import counted
 
@@ -55,7 +55,7 @@ def taking(desk: Desk, intake: Intake, reading: Reading) -> Handler:
         body = await read_body(request, desk.body_limit)
         now, whose = desk.clock.now(), sender(request)
         received = [*read_all(intake, split(body), reading, now, whose)]
-        return await answered(intake, received)
+        return await answered(intake, received, caller_of(request))
 
     return handle
 

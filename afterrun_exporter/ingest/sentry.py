@@ -17,11 +17,12 @@ from aiohttp.typedefs import Handler
 from msgspec import DecodeError, json
 from msgspec.structs import replace
 
+from afterrun_exporter.access.callers import Caller
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.errors import PingError, UnknownJobError
+from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.bodies import read_body
-from afterrun_exporter.ingest.desk import Desk, describe, job_name, sender
+from afterrun_exporter.ingest.desk import Desk, caller_of, describe, job_name, sender
 from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.reports import clean
@@ -67,7 +68,8 @@ def cron_url(desk: Desk, intake: Intake) -> Handler:
         body = await read_body(request, desk.body_limit)
         told = {**_object(body), **request.query}
         told["monitor_slug"] = request.match_info["job"]
-        await _take(intake, [await _received(desk, intake, request, told)])
+        received = [await _received(desk, intake, request, told)]
+        await _take(intake, received, caller_of(request))
         return web.Response(status=202)
 
     return handle
@@ -83,7 +85,7 @@ def envelope(desk: Desk, intake: Intake) -> Handler:
             received = [
                 await _received(desk, intake, request, told) for told in check_ins
             ]
-            await _take(intake, received)
+            await _take(intake, received, caller_of(request))
         return web.json_response({"id": header.get("event_id") or ""})
 
     return handle
@@ -201,7 +203,8 @@ async def _received(
     config = told.get("monitor_config")
     if not isinstance(config, Mapping):
         return ping
-    warnings = await describe(desk, intake, ping.job, lambda: words_of(config))
+    caller = caller_of(request)
+    warnings = await describe(desk, intake, ping.job, lambda: words_of(config), caller)
     return replace(ping, warnings=warnings)
 
 
@@ -212,12 +215,17 @@ def _whose(told: Mapping[str, Any]) -> str:
         return ""
 
 
-async def _take(intake: Intake, received: list[Received]) -> None:
+async def _take(intake: Intake, received: list[Received], caller: Caller) -> None:
     """Record check-ins; raise what is wrong with all of them."""
-    results = await intake.take_all(received)
+    results = await intake.take_all(received, caller)
     refused = [result for result in results if isinstance(result, Exception)]
     if len(refused) == len(results):
         raise refused[0]
+
+
+def refused(status: int, text: str) -> web.Response:
+    """Return what whoever may not check in is told."""
+    return web.json_response({"detail": text}, status=status)
 
 
 def _told(intake: Intake, handler: Handler) -> Handler:
@@ -230,6 +238,8 @@ def _told(intake: Intake, handler: Handler) -> Handler:
             return web.json_response({"detail": str(error)}, status=400)
         except UnknownJobError as error:
             return web.json_response({"detail": str(error)}, status=404)
+        except ForbiddenError as error:
+            return refused(403, str(error))
         except web.HTTPRequestEntityTooLarge as error:
             intake.refuse(request.match_info.get("job", ""), error.text or "")
             return web.json_response({"detail": error.text}, status=413)

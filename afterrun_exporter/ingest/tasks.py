@@ -14,12 +14,13 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec.structs import replace
 
+from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError, UnknownJobError
 from afterrun_exporter.ingest.batches import split
 from afterrun_exporter.ingest.bodies import read_body
-from afterrun_exporter.ingest.desk import Desk, answered, job_name, sender
+from afterrun_exporter.ingest.desk import Desk, answered, caller_of, job_name, sender
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.native import counted
 
@@ -101,13 +102,15 @@ def created(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, desk.body_limit)
         event, at = request.match_info.get("event"), desk.clock.now()
+        caller = caller_of(request)
         received = [
             _of_task(intake, item, event, at, sender(request)) for item in split(body)
         ]
         for one in received:
-            if isinstance(one, Ping) and one.run_id:
+            allowed = caller.may(Scope.PING, one.job)
+            if isinstance(one, Ping) and one.run_id and allowed:
                 tasks.note(one.run_id, one.job)
-        return await answered(intake, received)
+        return await answered(intake, received, caller)
 
     return handle
 
@@ -119,7 +122,7 @@ def added_up(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
         body = await read_body(request, desk.body_limit)
         at = desk.clock.now()
         received = [_of_counts(intake, tasks, item, at) for item in split(body)]
-        return await answered(intake, received)
+        return await answered(intake, received, caller_of(request))
 
     return handle
 
@@ -142,7 +145,7 @@ def changed(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
             received = _progress(task, tasks.job_of(task), {}, desk.clock.now())
         if isinstance(received, Ping):
             received = replace(received, metrics=counts, adds=True)
-        return await answered(intake, [received])
+        return await answered(intake, [received], caller_of(request))
 
     return handle
 
@@ -224,7 +227,8 @@ def _saying(status: str, desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
         task = request.match_info["task"]
         told = {"id": task, "name": tasks.job_of(task), "status": status}
         at = desk.clock.now()
-        return await answered(intake, [_of_task(intake, told, None, at, b"")])
+        received = _of_task(intake, told, None, at, b"")
+        return await answered(intake, [received], caller_of(request))
 
     return handle
 

@@ -11,6 +11,7 @@ from aiohttp import web
 TYPES: Final = {
     "page.css": "text/css",
     "page.js": "text/javascript",
+    "reference.css": "text/css",
     "icon.svg": "image/svg+xml",
 }
 

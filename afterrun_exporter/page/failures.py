@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.site import Site
-from afterrun_exporter.problems import told
+from afterrun_exporter.problems import HEADERS, told
 
 #: What begins like this is for programs, whoever asks.
 PROGRAMS: Final = ("/ping", "/api/", "/-/")
@@ -44,9 +44,12 @@ def errors_as_pages(site: Site, clock: Clock) -> Middleware:
             raise
         except Exception as error:  # noqa: BLE001 - it becomes the answer
             problem = told(error, request.method, request.path)
-            return await _page(
+            answer = await _page(
                 site, clock, request, problem["status"], problem["detail"]
             )
+            # A browser that is to ask for a password is told so in one of them.
+            answer.headers.update(HEADERS.get(problem["status"], {}))
+            return answer
 
     return middleware
 

@@ -17,6 +17,9 @@ from afterrun_exporter.errors import RequestError
 LARGEST: Final = 16 * 1024
 TYPE: Final = "application/x-www-form-urlencoded"
 
+#: The hidden field of every form.
+HIDDEN: Final = "token"
+
 #: What a receiver can be told of, and what that is called.
 FLAGS: Final = {
     "on_failure": "failures",
@@ -33,28 +36,12 @@ class Guard(Protocol):
     """Sees to it that a form was sent from a page of ours."""
 
     def token(self, request: web.BaseRequest) -> str:
-        """Return what a form is to carry along; "" for nothing."""
+        """Return what a form is to carry along in its field `HIDDEN`."""
         ...
 
     def check(self, request: web.BaseRequest, form: Mapping[str, str]) -> None:
-        """Raise HTTPForbidden for a form that another site has sent."""
+        """Raise ForbiddenError for a form that no page of ours has sent."""
         ...
-
-
-class SameSite:
-    """Goes by what browsers say of where a request comes from."""
-
-    def token(self, request: web.BaseRequest) -> str:  # noqa: ARG002
-        return ""
-
-    def check(self, request: web.BaseRequest, form: Mapping[str, str]) -> None:  # noqa: ARG002
-        # A script or an old browser says nothing; whoever does tells the truth.
-        said = request.headers.get("Sec-Fetch-Site", "same-origin")
-        if said not in {"same-origin", "none"}:
-            raise web.HTTPForbidden(
-                text="this form was sent from another site: open the page and send "
-                "it from there"
-            )
 
 
 async def read_form(
@@ -79,7 +66,7 @@ async def read_form(
     if len(form) < len(pairs):
         raise RequestError("a field of the form is given twice: give it once")
     guard.check(request, form)
-    form.pop("token", None)
+    form.pop(HIDDEN, None)
     if unknown := sorted(form.keys() - fields):
         raise RequestError(f"unknown field {unknown[0][:60]!r} in the form")
     return form

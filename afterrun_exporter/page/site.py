@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ from aiohttp import web
 
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.page.assets import ADDRESSES
-from afterrun_exporter.page.forms import Guard, SameSite
+from afterrun_exporter.page.forms import Guard
 from afterrun_exporter.page.times import moment
 
 #: What a host can be called; anything else is not to be pasted into a shell.
@@ -26,7 +26,8 @@ class Site:
     #: How jobs and people reach us; "" to guess.
     external_url: str = ""
     telemetry_path: str = "/metrics"
-    guard: Guard = field(default_factory=SameSite)
+    #: Knows the forms of our own pages.
+    guard: Guard
 
     def base(self, request: web.BaseRequest) -> str:
         """Return what leads from the page that *request* asks for to the root.

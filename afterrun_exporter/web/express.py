@@ -17,11 +17,16 @@ from typing import Any, Final, cast
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http import SERVER_SOFTWARE, RawRequestMessage
+from multidict import CIMultiDictProxy
 
 from afterrun_exporter import problems
+from afterrun_exporter.access.callers import ANYBODY, Caller, Scope
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import JOB_NAME, UUID
 from afterrun_exporter.ingest.native import KEY_HEADER, Reports, text
+from afterrun_exporter.web.crowd import Crowd, Phase
+from afterrun_exporter.web.guard import Doors
+from afterrun_exporter.web.proxied import FOR
 from afterrun_exporter.web.underway import UnderWay
 
 PREFIX: Final = "/ping/"
@@ -30,33 +35,58 @@ PREFIX: Final = "/ping/"
 NEEDED: Final = (
     "_buffer_paused",
     "_close",
+    "_current_request",
     "_force_close",
     "_keepalive_handle",
     "_loop",
     "_messages",
     "_next_keepalive_close_time",
     "_parser",
+    "_request_count",
     "_waiter",
 )
 
 
 def connections(
-    server: web.Server, reports: Reports, under_way: UnderWay, clock: Clock
-) -> Callable[[], web.RequestHandler]:
+    server: web.Server,
+    reports: Reports,
+    under_way: UnderWay,
+    clock: Clock,
+    doors: Doors,
+    crowd: Crowd,
+) -> Callable[[], asyncio.Protocol]:
     """Return what makes the connections of *server*, *reports* in front of it.
 
-    With an aiohttp that is too different, that is the server itself.
+    One that is too many for *crowd* is turned away. With an aiohttp that is too
+    different, all of it is left to the server itself.
     """
     if not all(hasattr(web.RequestHandler, name) for name in NEEDED):
-        return cast("Callable[[], web.RequestHandler]", server)
+        return cast("Callable[[], asyncio.Protocol]", server)
     loop = asyncio.get_running_loop()
-    return lambda: Express(server, loop, reports, under_way, clock)
+
+    def connect() -> asyncio.Protocol:
+        if crowd.is_full:
+            return crowd.turned_away()
+        made = Express(server, loop, reports, under_way, clock, doors, crowd)
+        crowd.add(made)
+        return made
+
+    return connect
 
 
 class Express(web.RequestHandler):
     """A connection to `server`, with the reports on it taken on the way."""
 
-    __slots__ = ("_clock", "_reports", "_sender", "_under_way")
+    __slots__ = (
+        "_clock",
+        "_crowd",
+        "_doors",
+        "_peer",
+        "_reports",
+        "_sender",
+        "_under_way",
+        "wire",
+    )
 
     def __init__(
         self,
@@ -65,19 +95,55 @@ class Express(web.RequestHandler):
         reports: Reports,
         under_way: UnderWay,
         clock: Clock,
+        doors: Doors,
+        crowd: Crowd,
     ) -> None:
-        # No access log: a line a ping would drown everything else.
-        super().__init__(server, loop=loop, access_log=cast("Any", None))
+        super().__init__(
+            server,
+            loop=loop,
+            # No access log: a line a ping would drown everything else.
+            access_log=cast("Any", None),
+            keepalive_timeout=crowd.limits.idle,
+        )
         self._reports = reports
         self._under_way = under_way
         self._clock = clock
+        self._doors = doors
+        self._crowd = crowd
+        #: What a proxy says is believed of, "" where nothing is.
+        self._peer = ""
         self._sender = b""
+        #: As `transport`, which aiohttp forgets while its last bytes are still sent.
+        self.wire: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.wire = cast("asyncio.Transport", transport)
+        if not self._doors.certificates.admit(transport):
+            self._force_close = True
+            self.wire.abort()
+            return
         super().connection_made(transport)
         peer = self.peername
         # As web.BaseRequest.remote has it.
-        self._sender = str(peer[0] if isinstance(peer, tuple) else peer or "").encode()
+        sender = str(peer[0] if isinstance(peer, tuple) else peer or "")
+        self._peer = sender if self._doors.proxies.trusts(sender) else ""
+        self._sender = sender.encode()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._crowd.discard(self)
+        self.wire = None
+        super().connection_lost(exc)
+
+    def phase(self) -> Phase:
+        """Return what this connection is waiting for its client to do."""
+        if self.wire is not None and self.wire.get_write_buffer_size():
+            return Phase.READING
+        if not self._request_count:
+            return Phase.ASKING
+        request = self._current_request
+        if request is not None and not request.content.is_eof():
+            return Phase.SENDING
+        return Phase.NONE
 
     async def start(self) -> None:
         """Answer requests until the connection closes."""
@@ -89,19 +155,21 @@ class Express(web.RequestHandler):
                 finally:
                     self._waiter = None
             job = self._plain()
-            if not job:
+            caller = self._caller() if job else None
+            if caller is None:
                 await super().start()
                 return
             message, payload = self._messages.popleft()
             if self._parser is not None:
                 self._parser.message_consumed()
-            key = cast("RawRequestMessage", message).headers.get(KEY_HEADER)
+            headers = cast("RawRequestMessage", message).headers
             with self._under_way:
-                answer = await self._answer(job, payload.read_nowait(), key)
+                answer = await self._answer(job, payload.read_nowait(), headers, caller)
             if self.transport is None:
                 return
             stopping = self._under_way.stopping or self._close
-            self.transport.write(_written(answer, self._clock.now(), stopping))
+            added = self._doors.headers.lines
+            self.transport.write(_written(answer, self._clock.now(), stopping, added))
             if stopping:
                 self.transport.close()
                 return
@@ -136,16 +204,41 @@ class Express(web.RequestHandler):
         # Who pings a UUID speaks Healthchecks' dialect.
         return "" if job.count("-") == 4 and UUID.fullmatch(job.lower()) else job
 
-    async def _answer(self, job: str, body: bytes, key: str | None) -> dict[str, Any]:
+    def _caller(self) -> Caller | None:
+        """Return who sends the next request; None if that takes a closer look.
+
+        Whoever is refused is refused by the application, in its words.
+        """
+        gate = self._doors.gate
+        if gate.is_open:
+            return ANYBODY
+        headers = cast("RawRequestMessage", self._messages[0][0]).headers
+        # What a browser sends is looked at more closely.
+        if hdrs.ORIGIN in headers or "Sec-Fetch-Site" in headers:
+            return None
+        caller = gate.at_once(headers.get(hdrs.AUTHORIZATION, ""))
+        return caller if caller is not None and caller.may(Scope.PING) else None
+
+    async def _answer(
+        self, job: str, body: bytes, headers: CIMultiDictProxy[str], caller: Caller
+    ) -> dict[str, Any]:
+        sender = self._sender
+        if self._peer:
+            told = self._doors.proxies.client(self._peer, headers.getall(FOR, []))
+            sender = told.encode()
+        key = headers.get(KEY_HEADER)
         try:
-            return await self._reports.take(job, body, self._sender, key)
+            return await self._reports.take(job, body, sender, key, caller)
         except Exception as error:  # noqa: BLE001 - it becomes the answer
             return problems.told(error, hdrs.METH_POST, PREFIX + job)
 
 
-def _written(answer: dict[str, Any], now: float, last: bool) -> bytes:
-    """Return *answer* as it goes over the wire, as aiohttp would write it."""
-    body, status, more = text(answer), b"200 OK", b""
+def _written(answer: dict[str, Any], now: float, last: bool, added: bytes) -> bytes:
+    """Return *answer* as it goes over the wire, as aiohttp would write it.
+
+    *added* are lines of headers that an operator adds.
+    """
+    body, status, more = text(answer), b"200 OK", added
     content_type = b"application/json"
     if "title" in answer:
         response = problems.response(answer)
@@ -153,7 +246,7 @@ def _written(answer: dict[str, Any], now: float, last: bool) -> bytes:
         status = f"{response.status} {HTTPStatus(response.status).phrase}".encode()
         content_type = response.headers[hdrs.CONTENT_TYPE].encode()
         if hdrs.RETRY_AFTER in response.headers:
-            more = b"Retry-After: %b\r\n" % response.headers[hdrs.RETRY_AFTER].encode()
+            more += b"Retry-After: %b\r\n" % response.headers[hdrs.RETRY_AFTER].encode()
     if last:
         more += b"Connection: close\r\n"
     return (

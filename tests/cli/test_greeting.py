@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from afterrun_exporter.cli.greeting import example
+from afterrun_exporter.cli.greeting import example, usage
 from afterrun_exporter.config import parse
 
 
@@ -33,3 +33,13 @@ def test_the_example_is_of_a_job_there_is_and_a_metric_it_has(
 ) -> None:
     """The first one with a rule: it shows a verdict."""
     assert example(parse(text).jobs.values()) == (job, body)
+
+
+def test_where_a_token_is_wanted_the_example_sends_one() -> None:
+    """From the environment: it is in no history then."""
+    open_, locked = (
+        usage("http://x", "/metrics", (), locked=one) for one in (False, True)
+    )
+
+    assert "Authorization" not in open_
+    assert locked.count('-H "Authorization: Bearer $AFTERRUN_TOKEN" http://x/') == 2

@@ -25,7 +25,7 @@ def _stem(path: Path) -> str:
     return path.stem
 
 
-def _promised(path: Path) -> list[str]:
+def promised(path: Path) -> list[str]:
     return [
         line.removeprefix(_PROMISE)
         for line in path.read_text(encoding="utf-8").split("\n")
@@ -39,7 +39,7 @@ def test_a_bad_file_says_what_its_first_lines_promise(path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(path)
 
-    assert [str(problem) for problem in caught.value.problems] == _promised(path)
+    assert [str(problem) for problem in caught.value.problems] == promised(path)
 
 
 @pytest.mark.parametrize("path", BAD_FILES, ids=_stem)
@@ -49,7 +49,7 @@ def test_each_problem_is_one_line_that_an_editor_can_jump_to(path: Path) -> None
         load(path)
 
     lines = str(caught.value).split("\n")
-    assert lines == [f"{path}:{promise}" for promise in _promised(path)]
+    assert lines == [f"{path}:{promise}" for promise in promised(path)]
 
 
 @pytest.mark.parametrize(

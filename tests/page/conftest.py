@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -33,7 +34,7 @@ def context_of(
         receivers=Receivers(store, reload_alertmanager),
         registry=Registry(service, clock),
         clock=clock,
-        site=site_of(options),
+        site=site_of(options, clock),
         index=Index(service),
     )
 
@@ -52,11 +53,19 @@ class Pages:
         assert answer.content_type == "text/html"
         return text
 
+    async def token(self) -> str:
+        """Return what the forms of a page carry along."""
+        text = await self.get("/jobs/backup")
+        found = re.search(r'name="token" value="([^"]+)"', text)
+        assert found is not None
+        return found[1]
+
     async def send(
         self, path: str, form: Mapping[str, str] | None = None, status: int = 200
     ) -> str:
         """Return the page to which a form leads."""
-        answer = await self.client.post(path, data=form or {}, headers=HTML)
+        told = {**(form or {}), "token": await self.token()}
+        answer = await self.client.post(path, data=told, headers=HTML)
         text = await answer.text()
         assert answer.status == status, text
         return text

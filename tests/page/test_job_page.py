@@ -152,10 +152,11 @@ class TestPausing:
         assert (job := service.job("backup")) is not None
         assert job.enabled
 
-    async def test_leads_back_by_a_redirect(self, client: Client) -> None:
+    async def test_leads_back_by_a_redirect(self, pages: Pages) -> None:
         """So that loading the page anew does not pause it anew."""
-        answer = await client.post(
-            "/jobs/backup/pause", data={"for": "1h"}, allow_redirects=False
+        form = {"for": "1h", "token": await pages.token()}
+        answer = await pages.client.post(
+            "/jobs/backup/pause", data=form, allow_redirects=False
         )
 
         assert answer.status == 303
@@ -275,16 +276,28 @@ class TestReceivers:
 class TestAForm:
     @pytest.mark.parametrize("site", ["cross-site", "same-site"])
     async def test_of_another_site_is_refused(
-        self, client: Client, service: Service, site: str
+        self, pages: Pages, service: Service, site: str
     ) -> None:
-        answer = await client.post(
+        answer = await pages.client.post(
             "/jobs/backup/pause",
-            data={"for": ""},
+            data={"for": "", "token": await pages.token()},
             headers={**HTML, "Sec-Fetch-Site": site},
         )
 
         assert answer.status == 403
-        assert "This form was sent from another site" in await answer.text()
+        assert "A browser has sent this for another site" in await answer.text()
+        assert (state := service.state("backup")) is not None
+        assert not state.paused_at
+
+    async def test_that_no_page_of_ours_has_made_is_refused(
+        self, client: Client, service: Service
+    ) -> None:
+        answer = await client.post(
+            "/jobs/backup/pause", data={"for": "", "token": "1.made-up"}, headers=HTML
+        )
+
+        assert answer.status == 403
+        assert "this form is too old: load the page again" in await answer.text()
         assert (state := service.state("backup")) is not None
         assert not state.paused_at
 
@@ -300,10 +313,11 @@ class TestAForm:
         ids=["no text", "twice", "unknown", "large", "many"],
     )
     async def test_that_is_none_is_refused(
-        self, client: Client, body: bytes, message: str
+        self, pages: Pages, body: bytes, message: str
     ) -> None:
         form = {**HTML, "Content-Type": "application/x-www-form-urlencoded"}
-        answer = await client.post("/jobs/backup/pause", data=body, headers=form)
+        body += f"&token={await pages.token()}".encode()
+        answer = await pages.client.post("/jobs/backup/pause", data=body, headers=form)
 
         assert answer.status == 400
         assert message in await answer.text()

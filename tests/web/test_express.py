@@ -6,14 +6,18 @@ import asyncio
 import gzip
 import json
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+import bcrypt
 import pytest
 from aiohttp import web
 
-from afterrun_exporter.app import REPORTS
+from afterrun_exporter.access.callers import Scope
+from afterrun_exporter.access.proxies import Proxies
+from afterrun_exporter.app import DOORS, REPORTS
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.ingest.native import Reports
@@ -21,9 +25,11 @@ from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Change
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.web import express
+from afterrun_exporter.web.crowd import Crowd, Limits
+from afterrun_exporter.web.guard import Doors
 from afterrun_exporter.web.underway import UnderWay
 from tests.core.jobs import BACKUP, GOOD
-from tests.http import app_of
+from tests.http import app_of, locked, token
 from tests.services import catalogue
 
 OK = json.dumps({"status": "ok", "run_id": "a", "metrics": GOOD}).encode()
@@ -33,8 +39,9 @@ BROKEN = json.dumps({"status": "ok", "metrics": {"rows": 0, "size": 1}}).encode(
 class Door:
     """A daemon on a port of its own."""
 
-    def __init__(self, port: int, under_way: UnderWay) -> None:
+    def __init__(self, port: int, under_way: UnderWay, crowd: Crowd) -> None:
         self.port = port
+        self.crowd = crowd
         self.under_way = under_way
         #: Paths of the requests that aiohttp was left with.
         self.ceremonies: list[str] = []
@@ -73,10 +80,15 @@ Open = Callable[..., Any]
 
 @asynccontextmanager
 async def opened(
-    service: Service, clock: ManualClock, *, front: bool = True
+    service: Service,
+    clock: ManualClock,
+    *,
+    front: bool = True,
+    doors: Doors | None = None,
+    limits: Limits | None = None,
 ) -> AsyncIterator[Door]:
     """Yield a daemon, with the express way in *front* of aiohttp or without."""
-    app = app_of(service, clock)
+    app = app_of(service, clock, doors=doors)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     server = cast("web.Server", runner.server)
@@ -89,11 +101,14 @@ async def opened(
         return await counted(request)
 
     server.request_handler = cast("Any", noted)
-    made = express.connections(server, app[REPORTS], under_way, clock)
+    crowd = Crowd(limits or Limits())
+    made = express.connections(
+        server, app[REPORTS], under_way, clock, app[DOORS], crowd
+    )
     listener = await asyncio.get_running_loop().create_server(
         made if front else cast("Any", server), "127.0.0.1", 0
     )
-    door = Door(listener.sockets[0].getsockname()[1], under_way)
+    door = Door(listener.sockets[0].getsockname()[1], under_way, crowd)
     try:
         yield door
     finally:
@@ -139,6 +154,119 @@ async def test_it_answers_as_the_application_would(
         made.append((status, headers, body))
 
     assert made[0] == made[1]
+
+
+def user(name: str, password: str) -> str:
+    code = b64encode(f"{name}:{password}".encode()).decode()
+    return f"Authorization: Basic {code}"
+
+
+#: What is sent to a daemon with locks; whether that takes the express way.
+LOCKED: dict[str, tuple[bytes, bool]] = {
+    "a token": (post(OK, "/ping/backup", "Authorization: Bearer pinger"), True),
+    "a token as a password": (post(OK, "/ping/backup", user("x", "pinger")), True),
+    "a token as a user": (post(OK, "/ping/backup", user("pinger", "")), True),
+    "no JSON": (post(b"{", "/ping/backup", "Authorization: Bearer pinger"), True),
+    "another job": (post(OK, "/ping/nobody", "Authorization: Bearer pinger"), True),
+    "a bad report of another job": (
+        post(b"{", "/ping/nobody", "Authorization: Bearer pinger"),
+        True,
+    ),
+    "another scope": (post(OK, "/ping/backup", "Authorization: Bearer reader"), False),
+    "no token": (post(OK), False),
+    "a wrong token": (post(OK, "/ping/backup", "Authorization: Bearer wrong"), False),
+    "a wrong user": (post(OK, "/ping/backup", user("anna", "wrong")), False),
+    "a user": (post(OK, "/ping/backup", user("anna", "secret")), False),
+    "a key": (post(OK, "/ping/backup", "X-Api-Key: pinger"), False),
+    "a browser": (
+        post(
+            OK,
+            "/ping/backup",
+            "Authorization: Bearer pinger",
+            "Sec-Fetch-Site: cross-site",
+        ),
+        False,
+    ),
+    "a browser with a password": (
+        post(
+            OK, "/ping/backup", user("x", "pinger"), "Origin: https://elsewhere.example"
+        ),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("request_", "express_way"), LOCKED.values(), ids=LOCKED)
+async def test_with_locks_too_it_answers_as_the_application_would(
+    clock: ManualClock, request_: bytes, express_way: bool
+) -> None:
+    """With the headers, too, that an operator adds."""
+    made = []
+    for front in (False, True):
+        service = Service(MemoryStore(), clock, catalogue(BACKUP))
+        await service.start()
+        doors = locked(
+            pinger=token(Scope.PING, jobs="backup"), reader=token(Scope.READ)
+        )
+        secret = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+        doors.gate.trust_users({"anna": secret})
+        doors.headers.add({"X-Frame-Options": "deny", "X-XSS-Protection": "0"})
+        async with opened(service, clock, front=front, doors=doors) as door:
+            status, headers, body = await door.answer(request_)
+            assert bool(door.ceremonies) is not (front and express_way)
+        assert headers["X-Frame-Options"] == "deny"
+        del headers["Date"]
+        made.append((status, headers, body))
+
+    assert made[0] == made[1]
+
+
+async def test_a_user_who_is_known_needs_no_ceremony(
+    service: Service, clock: ManualClock
+) -> None:
+    """A password is checked once: that takes long, on purpose."""
+    doors = Doors()
+    secret = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+    doors.gate.trust_users({"anna": secret})
+    async with opened(service, clock, doors=doors) as door:
+        for _ in range(3):
+            request = post(OK, "/ping/backup", user("anna", "secret"))
+            status, _, _ = await door.answer(request)
+            assert status == "HTTP/1.1 200 OK"
+
+        assert door.ceremonies == ["/ping/backup"]
+
+
+@pytest.mark.parametrize("front", [True, False])
+@pytest.mark.parametrize(
+    ("trusted", "senders", "repeated"),
+    [
+        ("127.0.0.1/32", ("10.0.0.1", "10.0.0.1"), True),
+        ("127.0.0.1/32", ("10.0.0.1", "10.0.0.2"), False),
+        ("10.0.0.0/8", ("192.0.2.1", "192.0.2.2"), True),
+    ],
+)
+async def test_a_sender_behind_a_proxy_is_told_from_another(
+    clock: ManualClock,
+    front: bool,
+    trusted: str,
+    senders: tuple[str, str],
+    repeated: bool,
+) -> None:
+    """If the proxy is believed. Two machines that say the same are no repeat."""
+    service = Service(MemoryStore(), clock, catalogue(BACKUP))
+    await service.start()
+    doors = Doors(proxies=Proxies([trusted]))
+    async with opened(service, clock, front=front, doors=doors) as door:
+        answers = [
+            await door.answer(post(BROKEN, "/ping/backup", f"X-Forwarded-For: {one}"))
+            for one in senders
+        ]
+
+    assert [json.loads(body)["duplicate"] for _, _, body in answers] == [
+        False,
+        repeated,
+    ]
 
 
 async def test_its_date_is_a_date(door: Door) -> None:

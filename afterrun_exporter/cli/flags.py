@@ -1,0 +1,44 @@
+"""What flags of `afterrun serve` may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from afterrun_exporter.access.proxies import Proxies
+from afterrun_exporter.exposition.endpoint import PUSHED_PATH
+
+_TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
+#: Paths that begin like this are taken.
+_TAKEN: Final = ("/ping", "/api/", "/-/", PUSHED_PATH)
+
+
+def check_telemetry_path(path: str) -> None:
+    """Raise ValueError if metrics cannot be at *path*."""
+    if not _TELEMETRY_PATH.fullmatch(path) or path.startswith(_TAKEN):
+        raise ValueError(
+            f"--web.telemetry-path {path!r} cannot be used: write it like /metrics; "
+            f"/, {', '.join(_TAKEN[:-1])} and {_TAKEN[-1]} are taken"
+        )
+
+
+def check_storage_path(path: Path) -> None:
+    """Raise ValueError if *path* is no file that survives a restart."""
+    if path == Path():
+        raise ValueError("--storage.path is empty; name a file")
+    if path == Path(":memory:"):
+        raise ValueError(
+            f"--storage.path {str(path)!r} would not survive a restart; name a file"
+        )
+
+
+def trusted(networks: Sequence[str]) -> Proxies:
+    """Return the proxies in *networks*; raise ValueError for what is none."""
+    try:
+        return Proxies(networks)
+    except ValueError as error:
+        raise ValueError(
+            f"--web.trusted-proxy: {error}; write it like 10.0.0.0/8 or 127.0.0.1"
+        ) from None

@@ -1,0 +1,176 @@
+"""The web configuration of a daemon: read, applied, and read again when it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from afterrun_exporter import config as configs
+from afterrun_exporter.access.callers import Caller
+from afterrun_exporter.access.projects import project_callers
+from afterrun_exporter.access.webconfig import WebConfig
+from afterrun_exporter.cli.addresses import Address
+from afterrun_exporter.clock import Clock
+from afterrun_exporter.config.webloading import load_web
+from afterrun_exporter.errors import ConfigError, Problem
+from afterrun_exporter.service import Service
+from afterrun_exporter.web.guard import Doors
+from afterrun_exporter.web.tls import TLSError, context_of
+
+#: How often the files are looked at, in seconds.
+LOOK_EVERY: Final = 1.0
+
+SWITCHED: Final = "TLS cannot be turned on or off while the daemon runs: restart it"
+OPENED: Final = (
+    "all users are gone, which may leave the daemon open: reload it if that is meant"
+)
+
+log = structlog.get_logger()
+
+#: What tells a file from another one at the same place.
+Mark = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """What a web configuration comes to."""
+
+    config: WebConfig
+    context: ssl.SSLContext | None
+    #: Which files it has been made of.
+    marks: Sequence[Mark | None]
+
+
+def read(path: Path) -> Locks:
+    """Return what the file at *path* comes to, certificates and all.
+
+    Raises ConfigError with everything that is wrong with it.
+    """
+    # Before it is read: what changes meanwhile is read again.
+    own = _mark(path)
+    text, config = load_web(path)
+    marks = (own, *map(_mark, config.files))
+    try:
+        context = context_of(config.tls) if config.tls else None
+    except TLSError as error:
+        at = ("tls_server_config", error.key)
+        problem = configs.problem_at(text, at, str(error))
+        raise ConfigError(str(path), [problem]) from None
+    return Locks(config, context, marks)
+
+
+class WebFile:
+    """The web configuration file, if there is one, and the doors that go by it."""
+
+    def __init__(self, path: Path | None, doors: Doors) -> None:
+        self._path = path
+        self._doors = doors
+        self._locks: Locks | None = None
+        self._marks: Sequence[Mark | None] = ()
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether connections are encrypted."""
+        return self._locks is not None and self._locks.context is not None
+
+    async def read(self) -> Locks | None:
+        """Return what the file says now; raise ConfigError if that cannot be."""
+        if self._path is None:
+            return None
+        before = self._locks
+        found = await asyncio.to_thread(read, self._path)
+        if before and (found.context is None) is not (before.context is None):
+            raise self._problem("tls_server_config", SWITCHED)
+        return found
+
+    def apply(self, locks: Locks | None) -> None:
+        """Go by *locks* from now on: the next request, and the next handshake."""
+        if locks is None:
+            return
+        if self._locks is None or locks.config.users != self._locks.config.users:
+            # Or everybody's password would be checked anew.
+            self._doors.gate.trust_users(locks.config.users)
+        self._doors.headers.add(locks.config.headers)
+        self._doors.certificates.take(locks.context, locks.config.tls)
+        self._locks = locks
+        self._marks = locks.marks
+
+    async def watch(self, clock: Clock) -> None:
+        """Read the file again whenever it, or a certificate, has changed."""
+        while self._path is not None:
+            await clock.sleep_until(clock.now() + LOOK_EVERY)
+            try:
+                await self.look()
+            except Exception:
+                # The next look is to take place.
+                log.exception("web_config_failed")
+
+    async def look(self) -> None:
+        """Read the file again if it, or a certificate, has changed.
+
+        By itself that does not open the daemon: a file that is empty for a
+        moment, while it is written, says that there are no users.
+        """
+        marks = self._seen()
+        if marks == self._marks:
+            return
+        self._marks = marks
+        try:
+            found = await self.read()
+            if self._has_users(self._locks) and not self._has_users(found):
+                raise self._problem("basic_auth_users", OPENED)
+            self.apply(found)
+        except ConfigError as error:
+            log.error("web_config_refused", problems=str(error))  # noqa: TRY400
+        else:
+            log.info("web_config_loaded")
+
+    @staticmethod
+    def _has_users(locks: Locks | None) -> bool:
+        return locks is not None and bool(locks.config.users)
+
+    def _problem(self, key: str, message: str) -> ConfigError:
+        return ConfigError(str(self._path), [Problem(0, key, message)])
+
+    def _seen(self) -> Sequence[Mark | None]:
+        if self._path is None or self._locks is None:
+            return ()
+        return tuple(map(_mark, (self._path, *self._locks.config.files)))
+
+
+def warn_if_open(doors: Doors, binds: Sequence[Address]) -> bool:
+    """Tell the log, and return, that everybody can come in who reaches a port."""
+    wide = [str(bind) for bind in binds if not bind.is_loopback]
+    if not doors.gate.is_open or not wide:
+        return False
+    log.warning(
+        "open_to_everybody",
+        address=" ".join(wide),
+        hint="whoever reaches it may report, read and change everything: set auth in "
+        "afterrun.yml, or listen on 127.0.0.1",
+    )
+    return True
+
+
+def _mark(path: Path) -> Mark | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def owners(service: Service) -> Mapping[str, Caller]:
+    """Return who comes with the keys of the projects that *service* knows."""
+
+    def project_of(name: str) -> str | None:
+        job = service.job(name)
+        return None if job is None else job.project
+
+    return project_callers(service.catalogue.projects, project_of)

@@ -1,0 +1,85 @@
+"""``auth:``: who may do what, by the tokens they show."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from afterrun_exporter.access.callers import Scope
+from afterrun_exporter.access.tokens import Token
+from afterrun_exporter.config.base import Spec
+from afterrun_exporter.config.values import (
+    Given,
+    Line,
+    ListOf,
+    Pattern,
+    refuse_repeats,
+)
+from afterrun_exporter.core.secrets import DIGEST
+
+NO_HASH = (
+    'is not the hash of a token: write "sha256:" and 64 hexadecimal digits, as '
+    "`afterrun token new` prints it"
+)
+
+
+def _hash(value: object) -> str:
+    # What stands here instead may be the token itself: it is not repeated.
+    if not isinstance(value, str) or not DIGEST.fullmatch(value):
+        raise ValueError(NO_HASH)
+    return value
+
+
+def _some(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
+    if not scopes:
+        raise ValueError(f"is empty: name at least one of {', '.join(Scope)}")
+    refuse_repeats(map(str, scopes), "scope")
+    return scopes
+
+
+class TokenSpec(Spec):
+    """One of ``auth: {tokens:}``."""
+
+    name: Line
+    hash: Annotated[str, BeforeValidator(_hash)]
+    scopes: Annotated[
+        tuple[Annotated[Scope, Field(strict=False)], ...], ListOf, AfterValidator(_some)
+    ]
+    jobs: Annotated[Pattern | None, Given] = None
+
+    @model_validator(mode="after")
+    def _jobs_are_pinged(self) -> TokenSpec:
+        if self.jobs is not None and (
+            Scope.PING not in self.scopes or Scope.ADMIN in self.scopes
+        ):
+            raise ValueError(
+                "jobs: limits scope ping alone: a token with jobs has that scope, and "
+                "not admin, which may ping every job"
+            )
+        return self
+
+    def token(self) -> Token:
+        return Token(self.name, self.hash, frozenset(self.scopes), self.jobs)
+
+
+def _distinct(tokens: tuple[TokenSpec, ...]) -> tuple[TokenSpec, ...]:
+    if not tokens:
+        raise ValueError(
+            "no tokens: add one (`afterrun token new`), or remove auth:, which leaves "
+            "the daemon open to everybody who reaches it"
+        )
+    refuse_repeats((token.name for token in tokens), "token")
+    hashes = [token.hash for token in tokens]
+    if len(set(hashes)) < len(hashes):
+        raise ValueError("two tokens have the same hash: make another one")
+    return tokens
+
+
+class AuthSpec(Spec):
+    """``auth:``. Where it is missing everybody may do everything."""
+
+    tokens: Annotated[tuple[TokenSpec, ...], ListOf, AfterValidator(_distinct)]
+
+    def kept(self) -> tuple[Token, ...]:
+        return tuple(spec.token() for spec in self.tokens)

@@ -1,0 +1,82 @@
+"""A web configuration to what it says, or to every problem it has at once."""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+
+from pydantic import ValidationError
+
+from afterrun_exporter.access.webconfig import TLS, ClientAuth, Pem, WebConfig
+from afterrun_exporter.config import document
+from afterrun_exporter.config.loading import located, read_text
+from afterrun_exporter.config.problems import findings
+from afterrun_exporter.config.webspec import (
+    CIPHERS,
+    CURVES,
+    HeadersSpec,
+    TLSSpec,
+    WebSpec,
+)
+from afterrun_exporter.errors import ConfigError
+
+
+def load_web(path: FilePath) -> tuple[str, WebConfig]:
+    """Return the text of the file at *path*, and what it says.
+
+    Raises ConfigError with everything that is wrong with it. What is in other files
+    is not looked at.
+    """
+    text = read_text(path)
+    try:
+        found = document.read(text)
+    except document.NotYAMLError as error:
+        raise ConfigError(str(path), error.problems) from None
+    data = {} if found.data is None else found.data
+    try:
+        spec = WebSpec.model_validate(data)
+    except ValidationError as error:
+        wrong = located(text, [*findings(WebSpec, data, error)])
+        raise ConfigError(str(path), (*found.problems, *wrong)) from None
+    if found.problems:
+        raise ConfigError(str(path), found.problems)
+    tls = spec.tls_server_config
+    return text, WebConfig(
+        tls=_tls(tls, path.parent) if tls else None,
+        headers=_headers(spec.http_server_config.headers),
+        users=spec.basic_auth_users,
+    )
+
+
+def _tls(spec: TLSSpec, beside: FilePath) -> TLS:
+    named = spec.cipher_suites
+    ciphers = tuple(CIPHERS[name] for name in named if name in CIPHERS)
+    # Those of TLS 1.3 alone: then it is TLS 1.3 alone.
+    min_version = "TLS13" if named and not ciphers else spec.min_version
+    ca = None
+    if spec.client_ca_file or spec.client_ca:
+        ca = _pem(spec.client_ca_file, spec.client_ca, beside)
+    sans = spec.client_allowed_sans
+    return TLS(
+        cert=_pem(spec.cert_file, spec.cert, beside),
+        key=_pem(spec.key_file, spec.key, beside),
+        client_auth=ClientAuth(spec.client_auth_type),
+        client_ca=ca,
+        client_sans=None if sans is None else frozenset(sans),
+        min_version=min_version,
+        max_version=spec.max_version,
+        ciphers=ciphers,
+        prefer_ours=spec.prefer_server_cipher_suites,
+        curve=CURVES[spec.curve_preferences[0]] if spec.curve_preferences else None,
+    )
+
+
+def _pem(file: str | None, text: str | None, beside: FilePath) -> Pem:
+    return Pem(path=beside / file) if file else Pem(text=text or "")
+
+
+def _headers(spec: HeadersSpec) -> dict[str, str]:
+    return {
+        name: str(value)
+        for name, value in spec.model_dump(by_alias=True).items()
+        if value is not None
+    }

@@ -1,0 +1,221 @@
+"""What people write in a web configuration, as Prometheus's exporters have it.
+
+https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from afterrun_exporter.access.webconfig import ClientAuth
+from afterrun_exporter.config.base import Spec
+from afterrun_exporter.config.values import Given, Line, ListOf, MappingOf
+from afterrun_exporter.config.words import did_you_mean, quote
+
+#: What Go calls cipher suites, and OpenSSL.
+CIPHERS: Final[Mapping[str, str]] = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+}
+#: Those of TLS 1.3, which are always all on.
+CIPHERS_13: Final = frozenset(
+    {
+        "TLS_AES_128_GCM_SHA256",
+        "TLS_AES_256_GCM_SHA384",
+        "TLS_CHACHA20_POLY1305_SHA256",
+    }
+)
+CURVES: Final[Mapping[str, str]] = {
+    "CurveP256": "prime256v1",
+    "CurveP384": "secp384r1",
+    "CurveP521": "secp521r1",
+    "X25519": "X25519",
+}
+#: What Python's TLS cannot do: let in a certificate that nobody has signed.
+_UNVERIFIED: Final = frozenset(
+    {"RequestClientCert", "RequireAnyClientCert", "RequireClientCert"}
+)
+
+_BCRYPT: Final = re.compile(r"\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
+
+
+def _secret(value: object) -> str:
+    # It may be one although it is in the wrong place: it is not repeated.
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("expected text in quotes")
+    return value
+
+
+def _hash(value: object) -> str:
+    if not isinstance(value, str) or not _BCRYPT.fullmatch(value):
+        raise ValueError(
+            "is not a bcrypt hash, such as `htpasswd -nBC 10 \"\" | tr -d ':\\n'` makes"
+        )
+    return value
+
+
+def _user(name: str) -> str:
+    if ":" in name:
+        raise ValueError(f"{quote(name)} has a colon: no client can send such a name")
+    return name
+
+
+def _client_auth(text: str) -> str:
+    if text in _UNVERIFIED:
+        raise ValueError(
+            f"{text!r} cannot be done here, for certificates are always verified: use "
+            f"{ClientAuth.IF_GIVEN.value} or {ClientAuth.REQUIRED.value}"
+        )
+    known = [one.value for one in ClientAuth]
+    if text not in known:
+        hint = did_you_mean(text, known) or f": use one of {', '.join(known)}"
+        raise ValueError(f"{quote(text)} is unknown{hint}")
+    return text
+
+
+def _version(text: str) -> str:
+    if text in {"TLS10", "TLS11"}:
+        raise ValueError(f"{text} is not offered, for it is broken: use TLS12 or TLS13")
+    return text
+
+
+def _cipher(text: str) -> str:
+    known = [*CIPHERS, *CIPHERS_13]
+    if text not in known:
+        hint = did_you_mean(text, known) or f": use some of {', '.join(known)}"
+        raise ValueError(f"unknown cipher {quote(text)}{hint}")
+    return text
+
+
+def _curves(curves: tuple[str, ...]) -> tuple[str, ...]:
+    if len(curves) > 1:
+        raise ValueError("one curve alone can be offered here: name one, or none")
+    return curves
+
+
+def _curve(text: str) -> str:
+    if text not in CURVES:
+        hint = did_you_mean(text, CURVES) or f": use one of {', '.join(CURVES)}"
+        raise ValueError(f"unknown curve {quote(text)}{hint}")
+    return text
+
+
+def _no_http2(on: bool) -> bool:
+    if on:
+        raise ValueError("HTTP/2 is not spoken here: write false, or leave it out")
+    return on
+
+
+def _no_rate_limit(_: object) -> object:
+    raise ValueError(
+        "is not done here, for it would cost jobs their reports: --web.max-requests "
+        "and --web.max-connections limit what is done at once"
+    )
+
+
+Version = Annotated[Literal["TLS12", "TLS13"], BeforeValidator(_version)]
+Secret = Annotated[str, BeforeValidator(_secret)]
+
+
+class TLSSpec(Spec):
+    """``tls_server_config:``."""
+
+    cert: Annotated[str | None, Given] = None
+    key: Secret | None = None
+    client_ca: Annotated[str | None, Given] = None
+    cert_file: Annotated[Line | None, Given] = None
+    key_file: Annotated[Line | None, Given] = None
+    client_auth_type: Annotated[str, AfterValidator(_client_auth)] = "NoClientCert"
+    client_ca_file: Annotated[Line | None, Given] = None
+    client_allowed_sans: Annotated[tuple[Line, ...] | None, ListOf] = None
+    min_version: Version = "TLS12"
+    max_version: Version = "TLS13"
+    cipher_suites: Annotated[
+        tuple[Annotated[str, AfterValidator(_cipher)], ...], ListOf
+    ] = ()
+    prefer_server_cipher_suites: bool = True
+    curve_preferences: Annotated[
+        tuple[Annotated[str, AfterValidator(_curve)], ...],
+        ListOf,
+        AfterValidator(_curves),
+    ] = ()
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> TLSSpec:
+        wrong = "; ".join(self._contradictions())
+        if wrong:
+            raise ValueError(wrong)
+        return self
+
+    def _contradictions(self) -> list[str]:
+        found = []
+        for name in ("cert", "key"):
+            given = [one for one in (name, f"{name}_file") if getattr(self, one)]
+            if not given:
+                found.append(f"{name}_file is missing")
+            if len(given) > 1:
+                found.append(f"{name} and {name}_file are the same: remove one")
+        if self.client_ca and self.client_ca_file:
+            found.append("client_ca and client_ca_file are the same: remove one")
+        if self.client_auth_type == ClientAuth.NONE.value and (
+            self.client_ca or self.client_ca_file
+        ):
+            found.append("client_ca_file means nothing without a client_auth_type")
+        if self.client_allowed_sans is not None and (
+            self.client_auth_type != ClientAuth.REQUIRED.value
+        ):
+            found.append(
+                "client_allowed_sans wants client_auth_type "
+                f"{ClientAuth.REQUIRED.value}: others let in clients without one"
+            )
+        if self.min_version > self.max_version:
+            found.append("min_version is above max_version")
+        return found
+
+
+class HeadersSpec(Spec):
+    """``headers:``, which every answer gets."""
+
+    csp: Annotated[Line | None, Given] = Field(None, alias="Content-Security-Policy")
+    frames: Annotated[Literal["deny", "sameorigin"] | None, Given] = Field(
+        None, alias="X-Frame-Options"
+    )
+    types: Annotated[Literal["nosniff"] | None, Given] = Field(
+        None, alias="X-Content-Type-Options"
+    )
+    xss: Annotated[Line | None, Given] = Field(None, alias="X-XSS-Protection")
+    hsts: Annotated[Line | None, Given] = Field(None, alias="Strict-Transport-Security")
+
+
+class HTTPSpec(Spec):
+    """``http_server_config:``."""
+
+    http2: Annotated[bool, AfterValidator(_no_http2)] = False
+    headers: HeadersSpec = HeadersSpec()
+
+
+class WebSpec(Spec):
+    """The whole of a web configuration."""
+
+    tls_server_config: TLSSpec | None = None
+    http_server_config: HTTPSpec = HTTPSpec()
+    basic_auth_users: Annotated[
+        dict[
+            Annotated[Line, AfterValidator(_user)],
+            Annotated[str, BeforeValidator(_hash)],
+        ],
+        MappingOf,
+    ] = Field(default_factory=dict)
+    rate_limit: Annotated[Any, BeforeValidator(_no_rate_limit)] = None
