@@ -12,7 +12,15 @@ from afterrun_exporter.exposition.endpoint import PUSHED_PATH
 
 _TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
 #: Paths that begin like this are taken.
-_TAKEN: Final = ("/ping", "/api/", "/-/", PUSHED_PATH)
+_TAKEN: Final = (
+    "/ping",
+    "/api/",
+    "/-/",
+    "/jobs/",
+    "/static/",
+    "/badge/",
+    PUSHED_PATH,
+)
 
 
 def check_telemetry_path(path: str) -> None:

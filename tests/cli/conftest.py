@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
+import structlog
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
 
@@ -16,6 +18,18 @@ from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.upkeep import reload_alertmanager
 from tests.http import app_of
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A command that logs sets that up for the whole process."""
+    root, config = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**config)
+
 
 #: A command that asks the daemon of the test.
 Ask = Callable[..., Awaitable[Result]]

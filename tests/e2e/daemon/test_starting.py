@@ -92,7 +92,8 @@ def test_a_path_for_metrics_that_is_none_is_one_line(daemon: Daemon, path: str) 
     assert (ended.code, ended.stdout) == (1, "")
     assert ended.stderr == (
         f"afterrun: --web.telemetry-path {path!r} cannot be used: write it like "
-        "/metrics; /, /ping, /api/ and /-/ are taken\n"
+        "/metrics; /, /ping, /api/, /-/, /jobs/, /static/, /badge/ and "
+        "/metrics/pushed are taken\n"
     )
 
 
