@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.service import Service
@@ -10,6 +11,13 @@ from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP, at
 from tests.http import Client, app_of
 from tests.services import catalogue
+
+# How long an example takes says something of the machine, and nothing of a law; and
+# what fails elsewhere is to be found again here.
+settings.register_profile(
+    "laws", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("laws")
 
 
 @pytest.fixture

@@ -182,7 +182,7 @@ STEPS = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(STEPS, max_size=30))
 def test_nothing_is_lost_and_nothing_is_sent_twice_that_was_answered(
     steps: list[Callable[[World], None]],

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from afterrun_exporter.config import default, load, parse, read_text, warnings
@@ -406,7 +406,6 @@ def _parses_or_says_why(text: str) -> None:
     assert all(1 <= problem.line <= last for problem in _problems(text))
 
 
-@settings(deadline=None)
 @given(st.text())
 @example("\ud800")
 @example("jobs: {a: {project: '\ud800'}}")
@@ -431,14 +430,12 @@ def test_arbitrary_text_is_a_config_or_a_config_error(text: str) -> None:
     _parses_or_says_why(text)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="{}[]:,-?&*!|>'\"%@# \n\tajobs<"))
 def test_arbitrary_yaml_is_a_config_or_a_config_error(text: str) -> None:
     """Nor does one that is full of YAML's own characters."""
     _parses_or_says_why(text)
 
 
-@settings(deadline=None)
 @given(files)
 def test_arbitrary_data_is_a_config_or_a_config_error(written: object) -> None:
     """Nor does one that has the right keys with wrong things in them."""
@@ -453,7 +450,6 @@ def test_a_bomb_of_aliases_is_defused() -> None:
         parse("\n".join(["l0: &l0 [x, x, x, x, x, x, x, x, x, x]", *levels]))
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=["C", "Z"]), min_size=1))
 def test_a_quoted_text_comes_through_unchanged(text: str) -> None:
     """Strings are never coerced, whatever they look like."""

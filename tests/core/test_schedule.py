@@ -9,7 +9,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core import crontab, schedule
@@ -359,16 +359,13 @@ crons = st.builds(
     st.sampled_from(["UTC", "Europe/Riga", "Australia/Lord_Howe", "America/Santiago"]),
 )
 instants = st.floats(unix("2024-01-01T00:00Z"), unix("2028-01-01T00:00Z"))
-patient = settings(deadline=None)
 
 
-@patient
 @given(crons, instants)
 def test_a_slot_is_strictly_later_than_its_argument(cron: Cron, instant: float) -> None:
     assert cron.next_after(instant) > instant
 
 
-@patient
 @given(crons, instants, instants)
 def test_asking_later_never_gives_an_earlier_slot(
     cron: Cron, first: float, second: float
@@ -378,7 +375,6 @@ def test_asking_later_never_gives_an_earlier_slot(
     assert cron.next_after(early) <= cron.next_after(late)
 
 
-@patient
 @given(crons, st.lists(instants, max_size=8), instants, st.integers(-2, 2))
 def test_the_answer_is_the_same_whatever_was_asked_before(
     cron: Cron, before: list[float], instant: float, beside: int
@@ -394,7 +390,6 @@ def test_the_answer_is_the_same_whatever_was_asked_before(
     assert cron.next_after(near) == fresh.next_after(near)
 
 
-@patient
 @given(crons, instants, st.floats(0, 1))
 def test_until_it_comes_the_next_slot_stays_the_same(
     cron: Cron, instant: float, share: float
@@ -405,7 +400,6 @@ def test_until_it_comes_the_next_slot_stays_the_same(
     assert meanwhile >= slot or cron.next_after(meanwhile) == slot
 
 
-@patient
 @given(crons, st.lists(instants, min_size=2, max_size=20))
 def test_what_is_remembered_is_what_would_be_found_anew(
     cron: Cron, moments: list[float]

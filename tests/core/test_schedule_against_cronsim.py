@@ -116,7 +116,7 @@ def test_the_strangest_clock_changes_give_the_slots_of_cronsim(
     assert list(differences(zone, EXPRESSIONS, spans)) == []
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True, database=None)
+@settings(max_examples=1500, derandomize=True, database=None)
 @given(
     zone=st.sampled_from(ZONES),
     expression=st.sampled_from(EXPRESSIONS),

@@ -8,7 +8,7 @@ import shutil
 from asyncio.subprocess import PIPE
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_aiohttp.plugin import AiohttpClient
@@ -66,7 +66,6 @@ changes = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(changes)
 def test_the_cache_and_a_fresh_render_agree(history: list[tuple[str, object]]) -> None:
     """Whatever happened: pings, misses, reloads, scrapes in between."""

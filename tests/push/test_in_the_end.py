@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Outcome
@@ -25,7 +25,7 @@ ACTS = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(ACTS)
 async def test_in_the_end_everybody_knows(acts: list[tuple[str, Any]]) -> None:
     """What holds is firing, what does not is over, and every alert was heard of."""

@@ -130,7 +130,7 @@ FILTERS = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(alerts=ALERTS, filters=st.lists(FILTERS, min_size=1, max_size=8))
 async def test_both_stores_answer_alike(
     alerts: list[tuple[str, AlertKey, int, int | None]], filters: list[AlertFilter]
