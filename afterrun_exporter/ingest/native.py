@@ -16,7 +16,7 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import batches, quick, reports
 from afterrun_exporter.ingest.answers import told
 from afterrun_exporter.ingest.bodies import read_body
-from afterrun_exporter.ingest.desk import caller_of
+from afterrun_exporter.ingest.desk import caller_of, sender
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.jsontext import read_json
 
@@ -61,7 +61,7 @@ def plain(intake: Intake, clock: Clock) -> Handler:
 
     async def handle(request: web.Request) -> web.Response:
         job = reports.check_name(request.match_info["job"])
-        mark = digest(_sender(request))
+        mark = digest(sender(request))
         key = request.headers.get(KEY_HEADER)
         ping = reports.plain_success(job, clock.now(), mark, key)
         answer = told(ping, await intake.take(ping, caller_of(request)))
@@ -87,27 +87,27 @@ class Reports:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer the *request* of a route that names the job."""
         job = reports.check_name(request.match_info["job"])
-        sender, key = _sender(request), request.headers.get(KEY_HEADER)
+        whose, key = sender(request), request.headers.get(KEY_HEADER)
         try:
             body = await read_body(request, self.body_limit)
         except PingError as error:
-            mark = digest(sender, str(error).encode())
+            mark = digest(whose, str(error).encode())
             now = self._clock.now()
             received = self._intake.unreadable(job, now, mark, error)
             made = await self._intake.take(received, caller_of(request))
             return _response(told(received, made))
         caller = caller_of(request)
-        return _response(await self.take(job, body, sender, key, caller))
+        return _response(await self.take(job, body, whose, key, caller))
 
     async def take(
-        self, job: str, body: bytes, sender: bytes, key: str | None, caller: Caller
+        self, job: str, body: bytes, whose: bytes, key: str | None, caller: Caller
     ) -> dict[str, Any]:
         """Take the report in *body* from *caller*; return a verdict, or a problem.
 
         *job* is a name that jobs may have. Raises StorageError if nothing could be
         recorded.
         """
-        received = _read(self._intake, job, body, sender, key, self._clock.now())
+        received = _read(self._intake, job, body, whose, key, self._clock.now())
         return told(received, await self._intake.take(received, caller))
 
 
@@ -121,7 +121,7 @@ def batch(intake: Intake, clock: Clock) -> Handler:
 
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, intake.body_limit)
-        received = await batches.read_all(intake, body, clock.now(), _sender(request))
+        received = await batches.read_all(intake, body, clock.now(), sender(request))
         results = await intake.take_all(received, caller_of(request))
         return _response(batches.told_all(received, results))
 
@@ -143,9 +143,9 @@ def text(answer: dict[str, Any]) -> bytes:
 
 
 def _read(
-    intake: Intake, job: str, body: bytes, sender: bytes, key: str | None, at: float
+    intake: Intake, job: str, body: bytes, whose: bytes, key: str | None, at: float
 ) -> Received:
-    mark = digest(sender, body)
+    mark = digest(whose, body)
     if key is None and (ping := quick.read(job, body, at, mark, intake.metrics_limit)):
         return ping
     try:
@@ -171,7 +171,3 @@ def _response(answer: dict[str, Any]) -> web.Response:
     if "title" in answer:
         return problems.response(answer)
     return web.Response(body=text(answer), content_type="application/json")
-
-
-def _sender(request: web.Request) -> bytes:
-    return (request.remote or "").encode()
