@@ -44,13 +44,13 @@ ROWS: Final[tuple[tuple[str, str, Scope | None], ...]] = (
     (ANY, "/ping/{key}/{job}{slash}", _PING),
     (ANY, "/ping/{key}/{job}/{signal}{slash}", _PING),
     # Cronitor.
-    ("GET POST", "/p/{key}/{job}", _PING),
-    ("GET POST", "/p/{key}/{job}/{state}", _PING),
+    ("GET POST", "/p/{key}/{job}{slash}", _PING),
+    ("GET POST", "/p/{key}/{job}/{state}{slash}", _PING),
     # Uptime Kuma, Dead Man's Snitch, Better Stack.
-    ("GET POST PUT PATCH", "/api/push/{job}", _PING),
-    ("GET POST", "/snitch/{job}", _PING),
-    ("GET POST", "/api/v1/heartbeat/{job}", _PING),
-    ("GET POST", "/api/v1/heartbeat/{job}/{how}", _PING),
+    ("GET POST PUT PATCH", "/api/push/{job}{slash}", _PING),
+    ("GET POST", "/snitch/{job}{slash}", _PING),
+    ("GET POST", "/api/v1/heartbeat/{job}{slash}", _PING),
+    ("GET POST", "/api/v1/heartbeat/{job}/{how}{slash}", _PING),
     # Pushgateway.
     ("PUT POST DELETE", "/metrics/{job}", _PING),
     ("GET", "/api/v1/status", _PING),

@@ -53,7 +53,7 @@ def speaks_cronitor(query: Iterable[str]) -> bool:
 def routes(desk: Desk) -> list[web.RouteDef]:
     """Return the routes of ``/p/``."""
     handle = by_key(desk)
-    paths = ("/p/{key}/{job}", "/p/{key}/{job}/{state}")
+    paths = ("/p/{key}/{job}{slash:/?}", "/p/{key}/{job}/{state}{slash:/?}")
     # aiohttp lets HEAD in where GET is.
     gets = [web.get(path, handle) for path in paths]
     return [*gets, *(web.post(path, handle) for path in paths)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from asyncio import Lock
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
@@ -34,6 +35,12 @@ from afterrun_exporter.verdicts import Verdict
 #: Who has sent a request, and whether they are known by the key in its path.
 CALLER: Final[web.RequestKey[Caller]] = web.RequestKey("caller", Caller)
 BY_KEY: Final[web.RequestKey[bool]] = web.RequestKey("by_key", bool)
+
+#: Python would take other digits as well, and 1_000.
+_NUMBER: Final = re.compile(
+    r"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?|nan)",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 class Desk:
@@ -196,10 +203,10 @@ def numbers(pairs: Iterable[tuple[str, str]]) -> dict[str, float]:
 
     What is not finite is among them: it counts as a metric that is missing.
     """
-    found: dict[str, float] = {}
-    for name, text in pairs:
-        try:
-            found[name] = float(text)
-        except ValueError:
-            continue
-    return found
+    found = {name: number(text) for name, text in pairs}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def number(text: str) -> float | None:
+    """Return the number that *text*, of a query or a form, is; None for none."""
+    return float(text) if _NUMBER.fullmatch(text.strip()) else None

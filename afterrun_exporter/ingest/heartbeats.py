@@ -60,12 +60,15 @@ def routes(desk: Desk) -> list[web.RouteDef]:
     snitch = snitch_handler(desk)
     better = better_stack_handler(desk)
     better_paths = (
-        "/api/v1/heartbeat/{job}",
-        r"/api/v1/heartbeat/{job}/{how:fail|\d{1,3}}",
+        "/api/v1/heartbeat/{job}{slash:/?}",
+        "/api/v1/heartbeat/{job}/{how:fail|[0-9]{1,3}}{slash:/?}",
     )
     return [
-        *(web.route(method, "/api/push/{job}", kuma) for method in _METHODS),
-        *(web.route(method, "/snitch/{job}", snitch) for method in ("GET", "POST")),
+        *(web.route(method, "/api/push/{job}{slash:/?}", kuma) for method in _METHODS),
+        *(
+            web.route(method, "/snitch/{job}{slash:/?}", snitch)
+            for method in ("GET", "POST")
+        ),
         *(
             web.route(method, path, better)
             for path in better_paths

@@ -117,6 +117,8 @@ async def get(client: Client, path: str) -> tuple[int, str]:
         "/p/key/backup?state=complete",
         "/p/key/backup/complete",
         "/p/key/backup",
+        "/p/key/backup/",
+        "/p/key/backup/complete/",
         "/ping/key/backup?state=complete",
         "/ping/key/backup?metric=count:5",
     ],

@@ -29,6 +29,8 @@ KUMA = [
     ({"ping": "-1"}, Beat()),
     ({"ping": "nan"}, Beat()),
     ({"ping": "1e99"}, Beat()),
+    ({"ping": "1_500"}, Beat()),
+    ({"ping": "\N{ARABIC-INDIC DIGIT THREE}"}, Beat()),
 ]
 
 
@@ -128,9 +130,28 @@ async def test_a_heartbeat_of_better_stack_brings_its_output(
     assert (run.outcome, run.message) == (outcome, "last words")
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/push/x", "/snitch/x", "/api/v1/heartbeat/x", "/api/v1/heartbeat/x/2"]
-)
+PATHS = ["/api/push/x", "/snitch/x", "/api/v1/heartbeat/x", "/api/v1/heartbeat/x/2"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_slash_at_the_end_does_no_harm(
+    client: Client, store: MemoryStore, path: str
+) -> None:
+    assert (await client.get(f"{path}/")).ok
+
+    assert len(await store.runs("x", 9)) == 1
+
+
+async def test_an_exit_status_has_ascii_digits(
+    client: Client, store: MemoryStore
+) -> None:
+    response = await client.get("/api/v1/heartbeat/x/\N{ARABIC-INDIC DIGIT THREE}")
+
+    assert response.status == 404
+    assert await store.runs("x", 9) == []
+
+
+@pytest.mark.parametrize("path", PATHS)
 async def test_a_repeat_is_no_second_run_and_options_none_at_all(
     client: Client, store: MemoryStore, path: str, service: Service
 ) -> None:
