@@ -18,6 +18,7 @@ from afterrun_exporter.core import (
     misses,
     overlaps,
     pauses,
+    progress,
     repeats,
     upstream,
 )
@@ -111,10 +112,10 @@ def on_ping(
         case Kind.START:
             made = _started(job, state, ping, settings)
         case Kind.PROGRESS:
-            made = _progressed(state, ping, settings)
+            made = progress.progressed(state, ping, settings)
         case Kind.LOG:
             heard = replace(state, last_ping_at=ping.at)
-            made = Transition(state=heard, logs=(_entry(ping),))
+            made = Transition(state=heard, logs=(progress.said_by(ping),))
     judged = made.runs[-1] if made.runs else None
     state = _remembering(job, made, ping.at, settings)
     state, events = alerts.update(
@@ -182,7 +183,7 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         state, ended = finishes.time_out(job, state, late, ping.at)
         runs.append(ended)
     if ping.message:
-        logs.append(_entry(ping))
+        logs.append(progress.said_by(ping))
     return Transition(
         state=state, runs=tuple(runs), logs=tuple(logs), warnings=warnings
     )
@@ -203,25 +204,6 @@ def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tran
         unnamed = repeats.remember_unnamed(state, ping, settings, run.number)
         state = replace(state, unnamed=unnamed)
     return Transition(state=state, runs=(run,), run=run, warnings=warnings, logs=logs)
-
-
-def _progressed(state: JobState, ping: Ping, settings: Settings) -> Transition:
-    open_run = finishes.open_run_of(state, ping)
-    limit = settings.metrics_per_job
-    before = open_run.metrics if open_run else {}
-    now = finishes.reported(before, ping, limit)
-    open_runs = tuple(
-        replace(run, metrics=now) if run is open_run else run for run in state.open_runs
-    )
-    told = {name: now[name] for name in ping.metrics if name in now}
-    metrics = finishes.merged(state.metrics, told, limit)
-    return Transition(
-        state=replace(
-            state, last_ping_at=ping.at, open_runs=open_runs, metrics=metrics
-        ),
-        logs=(_entry(ping),) if ping.message else (),
-        warnings=() if open_run else ("no run is open: send a start before progress",),
-    )
 
 
 def _remembering(
@@ -285,10 +267,6 @@ def _duplicate(state: JobState, ping: Ping, run: int) -> Transition:
         duplicate=True,
         duplicate_of=run,
     )
-
-
-def _entry(ping: Ping) -> LogEntry:
-    return LogEntry(ping.at, ping.run_id, ping.message, ping.metadata)
 
 
 def _given_up(run: OpenRun, at: float) -> LogEntry:

@@ -39,6 +39,7 @@ def split(body: bytes) -> list[object]:
         items = [whole]
     else:
         items = [_parsed(line) for line in body.splitlines() if line.strip()]
+    _check_count(items)
     return items
 
 
@@ -63,8 +64,9 @@ async def read_all(
     if items is not None and (pings := await _pings(intake, items, at)) is not None:
         return pings
     texts = quick.texts(body)
+    if texts is not None:
+        _check_count(texts)
     found: Sequence[object] = split(body) if texts is None else texts
-    _check_count(found)
     received: list[Received] = []
     for count, item in enumerate(found, start=1):
         one: Received | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from asyncio import Lock
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import Final
 from unicodedata import combining, normalize
@@ -69,13 +69,6 @@ class Desk:
         """Return where *dialect* hands in its pings; it names them in the metrics."""
         return Intake(self.service, self.clock, dialect)
 
-    def open_runs(self) -> Iterator[tuple[str, str]]:
-        """Yield id and job of every run that has one and has not ended."""
-        for job, state in self.service.watched():
-            for run in state.open_runs:
-                if run.run_id is not None:
-                    yield run.run_id, job.name
-
     async def jobs(self) -> AsyncIterator[tuple[Job, JobState]]:
         """Yield every watched job, in steps between which pings are taken."""
         async for name in in_steps(list(self.service.store.states)):
@@ -114,11 +107,17 @@ async def recorded(intake: Intake, received: Received, caller: Caller) -> Verdic
 async def answered(
     intake: Intake, received: Sequence[Received], caller: Caller
 ) -> web.Response:
-    """Record reports in one transaction, and answer with what was made of each.
+    """Record reports in one transaction, and answer with what was made of each."""
+    return answer(received, await intake.take_all(received, caller))
 
-    The status is 400 where every one of them is refused, 403 where each for its job.
+
+def answer(
+    received: Sequence[Received], results: Sequence[Verdict | Exception]
+) -> web.Response:
+    """Return the answer to reports.
+
+    Its status is 400 where every one of them is refused, 403 where each for its job.
     """
-    results = await intake.take_all(received, caller) if received else []
     status = 200
     if results and all(isinstance(result, Exception) for result in results):
         forbidden = all(isinstance(result, ForbiddenError) for result in results)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import reports
@@ -54,7 +55,8 @@ def taking(desk: Desk, intake: Intake, reading: Reading) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, desk.body_limit)
         now, whose = desk.clock.now(), sender(request)
-        received = [*read_all(intake, split(body), reading, now, whose)]
+        read = in_steps(read_all(intake, split(body), reading, now, whose))
+        received = [one async for one in read if one is not None]
         return await answered(intake, received, caller_of(request))
 
     return handle
@@ -62,8 +64,8 @@ def taking(desk: Desk, intake: Intake, reading: Reading) -> Handler:
 
 def read_all(
     intake: Intake, items: Sequence[object], reading: Reading, at: float, whose: bytes
-) -> Iterator[Received]:
-    """Yield what *items* say, those left out that are no report at all."""
+) -> Iterator[Received | None]:
+    """Yield what each of *items* says; None for one that is no report at all."""
     for item in items:
         if isinstance(item, PingError):
             yield intake.unreadable("", at, b"", item)
@@ -74,8 +76,7 @@ def read_all(
         except PingError as error:
             yield intake.unreadable("", at, mark, error)
             continue
-        if read is not None:
-            yield intake.read(*read, at, mark)
+        yield None if read is None else intake.read(*read, at, mark)
 
 
 def of_run(record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -6,23 +6,25 @@ which add up; ``PATCH`` and ``DELETE /task/{id}`` change one.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec.structs import replace
 
-from afterrun_exporter.access.callers import Scope
+from afterrun_exporter.access.callers import Caller
+from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError, UnknownJobError
 from afterrun_exporter.ingest.batches import split
 from afterrun_exporter.ingest.bodies import read_body
-from afterrun_exporter.ingest.desk import Desk, answered, caller_of, job_name, sender
+from afterrun_exporter.ingest.desk import Desk, answer, caller_of, job_name, sender
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.native import counted
+from afterrun_exporter.ingest.taskbook import Attempts, Tasks
+from afterrun_exporter.verdicts import Verdict
 
 DIALECT: Final = "task_runner"
 
@@ -44,9 +46,6 @@ STATUSES: Final[Mapping[str, str]] = {
 SUCCEEDED: Final = "items_succeeded"
 FAILED: Final = "items_failed"
 
-#: Tasks whose job is remembered; those that are forgotten are looked for.
-MAX_TASKS: Final = 100_000
-
 
 def routes(desk: Desk) -> list[web.RouteDef]:
     """Return the routes of tasks."""
@@ -66,51 +65,17 @@ def routes(desk: Desk) -> list[web.RouteDef]:
     ]
 
 
-class Tasks:
-    """Which job each task is a run of."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._jobs: OrderedDict[str, str] = OrderedDict()
-        self._looked = False
-
-    def note(self, task: str, job: str) -> None:
-        """Remember that *task* is a run of *job*."""
-        self._jobs[task] = job
-        if len(self._jobs) > MAX_TASKS:
-            self._jobs.popitem(last=False)
-
-    def job_of(self, task: str) -> str:
-        """Return the job of *task*; raise UnknownJobError where nobody told.
-
-        After a restart those are known whose runs are open.
-        """
-        if not self._looked:
-            self._looked = True
-            for run_id, name in self._desk.open_runs():
-                self._jobs.setdefault(run_id, name)
-        if (job := self._jobs.get(task)) is None:
-            raise UnknownJobError(
-                f"unknown task {task[:64]!r}: send the task with its name first"
-            )
-        return job
-
-
 def created(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
     """Return the handler of tasks as they are, and of what webhooks send of them."""
 
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, desk.body_limit)
         event, at = request.match_info.get("event"), desk.clock.now()
-        caller = caller_of(request)
-        received = [
-            _of_task(intake, item, event, at, sender(request)) for item in split(body)
-        ]
-        for one in received:
-            allowed = caller.may(Scope.PING, one.job)
-            if isinstance(one, Ping) and one.run_id and allowed:
-                tasks.note(one.run_id, one.job)
-        return await answered(intake, received, caller)
+        whose = sender(request)
+        received: list[Received] = []
+        async for item in in_steps(split(body)):
+            received += _of_task(intake, item, event, at, whose)
+        return await _answered(desk, intake, tasks, received, caller_of(request))
 
     return handle
 
@@ -121,8 +86,11 @@ def added_up(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, desk.body_limit)
         at = desk.clock.now()
-        received = [_of_counts(intake, tasks, item, at) for item in split(body)]
-        return await answered(intake, received, caller_of(request))
+        received = [
+            await _of_counts(intake, tasks, item, at)
+            async for item in in_steps(split(body))
+        ]
+        return await _answered(desk, intake, tasks, received, caller_of(request))
 
     return handle
 
@@ -132,20 +100,20 @@ def changed(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
 
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, desk.body_limit)
-        task = request.match_info["task"]
+        task, at = request.match_info["task"], desk.clock.now()
         items = split(body)
         item = items[0] if len(items) == 1 else None
         if not isinstance(item, dict):
             raise PingError("a change of a task is one JSON object")
-        counts = _counts(item)
-        fields = {**item, "id": task, "name": tasks.job_of(task)}
+        job = await tasks.job_of(task)
+        received: list[Received]
         if "status" in item:
-            received = _of_task(intake, fields, None, desk.clock.now(), sender(request))
+            told = {**item, "id": task, "name": job}
+            received = _of_task(intake, told, None, at, sender(request))
         else:
-            received = _progress(task, tasks.job_of(task), {}, desk.clock.now())
-        if isinstance(received, Ping):
-            received = replace(received, metrics=counts, adds=True)
-        return await answered(intake, [received], caller_of(request))
+            received = [*_progress(task, job, item, at)]
+            received = received or [_counted(task, job, {}, at)]
+        return await _answered(desk, intake, tasks, received, caller_of(request))
 
     return handle
 
@@ -184,34 +152,62 @@ def report_of(task: Mapping[str, Any], event: str | None) -> tuple[str, dict[str
         "ended_at": task.get("ended_at") if kind not in {"log", "start"} else None,
         "message": f"the task is {status.lower()}" if kind == "log" else reason,
         "metadata": metadata or None,
-        "metrics": _totals(task) if kind not in {"log", "start"} else None,
+        "metrics": (_totals(task) if kind not in {"log", "start"} else None) or None,
     }
     return job_name(name), {k: v for k, v in fields.items() if v is not None}
 
 
 def _of_task(
     intake: Intake, item: object, event: str | None, at: float, whose: bytes
-) -> Received:
+) -> list[Received]:
+    """Return what a task, or a change of one, says: how it is, and its counts.
+
+    Counts that come with an end are of the run that it ends; others are progress.
+    """
     mark = digest(whose, repr((event, item)).encode("utf-8", "surrogatepass"))
     try:
-        job, fields = report_of(_object(item), event)
+        task = _object(item)
+        job, fields = report_of(task, event)
+        counts, totals = _counts(task), _totals(task)
+        said = intake.read(job, fields, at, mark)
+        if not isinstance(said, Ping):
+            return [said]
+        if said.kind is not Kind.FINISH:
+            return [said, *_progress(said.run_id, job, task, at)]
     except PingError as error:
-        return intake.unreadable("", at, mark, error)
-    return intake.read(job, fields, at, mark)
+        return [intake.unreadable("", at, mark, error)]
+    if not counts:
+        return [said]
+    if not totals:
+        return [replace(said, metrics=counts, adds=True)]
+    return [_counted(said.run_id, job, counts, at), said]
 
 
-def _of_counts(intake: Intake, tasks: Tasks, item: object, at: float) -> Received:
+async def _of_counts(intake: Intake, tasks: Tasks, item: object, at: float) -> Received:
     try:
         update = _object(item)
         task = str(update.get("task_id") or "")
-        return _progress(task, tasks.job_of(task), _counts(update), at)
+        return _counted(task, await tasks.job_of(task), _counts(update), at)
     except PingError as error:
         return intake.unreadable("", at, b"", error)
     except UnknownJobError as error:
         return intake.unreadable("", at, b"", PingError(str(error)))
 
 
-def _progress(task: str, job: str, counts: Mapping[str, float], at: float) -> Ping:
+def _progress(
+    task: str | None, job: str, told: Mapping[str, Any], at: float
+) -> Iterator[Ping]:
+    """Yield what *told* says of the items of a task that has not ended."""
+    # Those of a task that has only begun are no news, and may be late.
+    if totals := {name: count for name, count in _totals(told).items() if count}:
+        yield replace(_counted(task, job, totals, at), adds=False)
+    if counts := _counts(told):
+        yield _counted(task, job, counts, at)
+
+
+def _counted(
+    task: str | None, job: str, counts: Mapping[str, float], at: float
+) -> Ping:
     return Ping(
         job=job,
         kind=Kind.PROGRESS,
@@ -222,13 +218,32 @@ def _progress(task: str, job: str, counts: Mapping[str, float], at: float) -> Pi
     )
 
 
+async def _answered(
+    desk: Desk,
+    intake: Intake,
+    tasks: Tasks,
+    received: Sequence[Received],
+    caller: Caller,
+) -> web.Response:
+    """Record reports in one transaction, and answer with what was made of each."""
+    attempts = Attempts(desk.service)
+    told = [
+        await attempts.of(one) if isinstance(one, Ping) else one
+        async for one in in_steps(received)
+    ]
+    results = await intake.take_all(told, caller)
+    for one, result in zip(told, results, strict=True):
+        if isinstance(one, Ping) and isinstance(result, Verdict) and one.run_id:
+            tasks.note(one.run_id, one.job)
+    return answer(told, results)
+
+
 def _saying(status: str, desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         task = request.match_info["task"]
-        told = {"id": task, "name": tasks.job_of(task), "status": status}
-        at = desk.clock.now()
-        received = _of_task(intake, told, None, at, b"")
-        return await answered(intake, [received], caller_of(request))
+        told = {"id": task, "name": await tasks.job_of(task), "status": status}
+        received = _of_task(intake, told, None, desk.clock.now(), b"")
+        return await _answered(desk, intake, tasks, received, caller_of(request))
 
     return handle
 
@@ -238,9 +253,9 @@ def _counts(update: Mapping[str, Any]) -> dict[str, float]:
     return dict(_numbers(update, {"new_success": SUCCEEDED, "new_failures": FAILED}))
 
 
-def _totals(task: Mapping[str, Any]) -> dict[str, float] | None:
-    totals = dict(_numbers(task, {"success": SUCCEEDED, "failures": FAILED}))
-    return totals or None
+def _totals(task: Mapping[str, Any]) -> dict[str, float]:
+    """Return how many items are done; raise PingError for what is no count."""
+    return dict(_numbers(task, {"success": SUCCEEDED, "failures": FAILED}))
 
 
 def _numbers(
