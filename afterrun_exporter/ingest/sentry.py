@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from msgspec import DecodeError, json
 from msgspec.structs import replace
 
 from afterrun_exporter.access.callers import Caller
+from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
@@ -43,6 +45,10 @@ MAX_ENVIRONMENT: Final = 64
 #: Of the environment that has no name, too.
 PRODUCTION: Final = "production"
 
+#: Clients send one an envelope; reading and recording many would hold up others.
+MAX_CHECK_INS: Final = 100
+
+_BETWEEN: Final = re.compile(rb"[\r\n]*")
 _OBJECT: Final = json.Decoder(dict[str, Any])
 _NUMBER: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 
@@ -51,13 +57,13 @@ def routes(desk: Desk) -> list[web.RouteDef]:
     """Return the routes of the cron URLs and of the envelopes."""
     intake = desk.intake(DIALECT)
     by_url = _told(intake, cron_url(desk, intake))
-    monitor = r"/api/{project:\d+}/cron/{job}"
+    monitor = "/api/{project:[0-9]+}/cron/{job}"
     paths = [monitor, f"{monitor}/", f"{monitor}/{{key}}", f"{monitor}/{{key}}/"]
     # aiohttp lets HEAD in where GET is, and a HEAD is no check-in.
     gets = [web.get(path, by_url, allow_head=False) for path in paths]
     posts = [web.post(path, by_url) for path in paths]
     taken = _told(intake, envelope(desk, intake))
-    ends = (r"/api/{project:\d+}/envelope/", r"/api/{project:\d+}/envelope")
+    ends = ("/api/{project:[0-9]+}/envelope/", "/api/{project:[0-9]+}/envelope")
     return [*gets, *posts, *(web.post(path, taken) for path in ends)]
 
 
@@ -68,8 +74,9 @@ def cron_url(desk: Desk, intake: Intake) -> Handler:
         body = await read_body(request, desk.body_limit)
         told = {**_object(body), **request.query}
         told["monitor_slug"] = request.match_info["job"]
-        received = [await _received(desk, intake, request, told)]
-        await _take(intake, received, caller_of(request))
+        words = b"%b\n%b" % (request.rel_url.raw_query_string.encode(), body)
+        one = await _received(desk, intake, request, CheckIn(told, words))
+        await _take(intake, [one], caller_of(request))
         return web.Response(status=202)
 
     return handle
@@ -79,11 +86,15 @@ def envelope(desk: Desk, intake: Intake) -> Handler:
     """Return the handler of envelopes; what is in them besides is not ours."""
 
     async def handle(request: web.Request) -> web.Response:
-        body = await read_body(request, desk.body_limit)
-        header, check_ins = opened(body)
+        try:
+            header, check_ins = await opened(await read_body(request, desk.body_limit))
+        except PingError as error:
+            intake.refuse("", str(error))
+            raise
         if check_ins:
             received = [
-                await _received(desk, intake, request, told) for told in check_ins
+                await _received(desk, intake, request, one)
+                async for one in in_steps(check_ins)
             ]
             await _take(intake, received, caller_of(request))
         return web.json_response({"id": header.get("event_id") or ""})
@@ -91,24 +102,38 @@ def envelope(desk: Desk, intake: Intake) -> Handler:
     return handle
 
 
-def opened(body: bytes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+@dataclass(frozen=True, slots=True)
+class CheckIn:
+    """What a client says of a run, and in which words."""
+
+    told: Mapping[str, Any]
+    words: bytes
+
+
+async def opened(body: bytes) -> tuple[dict[str, Any], list[CheckIn]]:
     """Return the header of an envelope and the check-ins in it.
 
     What is broken ends it: the check-ins before that are kept. Raises PingError
-    where not even the header can be read.
+    where not even the header can be read, and for too many of them. Others get
+    their turn meanwhile.
     """
-    first, _, rest = body.partition(b"\n")
+    first, rest = _line(body, 0)
     try:
         header = _OBJECT.decode(first)
     except (DecodeError, RecursionError):
         raise PingError(
             "an envelope begins with a line that is a JSON object"
         ) from None
-    return header, [
-        payload
-        for kind, content in _items(rest)
-        if kind == "check_in" and (payload := _object(content))
-    ]
+    check_ins: list[CheckIn] = []
+    async for kind, content in in_steps(_items(body, rest)):
+        if kind == "check_in" and (payload := _object(content)):
+            check_ins.append(CheckIn(payload, content))
+        if len(check_ins) > MAX_CHECK_INS:
+            raise PingError(
+                f"the envelope has more than {MAX_CHECK_INS} check-ins: nothing was "
+                "recorded; send each in an envelope of its own"
+            )
+    return header, check_ins
 
 
 def ping_of(told: Mapping[str, Any], at: float, fingerprint: bytes) -> Ping:
@@ -150,19 +175,29 @@ def job_of(told: Mapping[str, Any]) -> str:
     return job_name(slug if environment == PRODUCTION else f"{slug}:{environment}")
 
 
-def _items(rest: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield type and content of each item."""
-    while rest.strip():
-        line, _, rest = rest.lstrip(b"\r\n").partition(b"\n")
+def _items(body: bytes, at: int) -> Iterator[tuple[str, bytes]]:
+    """Yield type and content of each item of *body*, from *at* on.
+
+    No byte is copied but for the item that it is in.
+    """
+    while True:
+        between = _BETWEEN.match(body, at)
+        line, at = _line(body, between.end() if between else at)
         header = _object(line)
         length = header.get("length")
         if not header:
             return
         if isinstance(length, int) and not isinstance(length, bool) and length >= 0:
-            content, rest = rest[:length], rest[length:]
+            content, at = body[at : at + length], at + length
         else:
-            content, _, rest = rest.partition(b"\n")
+            content, at = _line(body, at)
         yield str(header.get("type", "")), content
+
+
+def _line(body: bytes, at: int) -> tuple[bytes, int]:
+    """Return the line of *body* that begins at *at*, and where the next one does."""
+    end = body.find(b"\n", at)
+    return (body[at:], len(body)) if end < 0 else (body[at:end], end + 1)
 
 
 def _object(text: bytes) -> dict[str, Any]:
@@ -191,11 +226,10 @@ def _seconds(value: object) -> float | None:
 
 
 async def _received(
-    desk: Desk, intake: Intake, request: web.Request, told: Mapping[str, Any]
+    desk: Desk, intake: Intake, request: web.Request, check_in: CheckIn
 ) -> Received:
-    now = desk.clock.now()
-    said = repr(sorted(told.items())).encode("utf-8", "surrogatepass")
-    mark = digest(sender(request), said)
+    told, now = check_in.told, desk.clock.now()
+    mark = digest(sender(request), check_in.words)
     try:
         ping = ping_of(told, now, mark)
     except PingError as error:

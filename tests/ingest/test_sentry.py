@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
+from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.sentry import opened, ping_of
@@ -146,14 +148,15 @@ ENVELOPES = {
 
 
 @pytest.mark.parametrize("body", ENVELOPES.values(), ids=ENVELOPES)
-def test_the_check_ins_of_an_envelope_are_found(body: bytes) -> None:
-    assert len(opened(body)[1]) == 2
+async def test_the_check_ins_of_an_envelope_are_found(body: bytes) -> None:
+    _, check_ins = await opened(body)
+    assert len(check_ins) == 2
 
 
 @given(st.binary())
-def test_no_envelope_raises_but_for_its_header(body: bytes) -> None:
+async def test_no_envelope_raises_but_for_its_header(body: bytes) -> None:
     try:
-        opened(body)
+        await opened(body)
     except PingError as error:
         assert "begins with a line" in str(error)  # noqa: PT017
 
@@ -162,10 +165,77 @@ def test_no_envelope_raises_but_for_its_header(body: bytes) -> None:
     st.lists(st.dictionaries(st.text(), st.text(), min_size=1)),
     st.binary(),
 )
-def test_what_stands_behind_check_ins_loses_none(
+async def test_what_stands_behind_check_ins_loses_none(
     items: list[dict[str, str]], rest: bytes
 ) -> None:
-    assert opened(envelope(*items) + b"\n" + rest)[1][: len(items)] == items
+    _, check_ins = await opened(envelope(*items) + b"\n" + rest)
+
+    assert [one.told for one in check_ins][: len(items)] == items
+
+
+class Watched(bytes):
+    """A body that counts what is read of it, byte by byte."""
+
+    copied = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        found = super().__getitem__(at)
+        self.copied += len(found) if isinstance(found, bytes) else 1
+        return found
+
+    def _not_whole(self, *_: object) -> Any:
+        raise AssertionError("all the rest is read, or copied")
+
+    strip = lstrip = rstrip = split = rsplit = splitlines = _not_whole
+    partition = rpartition = _not_whole
+
+
+@pytest.mark.parametrize(
+    "items",
+    [b'{"a":1}\n\n', b'{"type":"event","length":2}\n{}\n', b"\r\n", b'{"a":1}\n'],
+)
+async def test_an_envelope_is_read_once_however_many_items_it_has(
+    items: bytes,
+) -> None:
+    body = Watched(b"{}\n" + items * 1000)
+    await opened(body)
+
+    assert body.copied <= len(body)
+
+
+async def test_others_get_their_turn_while_an_envelope_is_read() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await breathe()
+            turns += 1
+
+    others = asyncio.create_task(count())
+    await opened(b"{}\n" + b'{"a":1}\n\n' * 100_000)
+    others.cancel()
+
+    assert turns > 3
+
+
+@pytest.mark.parametrize(("count", "status"), [(100, 200), (101, 400), (5000, 400)])
+async def test_an_envelope_may_have_so_many_check_ins(
+    client: Client, store: MemoryStore, service: Service, count: int, status: int
+) -> None:
+    """Whoever sends more is told so, and may send them all again."""
+    body = envelope(
+        *(check_in(check_in_id=f"{one:032x}") for one in range(1, count + 1))
+    )
+    response = await client.post("/api/42/envelope/", data=body)
+
+    assert response.status == status
+    accepted = count if status == 200 else 0
+    assert len(await store.runs("job", 999)) == accepted
+    assert service.pings["sentry", "rejected"] == (status != 200)
+    if not accepted:
+        detail = (await response.json())["detail"]
+        assert detail.startswith("the envelope has more than 100 check-ins: nothing")
 
 
 JSON = st.recursive(
