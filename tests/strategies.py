@@ -106,6 +106,7 @@ _OPEN_RUNS = st.builds(
     started_at=INSTANTS,
     metrics=METRICS,
     group=TEXTS,
+    alive_at=INSTANTS,
 )
 _OPEN_ALERTS = st.builds(
     OpenAlert,

@@ -43,7 +43,7 @@ def slot_deadline(job: Job, state: JobState, slot: float, settings: Settings) ->
     if job.max_runtime is not None:
         for run in state.open_runs:
             if slot - job.early <= run.started_at <= slot + job.grace:
-                deadline = max(deadline, run.started_at + job.max_runtime)
+                deadline = max(deadline, run.timed_from + job.max_runtime)
     return max(deadline, settings.settled_at)
 
 
@@ -62,7 +62,7 @@ def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
     """Return the instant after which the oldest open run is overrunning."""
     if not job.enabled or job.max_runtime is None or not state.open_runs:
         return math.inf
-    due = min(run.started_at for run in state.open_runs) + job.max_runtime
+    due = min(run.timed_from for run in state.open_runs) + job.max_runtime
     if _holds(state, Condition.OVERRUNNING):
         return due
     return max(due, settings.settled_at)

@@ -87,7 +87,7 @@ def time_out(
     """
     at = now
     if job.max_runtime is not None:
-        at = min(now, open_run.started_at + job.max_runtime)
+        at = min(now, open_run.timed_from + job.max_runtime)
     run = Run(
         number=state.runs_total + 1,
         run_id=open_run.run_id,

@@ -196,6 +196,9 @@ class Ping(Struct, frozen=True, kw_only=True, gc=False):
     metrics: Mapping[str, float] = field(default_factory=nothing)
     #: Whether they add to what the run has reported before, instead of replacing it.
     adds: bool = False
+    #: Whether another start of an open run says that it goes on: its `max_runtime`
+    #: begins anew.
+    keeps_alive: bool = False
     message: str = ""
     exit_code: int | None = None
     #: A JSON object, kept as text.

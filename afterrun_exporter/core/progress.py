@@ -39,6 +39,16 @@ def progressed(state: JobState, ping: Ping, settings: Settings) -> Transition:
     )
 
 
+def gone_on(state: JobState, ping: Ping) -> JobState:
+    """Return *state* with the run that *ping* is about said to go on."""
+    open_run = finishes.open_run_of(state, ping)
+    open_runs = tuple(
+        replace(run, alive_at=ping.at) if run is open_run else run
+        for run in state.open_runs
+    )
+    return replace(state, last_ping_at=ping.at, open_runs=open_runs)
+
+
 def said_by(ping: Ping) -> LogEntry:
     """Return what *ping* says, as the log has it."""
     return LogEntry(ping.at, ping.run_id, ping.message, ping.metadata)

@@ -25,6 +25,13 @@ class OpenRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     metrics: Mapping[str, float] = field(default_factory=nothing)
     #: Which other runs it may not overlap: a value of `concurrency.by`.
     group: str = ""
+    #: When it was last said to go on; 0 where nobody said so.
+    alive_at: float = 0.0
+
+    @property
+    def timed_from(self) -> float:
+        """From when on it has its `max_runtime`."""
+        return max(self.started_at, self.alive_at)
 
 
 class AlertKey(Struct, frozen=True, array_like=True, gc=False):

@@ -136,6 +136,8 @@ def on_ping(
 
 def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
     if (repeated := _repeat_of_start(state, ping, settings)) is not None:
+        if ping.keeps_alive and not repeated:
+            return Transition(state=progress.gone_on(state, ping))
         return _duplicate(state, ping, repeated)
     at, warnings = finishes.reported_time(ping.started_at, ping.at, "started_at")
     run = OpenRun(
@@ -150,7 +152,7 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
     logs: list[LogEntry] = []
     for earlier in state.open_runs:
         overdue = job.max_runtime is not None and (
-            earlier.started_at + job.max_runtime < ping.at
+            earlier.timed_from + job.max_runtime < ping.at
         )
         # Without ids nobody can tell two runs apart: the new one counts, unless
         # it is to be told that they overlap.

@@ -144,14 +144,15 @@ def ping_of(told: Mapping[str, Any], at: float, fingerprint: bytes) -> Ping:
             f"unknown status {status[:40]!r}: use one of {', '.join(STATUSES)}"
         )
     kind, outcome = STATUSES[status]
-    release = told.get("release")
+    run_id, release = _run_id(told.get("check_in_id")), told.get("release")
     metadata = {"release": clean(str(release))} if release else {}
     return Ping(
         job=job_of(told),
         kind=kind,
         at=at,
         outcome=outcome,
-        run_id=_run_id(told.get("check_in_id")),
+        run_id=run_id,
+        keeps_alive=kind is Kind.START and run_id is not None,
         duration=None if kind is Kind.START else _seconds(told.get("duration")),
         metadata=json.encode(metadata).decode() if metadata else "",
         fingerprint=fingerprint,

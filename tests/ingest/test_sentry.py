@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.clock import breathe
-from afterrun_exporter.core.model import Kind, Outcome
+from afterrun_exporter.core.model import Job, Kind, Outcome
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.sentry import opened, ping_of
 from afterrun_exporter.service import Service
@@ -186,8 +186,8 @@ class Watched(bytes):
     def _not_whole(self, *_: object) -> Any:
         raise AssertionError("all the rest is read, or copied")
 
-    strip = lstrip = rstrip = split = rsplit = splitlines = _not_whole
-    partition = rpartition = _not_whole
+    strip = lstrip = rstrip = partition = rpartition = _not_whole
+    split = rsplit = splitlines = _not_whole  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize(
@@ -279,6 +279,27 @@ async def test_every_form_of_the_url_is_taken(
     assert (await client.options(f"/api/1/cron/{path}?status=ok")).status == 405
 
     assert len(await store.runs("job", 9)) == 2
+
+
+async def test_a_check_in_that_goes_on_has_its_max_runtime_anew(
+    store: MemoryStore, clock: ManualClock, aiohttp_client: AiohttpClient
+) -> None:
+    service = Service(store, clock, catalogue(Job(name="job", max_runtime=1800)))
+    await service.start()
+    client = await aiohttp_client(app_of(service, clock))
+
+    async def after(minutes: int) -> list[str]:
+        clock.show(clock.now() + minutes * 60)
+        await service.sweep()
+        return [alert.key.condition for alert in store.states["job"].alerts]
+
+    for _ in range(4):
+        body = envelope(check_in(status="in_progress"))
+        assert (await client.post("/api/42/envelope/", data=body)).status == 200
+        assert await after(20) == []
+
+    assert await after(11) == ["overrunning"]
+    assert service.pings["sentry", "duplicate"] == 0
 
 
 async def test_an_envelope_is_one_transaction(
