@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import Any, Final, TextIO, cast
 
 import structlog
+from structlog.typing import EventDict
 
 LEVELS: Final = ("debug", "info", "warn", "error")
 FORMATS: Final = ("logfmt", "json")
@@ -20,6 +22,12 @@ _NUMBERS: Final = {
     "warn": logging.WARNING,
     "error": logging.ERROR,
 }
+
+
+#: Control characters, and what turns the direction of a line.
+_NOT_PRINTED: Final = re.compile(
+    "[\0-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
+)
 
 
 class _Stderr(io.TextIOBase):
@@ -34,20 +42,37 @@ class _Stderr(io.TextIOBase):
         return len(text)
 
 
+def _printable(_: object, __: str, event: EventDict) -> EventDict:
+    """Return *event* with nothing in it that a terminal would obey.
+
+    What clients send is in it. Newlines are left to the renderer.
+    """
+    return {
+        key: _NOT_PRINTED.sub(_escaped, value) if isinstance(value, str) else value
+        for key, value in event.items()
+    }
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
 def configure(level: str, log_format: str) -> None:
     """Send everything from *level* up to stderr, as *log_format*."""
     renderer: Any
-    if log_format == "json":
-        renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
-    else:
-        renderer = structlog.processors.LogfmtRenderer(
-            key_order=["ts", "level", "event"], bool_as_flag=False
-        )
     shared: list[Any] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", key="ts"),
         structlog.processors.format_exc_info,
     ]
+    if log_format == "json":
+        renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
+    else:
+        # JSON escapes by itself.
+        shared.append(_printable)
+        renderer = structlog.processors.LogfmtRenderer(
+            key_order=["ts", "level", "event"], bool_as_flag=False
+        )
     stderr = cast("TextIO", _Stderr())
     structlog.configure(
         processors=[*shared, renderer],
