@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.access.paths import without_key
@@ -94,6 +95,15 @@ def problem_of(error: Exception, **more: Any) -> dict[str, Any]:
     if isinstance(error, StorageError):
         detail += "; nothing was recorded: send it again"
     return problem(status, detail, error.kind, **more)
+
+
+def unreadable(error: HttpProcessingError) -> dict[str, Any]:
+    """Return the problem of what cannot be read as HTTP."""
+    said = " ".join(error.message.replace("^", "").split())[:200]
+    hint = ""
+    if isinstance(error, InvalidURLError):
+        hint = '; write what is not ASCII percent-encoded, as "%C3%A4"'
+    return problem(400, f"the request cannot be read: {said}{hint}")
 
 
 def response(body: dict[str, Any]) -> web.Response:

@@ -84,6 +84,10 @@ class Reports:
         """How many bytes a report may have."""
         return self._intake.body_limit
 
+    def refuse(self, reason: str) -> None:
+        """Count and tell a request that could not even be read."""
+        self._intake.refuse("", reason)
+
     async def handle(self, request: web.Request) -> web.Response:
         """Answer the *request* of a route that names the job."""
         job = reports.check_name(request.match_info["job"])

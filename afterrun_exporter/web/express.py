@@ -17,6 +17,8 @@ from typing import Any, Final, cast
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http import SERVER_SOFTWARE, RawRequestMessage
+from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
 from multidict import CIMultiDictProxy
 
 from afterrun_exporter import problems
@@ -174,6 +176,24 @@ class Express(web.RequestHandler):
                 self.transport.close()
                 return
             self._next_keepalive_close_time = self._loop.time() + self.keepalive_timeout
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what cannot be read as HTTP: that is no error of ours."""
+        noise = isinstance(exc, BadHttpMethod) and self._request_count == 1
+        if noise or not isinstance(exc, HttpProcessingError):
+            # What begins with no HTTP at all, TLS most often, was no report.
+            return super().handle_error(request, status, exc, message)
+        told = problems.unreadable(exc)
+        self._reports.refuse(told["detail"])
+        answer = problems.response(told)
+        answer.force_close()
+        return answer
 
     def _plain(self) -> str:
         """Return the job of the next request, "" if it is not a plain report.

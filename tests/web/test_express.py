@@ -14,6 +14,7 @@ from typing import Any, cast
 import bcrypt
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.access.proxies import Proxies
@@ -120,6 +121,46 @@ async def opened(
 async def door(service: Service, clock: ManualClock) -> AsyncIterator[Door]:
     async with opened(service, clock) as door:
         yield door
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"GET /ping/\xc3\xa4 HTTP/1.1", "Invalid char in url path: b'GET /ping/"),
+        (b"GET /ping/a?m=\xff HTTP/1.1", "Invalid char in url query: b'GET /ping/a?m="),
+        (b"GET /ping/a\0b HTTP/1.1", r"Invalid char in url path: b'GET /ping/a\x00b"),
+        (b"GET /ping/%b HTTP/1.1" % (b"x" * 9000), "Got more than 8190 bytes"),
+        (b"GET /ping/a HTTP/1.1\r\nno header", "Invalid header token"),
+    ],
+)
+async def test_what_cannot_be_read_is_refused_in_one_line(
+    door: Door,
+    service: Service,
+    caplog: pytest.LogCaptureFixture,
+    line: bytes,
+    reason: str,
+) -> None:
+    with capture_logs() as logs:
+        status, _, body = await door.answer(line + b"\r\nHost: x\r\n\r\n")
+
+    # To which version of HTTP it belongs cannot be read either.
+    assert status == "HTTP/1.0 400 Bad Request"
+    detail = json.loads(body)["detail"]
+    assert reason in detail
+    assert caplog.records == []
+    assert [(log["event"], log["reason"]) for log in logs] == [("ping_refused", detail)]
+    assert service.pings == {("native", "rejected"): 1}
+
+
+async def test_what_is_no_http_at_all_is_no_report(
+    door: Door, service: Service
+) -> None:
+    """As TLS is, and whoever tries the ports of a machine."""
+    with capture_logs() as logs:
+        status, _, _ = await door.answer(b"\x16\x03\x01\x02\x00\x01\r\n\r\n")
+
+    assert status == "HTTP/1.0 400 Bad Request"
+    assert (logs, dict(service.pings)) == ([], {})
 
 
 SAME: dict[str, bytes] = {
