@@ -195,6 +195,13 @@ class Express(web.RequestHandler):
         answer.force_close()
         return answer
 
+    def log_exception(self, *args: Any, **more: Any) -> None:
+        """Log an error of ours: a body that breaks after its answer is none."""
+        if isinstance(more.get("exc_info"), RequestPayloadError):
+            self.log_debug(*args, **more)
+        else:
+            super().log_exception(*args, **more)
+
     def _plain(self) -> str:
         """Return the job of the next request, "" if it is not a plain report.
 

@@ -16,8 +16,9 @@ from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.web.crowd import Limits
 from tests.core.jobs import BACKUP
+from tests.door import Door, opened, read
 from tests.services import catalogue
-from tests.web.test_express import OK, Door, SlowStore, opened, post, read
+from tests.web.test_express import OK, SlowStore, post
 
 LIMITS = Limits(connections=3, asking=10, sending=30, reading=60, idle=75)
 

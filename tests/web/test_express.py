@@ -7,18 +7,15 @@ import gzip
 import json
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any
 
 import bcrypt
 import pytest
-from aiohttp import web
 from structlog.testing import capture_logs
 
 from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.access.proxies import Proxies
-from afterrun_exporter.app import DOORS, REPORTS
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.ingest.native import Reports
@@ -26,95 +23,19 @@ from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Change
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.web import express
-from afterrun_exporter.web.crowd import Crowd, Limits
 from afterrun_exporter.web.guard import Doors
-from afterrun_exporter.web.underway import UnderWay
 from tests.core.jobs import BACKUP, GOOD
-from tests.http import app_of, locked, token
+from tests.door import Door, opened, read
+from tests.http import locked, token
 from tests.services import catalogue
 
 OK = json.dumps({"status": "ok", "run_id": "a", "metrics": GOOD}).encode()
 BROKEN = json.dumps({"status": "ok", "metrics": {"rows": 0, "size": 1}}).encode()
 
 
-class Door:
-    """A daemon on a port of its own."""
-
-    def __init__(self, port: int, under_way: UnderWay, crowd: Crowd) -> None:
-        self.port = port
-        self.crowd = crowd
-        self.under_way = under_way
-        #: Paths of the requests that aiohttp was left with.
-        self.ceremonies: list[str] = []
-
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port)
-
-    async def answer(self, *pieces: bytes) -> tuple[str, dict[str, str], bytes]:
-        """Return status, headers and body of the answer to *pieces*, sent one by one."""
-        reader, writer = await self.connect()
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-            # The daemon reads it before the next one is sent.
-            await breathe()
-            await breathe()
-        made = await read(reader)
-        writer.close()
-        return made
-
-
-async def read(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-    headers = dict(line.split(": ", 1) for line in head[1:] if line)
-    body = await reader.readexactly(int(headers.get("Content-Length", "0")))
-    return head[0], headers, body
-
-
 def post(body: bytes, path: str = "/ping/backup", *headers: str) -> bytes:
     lines = [f"POST {path} HTTP/1.1", "Host: x", *headers]
     return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
-
-
-Open = Callable[..., Any]
-
-
-@asynccontextmanager
-async def opened(
-    service: Service,
-    clock: ManualClock,
-    *,
-    front: bool = True,
-    doors: Doors | None = None,
-    limits: Limits | None = None,
-) -> AsyncIterator[Door]:
-    """Yield a daemon, with the express way in *front* of aiohttp or without."""
-    app = app_of(service, clock, doors=doors)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    server = cast("web.Server", runner.server)
-    under_way = UnderWay()
-    counted = under_way.counting(cast("Any", server.request_handler))
-    door: Door
-
-    async def noted(request: web.Request) -> web.StreamResponse:
-        door.ceremonies.append(request.path)
-        return await counted(request)
-
-    server.request_handler = cast("Any", noted)
-    crowd = Crowd(limits or Limits())
-    made = express.connections(
-        server, app[REPORTS], under_way, clock, app[DOORS], crowd
-    )
-    listener = await asyncio.get_running_loop().create_server(
-        made if front else cast("Any", server), "127.0.0.1", 0
-    )
-    door = Door(listener.sockets[0].getsockname()[1], under_way, crowd)
-    try:
-        yield door
-    finally:
-        listener.close()
-        await runner.cleanup()
 
 
 @pytest.fixture
@@ -161,6 +82,21 @@ async def test_what_is_no_http_at_all_is_no_report(
 
     assert status == "HTTP/1.0 400 Bad Request"
     assert (logs, dict(service.pings)) == ([], {})
+
+
+async def test_a_broken_body_that_nobody_reads_is_no_error(
+    door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await door.connect()
+    writer.write(
+        b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Encoding: deflate\r\n"
+        b"Content-Length: 9\r\n\r\nno deflat"
+    )
+
+    assert "200" in (await read(reader))[0]
+    assert await reader.read() == b""
+    writer.close()
+    assert caplog.records == []
 
 
 SAME: dict[str, bytes] = {

@@ -1,0 +1,100 @@
+"""A daemon on a port, with the way in that reports have in front of aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from aiohttp import web
+
+from afterrun_exporter.app import DOORS, REPORTS
+from afterrun_exporter.clock import breathe
+from afterrun_exporter.service import Service
+from afterrun_exporter.testing import ManualClock
+from afterrun_exporter.web import express
+from afterrun_exporter.web.crowd import Crowd, Limits
+from afterrun_exporter.web.guard import Doors
+from afterrun_exporter.web.underway import UnderWay
+from tests.http import app_of
+
+
+class Door:
+    """A daemon on a port of its own."""
+
+    def __init__(
+        self, app: web.Application, port: int, under_way: UnderWay, crowd: Crowd
+    ) -> None:
+        self.app = app
+        self.port = port
+        self.crowd = crowd
+        self.under_way = under_way
+        #: Paths of the requests that aiohttp was left with.
+        self.ceremonies: list[str] = []
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def answer(self, *pieces: bytes) -> tuple[str, dict[str, str], bytes]:
+        """Return status, headers and body of the answer to *pieces*, sent one by one."""
+        reader, writer = await self.connect()
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            # The daemon reads it before the next one is sent.
+            await breathe()
+            await breathe()
+        made = await read(reader)
+        writer.close()
+        return made
+
+
+async def read(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:
+    """Return status, headers and body of the next answer, whose length is told."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in head[1:] if line)
+    body = await reader.readexactly(int(headers.get("Content-Length", "0")))
+    return head[0], headers, body
+
+
+@asynccontextmanager
+async def opened(
+    service: Service,
+    clock: ManualClock,
+    *,
+    front: bool = True,
+    app: web.Application | None = None,
+    doors: Doors | None = None,
+    limits: Limits | None = None,
+) -> AsyncIterator[Door]:
+    """Yield a daemon, with the express way in *front* of aiohttp or without.
+
+    *app* is what it serves: if none is given, one without API and pages.
+    """
+    app = app or app_of(service, clock, doors=doors)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    server = cast("web.Server", runner.server)
+    under_way = UnderWay()
+    counted = under_way.counting(cast("Any", server.request_handler))
+    door: Door
+
+    async def noted(request: web.Request) -> web.StreamResponse:
+        door.ceremonies.append(request.path)
+        return await counted(request)
+
+    server.request_handler = cast("Any", noted)
+    crowd = Crowd(limits or Limits())
+    made = express.connections(
+        server, app[REPORTS], under_way, clock, app[DOORS], crowd
+    )
+    listener = await asyncio.get_running_loop().create_server(
+        made if front else cast("Any", server), "127.0.0.1", 0
+    )
+    door = Door(app, listener.sockets[0].getsockname()[1], under_way, crowd)
+    try:
+        yield door
+    finally:
+        listener.close()
+        await runner.cleanup()
