@@ -83,6 +83,30 @@ def test_every_metric_in_the_readme_exists() -> None:
     assert {family.name for family in FAMILIES} <= told
 
 
+#: Their tables of clients, and of what those that are none send.
+CLIENTS = {
+    row
+    for table in re.findall(
+        r"^\| (?:client|what) \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)",
+        DOCS[ROOT / "docs" / "clients.md"],
+        re.MULTILINE,
+    )
+    for row in table.splitlines()
+}
+
+
+def test_there_are_tables_of_clients() -> None:
+    assert len(CLIENTS) >= 25
+
+
+@pytest.mark.parametrize("row", sorted(CLIENTS))
+def test_every_client_is_proven_by_a_test_that_there_is(row: str) -> None:
+    proof = row.split("|")[-2].strip()
+
+    assert re.fullmatch(r"`tests/e2e/clients?/test_\w+\.py`", proof)
+    assert (ROOT / proof.strip("`")).is_file()
+
+
 ALERTS = [value for value in vars(names).values() if str(value).startswith("AfterRun")]
 
 

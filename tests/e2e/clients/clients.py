@@ -36,6 +36,16 @@ def python(code: str, *arguments: str, ok: bool = True, **environment: str) -> s
     return run("python", "-c", code, *arguments, ok=ok, **environment).stdout
 
 
+def curl(*arguments: str) -> str:
+    """Have curl do as *arguments* say; return what it was answered, which is no error."""
+    command = ["curl", "-fsS", "-m", "10", *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def runs(daemon: Daemon, job: str) -> list[dict[str, Any]]:
     """Return the finished runs of *job*, the oldest first; none if it is unknown."""
     answer = daemon.get(f"/api/v1/jobs/{job}/runs")

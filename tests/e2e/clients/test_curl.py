@@ -6,11 +6,11 @@ import subprocess
 
 import pytest
 
-from tests.e2e.clients.clients import jobs, runs
+from tests.e2e.clients.clients import PATIENCE, jobs, runs
 from tests.e2e.clients.dropping import BAD_GATEWAY, DroppingProxy
 from tests.e2e.daemon.daemon import Daemon
 
-CURL = ("curl", "-fsS", "-m", "10", "--retry", "5")
+CURL = ("curl", "-fsS", "-m", "10", "--retry", "5", "--retry-connrefused")
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,14 @@ def test_a_ping_that_is_sent_again_is_one_run(
     (run,) = runs(daemon, "nightly")
     assert (run["outcome"], run["message"]) == (outcome, "42 rows")
     assert jobs(daemon) == {"nightly": 0}
+
+
+def test_a_ping_waits_for_a_daemon_that_is_just_starting(daemon: Daemon) -> None:
+    daemon.kill()
+    command = [*CURL, f"{daemon.url}/ping/a-key/nightly"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as curl:
+        daemon.start()
+        told, _ = curl.communicate(timeout=PATIENCE)
+
+    assert (curl.returncode, told) == (0, "OK")
+    assert [run["outcome"] for run in runs(daemon, "nightly")] == ["ok"]

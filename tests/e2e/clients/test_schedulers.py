@@ -6,7 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-from tests.e2e.clients.clients import runs
+from tests.e2e.clients.clients import curl, jobs, runs
 from tests.e2e.daemon.daemon import Daemon
 
 RECORD = {
@@ -87,3 +87,37 @@ def test_counts_of_items_add_up_exactly_under_load_and_over_a_restart(
     (run,) = runs(daemon, "Ingest-A")
     assert run["outcome"] == "ok"
     assert run["metrics"] == {"items_succeeded": 3 * UPDATES, "items_failed": UPDATES}
+
+
+def test_a_task_is_changed_by_curl(daemon: Daemon) -> None:
+    task = f"{daemon.url}/task/{TASK['id']}"
+    curl("-d", json.dumps({**TASK, "status": "Pending"}), f"{daemon.url}/task")
+    changes: list[dict[str, object]] = [
+        {"status": "Running", "new_success": 10},
+        {"status": "Running", "new_success": 10, "new_failures": 1},
+        {"status": "Failure", "failure_reason": "no space", "new_success": 1},
+        {"status": "Running"},
+        {"status": "Success", "new_success": 10},
+    ]
+    for change in changes:
+        curl("-X", "PATCH", "-d", json.dumps(change), task)
+
+    bad, good = runs(daemon, "Ingest-A")
+    assert (bad["outcome"], bad["attempt"], bad["message"]) == ("fail", 1, "no space")
+    assert bad["metrics"] == {"items_succeeded": 21, "items_failed": 1}
+    assert (good["outcome"], good["attempt"]) == ("ok", 2)
+    assert good["metrics"] == {"items_succeeded": 10}
+    late = json.loads(curl("-X", "PATCH", "-d", '{"new_success": 5}', task))
+    assert "adds to nothing" in late["results"][0]["warnings"][0]
+    assert runs(daemon, "Ingest-A") == [bad, good]
+
+
+def test_a_task_is_paused_and_canceled_by_curl(daemon: Daemon) -> None:
+    curl("-d", json.dumps(TASK), f"{daemon.url}/task")
+    curl("-X", "PATCH", f"{daemon.url}/task/pause/{TASK['id']}")
+    assert jobs(daemon) == {"Ingest-A": 1}
+    curl("-X", "DELETE", f"{daemon.url}/task/{TASK['id']}")
+
+    (run,) = runs(daemon, "Ingest-A")
+    assert (run["outcome"], run["run_id"]) == ("canceled", TASK["id"])
+    assert jobs(daemon) == {"Ingest-A": 0}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.e2e.clients.clients import python, run, runs
+from tests.e2e.clients.clients import curl, jobs, python, run, runs
 from tests.e2e.daemon.daemon import Daemon
 
 SDK = """
@@ -97,3 +97,17 @@ def test_sentry_cli_wraps_a_command_and_passes_its_status_on(daemon: Daemon) -> 
     good, bad = runs(daemon, "wrapped")
     assert (good["outcome"], bad["outcome"]) == ("ok", "fail")
     assert good["duration"] >= 0.3
+
+
+def test_a_check_in_by_curl(daemon: Daemon) -> None:
+    check_in = "1f2e3d4c5b6a79880123456789abcdef"
+    url = f"{daemon.url}/api/42/cron/nightly/public/?check_in_id={check_in}&status="
+    curl(f"{url}in_progress")
+    curl(f"{url}in_progress")
+    curl("-d", '{"status": "error", "duration": 2.5}', f"{url}error")
+    curl(f"{daemon.url}/api/42/cron/nightly/public/?status=ok")
+
+    bad, good = runs(daemon, "nightly")
+    assert (bad["outcome"], bad["duration"], bad["run_id"]) == ("fail", 2.5, check_in)
+    assert (good["outcome"], good["run_id"]) == ("ok", None)
+    assert jobs(daemon) == {"nightly": 0}
