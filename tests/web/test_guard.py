@@ -405,7 +405,7 @@ async def test_a_refusal_is_logged_without_what_was_shown(
 
     assert [line["route"] for line in lines] == [
         "/ping/{key}/{job}{slash}",
-        "/p/{key}/{job}",
+        "/p/{key}/{job}{slash}",
         "{telemetry}",
     ]
     assert all(line["event"] == "request_refused" for line in lines)
