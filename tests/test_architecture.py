@@ -52,8 +52,10 @@ ALLOWED = {
     "push": {"agenda", "clock", "conventions", "core", "errors", "service", "storage"},
     "problems": {"access", "errors"},
     "search": {"clock", "core", "service"},
+    "backtests": {"clock", "core", "storage"},
     "api": {
         "access",
+        "backtests",
         "clock",
         "config",
         "conventions",
@@ -90,7 +92,9 @@ ALLOWED = {
         "service",
     },
     "page": {
+        "backtests",
         "clock",
+        "config",
         "conventions",
         "core",
         "errors",

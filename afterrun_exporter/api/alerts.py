@@ -8,11 +8,10 @@ from afterrun_exporter.api import answers, requests
 from afterrun_exporter.api.jobs import known
 from afterrun_exporter.api.serving import Act, Asked
 from afterrun_exporter.api.shapes import alert_of, stats_of
-from afterrun_exporter.api.values import instant
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.model import Condition
-from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.core.timestamps import format_time, instant
 from afterrun_exporter.core.units import parse_duration
 from afterrun_exporter.errors import UnknownJobError
 from afterrun_exporter.registry import Registry

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Final
 
 from pydantic import ValidationError
 
@@ -20,19 +20,16 @@ from afterrun_exporter.api.jobs import known
 from afterrun_exporter.api.requests import NoQuery
 from afterrun_exporter.api.serving import Asked, Write
 from afterrun_exporter.api.shapes import violations_of
-from afterrun_exporter.api.values import instant
+from afterrun_exporter.backtests import try_rules
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.backtest import Backtest, Change, Tried
 from afterrun_exporter.core.backtestview import headline, newest
 from afterrun_exporter.core.model import Job, Run
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.core.timestamps import format_time, instant
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Store
-
-#: Runs of a job that are looked at, whatever the retention: they are all in memory.
-MOST_RUNS: Final = 100_000
 
 
 def backtest(
@@ -43,9 +40,9 @@ def backtest(
     async def write(asked: Asked[NoQuery, RulesToTry]) -> bytes:
         job, state = known(service, asked.job)
         body, now = asked.body, clock.now()
-        kept = min(service.settings.runs_per_job, MOST_RUNS)
-        runs = await store.runs(job.name, kept)
-        tried = await _tried(rules_to_try(job, state, body), runs, body.since, now)
+        since = -math.inf if body.since is None else instant(body.since, now)
+        rules = rules_to_try(job, state, body)
+        tried = await try_rules(store, service.settings, job.name, rules, since)
         shown = islice(newest(tried, [*map(Change, body.changes)]), body.limit)
         return await _body(_result(job, tried), shown)
 
@@ -76,16 +73,6 @@ def _said(state: JobState) -> tuple[Rule, ...]:
         # What this version does not understand counts as little as it does live.
         return ()
     return tuple(spec.rule() for spec in said.rules or ())
-
-
-async def _tried(
-    rules: Sequence[Rule], runs: Sequence[Run], since: str | None, now: float
-) -> Backtest:
-    tried = Backtest(rules) if since is None else Backtest(rules, instant(since, now))
-    # There may be many, and pings are to be answered meanwhile.
-    async for run in in_steps(reversed(runs)):
-        tried.take(run)
-    return tried
 
 
 def _result(job: Job, tried: Backtest) -> BacktestResult:

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from afterrun_exporter.api.answers import Answer, Time, Violation
 from afterrun_exporter.api.values import Since
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.spec import Rules
+from afterrun_exporter.config.rulelines import FewRules
 from afterrun_exporter.core.backtest import MOST_SHOWN, Change
 from afterrun_exporter.core.model import Outcome
 
-#: Rules that are tried at once.
-MOST_RULES: Final = 100
-
 #: All that come with a reason to look at them.
 Shown = Literal["newly_flagged", "no_longer_flagged", "flagged_by_both", "unknown"]
-
-
-def _few(value: object) -> object:
-    # They are counted before they are read, which takes longer.
-    if isinstance(value, list) and len(value) > MOST_RULES:
-        raise ValueError(
-            f"{len(value)} rules are too many to try at once: at most {MOST_RULES}"
-        )
-    return value
-
-
-FewRules = Annotated[
-    Rules,
-    BeforeValidator(_few),
-    Field(json_schema_extra={"maxItems": MOST_RULES}),
-]
 
 
 class RulesToTry(Spec):

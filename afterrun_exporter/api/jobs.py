@@ -9,12 +9,11 @@ from afterrun_exporter import search
 from afterrun_exporter.api import answers, requests
 from afterrun_exporter.api.serving import Act, Asked
 from afterrun_exporter.api.shapes import job_of, run_of, whole_job_of
-from afterrun_exporter.api.values import END
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.catalogue import MAX_SUGGESTIONS
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.core.timestamps import parse_time
+from afterrun_exporter.core.timestamps import END, parse_time
 from afterrun_exporter.core.units import parse_duration
 from afterrun_exporter.errors import RequestError, UnknownJobError
 from afterrun_exporter.registry import Registry

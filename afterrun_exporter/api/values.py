@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from afterrun_exporter.core.alerts import NO_SEVERITY, Status
 from afterrun_exporter.core.model import JOB_NAME, Condition
 from afterrun_exporter.core.routing import ReceiverType
-from afterrun_exporter.core.timestamps import parse_time
+from afterrun_exporter.core.timestamps import END, instant, parse_time
 from afterrun_exporter.core.units import format_duration, parse_duration
 
 #: Of anything, in one answer.
@@ -18,9 +18,6 @@ MOST: Final = 1000
 
 #: No id is larger.
 LAST: Final = 2**63 - 1
-
-EPOCH: Final = 0.0
-END: Final = parse_time("9999-12-31T00:00:00Z")
 
 #: How long a test alert may last.
 SHORTEST: Final = parse_duration("10s")
@@ -34,29 +31,6 @@ _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*:.*", re.DOTALL)
 _DURATION: Final = r"^([0-9]{1,6}(\.[0-9]{1,3})?(ms|[smhdw]))+$"
 
 Text = Annotated[str, Field(min_length=1)]
-
-
-def instant(text: str, now: float) -> float:
-    """Return the instant that *text* names, or that lies so long before *now*.
-
-    Raises ValueError where it does neither.
-    """
-    # What lies outside these years means the same as their ends, and can be told.
-    return min(max(_instant(text, now), EPOCH), END)
-
-
-def _instant(text: str, now: float) -> float:
-    try:
-        return now - parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        return parse_time(text)
-    except (ValueError, OverflowError):
-        raise ValueError(
-            f"{text!r} is neither a duration nor a time: write it like 7d "
-            "or 2026-11-22T02:00:00Z"
-        ) from None
 
 
 def _digits(value: object) -> object:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
+
+from afterrun_exporter.core.units import parse_duration
 
 
 def parse_time(text: str) -> float:
@@ -27,3 +30,30 @@ def format_time(instant: float) -> str:
     """Return *instant* in UTC, to the second: ``2026-11-22T02:00:00Z``."""
     moment = datetime.fromtimestamp(int(instant), UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+EPOCH: Final = 0.0
+END: Final = parse_time("9999-12-31T00:00:00Z")
+
+
+def instant(text: str, now: float) -> float:
+    """Return the instant that *text* names, or that lies so long before *now*.
+
+    Raises ValueError where it does neither.
+    """
+    # What lies outside these years means the same as their ends, and can be told.
+    return min(max(_instant(text, now), EPOCH), END)
+
+
+def _instant(text: str, now: float) -> float:
+    try:
+        return now - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        return parse_time(text)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is neither a duration nor a time: write it like 7d "
+            "or 2026-11-22T02:00:00Z"
+        ) from None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from afterrun_exporter.core.backtest import Backtest
 from afterrun_exporter.core.model import Job, Outcome, Run
-from afterrun_exporter.core.rules import DURATION, Bound, Rule
+from afterrun_exporter.core.rules import DURATION, Bound, Rule, measured
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.units import format_duration, format_number
 from afterrun_exporter.page.charts import Chart, Limit, Point
@@ -26,8 +27,42 @@ def charts(
         yield _metric(job, metric, past, now)
 
 
+def tried_charts(tried: Backtest, runs: Sequence[Run], now: float) -> Iterator[Chart]:
+    """Yield a chart of each metric that rules were *tried* on, as they would have it.
+
+    Of *runs*, which come newest first; a metric that none reported has no chart.
+    """
+    numbers = {run.number for run in runs}
+    broken = {
+        (one.run.number, violation.metric)
+        for one in tried.shown
+        if one.run.number in numbers
+        for violation in one.violations
+    }
+    flagged = {number for number, _ in broken}
+
+    def would_be_ok(run: Run) -> bool:
+        said_ok = run.outcome in {Outcome.OK, Outcome.VIOLATED}
+        return said_ok and run.number not in flagged
+
+    past = runs[::-1]
+    reported = {name for run in past for name in measured(run.metrics, run.duration)}
+    for metric in dict.fromkeys(rule.metric for rule in tried.rules):
+        if metric in reported:
+            points = [
+                _point(run, metric, bad=(run.number, metric) in broken, now=now)
+                for run in past
+            ]
+            yield Chart(
+                title="Duration" if metric == DURATION else metric,
+                metric=metric,
+                points=points,
+                limits=[*_limits(tried.rules, metric, past, would_be_ok)],
+            )
+
+
 def _duration(job: Job, state: JobState, past: Sequence[Run], now: float) -> Chart:
-    limits = [*_limits(job, DURATION, past)]
+    limits = [*_limits(job.rules, DURATION, past, _was_ok)]
     if job.max_runtime is not None:
         text = f"max_runtime {format_duration(job.max_runtime)}"
         limits.append(Limit(label=text, op="<=", value=job.max_runtime))
@@ -35,14 +70,7 @@ def _duration(job: Job, state: JobState, past: Sequence[Run], now: float) -> Cha
         usual = job.slower_than
         text = f"slow: {format_number(usual.factor)} x {usual.than}"
         limits.append(Limit(label=text, op="<=", value=state.slow_threshold))
-    points = [
-        Point(
-            value=run.duration,
-            bad=_too_long(job, run),
-            label=_label(run, duration_text(run.duration) or "duration unknown", now),
-        )
-        for run in past
-    ]
+    points = [_point(run, DURATION, bad=_too_long(job, run), now=now) for run in past]
     return Chart(title="Duration", metric=DURATION, points=points, limits=limits)
 
 
@@ -54,25 +82,38 @@ def _too_long(job: Job, run: Run) -> bool:
 
 
 def _metric(job: Job, metric: str, past: Sequence[Run], now: float) -> Chart:
-    points = []
-    for run in past:
+    points = [_point(run, metric, bad=_broke(run, metric), now=now) for run in past]
+    limits = [*_limits(job.rules, metric, past, _was_ok)]
+    return Chart(title=metric, metric=metric, points=points, limits=limits)
+
+
+def _point(run: Run, metric: str, *, bad: bool, now: float) -> Point:
+    if metric == DURATION:
+        value, told = run.duration, duration_text(run.duration) or "duration unknown"
+    else:
         value = run.metrics.get(metric)
         told = "not reported" if value is None else readable(value)
-        points.append(
-            Point(value=value, bad=_broke(run, metric), label=_label(run, told, now))
-        )
-    return Chart(
-        title=metric, metric=metric, points=points, limits=[*_limits(job, metric, past)]
-    )
+    return Point(value=value, bad=bad, label=_label(run, told, now))
 
 
-def _limits(job: Job, metric: str, past: Sequence[Run]) -> Iterator[Limit]:
-    for rule in job.rules:
+def _limits(
+    rules: Iterable[Rule],
+    metric: str,
+    past: Sequence[Run],
+    is_ok: Callable[[Run], bool],
+) -> Iterator[Limit]:
+    for rule in rules:
         if rule.metric == metric:
-            yield from (_limit(rule, bound, past) for bound in rule.bounds)
+            yield from (_limit(rule, bound, past, is_ok) for bound in rule.bounds)
 
 
-def _limit(rule: Rule, bound: Bound, past: Sequence[Run]) -> Limit:
+def _was_ok(run: Run) -> bool:
+    return run.outcome is Outcome.OK
+
+
+def _limit(
+    rule: Rule, bound: Bound, past: Sequence[Run], is_ok: Callable[[Run], bool]
+) -> Limit:
     if not bound.of_previous:
         told = (
             f"{bound.op} {format_duration(bound.value)}"
@@ -84,7 +125,7 @@ def _limit(rule: Rule, bound: Bound, past: Sequence[Run]) -> Limit:
     before: float | None = None
     for run in past:
         values.append(None if before is None else bound.threshold(before))
-        if run.outcome is Outcome.OK:
+        if is_ok(run):
             is_duration = rule.metric == DURATION
             before = run.duration if is_duration else run.metrics.get(rule.metric)
     return Limit(label=str(bound), op=bound.op, values=tuple(values))

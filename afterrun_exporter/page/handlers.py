@@ -19,6 +19,7 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.targets import shown
 from afterrun_exporter.page import overview as shapes
 from afterrun_exporter.page import query
+from afterrun_exporter.page.backtest import LONGEST, attempt
 from afterrun_exporter.page.context import Context, Reading
 from afterrun_exporter.page.forms import FLAGS, PAUSES
 from afterrun_exporter.page.graphs import charts
@@ -168,12 +169,13 @@ async def job_page(
     recorded = await reading.or_else(store.alerts(replace(asked, open=True)), [])
     told = await reading.or_else(context.receivers.of(name), [])
     facts = _facts(context, *known, now)
+    tried = await attempt(context, reading, known[0], request.query, runs, now)
     drawn = [
         (chart, chart.svg()) async for chart in in_steps(charts(*known, runs, now))
     ]
     return await page(
         "job.html",
-        code=refused.code if refused else 200,
+        code=refused.code if refused else 400 if tried.problems else 200,
         **context.site.common(request, now),
         **facts,
         reasons=reasons(*known, now, runs, recorded),
@@ -187,6 +189,8 @@ async def job_page(
         examples=examples(*known, context.site.url(request)),
         done=DONE.get(request.query.get("done", ""), ""),
         refused=refused,
+        attempt=tried,
+        longest=LONGEST,
         unreadable=reading.failed,
     )
 

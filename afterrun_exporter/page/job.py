@@ -106,7 +106,7 @@ def _run_row(job: Job, run: Run, now: float, zone: tzinfo) -> RunRow:
         started=None if run.started_at is None else moment(run.started_at, now, zone),
         duration=duration_text(run.duration),
         violations=tuple(
-            f"{one.metric} {value_of(one)}, expected {expected_of(job, one)}"
+            f"{one.metric} {value_of(one)}, expected {expected_of(job.rules, one)}"
             for one in run.violations
         ),
         metrics=tuple(

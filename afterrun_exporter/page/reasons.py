@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Outcome, Run
-from afterrun_exporter.core.rules import DURATION, Violation
+from afterrun_exporter.core.rules import DURATION, Rule, Violation
 from afterrun_exporter.core.state import AlertKey, JobState, OpenAlert
 from afterrun_exporter.core.units import format_duration
 from afterrun_exporter.page.index import severity_of
@@ -113,7 +113,7 @@ def _violation(bare: Reason, job: Job, rule: str, runs: Sequence[Run]) -> Reason
                     bare,
                     metric=broken.metric,
                     value=value_of(broken),
-                    expected=expected_of(job, broken),
+                    expected=expected_of(job.rules, broken),
                     words=f"The rule is {rule}." if named else "",
                     message=_end_of(run.message),
                 )
@@ -129,9 +129,9 @@ def value_of(violation: Violation) -> str:
     return readable(violation.value)
 
 
-def expected_of(job: Job, violation: Violation) -> str:
+def expected_of(rules: Iterable[Rule], violation: Violation) -> str:
     """Return what the metric of a broken rule should have been, durations in units."""
-    rule = next((one for one in job.rules if one.name == violation.rule), None)
+    rule = next((one for one in rules if one.name == violation.rule), None)
     if rule is None or violation.metric != DURATION:
         return violation.expected
     if any(bound.of_previous for bound in rule.bounds):

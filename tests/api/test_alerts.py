@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.api.values import END, EPOCH, instant
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.core.timestamps import END, EPOCH, format_time, instant
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock
 from tests.core.jobs import BACKUP, at

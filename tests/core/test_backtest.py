@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.backtest import Backtest, Change, backtest
-from afterrun_exporter.core.backtestview import headline, view
+from afterrun_exporter.core.backtestview import headline, newest
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run
 from afterrun_exporter.core.rules import Rule, Violation, parse_rule
 from afterrun_exporter.core.transitions import on_ping, registered
-from tests.core.jobs import BACKUP, SETTINGS, Night, at, told
+from tests.core.jobs import BACKUP, SETTINGS, Night, at
 
 ENOUGH = parse_rule("rows > 100")
 HALVED = parse_rule("rows >= 0.5 * previous", name="rows-halved")
@@ -289,31 +289,14 @@ class TestARule:
         assert [*tried([ENOUGH], Night(LIVE).fail("22 02:00").runs).warnings()] == []
 
 
-class TestTheView:
-    def test_has_a_row_for_each_reason_of_each_difference(self) -> None:
-        """The newest run first; what is as it was is left out."""
-        found = view([ENOUGH, HALVED], night(500, 50, 0, None).runs[:2])
+class TestWhatItComesTo:
+    def test_is_told_of_what_differs_the_newest_run_first(self) -> None:
+        found = tried([ENOUGH], night(500, 50, 0, 40).runs)
 
-        assert [(row.rule, row.value, row.expected) for row in found.rows] == [
-            ("rows > 100", "50", "> 100"),
-            ("rows-halved", "50", ">= 250 (0.5 * previous)"),
+        assert [(one.run.number, one.change) for one in newest(found)] == [
+            (4, Change.NEWLY),
+            (2, Change.NEWLY),
         ]
-        assert {row.change for row in found.rows} == {Change.NEWLY}
-        assert {told(row.run.finished_at) for row in found.rows} == {"22 02:01:00"}
-
-    def test_tells_what_was_recorded_of_a_run_that_would_not_be_flagged(self) -> None:
-        found = view([], night(500, 0, None).runs)
-
-        assert [(row.rule, row.value, row.tried) for row in found.rows] == [
-            ("rows > 0", "not reported", False),
-            ("rows > 0", "0", False),
-        ]
-
-    def test_says_how_many_it_leaves_out(self) -> None:
-        found = view([ENOUGH], night(1, 2, 3).runs, most_runs=2)
-
-        assert [row.value for row in found.rows] == ["3", "2"]
-        assert found.left_out == 1
 
     @pytest.mark.parametrize(
         ("rows", "said"),
@@ -327,7 +310,7 @@ class TestTheView:
     def test_says_in_a_sentence_what_it_comes_to(
         self, rows: list[float], said: str
     ) -> None:
-        assert view([ENOUGH], night(*rows).runs).headline == said
+        assert headline(tried([ENOUGH], night(*rows).runs)) == said
 
     def test_says_why_there_is_nothing_to_say(self) -> None:
         later, failed = (

@@ -385,7 +385,7 @@ class TestErrors:
         assert answer.content_type == "text/html"
 
 
-class _Shape(HTMLParser):
+class Shape(HTMLParser):
     """What a page is made of, whatever is written in it."""
 
     def __init__(self, page: str) -> None:
@@ -434,7 +434,7 @@ def test_nothing_that_a_job_says_becomes_markup(words: list[str], value: float) 
         app = app_of(service, clock, more=routes(context))
         async with TestClient(TestServer(app)) as client:
             return [
-                _Shape(await (await client.get(path, headers=HTML)).text()).tags
+                Shape(await (await client.get(path, headers=HTML)).text()).tags
                 for path in ("/", "/jobs/backup", "/?q=%3Cb%3E-is-no-job")
             ]
 

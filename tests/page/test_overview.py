@@ -25,8 +25,12 @@ from tests.services import catalogue
 
 def text_of(page: str) -> str:
     """Return what a reader of *page* sees, blanks made equal."""
-    body = page.partition("<main")[2]
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+    return words_of(page.partition("<main")[2])
+
+
+def words_of(part: str) -> str:
+    """Return what a reader of a *part* of a page sees, blanks made equal."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", part)).split())
 
 
 def names_in(page: str) -> list[str]:

@@ -152,4 +152,7 @@ def test_other_conditions_are_told_as_they_were_recorded() -> None:
 def test_a_duration_is_expected_in_units(rule: str, expected: str) -> None:
     job = replace(BACKUP, rules=(parse_rule(rule),))
 
-    assert expected_of(job, Violation(rule, "duration", 1.0, "as written")) == expected
+    assert (
+        expected_of(job.rules, Violation(rule, "duration", 1.0, "as written"))
+        == expected
+    )

@@ -6,6 +6,8 @@
   const every = Number(document.body.dataset.liveEvery || 0) * 1000;
   const offline = document.getElementById("offline");
   const said = document.getElementById("said");
+  // Where there is news; what was asked of the page besides is not asked again.
+  const address = document.body.dataset.liveAt || location.href.split("#")[0];
   let timer = 0;
   let under_way = false;
 
@@ -59,7 +61,7 @@
     under_way = true;
     const y = window.scrollY;
     try {
-      const answer = await fetch(location.href.split("#")[0], { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(15000) });
+      const answer = await fetch(address, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(15000) });
       if (!answer.ok) throw new Error(answer.statusText);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       announce(page);

@@ -18,6 +18,8 @@ HOME = Path(__file__).parents[2] / "axe"
 PAGES = {
     "overview": "/",
     "job": "/jobs/nightly-backup",
+    "job-backtest": "/jobs/nightly-backup?rules=rows_processed+%3E+140000",
+    "job-backtest-refused": "/jobs/nightly-backup?rules=rows",
     "job-failing": "/jobs/crm-sync",
     "unknown-job": "/jobs/nightly-bakup",
 }

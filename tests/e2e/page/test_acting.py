@@ -197,3 +197,22 @@ def test_the_crontab_line_is_one_that_a_shell_runs(look: Look, daemon: Daemon) -
     (last,) = daemon.get("/api/v1/jobs/sales-report/runs?limit=1").json()["runs"]
     assert (last["exit_code"], last["outcome"]) == (1, "fail")
     assert last["metrics"] == {"recipients": 212}
+
+
+def test_a_rule_is_tried_before_it_goes_live(look: Look, daemon: Daemon) -> None:
+    """A threshold is raised, and the runs that it would have flagged are shown."""
+    page = look("/jobs/nightly-backup")
+    page.get_by_role("textbox", name="Rules").fill("rows_processed > 140000")
+    page.get_by_label("On runs of").select_option("30d")
+    page.get_by_role("button", name="Try").click()
+
+    tried = page.locator("#tried")
+    expect(tried.locator(".verdict")).to_contain_text("would be flagged")
+    expect(tried.get_by_text("newly flagged").first).to_be_in_viewport(ratio=0)
+    expect(tried.get_by_text("rows_processed > 140000").first).to_be_visible()
+    # It can be sent to somebody, and nothing has changed.
+    assert "rules=rows_processed" in page.url
+    assert "rows_processed > 140000" not in str(daemon.series())
+    expect(page.get_by_role("textbox", name="Rules")).to_have_value(
+        "rows_processed > 140000"
+    )

@@ -45,6 +45,7 @@ PAGES = {
     "overview": "/",
     "nothing-found": "/?q=no-such-job",
     "job": f"/jobs/{BROKEN}",
+    "job-backtest": f"/jobs/{BROKEN}?rules=rows_processed+%3E+140000&since=30d",
     "job-failing": "/jobs/crm-sync",
     "job-running": "/jobs/transform",
     "job-without-runs": "/jobs/archive",
