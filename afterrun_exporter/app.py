@@ -73,7 +73,7 @@ def make_app(
         behind(doors.proxies),
         errors_as_problems,
         errors_as_pages(site or site_of(options, clock), clock),
-        guard(doors.gate, clock, options.telemetry_path),
+        guard(doors, clock, options.telemetry_path),
     ]
     app = web.Application(middlewares=middlewares)
     app.on_response_prepare.append(doors.headers.prepare)

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from afterrun_exporter.access.callers import Scope
+from afterrun_exporter.access.proxies import Proxies
 from afterrun_exporter.access.tokens import Token, callers
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import WebOptions, make_app, site_of
@@ -77,6 +78,11 @@ def locked(**tokens: Token) -> Doors:
     kept = [replace(token, hash=digest(name)) for name, token in tokens.items()]
     doors.gate.trust_tokens(callers(kept))
     return doors
+
+
+def behind_a_proxy() -> Doors:
+    """Return doors to which a proxy has led, by whatever name."""
+    return Doors(proxies=Proxies(["127.0.0.1"]))
 
 
 def token(*scopes: Scope, jobs: str | None = None) -> Token:

@@ -129,6 +129,13 @@ TABLE: Final[Mapping[tuple[str, str], Scope | None]] = {
     for method in methods.split()
 }
 
+#: Methods that change nothing.
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+#: But here they do: this is how clients of another system pause.
+_UNSAFE: Final = frozenset(
+    {"/api/monitors/{job}/pause", "/api/monitors/{job}/pause/{hours}"}
+)
+
 
 def is_listed(method: str, route: str) -> bool:
     """Return whether the table says what *route* wants of *method*."""
@@ -139,6 +146,16 @@ def wanted(method: str, route: str) -> Scope | None:
     """Return what *route* wants, `OPEN` for nothing."""
     found = _found(method, route)
     return Scope.ADMIN if found is None else TABLE[found]
+
+
+def changes(method: str, route: str) -> bool:
+    """Return whether a request like this changes something; a ping does.
+
+    So a browser must not be made to send it by another site.
+    """
+    if method not in _SAFE or route in _UNSAFE:
+        return True
+    return wanted(method, route) in {Scope.PING, Scope.ADMIN}
 
 
 def _found(method: str, route: str) -> tuple[str, str] | None:

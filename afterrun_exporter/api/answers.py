@@ -182,7 +182,7 @@ class Receiver(Answer):
     id: int
     job: str
     alert_type: ReceiverType
-    target: str = Field(description="where it is a secret, its host alone")
+    target: str = Field(description="a mail address; of a URL its host alone")
     on_failure: bool
     on_timeout: bool
     on_violation: bool

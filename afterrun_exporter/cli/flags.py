@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
+from afterrun_exporter.access.hosts import Hosts
 from afterrun_exporter.access.proxies import Proxies
+from afterrun_exporter.cli.addresses import Address
 from afterrun_exporter.exposition.endpoint import PUSHED_PATH
 
 _TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
@@ -50,3 +54,11 @@ def trusted(networks: Sequence[str]) -> Proxies:
         raise ValueError(
             f"--web.trusted-proxy: {error}; write it like 10.0.0.0/8 or 127.0.0.1"
         ) from None
+
+
+def own_names(external_url: str, binds: Sequence[Address]) -> Hosts:
+    """Return the names that whoever asks for this daemon may use."""
+    machine = socket.gethostname()
+    names = {machine, machine.partition(".")[0], urlsplit(external_url).hostname}
+    names |= {bind.host for bind in binds}
+    return Hosts(filter(None, names))

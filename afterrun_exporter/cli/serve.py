@@ -22,6 +22,7 @@ from afterrun_exporter.cli.configuration import Configuration, nothing_else, rel
 from afterrun_exporter.cli.flags import (
     check_storage_path,
     check_telemetry_path,
+    own_names,
     trusted,
 )
 from afterrun_exporter.cli.garbage import tune
@@ -167,7 +168,8 @@ def serve(
             if web_config_file is not None:
                 read_locks(web_config_file)
             return
-        doors = Doors(proxies=trusted(proxies))
+        hosts = own_names(external_url, binds)
+        doors = Doors(proxies=trusted(proxies), hosts=hosts)
         web_file = WebFile(web_config_file, doors)
         entrance = Entrance(binds, doors, web_file, Limits(connections=max_connections))
         uvloop.run(_serve(config_file, storage_path, entrance, options))

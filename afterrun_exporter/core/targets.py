@@ -10,9 +10,6 @@ from afterrun_exporter.core.routing import ReceiverType
 
 LONGEST: Final = 2048
 
-#: Whoever knows one of these addresses may post to the channel behind it.
-SECRET: Final = frozenset({ReceiverType.SLACK, ReceiverType.DISCORD})
-
 # What HTML takes for an address, without the braces that would begin a template.
 _MAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`|~-]{1,64}@"
@@ -37,10 +34,15 @@ def check_target(kind: ReceiverType, target: str) -> None:
 
 
 def shown(kind: ReceiverType, target: str) -> str:
-    """Return *target* as it may be shown: of a secret one, only the host."""
-    return (
-        f"{origin(kind, target)}/\N{HORIZONTAL ELLIPSIS}" if kind in SECRET else target
-    )
+    """Return *target* as it may be shown: of a URL the host alone.
+
+    Whoever knows the rest of one may often post to the channel behind it.
+    """
+    if kind is ReceiverType.EMAIL:
+        return target
+    host = origin(kind, target)
+    rest = target[len(host) :].strip("/")
+    return f"{host}/\N{HORIZONTAL ELLIPSIS}" if rest else target
 
 
 def origin(kind: ReceiverType, target: str) -> str:

@@ -152,7 +152,7 @@ class Intake:
 
     def _tell(self, job: str, reason: str, event: str = "") -> None:
         at, dialect = self._clock.now(), self._dialect
-        self._refusals.tell(at, event, dialect=dialect, job=job, reason=reason)
+        self._refusals.tell(at, event, of=job, dialect=dialect, job=job, reason=reason)
 
     def _count(self, made: Verdict | Exception) -> None:
         # An unreadable report that is recorded has an alert of its own, as the

@@ -17,6 +17,7 @@ from afterrun_exporter.access.credentials import (
     sentry,
 )
 from afterrun_exporter.access.crosssite import is_foreign
+from afterrun_exporter.access.hosts import Hosts, is_loopback
 from afterrun_exporter.access.proxies import Proxies
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.errors import (
@@ -34,13 +35,19 @@ from afterrun_exporter.web.tls import Certificates
 #: Who asks for what is open to everybody.
 NOBODY: Final = Caller("nobody", frozenset())
 
-SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+#: Where nothing is; the path itself may have a secret in it.
+NO_ROUTE: Final = "(none)"
 
 NO_CREDENTIALS: Final = (
     "who is asking? send a token as Authorization: Bearer TOKEN, or a user and password"
 )
 WRONG_CREDENTIALS: Final = "nobody is known by this token, or this user and password"
 FOREIGN: Final = "a browser has sent this for another site"
+MISLED: Final = (
+    "{host!r} is no known name of this daemon, which has no locks: ask for it as "
+    "localhost, start it with --web.external-url=http://NAME, or set auth in "
+    "afterrun.yml"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +57,11 @@ class Doors:
     gate: Gate = field(default_factory=Gate)
     headers: Headers = field(default_factory=Headers)
     proxies: Proxies = field(default_factory=Proxies)
+    hosts: Hosts = field(default_factory=Hosts)
     certificates: Certificates = field(default_factory=Certificates)
 
 
-def guard(gate: Gate, clock: Clock, telemetry_path: str) -> Middleware:
+def guard(doors: Doors, clock: Clock, telemetry_path: str) -> Middleware:
     """Return what lets a request pass if whoever sent it may do what it asks for."""
     refusals = Refusals("request_refused")
 
@@ -61,13 +69,15 @@ def guard(gate: Gate, clock: Clock, telemetry_path: str) -> Middleware:
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         route = _route(request, telemetry_path)
         try:
-            await _admit(gate, request, route)
+            await _admit(doors, request, route)
         except AfterRunError as error:
+            sender = request.remote or ""
             refusals.tell(
                 clock.now(),
+                of=sender,
                 method=request.method,
-                route=route,
-                sender=request.remote or "",
+                route=route or NO_ROUTE,
+                sender=sender,
                 reason=str(error),
             )
             if refusal := dialects.refusal(route, error):
@@ -78,8 +88,9 @@ def guard(gate: Gate, clock: Clock, telemetry_path: str) -> Middleware:
     return guarded
 
 
-async def _admit(gate: Gate, request: web.Request, route: str) -> None:
+async def _admit(doors: Doors, request: web.Request, route: str) -> None:
     """Note who has sent *request*; raise what it is refused with."""
+    gate = doors.gate
     # Of what is not there everybody is told that it is not, who is known at all.
     missing = request.match_info.http_exception is not None
     scope = routes.wanted(request.method, route)
@@ -103,14 +114,29 @@ async def _admit(gate: Gate, request: web.Request, route: str) -> None:
         return
     if not caller.may(scope):
         raise ForbiddenError(f"{caller.name} may not do this: it wants scope {scope}")
-    # A browser sends a password to us whoever made it send something.
-    if scope is Scope.PING:
-        changes = by_password
-    else:
-        # Some clients change things with a GET.
-        changes = scope is Scope.ADMIN or request.method not in SAFE
-    if changes and is_foreign(request.headers, request.host):
+    if gate.is_open and scope is not Scope.PING:
+        _refuse_the_misled(doors, request)
+    # Pages elsewhere may ping, with a token; a password the browser sends by itself.
+    harmless = scope is Scope.PING and not by_password
+    if harmless or not routes.changes(request.method, route):
+        return
+    if is_foreign(request.headers, request.host):
         raise ForbiddenError(FOREIGN)
+
+
+def _refuse_the_misled(doors: Doors, request: web.Request) -> None:
+    """Raise ForbiddenError if another site's name has led a browser here.
+
+    Only where nobody but this machine gets in: who listens wider is open to all.
+    """
+    transport = request.transport
+    peer = transport.get_extra_info("peername") if transport is not None else None
+    address = str(peer[0]) if isinstance(peer, tuple) else ""
+    host = request.headers.get(hdrs.HOST, "")
+    if not host or not is_loopback(address) or doors.proxies.trusts(address):
+        return
+    if not doors.hosts.has(host):
+        raise ForbiddenError(MISLED.format(host=host))
 
 
 def _route(request: web.Request, telemetry_path: str) -> str:

@@ -27,6 +27,8 @@ PAGE: Final[Mapping[str, str]] = {
 }
 #: Of what is read by programs, and should not become a page in a browser.
 DATA: Final[Mapping[str, str]] = {"X-Content-Type-Options": "nosniff"}
+#: The same where not everybody may ask for it: nobody is to find it in a cache.
+LOCKED: Final[Mapping[str, str]] = {**DATA, "Cache-Control": "no-store"}
 
 
 class Headers:
@@ -49,12 +51,13 @@ class Headers:
     ) -> None:
         """Complete *response*, which is about to be sent."""
         response.headers.update(self._added)
+        scope = request.get(SCOPE)
         if response.content_type == "text/html":
             ours = PAGE
-        elif request.get(SCOPE) is Scope.PING:
+        elif scope is Scope.PING:
             # Jobs are no browsers, and many.
             return
         else:
-            ours = DATA
+            ours = DATA if scope is None else LOCKED
         for name, value in ours.items():
             response.headers.setdefault(name, value)

@@ -43,7 +43,7 @@ async def test_a_receiver_is_added_and_then_listed(client: Client) -> None:
         "id": answer["id"],
         "job": "backup",
         "alert_type": "webhook",
-        "target": "https://hooks.example.com/afterrun",
+        "target": "https://hooks.example.com/\u2026",
         "on_failure": True,
         "on_timeout": True,
         "on_violation": True,
@@ -108,21 +108,41 @@ async def test_a_timeout_without_failures_is_warned_of(client: Client) -> None:
     ]
 
 
-async def test_what_is_secret_is_never_shown(client: Client) -> None:
+@pytest.mark.parametrize("kind", ["slack", "discord", "webhook"])
+@pytest.mark.parametrize("rest", ["T0/B0/s3cret", "T0/s3cret/", "s3cret"])
+async def test_what_is_secret_is_never_shown(
+    client: Client, kind: str, rest: str
+) -> None:
     """Neither in an answer, nor in an error, nor in the log."""
+    receiver = {"alert_type": kind, "target": f"https://hooks.example.com/{rest}"}
     with capture_logs() as logs:
         answers = [
-            await client.post(RECEIVERS, json=SLACK),
-            await client.post(RECEIVERS, json=SLACK),
+            await client.post(RECEIVERS, json=receiver),
+            await client.post(RECEIVERS, json=receiver),
             await client.get(RECEIVERS),
         ]
 
     assert [answer.status for answer in answers] == [201, 409, 200]
     said = [await answer.text() for answer in answers]
     assert "s3cret" not in f"{said}{logs}"
-    assert "https://hooks.slack.example" in f"{logs}"
-    (receiver,) = await listed(client)
-    assert receiver["target"] == "https://hooks.slack.example/\u2026"
+    assert "https://hooks.example.com" in f"{logs}"
+    (found,) = await listed(client)
+    assert found["target"] == "https://hooks.example.com/\u2026"
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("https://hooks.example.com", "https://hooks.example.com"),
+        ("https://hooks.example.com:8443/", "https://hooks.example.com:8443/"),
+        ("http://hooks.example.com/a", "http://hooks.example.com/\u2026"),
+        ("http://hooks.example.com?key=a", "http://hooks.example.com/\u2026"),
+        ("http://hooks.example.com/?key=a", "http://hooks.example.com/\u2026"),
+        ("HTTP://Hooks.example.com/a", "http://Hooks.example.com/\u2026"),
+    ],
+)
+def test_of_a_webhook_the_host_is_shown(target: str, expected: str) -> None:
+    assert shown(ReceiverType.WEBHOOK, target) == expected
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from afterrun_exporter.ingest.checks import checked, flips, words_of
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
-from tests.http import Client, app_of
+from tests.http import Client, app_of, behind_a_proxy
 
 FILE = """
 projects:
@@ -216,8 +216,13 @@ class TestCreating:
 
     @pytest.mark.parametrize("host", ["", "[", "x:abc", "x:99999"])
     async def test_a_host_that_is_none_costs_a_refusal_and_nothing_else(
-        self, client: Client, service: Service, host: str
+        self,
+        service: Service,
+        clock: ManualClock,
+        aiohttp_client: AiohttpClient,
+        host: str,
     ) -> None:
+        client = await aiohttp_client(app_of(service, clock, doors=behind_a_proxy()))
         answer = await client.post(
             "/api/v3/checks/", data=json.dumps(HOURLY), headers={"Host": host}
         )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from afterrun_exporter.ingest.refusals import A_MINUTE, Refusals
+from afterrun_exporter.ingest.refusals import A_MINUTE, ALTOGETHER, Refusals
 from tests.core.jobs import at
 
 
@@ -27,11 +27,39 @@ def test_a_refused_report_is_told_with_its_reason() -> None:
 
 
 def test_a_client_gone_wild_does_not_drown_the_log() -> None:
+    """That there is more is said at once, and how much in the next minute."""
     refusals = Refusals()
     with capture_logs() as lines:
         for _ in range(1000):
-            refusals.tell(at("22 02:00:01"), reason="not JSON")
-        refusals.tell(at("22 02:01:00"), reason="not JSON")
+            refusals.tell(at("22 02:00:01"), of="wild", reason="not JSON")
+        refusals.tell(at("22 02:01:00"), of="wild", reason="not JSON")
 
-    assert len(lines) == A_MINUTE + 2
+    events = [line["event"] for line in lines]
+    assert events == [
+        *["ping_refused"] * A_MINUTE,
+        "refusals_muted",
+        "more_refused",
+        "ping_refused",
+    ]
+    assert lines[A_MINUTE]["of"] == "wild"
     assert lines[-2]["more"] == 1000 - A_MINUTE
+
+
+def test_a_client_gone_wild_does_not_hide_the_others() -> None:
+    refusals = Refusals()
+    for _ in range(1000):
+        refusals.tell(at("22 02:00:01"), of="wild", reason="not JSON")
+
+    with capture_logs() as lines:
+        refusals.tell(at("22 02:00:02"), of="other", reason="not JSON")
+
+    assert [line["event"] for line in lines] == ["ping_refused"]
+
+
+def test_neither_do_a_thousand_of_them_drown_it() -> None:
+    refusals = Refusals()
+    with capture_logs() as lines:
+        for sender in range(1000):
+            refusals.tell(at("22 02:00:01"), of=str(sender), reason="not JSON")
+
+    assert len(lines) == ALTOGETHER + 1

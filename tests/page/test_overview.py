@@ -6,6 +6,7 @@ import re
 from html import unescape
 
 import pytest
+from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.app import WebOptions
 from afterrun_exporter.core.model import Job, Outcome, Run
@@ -18,7 +19,7 @@ from afterrun_exporter.storage.store import Ended
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
-from tests.http import Client
+from tests.http import Client, behind_a_proxy, whole_app
 from tests.page.conftest import Pages
 from tests.services import catalogue
 
@@ -239,7 +240,15 @@ async def test_links_are_relative_where_nobody_says_where_it_stands(
     assert not re.search(r'(?:href|src|action)="/', overview + job)
 
 
-async def test_a_host_that_is_none_is_not_pasted(client: Client) -> None:
+async def test_a_host_that_is_none_is_not_pasted(
+    service: Service,
+    store: MemoryStore,
+    clock: ManualClock,
+    aiohttp_client: AiohttpClient,
+) -> None:
+    client: Client = await aiohttp_client(
+        whole_app(service, store, clock, behind_a_proxy())
+    )
     answer = await client.get("/jobs/backup", headers={"Host": "$(reboot)"})
 
     assert "http://localhost:10707/ping/backup" in await answer.text()

@@ -147,7 +147,9 @@ async def test_an_answer_that_is_not_read_is_not_kept(
         quiet.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(quiet, ("127.0.0.1", door.port))
-        await loop.sock_sendall(quiet, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        await loop.sock_sendall(
+            quiet, b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        )
         await settle(lambda: any(c.phase().name == "READING" for c in door.crowd))
 
         look(door, 59)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from pytest_aiohttp.plugin import AiohttpClient
+from yarl import URL
 
+from afterrun_exporter.access import routes
 from afterrun_exporter.access.callers import Caller, Scope
+from afterrun_exporter.access.hosts import Hosts
 from afterrun_exporter.errors import ForbiddenError
 from afterrun_exporter.ingest.desk import CALLER
 from afterrun_exporter.service import Service
@@ -18,8 +22,10 @@ from afterrun_exporter.web.csrf import FIELD, FOREIGN, OLD, VALID, Forms
 from afterrun_exporter.web.guard import Doors
 from afterrun_exporter.web.headers import POLICY
 from tests.http import Client, locked, token, whole_app
+from tests.web.everywhere import UUID, body_of, endpoints, path_of
 
 HOST = "afterrun.example:10707"
+SITE = re.compile("another site")
 
 
 def request(headers: Mapping[str, str] | None = None, who: str = "anna") -> web.Request:
@@ -118,42 +124,54 @@ async def locked_client(
 
 FOREIGNERS = [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}]
 
+#: Clients of Cronitor pause with these; no other GET changes anything but a ping.
+PAUSING = {"/api/monitors/{job}/pause", "/api/monitors/{job}/pause/{hours}"}
+
+
+def is_changing(method: str, route: str) -> bool:
+    return method not in {"GET", "HEAD", "OPTIONS"} or route in PAUSING
+
+
+async def ask_for_all(
+    client: Client, headers: Mapping[str, str]
+) -> dict[tuple[str, str], tuple[int, str]]:
+    """Return status and text of the answer to every method of every route."""
+    answers = {}
+    for method, route in endpoints(client.app):
+        url = client.make_url("/").join(URL(path_of(route), encoded=True))
+        response = await client.session.request(
+            method, url, headers=headers, data=body_of(route) or None
+        )
+        answers[method, route] = response.status, await response.text()
+    return answers
+
 
 @pytest.mark.parametrize("headers", FOREIGNERS)
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "/-/reload"),
-        ("POST", "/api/v1/alerts/test"),
-        ("POST", "/api/v1/jobs/backup/receivers"),
-        ("DELETE", "/api/v1/receivers/1"),
-        ("POST", "/ping/backup"),
-        ("GET", "/ping/backup"),
-        ("GET", "/api/push/backup"),
-    ],
-)
 async def test_no_other_site_makes_a_browser_change_anything(
-    locked_client: Client,
-    store: MemoryStore,
-    headers: dict[str, str],
-    method: str,
-    path: str,
+    locked_client: Client, store: MemoryStore, headers: dict[str, str]
 ) -> None:
     """A browser sends the password along, whoever made it ask."""
-    client = locked_client
-    response = await client.session.request(
-        method,
-        client.make_url(path),
-        headers={**headers, "Authorization": "Basic eDphZG1pbg=="},  # x:admin
+    before = dict(store.states)
+
+    answers = await ask_for_all(
+        locked_client,
+        {**headers, "Authorization": "Basic eDphZG1pbg=="},  # x:admin
     )
 
-    assert response.status == 403
-    assert "another site" in await response.text()
+    passed = {
+        (method, route): answer
+        for (method, route), answer in answers.items()
+        if is_changing(method, route) or routes.wanted(method, route) is Scope.PING
+        if routes.wanted(method, route) is not routes.OPEN
+        if answer[0] != 403 or not (method == "HEAD" or SITE.search(answer[1]))
+    }
+    assert passed == {}
+    assert store.states == before
     assert not await store.runs("backup", 9)
 
 
 @pytest.mark.parametrize("headers", FOREIGNERS)
-async def test_without_locks_no_other_site_changes_anything_either(
+async def test_without_locks_no_other_site_changes_anything_but_by_pings(
     service: Service,
     store: MemoryStore,
     clock: ManualClock,
@@ -163,8 +181,51 @@ async def test_without_locks_no_other_site_changes_anything_either(
     """The daemon on somebody's own machine is reached by every page they look at."""
     client = await aiohttp_client(whole_app(service, store, clock, Doors()))
 
-    assert (await client.post("/-/reload", headers=headers)).status == 403
-    assert (await client.get("/api/v1/jobs", headers=headers)).status == 200
+    answers = await ask_for_all(client, headers)
+
+    refused = {key for key, (status, _) in answers.items() if status == 403}
+    assert refused == {
+        (method, route)
+        for method, route in answers
+        if is_changing(method, route) and routes.wanted(method, route) is not Scope.PING
+    }
+    assert store.states["backup"].paused_at == 0.0
+
+
+async def test_without_locks_no_name_of_another_site_leads_here(
+    service: Service,
+    store: MemoryStore,
+    clock: ManualClock,
+    aiohttp_client: AiohttpClient,
+) -> None:
+    """A site can have its name lead to this machine, and is then the same site."""
+    doors = Doors(hosts=Hosts(["afterrun.example"]))
+    client = await aiohttp_client(whole_app(service, store, clock, doors))
+    before = dict(store.states)
+
+    misled = await ask_for_all(client, {"Host": f"evil.example:{client.port}"})
+
+    for (method, route), (status, text) in misled.items():
+        wanted = routes.wanted(method, route)
+        if wanted is routes.OPEN or wanted is Scope.PING:
+            assert status != 403, (method, route)
+        else:
+            assert status == 403, (method, route)
+            assert method == "HEAD" or "--web.external-url=http://NAME" in text
+    assert store.states.keys() - before.keys() <= {UUID}
+    for host in ("localhost", "afterrun.example", f"127.0.0.1:{client.port}"):
+        response = await client.get("/api/v1/jobs", headers={"Host": host})
+        assert response.status == 200
+
+
+async def test_with_locks_any_name_leads_here(locked_client: Client) -> None:
+    """The browser of whoever looks at another site has no password for its name."""
+    response = await locked_client.get(
+        "/api/v1/jobs",
+        headers={"Host": "any.example", "Authorization": "Bearer admin"},
+    )
+
+    assert response.status == 200
 
 
 async def test_a_link_from_another_site_leads_to_the_page(
@@ -215,3 +276,4 @@ async def test_a_page_allows_nothing_that_is_not_ours(
     assert "unsafe" not in POLICY
     assert "frame-ancestors 'none'" in POLICY
     assert data.headers["X-Content-Type-Options"] == "nosniff"
+    assert data.headers["Cache-Control"] == "no-store"

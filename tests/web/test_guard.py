@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import pytest
@@ -19,8 +19,7 @@ from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.http import Client, locked, token, whole_app
-
-UUID: Final = "0e4ed0d4-7a4b-4a0e-8d2b-6c3a2c1d9f11"
+from tests.web.everywhere import UUID, body_of, endpoints, listed, path_of
 
 #: Who asks: the name of their token, and what it may do.
 CALLERS: Final = {
@@ -39,47 +38,6 @@ NOBODIES: Final[Mapping[str, str | None]] = {
     "empty": "Bearer ",
 }
 
-#: What stands for the parts of a path.
-PARTS: Final = {
-    "event": "success",
-    "how": "fail",
-    "id": "1",
-    "job": "backup",
-    "hours": "1",
-    "key": "no-token",
-    "name": "page.css",
-    "number": "1",
-    "uuid": UUID,
-    "version": "3",
-    "project": "42",
-    "signal": "0",
-    "slash": "",
-    "state": "complete",
-    "task": "t1",
-}
-#: Where it is another one: jobs that are a UUID, and groups of a Pushgateway.
-ELSEWHERE: Final = {
-    "/{job}{slash}": {"job": UUID},
-    "/{job}/{signal}{slash}": {"job": UUID},
-    "/ping/{job}{slash}": {"job": UUID},
-    "/ping/{job}/{signal}{slash}": {"job": UUID},
-    "/metrics/{job}": {"job": "job/backup"},
-}
-METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-#: A body that names the job, for routes whose path does not.
-BODIES: Final = {
-    "/ping": '{"job": "backup"}',
-    "/runs": '{"job_id": "backup", "status": "ok"}',
-    "/events": '{"type": "job.completed", "payload": {"jobId": "backup"}}',
-    "/task": '{"id": "t1", "name": "backup", "status": "Success"}',
-    "/hooks/task/{event}": '{"id": "t1", "name": "backup"}',
-    "/api/{project}/envelope": (
-        '{}\n{"type": "check_in"}\n{"monitor_slug": "backup", "status": "ok"}\n'
-    ),
-    "/api/{project}/cron/{job}": '{"status": "ok"}',
-    "/metrics/{job}": "rows 1\n",
-}
-
 
 @pytest.fixture
 def app(service: Service, store: MemoryStore, clock: ManualClock) -> web.Application:
@@ -89,29 +47,6 @@ def app(service: Service, store: MemoryStore, clock: ManualClock) -> web.Applica
 @pytest.fixture
 async def locked_client(app: web.Application, aiohttp_client: AiohttpClient) -> Client:
     return await aiohttp_client(app)
-
-
-def endpoints(app: web.Application) -> Iterator[tuple[str, str]]:
-    """Yield method and route of all that the router knows."""
-    for route in app.router.routes():
-        assert route.resource is not None
-        methods = METHODS if route.method == "*" else (route.method,)
-        for method in methods:
-            yield method, route.resource.canonical
-
-
-def listed(route: str) -> str:
-    return routes.TELEMETRY if route == "/metrics" else route
-
-
-def path_of(route: str) -> str:
-    parts = {**PARTS, **ELSEWHERE.get(route, {})}
-    return re.sub(r"\{(\w+)\}", lambda match: parts[match[1]], route)
-
-
-def body_of(route: str) -> str:
-    found = [body for known, body in BODIES.items() if route.startswith(known)]
-    return found[-1] if found else ""
 
 
 async def status_of(
@@ -201,6 +136,30 @@ async def test_every_endpoint_lets_in_whom_it_is_for(
         assert not await store.runs(UUID, 9)
         assert store.states["backup"].last_ping_at == 0.0
         assert UUID not in store.states
+
+
+async def test_no_answer_of_what_is_locked_is_kept_by_a_cache(
+    app: web.Application, locked_client: Client
+) -> None:
+    """Unless it is asked for anew each time."""
+    kept = set()
+    for method, route in endpoints(app):
+        if routes.wanted(method, listed(route)) in {routes.OPEN, Scope.PING}:
+            continue
+        url = locked_client.make_url("/").join(URL(path_of(route), encoded=True))
+        response = await locked_client.session.request(
+            method,
+            url,
+            headers={"Authorization": "Bearer admin"},
+            data=body_of(route) or None,
+            allow_redirects=False,
+        )
+        await response.read()
+        said = response.headers.get("Cache-Control", "")
+        if said not in {"no-store", "no-cache"}:
+            kept.add((method, route, said))
+
+    assert kept == set()
 
 
 HOLDS: Final = {

@@ -7,6 +7,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from structlog.testing import capture_logs
 
 from afterrun_exporter.access.callers import Scope
+from afterrun_exporter.access.hosts import Hosts
 from afterrun_exporter.access.proxies import Proxies
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
@@ -43,7 +44,7 @@ async def test_the_daemon_is_where_the_client_says_if_the_proxy_is_believed(
     scheme: str,
     host: str,
 ) -> None:
-    doors = Doors(proxies=Proxies(trusted))
+    doors = Doors(proxies=Proxies(trusted), hosts=Hosts(["daemon"]))
     client = await behind(aiohttp_client, service, clock, doors)
 
     headers = {**FORWARDED, "Host": "daemon:1"}

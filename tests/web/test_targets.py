@@ -9,20 +9,20 @@ from tests.http import Client
 
 async def test_every_shard_is_a_target_of_its_own(client: Client) -> None:
     answer = await client.get(
-        "/-/targets", params={"shards": "2"}, headers={"Host": "afterrun.example:10707"}
+        "/-/targets", params={"shards": "2"}, headers={"Host": "127.0.0.2:10707"}
     )
 
     assert answer.status == 200
     assert answer.content_type == "application/json"
     assert await answer.json() == [
         {
-            "targets": ["afterrun.example:10707"],
+            "targets": ["127.0.0.2:10707"],
             "labels": {
                 "__scheme__": "http",
                 "__metrics_path__": "/metrics",
                 "__param_shard": str(number),
                 "__param_shards": "2",
-                "instance": f"afterrun.example:10707/{number}",
+                "instance": f"127.0.0.2:10707/{number}",
             },
         }
         for number in (1, 2)
