@@ -27,7 +27,7 @@ from tests.http import app_of
 from tests.web.tls import Papers, Stream
 
 SHORT = Limits(asking=0.5, sending=0.5, reading=0.5, idle=0.5)
-HEAD = b"POST /ping/backup HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n"
+HEAD = b"POST /ping/backup HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n"
 
 
 def test_beyond_the_limit_connections_are_told_so_and_the_others_go_on(
@@ -108,7 +108,7 @@ def test_whoever_is_slow_is_not_waited_for(tmp_path: Path, encrypted: bool) -> N
                     closed_after(port, HEAD),
                     closed_after(port, HEAD, drips=True),
                     closed_after(port, HEAD + b"\r\n{"),
-                    closed_after(port, b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"),
+                    closed_after(port, b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"),
                 )
             *slow, quick = made
             assert slow == [b""] * 4
@@ -135,7 +135,7 @@ def test_whoever_does_not_read_makes_room_for_others(
             async with asyncio.timeout(PATIENCE):
                 items = (f'{{"job": "job-{n:05}", "run_id": "1"}}' for n in range(3000))
                 body = "\n".join(items).encode()
-                head = f"POST /ping HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
+                head = f"POST /ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}"
                 request = f"{head}\r\nConnection: close\r\n\r\n".encode() + body
                 reader, writer = await connected(port)
                 writer.write(request)
@@ -144,7 +144,7 @@ def test_whoever_does_not_read_makes_room_for_others(
                 await until(lambda: not len(crowd), "the first one has left")
 
                 _, writer = await connected(port, 4096)
-                writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 await until(
                     lambda: [c.phase() for c in crowd] == [Phase.READING],
                     "the answer waits for its reader",
