@@ -5,12 +5,14 @@
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The daemon is started hundreds of times: it is not to be compiled each time.
+export PYTHONDONTWRITEBYTECODE :=
 
 VENV := .venv
 BIN := $(VENV)/bin
 
 # Files of tests that run at once. Most of the time is waiting for real programs.
-AT_ONCE := --numprocesses=4 --dist=loadfile
+AT_ONCE := --numprocesses=5 --dist=loadfile --no-loadscope-reorder
 
 # What is installed, as of which pyproject.toml.
 RUNTIME := $(VENV)/installed

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +19,14 @@ settings.register_profile(
     "laws", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("laws")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what waits for other programs, lest all wait for it in the end."""
+    stories = Path(__file__).parent / "e2e"
+    items.sort(
+        key=lambda item: (item.path.parent != stories, stories not in item.path.parents)
+    )
 
 
 @pytest.fixture

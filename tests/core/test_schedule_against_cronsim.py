@@ -93,7 +93,7 @@ MORE_EXPRESSIONS: Final = [
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_slots_around_clock_changes_are_those_of_cronsim(zone: str) -> None:
-    spans = [span for year in (2024, 2026) for span in around_changes(zone, year)]
+    spans = around_changes(zone, 2026)
 
     assert list(differences(zone, EXPRESSIONS, spans)) == []
 
@@ -116,7 +116,7 @@ def test_the_strangest_clock_changes_give_the_slots_of_cronsim(
     assert list(differences(zone, EXPRESSIONS, spans)) == []
 
 
-@settings(max_examples=1500, derandomize=True, database=None)
+@settings(max_examples=500, derandomize=True, database=None)
 @given(
     zone=st.sampled_from(ZONES),
     expression=st.sampled_from(EXPRESSIONS),
@@ -140,7 +140,7 @@ def test_wherever_one_starts_the_next_slot_is_that_of_cronsim(
 @pytest.mark.slow
 @pytest.mark.parametrize("zone", sorted(available_timezones()))
 def test_slots_in_every_zone_are_those_of_cronsim(zone: str) -> None:
-    spans = around_changes(zone, 2026)
+    spans = [span for year in (2024, 2026) for span in around_changes(zone, year)]
 
     assert list(differences(zone, EXPRESSIONS + MORE_EXPRESSIONS, spans)) == []
     assert list(differences(zone, QUIET, [whole(2026)])) == []

@@ -291,9 +291,12 @@ def test_every_alert_about_the_exporter_is_told_and_so_is_its_end(
 
 
 def test_the_watchdog_never_rests(trouble_with_the_exporter: Scene) -> None:
-    told = trouble_with_the_exporter.told()
+    """It may take a while: before Prometheus knows of an Alertmanager it tells none."""
+    scene, watchdog = trouble_with_the_exporter, (names.WATCHDOG, "")
 
-    assert told[names.WATCHDOG, ""] == [FIRING]
+    scene.wait_until_told(FIRING, {watchdog})
+
+    assert scene.told()[watchdog] == [FIRING]
 
 
 def test_no_alert_is_left_out() -> None:

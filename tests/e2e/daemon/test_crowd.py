@@ -108,7 +108,9 @@ def test_whoever_is_slow_is_not_waited_for(tmp_path: Path, encrypted: bool) -> N
                     closed_after(port, HEAD),
                     closed_after(port, HEAD, drips=True),
                     closed_after(port, HEAD + b"\r\n{"),
-                    closed_after(port, b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+                    closed_after(
+                        port, b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                    ),
                 )
             *slow, quick = made
             assert slow == [b""] * 4

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 
-import pytest
-
 from tests.e2e.daemon.acts import (
     BAD_CONFIG,
     READ_ONLY,
@@ -56,62 +54,14 @@ def test_a_port_in_use_is_one_line(daemon: Daemon) -> None:
     assert "address already in use" in line.lower()
 
 
-@pytest.mark.parametrize(
-    "address", ["10707", "localhost", "::1:10707", ":99999", "http://x:1", "[::1]"]
-)
-def test_an_address_that_is_none_is_one_line(daemon: Daemon, address: str) -> None:
-    """It says how one is written."""
-    ended = daemon.ended(f"--web.listen-address={address}")
+def test_flags_that_cannot_be_are_one_line(daemon: Daemon) -> None:
+    """Which they are: tests/cli/test_serve.py."""
+    ended = daemon.ended("--storage.path=:memory:")
 
     assert (ended.code, ended.stdout) == (1, "")
     assert ended.stderr == (
-        f"afterrun: --web.listen-address {address!r} is not an address: write it "
-        "like :10707, 127.0.0.1:10707 or [::1]:10707\n"
+        "afterrun: --storage.path ':memory:' would not survive a restart; name a file\n"
     )
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "",
-        "metrics",
-        "/",
-        "//",
-        "/ping",
-        "/ping/metrics",
-        "/api/metrics",
-        "/-/metrics",
-        "/{job}",
-        "/a?b",
-    ],
-)
-def test_a_path_for_metrics_that_is_none_is_one_line(daemon: Daemon, path: str) -> None:
-    """It would hide something else, or never be found."""
-    ended = daemon.ended(f"--web.telemetry-path={path}")
-
-    assert (ended.code, ended.stdout) == (1, "")
-    assert ended.stderr == (
-        f"afterrun: --web.telemetry-path {path!r} cannot be used: write it like "
-        "/metrics; /, /ping, /api/, /-/, /jobs/, /static/, /badge/ and "
-        "/metrics/pushed are taken\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("path", "problem"),
-    [
-        (":memory:", " ':memory:' would not survive a restart; name a file"),
-        ("", " is empty; name a file"),
-    ],
-)
-def test_a_database_that_is_no_file_is_one_line(
-    daemon: Daemon, path: str, problem: str
-) -> None:
-    """What was answered with 200 has to be there after a restart."""
-    ended = daemon.ended(f"--storage.path={path}")
-
-    assert (ended.code, ended.stdout) == (1, "")
-    assert ended.stderr == f"afterrun: --storage.path{problem}\n"
 
 
 def test_an_unwritable_database_is_one_line(make_daemon: MakeDaemon) -> None:
