@@ -61,19 +61,15 @@ def test_an_exception_is_a_failure_and_goes_on(daemon: Daemon) -> None:
     assert recorded["message"].endswith("ValueError: no rows")
 
 
-@pytest.mark.parametrize(
-    ("code", "outcome", "status"), [(0, "ok", 0), (None, "ok", 0), (3, "fail", 3)]
-)
-def test_leaving_the_program_is_an_exit(
-    daemon: Daemon, code: int | None, outcome: str, status: int
-) -> None:
+def test_leaving_the_program_is_an_exit(daemon: Daemon) -> None:
     daemon.start()
 
-    with pytest.raises(SystemExit), run("import"):
-        sys.exit(code)
-
-    recorded = only_run(daemon, "import")
-    assert (recorded["outcome"], recorded["exit_code"]) == (outcome, status)
+    for code, outcome, status in ((0, "ok", 0), (None, "ok", 0), (3, "fail", 3)):
+        job = f"leaves-with-{code}"
+        with pytest.raises(SystemExit), run(job):
+            sys.exit(code)
+        recorded = only_run(daemon, job)
+        assert (recorded["outcome"], recorded["exit_code"]) == (outcome, status)
 
 
 def test_a_job_may_say_itself_that_it_failed(daemon: Daemon) -> None:
