@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Final
+
+from afterrun_exporter.access.hosts import is_loopback
 
 _ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:\[\]]*)):(\d{1,5})")
 
@@ -24,12 +25,8 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Whether nobody but this machine can reach it."""
-        if self.host is None:
-            return False
-        try:
-            return ip_address(self.host.partition("%")[0]).is_loopback
-        except ValueError:
-            return self.host.lower() == "localhost"
+        host = self.host or ""
+        return is_loopback(host) or host.lower() == "localhost"
 
     def __str__(self) -> str:
         return f"{_bracketed(self.host or '')}:{self.port}"
