@@ -30,12 +30,18 @@ _read: Final[set[str]] = set()
 async def page(template: str, code: int = 200, **context: Any) -> web.Response:
     """Return the answer that shows *template*, rendered in steps."""
     if template not in _read:
-        # Reading one takes long, the first time.
-        await asyncio.to_thread(_TEMPLATES.get_template, template)
-        _read.add(template)
+        # Reading them takes long, the first time; one includes others.
+        await asyncio.to_thread(_read_all)
     pieces = _TEMPLATES.get_template(template).generate(context)
     return web.Response(
         text="".join([piece async for piece in in_steps(pieces)]),
         content_type="text/html",
         status=code,
     )
+
+
+def _read_all() -> None:
+    names = _TEMPLATES.list_templates()
+    for name in names:
+        _TEMPLATES.get_template(name)
+    _read.update(names)
