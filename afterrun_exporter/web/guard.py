@@ -127,7 +127,7 @@ async def _admit(doors: Doors, request: web.Request, route: str) -> None:
 def _refuse_the_misled(doors: Doors, request: web.Request) -> None:
     """Raise ForbiddenError if another site's name has led a browser here.
 
-    Only where nobody but this machine gets in: who listens wider is open to all.
+    That comes over loopback; from elsewhere such a name is one of the network's own.
     """
     transport = request.transport
     peer = transport.get_extra_info("peername") if transport is not None else None

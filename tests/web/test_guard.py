@@ -359,13 +359,19 @@ async def test_a_refusal_is_logged_without_what_was_shown(
     locked_client: Client,
 ) -> None:
     with capture_logs() as lines:
-        for path in ("/ping/s3cret/quick", "/p/s3cret/quick", "/metrics"):
+        for path in (
+            "/ping/s3cret/quick",
+            "/p/s3cret/quick",
+            "/metrics",
+            "/s3cret/a/b/c",
+        ):
             await locked_client.get(path, headers={"Authorization": "Bearer s3cret"})
 
     assert [line["route"] for line in lines] == [
         "/ping/{key}/{job}{slash}",
         "/p/{key}/{job}{slash}",
         "{telemetry}",
+        "(none)",
     ]
     assert all(line["event"] == "request_refused" for line in lines)
     assert "s3cret" not in str(lines)
