@@ -1,8 +1,13 @@
-"""Many updates, one commit: whatever waits while the disk syncs goes next."""
+"""Many updates, one commit: whatever waits while the disk syncs goes next.
+
+A commit costs as much as deciding about ten pings, however few are in it. So what
+arrives while others are decided joins them, until nothing more arrives.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,8 +20,9 @@ from afterrun_exporter.storage.store import Change
 #: Requests that share one commit at most, so that none waits long for others.
 MAX_SHARED: Final = 512
 
-#: Changes that are decided before everything else gets its turn.
-STEP: Final = 500
+#: Changes of one request, or of several, that are decided before everything else
+#: gets its turn.
+STEP: Final = 250
 
 #: Transitions to write in one transaction, in the order they were decided.
 Writes = Sequence[tuple[str, Transition]]
@@ -43,7 +49,7 @@ class GroupCommit:
         self._write = write
         #: What was decided since the last commit.
         self._staged: dict[str, JobState] = {}
-        self._waiting: list[_Waiting] = []
+        self._waiting: deque[_Waiting] = deque()
         self._drain: asyncio.Task[None] | None = None
 
     def update_all(
@@ -72,18 +78,27 @@ class GroupCommit:
     async def _commit_waiting(self) -> None:
         try:
             while self._waiting:
-                batch = self._waiting[:MAX_SHARED]
-                del self._waiting[:MAX_SHARED]
-                await self._commit(batch)
-                if self._waiting:
-                    # Who was answered may report again at once, and share the next.
-                    await breathe()
+                await self._commit(*await self._decided())
         finally:
             self._drain = None
 
-    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+    async def _decided(self) -> tuple[Sequence[_Waiting], Writes]:
+        """Decide what waits, and what arrives meanwhile; return it, and what to write."""
         self._staged = {}
-        writes = await self._decide(batch)
+        batch: list[_Waiting] = []
+        writes: list[tuple[str, Transition]] = []
+        decided = 0
+        while self._waiting and len(batch) < MAX_SHARED:
+            batch.append(one := self._waiting.popleft())
+            writes += await self._decide(one)
+            decided += len(one.changes)
+            if decided >= STEP or not self._waiting:
+                # Who was answered by the commit before may report again at once.
+                await breathe()
+                decided = 0
+        return batch, writes
+
+    async def _commit(self, batch: Sequence[_Waiting], writes: Writes) -> None:
         try:
             await self._write(writes)
         except StorageError as error:
@@ -92,7 +107,8 @@ class GroupCommit:
             if len(batch) > 1:
                 # One of them cannot be written, whatever it is: find out which.
                 for one in batch:
-                    await self._commit([one])
+                    self._staged = {}
+                    await self._commit([one], await self._decide(one))
                 return
             _refuse(batch, error)
         else:
@@ -101,29 +117,26 @@ class GroupCommit:
                 if not done.answer.done():
                     done.answer.set_result(done.results)
 
-    async def _decide(self, batch: Sequence[_Waiting]) -> Writes:
-        """Take all decisions of *batch*; return those that are to be written."""
+    async def _decide(self, one: _Waiting) -> Writes:
+        """Take all decisions of *one*; return those that are to be written."""
         writes: list[tuple[str, Transition]] = []
-        count = 0
-        for one in batch:
-            # Not for the first time, maybe: see `_commit`.
-            one.results = []
-            for job, decide in one.changes:
-                count += 1
-                if count % STEP == 0:
-                    # Nobody else decides meanwhile: they wait for this commit.
-                    await breathe()
-                before = self._staged.get(job) or self._states.get(job)
-                try:
-                    transition = decide(before)
-                except Exception as error:  # noqa: BLE001 - it is the answer
-                    one.results.append(error)
-                    continue
-                one.results.append(transition)
-                if transition.state is not before:
-                    self._staged[job] = transition.state
-                if _has_news(transition, before):
-                    writes.append((job, transition))
+        # Not for the first time, maybe: see `_commit`.
+        one.results = []
+        for count, (job, decide) in enumerate(one.changes, start=1):
+            if count % STEP == 0:
+                # Nobody else decides meanwhile: they wait for their turn.
+                await breathe()
+            before = self._staged.get(job) or self._states.get(job)
+            try:
+                transition = decide(before)
+            except Exception as error:  # noqa: BLE001 - it is the answer
+                one.results.append(error)
+                continue
+            one.results.append(transition)
+            if transition.state is not before:
+                self._staged[job] = transition.state
+            if _has_news(transition, before):
+                writes.append((job, transition))
         return writes
 
 

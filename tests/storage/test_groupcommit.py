@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from itertools import chain
 
 import pytest
 
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.groupcommit import MAX_SHARED, GroupCommit, Writes
+from afterrun_exporter.storage.groupcommit import MAX_SHARED, STEP, GroupCommit, Writes
 from afterrun_exporter.storage.store import Change, Decide
 from tests.storage.decisions import fresh, known, logged, missed_once_more, unreadable
 
@@ -101,6 +102,17 @@ async def test_what_waits_while_the_disk_is_busy_shares_one_commit(
     assert disk.commits == [["a"], ["b", "c", "d", "e"]]
 
 
+async def test_what_arrives_while_others_are_decided_shares_their_commit(
+    commits: GroupCommit, disk: Disk
+) -> None:
+    """A commit costs more than a decision: whoever comes in time goes along."""
+    requests = [await begun(commits, one(job)) for job in "abc"]
+
+    await asyncio.gather(*chain.from_iterable(requests))
+
+    assert disk.commits == [["a", "b", "c"]]
+
+
 async def test_nobody_is_answered_before_the_commit(
     commits: GroupCommit, disk: Disk, states: dict[str, JobState]
 ) -> None:
@@ -146,6 +158,48 @@ async def test_so_many_share_a_commit_and_no_more(
     await asyncio.gather(*first, *crowd)
 
     assert [len(jobs) for jobs in disk.commits] == [1, MAX_SHARED, MAX_SHARED, 1]
+
+
+async def test_a_stream_of_requests_does_not_put_off_a_commit(
+    commits: GroupCommit, disk: Disk
+) -> None:
+    """Somebody always arrives in time on a busy daemon; the first is answered still."""
+    requests = [
+        request
+        for _ in range(2 * MAX_SHARED)
+        for request in await begun(commits, one("a"))
+    ]
+
+    await asyncio.gather(*requests)
+
+    assert [len(jobs) for jobs in disk.commits] == [MAX_SHARED, MAX_SHARED]
+
+
+@pytest.mark.parametrize(
+    ("requests", "changes"), [(4 * STEP, 1), (8, STEP - 1), (1, 4 * STEP)]
+)
+async def test_everything_else_gets_its_turn_while_many_are_decided(
+    commits: GroupCommit, disk: Disk, requests: int, changes: int
+) -> None:
+    """However many requests they come in: a scrape or another ping waits for none."""
+    decided: list[int] = []
+    most = 0
+
+    def decide(before: JobState | None) -> Transition:
+        decided.append(1)
+        return known()(before)
+
+    disk.hold()
+    first = await begun(commits, one("first"))
+    await disk.is_busy()
+    waiting = await begun(commits, *[[Change("a", decide)] * changes] * requests)
+    disk.release()
+    while not all(request.done() for request in waiting):
+        await breathe()
+        most, decided = max(most, len(decided)), []
+    await asyncio.gather(*first, *waiting)
+
+    assert 0 < most < 2 * STEP
 
 
 async def test_a_client_that_hangs_up_takes_nothing_back(
