@@ -14,7 +14,7 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -101,28 +101,24 @@ class SQLiteStore:
         StorageError when the file cannot be used, also when another daemon
         does.
         """
-        with locked(path):
-            thread = ThreadPoolExecutor(1, thread_name_prefix="afterrun-writer")
-            loop = asyncio.get_running_loop()
-            try:
-                connection, states, writer, outbox = await loop.run_in_executor(
-                    thread, _open, path
-                )
-                try:
-                    reader = await reads.connect(path)
-                    browser = await reads.connect(path)
-                    both = (reader, browser)
-                    store = cls(path, writer, states, thread, both, on_commit, outbox)
-                    try:
-                        yield store
-                    finally:
-                        await store.close()
-                        await reader.close()
-                        await browser.close()
-                finally:
-                    await loop.run_in_executor(thread, connection.close)
-            finally:
-                thread.shutdown()
+        loop = asyncio.get_running_loop()
+        async with AsyncExitStack() as stack:
+            stack.enter_context(locked(path))
+            thread = stack.enter_context(
+                ThreadPoolExecutor(1, thread_name_prefix="afterrun-writer")
+            )
+            connection, states, writer, outbox = await loop.run_in_executor(
+                thread, _open, path
+            )
+            stack.push_async_callback(loop.run_in_executor, thread, connection.close)
+            reader = await reads.connect(path)
+            stack.push_async_callback(reader.close)
+            browser = await reads.connect(path)
+            stack.push_async_callback(browser.close)
+            both = (reader, browser)
+            store = cls(path, writer, states, thread, both, on_commit, outbox)
+            stack.push_async_callback(store.close)
+            yield store
 
     @property
     def states(self) -> Mapping[str, JobState]:
