@@ -26,6 +26,7 @@ from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage import history, pushed, reads, recall, receivers
+from afterrun_exporter.storage.checkpoints import Checkpoints
 from afterrun_exporter.storage.codec import decode_state
 from afterrun_exporter.storage.groupcommit import GroupCommit, Writes
 from afterrun_exporter.storage.locking import locked
@@ -51,9 +52,9 @@ PRAGMAS: Final = (
     "PRAGMA busy_timeout = 5000",
     # 64 MiB: the states of 100,000 jobs are to be found in memory, not read again.
     "PRAGMA cache_size = -65536",
-    # Pages (32 MiB). The longer the log, the more writes of one page are copied back
-    # into the database as one.
-    "PRAGMA wal_autocheckpoint = 8192",
+    # Pages (96 MiB): `Checkpoints` copies the log back long before, except where a
+    # reader or a slow disk keeps it from that.
+    "PRAGMA wal_autocheckpoint = 24576",
     "PRAGMA temp_store = MEMORY",
 )
 
@@ -76,6 +77,7 @@ class SQLiteStore:
         states: dict[str, JobState],
         thread: ThreadPoolExecutor,
         readers: tuple[aiosqlite.Connection, aiosqlite.Connection],
+        checkpoints: Checkpoints,
         on_commit: Callable[[float], None],
         outbox: Outboxed,
     ) -> None:
@@ -88,6 +90,7 @@ class SQLiteStore:
         self._reader, self._browser = readers
         self._on_commit = on_commit
         self._commits = GroupCommit(states, self._write)
+        self._checkpoints = checkpoints
         self.outbox = Outbox(self._write_outbox, *outbox)
 
     @classmethod
@@ -110,13 +113,19 @@ class SQLiteStore:
             connection, states, writer, outbox = await loop.run_in_executor(
                 thread, _open, path
             )
+            checkpoints = Checkpoints(
+                path, lambda: loop.run_in_executor(thread, writer.checkpoint)
+            )
+            stack.push_async_callback(asyncio.to_thread, checkpoints.close)
             stack.push_async_callback(loop.run_in_executor, thread, connection.close)
             reader = await reads.connect(path)
             stack.push_async_callback(reader.close)
             browser = await reads.connect(path)
             stack.push_async_callback(browser.close)
             both = (reader, browser)
-            store = cls(path, writer, states, thread, both, on_commit, outbox)
+            store = cls(
+                path, writer, states, thread, both, checkpoints, on_commit, outbox
+            )
             stack.push_async_callback(store.close)
             yield store
 
@@ -192,6 +201,7 @@ class SQLiteStore:
 
     async def close(self) -> None:
         await self._commits.drained()
+        await self._checkpoints.done()
 
     async def _write(self, writes: Writes) -> None:
         if writes:
@@ -205,12 +215,14 @@ class SQLiteStore:
     async def _on_thread(self, function: Callable[..., T], *args: object) -> T:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._thread, function, *args)
+            result = await loop.run_in_executor(self._thread, function, *args)
         except UNWRITABLE:
             # What was to be written is at fault, not the database.
             raise
         except sqlite3.DatabaseError as error:
             raise StorageError(f"cannot write to {self._path}: {error}") from error
+        self._checkpoints.changed(self._writer.rows_changed)
+        return result
 
 
 def _open(

@@ -11,6 +11,7 @@ from afterrun_exporter.clock import stopwatch
 from afterrun_exporter.core.model import Run
 from afterrun_exporter.core.state import AlertEvent, AlertOpened, JobState, LogEntry
 from afterrun_exporter.storage import outbox
+from afterrun_exporter.storage.checkpoints import CHECKPOINT
 from afterrun_exporter.storage.codec import (
     encode_metrics,
     encode_state,
@@ -138,6 +139,15 @@ class Writer:
         """Write *changes* in one transaction."""
         with self._transaction():
             outbox.save(self._connection, changes)
+
+    @property
+    def rows_changed(self) -> int:
+        """How many since the connection was opened."""
+        return self._connection.total_changes
+
+    def checkpoint(self) -> None:
+        """Copy the log back as far as readers let it be copied."""
+        self._connection.execute(CHECKPOINT).fetchone()
 
     def do(self, act: Callable[[sqlite3.Connection, T], R], what: T) -> R:
         """Return what the one statement of *act* comes to, for *what*."""

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def connected(path: Path) -> Iterator[sqlite3.Connection]:
+    """Let somebody else have the file open for a while."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        yield connection
 
 
 def ask(path: Path, sql: str) -> list[tuple[object, ...]]:
     """Return what somebody who looks into the file sees."""
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with connected(path) as connection:
         return connection.execute(sql).fetchall()
 
 
