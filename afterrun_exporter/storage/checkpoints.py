@@ -45,12 +45,14 @@ class Checkpoints:
         self._path = path
         self._last = last
         self._copied_at = 0
+        self._stopped = False
         self._task: asyncio.Task[None] | None = None
         self._opened: tuple[sqlite3.Connection, int] | None = None
 
     def changed(self, rows: int) -> None:
         """Take note that *rows* have been changed so far; never waits."""
-        if self._task is None and rows - self._copied_at >= ROWS:
+        idle = self._task is None and not self._stopped
+        if idle and rows - self._copied_at >= ROWS:
             self._copied_at = rows
             self._task = asyncio.create_task(self._copy_back(), name="checkpoint")
 
@@ -58,6 +60,11 @@ class Checkpoints:
         """Return once nothing is being copied."""
         if self._task is not None:
             await self._task
+
+    async def stop(self) -> None:
+        """Begin no other copy, and return once nothing is being copied."""
+        self._stopped = True
+        await self.done()
 
     def close(self) -> None:
         if self._opened is not None:

@@ -201,7 +201,7 @@ class SQLiteStore:
 
     async def close(self) -> None:
         await self._commits.drained()
-        await self._checkpoints.done()
+        await self._checkpoints.stop()
 
     async def _write(self, writes: Writes) -> None:
         if writes:

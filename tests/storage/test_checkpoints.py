@@ -139,3 +139,15 @@ async def test_closing_waits_for_the_copy_and_leaves_one_file(
 
     assert not log_of(path).exists()
     assert count_runs(path) == 1
+
+
+async def test_no_copy_begins_while_the_store_is_closed(
+    store: SQLiteStore, path: Path
+) -> None:
+    """Neither its thread nor its file would be there for long."""
+    await store.close()
+
+    await written(store, "backup", ROWS)
+
+    assert store._checkpoints._task is None
+    assert count_runs(path) == ROWS
