@@ -103,7 +103,7 @@ HELP: Final = {
     LAST_FAILURE: "Unix time at which a run last finished not ok; 0 = never.",
     LAST_RUN_SUCCESS: "Whether the last run was ok; absent before the first.",
     LAST_OUTCOME: "How the last run ended: 0 ok, 1 fail, 2 violated, 3 partial, "
-    "4 timeout, 5 canceled, 6 invalid; absent before the first.",
+    "4 timeout, 5 canceled, 6 invalid, 7 skipped; absent before the first.",
     LAST_DURATION: "Duration of the last run that told it; NaN before the first.",
     METRIC_VALUE: "Last value of each metric that the job reported.",
     RULE_VIOLATED: "Whether the last judged run broke the rule.",

@@ -221,4 +221,4 @@ def test_the_service_knows_the_store_by_its_promises_alone() -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_a_module_fits_in_a_head(module: Path) -> None:
-    assert len(module.read_text("utf-8").splitlines()) <= 300
+    assert len(module.read_text("utf-8").splitlines()) <= 400

@@ -36,6 +36,7 @@ _STYLES: Final = {
     "paused": "dim",
     "new": "dim",
     "canceled": "dim",
+    "skipped": "dim",
 }
 
 _AGES: Final = ((172_800, 86_400, "d"), (7200, 3600, "h"), (120, 60, "m"), (0, 1, "s"))

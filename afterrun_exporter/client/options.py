@@ -94,7 +94,7 @@ def _ping(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     told = parser.add_argument_group("the report")
     told.add_argument(
         "--status",
-        help="start, ok, fail, partial, timeout, canceled, progress or log "
+        help="start, ok, fail, partial, timeout, canceled, skipped, progress or log "
         "(default: ok, or fail when --exit-code is not 0)",
     )
     told.add_argument("--exit-code", type=int, metavar="N", help="how the run exited")

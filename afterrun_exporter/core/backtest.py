@@ -24,7 +24,7 @@ from enum import StrEnum
 from typing import Final
 
 from afterrun_exporter.core.finishes import is_late, was_given_up
-from afterrun_exporter.core.model import Outcome, Run
+from afterrun_exporter.core.model import NEUTRAL, Outcome, Run
 from afterrun_exporter.core.rules import (
     DURATION,
     Rule,
@@ -229,8 +229,8 @@ class _Replay:
             unknown = tuple(self._untold(known, violations))
         # What cannot be told is as it was recorded.
         ok = said_ok and not violations and (not unknown or run.outcome is Outcome.OK)
-        skipped = run.outcome is Outcome.CANCELED or was_given_up(run)
-        if not (skipped or is_late(run, self._judged_at)):
+        ignored = run.outcome in NEUTRAL or was_given_up(run)
+        if not (ignored or is_late(run, self._judged_at)):
             self._judged_at = run.finished_at
             self._previous = known if ok else self._previous
         return Tried(run, _change(run, violations, unknown), violations, unknown)

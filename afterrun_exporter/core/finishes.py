@@ -66,7 +66,7 @@ def finish(
     if outcome is Outcome.CANCELED:
         return _counted(state, run, still_open), run, warnings
     after = _counted(state, run, still_open, covered_by(job, ended, started))
-    if not is_late(run, state.last_judged_at):
+    if outcome is not Outcome.SKIPPED and not is_late(run, state.last_judged_at):
         after = _judged(after, run, known, settings)
         if job.slower_than is not None:
             after = _timed(job, after, run)

@@ -23,7 +23,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core.model import Average, Job, Outcome, Run, Settings
+from afterrun_exporter.core.model import NEUTRAL, Average, Job, Outcome, Run, Settings
 from afterrun_exporter.core.state import NO_HISTORY, History, JobState, Ratio
 
 #: Number, end, duration (NaN when unknown), whether it was ok.
@@ -86,8 +86,8 @@ def pasts(history: History) -> Iterator[Past]:
 
 
 def past(run: Run) -> Past | None:
-    """Return what to remember of *run*; None for a canceled one."""
-    if run.outcome is Outcome.CANCELED:
+    """Return what to remember of *run*; None for one that judges nothing."""
+    if run.outcome in NEUTRAL:
         return None
     duration = math.nan if run.duration is None else run.duration
     return Past(run.number, run.finished_at, duration, run.outcome is Outcome.OK)

@@ -50,12 +50,18 @@ class Outcome(StrEnum):
     TIMEOUT = "timeout"
     CANCELED = "canceled"
     INVALID = "invalid"
+    #: There was rightly nothing to do: it counts for its slot and judges nothing.
+    SKIPPED = "skipped"
 
 
 #: Outcomes that make a job *failing*. A violated rule has an alert of its own.
 FAILURES: Final = frozenset(
     {Outcome.FAIL, Outcome.PARTIAL, Outcome.TIMEOUT, Outcome.INVALID}
 )
+
+
+#: Outcomes that judge nothing: such a run neither fails nor heals its job.
+NEUTRAL: Final = frozenset({Outcome.CANCELED, Outcome.SKIPPED})
 
 
 class Condition(StrEnum):

@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.deadlines import next_slot
-from afterrun_exporter.core.model import BLAMELESS, UUID, Job, Outcome, Run
+from afterrun_exporter.core.model import BLAMELESS, NEUTRAL, UUID, Job, Outcome, Run
 from afterrun_exporter.core.schedule import Cron, Every
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import format_time
@@ -196,7 +196,7 @@ def check_object(
 
 def ping_object(run: Run) -> dict[str, Any]:
     """Return the ping that ended *run*; of who sent it nothing is kept."""
-    failed = run.outcome not in {Outcome.OK, Outcome.VIOLATED, Outcome.CANCELED}
+    failed = run.outcome not in {Outcome.OK, Outcome.VIOLATED, *NEUTRAL}
     return {
         "type": "fail" if failed else "success",
         "date": format_time(run.finished_at),

@@ -44,6 +44,7 @@ STATUSES: Final[Mapping[str, tuple[Kind, Outcome]]] = {
         (Kind.FINISH, Outcome.PARTIAL, "partial"),
         (Kind.FINISH, Outcome.TIMEOUT, "timeout timed_out"),
         (Kind.FINISH, Outcome.CANCELED, "canceled cancelled"),
+        (Kind.FINISH, Outcome.SKIPPED, "skipped skip"),
         (Kind.START, Outcome.OK, "start started running in_progress"),
         (Kind.PROGRESS, Outcome.OK, "progress"),
         (Kind.LOG, Outcome.OK, "log"),
@@ -73,7 +74,8 @@ class Report(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
     status: str | None = Field(
-        None, description="ok, fail, partial, timeout, canceled, start, progress or log"
+        None,
+        description="ok, fail, partial, timeout, canceled, skipped, start, progress or log",
     )
     duration_ms: Duration | None = None
     duration_seconds: Duration | None = None

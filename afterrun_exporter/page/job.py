@@ -15,7 +15,7 @@ from afterrun_exporter.core.deadlines import (
     slot_after,
     slot_deadline,
 )
-from afterrun_exporter.core.model import Job, Outcome, Run, Settings
+from afterrun_exporter.core.model import NEUTRAL, Job, Outcome, Run, Settings
 from afterrun_exporter.core.rules import DURATION
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.units import format_duration
@@ -199,5 +199,5 @@ def metrics_of(job: Job, state: JobState, runs: Sequence[Run]) -> list[str]:
 
 
 def is_bad(outcome: Outcome) -> bool:
-    """Return whether a run with this *outcome* was neither ok nor canceled."""
-    return outcome not in {Outcome.OK, Outcome.CANCELED}
+    """Return whether a run with this *outcome* counts against the job."""
+    return outcome is not Outcome.OK and outcome not in NEUTRAL

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Outcome, Run
+from afterrun_exporter.core.model import (
+    BLAMELESS,
+    NEUTRAL,
+    Condition,
+    Job,
+    Outcome,
+    Run,
+)
 from afterrun_exporter.core.rules import DURATION, Rule, Violation
 from afterrun_exporter.core.state import AlertKey, JobState, OpenAlert
 from afterrun_exporter.core.units import format_duration
@@ -93,7 +100,7 @@ def _reason(
         severity=severity_of(job, alert.key.rule),
         since=moment(alert.opened_at, now, zone_of(job)),
     )
-    judged = next((run for run in runs if run.outcome is not Outcome.CANCELED), None)
+    judged = next((run for run in runs if run.outcome not in NEUTRAL), None)
     if condition is Condition.VIOLATED:
         return _violation(bare, job, alert.key.rule, runs)
     if condition is Condition.FAILING:

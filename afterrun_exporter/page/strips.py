@@ -24,6 +24,7 @@ _WORDS: Final = {
     Outcome.PARTIAL: "partial",
     Outcome.TIMEOUT: "timed out",
     Outcome.CANCELED: "canceled",
+    Outcome.SKIPPED: "skipped",
     Outcome.INVALID: "could not be read",
 }
 

@@ -11,7 +11,7 @@ from typing import Final
 import aiosqlite
 
 from afterrun_exporter.core.history import Past, pack
-from afterrun_exporter.core.model import Outcome
+from afterrun_exporter.core.model import NEUTRAL, Outcome
 
 #: Jobs that are read at once.
 STEP: Final = 500
@@ -50,6 +50,6 @@ async def histories(
 def _past(
     number: int, finished_at: float, duration: float | None, outcome: str
 ) -> Iterator[Past]:
-    if outcome != Outcome.CANCELED:
+    if outcome not in NEUTRAL:
         known = float("nan") if duration is None else duration
         yield Past(number, finished_at, known, outcome == Outcome.OK)

@@ -90,6 +90,33 @@ class TestAFinish:
         assert night.state.runs_total == 2
         assert night.state.last_outcome is Outcome.FAIL
 
+    @pytest.mark.parametrize("before", ["fail", "ok", "violated"])
+    def test_that_was_skipped_counts_for_its_slot_and_judges_nothing(
+        self, before: str
+    ) -> None:
+        night = Night().ping(
+            "21 02:10",
+            outcome=Outcome.FAIL if before == "fail" else Outcome.OK,
+            metrics={"rows": 0.0 if before == "violated" else 5.0},
+        )
+        opened, state = night.open, night.state
+
+        night.ping("22 02:10", outcome=Outcome.SKIPPED, metrics={}).clock("22 12:00")
+
+        assert night.open == opened
+        assert night.state.last_outcome is state.last_outcome
+        assert night.state.consecutive_failures == state.consecutive_failures
+        assert night.state.previous == state.previous
+        assert night.state.last_success_at == state.last_success_at
+        assert night.state.runs_total == 2
+        assert night.state.missed_total == 0
+
+    def test_that_was_skipped_late_makes_up_for_the_missed_slot(self) -> None:
+        night = Night().clock("22 12:00").ping("22 12:10", outcome=Outcome.SKIPPED)
+
+        assert night.open == []
+        assert night.state.missed_total == 1
+
     def test_knows_its_duration_from_its_start(self) -> None:
         night = Night().start("22 02:00").ping("22 02:10")
 

@@ -52,6 +52,7 @@ OUTCOMES: Final = {
     "4": Text("timeout", "red"),
     "5": Text("canceled", "blue"),
     "6": Text("invalid", "red"),
+    "7": Text("skipped", "blue"),
 }
 
 SWITCH: Final = {"0": Text("no", "green"), "1": Text("yes", "red")}
