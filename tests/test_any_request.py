@@ -45,6 +45,7 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "hours": ("1", "0", "999999999"),
     "how": ("fail", "0", "999", "٣"),
     "event": ("start", "success"),
+    "kind": ("traces",),
     "slash": ("", "/"),
     "task": ("t1", "pause"),
     "name": ("afterrun.css", "..%2f..%2fafterrun.yml"),

@@ -15,8 +15,8 @@ _FIRST: Final = re.compile(
     r"^(/(?:ping|p)/)(?![0-9a-fA-F]{8}-[0-9a-fA-F-]{27}/)[^/?]+"
     r"(?=/(?!(?:start|fail|log|\d+)/?(?:\?|$))[^/?])"
 )
-#: ``/api/42/cron/SLUG/KEY``.
-_LAST: Final = re.compile(r"^(/api/\d+/cron/[^/?]+/)[^/?]+")
+#: ``/api/42/cron/SLUG/KEY`` and ``/api/42/unreal/KEY``.
+_LAST: Final = re.compile(r"^(/api/\d+/(?:cron/[^/?]+|unreal)/)[^/?]+")
 #: A token of ours, wherever it stands.
 _TOKEN: Final = re.compile(rf"({re.escape(PREFIX)})[A-Za-z0-9_-]{{40,}}")
 _QUERY: Final = re.compile(r"([?&](?:sentry_key|api_key)=)[^&]+")

@@ -61,6 +61,17 @@ ROWS: Final[tuple[tuple[str, str, Scope | None], ...]] = (
     ("GET POST", "/api/{project}/cron/{job}/{key}/", _PING),
     ("POST", "/api/{project}/envelope", _PING),
     ("POST", "/api/{project}/envelope/", _PING),
+    # What else is sent to a DSN.
+    ("POST", "/api/store{slash}", _PING),
+    ("POST", "/api/{project}/store{slash}", _PING),
+    ("POST", "/api/{project}/minidump{slash}", _PING),
+    ("POST", "/api/{project}/unreal/{key}{slash}", _PING),
+    ("POST", "/api/{project}/playstation{slash}", _PING),
+    ("POST", "/api/{project}/security{slash}", _PING),
+    ("POST", "/api/{project}/csp-report{slash}", _PING),
+    ("POST", "/api/{project}/nel{slash}", _PING),
+    ("POST", "/api/{project}/events/{event}/attachments{slash}", _PING),
+    ("POST", "/api/{project}/integration/otlp/v1/{kind}{slash}", _PING),
     # Schedulers and task runners.
     ("POST", "/runs", _PING),
     ("POST", "/events", _PING),

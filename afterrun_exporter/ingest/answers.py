@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
+
+from aiohttp import web
 
 from afterrun_exporter import problems
 from afterrun_exporter.core.model import Run
@@ -22,6 +25,23 @@ def told(received: Received, result: Verdict | Exception) -> dict[str, Any]:
     return problems.problem_of(
         result, job=received.job, recorded=recorded, outcome=outcome
     )
+
+
+def compact(value: object, status: int = 200) -> web.Response:
+    """Return a response with *value* as JSON without spaces."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return as_json(text, status)
+
+
+def spaced(value: object, status: int = 200) -> web.Response:
+    """Return a response with *value* as JSON as Python writes it."""
+    return as_json(json.dumps(value), status)
+
+
+def as_json(text: str, status: int) -> web.Response:
+    """Return a response with the JSON *text*, its charset unnamed."""
+    body = text.encode("utf-8", "replace")
+    return web.Response(body=body, status=status, content_type="application/json")
 
 
 def is_recorded(received: Received, result: Verdict | Exception) -> bool:

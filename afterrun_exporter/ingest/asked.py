@@ -14,6 +14,7 @@ from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.errors import PingError, RequestError, UnknownJobError
 from afterrun_exporter.ingest import checks
+from afterrun_exporter.ingest.answers import spaced
 from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.desk import Desk
 from afterrun_exporter.ingest.jsontext import read_json
@@ -57,7 +58,7 @@ class Asked:
         known = self.desk.service.known(name)
         if known is None:
             raise UnknownJobError("check not found")
-        return web.json_response(self.shown(*known), status=status)
+        return spaced(self.shown(*known), status)
 
 
 Act = Callable[[Asked], Awaitable[web.StreamResponse]]
@@ -93,4 +94,4 @@ async def _told(desk: Desk, request: web.Request) -> Mapping[str, Any]:
 
 
 def _refusal(status: int, text: str) -> web.Response:
-    return web.json_response({"error": text}, status=status)
+    return spaced({"error": text}, status)

@@ -22,6 +22,7 @@ from afterrun_exporter.errors import (
     PingError,
     UnknownJobError,
 )
+from afterrun_exporter.ingest.answers import compact
 from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.cronitor_monitors import (
     Monitor,
@@ -73,10 +74,10 @@ async def put(
         except DescriptionError as error:
             problems.append(f"{name}: {error}")
     if problems:
-        return web.json_response({"errors": problems}, status=400)
+        return compact({"errors": problems}, 400)
     if not rollback:
         await desk.registry.describe_all(described)
-    return web.json_response(
+    return compact(
         {"monitors": [_put(desk, name, monitor) for name, monitor in found.items()]}
     )
 
@@ -91,7 +92,7 @@ async def shown(
     desk: Desk, request: web.Request, project: Project | None
 ) -> web.Response:
     """Answer with one monitor."""
-    return web.json_response(monitor_object(*_known(desk, request, project)))
+    return compact(monitor_object(*_known(desk, request, project)))
 
 
 async def deleted(
@@ -114,7 +115,7 @@ async def paused(
     else:
         until = desk.clock.now() + hours * 3600
         await desk.registry.pause(job.name, until if hours < MOST_HOURS else None)
-    return web.json_response(monitor_object(*_known(desk, request, project)))
+    return compact(monitor_object(*_known(desk, request, project)))
 
 
 def _handler(desk: Desk, act: Act) -> Handler:
@@ -171,4 +172,4 @@ def _known(
 
 
 def _refusal(status: int, text: str) -> web.Response:
-    return web.json_response({"errors": [text]}, status=status)
+    return compact({"errors": [text]}, status)

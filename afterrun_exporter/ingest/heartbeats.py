@@ -19,6 +19,7 @@ from aiohttp.typedefs import Handler
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
+from afterrun_exporter.ingest.answers import compact
 from afterrun_exporter.ingest.desk import (
     Desk,
     caller_of,
@@ -91,17 +92,24 @@ def kuma_handler(desk: Desk) -> Handler:
             if isinstance(error, PingError):
                 intake.refuse(request.match_info["job"], str(error))
             # Every error of Uptime Kuma's is this one.
-            return web.json_response(NOT_FOUND, status=404)
+            return _kuma_answer(404, NOT_FOUND)
         except ForbiddenError as error:
             return kuma_refused(403, str(error))
-        return web.json_response({"ok": True})
+        return _kuma_answer(200, {"ok": True})
 
     return handle
 
 
 def kuma_refused(status: int, text: str) -> web.Response:
     """Return what whoever may not push is told."""
-    return web.json_response({"ok": False, "msg": text}, status=status)
+    return _kuma_answer(status, {"ok": False, "msg": text})
+
+
+def _kuma_answer(status: int, value: Mapping[str, object]) -> web.Response:
+    # Clients compare the text.
+    answer = compact(value, status)
+    answer.charset = "utf-8"
+    return answer
 
 
 def snitch_handler(desk: Desk) -> Handler:
@@ -112,7 +120,7 @@ def snitch_handler(desk: Desk) -> Handler:
         body, _ = await read_text(request, desk.body_limit)
         told = {**dict(parse_qsl(body)), **request.query}
         await _take(desk, intake, request, snitch(told), body)
-        return web.Response(status=202, text="Got it, thanks!\n")
+        return web.Response(status=202, text="Got it, thanks!")
 
     return counted(intake, handle)
 

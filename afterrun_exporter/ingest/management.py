@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 from afterrun_exporter.core.model import BLAMELESS, Job
 from afterrun_exporter.errors import RequestError, UnknownJobError
 from afterrun_exporter.ingest import checks
+from afterrun_exporter.ingest.answers import spaced
 from afterrun_exporter.ingest.asked import Asked, asking
 from afterrun_exporter.ingest.desk import Desk, job_name
 from afterrun_exporter.ingest.managing import is_of
@@ -64,7 +65,7 @@ async def listed(asked: Asked) -> web.Response:
         and wanted <= set(job.tags)
         and slug in {None, job.name, job.name.lower()}
     ]
-    return web.json_response({"checks": found})
+    return spaced({"checks": found})
 
 
 async def created(asked: Asked) -> web.Response:
@@ -89,7 +90,7 @@ async def _created(asked: Asked, told: Mapping[str, Any]) -> web.Response:
 
 async def shown(asked: Asked) -> web.Response:
     """Answer with one check."""
-    return web.json_response(asked.shown(*await asked.check()))
+    return spaced(asked.shown(*await asked.check()))
 
 
 async def updated(asked: Asked) -> web.Response:
@@ -107,7 +108,7 @@ async def deleted(asked: Asked) -> web.Response:
     job, state = await asked.check()
     was = asked.shown(job, state)
     await asked.desk.registry.retire(job.name)
-    return web.json_response(was)
+    return spaced(was)
 
 
 async def paused(asked: Asked) -> web.Response:
@@ -138,7 +139,7 @@ async def pings(asked: Asked) -> web.Response:
         }
         for run in runs
     ]
-    return web.json_response({"pings": told})
+    return spaced({"pings": told})
 
 
 async def ping_body(asked: Asked) -> web.Response:
@@ -166,17 +167,17 @@ async def flips(asked: Asked) -> web.Response:
         for one in recorded
         if one.key.condition not in BLAMELESS
     ]
-    return web.json_response(checks.flips(spans, since, until))
+    return spaced(checks.flips(spans, since, until))
 
 
 async def channels(_: Asked) -> web.Response:
     """Answer that nobody is told from here: Alertmanager does that."""
-    return web.json_response({"channels": []})
+    return spaced({"channels": []})
 
 
 async def badges(_: Asked) -> web.Response:
     """Answer that tags have no badges; a job's is at ``/badge/JOB.svg``."""
-    return web.json_response({"badges": {}})
+    return spaced({"badges": {}})
 
 
 async def _described(asked: Asked, job: Job, told: Mapping[str, Any]) -> web.Response:

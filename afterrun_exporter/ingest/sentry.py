@@ -23,6 +23,8 @@ from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
+from afterrun_exporter.ingest import sentry_events
+from afterrun_exporter.ingest.answers import compact
 from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.desk import Desk, caller_of, describe, job_name, sender
 from afterrun_exporter.ingest.fields import MAX_TIME
@@ -64,7 +66,8 @@ def routes(desk: Desk) -> list[web.RouteDef]:
     posts = [web.post(path, by_url) for path in paths]
     taken = _told(intake, envelope(desk, intake))
     ends = ("/api/{project:[0-9]+}/envelope/", "/api/{project:[0-9]+}/envelope")
-    return [*gets, *posts, *(web.post(path, taken) for path in ends)]
+    envelopes = [web.post(path, taken) for path in ends]
+    return [*gets, *posts, *envelopes, *sentry_events.routes(desk)]
 
 
 def cron_url(desk: Desk, intake: Intake) -> Handler:
@@ -97,7 +100,8 @@ def envelope(desk: Desk, intake: Intake) -> Handler:
                 async for one in in_steps(check_ins)
             ]
             await _take(intake, received, caller_of(request))
-        return web.json_response({"id": header.get("event_id") or ""})
+        event = sentry_events.event_id(header.get("event_id"))
+        return compact({"id": event} if event else {})
 
     return handle
 
@@ -260,7 +264,7 @@ async def _take(intake: Intake, received: list[Received], caller: Caller) -> Non
 
 def refused(status: int, text: str) -> web.Response:
     """Return what whoever may not check in is told."""
-    return web.json_response({"detail": text}, status=status)
+    return compact({"detail": text}, status)
 
 
 def _told(intake: Intake, handler: Handler) -> Handler:
@@ -270,13 +274,13 @@ def _told(intake: Intake, handler: Handler) -> Handler:
         try:
             return await handler(request)
         except PingError as error:
-            return web.json_response({"detail": str(error)}, status=400)
+            return compact({"detail": str(error)}, 400)
         except UnknownJobError as error:
-            return web.json_response({"detail": str(error)}, status=404)
+            return compact({"detail": str(error)}, 404)
         except ForbiddenError as error:
             return refused(403, str(error))
         except web.HTTPRequestEntityTooLarge as error:
             intake.refuse(request.match_info.get("job", ""), error.text or "")
-            return web.json_response({"detail": error.text}, status=413)
+            return compact({"detail": error.text}, 413)
 
     return handle

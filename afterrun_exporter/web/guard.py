@@ -149,6 +149,6 @@ def _route(request: web.Request, telemetry_path: str) -> str:
 def _keys(request: web.Request, route: str) -> Credentials:
     """Return what other systems' clients send in place of an Authorization."""
     found = [request.headers.get(API_KEY, ""), request.match_info.get("key", "")]
-    if route.startswith("/api/{project}/"):
+    if route.startswith(("/api/{project}/", "/api/store")):
         found.append(sentry(request.headers, request.query))
     return Credentials(tuple(filter(None, found)))

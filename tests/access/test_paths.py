@@ -20,6 +20,7 @@ UUID = "0e4ed0d4-7a4b-4a0e-8d2b-6c3a2c1d9f11"
         ("/p/KEY/backup/run", "/p/***/backup/run"),
         ("/api/42/cron/backup/KEY", "/api/42/cron/backup/***"),
         ("/api/42/cron/backup/KEY/?status=ok", "/api/42/cron/backup/***/?status=ok"),
+        ("/api/42/unreal/KEY/", "/api/42/unreal/***/"),
         (
             "/api/42/envelope/?sentry_key=KEY&a=b",
             "/api/42/envelope/?sentry_key=***&a=b",

@@ -112,7 +112,7 @@ async def test_a_snitch_says_thanks(client: Client, store: MemoryStore) -> None:
     response = await client.post("/snitch/c2354d53d2", data={"m": "42 rows"})
 
     assert response.status == 202
-    assert await response.text() == "Got it, thanks!\n"
+    assert await response.text() == "Got it, thanks!"
     (run,) = await store.runs("c2354d53d2", 9)
     assert (run.outcome, run.message) == ("ok", "42 rows")
 

@@ -28,6 +28,7 @@ PARTS: Final = {
     "signal": "0",
     "slash": "",
     "state": "complete",
+    "kind": "traces",
     "task": "t1",
 }
 #: Where it is another one: jobs that are a UUID, and groups of a Pushgateway.

@@ -168,7 +168,16 @@ HOLDS: Final = {
     "manager": Scope.MANAGE,
 }
 
+
 #: Where nothing is recorded either, and the answer is not about one job.
+def is_ignored(route: str) -> bool:
+    """Return True for what Sentry's clients send besides check-ins."""
+    ours = ("/api/{project}/cron/", "/api/{project}/envelope")
+    return route.startswith(("/api/{project}/", "/api/store")) and not (
+        route.startswith(ours)
+    )
+
+
 JOBLESS: Final = {
     ("DELETE", "/metrics/{job}"),
     ("PUT", "/task"),
@@ -176,6 +185,8 @@ JOBLESS: Final = {
     ("POST", "/ping"),
     # Says that we are there.
     ("GET", "/api/v1/status"),
+    # Ignored whatever it is about.
+    *(("POST", route) for _, route in routes.TABLE if is_ignored(route)),
     ("HEAD", "/api/v1/status"),
 }
 

@@ -108,8 +108,8 @@ async def test_a_key_is_never_taken_for_the_name_of_a_job(
     ("way", "content_type", "beginning"),
     [
         ("Healthchecks, slug", "text/plain", "{reason}"),
-        ("Sentry, path", "application/json", '{"detail": "{reason}'),
-        ("Uptime Kuma", "application/json", '{"ok": false, "msg": "{reason}'),
+        ("Sentry, path", "application/json", '{"detail":"{reason}'),
+        ("Uptime Kuma", "application/json", '{"ok":false,"msg":"{reason}'),
         ("Pushgateway", "text/plain", "{reason}"),
         ("Dead Man's Snitch", "application/problem+json", '{"t'),
         ("Cronitor", "application/problem+json", '{"t'),
