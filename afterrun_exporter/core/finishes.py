@@ -7,28 +7,21 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core import history, repeats
+from afterrun_exporter.core import history, repeats, spans
 from afterrun_exporter.core.deadlines import covered_by, slot_after
 from afterrun_exporter.core.model import FAILURES, Job, Outcome, Ping, Run, Settings
 from afterrun_exporter.core.rules import Violation, judge_all, measured
 from afterrun_exporter.core.state import JobState, OpenRun
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.core.units import format_duration
-
-#: How far ahead of ours a reporting machine's clock may be without a remark.
-TOLERATED_SKEW = 2.0
 
 
 def finish(
     job: Job, state: JobState, ping: Ping, settings: Settings
 ) -> tuple[JobState, Run, tuple[str, ...]]:
     """Return the state after the run that *ping* ended, that run, and warnings."""
-    ended, warnings = reported_time(ping.ended_at, ping.at, "ended_at")
     open_run = open_run_of(state, ping)
-    started, duration = _span(ping, open_run, ended)
-    if duration is not None and duration < 0:
-        warnings = (*warnings, "the run ends before it starts: its duration is unknown")
-        started = duration = None
+    span = spans.span_of(ping, open_run)
+    ended, started, duration = span.ended, span.started, span.duration
 
     metrics = ping.metrics
     if open_run is not None:
@@ -64,7 +57,7 @@ def finish(
             if other is not open_run and not is_earlier_attempt(other, ping)
         )
     if outcome is Outcome.CANCELED:
-        return _counted(state, run, still_open), run, warnings
+        return _counted(state, run, still_open), run, span.warnings
     after = _counted(state, run, still_open, covered_by(job, ended, started))
     if outcome is not Outcome.SKIPPED and not is_late(run, state.last_judged_at):
         after = _judged(after, run, known, settings)
@@ -75,7 +68,7 @@ def finish(
             after = replace(after, recovering=min(well, job.recover_after))
     if after.missed_deadline is not None:
         after = _made_up_for(job, after)
-    return after, run, warnings
+    return after, run, span.warnings
 
 
 def time_out(
@@ -154,26 +147,6 @@ def open_run_of(state: JobState, ping: Ping) -> OpenRun | None:
     return only if half_named else None
 
 
-def reported_time(
-    reported: float | None, received: float, what: str
-) -> tuple[float, tuple[str, ...]]:
-    """Return when a thing happened, which is never after we heard of it.
-
-    A time ahead of ours is a clock that is wrong: ours counts, and a warning
-    says so.
-    """
-    if reported is None:
-        return received, ()
-    ahead = reported - received
-    if ahead <= TOLERATED_SKEW:
-        return min(reported, received), ()
-    by = format_duration(round(ahead))
-    warning = (
-        f"{what} is {by} ahead of this machine's clock: the time of arrival counts"
-    )
-    return received, (warning,)
-
-
 def merged(
     known: Mapping[str, float], reported: Mapping[str, float], limit: int
 ) -> Mapping[str, float]:
@@ -206,17 +179,6 @@ def _run_id(ping: Ping, open_run: OpenRun | None) -> str | None:
     if open_run is None or ping.outcome is Outcome.INVALID:
         return ping.run_id
     return ping.run_id or open_run.run_id
-
-
-def _span(
-    ping: Ping, open_run: OpenRun | None, ended: float
-) -> tuple[float | None, float | None]:
-    started = ping.started_at
-    if started is None and open_run is not None:
-        started = open_run.started_at
-    if ping.duration is not None:
-        return ended - ping.duration if started is None else started, ping.duration
-    return started, None if started is None else ended - started
 
 
 def _counted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping
+from afterrun_exporter.core.spans import end_of
 from afterrun_exporter.core.state import JobState
 
 
@@ -39,8 +40,7 @@ def ends_with(state: JobState, ping: Ping) -> bool:
     before the pause says nothing of what has been since.
     """
     readable = ping.kind is not Kind.LOG and ping.outcome is not Outcome.INVALID
-    ended = ping.at if ping.ended_at is None else ping.ended_at
-    asked = state.resumes_on_ping and readable and ended >= state.paused_at
+    asked = state.resumes_on_ping and readable and end_of(ping) >= state.paused_at
     return asked or is_over(state, ping.at)
 
 

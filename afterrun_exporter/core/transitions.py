@@ -20,6 +20,7 @@ from afterrun_exporter.core import (
     pauses,
     progress,
     repeats,
+    spans,
     upstream,
 )
 from afterrun_exporter.core.deadlines import schedule_text
@@ -139,7 +140,7 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         if ping.keeps_alive and not repeated:
             return Transition(state=progress.gone_on(state, ping))
         return _duplicate(state, ping, repeated)
-    at, warnings = finishes.reported_time(ping.started_at, ping.at, "started_at")
+    at, warnings = spans.reported_time(ping.started_at, ping.at, "started_at")
     run = OpenRun(
         run_id=ping.run_id,
         attempt=ping.attempt,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.schedulers import of_event, of_run
 from afterrun_exporter.service import Service
@@ -49,6 +50,22 @@ async def test_a_record_of_a_run_arrives_whole(
     assert (run.finished_at or 0) - (run.started_at or 0) == 5
     assert dict(run.metrics) == {"rows_processed": 120}
     assert json.loads(run.metadata)["git_sha"] == "abc123def456"
+
+
+@pytest.mark.parametrize("path", ["/runs", "/ping/daily-report"])
+@pytest.mark.parametrize("missing", ["started_at", "ended_at", "duration_ms"])
+async def test_two_of_start_end_and_duration_give_the_third(
+    client: Client, store: MemoryStore, path: str, missing: str
+) -> None:
+    record = {name: value for name, value in RECORD.items() if name != missing}
+    if path != "/runs":
+        del record["job_id"]
+    await client.post(path, json=record)
+
+    (run,) = await store.runs("daily-report", 9)
+    assert format_time(run.started_at or 0) == RECORD["started_at"]
+    assert format_time(run.finished_at) == RECORD["ended_at"]
+    assert run.duration == 5.0
 
 
 @pytest.mark.parametrize(
