@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core import history, repeats, spans
+from afterrun_exporter.core import history, metadata, repeats, spans
 from afterrun_exporter.core.deadlines import covered_by, slot_after
 from afterrun_exporter.core.model import FAILURES, Job, Outcome, Ping, Run, Settings
 from afterrun_exporter.core.rules import Violation, judge_all, measured
@@ -23,9 +23,10 @@ def finish(
     span = spans.span_of(ping, open_run)
     ended, started, duration = span.ended, span.started, span.duration
 
-    metrics = ping.metrics
+    metrics, about = ping.metrics, ping.metadata
     if open_run is not None:
         metrics = reported(open_run.metrics, ping, settings.metrics_per_job)
+        about = metadata.merged(open_run.metadata, about)
     known = measured(metrics, duration)
     violations: tuple[Violation, ...] = ()
     outcome = ping.outcome
@@ -47,7 +48,7 @@ def finish(
         metrics=metrics,
         violations=violations,
         message=ping.message,
-        metadata=ping.metadata,
+        metadata=about,
     )
     still_open = state.open_runs
     if still_open:
@@ -92,6 +93,7 @@ def time_out(
         metrics=open_run.metrics,
         message=f"started at {format_time(open_run.started_at)} "
         "and had not ended when the next run started",
+        metadata=open_run.metadata,
     )
     # A finish that still comes is a report like any other, not a repeat.
     counted = replace(_counted(state, run, state.open_runs), seen=_forgotten(state))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core import finishes
+from afterrun_exporter.core import finishes, metadata
 from afterrun_exporter.core.model import Ping, Settings
-from afterrun_exporter.core.state import JobState, LogEntry, Transition
+from afterrun_exporter.core.state import JobState, LogEntry, OpenRun, Transition
 
 NONE_OPEN: Final = "no run is open: send a start before progress"
 NOTHING_TO_ADD_TO: Final = (
@@ -25,9 +25,7 @@ def progressed(state: JobState, ping: Ping, settings: Settings) -> Transition:
     limit = settings.metrics_per_job
     before = open_run.metrics if open_run else {}
     now = finishes.reported(before, ping, limit)
-    open_runs = tuple(
-        replace(run, metrics=now) if run is open_run else run for run in state.open_runs
-    )
+    open_runs, left_out = _reporting(state, open_run, ping, metrics=now)
     told = {name: now[name] for name in ping.metrics if name in now}
     metrics = finishes.merged(state.metrics, told, limit)
     return Transition(
@@ -35,23 +33,38 @@ def progressed(state: JobState, ping: Ping, settings: Settings) -> Transition:
             state, last_ping_at=ping.at, open_runs=open_runs, metrics=metrics
         ),
         logs=(said_by(ping),) if ping.message else (),
-        warnings=() if open_run else (NONE_OPEN,),
+        warnings=left_out if open_run else (NONE_OPEN,),
     )
 
 
-def gone_on(state: JobState, ping: Ping) -> JobState:
-    """Return *state* with the run that *ping* is about said to go on."""
+def gone_on(state: JobState, ping: Ping) -> Transition:
+    """Return what becomes of *state* by a sign that the run of *ping* goes on."""
     open_run = finishes.open_run_of(state, ping)
-    open_runs = tuple(
-        replace(run, alive_at=ping.at) if run is open_run else run
-        for run in state.open_runs
-    )
-    return replace(state, last_ping_at=ping.at, open_runs=open_runs)
+    open_runs, left_out = _reporting(state, open_run, ping, alive_at=ping.at)
+    going_on = replace(state, last_ping_at=ping.at, open_runs=open_runs)
+    return Transition(state=going_on, warnings=left_out)
 
 
 def said_by(ping: Ping) -> LogEntry:
     """Return what *ping* says, as the log has it."""
     return LogEntry(ping.at, ping.run_id, ping.message, ping.metadata)
+
+
+def _reporting(
+    state: JobState, open_run: OpenRun | None, ping: Ping, **changes: Any
+) -> tuple[tuple[OpenRun, ...], tuple[str, ...]]:
+    """Return the open runs with *changes* and the metadata of *ping* in *open_run*.
+
+    And a warning where not all of the metadata is kept.
+    """
+    left_out: tuple[str, ...] = ()
+    if open_run is not None and ping.metadata:
+        whole = metadata.merged(open_run.metadata, ping.metadata)
+        changes["metadata"], left_out = metadata.bounded(whole)
+    open_runs = tuple(
+        replace(run, **changes) if run is open_run else run for run in state.open_runs
+    )
+    return open_runs, left_out
 
 
 def _added_to_nothing(state: JobState, ping: Ping) -> Transition:

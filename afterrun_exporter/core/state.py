@@ -27,6 +27,8 @@ class OpenRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     group: str = ""
     #: When it was last said to go on; 0 where nobody said so.
     alive_at: float = 0.0
+    #: What its start and its progress reported: a JSON object of bounded size, or "".
+    metadata: str = ""
 
     @property
     def timed_from(self) -> float:

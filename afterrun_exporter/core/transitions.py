@@ -15,6 +15,7 @@ from afterrun_exporter.core import (
     alerts,
     finishes,
     history,
+    metadata,
     misses,
     overlaps,
     pauses,
@@ -138,14 +139,16 @@ def on_ping(
 def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
     if (repeated := _repeat_of_start(state, ping, settings)) is not None:
         if ping.keeps_alive and not repeated:
-            return Transition(state=progress.gone_on(state, ping))
+            return progress.gone_on(state, ping)
         return _duplicate(state, ping, repeated)
     at, warnings = spans.reported_time(ping.started_at, ping.at, "started_at")
+    about, left_out = metadata.bounded(ping.metadata)
     run = OpenRun(
         run_id=ping.run_id,
         attempt=ping.attempt,
         started_at=at,
         group=overlaps.group_of(job, ping),
+        metadata=about,
     )
 
     kept: list[OpenRun] = []
@@ -188,7 +191,10 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
     if ping.message:
         logs.append(progress.said_by(ping))
     return Transition(
-        state=state, runs=tuple(runs), logs=tuple(logs), warnings=warnings
+        state=state,
+        runs=tuple(runs),
+        logs=tuple(logs),
+        warnings=(*warnings, *left_out),
     )
 
 
@@ -275,4 +281,4 @@ def _duplicate(state: JobState, ping: Ping, run: int) -> Transition:
 def _given_up(run: OpenRun, at: float) -> LogEntry:
     began = format_time(run.started_at)
     message = f"the run started at {began} never reported its end"
-    return LogEntry(at, run.run_id, message)
+    return LogEntry(at, run.run_id, message, run.metadata)

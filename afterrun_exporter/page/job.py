@@ -89,6 +89,7 @@ class OpenRow:
     due: Moment | None
     late: bool
     metrics: tuple[tuple[str, str], ...]
+    metadata: tuple[tuple[str, str], ...]
 
 
 def run_rows(job: Job, runs: Iterable[Run], now: float) -> list[RunRow]:
@@ -186,6 +187,7 @@ def open_rows(
                 due=moment(due, now, zone),
                 late=due < now or (late and not place),
                 metrics=tuple((n, readable(v)) for n, v in run.metrics.items()),
+                metadata=tuple(_metadata(run.metadata)),
             )
         )
     return rows

@@ -10,6 +10,7 @@ from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.pauses import ends_with
 from afterrun_exporter.core.spans import TOLERATED_SKEW, span_of
 from afterrun_exporter.core.state import JobState, OpenRun
+from tests.changed import replace
 from tests.core.jobs import Night, at
 
 #: The report arrives at 100; the run took 30 s of the time before.
@@ -158,14 +159,14 @@ def test_it_does_not_matter_which_two_are_reported(
 ) -> None:
     """A start and a duration, an end and a duration, or a start and an end."""
     end = start + took + (1000 if skewed else 0)
-    reports = [
-        {"started_at": end - took, "ended_at": end},
-        {"started_at": end - took, "duration": took},
-        {"ended_at": end, "duration": took},
-    ]
+    whole = Ping(job="backup", kind=Kind.FINISH, at=700.0)
     first, *others = (
-        span_of(Ping(job="backup", kind=Kind.FINISH, at=700.0, **one), None)
-        for one in reports
+        span_of(one, None)
+        for one in (
+            replace(whole, started_at=end - took, ended_at=end),
+            replace(whole, started_at=end - took, duration=took),
+            replace(whole, ended_at=end, duration=took),
+        )
     )
 
     for other in others:
