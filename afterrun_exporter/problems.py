@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError
+from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidURLError
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.access.paths import without_key
@@ -103,6 +103,10 @@ def unreadable(error: HttpProcessingError) -> dict[str, Any]:
     hint = ""
     if isinstance(error, InvalidURLError):
         hint = '; write what is not ASCII percent-encoded, as "%C3%A4"'
+    elif isinstance(error, BadHttpMethod) or "Data after" in said:
+        hint = "; a body needs a Content-Length that is its length in bytes"
+    elif "CRLF" in said:
+        hint = "; end each line of the head with CRLF (\\r\\n)"
     return problem(400, f"the request cannot be read: {said}{hint}")
 
 

@@ -122,6 +122,10 @@ provide_programs() {
     # Debian renames Pushgateway; its own releases do not. The benchmarks run it, too.
     need prometheus-pushgateway prometheus-pushgateway pushgateway
     need curl curl
+    # They close their sending half at once.
+    need ncat ncat
+    need socat socat
+    need busybox busybox
     need sqlite3 sqlite3
     # borgmatic, one of the clients in the tests, backs up with it.
     need borgbackup borg

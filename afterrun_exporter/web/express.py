@@ -9,6 +9,7 @@ request that is anything else hands the connection over to aiohttp, for good.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache
@@ -26,12 +27,16 @@ from afterrun_exporter.access.callers import ANYBODY, Caller, Scope
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import JOB_NAME, UUID
 from afterrun_exporter.ingest.native import KEY_HEADER, Reports, text
+from afterrun_exporter.web.barelines import is_bare, is_whole, with_crlf
 from afterrun_exporter.web.crowd import Crowd, Phase
 from afterrun_exporter.web.guard import Doors
 from afterrun_exporter.web.proxied import FOR
 from afterrun_exporter.web.underway import UnderWay
 
 PREFIX: Final = "/ping/"
+
+#: How an HTTP request begins.
+_METHOD: Final = re.compile(rb"[A-Z]{3,8} ")
 
 #: What aiohttp does not promise to keep, and `Express` needs of it.
 NEEDED: Final = (
@@ -83,6 +88,9 @@ class Express(web.RequestHandler):
         "_clock",
         "_crowd",
         "_doors",
+        "_ended",
+        "_held",
+        "_is_http",
         "_peer",
         "_reports",
         "_sender",
@@ -115,6 +123,12 @@ class Express(web.RequestHandler):
         #: What a proxy says is believed of, "" where nothing is.
         self._peer = ""
         self._sender = b""
+        #: The start of a request whose head is still incomplete, lines ending with LF.
+        self._held = b""
+        #: False if the first bytes are no HTTP request line.
+        self._is_http = False
+        #: True once the client has closed its sending half.
+        self._ended = False
         #: As `transport`, which aiohttp forgets while its last bytes are still sent.
         self.wire: asyncio.Transport | None = None
 
@@ -136,6 +150,57 @@ class Express(web.RequestHandler):
         self.wire = None
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        if not self._request_count:
+            data = self._first(self._held + data)
+            if not data:
+                return
+        super().data_received(data)
+
+    def _first(self, data: bytes) -> bytes:
+        """Return the first bytes of a connection for the parser; b"" to wait for more."""
+        self._held = b""
+        self._is_http = _METHOD.match(data) is not None
+        # A trusted proxy sends CRLF: what it passes on with LF alone is suspicious.
+        if self._peer or not is_bare(data):
+            return data
+        if not is_whole(data):
+            self._held = data
+            return b""
+        return with_crlf(data)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Keep the connection of a client that sends no more until it is answered."""
+        wire = self.wire
+        if wire is None or wire.get_extra_info("sslcontext") is not None:
+            # TLS has no half-closed connections here.
+            return None
+        if self._held:
+            # The parser refuses it, in an answer that the client still reads.
+            super().data_received(self._held)
+        self._ended = True
+        requests = [self._current_request.content] if self._current_request else []
+        for content in (*requests, *(payload for _, payload in self._messages)):
+            if not content.is_eof():
+                content.set_exception(ConnectionResetError("the body is incomplete"))
+        if self._messages:
+            return True
+        is_idle = self._waiter is not None
+        self.close()
+        return not is_idle
+
+    async def finish_response(
+        self,
+        request: web.BaseRequest,
+        resp: web.StreamResponse,
+        start_time: float | None,
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the response; close after the last one on a half-closed connection."""
+        sent = await super().finish_response(request, resp, start_time)
+        if self._ended and not self._messages:
+            self.close()
+        return sent
+
     def phase(self) -> Phase:
         """Return what this connection is waiting for its client to do."""
         if self.wire is not None and self.wire.get_write_buffer_size():
@@ -151,6 +216,9 @@ class Express(web.RequestHandler):
         """Answer requests until the connection closes."""
         while not self._force_close:
             if not self._messages:
+                if self._close:
+                    self.force_close()
+                    return
                 self._waiter = self._loop.create_future()
                 try:
                     await self._waiter
@@ -169,7 +237,8 @@ class Express(web.RequestHandler):
                 answer = await self._answer(job, payload.read_nowait(), headers, caller)
             if self.transport is None:
                 return
-            stopping = self._under_way.stopping or self._close
+            ended = self._ended and not self._messages
+            stopping = self._under_way.stopping or self._close or ended
             added = self._doors.headers.lines
             self.transport.write(_written(answer, self._clock.now(), stopping, added))
             if stopping:
@@ -185,7 +254,8 @@ class Express(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what cannot be read as HTTP: that is no error of ours."""
-        noise = isinstance(exc, BadHttpMethod) and self._request_count == 1
+        noise = isinstance(exc, BadHttpMethod) and not self._is_http
+        noise = noise and self._request_count == 1
         if noise or not isinstance(exc, HttpProcessingError):
             # What begins with no HTTP at all, TLS most often, was no report.
             return super().handle_error(request, status, exc, message)
