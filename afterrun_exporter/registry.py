@@ -29,7 +29,7 @@ Words = Mapping[str, Any]
 
 
 #: Words by which a job is reached, and whose it is: no other description undoes them.
-IDENTITY: Final = ("ping_uuid", "project")
+IDENTITY: Final = ("ping_uuid", "project", "display_name")
 
 
 class Registry:

@@ -11,6 +11,7 @@ from typing import Final
 from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.names import aliases
 from afterrun_exporter.core.pauses import resting
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.upstream import (
@@ -38,6 +39,10 @@ class Roster:
         self._by_uuid = {
             job.ping_uuid: name for name, job in catalogue.jobs.items() if job.ping_uuid
         }
+        #: Names of jobs by what else they are called, see `names.aliases`.
+        self._by_alias: dict[tuple[str, str], dict[str, None]] = {}
+        for job in catalogue.jobs.values():
+            self._note_aliases(None, job)
 
     @property
     def registered(self) -> AbstractSet[str]:
@@ -85,6 +90,10 @@ class Roster:
         """Return the name of the job that has this ping_uuid, None where none has."""
         return self._by_uuid.get(uuid)
 
+    def called(self, kind: str, alias: str) -> Iterator[Job]:
+        """Yield the jobs with this *alias*, a "name" or a "slug", the oldest first."""
+        return self.of(self._by_alias.get((kind, alias), ()))
+
     def __iter__(self) -> Iterator[Job]:
         for jobs in (self.catalogue.jobs, self._registered):
             for name, job in jobs.items():
@@ -98,6 +107,7 @@ class Roster:
         before = self._registered.get(job.name)
         self._registered[job.name] = job
         self._note_uuid(before, job)
+        self._note_aliases(before, job)
         if before is None:
             if self._names is not None:
                 insort(self._names, job.name)
@@ -111,6 +121,7 @@ class Roster:
         if before is not None and self._names is not None:
             del self._names[bisect_left(self._names, job.name)]
         self._note_uuid(before, None)
+        self._note_aliases(before, None)
         if job.depends_on:
             self._note_all_dependents()
 
@@ -166,6 +177,17 @@ class Roster:
         # What the configuration says counts for more.
         if job is not None and job.ping_uuid:
             self._by_uuid.setdefault(job.ping_uuid, job.name)
+
+    def _note_aliases(self, before: Job | None, job: Job | None) -> None:
+        if before is not None and before.display_name:
+            for alias in aliases(before):
+                jobs = self._by_alias[alias]
+                del jobs[before.name]
+                if not jobs:
+                    del self._by_alias[alias]
+        if job is not None and job.display_name:
+            for alias in aliases(job):
+                self._by_alias.setdefault(alias, {})[job.name] = None
 
     def _note_all_dependents(self) -> None:
         self._dependents = {}

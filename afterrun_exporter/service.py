@@ -121,6 +121,10 @@ class Service:
         """Return the job that has this ping_uuid, None where none has."""
         return self.judge.roster.named_by(uuid)
 
+    def called(self, kind: str, alias: str) -> Iterator[Job]:
+        """Yield the jobs with this *alias*, a "name" or a "slug" of other systems."""
+        return self.judge.roster.called(kind, alias)
+
     def state(self, name: str) -> JobState | None:
         """Return what is known of a watched job, as committed."""
         return self.store.states.get(name) if self.job(name) else None

@@ -59,6 +59,7 @@ class Job(Answer):
 class WholeJob(Job):
     """A job as it stands alone."""
 
+    display_name: str = Field(description="the name people know it by, if another one")
     description: str
     runbook_url: str
     enabled: bool

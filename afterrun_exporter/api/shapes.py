@@ -54,6 +54,7 @@ def whole_job_of(
     """
     return answers.WholeJob(
         **dict(job_of(job, state, settings)),
+        display_name=job.display_name,
         description=job.description,
         runbook_url=job.runbook_url,
         enabled=enabled,

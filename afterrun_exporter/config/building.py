@@ -225,6 +225,7 @@ class Builder:
             labels=tuple((key, spec.labels.get(key, "")) for key in declared.labels),
             project=spec.project,
             tags=spec.tags,
+            display_name=spec.display_name,
             description=spec.description,
             runbook_url=spec.runbook_url or "",
             ping_uuid=spec.ping_uuid or "",

@@ -76,6 +76,8 @@ class PolicySpec(JobSpec):
     def _names_no_job(self) -> PolicySpec:
         if self.ping_uuid is not None:
             raise ValueError("a ping_uuid is that of one job: write it there")
+        if self.display_name:
+            raise ValueError("a display_name is that of one job: write it there")
         return self
 
 

@@ -97,6 +97,7 @@ Rules = Annotated[tuple[RuleSpec, ...], ListOf, AfterValidator(_distinct)]
 class JobSpec(Spec):
     """One of ``jobs:``. What is None comes from ``defaults:``."""
 
+    display_name: Text = ""
     description: Text = ""
     schedule: Annotated[CronText | None, Given] = None
     every: Annotated[Period | None, Given] = None

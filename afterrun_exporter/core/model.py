@@ -181,6 +181,8 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     ping_uuid: str = ""
     #: Whether the configuration names it; if not, a ping registered it.
     configured: bool = True
+    #: The name that people know it by, where that is no job name; "" for none.
+    display_name: str = ""
 
 
 class Ping(Struct, frozen=True, kw_only=True, gc=False):

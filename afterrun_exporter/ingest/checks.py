@@ -6,7 +6,6 @@ https://healthchecks.io/docs/api/ has the fields. Nothing here knows of HTTP.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.deadlines import next_slot
 from afterrun_exporter.core.model import BLAMELESS, NEUTRAL, UUID, Job, Outcome, Run
+from afterrun_exporter.core.names import job_slug, name_of
 from afterrun_exporter.core.schedule import Cron, Every
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import format_time
@@ -23,6 +23,9 @@ from afterrun_exporter.errors import RequestError
 #: Seconds that a period or a grace may have there.
 SHORTEST: Final = 60
 LONGEST: Final = 365 * 86400
+
+#: Characters that a name or a slug may have there.
+LONGEST_NAME: Final = 100
 
 #: What the peer's complaints about a field begin with.
 INVALID: Final = "json validation error: "
@@ -79,8 +82,7 @@ def checked(told: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(value, kind) or isinstance(value, bool):
             raise RequestError(f"{INVALID}{name} is not {words}")
         found[name] = value
-    for name in ("timeout", "grace"):
-        _check_span(name, found.get(name, SHORTEST))
+    _check_lengths(found)
     for name in found.get("unique", ()):
         if name not in UNIQUE:
             raise RequestError(f"{INVALID}unique contains an unknown value")
@@ -128,17 +130,6 @@ def made_of(name: str) -> str:
     return name if known else str(uuid5(NAMESPACE_URL, f"afterrun:{name}"))
 
 
-def slug_of(name: str) -> str:
-    """Return the slug that a check of this *name* has there, "" for none.
-
-    As Django's `slugify` makes it of names in ASCII: their pings are sent to it.
-    """
-    if not name.isascii():
-        return ""
-    words = re.sub(r"[^\w\s-]", "", name.lower())
-    return re.sub(r"[-\s]+", "-", words).strip("-_")
-
-
 def is_alike(job: Job, told: Mapping[str, Any], names: Iterable[str]) -> bool:
     """Return whether *job* is what is *told* of a check, as far as *names* go."""
     mine = fields_of(job)
@@ -154,8 +145,8 @@ def fields_of(job: Job) -> dict[str, Any]:
     elif isinstance(schedule, Every):
         when = {"timeout": int(schedule.period)}
     return {
-        "name": job.name,
-        "slug": job.name,
+        "name": name_of(job),
+        "slug": job_slug(job),
         "tags": " ".join(job.tags),
         "desc": job.description,
         "grace": int(job.grace),
@@ -232,6 +223,14 @@ def flips(
         down_until = max(end, down_until)
     told = ((at, up) for at, up in changes if since <= at <= until and at < math.inf)
     return [{"timestamp": format_time(at), "up": up} for at, up in told][::-1]
+
+
+def _check_lengths(found: Mapping[str, Any]) -> None:
+    for name in ("name", "slug"):
+        if len(found.get(name, "")) > LONGEST_NAME:
+            raise RequestError(f"{INVALID}{name} is too long")
+    for name in ("timeout", "grace"):
+        _check_span(name, found.get(name, SHORTEST))
 
 
 def _check_span(name: str, seconds: int) -> None:

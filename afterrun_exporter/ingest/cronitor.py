@@ -18,7 +18,7 @@ from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import fields
-from afterrun_exporter.ingest.desk import Desk, caller_of, job_name, recorded, sender
+from afterrun_exporter.ingest.desk import Desk, caller_of, recorded, sender
 from afterrun_exporter.ingest.intake import Received
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.readings import Readings, read_metrics
@@ -67,7 +67,7 @@ def by_key(desk: Desk) -> Handler:
         query = [*request.query.items()]
         if state := request.match_info.get("state"):
             query.append(("state", state))
-        job = job_name(request.match_info["job"])
+        job = desk.job_called(request.match_info["job"])
         now, mark = desk.clock.now(), digest(sender(request), *_identity(query))
         try:
             received: Received = intake.readable(

@@ -29,7 +29,7 @@ from afterrun_exporter.ingest.cronitor_monitors import (
     monitor_object,
     monitor_of,
 )
-from afterrun_exporter.ingest.desk import Desk, job_name
+from afterrun_exporter.ingest.desk import Desk
 from afterrun_exporter.ingest.jsontext import read_json
 from afterrun_exporter.ingest.managing import check_is_of, project_of, telling
 
@@ -59,7 +59,7 @@ async def put(
 ) -> web.Response:
     """Create or change monitors: all of them, or none where one cannot be."""
     told, rollback = _monitors(await read_body(request, desk.body_limit))
-    found, problems = _read(told)
+    found, problems = _read(desk, told, project)
     described = {}
     for name, monitor in found.items():
         if project is not None:
@@ -84,7 +84,8 @@ async def put(
 
 def _put(desk: Desk, name: str, monitor: Monitor) -> dict[str, Any]:
     known = desk.service.known(name)
-    shown = monitor_object(*known) if known is not None else {"key": name}
+    key = monitor.key
+    shown = monitor_object(*known, key) if known is not None else {"key": key}
     return {**shown, "warnings": monitor.warnings}
 
 
@@ -92,7 +93,7 @@ async def shown(
     desk: Desk, request: web.Request, project: Project | None
 ) -> web.Response:
     """Answer with one monitor."""
-    return compact(monitor_object(*_known(desk, request, project)))
+    return compact(_shown(desk, request, project))
 
 
 async def deleted(
@@ -115,7 +116,7 @@ async def paused(
     else:
         until = desk.clock.now() + hours * 3600
         await desk.registry.pause(job.name, until if hours < MOST_HOURS else None)
-    return compact(monitor_object(*_known(desk, request, project)))
+    return compact(_shown(desk, request, project))
 
 
 def _handler(desk: Desk, act: Act) -> Handler:
@@ -142,7 +143,9 @@ def _monitors(body: bytes) -> tuple[list[Any], bool]:
     return told if isinstance(told, list) else [told], rollback
 
 
-def _read(told: list[Any]) -> tuple[dict[str, Monitor], list[str]]:
+def _read(
+    desk: Desk, told: list[Any], project: Project | None
+) -> tuple[dict[str, Monitor], list[str]]:
     """Return the monitors by their jobs, and what is wrong with the others."""
     found: dict[str, Monitor] = {}
     problems: list[str] = []
@@ -152,19 +155,25 @@ def _read(told: list[Any]) -> tuple[dict[str, Monitor], list[str]]:
             problems.append(f"monitors[{place}] has no key: give it one")
             continue
         try:
-            name = job_name(key)
+            name = desk.job_called(key, project)
             if name in found:
                 problems.append(f"{key[:128]}: is the job {name!r} as another one is")
             found[name] = monitor_of(one)
+            found[name].key = key
         except (PingError, ValueError) as error:
             problems.append(f"{key[:128]}: {error}")
     return found, problems
 
 
+def _shown(desk: Desk, request: web.Request, project: Project | None) -> dict[str, Any]:
+    known = _known(desk, request, project)
+    return monitor_object(*known, request.match_info["job"])
+
+
 def _known(
     desk: Desk, request: web.Request, project: Project | None
 ) -> tuple[Job, JobState]:
-    name = job_name(request.match_info["job"])
+    name = desk.job_called(request.match_info["job"], project)
     if (known := desk.service.known(name)) is None:
         raise UnknownJobError(desk.service.catalogue.unknown_job(name))
     check_is_of(project, known[0])

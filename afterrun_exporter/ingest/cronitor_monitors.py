@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.names import name_of
 from afterrun_exporter.core.state import JobState
 
 #: ``every 5 minutes``; the units by their first letters.
@@ -32,11 +33,13 @@ _ASSERTION: Final = re.compile(
 _WORKED_OUT: Final = frozenset({"error_rate"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Monitor:
     """What one monitor comes to."""
 
     words: dict[str, Any]
+    #: What its client calls it.
+    key: str = ""
     #: What of it is not taken, and why.
     warnings: list[str] = field(default_factory=list)
 
@@ -55,8 +58,10 @@ def monitor_of(told: Mapping[str, Any]) -> Monitor:
         words["grace"] = f"{max(grace, 1)}s"
     if (tolerated := _whole(told, "failure_tolerance", problems)) is not None:
         words["alerts"] = {"after_failures": tolerated + 1}
-    if isinstance(note := told.get("note") or told.get("name"), str):
+    if isinstance(note := told.get("note"), str):
         words["description"] = note
+    if isinstance(name := told.get("name"), str) and name not in {"", told.get("key")}:
+        words["display_name"] = name
     if isinstance(tags := told.get("tags"), list):
         words["tags"] = list(dict.fromkeys(map(str, tags)))
     rules = []
@@ -71,12 +76,12 @@ def monitor_of(told: Mapping[str, Any]) -> Monitor:
     return monitor
 
 
-def monitor_object(job: Job, state: JobState) -> dict[str, Any]:
-    """Return the monitor that stands for *job*."""
+def monitor_object(job: Job, state: JobState, key: str) -> dict[str, Any]:
+    """Return the monitor that stands for *job*, which its client calls *key*."""
     known = status(job, state)
     return {
-        "key": job.name,
-        "name": job.name,
+        "key": key,
+        "name": name_of(job),
         "type": "job",
         "schedule": job.schedule.text if job.schedule else None,
         "grace_seconds": int(job.grace),

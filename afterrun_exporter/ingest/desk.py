@@ -15,6 +15,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from afterrun_exporter.access.callers import Caller, Scope
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.model import JOB_NAME, Job
+from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.errors import (
     ConfiguredJobError,
@@ -78,6 +79,27 @@ class Desk:
     def is_known(self, job: str) -> bool:
         """Return whether the job of this name is watched."""
         return self.service.job(job) is not None
+
+    def job_called(self, text: str, project: Project | None = None) -> str:
+        """Return the job that another system calls *text*: the same for every dialect.
+
+        That is the one with this name there, of the *project* if there is one; else
+        the job of the name that `job_name` makes of it, or one with this slug. Raises
+        PingError for a name that no job can have.
+        """
+        service = self.service
+        for job in service.called("name", text):
+            if project is None or job.project == project.name:
+                return job.name
+        name = job_name(text)
+        if (known := service.job(name)) is not None and (
+            project is None or known.project == project.name
+        ):
+            return name
+        for job in service.called("slug", text):
+            if project is None or job.project == project.name:
+                return job.name
+        return name
 
     def url(self, request: web.Request) -> str:
         """Return how clients reach us, without a slash at its end.

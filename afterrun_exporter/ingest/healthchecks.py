@@ -28,7 +28,6 @@ from afterrun_exporter.ingest.desk import (
     BY_KEY,
     Desk,
     caller_of,
-    job_name,
     read_text,
     sender,
 )
@@ -172,7 +171,7 @@ async def _job(desk: Desk, target: Target, project: Project | None) -> str:
     if UUID.fullmatch(target.named):
         return await desk.uuids.job(target.named) or target.named
     try:
-        name = job_name(target.named)
+        name = desk.job_called(target.named, project)
     except PingError:
         raise PingError(BAD_URL) from None
     known = desk.service.job(name)

@@ -23,7 +23,6 @@ from afterrun_exporter.ingest.answers import compact
 from afterrun_exporter.ingest.desk import (
     Desk,
     caller_of,
-    job_name,
     numbers,
     read_text,
     recorded,
@@ -183,7 +182,7 @@ async def _take(
     said = (sender(request), request.raw_path.encode(), body.encode())
     message, warnings = message_text(beat.message)
     received: Received = Ping(
-        job=job_name(request.match_info["job"]),
+        job=desk.job_called(request.match_info["job"]),
         kind=beat.kind,
         at=desk.clock.now(),
         outcome=beat.outcome,

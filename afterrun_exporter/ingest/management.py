@@ -8,19 +8,21 @@ says of a job counts for more than what a program says.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from uuid import uuid4
 
 from aiohttp import hdrs, web
 
 from afterrun_exporter.core.model import BLAMELESS, Job
-from afterrun_exporter.errors import RequestError, UnknownJobError
+from afterrun_exporter.core.names import job_slug, slug_of
+from afterrun_exporter.errors import PingError, RequestError, UnknownJobError
 from afterrun_exporter.ingest import checks
 from afterrun_exporter.ingest.answers import spaced
 from afterrun_exporter.ingest.asked import Asked, asking
 from afterrun_exporter.ingest.desk import Desk, job_name
 from afterrun_exporter.ingest.managing import is_of
+from afterrun_exporter.registry import IDENTITY
 from afterrun_exporter.storage.store import AlertFilter
 
 #: Pings that are listed at most, and flips that are looked for.
@@ -63,7 +65,7 @@ async def listed(asked: Asked) -> web.Response:
         async for job, state in asked.desk.jobs()
         if is_of(asked.project, job)
         and wanted <= set(job.tags)
-        and slug in {None, job.name, job.name.lower()}
+        and slug in {None, job.name, job.name.lower(), job_slug(job)}
     ]
     return spaced({"checks": found})
 
@@ -80,8 +82,11 @@ async def _created(asked: Asked, told: Mapping[str, Any]) -> web.Response:
     if (job := await _alike(asked, told)) is not None:
         return await _described(asked, job, told)
     uuid = str(uuid4())
-    name = _unused(asked, _name(told) or uuid)
+    wanted = told.get("slug") or told.get("name") or ""
+    name = _unused(asked, _job_name(wanted) or uuid)
     words = {**checks.words_of({**checks.USUAL, **told}), "ping_uuid": uuid}
+    if told.get("name"):
+        words["display_name"] = _display_name(told["name"], name)
     if asked.project is not None:
         words["project"] = asked.project.name
     await asked.desk.registry.describe(name, words)
@@ -97,9 +102,9 @@ async def updated(asked: Asked) -> web.Response:
     """Change what a check is told; the rest of it stays."""
     told = checks.checked(asked.told)
     job, _ = await asked.check()
-    names = _names(told, {"name", "slug"})
-    if names and job.name not in names:
-        raise RequestError(f"{checks.INVALID}name cannot be changed: it is the job's")
+    slug = told.get("slug")
+    if slug and slug not in {job.name, job_slug(job)}:
+        raise RequestError(f"{checks.INVALID}slug cannot be changed: it is the job's")
     return await _described(asked, job, told)
 
 
@@ -181,43 +186,80 @@ async def badges(_: Asked) -> web.Response:
 
 
 async def _described(asked: Asked, job: Job, told: Mapping[str, Any]) -> web.Response:
-    """Tell a check that there is what it is to be; answer with it."""
+    """Change what a check is told; answer with it."""
     if not job.configured:
-        words = asked.desk.registry.words(job.name)
-        await asked.desk.registry.describe(job.name, checks.changed(words, told))
-    # Of one that stands in afterrun.yml the file's words count, whoever asks.
+        words = checks.changed(asked.desk.registry.words(job.name), told)
+        if name := told.get("name"):
+            words["display_name"] = _display_name(name, job.name)
+        await asked.desk.registry.describe(job.name, words)
+    # Of one that is in afterrun.yml the file's words count, whoever asks.
     return asked.again(job.name)
 
 
 async def _alike(asked: Asked, told: Mapping[str, Any]) -> Job | None:
-    """Return the job that is what is told, in all of `unique`."""
+    """Return the job that a new check already is; None where it is another one.
+
+    That is one which is alike in all of `unique`. Without `unique` it is the job of
+    that name which no program has described yet, or has described in the same way: a
+    program that creates its check at each start gets the same one.
+    """
     unique = set(told.get("unique", ()))
-    others = unique - {"name", "slug"}
-    if unique - others:
-        found = (asked.desk.service.job(name) for name in _names(told, unique))
-        alike = [one for one in found if one is not None]
+    if any(name not in told for name in unique):
+        return None
+    by = unique & {"name", "slug"}
+    if not unique:
+        by = {"slug"} if told.get("slug") else {"name"} & told.keys()
+    if by or not unique:
+        found: Iterable[Job] = _called(asked, told, by)
     else:
-        alike = [job async for job, _ in asked.desk.jobs()] if others else []
-    for job in alike:
-        if is_of(asked.project, job) and checks.is_alike(job, told, others):
+        found = [job async for job, _ in asked.desk.jobs()]
+    for job in found:
+        if is_of(asked.project, job) and (
+            checks.is_alike(job, told, unique - by)
+            if unique
+            else job.configured or _is_same(asked, job, told)
+        ):
             return job
     return None
 
 
-def _name(told: Mapping[str, Any]) -> str | None:
-    """Return the job that a new check is; None where it has no name."""
-    if slug := told.get("slug"):
-        return job_name(slug)
-    name = told.get("name", "")
-    return job_name(checks.slug_of(name) or name) if name else None
+def _called(asked: Asked, told: Mapping[str, Any], by: set[str]) -> Iterator[Job]:
+    """Yield the jobs that a check may be, looked up *by* its name or slug."""
+    service = asked.desk.service
+    if "slug" in by and (slug := told["slug"]):
+        if (job := service.job(_job_name(slug))) is not None:
+            yield job
+        yield from service.called("slug", slug)
+    if "name" in by and (name := told["name"]):
+        yield from service.called("name", name)
+        # Checks were once called by the slug of their name, and pings may be.
+        for plain in filter(None, (name, slug_of(name))):
+            job = service.job(_job_name(plain))
+            if job is not None and (job.configured or not job.display_name):
+                yield job
 
 
-def _names(told: Mapping[str, Any], by: set[str]) -> list[str]:
-    """Return the jobs that a check may be, looked up *by* its name or slug."""
-    texts = [told[one] for one in sorted(by & {"name", "slug"}) if told.get(one)]
-    # A job that somebody else has named may be called as the check is.
-    slugs = [checks.slug_of(text) for text in texts]
-    return list(dict.fromkeys(job_name(text) for text in (*texts, *slugs) if text))
+def _is_same(asked: Asked, job: Job, told: Mapping[str, Any]) -> bool:
+    """Return True if *job* is described in no other way than *told*."""
+    known = asked.desk.registry.words(job.name)
+    words = checks.words_of({**checks.USUAL, **told})
+    described = {**known}
+    for word in IDENTITY:
+        described.pop(word, None)
+    return described in ({}, words)
+
+
+def _display_name(name: str, job: str) -> str:
+    """Return what is kept of the *name* of a check; "" where the *job*'s is enough."""
+    return "" if name == job and slug_of(name) in {"", job} else name
+
+
+def _job_name(text: str) -> str:
+    """Return the job that a check of this name or slug is; "" where none can be."""
+    try:
+        return job_name(text)
+    except PingError:
+        return ""
 
 
 def _unused(asked: Asked, name: str) -> str:

@@ -90,7 +90,9 @@ class Asked:
 
 
 def _says(job: Job, words: list[str]) -> bool:
-    text = f"{job.name} {job.description}" if job.description else job.name
+    text = job.name
+    if job.description or job.display_name:
+        text = f"{job.name} {job.display_name} {job.description}"
     text = text.lower()
     for word in words:  # noqa: SIM110 - all() would take twice as long
         if word not in text:

@@ -90,6 +90,7 @@ def test_every_key_reaches_its_job() -> None:
         concurrency=Concurrency(max=2, by="tenant_id"),
         dedicated=True,
         ping_uuid="0b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a",
+        display_name="Nightly Backup ☾",
         exposes_pushes=True,
     )
 

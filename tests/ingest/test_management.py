@@ -107,10 +107,11 @@ class TestCreating:
     async def test_two_checks_of_one_name_are_two_jobs(
         self, client: Client, service: Service
     ) -> None:
-        """As they are there: whoever wants one asks for `unique`."""
-        one, other = await create(client), await create(client)
+        """Where they differ in anything else, and `unique` does not say otherwise."""
+        one, other = await create(client), await create(client, grace=60)
 
         assert one["uuid"] != other["uuid"]
+        assert one["name"] == other["name"] == "hourly"
         assert {job.name for job, _ in service.watched()} == {"hourly", "hourly-2"}
 
     async def test_a_check_without_a_name_has_one_all_the_same(
@@ -143,7 +144,7 @@ class TestCreating:
         told = {**HOURLY, "grace": 240, "unique": ["name", "grace"]}
         status, made = await ask(client, "POST", "checks/", told)
 
-        assert (status, made["name"]) == (201, "hourly-2")
+        assert (status, made["name"], made["slug"]) == (201, "hourly", "hourly-2")
 
     @pytest.mark.parametrize(
         ("told", "why"),
@@ -204,7 +205,8 @@ class TestCreating:
         self, client: Client, service: Service, unique: list[str], jobs: int
     ) -> None:
         told = {"name": "race", "slug": "race", "unique": unique}
-        made = await gather(*(ask(client, "POST", "checks/", told) for _ in range(8)))
+        each = [{**told, "grace": 60 + number} for number in range(8)]
+        made = await gather(*(ask(client, "POST", "checks/", one) for one in each))
 
         assert len({check["uuid"] for _, check in made}) == jobs
         assert len(list(service.watched())) == jobs
@@ -265,13 +267,23 @@ class TestChanging:
         assert "timeout" not in cron
         assert (back["timeout"], "schedule" in back) == (60, False)
 
-    async def test_a_name_is_the_jobs_and_stays(self, client: Client) -> None:
+    async def test_a_name_can_be_changed_and_the_jobs_stays(
+        self, client: Client, service: Service
+    ) -> None:
         where = f"checks/{(await create(client))['uuid']}"
 
-        status, answer = await ask(client, "POST", where, {"name": "other"})
+        for name in ("Other", "hourly"):
+            status, answer = await ask(client, "POST", where, {"name": name})
+            assert (status, answer["name"], answer["slug"]) == (200, name, "hourly")
+        assert [job.name for job, _ in service.watched()] == ["hourly"]
+
+    async def test_a_slug_is_the_jobs_and_stays(self, client: Client) -> None:
+        where = f"checks/{(await create(client))['uuid']}"
+
+        status, answer = await ask(client, "POST", where, {"slug": "other"})
 
         assert status == 400
-        assert "name cannot be changed" in answer["error"]
+        assert "slug cannot be changed" in answer["error"]
 
     async def test_what_stands_in_the_file_counts_for_more(self, filed: Client) -> None:
         """Who provisions checks by a program is not to fail for it."""
