@@ -70,6 +70,7 @@ UPSTREAM_UNHEALTHY: Final = "afterrun_job_upstream_unhealthy"
 TEST_ALERT: Final = "afterrun_job_test_alert"
 SCHEDULE_INVALID: Final = "afterrun_job_schedule_invalid"
 RUNS: Final = "afterrun_job_runs_total"
+FAILED_ATTEMPTS: Final = "afterrun_job_failed_attempts_total"
 RUN_FAILURES: Final = "afterrun_job_run_failures_total"
 VIOLATING_RUNS: Final = "afterrun_job_violating_runs_total"
 MISSED_RUNS: Final = "afterrun_job_missed_runs_total"
@@ -128,6 +129,8 @@ HELP: Final = {
     TEST_ALERT: "Whether somebody asked for a test alert just now.",
     SCHEDULE_INVALID: "Whether the schedule names no slot that will ever come.",
     RUNS: "Runs that finished.",
+    FAILED_ATTEMPTS: "Failed attempts of runs that another attempt was to follow: no "
+    "runs, and no failures.",
     RUN_FAILURES: "Runs that finished with fail, partial, timeout or invalid.",
     VIOLATING_RUNS: "Runs that reported ok and broke a rule.",
     MISSED_RUNS: "Slots whose deadline passed without a run.",

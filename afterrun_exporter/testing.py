@@ -122,12 +122,12 @@ class MemoryStore:
     async def endings(
         self, jobs: Collection[str], limit: int
     ) -> dict[str, list[Ended]]:
-        found = {name: await self.runs(name, limit) for name in jobs}
-        return {
-            name: [Ended(run.number, run.outcome, run.finished_at) for run in runs]
-            for name, runs in found.items()
-            if runs
-        }
+        found: dict[str, list[Ended]] = {}
+        for name, run in reversed(self._runs):
+            ended = found.setdefault(name, []) if name in jobs else []
+            if not run.is_retried and len(ended) < limit:
+                ended.append(Ended(run.number, run.outcome, run.finished_at))
+        return {name: ended for name, ended in found.items() if ended}
 
     async def histories(
         self,
@@ -179,7 +179,7 @@ class MemoryStore:
         kept = [
             (name, run)
             for name, run in self._runs
-            if run.number == (newest := self._states[name].runs_total)
+            if run.number == (newest := self._states[name].recorded)
             or (run.received_at >= before and run.number > newest - runs_per_job)
         ]
         pruned = len(self._runs) - len(kept)

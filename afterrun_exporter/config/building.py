@@ -211,6 +211,7 @@ class Builder:
             grace=_or(spec.grace, defaults.grace),
             early=_or(spec.early, defaults.early),
             max_runtime=spec.max_runtime or defaults.max_runtime,
+            max_attempts=spec.max_attempts or defaults.max_attempts,
             rules=tuple(rule.rule() for rule in spec.rules),
             after_failures=spec.alerts.after_failures,
             recover_after=spec.alerts.recover_after,

@@ -94,6 +94,10 @@ def _distinct(rules: tuple[RuleSpec, ...]) -> tuple[RuleSpec, ...]:
 Rules = Annotated[tuple[RuleSpec, ...], ListOf, AfterValidator(_distinct)]
 
 
+#: How often a run is tried at most.
+Attempts = Annotated[Count, Field(le=1000)]
+
+
 class JobSpec(Spec):
     """One of ``jobs:``. What is None comes from ``defaults:``."""
 
@@ -105,6 +109,7 @@ class JobSpec(Spec):
     grace: Annotated[Span | None, Given] = None
     early: Annotated[Duration | None, Given] = None
     max_runtime: Annotated[Span | None, Given] = None
+    max_attempts: Annotated[Attempts | None, Given] = None
     severity: Annotated[Severity | None, Given] = None
     labels: Annotated[dict[DeclaredKey, Text], MappingOf] = Field(default_factory=dict)
     project: Text = ""
@@ -128,6 +133,7 @@ class DefaultsSpec(Spec):
     severity: Severity = "warning"
     timezone: Zone = "UTC"
     max_runtime: Annotated[Span | None, Given] = None
+    max_attempts: Annotated[Attempts | None, Given] = None
 
 
 class LimitsSpec(Spec):

@@ -123,7 +123,7 @@ class Backtest:
         if self.oldest is None:
             self.oldest = run
         tried = self._replay.take(run)
-        if run.finished_at < self.since:
+        if run.finished_at < self.since or run.is_retried:
             return
         self.first, self.last = self.first or run, run
         self.changes[tried.change] += 1
@@ -229,7 +229,7 @@ class _Replay:
             unknown = tuple(self._untold(known, violations))
         # What cannot be told is as it was recorded.
         ok = said_ok and not violations and (not unknown or run.outcome is Outcome.OK)
-        ignored = run.outcome in NEUTRAL or was_given_up(run)
+        ignored = run.outcome in NEUTRAL or run.is_retried or was_given_up(run)
         if not (ignored or is_late(run, self._judged_at)):
             self._judged_at = run.finished_at
             self._previous = known if ok else self._previous

@@ -30,7 +30,7 @@ def slot_after(job: Job, instant: float) -> float:
 
 def next_slot(job: Job, state: JobState) -> float:
     """Return the first slot that has neither been run nor counted as missed."""
-    return slot_after(job, max(state.due_after, state.missed_through))
+    return slot_after(job, max(state.covered_until, state.missed_through))
 
 
 def slot_deadline(job: Job, state: JobState, slot: float, settings: Settings) -> float:
@@ -66,6 +66,33 @@ def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
     if _holds(state, Condition.OVERRUNNING):
         return due
     return max(due, settings.settled_at)
+
+
+def attempt_deadline(
+    job: Job,
+    state: JobState,
+    begun: float,
+    started: float,
+    since: float,
+    patience: float,
+) -> float:
+    """Return when a run must have gone on that began at *begun* and failed once.
+
+    Its attempt that *started* last is waited for since *since*. That is until the
+    deadline of its slot or the end of its `max_runtime`, whichever is later; with
+    neither for *patience*. What arrives after that is given `grace` once more.
+    """
+    slot = next_slot(job, state)
+    late = slot + job.grace
+    in_time = slot - job.early <= begun <= late
+    limit = -math.inf if job.max_runtime is None else started + job.max_runtime
+    if in_time and limit <= late:
+        until = late
+    elif job.max_runtime is not None:
+        until = max(limit, since + job.grace)
+    else:
+        until = min(late, since + patience)
+    return until if until > since else since + job.grace
 
 
 def covered_by(job: Job, ended: float, started: float | None) -> float:
@@ -115,6 +142,8 @@ def outlook(job: Job, state: JobState, settings: Settings) -> tuple[float, float
         wake = min(wake, release_at(job, state))
     for healed in state.healed:
         wake = min(wake, healed.until)
+    for retry in state.retries:
+        wake = min(wake, max(retry.until, settings.settled_at))
     if state.paused_until is not None:
         wake = min(wake, state.paused_until)
     if state.test_until and _holds(state, Condition.TEST):

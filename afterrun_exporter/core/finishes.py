@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core import history, metadata, repeats, spans
+from afterrun_exporter.core import attempts, history, metadata, repeats, spans
 from afterrun_exporter.core.deadlines import covered_by, slot_after
 from afterrun_exporter.core.model import FAILURES, Job, Outcome, Ping, Run, Settings
 from afterrun_exporter.core.rules import Violation, judge_all, measured
-from afterrun_exporter.core.state import JobState, OpenRun
+from afterrun_exporter.core.state import JobState, OpenRun, Retry
 from afterrun_exporter.core.timestamps import format_time
 
 
@@ -35,7 +35,7 @@ def finish(
         outcome = Outcome.VIOLATED if violations else outcome
 
     run = Run(
-        number=state.runs_total + 1,
+        number=state.recorded + 1,
         run_id=_run_id(ping, open_run),
         attempt=ping.attempt,
         max_attempts=ping.max_attempts,
@@ -57,19 +57,26 @@ def finish(
             for other in still_open
             if other is not open_run and not is_earlier_attempt(other, ping)
         )
-    if outcome is Outcome.CANCELED:
-        return _counted(state, run, still_open), run, span.warnings
-    after = _counted(state, run, still_open, covered_by(job, ended, started))
-    if outcome is not Outcome.SKIPPED and not is_late(run, state.last_judged_at):
-        after = _judged(after, run, known, settings)
-        if job.slower_than is not None:
-            after = _timed(job, after, run)
-        if job.recover_after > 1:
-            well = state.recovering + 1 if run.outcome is Outcome.OK else 0
-            after = replace(after, recovering=min(well, job.recover_after))
-    if after.missed_deadline is not None:
-        after = _made_up_for(job, after)
-    return after, run, span.warnings
+    if run.is_retried:
+        attempted = attempts.recorded(job, state, run, ping, still_open)
+        return attempted, run, span.warnings
+    if state.retries:
+        state = replace(state, retries=attempts.concluded(state, run, ping))
+    return _after(job, state, run, known, still_open, settings), run, span.warnings
+
+
+def judge_last_attempt(
+    job: Job, state: JobState, retry: Retry, now: float, settings: Settings
+) -> tuple[JobState, Run]:
+    """Return the state after *retry* was the last attempt of its run, and that run."""
+    run = attempts.last_attempt(retry, state.recorded + 1, now)
+    rest = tuple(one for one in state.retries if one is not retry)
+    known = measured(run.metrics, run.duration)
+    waiting = replace(state, retries=rest)
+    after = _after(job, waiting, run, known, state.open_runs, settings)
+    # An attempt that still comes is a report like any other, and none has come now.
+    seen, last_ping_at = _forgotten(state), state.last_ping_at
+    return replace(after, seen=seen, last_ping_at=last_ping_at), run
 
 
 def time_out(
@@ -83,7 +90,7 @@ def time_out(
     if job.max_runtime is not None:
         at = min(now, open_run.timed_from + job.max_runtime)
     run = Run(
-        number=state.runs_total + 1,
+        number=state.recorded + 1,
         run_id=open_run.run_id,
         attempt=open_run.attempt,
         outcome=Outcome.TIMEOUT,
@@ -141,6 +148,10 @@ def open_run_of(state: JobState, ping: Ping) -> OpenRun | None:
     same = [run for run in state.open_runs if run.run_id == ping.run_id]
     if ping.run_id is not None and same:
         exact = [run for run in same if run.attempt == ping.attempt]
+        if ping.is_numbered and not exact:
+            # A later attempt is not over with an earlier one.
+            exact = [run for run in same if run.attempt < ping.attempt]
+            return exact[-1] if exact else None
         return next(iter(exact or same))
     if same:
         return same[-1]
@@ -181,6 +192,31 @@ def _run_id(ping: Ping, open_run: OpenRun | None) -> str | None:
     if open_run is None or ping.outcome is Outcome.INVALID:
         return ping.run_id
     return ping.run_id or open_run.run_id
+
+
+def _after(
+    job: Job,
+    state: JobState,
+    run: Run,
+    known: Mapping[str, float],
+    still_open: tuple[OpenRun, ...],
+    settings: Settings,
+) -> JobState:
+    """Return *state* with all that follows from *run*, which reported *known*."""
+    if run.outcome is Outcome.CANCELED:
+        return _counted(state, run, still_open)
+    covered = covered_by(job, run.finished_at, run.started_at)
+    after = _counted(state, run, still_open, covered)
+    if run.outcome is not Outcome.SKIPPED and not is_late(run, state.last_judged_at):
+        after = _judged(after, run, known, settings)
+        if job.slower_than is not None:
+            after = _timed(job, after, run)
+        if job.recover_after > 1:
+            well = state.recovering + 1 if run.outcome is Outcome.OK else 0
+            after = replace(after, recovering=min(well, job.recover_after))
+    if after.missed_deadline is not None:
+        after = _made_up_for(job, after)
+    return after
 
 
 def _counted(

@@ -87,7 +87,7 @@ def pasts(history: History) -> Iterator[Past]:
 
 def past(run: Run) -> Past | None:
     """Return what to remember of *run*; None for one that judges nothing."""
-    if run.outcome in NEUTRAL:
+    if run.outcome in NEUTRAL or run.is_retried:
         return None
     duration = math.nan if run.duration is None else run.duration
     return Past(run.number, run.finished_at, duration, run.outcome is Outcome.OK)
@@ -117,7 +117,7 @@ def joined(
     """Return the history of a job from what is *stored*, and what came since."""
     known = {run.number: run for run in unpack(stored)}
     known |= {run.number: run for run in pasts(state.history)}
-    over, last = reach(job), state.runs_total - settings.runs_per_job
+    over, last = reach(job), state.recorded - settings.runs_per_job
     return history_of(
         run
         for number, run in sorted(known.items())

@@ -48,6 +48,7 @@ def _revived(state: JobState) -> JobState:
         schedule="",
         missed_deadline=None,
         open_runs=(),
+        retries=(),
         last_outcome=None,
         consecutive_failures=0,
         violated=(),
@@ -67,7 +68,7 @@ def counted(job: Job, state: JobState, now: float, settings: Settings) -> JobSta
         # The configuration gives more grace than it did when this was missed.
         first, through = None, 0.0
     while True:
-        slot = slot_after(job, max(state.due_after, through))
+        slot = slot_after(job, max(state.covered_until, through))
         due = slot_deadline(job, state, slot, settings)
         if not due < now:
             break

@@ -60,6 +60,11 @@ FAILURES: Final = frozenset(
 )
 
 
+#: Outcomes after which schedulers try again. A partial run has come to a result, and
+#: of an unreadable report nobody can tell whether another attempt will follow it.
+RETRIED: Final = frozenset({Outcome.FAIL, Outcome.TIMEOUT})
+
+
 #: Outcomes that judge nothing: such a run neither fails nor heals its job.
 NEUTRAL: Final = frozenset({Outcome.CANCELED, Outcome.SKIPPED})
 
@@ -156,6 +161,8 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     early: float = 60.0
     #: How long a run may take from start to finish.
     max_runtime: float | None = None
+    #: How often a run is tried, where its reports do not say so.
+    max_attempts: int | None = None
     rules: tuple[Rule, ...] = ()
     #: Consecutive bad runs before the job counts as failing.
     after_failures: int = 1
@@ -196,6 +203,8 @@ class Ping(Struct, frozen=True, kw_only=True, gc=False):
     outcome: Outcome = Outcome.OK
     run_id: str | None = None
     attempt: int = 1
+    #: Whether the report itself numbers its attempt.
+    has_attempt: bool = False
     max_attempts: int | None = None
     #: When the run started and ended, where the report says so.
     started_at: float | None = None
@@ -216,11 +225,24 @@ class Ping(Struct, frozen=True, kw_only=True, gc=False):
     #: What was wrong with the report without making it unreadable.
     warnings: tuple[str, ...] = ()
 
+    @property
+    def is_numbered(self) -> bool:
+        """Whether it says which attempt of its run it is about."""
+        return self.has_attempt or self.attempt > 1
+
+
+def is_to_be_retried(attempt: int, max_attempts: int | None, outcome: str) -> bool:
+    """Return True for a failed attempt of a run that has more of them to come.
+
+    It is no run yet: it is recorded and shown, and judges nothing.
+    """
+    return max_attempts is not None and attempt < max_attempts and outcome in RETRIED
+
 
 class Run(Struct, frozen=True, kw_only=True, gc=False):
-    """A run that finished, with the judgement of it."""
+    """A run that finished, with the judgement of it; or a failed attempt of one."""
 
-    #: Counts the finished runs of a job from 1.
+    #: Counts the finished runs of a job, and their failed attempts, from 1.
     number: int
     run_id: str | None
     attempt: int
@@ -235,3 +257,8 @@ class Run(Struct, frozen=True, kw_only=True, gc=False):
     violations: tuple[Violation, ...] = ()
     message: str = ""
     metadata: str = ""
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether it is an attempt that another one is to follow."""
+        return is_to_be_retried(self.attempt, self.max_attempts, self.outcome)

@@ -42,7 +42,7 @@ def finished_as(state: JobState, run_id: str, attempt: int) -> int:
         at = seen.rfind(key, 0, at + KEY_SIZE - 1)
     if at < 0:
         return 0
-    return state.runs_total - (len(seen) - at) // KEY_SIZE + 1
+    return state.recorded - (len(seen) - at) // KEY_SIZE + 1
 
 
 def remember_run(seen: bytes, run_id: str | None, attempt: int) -> bytes:

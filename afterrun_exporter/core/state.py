@@ -29,11 +29,38 @@ class OpenRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     alive_at: float = 0.0
     #: What its start and its progress reported: a JSON object of bounded size, or "".
     metadata: str = ""
+    #: How many attempts the run has, where its start says so.
+    max_attempts: int | None = None
 
     @property
     def timed_from(self) -> float:
         """From when on it has its `max_runtime`."""
         return max(self.started_at, self.alive_at)
+
+
+class Retry(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """A run whose last attempt failed and that waits for the next one."""
+
+    run_id: str | None
+    #: The attempt that failed, of how many, and how.
+    attempt: int
+    max_attempts: int
+    outcome: Outcome
+    #: When the first attempt that is known of began.
+    begun_at: float
+    started_at: float | None
+    ended_at: float
+    duration: float | None
+    #: When the next attempt must have reported: if none has, this one is judged.
+    until: float
+    #: The slots up to here are those of this run.
+    covers: float
+    exit_code: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=nothing)
+    message: str = ""
+    metadata: str = ""
+    #: By which a repeat is recognised that does not number its attempt.
+    contents: bytes = b""
 
 
 class AlertKey(Struct, frozen=True, array_like=True, gc=False):
@@ -169,6 +196,8 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     said: str = ""
 
     open_runs: tuple[OpenRun, ...] = ()
+    #: Runs between two attempts.
+    retries: tuple[Retry, ...] = ()
     alerts: tuple[OpenAlert, ...] = ()
     healed: tuple[HealedAlert, ...] = ()
     #: Keys of the last finished runs, 8 bytes each, the newest last.
@@ -183,12 +212,26 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     ratio_until: float = math.inf
 
     runs_total: int = 0
+    #: Failed attempts that another one was to follow: no runs, and not among them.
+    attempts_total: int = 0
     failures_total: int = 0
     violating_total: int = 0
     missed_total: int = 0
     duplicates_total: int = 0
     duration_sum: float = 0.0
     duration_count: int = 0
+
+    @property
+    def recorded(self) -> int:
+        """The number of the last run or attempt that was recorded."""
+        return self.runs_total + self.attempts_total
+
+    @property
+    def covered_until(self) -> float:
+        """Up to which slot runs have come, those included that wait for an attempt."""
+        if not self.retries:
+            return self.due_after
+        return max(self.due_after, *(retry.covers for retry in self.retries))
 
 
 class AlertOpened(Struct, frozen=True, gc=False):

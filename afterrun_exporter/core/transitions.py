@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from afterrun_exporter.core import (
     alerts,
+    attempts,
     finishes,
     history,
     metadata,
@@ -66,10 +67,16 @@ def on_clock(
     how often this is called changes nothing but how soon we know. *required* is
     how the jobs are doing that this one requires.
     """
-    caught_up = misses.counted(job, misses.reconciled(job, state, now), now, settings)
+    caught_up, runs = _given_no_more_attempts(
+        job, misses.reconciled(job, state, now), now, settings
+    )
+    last_finish_at = caught_up.last_finish_at
+    caught_up = _remembering(job, caught_up, runs, now, settings)
+    caught_up = misses.counted(job, caught_up, now, settings)
     caught_up = _surroundings(job, caught_up, now, required)
-    caught_up, events = alerts.update(job, caught_up, now, settings)
-    return Transition(state=caught_up, alerts=events)
+    judged = _newest(runs, last_finish_at)
+    caught_up, events = alerts.update(job, caught_up, now, settings, judged)
+    return Transition(state=caught_up, runs=runs, alerts=events)
 
 
 def recalled(
@@ -105,9 +112,10 @@ def on_ping(
     be true where `is_quiet` said so.
     """
     noticed: tuple[AlertEvent, ...] = ()
+    earlier: tuple[Run, ...] = ()
     if not quiet:
         before = on_clock(job, state, ping.at, settings, required)
-        state, noticed = before.state, before.alerts
+        state, noticed, earlier = before.state, before.alerts, before.runs
     match ping.kind:
         case Kind.FINISH:
             made = _finished(job, state, ping, settings)
@@ -118,25 +126,49 @@ def on_ping(
         case Kind.LOG:
             heard = replace(state, last_ping_at=ping.at)
             made = Transition(state=heard, logs=(progress.said_by(ping),))
-    judged = made.runs[-1] if made.runs else None
-    state = _remembering(job, made, ping.at, settings)
+    judged = _newest(made.runs, made.state.last_finish_at)
+    state = _remembering(job, made.state, made.runs, ping.at, settings)
     state, events = alerts.update(
         job,
         _surroundings(job, state, ping.at, required),
         ping.at,
         settings,
-        # A run that ended before the last one did changes no verdict.
-        judged if judged and judged.finished_at >= made.state.last_finish_at else None,
+        judged,
     )
-    if state is made.state and not (noticed or events or required):
+    if state is made.state and not (noticed or events or required or earlier):
         return made
     warnings = made.warnings
     if required:
         warnings = (*warnings, *_upstream_warnings(ping, made, required))
-    return replace(made, state=state, alerts=(*noticed, *events), warnings=warnings)
+    return replace(
+        made,
+        state=state,
+        runs=(*earlier, *made.runs),
+        alerts=(*noticed, *events),
+        warnings=warnings,
+    )
+
+
+def _newest(runs: Sequence[Run], last_finish_at: float) -> Run | None:
+    """Return the last of *runs* that was judged, if it ended last, too."""
+    judged = next((run for run in reversed(runs) if not run.is_retried), None)
+    # One that ended before the last one did changes no verdict.
+    return judged if judged and judged.finished_at >= last_finish_at else None
+
+
+def _given_no_more_attempts(
+    job: Job, state: JobState, now: float, settings: Settings
+) -> tuple[JobState, tuple[Run, ...]]:
+    """Return *state* with those runs judged whose next attempt has not come by *now*."""
+    runs: list[Run] = []
+    while (retry := attempts.next_due(state, now, settings)) is not None:
+        state, run = finishes.judge_last_attempt(job, state, retry, now, settings)
+        runs.append(run)
+    return state, tuple(runs)
 
 
 def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
+    ping = attempts.numbered(job, state, ping, None, settings)
     if (repeated := _repeat_of_start(state, ping, settings)) is not None:
         if ping.keeps_alive and not repeated:
             return progress.gone_on(state, ping)
@@ -149,31 +181,13 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         started_at=at,
         group=overlaps.group_of(job, ping),
         metadata=about,
+        max_attempts=ping.max_attempts,
     )
 
-    kept: list[OpenRun] = []
-    timed_out: list[OpenRun] = []
-    logs: list[LogEntry] = []
-    for earlier in state.open_runs:
-        overdue = job.max_runtime is not None and (
-            earlier.timed_from + job.max_runtime < ping.at
-        )
-        # Without ids nobody can tell two runs apart: the new one counts, unless
-        # it is to be told that they overlap.
-        nameless = earlier.run_id is None and ping.run_id is None
-        nameless = nameless and job.concurrency is None
-        if finishes.is_earlier_attempt(earlier, ping):
-            logs.append(_given_up(earlier, ping.at))
-        elif overdue:
-            timed_out.append(earlier)
-        elif nameless:
-            logs.append(_given_up(earlier, ping.at))
-        else:
-            kept.append(earlier)
-    while len(kept) >= MAX_OPEN_RUNS:
-        logs.append(_given_up(kept.pop(0), ping.at))
-
+    kept, timed_out, logs = _others(job, state, ping)
     runs: list[Run] = []
+    if state.retries:
+        state, runs = _with_attempt(job, state, run, ping, settings)
     state = replace(
         state,
         last_ping_at=ping.at,
@@ -198,9 +212,61 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
     )
 
 
+def _others(
+    job: Job, state: JobState, ping: Ping
+) -> tuple[list[OpenRun], list[OpenRun], list[LogEntry]]:
+    """Return the runs that stay open when another one starts, and those timed out.
+
+    And log entries on the rest, which are given up.
+    """
+    kept: list[OpenRun] = []
+    timed_out: list[OpenRun] = []
+    logs: list[LogEntry] = []
+    for earlier in state.open_runs:
+        overdue = job.max_runtime is not None and (
+            earlier.timed_from + job.max_runtime < ping.at
+        )
+        # Without ids nobody can tell two runs apart: the new one counts, unless
+        # it is to be told that they overlap.
+        nameless = earlier.run_id is None and ping.run_id is None
+        nameless = nameless and job.concurrency is None
+        if finishes.is_earlier_attempt(earlier, ping):
+            logs.append(_given_up(earlier, ping.at))
+        elif overdue:
+            timed_out.append(earlier)
+        elif nameless:
+            logs.append(_given_up(earlier, ping.at))
+        else:
+            kept.append(earlier)
+    while len(kept) >= MAX_OPEN_RUNS:
+        logs.append(_given_up(kept.pop(0), ping.at))
+    return kept, timed_out, logs
+
+
+def _with_attempt(
+    job: Job, state: JobState, run: OpenRun, ping: Ping, settings: Settings
+) -> tuple[JobState, list[Run]]:
+    """Return what becomes of runs that wait for an attempt now that *run* has started."""
+    if (retry := attempts.overtaken(state, ping, None)) is not None:
+        state, ended = finishes.judge_last_attempt(job, state, retry, ping.at, settings)
+        return state, [ended]
+    return attempts.begun(job, state, run, ping), []
+
+
 def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
+    if state.retries or state.open_runs or job.max_attempts is not None:
+        open_run = finishes.open_run_of(state, ping)
+        ping = attempts.numbered(job, state, ping, open_run, settings)
     if (repeated := _repeat_of_finish(state, ping, settings)) is not None:
         return _duplicate(state, ping, repeated)
+    runs: tuple[Run, ...] = ()
+    if state.retries:
+        open_run = finishes.open_run_of(state, ping)
+        if (retry := attempts.overtaken(state, ping, open_run)) is not None:
+            state, ended = finishes.judge_last_attempt(
+                job, state, retry, ping.at, settings
+            )
+            runs = (ended,)
     state, run, warnings = finishes.finish(job, state, ping, settings)
     logs: tuple[LogEntry, ...] = ()
     if ping.run_id is None and job.concurrency is not None:
@@ -212,18 +278,19 @@ def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tran
     if ping.run_id is None:
         unnamed = repeats.remember_unnamed(state, ping, settings, run.number)
         state = replace(state, unnamed=unnamed)
-    return Transition(state=state, runs=(run,), run=run, warnings=warnings, logs=logs)
+    return Transition(
+        state=state, runs=(*runs, run), run=run, warnings=warnings, logs=logs
+    )
 
 
 def _remembering(
-    job: Job, made: Transition, now: float, settings: Settings
+    job: Job, state: JobState, runs: Sequence[Run], now: float, settings: Settings
 ) -> JobState:
-    """Return the state with the runs that have just finished in its history."""
-    state = made.state
+    """Return *state* with *runs*, which have just finished, in its history."""
     looked_at = job.success_ratio is not None or job.slower_than is not None
     if not (looked_at or len(state.history)):
         return state
-    for run in made.runs:
+    for run in runs:
         known = history.extended(job, state.history, run, now, settings)
         state = replace(state, history=known)
     return state

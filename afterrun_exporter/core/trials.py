@@ -34,7 +34,11 @@ def on_test(
         else:
             state = replace(state, test_until=0.0)
             over = on_clock(job, state, now, settings, required)
-            state, ended = over.state, replace(over, alerts=ended.alerts + over.alerts)
+            state, ended = over.state, _both(ended, over)
     state = replace(state, test_until=until, test_severity=severity)
-    opened = on_clock(job, state, now, settings, required)
-    return replace(opened, alerts=ended.alerts + opened.alerts)
+    return _both(ended, on_clock(job, state, now, settings, required))
+
+
+def _both(first: Transition, then: Transition) -> Transition:
+    """Return what two transitions result in, one after the other."""
+    return replace(then, runs=first.runs + then.runs, alerts=first.alerts + then.alerts)

@@ -238,6 +238,7 @@ FAMILIES: tuple[Shape, ...] = (
     Family(names.TEST_ALERT, "gauge", test_alert),
     Fact(names.SCHEDULE_INVALID, "gauge", schedule_invalid),
     Fact(names.RUNS, "counter", lambda s: s.state.runs_total),
+    Fact(names.FAILED_ATTEMPTS, "counter", lambda s: s.state.attempts_total),
     Fact(names.RUN_FAILURES, "counter", lambda s: s.state.failures_total),
     Fact(names.VIOLATING_RUNS, "counter", lambda s: s.state.violating_total),
     Fact(names.MISSED_RUNS, "counter", lambda s: s.state.missed_total),

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from afterrun_exporter import problems
 from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.state import Transition
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import ForbiddenError
 from afterrun_exporter.ingest.intake import Received, Refused
@@ -60,6 +61,7 @@ def verdict(result: Verdict) -> dict[str, Any]:
         "kind": ping.kind,
         "run_id": run.run_id if run else ping.run_id,
         "outcome": run.outcome if run else None,
+        **(_retrying(made, run) if run and run.is_retried else {}),
         "duplicate": made.duplicate,
         "warnings": [*ping.warnings, *made.warnings],
         "violations": _violations(run) if run and run.violations else [],
@@ -67,6 +69,14 @@ def verdict(result: Verdict) -> dict[str, Any]:
             format_time(result.deadline) if math.isfinite(result.deadline) else None
         ),
     }
+
+
+def _retrying(made: Transition, run: Run) -> dict[str, Any]:
+    """Return that *run* judges nothing, and when the next attempt has to report."""
+    this = (run.run_id, run.attempt)
+    waiting = {(one.run_id, one.attempt): one.until for one in made.state.retries}
+    by = {"retry_by": format_time(waiting[this])} if this in waiting else {}
+    return {"retrying": True, **by}
 
 
 def _violations(run: Run) -> list[dict[str, Any]]:

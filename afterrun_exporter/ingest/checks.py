@@ -167,7 +167,7 @@ def check_object(
     return {
         **fields_of(job),
         "uuid": uuid,
-        "n_pings": state.runs_total,
+        "n_pings": state.recorded,
         "status": "started" if started and running else _status(job, state, now),
         "started": running,
         "last_ping": _told(state.last_ping_at),

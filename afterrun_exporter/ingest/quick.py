@@ -33,7 +33,7 @@ class _Report(Struct, forbid_unknown_fields=True, gc=False):
     duration_seconds: Duration | None = None
     metrics: dict[MetricName, float] | None = None
     run_id: RunId | None = None
-    attempt: Attempt = 1
+    attempt: Attempt | None = None
     max_attempts: Attempt | None = None
     message: Message = ""
     exit_code: Integer | None = None
@@ -140,7 +140,8 @@ def _ping(
         at=at,
         outcome=outcome,
         run_id=report.run_id or None,
-        attempt=report.attempt,
+        attempt=report.attempt or 1,
+        has_attempt=report.attempt is not None,
         max_attempts=report.max_attempts,
         duration=report.duration_seconds if ms is None else ms / 1000,
         metrics=metrics,

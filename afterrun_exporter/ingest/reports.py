@@ -138,6 +138,7 @@ def ping_of(
         outcome=outcome,
         run_id=clean(report.run_id or "") or run_key,
         attempt=report.attempt or 1,
+        has_attempt=report.attempt is not None,
         max_attempts=report.max_attempts,
         started_at=report.started_at,
         ended_at=report.ended_at,

@@ -14,11 +14,13 @@ from aiohttp.typedefs import Handler
 
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.repeats import digest
+from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.batches import split
 from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.desk import Desk, answered, caller_of, job_name, sender
+from afterrun_exporter.ingest.fields import instant
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.native import counted
 
@@ -27,8 +29,27 @@ EVENTS: Final = "events"
 
 #: What is said of a run, by its own words and by ours.
 WORDS: Final = {"error": "message", "error_message": "message", "id": "run_id"}
+#: When a run was due, by the words of several schedulers.
+SCHEDULED: Final = (
+    "scheduled_time",
+    "scheduled_at",
+    "scheduled_for",
+    "scheduledTime",
+    "scheduledAt",
+    "scheduledFor",
+)
 #: Its other numbers are metrics.
-KNOWN: Final = {*reports.Report.model_fields, *WORDS, "job_id", "job", "project"}
+KNOWN: Final = {
+    *reports.Report.model_fields,
+    *WORDS,
+    *SCHEDULED,
+    "job_id",
+    "job",
+    "project",
+}
+
+#: Of these, what a report has no field for.
+NO_FIELDS: Final = KNOWN - reports.Report.model_fields.keys() - WORDS.keys()
 
 OUTCOMES: Final = {"job.started": "start", "job.completed": "ok", "job.failed": "fail"}
 
@@ -92,15 +113,14 @@ def of_run(record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     metrics = {**told} if isinstance(told, dict) else {}
     for name, value in record.items():
         if name in KNOWN:
-            if value is not None and name not in {"job_id", "job", "project"}:
+            if value is not None and name not in NO_FIELDS:
                 fields[WORDS.get(name, name)] = value
         elif isinstance(value, int | float) and not isinstance(value, bool):
             metrics[name] = value
     if "message" in fields and not isinstance(fields["message"], str):
         fields["message"] = json.dumps(fields["message"])
-    # A row has no other key: the same job never starts twice at once.
-    if "run_id" not in fields and record.get("started_at") is not None:
-        fields["run_id"] = str(record["started_at"])
+    if "run_id" not in fields and (run_id := _run_id(record)):
+        fields["run_id"] = run_id
     return job_name(job), {**fields, "metrics": metrics}
 
 
@@ -121,9 +141,10 @@ def of_event(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
     result = told.get("result")
     fields = {
         "status": status,
-        "run_id": told.get("executionId") or told.get("runId"),
+        "run_id": told.get("executionId") or told.get("runId") or _scheduled(told),
         "duration_ms": told.get("durationMs"),
         "attempt": told.get("attempt"),
+        "max_attempts": told.get("maxAttempts"),
         "message": _words(told.get("error")),
         "ended_at": None if status == "start" else event.get("timestamp"),
         "started_at": event.get("timestamp") if status == "start" else None,
@@ -134,6 +155,27 @@ def of_event(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
         },
     }
     return job_name(job), {k: v for k, v in fields.items() if v not in (None, {})}
+
+
+def _run_id(record: Mapping[str, Any]) -> str | None:
+    """Return the key of a row that has no id: the same job never runs twice at once."""
+    if (scheduled := _scheduled(record)) is not None:
+        return scheduled
+    started = record.get("started_at")
+    return None if started is None else str(started)
+
+
+def _scheduled(record: Mapping[str, Any]) -> str | None:
+    """Return when a run was due, in one way for all ways to write the same time."""
+    for name in SCHEDULED:
+        due = record.get(name)
+        if isinstance(due, str | int | float) and not isinstance(due, bool) and due:
+            try:
+                time = instant(due)
+            except (ValueError, OverflowError):
+                return str(due)
+            return format_time(time) if time.is_integer() else str(time)
+    return None
 
 
 def _object(item: object) -> dict[str, Any]:

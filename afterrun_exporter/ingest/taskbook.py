@@ -97,7 +97,7 @@ class Attempts:
         elif ping.kind is Kind.FINISH and ended is None:
             ended = ping.outcome
         self._last[task] = (attempt, ended)
-        return replace(ping, attempt=attempt)
+        return replace(ping, attempt=attempt, has_attempt=True)
 
     async def _known(self, job: str, task: str) -> tuple[int, Outcome | None]:
         state = self._service.state(job)

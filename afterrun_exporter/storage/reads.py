@@ -30,17 +30,22 @@ WHERE place BETWEEN 1 AND ?2 ORDER BY place
 """
 
 # The same of many jobs at once, and of each run only how it ended. What was pruned
-# ends a chain: nothing is found behind it.
-_CHAINS: Final = """
+# ends a chain: nothing is found behind it. Attempts that another one was to follow
+# (`Run.is_retried`) have no place of their own.
+_RETRIED: Final = (
+    "coalesce(r.attempt < r.max_attempts AND r.outcome IN ('fail', 'timeout'), 0)"
+)
+# Only words of our own are in the text.
+_CHAINS: Final = f"""
 WITH RECURSIVE chain (job, id, place) AS (
     SELECT name, last_run, 1 FROM jobs WHERE name IN (SELECT value FROM json_each(?1))
     UNION ALL
-    SELECT chain.job, r.previous_id, place + 1 FROM chain JOIN runs r ON r.id = chain.id
-    WHERE place < ?2
+    SELECT chain.job, r.previous_id, place + (NOT {_RETRIED})
+    FROM chain JOIN runs r ON r.id = chain.id WHERE place + (NOT {_RETRIED}) <= ?2
 )
 SELECT chain.job, r.number, r.outcome, r.finished_at
-FROM chain JOIN runs r ON r.id = chain.id ORDER BY chain.job, place
-"""
+FROM chain JOIN runs r ON r.id = chain.id WHERE NOT {_RETRIED} ORDER BY chain.job, place
+"""  # noqa: S608
 
 
 async def connect(path: Path) -> aiosqlite.Connection:

@@ -11,7 +11,7 @@ from typing import Final
 import aiosqlite
 
 from afterrun_exporter.core.history import Past, pack
-from afterrun_exporter.core.model import NEUTRAL, Outcome
+from afterrun_exporter.core.model import NEUTRAL, Outcome, is_to_be_retried
 
 #: Jobs that are read at once.
 STEP: Final = 500
@@ -25,7 +25,8 @@ WITH RECURSIVE chain (job, id, place) AS (
     SELECT chain.job, r.previous_id, place + 1 FROM chain JOIN runs r ON r.id = chain.id
     WHERE r.received_at > ?2 AND place < ?3
 )
-SELECT chain.job, r.number, r.finished_at, r.duration, r.outcome
+SELECT chain.job, r.number, r.finished_at, r.duration, r.outcome, r.attempt,
+    r.max_attempts
 FROM chain JOIN runs r ON r.id = chain.id WHERE r.received_at > ?2
 """
 
@@ -48,8 +49,14 @@ async def histories(
 
 
 def _past(
-    number: int, finished_at: float, duration: float | None, outcome: str
+    number: int,
+    finished_at: float,
+    duration: float | None,
+    outcome: str,
+    attempt: int,
+    max_attempts: int | None,
 ) -> Iterator[Past]:
-    if outcome not in NEUTRAL:
+    retried = is_to_be_retried(attempt, max_attempts, outcome)
+    if outcome not in NEUTRAL and not retried:
         known = float("nan") if duration is None else duration
         yield Past(number, finished_at, known, outcome == Outcome.OK)

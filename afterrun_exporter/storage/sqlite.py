@@ -182,7 +182,7 @@ class SQLiteStore:
         return await reads.logs(self._reader, job)
 
     async def prune(self, before: float, runs_per_job: int) -> int:
-        newest = {name: state.runs_total for name, state in self._states.items()}
+        newest = {name: state.recorded for name, state in self._states.items()}
         cursor: int | None = 0
         pruned = 0
         while cursor is not None:

@@ -147,6 +147,8 @@ class Store(Protocol):
     ) -> dict[str, list[Ended]]:
         """Return how the last *limit* runs of each of *jobs* ended, the newest first.
 
+
+        Attempts that another one was to follow are not among them.
         A job that never ran has none; it is not in the answer.
         """
         ...

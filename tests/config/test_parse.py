@@ -63,6 +63,7 @@ def test_every_key_reaches_its_job() -> None:
         grace=1800.0,
         early=0.0,
         max_runtime=5400.0,
+        max_attempts=3,
         severity="critical",
         labels=(("team", "data"), ("tier", "gold")),
         project="infrastructure",
@@ -165,6 +166,7 @@ def test_a_job_takes_what_it_leaves_out_from_the_defaults_section() -> None:
     assert report.schedule == parse_cron("@weekly", "Europe/Riga")
     assert (report.grace, report.early) == (900.0, 30.0)
     assert (report.severity, report.max_runtime) == ("info", 7200.0)
+    assert report.max_attempts == 2
     assert sync.schedule == Every(5400.0)
     assert config.jobs["manual"].schedule is None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Settings
 from afterrun_exporter.core.rules import parse_rule
@@ -66,7 +66,7 @@ class Night:
         self.logs: list[Any] = []
         self.last: Any = None
 
-    def ping(self, when: str, kind: Kind = Kind.FINISH, **more: Any) -> Night:
+    def ping(self, when: str, kind: Kind = Kind.FINISH, **more: Any) -> Self:
         """Report to the job."""
         self._take(
             on_ping(
@@ -79,13 +79,13 @@ class Night:
         )
         return self
 
-    def start(self, when: str, **more: Any) -> Night:
+    def start(self, when: str, **more: Any) -> Self:
         return self.ping(when, Kind.START, **more)
 
-    def fail(self, when: str, **more: Any) -> Night:
+    def fail(self, when: str, **more: Any) -> Self:
         return self.ping(when, outcome=Outcome.FAIL, **more)
 
-    def clock(self, when: str) -> Night:
+    def clock(self, when: str) -> Self:
         """Let the sweeper look at the job."""
         self._take(
             on_clock(self.job, self.state, at(when), self.settings, self.required)

@@ -94,6 +94,7 @@ def test_a_job_that_never_ran_has_every_series() -> None:
         ("test_alert", "gauge", ""),
         ("schedule_invalid", "gauge", f"{{{own}}} 0"),
         ("runs_total", "counter", f"{{{own}}} 0"),
+        ("failed_attempts_total", "counter", f"{{{own}}} 0"),
         ("run_failures_total", "counter", f"{{{own}}} 0"),
         ("violating_runs_total", "counter", f"{{{own}}} 0"),
         ("missed_runs_total", "counter", f"{{{own}}} 0"),

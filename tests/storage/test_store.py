@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import product
 
 import pytest
 
+from afterrun_exporter.core.history import pack, past
 from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.state import JobState, Transition
@@ -226,6 +228,30 @@ async def test_the_endings_of_many_jobs_are_told_at_once(store: Store) -> None:
         "sync": [Ended(3, Outcome.FAIL, T0 + 2), Ended(2, Outcome.FAIL, T0 + 1)],
     }
     assert await store.endings([], 2) == {}
+
+
+async def test_attempts_that_another_one_follows_are_no_endings(store: Store) -> None:
+    """Nor are they part of a history, by the same rule as everywhere."""
+    runs: list[Run] = []
+    for place, (outcome, most) in enumerate(product(Outcome, [None, 1, 2, 3])):
+        made = await update(
+            store,
+            "backup",
+            ran(T0 + place, outcome=outcome, attempt=2, max_attempts=most),
+        )
+        runs += made.runs
+
+    judged = [run for run in runs[::-1] if not run.is_retried]
+    assert 0 < len(judged) < len(runs)
+    for limit in (1, 3, len(judged), len(runs)):
+        assert await store.endings(["backup"], limit) == {
+            "backup": [
+                Ended(run.number, run.outcome, run.finished_at)
+                for run in judged[:limit]
+            ]
+        }
+    (stored,) = (await store.histories({"backup": 1e6}, T0 + 100, 1000)).values()
+    assert stored == pack(filter(None, map(past, runs)))
 
 
 async def test_endings_stop_where_runs_were_pruned(store: Store) -> None:

@@ -1,0 +1,480 @@
+"""An attempt is not a run: what a failed one does while another is to follow."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import pytest
+
+from afterrun_exporter.core.alerts import FAILING
+from afterrun_exporter.core.deadlines import deadline, wake_at
+from afterrun_exporter.core.model import Job, Kind, Outcome, Settings, SuccessRatio
+from afterrun_exporter.core.schedule import Every
+from afterrun_exporter.storage.codec import decode_state, encode_state
+from tests.changed import replace
+from tests.core.jobs import BACKUP, SETTINGS, Night, at, told
+
+#: Not scheduled, and without rules.
+PLAIN = Job(name="backup")
+LIMITED = replace(BACKUP, max_runtime=3600)
+
+
+class Tries(Night):
+    """A job whose runs are tried three times."""
+
+    def attempt(
+        self,
+        when: str,
+        number: int,
+        outcome: Outcome = Outcome.FAIL,
+        run_id: str | None = "a",
+        **more: Any,
+    ) -> Self:
+        """Report the end of an attempt."""
+        more.setdefault("max_attempts", 3)
+        self.ping(
+            when,
+            outcome=outcome,
+            run_id=run_id,
+            attempt=number,
+            has_attempt=True,
+            **more,
+        )
+        return self
+
+    def begin(self, when: str, number: int, run_id: str | None = "a") -> Self:
+        """Report the start of an attempt."""
+        self.start(
+            when, run_id=run_id, attempt=number, has_attempt=True, max_attempts=3
+        )
+        return self
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Runs, failures and attempts."""
+        state = self.state
+        return state.runs_total, state.failures_total, state.attempts_total
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.TIMEOUT])
+class TestAFailedAttempt:
+    def test_judges_nothing_while_another_is_to_follow(self, outcome: Outcome) -> None:
+        night = Tries(replace(BACKUP, success_ratio=SuccessRatio(below=1, over=600)))
+        before = night.clock("22 02:00").state
+        night.attempt("22 02:05", 1, outcome, duration=60.0, metrics={"rows": 1.0})
+
+        (run,) = night.runs
+        assert (run.outcome, run.is_retried) == (outcome, True)
+        assert night.last.run == run
+        assert night.alerts == []
+        assert night.counts == (0, 0, 1)
+        after = replace(night.state, attempts_total=0, seen=b"", retries=())
+        assert replace(after, last_ping_at=before.last_ping_at) == before
+
+    def test_is_followed_by_a_success_and_was_nothing(self, outcome: Outcome) -> None:
+        night = Tries().attempt("22 02:05", 1, outcome)
+        night.attempt("22 02:07", 2, Outcome.OK).clock("23 02:00")
+
+        assert night.alerts == []
+        assert night.counts == (1, 0, 1)
+        assert night.state.consecutive_failures == 0
+        assert night.state.last_failure_at == 0
+        assert night.state.retries == ()
+
+    def test_is_the_run_where_it_is_the_last(self, outcome: Outcome) -> None:
+        night = Tries().attempt("22 02:05", 1, outcome).attempt("22 02:06", 2, outcome)
+        assert night.open == []
+
+        night.attempt("22 02:08", 3, outcome, message="disk full").clock("23 02:00")
+
+        assert night.open == ["failing"]
+        assert night.counts == (1, 1, 2)
+        assert night.state.consecutive_failures == 1
+        (opened,) = night.alerts
+        assert opened.summary == f"the last run ended with {outcome}: disk full"
+        assert opened.run == 3
+
+    def test_leaves_the_job_failing_that_was(self, outcome: Outcome) -> None:
+        night = Tries().fail("21 13:00").attempt("22 02:05", 1, outcome)
+
+        assert night.open == ["failing"]
+        assert night.state.consecutive_failures == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "counts", "state"),
+    [
+        (Outcome.OK, (1, 0, 0), []),
+        (Outcome.PARTIAL, (1, 1, 0), ["failing"]),
+        (Outcome.INVALID, (1, 1, 0), ["failing"]),
+        (Outcome.CANCELED, (1, 0, 0), []),
+        (Outcome.SKIPPED, (1, 0, 0), []),
+        (Outcome.FAIL, (0, 0, 1), []),
+        (Outcome.TIMEOUT, (0, 0, 1), []),
+    ],
+)
+def test_only_what_is_tried_again_waits(
+    outcome: Outcome, counts: tuple[int, int, int], state: list[str]
+) -> None:
+    """A partial run has come to a result; of the unreadable nobody can tell."""
+    night = Tries().attempt("22 02:05", 1, outcome)
+
+    assert (night.counts, night.open) == (counts, state)
+
+
+def test_a_broken_rule_is_judged_at_any_attempt() -> None:
+    """The job said that it went well: nothing tries that again."""
+    night = Tries().attempt("22 02:05", 1, Outcome.OK, metrics={"rows": 0.0})
+
+    assert night.open == ["rows > 0", "size > 1KiB"]
+    assert night.state.violating_total == 1
+
+
+@pytest.mark.parametrize("final", [Outcome.CANCELED, Outcome.SKIPPED])
+def test_a_run_that_is_canceled_between_attempts_fails_nothing(final: Outcome) -> None:
+    night = Tries(PLAIN).attempt("22 02:05", 1).attempt("22 02:06", 2, final)
+    night.clock("23 02:00")
+
+    assert night.open == []
+    assert night.counts == (1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("job", "started", "until"),
+    [
+        # By the deadline of the slot, or the whole max_runtime of what started in time.
+        (BACKUP, "22 02:04", "22 02:30"),
+        (LIMITED, "22 02:04", "22 03:04"),
+        (replace(LIMITED, max_runtime=60), "22 02:04", "22 02:30"),
+        # What was killed at its max_runtime is tried again, too: grace, then.
+        (replace(BACKUP, max_runtime=1500, grace=1200), "22 02:00", "22 02:45"),
+        # Out of turn: max_runtime, or two hours, or the next deadline.
+        (LIMITED, "21 14:00", "21 15:00"),
+        (BACKUP, "21 14:00", "21 16:25"),
+        (BACKUP, "22 01:00", "22 02:30"),
+        (replace(PLAIN, schedule=Every(3600)), "21 12:10", "21 13:05"),
+        # No schedule.
+        (replace(PLAIN, max_runtime=3600), "22 02:04", "22 03:04"),
+        (replace(PLAIN, max_runtime=60), "22 02:04", "22 02:30"),
+        (PLAIN, "22 02:04", "22 04:25"),
+    ],
+)
+def test_without_another_attempt_the_last_one_is_judged(
+    job: Job, started: str, until: str
+) -> None:
+    """Each failed 25 minutes past the hour, and the clock tells."""
+    day, hour = started[:2], started[3:5]
+    ended = f"{day} {hour}:25"
+    night = Tries(job).clock(started)
+    night.attempt(ended, 1, started_at=at(started), message="disk full", exit_code=3)
+    assert wake_at(job, night.state, SETTINGS) <= at(until)
+
+    night.clock(until)
+    assert night.counts == (0, 0, 1)
+    night.clock(f"{until}:01")
+
+    assert night.counts == (1, 1, 1)
+    assert "failing" in night.open
+    run = night.runs[-1]
+    assert (run.run_id, run.exit_code, run.is_retried) == ("a", 3, False)
+    assert (run.number, run.finished_at) == (2, at(ended))
+    failing = next(one for one in night.alerts if one.key == FAILING)
+    assert failing.run == 2
+    assert failing.summary == (
+        "the last run ended with fail: attempt 1 of 3 failed and no other one came by "
+        f"2026-11-{until.replace(' ', 'T')}:00Z: disk full"
+    )
+
+
+class TestARunThatWaits:
+    def test_is_not_also_missed(self) -> None:
+        night = Tries().clock("22 01:59").attempt("22 02:05", 1)
+        assert told(deadline(BACKUP, night.state, SETTINGS)) == "23 02:30:00"
+
+        night.clock("22 02:31")
+
+        assert night.open == ["failing"]
+        assert night.state.missed_total == 0
+        assert night.clock("23 02:31").open == ["failing", "missed"]
+
+    def test_is_missed_once_it_is_canceled(self) -> None:
+        """A canceled run counts for no slot, and neither did its attempts."""
+        night = Tries().attempt("22 02:05", 1).attempt("22 02:06", 2, Outcome.CANCELED)
+
+        assert night.clock("22 02:31").open == ["missed"]
+
+    def test_does_not_make_up_for_a_missed_slot(self) -> None:
+        night = Tries().clock("22 02:31").attempt("22 02:40", 1)
+        assert night.open == ["missed"]
+
+        assert night.attempt("22 02:41", 2, Outcome.OK).open == []
+
+    def test_is_healed_by_a_late_success(self) -> None:
+        night = Tries().attempt("22 02:05", 1).clock("22 02:31")
+        night.attempt("22 03:00", 2, Outcome.OK)
+
+        assert night.open == []
+        assert not night.last.duplicate
+        assert night.counts == (2, 1, 1)
+
+    def test_waits_anew_for_what_has_started(self) -> None:
+        night = Tries(LIMITED).begin("22 02:00", 1).attempt("22 02:10", 1)
+        night.begin("22 02:50", 2).clock("22 03:49")
+        assert night.open == []
+
+        night.attempt("22 03:49", 2, Outcome.OK).clock("22 04:30")
+
+        assert night.alerts == []
+        assert night.counts == (1, 0, 1)
+
+    def test_waits_no_longer_than_what_has_started_may_take(self) -> None:
+        night = Tries(LIMITED).begin("22 02:00", 1).attempt("22 02:10", 1)
+        night.begin("22 02:50", 2).clock("22 03:50:01")
+
+        assert night.open == ["failing", "overrunning"]
+
+    @pytest.mark.parametrize(
+        ("job", "until"), [(PLAIN, "23 02:10"), (BACKUP, "22 02:30")]
+    )
+    def test_does_not_wait_for_ever_for_what_has_started(
+        self, job: Job, until: str
+    ) -> None:
+        night = Tries(job).attempt("22 02:05", 1).begin("22 02:10", 2)
+
+        assert night.clock(until).open == []
+        assert night.clock(f"{until}:01").open == ["failing"]
+
+    def test_is_not_judged_for_what_fell_into_the_downtime(self) -> None:
+        night = Tries(PLAIN).attempt("22 02:05", 1)
+        night.settings = Settings(settled_at=at("22 09:02"))
+
+        assert night.clock("22 09:01").open == []
+        assert wake_at(PLAIN, night.state, night.settings) == at("22 09:02")
+        assert night.clock("22 09:02:01").open == ["failing"]
+
+    def test_is_judged_where_the_clock_was_set_back(self) -> None:
+        night = Tries(PLAIN).attempt("25 02:05", 1).clock("22 02:05")
+
+        assert night.open == ["failing"]
+
+    def test_survives_a_restart(self) -> None:
+        night = Tries().attempt("22 02:05", 1, message="disk full")
+        night.state = decode_state(encode_state(night.state), night.state.seen)
+
+        assert night.clock("22 02:31").open == ["failing"]
+        assert "disk full" in night.alerts[0].summary
+
+    def test_changes_no_newer_verdict(self) -> None:
+        """Another run went well in the meantime."""
+        night = Tries().attempt("22 02:05", 1).ping("22 02:10", run_id="b")
+        night.clock("22 02:31")
+
+        assert night.open == []
+        assert night.counts == (2, 1, 1)
+        assert night.state.last_outcome is Outcome.OK
+
+    def test_is_one_of_few(self) -> None:
+        night = Tries(PLAIN)
+        for number in range(60):
+            night.attempt(f"22 02:{number:02}", 1, run_id=f"r{number}")
+
+        assert len(night.state.retries) <= 21
+        assert night.counts[0] + len(night.state.retries) == 60
+        assert night.open == ["failing"]
+
+    def test_says_little_of_a_long_message(self) -> None:
+        night = Tries(PLAIN).attempt("22 02:05", 1, message="x" * 10_000 + "the end")
+
+        assert len(night.state.retries[0].message) == 1000
+        assert "the end" in night.clock("22 12:00").alerts[0].summary
+
+    def test_leaves_with_its_job(self) -> None:
+        night = Tries(PLAIN).attempt("22 02:05", 1)
+        night.state = replace(night.state, retired_at=at("22 02:06"))
+
+        assert night.clock("22 12:00").open == []
+        assert night.state.retries == ()
+
+
+class TestWithoutARunId:
+    def test_attempts_are_of_the_run_that_waits(self) -> None:
+        night = Tries().attempt("22 02:05", 1, run_id=None)
+        night.attempt("22 02:06", 2, run_id=None)
+        assert night.open == []
+
+        night.attempt("22 02:07", 3, Outcome.OK, run_id=None).clock("22 12:00")
+
+        assert night.alerts == []
+        assert night.counts == (1, 0, 2)
+
+    @pytest.mark.parametrize("start", [True, False])
+    def test_another_first_attempt_begins_another_run(self, start: bool) -> None:
+        night = Tries(PLAIN).attempt("22 02:05", 2, run_id=None)
+        if start:
+            night.begin("22 02:20", 1, run_id=None)
+            assert night.open == ["failing"]
+        night.attempt("22 02:21", 1, run_id=None)
+
+        assert night.open == ["failing"]
+        assert night.counts == (1, 1, 2)
+        assert [run.is_retried for run in night.runs] == [True, False, True]
+        night.attempt("22 02:22", 2, Outcome.OK, run_id=None)
+        assert night.open == []
+        assert night.counts == (2, 1, 2)
+
+    def test_an_earlier_attempt_that_arrives_late_begins_no_run(self) -> None:
+        night = Tries(PLAIN).attempt("22 02:05", 2, run_id=None)
+        night.attempt("22 02:06", 1, run_id=None, ended_at=at("22 02:01"))
+
+        assert night.counts == (0, 0, 2)
+        assert [retry.attempt for retry in night.state.retries] == [2]
+
+    @pytest.mark.parametrize("sides", [("a", None), (None, "a")])
+    def test_on_one_side_it_is_the_only_run_that_waits(
+        self, sides: tuple[str | None, str | None]
+    ) -> None:
+        night = Tries(PLAIN).attempt("22 02:05", 1, run_id=sides[0])
+        night.attempt("22 02:06", 2, Outcome.OK, run_id=sides[1]).clock("22 12:00")
+
+        assert night.counts == (1, 0, 1)
+        assert night.open == []
+
+    def test_an_unreadable_report_is_the_end_of_the_run_that_waits(self) -> None:
+        night = Tries(PLAIN).attempt("22 02:05", 1, run_id=None)
+        night.ping("22 02:06", outcome=Outcome.INVALID).clock("22 12:00")
+
+        assert night.open == ["failing"]
+        assert night.counts == (1, 1, 1)
+
+
+class TestWithoutANumber:
+    """The job is tried three times, and its reports do not say which time it is."""
+
+    TRIED = replace(PLAIN, max_attempts=3)
+
+    @pytest.mark.parametrize("run_id", ["a", None])
+    def test_reports_are_the_next_attempts(self, run_id: str | None) -> None:
+        night = Night(self.TRIED)
+        for minute in ("05", "06"):
+            night.fail(f"22 02:{minute}", run_id=run_id, message=f"at {minute}")
+        assert night.open == []
+        assert [run.attempt for run in night.runs] == [1, 2]
+        assert [run.max_attempts for run in night.runs] == [3, 3]
+
+        night.fail("22 02:07", run_id=run_id, message="at 07")
+
+        assert night.open == ["failing"]
+        assert night.state.runs_total == 1
+
+    @pytest.mark.parametrize("run_id", ["a", None])
+    def test_a_success_is_the_last(self, run_id: str | None) -> None:
+        night = Night(self.TRIED).fail("22 02:05", run_id=run_id)
+        night.ping("22 02:06", run_id=run_id).clock("22 12:00")
+
+        assert night.outcomes == ["fail", "ok"]
+        assert night.alerts == []
+        assert not night.last.duplicate
+
+    def test_a_report_that_says_the_same_is_a_repeat(self) -> None:
+        night = Night(self.TRIED).fail("22 02:05", run_id="a", message="disk full")
+        night.fail("22 03:00", run_id="a", message="disk full")
+
+        assert night.last.duplicate
+        assert night.last.duplicate_of == 1
+        assert len(night.runs) == 1
+
+    @pytest.mark.parametrize("run_id", ["a", None])
+    def test_starts_are_of_the_next_attempt(self, run_id: str | None) -> None:
+        night = Night(self.TRIED)
+        for minute in (0, 10, 20):
+            night.start(f"22 02:{minute:02}", run_id=run_id)
+            night.fail(f"22 02:{minute + 5:02}", run_id=run_id)
+
+        assert [run.attempt for run in night.runs] == [1, 2, 3]
+        assert [run.duration for run in night.runs] == [300] * 3
+        assert night.open == ["failing"]
+        assert night.state.duplicates_total == 0
+
+    @pytest.mark.parametrize(
+        "times", [{}, {"started_at": at("22 02:00")}], ids=["arrival", "reported"]
+    )
+    def test_a_start_that_arrives_after_its_end_opens_no_run(
+        self, times: dict[str, float]
+    ) -> None:
+        night = Night(self.TRIED).fail("22 02:05", run_id="a")
+        night.start("22 02:05:02", run_id="a", **times)
+
+        assert night.last.duplicate
+        assert night.state.open_runs == ()
+
+    def test_the_start_says_how_often_it_is_tried(self) -> None:
+        night = Night(PLAIN).start("22 02:00", run_id="a", max_attempts=2)
+        night.fail("22 02:05", run_id="a")
+        assert night.open == []
+
+        night.start("22 02:10", run_id="a", attempt=2).fail("22 02:11", run_id="a")
+        assert night.outcomes == ["fail", "fail"]
+        assert night.open == ["failing"]
+
+    def test_what_the_report_says_wins_over_the_configuration(self) -> None:
+        night = Tries(self.TRIED).attempt("22 02:05", 1, max_attempts=1)
+        assert night.open == ["failing"]
+
+    def test_each_run_is_tried_as_often(self) -> None:
+        """With the configuration alone, one run a day."""
+        night = Night(replace(BACKUP, max_attempts=2))
+        for day in ("22", "23", "24"):
+            night.fail(f"{day} 02:05").fail(f"{day} 02:10").clock(f"{day} 12:00")
+
+        assert night.state.consecutive_failures == 3
+        assert night.state.runs_total == 3
+        assert night.state.missed_total == 0
+
+
+class TestOutOfOrder:
+    def test_an_earlier_attempt_does_not_end_a_later_one(self) -> None:
+        night = Tries(PLAIN).begin("22 02:10", 2).attempt("22 02:11", 1)
+
+        assert [run.attempt for run in night.state.open_runs] == [2]
+        assert night.attempt("22 02:12", 2, Outcome.OK).runs[-1].duration == 120
+
+    @pytest.mark.parametrize("final", list(Outcome))
+    def test_an_attempt_before_the_last_one_changes_nothing(
+        self, final: Outcome
+    ) -> None:
+        night = Tries(PLAIN).attempt("22 02:10", 3, final)
+        before = night.state
+        night.attempt("22 02:11", 2).attempt("22 02:12", 1).clock("22 12:00")
+
+        assert night.state.retries == ()
+        assert night.open == [alert.key.condition for alert in before.alerts]
+        assert night.counts == (1, before.failures_total, 2)
+
+    def test_the_same_attempt_twice_counts_once(self) -> None:
+        night = Tries(PLAIN)
+        for _ in range(3):
+            night.attempt("22 02:05", 1)
+
+        assert night.counts == (0, 0, 1)
+        assert night.state.duplicates_total == 2
+        assert night.last.duplicate_of == 1
+
+    def test_reports_that_come_hours_late_are_judged_together(self) -> None:
+        """A spool is emptied: what is first must not alert before what is last."""
+        night = Tries(PLAIN).attempt("22 09:00", 1, ended_at=at("22 02:01"))
+        night.attempt("22 09:00:01", 2, Outcome.OK, ended_at=at("22 02:05"))
+
+        assert night.alerts == []
+        assert night.counts == (1, 0, 1)
+
+
+def test_progress_and_logs_change_nothing() -> None:
+    night = Tries(PLAIN).attempt("22 02:05", 1)
+    retries = night.state.retries
+    night.ping("22 02:06", Kind.LOG, message="waiting").ping("22 02:07", Kind.PROGRESS)
+
+    assert night.state.retries == retries
+
+
+def test_a_number_beyond_the_last_is_the_last() -> None:
+    assert Tries(PLAIN).attempt("22 02:05", 7).open == ["failing"]
