@@ -113,8 +113,8 @@ HELP: Final = {
     DEADLINE: "Unix time after which the job counts as missed; +Inf = never.",
     STALE: "Whether the deadline has passed without a run.",
     RUNNING: "Runs that started and have not finished.",
-    RUN_DEADLINE: "Unix time after which the oldest open run is overrunning; "
-    "+Inf = never.",
+    RUN_DEADLINE: "Unix time after which an open run is overrunning: past its "
+    "max_runtime, or silent for longer than its heartbeat; +Inf = never.",
     PAUSED: "Whether the job is disabled in the configuration.",
     CONSECUTIVE_FAILURES: "Runs since the last one that was ok.",
     FAILING: "Whether the job fails: after_failures is reached, recover_after not yet.",
@@ -194,7 +194,7 @@ SUMMARIES: Final = {
     JOB_MISSED: "A job has not run when it should have.",
     JOB_FAILING: "A job fails.",
     JOB_RULE_VIOLATED: "A job ran, and its result breaks a rule.",
-    JOB_OVERRUNNING: "A run takes longer than it may.",
+    JOB_OVERRUNNING: "A run takes longer than it may, or gives no sign of life.",
     JOB_OVERLAPPING: "Runs of a job overlap.",
     JOB_SLOW: "A run took unusually long.",
     JOB_SUCCESS_RATIO_LOW: "A job fails too often.",

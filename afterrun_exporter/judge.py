@@ -55,9 +55,12 @@ class Judge:
         """Decide by *roster* from now on, and by the one before where that fails."""
         before = self.roster, self.settings
         roster.keep_pauses(self.roster, self._states)
-        settled_at = self.settings.settled_at
         self.roster = roster
-        self.settings = replace(roster.catalogue.settings, settled_at=settled_at)
+        self.settings = replace(
+            roster.catalogue.settings,
+            settled_at=self.settings.settled_at,
+            up_since=self.settings.up_since,
+        )
         self.in_change = True
         try:
             yield

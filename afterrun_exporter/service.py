@@ -80,8 +80,10 @@ class Service:
 
     async def start(self) -> None:
         """Make every configured job known, and retire those that have left."""
-        settled_at = self._clock.now() + self.catalogue.settle
-        self.judge.settings = replace(self.settings, settled_at=settled_at)
+        now = self._clock.now()
+        self.judge.settings = replace(
+            self.settings, settled_at=now + self.catalogue.settle, up_since=now
+        )
         await self.reconfigure(self.catalogue)
 
     async def reconfigure(self, catalogue: Catalogue) -> None:

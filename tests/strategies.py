@@ -70,6 +70,7 @@ def pings(job: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[Ping]:
         message=TEXTS,
         exit_code=st.none() | st.integers(-MAX_INT, MAX_INT),
         metadata=st.sampled_from(["", "{}", '{"host": "db1"}']),
+        heartbeat=st.none() | DURATIONS,
         fingerprint=FINGERPRINTS,
         warnings=st.lists(TEXTS, max_size=2).map(tuple),
     )
@@ -111,6 +112,7 @@ _OPEN_RUNS = st.builds(
     alive_at=INSTANTS,
     metadata=TEXTS,
     max_attempts=st.none() | st.integers(1, MAX_INT),
+    heartbeat=DURATIONS,
 )
 _RETRIES = st.builds(
     Retry,

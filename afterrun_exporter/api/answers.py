@@ -56,6 +56,20 @@ class Job(Answer):
     alerts: list[OpenAlert]
 
 
+class OpenRun(Answer):
+    """A run that has started and not ended."""
+
+    run_id: str | None
+    attempt: int
+    started_at: Time
+    last_sign_of_life: Time | None = Field(description="null while it has sent none")
+    deadline: Time | None = Field(
+        description="from then on it is overrunning, unless it ends or gives a sign of "
+        "life"
+    )
+    metrics: dict[str, Value | None]
+
+
 class WholeJob(Job):
     """A job as it stands alone."""
 
@@ -65,6 +79,7 @@ class WholeJob(Job):
     enabled: bool
     grace: Seconds
     max_runtime: Seconds | None
+    heartbeat: Seconds | None
     rules: list[str]
     depends_on: list[str]
     resumes_on_ping: bool = Field(description="whether a report ends its pause")
@@ -72,6 +87,7 @@ class WholeJob(Job):
     last_ping: Time | None
     last_duration: Seconds | None
     metrics: dict[str, Value | None]
+    open_runs: list[OpenRun]
     runs: int
     failed_runs: int
     violating_runs: int

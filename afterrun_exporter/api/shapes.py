@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from afterrun_exporter.api import answers
 from afterrun_exporter.conventions import ALERT_OF
 from afterrun_exporter.core.alerts import status
-from afterrun_exporter.core.deadlines import deadline, next_slot
+from afterrun_exporter.core.deadlines import deadline, next_slot, run_limit
 from afterrun_exporter.core.model import Job, Run, Settings
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.schedule import Cron
-from afterrun_exporter.core.state import JobState, OpenAlert
+from afterrun_exporter.core.state import JobState, OpenAlert, OpenRun
 from afterrun_exporter.core.targets import shown
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.storage.store import AlertRecord, AlertStats
@@ -60,6 +60,7 @@ def whole_job_of(
         enabled=enabled,
         grace=_plain(job.grace),
         max_runtime=_number(job.max_runtime),
+        heartbeat=_number(job.heartbeat),
         rules=[rule.name for rule in job.rules],
         depends_on=[dependency.job for dependency in job.depends_on],
         resumes_on_ping=state.resumes_on_ping,
@@ -67,6 +68,7 @@ def whole_job_of(
         last_ping=_happened(state.last_ping_at),
         last_duration=_number(state.last_duration),
         metrics=_numbers(state.metrics.items()),
+        open_runs=[_open_run(job, run) for run in state.open_runs],
         runs=state.runs_total,
         failed_runs=state.failures_total,
         violating_runs=state.violating_total,
@@ -157,6 +159,17 @@ def receiver_of(receiver: JobReceiver) -> answers.Receiver:
         on_violation=receiver.on_violation,
         on_missed=receiver.on_missed,
         created_at=format_time(receiver.created_at),
+    )
+
+
+def _open_run(job: Job, run: OpenRun) -> answers.OpenRun:
+    return answers.OpenRun(
+        run_id=run.run_id,
+        attempt=run.attempt,
+        started_at=format_time(run.started_at),
+        last_sign_of_life=_happened(run.alive_at),
+        deadline=_due(run_limit(job, run)) if job.enabled else None,
+        metrics=_numbers(run.metrics.items()),
     )
 
 

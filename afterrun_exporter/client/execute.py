@@ -28,6 +28,10 @@ T = TypeVar("T")
 #: No pause between two attempts is longer.
 MAX_PAUSE: Final = 3600.0
 
+#: Signs of life that may be lost in a row, and the shortest silence that means anything.
+MISSED_BEATS: Final = 3
+MIN_SILENCE: Final = 10.0
+
 MAX_FILE: Final = 2**20
 
 
@@ -61,6 +65,14 @@ def pauses(first: float) -> Iterator[float]:
     while True:
         yield min(pause, MAX_PAUSE)
         pause = min(2 * pause, MAX_PAUSE)
+
+
+def silence_of(heartbeat: float | None) -> float | None:
+    """Return how long a run that sends a sign of life every *heartbeat* may be silent.
+
+    A request may fail now and then, and take a while.
+    """
+    return None if heartbeat is None else max(MISSED_BEATS * heartbeat, MIN_SILENCE)
 
 
 def execute(
@@ -150,7 +162,9 @@ class _Run:
             return None
 
     def _report_start(self, began: Mapping[str, Any]) -> Parcel:
-        return self._courier.start(report(self._order.job, "start", **began))
+        silence = silence_of(self._order.heartbeat)
+        told = {**began, "heartbeat_seconds": silence}
+        return self._courier.start(report(self._order.job, "start", **told))
 
     def _report_end(
         self,
@@ -185,7 +199,8 @@ class _Run:
             if order.timeout is not None:
                 child.limit(order.timeout, order.kill_after)
             if order.heartbeat is not None:
-                beat = report(order.job, "progress", **named)
+                told = {**named, "heartbeat_seconds": silence_of(order.heartbeat)}
+                beat = report(order.job, "progress", **told)
 
                 def work(every: float = order.heartbeat) -> None:
                     while not over.wait(every):

@@ -212,6 +212,7 @@ class Builder:
             early=_or(spec.early, defaults.early),
             max_runtime=spec.max_runtime or defaults.max_runtime,
             max_attempts=spec.max_attempts or defaults.max_attempts,
+            heartbeat=spec.heartbeat or defaults.heartbeat,
             rules=tuple(rule.rule() for rule in spec.rules),
             after_failures=spec.alerts.after_failures,
             recover_after=spec.alerts.recover_after,

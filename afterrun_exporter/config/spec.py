@@ -110,6 +110,7 @@ class JobSpec(Spec):
     early: Annotated[Duration | None, Given] = None
     max_runtime: Annotated[Span | None, Given] = None
     max_attempts: Annotated[Attempts | None, Given] = None
+    heartbeat: Annotated[Span | None, Given] = None
     severity: Annotated[Severity | None, Given] = None
     labels: Annotated[dict[DeclaredKey, Text], MappingOf] = Field(default_factory=dict)
     project: Text = ""
@@ -134,6 +135,7 @@ class DefaultsSpec(Spec):
     timezone: Zone = "UTC"
     max_runtime: Annotated[Span | None, Given] = None
     max_attempts: Annotated[Attempts | None, Given] = None
+    heartbeat: Annotated[Span | None, Given] = None
 
 
 class LimitsSpec(Spec):

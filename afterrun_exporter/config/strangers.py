@@ -46,13 +46,22 @@ def strangers(
         spec, matching = reading(said)
         layers = matching(name)
         if said:
-            return replace(make(merged(spec, layers)), name=name, configured=False)
+            return _described(make(merged(spec, layers)), name, spec)
         key = tuple(map(id, layers))
         if key not in alike:
             alike[key] = replace(make(merged(spec, layers)), configured=False)
         return replace(alike[key], name=name)
 
     return stranger
+
+
+def _described(job: Job, name: str, spec: JobSpec) -> Job:
+    described = replace(job, name=name, configured=False)
+    if spec.max_runtime is None:
+        return described
+    # Only Sentry's clients set it. There a run has it anew from each sign of life, so
+    # it is the heartbeat as well: defaults and policies must not shorten it.
+    return replace(described, renews_runtime=True, heartbeat=spec.heartbeat)
 
 
 def _spec(said: str, declared: Declared) -> JobSpec:

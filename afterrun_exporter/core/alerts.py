@@ -10,7 +10,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from afterrun_exporter.core import overlaps, upstream
-from afterrun_exporter.core.deadlines import run_deadline
+from afterrun_exporter.core.deadlines import (
+    run_deadline,
+    run_limit,
+    silence_limit,
+    silence_of,
+)
 from afterrun_exporter.core.model import (
     FAILURES,
     Condition,
@@ -202,8 +207,18 @@ def _late(
         summary = f"no run finished by {format_time(missed)}"
         yield MISSED, _Holding(missed, job.severity, summary, missed)
     if (overdue := run_deadline(job, state, settings)) < now:
-        summary = f"a run should have finished by {format_time(overdue)}"
+        summary = _overrun(job, state, overdue)
         yield OVERRUNNING, _Holding(overdue, job.severity, summary, overdue)
+
+
+def _overrun(job: Job, state: JobState, overdue: float) -> str:
+    run = min(state.open_runs, key=lambda run: run_limit(job, run))
+    if run_limit(job, run) < silence_limit(job, run):
+        return f"a run should have finished by {format_time(overdue)}"
+    return (
+        f"no sign of life since {format_time(run.alive_at)}, expected at least every "
+        f"{format_duration(silence_of(job, run))}"
+    )
 
 
 def _gone_wrong(

@@ -7,7 +7,7 @@ from typing import Final
 
 from afterrun_exporter.core.model import Condition, Job, Settings
 from afterrun_exporter.core.schedule import Cron, Every, early_limit
-from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.state import JobState, OpenRun
 
 #: How far ahead of us what we noted ourselves may be.
 LEAP: Final = 3600.0
@@ -37,13 +37,14 @@ def slot_deadline(job: Job, state: JobState, slot: float, settings: Settings) ->
     """Return the last moment at which a run for *slot* is not late.
 
     A run that started in time has its whole `max_runtime`, and what fell into
-    the daemon's own downtime is not judged before `settled_at`.
+    the daemon's own downtime is not judged before `settled_at`. Signs of life alone
+    give it no more time: a run that hangs may go on sending them.
     """
     deadline = slot + job.grace
     if job.max_runtime is not None:
         for run in state.open_runs:
             if slot - job.early <= run.started_at <= slot + job.grace:
-                deadline = max(deadline, run.timed_from + job.max_runtime)
+                deadline = max(deadline, time_limit(job, run))
     return max(deadline, settings.settled_at)
 
 
@@ -58,14 +59,61 @@ def deadline(job: Job, state: JobState, settings: Settings) -> float:
     return slot_deadline(job, state, next_slot(job, state), settings)
 
 
-def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
-    """Return the instant after which the oldest open run is overrunning."""
-    if not job.enabled or job.max_runtime is None or not state.open_runs:
+def time_limit(job: Job, run: OpenRun) -> float:
+    """Return the instant by which *run* must end: its `max_runtime` from its start on.
+
+    Signs of life do not move it, unless its client measures it so (`renews_runtime`).
+    """
+    if job.max_runtime is None:
         return math.inf
-    due = min(run.timed_from for run in state.open_runs) + job.max_runtime
+    if job.renews_runtime:
+        return max(run.started_at, run.alive_at) + job.max_runtime
+    return run.started_at + job.max_runtime
+
+
+def silence_of(job: Job, run: OpenRun) -> float:
+    """Return the longest silence that *run* may keep; +inf where none is too long.
+
+    The job's `heartbeat` counts, or else the one that the run's own reports announced.
+    """
+    return (job.heartbeat or run.heartbeat or math.inf) if run.alive_at else math.inf
+
+
+def silence_limit(job: Job, run: OpenRun) -> float:
+    """Return the instant by which *run* must send its next sign of life, or end."""
+    return run.alive_at + silence_of(job, run)
+
+
+def run_limit(job: Job, run: OpenRun) -> float:
+    """Return the instant after which *run* is overrunning."""
+    return min(time_limit(job, run), silence_limit(job, run))
+
+
+def is_overdue(job: Job, run: OpenRun, now: float, settings: Settings) -> bool:
+    """Return whether *run* is past its limits for good, as another run starts.
+
+    Its signs of life may not have arrived while the daemon was down.
+    """
+    silent_since = _settled(silence_limit(job, run), run, settings)
+    return min(time_limit(job, run), silent_since) < now
+
+
+def _settled(limit: float, run: OpenRun, settings: Settings) -> float:
+    if max(run.started_at, run.alive_at) >= settings.up_since:
+        return limit
+    return max(limit, settings.settled_at)
+
+
+def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
+    """Return the instant after which an open run is overrunning.
+
+    That is the earliest of all their limits: of run time, and of silence.
+    """
+    if not job.enabled or not state.open_runs:
+        return math.inf
     if _holds(state, Condition.OVERRUNNING):
-        return due
-    return max(due, settings.settled_at)
+        return min(run_limit(job, run) for run in state.open_runs)
+    return min(_settled(run_limit(job, run), run, settings) for run in state.open_runs)
 
 
 def attempt_deadline(

@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from afterrun_exporter.core import attempts, history, metadata, repeats, spans
-from afterrun_exporter.core.deadlines import covered_by, slot_after
+from afterrun_exporter.core.deadlines import (
+    covered_by,
+    run_limit,
+    silence_limit,
+    slot_after,
+    time_limit,
+)
 from afterrun_exporter.core.model import FAILURES, Job, Outcome, Ping, Run, Settings
 from afterrun_exporter.core.rules import Violation, judge_all, measured
 from afterrun_exporter.core.state import JobState, OpenRun, Retry
@@ -86,20 +92,17 @@ def time_out(
 
     It satisfies no slot: nobody has reported its end.
     """
-    at = now
-    if job.max_runtime is not None:
-        at = min(now, open_run.timed_from + job.max_runtime)
     run = Run(
         number=state.recorded + 1,
         run_id=open_run.run_id,
         attempt=open_run.attempt,
         outcome=Outcome.TIMEOUT,
         started_at=open_run.started_at,
-        finished_at=at,
+        finished_at=min(now, run_limit(job, open_run)),
         received_at=now,
         metrics=open_run.metrics,
         message=f"started at {format_time(open_run.started_at)} "
-        "and had not ended when the next run started",
+        f"and {_unfinished(job, open_run)} when the next run started",
         metadata=open_run.metadata,
     )
     # A finish that still comes is a report like any other, not a repeat.
@@ -113,6 +116,12 @@ def time_out(
         recovering=0,
     )
     return failed, run
+
+
+def _unfinished(job: Job, open_run: OpenRun) -> str:
+    if silence_limit(job, open_run) < time_limit(job, open_run):
+        return f"had given no sign of life since {format_time(open_run.alive_at)}"
+    return "had not ended"
 
 
 def is_late(run: Run, last_judged_at: float) -> bool:

@@ -103,6 +103,8 @@ class Settings(Struct, frozen=True, kw_only=True, gc=False):
     #: Deadlines before this instant are judged at it: nobody could report
     #: while the daemon was down, and clients need a while to try again.
     settled_at: float = -math.inf
+    #: Since when the daemon has been up: of what began later nothing was lost.
+    up_since: float = math.inf
 
 
 class SuccessRatio(Struct, frozen=True, kw_only=True, gc=False):
@@ -163,6 +165,11 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     max_runtime: float | None = None
     #: How often a run is tried, where its reports do not say so.
     max_attempts: int | None = None
+    #: The longest silence of an open run that sends signs of life.
+    heartbeat: float | None = None
+    #: Whether each sign of life begins `max_runtime` anew: the client itself set it,
+    #: and that is what it means in the client's protocol.
+    renews_runtime: bool = False
     rules: tuple[Rule, ...] = ()
     #: Consecutive bad runs before the job counts as failing.
     after_failures: int = 1
@@ -213,9 +220,10 @@ class Ping(Struct, frozen=True, kw_only=True, gc=False):
     metrics: Mapping[str, float] = field(default_factory=nothing)
     #: Whether they add to what the run has reported before, instead of replacing it.
     adds: bool = False
-    #: Whether another start of an open run says that it goes on: its `max_runtime`
-    #: begins anew.
+    #: Whether another start of an open run is a sign of life, and no repeat.
     keeps_alive: bool = False
+    #: Within how many seconds the run sends its next sign of life, if it does.
+    heartbeat: float | None = None
     message: str = ""
     exit_code: int | None = None
     #: A JSON object, kept as text.

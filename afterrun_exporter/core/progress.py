@@ -7,8 +7,9 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from afterrun_exporter.core import finishes, metadata
-from afterrun_exporter.core.model import Ping, Settings
+from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.state import JobState, LogEntry, OpenRun, Transition
+from afterrun_exporter.core.units import format_duration
 
 NONE_OPEN: Final = "no run is open: send a start before progress"
 NOTHING_TO_ADD_TO: Final = (
@@ -17,7 +18,7 @@ NOTHING_TO_ADD_TO: Final = (
 )
 
 
-def progressed(state: JobState, ping: Ping, settings: Settings) -> Transition:
+def progressed(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
     """Return what becomes of *state* by a report on the run that *ping* is about."""
     open_run = finishes.open_run_of(state, ping)
     if open_run is None and ping.adds:
@@ -33,16 +34,45 @@ def progressed(state: JobState, ping: Ping, settings: Settings) -> Transition:
             state, last_ping_at=ping.at, open_runs=open_runs, metrics=metrics
         ),
         logs=(said_by(ping),) if ping.message else (),
-        warnings=left_out if open_run else (NONE_OPEN,),
+        warnings=(*left_out, *announced(job, ping)) if open_run else (NONE_OPEN,),
     )
 
 
 def gone_on(state: JobState, ping: Ping) -> Transition:
     """Return what becomes of *state* by a sign that the run of *ping* goes on."""
     open_run = finishes.open_run_of(state, ping)
-    open_runs, left_out = _reporting(state, open_run, ping, alive_at=ping.at)
+    open_runs, left_out = _reporting(state, open_run, ping)
     going_on = replace(state, last_ping_at=ping.at, open_runs=open_runs)
     return Transition(state=going_on, warnings=left_out)
+
+
+def logged(job: Job, state: JobState, ping: Ping) -> Transition:
+    """Return what becomes of *state* by a message, which is a sign of life as well."""
+    open_run = finishes.open_run_of(state, ping)
+    heard = replace(state, last_ping_at=ping.at)
+    if open_run is None:
+        return Transition(state=heard, logs=(said_by(ping),))
+    open_runs = tuple(
+        replace(run, **_alive(run, ping)) if run is open_run else run
+        for run in state.open_runs
+    )
+    return Transition(
+        state=replace(heard, open_runs=open_runs),
+        logs=(said_by(ping),),
+        warnings=announced(job, ping),
+    )
+
+
+def announced(job: Job, ping: Ping) -> tuple[str, ...]:
+    """Return a warning where *ping* announces rarer signs of life than *job* expects."""
+    if ping.heartbeat is None or not job.heartbeat or ping.heartbeat <= job.heartbeat:
+        return ()
+    rarer, counts = map(format_duration, (ping.heartbeat, job.heartbeat))
+    warning = (
+        f"heartbeat_seconds announces a sign of life within {rarer}: the job's "
+        f"heartbeat of {counts} counts; send them more often or raise it"
+    )
+    return (warning,)
 
 
 def said_by(ping: Ping) -> LogEntry:
@@ -55,16 +85,24 @@ def _reporting(
 ) -> tuple[tuple[OpenRun, ...], tuple[str, ...]]:
     """Return the open runs with *changes* and the metadata of *ping* in *open_run*.
 
-    And a warning where not all of the metadata is kept.
+    It is a sign of life of that run. And a warning where not all of the metadata is
+    kept.
     """
     left_out: tuple[str, ...] = ()
-    if open_run is not None and ping.metadata:
+    if open_run is None:
+        return state.open_runs, left_out
+    changes |= _alive(open_run, ping)
+    if ping.metadata:
         whole = metadata.merged(open_run.metadata, ping.metadata)
         changes["metadata"], left_out = metadata.bounded(whole)
     open_runs = tuple(
         replace(run, **changes) if run is open_run else run for run in state.open_runs
     )
     return open_runs, left_out
+
+
+def _alive(run: OpenRun, ping: Ping) -> dict[str, Any]:
+    return {"alive_at": ping.at, "heartbeat": ping.heartbeat or run.heartbeat}
 
 
 def _added_to_nothing(state: JobState, ping: Ping) -> Transition:

@@ -25,17 +25,14 @@ class OpenRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     metrics: Mapping[str, float] = field(default_factory=nothing)
     #: Which other runs it may not overlap: a value of `concurrency.by`.
     group: str = ""
-    #: When it was last said to go on; 0 where nobody said so.
+    #: The last sign of life; 0 for a run that sends none.
     alive_at: float = 0.0
     #: What its start and its progress reported: a JSON object of bounded size, or "".
     metadata: str = ""
     #: How many attempts the run has, where its start says so.
     max_attempts: int | None = None
-
-    @property
-    def timed_from(self) -> float:
-        """From when on it has its `max_runtime`."""
-        return max(self.started_at, self.alive_at)
+    #: Seconds within which its own reports announced the next one; 0 for none.
+    heartbeat: float = 0.0
 
 
 class Retry(Struct, frozen=True, kw_only=True, array_like=True, gc=False):

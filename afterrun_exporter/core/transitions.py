@@ -25,7 +25,7 @@ from afterrun_exporter.core import (
     spans,
     upstream,
 )
-from afterrun_exporter.core.deadlines import schedule_text
+from afterrun_exporter.core.deadlines import is_overdue, schedule_text
 from afterrun_exporter.core.model import Job, Kind, Ping, Run, Settings
 from afterrun_exporter.core.state import (
     AlertEvent,
@@ -122,10 +122,9 @@ def on_ping(
         case Kind.START:
             made = _started(job, state, ping, settings)
         case Kind.PROGRESS:
-            made = progress.progressed(state, ping, settings)
+            made = progress.progressed(job, state, ping, settings)
         case Kind.LOG:
-            heard = replace(state, last_ping_at=ping.at)
-            made = Transition(state=heard, logs=(progress.said_by(ping),))
+            made = progress.logged(job, state, ping)
     judged = _newest(made.runs, made.state.last_finish_at)
     state = _remembering(job, made.state, made.runs, ping.at, settings)
     state, events = alerts.update(
@@ -182,9 +181,13 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         group=overlaps.group_of(job, ping),
         metadata=about,
         max_attempts=ping.max_attempts,
+        # A run that announces signs of life is silent from its start on.
+        alive_at=ping.at if ping.heartbeat else 0.0,
+        heartbeat=ping.heartbeat or 0.0,
     )
+    warnings = (*warnings, *progress.announced(job, ping))
 
-    kept, timed_out, logs = _others(job, state, ping)
+    kept, timed_out, logs = _others(job, state, ping, settings)
     runs: list[Run] = []
     if state.retries:
         state, runs = _with_attempt(job, state, run, ping, settings)
@@ -213,7 +216,7 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
 
 
 def _others(
-    job: Job, state: JobState, ping: Ping
+    job: Job, state: JobState, ping: Ping, settings: Settings
 ) -> tuple[list[OpenRun], list[OpenRun], list[LogEntry]]:
     """Return the runs that stay open when another one starts, and those timed out.
 
@@ -223,9 +226,7 @@ def _others(
     timed_out: list[OpenRun] = []
     logs: list[LogEntry] = []
     for earlier in state.open_runs:
-        overdue = job.max_runtime is not None and (
-            earlier.timed_from + job.max_runtime < ping.at
-        )
+        overdue = is_overdue(job, earlier, ping.at, settings)
         # Without ids nobody can tell two runs apart: the new one counts, unless
         # it is to be told that they overlap.
         nameless = earlier.run_id is None and ping.run_id is None

@@ -63,6 +63,13 @@ def duration(value: float) -> float:
     return value
 
 
+def silence(value: float) -> float:
+    """Return *value* if a run may be silent for so long."""
+    if not 0 < value < MAX_TIME:
+        raise ValueError(f"{value!r} is not a time between two signs of life")
+    return value
+
+
 def exit_status(value: object) -> object:
     """Return what is as good as an integer as one; anything else as it is."""
     # What `"exit_code": "$?"` sends, and languages whose numbers are all floats.

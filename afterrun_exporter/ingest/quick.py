@@ -20,6 +20,7 @@ from afterrun_exporter.ingest.reports import MAX_MESSAGE, STATUSES, metadata_tex
 Integer = Annotated[int, Meta(ge=-MAX_INT, le=MAX_INT)]
 Attempt = Annotated[int, Meta(ge=1, le=MAX_INT)]
 Duration = Annotated[float, Meta(ge=0, lt=MAX_TIME)]
+Silence = Annotated[float, Meta(gt=0, lt=MAX_TIME)]
 RunId = Annotated[str, Meta(max_length=MAX_RUN_ID)]
 Message = Annotated[str, Meta(max_length=MAX_MESSAGE)]
 MetricName = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
@@ -38,6 +39,7 @@ class _Report(Struct, forbid_unknown_fields=True, gc=False):
     message: Message = ""
     exit_code: Integer | None = None
     metadata: dict[str, Any] | None = None
+    heartbeat_seconds: Silence | None = None
 
 
 class Item(_Report, forbid_unknown_fields=True, gc=False):
@@ -148,6 +150,7 @@ def _ping(
         message=report.message,
         exit_code=report.exit_code,
         metadata=metadata,
+        heartbeat=report.heartbeat_seconds,
         fingerprint=fingerprint,
     )
 

@@ -58,6 +58,7 @@ Instant = Annotated[
     float, BeforeValidator(values.instant, json_schema_input_type=float | str)
 ]
 Duration = Annotated[float, AfterValidator(values.duration)]
+Silence = Annotated[float, AfterValidator(values.silence)]
 RunId = Annotated[
     str,
     Field(max_length=MAX_RUN_ID),
@@ -91,6 +92,9 @@ class Report(BaseModel):
     exit_code: ExitStatus | None = Field(None, description="0 unless it failed")
     metadata: dict[str, Any] | None = Field(
         None, description="kept with the run, never a label"
+    )
+    heartbeat_seconds: Silence | None = Field(
+        None, description="the run sends its next sign of life within so many seconds"
     )
 
 
@@ -147,6 +151,7 @@ def ping_of(
         message=message,
         exit_code=report.exit_code,
         metadata=metadata,
+        heartbeat=report.heartbeat_seconds,
         fingerprint=fingerprint,
         warnings=(
             *warnings,

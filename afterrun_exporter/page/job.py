@@ -12,8 +12,10 @@ from typing import Any, Final
 from afterrun_exporter.core.deadlines import (
     next_slot,
     run_deadline,
+    run_limit,
     slot_after,
     slot_deadline,
+    time_limit,
 )
 from afterrun_exporter.core.model import NEUTRAL, Job, Outcome, Run, Settings
 from afterrun_exporter.core.rules import DURATION
@@ -90,6 +92,10 @@ class OpenRow:
     late: bool
     metrics: tuple[tuple[str, str], ...]
     metadata: tuple[tuple[str, str], ...]
+    #: The last sign of life; None while it has sent none.
+    alive: Moment | None
+    #: Whether it is due for a sign of life rather than for its end.
+    silent: bool
 
 
 def run_rows(job: Job, runs: Iterable[Run], now: float) -> list[RunRow]:
@@ -173,21 +179,21 @@ def open_rows(
 ) -> list[OpenRow]:
     """Return the runs that have started and not ended, the oldest first."""
     zone = zone_of(job)
-    late = run_deadline(job, state, settings) < now
+    late = run_deadline(job, state, settings)
     rows: list[OpenRow] = []
-    for place, run in enumerate(
-        sorted(state.open_runs, key=lambda run: run.started_at)
-    ):
-        due = run.started_at + job.max_runtime if job.max_runtime else math.inf
+    for run in sorted(state.open_runs, key=lambda run: run.started_at):
+        due = run_limit(job, run)
         rows.append(
             OpenRow(
                 run_id=run.run_id or "",
                 attempt=run.attempt,
                 started=moment(run.started_at, now, zone),
                 due=moment(due, now, zone),
-                late=due < now or (late and not place),
+                late=max(due, late) < now,
                 metrics=tuple((n, readable(v)) for n, v in run.metrics.items()),
                 metadata=tuple(_metadata(run.metadata)),
+                alive=moment(run.alive_at, now, zone) if run.alive_at else None,
+                silent=due < time_limit(job, run),
             )
         )
     return rows

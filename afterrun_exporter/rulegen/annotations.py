@@ -30,7 +30,7 @@ MISSED: Final = (
 
 OVERRUNNING: Final = (
     "{{ $labels.job_name }} has started and not finished; "
-    f"it should have by {_TIME}."
+    f"it should have ended, or given a sign of life, by {_TIME}."
 )
 
 FAILING: Final = _Sentence(

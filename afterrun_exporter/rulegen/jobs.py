@@ -104,7 +104,6 @@ def _applies(alert: str, job: Job) -> bool:
     """Return whether the configuration lets this alert of *job* ever fire."""
     wanted: dict[str, object] = {
         names.JOB_MISSED: job.schedule,
-        names.JOB_OVERRUNNING: job.max_runtime,
         names.JOB_OVERLAPPING: job.concurrency,
         names.JOB_SLOW: job.slower_than,
         names.JOB_SUCCESS_RATIO_LOW: job.success_ratio,

@@ -36,8 +36,8 @@ _DUE: Final = "1970-01-01 00:10:00 UTC"
 _SAYS: Final = {
     names.JOB_MISSED: f"{{job}} should have finished by {_DUE}, grace included, "
     "and has not.",
-    names.JOB_OVERRUNNING: "{job} has started and not finished; it should have by "
-    f"{_DUE}.",
+    names.JOB_OVERRUNNING: "{job} has started and not finished; it should have "
+    f"ended, or given a sign of life, by {_DUE}.",
     names.JOB_FAILING: "{job}: the last run was not ok.",
     names.JOB_RULE_VIOLATED: "{job}: {metric} broke its rule; the rule is {rule}.",
     names.JOB_OVERLAPPING: "{job} has more runs open at once than it may.",

@@ -89,6 +89,36 @@ async def test_one_job_tells_more_of_itself(client: Client) -> None:
     assert (job["runs"], job["missed_runs"]) == (1, 0)
 
 
+async def test_one_job_tells_what_runs_now(
+    client: Client, service: Service, clock: ManualClock
+) -> None:
+    """And until when it may run, or be silent."""
+    job = replace(BACKUP, max_runtime=600.0, heartbeat=120.0)
+    await service.reconfigure(catalogue(job))
+    await client.post("/ping/backup", json={"status": "start", "run_id": "a"})
+    (before,) = (await asked(client, "/api/v1/jobs/backup"))["open_runs"]
+    await clock.advance(60)
+    sign = {"status": "progress", "run_id": "a", "metrics": {"rows": 7}}
+    await client.post("/ping/backup", json=sign)
+
+    found = await asked(client, "/api/v1/jobs/backup")
+    (after,) = found["open_runs"]
+
+    assert (found["max_runtime"], found["heartbeat"]) == (600, 120)
+    assert (before["last_sign_of_life"], before["deadline"]) == (
+        None,
+        "2026-11-21T12:10:00Z",
+    )
+    assert after == {
+        "run_id": "a",
+        "attempt": 1,
+        "started_at": "2026-11-21T12:00:00Z",
+        "last_sign_of_life": "2026-11-21T12:01:00Z",
+        "deadline": "2026-11-21T12:03:00Z",
+        "metrics": {"rows": 7},
+    }
+
+
 async def test_the_list_is_read_page_by_page(client: Client, service: Service) -> None:
     """By name; each page says where the next one begins, the last one nothing."""
     jobs = [replace(BACKUP, name=f"job-{n:02}") for n in range(5)]

@@ -64,6 +64,7 @@ def test_every_key_reaches_its_job() -> None:
         early=0.0,
         max_runtime=5400.0,
         max_attempts=3,
+        heartbeat=300.0,
         severity="critical",
         labels=(("team", "data"), ("tier", "gold")),
         project="infrastructure",
@@ -167,6 +168,7 @@ def test_a_job_takes_what_it_leaves_out_from_the_defaults_section() -> None:
     assert (report.grace, report.early) == (900.0, 30.0)
     assert (report.severity, report.max_runtime) == ("info", 7200.0)
     assert report.max_attempts == 2
+    assert report.heartbeat == 1200.0
     assert sync.schedule == Every(5400.0)
     assert config.jobs["manual"].schedule is None
 

@@ -280,31 +280,6 @@ class TestAnOpenRun:
         assert night.outcomes == ["ok"]
         assert night.open == []
 
-    def test_that_is_said_to_go_on_has_its_max_runtime_anew(self) -> None:
-        night = Night(LIMITED).start("22 02:00", run_id="a")
-        night.start("22 02:50", run_id="a", keeps_alive=True).clock("22 03:50")
-
-        assert night.open == []
-        assert night.state.duplicates_total == 0
-        assert night.clock("22 03:50:01").open == ["missed", "overrunning"]
-
-    def test_that_goes_on_after_all_is_overrunning_no_more(self) -> None:
-        night = Night(LIMITED).start("22 02:00", run_id="a").clock("22 03:00:01")
-        night.start("22 03:10", run_id="a", keeps_alive=True)
-
-        assert "overrunning" not in night.open
-        assert night.ping("22 03:20", run_id="a").runs[0].duration == 4800
-
-    def test_that_went_on_is_given_up_only_after_its_max_runtime(self) -> None:
-        night = Night(LIMITED).start("22 02:00", run_id="a")
-        night.start("22 02:50", run_id="a", keeps_alive=True)
-        night.start("22 03:10", run_id="b")
-        assert night.outcomes == []
-
-        night.start("22 03:51", run_id="c")
-        assert night.outcomes == ["timeout"]
-        assert told(night.runs[0].finished_at) == "22 03:50:00"
-
     def test_that_has_ended_does_not_go_on(self) -> None:
         night = Night(LIMITED).ping("22 02:10", run_id="a")
         night.start("22 02:20", run_id="a", keeps_alive=True)

@@ -83,7 +83,9 @@ TROUBLES = [
     Trouble(
         night.OVERRUNS,
         names.JOB_OVERRUNNING,
-        words=("has started and not finished; it should have by 20",),
+        words=(
+            "has started and not finished; it should have ended, or given a sign of life, by 20",
+        ),
     ),
     Trouble(
         night.STOPS,

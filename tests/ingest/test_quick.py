@@ -44,6 +44,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "message": TEXTS | ANYTHING,
     "exit_code": st.integers(-2, 300) | ANYTHING,
     "metadata": st.dictionaries(TEXTS, ANYTHING, max_size=2) | ANYTHING,
+    "heartbeat_seconds": NUMBERS | ANYTHING,
     "started_at": NUMBERS | ANYTHING,
     "staus": ANYTHING,
 }
@@ -75,6 +76,8 @@ def bodies() -> st.SearchStrategy[bytes]:
 @example(b'{"metrics": {"rows": NaN}}')
 @example(b'{"metrics": {"rows": 123456789012345678901234567890}}')
 @example(b'{"duration_ms": 1e11}')
+@example(b'{"heartbeat_seconds": 0}')
+@example(b'{"heartbeat_seconds": 1e11}')
 @example(b'{"metadata": {"a": 1e400}}')
 @example(b'\xef\xbb\xbf{"status": "ok"}')
 @example(b'{"message": "\\ud83d\\ude00"}')

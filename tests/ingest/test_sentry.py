@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.clock import breathe
-from afterrun_exporter.core.model import Job, Kind, Outcome
+from afterrun_exporter.config.loading import parse
+from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.sentry import opened, ping_of
 from afterrun_exporter.service import Service
@@ -281,10 +282,34 @@ async def test_every_form_of_the_url_is_taken(
     assert len(await store.runs("job", 9)) == 2
 
 
-async def test_a_check_in_that_goes_on_has_its_max_runtime_anew(
-    store: MemoryStore, clock: ManualClock, aiohttp_client: AiohttpClient
+LIMIT = "jobs: {job: {max_runtime: 30m}}"
+SHORTER = "defaults: {max_runtime: 10m, heartbeat: 5m}"
+
+
+@pytest.mark.parametrize(
+    ("file", "config", "silent_after"),
+    [
+        # What a client says of its monitor means what it means to Sentry: the limit
+        # begins anew with each check-in, and no default of ours cuts it short.
+        ("", {"max_runtime": 30}, None),
+        (SHORTER, {"max_runtime": 30}, None),
+        # afterrun.yml means the total, whatever is sent.
+        (LIMIT, {}, 2),
+        (LIMIT, {"max_runtime": 60}, 2),
+        (SHORTER, {"checkin_margin": 5}, 1),
+        ("", {}, None),
+    ],
+)
+async def test_a_check_in_that_goes_on_has_the_time_that_its_client_expects(
+    file: str,
+    config: dict[str, Any],
+    silent_after: int | None,
+    store: MemoryStore,
+    clock: ManualClock,
+    aiohttp_client: AiohttpClient,
 ) -> None:
-    service = Service(store, clock, catalogue(Job(name="job", max_runtime=1800)))
+    """It is in progress for 80 minutes, and says so every 20."""
+    service = Service(store, clock, parse(file).catalogue)
     await service.start()
     client = await aiohttp_client(app_of(service, clock))
 
@@ -293,12 +318,14 @@ async def test_a_check_in_that_goes_on_has_its_max_runtime_anew(
         await service.sweep()
         return [alert.key.condition for alert in store.states["job"].alerts]
 
-    for _ in range(4):
-        body = envelope(check_in(status="in_progress"))
+    for turn in range(1, 5):
+        body = envelope(check_in(status="in_progress", monitor_config=config))
         assert (await client.post("/api/42/envelope/", data=body)).status == 200
-        assert await after(20) == []
+        overrunning = silent_after is not None and turn >= silent_after
+        assert await after(20) == ["overrunning"] * overrunning
 
-    assert await after(11) == ["overrunning"]
+    limited = bool(config.get("max_runtime")) or silent_after is not None
+    assert await after(11) == ["overrunning"] * limited
     assert service.pings["sentry", "duplicate"] == 0
 
 

@@ -95,6 +95,25 @@ class TestThePage:
         assert "Running now started 4 min ago" in told
         assert "has to end in 6 min night-1" in told
 
+    async def test_tells_the_last_sign_of_life(
+        self, pages: Pages, service: Service, clock: ManualClock
+    ) -> None:
+        limits = replace(BACKUP, max_runtime=3600.0, heartbeat=300.0)
+        await service.reconfigure(catalogue(limits))
+        await service.record(ping("21 12:00", Kind.START, run_id="night-1"))
+        await service.record(ping("21 12:04", Kind.PROGRESS, run_id="night-1"))
+        clock.show(at("21 12:06"))
+        told = text_of(await pages.get("/jobs/backup"))
+
+        assert "next sign of life due in 3 min last sign of life 2 min ago" in told
+        assert "sends signs of life sends one every 5m" in told
+
+        clock.show(at("21 12:10"))
+        await service.sweep()
+        told = text_of(await pages.get("/jobs/backup"))
+        assert "should have given a sign of life 1 min ago" in told
+        assert "No sign of life since 2026-11-21T12:04:00Z" in told
+
     async def test_names_the_jobs_that_it_requires(
         self, pages: Pages, service: Service
     ) -> None:

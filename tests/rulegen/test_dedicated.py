@@ -74,7 +74,6 @@ jobs: {a: , b: }
 #: The keys of afterrun.yml that alerts depend on, each with its alert.
 GIVING = {
     "every: 1h": names.JOB_MISSED,
-    "max_runtime: 1h": names.JOB_OVERRUNNING,
     "concurrency: {max: 1}": names.JOB_OVERLAPPING,
     "alerts: {slower_than: {factor: 2, over: 7d}}": names.JOB_SLOW,
     "alerts: {success_ratio: {below: 80%, over: 7d}}": names.JOB_SUCCESS_RATIO_LOW,
@@ -83,7 +82,8 @@ GIVING = {
 }
 #: What the generated tests call a job with the generic rules, next to RICH.
 ANY_JOB = (names.JOB, "any-job-2")
-ALWAYS = [names.JOB_FAILING, names.TEST]
+#: A run may announce its own heartbeat.
+ALWAYS = [names.JOB_FAILING, names.JOB_OVERRUNNING, names.TEST]
 
 
 def _jobs(text: str) -> list[Job]:
@@ -261,6 +261,7 @@ def test_the_generated_tests_fail_when_a_rule_is_wrong(
         names.JOB_FAILING,
         names.JOB_RULE_VIOLATED,
         names.JOB_RULE_VIOLATED,
+        names.JOB_OVERRUNNING,
         names.TEST,
     ]
 
@@ -318,7 +319,8 @@ def test_a_job_with_a_similar_name_stays_with_the_generic_rules(
 
 
 @pytest.mark.parametrize(
-    "keys", [(), *((key,) for key in GIVING), ("every: 1h", "max_runtime: 1h")]
+    "keys",
+    [(), *((key,) for key in GIVING), ("every: 1h", "concurrency: {max: 1}")],
 )
 def test_a_job_has_the_rules_that_can_fire(keys: Iterable[str]) -> None:
     """What its configuration does not ask for is not there to be looked at."""

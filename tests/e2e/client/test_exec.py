@@ -399,10 +399,33 @@ def test_signs_of_life_are_given(cron: Cron) -> None:
         cron.exec("backup", options, "sleep", "1")
         told = [one["status"] for one in server.reports]
         ids = {one["run_id"] for one in server.reports}
+        announced = [one.get("heartbeat_seconds") for one in server.reports]
 
     assert (told[0], told[-1]) == ("start", "ok")
+    assert announced == [10.0] * (len(told) - 1) + [None]
     assert 3 <= told.count("progress") <= 10
     assert len(ids) == 1
+
+
+def test_an_exec_that_is_killed_is_missed_by_its_signs_of_life(
+    daemon: Daemon, cron: Cron
+) -> None:
+    """Nothing is configured: it has announced them."""
+    daemon.start()
+    running = cron.start("exec", "backup", "--heartbeat", "1s", "--", "sleep", "30")
+    wait_until(
+        lambda: daemon.get("/metrics").text.count('running{job_name="backup"} 1') == 1,
+        "it runs",
+    )
+
+    running.kill()
+
+    def alerts() -> list[str]:
+        job = daemon.get("/api/v1/jobs/backup").json()
+        return [alert["kind"] for alert in job["alerts"]]
+
+    wait_until(lambda: bool(alerts()), "it is missed", 60)
+    assert alerts() == ["overrunning"]
 
 
 def test_the_token_is_sent(cron: Cron) -> None:
