@@ -21,7 +21,8 @@ from afterrun_exporter.cli.main import CLIENT
 from afterrun_exporter.client.options import parsers
 from afterrun_exporter.config.spec import FileSpec, JobSpec, RuleSpec
 from afterrun_exporter.exposition.families import FAMILIES
-from afterrun_exporter.ingest.reports import STATUSES, Report
+from afterrun_exporter.ingest.reports import Report
+from afterrun_exporter.ingest.vocabulary import STATUSES
 from afterrun_exporter.problems import KINDS, STATUS
 
 ROOT = Path(__file__).parents[1]
@@ -121,9 +122,14 @@ def test_every_configuration_key_is_documented(key: str) -> None:
     assert any(word == key or key in word.split(".") for word in WORDS)
 
 
-@pytest.mark.parametrize("word", sorted({*STATUSES, *Report.model_fields}))
-def test_every_word_of_a_report_is_in_the_readme(word: str) -> None:
-    assert f"`{word}`" in README
+@pytest.mark.parametrize("field", sorted(Report.model_fields))
+def test_every_field_of_a_report_is_in_the_readme(field: str) -> None:
+    assert f"`{field}`" in README
+
+
+@pytest.mark.parametrize("word", sorted(STATUSES))
+def test_every_word_for_an_outcome_is_documented(word: str) -> None:
+    assert f"`{word}`" in DOCS[ROOT / "docs" / "reports.md"]
 
 
 def told_of_scopes() -> dict[tuple[str, str], Scope | None]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from msgspec import DecodeError, Meta, Raw, Struct, json
+from msgspec import Meta, Raw, Struct, json
 
 from afterrun_exporter.core.model import JOB_NAME, Kind, Outcome, Ping, nothing
 from afterrun_exporter.core.rules import DURATION
 from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID, MAX_TIME
 from afterrun_exporter.ingest.readings import MAX_NAME
-from afterrun_exporter.ingest.reports import MAX_MESSAGE, STATUSES, metadata_text
+from afterrun_exporter.ingest.reports import MAX_MESSAGE, metadata_text
+from afterrun_exporter.ingest.vocabulary import STATUSES, sense_of
 
 Integer = Annotated[int, Meta(ge=-MAX_INT, le=MAX_INT)]
 Attempt = Annotated[int, Meta(ge=1, le=MAX_INT)]
@@ -64,7 +65,7 @@ def items(body: bytes) -> list[Item] | None:
         if text.startswith(b"["):
             return _ITEMS.decode(text)
         found = _ITEM.decode_lines(text)
-    except (DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     # The decoder does not mind where lines end. Here they end between two reports,
     # and so nowhere else.
@@ -83,7 +84,7 @@ def texts(body: bytes) -> list[bytes] | None:
     if text.startswith(b"["):
         try:
             return [bytes(item) for item in _TEXTS.decode(text)]
-        except (DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return None
     lines = [line for line in text.splitlines() if line.strip()]
     plain = all(line.startswith(b"{") and line.endswith(b"}") for line in lines)
@@ -94,7 +95,7 @@ def read_item(text: bytes, at: float, metrics_limit: int) -> Ping | None:
     """Return the ping of one report among many, if it names its run."""
     try:
         item = _ITEM.decode(text)
-    except (DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return ping_of(item, at, metrics_limit)
 
@@ -112,7 +113,7 @@ def read(
     """Return the ping that *body* stands for; None where the long way has to look."""
     try:
         report = _DECODER.decode(body)
-    except (DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return _ping(report, job, at, fingerprint, metrics_limit)
 
@@ -125,6 +126,9 @@ def _ping(
         kind, outcome = Kind.FINISH, Outcome.FAIL if failed else Outcome.OK
     elif (known := STATUSES.get(report.status)) is not None:
         kind, outcome = known
+        if report.exit_code and outcome is Outcome.OK:
+            # They contradict each other.
+            return None
     else:
         return None
     metrics = report.metrics or nothing()
@@ -160,6 +164,7 @@ def _plain(metrics: Mapping[str, float], kind: Kind, limit: int) -> bool:
     return (
         len(metrics) <= limit
         and DURATION not in metrics
+        and not any(map(sense_of, metrics))
         and "".join(metrics).isprintable()
         and kind is not Kind.START
     )

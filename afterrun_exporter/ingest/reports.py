@@ -16,14 +16,21 @@ from pydantic import (
     ValidationError,
 )
 
-from afterrun_exporter.core.model import JOB_NAME, Kind, Outcome, Ping
+from afterrun_exporter.core.model import FAILURES, JOB_NAME, Kind, Outcome, Ping
 from afterrun_exporter.errors import PingError
+from afterrun_exporter.ingest import claims
 from afterrun_exporter.ingest import fields as values
 from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID, reason
 from afterrun_exporter.ingest.readings import Readings, read_metrics
+from afterrun_exporter.ingest.vocabulary import MAX_WORD
 
-#: What others call `exit_code`.
-OTHER_WORDS: Final = {"exit_status", "exitstatus", "returncode", "return_code", "rc"}
+#: Fields that only claim an outcome, and what may be meant by a value of each.
+CLAIMS: Final[Mapping[str, tuple[type, ...]]] = {
+    "status": (str, bool),
+    "exit_code": (str, int, float),
+}
+#: Unknown fields that a report is told about; looking for what was meant takes time.
+MAX_UNKNOWN: Final = 20
 
 #: Longer messages lose their beginning: the end is where the error stands.
 MAX_MESSAGE: Final = 10_000
@@ -35,23 +42,6 @@ UNREAD_METADATA: Final = (
 UNREAD_METRICS: Final = (
     "metrics of a start are not read: report them with progress or at the end"
 )
-
-STATUSES: Final[Mapping[str, tuple[Kind, Outcome]]] = {
-    word: (kind, outcome)
-    for kind, outcome, words in (
-        (Kind.FINISH, Outcome.OK, "ok success succeeded complete completed"),
-        (Kind.FINISH, Outcome.FAIL, "fail failed failure error"),
-        (Kind.FINISH, Outcome.PARTIAL, "partial"),
-        (Kind.FINISH, Outcome.TIMEOUT, "timeout timed_out"),
-        (Kind.FINISH, Outcome.CANCELED, "canceled cancelled"),
-        (Kind.FINISH, Outcome.SKIPPED, "skipped skip"),
-        (Kind.START, Outcome.OK, "start started running in_progress"),
-        (Kind.PROGRESS, Outcome.OK, "progress"),
-        (Kind.LOG, Outcome.OK, "log"),
-    )
-    for word in words.split()
-}
-
 
 Integer = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
 Instant = Annotated[
@@ -98,6 +88,10 @@ class Report(BaseModel):
     )
 
 
+#: Fields that claim no outcome; of `metrics`, only some numbers do.
+OWN_FIELDS: Final = frozenset(Report.model_fields) - CLAIMS.keys() - {"metrics"}
+
+
 def check_name(job: str) -> str:
     """Return *job* if a job may be called so; raise PingError if not."""
     if JOB_NAME.fullmatch(job):
@@ -127,8 +121,9 @@ def ping_of(
         raise PingError(
             f'a report is a JSON object such as {{"status": "ok"}}, not {_kind(fields)}'
         )
-    report, warnings = _validated(fields)
-    kind, outcome = _status(report)
+    verdict = claims.read(fields, plain=OWN_FIELDS)
+    kind = verdict.kind
+    report, warnings = _validated(fields, verdict)
     readings = read_metrics(report.metrics or {}, metrics_limit)
     if kind is Kind.START and report.metrics:
         warnings.append(UNREAD_METRICS)
@@ -139,7 +134,7 @@ def ping_of(
         job=job,
         kind=kind,
         at=at,
-        outcome=outcome,
+        outcome=verdict.outcome,
         run_id=clean(report.run_id or "") or run_key,
         attempt=report.attempt or 1,
         has_attempt=report.attempt is not None,
@@ -149,11 +144,12 @@ def ping_of(
         duration=_duration(report),
         metrics=readings.values,
         message=message,
-        exit_code=report.exit_code,
+        exit_code=verdict.exit_code,
         metadata=metadata,
         heartbeat=report.heartbeat_seconds,
         fingerprint=fingerprint,
         warnings=(
+            *verdict.warnings,
             *warnings,
             *about_message,
             *about_metadata,
@@ -189,17 +185,25 @@ def invalid(job: str, at: float, fingerprint: bytes, error: PingError) -> Ping:
     )
 
 
-def _validated(fields: dict[str, Any]) -> tuple[Report, list[str]]:
-    unknown = [name for name in fields if name not in Report.model_fields]
-    _refuse_misspelt(fields, unknown)
-    warnings = [_unknown(name) for name in unknown]
+def _validated(
+    fields: dict[str, Any], verdict: claims.Verdict
+) -> tuple[Report, list[str]]:
+    usable = {name: value for name, value in fields.items() if name not in CLAIMS}
+    unknown = [
+        name
+        for name in usable
+        if name not in Report.model_fields and name not in verdict.names
+    ]
+    if not verdict.names & CLAIMS.keys() and verdict.outcome not in FAILURES:
+        _refuse_misspelt(usable, unknown[:MAX_UNKNOWN])
+    warnings = [_unknown(name) for name in unknown[:MAX_UNKNOWN]]
+    if len(unknown) > MAX_UNKNOWN:
+        warnings.append(f"{len(unknown) - MAX_UNKNOWN} more fields are unknown")
     try:
-        return Report.model_validate(fields), warnings
+        return Report.model_validate(usable), warnings
     except ValidationError as error:
-        usable = dict(fields)
         for problem in error.errors(include_url=False):
             name = str(problem["loc"][0])
-            _refuse_undecided(name, fields)
             if usable.pop(name, None) is not None:
                 warnings.append(f"{name} is left out: {reason(problem)}")
         return Report.model_validate(usable), warnings
@@ -207,43 +211,16 @@ def _validated(fields: dict[str, Any]) -> tuple[Report, list[str]]:
 
 def _refuse_misspelt(fields: dict[str, Any], unknown: list[str]) -> None:
     # {"stauts": "fail"} would be a success if it were only warned about.
-    if fields.get("status") is not None or fields.get("exit_code") is not None:
-        return
     for name in unknown:
-        if _meant(name) in {"status", "exit_code"}:
+        (near,) = get_close_matches(name.lower()[:MAX_WORD], CLAIMS, 1, 0.8) or ("",)
+        if isinstance(fields[name], CLAIMS.get(near, ())):
             raise PingError(_unknown(name))
-
-
-def _refuse_undecided(name: str, fields: dict[str, Any]) -> None:
-    """Raise PingError if *name*, which cannot be used, was to tell success from failure."""
-    if name == "status":
-        raise PingError(f"status: {_unknown_status(fields[name])}")
-    if name == "exit_code" and fields.get("status") is None:
-        raise PingError(
-            f"exit_code: {fields[name]!r:.40} is not an exit status; send a number"
-        )
-
-
-def _status(report: Report) -> tuple[Kind, Outcome]:
-    if report.status is None:
-        failed = report.exit_code not in {None, 0}
-        return Kind.FINISH, Outcome.FAIL if failed else Outcome.OK
-    try:
-        return STATUSES[report.status.strip().lower()]
-    except KeyError:
-        raise PingError(f"status: {_unknown_status(report.status)}") from None
 
 
 def _duration(report: Report) -> float | None:
     if report.duration_ms is not None:
         return report.duration_ms / 1000
     return report.duration_seconds
-
-
-def _unknown_status(status: object) -> str:
-    near = get_close_matches(str(status).lower(), STATUSES, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(STATUSES)}"
-    return f"unknown status {status!r}; {hint}"
 
 
 def _unknown(name: str) -> str:
@@ -253,8 +230,8 @@ def _unknown(name: str) -> str:
 
 
 def _meant(name: str) -> str | None:
-    if name.lower() in OTHER_WORDS:
-        return "exit_code"
+    if len(name) > MAX_WORD:
+        return None
     near = get_close_matches(name.lower(), Report.model_fields, n=1)
     return near[0] if near else None
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from msgspec import DecodeError, json
+from msgspec import json
 from msgspec.structs import replace
 
 from afterrun_exporter.access.callers import Caller
@@ -124,7 +124,7 @@ async def opened(body: bytes) -> tuple[dict[str, Any], list[CheckIn]]:
     first, rest = _line(body, 0)
     try:
         header = _OBJECT.decode(first)
-    except (DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise PingError(
             "an envelope begins with a line that is a JSON object"
         ) from None
@@ -209,7 +209,7 @@ def _object(text: bytes) -> dict[str, Any]:
     """Return the JSON object that *text* is; an empty one if it is none."""
     try:
         return _OBJECT.decode(text)
-    except (DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return {}
 
 

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from msgspec import DecodeError, json
+from msgspec import json
 
 from afterrun_exporter.ingest.answers import compact
 from afterrun_exporter.ingest.desk import Desk, read_text
@@ -66,7 +66,7 @@ def _ignoring(desk: Desk, answer: Answer) -> Handler:
 def _stored(text: str) -> web.Response:
     try:
         event = _EVENT.decode(text)
-    except (DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         # Cut off, or compressed in a way of its own.
         event = {}
     return compact({"id": event_id(event.get("event_id")) or uuid4().hex})

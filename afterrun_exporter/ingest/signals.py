@@ -19,7 +19,7 @@ from afterrun_exporter.ingest import checks, reports
 from afterrun_exporter.ingest.desk import numbers
 from afterrun_exporter.ingest.jsontext import read_json
 from afterrun_exporter.ingest.readings import Readings
-from afterrun_exporter.ingest.reports import STATUSES
+from afterrun_exporter.ingest.vocabulary import STATUSES
 
 #: What the words in a URL are in a report of our own.
 VERBS: Final[Mapping[str, str]] = {

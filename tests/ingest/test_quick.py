@@ -13,6 +13,7 @@ from afterrun_exporter.core.model import Ping
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import quick, reports
 from afterrun_exporter.ingest.jsontext import read_json
+from afterrun_exporter.ingest.vocabulary import STATUSES
 from tests.changed import replace
 
 AT = 1_800_000_000.0
@@ -31,7 +32,7 @@ ANYTHING = st.recursive(
     max_leaves=4,
 )
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    "status": st.sampled_from([*reports.STATUSES, "OK", " ok", "done"]) | ANYTHING,
+    "status": st.sampled_from([*STATUSES, "OK", " ok", "done"]) | ANYTHING,
     "duration_ms": NUMBERS | ANYTHING,
     "duration_seconds": NUMBERS | ANYTHING,
     "metrics": st.dictionaries(

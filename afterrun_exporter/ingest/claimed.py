@@ -1,0 +1,305 @@
+"""Fields that claim an outcome, each read for itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
+
+from afterrun_exporter.core.model import FAILURES, Kind, Outcome
+from afterrun_exporter.ingest.fields import MAX_INT, exit_status
+from afterrun_exporter.ingest.vocabulary import (
+    OFFERED,
+    Meaning,
+    Sense,
+    hint,
+    meaning,
+    meaning_of_prose,
+    words,
+)
+
+#: Errors that are objects are looked through as deep as this.
+MAX_NESTED_ERROR: Final = 4
+
+_TRUE: Final = words("true yes y on 1 t")
+_FALSE: Final = words("false no n off 0 f")
+#: Texts that stand where an error would, in lower case.
+_NO_ERROR: Final = _FALSE | {
+    *("", "none", "null", "nil", "n/a", "na", "-", "undefined", "nothing", "never"),
+    *("no error", "no errors", "without errors", "{}", "[]", "unknown_failure"),
+}
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?", re.ASCII)
+
+OK: Final = (Kind.FINISH, Outcome.OK)
+FAIL: Final = (Kind.FINISH, Outcome.FAIL)
+
+
+class Weight(IntEnum):
+    """The claims that a claim gives way to."""
+
+    #: A count or the level of a log line: only of a run that has ended.
+    HINT = 1
+    #: An exit code: an outcome that is not ok explains it.
+    EXIT = 2
+    #: A flag or an error text: a word for a failure explains it.
+    SIGN = 3
+    #: A word for an outcome.
+    WORD = 4
+
+
+class Claim(NamedTuple):
+    """One field's claim to know how the run ended."""
+
+    place: str
+    value: object
+    meaning: Meaning
+    weight: Weight
+
+    def __str__(self) -> str:
+        return f"{self.place}: {shown(self.value)}"
+
+
+class Unreadable(NamedTuple):
+    """A claim that cannot be read."""
+
+    place: str
+    problem: str
+    #: Whether it counts beside claims that can be read.
+    binding: bool
+
+
+@dataclass(slots=True)
+class Claims:
+    """The claims of a report, while it is read."""
+
+    claims: list[Claim] = dataclasses.field(default_factory=list)
+    unreadable: list[Unreadable] = dataclasses.field(default_factory=list)
+    names: set[str] = dataclasses.field(default_factory=set)
+    exit_code: int | None = None
+    count: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class Field:
+    """A field whose name has a sense, and where it is."""
+
+    reading: Claims
+    place: str
+    value: Any
+    sense: Sense
+    depth: int
+    #: Whether it stands beside other counts.
+    counts: bool
+
+    def read(self) -> bool:
+        """Read this field; return whether that made a claim of it."""
+        before = len(self.reading.claims) + len(self.reading.unreadable)
+        READERS[self.sense](self)
+        return len(self.reading.claims) + len(self.reading.unreadable) > before
+
+    def claim(self, meant: Meaning, weight: Weight) -> None:
+        self.reading.claims.append(Claim(self.place, self.value, meant, weight))
+
+    def cannot_be_read(self, problem: str, binding: bool = True) -> None:
+        self.reading.unreadable.append(
+            Unreadable(self.place, problem, binding and self.depth == 0)
+        )
+
+
+def _read_status(one: Field) -> None:
+    """Read a word for an outcome."""
+    text = one.value
+    if isinstance(text, bool):
+        one.claim(OK if text else FAIL, Weight.WORD)
+        return
+    if isinstance(text, dict) and text:
+        _read_state_object(one, text)
+        return
+    if isinstance(text, list) and one.sense is not Sense.STATUS:
+        return
+    known = _meaning_of(text) if isinstance(text, str) else None
+    if one.sense is Sense.OTHER_STATE and known is not None:
+        if known[1] in FAILURES:
+            one.claim(known, Weight.WORD)
+    elif known is not None:
+        one.claim(known, Weight.WORD)
+    elif one.sense is Sense.STATUS or (one.sense is Sense.STATE and text != ""):
+        binding = one.sense is Sense.STATUS
+        one.cannot_be_read(f"unknown status {shown(text)}; {_hint(text)}", binding)
+
+
+def _read_state_object(one: Field, state: Mapping[str, Any]) -> None:
+    """Read ``{"state": {"type": "FAILED"}}``; its fields are read as those of any object."""
+    for name in ("type", "name", "value"):
+        word = state.get(name)
+        if isinstance(word, str) and (known := _meaning_of(word)) is not None:
+            one.reading.claims.append(
+                Claim(f"{one.place}.{name}", word, known, Weight.WORD)
+            )
+    if one.sense is Sense.STATUS and one.depth == 0:
+        one.cannot_be_read("expected a word for an outcome", binding=False)
+
+
+def _meaning_of(text: str) -> Meaning | None:
+    if (known := meaning(text) or meaning_of_prose(text)) is not None:
+        return known
+    word = text.strip().lower()
+    return OK if word in _TRUE - {"1"} else FAIL if word in _FALSE - {"0"} else None
+
+
+def _hint(status: object) -> str:
+    near = hint(status) if isinstance(status, str) and status.strip() else None
+    return f"did you mean {near!r}?" if near else f"use one of {OFFERED}"
+
+
+def _read_success(one: Field) -> None:
+    """Read a flag, or the number of things that went well."""
+    text = one.value
+    if isinstance(text, dict | list):
+        return
+    number = _number(text)
+    if number is not None:
+        if one.sense is Sense.PART and not isinstance(text, bool):
+            return
+        if number >= 1:
+            one.claim(OK, Weight.SIGN)
+        elif number:
+            one.cannot_be_read(f"{shown(text)} is neither true nor false")
+        elif text is False or one.sense is Sense.SUCCESS or not one.counts:
+            one.claim(FAIL, Weight.SIGN)
+        return
+    known = _meaning_of(text) if isinstance(text, str) else None
+    if known is not None:
+        one.claim(
+            known,
+            Weight.SIGN if known[1] in {Outcome.OK, Outcome.FAIL} else Weight.WORD,
+        )
+    elif one.sense is not Sense.PART:
+        one.cannot_be_read(f"{shown(text)} is neither true nor false")
+
+
+def _read_complete(one: Field) -> None:
+    if one.value is False or (
+        isinstance(one.value, str) and one.value.strip().lower() in _FALSE - {"0"}
+    ):
+        one.claim(FAIL, Weight.HINT)
+
+
+def _read_error(one: Field) -> None:
+    """Read an error, which claims a failure unless it is empty."""
+    value = one.value
+    number = _number(value)
+    if isinstance(value, bool) or number is None:
+        if _is_error(value, 0):
+            one.claim(FAIL, Weight.SIGN)
+    elif number and one.sense is Sense.ERROR:
+        one.claim(FAIL, Weight.HINT)
+
+
+def _is_error(value: object, depth: int) -> bool:
+    """Return True unless *value* is as good as nothing."""
+    if isinstance(value, str):
+        text = value[:40].strip().lower()
+        known = meaning(text)
+        return text not in _NO_ERROR and (known is None or known != OK)
+    if isinstance(value, dict | list) and depth < MAX_NESTED_ERROR:
+        inner = value.values() if isinstance(value, dict) else value
+        return any(_is_error(one, depth + 1) for one in inner)
+    return bool(value)
+
+
+def _read_early_end(one: Field) -> None:
+    """Read a flag for a run that did not come to its end."""
+    text = one.value
+    if text is True or (
+        isinstance(text, str) and text.strip().lower() in _TRUE - {"1"}
+    ):
+        one.claim((Kind.FINISH, Outcome(one.sense.name.lower())), Weight.SIGN)
+
+
+def _read_exit_code(one: Field) -> None:
+    value = one.value
+    if isinstance(value, list | dict):
+        codes = value if isinstance(value, list) else []
+    else:
+        codes = [value]
+    for each in codes:
+        code = exit_status(each)
+        if not isinstance(code, int) or isinstance(code, bool) or abs(code) > MAX_INT:
+            one.cannot_be_read(f"{each!r:.40} is not an exit status; send a number")
+            continue
+        one.claim(FAIL if code else OK, Weight.EXIT)
+        if one.depth == 0 and not one.reading.exit_code:
+            one.reading.exit_code = code
+
+
+def _read_http_status(one: Field) -> None:
+    number = _number(one.value)
+    if number is not None and number and not 100 <= number < 400:
+        one.claim(FAIL, Weight.SIGN)
+
+
+def _read_signal(one: Field) -> None:
+    if isinstance(one.value, str) and one.value[:3].upper() == "SIG":
+        one.claim(FAIL, Weight.EXIT)
+
+
+def _read_level(one: Field) -> None:
+    known = meaning(one.value) if isinstance(one.value, str) else None
+    if known == FAIL:
+        one.claim(FAIL, Weight.HINT)
+
+
+def _number(value: object) -> float | None:
+    """Return the number that *value* is or spells; None for none, or for no number."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return float(value)
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, int) and abs(value) > MAX_INT:
+        return math.inf if value > 0 else -math.inf
+    return float(value) if isinstance(value, int | float) else None
+
+
+def shown(value: object) -> str:
+    return f"{value!r:.40}"
+
+
+#: Senses of fields that may be about something else.
+LOOSE: Final = frozenset({Sense.PHASE, Sense.OTHER_STATE, Sense.PART, Sense.ERROR_TEXT})
+#: Senses of fields whose value may be an object with claims of its own.
+NESTING: Final = frozenset(
+    {
+        Sense.STATUS,
+        Sense.STATE,
+        Sense.PHASE,
+        Sense.OTHER_STATE,
+        Sense.SUCCESS,
+        Sense.SUCCESSES,
+        Sense.HTTP_STATUS,
+    }
+)
+
+READERS: Final[Mapping[Sense, Callable[[Field], None]]] = {
+    Sense.STATUS: _read_status,
+    Sense.STATE: _read_status,
+    Sense.PHASE: _read_status,
+    Sense.OTHER_STATE: _read_status,
+    Sense.SUCCESS: _read_success,
+    Sense.SUCCESSES: _read_success,
+    Sense.PART: _read_success,
+    Sense.COMPLETE: _read_complete,
+    Sense.ERROR: _read_error,
+    Sense.ERROR_TEXT: _read_error,
+    Sense.TIMEOUT: _read_early_end,
+    Sense.CANCELED: _read_early_end,
+    Sense.SKIPPED: _read_early_end,
+    Sense.EXIT_CODE: _read_exit_code,
+    Sense.HTTP_STATUS: _read_http_status,
+    Sense.SIGNAL: _read_signal,
+    Sense.LEVEL: _read_level,
+}
