@@ -127,7 +127,7 @@ HELP: Final = {
     UPSTREAM_UNHEALTHY: "Whether a job that this one requires is missed, failing or "
     "violated, or was when this one was last due.",
     TEST_ALERT: "Whether somebody asked for a test alert just now.",
-    SCHEDULE_INVALID: "Whether the schedule names no slot that will ever come.",
+    SCHEDULE_INVALID: "Whether no slot will ever come, or the schedule its client gives is unusable.",
     RUNS: "Runs that finished.",
     FAILED_ATTEMPTS: "Failed attempts of runs that another attempt was to follow: no "
     "runs, and no failures.",

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from afterrun_exporter.core import pauses
 from afterrun_exporter.core.deadlines import is_quiet
 from afterrun_exporter.core.model import Job, Ping, Settings
-from afterrun_exporter.core.state import JobState, Transition
+from afterrun_exporter.core.state import USABLE, JobState, Transition, Unusable
 from afterrun_exporter.core.transitions import (
     on_clock,
     on_ping,
@@ -146,11 +146,18 @@ class Judge:
 
         return decide
 
-    def describe(self, job: Job, said: str, now: float) -> Decide:
-        """Return how *job* becomes what is *said* of it."""
+    def describe(
+        self, job: Job, said: str, now: float, unusable: Unusable = USABLE
+    ) -> Decide:
+        """Return how *job* becomes what is *said* of it, but for what is *unusable*."""
 
         def decide(state: JobState | None) -> Transition:
-            known = replace(state or registered(job, now), said=said)
+            known = replace(
+                state or registered(job, now),
+                said=said,
+                unusable=unusable.why,
+                lacks_schedule=unusable.schedule,
+            )
             standing = pauses.resting(job) if known.paused_at else job
             required = self._required(job)
             return on_clock(standing, known, now, self.settings, required)

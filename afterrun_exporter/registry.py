@@ -5,7 +5,8 @@ Nothing is decided here: the judge decides, and the service makes it so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from msgspec import json
@@ -15,7 +16,13 @@ from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.alerts import TEST
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.core.state import JobState, OpenAlert, Transition
+from afterrun_exporter.core.state import (
+    USABLE,
+    JobState,
+    OpenAlert,
+    Transition,
+    Unusable,
+)
 from afterrun_exporter.errors import (
     ConfiguredJobError,
     DescriptionError,
@@ -27,6 +34,11 @@ from afterrun_exporter.storage.store import Change, Decide
 #: Words of afterrun.yml that describe a job, as plain data.
 Words = Mapping[str, Any]
 
+
+#: Words that say when a job is due.
+SCHEDULE: Final = ("schedule", "timezone", "every")
+#: How problems begin for which a job lacks its schedule, by the words of all dialects.
+_ABOUT_SCHEDULES: Final = (*SCHEDULE, "timeout", "tz", "monitor_config")
 
 #: Words by which a job is reached, and whose it is: no other description undoes them.
 IDENTITY: Final = ("ping_uuid", "project", "display_name")
@@ -80,28 +92,36 @@ class Registry:
                 raise UnknownJobError(self._catalogue.unknown_job(name))
             await self._apply(name, self._service.judge.retire(self._clock.now()))
 
-    async def describe(self, name: str, words: Words) -> Job:
+    async def describe(
+        self, name: str, words: Words, unusable: Unusable = USABLE
+    ) -> Job:
         """Have a job be what its client says of it; return it, as it is watched.
 
         It is registered if it is not known. By what it is reached, `IDENTITY`, stays
         as it was where *words* do not say. Raises ConfiguredJobError where the
         configuration names the job, whose words count; DescriptionError, saying what
-        is wrong with *words*; UnknownJobError where no job may be registered.
+        is wrong with *words*; UnknownJobError where no job may be registered. What is
+        *unusable* of the description is kept, for people to see.
         """
-        (job,) = await self.describe_all({name: words})
+        (job,) = await self.describe_all({name: words}, {name: unusable})
         return job
 
-    async def describe_all(self, told: Mapping[str, Words]) -> list[Job]:
+    async def describe_all(
+        self,
+        told: Mapping[str, Words],
+        unusable: Mapping[str, Unusable] = MappingProxyType({}),
+    ) -> list[Job]:
         """Do what `describe` does with several jobs: with all of them, or none."""
         async with self._service.changing:
             said = {name: self._said(name, words) for name, words in told.items()}
             jobs = self._described(said)
             now = self._clock.now()
             judge = self._service.judge
+            rest = {name: unusable.get(name, USABLE) for name in jobs}
             changes = [
-                Change(name, judge.describe(job, said[name], now))
+                Change(name, judge.describe(job, said[name], now, rest[name]))
                 for name, job in jobs.items()
-                if not self._is_said(name, said[name])
+                if not self._is_said(name, said[name], rest[name])
             ]
             # Room has been looked for: what is refused now is a mistake of ours.
             for made in await self._service.apply(changes):
@@ -114,6 +134,31 @@ class Registry:
     def check(self, name: str, words: Words) -> None:
         """Raise what `describe` would raise for these words; change nothing."""
         self._described({name: self._said(name, words)})
+
+    def usable(
+        self, name: str, words: Words, problems: Sequence[str] = ()
+    ) -> tuple[dict[str, Any], Unusable]:
+        """Return what can be used of *words*, and what cannot, besides *problems*.
+
+        A schedule that cannot be used leaves the one that was said before. Raises what
+        `describe` raises but for DescriptionError.
+        """
+        try:
+            self.check(name, words)
+            usable = dict(words)
+        except DescriptionError:
+            problems, usable = list(problems), {}
+            for part in _parts(words):
+                try:
+                    self.check(name, part)
+                    usable |= part
+                except DescriptionError as error:
+                    problems.append(str(error))
+        lacks_schedule = any(one.startswith(_ABOUT_SCHEDULES) for one in problems)
+        if lacks_schedule:
+            known = self.words(name)
+            usable |= {word: known[word] for word in SCHEDULE if word in known}
+        return usable, Unusable("; ".join(problems), lacks_schedule)
 
     def words(self, name: str) -> dict[str, Any]:
         """Return what a client has said of the job *name*."""
@@ -145,9 +190,12 @@ class Registry:
         kept: dict[str, Any] = {word: known[word] for word in IDENTITY if word in known}
         return _written({**kept, **words})
 
-    def _is_said(self, name: str, said: str) -> bool:
-        known = self._service.known(name)
-        return known is not None and known[1].said == said
+    def _is_said(self, name: str, said: str, unusable: Unusable) -> bool:
+        if (known := self._service.known(name)) is None:
+            return False
+        state = known[1]
+        now = (state.said, state.unusable, state.lacks_schedule)
+        return now == (said, *unusable)
 
     def _described(self, said: Mapping[str, str]) -> dict[str, Job]:
         """Return the jobs by name, as they will be; raise for what cannot be."""
@@ -177,6 +225,15 @@ class Registry:
         if isinstance(made, Transition):
             return made.state
         raise made
+
+
+def _parts(words: Words) -> Iterator[dict[str, Any]]:
+    """Yield the parts of a description that can be used without each other."""
+    if when := {word: words[word] for word in SCHEDULE if word in words}:
+        yield when
+    for word, value in words.items():
+        if word not in SCHEDULE:
+            yield {word: value}
 
 
 def _written(words: Words) -> str:

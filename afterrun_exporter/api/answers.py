@@ -75,6 +75,9 @@ class WholeJob(Job):
 
     display_name: str = Field(description="the name people know it by, if another one")
     description: str
+    unusable: str = Field(
+        description="what its client says of it and cannot be used, and why"
+    )
     runbook_url: str
     enabled: bool
     grace: Seconds

@@ -56,6 +56,7 @@ def whole_job_of(
         **dict(job_of(job, state, settings)),
         display_name=job.display_name,
         description=job.description,
+        unusable="" if job.configured else state.unusable,
         runbook_url=job.runbook_url,
         enabled=enabled,
         grace=_plain(job.grace),

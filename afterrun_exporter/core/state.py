@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -191,6 +191,10 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     #: What a client has said of the job, where the configuration does not name it:
     #: words of afterrun.yml as a JSON object.
     said: str = ""
+    #: What else a client says of the job and cannot be used, and why; and whether the
+    #: job lacks a schedule for that.
+    unusable: str = ""
+    lacks_schedule: bool = False
 
     open_runs: tuple[OpenRun, ...] = ()
     #: Runs between two attempts.
@@ -255,6 +259,17 @@ class AlertResolved(Struct, frozen=True, gc=False):
 
     key: AlertKey
     at: float
+
+
+class Unusable(NamedTuple):
+    """The part of a client's description that cannot be used."""
+
+    why: str = ""
+    #: True if the job lacks its schedule for that.
+    schedule: bool = False
+
+
+USABLE: Final = Unusable()
 
 
 class LogEntry(Struct, frozen=True, gc=False):

@@ -93,7 +93,9 @@ def on_retired(state: JobState, now: float) -> Transition:
     Should it come back, it is neither paused nor what a client had said of it.
     """
     resolved, events = alerts.resolve_all(pauses.resumed(state), now)
-    retired = replace(resolved, retired_at=now, said="")
+    retired = replace(
+        resolved, retired_at=now, said="", unusable="", lacks_schedule=False
+    )
     return Transition(state=retired, alerts=events)
 
 

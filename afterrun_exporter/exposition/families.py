@@ -184,7 +184,9 @@ def paused(subject: Subject) -> float:
 
 
 def schedule_invalid(subject: Subject) -> float:
-    """Return whether a slot of the schedule will ever come."""
+    """Return True if no slot will ever come, or the client's schedule is unusable."""
+    if subject.state.lacks_schedule and not subject.job.configured:
+        return True
     return math.isinf(subject.slot) and bool(schedule_text(subject.job))
 
 

@@ -77,7 +77,7 @@ def asking(desk: Desk, act: Act) -> Handler:
         links = checks.Links(f"{base}/api/v{version}", f"{base}/ping")
         return await act(Asked(desk, request, told, project, links))
 
-    return telling(handle, _refusal)
+    return telling(desk, handle, _refusal)
 
 
 async def _told(desk: Desk, request: web.Request) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from afterrun_exporter.core.schedule import Cron, Every
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import RequestError
+from afterrun_exporter.ingest.crons import five_fields
 
 #: Seconds that a period or a grace may have there.
 SHORTEST: Final = 60
@@ -98,7 +99,7 @@ def words_of(told: Mapping[str, Any]) -> dict[str, Any]:
         words["tags"] = list(dict.fromkeys(told["tags"].split()))
     # Who names both has a schedule, there as well.
     if told.get("schedule"):
-        words["schedule"] = told["schedule"]
+        words["schedule"] = five_fields(told["schedule"])
         words["timezone"] = told.get("tz") or "UTC"
     elif "timeout" in told:
         words["every"] = f"{told['timeout']}s"

@@ -18,7 +18,6 @@ from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.errors import (
     ConfiguredJobError,
-    DescriptionError,
     PingError,
     UnknownJobError,
 )
@@ -60,23 +59,24 @@ async def put(
     """Create or change monitors: all of them, or none where one cannot be."""
     told, rollback = _monitors(await read_body(request, desk.body_limit))
     found, problems = _read(desk, told, project)
-    described = {}
+    described, unusable = {}, {}
     for name, monitor in found.items():
         if project is not None:
             monitor.words["project"] = project.name
         if (job := desk.service.job(name)) is not None:
             check_is_of(project, job)
         try:
-            desk.registry.check(name, monitor.words)
-            described[name] = monitor.words
+            words, unusable[name] = desk.registry.usable(name, monitor.words)
+            described[name] = words
         except ConfiguredJobError as error:
             monitor.warnings.append(str(error))
-        except DescriptionError as error:
-            problems.append(f"{name}: {error}")
+            continue
+        if why := unusable[name].why:
+            monitor.warnings.append(f"cannot be used: {why}")
     if problems:
         return compact({"errors": problems}, 400)
     if not rollback:
-        await desk.registry.describe_all(described)
+        await desk.registry.describe_all(described, unusable)
     return compact(
         {"monitors": [_put(desk, name, monitor) for name, monitor in found.items()]}
     )
@@ -125,7 +125,7 @@ def _handler(desk: Desk, act: Act) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         return await act(desk, request, project_of(desk, request, _key(request)))
 
-    return telling(handle, _refusal)
+    return telling(desk, handle, _refusal)
 
 
 def _key(request: web.Request) -> str:

@@ -14,6 +14,7 @@ from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import name_of
 from afterrun_exporter.core.state import JobState
+from afterrun_exporter.ingest.crons import five_fields
 
 #: ``every 5 minutes``; the units by their first letters.
 _EVERY: Final = re.compile(
@@ -106,7 +107,10 @@ def _when(told: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     text = " ".join(str(written[0]).split())
     if every := _EVERY.fullmatch(text):
         return {"every": f"{every[1] or 1}{_UNITS[every[2].lower()]}"}
-    return {"schedule": text, "timezone": str(told.get("timezone") or "UTC")}
+    return {
+        "schedule": five_fields(text),
+        "timezone": str(told.get("timezone") or "UTC"),
+    }
 
 
 def _rule(assertion: object) -> tuple[dict[str, Any] | None, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from asyncio import Lock
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from hashlib import sha256
 from typing import Final
 from unicodedata import combining, normalize
@@ -19,7 +19,6 @@ from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.errors import (
     ConfiguredJobError,
-    DescriptionError,
     ForbiddenError,
     RequestError,
     UnknownJobError,
@@ -148,28 +147,35 @@ def answer(
 
 
 async def describe(
-    desk: Desk, intake: Intake, job: str, words: Callable[[], Words], caller: Caller
+    desk: Desk,
+    intake: Intake,
+    job: str,
+    words: Words,
+    problems: Sequence[str],
+    caller: Caller,
 ) -> tuple[str, ...]:
     """Have *job* be what a client says of it beside a report; return warnings.
 
-    No report is lost for *words*, which raises ValueError where there are none. Whoever
-    may not report may not say anything either.
+    No report is lost for a description: what cannot be used of it, as *problems* are
+    already, is logged and kept with the job, and the rest counts. Who may not report
+    may not describe either.
     """
     if not caller.may(Scope.PING, job):
         # Its report will be answered with that.
         return ()
     try:
-        await desk.registry.describe(job, words())
+        usable, unusable = desk.registry.usable(job, words, problems)
+        await desk.registry.describe(job, usable, unusable)
     except ConfiguredJobError as error:
         # Its client says the same with every report: nobody wants to read it again.
         return (str(error),)
     except UnknownJobError:
         # Its report will be answered with that.
         return ()
-    except (DescriptionError, ValueError) as error:
-        intake.refuse_description(job, str(error))
-        return (f"what is said of the job is not taken: {error}",)
-    return ()
+    if not unusable.why:
+        return ()
+    intake.refuse_description(job, unusable.why)
+    return (f"the description of the job cannot be used: {unusable.why}",)
 
 
 def job_name(text: str) -> str:

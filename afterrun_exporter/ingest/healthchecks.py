@@ -19,7 +19,6 @@ from afterrun_exporter.core.model import UUID
 from afterrun_exporter.core.projects import Project, by_ping_key
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import (
-    DescriptionError,
     ForbiddenError,
     PingError,
     UnknownJobError,
@@ -28,6 +27,7 @@ from afterrun_exporter.ingest.desk import (
     BY_KEY,
     Desk,
     caller_of,
+    describe,
     read_text,
     sender,
 )
@@ -106,9 +106,14 @@ def _handler(desk: Desk) -> Handler:
                 ),
                 metrics_limit=intake.metrics_limit,
             )
+            # What is wrong with it costs no report.
             new = not desk.is_known(job)
             if new and caller.may(Scope.PING, job):
-                await _describe(desk, job, said, project)
+                words, problems = description_of(said)
+                if project is not None:
+                    words["project"] = project.name
+                if words or problems:
+                    await describe(desk, intake, job, words, problems, caller)
         except (PingError, UnknownJobError) as error:
             # Without the address: the key in it is a secret.
             intake.refuse(named, str(error))
@@ -178,19 +183,6 @@ async def _job(desk: Desk, target: Target, project: Project | None) -> str:
     if known is not None and project is not None and known.project != project.name:
         raise UnknownJobError(NOT_FOUND)
     return name
-
-
-async def _describe(desk: Desk, job: str, said: Said, project: Project | None) -> None:
-    """Have a new job be what *said* and its *project* tell of it."""
-    words = description_of(said)
-    if project is not None:
-        words["project"] = project.name
-    if not words:
-        return
-    try:
-        await desk.registry.describe(job, words)
-    except DescriptionError as error:
-        raise PingError(str(error)) from None
 
 
 def _refusal(desk: Desk, error: Exception) -> web.Response:

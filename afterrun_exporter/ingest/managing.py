@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.access.callers import ANYBODY
+from afterrun_exporter.access.paths import without_key
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project, by_api_key
 from afterrun_exporter.errors import (
@@ -18,6 +19,7 @@ from afterrun_exporter.errors import (
     UnknownJobError,
 )
 from afterrun_exporter.ingest.desk import Desk, caller_of
+from afterrun_exporter.ingest.refusals import DESCRIPTION, Refusals
 
 
 def project_of(desk: Desk, request: web.Request, key: str) -> Project | None:
@@ -51,10 +53,24 @@ def check_is_of(project: Project | None, job: Job) -> None:
         raise web.HTTPForbidden(text=f"{job.name} is in another project")
 
 
-def telling(handler: Handler, refusal: Callable[[int, str], web.Response]) -> Handler:
-    """Return *handler*, with what it refuses told by a *refusal*: status and reason."""
+def telling(
+    desk: Desk, handler: Handler, refusal: Callable[[int, str], web.Response]
+) -> Handler:
+    """Return *handler*, with what it refuses told by a *refusal*: status and reason.
+
+    Descriptions that cannot be used are logged: their clients often show nothing.
+    """
+    refusals = Refusals(DESCRIPTION)
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        answer = await answered(request)
+        if answer.status == web.HTTPBadRequest.status_code:
+            reason = answer.text if isinstance(answer, web.Response) else ""
+            path = without_key(request.path)
+            refusals.tell(desk.clock.now(), of=path, path=path, reason=reason or "")
+        return answer
+
+    async def answered(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
         except (RequestError, DescriptionError, PingError) as error:

@@ -240,10 +240,10 @@ async def _received(
     except PingError as error:
         return intake.unreadable(_whose(told), now, mark, error)
     config = told.get("monitor_config")
-    if not isinstance(config, Mapping):
+    if config is None:
         return ping
-    caller = caller_of(request)
-    warnings = await describe(desk, intake, ping.job, lambda: words_of(config), caller)
+    caller, described = caller_of(request), words_of(config)
+    warnings = await describe(desk, intake, ping.job, *described, caller)
     return replace(ping, warnings=warnings)
 
 

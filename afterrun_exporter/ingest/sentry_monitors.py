@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from afterrun_exporter.ingest.crons import five_fields
+
 #: Days of what is not always as long: the most it can be, lest it be late too soon.
 _DAYS: Final[Mapping[str, int]] = {"year": 366, "month": 31, "week": 7, "day": 1}
 _MINUTES: Final[Mapping[str, int]] = {
@@ -21,11 +23,13 @@ _MINUTES: Final[Mapping[str, int]] = {
 MOST: Final = 366 * 1440
 
 
-def words_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what *config* is in afterrun.yml; what is unknown is left out.
+def words_of(config: object) -> tuple[dict[str, Any], list[str]]:
+    """Return *config* in the words of afterrun.yml, and what cannot be used of it.
 
-    Raises ValueError, with everything that cannot be.
+    Unknown fields are left out.
     """
+    if not isinstance(config, Mapping):
+        return {}, [f"monitor_config is {config!r:.40}: use an object"]
     problems: list[str] = []
 
     def number(name: str, least: int) -> int | None:
@@ -54,9 +58,7 @@ def words_of(config: Mapping[str, Any]) -> dict[str, Any]:
     if alerts := {name: value for name, value in thresholds.items() if value}:
         words["alerts"] = alerts
     words |= _when(config, problems)
-    if problems:
-        raise ValueError("; ".join(problems))
-    return words
+    return words, problems
 
 
 def _when(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def _crontab(
     config: Mapping[str, Any], told: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
     if isinstance(value := told.get("value"), str) and value.strip():
-        yield "schedule", " ".join(value.split())
+        yield "schedule", five_fields(value)
         yield "timezone", str(config.get("timezone") or "UTC")
 
 

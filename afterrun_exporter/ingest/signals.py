@@ -89,22 +89,31 @@ def ping_of(
     return replace(ping, warnings=(*ping.warnings, *unread)), readings
 
 
-def description_of(said: Said) -> dict[str, Any]:
-    """Return what *said* tells of a job that is new, in the words of afterrun.yml.
+def description_of(said: Said) -> tuple[dict[str, Any], list[str]]:
+    """Return the description of a new job in the words of afterrun.yml.
 
-    Raises PingError for what a check cannot be.
+    With it come the parameters that cannot be used, and why.
     """
     if CREATE not in said.query:
-        return {}
-    told: dict[str, Any] = {n: v for n, v in said.query if n in SCHEDULE and v}
-    for name in checks.USUAL.keys() & told.keys():
-        if not _SECONDS.fullmatch(told[name]):
-            raise PingError(f"{name} is {told[name][:40]!r}: use a number of seconds")
-        told[name] = int(told[name])
-    try:
-        return checks.words_of(checks.checked(told))
-    except RequestError as error:
-        raise PingError(str(error).removeprefix(checks.INVALID)) from None
+        return {}, []
+    told: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, value in dict(said.query).items():
+        if name not in SCHEDULE or not value:
+            continue
+        try:
+            told |= checks.checked({name: _parameter(name, value)})
+        except RequestError as error:
+            problems.append(str(error).removeprefix(checks.INVALID))
+    return checks.words_of(told), problems
+
+
+def _parameter(name: str, value: str) -> str | int:
+    if name not in checks.USUAL:
+        return value
+    if not _SECONDS.fullmatch(value):
+        raise RequestError(f"{name} is {value[:40]!r}: use a number of seconds")
+    return int(value)
 
 
 def _signal(signal: str) -> dict[str, Any]:

@@ -114,7 +114,7 @@ async def test_all_monitors_are_taken_or_none(client: Client, service: Service) 
         {**NIGHTLY, "key": "one", "schedule": "soon"},
         {**NIGHTLY, "key": "two", "grace_seconds": "x", "failure_tolerance": -1},
         {"schedule": "every 5 min"},
-        NIGHTLY,
+        {**NIGHTLY, "failure_tolerance": "x"},
     ]
     code, answer = await put(client, wrong)
 
@@ -125,10 +125,7 @@ async def test_all_monitors_are_taken_or_none(client: Client, service: Service) 
             "failure_tolerance is -1: use a whole number, 0 or more"
         ),
         "monitors[2] has no key: give it one",
-        (
-            "one: schedule: cron expression 'soon' has 1 fields; write 5: minute, "
-            "hour, day of month, month, day of week"
-        ),
+        "nightly: failure_tolerance is 'x': use a whole number, 0 or more",
     ]
     assert not list(service.watched())
 

@@ -86,14 +86,17 @@ class TestCreating:
             ("schedule=0+2+*+*+*&tz=Mars", "timezone: unknown time zone 'Mars'"),
         ],
     )
-    async def test_what_cannot_be_is_refused_and_registers_nothing(
+    async def test_what_cannot_be_used_costs_no_ping_and_is_kept_to_be_seen(
         self, client: Client, service: Service, query: str, why: str
     ) -> None:
-        status, text = await answer(client, f"/ping/key/nightly?create=1&{query}")
+        path = f"/ping/key/nightly/fail?create=1&{query}"
 
-        assert status == 400
-        assert why in text
-        assert service.job("nightly") is None
+        assert await answer(client, path) == (201, "Created")
+        state = service.state("nightly")
+        assert state is not None
+        assert (state.failures_total, job(service, "nightly").schedule) == (1, None)
+        assert why in state.unusable
+        assert state.lacks_schedule is ("grace" not in query)
 
     async def test_a_job_that_is_known_stays_what_it_is(
         self, client: Client, service: Service

@@ -28,3 +28,15 @@ async def test_the_name_that_a_client_gave_is_shown_and_searched(
     for path in ("/jobs/Nightly--b-Backup", "/", "/?q=%3Cb%3Ebackup"):
         assert "Nightly &lt;b&gt;Backup" in await pages.get(path)
     assert "Nightly-" not in await pages.get("/?q=other")
+
+
+async def test_the_page_says_why_a_job_has_no_schedule(pages: Pages) -> None:
+    config = {"schedule": {"type": "crontab", "value": "*/5 * * * * <b>"}}
+    told = {"status": "ok", "monitor_config": config}
+    answer = await pages.client.post("/api/4/cron/nightly/k", json=told)
+    assert answer.status == 202
+
+    page = await pages.get("/jobs/nightly")
+    assert "describes it in a way that cannot be used: schedule: cron exp" in page
+    assert "&lt;b&gt;" in page
+    assert "the schedule that its client gives cannot be used" in page
