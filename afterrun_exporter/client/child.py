@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
 from typing import Final
 
 from afterrun_exporter.client import clock
+from afterrun_exporter.client.spool import Tell
 
 #: What a shell exits with.
 NOT_FOUND: Final = 127
@@ -20,6 +20,11 @@ NOT_EXECUTABLE: Final = 126
 KILLED: Final = 128
 #: What timeout(1) exits with.
 TIMED_OUT: Final = 124
+
+#: Errors of starting a program that may be gone in a minute.
+PASSING: Final = frozenset(
+    {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY}
+)
 
 #: What a terminal sends to the whole group in its foreground, the job included.
 BY_TERMINAL: Final = frozenset({signal.SIGINT, signal.SIGQUIT})
@@ -40,14 +45,24 @@ class Ended:
     remark: str = ""
     #: Whether there was a process at all.
     ran: bool = True
+    #: True if the command itself chose its status: it was neither killed nor timed out.
+    exited: bool = False
+    #: Whether another attempt may go better.
+    again: bool = True
 
 
 class Child:
     """A command that runs once."""
 
     def __init__(
-        self, command: Sequence[str], environ: Mapping[str, str], *, own_group: bool
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        tell: Tell,
+        *,
+        own_group: bool,
     ) -> None:
+        self._tell = tell
         self._command = command
         self._environ = environ
         self._own_group = own_group
@@ -64,6 +79,11 @@ class Child:
         """When it was started."""
         return self._started_at
 
+    @property
+    def began(self) -> float:
+        """Its start, by the stopwatch."""
+        return self._began
+
     def start(self, stdout: int | None, stderr: int | None) -> Ended | None:
         """Start it; return how it ended if there is nothing to start."""
         try:
@@ -72,7 +92,9 @@ class Child:
             return self._unstartable(error)
         except ValueError as error:
             # A NUL in an argument, which no program can get.
-            return self._ended(NOT_EXECUTABLE, remark=str(error), ran=False)
+            return self._ended(
+                NOT_EXECUTABLE, remark=str(error), ran=False, again=False
+            )
         with self._lock:
             self._process = process
         for number in self._early:
@@ -87,7 +109,10 @@ class Child:
             elif self._own_group:
                 self._send(number)
             elif number not in BY_TERMINAL:
-                self._process.send_signal(number)
+                try:
+                    self._process.send_signal(number)
+                except PermissionError as error:
+                    self._unreachable(error)
 
     def limit(self, timeout: float, kill_after: float) -> None:
         """End it after *timeout* seconds, first politely."""
@@ -96,9 +121,11 @@ class Child:
             if self._over.wait(timeout):
                 return
             self._timed_out = True
+            self._tell(f"timed out after {timeout:g} s: SIGTERM is sent")
             self.signal(signal.SIGTERM)
             self.signal(signal.SIGCONT)  # a stopped one could not hear it
             if not self._over.wait(kill_after):
+                self._tell(f"still running {kill_after:g} s later: SIGKILL is sent")
                 self.signal(signal.SIGKILL)
 
         Thread(target=watch, name="timeout", daemon=True).start()
@@ -111,7 +138,7 @@ class Child:
         if self._timed_out:
             return self._ended(TIMED_OUT, timed_out=True)
         if code >= 0:
-            return self._ended(code)
+            return self._ended(code, exited=True)
         remark = f"killed by {_name(-code)}"
         return self._ended(KILLED - code, remark=remark)
 
@@ -124,6 +151,8 @@ class Child:
                 stdout=stdout,
                 stderr=stderr,
                 env=self._environ,
+                # It has the descriptors that we were started with: a lock, a log.
+                close_fds=False,
                 process_group=0 if self._own_group else None,
             )
         except OSError as error:
@@ -140,12 +169,20 @@ class Child:
         status = NOT_FOUND if missing else NOT_EXECUTABLE
         why = "command not found" if missing else error.strerror or str(error)
         remark = f"{self._command[0]}: {why}"
-        return self._ended(status, remark=remark, ran=False)
+        again = error.errno in PASSING
+        return self._ended(status, remark=remark, ran=False, again=again)
 
     def _send(self, number: int) -> None:
         if self._process is not None and self._process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
+            try:
                 os.killpg(self._process.pid, number)
+            except ProcessLookupError:
+                return
+            except PermissionError as error:
+                self._unreachable(error)
+
+    def _unreachable(self, error: PermissionError) -> None:
+        self._tell(f"the command cannot be signalled: {error.strerror}")
 
     def _ended(
         self,
@@ -154,6 +191,8 @@ class Child:
         timed_out: bool = False,
         remark: str = "",
         ran: bool = True,
+        exited: bool = False,
+        again: bool = True,
     ) -> Ended:
         return Ended(
             status=status,
@@ -163,6 +202,8 @@ class Child:
             timed_out=timed_out,
             remark=remark,
             ran=ran,
+            exited=exited,
+            again=again,
         )
 
 

@@ -12,10 +12,19 @@ from typing import Final
 from afterrun_exporter.client import clock
 from afterrun_exporter.client.courier import Courier
 from afterrun_exporter.client.daemon import Answer, HTTPDaemon, NotDeliveredError
+from afterrun_exporter.client.descriptors import reserve_standard
 from afterrun_exporter.client.execute import Order, execute, to_stderr
 from afterrun_exporter.client.flush import flush
 from afterrun_exporter.client.options import parsers
-from afterrun_exporter.client.reports import Report, cut, dated, new_run_id, report
+from afterrun_exporter.client.outcomes import EXITS, exit_outcomes
+from afterrun_exporter.client.reports import (
+    Report,
+    cut,
+    dated,
+    new_run_id,
+    report,
+    worse_status,
+)
 from afterrun_exporter.client.settings import Settings, default_spool, find_token
 from afterrun_exporter.client.spool import Spool
 from afterrun_exporter.client.words import Metrics, pairs
@@ -25,14 +34,17 @@ VIOLATED: Final = 3
 
 def main(name: str, arguments: Sequence[str]) -> int:
     """Do what the command *name* is asked for; return the exit status."""
+    closed = reserve_standard()
     parser = parsers(os.environ)[name]
     if name == "exec":
-        return _exec(parser, arguments)
+        return _exec(parser, arguments, closed)
     given = parser.parse_args(arguments)
     return _ping(given) if name == "ping" else _spool(given)
 
 
-def _exec(parser: ArgumentParser, arguments: Sequence[str]) -> int:
+def _exec(
+    parser: ArgumentParser, arguments: Sequence[str], closed: frozenset[int]
+) -> int:
     own, dashes, command = _split(arguments)
     given, unknown = parser.parse_known_args(own)
     if unknown and unknown[0].startswith("-"):
@@ -40,6 +52,10 @@ def _exec(parser: ArgumentParser, arguments: Sequence[str]) -> int:
     if unknown or not command:
         wrong = "no command after --" if dashes else "put -- before the command"
         parser.error(f"{wrong}: afterrun exec {given.job} [options] -- COMMAND")
+    try:
+        exits = exit_outcomes({name: getattr(given, f"{name}_exit") for name in EXITS})
+    except ValueError as error:
+        parser.error(str(error))
     order = Order(
         job=given.job,
         command=command,
@@ -54,6 +70,9 @@ def _exec(parser: ArgumentParser, arguments: Sequence[str]) -> int:
         metrics=given.metric,
         metrics_file=given.metrics_file,
         metadata=given.metadata,
+        exits=exits,
+        pass_token=given.pass_token,
+        closed=closed,
     )
     courier = Courier(_settings(given), to_stderr)
     return execute(order, courier, os.environ, to_stderr)
@@ -111,10 +130,11 @@ def _report(given: Namespace) -> Report:
     metrics = Metrics()
     metrics.add_pairs(given.metric)
     metadata, problems = pairs(given.metadata)
-    for problem in (*metrics.problems, *problems):
+    for problem in (*metrics.all_problems(), *problems):
         to_stderr(problem)
-    failed = given.exit_code not in {None, 0}
-    status = given.status or ("fail" if failed else "ok")
+    status, contradiction = worse_status(given.status, given.exit_code)
+    if contradiction:
+        to_stderr(contradiction)
     made = report(
         given.job,
         status,
@@ -147,10 +167,21 @@ def _spool(given: Namespace) -> int:
 
 
 def _list(spool: Spool) -> int:
-    waiting = list(spool.reports())
-    for name, url, one in waiting:
-        _say(f"{name}  {url}  {one.job}  {one.fields.get('status', 'ok')}")
-    if not waiting:
+    empty = True
+    for one in spool.listed():
+        empty = False
+        words = [one.name]
+        if one.report is not None:
+            words += [
+                one.url,
+                one.report.job,
+                str(one.report.fields.get("status", "ok")),
+            ]
+        if one.reason:
+            words.append(one.reason)
+        if not _say("  ".join(words)):
+            return 1
+    if empty:
         to_stderr(f"no report waits in {spool.folder}")
     return 0
 
@@ -178,8 +209,17 @@ def _flush(given: Namespace, settings: Settings, spool: Spool) -> int:
             f"{done.elsewhere} reports wait for a daemon at another URL than "
             f"{daemon.url}: name it with --url, or use --all"
         )
-    return 1 if done.rejected or done.forbidden else 0
+    left = done.rejected, done.forbidden, done.unreadable, done.failed
+    return 1 if any(left) else 0
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+def _say(line: str) -> bool:
+    """Print *line*; return False, and print why on stderr, if it cannot be printed."""
+    rest = memoryview(f"{line}\n".encode("utf-8", "backslashreplace"))
+    try:
+        while rest:
+            rest = rest[os.write(1, rest) :]
+    except OSError as error:
+        to_stderr(f"cannot write to stdout: {error.strerror}")
+        return False
+    return True

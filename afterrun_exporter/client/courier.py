@@ -22,9 +22,9 @@ from afterrun_exporter.client.daemon import (
     RefusedError,
 )
 from afterrun_exporter.client.flush import flush
-from afterrun_exporter.client.reports import Report
+from afterrun_exporter.client.reports import Report, remarked
 from afterrun_exporter.client.settings import Settings
-from afterrun_exporter.client.spool import Entry, Spool, Tell
+from afterrun_exporter.client.spool import Entry, Spool, Tell, UnreadableError
 
 #: Pauses between attempts grow from the first to the last, in seconds.
 FIRST_PAUSE: Final = 0.25
@@ -68,6 +68,8 @@ class Courier:
         self._thread: Thread | None = None
         self._parcels: list[Parcel] = []
         self._hurried = False
+        #: Problems of the spool that have been printed.
+        self._told: set[str] = set()
 
     def start(self, report: Report) -> Parcel:
         """Hand over the report of a start."""
@@ -88,7 +90,8 @@ class Courier:
         """
         parcel = self._parcel(report)
         parcel.final = True
-        self._keep(parcel)
+        if problem := self._keep(parcel):
+            parcel.report = remarked(report, f"afterrun: {problem}")
         if started is not None:
             parcel.replaces = started
             started.worth_keeping = parcel.entry is None
@@ -185,7 +188,8 @@ class Courier:
         except NotDeliveredError:
             return False
         except OSError as error:
-            self._tell(f"the spool {self._spool.folder} cannot be read: {error}")
+            why = error.strerror or error
+            self._tell_once(f"the spool {self._spool.folder} cannot be read: {why}")
         return True
 
     def _budget(self, until: float) -> float:
@@ -194,16 +198,17 @@ class Courier:
             raise NotDeliveredError("time is up", again=False)
         return min(self._settings.request_timeout, left)
 
-    def _keep(self, parcel: Parcel) -> None:
-        """Put *parcel* into the spool, if it is not there."""
+    def _keep(self, parcel: Parcel) -> str:
+        """Put *parcel* into the spool, if it is not there; return why that failed."""
         if parcel.entry is not None or not self._settings.keep:
-            return
+            return ""
         try:
             parcel.entry = self._spool.put(self._daemon.url, parcel.report)
         except OSError as error:
-            parcel.problem = (
-                f"{parcel.problem}; {_unwritable(self._spool.folder, error)}"
-            )
+            problem = _unwritable(self._spool.folder, error)
+            self._tell_once(problem)
+            return problem
+        return ""
 
     def _refused(self, parcel: Parcel, why: str) -> None:
         parcel.refused = True
@@ -216,7 +221,7 @@ class Courier:
         kept = ""
         if parcel.entry is not None:
             try:
-                parcel.entry.reject()
+                parcel.entry.reject(why)
                 kept = f"; it is kept in {self._spool.folder}/rejected"
             except OSError:
                 self._forget(parcel.entry)
@@ -234,8 +239,13 @@ class Courier:
         try:
             # Somebody may have delivered it, or be about to.
             self._forget(self._spool.claim(waiting.path.name))
-        except OSError as error:
+        except (OSError, UnreadableError) as error:
             self._tell(f"the spool {self._spool.folder}: {error}")
+
+    def _tell_once(self, problem: str) -> None:
+        if problem not in self._told:
+            self._told.add(problem)
+            self._tell(problem)
 
     def _forget(self, entry: Entry | None) -> None:
         if entry is None:

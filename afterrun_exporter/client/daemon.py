@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from afterrun_exporter.client.reports import Report
+from afterrun_exporter.client.urls import authorization, public_url, target
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -19,18 +20,24 @@ Answer = dict[str, Any]
 REFUSALS: Final = frozenset({400, 404, 413, 422})
 #: Statuses after which the same request may soon do better.
 PASSING: Final = frozenset({408, 425, 429})
+#: The status of a fault in the daemon, which another report may not meet.
+FAULT: Final = 500
 MAX_ANSWER: Final = 16 * 2**20
 
 
 class NotDeliveredError(Exception):
     """The daemon did not take what was sent; it may later.
 
-    *again* says whether there is a point in trying right now.
+    *again* says whether there is a point in trying right now, *broken* that it failed
+    over this very request: others may be taken.
     """
 
-    def __init__(self, message: str, *, again: bool = True) -> None:
+    def __init__(
+        self, message: str, *, again: bool = True, broken: bool = False
+    ) -> None:
         super().__init__(message)
         self.again = again
+        self.broken = broken
 
 
 class RefusedError(Exception):
@@ -58,10 +65,12 @@ class Daemon(Protocol):
 
 
 class HTTPDaemon:
-    """The daemon at a URL."""
+    """The daemon at a URL, which may have credentials; a token counts before them."""
 
     def __init__(self, url: str, token: str = "") -> None:
-        self.url = url.rstrip("/")
+        #: Without the credentials.
+        self.url = public_url(url)
+        self._target = url.rstrip("/")
         self._token = token
 
     def take(self, report: Report, timeout: float) -> Answer:
@@ -88,10 +97,10 @@ class HTTPDaemon:
             "User-Agent": "afterrun",
             "Connection": "close",
         }
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
         try:
             connection, prefix = self._connection(timeout)
+            if allowed := authorization(self._target, self._token):
+                headers["Authorization"] = allowed
             with closing(connection):
                 connection.request("POST", prefix + path, body, headers)
                 answer = connection.getresponse()
@@ -103,7 +112,7 @@ class HTTPDaemon:
                 f"no answer from {self.url}: {said or type(error).__name__}"
             ) from None
         except ValueError as error:
-            # An address, a name or a token that cannot stand in a request.
+            # An address, a name or a token that no request can carry.
             raise NotDeliveredError(
                 f"nothing can be sent to {self.url!r}: {error}; write --url like "
                 "http://127.0.0.1:10707",
@@ -114,10 +123,8 @@ class HTTPDaemon:
     def _connection(self, timeout: float) -> tuple[HTTPConnection, str]:
         from http.client import HTTPConnection, HTTPSConnection  # noqa: PLC0415
 
-        parts = urlsplit(self.url)
-        host, port = parts.hostname, parts.port
-        if parts.scheme not in {"http", "https"} or not host:
-            raise ValueError("it is not an http or https URL")
+        parts = target(self._target)
+        host, port = parts.hostname or "", parts.port
         if parts.scheme == "http":
             return HTTPConnection(host, port, timeout=timeout), parts.path
         # It trusts whom the system trusts, and looks at the name.
@@ -138,7 +145,9 @@ class HTTPDaemon:
         if ours and "detail" in answer and status in REFUSALS:
             raise RefusedError(said)
         # What refuses everybody (a token, a proxy, a wrong address) can be mended.
-        raise NotDeliveredError(said, again=status >= 500 or status in PASSING)
+        raise NotDeliveredError(
+            said, again=status >= 500 or status in PASSING, broken=status == FAULT
+        )
 
     def _strange(self, why: str) -> NotDeliveredError:
         return NotDeliveredError(

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final, TypeVar
 
-from afterrun_exporter.client import signals
+from afterrun_exporter.client import clock, signals
+from afterrun_exporter.client.capture import Capture
 from afterrun_exporter.client.child import Child, Ended, owns_terminal
 from afterrun_exporter.client.courier import Courier, Parcel
-from afterrun_exporter.client.lines import MetricLines, Tail
+from afterrun_exporter.client.descriptors import read_limited
+from afterrun_exporter.client.outcomes import Verdict, explanation, judge
 from afterrun_exporter.client.reports import cut, new_run_id, report
 from afterrun_exporter.client.spool import Tell
-from afterrun_exporter.client.surroundings import command_line, metadata
-from afterrun_exporter.client.tee import Tee
+from afterrun_exporter.client.surroundings import (
+    command_environ,
+    command_line,
+    metadata,
+)
 from afterrun_exporter.client.words import Metrics, pairs
 
 T = TypeVar("T")
@@ -33,6 +39,10 @@ MISSED_BEATS: Final = 3
 MIN_SILENCE: Final = 10.0
 
 MAX_FILE: Final = 2**20
+
+#: How long a slow reader of the output may take after the time limit, or a signal
+#: to end, in seconds.
+DRAIN: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +63,12 @@ class Order:
     metrics: Sequence[str] = ()
     metrics_file: str | None = None
     metadata: Sequence[str] = ()
+    #: Outcomes of exit statuses that are no failure.
+    exits: Mapping[int, str] = field(default_factory=dict)
+    #: Whether the command may know the token.
+    pass_token: bool = False
+    #: Those of stdin, stdout and stderr that were closed when we were started.
+    closed: frozenset[int] = frozenset()
 
 
 def pauses(first: float) -> Iterator[float]:
@@ -80,15 +96,15 @@ def execute(
 ) -> int:
     """Run the command of *order* as often as it asks for; return the exit status."""
     run = _Run(order, courier, environ, tell)
-    ended = run.attempt(1)
+    verdict = run.attempt(1)
     for attempt, pause in zip(
         range(2, order.retries + 2), pauses(order.retry_delay), strict=False
     ):
-        # What cannot be started now cannot be started in a minute either.
-        if ended.status == 0 or not ended.ran or run.stopped.wait(pause):
+        if not verdict.again or run.stopped.wait(pause):
             break
-        ended = run.attempt(attempt)
-    return run.close(ended)
+        verdict = run.attempt(attempt)
+    run.close()
+    return verdict.status
 
 
 class _Run:
@@ -111,47 +127,47 @@ class _Run:
         try:
             self._own_group = not owns_terminal()
             signals.forward(self._signalled)
+            signals.keep_children()
         except (OSError, RuntimeError, ValueError) as error:
             tell(f"signals are not passed on: {error}")
             self._own_group = False
 
-    def attempt(self, number: int) -> Ended:
-        """Run the command once, report it, return how it ended."""
+    def attempt(self, number: int) -> Verdict:
+        """Run the command once, report it, return its outcome."""
         order = self._order
-        metrics, tail = Metrics(), Tail(order.tail)
-        lines = MetricLines(metrics)
         named = self._named(number)
-        tees = self._tees(tail, lines)
+        capture = Capture(order.tail, self._tell)
+        if order.capture:
+            capture.open(order.closed, tail=order.tail > 0)
         self._child = child = Child(
-            order.command, self._child_environ(number), own_group=self._own_group
+            order.command,
+            self._child_environ(number),
+            self._tell,
+            own_group=self._own_group,
         )
         if self._stop is not None:
             # It came while there was nobody to pass it on to.
             child.signal(self._stop)
-        # One pipe serves both where they go to the same place.
-        ended = child.start(*((tees[0].sink, tees[-1].sink) if tees else (None, None)))
-        for tee in tees:
-            tee.close_sink()
+        ended = child.start(*capture.sinks())
+        capture.close_sinks()
         began = {**named, "started_at": child.started_at, "metadata": self._metadata}
         started: Parcel | None = None
         if ended is None:
             started = self._quietly(self._report_start, began)
-            ended = self._watched(child, named)
-        for tee in tees:
-            tee.finish()
-        lines.close()
-        if not ended.ran:
+            ended = self._watched(child, named, capture)
+        else:
             self._tell(ended.remark)
-        self._quietly(self._report_end, ended, began, metrics, tail.text(), started)
-        for tee in tees:
-            tee.drain(self.stopped)
-        return ended
+            capture.finish(str)
+        verdict = judge(
+            ended, order.exits, lost=bool(capture.lost), unread=capture.unread
+        )
+        self._quietly(self._report_end, ended, verdict, began, capture, started)
+        return verdict
 
-    def close(self, ended: Ended) -> int:
-        """Wait for the reports to be delivered or kept; return the exit status."""
+    def close(self) -> None:
+        """Wait for the reports to be delivered or kept."""
         for parcel in self._parcels:
             self._quietly(self._wait, parcel)
-        return ended.status
 
     def _quietly(self, act: Callable[..., T], *args: Any) -> T | None:
         """Return what *act* returns; a mistake of ours must not cost the job its status."""
@@ -169,20 +185,31 @@ class _Run:
     def _report_end(
         self,
         ended: Ended,
+        verdict: Verdict,
         began: Mapping[str, Any],
-        metrics: Metrics,
-        output: str,
+        capture: Capture,
         started: Parcel | None,
     ) -> None:
+        metrics, problems = self._measured(capture)
+        lines = (
+            capture.text(),
+            *(f"afterrun: {text}" for text in (*problems, *capture.lost)),
+            *explanation(verdict),
+            self._remark(ended),
+        )
+        fields = {**began, "exit_code": verdict.status}
+        if verdict.mapped:
+            # As a field it would say that the run failed.
+            code = fields.pop("exit_code")
+            fields["metadata"] = {**self._metadata, "exit_code": code}
         finish = report(
             self._order.job,
-            self._outcome(ended),
-            **began,
+            verdict.outcome,
+            **fields,
             ended_at=ended.ended_at,
             duration_ms=round(1000 * ended.duration, 3),
-            exit_code=ended.status,
-            message=cut("\n".join(t for t in (output, self._remark(ended)) if t)),
-            metrics=self._measured(metrics),
+            message=cut("\n".join(line for line in lines if line)),
+            metrics=metrics,
         )
         self._parcels.append(self._courier.finish(finish, started))
 
@@ -191,8 +218,13 @@ class _Run:
         for warning in (parcel.verdict or {}).get("warnings", ()):
             self._tell(f"the daemon remarks: {warning}")
 
-    def _watched(self, child: Child, named: Mapping[str, Any]) -> Ended:
-        """Return how *child* ended; meanwhile mind its time, and give signs of life."""
+    def _watched(
+        self, child: Child, named: Mapping[str, Any], capture: Capture
+    ) -> Ended:
+        """Return how *child* ended, once its output is passed on.
+
+        Meanwhile limit its time, and report progress.
+        """
         order = self._order
         over = Event()
         try:
@@ -208,21 +240,14 @@ class _Run:
 
                 Thread(target=work, name="heartbeat", daemon=True).start()
         except RuntimeError as error:
-            self._tell(f"--timeout and --heartbeat do without: {error}")
+            capture.add_problem(f"--timeout and --heartbeat have no effect: {error}")
         ended = child.wait()
+        patience = _Patience(child.began, order.timeout, self.stopped)
+        capture.finish(patience.exhausted)
         over.set()
+        if patience.timed_out and not ended.timed_out:
+            return replace(ended, timed_out=True)
         return ended
-
-    def _tees(self, tail: Tail, lines: MetricLines) -> list[Tee]:
-        if not self._order.capture:
-            return []
-        try:
-            stdout = Tee(1, (tail.add, lines.add))
-            # Through two pipes lines would not keep their order.
-            return [stdout] if _same(1, 2) else [stdout, Tee(2, (tail.add,))]
-        except (OSError, RuntimeError) as error:
-            self._tell(f"the output is not captured: {error}")
-            return []
 
     def _signalled(self, number: int) -> None:
         if number in signals.STOPS:
@@ -237,8 +262,9 @@ class _Run:
         return {"run_id": self._order.run_id, **(tried if self._order.retries else {})}
 
     def _child_environ(self, number: int) -> dict[str, str]:
+        secrets = self._order.pass_token
         return {
-            **self._environ,
+            **command_environ(self._environ, secrets=secrets),
             "AFTERRUN_JOB": self._order.job,
             "AFTERRUN_RUN_ID": self._order.run_id,
             "AFTERRUN_ATTEMPT": str(number),
@@ -259,31 +285,62 @@ class _Run:
             return f"timed out after {self._order.timeout:g} s"
         return ended.remark
 
-    def _outcome(self, ended: Ended) -> str:
-        if ended.timed_out:
-            return "timeout"
-        return "fail" if ended.status else "ok"
+    def _measured(self, capture: Capture) -> tuple[dict[str, float], list[str]]:
+        """Return all metrics, of the output, the file and the command line.
 
-    def _measured(self, metrics: Metrics) -> dict[str, float]:
-        """Return all metrics: what the command line says, the file, the output."""
-        if (file := self._order.metrics_file) is not None:
-            try:
-                with Path(file).open(encoding="utf-8", errors="replace") as opened:
-                    metrics.add_file(opened.read(MAX_FILE), file)
-            except OSError as error:
-                metrics.problems.append(f"--metrics-file {file!r}: {error.strerror}")
-        metrics.add_pairs(self._order.metrics)
-        for problem in metrics.problems:
+        And the reasons why some are missing.
+        """
+        # What is still being read must not change them while they are sent.
+        metrics = capture.metrics.copy()
+        try:
+            if (file := self._order.metrics_file) is not None:
+                _add_file(metrics, file)
+            metrics.add_pairs(self._order.metrics)
+        except Exception as error:  # noqa: BLE001 - the report goes without them
+            metrics.add_problem(f"metrics are missing: {error!r}")
+        problems = metrics.all_problems()
+        for problem in problems:
             self._tell(problem)
-        return metrics.values
+        return metrics.values, [*capture.problems, *problems]
 
 
-def _same(one: int, other: int) -> bool:
-    """Return whether two descriptors lead to the same place."""
+class _Patience:
+    """The time that the reader of a command's output has after the command has ended."""
+
+    def __init__(self, began: float, timeout: float | None, stopped: Event) -> None:
+        self._until = inf
+        if timeout is not None:
+            self._until = max(began + timeout, clock.stopwatch() + DRAIN)
+        self._stopped = stopped
+        self._stop_until = inf
+        #: Set if that took longer than the run may take.
+        self.timed_out = False
+
+    def exhausted(self) -> str:
+        """Return why there is no point in waiting any longer, or ""."""
+        now = clock.stopwatch()
+        if self._stopped.is_set():
+            self._stop_until = min(self._stop_until, now + DRAIN)
+        if now >= self._until:
+            self.timed_out = True
+            return "not all of it was read within --timeout"
+        if now >= self._stop_until:
+            return "not all of it was read when a signal ended the run"
+        return ""
+
+
+def _add_file(metrics: Metrics, file: str) -> None:
+    """Add the metrics that the command has left in *file*."""
     try:
-        return os.path.sameopenfile(one, other)
-    except OSError:
-        return False
+        content = read_limited(file, MAX_FILE)
+    except OSError as error:
+        metrics.add_problem(f"--metrics-file {file!r}: {error.strerror or error}")
+    except ValueError as error:
+        metrics.add_problem(f"--metrics-file {file!r}: {error}")
+    else:
+        if not content.strip():
+            metrics.add_problem(f"--metrics-file {file!r}: the file is empty")
+        metrics.add_file(content.decode("utf-8-sig", "replace"), file)
 
 
 def to_stderr(text: str) -> None:

@@ -13,7 +13,13 @@ from typing import Any, Final, ParamSpec, Self, TypeVar
 from afterrun_exporter.client import clock
 from afterrun_exporter.client.courier import Courier, Parcel
 from afterrun_exporter.client.daemon import Answer
-from afterrun_exporter.client.reports import cut, dated, new_run_id, report
+from afterrun_exporter.client.reports import (
+    cut,
+    dated,
+    new_run_id,
+    report,
+    worse_status,
+)
 from afterrun_exporter.client.settings import (
     DEFAULT_URL,
     Settings,
@@ -108,7 +114,7 @@ class Run:
         self, error: BaseException | None, ended: float, stopped: float
     ) -> None:
         status, code, said = _judged(error)
-        for problem in self._metrics.problems:
+        for problem in self._metrics.all_problems():
             _warn(problem)
         finish = self._report(
             status or self._status,
@@ -198,11 +204,14 @@ def ping(
         found = Metrics()
         for name, value in (metrics or {}).items():
             found.add(name, value)
-        for problem in found.problems:
+        for problem in found.all_problems():
             _warn(problem)
+        worse, contradiction = worse_status(status, exit_code)
+        if contradiction:
+            _warn(contradiction)
         made = report(
             job,
-            status,
+            worse,
             run_id=run_id,
             exit_code=exit_code,
             duration_ms=None if duration is None else 1000 * duration,

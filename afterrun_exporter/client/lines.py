@@ -58,5 +58,12 @@ class MetricLines:
         self._begun = b""
 
     def _read(self, line: bytes) -> None:
-        if line.startswith(MARK.encode()) and len(line) <= MAX_LINE:
-            self._metrics.add_line(line.decode("utf-8", "replace"))
+        if not line.startswith(MARK.encode()):
+            return
+        if len(line) > MAX_LINE:
+            self._metrics.add_problem(
+                f"a line of metrics is longer than {MAX_LINE} bytes: "
+                f"{line[:40].decode('utf-8', 'replace')!r}"
+            )
+            return
+        self._metrics.add_line(line.decode("utf-8", "replace"))

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Final
 
+from afterrun_exporter.client.outcomes import EXITS, exit_statuses
 from afterrun_exporter.client.settings import DEFAULT_URL
 from afterrun_exporter.client.words import duration
 
@@ -13,12 +14,24 @@ EXEC_EXAMPLES: Final = """\
 examples:
   0 2 * * *  afterrun exec backup --timeout 1h -- /opt/backup.sh --all
   afterrun exec import --retries 3 --metrics-file /tmp/rows.json -- ./import.sh
-  afterrun exec report -- sh -c './report.sh | gzip > /srv/report.gz'
+  afterrun exec report -- bash -o pipefail -c './report.sh | gzip > /srv/report.gz'
+  afterrun exec photos --ok-exit 1 -- borg create /backup::{now} /srv/photos
 
-The command's exit status is passed on; 124: --timeout, 126: not executable,
-127: not found, 128+N: killed by signal N. A daemon that is down never keeps the
-command from running: the report waits in the spool and is delivered later.
+sh -c 'report.sh | gzip' succeeds when gzip does: without pipefail a failure of
+report.sh is hidden.
+
+The command's exit status is passed on, also where --ok-exit, --partial-exit or
+--skipped-exit gives it another meaning. Further statuses: 124 --timeout, 126 not
+executable, 127 not found, 128+N killed by signal N, 74 (141 where the reader has
+gone) the command exited with 0 and its output is lost. A daemon that is down never
+keeps the command from running: the report waits in the spool and is delivered later.
 """
+
+EXIT_HELP: Final = {
+    "ok": "exit statuses that are a success, such as 1,3 or 10-12",
+    "partial": "exit statuses of a run that did only a part of its work",
+    "skipped": "exit statuses of a run that rightly had nothing to do",
+}
 
 PING_EXAMPLES: Final = """\
 examples:
@@ -28,6 +41,13 @@ examples:
 
 exit status: 0 recorded, or kept in the spool; 1 refused, or not delivered with
 --no-spool; 3 a rule is violated, with --fail-on-violation
+"""
+
+
+SPOOL_STATUSES: Final = """\
+exit status of flush: 0 all is delivered; 1 a report was refused or cannot be read, or
+the daemon does not take it. rejected/ has what was refused and what is no report: once
+the reason is gone, move a file back into the spool to send it again.
 """
 
 
@@ -53,11 +73,28 @@ def _exec(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         type=_count,
         default=0,
         metavar="N",
-        help="try it again up to N times while it fails: at once, then after 1, 2, 4 "
+        help="try it again up to N times while it fails (not after --ok-exit, "
+        "--partial-exit, --skipped-exit or lost output): at once, then after 1, 2, 4 "
         "minutes, at most 1h",
     )
     _seconds(limits, "--retry-delay", "the second of these pauses (default: 1m)", 60.0)
+    for outcome, what in EXIT_HELP.items():
+        limits.add_argument(
+            EXITS[outcome],
+            dest=f"{outcome}_exit",
+            type=_exits,
+            action="append",
+            default=[],
+            metavar="LIST",
+            help=what,
+        )
     _seconds(limits, "--heartbeat", "report progress that often while it runs", None)
+    limits.add_argument(
+        "--pass-token",
+        action="store_true",
+        help="let the command have AFTERRUN_TOKEN, and the credentials in AFTERRUN_URL, "
+        "to report by itself",
+    )
     told = parser.add_argument_group("the report")
     _identity(told)
     _reported(told)
@@ -97,7 +134,12 @@ def _ping(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         help="start, ok, fail, partial, timeout, canceled, skipped, progress or log "
         "(default: ok, or fail when --exit-code is not 0)",
     )
-    told.add_argument("--exit-code", type=int, metavar="N", help="how the run exited")
+    told.add_argument(
+        "--exit-code",
+        type=int,
+        metavar="N",
+        help="how the run exited; with --status ok the worse of the two counts",
+    )
     _seconds(told, "--duration", "how long the run took", None)
     told.add_argument("--message", help="kept with the run; - reads it from stdin")
     _identity(told)
@@ -122,7 +164,7 @@ def _spool(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         "spool",
         "Deliver or list the reports that could not be delivered.",
         "%(prog)s {flush,list} [options]",
-        "",
+        SPOOL_STATUSES,
     )
     parser.add_argument(
         "action",
@@ -213,6 +255,13 @@ def _seconds(
 def _duration(text: str) -> float:
     try:
         return duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _exits(text: str) -> frozenset[int]:
+    try:
+        return exit_statuses(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final
 from uuid import uuid4
 
@@ -12,8 +13,14 @@ from uuid import uuid4
 STARTING: Final = frozenset({"start", "started", "running", "in_progress"})
 PASSING: Final = frozenset({"progress", "log"})
 
+#: Statuses that say that a run went well.
+GOOD: Final = frozenset({"ok", "success", "succeeded", "complete", "completed"})
+
 #: What is kept of a message, from its end: there the error stands.
 MAX_MESSAGE: Final = 8 * 1024
+
+#: What is nested deeper is sent as text.
+MAX_DEPTH: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,12 @@ def dated(made: Report, now: float) -> Report:
     return Report(made.job, {**named, **made.fields})
 
 
+def remarked(made: Report, line: str) -> Report:
+    """Return *made* with a further line at the end of its message."""
+    message = "\n".join(t for t in (str(made.fields.get("message", "")), line) if t)
+    return Report(made.job, {**made.fields, "message": cut(message)})
+
+
 def new_run_id() -> str:
     """Return a name that no other run has."""
     return str(uuid4())
@@ -78,6 +91,44 @@ def cut(message: str, limit: int = MAX_MESSAGE) -> str:
     return message if len(raw) <= limit else raw[-limit:].decode("utf-8", "ignore")
 
 
+def worse_status(status: str | None, exit_code: int | None) -> tuple[str, str]:
+    """Return the worse of a status and an exit code, and a warning if they contradict."""
+    if exit_code in {None, 0}:
+        return status or "ok", ""
+    if not status:
+        return "fail", ""
+    if status.strip().lower() not in GOOD:
+        return status, ""
+    return "fail", (
+        f"status {status!r} contradicts exit code {exit_code}: the worse one counts, "
+        "and 'fail' is reported"
+    )
+
+
 def _json(value: Mapping[str, Any]) -> bytes:
     # ASCII, so that no line separator of Unicode's can end a line of a batch.
-    return json.dumps(value).encode()
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        text = json.dumps(_plain(value))
+    if "\\ud" in text:
+        # Half a surrogate pair, of an argument that is no UTF-8, makes it unreadable.
+        text = json.dumps(_plain(value))
+    return text.encode()
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Return *value* as JSON can have it; what it cannot have becomes text."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and isfinite(value):
+        return value
+    if isinstance(value, Mapping) and depth < MAX_DEPTH:
+        return {_text(key): _plain(one, depth + 1) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset) and depth < MAX_DEPTH:
+        return [_plain(one, depth + 1) for one in value]
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    return str(value).encode("utf-8", "replace").decode()

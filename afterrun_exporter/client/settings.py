@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from afterrun_exporter.client.descriptors import read_limited
 from afterrun_exporter.client.spool import Tell
+
+MAX_TOKEN_FILE: Final = 64 * 1024
 
 DEFAULT_URL: Final = "http://127.0.0.1:10707"
 
@@ -49,9 +52,10 @@ def find_token(environ: Mapping[str, str], file: str | None, tell: Tell) -> str:
     if not file:
         return environ.get("AFTERRUN_TOKEN", "").strip()
     try:
-        return Path(file).read_text("utf-8").strip()
+        return read_limited(file, MAX_TOKEN_FILE).decode("utf-8-sig").strip()
     except (OSError, ValueError) as error:
         # No reason not to run the job: the daemon may do without, or the
         # report waits in the spool.
-        tell(f"--token-file {file!r} cannot be read: {error}; going on without a token")
+        why = getattr(error, "strerror", None) or error
+        tell(f"--token-file {file!r} cannot be read: {why}; going on without a token")
         return ""

@@ -16,6 +16,7 @@ FORWARDED: Final = (
     signal.SIGQUIT,
     signal.SIGUSR1,
     signal.SIGUSR2,
+    signal.SIGALRM,
 )
 #: What asks a program to end.
 STOPS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
@@ -40,6 +41,15 @@ def forward(act: Callable[[int], None]) -> None:
                 act(number)
 
     Thread(target=work, name="signals", daemon=True).start()
+
+
+def keep_children() -> None:
+    """Let the exit status of a child be kept until it is waited for.
+
+    Where SIGCHLD is ignored, as some supervisors leave it, the system drops the status.
+    """
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _noted(number: int, frame: object) -> None:

@@ -3,20 +3,34 @@
 A folder with one file a report. A file appears whole or not at all, and is on the
 disk before its name is. Whoever is busy with a file holds a lock on it, so nobody
 else sends it meanwhile; the lock ends with the process, however that ends.
+
+One bad file blocks no other: what is no report is moved to ``rejected/``, and what
+cannot be read, though its owner may be able to, stays where it is.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from afterrun_exporter.client import clock
-from afterrun_exporter.client.reports import Report, read_item
+from afterrun_exporter.client.reports import Report
+from afterrun_exporter.client.spoolfiles import (
+    MAX_REPORT,
+    DamagedError,
+    Listed,
+    encoded,
+    listed,
+    load,
+    open_report,
+    reason_line,
+)
 
 #: Bounds of a folder: a daemon that is gone for good must not fill a disk.
 MAX_REPORTS: Final = 10_000
@@ -28,6 +42,10 @@ REJECTED: Final = "rejected"
 STALE: Final = 3600.0
 
 Tell = Callable[[str], None]
+
+
+class UnreadableError(Exception):
+    """A file in the spool that cannot be delivered; the text says why, and where it is."""
 
 
 class Entry:
@@ -45,12 +63,17 @@ class Entry:
         self.path.unlink(missing_ok=True)
         self.release()
 
-    def reject(self) -> None:
-        """Put the report aside: the daemon will never take it."""
-        folder = self.path.parent / REJECTED
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self.path.replace(folder / self.path.name)
-        self.release()
+    def reject(self, why: str) -> None:
+        """Move the report to ``rejected/``: the daemon will never take it.
+
+        Raises OSError if it cannot be moved; it stays then.
+        """
+        try:
+            path = set_aside(self.path)
+            with suppress(OSError), path.open("ab") as file:
+                file.write(reason_line(why))
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Leave the report to the next who comes."""
@@ -68,17 +91,23 @@ class Spool:
         tell: Tell,
         max_reports: int = MAX_REPORTS,
         max_bytes: int = MAX_BYTES,
+        open_report: Callable[[Path], int] = open_report,
     ) -> None:
         self.folder = folder
         self._tell = tell
         self._max_reports = max_reports
         self._max_bytes = max_bytes
+        self._open = open_report
 
     def put(self, url: str, report: Report) -> Entry:
         """Keep *report* for the daemon at *url*; when this returns, a crash does not lose it."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        text = json.dumps({"url": url}).encode() + b"\n" + report.item() + b"\n"
-        self._make_room(len(text))
+        text = encoded(url, report)
+        if len(text) > MAX_REPORT:
+            raise OSError(errno.EFBIG, f"a report has at most {MAX_REPORT} bytes")
+        with suppress(OSError):
+            # If the folder cannot be listed, it may still be possible to write there.
+            self._make_room(len(text))
         name = f"{int(clock.now() * 1e6):020}-{os.urandom(4).hex()}-{report.kind}"
         path = self.folder / f"{name}{SUFFIX}"
         hidden = self.folder / f".{name}"
@@ -104,33 +133,66 @@ class Spool:
     def claim(self, name: str) -> Entry | None:
         """Return the report in file *name*, or None if another is busy with it.
 
-        A file that cannot be read is put aside.
+        Raises UnreadableError if it cannot be read; what is no report is moved away.
         """
         path = self.folder / name
         try:
-            lock = os.open(path, os.O_RDONLY)
+            return self._claimed(path)
         except FileNotFoundError:
             return None
-        # Between its opening and its lock somebody may have delivered it.
-        if not _locked(lock) or os.fstat(lock).st_nlink == 0 or not path.exists():
-            os.close(lock)
+        except DamagedError as error:
+            self._set_aside(path, error)
             return None
-        try:
-            url, report = _read(path)
-        except ValueError as error:
-            self._tell(f"{path} is no report and was put aside: {error}")
-            Entry(path, lock, "", Report("", {})).reject()
-            return None
-        except OSError:
-            os.close(lock)
-            raise
-        return Entry(path, lock, url, report)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise UnreadableError(
+                f"{path} cannot be read and stays there: {why}"
+            ) from None
 
     def reports(self) -> Iterator[tuple[str, str, Report]]:
         """Yield what waits, as it is: name, the daemon's URL, report."""
-        for name in self.names():
-            with suppress(FileNotFoundError, ValueError):
-                yield name, *_read(self.folder / name)
+        for one in map(self._peek, self.names()):
+            if one is not None and one.report is not None:
+                yield one.name, one.url, one.report
+
+    def listed(self) -> Iterator[Listed]:
+        """Yield all files: those that wait, and those that were moved to ``rejected/``."""
+        rejected: list[str] = []
+        with suppress(FileNotFoundError, NotADirectoryError):
+            names = sorted(os.listdir(self.folder / REJECTED))  # noqa: PTH208 - names
+            rejected = [f"{REJECTED}/{name}" for name in names]
+        for one in map(self._peek, (*self.names(), *rejected)):
+            if one is not None:
+                yield one
+
+    def _peek(self, name: str) -> Listed | None:
+        return listed(self.folder, name, self._open)
+
+    def _claimed(self, path: Path) -> Entry | None:
+        lock = self._open(path)
+        entry = None
+        try:
+            # Between its opening and its lock somebody may have delivered it.
+            if _locked(lock) and os.fstat(lock).st_nlink and _is_there(path):
+                url, report, _ = load(lock)
+                entry = Entry(path, lock, url, report)
+        finally:
+            if entry is None:
+                os.close(lock)
+        return entry
+
+    def _set_aside(self, path: Path, error: DamagedError) -> None:
+        what = f"{path} is no report ({error})"
+        try:
+            set_aside(path)
+        except FileNotFoundError:
+            return  # another process has moved it
+        except OSError as problem:
+            raise UnreadableError(
+                f"{what} and stays there, for it cannot be moved to {REJECTED}/: "
+                f"{problem.strerror or problem}"
+            ) from None
+        raise UnreadableError(f"{what} and was put aside in {REJECTED}/")
 
     def sweep(self) -> None:
         """Remove what writers that were killed have left."""
@@ -139,7 +201,7 @@ class Spool:
         with os.scandir(self.folder) as files:
             for file in files:
                 if file.name.startswith(".") and file.is_file(follow_symlinks=False):
-                    with suppress(FileNotFoundError):
+                    with suppress(OSError):
                         if file.stat().st_mtime < clock.now() - STALE:
                             Path(file).unlink()
 
@@ -154,7 +216,10 @@ class Spool:
         for name in dispensable:
             if over <= dropped and excess <= 0:
                 break
-            (self.folder / name).unlink(missing_ok=True)
+            try:
+                (self.folder / name).unlink(missing_ok=True)
+            except OSError:
+                continue
             excess -= sizes[name]
             dropped += 1
         if dropped:
@@ -168,7 +233,9 @@ class Spool:
             for file in files:
                 if _is_report(file.name):
                     with suppress(FileNotFoundError):
-                        found[file.name] = file.stat().st_size
+                        known = file.stat(follow_symlinks=False)
+                        if stat.S_ISREG(known.st_mode):
+                            found[file.name] = known.st_size
             return found
 
     def _sync(self) -> None:
@@ -187,12 +254,19 @@ def _kind(name: str) -> str:
     return name.removesuffix(SUFFIX).rpartition("-")[2]
 
 
-def _read(path: Path) -> tuple[str, Report]:
-    head, _, line = path.read_bytes().partition(b"\n")
-    known = json.loads(head)
-    if not isinstance(known, dict):
-        raise ValueError("its first line names no daemon")
-    return str(known.get("url", "")), read_item(line)
+def set_aside(path: Path) -> Path:
+    """Move *path* to ``rejected/`` beside it, and return its place; raises OSError."""
+    folder = path.parent / REJECTED
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return path.replace(folder / path.name)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _locked(lock: int) -> bool:

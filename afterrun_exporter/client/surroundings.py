@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from afterrun_exporter.client.urls import public_url
+
 _SHA: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 MAX_COMMAND: Final = 500
@@ -34,6 +36,30 @@ def metadata(environ: Mapping[str, str], folder: Path) -> dict[str, Any]:
         if value := environ.get(variable):
             found[name] = value[:100]
     return found
+
+
+def command_environ(environ: Mapping[str, str], *, secrets: bool) -> dict[str, str]:
+    """Return the environment of a command, as it would be without us.
+
+    Without *secrets* it has no token, neither in a variable nor in the daemon's URL.
+    """
+    found = dict(environ)
+    if found.get("LC_CTYPE", "").startswith("C.") and _coerced():
+        del found["LC_CTYPE"]
+    if not secrets:
+        found.pop("AFTERRUN_TOKEN", None)
+        if url := found.get("AFTERRUN_URL"):
+            found["AFTERRUN_URL"] = public_url(url)
+    return found
+
+
+def _coerced() -> bool:
+    """Return True if the interpreter has set LC_CTYPE, as it does in the C locale."""
+    try:
+        variables = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return not any(one.startswith(b"LC_CTYPE=") for one in variables)
 
 
 def command_line(command: Sequence[str]) -> str:

@@ -50,20 +50,29 @@ class Metrics:
 
     #: More than that a daemon does not keep of a job by default, many times over.
     LIMIT: Final = 500
+    MAX_PROBLEMS: Final = 10
 
     def __init__(self) -> None:
         self.values: dict[str, float] = {}
         self.problems: list[str] = []
+        self.further_problems = 0
+
+    def copy(self) -> Metrics:
+        """Return metrics that do not change when more are found."""
+        other = Metrics()
+        other.values, other.problems = dict(self.values), list(self.problems)
+        other.further_problems = self.further_problems
+        return other
 
     def add(self, name: str, value: Any) -> None:
         """Take one; a bad one is a problem, and costs nothing else."""
         try:
             found = number(name, value)
         except ValueError as error:
-            self._problem(str(error))
+            self.add_problem(str(error))
             return
         if name not in self.values and len(self.values) >= self.LIMIT:
-            self._problem(f"metric {name!r} is one too many: {self.LIMIT} are sent")
+            self.add_problem(f"metric {name!r} is one too many: {self.LIMIT} are sent")
             return
         self.values[name] = found
 
@@ -73,7 +82,7 @@ class Metrics:
             try:
                 name, value = pair(text)
             except ValueError as error:
-                self._problem(str(error))
+                self.add_problem(str(error))
             else:
                 self.add(name, value)
 
@@ -91,26 +100,35 @@ class Metrics:
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
             if (match := _PAIR.fullmatch(line.strip())) is None:
-                self._problem(
+                self.add_problem(
                     f"{where}:{count}: {line.strip()[:40]!r} is not a metric; write it "
                     "like rows_processed=42"
                 )
             else:
                 self.add(*match.groups())
 
+    def add_problem(self, text: str) -> None:
+        """Note why a metric is missing."""
+        # Of a bad line that is written a thousand times the first few are printed.
+        if len(self.problems) < self.MAX_PROBLEMS:
+            self.problems.append(text)
+        else:
+            self.further_problems += 1
+
+    def all_problems(self) -> list[str]:
+        """Return the problems, and the number of those that are left out."""
+        if not self.further_problems:
+            return self.problems
+        return [*self.problems, f"and {self.further_problems} further bad metrics"]
+
     def _add_json(self, text: str, where: str) -> None:
         try:
             found = json.loads(text)
         except (ValueError, RecursionError) as error:
-            self._problem(f"{where}: no JSON object: {error}")
+            self.add_problem(f"{where}: no JSON object: {error}")
             return
         for name, value in found.items():
             self.add(name, value)
-
-    def _problem(self, text: str) -> None:
-        # A job that writes a bad line a thousand times is told of the first few.
-        if len(self.problems) < 10:
-            self.problems.append(text)
 
 
 def pairs(texts: Iterable[str]) -> tuple[dict[str, str], list[str]]:

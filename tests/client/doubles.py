@@ -13,6 +13,8 @@ URL = "http://afterrun:10707"
 
 #: Jobs whose reports are never taken.
 REFUSED = "refused"
+#: Jobs over whose reports the daemon fails, as over nothing else.
+POISON = "poison"
 
 
 @dataclass
@@ -38,6 +40,8 @@ class MemoryDaemon:
         assert timeout > 0
         if not self.up:
             raise NotDeliveredError("connection refused")
+        if any(one.job.startswith(POISON) for one in reports):
+            raise NotDeliveredError("500: a fault", broken=True)
         answers = [self._take(one) for one in reports]
         if not self.answers:
             raise NotDeliveredError("connection reset")

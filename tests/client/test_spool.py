@@ -90,7 +90,7 @@ def test_a_file_that_is_no_report_is_put_aside(spool: Spool) -> None:
     (spool.folder / "0-broken-finish.json").write_bytes(b"\xff{")
     (spool.folder / "1-other-finish.json").write_text('{"url": "x"}\n[]')
 
-    assert deliver(spool, MemoryDaemon()) == Flushed(delivered=1)
+    assert deliver(spool, MemoryDaemon()) == Flushed(delivered=1, unreadable=2)
     assert spool.names() == []
 
 

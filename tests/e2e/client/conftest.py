@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.daemon.conftest import daemon, make_daemon
 from tests.e2e.daemon.daemon import AFTERRUN, Daemon
 
-__all__ = ["cron", "daemon", "make_daemon"]
+__all__ = ["alone", "cron", "daemon", "make_daemon"]
 
 #: Longer than anything here takes on a busy machine.
 PATIENCE = 60.0
@@ -86,14 +88,29 @@ class Cron:
         """Return the reports in the spool, the oldest first."""
         return sorted(self.spool.glob("*.json"))
 
+    def kept(self) -> list[dict[str, Any]]:
+        """Return the ends of runs that are in the spool, the oldest first."""
+        ends = sorted(self.spool.glob("*-finish.json"))
+        return [json.loads(file.read_bytes().split(b"\n")[1]) for file in ends]
+
     def keeps_the_end(self) -> bool:
         """Return whether the end of a run is in the spool; its start may be, too."""
         return any(self.spool.glob("*-finish.json"))
 
 
 @pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Cron]:
+    """Jobs without a daemon: what they report is in the spool at once."""
+    yield from _cron(tmp_path, "http://127.0.0.1:9")
+
+
+@pytest.fixture
 def cron(tmp_path: Path, daemon: Daemon) -> Iterator[Cron]:
     """Jobs that report to the daemon."""
+    yield from _cron(tmp_path, daemon.url)
+
+
+def _cron(tmp_path: Path, url: str) -> Iterator[Cron]:
     folder, spool = tmp_path / "home", tmp_path / "spool"
     folder.mkdir()
     made = Cron(folder, spool)
@@ -101,7 +118,7 @@ def cron(tmp_path: Path, daemon: Daemon) -> Iterator[Cron]:
         "PATH": f"{AFTERRUN.parent}:{os.environ['PATH']}",
         "HOME": str(folder),
         "PYTHONPATH": str(Path(__file__).parents[3]),
-        "AFTERRUN_URL": daemon.url,
+        "AFTERRUN_URL": url,
         "AFTERRUN_SPOOL": str(spool),
     }
     yield made

@@ -131,20 +131,6 @@ def test_output_is_passed_on_byte_by_byte(daemon: Daemon, cron: Cron) -> None:
     assert only_run(daemon, "backup")["message"].endswith("�end")
 
 
-def test_output_that_is_read_slowly_is_all_read(daemon: Daemon, cron: Cron) -> None:
-    """As by a pager; the end is reported meanwhile."""
-    daemon.start()
-    running = cron.start("exec", "backup", "--", "head", "-c", "120000", "/dev/zero")
-
-    def ended() -> bool:
-        return '"outcome"' in daemon.get("/api/v1/jobs/backup/runs").text
-
-    wait_until(ended, "the end is reported")
-    stdout, _ = running.communicate(timeout=30)
-
-    assert (running.returncode, stdout) == (0, bytes(120_000))
-
-
 def test_lines_that_go_to_the_same_place_keep_their_order(
     daemon: Daemon, cron: Cron
 ) -> None:

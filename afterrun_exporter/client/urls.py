@@ -1,0 +1,71 @@
+"""The daemon's URL, and the credentials that may be in it."""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from typing import Final
+from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
+
+#: What is shown of a URL that has credentials and cannot be read.
+HIDDEN: Final = "***"
+
+
+def public_url(url: str) -> str:
+    """Return *url* without user and password, for people and for files.
+
+    Where it cannot be told where they end, all but the scheme is hidden.
+    """
+    if "@" not in url:
+        return url.rstrip("/")
+    parts = _split(url)
+    if parts is None:
+        scheme = url.partition("://")[0]
+        return f"{scheme}://{HIDDEN}" if scheme in {"http", "https"} else HIDDEN
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+
+
+def target(url: str) -> SplitResult:
+    """Return the parts of *url*; raises ValueError, without its credentials, if unusable."""
+    parts = _split(url)
+    if parts is not None:
+        return parts
+    if "@" in url:
+        raise ValueError(
+            "it cannot be told where its credentials end; write / ? # @ in a user or "
+            "password as %2F %3F %23 %40"
+        )
+    raise ValueError("it is not an http or https URL")
+
+
+def authorization(url: str, token: str) -> str:
+    """Return the value of the header for *token*, else for the credentials in *url*.
+
+    "" if there are none; raises ValueError if no header can carry them.
+    """
+    if token:
+        if not (token.isascii() and token.isprintable()):
+            raise ValueError(
+                "the token has a line break or another character that no header can "
+                "carry; write one token, and nothing else, into its file or variable"
+            )
+        return f"Bearer {token}"
+    parts = _split(url)
+    user, at, _ = parts.netloc.rpartition("@") if parts is not None else ("", "", "")
+    if not at:
+        return ""
+    name, _, password = user.partition(":")
+    pair = unquote_to_bytes(name) + b":" + unquote_to_bytes(password)
+    return f"Basic {b2a_base64(pair, newline=False).decode()}"
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of *url*; None if they are not those of a daemon's URL."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        # A "/" in a password ends the host too early: then "@" comes later.
+        usable = usable and "@" not in parts._replace(netloc="").geturl()
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts if usable else None
