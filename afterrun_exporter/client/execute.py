@@ -198,6 +198,10 @@ class _Run:
             self._remark(ended),
         )
         fields = {**began, "exit_code": verdict.status}
+        tried_again = verdict.again and not self.stopped.is_set()
+        if "attempt" in fields and verdict.outcome != "ok" and not tried_again:
+            # Otherwise the daemon would wait for the next one before it judges.
+            fields["max_attempts"] = fields["attempt"]
         if verdict.mapped:
             # As a field it would say that the run failed.
             code = fields.pop("exit_code")

@@ -126,6 +126,22 @@ def test_a_mistake_in_a_list_is_told(
     assert not (alone.folder / "ran").exists()
 
 
+def test_the_last_attempt_is_reported_as_the_last(daemon: Daemon, cron: Cron) -> None:
+    """Where no other follows, whatever --retries says, the daemon judges at once."""
+    daemon.start()
+    retries = ["--retries", "5", "--partial-exit", "3"]
+
+    cron.exec("absent", retries, "no-such-command")
+    cron.exec("partial", retries, "sh", "-c", "exit 3")
+    line = "afterrun exec lost --retries 5 -- echo x > /dev/full"
+    cron.exec("outer", [], "sh", "-c", line)
+
+    for job in ("absent", "partial", "lost"):
+        run = only_run(daemon, job)
+        assert (run["attempt"], run["max_attempts"]) == (1, 1)
+        assert daemon.get(f"/api/v1/jobs/{job}").json()["state"] == "failing"
+
+
 PIPES = [
     (("sh", "-c", "exit 3 | cat"), "ok"),
     (("bash", "-o", "pipefail", "-c", "exit 3 | cat"), "fail"),
