@@ -14,6 +14,9 @@ NO_SEVERITY: Final = "none"
 RULE: Final = "rule"
 METRIC: Final = "metric"
 OP: Final = "op"
+#: Whether one of the runs that a failing job failed with timed out: "true", or no label.
+TIMED_OUT: Final = "timed_out"
+TRUE: Final = "true"
 STATE: Final = "state"
 DIALECT: Final = "dialect"
 RESULT: Final = "result"
@@ -35,6 +38,7 @@ RESERVED_LABELS: Final = frozenset(
         "pod",
         "project",
         "schedule",
+        TIMED_OUT,
         "timezone",
     }
 )

@@ -138,6 +138,7 @@ _OPEN_ALERTS = st.builds(
     opened_at=INSTANTS,
     shown_at=INSTANTS,
     deadline=MAYBE_INSTANT,
+    timed_out=st.booleans(),
 )
 _HEALED = st.builds(
     HealedAlert, key=alert_keys(), until=INSTANTS, deadline=MAYBE_INSTANT
@@ -162,6 +163,7 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "last_outcome": st.none() | st.sampled_from(Outcome),
     "last_duration": st.none() | DURATIONS,
     "consecutive_failures": COUNTS,
+    "timed_out": st.booleans(),
     "recovering": COUNTS,
     "metrics": METRICS,
     "previous": METRICS,

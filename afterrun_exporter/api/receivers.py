@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from afterrun_exporter.api import answers, requests
 from afterrun_exporter.api.jobs import known
 from afterrun_exporter.api.serving import Act, Asked
@@ -13,10 +11,6 @@ from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.errors import UnknownReceiverError
 from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.service import Service
-
-TIMEOUT_ALONE: Final = (
-    "a timeout that the job itself reports is a failure: set on_failure too"
-)
 
 
 def listed(
@@ -73,11 +67,10 @@ def add(
                 created_at=clock.now(),
             )
         )
-        alone = added.on_timeout and not added.on_failure
         return answers.AddedReceiver(
             **dict(receiver_of(added)),
             applied=applied,
-            warnings=[TIMEOUT_ALONE] if alone else [],
+            warnings=[],
         )
 
     return act

@@ -95,27 +95,33 @@ def update(
         return state, ()
     holding = _holding(job, state, now, settings, run)
     open_keys = {alert.key for alert in state.alerts}
-    if not (holding.keys() ^ open_keys or state.healed):
+    kept = tuple(
+        _relabelled(alert, state, now) for alert in state.alerts if alert.key in holding
+    )
+    if not (holding.keys() ^ open_keys or state.healed or kept != state.alerts):
         return state, ()
 
-    kept = tuple(alert for alert in state.alerts if alert.key in holding)
-    opened = tuple(
+    new = (
+        _open(key, holding[key], state, now) for key in holding if key not in open_keys
+    )
+    opened = tuple(new)
+    news = (*opened, *(alert for alert in kept if alert not in state.alerts))
+    events = tuple(
         AlertOpened(
-            _open(key, facts, now),
-            facts.severity,
-            facts.summary,
+            alert,
+            holding[alert.key].severity,
+            holding[alert.key].summary,
             run.number if run else 0,
-            facts.metric,
+            holding[alert.key].metric,
             job.labels,
         )
-        for key, facts in holding.items()
-        if key not in open_keys
+        for alert in news
     )
     over = tuple(alert for alert in state.alerts if alert.key not in holding)
     healed = (*state.healed, *(_heal(alert, settings) for alert in over))
     state = replace(
         state,
-        alerts=(*kept, *(event.alert for event in opened)),
+        alerts=(*kept, *opened),
         healed=tuple(
             # No longer than from now: the clock may have been set back.
             replace(one, until=min(one.until, now + settings.min_visible))
@@ -124,7 +130,7 @@ def update(
         ),
     )
     resolved = (AlertResolved(alert.key, max(now, alert.opened_at)) for alert in over)
-    return state, (*resolved, *opened)
+    return state, (*resolved, *events)
 
 
 def is_calm(state: JobState) -> bool:
@@ -164,13 +170,24 @@ def healing(state: JobState, key: AlertKey) -> HealedAlert | None:
     return next((healed for healed in state.healed if healed.key == key), None)
 
 
-def _open(key: AlertKey, facts: _Holding, now: float) -> OpenAlert:
+def _relabelled(alert: OpenAlert, state: JobState, now: float) -> OpenAlert:
+    """Return *alert* with the labels that it has from *now* on.
+
+    It says that a run timed out as soon as one has, and as long as it is open.
+    """
+    if alert.timed_out or not (state.timed_out and alert.key == FAILING):
+        return alert
+    return replace(alert, timed_out=True, shown_at=now)
+
+
+def _open(key: AlertKey, facts: _Holding, state: JobState, now: float) -> OpenAlert:
     return OpenAlert(
         key=key,
         opened_at=facts.since,
         # A passed deadline could be seen by everyone when it passed.
         shown_at=now if facts.deadline is None else facts.deadline,
         deadline=facts.deadline,
+        timed_out=key == FAILING and state.timed_out,
     )
 
 

@@ -15,7 +15,15 @@ from afterrun_exporter.core.deadlines import (
     slot_after,
     time_limit,
 )
-from afterrun_exporter.core.model import FAILURES, Job, Outcome, Ping, Run, Settings
+from afterrun_exporter.core.model import (
+    FAILURES,
+    Condition,
+    Job,
+    Outcome,
+    Ping,
+    Run,
+    Settings,
+)
 from afterrun_exporter.core.rules import Violation, judge_all, measured
 from afterrun_exporter.core.state import JobState, OpenRun, Retry
 from afterrun_exporter.core.timestamps import format_time
@@ -113,6 +121,7 @@ def time_out(
         counted,
         last_outcome=Outcome.TIMEOUT,
         consecutive_failures=state.consecutive_failures + 1,
+        timed_out=True,
         recovering=0,
     )
     return failed, run
@@ -272,6 +281,7 @@ def _judged(
         last_judged_at=run.finished_at,
         last_duration=run.duration if run.duration is not None else state.last_duration,
         consecutive_failures=0 if healthy else state.consecutive_failures + 1,
+        timed_out=_has_timed_out(state, run),
         metrics=merged(state.metrics, run.metrics, settings.metrics_per_job),
         previous=known if healthy else state.previous,
         violated=(
@@ -280,6 +290,19 @@ def _judged(
             else state.violated
         ),
     )
+
+
+def _has_timed_out(state: JobState, run: Run) -> bool:
+    """Return whether *run* timed out, or one of the bad runs that it adds to.
+
+    What was so of the last ones stays until there are others: it is still shown.
+    """
+    if run.outcome is Outcome.TIMEOUT:
+        return True
+    goes_on = run.outcome is Outcome.OK or state.consecutive_failures > 0
+    shown = (*(a.key for a in state.alerts), *(a.key for a in state.healed))
+    failing = any(key.condition is Condition.FAILING for key in shown)
+    return state.timed_out and (goes_on or failing)
 
 
 def _timed(job: Job, state: JobState, run: Run) -> JobState:

@@ -51,6 +51,7 @@ def _revived(state: JobState) -> JobState:
         retries=(),
         last_outcome=None,
         consecutive_failures=0,
+        timed_out=False,
         violated=(),
         slow=False,
         slow_threshold=None,

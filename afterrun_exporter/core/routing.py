@@ -226,9 +226,14 @@ class JobReceiver:
             Condition.FAILING: self.on_failure,
             Condition.SUCCESS_RATIO_LOW: self.on_failure,
             Condition.OVERRUNNING: self.on_timeout,
-            Condition.SLOW: self.on_timeout,
             Condition.VIOLATED: self.on_violation,
+            Condition.SLOW: self.on_violation,
             Condition.MISSED: self.on_missed,
             Condition.TEST: True,
         }
         return tuple(condition for condition, flag in flags.items() if flag)
+
+    @property
+    def timeouts_alone(self) -> bool:
+        """Whether it is told of a failing job only where a run timed out."""
+        return self.on_timeout and not self.on_failure

@@ -77,6 +77,8 @@ class OpenAlert(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     shown_at: float
     #: The deadline that passed, for a missed or overrunning job.
     deadline: float | None = None
+    #: Whether a run timed out since the job was ok last: the alert says so.
+    timed_out: bool = False
 
 
 class HealedAlert(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -163,6 +165,8 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     last_outcome: Outcome | None = None
     last_duration: float | None = None
     consecutive_failures: int = 0
+    #: Whether one of the bad runs timed out: of those now, or of the last ones.
+    timed_out: bool = False
     #: Consecutive ok runs, as far as `recover_after` looks; 0 where it is 1.
     recovering: int = 0
     #: Last value of each reported metric.
@@ -236,7 +240,10 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class AlertOpened(Struct, frozen=True, gc=False):
-    """A condition became true, at `alert.opened_at`."""
+    """A condition became true, at `alert.opened_at`.
+
+    For an alert that is open already: from `alert.shown_at` on it has other labels.
+    """
 
     alert: OpenAlert
     severity: str

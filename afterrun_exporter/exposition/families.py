@@ -25,6 +25,9 @@ from afterrun_exporter.exposition.subject import (
 _CODES = {outcome: code for code, outcome in enumerate(Outcome)}
 
 
+_TIMED_OUT = f",{label(names.TIMED_OUT, names.TRUE)}"
+
+
 @lru_cache(REMEMBERED)
 def _info_labels(
     schedule: str,
@@ -122,9 +125,15 @@ def open_run_deadline(subject: Subject) -> float:
     return due
 
 
-def failing(subject: Subject) -> float:
-    """Return whether the job's failure is to be seen."""
-    return subject.shows(alerts.FAILING)
+def failing(subject: Subject) -> Sequence[Sample]:
+    """Return whether the job's failure is to be seen; apart where a run timed out.
+
+    The series of the other label stays, at 0: its last value must not be a failure.
+    """
+    shown = subject.shows(alerts.FAILING)
+    if not subject.state.timed_out:
+        return ((subject.alerting, shown),)
+    return ((subject.alerting, 0), (subject.alerting + _TIMED_OUT, shown))
 
 
 def success_ratio(subject: Subject) -> Sequence[Sample]:
@@ -218,7 +227,7 @@ FAMILIES: tuple[Shape, ...] = (
     Alerting(names.RUN_DEADLINE, "gauge", open_run_deadline),
     Fact(names.PAUSED, "gauge", paused),
     Fact(names.CONSECUTIVE_FAILURES, "gauge", lambda s: s.state.consecutive_failures),
-    Alerting(names.FAILING, "gauge", failing),
+    Family(names.FAILING, "gauge", failing),
     Family(names.SUCCESS_RATIO, "gauge", success_ratio),
     Family(
         names.SUCCESS_RATIO_LOW,

@@ -20,7 +20,7 @@ def opened(job: str, event: AlertOpened, added: Pairs) -> Notice:
     """Return the notice of an alert that opened; *added* is what Prometheus adds."""
     return Notice(
         labels=_labels(
-            job, event.alert.key, event.severity, event.labels, event.metric, added
+            job, event.alert, event.severity, event.labels, event.metric, added
         ),
         job=job,
         key=event.alert.key,
@@ -35,7 +35,7 @@ def holding(job: Job, state: JobState, added: Pairs) -> list[Notice]:
         Notice(
             labels=_labels(
                 job.name,
-                alert.key,
+                alert,
                 _severity(job, state, alert.key),
                 job.labels,
                 _metric(job, alert),
@@ -81,18 +81,20 @@ def message(
 
 def _labels(
     job: str,
-    key: AlertKey,
+    alert: OpenAlert,
     severity: str,
     declared: Pairs,
     metric: str,
     added: Pairs,
 ) -> str:
     """Return a label set; a label with an empty value does not exist."""
+    key = alert.key
     found: Mapping[str, str] = {
         # What the series have of their own is not replaced.
         **dict(added),
         **{name: value for name, value in declared if value},
         **({names.RULE: key.rule, names.METRIC: metric} if key.rule else {}),
+        **({names.TIMED_OUT: names.TRUE} if alert.timed_out else {}),
         "alertname": names.ALERT_OF[key.condition.value],
         names.JOB: job,
         names.SEVERITY: severity,

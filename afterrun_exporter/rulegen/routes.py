@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Final
 
 from afterrun_exporter import conventions as names
@@ -52,7 +53,8 @@ def tree(
     # receivers as well: groups are known by the way to their route, and if the first
     # receiver changed that, everybody would be told again of everything.
     rest = {"receiver": alertmanager.receiver, "routes": below}
-    return {**top, "routes": [*map(_job_receiver, receivers), rest]}
+    asked = chain.from_iterable(map(_job_receiver, receivers))
+    return {**top, "routes": [*asked, rest]}
 
 
 def matcher(label: str, values: Iterable[str]) -> str:
@@ -160,17 +162,19 @@ def _times(route: Route) -> Node:
     return times
 
 
-def _job_receiver(receiver: JobReceiver) -> Node:
+def _job_receiver(receiver: JobReceiver) -> Iterator[Node]:
     alerts = (names.ALERT_OF[condition] for condition in receiver.conditions)
-    return {
-        "matchers": [
-            matcher(names.JOB, [receiver.job]),
-            matcher("alertname", alerts),
-        ],
-        "receiver": receiver.name,
-        **_grouping(_JOB_RECEIVER),
-        "continue": True,
-    }
+    wanted = [[matcher("alertname", alerts)]]
+    if receiver.timeouts_alone:
+        timed_out = matcher(names.TIMED_OUT, [names.TRUE])
+        wanted.append([matcher("alertname", [names.JOB_FAILING]), timed_out])
+    for matchers in wanted:
+        yield {
+            "matchers": [matcher(names.JOB, [receiver.job]), *matchers],
+            "receiver": receiver.name,
+            **_grouping(_JOB_RECEIVER),
+            "continue": True,
+        }
 
 
 def _grouping(grouping: Grouping) -> Node:

@@ -46,6 +46,8 @@ class Alert:
     job: Job | None = None
     #: None for alerts that no condition of a job is behind.
     condition: Condition | None = None
+    #: Whether a run of a failing job timed out.
+    timed_out: bool = False
 
     @property
     def job_name(self) -> str:
@@ -93,7 +95,11 @@ def recipients(
 
     *receivers* are those that were added over the API for its job.
     """
-    asked = (one.name for one in receivers if alert.condition in one.conditions)
+    asked = (
+        one.name
+        for one in receivers
+        if alert.condition in one.conditions or (alert.timed_out and one.timeouts_alone)
+    )
     return [*asked, *_routed(alert, alertmanager)]
 
 
@@ -136,6 +142,9 @@ def _alerts(
         for condition in _CONDITIONS if job.name in asked else some:
             name = names.ALERT_OF[condition]
             yield Alert(name, job.severity, job, condition)
+        if job.name in asked:
+            name, condition = names.JOB_FAILING, Condition.FAILING
+            yield Alert(name, job.severity, job, condition, timed_out=True)
         others = {rule.severity for rule in job.rules} - {None, job.severity}
         for severity in sorted(filter(None, others)):
             name = names.JOB_RULE_VIOLATED
@@ -158,6 +167,8 @@ def _labels(alert: Alert, alertmanager: Alertmanager) -> dict[str, str]:
     if alert.job is not None:
         labels |= {names.JOB: alert.job.name}
         labels |= {key: value for key, value in alert.job.labels if value}
+    if alert.timed_out:
+        labels[names.TIMED_OUT] = names.TRUE
     return labels | dict(alertmanager.labels)
 
 

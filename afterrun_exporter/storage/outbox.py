@@ -19,7 +19,12 @@ from typing import Final
 
 from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.notices import Notice, Stage, Told, reconciled, resolved
-from afterrun_exporter.core.state import AlertKey, AlertOpened, Transition
+from afterrun_exporter.core.state import (
+    AlertKey,
+    AlertOpened,
+    AlertResolved,
+    Transition,
+)
 
 #: Jobs that are looked at in one transaction, so that pings get their turn.
 STEP: Final = 500
@@ -172,13 +177,22 @@ class Outbox:
             for event in transition.alerts:
                 if isinstance(event, AlertOpened):
                     notice = self._announce(job, event)
-                    news[notice.labels] = notice
-                    continue
-                held = {one.labels: one for one in self._held(job)}
-                held |= {one.labels: one for one in news.values() if one.job == job}
-                over = resolved(held.values(), event, transition.state)
+                    # It may have been open under other labels.
+                    ended = AlertResolved(event.key, event.alert.shown_at)
+                    held = self._known(job, news)
+                    held.pop(notice.labels, None)
+                else:
+                    notice, ended, held = None, event, self._known(job, news)
+                over = resolved(held.values(), ended, transition.state)
                 news |= {one.labels: one for one in over}
+                if notice is not None:
+                    news[notice.labels] = notice
         return news.values()
+
+    def _known(self, job: str, news: Mapping[str, Notice]) -> dict[str, Notice]:
+        """Return the notices of *job* by their labels, as *news* leaves them."""
+        known = {one.labels: one for one in self._held(job)}
+        return known | {one.labels: one for one in news.values() if one.job == job}
 
     def _held(self, job: str) -> list[Notice]:
         return [self._notices[labels] for labels in self._of.get(job, ())]

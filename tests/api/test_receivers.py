@@ -99,15 +99,6 @@ async def test_the_same_receiver_twice_is_refused(client: Client) -> None:
     await added(client, {**WEBHOOK, "alert_type": "slack"})
 
 
-async def test_a_timeout_without_failures_is_warned_of(client: Client) -> None:
-    """One that the job reports itself is a failure to us."""
-    answer = await added(client, {**WEBHOOK, "on_failure": False})
-
-    assert answer["warnings"] == [
-        "a timeout that the job itself reports is a failure: set on_failure too"
-    ]
-
-
 @pytest.mark.parametrize("kind", ["slack", "discord", "webhook"])
 @pytest.mark.parametrize("rest", ["T0/B0/s3cret", "T0/s3cret/", "s3cret"])
 async def test_what_is_secret_is_never_shown(

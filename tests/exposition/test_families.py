@@ -148,6 +148,21 @@ def test_an_open_run_shows_when_it_will_be_overrunning() -> None:
     assert value(night, names.RUN_DEADLINE) == at("22 03:00")
 
 
+def test_a_failure_with_a_timeout_has_a_series_of_its_own() -> None:
+    """The other one is at 0, so that its last value is no failure."""
+    plain, timed_out = ("backup", "warning"), ("backup", "warning", "true")
+    night = Night().fail("22 02:00")
+    assert samples(night, names.FAILING) == {plain: 1}
+
+    night.ping("22 02:10", outcome=Outcome.TIMEOUT)
+    assert samples(night, names.FAILING) == {plain: 0, timed_out: 1}
+    # It is over, and shown for a while.
+    night.ping("22 02:10:30")
+    assert samples(night, names.FAILING) == {plain: 0, timed_out: 1}
+    assert samples(night.clock("22 02:20"), names.FAILING) == {plain: 0, timed_out: 0}
+    assert samples(night.fail("22 02:30"), names.FAILING) == {plain: 1}
+
+
 def test_a_missed_job_shows_the_deadline_that_passed() -> None:
     night = Night().clock("23 12:00")
 

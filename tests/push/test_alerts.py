@@ -83,6 +83,19 @@ def test_a_failing_job_has_no_rule() -> None:
     }
 
 
+def test_a_failure_says_that_a_run_timed_out() -> None:
+    """And once more where it did later: an alert has its labels for ever."""
+    night = Night(JOB).fail("22 02:00").ping("22 02:10", outcome=Outcome.TIMEOUT)
+
+    first, second = opened(night)
+
+    assert json.loads(second.labels) == json.loads(first.labels) | {"timed_out": "true"}
+    assert first.opened_at == second.opened_at
+    assert "the last run ended with timeout" in second.summary
+    (held,) = alerts.holding(JOB, night.state, ADDED)
+    assert held.labels == second.labels
+
+
 def test_an_end_is_told_with_its_own_time() -> None:
     (notice,) = opened(Night(JOB).fail("22 02:00"))
     over = replace(notice, resolved_at=at("22 02:05"))

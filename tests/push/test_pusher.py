@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -259,6 +260,32 @@ async def test_a_severity_that_changes_ends_the_old_labels_and_opens_the_new(
         "backup: the last run ended with fail."
     )
     assert told["startsAt"] == "2026-11-21T12:00:00.000Z"
+
+
+async def test_a_timeout_after_a_failure_ends_the_old_labels_and_opens_the_new(
+    chain: Chain,
+) -> None:
+    """The old ones are not ended before Prometheus can have seen it."""
+    await chain.fail()
+    await chain.wait(100)
+    await chain.report(Outcome.TIMEOUT)
+    since = chain.clock.now()
+    await chain.wait(DELAY - 1)
+
+    def states() -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {"": [], "true": []}
+        for notice in chain.store.outbox.notices.values():
+            over = "over" if notice.resolved_at == since else "open"
+            found[json.loads(notice.labels).get("timed_out", "")].append(over)
+        return found
+
+    assert states() == {"": ["over"], "true": ["open"]}
+    await chain.wait(2)
+    assert states() == {"": [], "true": ["open"]}
+    await chain.fail()
+    await chain.report(Outcome.OK)
+    await chain.wait(MIN_VISIBLE + DELAY + LATE)
+    assert states() == {"": [], "true": []}
 
 
 async def test_labels_that_prometheus_adds_are_changed_by_a_reload(

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -169,6 +170,42 @@ def test_a_receiver_of_a_job_takes_nothing_from_others(
 
     assert case[0] == f"--verify.receivers={','.join(expected)}"
     assert failures(run, tmp_path, [case]) == []
+
+
+FAILING = Alert(names.JOB_FAILING, "critical", JOB, Condition.FAILING)
+TIMED_OUT = replace(FAILING, timed_out=True)
+OVERRUNNING = Alert(names.JOB_OVERRUNNING, "critical", JOB, Condition.OVERRUNNING)
+SLOW = Alert(names.JOB_SLOW, "critical", JOB, Condition.SLOW)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        # Failing, failing with a timeout, overrunning, slow.
+        ({"on_timeout": True}, [False, True, True, False]),
+        ({"on_failure": True}, [True, True, False, False]),
+        ({"on_failure": True, "on_timeout": True}, [True, True, True, False]),
+        ({"on_violation": True}, [False, False, False, True]),
+        ({"on_missed": True}, [False, False, False, False]),
+    ],
+)
+def test_a_receiver_is_told_of_what_its_switches_name(
+    run: Run, tmp_path: Path, flags: dict[str, bool], expected: list[bool]
+) -> None:
+    off = dict.fromkeys(
+        ("on_failure", "on_timeout", "on_violation", "on_missed"), False
+    )
+    switches: dict[str, Any] = {**off, **flags}
+    receiver = replace(RECEIVER, **switches)
+    config = parse(f"{BACKUP}alertmanager:\n{ALL}")
+    render.write(files(config, [receiver]), tmp_path)
+    alerts = (FAILING, TIMED_OUT, OVERRUNNING, SLOW)
+    cases = [
+        routetests.arguments(alert, config.alertmanager, [receiver]) for alert in alerts
+    ]
+
+    assert [receiver.name in case[0] for case in cases] == expected
+    assert failures(run, tmp_path, cases) == []
 
 
 def paths(node: routes.Node, above: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
