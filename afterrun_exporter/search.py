@@ -9,16 +9,13 @@ from typing import Final
 
 from afterrun_exporter.clock import STEP as LONG
 from afterrun_exporter.clock import breathe, stopwatch
-from afterrun_exporter.core.alerts import Status, status
+from afterrun_exporter.core.alerts import BROKEN, Status, status
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.service import Service
 
 #: Jobs that are looked at before anybody asks how long that took.
 STEP: Final = 500
-
-#: States in which something is wrong, and an alert open.
-BROKEN: Final = frozenset({Status.MISSED, Status.FAILING, Status.VIOLATED})
 
 Found = tuple[Job, JobState]
 
@@ -83,6 +80,8 @@ def _found(
         found = [one for one in found if one[1].alerts]
     elif wanted.state is Status.PAUSED:
         found = [one for one in found if not one[0].enabled]
+    elif wanted.state is Status.RETRYING:
+        found = [one for one in found if one[1].retries]
     elif wanted.state is Status.NEW:
         found = [one for one in found if one[1].last_outcome is None]
     if wanted.state is not None:

@@ -8,7 +8,7 @@ import pytest
 
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.alerts import Status
-from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.registry import Registry
 from afterrun_exporter.search import Wanted, page
 from afterrun_exporter.service import Service
@@ -52,6 +52,14 @@ async def test_all_that_is_asked_for_must_hold(
     await service.reconfigure(catalogue(*JOBS))
 
     assert await names(service, wanted) == found
+
+
+async def test_a_job_between_two_attempts_is_found(service: Service) -> None:
+    report = ping("21 12:00", outcome=Outcome.FAIL, attempt=1, max_attempts=2)
+    await service.record(report)
+
+    assert await names(service, Wanted(state=Status.RETRYING)) == ["backup"]
+    assert await names(service, Wanted(state=Status.OK)) == []
 
 
 async def test_a_page_says_whether_there_are_more(service: Service) -> None:

@@ -52,6 +52,7 @@ class Job(Answer):
     paused_at: Time | None
     paused_until: Time | None = Field(description="null until somebody resumes it")
     running: int = Field(description="open runs")
+    retrying: int = Field(description="runs that wait for their next attempt")
     consecutive_failures: int
     alerts: list[OpenAlert]
 
@@ -83,6 +84,7 @@ class WholeJob(Job):
     grace: Seconds
     max_runtime: Seconds | None
     heartbeat: Seconds | None
+    max_attempts: int | None
     rules: list[str]
     depends_on: list[str]
     resumes_on_ping: bool = Field(description="whether a report ends its pause")
@@ -93,6 +95,9 @@ class WholeJob(Job):
     open_runs: list[OpenRun]
     runs: int
     failed_runs: int
+    failed_attempts: int = Field(
+        description="that another attempt was to follow; they are no runs"
+    )
     violating_runs: int
     missed_runs: int
 
@@ -120,6 +125,9 @@ class Run(Answer):
     run_id: str | None
     attempt: int
     max_attempts: int | None
+    retrying: bool = Field(
+        description="a failed attempt that another one was to follow: it judges nothing"
+    )
     outcome: Outcome
     started_at: Time | None
     finished_at: Time

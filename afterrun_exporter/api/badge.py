@@ -23,6 +23,7 @@ COLOURS: Final = {
     Status.MISSED: "#b3261e",
     Status.FAILING: "#b3261e",
     Status.VIOLATED: "#a84300",
+    Status.RETRYING: "#5f6368",
     Status.PAUSED: "#5f6368",
     Status.NEW: "#5f6368",
 }

@@ -40,6 +40,7 @@ def job_of(job: Job, state: JobState, settings: Settings) -> answers.Job:
         paused_at=_happened(state.paused_at),
         paused_until=_told(state.paused_until),
         running=len(state.open_runs),
+        retrying=len(state.retries),
         consecutive_failures=state.consecutive_failures,
         alerts=[_open_alert(alert) for alert in state.alerts],
     )
@@ -62,6 +63,7 @@ def whole_job_of(
         grace=_plain(job.grace),
         max_runtime=_number(job.max_runtime),
         heartbeat=_number(job.heartbeat),
+        max_attempts=job.max_attempts,
         rules=[rule.name for rule in job.rules],
         depends_on=[dependency.job for dependency in job.depends_on],
         resumes_on_ping=state.resumes_on_ping,
@@ -72,6 +74,7 @@ def whole_job_of(
         open_runs=[_open_run(job, run) for run in state.open_runs],
         runs=state.runs_total,
         failed_runs=state.failures_total,
+        failed_attempts=state.attempts_total,
         violating_runs=state.violating_total,
         missed_runs=state.missed_total,
     )
@@ -84,6 +87,7 @@ def run_of(run: Run) -> answers.Run:
         run_id=run.run_id,
         attempt=run.attempt,
         max_attempts=run.max_attempts,
+        retrying=run.is_retried,
         outcome=run.outcome,
         started_at=_told(run.started_at),
         finished_at=format_time(run.finished_at),

@@ -47,7 +47,7 @@ def runs(job: str, limit: int, url: str, as_json: bool) -> None:
         (
             (
                 tables.when(run["finished_at"], now),
-                run["outcome"],
+                "retrying" if run["retrying"] else run["outcome"],
                 "" if run["duration"] is None else format_duration(run["duration"]),
                 _name(run),
                 _metrics(run["metrics"]),
@@ -60,6 +60,8 @@ def runs(job: str, limit: int, url: str, as_json: bool) -> None:
 
 def _name(run: dict[str, Any]) -> str:
     attempt = f" (attempt {run['attempt']})" if run["attempt"] > 1 else ""
+    if run["max_attempts"] is not None and run["max_attempts"] > 1:
+        attempt = f" (attempt {run['attempt']} of {run['max_attempts']})"
     return f"{run['run_id'] or ''}{attempt}".strip()
 
 
@@ -69,4 +71,6 @@ def _metrics(metrics: dict[str, float]) -> str:
 
 def _remark(run: dict[str, Any]) -> str:
     broken = [f"broke {violation['rule']}" for violation in run["violations"]]
+    if run["retrying"]:
+        broken = [f"attempt ended with {run['outcome']}"]
     return "; ".join([*broken, *([run["message"]] if run["message"] else [])])

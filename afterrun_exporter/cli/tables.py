@@ -31,6 +31,7 @@ _STYLES: Final = {
     "critical": "bold red",
     "violated": "yellow",
     "partial": "yellow",
+    "retrying": "yellow",
     "warning": "yellow",
     "open": "bold red",
     "paused": "dim",

@@ -59,8 +59,14 @@ class Status(StrEnum):
     MISSED = "missed"
     FAILING = "failing"
     VIOLATED = "violated"
+    #: A run has failed and is tried again: nothing is known yet.
+    RETRYING = "retrying"
     NEW = "new"
     OK = "ok"
+
+
+#: States in which something is wrong, and an alert open.
+BROKEN: Final = frozenset({Status.MISSED, Status.FAILING, Status.VIOLATED})
 
 
 def status(job: Job, state: JobState) -> Status:
@@ -71,6 +77,8 @@ def status(job: Job, state: JobState) -> Status:
     for condition in (Condition.MISSED, Condition.FAILING, Condition.VIOLATED):
         if condition in holding:
             return Status(condition.value)
+    if state.retries:
+        return Status.RETRYING
     return Status.NEW if state.last_outcome is None else Status.OK
 
 

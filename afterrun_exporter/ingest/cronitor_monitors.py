@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from afterrun_exporter.core.alerts import Status, status
+from afterrun_exporter.core.alerts import BROKEN, Status, status
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import name_of
 from afterrun_exporter.core.state import JobState
@@ -91,7 +91,7 @@ def monitor_object(job: Job, state: JobState, key: str) -> dict[str, Any]:
         "tags": list(job.tags),
         "group": job.project or None,
         "initialized": known is not Status.NEW,
-        "passing": known in {Status.OK, Status.NEW, Status.PAUSED},
+        "passing": known not in BROKEN,
         "paused": known is Status.PAUSED,
         "running": bool(state.open_runs),
     }

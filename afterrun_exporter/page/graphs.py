@@ -19,7 +19,7 @@ def charts(
     job: Job, state: JobState, runs: Sequence[Run], now: float
 ) -> Iterator[Chart]:
     """Yield the charts of *runs*, which come newest first."""
-    past = runs[::-1]
+    past = _judged(runs)
     if not past:
         return
     yield _duration(job, state, past, now)
@@ -45,7 +45,7 @@ def tried_charts(tried: Backtest, runs: Sequence[Run], now: float) -> Iterator[C
         said_ok = run.outcome in {Outcome.OK, Outcome.VIOLATED}
         return said_ok and run.number not in flagged
 
-    past = runs[::-1]
+    past = _judged(runs)
     reported = {name for run in past for name in measured(run.metrics, run.duration)}
     for metric in dict.fromkeys(rule.metric for rule in tried.rules):
         if metric in reported:
@@ -59,6 +59,11 @@ def tried_charts(tried: Backtest, runs: Sequence[Run], now: float) -> Iterator[C
                 points=points,
                 limits=[*_limits(tried.rules, metric, past, would_be_ok)],
             )
+
+
+def _judged(runs: Sequence[Run]) -> list[Run]:
+    """Return *runs*, the oldest first, without attempts that another one follows."""
+    return [run for run in reversed(runs) if not run.is_retried]
 
 
 def _duration(job: Job, state: JobState, past: Sequence[Run], now: float) -> Chart:

@@ -25,7 +25,13 @@ from afterrun_exporter.page.forms import FLAGS, PAUSES
 from afterrun_exporter.page.graphs import charts
 from afterrun_exporter.page.howto import examples
 from afterrun_exporter.page.index import BROKEN, Entry, held_back
-from afterrun_exporter.page.job import alert_rows, open_rows, run_rows, slot_rows
+from afterrun_exporter.page.job import (
+    alert_rows,
+    open_rows,
+    retry_rows,
+    run_rows,
+    slot_rows,
+)
 from afterrun_exporter.page.messages import DONE
 from afterrun_exporter.page.reasons import reasons
 from afterrun_exporter.page.rendering import page
@@ -209,6 +215,7 @@ def _facts(context: Context, job: Job, state: JobState, now: float) -> dict[str,
         "created": moment(state.created_at, now, zone),
         "last_failure": moment(state.last_failure_at, now, zone),
         "open_runs": open_rows(job, state, now, settings),
+        "retries": retry_rows(job, state, now),
         "slots": slot_rows(job, state, now, settings),
         "rules": [InWords(rule, rule_in_words(rule)) for rule in job.rules],
         "expectations": list(expectations(job)),

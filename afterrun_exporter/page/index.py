@@ -209,7 +209,7 @@ def _goes_on(entry: Entry, job: Job, state: JobState) -> bool:
     return (
         entry.words == _WELL
         and entry.job is job
-        and not (state.alerts or state.open_runs)
+        and not (state.alerts or state.open_runs or state.retries)
     )
 
 

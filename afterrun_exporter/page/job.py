@@ -98,6 +98,19 @@ class OpenRow:
     silent: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryRow:
+    """A run that waits for its next attempt."""
+
+    run_id: str
+    attempt: int
+    max_attempts: int
+    outcome: str
+    ended: Moment | None
+    until: Moment | None
+    message: str
+
+
 def run_rows(job: Job, runs: Iterable[Run], now: float) -> list[RunRow]:
     """Return *runs* as they are listed."""
     zone = zone_of(job)
@@ -108,7 +121,7 @@ def _run_row(job: Job, run: Run, now: float, zone: tzinfo) -> RunRow:
     broken = {violation.metric for violation in run.violations}
     return RunRow(
         run=run,
-        outcome=run.outcome.value,
+        outcome="retrying" if run.is_retried else run.outcome.value,
         ended=moment(run.finished_at, now, zone),
         started=None if run.started_at is None else moment(run.started_at, now, zone),
         duration=duration_text(run.duration),
@@ -197,6 +210,23 @@ def open_rows(
             )
         )
     return rows
+
+
+def retry_rows(job: Job, state: JobState, now: float) -> list[RetryRow]:
+    """Return the runs between two attempts, the oldest first."""
+    zone = zone_of(job)
+    return [
+        RetryRow(
+            run_id=one.run_id or "",
+            attempt=one.attempt,
+            max_attempts=one.max_attempts,
+            outcome=one.outcome.value,
+            ended=moment(one.ended_at, now, zone),
+            until=moment(one.until, now, zone),
+            message=one.message,
+        )
+        for one in state.retries
+    ]
 
 
 def metrics_of(job: Job, state: JobState, runs: Sequence[Run]) -> list[str]:

@@ -29,6 +29,7 @@ STATES: Final = tuple(
             *(one.value for one in Condition if one not in BLAMELESS),
             Status.OK.value,
             RUNNING,
+            Status.RETRYING.value,
             Status.NEW.value,
             Status.PAUSED.value,
         )

@@ -100,7 +100,9 @@ def _reason(
         severity=severity_of(job, alert.key.rule),
         since=moment(alert.opened_at, now, zone_of(job)),
     )
-    judged = next((run for run in runs if run.outcome not in NEUTRAL), None)
+    judged = next(
+        (run for run in runs if run.outcome not in NEUTRAL and not run.is_retried), None
+    )
     if condition is Condition.VIOLATED:
         return _violation(bare, job, alert.key.rule, runs)
     if condition is Condition.FAILING:

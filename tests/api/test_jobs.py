@@ -52,6 +52,7 @@ async def test_a_job_that_never_ran_has_every_field(client: Client) -> None:
                 "paused_at": None,
                 "paused_until": None,
                 "running": 0,
+                "retrying": 0,
                 "consecutive_failures": 0,
                 "alerts": [],
             }
@@ -170,6 +171,7 @@ async def test_runs_come_newest_first(client: Client, clock: ManualClock) -> Non
         "run_id": "second",
         "attempt": 1,
         "max_attempts": None,
+        "retrying": False,
         "outcome": "violated",
         "started_at": "2026-11-21T12:00:58Z",
         "finished_at": "2026-11-21T12:01:00Z",
@@ -217,7 +219,7 @@ async def test_as_many_runs_as_are_asked_for(client: Client) -> None:
             400,
             (
                 "unknown state 'broken': use one of paused, missed, failing, violated, "
-                "new, ok"
+                "retrying, new, ok"
             ),
         ),
         ("jobs?limit=0", 400, "limit '0' is out of range: use a number from 1 to 1000"),
@@ -259,6 +261,20 @@ async def test_what_cannot_be_answered_says_why(
 ) -> None:
     """The value, and the way out."""
     assert await refused(client, f"/api/v1/{path}") == (status, detail)
+
+
+async def test_a_failed_attempt_is_shown_and_is_no_run(client: Client) -> None:
+    report = {"run_id": "r7", "attempt": 1, "max_attempts": 3, "status": "fail"}
+    await client.post("/ping/backup", json=report)
+
+    (run,) = (await asked(client, "/api/v1/jobs/backup/runs"))["runs"]
+    assert (run["outcome"], run["attempt"], run["retrying"]) == ("fail", 1, True)
+    job = await asked(client, "/api/v1/jobs/backup")
+    assert (job["state"], job["retrying"], job["alerts"]) == ("retrying", 1, [])
+    assert (job["runs"], job["failed_runs"], job["failed_attempts"]) == (0, 0, 1)
+    assert job["last_outcome"] is None
+    assert await names(client, "state=retrying") == ["backup"]
+    assert await names(client, "state=new") == []
 
 
 async def names(client: Client, query: str) -> list[str]:

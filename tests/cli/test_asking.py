@@ -14,10 +14,11 @@ from click.testing import CliRunner, Result
 
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.cli.tables import age, when
-from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock
+from tests.changed import replace
 from tests.core.jobs import at, ping
 from tests.services import catalogue
 
@@ -161,6 +162,19 @@ async def test_runs_are_a_table(ask: Ask, service: Service) -> None:
         *("violated", "(attempt 2)", "rows=0 size=48211", "broke rows > 0; odd")
     ]
     assert first[1:] == ["ok", "5.3s", "first", "rows=120 size=48211"]
+
+
+async def test_a_failed_attempt_is_shown_as_retrying(
+    ask: Ask, service: Service
+) -> None:
+    failed = ping("21 12:00", run_id="r7", outcome=Outcome.FAIL, message="disk full")
+    await service.record(replace(failed, attempt=1, max_attempts=3))
+
+    (_, attempt) = rows(await ask("runs", "backup"))
+    assert attempt[1:3] == ["retrying", "r7 (attempt 1 of 3)"]
+    assert attempt[-1] == "attempt ended with fail; disk full"
+    (_, job) = rows(await ask("jobs"))
+    assert job[:2] == ["backup", "retrying"]
 
 
 async def test_what_a_job_says_does_not_reach_the_terminal(

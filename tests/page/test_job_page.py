@@ -66,6 +66,26 @@ class TestThePage:
             assert told in page
         assert "Exit code 1" in text_of(page)
 
+    async def test_shows_a_run_between_two_attempts(
+        self, pages: Pages, service: Service
+    ) -> None:
+        await service.record(ping("21 11:00", duration=65.0))
+        failed = ping(
+            "21 12:00", run_id="r7", outcome=Outcome.FAIL, message="disk full"
+        )
+        await service.record(replace(failed, attempt=1, max_attempts=3))
+        page = await pages.get("/jobs/backup")
+
+        assert 'class="outcome o-retrying"' in page
+        told = text_of(page)
+        assert "Between two attempts attempt 1 of 3 ended with fail" in told
+        assert "the next one has to report by Sat 21 Nov 14:00 UTC" in told
+        assert "attempt 1 of 3 ended with fail: disk full" in told
+        # The chart and the strip are of runs.
+        assert "(fail)" not in page
+        assert '<use href="#run-fail" ' not in await pages.get("/")
+        assert "backup retrying" in text_of(await pages.get("/?state=retrying"))
+
     async def test_tells_the_next_five_slots(self, pages: Pages) -> None:
         told = text_of(await pages.get("/jobs/backup"))
 
