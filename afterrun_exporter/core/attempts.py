@@ -19,7 +19,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from afterrun_exporter.core import metadata, repeats, spans
-from afterrun_exporter.core.deadlines import LEAP, attempt_deadline, covered_by
+from afterrun_exporter.core.deadlines import (
+    LEAP,
+    attempt_deadline,
+    covered_by,
+    retry_limit,
+)
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run, Settings
 from afterrun_exporter.core.state import JobState, OpenRun, Retry
 from afterrun_exporter.core.timestamps import format_time
@@ -159,7 +164,7 @@ def next_due(state: JobState, now: float, settings: Settings) -> Retry | None:
     for retry in state.retries:
         # One ahead of us was noted before the clock was set back.
         leapt = retry.ended_at > now + LEAP
-        if leapt or max(retry.until, settings.settled_at) < now:
+        if leapt or retry_limit(retry, settings) < now:
             return retry
     return state.retries[0] if len(state.retries) > MAX_WAITING else None
 

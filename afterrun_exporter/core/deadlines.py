@@ -7,7 +7,10 @@ from typing import Final
 
 from afterrun_exporter.core.model import Condition, Job, Settings
 from afterrun_exporter.core.schedule import Cron, Every, early_limit
-from afterrun_exporter.core.state import JobState, OpenRun
+from afterrun_exporter.core.state import JobState, OpenRun, Retry
+
+#: The share of its `max_runtime` that is too little to try a run again in.
+ALMOST: Final = 0.1
 
 #: How far ahead of us what we noted ourselves may be.
 LEAP: Final = 3600.0
@@ -128,7 +131,8 @@ def attempt_deadline(
 
     Its attempt that *started* last is waited for since *since*. That is until the
     deadline of its slot or the end of its `max_runtime`, whichever is later; with
-    neither for *patience*. What arrives after that is given `grace` once more.
+    neither for *patience*. Where there is no time left, it is `grace` from then on: an
+    attempt that was killed at its `max_runtime` is tried again, too.
     """
     slot = next_slot(job, state)
     late = slot + job.grace
@@ -137,10 +141,18 @@ def attempt_deadline(
     if in_time and limit <= late:
         until = late
     elif job.max_runtime is not None:
-        until = max(limit, since + job.grace)
+        left = limit - since
+        until = limit if left > ALMOST * job.max_runtime else since + job.grace
     else:
         until = min(late, since + patience)
     return until if until > since else since + job.grace
+
+
+def retry_limit(retry: Retry, settings: Settings) -> float:
+    """Return the instant after which *retry* is judged, as it was the last attempt."""
+    if retry.ended_at >= settings.up_since:
+        return retry.until
+    return max(retry.until, settings.settled_at)
 
 
 def covered_by(job: Job, ended: float, started: float | None) -> float:
@@ -191,7 +203,7 @@ def outlook(job: Job, state: JobState, settings: Settings) -> tuple[float, float
     for healed in state.healed:
         wake = min(wake, healed.until)
     for retry in state.retries:
-        wake = min(wake, max(retry.until, settings.settled_at))
+        wake = min(wake, retry_limit(retry, settings))
     if state.paused_until is not None:
         wake = min(wake, state.paused_until)
     if state.test_until and _holds(state, Condition.TEST):

@@ -252,6 +252,13 @@ class TestARunThatWaits:
         assert wake_at(PLAIN, night.state, night.settings) == at("22 09:02")
         assert night.clock("22 09:02:01").open == ["failing"]
 
+    def test_is_judged_in_time_where_it_failed_after_the_downtime(self) -> None:
+        settings = Settings(up_since=at("22 02:00"), settled_at=at("22 09:00"))
+        night = Tries(PLAIN, settings=settings).attempt("22 02:05", 1)
+
+        assert wake_at(PLAIN, night.state, settings) == at("22 04:05")
+        assert night.clock("22 04:05:01").open == ["failing"]
+
     def test_is_judged_where_the_clock_was_set_back(self) -> None:
         night = Tries(PLAIN).attempt("25 02:05", 1).clock("22 02:05")
 
