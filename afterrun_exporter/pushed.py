@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.pushed import (
     Family,
     Group,
@@ -51,9 +52,13 @@ class Pushed:
 
         Also of one that its first push will register.
         """
-        roster = self._service.judge.roster
-        known = self._service.job(job) or roster.strangers((job,)).get(job)
+        known = self.job(job)
         return known is not None and known.exposes_pushes
+
+    def job(self, name: str) -> Job | None:
+        """Return the job *name*, also one that its first push will register."""
+        roster = self._service.judge.roster
+        return self._service.job(name) or roster.strangers((name,)).get(name)
 
     async def push(
         self,

@@ -222,6 +222,7 @@ class Builder:
             depends_on=tuple(one.dependency() for one in spec.depends_on),
             dedicated=spec.alerting == "dedicated",
             exposes_pushes=spec.export_as == "original",
+            push=spec.push.settings() if spec.push else None,
             enabled=spec.enabled,
             severity=_or(spec.severity, defaults.severity),
             labels=tuple((key, spec.labels.get(key, "")) for key in declared.labels),

@@ -1,7 +1,8 @@
 """``policies:``: what is said once for every job that matches.
 
 A job's own words win over a policy, and a later policy over an earlier one. What
-is a list or a mapping adds up instead: rules, tags, labels, dependencies, alerts.
+is a list or a mapping adds up instead: rules, tags, labels, dependencies, alerts,
+push.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import Field, model_validator
 
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.conditions import AlertsSpec, DependencySpec
+from afterrun_exporter.config.conditions import DependencySpec
 from afterrun_exporter.config.spec import JobSpec, RuleSpec
 from afterrun_exporter.config.values import (
     DeclaredKey,
@@ -116,10 +117,10 @@ def _added(key: str, before: Any, value: Any) -> Any:
     return _ADD_UP[key](before, value)
 
 
-def _alerts(before: AlertsSpec, value: AlertsSpec) -> AlertsSpec:
+def _by_key(before: Spec, value: Spec) -> Spec:
     layers = (before, value)
     told = {key: getattr(one, key) for one in layers for key in one.model_fields_set}
-    return AlertsSpec.model_construct(set(told), **told)
+    return type(value).model_construct(set(told), **told)
 
 
 def _last_of_each(items: Iterable[_T], name: Callable[[_T], str]) -> tuple[_T, ...]:
@@ -136,9 +137,10 @@ def _name_of_dependency(spec: DependencySpec) -> str:
 
 #: How the keys add up whose later value does not simply replace the earlier one.
 _ADD_UP: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
-    "alerts": _alerts,
+    "alerts": _by_key,
     "depends_on": lambda one, two: _last_of_each((*one, *two), _name_of_dependency),
     "labels": lambda one, two: {**one, **two},
+    "push": _by_key,
     "rules": lambda one, two: _last_of_each((*one, *two), _name_of_rule),
     "tags": lambda one, two: tuple(dict.fromkeys((*one, *two))),
 }

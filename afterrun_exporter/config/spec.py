@@ -26,6 +26,7 @@ from afterrun_exporter.config.conditions import (
     Dependencies,
 )
 from afterrun_exporter.config.keys import PingUuid, ProjectKey
+from afterrun_exporter.config.pushes import PushSpec
 from afterrun_exporter.config.values import (
     LONGEST_RULE,
     Count,
@@ -124,6 +125,7 @@ class JobSpec(Spec):
     alerting: Literal["generic", "dedicated"] = "generic"
     ping_uuid: Annotated[PingUuid | None, Given] = None
     export_as: Literal["nothing", "original"] = "nothing"
+    push: Annotated[PushSpec | None, Given] = None
 
 
 class DefaultsSpec(Spec):

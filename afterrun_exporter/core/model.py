@@ -14,6 +14,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from afterrun_exporter.core.pushsigns import Push, PushSettings
 from afterrun_exporter.core.rules import Rule, Violation
 from afterrun_exporter.core.schedule import Schedule
 
@@ -183,6 +184,8 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     dedicated: bool = False
     #: Whether what it pushes is exposed again under its own names.
     exposes_pushes: bool = False
+    #: The meaning of its pushes, where the configuration gives one.
+    push: PushSettings | None = None
     enabled: bool = True
     severity: str = "warning"
     #: Declared label keys and their values, in the order they were declared.
@@ -232,6 +235,8 @@ class Ping(Struct, frozen=True, kw_only=True, gc=False):
     fingerprint: bytes = b""
     #: What was wrong with the report without making it unreadable.
     warnings: tuple[str, ...] = ()
+    #: The signs in a push of metrics: with them, the state decides kind and outcome.
+    push: Push | None = None
 
     @property
     def is_numbered(self) -> bool:

@@ -89,6 +89,17 @@ class HealedAlert(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     deadline: float | None = None
 
 
+class Mark(Struct, frozen=True, array_like=True, gc=False):
+    """The latest time that pushes reported in one metric: see core/pushes.py."""
+
+    #: In Unix seconds; 0 for none yet.
+    value: float
+    #: When it was received.
+    at: float
+    #: The most series of the metric in one push.
+    series: int = 0
+
+
 class Unnamed(Struct, frozen=True, array_like=True, gc=False):
     """A start or finish without a run id, by which a repeat is recognised."""
 
@@ -225,6 +236,9 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     duplicates_total: int = 0
     duration_sum: float = 0.0
     duration_count: int = 0
+
+    #: Times of success and failure in pushes, by metric name; None before the first.
+    marks: Mapping[str, Mark] | None = None
 
     @property
     def recorded(self) -> int:

@@ -21,6 +21,7 @@ from afterrun_exporter.core import (
     overlaps,
     pauses,
     progress,
+    pushes,
     repeats,
     spans,
     upstream,
@@ -94,7 +95,12 @@ def on_retired(state: JobState, now: float) -> Transition:
     """
     resolved, events = alerts.resolve_all(pauses.resumed(state), now)
     retired = replace(
-        resolved, retired_at=now, said="", unusable="", lacks_schedule=False
+        resolved,
+        retired_at=now,
+        said="",
+        unusable="",
+        lacks_schedule=False,
+        marks={},
     )
     return Transition(state=retired, alerts=events)
 
@@ -118,15 +124,15 @@ def on_ping(
     if not quiet:
         before = on_clock(job, state, ping.at, settings, required)
         state, noticed, earlier = before.state, before.alerts, before.runs
-    match ping.kind:
-        case Kind.FINISH:
-            made = _finished(job, state, ping, settings)
-        case Kind.START:
-            made = _started(job, state, ping, settings)
-        case Kind.PROGRESS:
-            made = progress.progressed(job, state, ping, settings)
-        case Kind.LOG:
-            made = progress.logged(job, state, ping)
+    if ping.push is not None:
+        judged_push = pushes.judged(job, state, ping, ping.push)
+        if judged_push is None:
+            return Transition(state=state, runs=earlier, alerts=noticed)
+        ping = judged_push
+    made = _taken(job, state, ping, settings)
+    if ping.push is not None and not made.duplicate:
+        memory = pushes.remembered(made.state, state, ping.push, ping.at)
+        made = replace(made, state=memory)
     judged = _newest(made.runs, made.state.last_finish_at)
     state = _remembering(job, made.state, made.runs, ping.at, settings)
     state, events = alerts.update(
@@ -166,6 +172,20 @@ def _given_no_more_attempts(
         state, run = finishes.judge_last_attempt(job, state, retry, now, settings)
         runs.append(run)
     return state, tuple(runs)
+
+
+def _taken(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
+    match ping.kind:
+        case Kind.FINISH:
+            return _finished(job, state, ping, settings)
+        case Kind.START:
+            return _started(job, state, ping, settings)
+        case Kind.PROGRESS if ping.push is not None:
+            return _pushed_progress(job, state, ping, settings)
+        case Kind.PROGRESS:
+            return progress.progressed(job, state, ping, settings)
+        case Kind.LOG:
+            return progress.logged(job, state, ping)
 
 
 def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
@@ -284,6 +304,22 @@ def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tran
     return Transition(
         state=state, runs=(*runs, run), run=run, warnings=warnings, logs=logs
     )
+
+
+def _pushed_progress(
+    job: Job, state: JobState, ping: Ping, settings: Settings
+) -> Transition:
+    """Record the progress that a push reports; the first one starts the run."""
+    if repeated := _repeat_of_finish(state, ping, settings):
+        return _duplicate(state, ping, repeated)
+    started = Transition(state=state)
+    open_run = finishes.open_run_of(state, ping)
+    if open_run is None or is_overdue(job, open_run, ping.at, settings):
+        started = _started(job, state, ping, settings)
+        if started.duplicate:
+            return started
+    after = progress.progressed(job, started.state, ping, settings)
+    return replace(started, state=after.state)
 
 
 def _remembering(

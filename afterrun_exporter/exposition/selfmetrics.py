@@ -22,7 +22,7 @@ COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 
 #: Results and reasons that are exposed from the start, at 0: a counter that
 #: first appears at 1 has not increased, as far as Prometheus can tell.
 RESULTS = ("accepted", "duplicate", "rejected")
-REASONS = ("limit", "name", "not_a_number")
+REASONS = ("limit", "name", "not_a_number", "process")
 
 
 #: An Alertmanager, the posts to it that succeeded and failed, alerts that wait.

@@ -7,62 +7,52 @@ under its own names, apart from everything else.
 
 from __future__ import annotations
 
-import math
-import re
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote
 
 from aiohttp import hdrs, web
+from aiohttp.helpers import parse_mimetype
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter import __version__
+from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import Kind, Ping
+from afterrun_exporter.core.pushed import Family
+from afterrun_exporter.core.pushsigns import Push
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import ForbiddenError, PingError
 from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.desk import Desk, caller_of, job_name, recorded, sender
-from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import Intake, Received
-from afterrun_exporter.ingest.readings import Readings, read_metrics
+from afterrun_exporter.ingest.protobuf import protobuf_steps
+from afterrun_exporter.ingest.pushreading import PushReader
 from afterrun_exporter.ingest.textformat import (
     LABEL,
     Exposed,
-    families_of,
-    read_text,
+    family_steps,
+    text_steps,
 )
 
 DIALECT: Final = "pushgateway"
 PREFIX: Final = "/metrics/"
 BASE64: Final = "@base64"
 
-#: What the pusher's own process is like, which client libraries push along.
-PROCESS: Final = re.compile(
-    r"python_(info|gc_\w+)"
-    r"|process_(cpu_seconds_total|(open|max)_fds|(virtual|resident)_memory_(max_)?bytes"
-    r"|start_time_seconds)"
-)
-#: When it succeeded: Pushgateway's own documentation pushes job_last_success_unixtime.
-SUCCEEDED: Final = re.compile(r"(\w+_)?last_success(_\w+)?")
-#: How long it took; any other name may be that of a part.
-TOOK: Final = frozenset({"duration_seconds", "job_duration_seconds"})
-
 #: What is answered without looking at what was pushed.
 REFUSED: Final = (web.HTTPRequestEntityTooLarge, web.HTTPUnsupportedMediaType)
 #: How a body may be compressed: what aiohttp undoes.
 ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
-
-_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
-#: Parts of a histogram or summary, which are no value of the run.
-_PARTS: Final = ("le", "quantile")
+PROTOBUF: Final = "application/vnd.google.protobuf"
+MESSAGE: Final = "io.prometheus.client.MetricFamily"
 
 
 def routes(desk: Desk) -> list[web.RouteDef]:
     """Return the routes of pushes and deletions."""
     intake = desk.intake(DIALECT)
-    push, delete = _told(intake, pushed(desk, intake)), _told(intake, deleted(desk))
+    push = _told(intake, pushed(desk, intake))
+    delete = _told(intake, deleted(desk, intake))
     path = r"/metrics/{job:job(@base64)?/.*}"
     return [
         web.put(path, push),
@@ -79,23 +69,31 @@ def pushed(desk: Desk, intake: Intake) -> Handler:
     """
 
     async def handle(request: web.Request) -> web.Response:
-        _check_format(request)
+        steps = _format_of(request)
         path = request.rel_url.raw_path.removeprefix(PREFIX)
         group = group_of(path)
         job = job_of(group)
         body = await read_body(request, desk.body_limit)
         now, mark = desk.clock.now(), digest(sender(request), path.encode(), body)
-        exposed, exposed_again = None, desk.pushed.wanted(job)
+        exposed_again, exposed = desk.pushed.wanted(job), Exposed()
+        is_read = False
         try:
-            exposed = read_text(body)
-            read = ping_of(job, group, exposed, now, mark, intake.metrics_limit)
+            async for _ in in_steps(steps(body, exposed)):
+                pass
+            is_read = True
+            reader = PushReader(desk.pushed.job(job), job, group, intake.metrics_limit)
+            async for sample in in_steps(exposed.samples):
+                reader.read(sample)
+            read = reader.ping(now, mark, exposed)
             if exposed_again:
-                families = families_of(exposed, group)
+                families: dict[str, Family] = {}
+                async for _ in in_steps(family_steps(exposed, group, families)):
+                    pass
                 replacing = request.method == hdrs.METH_PUT
                 await desk.pushed.push(job, group, families, replacing=replacing)
             received: Received = intake.readable(*read)
         except PingError as error:
-            if exposed and exposed_again:
+            if is_read and exposed_again:
                 await desk.pushed.refused(job, group)
             received = intake.unreadable(job, now, mark, error)
         await recorded(intake, received, caller_of(request))
@@ -104,15 +102,27 @@ def pushed(desk: Desk, intake: Intake) -> Handler:
     return handle
 
 
-def deleted(desk: Desk) -> Handler:
+def deleted(desk: Desk, intake: Intake) -> Handler:
     """Return the handler of DELETE.
 
-    The group is exposed no longer; the runs of the job are not forgotten for it.
+    The group is exposed no longer, and its runs are kept. Where pushes are progress,
+    the deletion ends the open run.
     """
 
     async def handle(request: web.Request) -> web.Response:
-        group = group_of(request.rel_url.raw_path.removeprefix(PREFIX))
+        path = request.rel_url.raw_path.removeprefix(PREFIX)
+        group = group_of(path)
         await desk.pushed.delete(group)
+        job = desk.service.job(job_of(group))
+        if job is not None and job.push is not None and job.push.progress:
+            ping = Ping(
+                job=job.name,
+                kind=Kind.LOG,
+                at=desk.clock.now(),
+                fingerprint=digest(sender(request), b"DELETE", path.encode()),
+                push=Push(deleted=True),
+            )
+            await recorded(intake, ping, caller_of(request))
         return web.Response(status=202)
 
     return handle
@@ -166,66 +176,6 @@ def job_of(group: Mapping[str, str]) -> str:
     return job_name(":".join([group["job"], *filter(None, others)]))
 
 
-def ping_of(
-    job: str,
-    group: Mapping[str, str],
-    exposed: Exposed,
-    at: float,
-    fingerprint: bytes,
-    metrics_limit: int,
-) -> tuple[Ping, Readings]:
-    """Return the ping that a push is, and what became of its metrics.
-
-    Raises PingError for metrics that say when they were taken.
-    """
-    values: dict[str, float] = {}
-    ended = duration = None
-    for sample in exposed.samples:
-        if sample.timestamp is not None:
-            raise PingError("pushed metrics must not have timestamps")
-        labels = {k: v for k, v in sample.labels.items() if k not in group}
-        if not _is_of_the_run(sample.name, labels):
-            continue
-        values[_named(sample.name, labels)] = sample.value
-        if not labels and SUCCEEDED.fullmatch(sample.name):
-            ended = _instant(sample.value)
-        if not labels and sample.name in TOOK and 0 <= sample.value < MAX_TIME:
-            duration = float(sample.value)
-    readings = read_metrics(values, metrics_limit)
-    ping = Ping(
-        job=job,
-        kind=Kind.FINISH,
-        at=at,
-        ended_at=ended,
-        duration=duration,
-        metrics=readings.values,
-        fingerprint=fingerprint,
-        warnings=readings.warnings,
-    )
-    return ping, readings
-
-
-def _is_of_the_run(name: str, labels: Mapping[str, str]) -> bool:
-    return not (
-        PROCESS.fullmatch(name)
-        or name.endswith("_created")
-        or any(part in labels for part in _PARTS)
-    )
-
-
-def _named(name: str, labels: Mapping[str, str]) -> str:
-    if not labels:
-        return name
-    told = (f'{key}="{labels[key].translate(_ESCAPES)}"' for key in sorted(labels))
-    return f"{name}{{{','.join(told)}}}"
-
-
-def _instant(value: float) -> float | None:
-    # JavaScript's clocks count milliseconds.
-    seconds = value / 1000 if value >= MAX_TIME else value
-    return seconds if math.isfinite(seconds) and 0 < seconds < MAX_TIME else None
-
-
 def _decoded(label: str, value: str) -> str:
     text = unquote(value).rstrip("=")
     try:
@@ -236,19 +186,27 @@ def _decoded(label: str, value: str) -> str:
         ) from None
 
 
-def _check_format(request: web.Request) -> None:
-    """Refuse a body that is in another format than we read."""
-    if "protobuf" in request.content_type:
-        raise web.HTTPUnsupportedMediaType(
-            text="the protobuf format is not read here: push the text format, "
-            "Content-Type: text/plain; version=0.0.4"
-        )
+def _format_of(
+    request: web.Request,
+) -> Callable[[bytes, Exposed], Iterator[None]]:
+    """Return the reader of the body; refuse a format that there is none for."""
     encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").lower()
     if encoding not in ENCODINGS:
         raise web.HTTPUnsupportedMediaType(
-            text=f"Content-Encoding {encoding[:40]!r} is not read here: push gzip, "
-            "or what is not compressed"
+            text=f"Content-Encoding {encoding[:40]!r} is not supported: push gzip, "
+            "or an uncompressed body"
         )
+    if "protobuf" not in request.content_type:
+        return text_steps
+    parameters = parse_mimetype(request.headers[hdrs.CONTENT_TYPE]).parameters
+    proto, delimited = parameters.get("proto", MESSAGE), parameters.get("encoding")
+    if (request.content_type, proto, delimited) != (PROTOBUF, MESSAGE, "delimited"):
+        raise web.HTTPUnsupportedMediaType(
+            text="of protobuf, only delimited MetricFamily messages are supported: push "
+            f"{PROTOBUF}; proto={MESSAGE}; encoding=delimited, or the text format, "
+            "Content-Type: text/plain; version=0.0.4"
+        )
+    return protobuf_steps
 
 
 def refused(status: int, text: str) -> web.Response:

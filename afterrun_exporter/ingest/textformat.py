@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
@@ -39,36 +39,70 @@ _HELP_ESCAPE: Final = re.compile(r"\\[\\n]")
 _BOUND: Final = {"histogram": "le", "summary": "quantile"}
 
 
+#: Lines that are parsed in one step, and characters that one may have: the parser's
+#: time grows with the square of a line.
+LINES: Final = 100
+LONGEST_LINE: Final = 2**14
+
+
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """What a body says."""
+    """The contents of a body."""
 
-    samples: tuple[Sample, ...]
-    #: Of families, as far as the body tells it.
-    types: Mapping[str, str]
-    helps: Mapping[str, str]
+    samples: list[Sample] = field(default_factory=list)
+    #: Of families, as far as the body has them.
+    types: dict[str, str] = field(default_factory=dict)
+    helps: dict[str, str] = field(default_factory=dict)
 
 
 def read_text(body: bytes) -> Exposed:
-    """Return what *body* says; raise PingError if it is not in the text format."""
+    """Return the contents of *body*; raise PingError if it is no text format."""
+    exposed = Exposed()
+    for _ in text_steps(body, exposed):
+        pass
+    return exposed
+
+
+def text_steps(body: bytes, exposed: Exposed) -> Iterator[None]:
+    """Read *body* into *exposed*, in short steps.
+
+    Raises PingError if it is not in the text format.
+    """
     text = body.decode("utf-8", "replace")
     if text and not text.endswith("\n"):
         line = text.count("\n") + 1
         raise PingError(
             f"text format parsing error in line {line}: unexpected end of input stream"
         )
-    types = {name: kind.lower() for _, name, kind in _TYPE.findall(text)}
-    for kind in types.values():
-        if kind not in _TYPES:
+    lines = text.split("\n")
+    for first in range(0, len(lines), LINES):
+        some = lines[first : first + LINES]
+        for number, length in enumerate(map(len, some), first + 1):
+            if length > LONGEST_LINE:
+                raise PingError(
+                    f"text format parsing error in line {number}: {length} "
+                    f"characters, at most {LONGEST_LINE} are read"
+                )
+        _read_lines("\n".join(some), exposed)
+        yield
+
+
+def _read_lines(text: str, exposed: Exposed) -> None:
+    for _, name, kind in _TYPE.findall(text):
+        if kind.lower() not in _TYPES:
             raise PingError(f"text format parsing error: unknown metric type {kind!r}")
-    helps = {
-        name: _HELP_ESCAPE.sub(
-            lambda m: "\n" if m[0] == r"\n" else "\\", told.strip().replace(NUL, "")
+        exposed.types[name] = kind.lower()
+    for name, written in _HELP.findall(text):
+        exposed.helps[name] = help_text(
+            _HELP_ESCAPE.sub(lambda m: "\n" if m[0] == r"\n" else "\\", written)
         )
-        for name, told in _HELP.findall(text)
-    }
     # The parser knows how to group them, and names counters anew as it does so.
-    return Exposed(tuple(_samples(_TYPE.sub(r"\1untyped", text))), types, helps)
+    exposed.samples.extend(_samples(_TYPE.sub(r"\1untyped", text)))
+
+
+def help_text(text: str) -> str:
+    """Return a help text as it can be exposed again."""
+    return text.strip().replace(NUL, "")
 
 
 def families_of(exposed: Exposed, group: Mapping[str, str]) -> dict[str, Family]:
@@ -77,7 +111,17 @@ def families_of(exposed: Exposed, group: Mapping[str, str]) -> dict[str, Family]
     Raises PingError where they could not be exposed.
     """
     found: dict[str, Family] = {}
+    for _ in family_steps(exposed, group, found):
+        pass
+    return found
+
+
+def family_steps(
+    exposed: Exposed, group: Mapping[str, str], found: dict[str, Family]
+) -> Iterator[None]:
+    """Add the families of a push to *found*, in short steps: see `families_of`."""
     for sample in exposed.samples:
+        yield
         name = _family_of(sample.name, exposed.types)
         if name in TIMES:
             continue  # these are ours to say
@@ -85,14 +129,13 @@ def families_of(exposed: Exposed, group: Mapping[str, str]) -> dict[str, Family]
         kind = exposed.types.get(name, "untyped")
         _check(sample.name, name, kind, labels)
         if (bound := _BOUND.get(kind, "")) in labels:
-            labels[bound] = _written(float(labels[bound]))
+            labels[bound] = written(float(labels[bound]))
         if name not in found:
             found[name] = Family(kind, exposed.helps.get(name, ""), {})
-        written, known = series(sample.name, labels), found[name].series
-        if written in known:
-            raise PingError(f"{written} is in the push twice")
-        known[written] = _written(sample.value)
-    return found
+        one, known = series(sample.name, labels), found[name].series
+        if one in known:
+            raise PingError(f"{one} is in the push twice")
+        known[one] = written(sample.value)
 
 
 def _family_of(name: str, types: Mapping[str, str]) -> str:
@@ -153,7 +196,7 @@ def _finite(value: float) -> float:
     return value
 
 
-def _written(value: float) -> str:
+def written(value: float) -> str:
     """Return *value* as Go writes it, whose bounds of buckets dashboards know."""
     number = float(value)
     if math.isnan(number):

@@ -39,6 +39,7 @@ from afterrun_exporter.core.model import (
     SuccessRatio,
 )
 from afterrun_exporter.core.projects import Project
+from afterrun_exporter.core.pushsigns import PushSettings
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.secrets import digest
@@ -94,6 +95,12 @@ def test_every_key_reaches_its_job() -> None:
         ping_uuid="0b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a",
         display_name="Nightly Backup ☾",
         exposes_pushes=True,
+        push=PushSettings(
+            success_metric=("etl_done", "*_last_success*"),
+            duration_metric=("etl_*_seconds",),
+            ignore=("*_up",),
+            progress=True,
+        ),
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from afterrun_exporter.config import parse
 from afterrun_exporter.core.model import Dependency, Job, SuccessRatio
+from afterrun_exporter.core.pushsigns import PushSettings
 from afterrun_exporter.core.schedule import Every, parse_cron
 
 JOBS = """
@@ -74,6 +75,7 @@ policies:
     labels: {team: data, tier: gold}
     depends_on: [b]
     alerts: {after_failures: 3, success_ratio: {below: 50%, over: 1d, min_runs: 2}}
+    push: {success_metric: a_*, progress: true}
 jobs:
   a:
     rules: [duration < 1h, {expr: rows > 5, name: rows}]
@@ -81,6 +83,7 @@ jobs:
     labels: {team: ops}
     depends_on: [c]
     alerts: {after_failures: 2}
+    push: {success_metric: [b_*], ignore: "*_up"}
   b: {}
   c: {}
 """).jobs["a"]
@@ -92,6 +95,9 @@ jobs:
     assert found.depends_on == (Dependency("b"), Dependency("c"))
     assert found.after_failures == 2
     assert found.success_ratio == SuccessRatio(below=0.5, over=86400.0, min_runs=2)
+    assert found.push == PushSettings(
+        success_metric=("b_*",), ignore=("*_up",), progress=True
+    )
 
 
 def test_a_job_with_a_schedule_keeps_it() -> None:

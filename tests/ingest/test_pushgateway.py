@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.ingest.pushgateway import group_of, job_of, ping_of
+from afterrun_exporter.ingest.pushgateway import group_of, job_of
+from afterrun_exporter.ingest.pushreading import ping_of
 from afterrun_exporter.ingest.textformat import read_text
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import MemoryStore
@@ -223,12 +224,12 @@ async def test_a_push_that_cannot_be_read_is_recorded(
     [
         (
             {
-                "Content-Type": "application/vnd.google.protobuf; encoding=delimited; "
+                "Content-Type": "application/vnd.google.protobuf; encoding=text; "
                 "proto=io.prometheus.client.MetricFamily"
             },
-            "push the text format, Content-Type: text/plain; version=0.0.4",
+            "or the text format, Content-Type: text/plain; version=0.0.4",
         ),
-        ({"Content-Encoding": "snappy"}, "'snappy' is not read here: push gzip"),
+        ({"Content-Encoding": "snappy"}, "'snappy' is not supported: push gzip"),
     ],
 )
 async def test_another_format_is_refused_and_breaks_no_job(

@@ -44,6 +44,61 @@ def test_push_to_gateway_is_a_run_with_its_metrics(daemon: Daemon) -> None:
     assert abs(last_run - succeeded) < 0.01
 
 
+#: The example of the manual, https://prometheus.io/docs/instrumenting/pushing/ and
+#: "Prometheus: Up & Running": the success is in the registry only if there was one.
+MANUAL = """
+import sys
+from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway
+registry = CollectorRegistry()
+duration = Gauge("my_job_duration_seconds", "Duration of my batch job.", registry=registry)
+try:
+    with duration.time():
+        if len(sys.argv) > 2:
+            raise SystemExit("the batch job failed")
+    done = Gauge("my_job_last_success_seconds", "Last success.", registry=registry)
+    done.set_to_current_time()
+finally:
+    pushadd_to_gateway(sys.argv[1], job="batch", registry=registry)
+"""
+
+
+def test_the_example_of_the_manual_fails_and_succeeds(daemon: Daemon) -> None:
+    python(MANUAL, daemon.url)
+    succeeded = daemon.series()["afterrun_job_last_success_timestamp_seconds", "batch"]
+    python(MANUAL, daemon.url, "fail", ok=False)
+    series = daemon.series()
+    daemon.kill()
+    daemon.start()
+    python(MANUAL, daemon.url, "fail", ok=False)
+    python(MANUAL, daemon.url)
+
+    found = runs(daemon, "batch")
+    assert [run["outcome"] for run in found] == ["ok", "fail", "fail", "ok"]
+    assert "my_job_last_success_seconds is missing" in found[1]["message"]
+    assert series["afterrun_job_last_success_timestamp_seconds", "batch"] == succeeded
+    assert all(0 <= run["duration"] < 1 for run in found)
+
+
+def test_progress_that_is_pushed_is_one_run(daemon: Daemon) -> None:
+    daemon.configure("jobs: {etl: {push: {progress: true}}}")
+    daemon.stop()
+    daemon.start()
+    push(
+        daemon,
+        """
+for count in (1, 2):
+    rows.set(count)
+    pushadd_to_gateway(URL, "etl", registry)
+done.set_to_current_time()
+pushadd_to_gateway(URL, "etl", registry)
+""",
+    )
+
+    (run,) = runs(daemon, "etl")
+    assert run["outcome"] == "ok"
+    assert run["started_at"] is not None
+
+
 def test_every_way_to_push_is_taken(daemon: Daemon) -> None:
     push(
         daemon,

@@ -1,0 +1,487 @@
+"""Pushes judged by their success metric, their values and the configuration."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterrun_exporter.core.pushes import DELETED, MAX_MARKS
+from afterrun_exporter.core.pushsigns import PushSettings
+from afterrun_exporter.core.transitions import on_retired
+from tests.changed import replace
+from tests.core.pushes import HOUR, NOON, Pusher
+
+SUCCESS = "my_batch_job_last_success_unixtime TIME"
+DURATION = "my_batch_job_duration_seconds 12"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my_batch_job_last_success_unixtime",
+        "my_batch_job_last_success_timestamp_seconds",
+        "my_job_last_success_seconds",
+        "my_batch_job_last_success",
+        "db_backup_last_completion_last_success_time",
+        "job_last_successful_run_timestamp",
+        "last_success",
+        "app:job:last_success_timestamp",
+        'job_last_success{instance="a",table="b"}',
+    ],
+)
+@pytest.mark.parametrize("failing", [(), (DURATION,), ("rows 1", "other_time TIME")])
+def test_a_push_without_the_success_metric_is_a_failed_run(
+    name: str, failing: tuple[str, ...]
+) -> None:
+    pusher = Pusher()
+
+    assert pusher.push(f"{name} TIME") == "ok"
+    assert pusher.push(*failing) == "fail"
+    assert "is missing: earlier pushes of this job had it" in pusher.run.message
+    assert pusher.state.last_success_at == NOON + HOUR
+    assert pusher.run.finished_at == pusher.now
+    assert pusher.push(*failing, "more 1") == "fail"
+    assert pusher.push(f"{name} TIME", *failing) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "outcome"),
+    [
+        ("1795266000", "1795266001", "ok"),
+        ("1795266000", "1795266000", "fail"),
+        ("1795266000", "1795265999", "fail"),
+        ("1795266000", "0", "fail"),
+        ("1795266000", "NaN", "fail"),
+        ("1795266000", "+Inf", "fail"),
+        ("1795266000", "-1", "fail"),
+        ("1795266000000", "1795266000", "fail"),
+        ("1795266000", "1795266001000", "ok"),
+        ("1795266000000000", "1795266001", "ok"),
+        ("7", "8", "ok"),
+        ("7", "7", "fail"),
+        # A clock that was ahead by years, and then was set.
+        ("4070908800", "4070908800", "fail"),
+        ("4070908800", "1795269600", "ok"),
+        ("0", "1795266001", "ok"),
+    ],
+)
+def test_the_success_metric_must_advance(first: str, second: str, outcome: str) -> None:
+    pusher = Pusher()
+
+    pusher.push(f"job_last_success_unixtime {first}")
+
+    assert pusher.push(f"job_last_success_unixtime {second}", "rows 1") == outcome
+
+
+@pytest.mark.parametrize("value", ["0", "NaN", "-1", "+Inf"])
+def test_a_job_that_never_succeeded_fails_at_once(value: str) -> None:
+    pusher = Pusher()
+
+    assert pusher.push(f"a_last_success_time {value}") == "fail"
+    assert "never succeeded" in pusher.run.message
+    assert pusher.push("rows 1") == "fail"
+    assert pusher.push("a_last_success_time TIME") == "ok"
+
+
+def test_a_success_metric_that_is_declared_and_never_set_fails() -> None:
+    """Python's client library exposes so a gauge with labels that was not set."""
+    pusher = Pusher()
+
+    assert pusher.push("# TYPE last_success_timestamp_seconds gauge") == "fail"
+    assert pusher.run.message == "last_success_timestamp_seconds has no value"
+    assert pusher.push("rows 1") == "fail"
+
+
+def test_each_success_metric_counts() -> None:
+    pusher = Pusher()
+    both = ("a_last_success TIME", "b_last_success TIME")
+
+    assert pusher.push(*both) == "ok"
+    assert pusher.push(both[0]) == "fail"
+    assert pusher.push(*both) == "ok"
+    assert pusher.push("a_last_success TIME", "b_last_success 1795266000") == "fail"
+
+
+def test_each_series_of_a_success_metric_counts() -> None:
+    pusher = Pusher()
+    one, two = ('last_success{db="a"} TIME', 'last_success{db="b"} TIME')
+
+    assert pusher.push(one, two) == "ok"
+    assert pusher.push(one) == "fail"
+    assert "has 1 series: earlier pushes of this job had 2" in pusher.run.message
+    assert pusher.push(one, 'last_success{db="b"} 1795266000') == "fail"
+    assert pusher.push(one, two) == "ok"
+
+
+def test_a_label_that_changes_with_each_run_is_no_other_metric() -> None:
+    """pytest-prometheus-pushgateway has the counts of its tests in a label."""
+    pusher = Pusher()
+
+    assert pusher.push('last_success_timestamp_seconds{detail="3 passed"} TIME') == "ok"
+    assert pusher.push('last_success_timestamp_seconds{detail="4 passed"} TIME') == "ok"
+    assert pusher.push('failed{detail="1 failed",name="a"} 1.0') == "fail"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "backup_last_success_duration_seconds",
+        "backup_last_success_size_bytes",
+        "backup_last_success_age_seconds",
+        "last_success_rows",
+    ],
+)
+def test_a_quantity_of_the_last_success_is_no_time(name: str) -> None:
+    pusher = Pusher()
+
+    assert pusher.push(f"{name} 5") == "ok"
+    assert pusher.push(f"{name} 5", "rows 1") == "ok"
+    assert pusher.push("rows 1") == "ok"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "job_success 0",
+        "success 0",
+        'backup_success{profile="photos"} 0',
+        "backup_ok 0.0",
+        "probe_up 0",
+        "up 0",
+        "run_succeeded 0",
+        "job_successful 0",
+        "job_success NaN",
+        "job_success -1",
+        "app:job_success 0",
+        "backup_exit_code 3",
+        "exit_code -1",
+        "exit_status 1",
+        'step_exit_status{step="load"} 1',
+        "backup_return_code 2",
+        "borg_rc 2",
+        "exitcode 1",
+        "backup_exit_code NaN",
+        "backup_exit_code +Inf",
+        "job_failed 1",
+        "job_failure 1",
+        "failed 2",
+        "pytest_failed 1",
+        "tests_errors 1",
+        'etl_state{etl_state="failed"} 1',
+        'job_status{status="error"} 1',
+        'suite_info{status="failed",detail="1 failed"} 1',
+        "job_last_failure_timestamp_seconds 1795266000",
+    ],
+)
+def test_a_metric_that_says_failure_is_a_failed_run(line: str) -> None:
+    """Also in the first push, and beside a success metric."""
+    pusher = Pusher()
+
+    assert pusher.push(line) == "fail"
+    assert (
+        line.split("{", maxsplit=1)[0].split(" ", maxsplit=1)[0] in pusher.run.message
+    )
+    pusher = Pusher()
+    assert pusher.push("rows 1") == "ok"
+    many = [f"m{number} {number}" for number in range(60)]
+    assert pusher.push(*many, SUCCESS, line) == (
+        "ok" if "last_failure" in line else "fail"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "job_success 1",
+        "emails_success 120",
+        "backup_exit_code 0",
+        "job_failed 0",
+        "errors_total 3",
+        "row_errors 3",
+        "failures_total 3",
+        "items_failed_total 3",
+        "training_error 0.02",
+        "backup_status 0",
+        "backup_status 1",
+        "http_status 500",
+        'job_status{status="failed"} 0',
+        'etl_state{etl_state="running"} 1',
+        'items{status="failed"} 3',
+        "last_failed_rows 3",
+        "job_last_failure_timestamp_seconds 0",
+        'latency_bucket{le="1"} 0',
+        "success_ratio 0",
+        "group_by_setup 0",
+    ],
+)
+def test_a_metric_that_says_nothing_plain_is_a_metric(line: str) -> None:
+    assert Pusher().push(line) == "ok"
+
+
+def test_a_failure_is_new_once() -> None:
+    pusher = Pusher()
+    old = "a_last_failure_time 1795266000"
+
+    assert pusher.push("a_last_success_time TIME", old) == "ok"
+    assert pusher.push("a_last_success_time TIME", old) == "ok"
+    assert pusher.push("a_last_success_time TIME", "a_last_failure_time TIME") == "fail"
+    assert pusher.push("a_last_success_time TIME", old) == "ok"
+
+
+def test_a_rule_judges_in_place_of_the_default() -> None:
+    """borg exits with 1 after a warning."""
+    pusher = Pusher("borg_exit_code <= 1")
+
+    assert pusher.push("borg_exit_code 1") == "ok"
+    assert pusher.push("borg_exit_code 2") == "violated"
+    assert pusher.push("borg_exit_code NaN") == "fail"
+    assert pusher.push("other_exit_code 1", "borg_exit_code 0") == "fail"
+
+
+def test_a_rule_judges_an_explicit_status() -> None:
+    pusher = Pusher("backup_status == 0")
+
+    assert pusher.push("backup_status 0") == "ok"
+    assert pusher.push("backup_status 3") == "violated"
+    assert pusher.push("rows 3") == "violated"
+
+
+def test_no_other_metric_makes_a_job_forget_its_success_metric() -> None:
+    pusher = Pusher()
+    pusher.push(SUCCESS)
+
+    for batch in range(4):
+        many = [f"m{batch}_{number} 1" for number in range(60)]
+        assert pusher.push(*many) == "fail"
+    assert len(pusher.state.metrics) == 50
+    for batch in range(2 * MAX_MARKS):
+        assert pusher.push(f"a{batch}_last_success TIME") == "fail"
+    assert len(pusher.state.marks or ()) == MAX_MARKS
+    assert "my_batch_job_last_success_unixtime is missing" in pusher.run.message
+
+
+def test_a_state_of_before_remembers_its_metrics() -> None:
+    pusher = Pusher()
+    pusher.push(SUCCESS)
+    pusher.state = replace(pusher.state, marks=None)
+
+    assert pusher.push("rows 1") == "fail"
+
+
+def test_a_job_that_was_retired_begins_anew() -> None:
+    pusher = Pusher()
+    pusher.push(SUCCESS)
+    pusher.state = on_retired(pusher.state, pusher.now).state
+
+    assert pusher.push("rows 1") == "ok"
+
+
+def test_a_push_that_is_sent_again_is_no_failure() -> None:
+    pusher = Pusher()
+    body = "a_last_success 1795266000"
+
+    assert pusher.push(body) == "ok"
+    before = pusher.state.marks
+    assert pusher.push(body, after=5) == "repeat"
+    assert pusher.state.marks == before
+    assert pusher.push(body, after=60) == "fail"
+
+
+def test_a_configured_success_metric_is_required() -> None:
+    pusher = Pusher(push=PushSettings(success_metric=("etl_done*", "etl_ready")))
+
+    assert pusher.push("a_last_success TIME") == "fail"
+    assert pusher.run.message == "etl_done* or etl_ready is missing"
+    assert pusher.push("etl_done_at TIME") == "ok"
+    assert pusher.push("etl_ready TIME") == "fail"
+    assert (
+        pusher.run.message
+        == "etl_done_at is missing: earlier pushes of this job had it"
+    )
+    pusher.job = replace(pusher.job, push=PushSettings(success_metric=("etl_ready",)))
+    assert pusher.push("etl_ready TIME") == "ok"
+
+
+def test_a_configured_success_metric_may_be_one_series() -> None:
+    settings = PushSettings(success_metric=('last_success{db="a"}',))
+    pusher = Pusher(push=settings)
+
+    assert pusher.push('last_success{db="a"} TIME', 'last_success{db="b"} 0') == "ok"
+    assert pusher.push('last_success{db="b"} TIME') == "fail"
+
+
+def test_ignored_metrics_say_nothing() -> None:
+    pusher = Pusher(push=PushSettings(ignore=("*_failed", "old_*", 'x{a="1"}')))
+
+    assert pusher.push("rows_failed 3", "old_last_success 0") == "ok"
+    assert pusher.push("old_success 0", 'x{a="1"} 1') == "ok"
+    assert pusher.push("rows_failed 3", "job_success 0") == "fail"
+
+
+@pytest.mark.parametrize(
+    ("lines", "duration"),
+    [
+        (["my_batch_job_duration_seconds 12"], 12),
+        (["db_backup_duration_seconds 12", "db_backup_records_processed 3"], 12),
+        (["job_duration_seconds 3", "load_duration_seconds 1"], 3),
+        (["duration_seconds 3", "load_duration_seconds 1"], 3),
+        (["etl_duration_seconds 3", "load_duration_seconds 1"], 3),
+        (['load_duration_seconds{region="eu"} 3'], 3),
+        (['load_duration_seconds{region="eu"} 1', "load_duration_seconds 3"], 3),
+        (["a_duration_seconds 3", "b_duration_seconds 1"], None),
+        (["query_duration_seconds 3"], None),
+        (["http_request_duration_seconds 3"], None),
+        (['load_duration_seconds{step="a"} 3'], None),
+        (['total_duration_seconds{quantile="0.5"} 3'], None),
+        (["expected_duration_seconds 3"], None),
+        (["backup_last_success_duration_seconds 3"], None),
+        (["job_duration_seconds -1"], None),
+        (["job_duration_seconds NaN"], None),
+        (["job_duration_seconds 1e300"], None),
+        (["job_duration_ms 3"], None),
+    ],
+)
+def test_one_plain_duration_is_that_of_the_run(
+    lines: list[str], duration: float | None
+) -> None:
+    pusher = Pusher()
+    pusher.push(*lines)
+
+    assert pusher.run.duration == duration
+
+
+@pytest.mark.parametrize(
+    ("lines", "duration"),
+    [
+        (["load_duration_seconds 3", "job_duration_seconds 1"], 3),
+        (["load_took_ms 3000"], 3),
+        (["load_minutes 3"], 180),
+        (["job_duration_seconds 1"], None),
+    ],
+)
+def test_a_configured_duration_is_that_of_the_run(
+    lines: list[str], duration: float | None
+) -> None:
+    pusher = Pusher(push=PushSettings(duration_metric=("load_*",)))
+    pusher.push(*lines)
+
+    assert pusher.run.duration == duration
+
+
+def test_two_configured_durations_are_none() -> None:
+    pusher = Pusher(push=PushSettings(duration_metric=("*_took",)))
+    pusher.push("a_took 1", "b_took 1")
+
+    assert pusher.run.duration is None
+
+
+VALUES = st.sampled_from(["0", "1", "TIME", "NaN", "1795266000"])
+NAMES = st.sampled_from(
+    ["a_last_success", 'a_last_success{t="1"}', "b_last_success", "job_success", "rows"]
+)
+PUSHES = st.lists(st.dictionaries(NAMES, VALUES, max_size=4), max_size=6)
+
+
+@given(PUSHES)
+def test_an_ok_run_has_every_success_metric_and_each_has_advanced(
+    pushes: list[dict[str, str]],
+) -> None:
+    """Whatever came before, and over restarts."""
+    pusher = Pusher()
+    best: dict[str, float] = {}
+    for push in pushes:
+        outcome = pusher.push(*(f"{name} {value}" for name, value in push.items()))
+        times: dict[str, list[float]] = {}
+        for name, text in push.items():
+            if "last_success" in name:
+                value = float(text.replace("TIME", repr(pusher.now)))
+                times.setdefault(name.split("{")[0], []).append(value)
+        if outcome == "ok":
+            assert best.keys() <= times.keys()
+            assert push.get("job_success") not in {"0", "NaN"}
+            for name, values in times.items():
+                assert min(values) > best.get(name, 0)
+        for name, values in times.items():
+            real = [value for value in values if value == value]  # noqa: PLR0124
+            best[name] = max([best.get(name, 0), *real])
+
+
+PROGRESS = PushSettings(progress=True)
+
+
+def test_pushes_of_one_run_are_progress_until_the_success() -> None:
+    pusher = Pusher(push=PROGRESS)
+
+    assert pusher.push("rows 1") == "open"
+    assert pusher.push("rows 2", "job_success 0") == "open"
+    assert pusher.push("rows 3", SUCCESS) == "ok"
+    assert dict(pusher.run.metrics)["rows"] == 3
+    assert pusher.run.duration == 2 * HOUR
+    assert not pusher.state.open_runs
+    assert pusher.state.runs_total == 1
+    # The next run, whose registry still has the old value.
+    old = f"my_batch_job_last_success_unixtime {pusher.now!r}"
+    assert pusher.push("rows 1", old) == "open"
+    assert pusher.push("rows 2", SUCCESS) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome"),
+    [
+        ("job_success 1", "ok"),
+        ("job_exit_code 3", "fail"),
+        ("job_failed 1", "fail"),
+        ("job_exit_code 0", "open"),
+        ("worker_up 1", "open"),
+        ("job_success 0", "open"),
+    ],
+)
+def test_an_explicit_end_ends_the_run(line: str, outcome: str) -> None:
+    pusher = Pusher(push=PROGRESS)
+    pusher.push("rows 1")
+
+    assert pusher.push(line) == outcome
+
+
+def test_a_run_that_died_is_overrunning_and_never_ok() -> None:
+    pusher = Pusher(push=PROGRESS, max_runtime=2 * HOUR)
+    pusher.push("rows 1")
+    pusher.push("rows 2")
+
+    assert pusher.push("rows 1", after=5 * HOUR) == "open"
+    assert [run.outcome for run in pusher.last.runs] == ["timeout"]
+    assert pusher.push(SUCCESS) == "ok"
+
+
+def test_a_deletion_ends_a_run_that_has_not_succeeded() -> None:
+    pusher = Pusher(push=PROGRESS)
+
+    assert pusher.delete() == "nothing"
+    assert pusher.push("rows 1") == "open"
+    assert pusher.delete() == "fail"
+    assert pusher.run.message == DELETED
+    assert pusher.delete() == "nothing"
+    pusher.push("rows 1")
+    pusher.push(SUCCESS)
+    assert pusher.delete() == "nothing"
+    assert pusher.state.runs_total == 2
+
+
+def test_a_deletion_means_nothing_where_a_push_is_a_run() -> None:
+    pusher = Pusher()
+    pusher.push(SUCCESS)
+
+    assert pusher.delete() == "nothing"
+    assert pusher.state.runs_total == 1
+    assert pusher.push("rows 1") == "fail"
+
+
+def test_the_last_push_that_is_sent_again_opens_no_run() -> None:
+    pusher = Pusher(push=PROGRESS)
+    pusher.push("rows 1")
+    body = "a_last_success 1795266000"
+
+    assert pusher.push(body) == "ok"
+    assert pusher.push(body, after=5) == "repeat"
+    assert not pusher.state.open_runs
