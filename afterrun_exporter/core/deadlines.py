@@ -44,10 +44,10 @@ def slot_deadline(job: Job, state: JobState, slot: float, settings: Settings) ->
     give it no more time: a run that hangs may go on sending them.
     """
     deadline = slot + job.grace
-    if job.max_runtime is not None:
-        for run in state.open_runs:
-            if slot - job.early <= run.started_at <= slot + job.grace:
-                deadline = max(deadline, time_limit(job, run))
+    for run in state.open_runs:
+        if slot - job.early <= run.started_at <= slot + job.grace:
+            limit = time_limit(job, run)
+            deadline = max(deadline, limit if math.isfinite(limit) else -math.inf)
     return max(deadline, settings.settled_at)
 
 
@@ -65,13 +65,13 @@ def deadline(job: Job, state: JobState, settings: Settings) -> float:
 def time_limit(job: Job, run: OpenRun) -> float:
     """Return the instant by which *run* must end: its `max_runtime` from its start on.
 
-    Signs of life do not move it, unless its client measures it so (`renews_runtime`).
+    Of the job's limit and the one that the run set itself, the shorter counts. Signs
+    of life do not move it, unless its client measures it so (`renews_runtime`).
     """
-    if job.max_runtime is None:
-        return math.inf
+    longest = min(job.max_runtime or math.inf, run.max_runtime or math.inf)
     if job.renews_runtime:
-        return max(run.started_at, run.alive_at) + job.max_runtime
-    return run.started_at + job.max_runtime
+        return max(run.started_at, run.alive_at) + longest
+    return run.started_at + longest
 
 
 def silence_of(job: Job, run: OpenRun) -> float:

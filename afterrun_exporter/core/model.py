@@ -237,6 +237,8 @@ class Ping(Struct, frozen=True, kw_only=True, gc=False):
     warnings: tuple[str, ...] = ()
     #: The signs in a push of metrics: with them, the state decides kind and outcome.
     push: Push | None = None
+    #: How long the run that it starts may take, in seconds.
+    max_runtime: float | None = None
 
     @property
     def is_numbered(self) -> bool:

@@ -33,6 +33,8 @@ class OpenRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     max_attempts: int | None = None
     #: Seconds within which its own reports announced the next one; 0 for none.
     heartbeat: float = 0.0
+    #: The time limit that its own start sets, in seconds; 0 for none.
+    max_runtime: float = 0.0
 
 
 class Retry(Struct, frozen=True, kw_only=True, array_like=True, gc=False):

@@ -206,6 +206,7 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         # A run that announces signs of life is silent from its start on.
         alive_at=ping.at if ping.heartbeat else 0.0,
         heartbeat=ping.heartbeat or 0.0,
+        max_runtime=ping.max_runtime or 0.0,
     )
     warnings = (*warnings, *progress.announced(job, ping))
 

@@ -13,16 +13,18 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.clock import in_steps
+from afterrun_exporter.core.model import NEUTRAL, Kind
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.ingest import reports
+from afterrun_exporter.ingest import leftovers, reports
 from afterrun_exporter.ingest.batches import split
 from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.desk import Desk, answered, caller_of, job_name, sender
 from afterrun_exporter.ingest.fields import instant
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.native import counted
+from afterrun_exporter.ingest.vocabulary import meaning
 
 RUNS: Final = "runs"
 EVENTS: Final = "events"
@@ -50,6 +52,16 @@ KNOWN: Final = {
 
 #: Of these, what a report has no field for.
 NO_FIELDS: Final = KNOWN - reports.Report.model_fields.keys() - WORDS.keys()
+
+#: Fields of an event with a meaning of their own.
+EVENT_FIELDS: Final = {
+    *("type", "event", "timestamp", "payload", "sourceApp", "source", "id"),
+    *("jobId", "executionId", "runId", "durationMs", "attempt", "maxAttempts"),
+    *("status", "result", "error", *SCHEDULED),
+}
+
+#: Statuses of runs that were called off.
+CALLED_OFF: Final = {(Kind.FINISH, outcome) for outcome in NEUTRAL}
 
 OUTCOMES: Final = {"job.started": "start", "job.completed": "ok", "job.failed": "fail"}
 
@@ -111,14 +123,20 @@ def of_run(record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     fields: dict[str, Any] = {}
     told = record.get("metrics")
     metrics = {**told} if isinstance(told, dict) else {}
+    others: dict[str, Any] = {}
     for name, value in record.items():
         if name in KNOWN:
             if value is not None and name not in NO_FIELDS:
                 fields[WORDS.get(name, name)] = value
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            metrics[name] = value
+        elif value is not None:
+            others[name] = value
+    fields |= leftovers.sorted_out(others, metrics, fields)
     if "message" in fields and not isinstance(fields["message"], str):
         fields["message"] = json.dumps(fields["message"])
+    error = record.get("error") or record.get("error_message")
+    # Of a cancellation it is the reason.
+    if error and meaning(str(record.get("status"))) not in CALLED_OFF:
+        fields["error"] = error
     if "run_id" not in fields and (run_id := _run_id(record)):
         fields["run_id"] = run_id
     return job_name(job), {**fields, "metrics": metrics}
@@ -139,20 +157,29 @@ def of_event(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
     if not isinstance(job, str):
         raise PingError(f'an event {kind} names its job: "jobId" is missing')
     result = told.get("result")
+    reported = result if isinstance(result, dict) else {}
+    metrics = {
+        name: value
+        for name, value in reported.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    others = {name: told[name] for name in told.keys() - EVENT_FIELDS}
+    if isinstance(told.get("status"), str):
+        others["state"] = told["status"]
     fields = {
+        **leftovers.sorted_out(others, metrics, {}),
         "status": status,
         "run_id": told.get("executionId") or told.get("runId") or _scheduled(told),
         "duration_ms": told.get("durationMs"),
         "attempt": told.get("attempt"),
         "max_attempts": told.get("maxAttempts"),
         "message": _words(told.get("error")),
+        # Both may say that it failed after all.
+        "error": told.get("error"),
+        "result": result,
         "ended_at": None if status == "start" else event.get("timestamp"),
         "started_at": event.get("timestamp") if status == "start" else None,
-        "metrics": {
-            name: value
-            for name, value in (result if isinstance(result, dict) else {}).items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        },
+        "metrics": metrics,
     }
     return job_name(job), {k: v for k, v in fields.items() if v not in (None, {})}
 

@@ -30,6 +30,8 @@ class Tasks:
         self._desk = desk
         self._limit = limit
         self._jobs: OrderedDict[str, str] = OrderedDict()
+        #: Time limits of tasks that have not started yet, in seconds.
+        self._limits: OrderedDict[str, float] = OrderedDict()
         # After a restart all are.
         self._some_forgotten = True
         self._looking = asyncio.Lock()
@@ -41,6 +43,17 @@ class Tasks:
         if len(self._jobs) > self._limit:
             self._jobs.popitem(last=False)
             self._some_forgotten = True
+
+    def note_limit(self, task: str, seconds: float) -> None:
+        """Remember how long *task* may take once it has started."""
+        self._limits[task] = seconds
+        self._limits.move_to_end(task)
+        if len(self._limits) > self._limit:
+            self._limits.popitem(last=False)
+
+    def limit_of(self, task: str) -> float | None:
+        """Return how long *task* may take, None where nothing is known of that."""
+        return self._limits.get(task)
 
     async def job_of(self, task: str) -> str:
         """Return the job of *task*; raise UnknownJobError where nobody told.

@@ -21,9 +21,11 @@ from afterrun_exporter.errors import PingError, UnknownJobError
 from afterrun_exporter.ingest.batches import split
 from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.desk import Desk, answer, caller_of, job_name, sender
+from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.taskbook import Attempts, Tasks
+from afterrun_exporter.ingest.vocabulary import words
 from afterrun_exporter.verdicts import Verdict
 
 DIALECT: Final = "task_runner"
@@ -40,6 +42,20 @@ STATUSES: Final[Mapping[str, str]] = {
     "failure": "fail",
     "canceled": "canceled",
     "cancelled": "canceled",
+}
+
+#: Fields of a task with a meaning of their own, or with none for us.
+KNOWN: Final = words(
+    """
+    id name kind status metadata failure_reason started_at ended_at created_at
+    updated_at last_updated timeout success failures new_success new_failures task_id
+    dependencies rules on_start on_success on_failure on_cancel actions
+    """
+)
+#: Parts of a task that are not read, and what to write instead.
+UNREAD: Final = {
+    "dependencies": "write depends_on in afterrun.yml, which holds between jobs",
+    "rules": "write concurrency in afterrun.yml, which holds for the runs of one job",
 }
 
 #: The metrics that counts of items become.
@@ -74,7 +90,7 @@ def created(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
         whose = sender(request)
         received: list[Received] = []
         async for item in in_steps(split(body)):
-            received += _of_task(intake, item, event, at, whose)
+            received += _of_task(intake, tasks, item, event, at, whose)
         return await _answered(desk, intake, tasks, received, caller_of(request))
 
     return handle
@@ -109,7 +125,7 @@ def changed(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
         received: list[Received]
         if "status" in item:
             told = {**item, "id": task, "name": job}
-            received = _of_task(intake, told, None, at, sender(request))
+            received = _of_task(intake, tasks, told, None, at, sender(request))
         else:
             received = [*_progress(task, job, item, at)]
             received = received or [_counted(task, job, {}, at)]
@@ -133,7 +149,8 @@ def report_of(task: Mapping[str, Any], event: str | None) -> tuple[str, dict[str
 
     Raises PingError where it names no job, or has a status that there is not.
     """
-    name, status = task.get("name"), str(event or task.get("status") or "")
+    # A task that is just created has no status yet.
+    name, status = task.get("name"), str(event or task.get("status") or "Pending")
     if not isinstance(name, str) or not name:
         raise PingError('a task names its job: "name" is missing')
     if status.lower() not in STATUSES:
@@ -153,12 +170,56 @@ def report_of(task: Mapping[str, Any], event: str | None) -> tuple[str, dict[str
         "message": f"the task is {status.lower()}" if kind == "log" else reason,
         "metadata": metadata or None,
         "metrics": (_totals(task) if kind not in {"log", "start"} else None) or None,
+        # What else it says may claim a failure.
+        **{key: value for key, value in task.items() if key not in KNOWN},
     }
+    # Of a cancellation it is the reason, and no error.
+    if reason and kind not in {"log", "canceled"}:
+        fields["error"] = reason
     return job_name(name), {k: v for k, v in fields.items() if v is not None}
 
 
+def limit_of(task: Mapping[str, Any]) -> tuple[float | None, list[str]]:
+    """Return the time limit of *task* in seconds, None for none, and warnings."""
+    timeout = task.get("timeout")
+    if timeout in (None, 0):
+        return None, []
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        return None, [f"timeout is {timeout!r:.40}: use a number of seconds"]
+    if not 0 < timeout < MAX_TIME:
+        return None, [f"timeout is {timeout!r:.40}: use a number of seconds above 0"]
+    return float(timeout), []
+
+
+def _unread(task: Mapping[str, Any]) -> Iterator[str]:
+    """Yield warnings about the parts of *task* that nothing is made of."""
+    for name, instead in UNREAD.items():
+        if task.get(name):
+            yield f"{name} of a task are not read: {instead}"
+
+
+def _limited(said: Ping, task: Mapping[str, Any], tasks: Tasks) -> Ping:
+    """Return *said* with the time limit of its task, and with warnings.
+
+    The limit may have come with the creation of the task.
+    """
+    limit, warnings = limit_of(task)
+    run_id = said.run_id or ""
+    if said.kind is Kind.LOG and limit is not None and run_id:
+        tasks.note_limit(run_id, limit)
+    if said.kind is Kind.START:
+        limit = limit or tasks.limit_of(run_id)
+        said = replace(said, max_runtime=limit)
+    return replace(said, warnings=(*said.warnings, *warnings, *_unread(task)))
+
+
 def _of_task(
-    intake: Intake, item: object, event: str | None, at: float, whose: bytes
+    intake: Intake,
+    tasks: Tasks,
+    item: object,
+    event: str | None,
+    at: float,
+    whose: bytes,
 ) -> list[Received]:
     """Return what a task, or a change of one, says: how it is, and its counts.
 
@@ -172,6 +233,7 @@ def _of_task(
         said = intake.read(job, fields, at, mark)
         if not isinstance(said, Ping):
             return [said]
+        said = _limited(said, task, tasks)
         if said.kind is not Kind.FINISH:
             return [said, *_progress(said.run_id, job, task, at)]
     except PingError as error:
@@ -242,7 +304,7 @@ def _saying(status: str, desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         task = request.match_info["task"]
         told = {"id": task, "name": await tasks.job_of(task), "status": status}
-        received = _of_task(intake, told, None, desk.clock.now(), b"")
+        received = _of_task(intake, tasks, told, None, desk.clock.now(), b"")
         return await _answered(desk, intake, tasks, received, caller_of(request))
 
     return handle
