@@ -112,7 +112,8 @@ HELP: Final = {
     LAST_DURATION: "Duration of the last run that told it; NaN before the first.",
     METRIC_VALUE: "Last value of each metric that the job reported.",
     RULE_VIOLATED: "Whether the last judged run broke the rule.",
-    RULE_THRESHOLD: "What the rule compares with; NaN while there is nothing yet.",
+    RULE_THRESHOLD: "What the rule compares with; NaN while there is nothing yet. "
+    "A rule on text has none.",
     NEXT_RUN: "Unix time of the next slot of the schedule; +Inf = none.",
     DEADLINE: "Unix time after which the job counts as missed; +Inf = never.",
     STALE: "Whether the deadline has passed without a run.",

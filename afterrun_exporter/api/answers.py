@@ -114,7 +114,8 @@ class Violation(Answer):
 
     rule: str
     metric: str
-    value: Value | None = Field(description="null: not reported")
+    value: Value | None = Field(description="null: not reported, or a text")
+    text: str | None = Field(description="of a rule on text: the part that matters")
     expected: str = Field(description="with the threshold of then")
 
 

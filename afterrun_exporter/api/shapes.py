@@ -108,6 +108,7 @@ def violations_of(violations: Iterable[Violation]) -> list[answers.Violation]:
             rule=broken.rule,
             metric=broken.metric,
             value=_number(broken.value),
+            text=broken.text,
             expected=broken.expected,
         )
         for broken in violations

@@ -10,6 +10,7 @@ import click
 from afterrun_exporter.cli import tables
 from afterrun_exporter.cli.backtest import Answer, changed
 from afterrun_exporter.clock import SystemClock
+from afterrun_exporter.core.metricnames import quoted
 from afterrun_exporter.core.units import format_number
 
 #: Names and warnings that are listed before it is left at a number.
@@ -97,9 +98,15 @@ def _run(run: dict[str, Any], now: float) -> Iterator[tuple[str, ...]]:
     name = run["run_id"] or f"#{run['number']}"
     about = tables.when(run["finished_at"], now), name, run["change"].replace("_", " ")
     for broken in run["would_break"] or run["broke"]:
-        value = broken["value"]
-        told = "not reported" if value is None else format_number(value)
-        yield (*about, broken["rule"], told, broken["expected"])
+        yield (*about, broken["rule"], _shown(broken), broken["expected"])
+
+
+def _shown(broken: dict[str, Any]) -> str:
+    # A daemon of an earlier version knows no rules on text.
+    if (text := broken.get("text")) is not None:
+        return quoted(text)
+    value = broken["value"]
+    return "not reported" if value is None else format_number(value)
 
 
 def _job(answer: Answer) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable
 from typing import Final
 
+from afterrun_exporter.core.metricnames import PLAIN
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.core.rules import DURATION
+from afterrun_exporter.core.rules import DURATION, Rule
 
 #: What is tried out where there is no job yet.
 _ANY_JOB = "my-job"
@@ -43,11 +44,17 @@ def example(jobs: Iterable[Job]) -> tuple[str, str]:
     watched = [job for job in jobs if job.enabled]
     for job in watched:
         for rule in job.rules:
-            if rule.metric != DURATION:
+            if _is_simple(rule):
                 return job.name, _report(rule.metric)
     if watched:
         return watched[0].name, json.dumps({"status": "ok"})
     return _ANY_JOB, _report(_ANY_METRIC)
+
+
+def _is_simple(rule: Rule) -> bool:
+    """Return True if a report on *rule* can be pasted into any shell."""
+    is_number = rule.assertion is None and rule.metric != DURATION
+    return is_number and PLAIN.fullmatch(rule.metric) is not None
 
 
 def _report(metric: str) -> str:

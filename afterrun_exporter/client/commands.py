@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace
@@ -123,6 +124,8 @@ def verdict(job: str, answer: Answer) -> str:
 
 
 def _value(broken: Answer) -> str:
+    if (text := broken.get("text")) is not None:
+        return str(json.dumps(text, ensure_ascii=False))
     return "missing" if broken["value"] is None else str(broken["value"])
 
 

@@ -88,7 +88,13 @@ def _entry(line: str) -> tuple[object, tuple[Problem, ...]]:
     """Return what *line* says, and what is wrong with that."""
     if not line.startswith(_YAML):
         return line, ()
-    read = document.read(line)
+    try:
+        read = document.read(line)
+    except document.NotYAMLError:
+        if not line.startswith("{"):
+            # No text of YAML, but a rule that begins with a name in quotes.
+            return line, ()
+        raise
     return read.data, read.problems
 
 
@@ -119,7 +125,11 @@ def _says(text: str, rule: Rule) -> bool:
         said = parse_rule(text)
     except ValueError:
         return False
-    return (said.name, said.metric, said.bounds) == (text, rule.metric, rule.bounds)
+    return (said.name, *_judges(said)) == (text, *_judges(rule))
+
+
+def _judges(rule: Rule) -> tuple[object, ...]:
+    return rule.metric, rule.bounds, rule.assertion
 
 
 def _scalar(text: str) -> str:

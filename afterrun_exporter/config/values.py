@@ -37,7 +37,7 @@ SEVERITIES: Final = ("critical", "warning", "info")
 
 LONGEST: Final = parse_duration("3660d")
 #: In characters.
-LONGEST_RULE: Final = 500
+LONGEST_RULE: Final = 1000
 LARGEST_BODY: Final = parse_bytes("1GiB")
 
 _SEVERITY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")

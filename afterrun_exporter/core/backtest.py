@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
@@ -29,12 +29,17 @@ from afterrun_exporter.core.rules import (
     DURATION,
     Rule,
     Violation,
+    is_message,
     judge_all,
     measured,
 )
+from afterrun_exporter.core.texts import Texts
 
 #: Flagged runs that are kept in detail, the newest ones; all are counted.
 MOST_SHOWN: Final = 500
+
+#: Names of text fields that are remembered to see what a misspelt one may mean.
+MOST_FIELDS: Final = 1000
 
 _SAID_OK: Final = frozenset({Outcome.OK, Outcome.VIOLATED})
 _NOTHING: Final[Mapping[str, float]] = {}
@@ -116,7 +121,10 @@ class Backtest:
         self.first: Run | None = None
         self.last: Run | None = None
         self._replay = _Replay(self.rules)
+        self._texts = [rule for rule in rules if rule.assertion is not None]
+        #: Metrics and text fields that any run reported.
         self._reported: set[str] = set()
+        self._fields: set[str] = set()
 
     def take(self, run: Run) -> None:
         """Judge *run* as well, the next one that came in."""
@@ -131,12 +139,14 @@ class Backtest:
             return
         self.was_flagged += run.outcome is Outcome.VIOLATED
         self._reported.update(measured(run.metrics, run.duration))
+        if self._texts:
+            self._note_fields(run)
         if tried.change is not Change.NEITHER:
             self.shown.append(tried)
         for violation in tried.violations:
             count = self.by_rule[violation.rule]
             count.would_flag += 1
-            count.not_reported += violation.value is None
+            count.not_reported += violation.shown is None
         for rule in tried.unknown:
             self.by_rule[rule].unknown += 1
         for broken in run.violations:
@@ -170,8 +180,9 @@ class Backtest:
     def warnings(self) -> Iterator[str]:
         """Yield what is odd about the rules: they may be misspelt."""
         for rule in self.rules if self.judged else ():
-            if rule.metric not in self._reported:
-                yield self._never_reported(rule)
+            reported = self._reported if rule.assertion is None else self._fields
+            if rule.metric not in reported and not is_message(rule):
+                yield self._never_reported(rule, reported)
 
     def gaps(self) -> Iterator[str]:
         """Yield what history cannot tell."""
@@ -184,15 +195,26 @@ class Backtest:
                 "not kept any more"
             )
 
-    def _never_reported(self, rule: Rule) -> str:
+    def _note_fields(self, run: Run) -> None:
+        reported = Texts(run.message, run.metadata)
+        if len(self._fields) < MOST_FIELDS:
+            self._fields.update(reported.names())
+        for rule in self._texts:
+            if reported.get(rule.metric) is not None:
+                self._fields.add(rule.metric)
+
+    def _never_reported(self, rule: Rule, reported: Collection[str]) -> str:
         comes_to = "never flags" if rule.ignore_missing else "flags every run"
         if rule.metric == DURATION:
             return (
                 f"{rule.name!r} {comes_to}: how long these runs took is not known; "
                 "report duration_ms, or their start"
             )
-        near = get_close_matches(rule.metric, sorted(self._reported), n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else _offered(self._reported)
+        if rule.assertion is not None and rule.metric in self._reported:
+            metric = f"{rule.metric!r} is a metric and no text"
+            return f"{rule.name!r} {comes_to}: {metric}; compare it with a number"
+        near = get_close_matches(rule.metric, sorted(reported), n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else _offered(reported)
         return f"{rule.name!r} {comes_to}: {rule.metric!r} was never reported{meant}"
 
 
@@ -225,7 +247,13 @@ class _Replay:
         violations: tuple[Violation, ...] = ()
         unknown: tuple[str, ...] = ()
         if said_ok:
-            violations = judge_all(self._rules, known, self._previous or _NOTHING)
+            violations = judge_all(
+                self._rules,
+                known,
+                self._previous or _NOTHING,
+                run.message,
+                run.metadata,
+            )
             unknown = tuple(self._untold(known, violations))
         # What cannot be told is as it was recorded.
         ok = said_ok and not violations and (not unknown or run.outcome is Outcome.OK)

@@ -45,7 +45,7 @@ def finish(
     violations: tuple[Violation, ...] = ()
     outcome = ping.outcome
     if outcome is Outcome.OK and job.rules:
-        violations = judge_all(job.rules, known, state.previous)
+        violations = judge_all(job.rules, known, state.previous, ping.message, about)
         outcome = Outcome.VIOLATED if violations else outcome
 
     run = Run(

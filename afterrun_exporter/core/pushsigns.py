@@ -17,6 +17,8 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from afterrun_exporter.core.metricnames import series_name
+
 #: The year 5138: a larger value is a time in a smaller unit than seconds.
 MAX_TIME: Final = 1e11
 #: 1973: a smaller value is not the time of anything that a job reports.
@@ -25,8 +27,6 @@ MIN_TIME: Final = 1e8
 MAX_NAME: Final = 128
 #: Signs of failure that are described; the others are counted.
 MAX_DESCRIBED: Final = 5
-
-_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 _PREFIX: Final = r"(?:.*[_:])?"
 _SUCCESS_TIME: Final = re.compile(rf"{_PREFIX}last_success(?:ful|fully)?(?:_(.+))?")
@@ -120,14 +120,6 @@ class Push(Struct, frozen=True, kw_only=True):
     confirmed: bool = False
     #: Whether this is the deletion of the group in place of a push.
     deleted: bool = False
-
-
-def series_name(name: str, labels: Mapping[str, str]) -> str:
-    """Return the name of a series as rules and exposed metrics spell it."""
-    if not labels:
-        return name
-    pairs = (f'{key}="{labels[key].translate(_ESCAPES)}"' for key in sorted(labels))
-    return f"{name}{{{','.join(pairs)}}}"
 
 
 def is_success_time(name: str, settings: PushSettings) -> bool:

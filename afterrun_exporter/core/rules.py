@@ -1,4 +1,8 @@
-"""Threshold rules, ``rows_processed > 0``: parse, judge, explain."""
+"""Rules on what a run reported: read, judged and explained.
+
+A rule is a threshold on a metric, ``rows_processed > 0``, or an assertion on a text
+field, ``status_text == "done"``.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,9 @@ from typing import Final
 
 from msgspec import Struct
 
+from afterrun_exporter.core import metricnames, texts
+from afterrun_exporter.core.metricnames import STRING, UNUSABLE
+from afterrun_exporter.core.texts import Texts
 from afterrun_exporter.core.units import format_number, parse_quantity
 
 OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
@@ -22,15 +29,33 @@ OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "!=": operator.ne,
 }
 
+CONTAINS: Final = "contains"
+LACKS: Final = "!contains"
+
+TEXT_OPERATORS: Final[Mapping[str, Callable[[str, str], bool]]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    CONTAINS: operator.contains,
+    LACKS: lambda text, part: part not in text,
+}
+
 #: Not a reported metric: the run's own duration, in seconds.
 DURATION: Final = "duration"
 
-METRIC_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
-
-_COMPARISON = re.compile(r"(\S+?)\s*(>=|<=|==|!=|>|<)\s*(.+)")
-_BETWEEN = re.compile(r"(\S+)\s+between\s+(.+?)\s+and\s+(.+)")
+_SUBJECT: Final = rf'{STRING}|[^\s"<>=!{{}}]+(?: ?\{{(?:[^"{{}}]|{STRING})*\}})?'  # name{{label="..."}}
+_OPERATOR: Final = r">=|<=|==|!=|>|<|!contains\b|(?<=[\s\"}])(?:contains|between)\b"
+_RULE = re.compile(rf"({_SUBJECT}) ?({_OPERATOR}) ?(.*)", re.DOTALL)
+_BETWEEN = re.compile(r"(.+?) and (.+)")
 _PREVIOUS = re.compile(r"(?:(.+?)\s*\*\s*)?previous")
-_FORMS = "METRIC OP VALUE, METRIC OP FACTOR * previous, or METRIC between A and B"
+_STRING = re.compile(STRING)
+#: White space, and texts in quotes, in which it stays what it is.
+_SPACE = re.compile(rf"({STRING})|\s+", re.DOTALL)
+#: What was to be a name, with a space in it.
+_SPACED = re.compile(rf"([^\"<>=!{{}}]* [^\"<>=!{{}}]*?) ?(?:{_OPERATOR}) ?.+")
+_FORMS = (
+    "METRIC OP VALUE, METRIC OP FACTOR * previous, METRIC between A and B, "
+    'FIELD == "TEXT" or FIELD !contains "TEXT"'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,41 +78,73 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
+class Assertion:
+    """What the text of a field must be, or must have in it. Case counts."""
+
+    op: str
+    text: str
+
+    def holds(self, text: str) -> bool:
+        """Return True if *text* is as it should be."""
+        return TEXT_OPERATORS[self.op](text, self.text)
+
+    def __str__(self) -> str:
+        return f"{self.op} {metricnames.quoted(self.text)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """What a metric of every run must satisfy."""
+    """What a metric or a text field of every run must satisfy."""
 
     #: What alerts and gauges call it: its name, else the text as written.
     name: str
+    #: The metric, or the text field.
     metric: str
+    #: Of a metric; a rule on text has none.
     bounds: tuple[Bound, ...]
     #: In place of the job's.
     severity: str | None = None
     ignore_missing: bool = False
+    #: Of a text field.
+    assertion: Assertion | None = None
 
     @property
     def expr(self) -> str:
-        """The rule as people write it: `parse_rule` makes the same bounds of it."""
+        """The rule as people write it: `parse_rule` makes the same of it."""
+        subject = metricnames.written(self.metric)
+        if self.assertion is not None:
+            return f"{subject} {self.assertion}"
         if len(self.bounds) == 1:
-            return f"{self.metric} {self.bounds[0]}"
+            return f"{subject} {self.bounds[0]}"
         low, high = (str(bound).partition(" ")[2] for bound in self.bounds)
-        return f"{self.metric} between {low} and {high}"
+        return f"{subject} between {low} and {high}"
+
+    def __str__(self) -> str:
+        return self.expr
 
 
 class Violation(Struct, frozen=True, array_like=True, gc=False):
-    """A rule that a run broke; the value is None if it was not reported."""
+    """A rule that a run broke; value and text are None if it was not reported."""
 
     rule: str
     metric: str
     value: float | None
-    #: What the value should have been, in words.
+    #: What the value or text should have been, in words.
     expected: str
+    #: Of a rule on text: the text, or the part of it that matters.
+    text: str | None = None
+
+    @property
+    def shown(self) -> str | None:
+        """The value or text that broke the rule, for people; None if there was none."""
+        if self.text is not None:
+            return metricnames.quoted(self.text)
+        return None if self.value is None else format_number(self.value)
 
     def __str__(self) -> str:
-        if self.value is None:
+        if (shown := self.shown) is None:
             return f"{self.metric} was not reported, expected {self.expected}"
-        return (
-            f"{self.metric} was {format_number(self.value)}, expected {self.expected}"
-        )
+        return f"{self.metric} was {shown}, expected {self.expected}"
 
 
 def parse_rule(
@@ -101,40 +158,92 @@ def parse_rule(
 
     Raises ValueError, with the forms a rule can have, when it stands for none.
     """
-    text = " ".join(text.split())
-    if match := _BETWEEN.fullmatch(text):
-        metric, low, high = match.groups()
-        least, most = _bound(">=", low), _bound("<=", high)
-        fixed = not (least.of_previous or most.of_previous)
-        if fixed and least.value > most.value:
-            raise ValueError(f"nothing is between {low} and {high}: swap them")
-        bounds = [least, most]
-    elif match := _COMPARISON.fullmatch(text):
-        metric, op, value = match.groups()
-        bounds = [_bound(op, value)]
+    text = _SPACE.sub(lambda found: found[1] or " ", text).strip()
+    match = _RULE.fullmatch(text)
+    if match is None:
+        raise _unreadable(text)
+    subject, op, operand = match.groups()
+    bounds: tuple[Bound, ...] = ()
+    assertion = None
+    if op in {CONTAINS, LACKS} or (op in TEXT_OPERATORS and operand.startswith('"')):
+        assertion = Assertion(op, _text(operand, text))
+    elif op == "between":
+        bounds = _between(operand, text)
     else:
-        raise ValueError(f"cannot read rule {text!r}: write {_FORMS}")
-    _check_metric(metric, text)
-    return Rule(name or text, metric, tuple(bounds), severity, ignore_missing)
+        bounds = (_bound(op, operand),)
+    metric = _metric(subject, text)
+    if assertion is not None:
+        if metric == DURATION:
+            raise ValueError(f"duration is a number, not a text: see rule {text!r}")
+        metric = texts.field(metric)
+    return Rule(name or text, metric, bounds, severity, ignore_missing, assertion)
 
 
-def _check_metric(metric: str, text: str) -> None:
-    if metric in {"duration_ms", "duration_seconds"}:
-        raise ValueError(
-            f"{metric!r} in rule {text!r} is not a metric: write duration with a "
-            "unit, such as duration < 10m"
+def _unreadable(text: str) -> ValueError:
+    hint = ""
+    if match := _SPACED.fullmatch(text):
+        hint = (
+            f"; a name with spaces is in double quotes: {metricnames.quoted(match[1])}"
         )
-    if not METRIC_NAME.fullmatch(metric):
+    return ValueError(f"cannot read rule {text!r}: write {_FORMS}{hint}")
+
+
+def _text(operand: str, text: str) -> str:
+    if not _STRING.fullmatch(operand):
+        plain = operand.strip("'\"")
         raise ValueError(
-            f"{metric!r} in rule {text!r} is not a metric name: it starts with a "
-            "letter or _ and goes on with letters, digits, _ . : or -"
+            f"cannot read {operand!r} in rule {text!r}: write one text in double quotes, "
+            f"such as {metricnames.quoted(plain)}"
         )
+    return metricnames.unquoted(operand)
+
+
+def _between(operand: str, text: str) -> tuple[Bound, ...]:
+    match = _BETWEEN.fullmatch(operand)
+    if match is None:
+        raise _unreadable(text)
+    low, high = match.groups()
+    least, most = _bound(">=", low), _bound("<=", high)
+    if not (least.of_previous or most.of_previous) and least.value > most.value:
+        raise ValueError(f"nothing is between {low} and {high}: swap them")
+    return least, most
+
+
+def _metric(subject: str, text: str) -> str:
+    if subject in metricnames.FIELDS:
+        raise ValueError(
+            f"{subject!r} in rule {text!r} is not a metric: write duration with a "
+            "unit, such as duration < 10m, or a metric of this name in double quotes"
+        )
+    metric = metricnames.read(subject)
+    if UNUSABLE in subject and not subject.startswith('"'):
+        name = metricnames.quoted(metric)
+        raise ValueError(f"rule {text!r} has a {UNUSABLE!r} in it: write {name}")
+    for one in text:
+        # It is the name of the rule, unless that has another.
+        if not one.isprintable() or one == UNUSABLE:
+            escape = metricnames.quoted(one)[1:-1]
+            raise ValueError(
+                f"rule {text!r} has a {one!r} in it: write {escape} for it"
+            )
+    return metric
 
 
 def _bound(op: str, value: str) -> Bound:
-    if match := _PREVIOUS.fullmatch(value):
-        return Bound(op, parse_quantity(match[1]) if match[1] else 1.0, True)
-    return Bound(op, parse_quantity(value))
+    if value.startswith('"'):
+        raise ValueError(
+            f"{op} compares numbers, not {value}: write it without quotes, or use "
+            "==, !=, contains or !contains"
+        )
+    try:
+        if match := _PREVIOUS.fullmatch(value):
+            return Bound(op, parse_quantity(match[1]) if match[1] else 1.0, True)
+        return Bound(op, parse_quantity(value))
+    except ValueError as error:
+        if op not in TEXT_OPERATORS:
+            raise
+        plain = metricnames.quoted(value.strip("'\""))
+        raise ValueError(f"{error}; a text is in double quotes: {op} {plain}") from None
 
 
 def measured(
@@ -145,12 +254,26 @@ def measured(
 
 
 def judge_all(
-    rules: Iterable[Rule], metrics: Mapping[str, float], previous: Mapping[str, float]
+    rules: Iterable[Rule],
+    metrics: Mapping[str, float],
+    previous: Mapping[str, float],
+    message: str = "",
+    metadata: str = "",
 ) -> tuple[Violation, ...]:
-    """Return how a run broke *rules*, in their order: see `judge`."""
+    """Return how a run broke *rules*, in their order: see `judge` and `judge_text`.
+
+    *message* and *metadata* are those that are recorded of the run.
+    """
     found: tuple[Violation, ...] = ()
+    reported = None
     for rule in rules:
-        if violation := judge(rule, metrics, previous):
+        if rule.assertion is None:
+            violation = judge(rule, metrics, previous)
+        else:
+            # Metadata is read where a rule needs it, and once.
+            reported = reported or Texts(message, metadata)
+            violation = judge_text(rule, rule.assertion, reported)
+        if violation:
             found = (*found, violation)
     return found
 
@@ -174,6 +297,28 @@ def judge(
         if not math.isnan(threshold) and not OPERATORS[bound.op](value, threshold):
             return Violation(rule.name, rule.metric, value, _expected(rule, before))
     return None
+
+
+def judge_text(rule: Rule, assertion: Assertion, reported: Texts) -> Violation | None:
+    """Return how a run that reported these texts broke *rule*, or None.
+
+    A run without a message has an empty one, and it is missing where that is ignored.
+    """
+    text = reported.get(rule.metric)
+    if not text and rule.ignore_missing and (text is None or is_message(rule)):
+        return None
+    if text is None:
+        return Violation(rule.name, rule.metric, None, str(assertion))
+    if assertion.holds(text):
+        return None
+    around = assertion.text if assertion.op == LACKS else ""
+    shown = texts.excerpt(text, around)
+    return Violation(rule.name, rule.metric, None, str(assertion), shown)
+
+
+def is_message(rule: Rule) -> bool:
+    """Return True if *rule* is about the text of the message."""
+    return rule.assertion is not None and rule.metric == texts.MESSAGE
 
 
 def _expected(rule: Rule, before: float | None) -> str:

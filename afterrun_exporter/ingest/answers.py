@@ -81,7 +81,12 @@ def _retrying(made: Transition, run: Run) -> dict[str, Any]:
 
 def _violations(run: Run) -> list[dict[str, Any]]:
     return [
-        {"rule": broken.rule, "metric": broken.metric, "value": _number(broken.value)}
+        {
+            "rule": broken.rule,
+            "metric": broken.metric,
+            "value": _number(broken.value),
+            **({} if broken.text is None else {"text": broken.text}),
+        }
         for broken in run.violations
     ]
 

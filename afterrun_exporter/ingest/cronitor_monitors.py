@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from afterrun_exporter.core.alerts import BROKEN, Status, status
+from afterrun_exporter.core.metricnames import written
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import name_of
 from afterrun_exporter.core.state import JobState
@@ -129,7 +130,7 @@ def _rule(assertion: object) -> tuple[dict[str, Any] | None, str]:
             f"assertion {assertion!r:.80} is not taken: {metric} is not reported; "
             "success_ratio in afterrun.yml is like it"
         )
-    words = f"{metric} {'==' if op == '=' else op} {value}{_span(unit)}"
+    words = f"{written(metric)} {'==' if op == '=' else op} {value}{_span(unit)}"
     # What is not reported is not asserted there.
     return {"expr": words, "on_missing": "ignore"}, ""
 

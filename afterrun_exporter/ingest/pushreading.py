@@ -9,8 +9,9 @@ from typing import Final
 
 from prometheus_client.samples import Sample
 
+from afterrun_exporter.core.metricnames import series_name
 from afterrun_exporter.core.model import Job, Kind, Ping
-from afterrun_exporter.core.pushsigns import DEFAULTS, SignReader, series_name
+from afterrun_exporter.core.pushsigns import DEFAULTS, SignReader
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.readings import Readings, read_metrics
 from afterrun_exporter.ingest.textformat import Exposed
@@ -53,7 +54,8 @@ class PushReader:
         self._job = name
         self._group = group
         self._limit = metrics_limit
-        self._rules = frozenset(rule.metric for rule in rules)
+        thresholds = (rule for rule in rules if rule.assertion is None)
+        self._rules = frozenset(rule.metric for rule in thresholds)
         self._signs = SignReader(name, settings, self._rules)
         #: Values of metrics that rules name, and of others.
         self._judged: dict[str, float] = {}

@@ -6,11 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
+from afterrun_exporter.core.metricnames import MAX_NAME, is_name
 from afterrun_exporter.core.rules import DURATION
-
-MAX_NAME: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ def _problem_with_name(name: str) -> str | None:
         return (
             "metric 'duration' is the run's own: send duration_ms or duration_seconds"
         )
-    if not name or len(name) > MAX_NAME or not name.isprintable():
+    if not is_name(name):
         return (
             f"metric {name[:MAX_NAME]!r} is left out: a name has 1 to {MAX_NAME} "
             "printable characters"

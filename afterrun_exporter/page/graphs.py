@@ -33,13 +33,14 @@ def tried_charts(tried: Backtest, runs: Sequence[Run], now: float) -> Iterator[C
     Of *runs*, which come newest first; a metric that none reported has no chart.
     """
     numbers = {run.number for run in runs}
-    broken = {
-        (one.run.number, violation.metric)
+    flagging = [
+        (one.run.number, violation)
         for one in tried.shown
         if one.run.number in numbers
         for violation in one.violations
-    }
-    flagged = {number for number, _ in broken}
+    ]
+    flagged = {number for number, _ in flagging}
+    broken = {(number, one.metric) for number, one in flagging if one.text is None}
 
     def would_be_ok(run: Run) -> bool:
         said_ok = run.outcome in {Outcome.OK, Outcome.VIOLATED}
@@ -47,7 +48,8 @@ def tried_charts(tried: Backtest, runs: Sequence[Run], now: float) -> Iterator[C
 
     past = _judged(runs)
     reported = {name for run in past for name in measured(run.metrics, run.duration)}
-    for metric in dict.fromkeys(rule.metric for rule in tried.rules):
+    thresholds = [rule for rule in tried.rules if rule.assertion is None]
+    for metric in dict.fromkeys(rule.metric for rule in thresholds):
         if metric in reported:
             points = [
                 _point(run, metric, bad=(run.number, metric) in broken, now=now)
@@ -108,7 +110,7 @@ def _limits(
     is_ok: Callable[[Run], bool],
 ) -> Iterator[Limit]:
     for rule in rules:
-        if rule.metric == metric:
+        if rule.assertion is None and rule.metric == metric:
             yield from (_limit(rule, bound, past, is_ok) for bound in rule.bounds)
 
 
@@ -137,7 +139,9 @@ def _limit(
 
 
 def _broke(run: Run, metric: str) -> bool:
-    return any(broken.metric == metric for broken in run.violations)
+    return any(
+        broken.metric == metric and broken.text is None for broken in run.violations
+    )
 
 
 def _label(run: Run, told: str, now: float) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from shlex import quote
 from typing import Final, NamedTuple
 
+from afterrun_exporter.core.metricnames import PLAIN
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.core.rules import DURATION, METRIC_NAME, Bound, Rule
+from afterrun_exporter.core.rules import CONTAINS, DURATION, Bound, Rule
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.texts import MESSAGE
 from afterrun_exporter.core.units import format_duration
 
 #: Metrics in an example; more would hide the rest.
@@ -32,7 +34,11 @@ def examples(job: Job, state: JobState, url: str) -> list[Example]:
     metrics = _metrics(job, state)
     ping = quote(f"{url}/ping/{job.name}")
     return [
-        Example("curl", "After a run, with what it achieved.", _curl(ping, metrics)),
+        Example(
+            "curl",
+            "After a run, with what it achieved.",
+            _curl(ping, metrics, _texts(job)),
+        ),
         Example(
             "crontab",
             "Reports the exit status, whatever it is. A % is special in crontab.",
@@ -52,18 +58,19 @@ def examples(job: Job, state: JobState, url: str) -> list[Example]:
     ]
 
 
-def _curl(ping: str, metrics: Mapping[str, float]) -> str:
+def _curl(ping: str, metrics: Mapping[str, float], texts: Mapping[str, object]) -> str:
     report: dict[str, object] = {"status": "ok"}
     if metrics:
         report["metrics"] = metrics
+    report |= texts
     return f"{_CURL} {ping} \\\n  -d {quote(json.dumps(report))}"
 
 
 def _crontab(job: Job, ping: str, metrics: Mapping[str, float]) -> str:
     # Expanded from left to right, so that $? is still the exit status of the job.
     report = '{\\"exit_code\\": $?'
-    if metrics:
-        told = ", ".join(f'\\"{name}\\": $(cat /tmp/{name})' for name in metrics)
+    if names := _simple(metrics):
+        told = ", ".join(f'\\"{name}\\": $(cat /tmp/{name})' for name in names)
         report += f', \\"metrics\\": {{{told}}}'
     line = (
         f'{_when(job)}  /opt/{job.name}.sh; {_CURL} {ping} -d "{report}}}" >/dev/null'
@@ -79,8 +86,8 @@ def _exec(job: Job, url: str, metrics: Mapping[str, float]) -> str:
         f"AFTERRUN_URL={url}",
         f"{_when(job)}  afterrun exec {job.name}{timeout} -- /opt/{job.name}.sh",
     ]
-    if metrics:
-        told = " ".join(f"{name}={_text(value)}" for name, value in metrics.items())
+    if names := _simple(metrics):
+        told = " ".join(f"{name}={_text(metrics[name])}" for name in names)
         lines += ["", "# and in the job, a line of output with its metrics:"]
         lines.append(f"echo {quote(f'afterrun: {told}')}")
     return _zone_note(job) + "\n".join(lines)
@@ -114,11 +121,37 @@ def _zone_note(job: Job) -> str:
 
 def _metrics(job: Job, state: JobState) -> dict[str, float]:
     """Return what a report of the job has: what rules ask for, then what it sent."""
-    asked = {rule.metric: rule for rule in job.rules if rule.metric != DURATION}
-    # A job may call its metrics anything, and this is to be pasted into a shell.
-    sent = (name for name in state.metrics if METRIC_NAME.fullmatch(name))
+    asked = {
+        rule.metric: rule
+        for rule in job.rules
+        if rule.assertion is None and rule.metric != DURATION
+    }
+    sent = _simple(state.metrics)
     names = list(dict.fromkeys([*asked, *sent]))[:MOST]
     return {name: _whole(_example(name, asked.get(name), state)) for name in names}
+
+
+def _simple(names: Iterable[str]) -> list[str]:
+    """Return those of *names* that can be pasted into any shell."""
+    # A job may call its metrics anything.
+    return [name for name in names if PLAIN.fullmatch(name)]
+
+
+def _texts(job: Job) -> dict[str, object]:
+    """Return the message and metadata that rules on text ask for."""
+    asked = {
+        rule.metric: rule.assertion.text
+        for rule in job.rules
+        if rule.assertion is not None and rule.assertion.op in {"==", CONTAINS}
+    }
+    message = asked.pop(MESSAGE, None)
+    fields = {name.removeprefix("metadata."): text for name, text in asked.items()}
+    found: dict[str, object] = {}
+    if message is not None:
+        found["message"] = message
+    if fields:
+        found["metadata"] = fields
+    return found
 
 
 def _example(name: str, rule: Rule | None, state: JobState) -> float:

@@ -118,7 +118,7 @@ def run_rows(job: Job, runs: Iterable[Run], now: float) -> list[RunRow]:
 
 
 def _run_row(job: Job, run: Run, now: float, zone: tzinfo) -> RunRow:
-    broken = {violation.metric for violation in run.violations}
+    broken = {one.metric for one in run.violations if one.value is not None}
     return RunRow(
         run=run,
         outcome="retrying" if run.is_retried else run.outcome.value,
@@ -231,7 +231,11 @@ def retry_rows(job: Job, state: JobState, now: float) -> list[RetryRow]:
 
 def metrics_of(job: Job, state: JobState, runs: Sequence[Run]) -> list[str]:
     """Return the metrics that are worth a chart: those of rules first."""
-    ruled = [rule.metric for rule in job.rules if rule.metric != DURATION]
+    ruled = [
+        rule.metric
+        for rule in job.rules
+        if rule.assertion is None and rule.metric != DURATION
+    ]
     sent = [name for run in runs for name in run.metrics]
     return list(dict.fromkeys([*ruled, *state.metrics, *sent]))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from afterrun_exporter.core.metricnames import quoted
 from afterrun_exporter.core.model import (
     BLAMELESS,
     NEUTRAL,
@@ -131,6 +132,8 @@ def _violation(bare: Reason, job: Job, rule: str, runs: Sequence[Run]) -> Reason
 
 def value_of(violation: Violation) -> str:
     """Return what the metric of a broken rule was."""
+    if violation.text is not None:
+        return quoted(violation.text)
     if violation.value is None:
         return "not reported"
     if violation.metric == DURATION:

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from afterrun_exporter.core.metricnames import quoted
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.core.rules import DURATION, Bound, Rule
+from afterrun_exporter.core.rules import (
+    CONTAINS,
+    DURATION,
+    LACKS,
+    Assertion,
+    Bound,
+    Rule,
+    is_message,
+)
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.units import format_duration, format_number
 from afterrun_exporter.page.numbers import limit_text
@@ -21,6 +30,14 @@ _OPS: Final = {
 }
 
 
+_ASSERTIONS: Final = {
+    "==": "be exactly",
+    "!=": "be anything but",
+    CONTAINS: "contain",
+    LACKS: "not contain",
+}
+
+
 class InWords(NamedTuple):
     """A rule as it is written, and what it says."""
 
@@ -30,9 +47,22 @@ class InWords(NamedTuple):
 
 def rule_in_words(rule: Rule) -> str:
     """Return what *rule* asks of a run."""
+    if rule.assertion is not None:
+        return _assertion_in_words(rule, rule.assertion)
     wanted = " and ".join(_bound(rule, bound) for bound in rule.bounds)
     what = "The duration" if rule.metric == DURATION else rule.metric
     words = f"{what} must be {wanted}."
+    if rule.ignore_missing:
+        return f"{words} A run that does not report it is fine."
+    return f"{words} A run that does not report it breaks the rule."
+
+
+def _assertion_in_words(rule: Rule, assertion: Assertion) -> str:
+    what = "The message" if is_message(rule) else rule.metric
+    words = f"{what} must {_ASSERTIONS[assertion.op]} {quoted(assertion.text)}."
+    if is_message(rule):
+        more = "A run without a message"
+        return f"{words} {more} is fine." if rule.ignore_missing else words
     if rule.ignore_missing:
         return f"{words} A run that does not report it is fine."
     return f"{words} A run that does not report it breaks the rule."

@@ -75,11 +75,11 @@ the last run {{ or $ended "was not ok" }}
 # reason would mislead, hence the comparison.
 RULE_VIOLATED: Final = _Sentence(
     """\
-{{- $values := printf "max(@VALUE{job=%q,job_name=%q,metric=%q})" $labels.job $labels.job_name $labels.metric | query -}}
+{{- $values := printf "max(@VALUE{job=%q,job_name=%q,metric=%+q})" $labels.job $labels.job_name $labels.metric | query -}}
 {{- if eq $labels.metric "@DURATION" -}}
 {{- $values = printf "max(@TOOK{job=%q,job_name=%q})" $labels.job $labels.job_name | query -}}
 {{- end -}}
-{{- $bounds := printf "max by (op) (@THRESHOLD{job=%q,job_name=%q,rule=%q})" $labels.job $labels.job_name $labels.rule | query | sortByLabel "op" -}}
+{{- $bounds := printf "max by (op) (@THRESHOLD{job=%q,job_name=%q,rule=%+q})" $labels.job $labels.job_name $labels.rule | query | sortByLabel "op" -}}
 {{- $broken := false -}}
 {{- range $values -}}
 {{- $value := .Value -}}

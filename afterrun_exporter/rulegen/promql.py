@@ -28,6 +28,8 @@ def selector(*matchers: tuple[str, str, str]) -> str:
 def quoted(text: str) -> str:
     """Return *text* as a string of PromQL."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    # Prometheus reads no replacement character but an escaped one.
+    escaped = escaped.replace("\ufffd", "\\ufffd")
     return f'"{escaped}"'
 
 

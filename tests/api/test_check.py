@@ -54,7 +54,8 @@ async def test_all_that_is_wrong_is_told_at_once(client: Client) -> None:
             "key": "jobs.backup.rules[0]",
             "message": (
                 "cannot read rule 'rows': write METRIC OP VALUE, METRIC OP FACTOR * "
-                "previous, or METRIC between A and B"
+                'previous, METRIC between A and B, FIELD == "TEXT" or FIELD !contains '
+                '"TEXT"'
             ),
         },
     ]

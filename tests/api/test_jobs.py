@@ -180,11 +180,18 @@ async def test_runs_come_newest_first(client: Client, clock: ManualClock) -> Non
         "exit_code": None,
         "metrics": {"rows": 0},
         "violations": [
-            {"rule": "rows > 0", "metric": "rows", "value": 0, "expected": "> 0"},
+            {
+                "rule": "rows > 0",
+                "metric": "rows",
+                "value": 0,
+                "text": None,
+                "expected": "> 0",
+            },
             {
                 "rule": "size > 1KiB",
                 "metric": "size",
                 "value": None,
+                "text": None,
                 "expected": "> 1024",
             },
         ],

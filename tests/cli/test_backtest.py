@@ -279,7 +279,8 @@ async def test_many_warnings_are_left_at_a_number(
             1,
             (
                 "Error: rules[0]: cannot read rule 'rows is 1': write METRIC OP VALUE, "
-                "METRIC OP FACTOR * previous, or METRIC between A and B\n"
+                "METRIC OP FACTOR * previous, METRIC between A and B, "
+                'FIELD == "TEXT" or FIELD !contains "TEXT"\n'
                 "rules[1]: unknown unit 'parsecs' in '5 parsecs': use one of "
             ),
         ),

@@ -36,6 +36,12 @@ def lines(*rules: Rule) -> str:
         ("rows > 0\r\nsize  >  1KiB\r\n", ("rows > 0", "size > 1KiB")),
         ("      - rows > 0\n      - 'size > 1KiB'", ("rows > 0", "size > 1KiB")),
         ('"rows > 0"', ("rows > 0",)),
+        ('"rows processed" > 0', ('"rows processed" > 0',)),
+        ('- "rows processed" > 0', ('"rows processed" > 0',)),
+        ("'\"rows processed\" > 0'", ('"rows processed" > 0',)),
+        ('"a" == "b: # c"', ('"a" == "b: # c"',)),
+        ('up{a="b"} > 0', ('up{a="b"} > 0',)),
+        ('message !contains "WARN: # {"', ('message !contains "WARN: # {"',)),
         ("rows between 1 and 5", ("rows between 1 and 5",)),
     ],
 )
@@ -69,7 +75,7 @@ def test_a_rule_with_more_to_it_is_in_braces() -> None:
         ("{expr: r > 1, expr: r > 2}", ["1: expr: "]),
         ("{name: x}", ["1: 'expr' is missing"]),
         ("{expr: 5}", ["1: expr: expected a rule like rows_processed > 0, not 5"]),
-        ("r" * 501, [f"1: '{'r' * 50}...' is too long for a rule: at most 500"]),
+        ("r" * 1001, [f"1: '{'r' * 50}...' is too long for a rule: at most 1000"]),
         ("r > 1\n" * 101, [" 101 rules are too many to try at once: at most 100"]),
     ],
 )
@@ -97,7 +103,10 @@ _RULES = st.lists(
         parse_rule,
         st.sampled_from(
             ["rows > 2", "a: > 5", "size > 1KiB", "rows >= 0.5 * previous",
-             "rows between 1 and 2 * previous", "duration < 10m", "x:y != 80%"]
+             "rows between 1 and 2 * previous", "duration < 10m", "x:y != 80%",
+             'backup_status{profile="photos",z="a, b # {c}"} >= 1',
+             '"rows processed" > 0', '"it\'s {\\"a\\"}: # \\\\" between 1 and 2',
+             'message !contains "WARN: {a} # b"', '"a b" == "c"', 'a.b contains "\\n"']
         ),
         name=st.none() | _NAMES | st.sampled_from(["true", "1.5e5", "- x", "size > 1"]),
         severity=st.sampled_from([None, "critical"]),

@@ -330,7 +330,9 @@ RULES = st.lists(
         parse_rule,
         st.sampled_from(
             ["rows > 2", "rows >= 0.5 * previous", "rows between 1 and 2 * previous",
-             "size != 3", "size <= previous", "duration < 5", "duration <= 2 * previous"]
+             "size != 3", "size <= previous", "duration < 5", "duration <= 2 * previous",
+             'message !contains "WARN"', 'state == "done"', 'state != "done"',
+             'nested.state contains "x"', '"rows" > 1', 'load{host="db1"} < 3']
         ),
         ignore_missing=st.booleans(),
     ),
@@ -338,7 +340,12 @@ RULES = st.lists(
     unique_by=lambda rule: rule.name,
 )  # fmt: skip
 METRICS = st.dictionaries(
-    st.sampled_from(["rows", "size", "duration"]), st.integers(0, 6).map(float)
+    st.sampled_from(["rows", "size", "duration", 'load{host="db1"}']),
+    st.integers(0, 6).map(float),
+)
+MESSAGES = st.sampled_from(["", "all is well", "WARN: disk is full"])
+METADATA = st.sampled_from(
+    ["", '{"state": "done"}', '{"state": 5, "nested": {"state": "x"}}', '{"state": []}']
 )
 
 
@@ -375,6 +382,8 @@ def pings(draw: st.DrawFn, *, in_turn: bool = False) -> list[Ping]:
                 started_at=None if started is None else now - started,
                 duration=draw(st.none() | st.integers(0, 9).map(float)),
                 metrics=draw(METRICS),
+                message=draw(MESSAGES),
+                metadata=draw(METADATA),
                 fingerprint=str(number).encode(),
             )
         )

@@ -1,0 +1,111 @@
+"""Text that a run reported: its message, and fields of its metadata by name.
+
+A field is the text at a path of keys joined by dots. At each level the longest key that
+fits counts, as keys may have dots in them. Numbers and booleans count as JSON writes
+them; null, lists and objects are no text. Metadata that cannot be read has no fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from msgspec import DecodeError, Raw, json
+
+#: The field that is no metadata.
+MESSAGE: Final = "message"
+_METADATA: Final = "metadata."
+
+#: Characters of a text that a violation shows.
+MAX_EXCERPT: Final = 200
+
+_NOTHING: Final[Mapping[str, Raw]] = {}
+_OBJECT: Final = json.Decoder(dict[str, Raw])
+_STRING: Final = json.Decoder(str)
+#: What DecodeError does not cover: nesting, and bytes that are no text.
+_UNREADABLE: Final = (DecodeError, RecursionError, UnicodeError)
+
+
+def field(name: str) -> str:
+    """Return the name of the field *name* as gauges have it: ``metadata.`` is left out.
+
+    Unless what remains would be another field.
+    """
+    rest = name.removeprefix(_METADATA)
+    return name if rest in {"", MESSAGE} or rest.startswith(_METADATA) else rest
+
+
+class Texts:
+    """Text fields of one run; its metadata is read when it is first needed."""
+
+    __slots__ = ("_fields", "_message", "_metadata")
+
+    def __init__(self, message: str, metadata: str) -> None:
+        self._message = message
+        self._metadata = metadata
+        self._fields: Mapping[str, Raw] | None = None
+
+    def get(self, name: str) -> str | None:
+        """Return the text of the field *name*; None where the run has none.
+
+        Every run has a message, if only an empty one.
+        """
+        if name == MESSAGE:
+            return self._message
+        fields, path = self._top(), name.removeprefix(_METADATA)
+        while (key := _longest(fields, path)) is not None:
+            value = bytes(fields[key]).strip()
+            if key == path:
+                return _text(value)
+            fields, path = _fields(value), path[len(key) + 1 :]
+        return None
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of the fields at the top of the metadata that are text."""
+        return (name for name in self._top() if self.get(name) is not None)
+
+    def _top(self) -> Mapping[str, Raw]:
+        if self._fields is None:
+            self._fields = _fields(self._metadata.encode("utf-8", "replace"))
+        return self._fields
+
+
+def excerpt(text: str, around: str = "") -> str:
+    """Return at most `MAX_EXCERPT` characters of *text*, with *around* in the middle.
+
+    Without *around*, the end of it: that is where errors are.
+    """
+    if len(text) <= MAX_EXCERPT:
+        return text
+    start = len(text) - MAX_EXCERPT
+    if around and (at := text.find(around)) >= 0:
+        before = max(0, MAX_EXCERPT - len(around)) // 2
+        start = min(max(0, at - before), start)
+    shown = text[start : start + MAX_EXCERPT]
+    after = "…" if start + MAX_EXCERPT < len(text) else ""
+    return f"{'…' if start else ''}{shown}{after}"
+
+
+def _longest(fields: Mapping[str, Raw], path: str) -> str | None:
+    end = len(path)
+    while end >= 0:
+        if path[:end] in fields:
+            return path[:end]
+        end = path.rfind(".", 0, end)
+    return None
+
+
+def _fields(value: bytes) -> Mapping[str, Raw]:
+    try:
+        return _OBJECT.decode(value)
+    except _UNREADABLE:
+        return _NOTHING
+
+
+def _text(value: bytes) -> str | None:
+    if value.startswith(b'"'):
+        try:
+            return _STRING.decode(value)
+        except _UNREADABLE:
+            return None
+    return None if value.startswith((b"{", b"[", b"n")) else value.decode()
