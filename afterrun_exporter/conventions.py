@@ -129,8 +129,8 @@ HELP: Final = {
     SLOW_THRESHOLD: "Duration beyond which the last run counts as slow; "
     "NaN while there are too few runs to compare with.",
     OVERLAPPING: "Whether more runs are open at once than concurrency.max.",
-    UPSTREAM_UNHEALTHY: "Whether a job that this one requires is missed, failing or "
-    "violated, or was when this one was last due.",
+    UPSTREAM_UNHEALTHY: "Whether a job that this one requires is missed, overrunning, "
+    "failing or violated, or was when this one was last due.",
     TEST_ALERT: "Whether somebody asked for a test alert just now.",
     SCHEDULE_INVALID: "Whether no slot will ever come, or the schedule its client gives is unusable.",
     RUNS: "Runs that finished.",

@@ -10,6 +10,7 @@ from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.model import (
     Dependency,
     Job,
+    Kind,
     Outcome,
     SlowerThan,
     SuccessRatio,
@@ -92,6 +93,30 @@ class TestTroubleUpstream:
         clock.show(at("22 02:31"))
         await service.sweep()
         assert conditions(service, "report") == ["missed"]
+
+    async def test_reaches_a_job_that_only_waits_for_the_end_while_there_is_none(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        """A run that takes too long is such trouble, and one that failed is not."""
+        waiting = replace(LOAD, depends_on=(Dependency("ingest", False),))
+        slow = replace(INGEST, max_runtime=HOUR)
+        service = await started(store, clock, waiting, slow)
+        service.judge.settings = replace(service.settings, up_since=0.0)
+
+        start = ping("21 12:00", Kind.START, job="ingest")
+        await service.record(start)
+        clock.show(at("21 13:00") + 1)
+        await service.sweep()
+        await service.sweep()
+        assert conditions(service, "ingest") == ["overrunning"]
+        assert conditions(service, "load") == ["upstream_unhealthy"]
+
+        failed = ping("21 13:01", job="ingest", outcome=Outcome.FAIL)
+        await service.record(failed)
+        await service.sweep()
+
+        assert conditions(service, "ingest") == ["failing"]
+        assert conditions(service, "load") == []
 
     async def test_is_told_to_a_job_that_runs_all_the_same(
         self, store: MemoryStore, clock: ManualClock

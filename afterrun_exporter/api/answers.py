@@ -69,6 +69,7 @@ class OpenRun(Answer):
         "life"
     )
     metrics: dict[str, Value | None]
+    metadata: dict[str, Any] = Field(description="of its start and its progress")
 
 
 class WholeJob(Job):

@@ -176,6 +176,7 @@ def _open_run(job: Job, run: OpenRun) -> answers.OpenRun:
         last_sign_of_life=_happened(run.alive_at),
         deadline=_due(run_limit(job, run)) if job.enabled else None,
         metrics=_numbers(run.metrics.items()),
+        metadata=json.loads(run.metadata) if run.metadata else {},
     )
 
 

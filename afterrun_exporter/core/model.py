@@ -149,7 +149,8 @@ class Dependency(Struct, frozen=True, gc=False):
     """A job that another one builds on."""
 
     job: str
-    #: Whether the other one's alerts are held back while this one is unhealthy.
+    #: Whether the other one's alerts are held back while this one is unhealthy, or
+    #: only while it has not ended when it should have.
     requires_success: bool = True
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -17,8 +18,11 @@ from afterrun_exporter.core.deadlines import release_at
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Outcome
 from afterrun_exporter.core.state import JobState
 
-#: What makes a required job unhealthy.
-UNHEALTHY = frozenset({Condition.MISSED, Condition.FAILING, Condition.VIOLATED})
+#: What makes a job unhealthy that another one only waits for: it has not ended.
+UNFINISHED: Final = frozenset({Condition.MISSED, Condition.OVERRUNNING})
+
+#: What makes a job unhealthy whose success is required.
+UNHEALTHY: Final = UNFINISHED | {Condition.FAILING, Condition.VIOLATED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +40,39 @@ def requirements(
 ) -> tuple[Required, ...]:
     """Return all jobs that *job* requires, the nearest first.
 
-    *look_up* answers a name with the job and its state, or with None for one
-    that is not watched: nothing is known to be wrong with that.
+    The success of one is required where each step on a way to it requires success; of
+    any other one no more than that it ends. *look_up* answers a name with the job and
+    its state, or with None for one that is not watched: nothing is known to be wrong
+    with that.
     """
     found: dict[str, Required] = {}
-    waiting = [*_required(job)]
-    for name in waiting:
-        if name in found or name == job.name or (pair := look_up(name)) is None:
+    successes: set[str] = set()
+    waiting = [(one.job, one.requires_success) for one in job.depends_on]
+    for name, success in waiting:
+        if name == job.name or name in successes or (name in found and not success):
             continue
-        found[name] = _required_as(*pair)
-        waiting.extend(_required(pair[0]))
+        if (pair := look_up(name)) is None:
+            continue
+        if success:
+            successes.add(name)
+        found[name] = _required_as(*pair, success=success)
+        waiting.extend(
+            (one.job, success and one.requires_success) for one in pair[0].depends_on
+        )
     return tuple(found.values())
 
 
 def dependents(jobs: Iterable[Job]) -> dict[str, tuple[str, ...]]:
-    """Return for each job that is required the jobs that require it directly."""
+    """Return for each job the jobs that depend on it directly."""
     found: dict[str, list[str]] = {}
     for job in jobs:
-        for name in _required(job):
-            found.setdefault(name, []).append(job.name)
+        for one in job.depends_on:
+            found.setdefault(one.job, []).append(job.name)
     return {name: tuple(names) for name, names in found.items()}
 
 
 def downstream(name: str, dependents: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Yield every job that requires *name*, directly or through others."""
+    """Yield every job that depends on *name*, directly or through others."""
     seen = {name}
     waiting = [name]
     for one in waiting:
@@ -74,7 +87,7 @@ def reconciled(
     job: Job, state: JobState, required: Sequence[Required], now: float
 ) -> JobState:
     """Return *state* with what is known upstream by *now*."""
-    if not any(_required(job)):
+    if not job.depends_on:
         return replace(state, upstream=(), upstream_healed_at=0.0)
     unhealthy = tuple(one.job for one in required if not one.healthy)
     if unhealthy:
@@ -103,15 +116,14 @@ def _had_its_chance(job: Job, state: JobState, now: float) -> bool:
     return math.isinf(release) and not troubled
 
 
-def _required(job: Job) -> Iterator[str]:
-    return (one.job for one in job.depends_on if one.requires_success)
-
-
-def _required_as(job: Job, state: JobState) -> Required:
+def _required_as(job: Job, state: JobState, *, success: bool) -> Required:
     holding = {alert.key.condition for alert in state.alerts}
     trouble = ""
     if Condition.MISSED in holding:
         trouble = "it has not run when it should have"
-    elif state.last_outcome not in {None, Outcome.OK}:
+    elif Condition.OVERRUNNING in holding:
+        trouble = "its run has not ended when it should have"
+    elif success and state.last_outcome not in {None, Outcome.OK}:
         trouble = f"its last run ended with {state.last_outcome}"
-    return Required(job.name, not holding & UNHEALTHY, trouble)
+    unhealthy = UNHEALTHY if success else UNFINISHED
+    return Required(job.name, not holding & unhealthy, trouble)

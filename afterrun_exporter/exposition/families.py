@@ -174,7 +174,7 @@ def _condition(
 
 
 def _requires(job: Job) -> bool:
-    return any(one.requires_success for one in job.depends_on)
+    return bool(job.depends_on)
 
 
 def stale(subject: Subject) -> float:

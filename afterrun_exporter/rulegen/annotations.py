@@ -144,8 +144,8 @@ OVERLAPPING: Final = _Sentence(
 ).substitute(RUNNING=names.RUNNING)
 
 UPSTREAM_UNHEALTHY: Final = (
-    "A job that {{ $labels.job_name }} requires is missed, failing or violated, or was "
-    "when {{ $labels.job_name }} was last due. Its own alerts are held back: mend the "
+    "A job that {{ $labels.job_name }} requires is missed, overrunning, failing or "
+    "violated, or was when {{ $labels.job_name }} was last due. Its own alerts are held back: mend the "
     "other one first."
 )
 

@@ -107,7 +107,7 @@ def _applies(alert: str, job: Job) -> bool:
         names.JOB_OVERLAPPING: job.concurrency,
         names.JOB_SLOW: job.slower_than,
         names.JOB_SUCCESS_RATIO_LOW: job.success_ratio,
-        names.JOB_UPSTREAM_UNHEALTHY: [d for d in job.depends_on if d.requires_success],
+        names.JOB_UPSTREAM_UNHEALTHY: job.depends_on,
     }
     return alert not in wanted or bool(wanted[alert])
 

@@ -43,8 +43,8 @@ _SAYS: Final = {
     names.JOB_OVERLAPPING: "{job} has more runs open at once than it may.",
     names.JOB_SLOW: "{job}: a run took unusually long.",
     names.JOB_SUCCESS_RATIO_LOW: "{job}: too few of its recent runs were ok.",
-    names.JOB_UPSTREAM_UNHEALTHY: "A job that {job} requires is missed, failing or "
-    "violated, or was when {job} was last due. Its own alerts are held back: mend the "
+    names.JOB_UPSTREAM_UNHEALTHY: "A job that {job} requires is missed, overrunning, "
+    "failing or violated, or was when {job} was last due. Its own alerts are held back: mend the "
     "other one first.",
     names.TEST: "Somebody asked for this test alert. Nothing is wrong with {job}, and "
     "it ends by itself.",

@@ -99,7 +99,12 @@ async def test_one_job_tells_what_runs_now(
     await client.post("/ping/backup", json={"status": "start", "run_id": "a"})
     (before,) = (await asked(client, "/api/v1/jobs/backup"))["open_runs"]
     await clock.advance(60)
-    sign = {"status": "progress", "run_id": "a", "metrics": {"rows": 7}}
+    sign = {
+        "status": "progress",
+        "run_id": "a",
+        "metrics": {"rows": 7},
+        "metadata": {"step": 2},
+    }
     await client.post("/ping/backup", json=sign)
 
     found = await asked(client, "/api/v1/jobs/backup")
@@ -117,6 +122,7 @@ async def test_one_job_tells_what_runs_now(
         "last_sign_of_life": "2026-11-21T12:01:00Z",
         "deadline": "2026-11-21T12:03:00Z",
         "metrics": {"rows": 7},
+        "metadata": {"step": 2},
     }
 
 

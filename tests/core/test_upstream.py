@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.alerts import update
-from afterrun_exporter.core.model import Dependency, Job, Kind, Outcome
+from afterrun_exporter.core.model import Condition, Dependency, Job, Kind, Outcome
 from afterrun_exporter.core.schedule import Every
-from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.state import AlertKey, JobState, OpenAlert
 from afterrun_exporter.core.transitions import on_retired
 from afterrun_exporter.core.upstream import (
     Required,
@@ -87,13 +87,8 @@ def test_the_slots_of_an_interval_go_by_the_last_run(
     assert daily.clock(f"{told}:01").open == ["missed"]
 
 
-@pytest.mark.parametrize(
-    "depends_on", [(), (Dependency("ingest", requires_success=False),)]
-)
 @pytest.mark.parametrize("is_ill", [True, False])
-def test_a_job_that_requires_nothing_any_more_is_not_held_back(
-    depends_on: tuple[Dependency, ...], is_ill: bool
-) -> None:
+def test_a_job_that_requires_nothing_any_more_is_not_held_back(is_ill: bool) -> None:
     """Its gauge is gone with the requirement, and the alert goes with the gauge."""
     report = night()
     report.required = ILL
@@ -103,7 +98,7 @@ def test_a_job_that_requires_nothing_any_more_is_not_held_back(
         report.clock("22 05:00")
         assert report.open == ["failing", UPSTREAM]
 
-    report.job, report.required = replace(REPORT, depends_on=depends_on), ()
+    report.job, report.required = replace(REPORT, depends_on=()), ()
 
     assert report.clock("22 06:00").open == ["failing"]
 
@@ -224,11 +219,91 @@ def test_requirements_reach_through_other_jobs() -> None:
     )
 
 
-def test_a_dependency_that_does_not_require_success_is_only_a_remark() -> None:
-    load = Job(name="load", depends_on=(Dependency("ingest", requires_success=False),))
+#: For each alert that a parent may have: whether a child is held back that requires its
+#: success, and one that requires only its end.
+HOLDS_BACK = [
+    (Condition.MISSED, True, True),
+    (Condition.OVERRUNNING, True, True),
+    (Condition.FAILING, True, False),
+    (Condition.VIOLATED, True, False),
+    (Condition.SLOW, False, False),
+    (Condition.OVERLAPPING, False, False),
+    (Condition.SUCCESS_RATIO_LOW, False, False),
+    (Condition.UPSTREAM_UNHEALTHY, False, False),
+    (Condition.TEST, False, False),
+]
 
-    assert requirements(load, lambda _: None) == ()
-    assert dependents([load]) == {}
+
+def with_alert(condition: Condition) -> JobState:
+    """Return the state of a job of which one alert is open."""
+    alert = OpenAlert(key=AlertKey(condition), opened_at=0, shown_at=0)
+    return JobState(created_at=0, due_after=0, alerts=(alert,))
+
+
+@pytest.mark.parametrize(("condition", "success", "end"), HOLDS_BACK)
+def test_a_job_may_require_success_or_only_an_end(
+    condition: Condition, success: bool, end: bool
+) -> None:
+    for requires_success, held_back in ((True, success), (False, end)):
+        child = Job(name="c", depends_on=(Dependency("p", requires_success),))
+        (found,) = requirements(child, lambda _: (Job(name="p"), with_alert(condition)))
+
+        assert found.healthy is not held_back
+
+
+def test_every_condition_is_in_the_table() -> None:
+    assert {condition for condition, *_ in HOLDS_BACK} == {*Condition}
+
+
+@pytest.mark.parametrize("requires_success", [True, False])
+@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.PARTIAL, Outcome.VIOLATED])
+def test_a_child_that_requires_an_end_is_not_told_how_it_ended(
+    requires_success: bool, outcome: Outcome
+) -> None:
+    state = JobState(created_at=0, due_after=0, last_outcome=outcome)
+    child = Job(name="c", depends_on=(Dependency("p", requires_success),))
+
+    (found,) = requirements(child, lambda _: (Job(name="p"), state))
+
+    assert bool(found.trouble) is requires_success
+
+
+@pytest.mark.parametrize(
+    ("near", "far", "held_back"),
+    [(True, True, True), (True, False, False), (False, True, False)],
+)
+def test_success_is_required_where_every_step_requires_it(
+    near: bool, far: bool, held_back: bool
+) -> None:
+    """What only has to end passes its failure on to no job."""
+    load = Job(name="load", depends_on=(Dependency("ingest", far),))
+    known = {
+        "load": (load, JobState(created_at=0, due_after=0)),
+        "ingest": (Job(name="ingest"), with_alert(Condition.FAILING)),
+    }
+    report = Job(name="report", depends_on=(Dependency("load", near),))
+
+    found = {one.job: one.healthy for one in requirements(report, known.get)}
+
+    assert found == {"load": True, "ingest": not held_back}
+
+
+@pytest.mark.parametrize("order", [(True, False), (False, True)])
+def test_the_way_that_requires_more_counts(order: tuple[bool, bool]) -> None:
+    names = ("a", "b")
+    known = {
+        name: (
+            Job(name=name, depends_on=(Dependency("ingest"),)),
+            JobState(created_at=0, due_after=0),
+        )
+        for name in names
+    } | {"ingest": (Job(name="ingest"), with_alert(Condition.VIOLATED))}
+    report = Job(name="report", depends_on=tuple(map(Dependency, names, order)))
+
+    found = requirements(report, known.get)
+
+    assert [one.job for one in found] == ["a", "b", "ingest"]
+    assert not found[-1].healthy
 
 
 def test_a_violated_or_missed_requirement_is_unhealthy_and_a_canceled_one_is_not() -> (

@@ -130,7 +130,7 @@ def _upstream(chosen: str, label_keys: Sequence[str]) -> Panel:
         title="Held back by a job they require",
         kind=Kind.TABLE,
         queries=(shared.upstream_unhealthy(chosen, label_keys),),
-        description="A job that these require is missed, failing or violated. "
+        description="A job that these require is missed, overrunning, failing or violated. "
         "Nobody is told of their own alerts until that one is healthy again.",
         columns=(
             shared.JOB_COLUMN,
