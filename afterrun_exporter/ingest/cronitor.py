@@ -10,19 +10,20 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec import json
 
-from afterrun_exporter.core.model import Kind, Outcome, Ping
+from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import fields
-from afterrun_exporter.ingest.desk import Desk, caller_of, recorded, sender
+from afterrun_exporter.ingest.desk import Desk, caller_of, read_text, recorded, sender
 from afterrun_exporter.ingest.intake import Received
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.readings import Readings, read_metrics
 from afterrun_exporter.ingest.reports import clean, message_text
+from afterrun_exporter.ingest.spoken import fields_of, judged
 
 DIALECT: Final = "cronitor"
 
@@ -38,6 +39,11 @@ STATES: Final[Mapping[str, tuple[Kind, Outcome]]] = {
 
 #: Parameters that tell this dialect from that of Healthchecks, on the same paths.
 OURS: Final = frozenset({"state", "series", "metric", "stamp"})
+
+#: All parameters with a meaning of their own.
+PARAMETERS: Final = OURS | {
+    *("duration", "message", "msg", "status_code", "env", "host", "try")
+}
 
 #: What of a request is kept beside the run.
 _METADATA: Final = ("env", "host")
@@ -64,15 +70,26 @@ def by_key(desk: Desk) -> Handler:
     intake = desk.intake(DIALECT)
 
     async def handle(request: web.Request) -> web.Response:
-        query = [*request.query.items()]
+        text, _ = await read_text(request, desk.body_limit)
+        kind = request.headers.get(hdrs.CONTENT_TYPE, "")
+        fields = fields_of(request.query.items(), text, kind)
+        query = [
+            *((name, str(value)) for name, value in fields.replaced),
+            *((name, str(value)) for name, value in fields.items()),
+        ]
         if state := request.match_info.get("state"):
             query.append(("state", state))
         job = desk.job_called(request.match_info["job"])
-        now, mark = desk.clock.now(), digest(sender(request), *_identity(query))
+        now, mark = (
+            desk.clock.now(),
+            digest(sender(request), *_identity(query), text.encode()),
+        )
         try:
-            received: Received = intake.readable(
-                *ping_of(job, query, now, mark, intake.metrics_limit)
-            )
+            ping, readings = ping_of(job, query, now, mark, intake.metrics_limit)
+            if ping.exit_code:
+                fields["exit_code"] = ping.exit_code
+            ping = judged(ping, fields, PARAMETERS)
+            received: Received = intake.readable(ping, readings)
         except PingError as error:
             received = intake.unreadable(job, now, mark, error)
         await recorded(intake, received, caller_of(request))
@@ -90,11 +107,13 @@ def ping_of(
 ) -> tuple[Ping, Readings]:
     """Return the ping that the parameters of a request stand for.
 
-    Of a parameter that is there twice the last one counts. Raises PingError for a
+    Of a parameter that is there twice the last one counts, of states the worst. Raises PingError for a
     state that there is not; what else cannot be used is left out.
     """
     told = dict(query)
-    kind, outcome = _state(told.get("state", ""))
+    states = [_state(value) for name, value in query if name == "state"]
+    failed = [one for one in states if one[1] in FAILURES]
+    kind, outcome = (failed or states or [_state("")])[-1]
     reported = dict(_measured(value for name, value in query if name == "metric"))
     duration = _seconds(told.get("duration", ""), reported.pop("duration", None))
     readings = read_metrics(reported, metrics_limit)

@@ -10,10 +10,9 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
-from urllib.parse import parse_qsl
+from typing import Any, Final, NamedTuple
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.core.model import Kind, Outcome, Ping
@@ -32,10 +31,18 @@ from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.reports import message_text
+from afterrun_exporter.ingest.spoken import Fields, fields_of, judged
 
 KUMA: Final = "uptime_kuma"
 SNITCH: Final = "dead_mans_snitch"
 BETTER_STACK: Final = "better_stack"
+
+#: Parameters of each with a meaning of their own.
+OWN: Final[Mapping[str, frozenset[str]]] = {
+    KUMA: frozenset({"msg", "ping"}),
+    SNITCH: frozenset({"s", "m"}),
+    BETTER_STACK: frozenset(),
+}
 
 #: What Uptime Kuma says of every error.
 NOT_FOUND: Final = {"ok": False, "msg": "Monitor not found or not active."}
@@ -86,7 +93,9 @@ def kuma_handler(desk: Desk) -> Handler:
 
     async def handle(request: web.Request) -> web.Response:
         try:
-            await _take(desk, intake, request, kuma(request.query))
+            fields, body = await _fields(desk, request)
+            query = fields_of(request.query.items())
+            await _take(desk, intake, request, kuma(query), Said(KUMA, fields, body))
         except (PingError, UnknownJobError) as error:
             if isinstance(error, PingError):
                 intake.refuse(request.match_info["job"], str(error))
@@ -116,9 +125,8 @@ def snitch_handler(desk: Desk) -> Handler:
     intake = desk.intake(SNITCH)
 
     async def handle(request: web.Request) -> web.Response:
-        body, _ = await read_text(request, desk.body_limit)
-        told = {**dict(parse_qsl(body)), **request.query}
-        await _take(desk, intake, request, snitch(told), body)
+        fields, body = await _fields(desk, request)
+        await _take(desk, intake, request, snitch(fields), Said(SNITCH, fields, body))
         return web.Response(status=202, text="Got it, thanks!")
 
     return counted(intake, handle)
@@ -129,22 +137,22 @@ def better_stack_handler(desk: Desk) -> Handler:
     intake = desk.intake(BETTER_STACK)
 
     async def handle(request: web.Request) -> web.Response:
-        body, _ = await read_text(request, desk.body_limit)
+        fields, body = await _fields(desk, request)
         beat = better_stack(request.match_info.get("how", ""), body)
-        await _take(desk, intake, request, beat, body)
+        await _take(desk, intake, request, beat, Said(BETTER_STACK, fields, body))
         return web.Response(text="OK")
 
     return counted(intake, handle)
 
 
-def kuma(query: Mapping[str, str]) -> Beat:
+def kuma(query: Mapping[str, Any]) -> Beat:
     """Return what the parameters of a push say.
 
     ``msg=start`` is a start: borgmatic sends it before the work is done, as up.
     """
-    up = query.get("status", "up") == "up"
-    message = query.get("msg", "")
-    ping = numbers([("ping", query.get("ping", ""))]).get("ping", math.nan)
+    up = all(status == "up" for status in values(query, "status"))
+    message = str(query.get("msg") or "")
+    ping = numbers([("ping", str(query.get("ping") or ""))]).get("ping", math.nan)
     return Beat(
         kind=Kind.START if up and message == "start" else Kind.FINISH,
         outcome=Outcome.OK if up else Outcome.FAIL,
@@ -154,13 +162,14 @@ def kuma(query: Mapping[str, str]) -> Beat:
     )
 
 
-def snitch(told: Mapping[str, str]) -> Beat:
+def snitch(told: Mapping[str, Any]) -> Beat:
     """Return what a check-in says: ``s`` is an exit status, or words for it."""
-    status = told.get("s", "")
-    failed = bool(status) and status not in {"0", "healthy", "success"}
+    statuses = [one for one in values(told, "s") if one]
+    bad = [one for one in statuses if one not in {"0", "healthy", "success"}]
+    status = (bad or statuses or [""])[-1]
     return Beat(
-        outcome=Outcome.FAIL if failed else Outcome.OK,
-        message=told.get("m", ""),
+        outcome=Outcome.FAIL if bad else Outcome.OK,
+        message=str(told.get("m") or ""),
         exit_code=int(status) if _STATUS.fullmatch(status) else None,
     )
 
@@ -176,12 +185,37 @@ def better_stack(how: str, output: str) -> Beat:
     )
 
 
+def values(told: Mapping[str, Any], name: str) -> list[str]:
+    """Return all values of *name* as texts."""
+    found = told.all(name) if isinstance(told, Fields) else [told.get(name)]
+    return [
+        f"{value:d}" if isinstance(value, int) else str(value)
+        for value in found
+        if value is not None
+    ]
+
+
+class Said(NamedTuple):
+    """What a request of a dialect says."""
+
+    dialect: str
+    fields: Fields
+    body: str
+
+
+async def _fields(desk: Desk, request: web.Request) -> tuple[Fields, str]:
+    """Return what a request says in its query and its body, and the body."""
+    body, _ = await read_text(request, desk.body_limit)
+    kind = request.headers.get(hdrs.CONTENT_TYPE, "")
+    return fields_of(request.query.items(), body, kind), body
+
+
 async def _take(
-    desk: Desk, intake: Intake, request: web.Request, beat: Beat, body: str = ""
+    desk: Desk, intake: Intake, request: web.Request, beat: Beat, told: Said
 ) -> None:
-    said = (sender(request), request.raw_path.encode(), body.encode())
+    said = (sender(request), request.raw_path.encode(), told.body.encode())
     message, warnings = message_text(beat.message)
-    received: Received = Ping(
+    ping = Ping(
         job=desk.job_called(request.match_info["job"]),
         kind=beat.kind,
         at=desk.clock.now(),
@@ -192,4 +226,5 @@ async def _take(
         fingerprint=digest(*said),
         warnings=tuple(warnings),
     )
+    received: Received = judged(ping, told.fields, OWN[told.dialect], strict=False)
     await recorded(intake, received, caller_of(request))

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec import json
 from msgspec.structs import replace
 
 from afterrun_exporter.access.callers import Caller
 from afterrun_exporter.clock import in_steps
-from afterrun_exporter.core.model import Kind, Outcome, Ping
+from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest import sentry_events
@@ -31,6 +31,7 @@ from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.reports import clean
 from afterrun_exporter.ingest.sentry_monitors import words_of
+from afterrun_exporter.ingest.spoken import Fields, fields_of, judged
 
 DIALECT: Final = "sentry"
 
@@ -40,6 +41,14 @@ STATUSES: Final[Mapping[str, tuple[Kind, Outcome]]] = {
     "error": (Kind.FINISH, Outcome.FAIL),
     "timeout": (Kind.FINISH, Outcome.TIMEOUT),
 }
+
+#: Fields of a check-in with a meaning of their own.
+FIELDS: Final = frozenset(
+    {
+        *("status", "check_in_id", "monitor_slug", "environment", "release"),
+        *("monitor_config", "contexts", "duration", "sentry_key"),
+    }
+)
 
 #: Longer slugs are cut, longer environments refused, as Sentry does.
 MAX_SLUG: Final = 50
@@ -75,7 +84,8 @@ def cron_url(desk: Desk, intake: Intake) -> Handler:
 
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, desk.body_limit)
-        told = {**_object(body), **request.query}
+        kind = request.headers.get(hdrs.CONTENT_TYPE, "")
+        told = fields_of(request.query.items(), body.decode("utf-8", "replace"), kind)
         told["monitor_slug"] = request.match_info["job"]
         words = b"%b\n%b" % (request.rel_url.raw_query_string.encode(), body)
         one = await _received(desk, intake, request, CheckIn(told, words))
@@ -142,15 +152,10 @@ async def opened(body: bytes) -> tuple[dict[str, Any], list[CheckIn]]:
 
 def ping_of(told: Mapping[str, Any], at: float, fingerprint: bytes) -> Ping:
     """Return the ping that a check-in stands for; raises PingError if for none."""
-    status = str(told.get("status", ""))
-    if status not in STATUSES:
-        raise PingError(
-            f"unknown status {status[:40]!r}: use one of {', '.join(STATUSES)}"
-        )
-    kind, outcome = STATUSES[status]
+    kind, outcome = _status(told)
     run_id, release = _run_id(told.get("check_in_id")), told.get("release")
     metadata = {"release": clean(str(release))} if release else {}
-    return Ping(
+    ping = Ping(
         job=job_of(told),
         kind=kind,
         at=at,
@@ -161,6 +166,21 @@ def ping_of(told: Mapping[str, Any], at: float, fingerprint: bytes) -> Ping:
         metadata=json.encode(metadata).decode() if metadata else "",
         fingerprint=fingerprint,
     )
+    return judged(ping, Fields(told), FIELDS)
+
+
+def _status(told: Mapping[str, Any]) -> tuple[Kind, Outcome]:
+    """Return the worst status of a check-in; raises PingError for an unknown one."""
+    statuses = told.all("status") if isinstance(told, Fields) else [told.get("status")]
+    found = []
+    for status in statuses or [""]:
+        if not isinstance(status, str) or status not in STATUSES:
+            text = "" if status is None else str(status)
+            raise PingError(
+                f"unknown status {text[:40]!r}: use one of {', '.join(STATUSES)}"
+            )
+        found.append(STATUSES[status])
+    return next((one for one in found if one[1] in FAILURES), found[-1])
 
 
 def job_of(told: Mapping[str, Any]) -> str:
