@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from afterrun_exporter.core import pauses
 from afterrun_exporter.core.deadlines import is_quiet
 from afterrun_exporter.core.model import Job, Ping, Settings
+from afterrun_exporter.core.repeats import OlderRunsNeededError, is_whole
 from afterrun_exporter.core.state import USABLE, JobState, Transition, Unusable
 from afterrun_exporter.core.transitions import (
     on_clock,
@@ -163,6 +164,12 @@ class Judge:
             return on_clock(standing, known, now, self.settings, required)
 
         return decide
+
+    def recall(self, state: JobState | None) -> Transition:
+        """Change nothing; see to it that the keys of all runs are in *state*."""
+        if state is None or not is_whole(state, self.settings):
+            raise OlderRunsNeededError
+        return Transition(state=state)
 
     def retire(self, now: float) -> Decide:
         """Return how a job stops being watched."""

@@ -19,6 +19,7 @@ from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.deadlines import outlook, wake_at
 from afterrun_exporter.core.model import Job, Ping, Settings
+from afterrun_exporter.core.repeats import is_whole
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.upstream import UNHEALTHY
 from afterrun_exporter.errors import StorageError
@@ -130,6 +131,16 @@ class Service:
     def state(self, name: str) -> JobState | None:
         """Return what is known of a watched job, as committed."""
         return self.store.states.get(name) if self.job(name) else None
+
+    async def recalled(self, name: str) -> JobState | None:
+        """Return what is known of a watched job, with the keys of all runs it has."""
+        state = self.state(name)
+        if state is None or is_whole(state, self.settings):
+            return state
+        (result,) = await self.store.update_all([Change(name, self.judge.recall)])
+        if isinstance(result, Exception):
+            raise result
+        return result.state
 
     def known(self, name: str) -> tuple[Job, JobState] | None:
         """Return both of a job that is watched and has a state."""

@@ -7,6 +7,7 @@ of users can build on them too.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.history import pack, past
 from afterrun_exporter.core.model import Run
 from afterrun_exporter.core.pushed import Group, Labels
+from afterrun_exporter.core.repeats import KEY_SIZE, NO_KEY
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import (
     AlertOpened,
@@ -25,6 +27,7 @@ from afterrun_exporter.core.state import (
 from afterrun_exporter.storage import history
 from afterrun_exporter.storage.groupcommit import GroupCommit, Writes
 from afterrun_exporter.storage.outbox import Changes, Outbox
+from afterrun_exporter.storage.runkeys import MEMORY, OlderKeys
 from afterrun_exporter.storage.store import (
     EVERY_ALERT,
     AlertFilter,
@@ -87,16 +90,20 @@ class ManualClock:
 class MemoryStore:
     """Keeps everything but a restart: see `Store` for the promises."""
 
-    def __init__(self) -> None:
+    def __init__(self, key_memory: int = MEMORY) -> None:
         self._states: dict[str, JobState] = {}
         self._runs: list[tuple[str, Run]] = []
+        #: For each job the keys of its runs, by their numbers.
+        self._keys: defaultdict[str, dict[int, bytes]] = defaultdict(dict)
         self._alerts: list[AlertRecord] = []
         self._logs: list[LogRecord] = []
         self._receivers: dict[int, JobReceiver] = {}
         self._newest_receiver = 0
         self._pushed: dict[Labels, Group] = {}
         self._newest_alert = 0
-        self._commits = GroupCommit(self._states, self._write)
+        self._commits = GroupCommit(
+            self._states, self._write, self._older_keys, key_memory
+        )
         self.outbox = Outbox(self._write_outbox)
 
     @property
@@ -183,6 +190,11 @@ class MemoryStore:
             or (run.received_at >= before and run.number > newest - runs_per_job)
         ]
         pruned = len(self._runs) - len(kept)
+        numbers = {(name, run.number) for name, run in kept}
+        for name, keys in self._keys.items():
+            for number in [one for one in keys if (name, one) not in numbers]:
+                del keys[number]
+        self._commits.keys.forget(self._keys)
         self._runs = kept
         self._logs = [entry for entry in self._logs if entry.at >= before]
         self._alerts = [
@@ -202,12 +214,25 @@ class MemoryStore:
         async with self.outbox.recording(writes):
             self._keep(writes)
 
+    async def _older_keys(self, jobs: Collection[str]) -> dict[str, OlderKeys]:
+        found: dict[str, OlderKeys] = {}
+        for name in jobs:
+            if keys := self._keys.get(name):
+                every = range(min(keys), max(keys) + 1)
+                joined = b"".join(keys.get(number, NO_KEY) for number in every)
+                found[name] = OlderKeys(joined, max(keys))
+        return found
+
     async def _write_outbox(self, changes: Changes) -> None:
         """There is nothing but the memory of it."""
 
     def _keep(self, writes: Writes) -> None:
         for name, transition in writes:
             self._runs.extend((name, run) for run in transition.runs)
+            keys = transition.state.seen
+            for run in reversed(transition.runs):
+                self._keys[name][run.number] = keys[-KEY_SIZE:] or NO_KEY
+                keys = keys[:-KEY_SIZE]
             self._logs.extend(
                 LogRecord(
                     job=name,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from afterrun_exporter.core.model import Ping, Run
-from afterrun_exporter.core.repeats import REMEMBERED
 from afterrun_exporter.core.state import Transition
 from afterrun_exporter.storage.store import Store
+
+#: Runs of one job with no more than so many others between them are read at once.
+NEAR: Final = 32
 
 
 class Verdict(NamedTuple):
@@ -24,35 +26,44 @@ class Verdict(NamedTuple):
 
 async def repeating(store: Store, verdict: Verdict) -> Verdict:
     """Return *verdict*, which is on a repeat, with the run that was recorded first."""
-    runs = await _runs(store, {verdict.ping.job})
-    return _with_run(verdict, runs)
+    (found,) = await all_repeating(store, [verdict])
+    return found if isinstance(found, Verdict) else verdict
 
 
 async def all_repeating(
     store: Store, verdicts: Sequence[Verdict | Exception]
 ) -> list[Verdict | Exception]:
-    """Return *verdicts*, those on repeats as `repeating` does."""
-    repeats = {
-        place: one
-        for place, one in enumerate(verdicts)
-        if isinstance(one, Verdict) and one.transition.duplicate_of
+    """Return *verdicts*, those on repeats with the runs that were recorded first."""
+    numbers: dict[str, set[int]] = {}
+    for one in verdicts:
+        if isinstance(one, Verdict) and one.transition.duplicate_of:
+            of_job = numbers.setdefault(one.ping.job, set())
+            of_job.add(one.transition.duplicate_of)
+    runs = {
+        (job, run.number): run
+        for job, wanted in numbers.items()
+        for run in await _runs(store, job, wanted)
     }
-    runs = await _runs(store, {one.ping.job for one in repeats.values()})
     return [
-        _with_run(repeats[place], runs) if place in repeats else one
-        for place, one in enumerate(verdicts)
+        one._replace(run=runs.get((one.ping.job, one.transition.duplicate_of)))
+        if isinstance(one, Verdict) and one.transition.duplicate_of
+        else one
+        for one in verdicts
     ]
 
 
-async def _runs(store: Store, jobs: Iterable[str]) -> Mapping[tuple[str, int], Run]:
-    """Return the runs that repeats may be of, by job and number."""
-    return {
-        (job, run.number): run
-        for job in jobs
-        for run in await store.runs(job, REMEMBERED)
-    }
+async def _runs(store: Store, job: str, numbers: Collection[int]) -> list[Run]:
+    """Return the runs of *job* with *numbers*, as far as they are kept."""
+    found: list[Run] = []
+    for group in _near(sorted(numbers)):
+        found += await store.runs(job, group[-1] - group[0] + 1, group[-1] + 1)
+    return found
 
 
-def _with_run(verdict: Verdict, runs: Mapping[tuple[str, int], Run]) -> Verdict:
-    run = runs.get((verdict.ping.job, verdict.transition.duplicate_of))
-    return verdict._replace(run=run)
+def _near(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield *numbers*, which are in order, in groups that are read at once."""
+    first = 0
+    for place in range(1, len(numbers) + 1):
+        if place == len(numbers) or numbers[place] - numbers[place - 1] > NEAR:
+            yield numbers[first:place]
+            first = place

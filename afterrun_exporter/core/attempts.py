@@ -39,6 +39,9 @@ ENDS_WITHIN: Final = 86400.0
 #: Runs of one job that wait for an attempt; the oldest is judged beyond that.
 MAX_WAITING: Final = 20
 
+#: Later attempts of a run that are looked for when a failed one is reported.
+MAX_LATER: Final = 32
+
 #: Characters of what an attempt said that are kept until its run is judged: the end.
 MAX_MESSAGE: Final = 1000
 
@@ -108,12 +111,17 @@ def overtaken(state: JobState, ping: Ping, open_run: OpenRun | None) -> Retry | 
 
 
 def recorded(
-    job: Job, state: JobState, run: Run, ping: Ping, still_open: tuple[OpenRun, ...]
+    job: Job,
+    state: JobState,
+    run: Run,
+    ping: Ping,
+    still_open: tuple[OpenRun, ...],
+    settings: Settings,
 ) -> JobState:
     """Return *state* after the failed attempt *run*, which another is to follow."""
     retry = waiting(state, run.run_id, ping)
     retries = state.retries
-    if not _is_earlier(state, run, retry):
+    if not _is_earlier(state, run, retry, settings):
         others = tuple(one for one in retries if one is not retry)
         rest = replace(state, retries=others, open_runs=still_open)
         retries = (*others, _retry(job, rest, run, ping, retry))
@@ -122,7 +130,7 @@ def recorded(
         last_ping_at=run.received_at,
         open_runs=still_open,
         attempts_total=state.attempts_total + 1,
-        seen=repeats.remember_run(state.seen, run.run_id, run.attempt),
+        seen=repeats.remembered(state.seen, repeats.key_of(run), settings),
         retries=retries,
     )
 
@@ -221,16 +229,17 @@ def _retry(
     )
 
 
-def _is_earlier(state: JobState, run: Run, retry: Retry | None) -> bool:
+def _is_earlier(
+    state: JobState, run: Run, retry: Retry | None, settings: Settings
+) -> bool:
     """Return True if a later attempt of the run of *run* has been reported."""
     if retry is not None:
         return run.attempt < retry.attempt
     if run.run_id is None:
         return False
-    # More are not remembered.
-    most = min(run.max_attempts or 0, run.attempt + repeats.REMEMBERED)
+    most = min(run.max_attempts or 0, run.attempt + MAX_LATER)
     return any(
-        repeats.finished_as(state, run.run_id, attempt)
+        repeats.finished_as(state, run.run_id, attempt, settings)
         for attempt in range(run.attempt + 1, most + 1)
     )
 

@@ -72,7 +72,7 @@ def finish(
             if other is not open_run and not is_earlier_attempt(other, ping)
         )
     if run.is_retried:
-        attempted = attempts.recorded(job, state, run, ping, still_open)
+        attempted = attempts.recorded(job, state, run, ping, still_open, settings)
         return attempted, run, span.warnings
     if state.retries:
         state = replace(state, retries=attempts.concluded(state, run, ping))
@@ -89,12 +89,12 @@ def judge_last_attempt(
     waiting = replace(state, retries=rest)
     after = _after(job, waiting, run, known, state.open_runs, settings)
     # An attempt that still comes is a report like any other, and none has come now.
-    seen, last_ping_at = _forgotten(state), state.last_ping_at
-    return replace(after, seen=seen, last_ping_at=last_ping_at), run
+    seen = repeats.remembered(state.seen, repeats.NO_KEY, settings)
+    return replace(after, seen=seen, last_ping_at=state.last_ping_at), run
 
 
 def time_out(
-    job: Job, state: JobState, open_run: OpenRun, now: float
+    job: Job, state: JobState, open_run: OpenRun, now: float, settings: Settings
 ) -> tuple[JobState, Run]:
     """Return the state after giving up *open_run*, and the run it became.
 
@@ -114,7 +114,9 @@ def time_out(
         metadata=open_run.metadata,
     )
     # A finish that still comes is a report like any other, not a repeat.
-    counted = replace(_counted(state, run, state.open_runs), seen=_forgotten(state))
+    key = repeats.given_up(repeats.key_of(run))
+    seen = repeats.remembered(state.seen, key, settings)
+    counted = replace(_counted(state, run, state.open_runs, settings), seen=seen)
     if is_late(run, state.last_judged_at):
         return counted, run
     failed = replace(
@@ -222,9 +224,9 @@ def _after(
 ) -> JobState:
     """Return *state* with all that follows from *run*, which reported *known*."""
     if run.outcome is Outcome.CANCELED:
-        return _counted(state, run, still_open)
+        return _counted(state, run, still_open, settings)
     covered = covered_by(job, run.finished_at, run.started_at)
-    after = _counted(state, run, still_open, covered)
+    after = _counted(state, run, still_open, settings, covered)
     if run.outcome is not Outcome.SKIPPED and not is_late(run, state.last_judged_at):
         after = _judged(after, run, known, settings)
         if job.slower_than is not None:
@@ -241,6 +243,7 @@ def _counted(
     state: JobState,
     run: Run,
     still_open: tuple[OpenRun, ...],
+    settings: Settings,
     covered: float = -math.inf,
 ) -> JobState:
     """Return *state* with *run* in it, and no run due for the slots up to *covered*."""
@@ -262,12 +265,8 @@ def _counted(
         last_finish_at=max(state.last_finish_at, ended),
         last_success_at=max(state.last_success_at, ended if ok else 0.0),
         last_failure_at=max(state.last_failure_at, ended if bad or violated else 0.0),
-        seen=repeats.remember_run(state.seen, run.run_id, run.attempt),
+        seen=repeats.remembered(state.seen, repeats.key_of(run), settings),
     )
-
-
-def _forgotten(state: JobState) -> bytes:
-    return repeats.remember_run(state.seen, None, 0)
 
 
 def _judged(

@@ -6,20 +6,26 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
-from afterrun_exporter.core.model import Ping, Settings
+from msgspec.structs import replace
+
+from afterrun_exporter.core.model import Ping, Run, Settings
 from afterrun_exporter.core.state import JobState, Unnamed
 
 KEY_SIZE: Final = 8
 
-#: How many finished runs of a job a repeat is looked for among.
+#: Keys of finished runs that are stored with the state of a job. Those of older runs
+#: are stored beside it, and put before them when they are needed: see `recalled`.
 REMEMBERED: Final = 32
 
-#: The same for pings without an id, within `dedup_window`: a batch may hold
-#: thousands, all of the same moment.
+#: Pings without an id that a repeat is looked for among, within `dedup_window`: a
+#: batch may hold thousands, all of the same moment.
 UNNAMED: Final = 256
 
 #: In place of the key of a run without an id: no repeat has it.
 NO_KEY: Final = bytes(KEY_SIZE)
+
+#: The bit in which the key of a run that was given up differs from that of its finish.
+_GIVEN_UP: Final = 1
 
 
 def digest(*parts: bytes) -> bytes:
@@ -34,21 +40,130 @@ def run_key(run_id: str, attempt: int) -> bytes:
     return digest(run_id.encode("utf-8", "surrogatepass"), b"%d" % attempt)
 
 
-def finished_as(state: JobState, run_id: str, attempt: int) -> int:
-    """Return the number of the run that this attempt finished, or 0."""
-    key, seen = run_key(run_id, attempt), state.seen
-    at = seen.rfind(key)
-    while at > 0 and at % KEY_SIZE:
-        at = seen.rfind(key, 0, at + KEY_SIZE - 1)
-    if at < 0:
+class OlderRunsNeededError(LookupError):
+    """Raised where only the keys of older runs can tell a repeat from a new run."""
+
+
+def finished_as(state: JobState, run_id: str, attempt: int, settings: Settings) -> int:
+    """Return the number of the run that this attempt finished, or 0.
+
+    Raises OlderRunsNeededError.
+    """
+    key = run_key(run_id, attempt)
+    return _number_of(state, key, key[-1:], settings)
+
+
+def ended_as(state: JobState, run_id: str, attempt: int, settings: Settings) -> int:
+    """Return the number of the run that this attempt finished or was given up as.
+
+    0 where it has not ended. Raises OlderRunsNeededError.
+    """
+    key = run_key(run_id, attempt)
+    return _number_of(state, key, key[-1:] + given_up(key)[-1:], settings)
+
+
+def key_of(run: Run) -> bytes:
+    """Return the key by which a repeat of the finish of *run* is recognised."""
+    return NO_KEY if run.run_id is None else run_key(run.run_id, run.attempt)
+
+
+def given_up(key: bytes) -> bytes:
+    """Return the key of a run that was given up: its finish still counts, no start does."""
+    return key if key == NO_KEY else key[:-1] + bytes((key[-1] ^ _GIVEN_UP,))
+
+
+def remembered(seen: bytes, key: bytes, settings: Settings) -> bytes:
+    """Return *seen* with the *key* of one more run, and of no more than are kept."""
+    # Runs without an id take no memory where there are no others.
+    named = key != NO_KEY or seen.strip(NO_KEY[:1])
+    most = max(REMEMBERED, settings.runs_per_job) if named else REMEMBERED
+    longer = seen + key
+    return longer if len(longer) <= most * KEY_SIZE else longer[-most * KEY_SIZE :]
+
+
+def is_whole(state: JobState, settings: Settings) -> bool:
+    """Return True if the keys of all runs that are kept are in `seen`."""
+    known = len(state.seen) // KEY_SIZE
+    return not is_partial(state) or known >= settings.runs_per_job
+
+
+def is_partial(state: JobState) -> bool:
+    """Return True if the keys of older runs may be stored that are not in `seen`."""
+    return not state.seen_whole and len(state.seen) // KEY_SIZE < state.recorded
+
+
+def recalled(state: JobState, older: bytes, through: int) -> JobState:
+    """Return *state* with the keys of all runs that are kept.
+
+    *older* are the keys of the runs up to the number *through*, where they have any.
+    """
+    if not is_partial(state):
+        return state
+    begin = state.recorded - len(state.seen) // KEY_SIZE
+    if older and through < begin:
+        older += NO_KEY * (begin - through)
+    elif through > begin:
+        older = older[: -(through - begin) * KEY_SIZE]
+    return replace(state, seen=older + state.seen, seen_whole=True)
+
+
+def shortened(state: JobState) -> JobState:
+    """Return *state* with no more keys than are stored with it."""
+    return replace(state, seen=state.seen[-REMEMBERED * KEY_SIZE :], seen_whole=False)
+
+
+def _number_of(state: JobState, key: bytes, ends: bytes, settings: Settings) -> int:
+    """Return the number of the last run with *key*, but for its last byte: one of *ends*."""
+    seen, needle = state.seen, key[:-1]
+    at = seen.rfind(needle)
+    while at >= 0 and (at % KEY_SIZE or seen[at + KEY_SIZE - 1] not in ends):
+        at = seen.rfind(needle, 0, at + len(needle) - 1)
+    if at >= 0:
+        return state.recorded - (len(seen) - at) // KEY_SIZE + 1
+    if not is_whole(state, settings):
+        raise OlderRunsNeededError
+    return 0
+
+
+def start_of(state: JobState, ping: Ping, settings: Settings) -> int | None:
+    """Return the number of the run whose start *ping* repeats, 0 where it goes on.
+
+    None where it is new. Raises OlderRunsNeededError.
+    """
+    if ping.run_id is None:
+        earlier = unnamed_repeat(state, ping, settings)
+        return None if earlier is None else earlier.run
+    for run in state.open_runs:
+        # A start of an attempt that another attempt has followed is late.
+        if run.run_id == ping.run_id and run.attempt >= ping.attempt:
+            return 0
+    return (
+        ended_as(state, ping.run_id, ping.attempt, settings)
+        or ended_as(state, ping.run_id, ping.attempt + 1, settings)
+        or None
+    )
+
+
+def progress_of(state: JobState, ping: Ping, settings: Settings) -> int:
+    """Return the number of the run that *ping* is about, if it has finished; or 0.
+
+    What a run reported before its end is no news after it. Raises OlderRunsNeededError.
+    """
+    is_open = any(run.run_id == ping.run_id for run in state.open_runs)
+    if ping.run_id is None or is_open or ping.adds:
         return 0
-    return state.recorded - (len(seen) - at) // KEY_SIZE + 1
+    return finished_as(state, ping.run_id, ping.attempt, settings)
 
 
-def remember_run(seen: bytes, run_id: str | None, attempt: int) -> bytes:
-    """Return *seen* with one more finished run, forgetting the oldest."""
-    key = NO_KEY if run_id is None else run_key(run_id, attempt)
-    return (seen + key)[-REMEMBERED * KEY_SIZE :]
+def finish_of(state: JobState, ping: Ping, settings: Settings) -> int | None:
+    """Return the number of the run whose finish *ping* repeats; None where it is new.
+
+    Raises OlderRunsNeededError.
+    """
+    if ping.run_id is not None:
+        return finished_as(state, ping.run_id, ping.attempt, settings) or None
+    earlier = unnamed_repeat(state, ping, settings)
+    return None if earlier is None else earlier.run
 
 
 def unnamed_repeat(state: JobState, ping: Ping, settings: Settings) -> Unnamed | None:

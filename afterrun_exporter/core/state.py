@@ -218,8 +218,10 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     retries: tuple[Retry, ...] = ()
     alerts: tuple[OpenAlert, ...] = ()
     healed: tuple[HealedAlert, ...] = ()
-    #: Keys of the last finished runs, 8 bytes each, the newest last.
+    #: Keys of the last finished runs, 8 bytes each, the newest last; of all that are
+    #: kept if `seen_whole` (core/repeats.py).
     seen: bytes = b""
+    seen_whole: bool = False
     #: Pings without a run id that a repeat may still follow.
     unnamed: tuple[Unnamed, ...] = ()
     #: The runs that windows look at (core/history.py), and what they come to.
@@ -307,7 +309,7 @@ class LogEntry(Struct, frozen=True, gc=False):
 AlertEvent = AlertOpened | AlertResolved
 
 #: Facts of a state that are not stored with it.
-DERIVED: Final = ("history", "success_ratio", "ratio_until")
+DERIVED: Final = ("seen_whole", "history", "success_ratio", "ratio_until")
 
 
 def same_facts(one: JobState, other: JobState) -> bool:

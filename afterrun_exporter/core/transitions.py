@@ -183,14 +183,14 @@ def _taken(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transit
         case Kind.PROGRESS if ping.push is not None:
             return _pushed_progress(job, state, ping, settings)
         case Kind.PROGRESS:
-            return progress.progressed(job, state, ping, settings)
+            return _progressed(job, state, ping, settings)
         case Kind.LOG:
             return progress.logged(job, state, ping)
 
 
 def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
     ping = attempts.numbered(job, state, ping, None, settings)
-    if (repeated := _repeat_of_start(state, ping, settings)) is not None:
+    if (repeated := repeats.start_of(state, ping, settings)) is not None:
         if ping.keeps_alive and not repeated:
             return progress.gone_on(state, ping)
         return _duplicate(state, ping, repeated)
@@ -226,7 +226,7 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         ),
     )
     for late in timed_out:
-        state, ended = finishes.time_out(job, state, late, ping.at)
+        state, ended = finishes.time_out(job, state, late, ping.at, settings)
         runs.append(ended)
     if ping.message:
         logs.append(progress.said_by(ping))
@@ -277,11 +277,19 @@ def _with_attempt(
     return attempts.begun(job, state, run, ping), []
 
 
+def _progressed(
+    job: Job, state: JobState, ping: Ping, settings: Settings
+) -> Transition:
+    if ended := repeats.progress_of(state, ping, settings):
+        return _duplicate(state, ping, ended)
+    return progress.progressed(job, state, ping, settings)
+
+
 def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
     if state.retries or state.open_runs or job.max_attempts is not None:
         open_run = finishes.open_run_of(state, ping)
         ping = attempts.numbered(job, state, ping, open_run, settings)
-    if (repeated := _repeat_of_finish(state, ping, settings)) is not None:
+    if (repeated := repeats.finish_of(state, ping, settings)) is not None:
         return _duplicate(state, ping, repeated)
     runs: tuple[Run, ...] = ()
     if state.retries:
@@ -311,7 +319,7 @@ def _pushed_progress(
     job: Job, state: JobState, ping: Ping, settings: Settings
 ) -> Transition:
     """Record the progress that a push reports; the first one starts the run."""
-    if repeated := _repeat_of_finish(state, ping, settings):
+    if repeated := repeats.finish_of(state, ping, settings):
         return _duplicate(state, ping, repeated)
     started = Transition(state=state)
     open_run = finishes.open_run_of(state, ping)
@@ -357,23 +365,6 @@ def _upstream_warnings(
         for one in required:
             if one.trouble:
                 yield f"this job requires {one.job!r}: {one.trouble}"
-
-
-def _repeat_of_start(state: JobState, ping: Ping, settings: Settings) -> int | None:
-    if ping.run_id is None:
-        earlier = repeats.unnamed_repeat(state, ping, settings)
-        return None if earlier is None else earlier.run
-    this = (ping.run_id, ping.attempt)
-    if any((run.run_id, run.attempt) == this for run in state.open_runs):
-        return 0
-    return repeats.finished_as(state, *this) or None
-
-
-def _repeat_of_finish(state: JobState, ping: Ping, settings: Settings) -> int | None:
-    if ping.run_id is not None:
-        return repeats.finished_as(state, ping.run_id, ping.attempt) or None
-    earlier = repeats.unnamed_repeat(state, ping, settings)
-    return None if earlier is None else earlier.run
 
 
 def _duplicate(state: JobState, ping: Ping, run: int) -> Transition:

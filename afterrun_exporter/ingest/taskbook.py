@@ -9,7 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
-from afterrun_exporter.core.repeats import REMEMBERED, finished_as
+from afterrun_exporter.core.repeats import ended_as
 from afterrun_exporter.errors import UnknownJobError
 from afterrun_exporter.ingest.desk import Desk
 from afterrun_exporter.service import Service
@@ -113,17 +113,18 @@ class Attempts:
         return replace(ping, attempt=attempt, has_attempt=True)
 
     async def _known(self, job: str, task: str) -> tuple[int, Outcome | None]:
-        state = self._service.state(job)
+        state = await self._service.recalled(job)
         if state is None:
             return 1, None
         under_way = [run.attempt for run in state.open_runs if run.run_id == task]
         if under_way:
             return max(under_way), None
         attempt = number = 0
-        while (run := finished_as(state, task, attempt + 1)) > 0:
+        settings = self._service.settings
+        while (run := ended_as(state, task, attempt + 1, settings)) > 0:
             attempt, number = attempt + 1, run
         if not number:
             return 1, None
-        runs = await self._service.store.runs(job, REMEMBERED)
+        runs = await self._service.store.runs(job, 1, number + 1)
         ended = [run.outcome for run in runs if run.number == number]
         return attempt, ended[0] if ended else Outcome.OK

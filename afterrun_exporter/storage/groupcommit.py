@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from afterrun_exporter.clock import breathe
+from afterrun_exporter.core.repeats import OlderRunsNeededError, is_partial, recalled
 from afterrun_exporter.core.state import JobState, Transition, same_facts
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.store import Change
+from afterrun_exporter.storage.runkeys import MEMORY, KeysInMemory, OlderKeys
+from afterrun_exporter.storage.store import Change, Decide
 
 #: Requests that share one commit at most, so that none waits long for others.
 MAX_SHARED: Final = 512
@@ -27,6 +30,13 @@ STEP: Final = 250
 #: Transitions to write in one transaction, in the order they were decided.
 Writes = Sequence[tuple[str, Transition]]
 Write = Callable[[Writes], Awaitable[None]]
+
+#: Loads the keys of the older runs of jobs. Raises StorageError.
+Load = Callable[[Collection[str]], Awaitable[Mapping[str, OlderKeys]]]
+
+
+async def _nothing(_: Collection[str]) -> Mapping[str, OlderKeys]:
+    return {}
 
 
 @dataclass(slots=True)
@@ -44,9 +54,18 @@ class GroupCommit:
     that it stands for.
     """
 
-    def __init__(self, states: dict[str, JobState], write: Write) -> None:
+    def __init__(
+        self,
+        states: dict[str, JobState],
+        write: Write,
+        load: Load = _nothing,
+        memory: int = MEMORY,
+    ) -> None:
         self._states = states
         self._write = write
+        self._load = load
+        #: What is in memory of the keys that *load* loads: *memory* bytes at most.
+        self.keys = KeysInMemory(states, memory)
         #: What was decided since the last commit.
         self._staged: dict[str, JobState] = {}
         self._waiting: deque[_Waiting] = deque()
@@ -78,14 +97,25 @@ class GroupCommit:
     async def _commit_waiting(self) -> None:
         try:
             while self._waiting:
-                await self._commit(*await self._decided())
+                await self._commit_next()
         finally:
             self._drain = None
 
-    async def _decided(self) -> tuple[Sequence[_Waiting], Writes]:
-        """Decide what waits, and what arrives meanwhile; return it, and what to write."""
-        self._staged = {}
+    async def _commit_next(self) -> None:
         batch: list[_Waiting] = []
+        try:
+            writes = await self._decided(batch)
+        except StorageError as error:
+            _refuse(batch, error)
+        else:
+            await self._commit(batch, writes)
+
+    async def _decided(self, batch: list[_Waiting]) -> Writes:
+        """Decide what waits, and what arrives meanwhile; return what to write.
+
+        *batch* is filled with it. Raises StorageError.
+        """
+        self._staged = {}
         writes: list[tuple[str, Transition]] = []
         decided = 0
         while self._waiting and len(batch) < MAX_SHARED:
@@ -96,7 +126,7 @@ class GroupCommit:
                 # Who was answered by the commit before may report again at once.
                 await breathe()
                 decided = 0
-        return batch, writes
+        return writes
 
     async def _commit(self, batch: Sequence[_Waiting], writes: Writes) -> None:
         try:
@@ -107,15 +137,25 @@ class GroupCommit:
             if len(batch) > 1:
                 # One of them cannot be written, whatever it is: find out which.
                 for one in batch:
-                    self._staged = {}
-                    await self._commit([one], await self._decide(one))
+                    await self._commit_alone(one)
                 return
             _refuse(batch, error)
         else:
             self._states.update(self._staged)
+            self.keys.note(self._staged)
+            self.keys.make_room()
             for done in batch:
                 if not done.answer.done():
                     done.answer.set_result(done.results)
+
+    async def _commit_alone(self, one: _Waiting) -> None:
+        self._staged = {}
+        try:
+            writes = await self._decide(one)
+        except StorageError as error:
+            _refuse([one], error)
+        else:
+            await self._commit([one], writes)
 
     async def _decide(self, one: _Waiting) -> Writes:
         """Take all decisions of *one*; return those that are to be written."""
@@ -126,18 +166,46 @@ class GroupCommit:
             if count % STEP == 0:
                 # Nobody else decides meanwhile: they wait for their turn.
                 await breathe()
-            before = self._staged.get(job) or self._states.get(job)
-            try:
-                transition = decide(before)
-            except Exception as error:  # noqa: BLE001 - it is the answer
-                one.results.append(error)
+            result = self._tried(job, decide)
+            if isinstance(result, OlderRunsNeededError):
+                await self._recall(job)
+                result = self._tried(job, decide)
+            one.results.append(result)
+            if isinstance(result, Exception):
                 continue
-            one.results.append(transition)
+            transition, before = result, self.latest(job)
             if transition.state is not before:
                 self._staged[job] = transition.state
             if _has_news(transition, before):
                 writes.append((job, transition))
         return writes
+
+    def _tried(self, job: str, decide: Decide) -> Transition | Exception:
+        try:
+            return decide(self.latest(job))
+        except Exception as error:  # noqa: BLE001 - it is the answer
+            return error
+
+    async def _recall(self, job: str) -> None:
+        """Put the keys of the older runs of *job* into its state.
+
+        And those of the jobs that wait for their turn, which may be in want of theirs,
+        too. Raises StorageError.
+        """
+        waiting = {change.job for one in self._waiting for change in one.changes}
+        others = (name for name in waiting - {job} if self._is_partial(name))
+        jobs = [job, *islice(others, STEP)]
+        found = await self._load(jobs)
+        for name in jobs:
+            older = found.get(name, OlderKeys())
+            for states in (self._states, self._staged):
+                if state := states.get(name):
+                    states[name] = recalled(state, *older)
+        self.keys.note({name: self._states[name] for name in found})
+
+    def _is_partial(self, job: str) -> bool:
+        state = self.latest(job)
+        return state is not None and is_partial(state)
 
 
 def _has_news(transition: Transition, before: JobState | None) -> bool:

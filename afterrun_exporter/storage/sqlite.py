@@ -25,7 +25,7 @@ from afterrun_exporter.core.pushed import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage import history, pushed, reads, recall, receivers
+from afterrun_exporter.storage import history, pushed, reads, recall, receivers, runkeys
 from afterrun_exporter.storage.checkpoints import Checkpoints
 from afterrun_exporter.storage.codec import decode_state
 from afterrun_exporter.storage.groupcommit import GroupCommit, Writes
@@ -33,6 +33,7 @@ from afterrun_exporter.storage.locking import locked
 from afterrun_exporter.storage.migrations import migrate
 from afterrun_exporter.storage.outbox import Changes, Outbox, Outboxed
 from afterrun_exporter.storage.outbox import load as load_outbox
+from afterrun_exporter.storage.runkeys import MEMORY, OlderKeys
 from afterrun_exporter.storage.store import (
     EVERY_ALERT,
     AlertFilter,
@@ -80,6 +81,7 @@ class SQLiteStore:
         checkpoints: Checkpoints,
         on_commit: Callable[[float], None],
         outbox: Outboxed,
+        key_memory: int,
     ) -> None:
         self._path = path
         self._writer = writer
@@ -89,20 +91,23 @@ class SQLiteStore:
         # needs to know of an earlier run is not to wait for it.
         self._reader, self._browser = readers
         self._on_commit = on_commit
-        self._commits = GroupCommit(states, self._write)
+        self._commits = GroupCommit(states, self._write, self._older_keys, key_memory)
         self._checkpoints = checkpoints
         self.outbox = Outbox(self._write_outbox, *outbox)
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, path: Path, on_commit: Callable[[float], None] = lambda _: None
+        cls,
+        path: Path,
+        on_commit: Callable[[float], None] = lambda _: None,
+        key_memory: int = MEMORY,
     ) -> AsyncIterator[SQLiteStore]:
         """Open or create the database at *path*, bring it up to date, load it.
 
-        *on_commit* is called with the seconds that each commit took. Raises
-        StorageError when the file cannot be used, also when another daemon
-        does.
+        *on_commit* is called with the seconds that each commit took; *key_memory* is
+        how many bytes the keys of older runs take at most (storage/runkeys.py). Raises
+        StorageError when the file cannot be used, also when another daemon does.
         """
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
@@ -124,7 +129,15 @@ class SQLiteStore:
             stack.push_async_callback(browser.close)
             both = (reader, browser)
             store = cls(
-                path, writer, states, thread, both, checkpoints, on_commit, outbox
+                path,
+                writer,
+                states,
+                thread,
+                both,
+                checkpoints,
+                on_commit,
+                outbox,
+                key_memory,
             )
             stack.push_async_callback(store.close)
             yield store
@@ -191,6 +204,13 @@ class SQLiteStore:
                 step, cursor, newest, before, runs_per_job
             )
             pruned += count
+        place: runkeys.Place | None = (0, 0)
+        while place is not None:
+            keys = self._writer.prune_keys
+            place, jobs = await self._on_thread(
+                keys, place, newest, before, runs_per_job
+            )
+            self._commits.keys.forget(jobs)
         while await self._on_thread(self._writer.prune_rest, before):
             pass
         return pruned
@@ -208,6 +228,9 @@ class SQLiteStore:
             async with self.outbox.recording(writes) as news:
                 commit = self._writer.commit
                 self._on_commit(await self._on_thread(commit, writes, news))
+
+    async def _older_keys(self, jobs: Collection[str]) -> dict[str, OlderKeys]:
+        return await self._on_thread(self._writer.do, runkeys.load, jobs)
 
     async def _write_outbox(self, changes: Changes) -> None:
         await self._on_thread(self._writer.save_outbox, changes)

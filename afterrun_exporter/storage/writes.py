@@ -9,8 +9,15 @@ from typing import Any, Final, TypeVar
 
 from afterrun_exporter.clock import stopwatch
 from afterrun_exporter.core.model import Run
-from afterrun_exporter.core.state import AlertEvent, AlertOpened, JobState, LogEntry
-from afterrun_exporter.storage import outbox
+from afterrun_exporter.core.repeats import KEY_SIZE, REMEMBERED
+from afterrun_exporter.core.state import (
+    AlertEvent,
+    AlertOpened,
+    JobState,
+    LogEntry,
+    Transition,
+)
+from afterrun_exporter.storage import outbox, runkeys
 from afterrun_exporter.storage.checkpoints import CHECKPOINT
 from afterrun_exporter.storage.codec import (
     encode_metrics,
@@ -73,6 +80,8 @@ class Writer:
             batch.states[name] = transition.state
             for run in transition.runs:
                 batch.add_run(name, run)
+            if transition.runs:
+                batch.add_keys(name, transition)
             for event in transition.alerts:
                 batch.add_event(name, event)
             for entry in transition.logs:
@@ -84,6 +93,7 @@ class Writer:
             for sql, values in batch.alerts:
                 execute(sql, values)
             self._connection.executemany(_ADD_LOG, batch.logs)
+            self._connection.executemany(runkeys.INSERT, batch.keys)
             insert(self._connection, _JOBS, [*batch.jobs()], _OR_UPDATE)
             outbox.save(self._connection, news)
 
@@ -119,6 +129,30 @@ class Writer:
             with self._transaction():
                 self._connection.executemany("DELETE FROM runs WHERE id = ?", old)
         return rows[-1][0] if len(rows) == STEP else None, len(old)
+
+    def prune_keys(
+        self,
+        cursor: runkeys.Place,
+        newest: Mapping[str, int],
+        before: float,
+        runs_per_job: int,
+    ) -> tuple[runkeys.Place | None, set[str]]:
+        """Delete of the next rows after *cursor* those all of whose runs are pruned.
+
+        Returns where to go on, None at the end, and the jobs they were of.
+        """
+        rows = runkeys.next_rows(self._connection, cursor, STEP)
+        old = [
+            (place, name)
+            for place, received_at, name in rows
+            if received_at < before
+            or place[1] * runkeys.CHUNK <= newest.get(name, 0) - runs_per_job
+        ]
+        if old:
+            with self._transaction():
+                runkeys.delete(self._connection, [place for place, _ in old])
+        jobs = {name for _, name in old}
+        return rows[-1][0] if len(rows) == STEP else None, jobs
 
     def prune_rest(self, before: float) -> int:
         """Delete some logs and resolved alerts from *before*; return how many."""
@@ -186,6 +220,7 @@ class _Batch:
         self.runs: list[tuple[Any, ...]] = []
         self.alerts: list[tuple[str, tuple[Any, ...]]] = []
         self.logs: list[tuple[Any, ...]] = []
+        self.keys: list[tuple[Any, ...]] = []
 
     def add_run(self, name: str, run: Run) -> None:
         previous = self._last_run(name)
@@ -213,6 +248,9 @@ class _Batch:
             )
         )
 
+    def add_keys(self, name: str, made: Transition) -> None:
+        self.keys.extend(runkeys.rows_of(self._ids[name], made))
+
     def add_event(self, name: str, event: AlertEvent) -> None:
         job_id = self._ids[name]
         if isinstance(event, AlertOpened):
@@ -235,7 +273,7 @@ class _Batch:
                 name,
                 self._last_run(name),
                 encode_state(state),
-                state.seen,
+                state.seen[-REMEMBERED * KEY_SIZE :],
             )
 
     def _last_run(self, name: str) -> int | None:

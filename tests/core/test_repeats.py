@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Kind, Outcome, Settings
 from afterrun_exporter.core.repeats import (
+    KEY_SIZE,
     REMEMBERED,
     UNNAMED,
+    OlderRunsNeededError,
     finished_as,
-    remember_run,
+    recalled,
+    remembered,
+    run_key,
 )
 from tests.changed import replace
-from tests.core.jobs import BACKUP, Night, at
+from tests.core.jobs import BACKUP, GOOD, Night, at
 
 
 class TestWithARunId:
@@ -64,8 +68,9 @@ class TestWithARunId:
         assert night.state.last_duration == 600
 
     def test_the_repeat_of_an_older_run_is_recognised(self) -> None:
-        night = Night()
-        for number in range(REMEMBERED):
+        """As long as the run is kept, not only among the last few."""
+        night = Night(settings=Settings(runs_per_job=300))
+        for number in range(300):
             night.ping("22 02:10", run_id=str(number))
 
         night.ping("22 02:20", run_id="0")
@@ -73,6 +78,72 @@ class TestWithARunId:
 
         night.ping("22 02:21", run_id="new").ping("22 02:22", run_id="0")
         assert not night.last.duplicate
+
+    def test_runs_without_an_id_take_no_memory(self) -> None:
+        night = Night()
+        for number in range(500):
+            night.ping("22 02:10", fingerprint=b"%d" % number)
+
+        assert len(night.state.seen) == REMEMBERED * KEY_SIZE
+
+    def test_where_older_runs_are_not_known_they_are_asked_for(self) -> None:
+        """A new run cannot be told from a repeat of one of them."""
+        night = Night()
+        for number in range(40):
+            night.ping("22 02:10", run_id=str(number))
+        whole = night.state
+        last = replace(whole, seen=whole.seen[-REMEMBERED * KEY_SIZE :])
+
+        for state in (last, replace(last, seen=b"")):
+            night.state = state
+            with pytest.raises(OlderRunsNeededError):
+                night.ping("22 02:20", run_id="new")
+
+        night.state = last
+        assert night.ping("22 02:20", run_id="39").last.duplicate_of == 40
+        night.state = recalled(last, whole.seen[: 32 * KEY_SIZE], 32)
+        assert night.state == replace(whole, seen_whole=True)
+        assert night.ping("22 02:20", run_id="3").last.duplicate_of == 4
+
+    def test_a_start_of_a_run_that_was_given_up_does_not_open_it_again(self) -> None:
+        """Its end still counts, whenever it comes."""
+        night = Night(replace(BACKUP, max_runtime=600.0))
+        night.start("22 02:00", run_id="a").start("22 03:00", run_id="b")
+        assert night.outcomes == ["timeout"]
+
+        night.start("22 03:01", run_id="a")
+        assert night.last.duplicate_of == 1
+        assert [run.run_id for run in night.state.open_runs] == ["b"]
+
+        assert not night.ping("22 03:02", run_id="a").last.duplicate
+        assert night.ping("22 03:03", run_id="a").last.duplicate_of == 2
+        assert night.start("22 03:04", run_id="a").last.duplicate_of == 2
+
+    @pytest.mark.parametrize("finished", [False, True])
+    def test_a_start_of_an_attempt_that_another_followed_opens_nothing(
+        self, finished: bool
+    ) -> None:
+        night = Night().start("22 02:00", run_id="a")
+        night.start("22 02:05", run_id="a", attempt=2)
+        if finished:
+            night.ping("22 02:10", run_id="a", attempt=2)
+        before = night.state.open_runs
+
+        night.start("22 02:11", run_id="a")
+
+        assert night.last.duplicate
+        assert night.state.open_runs == before
+
+    def test_progress_of_a_run_that_has_finished_is_no_news(self) -> None:
+        """Sent again in one batch with its end, it would stand in the gauges for ever."""
+        night = Night().start("22 02:00", run_id="a")
+        night.ping("22 02:05", Kind.PROGRESS, run_id="a", metrics={"rows": 3.0})
+        night.ping("22 02:10", run_id="a").start("22 02:15")
+        night.ping("22 02:20", Kind.PROGRESS, run_id="a", metrics={"rows": 3.0})
+
+        assert night.last.duplicate_of == 1
+        assert night.state.metrics["rows"] == GOOD["rows"]
+        assert night.state.open_runs[0].metrics == {}
 
     def test_progress_may_be_said_again_and_again(self) -> None:
         night = Night().start("22 02:00", run_id="a")
@@ -148,13 +219,13 @@ run_ids = st.lists(st.text(max_size=3), max_size=80)
 
 @given(run_ids)
 def test_among_the_last_runs_each_is_found_under_its_number(ids: list[str]) -> None:
-    seen = b""
+    settings, seen = Settings(runs_per_job=REMEMBERED), b""
     for run_id in ids:
-        seen = remember_run(seen, run_id, 1)
+        seen = remembered(seen, run_key(run_id, 1), settings)
     state = replace(Night().state, seen=seen, runs_total=len(ids))
 
     for back, run_id in enumerate(reversed(ids[-REMEMBERED:])):
-        number = finished_as(state, run_id, 1)
+        number = finished_as(state, run_id, 1, settings)
         assert number >= len(ids) - back
         assert ids[number - 1] == run_id
 

@@ -100,6 +100,30 @@ async def test_a_repeat_is_answered_with_the_first_verdict(client: Client) -> No
     assert len(told["violations"]) == 2
 
 
+@pytest.mark.parametrize("at_once", [1, 7, 100])
+async def test_a_spool_that_is_sent_again_counts_once(
+    client: Client, store: MemoryStore, at_once: int
+) -> None:
+    """Every run of it is answered with what was recorded first."""
+    spool = [
+        {**REPORT, "job": "backup", "run_id": f"run-{number}", "metrics": {"rows": 1}}
+        for number in range(100)
+    ]
+    await client.post("/ping", json=spool)
+    results = []
+    for first in range(0, 100, at_once):
+        batch = [{**one, "metrics": GOOD} for one in spool[first : first + at_once]]
+        response = await client.post("/ping", json=batch)
+        results += (await response.json())["results"]
+
+    assert {(one["duplicate"], one["outcome"]) for one in results} == {
+        (True, "violated")
+    }
+    assert [one["run_id"] for one in results] == [one["run_id"] for one in spool]
+    assert store.states["backup"].runs_total == 100
+    assert store.states["backup"].duplicates_total == 100
+
+
 async def test_the_idempotency_key_is_as_good_as_a_run_id(client: Client) -> None:
     key = {"Idempotency-Key": "k1"}
     await client.post("/ping/backup", json={"metrics": GOOD}, headers=key)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from itertools import chain
 
 import pytest
 
 from afterrun_exporter.clock import breathe
+from afterrun_exporter.core.repeats import OlderRunsNeededError
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.groupcommit import MAX_SHARED, STEP, GroupCommit, Writes
+from afterrun_exporter.storage.runkeys import OlderKeys
 from afterrun_exporter.storage.store import Change, Decide
 from tests.storage.decisions import fresh, known, logged, missed_once_more, unreadable
 
@@ -360,3 +362,58 @@ async def test_drained_waits_for_the_last_commit(
 async def test_drained_returns_at_once_when_nothing_waits(commits: GroupCommit) -> None:
     """A store that was only opened can be closed."""
     await commits.drained()
+
+
+def older_wanted(state: JobState | None) -> Transition:
+    """Decide only where the keys of older runs are known."""
+    if state is None or not state.seen_whole:
+        raise OlderRunsNeededError
+    return missed_once_more()(state)
+
+
+async def test_older_keys_are_loaded_once_for_all_that_wait(disk: Disk) -> None:
+    """After a start all jobs need theirs, and each load is a question to the disk."""
+    asked: list[list[str]] = []
+
+    async def load(jobs: Collection[str]) -> Mapping[str, OlderKeys]:
+        asked.append(sorted(jobs))
+        return {}
+
+    states = {name: fresh(runs_total=99) for name in "abc"}
+    commits = GroupCommit(states, disk.write, load)
+    disk.hold()
+    first = await begun(commits, one("first"))
+    await disk.is_busy()
+    waiting = await begun(commits, *(one(name, older_wanted) for name in "abc"))
+    disk.release()
+    await asyncio.gather(*first, *waiting)
+
+    assert asked == [["a", "b", "c"]]
+    assert {state.missed_total for state in states.values()} == {1}
+    assert len(disk.commits) == 2
+
+
+async def test_where_older_keys_cannot_be_loaded_nothing_is_recorded(
+    disk: Disk,
+) -> None:
+    """All that would have shared the commit are to send it again."""
+
+    async def load(_: Collection[str]) -> Mapping[str, OlderKeys]:
+        raise StorageError("the disk is broken")
+
+    states = {"a": fresh(runs_total=99), "b": fresh()}
+    before = dict(states)
+    commits = GroupCommit(states, disk.write, load)
+    requests = [
+        await begun(commits, changes)
+        for changes in (one("b"), [*one("b"), *one("a", older_wanted)])
+    ]
+    answers = await asyncio.gather(
+        *chain.from_iterable(requests), return_exceptions=True
+    )
+
+    assert [str(answer) for answer in answers] == ["the disk is broken"] * 2
+    assert states == before
+    assert disk.commits == []
+    await commits.update_all(one("b"))
+    assert disk.commits == [["b"]]

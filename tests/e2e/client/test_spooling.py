@@ -10,6 +10,8 @@ from threading import Thread
 
 import pytest
 
+from afterrun_exporter.client.reports import Report
+from afterrun_exporter.client.spool import Spool
 from tests.e2e.client.conftest import Cron
 from tests.e2e.client.odd import (
     Act,
@@ -22,6 +24,7 @@ from tests.e2e.client.odd import (
     unavailable,
 )
 from tests.e2e.client.records import alerts, instant, only_run, runs, total
+from tests.e2e.clients.dropping import DroppingProxy
 from tests.e2e.daemon.daemon import Daemon, wait_until
 
 #: Long enough for several attempts.
@@ -301,3 +304,21 @@ def test_a_full_disk_is_no_reason_not_to_run(cron: Cron) -> None:
     done = cron.run("exec", "outer", *IMPATIENT, "--", "sh", "-c", command)
 
     assert done.code == 5
+
+
+def test_a_batch_whose_answer_was_lost_counts_once(daemon: Daemon, cron: Cron) -> None:
+    """Also where it holds more runs of one job than a daemon remembers at once."""
+    daemon.start()
+    spool = Spool(cron.spool, print)
+    with DroppingProxy(daemon, drops=1) as proxy:
+        for number in range(100):
+            report = Report("backup", {"run_id": f"run-{number}", "ended_at": number})
+            spool.put(proxy.url, report).release()
+        flush = ("spool", "flush")
+        environ = {"AFTERRUN_URL": proxy.url}
+
+        while cron.waiting():
+            cron.run(*flush, environ=environ)
+
+    assert total(daemon, "runs", "backup") == 100
+    assert total(daemon, "duplicate_pings", "backup") == 100
