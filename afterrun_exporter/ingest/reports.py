@@ -21,6 +21,7 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import claims
 from afterrun_exporter.ingest import fields as values
 from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID, reason
+from afterrun_exporter.ingest.leftovers import message_of
 from afterrun_exporter.ingest.readings import Readings, read_metrics
 from afterrun_exporter.ingest.vocabulary import MAX_WORD
 
@@ -88,6 +89,9 @@ class Report(BaseModel):
     )
 
 
+#: Fields whose text is the message where there is none.
+ERRORS: Final = ("error", "errors", "error_message")
+
 #: Fields that claim no outcome; of `metrics`, only some numbers do.
 OWN_FIELDS: Final = frozenset(Report.model_fields) - CLAIMS.keys() - {"metrics"}
 
@@ -122,6 +126,7 @@ def ping_of(
             f'a report is a JSON object such as {{"status": "ok"}}, not {_kind(fields)}'
         )
     verdict = claims.read(fields, plain=OWN_FIELDS)
+    fields = _with_leftovers(fields, verdict)
     kind = verdict.kind
     report, warnings = _validated(fields, verdict)
     readings = read_metrics(report.metrics or {}, metrics_limit)
@@ -207,6 +212,24 @@ def _validated(
             if usable.pop(name, None) is not None:
                 warnings.append(f"{name} is left out: {reason(problem)}")
         return Report.model_validate(usable), warnings
+
+
+def _with_leftovers(fields: dict[str, Any], verdict: claims.Verdict) -> dict[str, Any]:
+    """Return *fields* with unknown texts as metadata, and errors as the message."""
+    unknown = fields.keys() - Report.model_fields.keys() - verdict.names
+    texts = [name for name in unknown if isinstance(fields[name], str) and fields[name]]
+    # What is nearly the name of a field was to be that field: a warning says so.
+    texts = sorted(name for name in texts[:MAX_UNKNOWN] if _meant(name) is None)
+    error = next((fields[name] for name in ERRORS if fields.get(name)), None)
+    if not texts and (error is None or fields.get("message")):
+        return fields
+    more = {name: value for name, value in fields.items() if name not in texts}
+    known = fields.get("metadata")
+    if texts and (known is None or isinstance(known, dict)):
+        more["metadata"] = {**{name: fields[name] for name in texts}, **(known or {})}
+    if error is not None and not fields.get("message"):
+        more["message"] = message_of(error)
+    return more
 
 
 def _refuse_misspelt(fields: dict[str, Any], unknown: list[str]) -> None:

@@ -139,6 +139,37 @@ async def test_a_ping_of_the_quick_start_is_accepted(client: Client) -> None:
     assert result["warnings"] == []
 
 
+@pytest.mark.parametrize(
+    ("returned", "metadata", "message"),
+    [
+        (BACKUP, {"destination": "s3://bucket/"}, ""),
+        (PARTLY, {}, "a: no\nb: no"),
+        (WHOLLY, {}, ""),
+        (
+            {**BACKUP, "metadata": {"a": 1}},
+            {"destination": BACKUP["destination"], "a": 1},
+            "",
+        ),
+        ({**PARTLY, "message": "mine"}, {}, "mine"),
+        ({"status": "fail", "error": "no space"}, {}, "no space"),
+    ],
+)
+async def test_all_texts_that_a_job_returns_are_kept_of_a_ping(
+    client: Client,
+    store: MemoryStore,
+    returned: dict[str, Any],
+    metadata: dict[str, Any],
+    message: str,
+) -> None:
+    (result,) = await post(client, "/ping/nightly", returned)
+
+    # Numbers belong under "metrics": a warning says so.
+    assert all("report numbers" in warning for warning in result["warnings"])
+    (run,) = await store.runs("nightly", 9)
+    assert run.message == message
+    assert json.loads(run.metadata or "{}") == metadata
+
+
 async def test_a_task_that_is_created_is_pending(
     client: Client, store: MemoryStore
 ) -> None:
