@@ -15,6 +15,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import click
 
+from afterrun_exporter.client.urls import authorization, public_url
 from afterrun_exporter.conventions import DEFAULT_PORT
 
 #: A question to a long history takes a while.
@@ -68,6 +69,12 @@ def echo_json(answer: Any) -> None:
 
 
 def _answer(url: str, path: str, body: bytes | None = None) -> Any:
+    try:
+        allowed = authorization(url, os.environ.get("AFTERRUN_TOKEN", "").strip())
+    except ValueError as error:
+        raise click.UsageError(f"AFTERRUN_TOKEN: {error}") from None
+    # From here on without credentials: it is printed.
+    url = public_url(url)
     if not url.startswith(("http://", "https://")):
         raise click.UsageError(
             f"--url {url!r} is not an http or https URL: write it like "
@@ -77,9 +84,9 @@ def _answer(url: str, path: str, body: bytes | None = None) -> Any:
     where = f"{url.rstrip('/')}/api/v1/{path}"
     try:
         request = Request(where, body, headers)  # noqa: S310 - it is checked above
-        if token := os.environ.get("AFTERRUN_TOKEN", "").strip():
+        if allowed:
             # Not to whoever this daemon may send us on to.
-            request.add_unredirected_header("Authorization", f"Bearer {token}")
+            request.add_unredirected_header("Authorization", allowed)
         with _open(request, timeout=PATIENCE) as answer:
             return json.load(answer)
     except HTTPError as error:

@@ -272,14 +272,16 @@ async def test_what_the_daemon_refuses_is_told_in_its_words(
 
 
 @contextmanager
-def somebody_else(said: bytes) -> Iterator[str]:
+def somebody_else(said: bytes, heard: list[bytes] | None = None) -> Iterator[str]:
     """Let something listen that is none of ours, and answers so; yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def answer() -> None:
             connection, _ = listening.accept()
             with connection:
-                connection.recv(4096)
+                request = connection.recv(4096)
+                if heard is not None:
+                    heard.append(request)
                 connection.sendall(said)
 
         thread = Thread(target=answer)
@@ -321,6 +323,32 @@ def test_a_daemon_that_does_not_answer_is_one_line() -> None:
         f"Error: no answer from {url}: Connection refused; is the daemon running "
         "there? --url or AFTERRUN_URL names another\n"
     )
+
+
+def test_credentials_in_the_url_are_sent_and_not_printed() -> None:
+    heard: list[bytes] = []
+    with somebody_else(b"HTTP/1.0 200 OK\r\n\r\n<html>", heard) as url:
+        secret = url.replace("//", "//any:S3CRET@")
+        result = CliRunner().invoke(afterrun, ["jobs"], env={"AFTERRUN_URL": secret})
+
+    assert b"\r\nAuthorization: Basic YW55OlMzQ1JFVA==\r\n" in heard[0]
+    assert result.stderr == f"Error: {url} does not answer like AfterRun\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "token"),
+    [
+        *(("http://127.0.0.1:9", "S3CRET\nS3CRET"), ("any:S3CRET@host:1", "")),
+        *(("http://any:S3CRET/x@127.0.0.1:9", ""), ("http://any:S3CRET@[x", "")),
+    ],
+)
+def test_credentials_that_cannot_be_used_are_not_printed(url: str, token: str) -> None:
+    environ = {"AFTERRUN_URL": url, "AFTERRUN_TOKEN": token}
+    result = CliRunner().invoke(afterrun, ["jobs"], env=environ)
+
+    assert result.exit_code in {1, 2}
+    assert result.stderr
+    assert "S3CRET" not in result.output
 
 
 @pytest.mark.parametrize("url", ["localhost:10707", "ftp://localhost", "file:///etc"])
