@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from afterrun_exporter.clock import Clock
+from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.pushed import (
     Family,
@@ -76,11 +76,12 @@ class Pushed:
         async with self._one_at_a_time:
             before = self._group(job, labels)
             group = changed(before, families, self._clock.now(), replacing=replacing)
-            if problem := self._groups.conflict(group):
-                raise PingError(
-                    "pushed metrics are invalid or inconsistent with existing "
-                    f"metrics: {problem}"
-                )
+            async for problem in in_steps(self._groups.conflicts(group)):
+                if problem:
+                    raise PingError(
+                        "pushed metrics are invalid or inconsistent with existing "
+                        f"metrics: {problem}"
+                    )
             if not self._fits(group):
                 raise PingError(
                     f"there is no room for what is pushed: all groups may come to "

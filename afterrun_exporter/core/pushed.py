@@ -59,11 +59,12 @@ class Group(Struct, frozen=True, kw_only=True):
     @property
     def size(self) -> int:
         """How many bytes it adds to a page, or somewhat more."""
+        # In a few long texts: there may be many series.
         return sum(
             len(f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n".encode())
-            + sum(
-                len(f"{one} {value}\n".encode()) for one, value in family.series.items()
-            )
+            + len(" ".join(family.series).encode())
+            + len(" ".join(family.series.values()).encode())
+            + 2
             for name, family in self.families.items()
         )
 
@@ -133,19 +134,23 @@ class Groups:
 
     def conflict(self, group: Group) -> str:
         """Return why *group* cannot be put beside the others; "" if it can."""
+        return next(filter(None, self.conflicts(group)), "")
+
+    def conflicts(self, group: Group) -> Iterator[str]:
+        """Yield why *group* cannot be put beside the others; "" after each step."""
         if any(NUL in value for _, value in group.labels):
-            return f"a NUL character is in a grouping label: {told(group.labels)!r}"
+            yield f"a NUL character is in a grouping label: {told(group.labels)!r}"
         for name, family in group.families.items():
+            yield ""
             known = self._type(name, group.labels)
             if known not in {"", family.type}:
-                return f"{name} is of type {family.type}, and {known} in another group"
+                yield f"{name} is of type {family.type}, and {known} in another group"
             if other := self._namesake(name, family.type, group):
-                return f"{name} ({family.type}) shares names with {other}"
+                yield f"{name} ({family.type}) shares names with {other}"
             for one in family.series:
                 owner = self._owners.get(one, group.labels)
                 if owner != group.labels:
-                    return f"{one} is pushed by another group: {told(owner)}"
-        return ""
+                    yield f"{one:.200} is pushed by another group: {told(owner)}"
 
     def put(self, group: Group) -> None:
         """Put *group*, which is at odds with none, in the place of its former self."""

@@ -23,7 +23,7 @@ from afterrun_exporter.ingest.textformat import Exposed, help_text, written
 #: Characters that the name of a family may have.
 LONGEST_NAME: Final = 2**10
 #: Bytes that a metric may have: it is read in one step.
-LARGEST_METRIC: Final = 2**16
+LARGEST_METRIC: Final = 2**15
 #: Fields of a family that are read in one step.
 STEP: Final = 64
 #: Deepest nesting of groups, which nobody writes and a reader has to skip.
@@ -42,9 +42,10 @@ _TYPES: Final[Mapping[int, tuple[str, int]]] = {
     4: ("histogram", 7),
     5: ("histogram", 7),
 }
-#: Fields of Metric with one value, and the one of a summary.
+#: Fields of Metric with one value, those of a summary and of a histogram.
 _SIMPLE: Final = frozenset({2, 3, 5})
 _SUMMARY: Final = 4
+_HISTOGRAM: Final = 7
 
 #: Number, wire type and value of a field: an integer, or the bytes of all else.
 Field = tuple[int, int, int, memoryview]
@@ -65,7 +66,9 @@ def protobuf_steps(body: bytes, exposed: Exposed) -> Iterator[None]:
         yield
 
 
-def _family(view: memoryview, exposed: Exposed) -> Iterator[None]:
+def _family(  # noqa: C901 - two passes over one message
+    view: memoryview, exposed: Exposed
+) -> Iterator[None]:
     name = help_ = ""
     kind = 0
     # Fields may come in any order: metrics are read when all else is known.
@@ -84,8 +87,9 @@ def _family(view: memoryview, exposed: Exposed) -> Iterator[None]:
         if (number, wire) == (4, _BYTES):
             if len(content) > LARGEST_METRIC:
                 raise _malformed(f"a metric of {name} has {len(content)} bytes")
-            exposed.samples.extend(_samples(name, holder, content))
-            yield
+            for sample in _samples(name, holder, content):
+                exposed.add(sample)
+                yield
         elif position % STEP == 0:
             yield
 
@@ -130,31 +134,27 @@ def _values(
 ) -> Iterator[tuple[str, dict[str, str], float]]:
     """Yield suffix, label and value of each series of a metric, as in the text format."""
     numbers: dict[int, float] = {}
-    inner: list[dict[int, float]] = []
+    is_open = holder == _HISTOGRAM
     for part in parts:
         for number, wire, value, content in _fields(part):
-            if (number, wire) == (3, _BYTES):
-                inner.append(_numbers(content))
-            else:
+            if (number, wire) != (3, _BYTES):
                 _add(numbers, number, wire, value, content)
+            elif holder == _SUMMARY:
+                one = _numbers(content)
+                rank = written(one.get(_double(1), 0.0))
+                yield "", {"quantile": rank}, one.get(_double(2), 0.0)
+            elif holder == _HISTOGRAM:
+                one = _numbers(content)
+                bound = one.get(_double(2), 0.0)
+                is_open = is_open and bound != math.inf
+                found = one.get(1, 0.0) or one.get(_double(4), 0.0)
+                yield "_bucket", {"le": written(bound)}, found
     if holder in _SIMPLE:
         yield "", {}, numbers.get(_double(1), 0.0)
         return
-    count = numbers.get(1, 0.0)
-    if holder == _SUMMARY:
-        for one in inner:
-            rank = written(one.get(_double(1), 0.0))
-            yield "", {"quantile": rank}, one.get(_double(2), 0.0)
-    else:
-        count = count or numbers.get(_double(4), 0.0)
-        bounds = set()
-        for one in inner:
-            bound = one.get(_double(2), 0.0)
-            bounds.add(bound)
-            found = one.get(1, 0.0) or one.get(_double(4), 0.0)
-            yield "_bucket", {"le": written(bound)}, found
-        if math.inf not in bounds:
-            yield "_bucket", {"le": "+Inf"}, count
+    count = numbers.get(1, 0.0) or numbers.get(_double(4), 0.0)
+    if is_open:
+        yield "_bucket", {"le": "+Inf"}, count
     yield "_sum", {}, numbers.get(_double(2), 0.0)
     yield "_count", {}, count
 
@@ -192,7 +192,7 @@ def _pair(view: memoryview) -> tuple[str, str]:
 
 
 def _fields(view: memoryview) -> Iterator[Field]:  # noqa: C901 - one loop, one format
-    """Yield the fields of a message, those in groups left out."""
+    """Yield the fields of a message; what is in groups has the number 0."""
     at, groups, nothing = 0, [], view[:0]
     while at < len(view):
         key, at = _varint(view, at)
@@ -216,8 +216,8 @@ def _fields(view: memoryview) -> Iterator[Field]:  # noqa: C901 - one loop, one 
                 raise _malformed("groups are nested too deep")
         elif wire != _END_GROUP or not groups or groups.pop() != number:
             raise _malformed(f"wire type {wire}")
-        if not groups and wire not in {_GROUP, _END_GROUP}:
-            yield number, wire, value, content
+        is_field = not groups and wire not in {_GROUP, _END_GROUP}
+        yield number if is_field else 0, wire, value, content
     if groups:
         raise _malformed("a group has no end")
 

@@ -39,10 +39,14 @@ _HELP_ESCAPE: Final = re.compile(r"\\[\\n]")
 _BOUND: Final = {"histogram": "le", "summary": "quantile"}
 
 
-#: Lines that are parsed in one step, and characters that one may have: the parser's
-#: time grows with the square of a line.
-LINES: Final = 100
+#: Lines that are parsed in one step, and characters that one line may have: the time
+#: of the parser grows with the square of a line.
+LINES: Final = 50
 LONGEST_LINE: Final = 2**14
+
+
+#: Samples that one push may have.
+MOST_SAMPLES: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,12 @@ class Exposed:
     #: Of families, as far as the body has them.
     types: dict[str, str] = field(default_factory=dict)
     helps: dict[str, str] = field(default_factory=dict)
+
+    def add(self, sample: Sample) -> None:
+        """Add a sample; raise PingError if there are too many."""
+        if len(self.samples) == MOST_SAMPLES:
+            raise PingError(f"more than {MOST_SAMPLES} samples: push fewer")
+        self.samples.append(sample)
 
 
 def read_text(body: bytes) -> Exposed:
@@ -70,21 +80,26 @@ def text_steps(body: bytes, exposed: Exposed) -> Iterator[None]:
     """
     text = body.decode("utf-8", "replace")
     if text and not text.endswith("\n"):
-        line = text.count("\n") + 1
+        last = text.count("\n") + 1
         raise PingError(
-            f"text format parsing error in line {line}: unexpected end of input stream"
+            f"text format parsing error in line {last}: unexpected end of input stream"
         )
-    lines = text.split("\n")
-    for first in range(0, len(lines), LINES):
-        some = lines[first : first + LINES]
-        for number, length in enumerate(map(len, some), first + 1):
-            if length > LONGEST_LINE:
-                raise PingError(
-                    f"text format parsing error in line {number}: {length} "
-                    f"characters, at most {LONGEST_LINE} are read"
-                )
-        _read_lines("\n".join(some), exposed)
-        yield
+    some: list[str] = []
+    characters = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > LONGEST_LINE:
+            raise PingError(
+                f"text format parsing error in line {number}: {len(line)} characters, "
+                f"at most {LONGEST_LINE} are read"
+            )
+        if len(some) == LINES or characters + len(line) > LONGEST_LINE:
+            _read_lines("\n".join(some), exposed)
+            yield
+            some, characters = [], 0
+        some.append(line)
+        characters += len(line)
+    _read_lines("\n".join(some), exposed)
+    yield
 
 
 def _read_lines(text: str, exposed: Exposed) -> None:
@@ -97,7 +112,8 @@ def _read_lines(text: str, exposed: Exposed) -> None:
             _HELP_ESCAPE.sub(lambda m: "\n" if m[0] == r"\n" else "\\", written)
         )
     # The parser knows how to group them, and names counters anew as it does so.
-    exposed.samples.extend(_samples(_TYPE.sub(r"\1untyped", text)))
+    for sample in _samples(_TYPE.sub(r"\1untyped", text)):
+        exposed.add(sample)
 
 
 def help_text(text: str) -> str:
@@ -134,7 +150,7 @@ def family_steps(
             found[name] = Family(kind, exposed.helps.get(name, ""), {})
         one, known = series(sample.name, labels), found[name].series
         if one in known:
-            raise PingError(f"{one} is in the push twice")
+            raise PingError(f"{one:.200} is in the push twice")
         known[one] = written(sample.value)
 
 

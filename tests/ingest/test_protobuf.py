@@ -295,10 +295,20 @@ def test_a_large_body_is_read_in_many_steps(body: bytes) -> None:
         assert largest <= 1
 
 
+def test_the_samples_of_a_push_are_bounded() -> None:
+    tiny = varint(2**20 + 5) + b"\x0a\x01x\x18\x01" + b"\x22\x02\x12\x00" * 2**18
+
+    with pytest.raises(PingError, match="more than 20000 samples: push fewer"):
+        read(tiny)
+    with pytest.raises(PingError, match="more than 20000 samples: push fewer"):
+        read_text(b"m 1\n" * 20_001)
+    assert len(read_text(b"m 1\n" * 20_000).samples) == 20_000
+
+
 def test_a_metric_of_one_step_is_bounded() -> None:
     family = gauge("x", 1, a="y" * LARGEST_METRIC)
 
-    with pytest.raises(PingError, match=r"a metric of x has 655\d\d bytes"):
+    with pytest.raises(PingError, match=r"a metric of x has 32\d\d\d bytes"):
         read(delimited([family]))
 
 

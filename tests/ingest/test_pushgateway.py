@@ -9,16 +9,21 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_aiohttp.plugin import AiohttpClient
 
-from afterrun_exporter.core.model import Ping
+from afterrun_exporter.core.model import Job, Ping
+from afterrun_exporter.core.pushes import DELETED
+from afterrun_exporter.core.pushsigns import PushSettings
+from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.pushgateway import group_of, job_of
 from afterrun_exporter.ingest.pushreading import ping_of
 from afterrun_exporter.ingest.textformat import read_text
 from afterrun_exporter.service import Service
-from afterrun_exporter.testing import MemoryStore
+from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
-from tests.http import Client
+from tests.http import Client, app_of
+from tests.services import catalogue
 
 NOW = at("21 12:00")
 
@@ -205,6 +210,114 @@ async def test_a_deletion_forgets_nothing(client: Client, store: MemoryStore) ->
     assert (await client.delete("/metrics/job/etl")).status == 202
     assert (await client.delete("/metrics/job/nobody")).status == 202
     assert len(await store.runs("etl", 9)) == 1
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+async def test_each_group_has_its_own_success_metric(
+    client: Client, store: MemoryStore, clock: ManualClock, method: str
+) -> None:
+    for path, body in (
+        ("job/etl", "a_last_success 1795266000\n"),
+        ("job/etl/region/eu", "rows 1\n"),
+        ("job/etl/region/us", "rows 1\na_last_success 1795266000\n"),
+        ("job/etl", "rows 2\n"),
+        ("job/etl/region/eu", "rows 2\n"),
+        ("job/etl/region/us", "a_last_success 1795269600\n"),
+    ):
+        clock.show(clock.now() + 60)
+        response = await client.request(method, f"/metrics/{path}", data=body)
+        assert response.status == 200
+
+    outcomes = {
+        job: [run.outcome for run in reversed(await store.runs(job, 9))]
+        for job in ("etl", "etl:eu", "etl:us")
+    }
+    assert outcomes == {
+        "etl": ["ok", "fail"],
+        "etl:eu": ["ok", "ok"],
+        "etl:us": ["ok", "ok"],
+    }
+
+
+#: Names of the default collectors of client libraries.
+OF_THE_PROCESS = """\
+process_cpu_user_seconds_total 1
+process_resident_memory_bytes 1
+process_network_receive_bytes_total 1
+nodejs_eventloop_lag_p99_seconds 1
+nodejs_heap_space_size_used_bytes{space="new"} 1
+nodejs_version_info{version="v20"} 1
+go_gc_duration_seconds_sum 1
+go_memstats_alloc_bytes 1
+go_goroutines 1
+go_sched_gomaxprocs_threads 1
+python_gc_objects_collected_total{generation="0"} 1
+jvm_memory_used_bytes{area="heap"} 1
+promhttp_metric_handler_requests_total{code="200"} 1
+"""
+
+#: Names of a job that are like those.
+OF_THE_JOB = """\
+process_rows 1
+process_duration_seconds 1
+go_live_total 1
+nodejs_migration_rows 1
+python_files 1
+jvm_restarts 1
+"""
+
+
+async def test_metrics_of_the_process_are_counted_and_not_kept(
+    client: Client, store: MemoryStore, service: Service
+) -> None:
+    body = OF_THE_PROCESS + OF_THE_JOB
+    assert (await client.put("/metrics/job/etl", data=body)).status == 200
+
+    (run,) = await store.runs("etl", 9)
+    kept = {line.split(" ", maxsplit=1)[0] for line in OF_THE_JOB.splitlines()}
+    assert run.metrics.keys() == kept
+    assert service.dropped == {"process": len(OF_THE_PROCESS.splitlines())}
+
+
+def test_metrics_of_the_process_are_kept_if_a_rule_names_them() -> None:
+    rule = parse_rule("process_resident_memory_bytes < 1GiB")
+    job = Job(name="etl", rules=(rule,))
+    exposed = read_text(OF_THE_PROCESS.encode())
+
+    ping, readings = ping_of("etl", {"job": "etl"}, exposed, NOW, b"", 50, job)
+
+    assert ping.metrics == {"process_resident_memory_bytes": 1}
+    assert not readings.warnings
+
+
+def test_metrics_that_rules_name_are_not_left_out_for_others() -> None:
+    job = Job(name="etl", rules=(parse_rule("last > 0"),))
+    body = "".join(f"m{number} 1\n" for number in range(60)) + "last 1\n"
+
+    ping, _ = ping_of(
+        "etl", {"job": "etl"}, read_text(body.encode()), NOW, b"", 50, job
+    )
+
+    assert ping.metrics["last"] == 1
+
+
+async def test_a_deletion_ends_a_run_where_pushes_are_progress(
+    store: MemoryStore, clock: ManualClock, aiohttp_client: AiohttpClient
+) -> None:
+    crawler = Job(name="crawler", push=PushSettings(progress=True))
+    service = Service(store, clock, catalogue(crawler))
+    await service.start()
+    client = await aiohttp_client(app_of(service, clock))
+
+    for rows in (1, 2):
+        await client.put("/metrics/job/crawler", data=f"rows {rows}\n".encode())
+        assert await store.runs("crawler", 9) == []
+    for _ in range(2):
+        assert (await client.delete("/metrics/job/crawler")).status == 202
+
+    (run,) = await store.runs("crawler", 9)
+    assert (run.outcome, dict(run.metrics)) == ("fail", {"rows": 2})
+    assert run.message == DELETED
 
 
 async def test_a_push_that_cannot_be_read_is_recorded(
