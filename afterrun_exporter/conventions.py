@@ -72,6 +72,7 @@ SLOW_THRESHOLD: Final = "afterrun_job_slow_threshold_seconds"
 OVERLAPPING: Final = "afterrun_job_overlapping"
 UPSTREAM_UNHEALTHY: Final = "afterrun_job_upstream_unhealthy"
 TEST_ALERT: Final = "afterrun_job_test_alert"
+SUCCEEDED: Final = "afterrun_job_succeeded"
 SCHEDULE_INVALID: Final = "afterrun_job_schedule_invalid"
 RUNS: Final = "afterrun_job_runs_total"
 FAILED_ATTEMPTS: Final = "afterrun_job_failed_attempts_total"
@@ -131,6 +132,7 @@ HELP: Final = {
     OVERLAPPING: "Whether more runs are open at once than concurrency.max.",
     UPSTREAM_UNHEALTHY: "Whether a job that this one requires is missed, overrunning, "
     "failing or violated, or was when this one was last due.",
+    SUCCEEDED: "Whether a run ended ok just now; only where a receiver is told of it.",
     TEST_ALERT: "Whether somebody asked for a test alert just now.",
     SCHEDULE_INVALID: "Whether no slot will ever come, or the schedule its client gives is unusable.",
     RUNS: "Runs that finished.",
@@ -166,6 +168,7 @@ JOB_OVERLAPPING: Final = "AfterRunJobOverlapping"
 JOB_SLOW: Final = "AfterRunJobSlow"
 JOB_SUCCESS_RATIO_LOW: Final = "AfterRunJobSuccessRatioLow"
 JOB_UPSTREAM_UNHEALTHY: Final = "AfterRunJobUpstreamUnhealthy"
+JOB_SUCCEEDED: Final = "AfterRunJobSucceeded"
 JOB_DISAPPEARED: Final = "AfterRunJobDisappeared"
 EXPORTER_DOWN: Final = "AfterRunExporterDown"
 EXPORTER_ABSENT: Final = "AfterRunExporterAbsent"
@@ -192,6 +195,7 @@ ALERT_OF: Final = {
     "success_ratio_low": JOB_SUCCESS_RATIO_LOW,
     "upstream_unhealthy": JOB_UPSTREAM_UNHEALTHY,
     "test": TEST,
+    "succeeded": JOB_SUCCEEDED,
 }
 
 #: What each alert about a job says first, always the same: pagers group by it.
@@ -205,6 +209,7 @@ SUMMARIES: Final = {
     JOB_SUCCESS_RATIO_LOW: "A job fails too often.",
     JOB_UPSTREAM_UNHEALTHY: "A job waits for another one that is unhealthy.",
     TEST: "A test alert.",
+    JOB_SUCCEEDED: "A run ended ok.",
 }
 
 # Where an alert sends its reader; each alert is a section there.

@@ -171,6 +171,19 @@ class Judge:
             raise OlderRunsNeededError
         return Transition(state=state)
 
+    def announce(self, name: str, now: float, *, successes: bool) -> Decide:
+        """Return how a job announces its ok runs from *now* on, or does so no more."""
+
+        def decide(state: JobState | None) -> Transition:
+            job, known = self._watched(name, state, now)
+            until = known.success_until if successes else 0.0
+            known = replace(known, announces_success=successes, success_until=until)
+            standing = pauses.resting(job) if known.paused_at else job
+            required = self._required(job)
+            return on_clock(standing, known, now, self.settings, required)
+
+        return decide
+
     def retire(self, now: float) -> Decide:
         """Return how a job stops being watched."""
 

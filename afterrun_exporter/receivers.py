@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
 
@@ -25,6 +25,10 @@ from afterrun_exporter.upkeep import KeptFile, Reload
 log = structlog.get_logger()
 
 
+#: Has the jobs of these names announce their ok runs, and no others.
+Announce = Callable[[frozenset[str]], Awaitable[None]]
+
+
 class Applied(StrEnum):
     """How far a change of the receivers has come."""
 
@@ -41,9 +45,12 @@ class Receivers:
     the database and in the file.
     """
 
-    def __init__(self, store: Store, reload: Reload) -> None:
+    def __init__(
+        self, store: Store, reload: Reload, announce: Announce | None = None
+    ) -> None:
         self._store = store
         self._reload = reload
+        self._announce = announce
         self._file: KeptFile | None = None
         self._file_ok = True
         self._one_at_a_time = asyncio.Lock()
@@ -93,6 +100,7 @@ class Receivers:
             except Exception:
                 await self._store.remove_receiver(added.id)
                 raise
+            await self._announce_successes()
         self._log("receiver_added", added, applied)
         return added, applied
 
@@ -111,6 +119,7 @@ class Receivers:
                 with suppress(AfterRunError):
                     await self._apply(known)
                 raise
+            await self._announce_successes()
         self._log("receiver_removed", gone, applied)
         return applied
 
@@ -122,6 +131,7 @@ class Receivers:
         when it starts; one that refuses it finds the old one.
         """
         async with self._one_at_a_time:
+            await self._announce_successes()
             if self._file is None:
                 return
             try:
@@ -136,6 +146,21 @@ class Receivers:
                 log.exception("alertmanager_file_not_kept")
             else:
                 log.info("alertmanager_file_kept", applied=applied.value)
+
+    async def announce_successes(self) -> None:
+        """Have those jobs announce their ok runs that a receiver wants to hear of."""
+        async with self._one_at_a_time:
+            await self._announce_successes()
+
+    async def _announce_successes(self) -> None:
+        if self._announce is None:
+            return
+        try:
+            receivers = await self._store.receivers()
+            await self._announce(frozenset(r.job for r in receivers if r.on_success))
+        except StorageError as error:
+            # The next change, reload or start does it.
+            log.error("successes_not_announced", error=str(error))  # noqa: TRY400
 
     async def _apply(
         self, receivers: Sequence[JobReceiver], *, insist: bool = True

@@ -5,13 +5,13 @@ Nothing is decided here: the judge decides, and the service makes it so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 from msgspec import json
 
-from afterrun_exporter.clock import Clock
+from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.alerts import TEST
 from afterrun_exporter.core.catalogue import Catalogue
@@ -91,6 +91,17 @@ class Registry:
             if self._service.job(name) is None:
                 raise UnknownJobError(self._catalogue.unknown_job(name))
             await self._apply(name, self._service.judge.retire(self._clock.now()))
+
+    async def announce_successes(self, names: Collection[str]) -> None:
+        """Have the jobs *names* announce their ok runs, and no others."""
+        async with self._service.changing:
+            now, judge = self._clock.now(), self._service.judge
+            changes = [
+                Change(job.name, judge.announce(job.name, now, successes=wanted))
+                async for job, state in in_steps(list(self._service.watched()))
+                if (wanted := job.name in names) is not state.announces_success
+            ]
+            await self._service.apply(changes)
 
     async def describe(
         self, name: str, words: Words, unusable: Unusable = USABLE

@@ -14,7 +14,7 @@ from typing import Any
 
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.history import pack, past
-from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.model import Condition, Run
 from afterrun_exporter.core.pushed import Group, Labels
 from afterrun_exporter.core.repeats import KEY_SIZE, NO_KEY
 from afterrun_exporter.core.routing import JobReceiver
@@ -244,6 +244,8 @@ class MemoryStore:
                 for entry in transition.logs
             )
             for event in transition.alerts:
+                if event.key.condition is Condition.SUCCEEDED:
+                    continue
                 if isinstance(event, AlertOpened):
                     self._opened(name, event)
                 else:

@@ -18,9 +18,15 @@ from afterrun_exporter.errors import (
     ReceiverExistsError,
 )
 from afterrun_exporter.receivers import Applied, Receivers
+from afterrun_exporter.registry import Registry
 from afterrun_exporter.rulegen.render import HEADER
-from afterrun_exporter.testing import MemoryStore
+from afterrun_exporter.service import Service
+from afterrun_exporter.storage.store import AlertFilter
+from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.upkeep import KeptFile
+from tests.changed import replace
+from tests.core.jobs import BACKUP, ping
+from tests.services import catalogue
 
 OLD = "what was configured before\n"
 RELOAD = "http://localhost:9093/-/reload"
@@ -372,3 +378,67 @@ async def test_a_refresh_survives_what_nobody_thought_of(
         await receivers.refresh()
 
     assert (logs[-1]["log_level"], said(file)) == ("error", OLD)
+
+
+class TestSuccesses:
+    """Jobs announce their ok runs as long as a receiver wants to hear of them."""
+
+    @pytest.fixture
+    async def service(self, store: MemoryStore, clock: ManualClock) -> Service:
+        service = Service(
+            store, clock, catalogue(BACKUP, replace(BACKUP, name="other"))
+        )
+        await service.start()
+        return service
+
+    @pytest.fixture
+    def registry(self, service: Service, clock: ManualClock) -> Registry:
+        return Registry(service, clock)
+
+    async def test_are_announced_from_then_on_and_until_it_is_removed(
+        self, store: MemoryStore, service: Service, registry: Registry
+    ) -> None:
+        kept = Receivers(store, no_reload, registry.announce_successes)
+        added, _ = await kept.add(wanting())
+        assert announcing(service) == {"backup": True, "other": False}
+
+        await service.record(ping("21 12:00"))
+        state = service.state("backup")
+        assert state is not None
+        assert [one.key.condition for one in state.alerts] == ["succeeded"]
+        # The run is the record of it.
+        assert await store.alerts(AlertFilter()) == []
+
+        await kept.remove(added.id)
+        assert announcing(service) == {"backup": False, "other": False}
+        assert not store.states["backup"].alerts
+
+    async def test_are_announced_as_stored_after_a_start(
+        self, store: MemoryStore, service: Service, registry: Registry
+    ) -> None:
+        await store.add_receiver(wanting())
+        await Receivers(store, no_reload, registry.announce_successes).refresh()
+
+        assert announcing(service) == {"backup": True, "other": False}
+
+    async def test_of_a_job_that_is_paused_are_not_shown(
+        self, store: MemoryStore, service: Service, registry: Registry
+    ) -> None:
+        await registry.pause("backup")
+        await Receivers(store, no_reload, registry.announce_successes).add(wanting())
+        await service.record(ping("21 12:00"))
+
+        assert announcing(service)["backup"]
+        assert not store.states["backup"].alerts
+
+
+def wanting() -> JobReceiver:
+    return replace(receiver(), on_success=True)
+
+
+def announcing(service: Service) -> dict[str, bool]:
+    return {job.name: state.announces_success for job, state in service.watched()}
+
+
+async def no_reload(_: str) -> None:
+    """Stand for an Alertmanager that nobody keeps a file for."""

@@ -217,6 +217,7 @@ class Receiver(Answer):
     on_timeout: bool
     on_violation: bool
     on_missed: bool
+    on_success: bool
     created_at: Time
 
 

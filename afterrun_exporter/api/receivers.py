@@ -64,6 +64,7 @@ def add(
                 on_timeout=body.on_timeout,
                 on_violation=body.on_violation,
                 on_missed=body.on_missed,
+                on_success=body.on_success,
                 created_at=clock.now(),
             )
         )

@@ -23,7 +23,13 @@ from afterrun_exporter.api.values import (
 from afterrun_exporter.core.targets import check_target
 
 #: Flags of a receiver: what it is told of.
-FLAGS: Final = ("on_failure", "on_timeout", "on_violation", "on_missed")
+FLAGS: Final = (
+    "on_failure",
+    "on_timeout",
+    "on_violation",
+    "on_missed",
+    "on_success",
+)
 
 
 class Query(BaseModel):
@@ -157,6 +163,7 @@ class NewReceiver(Body):
     on_timeout: bool = True
     on_violation: bool = True
     on_missed: bool = True
+    on_success: bool = False
 
     @model_validator(mode="after")
     def _somebody_is_told(self) -> Self:

@@ -164,6 +164,7 @@ def receiver_of(receiver: JobReceiver) -> answers.Receiver:
         on_timeout=receiver.on_timeout,
         on_violation=receiver.on_violation,
         on_missed=receiver.on_missed,
+        on_success=receiver.on_success,
         created_at=format_time(receiver.created_at),
     )
 

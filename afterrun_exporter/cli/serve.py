@@ -219,7 +219,9 @@ async def _serve(
         await pusher.refresh()
         pushed = Pushed(store, service, clock)
         await pushed.start()
-        receivers = Receivers(store, reload_alertmanager)
+        registry = Registry(service, clock)
+        receivers = Receivers(store, reload_alertmanager, registry.announce_successes)
+        await receivers.announce_successes()
         own.watch_alertmanager_file(lambda: receivers.file_ok)
         receivers.keep(kept_file(config, beside))
 
@@ -240,7 +242,7 @@ async def _serve(
             service=service,
             store=store,
             receivers=receivers,
-            registry=Registry(service, clock),
+            registry=registry,
             clock=clock,
             site=site,
             index=index,

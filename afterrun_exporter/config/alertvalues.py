@@ -31,9 +31,14 @@ _CARRIED: Final = (
     names.METRIC,
     names.RULE,
     names.SEVERITY,
+    names.TIMED_OUT,
 )
-#: What routes may ask for: an alert that keeps others quiet goes nowhere.
-_ALERTS: Final = tuple(one for one in Condition if one != Condition.UPSTREAM_UNHEALTHY)
+#: What routes may ask for: an alert of severity none goes nowhere by them.
+_ALERTS: Final = tuple(
+    one
+    for one in Condition
+    if one not in {Condition.UPSTREAM_UNHEALTHY, Condition.SUCCEEDED}
+)
 
 _RECEIVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")

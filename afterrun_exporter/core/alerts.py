@@ -44,6 +44,7 @@ SLOW = AlertKey(Condition.SLOW)
 SUCCESS_RATIO_LOW = AlertKey(Condition.SUCCESS_RATIO_LOW)
 UPSTREAM_UNHEALTHY = AlertKey(Condition.UPSTREAM_UNHEALTHY)
 TEST = AlertKey(Condition.TEST)
+SUCCEEDED = AlertKey(Condition.SUCCEEDED)
 
 #: Characters of what a job said that its alert repeats.
 MAX_QUOTE: Final = 300
@@ -156,6 +157,7 @@ def is_calm(state: JobState) -> bool:
         or state.missed_deadline is not None
         or state.success_ratio is not None
         or state.test_until
+        or state.success_until
         or upstream.held_back(state)
     )
 
@@ -213,6 +215,10 @@ def _holding(
         holding |= _late(job, state, now, settings)
         holding |= _gone_wrong(job, state, since, run)
         holding |= _unusual(job, state, now, since)
+        # One far ahead of us was noted before the clock was set back.
+        if now < state.success_until <= now + settings.min_visible:
+            words = _success(state)
+            holding[SUCCEEDED] = _Holding(since, NO_SEVERITY, words)
     return holding
 
 
@@ -287,6 +293,12 @@ def _failure(state: JobState, run: Run | None) -> str:
         said = _in_one_line(run.message)
         words = f"{words}: {said}" if said else words
     return words
+
+
+def _success(state: JobState) -> str:
+    if state.last_duration is None:
+        return "the run ended ok"
+    return f"the run ended ok after {format_duration(round(state.last_duration, 3))}"
 
 
 def _in_one_line(text: str) -> str:

@@ -208,6 +208,8 @@ def outlook(job: Job, state: JobState, settings: Settings) -> tuple[float, float
         wake = min(wake, state.paused_until)
     if state.test_until and _holds(state, Condition.TEST):
         wake = min(wake, state.test_until)
+    if state.success_until:
+        wake = min(wake, state.success_until)
     if state.open_runs and not _holds(state, Condition.OVERRUNNING):
         wake = min(wake, run_deadline(job, state, settings))
     return missed, wake

@@ -59,6 +59,7 @@ def _revived(state: JobState) -> JobState:
         upstream_healed_at=0.0,
         test_until=0.0,
         test_severity="",
+        success_until=0.0,
     )
 
 

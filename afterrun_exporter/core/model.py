@@ -84,10 +84,14 @@ class Condition(StrEnum):
     UPSTREAM_UNHEALTHY = "upstream_unhealthy"
     #: Somebody asked for an alert, to see that it arrives.
     TEST = "test"
+    #: A run ended ok, and somebody wants to hear of that.
+    SUCCEEDED = "succeeded"
 
 
 #: In these nothing is wrong with the job itself.
-BLAMELESS: Final = frozenset({Condition.UPSTREAM_UNHEALTHY, Condition.TEST})
+BLAMELESS: Final = frozenset(
+    {Condition.UPSTREAM_UNHEALTHY, Condition.TEST, Condition.SUCCEEDED}
+)
 
 
 class Settings(Struct, frozen=True, kw_only=True, gc=False):

@@ -212,12 +212,18 @@ class JobReceiver:
     on_timeout: bool = True
     on_violation: bool = True
     on_missed: bool = True
+    on_success: bool = False
     created_at: float = 0.0
 
     @property
     def name(self) -> str:
         """What Alertmanager calls it."""
         return f"{JOB_RECEIVER}{self.job}-{self.id}"
+
+    @property
+    def success_name(self) -> str:
+        """What Alertmanager calls it where it is told of ok runs, and not of their end."""
+        return f"{self.name}-success"
 
     @property
     def conditions(self) -> tuple[Condition, ...]:

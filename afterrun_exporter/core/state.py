@@ -199,6 +199,10 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     #: A test alert: until when, and its severity if not the job's.
     test_until: float = 0.0
     test_severity: str = ""
+    #: Whether somebody is told of each ok run, and until when that is shown of the
+    #: last one; 0 while it is not.
+    announces_success: bool = False
+    success_until: float = 0.0
     #: Since when nothing is expected, as somebody has asked for; 0 while it is not
     #: so. Until when, or None until somebody asks for the opposite; and whether a
     #: ping is as good as asking.

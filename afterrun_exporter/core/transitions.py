@@ -27,7 +27,7 @@ from afterrun_exporter.core import (
     upstream,
 )
 from afterrun_exporter.core.deadlines import is_overdue, schedule_text
-from afterrun_exporter.core.model import Job, Kind, Ping, Run, Settings
+from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run, Settings
 from afterrun_exporter.core.state import (
     AlertEvent,
     JobState,
@@ -135,6 +135,8 @@ def on_ping(
         made = replace(made, state=memory)
     judged = _newest(made.runs, made.state.last_finish_at)
     state = _remembering(job, made.state, made.runs, ping.at, settings)
+    if state.announces_success and judged and judged.outcome is Outcome.OK:
+        state = replace(state, success_until=ping.at + settings.min_visible)
     state, events = alerts.update(
         job,
         _surroundings(job, state, ping.at, required),
@@ -353,6 +355,8 @@ def _surroundings(
         state = replace(state, slow=False, slow_threshold=None)
     if job.success_ratio is not None or state.success_ratio is not None:
         state = history.slid(job, state, now)
+    if state.success_until and state.success_until <= now:
+        state = replace(state, success_until=0.0)
     if required or upstream.held_back(state):
         state = upstream.reconciled(job, state, required, now)
     return state

@@ -160,6 +160,11 @@ def test_alert(subject: Subject) -> Sequence[Sample]:
     return ((subject.alerting_as(severity), 1),)
 
 
+def succeeded(subject: Subject) -> Sequence[Sample]:
+    """Return that a run ended ok just now, where somebody wants to hear of that."""
+    return ((subject.alerting, 1),) if subject.shows(alerts.SUCCEEDED) else ()
+
+
 def _condition(
     key: AlertKey, configured: Callable[[Job], object]
 ) -> Callable[[Subject], Sequence[Sample]]:
@@ -247,6 +252,7 @@ FAMILIES: tuple[Shape, ...] = (
         _condition(alerts.UPSTREAM_UNHEALTHY, _requires),
     ),
     Family(names.TEST_ALERT, "gauge", test_alert),
+    Family(names.SUCCEEDED, "gauge", succeeded),
     Fact(names.SCHEDULE_INVALID, "gauge", schedule_invalid),
     Fact(names.RUNS, "counter", lambda s: s.state.runs_total),
     Fact(names.FAILED_ATTEMPTS, "counter", lambda s: s.state.attempts_total),

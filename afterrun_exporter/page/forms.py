@@ -26,6 +26,7 @@ FLAGS: Final = {
     "on_timeout": "runs that take too long",
     "on_violation": "broken rules",
     "on_missed": "missed runs",
+    "on_success": "runs that ended ok",
 }
 
 #: How long a job can be paused from its page; "" until somebody resumes it.

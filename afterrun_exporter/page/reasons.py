@@ -34,6 +34,7 @@ TITLES: Final = {
     Condition.SUCCESS_RATIO_LOW: "failing too often",
     Condition.UPSTREAM_UNHEALTHY: "waiting for another job",
     Condition.TEST: "test alert",
+    Condition.SUCCEEDED: "ended ok",
 }
 
 #: The worst comes first.

@@ -104,7 +104,7 @@ def _labels(
 
 
 def _severity(job: Job, state: JobState, key: AlertKey) -> str:
-    if key.condition is Condition.UPSTREAM_UNHEALTHY:
+    if key.condition in {Condition.UPSTREAM_UNHEALTHY, Condition.SUCCEEDED}:
         return names.NO_SEVERITY
     if key.condition is Condition.TEST:
         return state.test_severity or job.severity

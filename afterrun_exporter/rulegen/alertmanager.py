@@ -77,7 +77,7 @@ def config_text(
         "receivers": [
             {"name": DISCARD},
             *(ways.configured(r, alertmanager, smtp) for r in alertmanager.receivers),
-            *(ways.added(r, alertmanager, smtp) for r in receivers),
+            *(one for r in receivers for one in ways.added(r, alertmanager, smtp)),
         ],
     }
     if alertmanager.mute_times:

@@ -149,6 +149,8 @@ UPSTREAM_UNHEALTHY: Final = (
     "other one first."
 )
 
+SUCCEEDED: Final = "{{ $labels.job_name }}: a run ended ok."
+
 TEST: Final = (
     "Somebody asked for this test alert. Nothing is wrong with {{ $labels.job_name }}, "
     "and it ends by itself."

@@ -65,6 +65,13 @@ def job_rules(among: str = "") -> list[Data]:
             description=says.UPSTREAM_UNHEALTHY,
         ),
         alert(
+            names.JOB_SUCCEEDED,
+            expr=_holds(names.SUCCEEDED, among, without=f"{TARGET}, {names.SEVERITY}"),
+            # Those who want to hear of it have routes of their own.
+            severity=names.NO_SEVERITY,
+            description=says.SUCCEEDED,
+        ),
+        alert(
             names.TEST,
             expr=_holds(names.TEST_ALERT, among),
             description=says.TEST,

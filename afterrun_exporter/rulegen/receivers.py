@@ -5,7 +5,7 @@ No secret is written into it: what is one stands in a file of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -42,9 +42,14 @@ def configured(
 
 def added(
     receiver: JobReceiver, alertmanager: Alertmanager, smtp: Smtp | None
-) -> dict[str, Any]:
-    """Return *receiver* as an entry of ``receivers:``, its secret aside."""
-    return _entry(receiver.name, [_integration(receiver)], alertmanager, smtp)
+) -> Iterator[dict[str, Any]]:
+    """Yield *receiver* as entries of ``receivers:``, its secret aside."""
+    ways = [_integration(receiver)]
+    yield _entry(receiver.name, ways, alertmanager, smtp)
+    if receiver.on_success:
+        # A run that ended well does not end once more.
+        name = receiver.success_name
+        yield _entry(name, ways, alertmanager, smtp, resolved=False)
 
 
 def secret_files(receivers: Iterable[JobReceiver]) -> Mapping[Path, str]:
@@ -89,11 +94,13 @@ def _entry(
     integrations: Iterable[Integration],
     alertmanager: Alertmanager,
     smtp: Smtp | None,
+    *,
+    resolved: bool = True,
 ) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": name}
     for integration in integrations:
         key, config = _config(integration, alertmanager, smtp)
-        entry.setdefault(key, []).append({**config, "send_resolved": True})
+        entry.setdefault(key, []).append({**config, "send_resolved": resolved})
     return entry
 
 

@@ -168,10 +168,14 @@ def _job_receiver(receiver: JobReceiver) -> Iterator[Node]:
     if receiver.timeouts_alone:
         timed_out = matcher(names.TIMED_OUT, [names.TRUE])
         wanted.append([matcher("alertname", [names.JOB_FAILING]), timed_out])
-    for matchers in wanted:
+    ways = [(receiver.name, matchers) for matchers in wanted]
+    if receiver.on_success:
+        succeeded = [matcher("alertname", [names.JOB_SUCCEEDED])]
+        ways.append((receiver.success_name, succeeded))
+    for name, matchers in ways:
         yield {
             "matchers": [matcher(names.JOB, [receiver.job]), *matchers],
-            "receiver": receiver.name,
+            "receiver": name,
             **_grouping(_JOB_RECEIVER),
             "continue": True,
         }

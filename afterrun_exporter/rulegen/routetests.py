@@ -31,7 +31,9 @@ _HOW: Final = """\
 
 #: What somebody may be told of.
 _CONDITIONS: Final = tuple(
-    condition for condition in Condition if condition != Condition.UPSTREAM_UNHEALTHY
+    condition
+    for condition in Condition
+    if condition not in {Condition.UPSTREAM_UNHEALTHY, Condition.SUCCEEDED}
 )
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._:/-]+")
 
@@ -95,11 +97,14 @@ def recipients(
 
     *receivers* are those that were added over the API for its job.
     """
-    asked = (
+    if alert.condition is Condition.SUCCEEDED:
+        asked = [one.success_name for one in receivers if one.on_success]
+        return [*asked, *_routed(alert, alertmanager)]
+    asked = [
         one.name
         for one in receivers
         if alert.condition in one.conditions or (alert.timed_out and one.timeouts_alone)
-    )
+    ]
     return [*asked, *_routed(alert, alertmanager)]
 
 
@@ -145,6 +150,8 @@ def _alerts(
         if job.name in asked:
             name, condition = names.JOB_FAILING, Condition.FAILING
             yield Alert(name, job.severity, job, condition, timed_out=True)
+            name, condition = names.JOB_SUCCEEDED, Condition.SUCCEEDED
+            yield Alert(name, names.NO_SEVERITY, job, condition)
         others = {rule.severity for rule in job.rules} - {None, job.severity}
         for severity in sorted(filter(None, others)):
             name = names.JOB_RULE_VIOLATED

@@ -46,6 +46,7 @@ _SAYS: Final = {
     names.JOB_UPSTREAM_UNHEALTHY: "A job that {job} requires is missed, overrunning, "
     "failing or violated, or was when {job} was last due. Its own alerts are held back: mend the "
     "other one first.",
+    names.JOB_SUCCEEDED: "{job}: a run ended ok.",
     names.TEST: "Somebody asked for this test alert. Nothing is wrong with {job}, and "
     "it ends by itself.",
 }
@@ -59,6 +60,7 @@ _METRIC: Final = {
     names.JOB_SLOW: names.SLOW,
     names.JOB_SUCCESS_RATIO_LOW: names.SUCCESS_RATIO_LOW,
     names.JOB_UPSTREAM_UNHEALTHY: names.UPSTREAM_UNHEALTHY,
+    names.JOB_SUCCEEDED: names.SUCCEEDED,
     names.TEST: names.TEST_ALERT,
 }
 
@@ -91,7 +93,7 @@ class _Case:
     @property
     def expected(self) -> Data:
         told = dict(self.labels)
-        if self.alert == names.JOB_UPSTREAM_UNHEALTHY:
+        if self.alert in {names.JOB_UPSTREAM_UNHEALTHY, names.JOB_SUCCEEDED}:
             told[names.SEVERITY] = names.NO_SEVERITY
         return {"exp_labels": told, "exp_annotations": self.annotations}
 

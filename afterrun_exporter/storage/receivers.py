@@ -12,8 +12,9 @@ from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 
 _ADD: Final = """
 INSERT INTO receivers
-(job, type, target, on_failure, on_timeout, on_violation, on_missed, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+(job, type, target, on_failure, on_timeout, on_violation, on_missed, on_success,
+ created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -27,6 +28,7 @@ def add(connection: sqlite3.Connection, receiver: JobReceiver) -> JobReceiver:
         receiver.on_timeout,
         receiver.on_violation,
         receiver.on_missed,
+        receiver.on_success,
         receiver.created_at,
     )
     return replace(receiver, id=connection.execute(_ADD, values).lastrowid or 0)
@@ -50,6 +52,7 @@ async def receivers(reader: aiosqlite.Connection) -> list[JobReceiver]:
             on_timeout=bool(row["on_timeout"]),
             on_violation=bool(row["on_violation"]),
             on_missed=bool(row["on_missed"]),
+            on_success=bool(row["on_success"]),
             created_at=row["created_at"],
         )
         for row in rows

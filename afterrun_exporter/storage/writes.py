@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from afterrun_exporter.clock import stopwatch
-from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.model import Condition, Run
 from afterrun_exporter.core.repeats import KEY_SIZE, REMEMBERED
 from afterrun_exporter.core.state import (
     AlertEvent,
@@ -252,6 +252,9 @@ class _Batch:
         self.keys.extend(runkeys.rows_of(self._ids[name], made))
 
     def add_event(self, name: str, event: AlertEvent) -> None:
+        if event.key.condition is Condition.SUCCEEDED:
+            # The run is the record of it.
+            return
         job_id = self._ids[name]
         if isinstance(event, AlertOpened):
             alert, key = event.alert, event.alert.key

@@ -48,6 +48,7 @@ async def test_a_receiver_is_added_and_then_listed(client: Client) -> None:
         "on_timeout": True,
         "on_violation": True,
         "on_missed": True,
+        "on_success": False,
         "created_at": "2026-11-21T12:00:00Z",
     }
     assert response.status == 201
@@ -157,7 +158,7 @@ def test_of_a_webhook_the_host_is_shown(target: str, expected: str) -> None:
             dict.fromkeys(("on_failure", "on_timeout", "on_violation"), False)
             | {**WEBHOOK, "on_missed": False},
             (
-                "on_failure, on_timeout, on_violation, on_missed are all false: nobody "
+                "on_failure, on_timeout, on_violation, on_missed, on_success are all false: nobody "
                 "would ever be told; set one"
             ),
         ),

@@ -82,7 +82,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, launch: Launch) -> Scene:
     afterrun = directory / "afterrun.yml"
     afterrun.write_text(
         "jobs: {backup: {every: 1h}}\n"
-        f"alertmanager: {{config_file: {config}, base: {base}, "
+        f"alertmanager: {{push_to: ['{alertmanager}'], config_file: {config}, base: {base}, "
         f"reload_url: '{alertmanager}/-/reload',\n"
         f"  receivers: {{oncall: [{{webhook: {{url: '{webhook}/oncall'}}}}]}}}}\n"
     )
@@ -140,6 +140,37 @@ def test_a_receiver_added_over_the_api_is_told(scene: Scene) -> None:
     assert post["alerts"][0]["labels"]["alertname"] == "AfterRunJobFailing"
     assert scene.ask("DELETE", f"/api/v1/receivers/{added['id']}") == (204, None)
     assert "/backup" not in scene.config.read_text()
+
+
+OFF = dict.fromkeys(("on_failure", "on_timeout", "on_violation", "on_missed"), False)
+
+
+@pytest.mark.parametrize(
+    ("job", "switch", "reports", "alert"),
+    [
+        # The fail is told to nobody: on_failure is off.
+        ("killed", "on_timeout", ["fail", "timeout"], "AfterRunJobFailing"),
+        ("works", "on_success", ["fail", "ok"], "AfterRunJobSucceeded"),
+    ],
+)
+def test_a_receiver_is_told_of_what_its_switch_names_by_pushed_alerts(
+    scene: Scene, job: str, switch: str, reports: list[str], alert: str
+) -> None:
+    scene.ask("POST", f"/ping/{job}", {"run_id": "before"})
+    target = f"{scene.webhook}/{job}"
+    wanted = {"alert_type": "webhook", "target": target, **OFF, switch: True}
+    status, added = scene.ask("POST", f"/api/v1/jobs/{job}/receivers", wanted)
+    assert (status, added["warnings"]) == (201, [])
+
+    for report in reports:
+        scene.ask("POST", f"/ping/{job}", {"status": report})
+        time.sleep(GROUP_WAIT)
+
+    (post,) = network.wait_for(lambda: scene.told(f"/{job}"))
+    assert [one["labels"]["alertname"] for one in post["alerts"]] == [alert]
+    assert post["status"] == "firing"
+    elsewhere = [one["groupLabels"]["alertname"] for one in scene.told("/oncall")]
+    assert "AfterRunJobSucceeded" not in elsewhere
 
 
 def test_nobody_else_is_told_again_when_receivers_come_and_go(scene: Scene) -> None:

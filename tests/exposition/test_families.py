@@ -92,6 +92,7 @@ def test_a_job_that_never_ran_has_every_series() -> None:
         ("overlapping", "gauge", ""),
         ("upstream_unhealthy", "gauge", ""),
         ("test_alert", "gauge", ""),
+        ("succeeded", "gauge", ""),
         ("schedule_invalid", "gauge", f"{{{own}}} 0"),
         ("runs_total", "counter", f"{{{own}}} 0"),
         ("failed_attempts_total", "counter", f"{{{own}}} 0"),

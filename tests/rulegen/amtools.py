@@ -33,6 +33,7 @@ RECEIVERS = (
         type=ReceiverType.EMAIL,
         target="orders@example.com",
         on_missed=False,
+        on_success=True,
     ),
     JobReceiver(
         id=4,

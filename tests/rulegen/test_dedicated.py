@@ -83,7 +83,12 @@ GIVING = {
 #: What the generated tests call a job with the generic rules, next to RICH.
 ANY_JOB = (names.JOB, "any-job-2")
 #: A run may announce its own heartbeat.
-ALWAYS = [names.JOB_FAILING, names.JOB_OVERRUNNING, names.TEST]
+ALWAYS = [
+    names.JOB_FAILING,
+    names.JOB_OVERRUNNING,
+    names.JOB_SUCCEEDED,
+    names.TEST,
+]
 
 
 def _jobs(text: str) -> list[Job]:
@@ -262,6 +267,7 @@ def test_the_generated_tests_fail_when_a_rule_is_wrong(
         names.JOB_RULE_VIOLATED,
         names.JOB_RULE_VIOLATED,
         names.JOB_OVERRUNNING,
+        names.JOB_SUCCEEDED,
         names.TEST,
     ]
 

@@ -21,7 +21,7 @@ from afterrun_exporter.core.routing import Alertmanager, JobReceiver, ReceiverTy
 from afterrun_exporter.rulegen import alertmanager, render, routes, routetests
 from afterrun_exporter.rulegen.routetests import Alert
 
-from .amtools import RECEIVERS, files, rich
+from .amtools import RECEIVERS, data, files, rich
 from .conftest import Run
 
 TESTS = alertmanager.DIRECTORY / "routes.test"
@@ -158,7 +158,7 @@ def test_a_receiver_of_a_job_takes_nothing_from_others(
     """Who is told of what no route takes is told all the same."""
     config = parse(f"{BACKUP}alertmanager:\n{ALL}")
     render.write(files(config, [RECEIVER]), tmp_path)
-    if condition is Condition.UPSTREAM_UNHEALTHY:
+    if condition in {Condition.UPSTREAM_UNHEALTHY, Condition.SUCCEEDED}:
         alert = Alert(names.ALERT_OF[condition], "none", JOB, condition)
         expected = ["discard"]
     else:
@@ -206,6 +206,29 @@ def test_a_receiver_is_told_of_what_its_switches_name(
 
     assert [receiver.name in case[0] for case in cases] == expected
     assert failures(run, tmp_path, cases) == []
+
+
+def test_an_ok_run_is_told_to_those_who_want_it_alone(run: Run, tmp_path: Path) -> None:
+    """And its end to nobody: a receiver of its own does not send what is resolved."""
+    receiver, other = replace(RECEIVER, on_success=True), replace(RECEIVER, id=2)
+    config = parse(f"{BACKUP}alertmanager:\n{ALL}")
+    render.write(files(config, [receiver, other]), tmp_path)
+    alert = Alert(names.JOB_SUCCEEDED, "none", JOB, Condition.SUCCEEDED)
+
+    case = routetests.arguments(alert, config.alertmanager, [receiver, other])
+
+    assert case[0] == "--verify.receivers=afterrun-job-backup-1-success,discard"
+    assert failures(run, tmp_path, [case]) == []
+    resolved = {
+        one["name"]: one["webhook_configs"][0]["send_resolved"]
+        for one in data(config, [receiver, other])["receivers"]
+        if one["name"].startswith("afterrun-job-")
+    }
+    assert resolved == {
+        "afterrun-job-backup-1": True,
+        "afterrun-job-backup-1-success": False,
+        "afterrun-job-backup-2": True,
+    }
 
 
 def paths(node: routes.Node, above: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
