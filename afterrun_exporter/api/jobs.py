@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from itertools import islice
 
 from afterrun_exporter import search
@@ -11,6 +10,7 @@ from afterrun_exporter.api.serving import Act, Asked
 from afterrun_exporter.api.shapes import job_of, run_of, whole_job_of
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.catalogue import MAX_SUGGESTIONS
+from afterrun_exporter.core.hints import near
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import END, parse_time
@@ -141,8 +141,8 @@ def _whole(service: Service, name: str) -> answers.WholeJob:
 def _suggestion(service: Service, name: str) -> str:
     # Among many names a near miss is looked for too long.
     few = list(islice(service.names, MAX_SUGGESTIONS + 1))
-    if len(few) <= MAX_SUGGESTIONS and (near := get_close_matches(name, few, n=1)):
-        return f"; did you mean {near[0]!r}?"
+    if len(few) <= MAX_SUGGESTIONS and (meant := near(name, few)):
+        return f"; did you mean {meant!r}?"
     return ": `afterrun jobs` or GET /api/v1/jobs lists those there are"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
 from typing import Any, get_args
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
+
+from afterrun_exporter.core.hints import near
 
 #: What the fields of our objects may be, and what people call that.
 _WORDS = {"string_type": "a string", "bool_type": "true or false"}
@@ -56,8 +57,8 @@ def about_field(body: type[BaseModel], error: ErrorDetails) -> str:
 def unknown(what: str, name: str, model: type[BaseModel]) -> str:
     """Return that *model* knows no such parameter or field, and what may be meant."""
     names = known(model)
-    if near := get_close_matches(name, names, n=1):
-        return f"unknown {what} {name[:60]!r}; did you mean {near[0]!r}?"
+    if meant := near(name, names):
+        return f"unknown {what} {name[:60]!r}; did you mean {meant!r}?"
     way_out = f"use {', '.join(names)}" if names else "none is read here"
     return f"unknown {what} {name[:60]!r}: {way_out}"
 

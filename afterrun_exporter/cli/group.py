@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Final
 
@@ -12,6 +11,7 @@ import click
 from afterrun_exporter import __version__
 from afterrun_exporter.cli.main import CLIENT
 from afterrun_exporter.conventions import DEFAULT_PORT
+from afterrun_exporter.core.hints import near
 
 #: Commands, the module each is in, and what it does. The modules are imported
 #: late: `afterrun version` need not load a web server.
@@ -46,8 +46,8 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         known = (*COMMANDS, *CLIENT)
-        if name not in known and (near := get_close_matches(name, known, 1)):
-            ctx.fail(f"No such command {name!r}; did you mean {near[0]!r}?")
+        if name not in known and (meant := near(name, known)):
+            ctx.fail(f"No such command {name!r}; did you mean {meant!r}?")
         if name == "serve":
             # Importing it takes a while, and a reload that is asked for
             # meanwhile must not end it.

@@ -45,6 +45,16 @@ _SECTION_TAGS: Final = frozenset(
 )
 
 
+#: What is YAML's in a rule, and the way to write it.
+_RULE = re.compile(
+    r'["}]\s*(?:[<>=!]=?|!?contains\b|between\b)|(?:[<>=!]=?|contains)\s*"'
+)
+_RULE_IN_YAML: Final = (
+    "a rule with double quotes or braces in it is in single quotes as a whole, such as "
+    "'\"rows processed\" > 0'"
+)
+
+
 class NotYAMLError(Exception):
     """The text cannot be read to its end; it has every problem found so far."""
 
@@ -237,6 +247,10 @@ def _syntax_problem(text: str, error: Exception) -> Problem:
     """Return what the parser has to say, with the line it says it of."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         line = error.problem_mark.line + 1
+        lines = text.split("\n", line)
+        if line <= len(lines) and _RULE.search(lines[line - 1]):
+            what = f"{error.problem or 'cannot be read'}: {_RULE_IN_YAML}"
+            return Problem(line, "", f"not YAML: {what}")
         return Problem(line, "", f"not YAML: {_in_context(error, line)}")
     if bad := yaml.reader.Reader.NON_PRINTABLE.search(text):
         line = text.count("\n", 0, bad.start()) + 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os.path import normpath, realpath
@@ -12,14 +11,13 @@ from pathlib import Path as FilePath
 from typing import Any, Final
 
 from afterrun_exporter.access.tokens import Token
-from afterrun_exporter.config import document
+from afterrun_exporter.config import document, oddities
 from afterrun_exporter.config.building import Builder
 from afterrun_exporter.config.problems import Finding
 from afterrun_exporter.config.words import Path, show
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import Alertmanager
-from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.errors import ConfigError, Problem
 
 #: What alerting rules, routes and dashboards are generated from.
@@ -146,16 +144,7 @@ def _overwritten(
 
 def _oddities(config: Config, now: float) -> Iterator[Finding]:
     for job in config.jobs.values():
-        schedule = job.schedule
-        if isinstance(schedule, Cron) and schedule.next_after(now) == math.inf:
-            message = f"{schedule.expression!r} names no day that ever comes"
-            yield Finding(("jobs", job.name, "schedule"), message)
-        if job.concurrency is not None and job.max_runtime is None:
-            message = (
-                "without max_runtime a run that crashes without a report counts as "
-                "running for ever"
-            )
-            yield Finding(("jobs", job.name, "concurrency"), message)
+        yield from oddities.of_job(job, now)
     for position, route in enumerate(config.alertmanager.routes):
         match = route.match
         if match.by_configuration and not any(map(match.takes, config.jobs.values())):

@@ -30,6 +30,7 @@ from afterrun_exporter.core.units import (
     parse_bytes,
     parse_duration,
     parse_quantity,
+    ways,
 )
 
 #: Severities that the shipped Alertmanager configuration routes.
@@ -81,8 +82,9 @@ def _duration(value: object) -> float:
 def _no_duration(value: object) -> ValueError:
     """Return what to say of a number without a unit, or of something worse."""
     if type(value) is int and 0 < value <= LONGEST:
-        ways = sorted({f"{value}s", format_duration(value)}, key=len, reverse=True)
-        return ValueError(f"{value} is not a duration: write {' or '.join(ways)}")
+        return ValueError(
+            f"{value} is not a duration: write {' or '.join(ways(value))}"
+        )
     return ValueError(
         f"{quote(value)} is not a duration; write it like 90s, 15m, 1h30m or 7d"
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
+
+from afterrun_exporter.core.hints import near
 
 #: Keys and list positions from the top of the file down to a value.
 Path = tuple[str | int, ...]
@@ -42,5 +43,5 @@ def quote(value: object) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the end of a message that offers what *word* may have meant."""
-    near = difflib.get_close_matches(word, sorted(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    meant = near(word, known)
+    return f"; did you mean {meant!r}?" if meant else ""

@@ -19,11 +19,11 @@ import math
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import Final
 
 from afterrun_exporter.core.finishes import is_late, was_given_up
+from afterrun_exporter.core.hints import near
 from afterrun_exporter.core.model import NEUTRAL, Outcome, Run
 from afterrun_exporter.core.rules import (
     DURATION,
@@ -213,9 +213,9 @@ class Backtest:
         if rule.assertion is not None and rule.metric in self._reported:
             metric = f"{rule.metric!r} is a metric and no text"
             return f"{rule.name!r} {comes_to}: {metric}; compare it with a number"
-        near = get_close_matches(rule.metric, sorted(reported), n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else _offered(reported)
-        return f"{rule.name!r} {comes_to}: {rule.metric!r} was never reported{meant}"
+        meant = near(rule.metric, reported)
+        hint = f"; did you mean {meant!r}?" if meant else _offered(reported)
+        return f"{rule.name!r} {comes_to}: {rule.metric!r} was never reported{hint}"
 
 
 def backtest(

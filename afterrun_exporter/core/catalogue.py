@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Final
 
 from msgspec.structs import replace
 
+from afterrun_exporter.core.hints import near
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.projects import Project
 
@@ -77,7 +77,5 @@ class Catalogue:
     def unknown_job(self, name: str) -> str:
         """Return that there is no job *name*, and which one may have been meant."""
         few = self.jobs if len(self.jobs) <= MAX_SUGGESTIONS else ()
-        near = get_close_matches(name, few, n=1)
-        return f"unknown job {name!r}" + (
-            f"; did you mean {near[0]!r}?" if near else ""
-        )
+        meant = near(name, few)
+        return f"unknown job {name!r}" + (f"; did you mean {meant!r}?" if meant else "")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 from zoneinfo import available_timezones
+
+from afterrun_exporter.core.hints import near
+from afterrun_exporter.core.units import written_duration
 
 NICKNAMES: Final = {
     "@yearly": "0 0 1 1 *",
@@ -18,6 +22,25 @@ NICKNAMES: Final = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+
+#: What others call some expressions.
+_OTHER_NICKNAMES: Final = {
+    "@minutely": "* * * * *",
+    "@every_minute": "* * * * *",
+    "@weekdays": "0 0 * * 1-5",
+    "@workdays": "0 0 * * 1-5",
+    "@quarterly": "0 0 1 1,4,7,10 *",
+    "@noon": "0 12 * * *",
+}
+
+#: A time zone before the fields, as some have it.
+_ZONED: Final = re.compile(r"(?:CRON_)?TZ=[\"']?([^\"']+)[\"']?")
+#: A field of seconds that is due once a minute.
+_SECONDS: Final = re.compile(r"[0-5]?\d", re.ASCII)
+_EACH_SECONDS: Final = re.compile(r"(?:\*|0)/([1-9]\d?)", re.ASCII)
+_YEAR: Final = re.compile(r"(?:19|20)\d\d([-,/]\d+)*", re.ASCII)
+#: A duration has at most so many words.
+_FEW: Final = 4
 
 # Items of a list: * 5 5-9 */5 5-9/2 5/15
 _ITEM: Final = re.compile(
@@ -41,6 +64,8 @@ class Field:
 
     def _range(self, item: str) -> range:
         match = _ITEM.fullmatch(item)
+        if match is None or (match["first"] or "").upper() == "H":
+            self._refuse_others(item)
         if match is None:
             like = f"*, {self.low}, {self.low}-{self.high} or */2"
             raise ValueError(f"cannot read {self.name} {item!r}; write it like {like}")
@@ -54,6 +79,20 @@ class Field:
             split = f"{low}-{self.high},{rest}"
             raise ValueError(f"{self.name} {item!r} runs backwards; use {split!r}")
         return range(low, high + 1, int(step or 1))
+
+    def _refuse_others(self, item: str) -> None:
+        """Raise ValueError for what is right in another system's expressions."""
+        if item == "?":
+            raise ValueError(f"cron has no '?': write * for any {self.name}")
+        if re.match(r"H(?![A-Za-z])", item, re.IGNORECASE):
+            step = item.partition("/")[2]
+            any_of = (
+                f"*/{step}" if step.isdecimal() else str((self.low + self.high) // 2)
+            )
+            raise ValueError(
+                f"cron has no {item!r}, which is Jenkins': write the {self.name} itself, "
+                f"such as {any_of}"
+            )
 
     def _number(self, text: str) -> int:
         if text.lower() in self.words:
@@ -87,11 +126,70 @@ def split(text: str) -> list[str]:
             raise ValueError(_unknown_nickname(fields[0]))
         fields = NICKNAMES[fields[0].lower()].split()
     if len(fields) != len(FIELDS):
-        raise ValueError(
-            f"cron expression {text!r} has {len(fields)} fields; write 5: "
-            "minute, hour, day of month, month, day of week"
-        )
+        raise ValueError(_not_five(text, fields))
     return fields
+
+
+def _not_five(text: str, fields: Sequence[str]) -> str:
+    """Return what is wrong with an expression that has not five fields."""
+    first, _, rest = text.strip().partition(" ")
+    if zone := _ZONED.fullmatch(first):
+        return (
+            f"{first} is not for a schedule: write timezone: {zone[1]}, and schedule: "
+            f'"{rest.strip()}"'
+        )
+    if first.lower() in {"@every", "every"}:
+        every = written_duration(rest) or "1h"
+        return f"a schedule is a cron expression, not {text!r}: use every: {every}"
+    if len(fields) <= _FEW and (period := written_duration(text)):
+        return f"a schedule is a cron expression, not {text!r}: use every: {period}"
+    if f"@{text.strip().lower()}" in NICKNAMES:
+        return f"a schedule is a cron expression, not {text!r}: use '@{text.strip()}'"
+    return (
+        f"cron expression {text!r} has {len(fields)} fields; write 5: "
+        f"minute, hour, day of month, month, day of week{_too_many(fields)}"
+    )
+
+
+def _too_many(fields: Sequence[str]) -> str:
+    """Return which of more than five fields to drop; "" where that is not sure."""
+    count = len(FIELDS)
+    if len(fields) <= count:
+        return ""
+    plain = ["*" if field == "?" else field for field in fields]
+    if not _is_cron(plain[count], FIELDS[-1]) and not _YEAR.fullmatch(fields[count]):
+        # A line of a crontab, with its user or its command.
+        return _drop("rest", plain[:count], fields)
+    seconds = _SECONDS.fullmatch(fields[0])
+    if len(fields) != count + 1:
+        quartz = len(fields) == count + 2 and seconds
+        left = plain[1:-1] if quartz else []
+        return _drop("seconds field and the year", left, fields)
+    # With the year last, the "?" for a day is one place earlier.
+    if _YEAR.fullmatch(fields[-1]) or "?" in {fields[2], fields[4]}:
+        return _drop("year", plain[:-1], fields)
+    if seconds:
+        return _drop("seconds field", plain[1:], fields)
+    each = _EACH_SECONDS.fullmatch(fields[0])
+    period = f": use every: {each[1]}s" if each and set(plain[1:]) == {"*"} else ""
+    return f"; seconds are not supported{period}"
+
+
+def _drop(what: str, left: Sequence[str], fields: Sequence[str]) -> str:
+    if not left or not all(map(_is_cron, left, FIELDS)):
+        return ""
+    if "?" in fields and any(map(str.isdigit, left[-1])):
+        # Where "?" is known, 1 is Sunday; here it is Monday.
+        return f"; drop the {what}, and write days of the week by name: sun-sat"
+    return f"; drop the {what}: '{' '.join(left)}'"
+
+
+def _is_cron(text: str, field: Field) -> bool:
+    try:
+        field.values(text)
+    except ValueError:
+        return False
+    return True
 
 
 def check_zone(zone: str) -> None:
@@ -101,8 +199,15 @@ def check_zone(zone: str) -> None:
 
 
 def _unknown_nickname(nickname: str) -> str:
-    near = difflib.get_close_matches(nickname.lower(), NICKNAMES, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(NICKNAMES)}"
+    if nickname.lower() == "@reboot":
+        return (
+            "@reboot is no time, so no run can be missed: leave out the schedule, and "
+            "runs are judged whenever they come"
+        )
+    if (same := _OTHER_NICKNAMES.get(nickname.lower())) is not None:
+        return f"unknown cron nickname {nickname!r}; use {same!r}"
+    meant = near(nickname.lower(), NICKNAMES)
+    hint = f"did you mean {meant!r}?" if meant else f"use {', '.join(NICKNAMES)}"
     return f"unknown cron nickname {nickname!r}; {hint}"
 
 

@@ -182,13 +182,16 @@ def parse_rule(
 def _unreadable(text: str) -> ValueError:
     hint = ""
     if match := _SPACED.fullmatch(text):
-        hint = (
-            f"; a name with spaces is in double quotes: {metricnames.quoted(match[1])}"
-        )
+        hint = f"; a name with spaces is in double quotes: {metricnames.quoted(match[1].strip())}"
     return ValueError(f"cannot read rule {text!r}: write {_FORMS}{hint}")
 
 
 def _text(operand: str, text: str) -> str:
+    if operand.startswith('"') and '"' not in operand[1:]:
+        raise ValueError(
+            f"cannot read {operand} in rule {text!r}: its closing quote is missing; in "
+            "YAML, a rule with # or : in it is in single quotes as a whole"
+        )
     if not _STRING.fullmatch(operand):
         plain = operand.strip("'\"")
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from typing import Final
 
 SECONDS: Final = {
@@ -28,6 +29,22 @@ BYTES: Final = {
     "TiB": 2**40,
 }
 
+#: Units as people call them.
+_UNITS: Final = {
+    word: unit
+    for unit, words in {
+        "ms": "ms msec msecs millisecond milliseconds",
+        "s": "s sec secs second seconds",
+        "m": "m min mins minute minutes",
+        "h": "h hr hrs hour hours",
+        "d": "d day days",
+        "w": "w wk wks week weeks",
+    }.items()
+    for word in words.split()
+}
+_SPOKEN = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*(?:,|and\b)?", re.ASCII)
+LONGEST_TEXT: Final = 100
+
 # ASCII: float() reads the digits of any script; nobody else on the way does.
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])", re.ASCII)
@@ -40,18 +57,45 @@ def parse_duration(text: str) -> float:
     Raises ValueError for anything else, a bare number included: 300 what?
     """
     if not _DURATION.fullmatch(text):
-        raise ValueError(
-            f"{text!r} is not a duration; write it like 90s, 15m, 1h30m or 7d"
-        )
+        hint = _meant_duration(text) or "write it like 90s, 15m, 1h30m or 7d"
+        raise ValueError(f"{text!r} is not a duration; {hint}")
     parts = _DURATION_PART.findall(text)
     return sum(float(number) * SECONDS[unit] for number, unit in parts)
+
+
+def written_duration(text: str) -> str | None:
+    """Return *text* as a duration if there is no doubt which: ``5 min`` is ``5m``."""
+    parts = _SPOKEN.sub(r" \1 \2 ", text.removeprefix("PT").strip()).split()
+    if not text or len(parts) % 2 or len(text) > LONGEST_TEXT:
+        return None
+    # A capital M may be months, and megabytes.
+    units = [
+        _UNITS.get(unit if unit == "M" and not text.startswith("PT") else unit.lower())
+        for unit in parts[1::2]
+    ]
+    told = "".join(f"{n}{unit}" for n, unit in zip(parts[::2], units, strict=True))
+    return told if None not in units and _DURATION.fullmatch(told) else None
+
+
+def _meant_duration(text: str) -> str:
+    if re.fullmatch(r"[1-9]\d{0,5}", text.strip(), re.ASCII):
+        return f"write {' or '.join(ways(int(text)))}"
+    meant = written_duration(text)
+    return f"did you mean {meant!r}?" if meant else ""
+
+
+def ways(number: int) -> tuple[str, str]:
+    """Return what *number* without a unit may mean as a duration."""
+    minutes = f"{number}m"
+    return f"{number}s", format_duration(number) if number >= SECONDS["m"] else minutes
 
 
 def parse_bytes(text: str) -> int:
     """Return the bytes that *text* stands for, such as ``1MiB`` or ``64kB``."""
     number, unit = _split(text)
     if unit not in BYTES or not math.isfinite(number):
-        raise ValueError(f"{text!r} is not a size; write it like 64KiB, 1MiB or 10MB")
+        hint = _meant_unit(text, BYTES) or "; write it like 64KiB, 1MiB or 10MB"
+        raise ValueError(f"{text!r} is not a size{hint}")
     return int(number * BYTES[unit])
 
 
@@ -72,7 +116,24 @@ def parse_quantity(text: str) -> float:
     if unit in BYTES:
         return number * BYTES[unit]
     known = ", ".join((*SECONDS, *BYTES, "%"))
-    raise ValueError(f"unknown unit {unit!r} in {text!r}: use one of {known}")
+    hint = _meant_unit(text, {**BYTES, **_UNITS}) or f": use one of {known}"
+    raise ValueError(f"unknown unit {unit!r} in {text!r}{hint}")
+
+
+def _meant_unit(text: str, among: Collection[str]) -> str:
+    """Return the hint for a unit in other letters or in words; "" without one."""
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        return ""
+    number, unit = match.groups()
+    # A single letter may be of bytes and of time.
+    few = [one for one in BYTES if len(unit) > 1 and one.lower() == unit.lower()]
+    few += [f"{unit}B"] if f"{unit}B" in BYTES and len(unit) > 1 else []
+    if not few and unit.lower() in _UNITS and unit != "M" and "m" in among:
+        few = [_UNITS[unit.lower()]]
+    if unit.lower() in {"percent", "pct"} and "m" in among:
+        few = ["%"]
+    return f"; did you mean {number + few[0]!r}?" if few else ""
 
 
 def _split(text: str) -> tuple[float, str]:

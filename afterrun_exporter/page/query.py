@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from difflib import get_close_matches
 from typing import Final
 from urllib.parse import urlencode
 
 from multidict import MultiMapping
 
 from afterrun_exporter.core.alerts import Status
+from afterrun_exporter.core.hints import near
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job
 from afterrun_exporter.errors import RequestError
 from afterrun_exporter.page.index import BROKEN, RUNNING, Entry, Holds
@@ -129,8 +129,8 @@ def _once_each(given: MultiMapping[str]) -> Mapping[str, str]:
     known = (*Asked.__dataclass_fields__, "done")
     for name in given:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            meant = near(name, known)
+            hint = f"; did you mean {meant!r}?" if meant else ""
             raise RequestError(f"unknown parameter {name[:60]!r}{hint}")
         if (times := len(given.getall(name))) > 1:
             raise RequestError(

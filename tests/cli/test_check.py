@@ -105,7 +105,7 @@ def test_every_problem_goes_to_stderr_on_a_line_of_its_own(tmp_path: Path) -> No
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr == (
-        f"{path}:2: jobs.a.every: 5 is not a duration: write 5s\n"
+        f"{path}:2: jobs.a.every: 5 is not a duration: write 5s or 5m\n"
         f"{path}:3: jobs.b.grcae: unknown key; did you mean 'grace'?\n"
     )
 
@@ -181,7 +181,7 @@ def test_problems_as_json(tmp_path: Path) -> None:
         {
             "line": 1,
             "path": "jobs.a.every",
-            "message": "5 is not a duration: write 5s",
+            "message": "5 is not a duration: write 5s or 5m",
         }
     ]
 

@@ -254,9 +254,11 @@ def test_white_space_is_brought_into_order() -> None:
         * * L * *         day of month 'L' is unknown; use 1-31
         * * 15W * *       day of month '15W' is unknown; use 1-31
         * * * * 5L        day of week '5L' is unknown; use 0-7 or sun-sat
-        H * * * *         minute 'H' is unknown; use 0-59
+        H * * * *         cron has no 'H', which is Jenkins': write the minute itself, such as 29
+        H/15 * * * *      cron has no 'H/15', which is Jenkins': write the minute itself, such as */15
+        0 H(0-7) * * *    cron has no 'H(0-7)', which is Jenkins': write the hour itself, such as 11
         R * * * *         minute 'R' is unknown; use 0-59
-        * * ? * *         cannot read day of month '?'; write it like *, 1, 1-31 or */2
+        * * ? * *         cron has no '?': write * for any day of month
         * * * * 1#2       cannot read day of week '1#2'; write it like *, 0, 0-7 or */2
         1,,2 * * * *      cannot read minute ''; write it like *, 0, 0-59 or */2
         -5 * * * *        cannot read minute '-5'; write it like *, 0, 0-59 or */2
@@ -271,7 +273,7 @@ def test_a_field_that_is_not_cron_s_is_refused(text: str, message: str) -> None:
         parse_cron(text, "UTC")
 
 
-@pytest.mark.parametrize("count", [0, 4, 6, 7])
+@pytest.mark.parametrize("count", [0, 4, 7])
 def test_anything_but_five_fields_is_refused(count: int) -> None:
     text = " ".join("*" * count)
     fields = "minute, hour, day of month, month, day of week"
@@ -284,9 +286,53 @@ def test_anything_but_five_fields_is_refused(count: int) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
+        ("0 0 2 * * *", "drop the seconds field: '0 2 * * *'"),
+        ("30 0 12 ? * MON-FRI", "drop the seconds field: '0 12 * * MON-FRI'"),
+        # Where ? is known, 1 is Sunday.
+        (
+            "0 0 12 ? * 2-6",
+            "drop the seconds field, and write days of the week by name",
+        ),
+        ("0 0 2 * * ? *", "drop the seconds field and the year: '0 2 * * *'"),
+        ("0 10 * * ? *", "drop the year: '0 10 * * *'"),
+        ("0 10 ? * MON-FRI *", "drop the year: '0 10 * * MON-FRI'"),
+        ("0 2 * * * 2026", "drop the year: '0 2 * * *'"),
+        ("*/10 * * * * *", "seconds are not supported: use every: 10s"),
+        ("*/10 0 2 * * *", "seconds are not supported"),
+        ("* * * * * *", "seconds are not supported"),
+        ("0 2 * * * root", "drop the rest: '0 2 * * *'"),
+        ("0 2 * * * /usr/bin/backup --all", "drop the rest: '0 2 * * *'"),
+        ("15 10 ? * 6L 2022", "day of month, month, day of week"),
+        ("a b c d e f", "day of month, month, day of week"),
+        ("@every 3h", "use every: 3h"),
+        ("@every 1h30m", "use every: 1h30m"),
+        ("@EVERY 5 minutes", "use every: 5m"),
+        ("every 5 min", "use every: 5m"),
+        ("1h", "use every: 1h"),
+        ("hourly", "use '@hourly'"),
+        ("@reboot", "leave out the schedule"),
+        (
+            "CRON_TZ=Europe/Riga 0 2 * * *",
+            'timezone: Europe/Riga, and schedule: "0 2 * * *"',
+        ),
+        ("TZ='UTC' @daily", 'write timezone: UTC, and schedule: "@daily"'),
+    ],
+)
+def test_what_other_schedulers_take_is_refused_with_the_way_out(
+    text: str, hint: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(hint)):
+        parse_cron(text, "UTC")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
         ("@dayly", "did you mean '@daily'?"),
         ("@Minthly", "did you mean '@monthly'?"),
-        ("@reboot", f"use {', '.join(crontab.NICKNAMES)}"),
+        ("@fortnightly", f"use {', '.join(crontab.NICKNAMES)}"),
+        ("@minutely", "use '* * * * *'"),
+        ("@weekdays", "use '0 0 * * 1-5'"),
     ],
 )
 def test_a_nickname_without_slots_is_refused(text: str, hint: str) -> None:

@@ -173,7 +173,7 @@ def test_an_excerpt_is_short_and_of_the_text(text: str, around: str) -> None:
         ("message !contains 'WARN'", 'in double quotes, such as "WARN"'),
         ("message contains", "cannot read '' in rule 'message contains'"),
         ('message contains "a" or "b"', "write one text in double quotes"),
-        ('message == "a', "cannot read "),
+        ('message == "a', "its closing quote is missing"),
         ('message == "\\d"', r"write \\ for a backslash"),
         ('message == "a\nb"', r"\n for a line end"),
         ('message == "a\u200bb"', r"write \u200b for it"),
@@ -209,8 +209,6 @@ OPS: dict[str, Any] = {
 
 def modelled(data: Any, path: str) -> str | None:
     """Return the text at *path*, found the plain way."""
-    if isinstance(data, bool):
-        return json.dumps(data) if path == "" else None
     keys = path.split(".")
     for end in range(len(keys), 0, -1):
         key = ".".join(keys[:end])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -34,12 +35,53 @@ def test_a_duration_reads_as_people_write_it(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["300", "", "5 m", "1 hour", "-5m", "m", "5M", "\N{ARABIC-INDIC DIGIT ONE}s"],
-)
+    ["", "-5m", "m", "5M", "1 month", "1mo", "5x", "P1D", "1:30", "0",
+     "\N{ARABIC-INDIC DIGIT ONE}s"],
+)  # fmt: skip
 def test_what_is_no_duration_is_refused_with_the_way_out(text: str) -> None:
-    """A bare number too: nobody can tell seconds from milliseconds."""
+    """An M too: minutes here are months elsewhere."""
     with pytest.raises(ValueError, match="write it like 90s, 15m, 1h30m or 7d"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("5", "write 5s or 5m"),
+        ("300", "write 300s or 5m"),
+        ("5 m", "did you mean '5m'?"),
+        ("5min", "did you mean '5m'?"),
+        ("1 hour", "did you mean '1h'?"),
+        ("1h 30m", "did you mean '1h30m'?"),
+        ("1 hour and 5 minutes", "did you mean '1h5m'?"),
+        ("1.5 Hours", "did you mean '1.5h'?"),
+        ("2H", "did you mean '2h'?"),
+        ("PT1H30M", "did you mean '1h30m'?"),
+        ("300 msec", "did you mean '300ms'?"),
+    ],
+)
+def test_a_duration_in_other_words_is_recognised(text: str, meant: str) -> None:
+    """A bare number is none: nobody can tell seconds from minutes."""
+    with pytest.raises(ValueError, match=f"not a duration; {re.escape(meant)}$"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("1mb", "; did you mean '1MB'?"),
+        ("1 Kib", "; did you mean '1KiB'?"),
+        ("1Gi", "; did you mean '1GiB'?"),
+        ("5 min", "; did you mean '5m'?"),
+        ("80 percent", "; did you mean '80%'?"),
+        ("5M", ": use one of ms, s, m"),
+        ("5K", ": use one of ms, s, m"),
+        ("5 parsecs", ": use one of ms, s, m"),
+    ],
+)
+def test_a_unit_in_other_letters_is_recognised(text: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(meant)):
+        parse_quantity(text)
 
 
 @pytest.mark.parametrize(

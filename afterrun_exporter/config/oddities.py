@@ -1,0 +1,140 @@
+"""What is odd about a configuration without being wrong: warnings of `afterrun check`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from afterrun_exporter.config.problems import Finding
+from afterrun_exporter.core import crontab
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.schedule import Cron
+from afterrun_exporter.core.units import format_duration
+
+#: Zones that are called like those with daylight saving time, and what may be meant.
+_FIXED: Final = {
+    "EST": "America/New_York",
+    "MST": "America/Denver",
+    "HST": "Pacific/Honolulu",
+}
+#: Seconds from one value of a field to the next; days and months differ in length.
+_MINUTE, _HOUR = 60, 3600
+_SECONDS: Final = {"minute": _MINUTE, "hour": _HOUR}
+_DAY_OF_MONTH, _DAY_OF_WEEK = 2, 4
+
+
+def of_job(job: Job, now: float) -> Iterator[Finding]:
+    """Yield what is odd about *job*."""
+    if isinstance(job.schedule, Cron):
+        where = ("jobs", job.name, "schedule")
+        for message in of_schedule(job.schedule, now):
+            yield Finding(where, message)
+        if zone := _fixed(job.schedule.zone, now):
+            yield Finding(("jobs", job.name, "timezone"), zone)
+        if job.early == 0:
+            message = (
+                "with 0s, a run that ends a second before its slot, on a host whose "
+                "clock is ahead, counts for the slot before and leaves its own missed; "
+                "write early: 1m"
+            )
+            yield Finding(("jobs", job.name, "early"), message)
+    if job.concurrency is not None and job.max_runtime is None:
+        message = (
+            "without max_runtime a run that crashes without a report counts as "
+            "running for ever"
+        )
+        yield Finding(("jobs", job.name, "concurrency"), message)
+
+
+def of_schedule(schedule: Cron, now: float) -> Iterator[str]:
+    """Yield what is odd about *schedule*: it may not mean what it looks like."""
+    expression = schedule.expression
+    if schedule.next_after(now) == math.inf:
+        yield f"{expression!r} names no day that ever comes"
+    fields = expression.split()
+    for place, (field, text) in enumerate(zip(crontab.FIELDS, fields, strict=True)):
+        # On all days and in all hours `every` is the same, and even.
+        is_plain = set(fields[place + 1 :]) == {"*"} and text.count(",") == 0
+        for item in text.split(","):
+            if item.startswith("*/") and (odd := _uneven(field, item)):
+                each = _SECONDS.get(field.name) if is_plain else None
+                step = int(item.partition("/")[2])
+                even = f"; for that, write every: {_span(step * each)}" if each else ""
+                yield f"{odd}{even}"
+    yield from _two_days(fields)
+
+
+def _uneven(field: crontab.Field, item: str) -> str:
+    """Return what is odd about a step over all values of *field*."""
+    values, step = field.values(item), int(item.partition("/")[2])
+    values = [one for one in values if one < _count(field) + field.low]
+    if step == 1 or (step == _count(field) and field.name != "day of month"):
+        return ""
+    if len(values) == 1:
+        return (
+            f"{item!r} is not every {step} {_plural(field)}: it is {field.name} "
+            f"{values[0]} alone"
+        )
+    if _count(field) % step == 0 and field.name != "day of month":
+        return ""
+    if field.name == "day of month":
+        return (
+            f"{item!r} starts anew on the 1st of each month, so days are not always "
+            f"{step} apart"
+        )
+    rest = values[0] + _count(field) - values[-1]
+    return (
+        f"{item!r} is not every {step} {_plural(field)}: {field.name} {values[0]} comes "
+        f"{rest} after {field.name} {values[-1]}"
+    )
+
+
+def _two_days(fields: Sequence[str]) -> Iterator[str]:
+    days, weekdays = fields[_DAY_OF_MONTH], fields[_DAY_OF_WEEK]
+    if _is_any(days, _DAY_OF_MONTH) or _is_any(weekdays, _DAY_OF_WEEK):
+        return
+    if days.startswith("*") or weekdays.startswith("*"):
+        yield (
+            f"day of month {days!r} and day of week {weekdays!r}: a day must match "
+            "both, as one of them starts with *"
+        )
+    else:
+        yield (
+            f"day of month {days!r} and day of week {weekdays!r}: a day that matches "
+            "either is enough; a job that needs both must check one of them itself"
+        )
+
+
+def _is_any(text: str, place: int) -> bool:
+    field = crontab.FIELDS[place]
+    found = {
+        value % 7 if place == _DAY_OF_WEEK else value for value in field.values(text)
+    }
+    return len(found) == _count(field)
+
+
+def _fixed(zone: str, now: float) -> str:
+    if zone not in _FIXED:
+        return ""
+    offset = datetime.fromtimestamp(now, UTC).astimezone(ZoneInfo(zone)).strftime("%z")
+    return (
+        f"{zone} is UTC{offset[:3]} all year, without daylight saving time; "
+        f"{_FIXED[zone]} has the time of the clocks there"
+    )
+
+
+def _count(field: crontab.Field) -> int:
+    """Return how many values *field* has: Sunday is one day."""
+    return field.high - field.low + (0 if field.name == "day of week" else 1)
+
+
+def _plural(field: crontab.Field) -> str:
+    return "days" if "day" in field.name else f"{field.name}s"
+
+
+def _span(seconds: int) -> str:
+    is_short = seconds < 2 * _HOUR or seconds % _HOUR
+    return f"{seconds // _MINUTE}m" if is_short else format_duration(seconds)

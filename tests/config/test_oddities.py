@@ -1,0 +1,148 @@
+"""What `afterrun check` warns of: it is right, and may not mean what it looks like."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterrun_exporter.config import parse, warnings
+from afterrun_exporter.core.schedule import parse_cron
+from tests.core.jobs import at
+
+NOW = at("22 02:00")
+
+
+def warned(job: str) -> list[str]:
+    """Return the warnings about a file with a *job*, which stands on line 2."""
+    text = f"jobs:\n  a: {{{job}}}\n"
+    return [*map(str, warnings(text, parse(text), NOW))]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warning"),
+    [
+        (
+            "*/90 * * * *",
+            (
+                "'*/90' is not every 90 minutes: it is minute 0 alone; for that, write "
+                "every: 90m"
+            ),
+        ),
+        (
+            "*/31 * * * *",
+            (
+                "'*/31' is not every 31 minutes: minute 0 comes 29 after minute 31; for that, "
+                "write every: 31m"
+            ),
+        ),
+        (
+            "*/7 9 * * *",
+            "'*/7' is not every 7 minutes: minute 0 comes 4 after minute 56",
+        ),
+        (
+            "0 */5 * * *",
+            (
+                "'*/5' is not every 5 hours: hour 0 comes 4 after hour 20; for that, write "
+                "every: 5h"
+            ),
+        ),
+        ("0 0 */31 * *", "'*/31' is not every 31 days: it is day of month 1 alone"),
+        (
+            "0 0 */2 * *",
+            "'*/2' starts anew on the 1st of each month, so days are not always 2 apart",
+        ),
+        (
+            "0 0 1 */5 *",
+            "'*/5' is not every 5 months: month 1 comes 2 after month 11",
+        ),
+        (
+            "0 3 1-7 * 1",
+            (
+                "day of month '1-7' and day of week '1': a day that matches either is enough; "
+                "a job that needs both must check one of them itself"
+            ),
+        ),
+        (
+            "0 3 */1 * 1",
+            None,
+        ),
+        (
+            "0 3 1 * *,1",
+            None,
+        ),
+        ("0 0 30 2 *", "'0 0 30 2 *' names no day that ever comes"),
+    ],
+)
+def test_a_schedule_that_does_not_do_what_it_looks_like(
+    schedule: str, warning: str | None
+) -> None:
+    expected = [] if warning is None else [f"2: jobs.a.schedule: {warning}"]
+
+    assert warned(f'schedule: "{schedule}"') == expected
+
+
+def test_two_days_of_which_one_starts_with_a_star_must_both_match() -> None:
+    assert warned('schedule: "0 3 */7 * 1"')[-1] == (
+        "2: jobs.a.schedule: day of month '*/7' and day of week '1': a day must match "
+        "both, as one of them starts with *"
+    )
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset", "meant"),
+    [
+        ("EST", "-05", "America/New_York"),
+        ("MST", "-07", "America/Denver"),
+        ("HST", "-10", "Pacific/Honolulu"),
+    ],
+)
+def test_a_zone_without_daylight_saving_time(
+    zone: str, offset: str, meant: str
+) -> None:
+    assert warned(f'schedule: "0 2 * * *", timezone: {zone}') == [
+        (
+            f"2: jobs.a.timezone: {zone} is UTC{offset} all year, without daylight saving "
+            f"time; {meant} has the time of the clocks there"
+        )
+    ]
+
+
+def test_no_early_at_all_needs_clocks_that_agree() -> None:
+    (warning,) = warned('schedule: "0 2 * * *", early: 0s')
+
+    assert warning.startswith(
+        "2: jobs.a.early: with 0s, a run that ends a second before"
+    )
+    assert warned("every: 1h, early: 0s") == []
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "@daily", "@weekly", "*/15 * * * *", "*/60 * * * *", "0 */12 * * *",
+        "0 */24 * * *", "0 0 * * */7", "1-59/2 * * * *", "0 0 1 * *", "0 0 * * 1",
+        "0 0 1 * 0-7", "0 0 1-31 * 1", "0 0 1 */3 *",
+    ],
+)  # fmt: skip
+def test_a_schedule_that_does_what_it_looks_like_is_not_warned_of(
+    schedule: str,
+) -> None:
+    assert warned(f'schedule: "{schedule}"') == []
+
+
+@given(step=st.integers(1, 120), hourly=st.booleans())
+def test_a_step_is_warned_of_if_and_only_if_it_is_not_even(
+    step: int, hourly: bool
+) -> None:
+    """By the slots that the schedule has."""
+    text = f"0 */{step} * * *" if hourly else f"*/{step} * * * *"
+    cron, slots = parse_cron(text, "UTC"), [at("22 00:00") - 1]
+    for _ in range(200):
+        slots.append(cron.next_after(slots[-1]))
+    unit = 3600 if hourly else 60
+    gaps = {after - before for before, after in itertools.pairwise(slots[1:])}
+
+    assert (warned(f'schedule: "{text}"') == []) is (gaps == {step * unit})
