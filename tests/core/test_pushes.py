@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.pushes import DELETED, MAX_MARKS
+from afterrun_exporter.core.pushes import MAX_MARKS
 from afterrun_exporter.core.pushsigns import PushSettings
 from afterrun_exporter.core.transitions import on_retired
 from tests.changed import replace
@@ -239,6 +239,21 @@ def test_a_rule_judges_in_place_of_the_default() -> None:
     assert pusher.push("other_exit_code 1", "borg_exit_code 0") == "fail"
 
 
+def test_a_rule_judges_one_series() -> None:
+    pusher = Pusher('copy_exit_code{a="x",to="s3"} <= 1')
+    other = 'copy_exit_code{to="nas"}'
+
+    assert pusher.push('copy_exit_code{to="s3",a="x"} 1', f"{other} 0") == "ok"
+    assert pusher.push('copy_exit_code{to="s3",a="x"} 2', f"{other} 0") == "violated"
+    assert pusher.push('copy_exit_code{to="s3",a="x"} 1', f"{other} 1") == "fail"
+
+
+def test_a_rule_on_a_text_judges_no_number() -> None:
+    pusher = Pusher('job_success == "yes"')
+
+    assert pusher.push("job_success 0") == "fail"
+
+
 def test_a_rule_judges_an_explicit_status() -> None:
     pusher = Pusher("backup_status == 0")
 
@@ -405,83 +420,3 @@ def test_an_ok_run_has_every_success_metric_and_each_has_advanced(
         for name, values in times.items():
             real = [value for value in values if value == value]  # noqa: PLR0124
             best[name] = max([best.get(name, 0), *real])
-
-
-PROGRESS = PushSettings(progress=True)
-
-
-def test_pushes_of_one_run_are_progress_until_the_success() -> None:
-    pusher = Pusher(push=PROGRESS)
-
-    assert pusher.push("rows 1") == "open"
-    assert pusher.push("rows 2", "job_success 0") == "open"
-    assert pusher.push("rows 3", SUCCESS) == "ok"
-    assert dict(pusher.run.metrics)["rows"] == 3
-    assert pusher.run.duration == 2 * HOUR
-    assert not pusher.state.open_runs
-    assert pusher.state.runs_total == 1
-    # The next run, whose registry still has the old value.
-    old = f"my_batch_job_last_success_unixtime {pusher.now!r}"
-    assert pusher.push("rows 1", old) == "open"
-    assert pusher.push("rows 2", SUCCESS) == "ok"
-
-
-@pytest.mark.parametrize(
-    ("line", "outcome"),
-    [
-        ("job_success 1", "ok"),
-        ("job_exit_code 3", "fail"),
-        ("job_failed 1", "fail"),
-        ("job_exit_code 0", "open"),
-        ("worker_up 1", "open"),
-        ("job_success 0", "open"),
-    ],
-)
-def test_an_explicit_end_ends_the_run(line: str, outcome: str) -> None:
-    pusher = Pusher(push=PROGRESS)
-    pusher.push("rows 1")
-
-    assert pusher.push(line) == outcome
-
-
-def test_a_run_that_died_is_overrunning_and_never_ok() -> None:
-    pusher = Pusher(push=PROGRESS, max_runtime=2 * HOUR)
-    pusher.push("rows 1")
-    pusher.push("rows 2")
-
-    assert pusher.push("rows 1", after=5 * HOUR) == "open"
-    assert [run.outcome for run in pusher.last.runs] == ["timeout"]
-    assert pusher.push(SUCCESS) == "ok"
-
-
-def test_a_deletion_ends_a_run_that_has_not_succeeded() -> None:
-    pusher = Pusher(push=PROGRESS)
-
-    assert pusher.delete() == "nothing"
-    assert pusher.push("rows 1") == "open"
-    assert pusher.delete() == "fail"
-    assert pusher.run.message == DELETED
-    assert pusher.delete() == "nothing"
-    pusher.push("rows 1")
-    pusher.push(SUCCESS)
-    assert pusher.delete() == "nothing"
-    assert pusher.state.runs_total == 2
-
-
-def test_a_deletion_means_nothing_where_a_push_is_a_run() -> None:
-    pusher = Pusher()
-    pusher.push(SUCCESS)
-
-    assert pusher.delete() == "nothing"
-    assert pusher.state.runs_total == 1
-    assert pusher.push("rows 1") == "fail"
-
-
-def test_the_last_push_that_is_sent_again_opens_no_run() -> None:
-    pusher = Pusher(push=PROGRESS)
-    pusher.push("rows 1")
-    body = "a_last_success 1795266000"
-
-    assert pusher.push(body) == "ok"
-    assert pusher.push(body, after=5) == "repeat"
-    assert not pusher.state.open_runs
