@@ -137,7 +137,7 @@ def better_stack_handler(desk: Desk) -> Handler:
     intake = desk.intake(BETTER_STACK)
 
     async def handle(request: web.Request) -> web.Response:
-        fields, body = await _fields(desk, request)
+        fields, body = await _fields(desk, request, is_output=True)
         beat = better_stack(request.match_info.get("how", ""), body)
         await _take(desk, intake, request, beat, Said(BETTER_STACK, fields, body))
         return web.Response(text="OK")
@@ -203,11 +203,14 @@ class Said(NamedTuple):
     body: str
 
 
-async def _fields(desk: Desk, request: web.Request) -> tuple[Fields, str]:
+async def _fields(
+    desk: Desk, request: web.Request, *, is_output: bool = False
+) -> tuple[Fields, str]:
     """Return what a request says in its query and its body, and the body."""
     body, _ = await read_text(request, desk.body_limit)
     kind = request.headers.get(hdrs.CONTENT_TYPE, "")
-    return fields_of(request.query.items(), body, kind), body
+    query = request.query.items()
+    return fields_of(query, body, kind, is_output=is_output), body
 
 
 async def _take(

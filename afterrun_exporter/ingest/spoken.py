@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.policy
+import re
 from collections.abc import Collection, Iterable, Iterator
 from email import message_from_string
 from typing import Any, Final
@@ -24,6 +25,9 @@ MAX_FIELDS: Final = 2_000
 MAX_WORD: Final = 80
 
 
+_NAME: Final = re.compile(r"[\w.%+\[\]-]{1,80}=", re.ASCII)
+
+
 class Fields(dict[str, Any]):
     """Fields by their names, with those that others of the same name replace."""
 
@@ -36,14 +40,19 @@ class Fields(dict[str, Any]):
 
 
 def fields_of(
-    query: Iterable[tuple[str, str]], body: str = "", content_type: str = ""
+    query: Iterable[tuple[str, str]],
+    body: str = "",
+    content_type: str = "",
+    *,
+    is_output: bool = False,
 ) -> Fields:
     """Return what a query and a body say; the body counts for more.
 
-    A body that is neither JSON nor a form says nothing here: it is a message.
+    A body that is neither JSON nor a form says nothing here. One that *is_output* of a
+    job is a form only where it can be nothing else: curl calls everything a form.
     """
     fields, replaced = Fields(), []
-    for name, value in (*query, *_pairs(body, content_type)):
+    for name, value in (*query, *_pairs(body, content_type, is_output)):
         if name in fields:
             replaced.append((name, fields[name]))
         fields[name] = value
@@ -90,7 +99,7 @@ def _judged_by_its_message(ping: Ping) -> Ping:
     )
 
 
-def _pairs(body: str, content_type: str) -> Iterator[tuple[str, Any]]:
+def _pairs(body: str, content_type: str, is_output: bool) -> Iterator[tuple[str, Any]]:
     text = body.strip("\ufeff \t\r\n")
     media = content_type.lower()
     if text.startswith("{"):
@@ -100,8 +109,8 @@ def _pairs(body: str, content_type: str) -> Iterator[tuple[str, Any]]:
     elif (
         media.startswith(URLENCODED)
         and text.count("&") < MAX_FIELDS
-        # Curl calls everything a form. One has no spaces, and most texts have.
-        and not any(map(str.isspace, text))
+        and _NAME.match(text) is not None
+        and not (is_output and any(map(str.isspace, text)))
     ):
         yield from parse_qsl(text, keep_blank_values=True)
 

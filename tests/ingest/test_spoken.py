@@ -74,6 +74,8 @@ OWN = {
     "Kuma, form": ("/api/push/job?status=up", {"status": "down"}),
     "Kuma, word": ("/api/push/job?status=up&msg=FAILED", None),
     "snitch, form": ("/snitch/job", {"s": "1"}),
+    "snitch, spaces": ("/snitch/job", "m=it broke&s=1"),
+    "Cronitor, spaces": ("/p/k/job", "msg=it broke&state=fail"),
     "snitch, twice": ("/snitch/job?s=1&s=0", None),
     "snitch, both": ("/snitch/job?s=0", {"s": "2"}),
     "Cronitor, twice": ("/p/k/job?state=fail&state=complete", None),
@@ -92,11 +94,17 @@ async def test_of_a_dialects_own_words_the_worst_counts(
     client: Client,
     store: MemoryStore,
     path: str,
-    form: dict[str, str] | None,
+    form: dict[str, str] | str | None,
     as_json: bool,
 ) -> None:
-    body = {"json": form} if as_json else {"data": form}
-    answer = await client.post(path, **(body if form else {}))  # type: ignore[arg-type]
+    more: dict[str, Any] = {}
+    if isinstance(form, str):
+        # As curl sends it.
+        kind = "application/x-www-form-urlencoded"
+        more = {"data": form, "headers": {"Content-Type": kind}}
+    elif form is not None:
+        more = {"json": form} if as_json else {"data": form}
+    answer = await client.post(path, **more)
 
     assert answer.status in {200, 202}
     (run,) = await store.runs("job", 9)
@@ -128,6 +136,19 @@ async def test_output_is_no_claim(
     answer = await client.post(path, data=body)
 
     assert answer.status in {200, 202}
+    (run,) = await store.runs("job", 9)
+    assert run.outcome == "ok"
+
+
+async def test_output_that_curl_calls_a_form_is_no_claim(
+    client: Client, store: MemoryStore
+) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    path = "/api/v1/heartbeat/job"
+    await client.post(
+        path, data="error=0 of 9 files\nexit_code=1 of tar", headers=headers
+    )
+
     (run,) = await store.runs("job", 9)
     assert run.outcome == "ok"
 

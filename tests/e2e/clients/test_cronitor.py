@@ -117,11 +117,14 @@ assert one.unpause().json()["paused"] is False
 two.pause(2)
 one.delete()
 try:
-    cronitor.Monitor.put(key="one", type="job", schedule="soon")
+    cronitor.Monitor.put(key="one", type="job", grace_seconds="soon")
 except cronitor.APIValidationError as error:
-    assert "cron expression 'soon'" in str(error), error
+    assert "grace_seconds is 'soon'" in str(error), error
 else:
     raise AssertionError("it was not refused")
+three = cronitor.Monitor.put(key="three", type="job", schedule="soon")
+assert "cron expression 'soon'" in three.data.warnings[0], three.data
+three.delete()
 """
     )
 

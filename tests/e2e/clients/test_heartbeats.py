@@ -31,7 +31,7 @@ asyncio.run(main())
 def test_curl_checks_in_with_a_snitch(daemon: Daemon) -> None:
     url = f"{daemon.url}/snitch/c2354d53d2"
 
-    assert curl("-d", "m=42 rows", url) == "Got it, thanks!\n"
+    assert curl("-d", "m=42 rows", url) == "Got it, thanks!"
     curl("-G", "--data-urlencode", "m=it broke", "-d", "s=1", url)
 
     good, bad = runs(daemon, "c2354d53d2")
