@@ -33,6 +33,9 @@ from afterrun_exporter.web.targets import targets
 
 #: How often the agenda is looked at: a miss is noticed within so many seconds.
 SWEEP_EVERY: Final = 1.0
+#: The first time soon after the start, for those that are restarted every day, and not
+#: at once: then everybody scrapes, and sends what could not be sent before.
+PRUNE_AFTER: Final = 300.0
 PRUNE_EVERY: Final = 3600.0
 
 #: Takes single reports, for those who know that it is one.
@@ -120,9 +123,11 @@ async def sweep_forever(service: Service, clock: Clock) -> None:
 
 
 async def prune_forever(service: Service, clock: Clock) -> None:
-    """Forget old runs now and then."""
+    """Forget old runs soon after the start, and then every hour."""
+    pause = PRUNE_AFTER
     while True:
-        await clock.sleep_until(clock.now() + PRUNE_EVERY)
+        await clock.sleep_until(clock.now() + pause)
+        pause = PRUNE_EVERY
         pruned = await _guarded(service.prune, "prune_failed")
         if pruned:
             log.info("pruned", runs=pruned)
