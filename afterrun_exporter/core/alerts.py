@@ -46,6 +46,18 @@ UPSTREAM_UNHEALTHY = AlertKey(Condition.UPSTREAM_UNHEALTHY)
 TEST = AlertKey(Condition.TEST)
 SUCCEEDED = AlertKey(Condition.SUCCEEDED)
 
+#: Conditions that are over when a run has ended, and not when that is reported.
+ENDING_WITH_RUNS: Final = frozenset(
+    {
+        Condition.FAILING,
+        Condition.VIOLATED,
+        Condition.SLOW,
+        Condition.SUCCESS_RATIO_LOW,
+        Condition.OVERRUNNING,
+        Condition.OVERLAPPING,
+    }
+)
+
 #: Characters of what a job said that its alert repeats.
 MAX_QUOTE: Final = 300
 
@@ -126,8 +138,20 @@ def update(
         )
         for alert in news
     )
-    over = tuple(alert for alert in state.alerts if alert.key not in holding)
-    healed = (*state.healed, *(_heal(alert, settings) for alert in over))
+    over = {
+        alert: _over_at(alert, now, run)
+        for alert in state.alerts
+        if alert.key not in holding
+    }
+    healed = (
+        *state.healed,
+        *(
+            _heal(alert, settings)
+            for alert, at in over.items()
+            # What was over by then is history: nobody needs to see it now.
+            if at + settings.min_visible > now
+        ),
+    )
     state = replace(
         state,
         alerts=(*kept, *opened),
@@ -138,7 +162,7 @@ def update(
             if one.until > now and one.key not in holding
         ),
     )
-    resolved = (AlertResolved(alert.key, max(now, alert.opened_at)) for alert in over)
+    resolved = (AlertResolved(alert.key, at) for alert, at in over.items())
     return state, (*resolved, *events)
 
 
@@ -199,6 +223,12 @@ def _open(key: AlertKey, facts: _Holding, state: JobState, now: float) -> OpenAl
         deadline=facts.deadline,
         timed_out=key == FAILING and state.timed_out,
     )
+
+
+def _over_at(alert: OpenAlert, now: float, run: Run | None) -> float:
+    """Return when *alert* was over; *run* is the one that was just judged, if any."""
+    ends_with_run = run is not None and alert.key.condition in ENDING_WITH_RUNS
+    return max(run.finished_at if run and ends_with_run else now, alert.opened_at)
 
 
 def _heal(alert: OpenAlert, settings: Settings) -> HealedAlert:
@@ -269,7 +299,8 @@ def _unusual(
     job: Job, state: JobState, now: float, since: float
 ) -> Iterator[tuple[AlertKey, _Holding]]:
     if words := overlaps.overlap(job, state):
-        yield OVERLAPPING, _Holding(now, job.severity, words)
+        began = max(run.started_at for run in state.open_runs)
+        yield OVERLAPPING, _Holding(began, job.severity, words)
     if job.slower_than is not None and state.slow:
         yield SLOW, _Holding(since, job.severity, _slowness(job, state))
     if words := _low_ratio(job, state):

@@ -169,6 +169,11 @@ def resolved(
     ]
 
 
+def is_history(event: AlertResolved, state: JobState) -> bool:
+    """Return True for the end of an alert that was over long before it was reported."""
+    return event.at < state.last_ping_at and healing(state, event.key) is None
+
+
 def reconciled(
     notices: Iterable[Notice], wanted: Sequence[Notice], now: float
 ) -> list[Notice]:

@@ -18,7 +18,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from afterrun_exporter.core.model import Condition
-from afterrun_exporter.core.notices import Notice, Stage, Told, reconciled, resolved
+from afterrun_exporter.core.notices import (
+    Notice,
+    Stage,
+    Told,
+    is_history,
+    reconciled,
+    resolved,
+)
 from afterrun_exporter.core.state import (
     AlertKey,
     AlertOpened,
@@ -173,6 +180,7 @@ class Outbox:
         if self._announce is None:
             return ()
         news: dict[str, Notice] = {}
+        opened: set[str] = set()
         for job, transition in writes:
             for event in transition.alerts:
                 if isinstance(event, AlertOpened):
@@ -187,6 +195,10 @@ class Outbox:
                 news |= {one.labels: one for one in over}
                 if notice is not None:
                     news[notice.labels] = notice
+                    opened.add(notice.labels)
+                elif is_history(ended, transition.state):
+                    for labels in opened & {one.labels for one in over}:
+                        del news[labels]
         return news.values()
 
     def _known(self, job: str, news: Mapping[str, Notice]) -> dict[str, Notice]:

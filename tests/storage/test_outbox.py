@@ -295,3 +295,30 @@ async def test_what_is_done_with_is_gone_from_the_database(path: Path) -> None:
         await store.outbox.note(A, {LABELS: OVER}, lambda _: True)
 
         assert stored(path) == []
+
+
+async def test_nobody_is_told_of_what_was_over_before_it_could_be_seen(
+    store: Store,
+) -> None:
+    """A run that failed and the next one, both long ago, and loaded in one batch."""
+    at_once = [Change("backup", opened()), Change("backup", over_long_ago)]
+    await store.update_all(at_once)
+
+    assert not store.outbox.notices
+    (record,) = await store.alerts()
+    assert (record.opened_at, record.resolved_at) == (T0, T0 + 60)
+
+
+async def test_who_was_told_of_it_is_told_that_it_is_over(store: Store) -> None:
+    """Between two batches nobody knows that the next run ended well."""
+    await update(store, "backup", opened())
+    await update(store, "backup", over_long_ago)
+
+    (notice,) = store.outbox.notices.values()
+    assert notice.resolved_at == T0 + 60
+
+
+def over_long_ago(state: JobState | None) -> Transition:
+    """Resolve the alert by a report that came a day late."""
+    made = resolved()(state)
+    return replace(made, state=replace(made.state, last_ping_at=T0 + 86_400))
