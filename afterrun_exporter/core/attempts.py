@@ -14,6 +14,7 @@ Which attempts belong together:
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from afterrun_exporter.core.deadlines import (
     LEAP,
     attempt_deadline,
     covered_by,
+    is_later_attempt,
     retry_limit,
 )
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run, Settings
@@ -44,6 +46,19 @@ MAX_LATER: Final = 32
 
 #: Characters of what an attempt said that are kept until its run is judged: the end.
 MAX_MESSAGE: Final = 1000
+
+
+def are_tried(job: Job, state: JobState) -> bool:
+    """Return True if runs of *job* may have several attempts, as far as is known.
+
+    Most have none, and a report of those is not asked for its attempt.
+    """
+    if state.retries or job.max_attempts is not None:
+        return True
+    for run in state.open_runs:
+        if run.max_attempts is not None or run.attempt > 1:
+            return True
+    return False
 
 
 def numbered(
@@ -167,12 +182,22 @@ def begun(job: Job, state: JobState, run: OpenRun, ping: Ping) -> JobState:
     )
 
 
-def next_due(state: JobState, now: float, settings: Settings) -> Retry | None:
+def without(state: JobState, ended: Sequence[OpenRun]) -> JobState:
+    """Return *state* where the runs wait no more that have *ended* as last attempts."""
+    retries = tuple(
+        retry
+        for retry in state.retries
+        if not any(is_later_attempt(run, retry) for run in ended)
+    )
+    return replace(state, retries=retries)
+
+
+def next_due(job: Job, state: JobState, now: float, settings: Settings) -> Retry | None:
     """Return a run that has waited for its next attempt for too long by *now*."""
     for retry in state.retries:
         # One ahead of us was noted before the clock was set back.
         leapt = retry.ended_at > now + LEAP
-        if leapt or retry_limit(retry, settings) < now:
+        if leapt or retry_limit(job, state, retry, settings) < now:
             return retry
     return state.retries[0] if len(state.retries) > MAX_WAITING else None
 

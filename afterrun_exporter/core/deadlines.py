@@ -148,11 +148,23 @@ def attempt_deadline(
     return until if until > since else since + job.grace
 
 
-def retry_limit(retry: Retry, settings: Settings) -> float:
-    """Return the instant after which *retry* is judged, as it was the last attempt."""
+def retry_limit(job: Job, state: JobState, retry: Retry, settings: Settings) -> float:
+    """Return the instant after which *retry* is judged, as it was the last attempt.
+
+    While a later one is under way that has a limit of its own, that is never: it is
+    overrunning when it does not end.
+    """
+    for run in state.open_runs:
+        if is_later_attempt(run, retry) and math.isfinite(run_limit(job, run)):
+            return math.inf
     if retry.ended_at >= settings.up_since:
         return retry.until
     return max(retry.until, settings.settled_at)
+
+
+def is_later_attempt(run: OpenRun, retry: Retry) -> bool:
+    """Return True if *run* is an attempt that *retry* waits for."""
+    return run.run_id == retry.run_id and run.attempt > retry.attempt
 
 
 def covered_by(job: Job, ended: float, started: float | None) -> float:
@@ -203,7 +215,7 @@ def outlook(job: Job, state: JobState, settings: Settings) -> tuple[float, float
     for healed in state.healed:
         wake = min(wake, healed.until)
     for retry in state.retries:
-        wake = min(wake, retry_limit(retry, settings))
+        wake = min(wake, retry_limit(job, state, retry, settings))
     if state.paused_until is not None:
         wake = min(wake, state.paused_until)
     if state.test_until and _holds(state, Condition.TEST):

@@ -71,7 +71,7 @@ def finish(
             for other in still_open
             if other is not open_run and not is_earlier_attempt(other, ping)
         )
-    if run.is_retried:
+    if run.max_attempts is not None and run.is_retried:
         attempted = attempts.recorded(job, state, run, ping, still_open, settings)
         return attempted, run, span.warnings
     if state.retries:

@@ -68,14 +68,15 @@ def on_clock(
     how often this is called changes nothing but how soon we know. *required* is
     how the jobs are doing that this one requires.
     """
-    caught_up, runs = _given_no_more_attempts(
-        job, misses.reconciled(job, state, now), now, settings
-    )
-    last_finish_at = caught_up.last_finish_at
-    caught_up = _remembering(job, caught_up, runs, now, settings)
+    caught_up = misses.reconciled(job, state, now)
+    runs: tuple[Run, ...] = ()
+    judged: Run | None = None
+    if caught_up.retries:
+        caught_up, runs = _given_no_more_attempts(job, caught_up, now, settings)
+        judged = _newest(runs, caught_up.last_finish_at)
+        caught_up = _remembering(job, caught_up, runs, now, settings)
     caught_up = misses.counted(job, caught_up, now, settings)
     caught_up = _surroundings(job, caught_up, now, required)
-    judged = _newest(runs, last_finish_at)
     caught_up, events = alerts.update(job, caught_up, now, settings, judged)
     return Transition(state=caught_up, runs=runs, alerts=events)
 
@@ -160,9 +161,11 @@ def on_ping(
 
 def _newest(runs: Sequence[Run], last_finish_at: float) -> Run | None:
     """Return the last of *runs* that was judged, if it ended last, too."""
-    judged = next((run for run in reversed(runs) if not run.is_retried), None)
-    # One that ended before the last one did changes no verdict.
-    return judged if judged and judged.finished_at >= last_finish_at else None
+    for run in reversed(runs):
+        if run.max_attempts is None or not run.is_retried:
+            # One that ended before the last one did changes no verdict.
+            return run if run.finished_at >= last_finish_at else None
+    return None
 
 
 def _given_no_more_attempts(
@@ -170,7 +173,7 @@ def _given_no_more_attempts(
 ) -> tuple[JobState, tuple[Run, ...]]:
     """Return *state* with those runs judged whose next attempt has not come by *now*."""
     runs: list[Run] = []
-    while (retry := attempts.next_due(state, now, settings)) is not None:
+    while (retry := attempts.next_due(job, state, now, settings)) is not None:
         state, run = finishes.judge_last_attempt(job, state, retry, now, settings)
         runs.append(run)
     return state, tuple(runs)
@@ -191,7 +194,8 @@ def _taken(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transit
 
 
 def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
-    ping = attempts.numbered(job, state, ping, None, settings)
+    if attempts.are_tried(job, state):
+        ping = attempts.numbered(job, state, ping, None, settings)
     if (repeated := repeats.start_of(state, ping, settings)) is not None:
         if ping.keeps_alive and not repeated:
             return progress.gone_on(state, ping)
@@ -215,6 +219,7 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
     kept, timed_out, logs = _others(job, state, ping, settings)
     runs: list[Run] = []
     if state.retries:
+        state = attempts.without(state, timed_out)
         state, runs = _with_attempt(job, state, run, ping, settings)
     state = replace(
         state,
@@ -288,7 +293,7 @@ def _progressed(
 
 
 def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
-    if state.retries or state.open_runs or job.max_attempts is not None:
+    if attempts.are_tried(job, state):
         open_run = finishes.open_run_of(state, ping)
         ping = attempts.numbered(job, state, ping, open_run, settings)
     if (repeated := repeats.finish_of(state, ping, settings)) is not None:

@@ -86,6 +86,8 @@ def expectations(job: Job) -> Iterator[tuple[str, str]]:
     if job.max_runtime is not None:
         longest = format_duration(job.max_runtime)
         yield "Run time", f"A run may take {longest} from its start to its end."
+    if job.max_attempts is not None and job.max_attempts > 1:
+        yield "Attempts", f"A run fails with its {_nth(job.max_attempts)} attempt."
     if job.heartbeat is not None:
         silence = format_duration(job.heartbeat)
         yield "Heartbeat", f"A run that sends signs of life sends one every {silence}."

@@ -227,11 +227,21 @@ class TestARunThatWaits:
         assert night.alerts == []
         assert night.counts == (1, 0, 1)
 
-    def test_waits_no_longer_than_what_has_started_may_take(self) -> None:
-        night = Tries(LIMITED).begin("22 02:00", 1).attempt("22 02:10", 1)
-        night.begin("22 02:50", 2).clock("22 03:50:01")
+    @pytest.mark.parametrize("run_id", ["a", None])
+    def test_is_a_timeout_where_what_has_started_does_not_end(
+        self, run_id: str | None
+    ) -> None:
+        """It is one run, and fails once."""
+        night = Tries(LIMITED).attempt("22 02:10", 1, run_id=run_id)
+        night.begin("22 02:50", 2, run_id=run_id).clock("22 03:50:01")
+        assert night.open == ["overrunning"]
+        assert wake_at(LIMITED, night.state, SETTINGS) > at("22 03:50:01")
 
-        assert night.open == ["failing", "overrunning"]
+        night.begin("22 09:00", 1, run_id="b" if run_id else None)
+
+        assert night.counts == (1, 1, 1)
+        assert night.runs[-1].outcome is Outcome.TIMEOUT
+        assert night.state.retries == ()
 
     @pytest.mark.parametrize(
         ("job", "until"), [(PLAIN, "23 02:10"), (BACKUP, "22 02:30")]

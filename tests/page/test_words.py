@@ -46,6 +46,7 @@ def test_everything_that_is_expected_is_told() -> None:
         schedule=parse_cron("0 2 * * *", "Europe/Riga"),
         grace=1800,
         max_runtime=3600,
+        max_attempts=3,
         after_failures=3,
         recover_after=2,
         success_ratio=SuccessRatio(below=0.8, over=7 * 86400, min_runs=5),
@@ -54,6 +55,7 @@ def test_everything_that_is_expected_is_told() -> None:
     )
 
     assert dict(expectations(job)) == {
+        "Attempts": "A run fails with its 3rd attempt.",
         "Schedule": "0 2 * * * on the clocks of Europe/Riga.",
         "Grace": "A run may finish 30m after its slot before it is missed.",
         "Run time": "A run may take 1h from its start to its end.",
