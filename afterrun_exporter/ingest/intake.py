@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from afterrun_exporter.access.callers import Caller, Scope
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import Ping
@@ -17,8 +19,9 @@ from afterrun_exporter.errors import (
     UnknownJobError,
 )
 from afterrun_exporter.ingest import reports
+from afterrun_exporter.ingest.nearnames import NearNames
 from afterrun_exporter.ingest.readings import Readings
-from afterrun_exporter.ingest.refusals import DESCRIPTION, Refusals
+from afterrun_exporter.ingest.refusals import DESCRIPTION, REGISTERED, Refusals
 from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
 from afterrun_exporter.verdicts import Verdict
@@ -46,6 +49,8 @@ class Intake:
         self._clock = clock
         self._dialect = dialect
         self._refusals = Refusals()
+        self._registrations = Refusals(REGISTERED)
+        self._near_names = NearNames(self._is_configured)
 
     @property
     def metrics_limit(self) -> int:
@@ -96,7 +101,8 @@ class Intake:
     async def take(self, received: Received, caller: Caller) -> Verdict | Exception:
         """Record one report; see `take_all`."""
         may = caller.may(Scope.PING, received.job) and not caller.project
-        if may and isinstance(received, Ping):
+        known = self._service.job(received.job) is not None
+        if may and known and isinstance(received, Ping):
             try:
                 verdict = await self._service.record(received)
             except StorageError:
@@ -117,7 +123,7 @@ class Intake:
         a job that *caller* may not ping is answered with ForbiddenError, and nothing is
         recorded of it. Raises StorageError if nothing could be recorded.
         """
-        received = [_permitted(one, caller) for one in received]
+        received = [self._hinted(_permitted(one, caller)) for one in received]
         if caller.project:
             await self._adopt(received, caller.project)
         pings = [one.ping if isinstance(one, Refused) else one for one in received]
@@ -131,6 +137,21 @@ class Intake:
                 made = next(verdicts)
             results.append(self._made(one, made))
         return results
+
+    def _is_configured(self, name: str) -> bool:
+        job = self._service.job(name)
+        return job is not None and job.configured
+
+    def _hinted(self, one: Received) -> Received:
+        """Return *one*, the first report of a misspelt job with a warning."""
+        if isinstance(one, Refused) or self._service.job(one.job) is not None:
+            return one
+        if (hint := self._near_names.hint(one)) is None:
+            return one
+        self._registrations.tell(
+            one.at, of=one.job, dialect=self._dialect, job=one.job, reason=hint
+        )
+        return replace(one, warnings=(*one.warnings, hint))
 
     async def _adopt(self, received: Sequence[Received], project: str) -> None:
         """Have jobs that nobody knows belong to the *project* that reports them."""

@@ -15,6 +15,8 @@ ALTOGETHER: Final = 300
 #: What is told, of reports and of what they say of their jobs.
 PING: Final = "ping_refused"
 DESCRIPTION: Final = "description_refused"
+#: What is told of the first report of a job whose name may be misspelt.
+REGISTERED: Final = "job_registered"
 
 log = structlog.get_logger()
 
