@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,8 +13,10 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import quick, reports
 from afterrun_exporter.ingest.answers import is_recorded, told, verdict
 from afterrun_exporter.ingest.intake import Intake, Received
-from afterrun_exporter.ingest.jsontext import read_json
+from afterrun_exporter.ingest.jsontext import Object, decode, read_json
 from afterrun_exporter.verdicts import Verdict
+
+UTF_16: Final = (BOM_UTF16_BE, BOM_UTF16_LE)
 
 #: More in one transaction would keep single pings waiting.
 MAX_ITEMS: Final = 10_000
@@ -60,6 +63,9 @@ async def read_all(
 
     Others get their turn meanwhile. Raises PingError as `split` does.
     """
+    if body.startswith(UTF_16) or b"\0" in body[:4]:
+        body = decode(body).encode("utf-8", "replace")
+    body = body.removeprefix(BOM_UTF8)
     items = quick.items(body)
     if items is not None and (pings := await _pings(intake, items, at)) is not None:
         return pings
@@ -106,7 +112,8 @@ def read_item(intake: Intake, item: object, at: float, sender: bytes) -> Receive
         return intake.unreadable("", at, b"", error)
     mark = digest(sender, json.dumps(item, sort_keys=True).encode())
     job = item["job"]
-    fields = {name: value for name, value in item.items() if name != "job"}
+    fields = Object((name, value) for name, value in item.items() if name != "job")
+    fields.replaced = getattr(item, "replaced", ())
     try:
         reports.check_name(job)
     except PingError as error:

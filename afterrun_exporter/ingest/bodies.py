@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
 from afterrun_exporter.errors import PingError
+
+#: Bytes of the end of a long body that are kept.
+MAX_END: Final = 65_536
+#: Bytes between both ends that are read to reach the end: more is no log.
+MAX_MIDDLE: Final = 2**28
+
+
+async def read_ends(request: web.Request, limit: int) -> tuple[bytes, bool]:
+    """Return the body of *request*, and whether it was longer than *limit* bytes.
+
+    Of a longer one the beginning and the end are kept, together *limit* bytes.
+    """
+    end = min(MAX_END, limit // 2)
+    chunks: list[bytes] = []
+    size = 0
+    content = request.content.iter_any()
+    async for chunk in content:
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            break
+    body = b"".join(chunks)
+    if size <= limit:
+        return body, False
+    tail = bytearray(body[-end:] if end else b"")
+    async for chunk in content:
+        size += len(chunk)
+        tail += chunk
+        if len(tail) > 2 * end:
+            del tail[: len(tail) - end]
+        if size > MAX_MIDDLE:
+            break
+    return body[: limit - end] + tail[len(tail) - end :], True
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:

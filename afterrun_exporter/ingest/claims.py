@@ -77,15 +77,17 @@ def read(
 ) -> Verdict:
     """Return the outcome that *fields* claim, the worst of all claims in them.
 
-    *address* is the claim of the request's path, if it makes one. Fields that are
-    named in *plain* claim nothing. Raises PingError for a claim that cannot be read,
+    *address* is the claim of the request's path, if it makes one: a start or a log
+    entry is that whatever *fields* say. Fields that are named in *plain* claim nothing. Raises PingError for a claim that cannot be read,
     unless another one is a failure.
     """
     reading = Claims()
     if address is not None:
+        if address[0] is not Kind.FINISH:
+            return Verdict(*address, None, (), frozenset(fields))
         reading.claims.append(Claim("the address", "", address, Weight.WORD))
     _read_object(reading, fields, "", 0, frozenset(plain))
-    kind, outcome = worst = _worst(reading.claims)
+    kind, outcome = worst = _worst(reading.claims, has_ended=address is not None)
     failing = kind is Kind.FINISH and outcome in FAILURES
     for place, problem, binding in reading.unreadable:
         if not failing and (binding or not reading.claims):
@@ -118,7 +120,7 @@ _PAIR: Final = re.compile(
 _SCANNED: Final = frozenset({Sense.STATUS, Sense.EXIT_CODE, Sense.SUCCESS})
 
 
-def _worst(claims: Iterable[Claim]) -> Meaning:
+def _worst(claims: Iterable[Claim], *, has_ended: bool = False) -> Meaning:
     """Return the worst of *claims*; ok if there is none."""
     meanings: dict[Weight, list[Meaning]] = {weight: [] for weight in Weight}
     for claim in claims:
@@ -137,7 +139,7 @@ def _worst(claims: Iterable[Claim]) -> Meaning:
     if FAIL in meanings[Weight.EXIT]:
         return FAIL
     for kind in (Kind.START, Kind.PROGRESS, Kind.LOG):
-        if (kind, Outcome.OK) in spoken:
+        if (kind, Outcome.OK) in spoken and not has_ended:
             return kind, Outcome.OK
     return FAIL if FAIL in meanings[Weight.HINT] else OK
 

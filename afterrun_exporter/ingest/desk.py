@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from asyncio import Lock
 from collections.abc import AsyncIterator, Iterable, Sequence
 from hashlib import sha256
@@ -24,7 +23,10 @@ from afterrun_exporter.errors import (
     UnknownJobError,
 )
 from afterrun_exporter.ingest.batches import told_all
+from afterrun_exporter.ingest.bodies import read_ends
+from afterrun_exporter.ingest.fields import number
 from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.jsontext import decode
 from afterrun_exporter.ingest.reports import check_name
 from afterrun_exporter.ingest.uuids import Uuids
 from afterrun_exporter.pushed import Pushed
@@ -35,12 +37,6 @@ from afterrun_exporter.verdicts import Verdict
 #: Who has sent a request, and whether they are known by the key in its path.
 CALLER: Final[web.RequestKey[Caller]] = web.RequestKey("caller", Caller)
 BY_KEY: Final[web.RequestKey[bool]] = web.RequestKey("by_key", bool)
-
-#: Python would take other digits as well, and 1_000.
-_NUMBER: Final = re.compile(
-    r"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?|nan)",
-    re.ASCII | re.IGNORECASE,
-)
 
 
 class Desk:
@@ -207,22 +203,16 @@ def sender(request: web.Request) -> bytes:
 async def read_text(request: web.Request, limit: int) -> tuple[str, bool]:
     """Return the body of *request* as text, and whether it was longer than *limit*.
 
-    The first *limit* bytes are kept, and what is not UTF-8 is replaced: a ping is
-    not lost for its body. One that cannot be decompressed is taken for empty.
+    Of a longer one the beginning and the end are kept. Bytes that its charset does not
+    have are replaced: a ping is not lost for its body. One that cannot be decompressed
+    is taken for empty.
     """
-    chunks: list[bytes] = []
-    size = 0
     try:
-        async for chunk in request.content.iter_any():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                break
+        body, cut = await read_ends(request, limit)
     except RequestPayloadError:
         request.content.feed_eof()
         return "", False
-    body = b"".join(chunks)[:limit]
-    return body.decode("utf-8", "replace"), size > limit
+    return decode(body, request.headers.get(hdrs.CONTENT_TYPE, "")), cut
 
 
 def numbers(pairs: Iterable[tuple[str, str]]) -> dict[str, float]:
@@ -232,8 +222,3 @@ def numbers(pairs: Iterable[tuple[str, str]]) -> dict[str, float]:
     """
     found = {name: number(text) for name, text in pairs}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def number(text: str) -> float | None:
-    """Return the number that *text*, of a query or a form, is; None for none."""
-    return float(text) if _NUMBER.fullmatch(text.strip()) else None

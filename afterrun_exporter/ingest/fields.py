@@ -16,6 +16,12 @@ MAX_TIME: Final = 1e11
 
 MAX_RUN_ID: Final = 256
 
+#: Python would take other digits as well, and 1_000.
+_NUMBER: Final = re.compile(
+    r"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?|nan)",
+    re.ASCII | re.IGNORECASE,
+)
+
 #: The types of pydantic's errors, in JSON's words.
 REASONS: Final[Mapping[str, str]] = {
     "dict_type": "expected an object",
@@ -35,6 +41,11 @@ def reason(problem: Mapping[str, Any]) -> str:
     if (words := REASONS.get(problem["type"])) is not None:
         return words.format(**problem.get("ctx", {}))
     return str(problem["msg"]).lower()
+
+
+def number(text: str) -> float | None:
+    """Return the number that *text*, of a query or a form, is; None for none."""
+    return float(text) if _NUMBER.fullmatch(text.strip()) else None
 
 
 def run_id(value: object) -> object:

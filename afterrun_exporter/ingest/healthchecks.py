@@ -23,6 +23,7 @@ from afterrun_exporter.errors import (
     PingError,
     UnknownJobError,
 )
+from afterrun_exporter.ingest import forms
 from afterrun_exporter.ingest.desk import (
     BY_KEY,
     Desk,
@@ -31,12 +32,13 @@ from afterrun_exporter.ingest.desk import (
     read_text,
     sender,
 )
+from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.signals import (
     BAD_URL,
     CREATE,
-    FORM,
     NOT_FOUND,
     SIGNAL,
+    BadAddressError,
     Said,
     description_of,
     ping_of,
@@ -92,20 +94,20 @@ def _handler(desk: Desk) -> Handler:
             signal,
             tuple(request.query.items()),
             text,
-            form=request.content_type == FORM,
+            form=request.content_type in {forms.URLENCODED, forms.MULTIPART},
+            multipart=(
+                request.headers[hdrs.CONTENT_TYPE]
+                if request.content_type == forms.MULTIPART
+                else ""
+            ),
         )
         try:
             project = _project(desk, key, by_key)
             job = await _job(desk, target, project)
-            ping, readings = ping_of(
-                job,
-                said,
-                at=desk.clock.now(),
-                fingerprint=digest(
-                    sender(request), signal.encode(), query.encode(), text.encode()
-                ),
-                metrics_limit=intake.metrics_limit,
+            mark = digest(
+                sender(request), signal.encode(), query.encode(), text.encode()
             )
+            received = _read(intake, job, said, desk.clock.now(), mark)
             # What is wrong with it costs no report.
             new = not desk.is_known(job)
             if new and caller.may(Scope.PING, job):
@@ -118,7 +120,7 @@ def _handler(desk: Desk) -> Handler:
             # Without the address: the key in it is a secret.
             intake.refuse(named, str(error))
             return _refusal(desk, error)
-        made = await intake.take(intake.readable(ping, readings), caller)
+        made = await intake.take(received, caller)
         if isinstance(made, PingError | UnknownJobError | ForbiddenError):
             return _refusal(desk, made)
         if isinstance(made, Exception):
@@ -127,6 +129,21 @@ def _handler(desk: Desk) -> Handler:
         return _answer(desk, 201, "Created") if created else _answer(desk, 200, "OK")
 
     return handle
+
+
+def _read(
+    intake: Intake, job: str, said: Said, at: float, fingerprint: bytes
+) -> Received:
+    """Return what *said* stands for; raise BadAddressError where that is no ping."""
+    limit = intake.metrics_limit
+    try:
+        return intake.readable(
+            *ping_of(job, said, at=at, fingerprint=fingerprint, metrics_limit=limit)
+        )
+    except BadAddressError:
+        raise
+    except PingError as error:
+        return intake.unreadable(job, at, fingerprint, error)
 
 
 class Target(NamedTuple):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec import json
 
@@ -16,23 +17,21 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import batches, quick, reports
 from afterrun_exporter.ingest.answers import told
 from afterrun_exporter.ingest.bodies import read_body
+from afterrun_exporter.ingest.contents import read_report
 from afterrun_exporter.ingest.desk import caller_of, sender
 from afterrun_exporter.ingest.intake import Intake, Received
-from afterrun_exporter.ingest.jsontext import read_json
 
 DIALECT: Final = "native"
 KEY_HEADER: Final = "Idempotency-Key"
 ONE: Final = "GET, HEAD, OPTIONS, POST"
 MANY: Final = "OPTIONS, POST"
 
-UNREAD_QUERY: Final = "the query string is not read: POST metrics as JSON"
-
 
 def routes(intake: Intake, clock: Clock, single: Reports) -> list[web.RouteDef]:
     """Return the routes of the native API; *single* takes the reports of one job."""
     return [
         # aiohttp lets HEAD in where GET is.
-        web.get("/ping/{job}", counted(intake, plain(intake, clock))),
+        web.get("/ping/{job}", counted(intake, single.handle)),
         web.post("/ping/{job}", counted(intake, single.handle)),
         web.post("/ping", counted(intake, batch(intake, clock))),
         web.options("/ping/{job}", allowed(ONE)),
@@ -56,24 +55,8 @@ def counted(intake: Intake, handler: Handler) -> Handler:
     return handle
 
 
-def plain(intake: Intake, clock: Clock) -> Handler:
-    """Return the handler for GET and HEAD: the job ran, and ran well."""
-
-    async def handle(request: web.Request) -> web.Response:
-        job = reports.check_name(request.match_info["job"])
-        mark = digest(sender(request))
-        key = request.headers.get(KEY_HEADER)
-        ping = reports.plain_success(job, clock.now(), mark, key)
-        answer = told(ping, await intake.take(ping, caller_of(request)))
-        if request.query_string and "warnings" in answer:
-            answer["warnings"].append(UNREAD_QUERY)
-        return _response(answer)
-
-    return handle
-
-
 class Reports:
-    """Takes single JSON reports; an empty body is a plain success."""
+    """Takes single reports; one that says nothing is a plain success."""
 
     def __init__(self, intake: Intake, clock: Clock) -> None:
         self._intake = intake
@@ -91,28 +74,66 @@ class Reports:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer the *request* of a route that names the job."""
         job = reports.check_name(request.match_info["job"])
-        whose, key = sender(request), request.headers.get(KEY_HEADER)
-        try:
-            body = await read_body(request, self.body_limit)
-        except PingError as error:
-            mark = digest(whose, str(error).encode())
-            now = self._clock.now()
-            received = self._intake.unreadable(job, now, mark, error)
-            made = await self._intake.take(received, caller_of(request))
-            return _response(told(received, made))
-        caller = caller_of(request)
-        return _response(await self.take(job, body, whose, key, caller))
+        whose, caller = sender(request), caller_of(request)
+        query = request.rel_url.raw_query_string
+        body = b""
+        if request.method == hdrs.METH_POST:
+            try:
+                body = await read_body(request, self.body_limit)
+            except PingError as error:
+                mark = digest(whose, str(error).encode())
+                now = self._clock.now()
+                received = self._intake.unreadable(job, now, mark, error)
+                return _response(
+                    told(received, await self._intake.take(received, caller))
+                )
+        return _response(
+            await self.take(job, body, whose, request.headers, caller, query)
+        )
 
     async def take(
-        self, job: str, body: bytes, whose: bytes, key: str | None, caller: Caller
+        self,
+        job: str,
+        body: bytes,
+        whose: bytes,
+        headers: Mapping[str, str],
+        caller: Caller,
+        query: str = "",
     ) -> dict[str, Any]:
         """Take the report in *body* from *caller*; return a verdict, or a problem.
 
         *job* is a name that jobs may have. Raises StorageError if nothing could be
         recorded.
         """
-        received = _read(self._intake, job, body, whose, key, self._clock.now())
+        received = self._read(job, body, whose, headers, query)
         return told(received, await self._intake.take(received, caller))
+
+    def _read(
+        self,
+        job: str,
+        body: bytes,
+        whose: bytes,
+        headers: Mapping[str, str],
+        query: str,
+    ) -> Received:
+        intake, at, key = self._intake, self._clock.now(), headers.get(KEY_HEADER)
+        limit = intake.metrics_limit
+        if query:
+            mark = digest(whose, body, query.encode("utf-8", "surrogateescape"))
+        else:
+            mark = digest(whose, body)
+            if key is None and (ping := quick.read(job, body, at, mark, limit)):
+                return ping
+        content_type = headers.get(hdrs.CONTENT_TYPE, "")
+        try:
+            fields = read_report(body, content_type, query)
+            return intake.readable(
+                *reports.ping_of(
+                    job, fields, at=at, fingerprint=mark, metrics_limit=limit, key=key
+                )
+            )
+        except PingError as error:
+            return intake.unreadable(job, at, mark, error)
 
 
 def batch(intake: Intake, clock: Clock) -> Handler:
@@ -144,27 +165,6 @@ def allowed(methods: str) -> Handler:
 def text(answer: dict[str, Any]) -> bytes:
     """Return *answer* as JSON on one line, with spaces: people read it in cron's mails."""
     return json.format(json.encode(answer), indent=0)
-
-
-def _read(
-    intake: Intake, job: str, body: bytes, whose: bytes, key: str | None, at: float
-) -> Received:
-    mark = digest(whose, body)
-    if key is None and (ping := quick.read(job, body, at, mark, intake.metrics_limit)):
-        return ping
-    try:
-        return intake.readable(
-            *reports.ping_of(
-                job,
-                read_json(body) if body.strip() else {},
-                at=at,
-                fingerprint=mark,
-                metrics_limit=intake.metrics_limit,
-                key=key,
-            )
-        )
-    except PingError as error:
-        return intake.unreadable(job, at, mark, error)
 
 
 def _reason(error: Exception) -> str:

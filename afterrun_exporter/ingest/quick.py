@@ -6,7 +6,8 @@ a doubt: an unknown field, a value of another type, a limit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Raw, Struct, json
@@ -49,6 +50,8 @@ class Item(_Report, forbid_unknown_fields=True, gc=False):
     job: str = ""
 
 
+_ESCAPED: Final = re.compile(rb"\\u00[4-7]")
+
 _DECODER: Final = json.Decoder(_Report)
 _ITEM: Final = json.Decoder(Item)
 _ITEMS: Final = json.Decoder(list[Item])
@@ -63,7 +66,8 @@ def items(body: bytes) -> list[Item] | None:
     text = body.strip()
     try:
         if text.startswith(b"["):
-            return _ITEMS.decode(text)
+            found = _ITEMS.decode(text)
+            return None if _any_repeats(text, found) else found
         found = _ITEM.decode_lines(text)
     except (ValueError, RecursionError):
         return None
@@ -71,8 +75,31 @@ def items(body: bytes) -> list[Item] | None:
     # and so nowhere else.
     ends = text.count(b"\n")
     if ends == text.count(b"}\n{") == len(found) - 1 and b"\r" not in text:
-        return found
+        return None if _any_repeats(text, found) else found
     return None
+
+
+def _repeats(text: bytes, one: _Report) -> bool:
+    """Return True if the report *one* may have two fields of the same name."""
+    # The decoder keeps the last of them, and the other may claim a failure.
+    return (
+        text.count(b'"status"') != (one.status is not None)
+        or text.count(b'"exit_code"') != (one.exit_code is not None)
+        or text.count(b'"metrics"') != (one.metrics is not None)
+        # No encoder escapes a letter, but who has something to hide.
+        or (b"\\" in text and _ESCAPED.search(text) is not None)
+    )
+
+
+def _any_repeats(text: bytes, reports: Sequence[_Report]) -> bool:
+    """Return True if one of *reports* may have two fields of the same name."""
+    return (
+        text.count(b'"status"') != sum(one.status is not None for one in reports)
+        or text.count(b'"exit_code"')
+        != sum(one.exit_code is not None for one in reports)
+        or text.count(b'"metrics"') != sum(one.metrics is not None for one in reports)
+        or (b"\\" in text and _ESCAPED.search(text) is not None)
+    )
 
 
 def texts(body: bytes) -> list[bytes] | None:
@@ -97,6 +124,8 @@ def read_item(text: bytes, at: float, metrics_limit: int) -> Ping | None:
         item = _ITEM.decode(text)
     except (ValueError, RecursionError):
         return None
+    if _repeats(text, item):
+        return None
     return ping_of(item, at, metrics_limit)
 
 
@@ -114,6 +143,8 @@ def read(
     try:
         report = _DECODER.decode(body)
     except (ValueError, RecursionError):
+        return None
+    if _repeats(body, report):
         return None
     return _ping(report, job, at, fingerprint, metrics_limit)
 

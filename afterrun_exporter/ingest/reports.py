@@ -23,7 +23,7 @@ from afterrun_exporter.ingest import fields as values
 from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID, reason
 from afterrun_exporter.ingest.leftovers import message_of
 from afterrun_exporter.ingest.readings import Readings, read_metrics
-from afterrun_exporter.ingest.vocabulary import MAX_WORD
+from afterrun_exporter.ingest.vocabulary import MAX_WORD, Meaning
 
 #: Fields that only claim an outcome, and what may be meant by a value of each.
 CLAIMS: Final[Mapping[str, tuple[type, ...]]] = {
@@ -114,10 +114,11 @@ def ping_of(
     fingerprint: bytes,
     metrics_limit: int,
     key: str | None = None,
+    address: Meaning | None = None,
 ) -> tuple[Ping, Readings]:
     """Return the ping that *fields* stand for, and what became of its metrics.
 
-    *key* names the run where the report does not. A field that cannot be used
+    *key* names the run where the report does not; *address* is what the path claims. A field that cannot be used
     is left out with a warning; raises PingError for a report that cannot be
     understood without it.
     """
@@ -125,7 +126,7 @@ def ping_of(
         raise PingError(
             f'a report is a JSON object such as {{"status": "ok"}}, not {_kind(fields)}'
         )
-    verdict = claims.read(fields, plain=OWN_FIELDS)
+    verdict = claims.read(fields, address=address, plain=OWN_FIELDS)
     fields = _with_leftovers(fields, verdict)
     kind = verdict.kind
     report, warnings = _validated(fields, verdict)
@@ -163,19 +164,6 @@ def ping_of(
         ),
     )
     return ping, readings
-
-
-def plain_success(job: str, at: float, fingerprint: bytes, key: str | None) -> Ping:
-    """Return the ping of a request that says nothing: the job ran, and ran well."""
-    run_key, warnings = _key(key)
-    return Ping(
-        job=job,
-        kind=Kind.FINISH,
-        at=at,
-        run_id=run_key,
-        fingerprint=fingerprint,
-        warnings=tuple(warnings),
-    )
 
 
 def invalid(job: str, at: float, fingerprint: bytes, error: PingError) -> Ping:

@@ -9,24 +9,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core.model import FAILURES, UUID, Kind, Outcome, Ping
+from afterrun_exporter.core.model import UUID, Kind, Outcome, Ping
 from afterrun_exporter.errors import PingError, RequestError
-from afterrun_exporter.ingest import checks, reports
-from afterrun_exporter.ingest.desk import numbers
-from afterrun_exporter.ingest.jsontext import read_json
+from afterrun_exporter.ingest import checks, claims, forms, reports
+from afterrun_exporter.ingest.jsontext import Object, parse_json
 from afterrun_exporter.ingest.readings import Readings
-from afterrun_exporter.ingest.vocabulary import STATUSES
+from afterrun_exporter.ingest.vocabulary import Meaning, Sense, sense_of
 
-#: What the words in a URL are in a report of our own.
-VERBS: Final[Mapping[str, str]] = {
-    "": "ok",
-    "start": "start",
-    "fail": "fail",
-    "log": "log",
+#: What the words in a URL claim.
+VERBS: Final[Mapping[str, Meaning]] = {
+    "": (Kind.FINISH, Outcome.OK),
+    "start": (Kind.START, Outcome.OK),
+    "fail": (Kind.FINISH, Outcome.FAIL),
+    "log": (Kind.LOG, Outcome.OK),
 }
 #: The last path segment, where it is not a slug.
 SIGNAL: Final = re.compile(r"start|fail|log|[0-9]+")
@@ -38,7 +36,10 @@ SCHEDULE: Final = frozenset({"timeout", "grace", "schedule", "tz"})
 NO_METRICS: Final = SCHEDULE | {"rid", "create"}
 CREATE: Final = ("create", "1")
 
-FORM: Final = "application/x-www-form-urlencoded"
+#: Numbers in fields of these senses are no metrics.
+FLAGS: Final = frozenset(
+    {Sense.STATUS, Sense.STATE, Sense.EXIT_CODE, Sense.SUCCESS, Sense.HTTP_STATUS}
+)
 
 #: The peer's own words: clients look for them.
 BAD_URL: Final = "invalid url format"
@@ -46,6 +47,10 @@ BAD_RID: Final = "invalid uuid format"
 NOT_FOUND: Final = "not found"
 
 _SECONDS: Final = re.compile(r"[0-9]{1,9}")
+
+
+class BadAddressError(PingError):
+    """The address of a request names no run of a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class Said:
     text: str = ""
     #: Whether `text` may be a form.
     form: bool = False
+    #: The Content-Type of a multipart body.
+    multipart: str = ""
 
 
 def ping_of(
@@ -66,18 +73,17 @@ def ping_of(
 ) -> tuple[Ping, Readings]:
     """Return the ping that *said* stands for, and what became of its metrics.
 
-    Raises PingError, in the peer's words, for a signal or a run id that is none.
+    Raises BadAddressError, in the peer's words, for a signal or a run id that is none,
+    and PingError for a body or query that cannot be read.
     """
-    found = _numbers(said)
-    fields: dict[str, Any] = {
-        **(_confessed(found, said) or _signal(said.signal)),
-        **{name: found.pop(name) for name in DURATIONS & found.keys()},
-        "run_id": _run_id(said.query),
-        "message": said.text,
-        "metrics": found,
-    }
+    fields, address = _fields(said)
     ping, readings = reports.ping_of(
-        job, fields, at=at, fingerprint=fingerprint, metrics_limit=metrics_limit
+        job,
+        fields,
+        at=at,
+        fingerprint=fingerprint,
+        metrics_limit=metrics_limit,
+        address=address,
     )
     if CREATE in said.query:
         return ping, readings
@@ -116,78 +122,92 @@ def _parameter(name: str, value: str) -> str | int:
     return int(value)
 
 
-def _signal(signal: str) -> dict[str, Any]:
-    """Return the fields of a report that *signal* stands for."""
-    if (verb := VERBS.get(signal)) is not None:
-        return {"status": verb}
+def _fields(said: Said) -> tuple[Object, Meaning]:
+    """Return the fields of a report of our own, and what the path claims."""
+    code = _exit_code(said.signal)
+    run_id = _run_id(said.query)
+    body, failure = _body(said)
+    asked = ((name, text) for name, text in said.query if name not in NO_METRICS)
+    fields = forms.combined(forms.fields_of(asked), body)
+    if not isinstance(fields.get("message"), str) or not said.form:
+        fields["message"] = said.text or fields.get("message")
+    if run_id is not None:
+        fields["run_id"] = run_id
+    if code is not None:
+        fields.replaced = (*fields.replaced, ("exit_code", code))
+    return fields, failure if failure and not said.signal else _address(said.signal)
+
+
+def _exit_code(signal: str) -> int | None:
+    """Return the exit code that *signal* is; None for a verb."""
+    if signal in VERBS:
+        return None
     # Thousands of digits are too many for int().
     digits = signal.lstrip("0") or "0"
     if len(digits) > 3 or int(digits) > MAX_EXIT_STATUS:
-        raise PingError(BAD_URL)
-    return {"exit_code": int(digits)}
+        raise BadAddressError(BAD_URL)
+    return int(digits)
+
+
+def _address(signal: str) -> Meaning:
+    return VERBS[signal] if signal in VERBS else VERBS["fail" if int(signal) else ""]
 
 
 def _run_id(query: tuple[tuple[str, str], ...]) -> str | None:
     """Return what names the run: the last ``rid``; an empty one is none."""
     rid = dict(query).get("rid", "").lower()
     if rid and not UUID.fullmatch(rid):
-        raise PingError(BAD_RID)
+        raise BadAddressError(BAD_RID)
     return rid or None
 
 
-def _confessed(found: dict[str, Any], said: Said) -> dict[str, Any]:
-    """Return how the run failed by its JSON body, where the address says nothing.
+def _body(said: Said) -> tuple[Object, Meaning | None]:
+    """Return the fields in the body, and the failure that a broken one claims.
 
-    What may have failed is never taken for a success.
+    Clients call any text JSON, and curl calls any text a form: one that is neither is
+    the message and no more.
     """
-    if said.signal or not _text(said).startswith("{"):
-        return {}
-    code = found.pop("exit_code", None)
-    status = _object(_text(said)).get("status")
-    _, outcome = STATUSES.get(str(status).lower(), (Kind.LOG, Outcome.OK))
-    return {
-        **({"status": status} if outcome in FAILURES else {}),
-        **({"exit_code": code} if code else {}),
-    }
-
-
-def _numbers(said: Said) -> dict[str, Any]:
-    """Return the numbers in the query and in the body, which counts for more."""
-    asked = ((name, text) for name, text in said.query if name not in NO_METRICS)
-    return {**numbers(asked), **_body(said)}
-
-
-def _body(said: Said) -> dict[str, Any]:
-    text = _text(said)
-    if text.startswith("{"):
+    text = said.text.strip("\ufeff \t\r\n")
+    if said.multipart:
+        try:
+            return forms.fields_of(forms.multipart(said.text, said.multipart)), None
+        except PingError:
+            return Object(), None
+    if text.startswith(("{", "[")):
         return _json(text)
-    # Curl calls everything a form. One has no spaces, and what a job says has.
-    if said.form and not re.search(r"\s", text):
-        return numbers(parse_qsl(text, keep_blank_values=True))
-    return {}
+    if said.form and forms.looks_like_form_in_log(text):
+        return forms.fields_of(forms.urlencoded(text)), None
+    if forms.looks_urlencoded(text, declared=False):
+        # Nothing says that it is a form: its numbers may be anything.
+        fields = forms.fields_of(forms.urlencoded(text))
+        fields.pop("metrics", None)
+        return fields, None
+    return Object(), None
 
 
-def _text(said: Said) -> str:
-    return said.text.strip("\ufeff \t\r\n")
-
-
-def _object(text: str) -> dict[str, Any]:
+def _json(text: str) -> tuple[Object, Meaning | None]:
     try:
-        body = read_json(text.encode())
+        body = parse_json(text)
     except PingError:
-        # Clients call any text JSON: it is the message and no more.
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def _json(text: str) -> dict[str, Any]:
-    body = _object(text)
-    given = body.get("metrics")
-    return {
-        **{
-            name: value
-            for name, value in body.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        },
-        **(given if isinstance(given, dict) else {}),
+        return Object(), claims.scan(text)
+    if isinstance(body, list):
+        return Object(items=body), None
+    given = body.get("metrics") if isinstance(body, dict) else None
+    if not isinstance(body, dict):
+        return Object(), None
+    numbers = {
+        name: value
+        for name, value in body.items()
+        if isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and name not in DURATIONS
+        and sense_of(name) not in FLAGS
     }
+    fields = Object(
+        (name, value)
+        for name, value in body.items()
+        if name not in reports.OWN_FIELDS or name in DURATIONS
+    )
+    fields["metrics"] = {**numbers, **(given if isinstance(given, dict) else {})}
+    fields.replaced = getattr(body, "replaced", ())
+    return fields, None

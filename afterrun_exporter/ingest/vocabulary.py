@@ -84,6 +84,13 @@ _TOKENS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _WORDS: Final = {word.replace("_", ""): meaning for word, meaning in STATUSES.items()}
 #: Where one of these is in a word, a hint at a success would be wrong.
 _BAD_STEMS: Final = re.compile(r"fail|err|abort|crit|crash|kill|dead|bad|not|no_|un|in")
+#: Words that mean a failure wherever they are.
+_PLAIN: Final = words(
+    """
+    fail failed failure failures error errors errored exception fatal aborted crashed
+    panic traceback
+    """
+)
 _NEGATIONS: Final = words("no not non without none never zero 0 any if")
 
 
@@ -105,6 +112,12 @@ def meaning_of_prose(text: str) -> Meaning | None:
     if not _NEGATIONS.isdisjoint(spoken):
         return None
     return next((_WORDS[word] for word in spoken if _is_failing(word)), None)
+
+
+def reads_like_failure(text: str) -> bool:
+    """Return True if a text of any kind plainly reports a failure."""
+    spoken = [word.lower() for word in _TOKENS.findall(text)]
+    return not _PLAIN.isdisjoint(spoken) and _NEGATIONS.isdisjoint(spoken)
 
 
 def hint(word: str) -> str | None:

@@ -26,7 +26,7 @@ from afterrun_exporter import problems
 from afterrun_exporter.access.callers import ANYBODY, Caller, Scope
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import JOB_NAME, UUID
-from afterrun_exporter.ingest.native import KEY_HEADER, Reports, text
+from afterrun_exporter.ingest.native import Reports, text
 from afterrun_exporter.web.barelines import is_bare, is_whole, with_crlf
 from afterrun_exporter.web.crowd import Crowd, Phase
 from afterrun_exporter.web.guard import Doors
@@ -323,9 +323,8 @@ class Express(web.RequestHandler):
         if self._peer:
             told = self._doors.proxies.client(self._peer, headers.getall(FOR, []))
             sender = told.encode()
-        key = headers.get(KEY_HEADER)
         try:
-            return await self._reports.take(job, body, sender, key, caller)
+            return await self._reports.take(job, body, sender, headers, caller)
         except Exception as error:  # noqa: BLE001 - it becomes the answer
             return problems.told(error, hdrs.METH_POST, PREFIX + job)
 

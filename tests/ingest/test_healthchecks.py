@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from afterrun_exporter.core.model import Kind
+from afterrun_exporter.core.model import FAILURES, Kind
 from afterrun_exporter.errors import PingError, StorageError
 from afterrun_exporter.ingest.cronitor import speaks_cronitor
-from afterrun_exporter.ingest.signals import FORM, Said, ping_of
+from afterrun_exporter.ingest.forms import URLENCODED
+from afterrun_exporter.ingest.reports import MAX_MESSAGE
+from afterrun_exporter.ingest.signals import Said, ping_of
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
@@ -228,7 +230,19 @@ class TestABody:
         assert response.status == 200
         assert response.headers["Ping-Body-Limit"] == "5"
         (run,) = await store.runs("quick", 9)
-        assert run.message == "12345"
+        assert run.message == "12389"
+
+    async def test_of_megabytes_keeps_its_end(
+        self, client: Client, store: MemoryStore
+    ) -> None:
+        """There stands what went wrong."""
+        log = b"copied\n" * 300_000 + b"the error"
+        response = await client.post(f"{SLUG}/fail", data=BytesIO(log))
+
+        assert response.status == 200
+        (run,) = await store.runs("quick", 9)
+        assert len(run.message) == MAX_MESSAGE
+        assert run.message.endswith("copied\nthe error")
 
     async def test_of_megabytes_does_not_cost_the_ping(
         self, client: Client, store: MemoryStore
@@ -295,7 +309,7 @@ class TestABody:
 async def test_no_request_is_an_error_of_ours(
     client: Client, path: str, body: bytes
 ) -> None:
-    for kind in (FORM, "multipart/form-data; boundary=x", 'a;b="'):
+    for kind in (URLENCODED, "multipart/form-data; boundary=x", 'a;b="'):
         response = await client.post(
             URL(path, encoded=True), data=body, headers={"Content-Type": kind}
         )
@@ -369,10 +383,18 @@ def test_the_verb_wins_over_the_body() -> None:
         ("", '{"status": "Timed_Out", "rows": 1}', "timeout"),
         ("", '{"exit_code": 3}', "fail"),
         ("", '{"exit_code": 0, "status": "done"}', "ok"),
+        ("", '{"error": "disk full"}', "fail"),
+        ("", '{"status": "canceled"}', "canceled"),
+        ("", '{"status": "fail", "log": "cut in the mid', "fail"),
+        ("", '[{"status": "fail"}]', "fail"),
         ("", '{"status": "running"}', "ok"),
         ("", '{"status": {"a": 1}}', "ok"),
-        # The address says it all.
-        ("0", '{"status": "fail"}', "ok"),
+        ("0", '{"status": "fail"}', "fail"),
+        ("0", '{"exit_code": 3}', "fail"),
+        ("3", '{"exit_code": 0}', "fail"),
+        # A run that goes on has no outcome yet.
+        ("start", '{"status": "fail"}', "ok"),
+        ("log", '{"level": "error"}', "ok"),
         ("fail", '{"status": "ok"}', "fail"),
     ],
 )
@@ -431,11 +453,29 @@ TEXTS = st.text() | JSON.map(json.dumps) | REPORTS.map(json.dumps)
     )
 )
 def test_no_body_and_no_query_loses_a_ping(said: Said) -> None:
-    ping = pinged(said)
+    failed = said.signal in {"fail", "3", "255"}
+    try:
+        ping = pinged(said)
+    except PingError:
+        # It is recorded as a run that is invalid.
+        assert said.signal in {"", "0"}
+        return
 
     assert (ping.kind is Kind.START) == (said.signal == "start")
-    assert (ping.outcome == "ok") == (said.signal not in {"fail", "3", "255"})
+    assert (ping.kind is Kind.LOG) == (said.signal == "log")
+    assert not failed or ping.outcome in FAILURES
     ping.message.encode()
+
+
+@pytest.mark.parametrize("body", ['{"status": "kaputt"}', '{"exit_code": ""}'])
+async def test_a_claim_that_cannot_be_read_is_a_run_that_is_invalid(
+    client: Client, store: MemoryStore, body: str
+) -> None:
+    await client.get(SLUG)
+    response = await client.post(SLUG, data=body)
+
+    assert response.status == 400
+    assert await runs(store) == ["invalid", "ok"]
 
 
 @given(status=st.integers(256).map(str), zeros=st.integers(0, 5))

@@ -59,14 +59,6 @@ async def test_a_request_that_says_nothing_is_a_plain_success(
     assert run.outcome == "ok"
 
 
-async def test_metrics_in_the_query_are_not_silently_lost(client: Client) -> None:
-    response = await client.get("/ping/quick?rows=0")
-
-    assert (await response.json())["warnings"] == [
-        "the query string is not read: POST metrics as JSON"
-    ]
-
-
 async def test_the_content_type_does_not_matter(client: Client) -> None:
     """``curl -d`` calls everything a form."""
     response = await client.post(

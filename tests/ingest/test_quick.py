@@ -36,7 +36,9 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "duration_ms": NUMBERS | ANYTHING,
     "duration_seconds": NUMBERS | ANYTHING,
     "metrics": st.dictionaries(
-        TEXTS | st.just("duration"), NUMBERS | ANYTHING, max_size=5
+        TEXTS | st.sampled_from(["duration", "exit_code", "success", "errors"]),
+        NUMBERS | ANYTHING,
+        max_size=5,
     )
     | ANYTHING,
     "run_id": TEXTS | ANYTHING,

@@ -15,7 +15,6 @@ from afterrun_exporter.ingest.reports import (
     MAX_MESSAGE,
     check_name,
     ping_of,
-    plain_success,
 )
 from afterrun_exporter.ingest.vocabulary import STATUSES
 
@@ -244,11 +243,9 @@ def test_the_idempotency_key_names_a_run_that_has_no_id() -> None:
 
 def test_the_idempotency_key_is_no_longer_than_a_run_id_may_be() -> None:
     ping, _ = read({}, key="k" * 257)
-    plain = plain_success("backup", NOW, b"f", "k" * 257)
 
     assert read({}, key="k" * 256)[0].run_id == "k" * 256
-    assert ping.run_id is plain.run_id is None
-    assert ping.warnings == plain.warnings
+    assert ping.run_id is None
     assert ping.warnings == (
         "Idempotency-Key is left out: expected at most 256 characters",
     )
@@ -320,9 +317,7 @@ def test_an_empty_shell_variable_is_recognised() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "body", [b"{", b"ok", b"[" * 100_000, b"9" * 5000, b"\xff\xfe"]
-)
+@pytest.mark.parametrize("body", [b"{", b"ok", b"[" * 100_000, b"\xff\xfe"])
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(PingError, match="is not JSON"):
         read_json(body)
