@@ -12,6 +12,7 @@ from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import quick, reports
 from afterrun_exporter.ingest.answers import is_recorded, told, verdict
+from afterrun_exporter.ingest.bodies import LARGE, parsed
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.jsontext import Object, decode, read_json
 from afterrun_exporter.verdicts import Verdict
@@ -21,7 +22,7 @@ UTF_16: Final = (BOM_UTF16_BE, BOM_UTF16_LE)
 #: More in one transaction would keep single pings waiting.
 MAX_ITEMS: Final = 10_000
 
-#: Reports that are read before everything else gets its turn.
+#: Small reports that are read before everything else gets its turn.
 STEP: Final = 500
 
 EMPTY: Final = "the batch is empty: send a JSON array, or one report a line"
@@ -72,17 +73,20 @@ async def read_all(
     texts = quick.texts(body)
     if texts is not None:
         _check_count(texts)
-    found: Sequence[object] = split(body) if texts is None else texts
+    found: Sequence[object] = texts or []
+    if texts is None:
+        found = await parsed(len(body), lambda: split(body))
+    step = max(1, min(STEP, LARGE * len(found) // len(body)))
     received: list[Received] = []
     for count, item in enumerate(found, start=1):
         one: Received | None = None
         if isinstance(item, bytes):
             one = quick.read_item(item, at, intake.metrics_limit)
         if one is None:
-            parsed = _parsed(item) if isinstance(item, bytes) else item
-            one = read_item(intake, parsed, at, sender)
+            fields = _parsed(item) if isinstance(item, bytes) else item
+            one = read_item(intake, fields, at, sender)
         received.append(one)
-        if count % STEP == 0:
+        if count % step == 0:
             await breathe()
     return received
 

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
 from afterrun_exporter.errors import PingError
 
+T = TypeVar("T")
+
+#: Bodies up to so many bytes are parsed in a few milliseconds, whatever is in them.
+LARGE: Final = 65_536
 #: Bytes of the end of a long body that are kept.
 MAX_END: Final = 65_536
 #: Bytes between both ends that are read to reach the end: more is no log.
 MAX_MIDDLE: Final = 2**28
+
+
+async def parsed(size: int, parse: Callable[[], T]) -> T:
+    """Return the result of *parse*, for a body of *size* bytes.
+
+    Of a large one in a thread: it would hold up everything else.
+    """
+    return parse() if size <= LARGE else await asyncio.to_thread(parse)
 
 
 async def read_ends(request: web.Request, limit: int) -> tuple[bytes, bool]:

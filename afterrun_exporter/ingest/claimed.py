@@ -22,6 +22,10 @@ from afterrun_exporter.ingest.vocabulary import (
     words,
 )
 
+#: More errors in one list are errors, whatever they are.
+MAX_ERRORS: Final = 1_000
+#: Misspelt words that are looked for in one report: it takes time.
+MAX_HINTS: Final = 5
 #: Errors that are objects are looked through as deep as this.
 MAX_NESTED_ERROR: Final = 4
 
@@ -33,6 +37,8 @@ _NO_ERROR: Final = _FALSE | {
     *("no error", "no errors", "without errors", "{}", "[]", "unknown_failure"),
 }
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?", re.ASCII)
+
+_ZEROS: Final = (0, "0")
 
 OK: Final = (Kind.FINISH, Outcome.OK)
 FAIL: Final = (Kind.FINISH, Outcome.FAIL)
@@ -129,7 +135,8 @@ def _read_status(one: Field) -> None:
         one.claim(known, Weight.WORD)
     elif one.sense is Sense.STATUS or (one.sense is Sense.STATE and text != ""):
         binding = one.sense is Sense.STATUS
-        one.cannot_be_read(f"unknown status {shown(text)}; {_hint(text)}", binding)
+        near = _hint(text if len(one.reading.unreadable) < MAX_HINTS else "")
+        one.cannot_be_read(f"unknown status {shown(text)}; {near}", binding)
 
 
 def _read_state_object(one: Field, state: Mapping[str, Any]) -> None:
@@ -208,7 +215,9 @@ def _is_error(value: object, depth: int) -> bool:
         return text not in _NO_ERROR and (known is None or known != OK)
     if isinstance(value, dict | list) and depth < MAX_NESTED_ERROR:
         inner = value.values() if isinstance(value, dict) else value
-        return any(_is_error(one, depth + 1) for one in inner)
+        return len(inner) > MAX_ERRORS or any(
+            _is_error(one, depth + 1) for one in inner
+        )
     return bool(value)
 
 
@@ -223,18 +232,18 @@ def _read_early_end(one: Field) -> None:
 
 def _read_exit_code(one: Field) -> None:
     value = one.value
-    if isinstance(value, list | dict):
-        codes = value if isinstance(value, list) else []
-    else:
-        codes = [value]
-    for each in codes:
-        code = exit_status(each)
-        if not isinstance(code, int) or isinstance(code, bool) or abs(code) > MAX_INT:
-            one.cannot_be_read(f"{each!r:.40} is not an exit status; send a number")
-            continue
-        one.claim(FAIL if code else OK, Weight.EXIT)
-        if one.depth == 0 and not one.reading.exit_code:
-            one.reading.exit_code = code
+    if isinstance(value, dict):
+        return
+    if isinstance(value, list):
+        # Of a pipe's exit codes, the first that is not 0.
+        value = next((each for each in value if each not in _ZEROS), 0)
+    code = exit_status(value)
+    if not isinstance(code, int) or isinstance(code, bool) or abs(code) > MAX_INT:
+        one.cannot_be_read(f"{value!r:.40} is not an exit status; send a number")
+        return
+    one.claim(FAIL if code else OK, Weight.EXIT)
+    if one.depth == 0 and not one.reading.exit_code:
+        one.reading.exit_code = code
 
 
 def _read_http_status(one: Field) -> None:

@@ -33,7 +33,7 @@ from afterrun_exporter.ingest.vocabulary import (
 )
 
 #: More fields are not read: a report that has more says who knows what.
-MAX_FIELDS: Final = 20_000
+MAX_FIELDS: Final = 5_000
 #: Warnings about claims in one report.
 MAX_WARNINGS: Final = 5
 #: Objects in objects in objects in the report itself.
@@ -77,17 +77,15 @@ def read(
 ) -> Verdict:
     """Return the outcome that *fields* claim, the worst of all claims in them.
 
-    *address* is the claim of the request's path, if it makes one: a start or a log
-    entry is that whatever *fields* say. Fields that are named in *plain* claim nothing. Raises PingError for a claim that cannot be read,
+    *address* is the claim of the request's path, if it makes one; no other claim makes a
+    start of an end. Fields that are named in *plain* claim nothing. Raises PingError for a claim that cannot be read,
     unless another one is a failure.
     """
     reading = Claims()
     if address is not None:
-        if address[0] is not Kind.FINISH:
-            return Verdict(*address, None, (), frozenset(fields))
         reading.claims.append(Claim("the address", "", address, Weight.WORD))
     _read_object(reading, fields, "", 0, frozenset(plain))
-    kind, outcome = worst = _worst(reading.claims, has_ended=address is not None)
+    kind, outcome = worst = _worst(reading.claims, has_ended=address in _ENDS)
     failing = kind is Kind.FINISH and outcome in FAILURES
     for place, problem, binding in reading.unreadable:
         if not failing and (binding or not reading.claims):
@@ -118,6 +116,9 @@ _PAIR: Final = re.compile(
     r'"([A-Za-z_-]{1,32})"\s{0,8}:\s{0,8}("[^"\\]{0,64}"|-?[0-9]{1,10}|true|false)'
 )
 _SCANNED: Final = frozenset({Sense.STATUS, Sense.EXIT_CODE, Sense.SUCCESS})
+
+
+_ENDS: Final = frozenset((Kind.FINISH, outcome) for outcome in Outcome)
 
 
 def _worst(claims: Iterable[Claim], *, has_ended: bool = False) -> Meaning:
@@ -180,9 +181,7 @@ def _read_object(
     depth: int,
     plain: frozenset[str] = frozenset(),
 ) -> None:
-    reading.count += len(fields)
-    if reading.count > MAX_FIELDS:
-        raise PingError(TOO_MANY)
+    _count(reading, fields)
     if path and any(fields.get(name) is True for name in HARMLESS):
         return
     counts = _has_counts(fields)
@@ -203,6 +202,12 @@ def _read_object(
             _read_nested(reading, name, value, place, depth)
 
 
+def _count(reading: Claims, fields: Mapping[str, Any]) -> None:
+    reading.count += len(fields) + len(getattr(fields, "replaced", ()))
+    if reading.count > MAX_FIELDS:
+        raise PingError(TOO_MANY)
+
+
 def _read_nested(
     reading: Claims, name: str, value: Any, place: str, depth: int
 ) -> None:
@@ -221,16 +226,15 @@ def _read_items(reading: Claims, items: list[Any], place: str, depth: int) -> No
     """Read the failures in a list: the rest of it is about parts of the run."""
     inner = Claims(count=reading.count)
     for number, item in enumerate(items):
-        if isinstance(item, dict):
-            at = f"{place}[{number}]."
-            if "type" in item and joined(place.rpartition(".")[2]) == "conditions":
-                _read_condition(inner, item, at)
-            else:
-                _read_object(inner, item, at, depth + 1)
+        if not isinstance(item, dict):
+            continue
+        at = f"{place}[{number}]."
         inner.count += 1
+        if "type" in item and joined(place.rpartition(".")[2]) == "conditions":
+            _read_condition(inner, item, at)
+        else:
+            _read_object(inner, item, at, depth + 1)
     reading.count = inner.count
-    if reading.count > MAX_FIELDS:
-        raise PingError(TOO_MANY)
     reading.claims += [one for one in inner.claims if one.meaning[1] in FAILURES]
 
 
@@ -243,9 +247,7 @@ def _read_condition(reading: Claims, item: Mapping[str, Any], at: str) -> None:
 
 def _read_measurements(reading: Claims, fields: Mapping[str, Any], path: str) -> None:
     """Read exit codes, and flags of a success, among numbers that claim nothing else."""
-    reading.count += len(fields)
-    if reading.count > MAX_FIELDS:
-        raise PingError(TOO_MANY)
+    _count(reading, fields)
     inner = Claims()
     counts = _has_counts(fields)
     for name, value in _pairs(fields):

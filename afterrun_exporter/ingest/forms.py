@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.fields import number
 from afterrun_exporter.ingest.jsontext import Object, parse_json
-from afterrun_exporter.ingest.reports import CLAIMS, Report
+from afterrun_exporter.ingest.reports import CLAIMS, MAX_MESSAGE, Report
 from afterrun_exporter.ingest.vocabulary import MAX_WORD, Sense, sense_of
 
 URLENCODED: Final = "application/x-www-form-urlencoded"
@@ -18,6 +18,8 @@ MULTIPART: Final = "multipart/form-data"
 
 #: More fields are refused before they are read.
 MAX_FIELDS: Final = 2_000
+#: Characters of a value that are decoded; of a longer one the end.
+MAX_VALUE: Final = 3 * MAX_MESSAGE
 #: Brackets in brackets in a name, as PHP writes them.
 MAX_BRACKETS: Final = 4
 
@@ -50,7 +52,16 @@ def urlencoded(text: str) -> list[tuple[str, str]]:
     """
     if text.count("&") >= MAX_FIELDS:
         raise PingError(TOO_MANY)
+    if len(text) > MAX_VALUE:
+        text = "&".join(map(_shortened, text.split("&")))
     return parse_qsl(text, keep_blank_values=True, errors="replace")
+
+
+def _shortened(field: str) -> str:
+    """Return *field* with the end of its value, if that is long: decoding takes time."""
+    if len(field) <= MAX_VALUE:
+        return field
+    return f"{field[:200].partition('=')[0]}={field[-MAX_VALUE:]}"
 
 
 def multipart(text: str, content_type: str) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.access.callers import Scope
-from afterrun_exporter.core.model import UUID
+from afterrun_exporter.core.model import UUID, Ping
 from afterrun_exporter.core.projects import Project, by_ping_key
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import (
@@ -24,6 +24,7 @@ from afterrun_exporter.errors import (
     UnknownJobError,
 )
 from afterrun_exporter.ingest import forms
+from afterrun_exporter.ingest.bodies import parsed
 from afterrun_exporter.ingest.desk import (
     BY_KEY,
     Desk,
@@ -33,6 +34,7 @@ from afterrun_exporter.ingest.desk import (
     sender,
 )
 from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.readings import Readings
 from afterrun_exporter.ingest.signals import (
     BAD_URL,
     CREATE,
@@ -107,7 +109,7 @@ def _handler(desk: Desk) -> Handler:
             mark = digest(
                 sender(request), signal.encode(), query.encode(), text.encode()
             )
-            received = _read(intake, job, said, desk.clock.now(), mark)
+            received = await _read(intake, job, said, desk.clock.now(), mark)
             # What is wrong with it costs no report.
             new = not desk.is_known(job)
             if new and caller.may(Scope.PING, job):
@@ -131,15 +133,17 @@ def _handler(desk: Desk) -> Handler:
     return handle
 
 
-def _read(
+async def _read(
     intake: Intake, job: str, said: Said, at: float, fingerprint: bytes
 ) -> Received:
     """Return what *said* stands for; raise BadAddressError where that is no ping."""
     limit = intake.metrics_limit
+
+    def parse() -> tuple[Ping, Readings]:
+        return ping_of(job, said, at=at, fingerprint=fingerprint, metrics_limit=limit)
+
     try:
-        return intake.readable(
-            *ping_of(job, said, at=at, fingerprint=fingerprint, metrics_limit=limit)
-        )
+        return intake.readable(*await parsed(len(said.text), parse))
     except BadAddressError:
         raise
     except PingError as error:

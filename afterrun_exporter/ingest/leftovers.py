@@ -44,5 +44,5 @@ def message_of(errors: object) -> str:
     """Return a list of errors with one on each line."""
     if not isinstance(errors, list):
         return errors if isinstance(errors, str) else json.dumps(errors)
-    lines = (one if isinstance(one, str) else json.dumps(one) for one in errors)
-    return "\n".join(list(lines)[:MAX_ERRORS])
+    first = errors[:MAX_ERRORS]
+    return "\n".join(one if isinstance(one, str) else json.dumps(one) for one in first)

@@ -12,14 +12,16 @@ from msgspec import json
 from afterrun_exporter import problems
 from afterrun_exporter.access.callers import Caller
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.core.model import Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import batches, quick, reports
 from afterrun_exporter.ingest.answers import told
-from afterrun_exporter.ingest.bodies import read_body
+from afterrun_exporter.ingest.bodies import parsed, read_body
 from afterrun_exporter.ingest.contents import read_report
 from afterrun_exporter.ingest.desk import caller_of, sender
 from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.readings import Readings
 
 DIALECT: Final = "native"
 KEY_HEADER: Final = "Idempotency-Key"
@@ -105,10 +107,10 @@ class Reports:
         *job* is a name that jobs may have. Raises StorageError if nothing could be
         recorded.
         """
-        received = self._read(job, body, whose, headers, query)
+        received = await self._read(job, body, whose, headers, query)
         return told(received, await self._intake.take(received, caller))
 
-    def _read(
+    async def _read(
         self,
         job: str,
         body: bytes,
@@ -125,13 +127,15 @@ class Reports:
             if key is None and (ping := quick.read(job, body, at, mark, limit)):
                 return ping
         content_type = headers.get(hdrs.CONTENT_TYPE, "")
-        try:
+
+        def parse() -> tuple[Ping, Readings]:
             fields = read_report(body, content_type, query)
-            return intake.readable(
-                *reports.ping_of(
-                    job, fields, at=at, fingerprint=mark, metrics_limit=limit, key=key
-                )
+            return reports.ping_of(
+                job, fields, at=at, fingerprint=mark, metrics_limit=limit, key=key
             )
+
+        try:
+            return intake.readable(*await parsed(len(body), parse))
         except PingError as error:
             return intake.unreadable(job, at, mark, error)
 

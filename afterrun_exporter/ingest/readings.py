@@ -6,10 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from afterrun_exporter.core.metricnames import MAX_NAME, is_name
 from afterrun_exporter.core.rules import DURATION
+
+#: Metrics of one report that are warned about one by one.
+MAX_WARNINGS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ def read_metrics(reported: Mapping[str, Any], limit: int) -> Readings:
         warnings.append(
             f"{over} metrics are over limits.metrics_per_job ({limit}): left out"
         )
+    if (more := len(warnings) - MAX_WARNINGS) > 0:
+        warnings[MAX_WARNINGS:] = [f"{more} more metrics are left out"]
     return Readings(values, tuple(warnings), dropped)
 
 

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from afterrun_exporter.core.model import UUID, Kind, Outcome, Ping
 from afterrun_exporter.errors import PingError, RequestError
 from afterrun_exporter.ingest import checks, claims, forms, reports
-from afterrun_exporter.ingest.jsontext import Object, parse_json
+from afterrun_exporter.ingest.contents import parse_object
+from afterrun_exporter.ingest.jsontext import Object
 from afterrun_exporter.ingest.readings import Readings
 from afterrun_exporter.ingest.vocabulary import Meaning, Sense, sense_of
 
@@ -135,7 +136,20 @@ def _fields(said: Said) -> tuple[Object, Meaning]:
         fields["run_id"] = run_id
     if code is not None:
         fields.replaced = (*fields.replaced, ("exit_code", code))
-    return fields, failure if failure and not said.signal else _address(said.signal)
+    address = _address(said.signal)
+    if address[0] is not Kind.FINISH:
+        return _without_claims(fields), address
+    return fields, failure if failure and not said.signal else address
+
+
+def _without_claims(fields: Object) -> Object:
+    """Return *fields* of a run that goes on: its body may be any output."""
+    metrics = fields.get("metrics")
+    own = Object((name, fields[name]) for name in fields.keys() & reports.OWN_FIELDS)
+    if isinstance(metrics, dict):
+        plain = {name: metrics[name] for name in metrics if sense_of(name) is None}
+        own["metrics"] = plain
+    return own
 
 
 def _exit_code(signal: str) -> int | None:
@@ -187,7 +201,7 @@ def _body(said: Said) -> tuple[Object, Meaning | None]:
 
 def _json(text: str) -> tuple[Object, Meaning | None]:
     try:
-        body = parse_json(text)
+        body = parse_object(text)
     except PingError:
         return Object(), claims.scan(text)
     if isinstance(body, list):

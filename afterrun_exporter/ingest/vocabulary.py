@@ -83,7 +83,9 @@ _GAPS: Final = re.compile(r"[\s_\-./]+")
 _TOKENS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _WORDS: Final = {word.replace("_", ""): meaning for word, meaning in STATUSES.items()}
 #: Where one of these is in a word, a hint at a success would be wrong.
-_BAD_STEMS: Final = re.compile(r"fail|err|abort|crit|crash|kill|dead|bad|not|no_|un|in")
+_BAD_STEMS: Final = re.compile(
+    r"fail|err|abort|crit|crash|kill|dead|bad|^(no|un|in(?!_))"
+)
 #: Words that mean a failure wherever they are.
 _PLAIN: Final = words(
     """
