@@ -48,7 +48,9 @@ def job_names() -> st.SearchStrategy[str]:
 
 def violations() -> st.SearchStrategy[Violation]:
     """Return broken rules, with values and without."""
-    return st.builds(Violation, NAMES, NAMES, st.none() | NUMBERS, TEXTS)
+    return st.builds(
+        Violation, NAMES, NAMES, st.none() | NUMBERS, TEXTS, st.none() | TEXTS
+    )
 
 
 def pings(job: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[Ping]:

@@ -59,6 +59,10 @@ jobs:
       - {expr: rows > 7, name: "}}"}
       - {expr: rows > 8, name: "# `no`"}
       - {expr: rows > 9, name: previous}
+      - 'backup_status{a="{{ $x }}",profile="photos \\ \"x\" \n"} >= 1'
+      - '"it''s {{ odd }} \"quoted\" \\ \ufffd $labels.x ☃ %q" > 0'
+      - 'message !contains "WARN: {{ x }} \n \ufffd \\ ☃"'
+      - '"two words" == "done"'
   any-job-1: {alerting: dedicated, description: "  ", enabled: false}
   aXb:c-1: {alerting: dedicated, rules: [rows > 0], labels: {team: web}}
   generic: {every: 1h, rules: [rows > 0]}

@@ -58,6 +58,16 @@ def test_violations_come_back_as_they_were(broken: tuple[Violation, ...]) -> Non
     assert decode_violations(encode_violations(broken)) == broken
 
 
+def test_violations_of_an_earlier_version_are_read() -> None:
+    """Rules on text came later: nothing is known of a text."""
+    stored = '[["rows > 0","rows",0.0,"> 0"],["size > 1","size",null,"> 1"]]'
+
+    assert decode_violations(stored) == (
+        Violation("rows > 0", "rows", 0.0, "> 0"),
+        Violation("size > 1", "size", None, "> 1"),
+    )
+
+
 def test_a_new_job_takes_no_more_room_than_it_needs() -> None:
     """With a hundred thousand jobs, what is default is better left out."""
     assert encode_state(fresh()) == (
