@@ -38,6 +38,10 @@ _NO_ERROR: Final = _FALSE | {
 }
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?", re.ASCII)
 
+#: Texts such as "no errors found" and "0/12".
+_NO_ERRORS: Final = re.compile(
+    r"(no|zero) (error|failure|problem|issue)s?\b|0+(?![0-9.])", re.IGNORECASE
+)
 _ZEROS: Final = (0, "0")
 
 OK: Final = (Kind.FINISH, Outcome.OK)
@@ -212,7 +216,9 @@ def _is_error(value: object, depth: int) -> bool:
     if isinstance(value, str):
         text = value[:40].strip().lower()
         known = meaning(text)
-        return text not in _NO_ERROR and (known is None or known != OK)
+        if text in _NO_ERROR or _NO_ERRORS.match(text) is not None:
+            return False
+        return known is None or known != OK
     if isinstance(value, dict | list) and depth < MAX_NESTED_ERROR:
         inner = value.values() if isinstance(value, dict) else value
         return len(inner) > MAX_ERRORS or any(
@@ -224,6 +230,10 @@ def _is_error(value: object, depth: int) -> bool:
 def _read_early_end(one: Field) -> None:
     """Read a flag for a run that did not come to its end."""
     text = one.value
+    # `timeout: 1` is a setting.
+    flag = one.sense is Sense.TIMEOUT and "timeout" not in one.place.lower()
+    if flag and _number(text) == 1:
+        text = True
     if text is True or (
         isinstance(text, str) and text.strip().lower() in _TRUE - {"1"}
     ):

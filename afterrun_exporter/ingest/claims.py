@@ -23,6 +23,7 @@ from afterrun_exporter.ingest.claimed import (
     Field,
     Weight,
 )
+from afterrun_exporter.ingest.jsontext import parse_json
 from afterrun_exporter.ingest.vocabulary import (
     Meaning,
     Sense,
@@ -54,6 +55,8 @@ CONTEXT: Final = words(
 )
 #: Numbers in objects with names like these are measurements.
 MEASUREMENTS: Final = words("metrics stats statistics counters counts")
+#: Fields with names like these may have an object as a text.
+EMBEDDED: Final = words("message body payload data detail event result response")
 #: Objects that say one of these is true may fail without harm.
 HARMLESS: Final = ("allow_failure", "continue_on_error", "ignore_errors", "soft_failed")
 
@@ -198,8 +201,19 @@ def _read_object(
                 reading.names.add(name)
             if sense not in NESTING:
                 continue
-        if isinstance(value, dict | list) and depth < MAX_DEPTH:
-            _read_nested(reading, name, value, place, depth)
+        inner = _embedded(name, value) if isinstance(value, str) else value
+        if isinstance(inner, dict | list) and depth < MAX_DEPTH:
+            _read_nested(reading, name, inner, place, depth)
+
+
+def _embedded(name: str, text: str) -> object:
+    """Return the object that a field's *text* is in JSON; None if it is none."""
+    if text[:1] != "{" or joined(name) not in EMBEDDED:
+        return None
+    try:
+        return parse_json(text)
+    except PingError:
+        return None
 
 
 def _count(reading: Claims, fields: Mapping[str, Any]) -> None:
@@ -261,10 +275,11 @@ def _read_measurements(reading: Claims, fields: Mapping[str, Any], path: str) ->
 
 
 def _has_counts(fields: Mapping[str, Any]) -> bool:
-    """Return True if *fields* count several outcomes: 0 of one of them is no failure."""
-    return sum(name in _COUNTED for name in fields) > 1
+    """Return True if 0 successes are no failure: others are counted, or nothing was done."""
+    return any(name in fields for name in _FAILURE_COUNTS) or any(
+        name in fields and not fields[name] for name in _TOTALS
+    )
 
 
-_COUNTED: Final = words(
-    "passed failed succeeded successful failures errors skipped total tests"
-)
+_FAILURE_COUNTS: Final = ("failed", "failures", "errors")
+_TOTALS: Final = ("total", "tests", "count")

@@ -13,6 +13,9 @@ from afterrun_exporter.ingest.jsontext import decode, parse_json
 from afterrun_exporter.ingest.reports import MAX_MESSAGE, Report
 from afterrun_exporter.ingest.vocabulary import meaning, reads_like_failure, sense_of
 
+#: The type of a text that may speak of failures, as a log does.
+TEXT: Final = "text/plain"
+
 #: Longer texts are no list of fields.
 MAX_LINES: Final = 50
 
@@ -59,7 +62,7 @@ def _read_body(body: bytes, content_type: str) -> Any:
             if forms.looks_urlencoded(plain, declared=media == forms.URLENCODED):
                 return forms.fields_of(forms.urlencoded(plain))
             if not _is_part_of_json(plain):
-                return _read_text(plain, declared=media.startswith("text/"))
+                return _read_text(plain, declared=media == TEXT)
     return parse_object(text)
 
 

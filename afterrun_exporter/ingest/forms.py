@@ -11,7 +11,7 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.fields import number
 from afterrun_exporter.ingest.jsontext import Object, parse_json
 from afterrun_exporter.ingest.reports import CLAIMS, MAX_MESSAGE, Report
-from afterrun_exporter.ingest.vocabulary import MAX_WORD, Sense, sense_of
+from afterrun_exporter.ingest.vocabulary import MAX_WORD, Sense, meaning, sense_of
 
 URLENCODED: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
@@ -54,7 +54,15 @@ def urlencoded(text: str) -> list[tuple[str, str]]:
         raise PingError(TOO_MANY)
     if len(text) > MAX_VALUE:
         text = "&".join(map(_shortened, text.split("&")))
-    return parse_qsl(text, keep_blank_values=True, errors="replace")
+    pairs = parse_qsl(text, keep_blank_values=True, errors="replace")
+    # `?fail` is a word, and `?fail=` an empty value.
+    bare = {part for part in text.split("&") if part and "=" not in part}
+    return [
+        ("status", name)
+        if name in bare and meaning(name) is not None
+        else (name, value)
+        for name, value in pairs
+    ]
 
 
 def _shortened(field: str) -> str:

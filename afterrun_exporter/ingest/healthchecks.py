@@ -92,18 +92,8 @@ def _handler(desk: Desk) -> Handler:
         named, signal, key = target = _target(request.match_info, by_key)
         text, _ = await read_text(request, desk.body_limit)
         query = request.rel_url.raw_query_string
-        said = Said(
-            signal,
-            tuple(request.query.items()),
-            text,
-            form=request.content_type in {forms.URLENCODED, forms.MULTIPART},
-            multipart=(
-                request.headers[hdrs.CONTENT_TYPE]
-                if request.content_type == forms.MULTIPART
-                else ""
-            ),
-        )
         try:
+            said = _said(request, signal, query, text)
             project = _project(desk, key, by_key)
             job = await _job(desk, target, project)
             mark = digest(
@@ -131,6 +121,17 @@ def _handler(desk: Desk) -> Handler:
         return _answer(desk, 201, "Created") if created else _answer(desk, 200, "OK")
 
     return handle
+
+
+def _said(request: web.Request, signal: str, query: str, text: str) -> Said:
+    kind = request.content_type
+    return Said(
+        signal,
+        tuple(forms.urlencoded(query)),
+        text,
+        form=kind in {forms.URLENCODED, forms.MULTIPART},
+        multipart=request.headers["Content-Type"] if kind == forms.MULTIPART else "",
+    )
 
 
 async def _read(

@@ -145,6 +145,10 @@ NOT_OK: Final[tuple[dict[str, Any], ...]] = (
     {"data": {"attributes": {"run": {"error": "boom"}}}},
     {"results": [{"name": "a", "status": "ok"}, {"name": "b", "status": "failed"}]},
     {"checks": [{"ok": True}, {"ok": False}]},
+    {"Type": "Notification", "Message": '{"detail": {"state": "FAILED"}}'},
+    {"payload": '{"status": "fail"}'},
+    {"passed": 0, "total": 10},
+    {"timed_out": 1},
 )
 
 #: Each of these says that the run was ok, and nothing else.
@@ -172,6 +176,11 @@ OK: Final[tuple[dict[str, Any], ...]] = (
     {"error": False},
     {"error": "none"},
     {"error": "no errors"},
+    {"error": "No errors found"},
+    {"failed": "0/12"},
+    {"passed": 0, "total": 0},
+    {"payload": "{not JSON", "Message": '{"status": "ok"}'},
+    {"timeout": 1},
     {"error": {"code": 0, "message": ""}},
     {"errorMessage": ""},
     {"error_code": 0},

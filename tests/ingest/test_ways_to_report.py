@@ -79,6 +79,9 @@ BROKEN: Final[tuple[tuple[bytes, dict[str, str]], ...]] = (
     (b'\'{"status":"fail"}\'', URLENCODED),
     (b'"status":"fail"}', URLENCODED),
     (b"backup failed", URLENCODED),
+    (b"<status>failed</status> <x/>", {"Content-Type": "text/xml"}),
+    (b"rows=3&stauts=fail", URLENCODED),
+    (b"fail&rows=3", URLENCODED),
     (b"kaputt", URLENCODED),
     (b"exit_code=", URLENCODED),
     (b"status=&rows=3", URLENCODED),
@@ -124,7 +127,14 @@ QUERIES: Final = (
         "error=disk%20full",
         "rc=1&rows=3",
     ),
-    *("status=ok&exit_code=3", "result=failed", "STATUS=FAIL", "status=fail&status=ok"),
+    *(
+        "fail",
+        "rows=3&FAILED",
+        "status=ok&exit_code=3",
+        "result=failed",
+        "STATUS=FAIL",
+        "status=fail&status=ok",
+    ),
 )
 
 
