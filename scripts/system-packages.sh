@@ -129,6 +129,10 @@ provide_programs() {
     need sqlite3 sqlite3
     # borgmatic, one of the clients in the tests, backs up with it.
     need borgbackup borg
+    # More clients that report to the daemon.
+    need ncat ncat
+    need perl perl
+    need wget wget
     need tar tar
     need gzip gzip
     # The page is looked at in a real browser.

@@ -26,12 +26,13 @@ class DroppingProxy:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+                body = self._body()
                 connection = http.client.HTTPConnection(HOST, daemon.port, PATIENCE)
                 with closing(connection):
-                    connection.request(
-                        self.command, self.path, body, dict(self.headers)
-                    )
+                    for framing in ("Transfer-Encoding", "Content-Length"):
+                        del self.headers[framing]
+                    headers = {**self.headers, "Content-Length": str(len(body))}
+                    connection.request(self.command, self.path, body, headers)
                     answer = connection.getresponse()
                     text = answer.read()
                 proxy.forwarded += 1
@@ -41,6 +42,16 @@ class DroppingProxy:
                     self._tell(instead, b"")
 
             do_GET = do_PUT = do_POST  # noqa: N815 - so the library calls them
+
+            def _body(self) -> bytes:
+                if self.headers["Transfer-Encoding"] != "chunked":
+                    return self.rfile.read(int(self.headers["Content-Length"] or 0))
+                body = b""
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return body
 
             def _tell(self, status: int, text: bytes) -> None:
                 self.send_response(status)
