@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 
 from tests import npm
-from tests.e2e.clients.clients import CLIENTS, curl, jobs, runs
+from tests.e2e.clients.clients import CLIENTS, jobs, runs
 from tests.e2e.clients.dropping import BAD_GATEWAY, DroppingProxy
 from tests.e2e.daemon.daemon import HOST, Daemon, free_port
 
@@ -26,7 +26,6 @@ HERE: Final = Path(__file__).parent
 PROGRAMS: Final = HERE / "programs"
 NODE: Final = HERE / "node"
 
-RECORDED: Final = HERE / "recorded"
 #: Debian's golang-github-prometheus-client-golang-dev.
 GO_PATH: Final = Path("/usr/share/gocode")
 HAS_GO: Final = (
@@ -184,20 +183,3 @@ def test_a_job_runs_without_a_daemon_and_is_heard_again_afterwards(
     assert (status != 0) is client.exits_with_the_report
     outcomes = [run["outcome"] for run in new_runs(shared, client.job, before)]
     assert outcomes == ["ok"]
-
-
-def test_a_push_of_client_golang_is_read_as_it_was_recorded(shared: Daemon) -> None:
-    """Of programs/client_golang.go, by the version of client_golang in Debian 12."""
-    kind = (
-        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; "
-        "encoding=delimited"
-    )
-    for name in ("ok", "fail"):
-        body = f"@{RECORDED}/client-golang-{name}.bin"
-        url = f"{shared.url}/metrics/job/recorded"
-        curl("-H", f"Content-Type: {kind}", "--data-binary", body, url)
-
-    good, bad = runs(shared, "recorded")
-    assert (good["outcome"], bad["outcome"]) == ("ok", "fail")
-    assert good["metrics"]["db_backup_records_processed"] == 42
-    assert not [name for name in good["metrics"] if name.startswith("go_")]
