@@ -103,8 +103,8 @@ def exporter_rules(hash_: str = "") -> list[Data]:
         ),
         alert(
             names.CONFIG_RELOAD_FAILED,
-            expr=f"{merged(names.RELOAD_SUCCESSFUL, 'min')} == 0\nor\n"
-            f"{merged(names.ALERTMANAGER_RELOAD_SUCCESSFUL, 'min')} == 0",
+            expr=f"{_own(names.RELOAD_SUCCESSFUL)} == 0\nor\n"
+            f"{_own(names.ALERTMANAGER_RELOAD_SUCCESSFUL)} == 0",
             severity="warning",
             summary="A changed configuration was refused.",
             description=says.CONFIG_RELOAD_FAILED,
@@ -127,7 +127,7 @@ def exporter_rules(hash_: str = "") -> list[Data]:
         ),
         alert(
             names.RULES_OUTDATED,
-            expr=f"count by (job) (\n  {remembered(names.CONFIG_INFO + ours)}\n) > 0",
+            expr=f"count by (job) (\n  {remembered(names.CONFIG_INFO + ours, subject='')}\n) > 0",
             # Time to carry the new files to everyone who reads them.
             hold="15m",
             severity="info",
@@ -151,3 +151,8 @@ def exporter_rules(hash_: str = "") -> list[Data]:
             description=says.WATCHDOG,
         ),
     ]
+
+
+def _own(gauge: str) -> str:
+    """Return the worst value that any exporter reports of itself."""
+    return merged(gauge, "min", subject="")

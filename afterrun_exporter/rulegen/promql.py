@@ -38,24 +38,37 @@ def any_of(texts: Iterable[str]) -> str:
     return "|".join(_SPECIAL.sub(r"\\\g<0>", text) for text in texts)
 
 
-def remembered(metric: str) -> str:
+def remembered(metric: str, subject: str = names.JOB) -> str:
     """Return *metric* as it is or, while its exporter does not answer, as it was.
 
     Only then: the last value of a job that was retired, or whose severity was
-    edited, is no news once its exporter has answered without it.
+    edited, does not count once its exporter has answered without it; and that of
+    an exporter that was replaced does not count where another one reports the same
+    *subject*, a label: "" for what exporters report of themselves.
     """
+    family, _, _ = metric.partition("{")
+    labels = f"job, {subject}" if subject else "job"
     return f"""{metric}
   or
-  (last_over_time({metric}[{MEMORY}]) unless on (job, instance) {names.BUILD_INFO})"""
+  (
+    last_over_time({metric}[{MEMORY}])
+    unless on (job, instance) {names.BUILD_INFO}
+    unless on ({labels}) {family}
+  )"""
 
 
-def merged(metric: str, aggregation: str = "max", without: str = TARGET) -> str:
+def merged(
+    metric: str,
+    aggregation: str = "max",
+    without: str = TARGET,
+    subject: str = names.JOB,
+) -> str:
     """Return one `remembered` series for a job, however often it is scraped.
 
     It has all labels but those in *without*.
     """
     return f"""{aggregation} without ({without}) (
-  {remembered(metric)}
+  {remembered(metric, subject)}
 )"""
 
 
