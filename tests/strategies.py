@@ -16,6 +16,7 @@ from afterrun_exporter.core.state import (
     AlertKey,
     HealedAlert,
     JobState,
+    Mark,
     OpenAlert,
     OpenRun,
     Retry,
@@ -169,6 +170,10 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "recovering": COUNTS,
     "metrics": METRICS,
     "previous": METRICS,
+    "marks": st.none()
+    | st.dictionaries(
+        NAMES, st.builds(Mark, INSTANTS, INSTANTS, st.integers(0, MAX_INT)), max_size=3
+    ),
     "violated": st.lists(NAMES, max_size=3).map(tuple),
     "slow": st.booleans(),
     "slow_threshold": st.none() | DURATIONS,

@@ -39,10 +39,11 @@ def records(night: Night) -> list[tuple[str, str, str]]:
     """Return of each alert that opened its condition, when it did, and when it ended."""
     found: list[tuple[str, str, str]] = []
     for event in night.alerts:
+        assert isinstance(event, AlertOpened | AlertResolved)
         kind = event.key.condition.value
         if isinstance(event, AlertOpened):
             found.append((kind, told(event.alert.opened_at), ""))
-        elif isinstance(event, AlertResolved):
+        else:
             place = next(n for n, one in enumerate(found) if one[::2] == (kind, ""))
             found[place] = (kind, found[place][1], told(event.at))
     return found
