@@ -39,11 +39,11 @@ def records(night: Night) -> list[tuple[str, str, str]]:
     """Return of each alert that opened its condition, when it did, and when it ended."""
     found: list[tuple[str, str, str]] = []
     for event in night.alerts:
-        assert isinstance(event, AlertOpened | AlertResolved)
-        kind = event.key.condition.value
         if isinstance(event, AlertOpened):
+            kind = event.alert.key.condition.value
             found.append((kind, told(event.alert.opened_at), ""))
-        else:
+        elif isinstance(event, AlertResolved):
+            kind = event.key.condition.value
             place = next(n for n, one in enumerate(found) if one[::2] == (kind, ""))
             found[place] = (kind, found[place][1], told(event.at))
     return found
