@@ -51,8 +51,9 @@ def records(night: Night) -> list[tuple[str, str, str]]:
 
 def shown(night: Night) -> list[str]:
     """Return the conditions that are to be seen."""
-    every = (*night.state.alerts, *night.state.healed)
-    return sorted({alert.key.condition.value for alert in every})
+    keys = {alert.key for alert in night.state.alerts}
+    keys |= {alert.key for alert in night.state.healed}
+    return sorted({key.condition.value for key in keys})
 
 
 def test_a_failure_that_was_healed_days_ago_is_recorded_and_not_shown() -> None:
