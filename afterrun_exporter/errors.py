@@ -23,6 +23,12 @@ class PingError(AfterRunError):
     kind = "unreadable-report"
 
 
+class HistoryError(PingError):
+    """A report of a past run could not be read: nothing is recorded of it."""
+
+    kind = "unreadable-history"
+
+
 class UnknownJobError(AfterRunError):
     """There is no job of this name, and none may be registered."""
 

@@ -22,6 +22,7 @@ from afterrun_exporter.errors import (
     DescriptionError,
     ForbiddenError,
     GenerateError,
+    HistoryError,
     PingError,
     ReceiverExistsError,
     RequestError,
@@ -47,6 +48,7 @@ TYPES: Final = "urn:afterrun:problem:"
 
 STATUS: Final[dict[type[AfterRunError], HTTPStatus]] = {
     PingError: HTTPStatus.BAD_REQUEST,
+    HistoryError: HTTPStatus.BAD_REQUEST,
     UnknownJobError: HTTPStatus.NOT_FOUND,
     StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     # As Prometheus answers a reload of a bad configuration.

@@ -189,6 +189,7 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "said": TEXTS,
     "unusable": TEXTS,
     "lacks_schedule": st.booleans(),
+    "loaded": st.booleans(),
     "open_runs": st.lists(_OPEN_RUNS, max_size=3).map(tuple),
     "retries": st.lists(_RETRIES, max_size=3).map(tuple),
     "alerts": st.lists(_OPEN_ALERTS, max_size=3).map(tuple),

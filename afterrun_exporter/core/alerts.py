@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core import overlaps, upstream
+from afterrun_exporter.core import loading, overlaps, upstream
 from afterrun_exporter.core.deadlines import (
     run_deadline,
     run_limit,
@@ -90,6 +90,10 @@ def status(job: Job, state: JobState) -> Status:
     for condition in (Condition.MISSED, Condition.FAILING, Condition.VIOLATED):
         if condition in holding:
             return Status(condition.value)
+    if state.loaded and _fails(job, state):
+        return Status.FAILING
+    if state.loaded and state.violated:
+        return Status.VIOLATED
     if state.retries:
         return Status.RETRYING
     return Status.NEW if state.last_outcome is None else Status.OK
@@ -249,7 +253,9 @@ def _holding(
         if now < state.success_until <= now + settings.min_visible:
             words = _success(state)
             holding[SUCCEEDED] = _Holding(since, NO_SEVERITY, words)
-    return holding
+    if not state.loaded:
+        return holding
+    return loading.with_frozen(job, state, holding, _Holding(now, job.severity, ""))
 
 
 def _asked_for(

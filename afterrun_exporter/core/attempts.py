@@ -13,7 +13,6 @@ Which attempts belong together:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -250,7 +249,7 @@ def _retry(
         metrics=run.metrics,
         message=run.message[-MAX_MESSAGE:],
         metadata=about,
-        contents=b"" if ping.is_numbered else _contents(ping),
+        contents=b"" if ping.is_numbered else repeats.contents(ping),
     )
 
 
@@ -272,23 +271,8 @@ def _is_earlier(
 def _is_next(ping: Ping, retry: Retry, settings: Settings) -> bool:
     """Return True if *ping* is about the attempt after *retry*, and no repeat of it."""
     if ping.kind is Kind.FINISH:
-        return _contents(ping) != retry.contents
+        return repeats.contents(ping) != retry.contents
     if ping.started_at is not None:
         return ping.started_at > retry.ended_at
     # A start may arrive after the end that it belongs to.
     return ping.run_id is None or ping.at > retry.ended_at + settings.dedup_window
-
-
-def _contents(ping: Ping) -> bytes:
-    """Return what is equal for two reports of the end of a run that say the same."""
-    said = (
-        ping.outcome,
-        ping.started_at,
-        ping.ended_at,
-        ping.duration,
-        ping.exit_code,
-        ping.message,
-        ping.metadata,
-        sorted(ping.metrics.items()),
-    )
-    return repeats.digest(json.dumps(said).encode())

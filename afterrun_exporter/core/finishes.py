@@ -122,6 +122,7 @@ def time_out(
     failed = replace(
         counted,
         last_outcome=Outcome.TIMEOUT,
+        loaded=False,
         consecutive_failures=state.consecutive_failures + 1,
         timed_out=True,
         recovering=0,
@@ -278,6 +279,7 @@ def _judged(
         state,
         last_outcome=run.outcome,
         last_judged_at=run.finished_at,
+        loaded=False,
         last_duration=run.duration if run.duration is not None else state.last_duration,
         consecutive_failures=0 if healthy else state.consecutive_failures + 1,
         timed_out=_has_timed_out(state, run),

@@ -244,6 +244,8 @@ class Ping(Struct, frozen=True, kw_only=True, gc=False):
     push: Push | None = None
     #: How long the run that it starts may take, in seconds.
     max_runtime: float | None = None
+    #: Whether it describes a run of the past: it alerts nobody.
+    history: bool = False
 
     @property
     def is_numbered(self) -> bool:

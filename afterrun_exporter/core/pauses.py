@@ -40,6 +40,7 @@ def ends_with(state: JobState, ping: Ping) -> bool:
     before the pause says nothing of what has been since.
     """
     readable = ping.kind is not Kind.LOG and ping.outcome is not Outcome.INVALID
+    readable = readable and not ping.history
     asked = state.resumes_on_ping and readable and end_of(ping) >= state.paused_at
     return asked or is_over(state, ping.at)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
@@ -49,8 +50,7 @@ def finished_as(state: JobState, run_id: str, attempt: int, settings: Settings) 
 
     Raises OlderRunsNeededError.
     """
-    key = run_key(run_id, attempt)
-    return _number_of(state, key, key[-1:], settings)
+    return recorded_as(state, run_key(run_id, attempt), settings)
 
 
 def ended_as(state: JobState, run_id: str, attempt: int, settings: Settings) -> int:
@@ -62,7 +62,30 @@ def ended_as(state: JobState, run_id: str, attempt: int, settings: Settings) -> 
     return _number_of(state, key, key[-1:] + given_up(key)[-1:], settings)
 
 
-def key_of(run: Run) -> bytes:
+def recorded_as(state: JobState, key: bytes, settings: Settings) -> int:
+    """Return the number of the run that is remembered by *key*, or 0.
+
+    Raises OlderRunsNeededError.
+    """
+    return _number_of(state, key, key[-1:], settings)
+
+
+def contents(ping: Ping) -> bytes:
+    """Return a key that is equal for two reports of the end of a run that say the same."""
+    fields = (
+        ping.outcome,
+        ping.started_at,
+        ping.ended_at,
+        ping.duration,
+        ping.exit_code,
+        ping.message,
+        ping.metadata,
+        sorted(ping.metrics.items()),
+    )
+    return digest(json.dumps(fields).encode())
+
+
+def key_of(run: Run | Ping) -> bytes:
     """Return the key by which a repeat of the finish of *run* is recognised."""
     return NO_KEY if run.run_id is None else run_key(run.run_id, run.attempt)
 

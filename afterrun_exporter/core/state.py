@@ -186,6 +186,8 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     metrics: Mapping[str, float] = field(default_factory=dict)
     #: What the last ok run reported, its duration included.
     previous: Mapping[str, float] = field(default_factory=dict)
+    #: Whether the last run that was judged was one of the past (core/loading.py).
+    loaded: bool = False
     #: Names of the rules that the last judged run broke.
     violated: tuple[str, ...] = ()
     #: Whether the last run that told its duration took unusually long, and from

@@ -16,6 +16,7 @@ from afterrun_exporter.core import (
     attempts,
     finishes,
     history,
+    loading,
     metadata,
     misses,
     overlaps,
@@ -130,6 +131,11 @@ def on_ping(
         if judged_push is None:
             return Transition(state=state, runs=earlier, alerts=noticed)
         ping = judged_push
+    if ping.history:
+        made = loading.loaded(job, state, ping, settings)
+        state = _remembering(job, made.state, made.runs, ping.at, settings)
+        state = loading.slid(job, state, ping.at)
+        return replace(made, state=state, runs=(*earlier, *made.runs), alerts=noticed)
     made = _taken(job, state, ping, settings)
     if ping.push is not None and not made.duplicate:
         memory = pushes.remembered(made.state, state, ping.push, ping.at)

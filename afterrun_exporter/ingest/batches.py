@@ -58,15 +58,17 @@ def _check_count(items: Sequence[object]) -> None:
 
 
 async def read_all(
-    intake: Intake, body: bytes, at: float, sender: bytes
+    intake: Intake, body: bytes, at: float, sender: bytes, *, history: bool = False
 ) -> list[Received]:
-    """Return what the reports in *body* say, in their order.
+    """Return what the reports in *body* say, in their order; of past runs if *history*.
 
     Others get their turn meanwhile. Raises PingError as `split` does.
     """
     if body.startswith(UTF_16) or b"\0" in body[:4]:
         body = decode(body).encode("utf-8", "replace")
     body = body.removeprefix(BOM_UTF8)
+    if history:
+        return await _past(intake, body, at, sender)
     items = quick.items(body)
     if items is not None and (pings := await _pings(intake, items, at)) is not None:
         return pings
@@ -87,6 +89,18 @@ async def read_all(
             one = read_item(intake, fields, at, sender)
         received.append(one)
         if count % step == 0:
+            await breathe()
+    return received
+
+
+async def _past(
+    intake: Intake, body: bytes, at: float, sender: bytes
+) -> list[Received]:
+    received: list[Received] = []
+    for count, item in enumerate(split(body), start=1):
+        told = {reports.HISTORY: True, **item} if isinstance(item, dict) else item
+        received.append(read_item(intake, told, at, sender))
+        if count % STEP == 0:
             await breathe()
     return received
 

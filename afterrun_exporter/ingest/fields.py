@@ -74,6 +74,19 @@ def duration(value: float) -> float:
     return value
 
 
+def flag(value: object) -> bool:
+    """Return true or false from *value*; raise ValueError for anything else."""
+    words = {"true": True, "1": True, "false": False, "0": False}
+    known = words.get(str(value).strip().lower()) if _is_word(value) else None
+    if known is None:
+        raise ValueError("history is true or false")
+    return known
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str | int)
+
+
 def silence(value: float) -> float:
     """Return *value* if a run may be silent for so long."""
     if not 0 < value < MAX_TIME:

@@ -12,8 +12,10 @@ from msgspec.structs import replace
 from afterrun_exporter.access.callers import Caller, Scope
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import Ping
+from afterrun_exporter.core.spans import end_of
 from afterrun_exporter.errors import (
     ForbiddenError,
+    HistoryError,
     PingError,
     StorageError,
     UnknownJobError,
@@ -86,6 +88,8 @@ class Intake:
     ) -> Refused:
         """Return what is to be done about a report that could not be read."""
         known = self._service.job(job) is not None
+        # A line of an old log that cannot be read says nothing of the job today.
+        known = known and not isinstance(error, HistoryError)
         ping = reports.invalid(job, at, fingerprint, error) if known else None
         return Refused(job, error, ping)
 
@@ -128,7 +132,7 @@ class Intake:
             await self._adopt(received, caller.project)
         pings = [one.ping if isinstance(one, Refused) else one for one in received]
         recorded = [ping for ping in pings if ping is not None]
-        verdicts = iter(await self._service.record_all(recorded) if recorded else ())
+        verdicts = iter(await self._record_all(recorded) if recorded else ())
         results: list[Verdict | Exception] = []
         for one in received:
             if isinstance(one, Refused) and one.ping is None:
@@ -152,6 +156,18 @@ class Intake:
             one.at, of=one.job, dialect=self._dialect, job=one.job, reason=hint
         )
         return replace(one, warnings=(*one.warnings, hint))
+
+    async def _record_all(self, pings: Sequence[Ping]) -> list[Verdict | Exception]:
+        """Record *pings*, those of past runs in the order in which they ended."""
+        places = [place for place, ping in enumerate(pings) if ping.history]
+        order = [*range(len(pings))]
+        for place, oldest in zip(
+            places, sorted(places, key=lambda one: end_of(pings[one])), strict=True
+        ):
+            order[place] = oldest
+        verdicts = await self._service.record_all([pings[place] for place in order])
+        by_place = dict(zip(order, verdicts, strict=True))
+        return [by_place[place] for place in range(len(pings))]
 
     async def _adopt(self, received: Sequence[Received], project: str) -> None:
         """Have jobs that nobody knows belong to the *project* that reports them."""

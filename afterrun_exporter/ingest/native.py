@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -14,12 +15,13 @@ from afterrun_exporter.access.callers import Caller
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.errors import PingError
+from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import batches, quick, reports
 from afterrun_exporter.ingest.answers import told
 from afterrun_exporter.ingest.bodies import parsed, read_body
 from afterrun_exporter.ingest.contents import read_report
 from afterrun_exporter.ingest.desk import caller_of, sender
+from afterrun_exporter.ingest.fields import flag
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.readings import Readings
 
@@ -137,7 +139,9 @@ class Reports:
         try:
             return intake.readable(*await parsed(len(body), parse))
         except PingError as error:
-            return intake.unreadable(job, at, mark, error)
+            is_past = query and reports.HISTORY in parse_qs(query)
+            unread = HistoryError(str(error)) if is_past else error
+            return intake.unreadable(job, at, mark, unread)
 
 
 def batch(intake: Intake, clock: Clock) -> Handler:
@@ -145,12 +149,21 @@ def batch(intake: Intake, clock: Clock) -> Handler:
 
     They are one transaction, and a bad one does not harm the others: the
     answer has a result for each, in their order. An Idempotency-Key adds nothing
-    here: every report is recognised by its own run_id, or by its own words.
+    here: every report is recognised by its own run_id, or by its own words. With
+    ``?history=true`` they describe runs of the past.
     """
 
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, intake.body_limit)
-        received = await batches.read_all(intake, body, clock.now(), sender(request))
+        try:
+            history = flag(request.query.get(reports.HISTORY, False))
+        except ValueError as error:
+            raise PingError(
+                f"{error}, not {request.query[reports.HISTORY]!r}"
+            ) from None
+        received = await batches.read_all(
+            intake, body, clock.now(), sender(request), history=history
+        )
         results = await intake.take_all(received, caller_of(request))
         return _response(batches.told_all(received, results))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import partial
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -17,7 +18,7 @@ from pydantic import (
 )
 
 from afterrun_exporter.core.model import FAILURES, JOB_NAME, Kind, Outcome, Ping
-from afterrun_exporter.errors import PingError
+from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import claims
 from afterrun_exporter.ingest import fields as values
 from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID, reason
@@ -36,6 +37,10 @@ MAX_UNKNOWN: Final = 20
 #: Longer messages lose their beginning: the end is where the error stands.
 MAX_MESSAGE: Final = 10_000
 
+HISTORY: Final = "history"
+ENDLESS: Final = (
+    "a run of the past has its times: send ended_at, or started_at with duration_ms"
+)
 UNREAD_METADATA: Final = (
     "metadata is left out: it has NaN or Infinity, which JSON has not, or is nested "
     "too deeply"
@@ -50,6 +55,7 @@ Instant = Annotated[
 ]
 Duration = Annotated[float, AfterValidator(values.duration)]
 Silence = Annotated[float, AfterValidator(values.silence)]
+Flag = Annotated[bool, BeforeValidator(values.flag, json_schema_input_type=bool | str)]
 RunId = Annotated[
     str,
     Field(max_length=MAX_RUN_ID),
@@ -83,6 +89,9 @@ class Report(BaseModel):
     exit_code: ExitStatus | None = Field(None, description="0 unless it failed")
     metadata: dict[str, Any] | None = Field(
         None, description="kept with the run, never a label"
+    )
+    history: Flag | None = Field(
+        None, description="a finished run of the past: it alerts nobody"
     )
     heartbeat_seconds: Silence | None = Field(
         None, description="the run sends its next sign of life within so many seconds"
@@ -118,14 +127,38 @@ def ping_of(
 ) -> tuple[Ping, Readings]:
     """Return the ping that *fields* stand for, and what became of its metrics.
 
-    *key* names the run where the report does not; *address* is what the path claims. A field that cannot be used
-    is left out with a warning; raises PingError for a report that cannot be
-    understood without it.
+    *key* names the run where the report does not; *address* is what the path claims.
+    A field that cannot be used is left out with a warning. Raises PingError for a report
+    that cannot be understood without it, and HistoryError where that is of the past.
     """
     if not isinstance(fields, dict):
         raise PingError(
             f'a report is a JSON object such as {{"status": "ok"}}, not {_kind(fields)}'
         )
+    try:
+        is_past = fields.get(HISTORY) is not None and values.flag(fields[HISTORY])
+    except ValueError as error:
+        raise HistoryError(str(error)) from None
+    read = partial(_ping_of, job, fields, at, fingerprint, metrics_limit, key, address)
+    if not is_past:
+        return read()
+    try:
+        ping, readings = read()
+        _check_history(ping)
+    except PingError as error:
+        raise HistoryError(str(error)) from None
+    return ping, readings
+
+
+def _ping_of(
+    job: str,
+    fields: dict[str, Any],
+    at: float,
+    fingerprint: bytes,
+    metrics_limit: int,
+    key: str | None,
+    address: Meaning | None,
+) -> tuple[Ping, Readings]:
     verdict = claims.read(fields, address=address, plain=OWN_FIELDS)
     fields = _with_leftovers(fields, verdict)
     kind = verdict.kind
@@ -153,6 +186,7 @@ def ping_of(
         exit_code=verdict.exit_code,
         metadata=metadata,
         heartbeat=report.heartbeat_seconds,
+        history=report.history is True,
         fingerprint=fingerprint,
         warnings=(
             *verdict.warnings,
@@ -164,6 +198,17 @@ def ping_of(
         ),
     )
     return ping, readings
+
+
+def _check_history(ping: Ping) -> None:
+    """Raise PingError where *ping* does not describe a finished run of the past."""
+    if ping.kind is not Kind.FINISH:
+        raise PingError(f"history has finished runs alone, and no {ping.kind}")
+    has_end = ping.ended_at is not None or (
+        ping.started_at is not None and ping.duration is not None
+    )
+    if not has_end:
+        raise PingError(ENDLESS)
 
 
 def invalid(job: str, at: float, fingerprint: bytes, error: PingError) -> Ping:

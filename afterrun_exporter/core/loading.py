@@ -1,0 +1,104 @@
+"""Loading past runs: they are recorded, judged and counted, and alert nobody.
+
+A job whose newest run was loaded is shown as that run left it, but its alerts stay as
+they are until a run that is reported in the ordinary way is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+from msgspec.structs import replace
+
+from afterrun_exporter.core import finishes, history, repeats
+from afterrun_exporter.core.model import Condition, Job, Ping, Settings
+from afterrun_exporter.core.state import AlertKey, JobState, OpenRun, Transition
+
+T = TypeVar("T")
+
+#: Conditions that a loaded run neither opens nor resolves.
+FROZEN: Final = frozenset(
+    {
+        Condition.FAILING,
+        Condition.VIOLATED,
+        Condition.SLOW,
+        Condition.SUCCESS_RATIO_LOW,
+    }
+)
+
+
+def loaded(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
+    """Return what becomes of *state* by the past run that *ping* describes.
+
+    Raises OlderRunsNeededError.
+    """
+    # A file that is loaded twice counts once, also where its runs have no ids.
+    key = repeats.key_of(ping) if ping.run_id is not None else repeats.contents(ping)
+    if number := repeats.recorded_as(state, key, settings):
+        again = replace(state, duplicates_total=state.duplicates_total + 1)
+        return Transition(state=again, duplicate=True, duplicate_of=number)
+    if ping.is_numbered and ping.max_attempts is None:
+        ping = replace(ping, max_attempts=job.max_attempts)
+    this = [run for run in state.open_runs if _is_of(run, ping)]
+    others = tuple(run for run in state.open_runs if run not in this)
+    before = replace(state, open_runs=tuple(this))
+    after, run, warnings = finishes.finish(job, before, ping, settings)
+    after = replace(
+        after,
+        loaded=True,
+        seen=repeats.remembered(state.seen, key, settings),
+        # An open alert says no more than it did.
+        timed_out=state.timed_out,
+        # It was said then, and not now.
+        last_ping_at=max(state.last_ping_at, run.finished_at),
+        open_runs=(*others, *after.open_runs),
+        # A failed attempt of the past does not wait for the next one.
+        retries=tuple(retry for retry in after.retries if retry in state.retries),
+    )
+    if state.missed_deadline is not None:
+        after = replace(
+            after,
+            due_after=state.due_after,
+            missed_deadline=state.missed_deadline,
+            missed_through=state.missed_through,
+        )
+    return Transition(state=after, runs=(run,), run=run, warnings=warnings)
+
+
+def slid(job: Job, state: JobState, now: float) -> JobState:
+    """Return *state* with the success ratio as it is at *now*."""
+    return state if job.success_ratio is None else history.slid(job, state, now)
+
+
+def with_frozen(
+    job: Job, state: JobState, holding: Mapping[AlertKey, T], unchanged: T
+) -> dict[AlertKey, T]:
+    """Return *holding* without what a loaded run would open, and with what is open.
+
+    *unchanged* stands for facts that no longer hold.
+    """
+    free = {key: facts for key, facts in holding.items() if key.condition not in FROZEN}
+    kept = (alert.key for alert in state.alerts if _is_frozen(job, alert.key))
+    return free | {key: holding.get(key, unchanged) for key in kept}
+
+
+def _is_of(run: OpenRun, ping: Ping) -> bool:
+    same = (run.run_id, run.attempt) == (ping.run_id, ping.attempt)
+    return ping.run_id is not None and same
+
+
+def _is_frozen(job: Job, key: AlertKey) -> bool:
+    """Return True if an open alert *key* stays, for the configuration still asks for it."""
+    if not job.enabled:
+        return False
+    match key.condition:
+        case Condition.FAILING:
+            return True
+        case Condition.VIOLATED:
+            return any(rule.name == key.rule for rule in job.rules)
+        case Condition.SLOW:
+            return job.slower_than is not None
+        case Condition.SUCCESS_RATIO_LOW:
+            return job.success_ratio is not None
+    return False
