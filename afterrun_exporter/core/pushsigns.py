@@ -37,13 +37,15 @@ _QUANTITY: Final = re.compile(
     r"|records|rows|runtime|size|status|took|total|version"
 )
 _SUCCESS_FLAG: Final = re.compile(
-    rf"{_PREFIX}(?:success|successful|succeeded|ok|up|healthy)"
+    rf"{_PREFIX}(?:success|successful|succeeded|ok|up|healthy)(?:_bool)?", re.IGNORECASE
 )
 #: A participle or a singular noun states how the run ended. `errors` and `failures`
 #: count things that a successful run may have met, except where they count tests.
 _FAILURE_FLAG: Final = re.compile(
-    rf"{_PREFIX}(?:(?:exit|return|ret)_?(?:code|status)|rc|failed|failure"
-    r"|(?:tests|testcases|testsuite|pytest|junit)_(?:errors|failures|failed))"
+    rf"{_PREFIX}(?:(?:exit|return|ret)_?(?:code|status)|rc|error_code"
+    r"|(?:failed|failure|crashed|aborted|errored|timed_out|(?:has|is)_errors?)(?:_bool)?"
+    r"|(?:tests|testcases|testsuite|pytest|junit)_(?:errors|failures|failed))",
+    re.IGNORECASE,
 )
 _LIVENESS: Final = re.compile(rf"{_PREFIX}(?:up|healthy)")
 _STATE: Final = re.compile(rf"{_PREFIX}(?:state|status|result|outcome|info)")

@@ -155,6 +155,13 @@ def test_a_quantity_of_the_last_success_is_no_time(name: str) -> None:
         "job_success -1",
         "app:job_success 0",
         "backup_exit_code 3",
+        "Backup_Success 0",
+        "backup_successful_bool 0",
+        *(
+            f"backup_{flag} 1"
+            for flag in ("crashed", "aborted", "errored", "has_error")
+        ),
+        "backup_error_code 3",
         "exit_code -1",
         "exit_status 1",
         'step_exit_status{step="load"} 1',
