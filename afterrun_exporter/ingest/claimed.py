@@ -18,6 +18,7 @@ from afterrun_exporter.ingest.vocabulary import (
     Sense,
     hint,
     meaning,
+    meaning_of_event,
     meaning_of_prose,
     words,
 )
@@ -38,6 +39,9 @@ _NO_ERROR: Final = _FALSE | {
 }
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?", re.ASCII)
 
+_DATE: Final = re.compile(
+    r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.,+Z -]*)?$", re.ASCII
+)
 #: Texts such as "no errors found" and "0/12".
 _NO_ERRORS: Final = re.compile(
     r"(no|zero) (error|failure|problem|issue)s?\b|0+(?![0-9.])", re.IGNORECASE
@@ -167,6 +171,14 @@ def _hint(status: object) -> str:
     return f"did you mean {near!r}?" if near else f"use one of {OFFERED}"
 
 
+def _read_event(one: Field) -> None:
+    # In a list, and deeper, it is what somebody wants to hear of.
+    if isinstance(one.value, str) and one.depth < 2 and "[" not in one.place:
+        known = meaning_of_event(one.value)
+        if known is not None:
+            one.claim(known, Weight.WORD)
+
+
 def _read_success(one: Field) -> None:
     """Read a flag, or the number of things that went well."""
     text = one.value
@@ -205,10 +217,20 @@ def _read_error(one: Field) -> None:
     value = one.value
     number = _number(value)
     if isinstance(value, bool) or number is None:
-        if _is_error(value, 0):
+        if _is_error(value, 0) and not _is_time_of_last(one):
             one.claim(FAIL, Weight.SIGN)
     elif number and one.sense is Sense.ERROR:
         one.claim(FAIL, Weight.HINT)
+
+
+def _is_time_of_last(one: Field) -> bool:
+    """Return True for the date of the last failure: it is no failure of this run."""
+    name = one.place.rpartition(".")[2].lower()
+    return (
+        "last" in name
+        and isinstance(one.value, str)
+        and _DATE.match(one.value) is not None
+    )
 
 
 def _is_error(value: object, depth: int) -> bool:
@@ -243,7 +265,9 @@ def _read_early_end(one: Field) -> None:
 def _read_exit_code(one: Field) -> None:
     value = one.value
     if isinstance(value, dict):
-        return
+        if "exit" not in one.place.lower():
+            return  # what a function returned
+        value = [each for each in value.values() if _number(each) is not None]
     if isinstance(value, list):
         # Of a pipe's exit codes, the first that is not 0.
         value = next((each for each in value if each not in _ZEROS), 0)
@@ -289,13 +313,16 @@ def shown(value: object) -> str:
 
 
 #: Senses of fields that may be about something else.
-LOOSE: Final = frozenset({Sense.PHASE, Sense.OTHER_STATE, Sense.PART, Sense.ERROR_TEXT})
+LOOSE: Final = frozenset(
+    {Sense.PHASE, Sense.EVENT, Sense.OTHER_STATE, Sense.PART, Sense.ERROR_TEXT}
+)
 #: Senses of fields whose value may be an object with claims of its own.
 NESTING: Final = frozenset(
     {
         Sense.STATUS,
         Sense.STATE,
         Sense.PHASE,
+        Sense.EVENT,
         Sense.OTHER_STATE,
         Sense.SUCCESS,
         Sense.SUCCESSES,
@@ -307,6 +334,7 @@ READERS: Final[Mapping[Sense, Callable[[Field], None]]] = {
     Sense.STATUS: _read_status,
     Sense.STATE: _read_status,
     Sense.PHASE: _read_status,
+    Sense.EVENT: _read_event,
     Sense.OTHER_STATE: _read_status,
     Sense.SUCCESS: _read_success,
     Sense.SUCCESSES: _read_success,

@@ -55,6 +55,10 @@ CONTEXT: Final = words(
 )
 #: Numbers in objects with names like these are measurements.
 MEASUREMENTS: Final = words("metrics stats statistics counters counts")
+#: Objects with names like these have a word for each part of the run.
+PARTS: Final = words(
+    "results statuses states outcomes steps stages jobs tasks runs builds backups"
+)
 #: Fields with names like these may have an object as a text.
 EMBEDDED: Final = words("message body payload data detail event result response")
 #: Objects that say one of these is true may fail without harm.
@@ -188,6 +192,7 @@ def _read_object(
     if path and any(fields.get(name) is True for name in HARMLESS):
         return
     counts = _has_counts(fields)
+    plain |= _tried_again(fields)
     for name, value in _pairs(fields):
         if name in plain:
             continue
@@ -203,7 +208,45 @@ def _read_object(
                 continue
         inner = _embedded(name, value) if isinstance(value, str) else value
         if isinstance(inner, dict | list) and depth < MAX_DEPTH:
+            before = len(reading.claims)
             _read_nested(reading, name, inner, place, depth)
+            _drop_beginnings(reading, before, fields)
+
+
+def _has_succeeded(fields: Mapping[str, Any], name: str) -> bool:
+    word = fields.get(name)
+    return isinstance(word, str) and meaning(word) == OK
+
+
+def _is_complete(fields: Mapping[str, Any]) -> bool:
+    """Return True for a job of Kubernetes that is complete, with some pods tried again."""
+    conditions = fields.get("conditions")
+    return isinstance(conditions, list) and any(
+        isinstance(one, dict)
+        and one.get("type") == "Complete"
+        and str(one.get("status")).lower() == "true"
+        for one in conditions[:100]
+    )
+
+
+def _tried_again(fields: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of fields about attempts that a success came after."""
+    if _is_complete(fields):
+        return frozenset({"failed"})
+    if "nodes" in fields and _has_succeeded(fields, "phase"):
+        return frozenset({"nodes"})
+    return frozenset()
+
+
+def _drop_beginnings(reading: Claims, before: int, fields: Mapping[str, Any]) -> None:
+    """Leave out claims that a part goes on, in a check that has its conclusion.
+
+    The suite of a check has not ended yet. *before* is the number of other claims.
+    """
+    claims = reading.claims
+    if len(claims) > before and _has_succeeded(fields, "conclusion"):
+        ends = [one for one in claims[before:] if one.meaning[0] is Kind.FINISH]
+        claims[before:] = ends
 
 
 def _embedded(name: str, text: str) -> object:
@@ -228,6 +271,8 @@ def _read_nested(
     key = joined(name)
     if key in CONTEXT:
         return
+    if key in PARTS:
+        _read_words(reading, value, place)
     if key in MEASUREMENTS and isinstance(value, dict):
         _read_measurements(reading, value, f"{place}.")
     elif isinstance(value, dict):
@@ -250,6 +295,16 @@ def _read_items(reading: Claims, items: list[Any], place: str, depth: int) -> No
             _read_object(inner, item, at, depth + 1)
     reading.count = inner.count
     reading.claims += [one for one in inner.claims if one.meaning[1] in FAILURES]
+
+
+def _read_words(reading: Claims, parts: Any, place: str) -> None:
+    """Read the failures among words: ``{"db1": "ok", "db2": "failed"}``."""
+    for name, word in parts.items() if isinstance(parts, dict) else enumerate(parts):
+        known = meaning(word) if isinstance(word, str) else None
+        own = isinstance(name, str) and sense_of(name) is not None
+        if known is not None and known[1] in FAILURES and not own:
+            at = f"{place}[{name!r:.40}]"
+            reading.claims.append(Claim(at, word, known, Weight.WORD))
 
 
 def _read_condition(reading: Claims, item: Mapping[str, Any], at: str) -> None:

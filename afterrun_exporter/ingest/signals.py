@@ -12,13 +12,19 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core.model import UUID, Kind, Outcome, Ping
+from afterrun_exporter.core.model import FAILURES, UUID, Kind, Outcome, Ping
 from afterrun_exporter.errors import PingError, RequestError
 from afterrun_exporter.ingest import checks, claims, forms, reports
 from afterrun_exporter.ingest.contents import parse_object
 from afterrun_exporter.ingest.jsontext import Object
 from afterrun_exporter.ingest.readings import Readings
-from afterrun_exporter.ingest.vocabulary import Meaning, Sense, sense_of
+from afterrun_exporter.ingest.vocabulary import (
+    MAX_WORD,
+    Meaning,
+    Sense,
+    meaning,
+    sense_of,
+)
 
 #: What the words in a URL claim.
 VERBS: Final[Mapping[str, Meaning]] = {
@@ -136,10 +142,19 @@ def _fields(said: Said) -> tuple[Object, Meaning]:
         fields["run_id"] = run_id
     if code is not None:
         fields.replaced = (*fields.replaced, ("exit_code", code))
+    if (word := _word(said)) is not None:
+        fields.replaced = (*fields.replaced, ("status", word))
     address = _address(said.signal)
     if address[0] is not Kind.FINISH:
         return _without_claims(fields), address
     return fields, failure if failure and not said.signal else address
+
+
+def _word(said: Said) -> str | None:
+    """Return the body if it is no more than a word for a failure."""
+    word = said.text.strip("\ufeff\"' \t\r\n") if len(said.text) <= 2 * MAX_WORD else ""
+    known = meaning(word)
+    return word if known is not None and known[1] in FAILURES else None
 
 
 def _without_claims(fields: Object) -> Object:

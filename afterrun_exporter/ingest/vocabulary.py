@@ -19,13 +19,13 @@ MAX_WORD: Final = 64
 _OUTCOMES: Final[Mapping[Meaning, str]] = {
     (Kind.FINISH, Outcome.OK): """
         ok success succeeded complete completed okay succeed successful successfully
-        done finished finalized pass passed passing fixed resolved green healthy up
+        completed_successfully finished_successfully done finished finalized pass passed passing fixed resolved green healthy up
         """,
     (Kind.FINISH, Outcome.FAIL): """
         fail failed failure error fails failing failures errors errored erroring broken
         broke crash crashed crashing killed aborted abort aborting terminated abnormal
         abended interrupted abandoned exception fatal critical crit emergency emerg
-        panic panicked alert alerting firing down red dead unhealthy bad fault faulted
+        panic panicked alarm alert alerting firing down red dead unhealthy bad fault faulted
         oom oom_killed out_of_memory evicted preempted lost rejected refused denied
         unsuccessful not_ok nok ko ng not_successful no_success problem disaster
         action_required startup_failure script_failure system_failure internal_error
@@ -93,6 +93,13 @@ _PLAIN: Final = words(
     panic traceback
     """
 )
+#: Phrases of shells and kernels that mean a failure, whatever else a text says.
+_PHRASES: Final = re.compile(
+    r"\b(exit(ed)?( with)?( non-?zero)? (code|status)[ :=]{0,3}-?0*[1-9]"
+    r"|exit -?0*[1-9][0-9]{0,2}$|command not found|no space left on device"
+    r"|segmentation fault|core dumped|permission denied|connection refused)",
+    re.IGNORECASE,
+)
 _NEGATIONS: Final = words("no not non without none never zero 0 any if")
 
 
@@ -116,8 +123,23 @@ def meaning_of_prose(text: str) -> Meaning | None:
     return next((_WORDS[word] for word in spoken if _is_failing(word)), None)
 
 
+def meaning_of_event(text: str) -> Meaning | None:
+    """Return the meaning of an event that begins or fails a run: ``job.failed``.
+
+    What is done to failures (``remove_failed``, ``on_failure``) is no event of a run.
+    """
+    parts = [word.lower() for word in _TOKENS.findall(text[:MAX_WORD])]
+    if not parts or (len(parts) > 1 and parts[0].removesuffix("s") not in _WORK):
+        return None
+    if parts[-1] in _BAD_ENDS and _NEGATIONS.isdisjoint(parts):
+        return _WORDS[parts[-1]]
+    return _WORDS[parts[0]] if parts in (["start"], ["started"]) else None
+
+
 def reads_like_failure(text: str) -> bool:
     """Return True if a text of any kind plainly reports a failure."""
+    if _PHRASES.search(text) is not None:
+        return True
     spoken = [word.lower() for word in _TOKENS.findall(text)]
     return not _PLAIN.isdisjoint(spoken) and _NEGATIONS.isdisjoint(spoken)
 
@@ -153,6 +175,8 @@ class Sense(Enum):
     STATE = auto()
     #: A word for an outcome, or any other word.
     PHASE = auto()
+    #: The name of an event, such as `job.failed`.
+    EVENT = auto()
     #: The state of something else, of which only failures count.
     OTHER_STATE = auto()
     #: True or 1 for a success.
@@ -194,7 +218,16 @@ _SENSES: Final = _table(
             final_status overall_status
             """,
         Sense.STATE: "state result results health disposition",
-        Sense.PHASE: "phase trigger",
+        Sense.PHASE: "phase",
+        Sense.EVENT: """
+            event event_type event_name type kind action reason trigger code
+            message_type completion final overall
+            """,
+        Sense.PART: "pass worked valid good",
+        Sense.ERROR_TEXT: """
+            errmsg exc exc_info fault_string abort_reason crash_reason error_occurred
+            errors_occurred incomplete corrupt corrupted rolled_back
+            """,
         Sense.SUCCESS: "success ok okay healthy up alive",
         Sense.SUCCESSES: "successful successfully succeeded succeed successes passed",
         Sense.COMPLETE: "complete completed finished done",
@@ -207,7 +240,7 @@ _SENSES: Final = _table(
             total_errors num_errors number_of_errors n_errors failure_count
             failures_count failed_count failure_total failures_total total_failures
             total_failed num_failures num_failed number_of_failures n_failures n_failed
-            fail_count
+            fail_count failed_at errored_at crashed_at aborted_at
             """,
         Sense.TIMEOUT: "timeout timed_out deadline_exceeded",
         Sense.CANCELED: "canceled cancelled",
@@ -250,9 +283,13 @@ _LAST_OF_WORK: Final = _LAST | _table(
 _WORK: Final = words(
     """
     job run build task backup pipeline workflow execution process script command deploy
-    deployment step import export sync etl restore migration any final overall
+    deployment step exit import export sync etl restore migration any final overall
     """
 )
+#: The last word of an event that is a failure.
+_BAD_ENDS: Final = words("failed failure failing error errored crashed aborted timeout")
+_STATES: Final = words("status state outcome result conclusion")
+_STATE_PARTS: Final = words("text name type value string label")
 _AUXILIARIES: Final = words("is was has had have did")
 _EXITS: Final = ("exitcode", "exitstatus", "returncode", "rc")
 _EXIT_WORDS: Final = frozenset({"code", "status", *_EXITS})
@@ -297,6 +334,8 @@ def _sense_of_parts(parts: list[str]) -> Sense | None:
             return Sense.ERROR
         if last in _ERROR_LAST:
             return Sense.ERROR_TEXT
+    if last in _STATE_PARTS and parts[-2] in _STATES:
+        return Sense.OTHER_STATE
     sense = (_LAST if _WORK.isdisjoint(parts[:-1]) else _LAST_OF_WORK).get(last)
     # "last_status" is of the run before; "last_error" need not be.
     return None if "last" in parts and sense is not Sense.ERROR_TEXT else sense

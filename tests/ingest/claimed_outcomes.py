@@ -138,6 +138,25 @@ NOT_OK: Final[tuple[dict[str, Any], ...]] = (
     {"commit_status": {"state": "FAILED"}},
     {"execution": {"id": 1, "status": "failed"}},
     {"trigger": "failure"},
+    *(
+        {"event": word}
+        for word in ("failed", "job.failed", "backup_failed", "JobFailed")
+    ),
+    {"event_type": "jobs.on_failure", "run": {"run_id": 1}},
+    {"event": {"type": "run.failed"}},
+    {"message_type": "exit_error", "code": 10},
+    {"state_type": "CRASHED"},
+    {"status_text": "Failed"},
+    {"NewStateValue": "ALARM"},
+    {"results": {"db1": "ok", "db2": "failed"}},
+    {"results": ["ok", "failed"]},
+    {"steps": {"dump": "failed", "copy": "ok"}},
+    {"exit_codes": {"dump": 3, "copy": 0}},
+    {"status": "ok", "failed_at": "2026-11-29T01:00:00Z"},
+    {"errmsg": "disk full"},
+    {"error_occurred": True},
+    {"rolled_back": True},
+    {"pass": False},
     {"event": "build.finished", "build": {"state": "failed", "blocked": False}},
     {"workflow": {"status": "failed"}},
     {"flow_run": {"state": {"type": "FAILED", "name": "Failed"}}},
@@ -206,6 +225,37 @@ OK: Final[tuple[dict[str, Any], ...]] = (
     {"metadata": {"status": "failed", "error": "x", "exit_code": 3}},
     {"message": "error: 3 failed"},
     {"previous_status": "failed"},
+    {"status": "ok", "last_failure": "2025-01-01"},
+    {"status": "Completed successfully"},
+    *({"trigger": word} for word in ("manual", "schedule", "retry", "on_failure")),
+    *({"action": word} for word in ("created", "remove_failed", "retry-failed-jobs")),
+    {"type": "error-report"},
+    {"code": 0, "type": "full", "kind": "Job", "event": "push"},
+    {"hooks": [{"event": "job.failed"}]},
+    {"failed_at": None},
+    {"return_value": {"rows": 3}},
+    {"incomplete": 3, "pass": "secret"},
+    {"steps": ["dump", "copy"], "jobs": 3, "tasks": {"a": "ok", "b": "skipped"}},
+    {
+        "check_run": {
+            "status": "completed",
+            "conclusion": "success",
+            "check_suite": {"status": "queued", "conclusion": None},
+        }
+    },
+    {
+        "status": {
+            "succeeded": 1,
+            "failed": 2,
+            "conditions": [{"type": "Complete", "status": "True"}],
+        }
+    },
+    {
+        "status": {
+            "phase": "Succeeded",
+            "nodes": {"a(0)": {"phase": "Failed"}, "b": {"phase": "Skipped"}},
+        }
+    },
     {"last_status": "failed"},
     {"previous": {"status": "failed"}},
     {"order_status": "shipped", "rows_failed": 3, "error_rate": 0.5},

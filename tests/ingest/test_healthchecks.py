@@ -388,6 +388,8 @@ def test_the_verb_wins_over_the_body() -> None:
         ("", '{"status": "fail", "log": "cut in the mid', "fail"),
         ("", '[{"status": "fail"}]', "fail"),
         ("", '{"status": "running"}', "ok"),
+        *(("", word, "fail") for word in ("FAILED", "failed\n", '"error"')),
+        *((signal, "FAILED", "ok") for signal in ("start", "log")),
         ("", '{"status": {"a": 1}}', "ok"),
         ("0", '{"status": "fail"}', "fail"),
         ("0", '{"exit_code": 3}', "fail"),
