@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.clock import in_steps
-from afterrun_exporter.core.model import NEUTRAL, Kind
+from afterrun_exporter.core.model import FAILURES, NEUTRAL, Kind
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import PingError
@@ -24,7 +24,7 @@ from afterrun_exporter.ingest.desk import Desk, answered, caller_of, job_name, s
 from afterrun_exporter.ingest.fields import instant
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.native import counted
-from afterrun_exporter.ingest.vocabulary import meaning
+from afterrun_exporter.ingest.vocabulary import meaning, meaning_of_event
 
 RUNS: Final = "runs"
 EVENTS: Final = "events"
@@ -148,13 +148,15 @@ def of_event(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
     Raises PingError for one that names no job.
     """
     kind = event.get("type") or event.get("event")
-    status = OUTCOMES.get(str(kind))
+    status = _status_of(str(kind))
     if status is None:
         return None
     payload = event.get("payload")
     told = payload if isinstance(payload, dict) else event
     job = told.get("jobId")
     if not isinstance(job, str):
+        if kind not in OUTCOMES:
+            return None
         raise PingError(f'an event {kind} names its job: "jobId" is missing')
     result = told.get("result")
     reported = result if isinstance(result, dict) else {}
@@ -182,6 +184,15 @@ def of_event(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
         "metrics": metrics,
     }
     return job_name(job), {k: v for k, v in fields.items() if v not in (None, {})}
+
+
+def _status_of(kind: str) -> str | None:
+    """Return the status that an event of this type reports; None for another kind."""
+    if (status := OUTCOMES.get(kind)) is not None:
+        return status
+    # Workers spell them in their own way: JOB_FAILED, jobFailed, task.failed.
+    known = meaning_of_event(kind)
+    return "fail" if known is not None and known[1] in FAILURES else None
 
 
 def _run_id(record: Mapping[str, Any]) -> str | None:

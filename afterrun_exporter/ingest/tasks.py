@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from afterrun_exporter.access.callers import Caller
 from afterrun_exporter.clock import in_steps
-from afterrun_exporter.core.model import Kind, Ping
+from afterrun_exporter.core.model import FAILURES, Kind, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError, UnknownJobError
 from afterrun_exporter.ingest.batches import split
@@ -25,7 +25,7 @@ from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.taskbook import Attempts, Tasks
-from afterrun_exporter.ingest.vocabulary import words
+from afterrun_exporter.ingest.vocabulary import meaning, words
 from afterrun_exporter.verdicts import Verdict
 
 DIALECT: Final = "task_runner"
@@ -170,13 +170,23 @@ def report_of(task: Mapping[str, Any], event: str | None) -> tuple[str, dict[str
         "message": f"the task is {status.lower()}" if kind == "log" else reason,
         "metadata": metadata or None,
         "metrics": (_totals(task) if kind not in {"log", "start"} else None) or None,
-        # What else it says may claim a failure.
+        # What else it says may claim a failure; a webhook comes with the task as it was.
+        **_contradiction(task, event),
         **{key: value for key, value in task.items() if key not in KNOWN},
     }
     # Of a cancellation it is the reason, and no error.
     if reason and kind not in {"log", "canceled"}:
         fields["error"] = reason
     return job_name(name), {k: v for k, v in fields.items() if v is not None}
+
+
+def _contradiction(task: Mapping[str, Any], event: str | None) -> dict[str, Any]:
+    """Return the state of a task that failed, where its webhook says that it did not."""
+    status = task.get("status")
+    known = meaning(status) if isinstance(status, str) else None
+    if event != "success" or known is None or known[1] not in FAILURES:
+        return {}
+    return {"state": status}
 
 
 def limit_of(task: Mapping[str, Any]) -> tuple[float | None, list[str]]:

@@ -173,3 +173,22 @@ def test_a_record_is_read_or_refused(record: dict[str, Any]) -> None:
     for reading in (of_run, of_event):
         with contextlib.suppress(PingError):
             reading({**record, "job_id": record.get("job_id", "a")})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "JOB.FAILED",
+        "job_failed",
+        "jobFailed",
+        "task.failed",
+        "job.error",
+        "job.crashed",
+    ],
+)
+def test_a_failure_is_one_however_it_is_spelt(kind: str) -> None:
+    read = of_event({"type": kind, "jobId": "etl"})
+
+    assert read is not None
+    assert read[1]["status"] == "fail"
+    assert of_event({"type": "deployment.failed"}) is None

@@ -365,3 +365,13 @@ async def test_tasks_of_one_tenant_may_not_overlap(
     state = service.state("Cluster-A")
     assert state is not None
     assert [alert.key.condition for alert in state.alerts] == ["overlapping"]
+
+
+@pytest.mark.parametrize("status", ["Failure", "FAILED", "error"])
+async def test_a_failed_task_is_no_success_whatever_the_webhook(
+    client: Client, store: MemoryStore, status: str
+) -> None:
+    await client.post("/hooks/task/success", json={**TASK, "status": status})
+
+    (run,) = await store.runs("Cluster-A", 9)
+    assert run.outcome == "fail"
