@@ -20,7 +20,6 @@ from afterrun_exporter.core.state import (
     OpenAlert,
     OpenRun,
     Retry,
-    Unnamed,
 )
 
 #: What a column of SQLite takes.
@@ -146,7 +145,6 @@ _OPEN_ALERTS = st.builds(
 _HEALED = st.builds(
     HealedAlert, key=alert_keys(), until=INSTANTS, deadline=MAYBE_INSTANT
 )
-_UNNAMED = st.builds(Unnamed, FINGERPRINTS, INSTANTS, COUNTS)
 
 #: A strategy for each field of a state that is stored: a test sees to it that none is missing.
 STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
@@ -195,7 +193,7 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "alerts": st.lists(_OPEN_ALERTS, max_size=3).map(tuple),
     "healed": st.lists(_HEALED, max_size=3).map(tuple),
     "seen": st.lists(FINGERPRINTS, max_size=REMEMBERED).map(b"".join),
-    "unnamed": st.lists(_UNNAMED, max_size=3).map(tuple),
+    "unnamed_seen": st.binary(max_size=72),
     "runs_total": COUNTS,
     "attempts_total": COUNTS,
     "failures_total": COUNTS,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Final
+from struct import Struct
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from afterrun_exporter.core.model import Ping, Run, Settings
-from afterrun_exporter.core.state import JobState, Unnamed
+from afterrun_exporter.core.state import JobState
 
 KEY_SIZE: Final = 8
 
@@ -18,9 +19,12 @@ KEY_SIZE: Final = 8
 #: are stored beside it, and put before them when they are needed: see `recalled`.
 REMEMBERED: Final = 32
 
-#: Pings without an id that a repeat is looked for among, within `dedup_window`: a
-#: batch may hold thousands, all of the same moment.
-UNNAMED: Final = 256
+#: Pings without an id that a repeat is looked for among, within `dedup_window`: as many
+#: as one batch may hold, all of the same moment.
+UNNAMED: Final = 10_000
+
+#: Of each its fingerprint, its time, and the number of the run that it finished.
+_UNNAMED: Final = Struct("<8sdq")
 
 #: In place of the key of a run without an id: no repeat has it.
 NO_KEY: Final = bytes(KEY_SIZE)
@@ -39,6 +43,14 @@ def run_key(run_id: str, attempt: int) -> bytes:
     """Return what identifies an attempt of a run among the runs of its job."""
     # A report asks twice: whether it is a repeat, and for what repeats of it have.
     return digest(run_id.encode("utf-8", "surrogatepass"), b"%d" % attempt)
+
+
+class Unnamed(NamedTuple):
+    """A start or finish without a run id, by which a repeat is recognised."""
+
+    at: float
+    #: The number of the run it finished; 0 for a start.
+    run: int
 
 
 class OlderRunsNeededError(LookupError):
@@ -191,20 +203,31 @@ def finish_of(state: JobState, ping: Ping, settings: Settings) -> int | None:
 
 def unnamed_repeat(state: JobState, ping: Ping, settings: Settings) -> Unnamed | None:
     """Return the earlier ping that one without a run id is identical to, if any."""
-    for earlier in state.unnamed:
-        near = abs(ping.at - earlier.at) <= settings.dedup_window
-        if near and earlier.fingerprint == ping.fingerprint:
-            return earlier
+    known, mark = state.unnamed_seen, _mark(ping)
+    at = known.find(mark)
+    while at >= 0:
+        if at % _UNNAMED.size == 0:
+            _, when, run = _UNNAMED.unpack_from(known, at)
+            if abs(ping.at - when) <= settings.dedup_window:
+                return Unnamed(when, run)
+        at = known.find(mark, at + 1)
     return None
 
 
 def remember_unnamed(
     state: JobState, ping: Ping, settings: Settings, run: int
-) -> tuple[Unnamed, ...]:
+) -> bytes:
     """Return the unnamed pings that matter from now on, *ping* among them."""
-    fresh = tuple(
-        earlier
-        for earlier in state.unnamed
-        if abs(ping.at - earlier.at) <= settings.dedup_window
-    )
-    return (*fresh, Unnamed(ping.fingerprint, ping.at, run))[-UNNAMED:]
+    known, first = state.unnamed_seen, 0
+    while first < len(known):
+        _, when, _ = _UNNAMED.unpack_from(known, first)
+        if abs(ping.at - when) <= settings.dedup_window:
+            break
+        first += _UNNAMED.size
+    longer = known[first:] + _UNNAMED.pack(_mark(ping), ping.at, run)
+    return longer[-UNNAMED * _UNNAMED.size :]
+
+
+def _mark(ping: Ping) -> bytes:
+    fingerprint = ping.fingerprint
+    return fingerprint if len(fingerprint) == KEY_SIZE else digest(fingerprint)

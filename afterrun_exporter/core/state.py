@@ -102,15 +102,6 @@ class Mark(Struct, frozen=True, array_like=True, gc=False):
     series: int = 0
 
 
-class Unnamed(Struct, frozen=True, array_like=True, gc=False):
-    """A start or finish without a run id, by which a repeat is recognised."""
-
-    fingerprint: bytes
-    at: float
-    #: The number of the run it finished; 0 for a start.
-    run: int
-
-
 class Ratio(Struct, frozen=True, gc=False):
     """How many of the runs in a window were ok."""
 
@@ -229,7 +220,7 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     seen: bytes = b""
     seen_whole: bool = False
     #: Pings without a run id that a repeat may still follow.
-    unnamed: tuple[Unnamed, ...] = ()
+    unnamed_seen: bytes = b""
     #: The runs that windows look at (core/history.py), and what they come to.
     #: Derived from the stored runs, hence not stored with the rest.
     history: History = NO_HISTORY

@@ -232,8 +232,8 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         last_ping_at=ping.at,
         open_runs=(*kept, run),
         last_start_at=max(state.last_start_at, at),
-        unnamed=(
-            state.unnamed
+        unnamed_seen=(
+            state.unnamed_seen
             if ping.run_id is not None
             else repeats.remember_unnamed(state, ping, settings, 0)
         ),
@@ -322,7 +322,7 @@ def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tran
         logs = tuple(_given_up(one, ping.at) for one in stale)
     if ping.run_id is None:
         unnamed = repeats.remember_unnamed(state, ping, settings, run.number)
-        state = replace(state, unnamed=unnamed)
+        state = replace(state, unnamed_seen=unnamed)
     return Transition(
         state=state, runs=(*runs, run), run=run, warnings=warnings, logs=logs
     )

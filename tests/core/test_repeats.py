@@ -16,11 +16,13 @@ from afterrun_exporter.core.repeats import (
     OlderRunsNeededError,
     finished_as,
     recalled,
+    remember_unnamed,
     remembered,
     run_key,
 )
+from afterrun_exporter.ingest.batches import MAX_ITEMS
 from tests.changed import replace
-from tests.core.jobs import BACKUP, GOOD, Night, at
+from tests.core.jobs import BACKUP, GOOD, Night, at, ping
 
 
 class TestWithARunId:
@@ -199,13 +201,35 @@ class TestWithoutAnId:
         assert night.last.duplicate
         assert night.state.open_runs == ()
 
-    def test_so_many_are_remembered_at_most(self) -> None:
-        """A batch may hold thousands, all of the same moment."""
-        night = Night()
-        for number in range(1000):
-            night.ping("22 02:10", fingerprint=b"%d" % number)
+    def test_a_batch_of_thousands_is_recognised_when_it_is_sent_again(self) -> None:
+        night = Night(replace(BACKUP, rules=()))
+        for when in ("22 02:10:00", "22 02:10:09"):
+            for number in range(2000):
+                night.ping(when, fingerprint=b"%d" % number)
 
-        assert len(night.state.unnamed) == UNNAMED
+        assert night.state.runs_total == 2000
+        assert night.state.duplicates_total == 2000
+        assert night.last.duplicate_of == 2000
+
+    def test_those_that_no_repeat_can_follow_are_forgotten(self) -> None:
+        night = Night()
+        for number in range(100):
+            night.ping("22 02:10", fingerprint=b"%d" % number)
+        long = len(night.state.unnamed_seen)
+        night.ping("22 02:10:11", fingerprint=b"new")
+
+        assert len(night.state.unnamed_seen) == long // 100
+
+    def test_no_more_are_remembered_than_a_batch_can_hold(self) -> None:
+        state, seen = Night().state, set()
+        for number in range(UNNAMED + 10):
+            report = ping("22 02:10", fingerprint=b"%d" % number)
+            known = remember_unnamed(state, report, Settings(), number)
+            state = replace(state, unnamed_seen=known)
+            seen.add(len(known))
+
+        assert max(seen) == len(known) == UNNAMED * min(seen)
+        assert UNNAMED >= MAX_ITEMS
 
     def test_the_window_can_be_chosen(self) -> None:
         night = Night(settings=Settings(dedup_window=0.0))
