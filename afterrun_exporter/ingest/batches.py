@@ -129,7 +129,7 @@ def read_item(intake: Intake, item: object, at: float, sender: bytes) -> Receive
         error = PingError('each report of a batch is an object with a "job"')
         return intake.unreadable("", at, b"", error)
     mark = digest(sender, json.dumps(item, sort_keys=True).encode())
-    job = item["job"]
+    job = reports.clean(item["job"])
     fields = Object((name, value) for name, value in item.items() if name != "job")
     fields.replaced = getattr(item, "replaced", ())
     try:

@@ -92,7 +92,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return repeated
 
 
-_DECODER: Final = json.JSONDecoder(parse_int=_integer, object_pairs_hook=_object)
+#: Scripts put tabs and line ends into messages as they are.
+_DECODER: Final = json.JSONDecoder(
+    parse_int=_integer, object_pairs_hook=_object, strict=False
+)
 
 
 def _near(text: str, at: int) -> str:

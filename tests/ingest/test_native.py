@@ -396,3 +396,13 @@ async def test_the_sweeper_runs_beside_the_handlers(
     await clock.advance(at("22 02:30:01") - clock.now())
 
     assert store.states["backup"].missed_total == 1
+
+
+async def test_half_a_character_in_a_name_costs_no_other_report(
+    client: Client,
+) -> None:
+    body = rb'[{"job": "a\ud800"}, {"job": "b", "status": "fail", "message": "x"}]'
+    response = await client.post("/ping", data=body)
+
+    assert response.status == 200
+    assert (await response.json())["accepted"] == 1

@@ -60,6 +60,7 @@ FAILED: Final[tuple[tuple[bytes, dict[str, str]], ...]] = (
     (b'{"status":"fail","rows":' + b"9" * 5000 + b"}", {}),
     (b'{"status":"fail","metrics":{"rows":1e999,"x":NaN}}', {}),
     (b'{"status":"fail","message":"\\ud800"}', {}),
+    (b'{"status":"fail","message":"line 1\n\tline 2\0"}', {}),
     (b'{"status":"fail","metadata":' + b'{"a":' * 90 + b"1" + b"}" * 90 + b"}", {}),
     (gzip.compress(b'{"status":"fail"}', mtime=0), {"Content-Encoding": "gzip"}),
     # multipart
