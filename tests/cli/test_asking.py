@@ -255,7 +255,7 @@ async def test_a_test_alert_is_tried_out(ask: Ask) -> None:
         (["pause", "x"], "unknown job 'x': `afterrun jobs` or GET"),
         (
             ["pause", "backup", "--for", "2"],
-            "for: '2' is not a duration; write it like",
+            "for: '2' is not a duration; write 2s or 2m",
         ),
         (["resume", "bakup"], "unknown job 'bakup'; did you mean 'backup'?"),
     ],
