@@ -231,6 +231,7 @@ HOLDS_BACK = [
     (Condition.SUCCESS_RATIO_LOW, False, False),
     (Condition.UPSTREAM_UNHEALTHY, False, False),
     (Condition.TEST, False, False),
+    (Condition.SUCCEEDED, False, False),
 ]
 
 
