@@ -52,7 +52,7 @@ OTHER = (
     "attempts_total",
     "duplicates_total",
     "seen",
-    "unnamed",
+    "unnamed_seen",
     "retries",
     "history",
 )
