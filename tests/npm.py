@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,10 +17,13 @@ def install(home: Path) -> Path:
     """Install what the lock in *home* names, unless it is there; return where."""
     marker = home / "node_modules/.package-lock.json"
     lock = home / "package-lock.json"
-    if not marker.exists() or marker.stat().st_mtime < lock.stat().st_mtime:
-        said = run("npm", *INSTALL, cwd=home)
-        if not marker.exists():
-            pytest.fail(f"npm could not install {home}/package.json:\n{said}")
+    # Several test processes may want the same packages at once.
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not marker.exists() or marker.stat().st_mtime < lock.stat().st_mtime:
+            said = run("npm", *INSTALL, cwd=home)
+            if not marker.exists():
+                pytest.fail(f"npm could not install {home}/package.json:\n{said}")
     return home / "node_modules"
 
 
