@@ -10,6 +10,7 @@ from afterrun_exporter.api import answers, requests
 from afterrun_exporter.api.operation import Operation, Scope
 from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.errors import (
+    HistoryError,
     PingError,
     StorageError,
     UnknownJobError,
@@ -73,7 +74,7 @@ PING: Final = Operation(
     query=requests.NoQuery,
     body=requests.NoBody,
     answer=Taken,
-    problems=(PingError, UnknownJobError, StorageError),
+    problems=(PingError, HistoryError, UnknownJobError, StorageError),
 )
 REPORT: Final = Operation(
     name="report",
@@ -84,7 +85,7 @@ REPORT: Final = Operation(
     query=requests.NoQuery,
     body=Report,
     answer=Taken,
-    problems=(PingError, UnknownJobError, StorageError),
+    problems=(PingError, HistoryError, UnknownJobError, StorageError),
 )
 REPORT_MANY: Final = Operation(
     name="reportMany",
@@ -95,7 +96,7 @@ REPORT_MANY: Final = Operation(
     query=requests.NoQuery,
     body=Reports,
     answer=AllTaken,
-    problems=(PingError, StorageError),
+    problems=(PingError, HistoryError, StorageError),
     text=("reports", ("application/x-ndjson",)),
 )
 PINGS: Final = (PING, REPORT, REPORT_MANY)
