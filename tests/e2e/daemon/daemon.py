@@ -25,7 +25,7 @@ AFTERRUN: Final = Path(sys.executable).with_name("afterrun")
 
 HOST: Final = "127.0.0.1"
 #: Longer than anything here takes on a busy machine.
-PATIENCE: Final = 30.0
+PATIENCE: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)

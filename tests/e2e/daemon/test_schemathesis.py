@@ -30,6 +30,10 @@ STRICTER: Final = "positive_data_acceptance"
 #: A report with a field that cannot be used counts without that field.
 LENIENT: Final = "negative_data_rejection"
 
+#: Seconds an answer may take: the other tests want the same cores, and a configuration is
+#: checked in a process of its own.
+PATIENCE: Final = 120
+
 RUNS: Final = {
     "the API": ("--exclude-tag=ping", f"--exclude-checks={STRICTER}"),
     "reports": (
