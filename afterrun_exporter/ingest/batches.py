@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.errors import PingError
+from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import quick, reports
 from afterrun_exporter.ingest.answers import is_recorded, told, verdict
 from afterrun_exporter.ingest.bodies import LARGE, parsed
 from afterrun_exporter.ingest.intake import Intake, Received
-from afterrun_exporter.ingest.jsontext import Object, decode, read_json
+from afterrun_exporter.ingest.jsontext import Object, decode, decode_first, read_json
 from afterrun_exporter.verdicts import Verdict
 
 UTF_16: Final = (BOM_UTF16_BE, BOM_UTF16_LE)
@@ -27,24 +28,70 @@ STEP: Final = 500
 
 EMPTY: Final = "the batch is empty: send a JSON array, or one report a line"
 
+#: The field by which an item that is not JSON still names its job.
+_JOB: Final = re.compile(rb'"job"\s*:\s*"([A-Za-z0-9][A-Za-z0-9._:-]{0,127})"')
+
+#: The first character of the next element of an array.
+_ITEM: Final = re.compile(r"[^\s,]")
+
+#: The place where one object of an array ends and the next begins, or the last one ends.
+_GAP: Final = re.compile(r'\}(?=\s*(?:,\s*\{|\]\s*\Z|\Z))|(?=,\s*\{\s*"job"\s*:)')
+
+#: Each broken element may cost a pass over the rest of the body.
+MAX_BROKEN: Final = 100
+
+
+class BrokenItem(NamedTuple):
+    """An item that is not JSON."""
+
+    error: PingError
+    text: bytes
+
+    @property
+    def job(self) -> str:
+        """The job that its text names; "" if there is none, or more than one."""
+        names = {match[1] for match in _JOB.finditer(self.text)}
+        return names.pop().decode() if len(names) == 1 else ""
+
 
 def split(body: bytes) -> list[object]:
     """Return the items of a JSON array, or of lines of JSON (NDJSON).
 
     One object over many lines, as a pretty-printer writes it, is one item.
-    A line that is no JSON is a PingError in the list; raises PingError when
-    there is no telling where one item ends, when there is none, or too many.
+    An item that is not JSON is a BrokenItem in the list, and harms no other one.
+    Raises PingError if there are no items, or too many.
     """
     if not body.strip():
         raise PingError(EMPTY)
     if body.lstrip().startswith(b"["):
-        items = list(read_json(body))
+        whole = _parsed(body)
+        items = [*_items(body)] if isinstance(whole, BrokenItem) else list(whole)
     elif isinstance(whole := _parsed(body), dict):
         items = [whole]
     else:
         items = [_parsed(line) for line in body.splitlines() if line.strip()]
     _check_count(items)
     return items
+
+
+def _items(body: bytes) -> Iterator[object]:
+    """Yield the elements of a JSON array of objects of which some are not JSON.
+
+    A broken one goes as far as the next place where one object ends and another
+    begins.
+    """
+    text, at, broken = decode(body).strip().removesuffix("]"), 1, 0
+    while next_item := _ITEM.search(text, at):
+        at = next_item.start()
+        try:
+            item, end = decode_first(text, at)
+        except PingError as error:
+            broken += 1
+            gap = _GAP.search(text, at) if broken < MAX_BROKEN else None
+            end = gap.end() if gap else len(text)
+            item = BrokenItem(error, text[at:end].encode("utf-8", "replace"))
+        yield item
+        at = end
 
 
 def _check_count(items: Sequence[object]) -> None:
@@ -98,8 +145,12 @@ async def _past(
 ) -> list[Received]:
     received: list[Received] = []
     for count, item in enumerate(split(body), start=1):
-        told = {reports.HISTORY: True, **item} if isinstance(item, dict) else item
-        received.append(read_item(intake, told, at, sender))
+        if isinstance(item, dict):
+            item = {reports.HISTORY: True, **item}  # noqa: PLW2901
+        elif isinstance(item, BrokenItem):
+            # An old line that is not JSON is no news of the job.
+            item = item._replace(error=HistoryError(str(item.error)))  # noqa: PLW2901
+        received.append(read_item(intake, item, at, sender))
         if count % STEP == 0:
             await breathe()
     return received
@@ -123,8 +174,9 @@ async def _pings(
 
 def read_item(intake: Intake, item: object, at: float, sender: bytes) -> Received:
     """Return what *item*, an element of a batch, says."""
-    if isinstance(item, PingError):
-        return intake.unreadable("", at, b"", item)
+    if isinstance(item, BrokenItem):
+        mark = digest(sender, item.text)
+        return intake.unreadable(item.job, at, mark, item.error)
     if not isinstance(item, dict) or not isinstance(item.get("job"), str):
         error = PingError('each report of a batch is an object with a "job"')
         return intake.unreadable("", at, b"", error)
@@ -154,8 +206,8 @@ def told_all(
     return {"accepted": len(results) - bad, "rejected": bad, "results": answers}
 
 
-def _parsed(text: bytes) -> object:
+def _parsed(text: bytes) -> Any:
     try:
         return read_json(text)
     except PingError as error:
-        return error
+        return BrokenItem(error, text)

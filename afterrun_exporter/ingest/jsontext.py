@@ -5,9 +5,12 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from afterrun_exporter.errors import PingError
+
+T = TypeVar("T")
 
 #: What follows where the value of `"rows": $ROWS` should be, and is not.
 EMPTY: Final = frozenset(",}]")
@@ -60,8 +63,20 @@ def parse_json(text: str) -> Any:
     NaN, Infinity and numbers of any length are read, so that one such metric does not
     cost the report.
     """
+    return _read(lambda: _DECODER.decode(text.removeprefix("\ufeff")))
+
+
+def decode_first(text: str, at: int) -> tuple[Any, int]:
+    """Return the JSON value at the index *at* of *text*, and the index of its end.
+
+    Raises PingError as `parse_json` does.
+    """
+    return _read(lambda: _DECODER.raw_decode(text, at))
+
+
+def _read(decode: Callable[[], T]) -> T:
     try:
-        return _DECODER.decode(text.removeprefix("\ufeff"))
+        return decode()
     except json.JSONDecodeError as error:
         text = error.doc
         raise PingError(

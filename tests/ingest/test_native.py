@@ -309,12 +309,55 @@ class TestABatch:
         response = await client.post("/ping", data="\n".join(lines))
 
         told = await response.json()
-        assert (told["accepted"], told["rejected"]) == (2, 5)
+        assert (told["accepted"], told["rejected"]) == (3, 4)
         assert [result.get("recorded") for result in told["results"]] == [
-            False, False, False, True, False, False, None,
+            True, False, False, True, False, False, None,
         ]  # fmt: skip
+        runs = await store.runs("backup", 9)
+        assert [run.outcome for run in runs] == ["invalid", "invalid"]
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            '{"job":"backup","metrics":{"rows":,}}',
+            '{"metrics":{"rows":},"job" : "backup"}',
+            '{"job":"backup","metadata":{"hosts":[{"a":1}]},"exit_code":}',
+            '{"job":"backup","message":"half a mess',
+            '{"job":"backup","run_id":"7" "status":"ok"}',
+        ],
+    )
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    @pytest.mark.parametrize("layout", ["lines", "array", "pretty array"])
+    async def test_an_item_that_is_not_json_counts_for_the_job_that_it_names(
+        self, client: Client, store: MemoryStore, broken: str, place: int, layout: str
+    ) -> None:
+        """And every other item counts as it would alone."""
+        items = [json.dumps({"job": "other", "run_id": str(n)}) for n in range(2)]
+        items.insert(place, broken)
+        if layout == "lines":
+            body = "\n".join(items)
+        else:
+            gap = "," if layout == "array" else ",\n  "
+            body = f"[{gap.join(items)}]"
+
+        response = await client.post("/ping", data=body)
+
+        answer = await response.json()
+        assert (answer["accepted"], answer["rejected"]) == (3, 0), answer
+        assert answer["results"][place]["outcome"] == "invalid"
         (run,) = await store.runs("backup", 9)
         assert run.outcome == "invalid"
+        assert store.states["other"].runs_total == 2
+
+    async def test_a_broken_item_that_names_two_jobs_counts_for_neither(
+        self, client: Client, store: MemoryStore
+    ) -> None:
+        body = '{"job":"backup","rows":, "metadata":{"job":"other"}}\n{"job":"other"}'
+
+        answer = await (await client.post("/ping", data=body)).json()
+
+        assert (answer["accepted"], answer["rejected"]) == (1, 1)
+        assert not await store.runs("backup", 9)
 
     async def test_sent_again_is_recognised_item_by_item(
         self, client: Client, store: MemoryStore
@@ -326,10 +369,8 @@ class TestABatch:
         assert [result["duplicate"] for result in results] == [True] * 3
         assert store.states["backup"].runs_total == 2
 
-    @pytest.mark.parametrize("body", [b"", b" \n", b"[{]"])
-    async def test_that_cannot_be_taken_apart_is_refused(
-        self, client: Client, body: bytes
-    ) -> None:
+    @pytest.mark.parametrize("body", [b"", b" \n", b"[]"])
+    async def test_without_items_is_refused(self, client: Client, body: bytes) -> None:
         response = await client.post("/ping", data=body)
 
         await problem(response, 400)
