@@ -231,8 +231,11 @@ def _retry(
     started = run.finished_at if run.started_at is None else run.started_at
     begun_at = started if before is None else min(started, before.begun_at)
     until = attempt_deadline(
-        job, state, begun_at, started, run.received_at, NEXT_WITHIN
+        job, state, begun_at, started, run.finished_at, NEXT_WITHIN
     )
+    if run.finished_at < run.received_at:
+        # A late report: those of the attempts that followed may be close behind.
+        until = max(until, run.received_at + job.grace)
     about, _ = metadata.bounded(run.metadata)
     return Retry(
         run_id=run.run_id or (before.run_id if before else None),

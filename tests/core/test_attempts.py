@@ -485,6 +485,28 @@ class TestOutOfOrder:
         assert night.counts == (1, 0, 1)
 
 
+@pytest.mark.parametrize(
+    ("arrived", "until"),
+    [
+        ("22 02:01", "22 04:01"),
+        ("22 03:01", "22 04:01"),
+        # The reports of the attempts that followed may be close behind: 30 minutes.
+        ("22 03:50", "22 04:20"),
+        ("22 09:00", "22 09:30"),
+    ],
+)
+def test_the_time_for_another_attempt_counts_from_the_end_of_the_one_before(
+    arrived: str, until: str
+) -> None:
+    night = Tries(replace(PLAIN, grace=1800))
+    night.attempt(arrived, 1, ended_at=at("22 02:01"))
+
+    night.clock(until)
+    assert "failing" not in night.open
+    night.clock(f"{until}:01")
+    assert "failing" in night.open
+
+
 def test_progress_and_logs_change_nothing() -> None:
     night = Tries(PLAIN).attempt("22 02:05", 1)
     retries = night.state.retries
