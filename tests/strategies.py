@@ -166,6 +166,7 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "consecutive_failures": COUNTS,
     "timed_out": st.booleans(),
     "recovering": COUNTS,
+    "failing": st.booleans(),
     "metrics": METRICS,
     "previous": METRICS,
     "marks": st.none()

@@ -9,21 +9,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core import loading, overlaps, upstream
+from afterrun_exporter.core import loading, overlaps, recovery, upstream
 from afterrun_exporter.core.deadlines import (
     run_deadline,
     run_limit,
     silence_limit,
     silence_of,
 )
-from afterrun_exporter.core.model import (
-    FAILURES,
-    Condition,
-    Job,
-    Outcome,
-    Run,
-    Settings,
-)
+from afterrun_exporter.core.model import Condition, Job, Outcome, Run, Settings
 from afterrun_exporter.core.state import (
     AlertEvent,
     AlertKey,
@@ -90,7 +83,7 @@ def status(job: Job, state: JobState) -> Status:
     for condition in (Condition.MISSED, Condition.FAILING, Condition.VIOLATED):
         if condition in holding:
             return Status(condition.value)
-    if state.loaded and _fails(job, state):
+    if state.loaded and recovery.is_failing(job, state):
         return Status.FAILING
     if state.loaded and state.violated:
         return Status.VIOLATED
@@ -179,6 +172,7 @@ def is_calm(state: JobState) -> bool:
         state.alerts
         or state.healed
         or state.consecutive_failures
+        or state.failing
         or state.violated
         or state.open_runs
         or state.slow
@@ -291,8 +285,8 @@ def _overrun(job: Job, state: JobState, overdue: float) -> str:
 def _gone_wrong(
     job: Job, state: JobState, since: float, run: Run | None
 ) -> Iterator[tuple[AlertKey, _Holding]]:
-    if _fails(job, state):
-        yield FAILING, _Holding(since, job.severity, _failure(state, run))
+    if recovery.is_failing(job, state):
+        yield FAILING, _Holding(since, job.severity, _failure(job, state, run))
     for rule in job.rules:
         if rule.name in state.violated:
             key = AlertKey(Condition.VIOLATED, rule.name)
@@ -315,15 +309,11 @@ def _unusual(
         yield UPSTREAM_UNHEALTHY, _Holding(now, NO_SEVERITY, _upstream(state))
 
 
-def _fails(job: Job, state: JobState) -> bool:
-    if state.last_outcome in FAILURES:
-        return state.consecutive_failures >= job.after_failures
-    wary = state.recovering < job.recover_after > 1
-    return wary and any(alert.key == FAILING for alert in state.alerts)
-
-
-def _failure(state: JobState, run: Run | None) -> str:
+def _failure(job: Job, state: JobState, run: Run | None) -> str:
     words = f"the last run ended with {state.last_outcome}"
+    if state.last_outcome is Outcome.OK:
+        needed = f"{state.recovering} of {job.recover_after} ok runs in a row"
+        return f"the job has failed and is recovering: {needed} so far"
     if state.consecutive_failures > 1:
         words = f"{state.consecutive_failures} runs in a row were not ok; {words}"
     if run is not None and run.outcome is not Outcome.OK:

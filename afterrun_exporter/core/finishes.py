@@ -7,7 +7,14 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core import attempts, history, metadata, repeats, spans
+from afterrun_exporter.core import (
+    attempts,
+    history,
+    metadata,
+    recovery,
+    repeats,
+    spans,
+)
 from afterrun_exporter.core.deadlines import (
     covered_by,
     run_limit,
@@ -119,13 +126,15 @@ def time_out(
     counted = replace(_counted(state, run, state.open_runs, settings), seen=seen)
     if is_late(run, state.last_judged_at):
         return counted, run
+    record = recovery.record(job, state, Outcome.TIMEOUT)
     failed = replace(
         counted,
         last_outcome=Outcome.TIMEOUT,
         loaded=False,
-        consecutive_failures=state.consecutive_failures + 1,
+        consecutive_failures=record.consecutive_failures,
         timed_out=True,
-        recovering=0,
+        recovering=record.recovering,
+        failing=record.failing,
     )
     return failed, run
 
@@ -229,12 +238,9 @@ def _after(
     covered = covered_by(job, run.finished_at, run.started_at)
     after = _counted(state, run, still_open, settings, covered)
     if run.outcome is not Outcome.SKIPPED and not is_late(run, state.last_judged_at):
-        after = _judged(after, run, known, settings)
+        after = _judged(job, after, run, known, settings)
         if job.slower_than is not None:
             after = _timed(job, after, run)
-        if job.recover_after > 1:
-            well = state.recovering + 1 if run.outcome is Outcome.OK else 0
-            after = replace(after, recovering=min(well, job.recover_after))
     if after.missed_deadline is not None:
         after = _made_up_for(job, after)
     return after
@@ -271,9 +277,10 @@ def _counted(
 
 
 def _judged(
-    state: JobState, run: Run, known: Mapping[str, float], settings: Settings
+    job: Job, state: JobState, run: Run, known: Mapping[str, float], settings: Settings
 ) -> JobState:
     healthy = run.outcome is Outcome.OK
+    record = recovery.record(job, state, run.outcome)
     reported_ok = healthy or run.outcome is Outcome.VIOLATED
     return replace(
         state,
@@ -281,7 +288,9 @@ def _judged(
         last_judged_at=run.finished_at,
         loaded=False,
         last_duration=run.duration if run.duration is not None else state.last_duration,
-        consecutive_failures=0 if healthy else state.consecutive_failures + 1,
+        consecutive_failures=record.consecutive_failures,
+        recovering=record.recovering,
+        failing=record.failing,
         timed_out=_has_timed_out(state, run),
         metrics=merged(state.metrics, run.metrics, settings.metrics_per_job),
         previous=known if healthy else state.previous,
@@ -301,9 +310,8 @@ def _has_timed_out(state: JobState, run: Run) -> bool:
     if run.outcome is Outcome.TIMEOUT:
         return True
     goes_on = run.outcome is Outcome.OK or state.consecutive_failures > 0
-    shown = (*(a.key for a in state.alerts), *(a.key for a in state.healed))
-    failing = any(key.condition is Condition.FAILING for key in shown)
-    return state.timed_out and (goes_on or failing)
+    healed = any(one.key.condition is Condition.FAILING for one in state.healed)
+    return state.timed_out and (goes_on or healed or recovery.was_failing(state))
 
 
 def _timed(job: Job, state: JobState, run: Run) -> JobState:

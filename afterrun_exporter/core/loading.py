@@ -48,8 +48,9 @@ def loaded(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transit
         after,
         loaded=True,
         seen=repeats.remembered(state.seen, key, settings),
-        # An open alert says no more than it did.
+        # An open alert says no more than it did, and none opens later for this run.
         timed_out=state.timed_out,
+        failing=state.failing,
         # It was said then, and not now.
         last_ping_at=max(state.last_ping_at, run.finished_at),
         open_runs=(*others, *after.open_runs),

@@ -52,6 +52,8 @@ def _revived(state: JobState) -> JobState:
         last_outcome=None,
         consecutive_failures=0,
         timed_out=False,
+        recovering=0,
+        failing=False,
         violated=(),
         slow=False,
         slow_threshold=None,

@@ -173,6 +173,9 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     timed_out: bool = False
     #: Consecutive ok runs, as far as `recover_after` looks; 0 where it is 1.
     recovering: int = 0
+    #: True from `after_failures` bad runs in a row on until `recover_after` ok ones,
+    #: also while no alert says so: see core/recovery.py.
+    failing: bool = False
     #: Last value of each reported metric.
     metrics: Mapping[str, float] = field(default_factory=dict)
     #: What the last ok run reported, its duration included.

@@ -26,6 +26,7 @@ def quiet_until(
         or state.open_runs
         or state.retries
         or state.violated
+        or state.failing
         or state.slow
         or state.upstream
         or state.test_until

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from afterrun_exporter.core.alerts import FAILING
-from afterrun_exporter.core.model import Outcome
+from afterrun_exporter.core.model import Job, Outcome
 from tests.changed import replace
 from tests.core.jobs import BACKUP, Night, at
 
 WARY = replace(BACKUP, recover_after=3)
 
 
-def after(outcomes: str) -> Night:
+def after(outcomes: str, job: Job = WARY) -> Night:
     """Return a night of runs, one a minute: Failed, Ok, Violated, Canceled."""
-    night = Night(WARY)
+    night = Night(job)
     for minute, letter in enumerate(outcomes):
         when = f"22 03:{minute:02}"
         match letter:
@@ -76,3 +76,62 @@ def test_a_run_that_never_ended_is_no_good_run() -> None:
     night.ping("22 03:11", run_id="b")
 
     assert "failing" in night.open
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "failing"),
+    [
+        ("F", False),
+        ("FF", True),
+        # A failure does not end what only ok runs end.
+        ("FFOF", True),
+        ("FFOFO", True),
+        ("FFOFOO", False),
+        ("FFVOF", True),
+        ("FFOCO", False),
+        # It takes two in a row to fail again.
+        ("FFOOF", False),
+        ("FFOOFF", True),
+        ("FFOOFO", False),
+        ("VFO", True),
+        ("FVO", False),
+    ],
+)
+def test_failures_and_recoveries_are_both_counted_in_a_row(
+    outcomes: str, failing: bool
+) -> None:
+    job = replace(BACKUP, after_failures=2, recover_after=2)
+
+    assert ("failing" in after(outcomes, job).open) is failing
+
+
+def test_a_failure_while_it_recovers_neither_ends_nor_opens_an_alert() -> None:
+    job = replace(BACKUP, after_failures=2, recover_after=2)
+    night = after("FFOFOFOO", job)
+
+    opened, resolved = (one for one in night.alerts if one.key == FAILING)
+    assert opened.alert.opened_at == at("22 03:01")
+    assert resolved.at == at("22 03:07")
+
+
+def test_ok_runs_are_counted_from_the_last_bad_one_whatever_was_configured_then() -> (
+    None
+):
+    """Without `recover_after` they are not counted, and must not be left over."""
+    night = after("FOO")
+    night.job = BACKUP
+    night.clock("22 04:00").fail("22 04:01")
+    night.job = WARY
+
+    assert "failing" in night.ping("22 04:02").open
+
+
+def test_two_runs_that_are_judged_at_once_are_judged_one_after_the_other() -> None:
+    """The failed attempt is the run that the next one has overtaken."""
+    night = Night(replace(BACKUP, recover_after=2, max_attempts=2))
+    night.fail("22 03:00", has_attempt=True)
+    night.ping("22 03:01", has_attempt=True)
+
+    assert night.outcomes == ["fail", "fail", "ok"]
+    assert "failing" in night.open
+    assert "failing" not in night.ping("22 03:02").open

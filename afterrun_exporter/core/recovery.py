@@ -1,0 +1,52 @@
+"""When a job begins to fail, and when it has recovered.
+
+It is failing from `after_failures` bad runs in a row on, until `recover_after` ok runs
+in a row. That depends on the runs alone: a pause resolves the alert and changes nothing
+about the job.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from afterrun_exporter.core.model import FAILURES, Condition, Job, Outcome
+from afterrun_exporter.core.state import JobState
+
+
+class Record(NamedTuple):
+    """The latest runs of a job, as far as they decide whether it is failing."""
+
+    consecutive_failures: int
+    #: Consecutive ok runs, as far as `recover_after` looks; 0 where it is 1.
+    recovering: int
+    failing: bool
+
+
+def record(job: Job, state: JobState, outcome: Outcome) -> Record:
+    """Return the record after one more run that ended with *outcome*."""
+    if outcome is Outcome.OK:
+        if job.recover_after == 1:
+            return Record(0, 0, failing=False)
+        recovering = min(state.recovering + 1, job.recover_after)
+        failing = was_failing(state) and recovering < job.recover_after
+        return Record(0, recovering, failing)
+    bad = state.consecutive_failures + 1
+    begins = outcome in FAILURES and bad >= job.after_failures
+    goes_on = job.recover_after > 1 and was_failing(state)
+    return Record(bad, 0, begins or goes_on)
+
+
+def is_failing(job: Job, state: JobState) -> bool:
+    """Return True if *job* is failing, by the numbers that its configuration gives now."""
+    enough = state.consecutive_failures >= job.after_failures
+    if enough and state.last_outcome in FAILURES:
+        return True
+    return state.recovering < job.recover_after > 1 and was_failing(state)
+
+
+def was_failing(state: JobState) -> bool:
+    """Return True if the job was failing by its last run."""
+    if state.failing:
+        return True
+    # A state that is older than the field has the alert alone.
+    return any(alert.key.condition is Condition.FAILING for alert in state.alerts)
