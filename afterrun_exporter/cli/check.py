@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from afterrun_exporter import config as configuration
-from afterrun_exporter.cli.keeping import load_with_base
+from afterrun_exporter.cli.keeping import base_warnings, load_with_base
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.config import Config
 from afterrun_exporter.core.deadlines import slot_after
@@ -97,7 +97,14 @@ def check(
         if as_json:
             click.echo(_json({"file": str(path), **_listed(problems=error.problems)}))
         raise click.exceptions.Exit(1) from None
-    warnings = configuration.warnings(text, found, after)
+    at = ("alertmanager", "base")
+    warnings = (
+        *configuration.warnings(text, found, after),
+        *(
+            configuration.problem_at(text, at, warning)
+            for warning in base_warnings(found, path.parent)
+        ),
+    )
     for warning in warnings:
         click.echo(f"{path}:{warning} (warning)", err=True)
     plans = [_plan(job, after, slots) for job in found.jobs.values()] if slots else []

@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from afterrun_exporter import config as configs
+from afterrun_exporter.cli.keeping import base_warnings
 from afterrun_exporter.config import Config
 from afterrun_exporter.errors import ConfigError, GenerateError
 from afterrun_exporter.rulegen import alertmanager, prometheus, render, ruletests
@@ -36,6 +37,8 @@ def _prometheus(config: Config, _: Path) -> render.Files:
 def _alertmanager(config: Config, beside: Path) -> render.Files:
     ours = config.alertmanager
     base = render.read_yaml(beside / ours.base) if ours.base else None
+    for warning in base_warnings(config, beside):
+        click.echo(f"alertmanager.base: {warning} (warning)", err=True)
     return alertmanager.files(config.jobs, config.label_keys, ours, base=base)
 
 

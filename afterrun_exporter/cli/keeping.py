@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import structlog
+
 from afterrun_exporter import config as configs
 from afterrun_exporter.config import Config
 from afterrun_exporter.core.routing import Alertmanager, JobReceiver
 from afterrun_exporter.errors import ConfigError, GenerateError
 from afterrun_exporter.rulegen import alertmanager, render
 from afterrun_exporter.upkeep import KeptFile
+
+log = structlog.get_logger()
 
 
 def load_with_base(path: Path) -> tuple[str, Config]:
@@ -31,6 +35,24 @@ def load_with_base(path: Path) -> tuple[str, Config]:
     return text, config
 
 
+def base_warnings(config: Config, beside: Path) -> list[str]:
+    """Return one line for each inhibit rule of the base that silences our alerts.
+
+    Raises GenerateError if the base cannot be read.
+    """
+    ours = config.alertmanager
+    if not ours.base:
+        return []
+    path = beside / ours.base
+    base = render.read_yaml(path)
+    found = alertmanager.silencers(config.jobs, config.label_keys, ours, base)
+    lines = render.entry_lines(path, "inhibit_rules") if found else []
+    return [
+        f"{ours.base}:{lines[one.number]}: inhibit_rules[{one.number}] {one.message}"
+        for one in found
+    ]
+
+
 def kept_file(config: Config, beside: Path) -> KeptFile | None:
     """Return the file that *config* names in ``alertmanager: {config_file}``, if any.
 
@@ -42,7 +64,13 @@ def kept_file(config: Config, beside: Path) -> KeptFile | None:
     # Alertmanager may have been started elsewhere, and is to find its secrets.
     told = replace(config.alertmanager, config_file=str(path))
 
+    logged: set[str] = set()
+
     def compile_(receivers: Sequence[JobReceiver]) -> Mapping[Path, str]:
+        for warning in base_warnings(config, beside):
+            if warning not in logged:
+                logged.add(warning)
+                log.warning("alertmanager_base_silences_alerts", warning=warning)
         return {
             Path(path.name): _config_text(config, beside, told, receivers),
             alertmanager.TEMPLATE: alertmanager.template_text(),

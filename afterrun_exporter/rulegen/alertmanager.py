@@ -21,7 +21,13 @@ from afterrun_exporter.core.routing import (
     TimeInterval,
 )
 from afterrun_exporter.errors import GenerateError
-from afterrun_exporter.rulegen import merging, render, routes, routetests
+from afterrun_exporter.rulegen import (
+    base_inhibitions,
+    merging,
+    render,
+    routes,
+    routetests,
+)
 from afterrun_exporter.rulegen import receivers as ways
 from afterrun_exporter.rulegen.inhibitions import inhibit_rules
 
@@ -87,11 +93,27 @@ def config_text(
         ]
     ours["inhibit_rules"] = inhibit_rules(alertmanager)
     if base is not None:
-        ours = merging.merged(ours, base, alertmanager.base)
+        rules = _inhibit_rules(base)
+        for one in silencers(jobs, label_keys, alertmanager, base):
+            if one.is_excluded:
+                rules[one.number] = base_inhibitions.excluding_ours(rules[one.number])
+        changed = {**base, "inhibit_rules": rules} if rules else base
+        ours = merging.merged(ours, changed, alertmanager.base)
     elif any("email_configs" in receiver for receiver in ours["receivers"]):
         by = alertmanager.smtp or Smtp()
         ours["global"] |= ways.smtp_globals(by, alertmanager)
     return render.to_yaml(ours, note="".join(_notes(alertmanager, base)))
+
+
+def silencers(
+    jobs: Mapping[str, Job],
+    label_keys: Sequence[str],
+    alertmanager: Alertmanager,
+    base: Mapping[str, Any],
+) -> list[base_inhibitions.Silencer]:
+    """Return the inhibit rules of *base* that can silence alerts of AfterRun."""
+    alerts = base_inhibitions.Alerts(jobs, label_keys, alertmanager)
+    return base_inhibitions.silencers(_inhibit_rules(base), alerts)
 
 
 def secret_files(receivers: Iterable[JobReceiver]) -> Mapping[Path, str]:
@@ -132,6 +154,11 @@ def _beside(alertmanager: Alertmanager, base: Mapping[str, Any]) -> Smtp | None:
             "alertmanager.smtp.auth_username too, or remove alertmanager.smtp"
         )
     return ours
+
+
+def _inhibit_rules(base: Mapping[str, Any]) -> list[Any]:
+    rules = base.get("inhibit_rules")
+    return list(rules) if isinstance(rules, list) else []
 
 
 def _interval(interval: TimeInterval) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import difflib
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,16 +82,73 @@ def to_yaml(data: Mapping[str, Any], note: str = "") -> str:
 def read_yaml(path: Path) -> Mapping[str, Any]:
     """Return the keys and values of the YAML file at *path*.
 
-    Raises GenerateError when it cannot be read, or is something else.
+    Raises GenerateError if it cannot be read, if it is something else, or if a key is
+    in a mapping twice: of two values the first would be dropped in silence.
     """
+    node = _composed(path)
+    doubled = [
+        f"{path.name}:{line}: {key!r} is a duplicate key, first on line {first}"
+        for key, line, first in sorted(_doubled_keys(node), key=itemgetter(1))
+    ]
+    if doubled:
+        raise GenerateError("; ".join(doubled))
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise GenerateError(f"cannot read {str(path)!r}: {reason}") from error
+        data = _Loader("").construct_document(node)
+    except yaml.YAMLError as error:
+        raise _unreadable(path, error) from error
     if not isinstance(data, dict):
         raise GenerateError(f"{str(path)!r} is not keys and values")
     return data
+
+
+def entry_lines(path: Path, key: str) -> list[int]:
+    """Return the line of each entry of the list at *key* of the YAML file at *path*."""
+    node = _composed(path)
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    return [
+        entry.start_mark.line + 1
+        for name, entries in node.value
+        if name.value == key and isinstance(entries, yaml.SequenceNode)
+        for entry in entries.value
+    ]
+
+
+def _composed(path: Path) -> yaml.Node | None:
+    try:
+        return yaml.compose(path.read_text(encoding="utf-8"), _Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> GenerateError:
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return GenerateError(f"cannot read {str(path)!r}: {reason}")
+
+
+def _doubled_keys(root: yaml.Node | None) -> Iterator[tuple[str, int, int]]:
+    """Yield each key that its mapping has already, its line and the first one's."""
+    # A node that aliases refer to is there once for each of them.
+    seen: set[int] = set()
+    left = [root]
+    while left:
+        node = left.pop(0)
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            left += node.value
+        elif isinstance(node, yaml.MappingNode):
+            first: dict[str, int] = {}
+            for key, value in node.value:
+                left.append(value)
+                line = key.start_mark.line + 1
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                # Alertmanager reads every key as text: 1 and "1" are one key.
+                if key.value in first:
+                    yield key.value, line, first[key.value]
+                first.setdefault(key.value, line)
 
 
 def diff(files: Files, directory: Path) -> str:

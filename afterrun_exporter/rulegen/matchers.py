@@ -1,0 +1,159 @@
+"""Matchers of Alertmanager: both spellings, and the alerts that they match."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+_STRING: Final = r'"(?:[^"\\]|\\.)*"'
+_MATCHER: Final = re.compile(
+    rf"""\s*(?P<label>{_STRING}|[^\s{{}}!=~,\\"'`]+)
+    \s*(?P<op>=~|!~|!=|=)
+    \s*(?P<value>{_STRING}|[^,"]*?)
+    \s*(?:,|$)""",
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPE: Final = re.compile(r'\\(["\\n])')
+#: Written otherwise in RE2 than in Python.
+_RE2: Final = {
+    r"\z": r"\Z",
+    "[[:alpha:]]": "[A-Za-z]",
+    "[[:digit:]]": "[0-9]",
+    "[[:alnum:]]": "[0-9A-Za-z]",
+    "[[:word:]]": r"\w",
+}
+#: What repeats in a regular expression, with a text that it matches.
+_SAMPLES: Final = (
+    (re.compile(r"\(\?(?:[a-z]+\)|[a-z]*:|P<\w+>)|[()^$]"), ""),
+    (re.compile(r"\.\*\??"), ""),
+    (re.compile(r"\.\+\??|\\[wS]\+?"), "x"),
+    (re.compile(r"\\d[+*]?"), "1"),
+    (re.compile(r"\[([^\]^\\])[^\]]*\][+*?]?"), r"\1"),
+    (re.compile(r"\\(.)"), r"\1"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One condition on a label; a label that an alert lacks has the value ""."""
+
+    label: str
+    op: str
+    value: str
+
+    def matches(self, value: str) -> bool:
+        """Return True if the label may have *value*.
+
+        A regular expression that only Alertmanager can read may match anything.
+        """
+        if "~" not in self.op:
+            return (value == self.value) is (self.op == "=")
+        pattern = _compiled(self.value)
+        if pattern is None:
+            return True
+        return (pattern.fullmatch(value) is not None) is (self.op == "=~")
+
+    def samples(self) -> Iterator[str]:
+        """Yield values that it names, whether it matches or rejects them."""
+        if "~" not in self.op:
+            yield self.value
+            return
+        for text in re.split(r"(?<!\\)\|", self.value):
+            sample = text
+            for pattern, replacement in _SAMPLES:
+                sample = pattern.sub(replacement, sample)
+            yield sample
+
+    def __str__(self) -> str:
+        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'{self.label} {self.op} "{escaped}"'
+
+
+def side_of(rule: Mapping[str, Any], side: str) -> list[Matcher]:
+    """Return the matchers of *side*, source or target, of an entry of ``inhibit_rules``.
+
+    All spellings count together. Raises ValueError for one that Alertmanager would
+    refuse.
+    """
+    return [
+        *(Matcher(key, "=", value) for key, value in _pairs(rule, f"{side}_match")),
+        *(Matcher(key, "=~", value) for key, value in _pairs(rule, f"{side}_match_re")),
+        *(
+            matcher
+            for text in strings(rule, f"{side}_matchers")
+            for matcher in parse(text)
+        ),
+    ]
+
+
+def strings(rule: Mapping[str, Any], key: str) -> Sequence[str]:
+    """Return the list of texts at *key*; raise ValueError where it is another thing."""
+    entries = rule.get(key)
+    if entries is None:
+        return []
+    if not isinstance(entries, list):
+        raise ValueError(f"{key} is not a list")
+    return [_text(entry) for entry in entries]
+
+
+def parse(text: str) -> list[Matcher]:
+    """Return the matchers of one text: several are separated by commas.
+
+    Raises ValueError when it has none, or something else.
+    """
+    rest = text.strip()
+    if rest.startswith("{"):
+        rest = rest[1:].removesuffix("}")
+    rest = rest.strip().removesuffix(",")
+    found, at = [], 0
+    while at < len(rest):
+        match = _MATCHER.match(rest, at)
+        if match is None:
+            raise ValueError(f"{text!r} is not a matcher")
+        label, op, value = match["label"], match["op"], match["value"]
+        found.append(Matcher(_unquoted(label), op, _unquoted(value)))
+        at = match.end()
+    return found
+
+
+def _pairs(rule: Mapping[str, Any], key: str) -> Iterator[tuple[str, str]]:
+    pairs = rule.get(key)
+    if pairs is None:
+        return
+    if not isinstance(pairs, Mapping):
+        raise ValueError(f"{key} is not keys and values")
+    for label, value in pairs.items():
+        yield _text(label), _text(value)
+
+
+def _text(value: object) -> str:
+    """Return a scalar of YAML as Alertmanager reads it, which wants text there."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None or isinstance(value, Mapping | list):
+        if value is None:
+            return ""
+        raise ValueError("is not text")
+    return str(value)
+
+
+def _unquoted(text: str) -> str:
+    if not text.startswith('"'):
+        return text
+    return _ESCAPE.sub(lambda m: "\n" if m[1] == "n" else m[1], text[1:-1])
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> re.Pattern[str] | None:
+    for theirs, ours in _RE2.items():
+        text = text.replace(theirs, ours)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return re.compile(text)
+    except (re.error, OverflowError, RecursionError):
+        return None
