@@ -177,6 +177,7 @@ PINGS_REJECTED: Final = "AfterRunPingsRejected"
 STORAGE_FAILING: Final = "AfterRunStorageFailing"
 RULES_OUTDATED: Final = "AfterRunRulesOutdated"
 PUSH_FAILING: Final = "AfterRunPushFailing"
+NOTIFICATIONS_DROPPED: Final = "AfterRunNotificationsDropped"
 WATCHDOG: Final = "AfterRunWatchdog"
 #: One that somebody asked for, to see that alerts arrive.
 TEST: Final = "AfterRunTest"

@@ -22,6 +22,7 @@ from afterrun_exporter.config.values import (
 from afterrun_exporter.core.routing import (
     DEFAULT_GROUPING,
     DISCARD,
+    PUSHED_GROUPING,
     SCRAPE_LABELS,
     Alertmanager,
     Discord,
@@ -247,7 +248,9 @@ class AlertmanagerSpec(GroupingSpec):
             receivers=receivers,
             receiver=self.receiver or first,
             watchdog=self.watchdog or DISCARD,
-            grouping=self.grouping(DEFAULT_GROUPING),
+            grouping=self.grouping(
+                PUSHED_GROUPING if self.push_to else DEFAULT_GROUPING
+            ),
             routes=tuple(route.route() for route in self.routes),
             mute_times=tuple(
                 (name, tuple(one.interval() for one in intervals))

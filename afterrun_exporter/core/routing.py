@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -124,11 +124,16 @@ class Grouping:
     repeat_interval: float | None = None
 
 
-#: As soon as the alerts of one batch can be expected to be there: the whole way
-#: from a ping to a message is to take less than five seconds.
+#: Prometheus dates an alert by the beginning of the evaluation that finds it, and
+#: Alertmanager counts from that date: `group_wait` must be longer than the evaluation
+#: of all rule groups and the interval between two of them.
 DEFAULT_GROUPING: Final = Grouping(
-    group_wait=2.0, group_interval=300.0, repeat_interval=4 * 3600.0
+    group_wait=30.0, group_interval=300.0, repeat_interval=4 * 3600.0
 )
+
+#: The same where the daemon posts alerts itself: they arrive at once, and the whole
+#: way from a report to a message must take less than five seconds.
+PUSHED_GROUPING: Final = replace(DEFAULT_GROUPING, group_wait=2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -167,6 +167,13 @@ PUSH_FAILING: Final = (
     "{{ $labels.alertmanager }}. Those of Prometheus still arrive, only later."
 )
 
+NOTIFICATIONS_DROPPED: Final = (
+    "Prometheus at {{ $labels.instance }} could not hand over alerts to Alertmanager and "
+    "dropped them, {{ $value | humanize }} a second. Alerts may be "
+    "missing or late, or resolve while they last. Is Alertmanager up, and "
+    "--alertmanager.notification-queue-capacity large enough?"
+)
+
 DISAPPEARED: Final = (
     "AfterRun answers and no longer knows {{ $labels.job_name }}, so nothing would "
     "tell if it failed. Was it removed on purpose? Then do nothing: this resolves by "

@@ -14,9 +14,27 @@ def job_rules(among: str = "") -> list[Data]:
     """Return the rules about jobs; severity and declared labels come along.
 
     *among* selects the jobs. None has a `for`: one scrape that fails would start
-    it over.
+    it over. Those that inhibit others come first: a group is evaluated and sent in
+    order.
     """
     return [
+        alert(
+            names.JOB_UPSTREAM_UNHEALTHY,
+            expr=_holds(
+                names.UPSTREAM_UNHEALTHY,
+                among,
+                # Two of them would become one label set: nothing works then.
+                without=f"{TARGET}, {names.SEVERITY}",
+            ),
+            # Nobody is told of it: it keeps the job's other alerts quiet.
+            severity=names.NO_SEVERITY,
+            description=says.UPSTREAM_UNHEALTHY,
+        ),
+        alert(
+            names.JOB_OVERRUNNING,
+            expr=passed(names.RUN_DEADLINE + among),
+            description=says.OVERRUNNING,
+        ),
         alert(
             names.JOB_MISSED,
             expr=passed(names.DEADLINE + among),
@@ -33,11 +51,6 @@ def job_rules(among: str = "") -> list[Data]:
             description=says.RULE_VIOLATED,
         ),
         alert(
-            names.JOB_OVERRUNNING,
-            expr=passed(names.RUN_DEADLINE + among),
-            description=says.OVERRUNNING,
-        ),
-        alert(
             names.JOB_OVERLAPPING,
             expr=_holds(names.OVERLAPPING, among),
             description=says.OVERLAPPING,
@@ -51,18 +64,6 @@ def job_rules(among: str = "") -> list[Data]:
             names.JOB_SUCCESS_RATIO_LOW,
             expr=_holds(names.SUCCESS_RATIO_LOW, among),
             description=says.SUCCESS_RATIO_LOW,
-        ),
-        alert(
-            names.JOB_UPSTREAM_UNHEALTHY,
-            expr=_holds(
-                names.UPSTREAM_UNHEALTHY,
-                among,
-                # Two of them would become one label set: nothing works then.
-                without=f"{TARGET}, {names.SEVERITY}",
-            ),
-            # Nobody is told of it: it keeps the job's other alerts quiet.
-            severity=names.NO_SEVERITY,
-            description=says.UPSTREAM_UNHEALTHY,
         ),
         alert(
             names.JOB_SUCCEEDED,

@@ -51,6 +51,7 @@ def rules_file(jobs: Iterable[Job] = (), hash_: str = "") -> Data:
         others = selector((names.JOB, "!~", any_of(job.name for job in dedicated)))
     return {
         "groups": [
+            {"name": "afterrun-exporter", "rules": exporter_rules(hash_)},
             {"name": "afterrun-jobs", "rules": job_rules(others)},
             *(
                 {"name": f"afterrun-job-{job.name}", "rules": rules_of(job)}
@@ -58,7 +59,6 @@ def rules_file(jobs: Iterable[Job] = (), hash_: str = "") -> Data:
             ),
             # It looks hours back, and a minute later is soon enough for it.
             {"name": "afterrun-gone", "interval": "1m", "rules": [_disappeared()]},
-            {"name": "afterrun-exporter", "rules": exporter_rules(hash_)},
         ]
     }
 
@@ -76,6 +76,7 @@ def _disappeared() -> Data:
 def exporter_rules(hash_: str = "") -> list[Data]:
     """Return the rules about the exporter itself and the way to the reader.
 
+    Those that inhibit others come first: a group is evaluated and sent in order.
     *hash_* is that of the configuration which the others were generated from.
     """
     # A daemon without a configuration file has none: the generic rules will do.
@@ -102,6 +103,13 @@ def exporter_rules(hash_: str = "") -> list[Data]:
             description=says.EXPORTER_ABSENT,
         ),
         alert(
+            names.STORAGE_FAILING,
+            expr=f"sum by (job) (rate({names.STORAGE_ERRORS}[5m])) > 0",
+            severity="critical",
+            summary="Reports of jobs cannot be stored.",
+            description=says.STORAGE_FAILING,
+        ),
+        alert(
             names.CONFIG_RELOAD_FAILED,
             expr=f"{_own(names.RELOAD_SUCCESSFUL)} == 0\nor\n"
             f"{_own(names.ALERTMANAGER_RELOAD_SUCCESSFUL)} == 0",
@@ -117,13 +125,6 @@ def exporter_rules(hash_: str = "") -> list[Data]:
             severity="warning",
             summary="Reports of jobs are being refused.",
             description=says.PINGS_REJECTED,
-        ),
-        alert(
-            names.STORAGE_FAILING,
-            expr=f"sum by (job) (rate({names.STORAGE_ERRORS}[5m])) > 0",
-            severity="critical",
-            summary="Reports of jobs cannot be stored.",
-            description=says.STORAGE_FAILING,
         ),
         alert(
             names.RULES_OUTDATED,
@@ -142,6 +143,14 @@ def exporter_rules(hash_: str = "") -> list[Data]:
             severity="warning",
             summary="Alerts cannot be posted to Alertmanager.",
             description=says.PUSH_FAILING,
+        ),
+        alert(
+            names.NOTIFICATIONS_DROPPED,
+            expr="sum by (job, instance) "
+            "(rate(prometheus_notifications_dropped_total[5m])) > 0",
+            severity="critical",
+            summary="Prometheus loses alerts on the way to Alertmanager.",
+            description=says.NOTIFICATIONS_DROPPED,
         ),
         alert(
             names.WATCHDOG,

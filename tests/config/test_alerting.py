@@ -35,6 +35,24 @@ def test_nothing_is_all_defaults(section: str) -> None:
     assert read(section) == Alertmanager()
 
 
+@pytest.mark.parametrize(
+    ("section", "seconds"),
+    [
+        ("", 30.0),
+        ("receivers: {one: [{email: a@example.com}]}\n", 30.0),
+        ("push_to: []\n", 30.0),
+        ("push_to: [http://localhost:9093]\n", 2.0),
+        ("push_to: [http://localhost:9093]\ngroup_wait: 45s\n", 45.0),
+        ("group_wait: 0s\n", 0.0),
+    ],
+)
+def test_alerts_that_prometheus_alone_sends_are_waited_for(
+    section: str, seconds: float
+) -> None:
+    """Longer than an evaluation and the interval between two."""
+    assert read(section).grouping.group_wait == seconds
+
+
 def test_every_key_finds_its_place() -> None:
     """Values alone are lists of one; words become what they mean."""
     found = read(

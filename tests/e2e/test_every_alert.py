@@ -303,8 +303,13 @@ def test_no_alert_is_left_out() -> None:
     """A new one is tried here, too."""
     tried = {alert for alert, _ in ABOUT_JOBS} | {INHIBITS[0], *ABOUT_THE_EXPORTER}
     # These have tests of their own: the watchdog here, the others beside the posting
-    # of alerts and the receivers of single jobs.
-    elsewhere = {names.WATCHDOG, names.PUSH_FAILING, names.JOB_SUCCEEDED}
+    # of alerts, the receivers of single jobs and the storms.
+    elsewhere = {
+        names.WATCHDOG,
+        names.PUSH_FAILING,
+        names.JOB_SUCCEEDED,
+        names.NOTIFICATIONS_DROPPED,
+    }
 
     every = {
         value
