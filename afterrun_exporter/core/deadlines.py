@@ -43,12 +43,28 @@ def slot_deadline(job: Job, state: JobState, slot: float, settings: Settings) ->
     the daemon's own downtime is not judged before `settled_at`. Signs of life alone
     give it no more time: a run that hangs may go on sending them.
     """
+    return max(_deadline_of(job, state, slot), settings.settled_at)
+
+
+def _deadline_of(job: Job, state: JobState, slot: float) -> float:
     deadline = slot + job.grace
     for run in state.open_runs:
-        if slot - job.early <= run.started_at <= slot + job.grace:
+        if is_in_time(job, state, run.started_at, slot):
             limit = time_limit(job, run)
             deadline = max(deadline, limit if math.isfinite(limit) else -math.inf)
-    return max(deadline, settings.settled_at)
+    return deadline
+
+
+def is_in_time(job: Job, state: JobState, begun: float, slot: float) -> bool:
+    """Return True if a run that began at *begun* is a run for *slot*, and not late.
+
+    The slots of `every` go by the last finish, and timers often by the last start: any
+    run that began since that finish is the run for the next slot, however early.
+    """
+    if isinstance(job.schedule, Every):
+        # A pause moves the slots on, and a run that goes on meanwhile is no older run.
+        return min(state.due_after, state.last_finish_at) <= begun <= slot + job.grace
+    return slot - job.early <= begun <= slot + job.grace
 
 
 def deadline(job: Job, state: JobState, settings: Settings) -> float:
@@ -136,7 +152,9 @@ def attempt_deadline(
     """
     slot = next_slot(job, state)
     late = slot + job.grace
-    in_time = slot - job.early <= begun <= late
+    in_time = is_in_time(job, state, begun, slot)
+    if begun < slot - job.early:
+        late = min(late, since + patience)
     limit = -math.inf if job.max_runtime is None else started + job.max_runtime
     if in_time and limit <= late:
         until = late
@@ -187,7 +205,8 @@ def covered_by(job: Job, ended: float, started: float | None) -> float:
 def release_at(job: Job, state: JobState) -> float:
     """Return when a job had its chance since the jobs it requires have healed.
 
-    That is its next deadline from then on; +inf when none is expected.
+    That is its next deadline from then on, with the time that a run under way has;
+    +inf when none is expected.
     """
     if not state.upstream_healed_at:
         return math.inf
@@ -196,7 +215,7 @@ def release_at(job: Job, state: JobState) -> float:
     if isinstance(job.schedule, Every):
         # Its slots go by its last run, and not by the moment that is asked about.
         slot -= (since - state.due_after) % job.schedule.period
-    return slot + job.grace
+    return _deadline_of(job, state, slot)
 
 
 def wake_at(job: Job, state: JobState, settings: Settings) -> float:

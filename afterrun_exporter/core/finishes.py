@@ -11,6 +11,7 @@ from afterrun_exporter.core import (
     attempts,
     history,
     metadata,
+    misses,
     recovery,
     repeats,
     spans,
@@ -19,7 +20,6 @@ from afterrun_exporter.core.deadlines import (
     covered_by,
     run_limit,
     silence_limit,
-    slot_after,
     time_limit,
 )
 from afterrun_exporter.core.model import (
@@ -241,8 +241,8 @@ def _after(
         after = _judged(job, after, run, known, settings)
         if job.slower_than is not None:
             after = _timed(job, after, run)
-    if after.missed_deadline is not None:
-        after = _made_up_for(job, after)
+    if after.missed_deadline is not None and after.due_after > state.due_after:
+        after = misses.made_up_for(job, after, run.received_at, settings)
     return after
 
 
@@ -325,12 +325,3 @@ def _timed(job: Job, state: JobState, run: Run) -> JobState:
     limit = history.slow_threshold(job, state.history, run.finished_at)
     slow = limit is not None and run.duration > limit
     return replace(state, slow=slow, slow_threshold=limit)
-
-
-def _made_up_for(job: Job, state: JobState) -> JobState:
-    """Return *state* with no slot missed for which a run has come after all."""
-    slot = slot_after(job, state.due_after)
-    # A report that comes late may leave later slots without a run.
-    if math.isfinite(slot) and slot <= state.missed_through:
-        return replace(state, missed_deadline=slot + job.grace)
-    return replace(state, missed_deadline=None, missed_through=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from afterrun_exporter.core.deadlines import (
     slot_deadline,
 )
 from afterrun_exporter.core.model import Job, Settings
+from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import JobState
 
 #: Slots counted one by one when the clock has leapt ahead.
@@ -65,10 +67,31 @@ def _revived(state: JobState) -> JobState:
     )
 
 
+def made_up_for(job: Job, state: JobState, now: float, settings: Settings) -> JobState:
+    """Return *state* with no slot missed for which a run has come after all.
+
+    A report that comes late may leave later slots without a run: the job is missed as
+    before. The slots of `every` go by that run from then on, and take the place of the
+    ones that are counted already.
+    """
+    first, through = slot_after(job, state.due_after), state.missed_through
+    if isinstance(job.schedule, Every) and math.isfinite(first):
+        period = job.schedule.period
+        passed = (through - state.due_after) // period
+        through = state.due_after + max(0.0, passed) * period
+        while slot_deadline(job, state, through + period, settings) < now:
+            through += period
+    # One that may come this very moment is missed in the next one: no alert in between.
+    is_missed = first <= through or slot_deadline(job, state, first, settings) <= now
+    if math.isfinite(first) and is_missed:
+        return replace(state, missed_deadline=first + job.grace, missed_through=through)
+    return replace(state, missed_deadline=None, missed_through=0.0)
+
+
 def counted(job: Job, state: JobState, now: float, settings: Settings) -> JobState:
     """Return *state* with the slots counted whose deadline has passed by *now*."""
     first, through, count = state.missed_deadline, state.missed_through, 0
-    if first is not None and slot_after(job, state.due_after) + job.grace >= now:
+    if first is not None and slot_after(job, state.due_after) + job.grace > now:
         # The configuration gives more grace than it did when this was missed.
         first, through = None, 0.0
     while True:
