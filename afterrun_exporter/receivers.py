@@ -20,7 +20,7 @@ from afterrun_exporter.errors import (
     UnknownReceiverError,
 )
 from afterrun_exporter.storage.store import Store
-from afterrun_exporter.upkeep import KeptFile, Reload
+from afterrun_exporter.upkeep import IsLoaded, KeptFile, Reload, is_loaded
 
 log = structlog.get_logger()
 
@@ -46,10 +46,15 @@ class Receivers:
     """
 
     def __init__(
-        self, store: Store, reload: Reload, announce: Announce | None = None
+        self,
+        store: Store,
+        reload: Reload,
+        announce: Announce | None = None,
+        is_loaded: IsLoaded = is_loaded,
     ) -> None:
         self._store = store
         self._reload = reload
+        self._is_loaded = is_loaded
         self._announce = announce
         self._file: KeptFile | None = None
         self._file_ok = True
@@ -167,12 +172,15 @@ class Receivers:
     ) -> Applied:
         """Write the file and have it loaded; put the old one back where that fails.
 
-        Unless we *insist*, an Alertmanager that does not answer is no failure.
+        One that Alertmanager uses already is not loaded again: a reload sends anew
+        what is just being sent. Unless we *insist*, an Alertmanager that does not answer is no failure.
         """
         if (file := self._file) is None:
             return Applied.STORED
         written = await asyncio.to_thread(file.write, receivers)
-        if file.reload_url:
+        if file.reload_url and (
+            written.changes_configuration or not await self._is_loaded(file)
+        ):
             try:
                 await self._reload(file.reload_url)
             except AlertmanagerError as error:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +27,9 @@ Compile = Callable[[Sequence[JobReceiver]], Mapping[Path, str]]
 #: Has Alertmanager read its configuration again; raises AlertmanagerError.
 Reload = Callable[[str], Awaitable[None]]
 
+#: Return True if Alertmanager uses the file as it is, so that it need not read it.
+IsLoaded = Callable[["KeptFile"], Awaitable[bool]]
+
 #: Where files stand that nobody else may read, and those that are ours among them.
 SECRETS: Final = "secrets"
 OURS: Final = "receiver-*"
@@ -32,6 +38,9 @@ OURS: Final = "receiver-*"
 PATIENCE: Final = 10.0
 #: Of what it says when it refuses one.
 MOST_WORDS: Final = 2000
+
+_RELOAD: Final = "/-/reload"
+_METRIC: Final = re.compile(r"^alertmanager_config_(\w+) ([0-9.e+-]+)$", re.MULTILINE)
 
 
 class KeptFile:
@@ -88,6 +97,11 @@ class Written:
             render.replace(target, data, mode)
             self._before[path] = before
 
+    @property
+    def changes_configuration(self) -> bool:
+        """True if Alertmanager must read what was written: it reads secrets anyway."""
+        return any(path.parts[0] != SECRETS for path in self._before)
+
     def undo(self) -> None:
         """Put everything back, what refers to the rest first."""
         for path, before in reversed(self._before.items()):
@@ -112,6 +126,45 @@ class Written:
                 except OSError as error:
                     left.append((file, error.strerror or str(error)))
         return left
+
+
+async def is_loaded(file: KeptFile) -> bool:
+    """Return True if Alertmanager is known to use *file* and its templates as they are.
+
+    Its metrics have a hash of the configuration: ``/api/v2/status`` masks addresses
+    and fills in defaults.
+    """
+    if not file.reload_url.endswith(_RELOAD):
+        return False
+    try:
+        own_hash, changed_at = await asyncio.to_thread(_on_disk, file)
+        metrics = await _metrics(file.reload_url.removesuffix(_RELOAD) + "/metrics")
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        return False
+    return (
+        metrics.get("hash") == own_hash
+        and metrics.get("last_reload_successful") == 1
+        and metrics.get("last_reload_success_timestamp_seconds", 0.0) >= changed_at
+    )
+
+
+def _on_disk(file: KeptFile) -> tuple[float, float]:
+    """Return the hash of *file*, and when its templates last changed."""
+    digest = hashlib.md5(file.path.read_bytes(), usedforsecurity=False).digest()
+    templates = (file.path.parent / "templates").glob("*.tmpl")
+    changed_at = max((one.stat().st_mtime for one in templates), default=0.0)
+    # Alertmanager shows 48 bits of it: more is no whole number in a float.
+    return float(int.from_bytes(digest[:6], "little")), changed_at
+
+
+async def _metrics(url: str) -> dict[str, float]:
+    timeout = aiohttp.ClientTimeout(total=PATIENCE)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.get(url, allow_redirects=False, raise_for_status=True) as answer,
+    ):
+        text = await answer.text(errors="replace")
+    return {key: float(value) for key, value in _METRIC.findall(text)}
 
 
 async def reload_alertmanager(url: str) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from pathlib import Path
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import unused_port
 from pytest_aiohttp.plugin import AiohttpServer
 
 from afterrun_exporter.errors import AlertmanagerError, AlertmanagerRefusedError
-from afterrun_exporter.upkeep import reload_alertmanager
+from afterrun_exporter.upkeep import KeptFile, is_loaded, reload_alertmanager
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -40,3 +44,64 @@ async def test_anything_but_success_is_a_refusal(
 
     with pytest.raises(AlertmanagerRefusedError, match=f"answered {status}.*no route"):
         await reload_alertmanager(str(server.make_url("/-/reload")))
+
+
+TEXT = b"route: {receiver: a}\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"hash": "1.5e+13"}, False),
+        # It refused a file in between, and goes on saying so until it reads one.
+        ({"last_reload_successful": "0"}, False),
+        # Templates are in no hash.
+        ({"last_reload_success_timestamp_seconds": "1.7e+09"}, False),
+        ({"last_reload_success_timestamp_seconds": "NaN"}, False),
+        ({"hash": ""}, False),
+    ],
+)
+async def test_a_file_counts_as_loaded_if_alertmanager_shows_it(
+    aiohttp_server: AiohttpServer,
+    tmp_path: Path,
+    changes: dict[str, str],
+    expected: bool,
+) -> None:
+    digest = hashlib.md5(TEXT, usedforsecurity=False).digest()
+    metrics = {
+        "hash": f"{int.from_bytes(digest[:6], 'little'):.17g}",
+        "last_reload_successful": "1",
+        "last_reload_success_timestamp_seconds": "1.9e+09",
+        **changes,
+    }
+
+    async def answer(_: web.Request) -> web.Response:
+        lines = (f"alertmanager_config_{key} {value}" for key, value in metrics.items())
+        return web.Response(text="\n".join(["# HELP x", *lines, "y 1"]))
+
+    app = web.Application()
+    app.add_routes([web.get("/am/metrics", answer)])
+    server = await aiohttp_server(app)
+    path = tmp_path / "alertmanager.yml"
+    path.write_bytes(TEXT)
+    template = tmp_path / "templates/afterrun.tmpl"
+    template.parent.mkdir()
+    template.touch()
+    os.utime(template, (1.8e9, 1.8e9))
+    url = str(server.make_url("/am/-/reload"))
+
+    assert await is_loaded(KeptFile(path, url, lambda _: {})) is expected
+
+
+@pytest.mark.parametrize("path", ["/reload", "/-/reload"])
+async def test_a_file_does_not_count_as_loaded_if_alertmanager_does_not_say(
+    tmp_path: Path, path: str
+) -> None:
+    """Then it is reloaded, as it cannot be known to be right."""
+    url = f"http://127.0.0.1:{unused_port()}{path}"
+    (tmp_path / "alertmanager.yml").write_bytes(TEXT)
+
+    assert not await is_loaded(
+        KeptFile(tmp_path / "alertmanager.yml", url, lambda _: {})
+    )
