@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core.model import Ping, Run, Settings
+from afterrun_exporter.core.model import Kind, Ping, Run, Settings
 from afterrun_exporter.core.state import JobState
 
 KEY_SIZE: Final = 8
@@ -28,6 +28,9 @@ _UNNAMED: Final = Struct("<8sdq")
 
 #: In place of the key of a run without an id: no repeat has it.
 NO_KEY: Final = bytes(KEY_SIZE)
+
+#: Kinds of reports of which a second one is recognised without a run id.
+_REPEATED: Final = frozenset({Kind.START, Kind.FINISH})
 
 #: The bit in which the key of a run that was given up differs from that of its finish.
 _GIVEN_UP: Final = 1
@@ -202,29 +205,51 @@ def finish_of(state: JobState, ping: Ping, settings: Settings) -> int | None:
 
 
 def unnamed_repeat(state: JobState, ping: Ping, settings: Settings) -> Unnamed | None:
-    """Return the earlier ping that one without a run id is identical to, if any."""
+    """Return the earlier ping that one without a run id repeats, if any.
+
+    That is an identical one, unless the job has reported anything else in between:
+    fail, ok, fail are three runs. The reports of one batch arrive at one moment, and
+    the batch may be sent again as a whole.
+    """
     known, mark = state.unnamed_seen, _mark(ping)
-    at = known.find(mark)
-    while at >= 0:
-        if at % _UNNAMED.size == 0:
-            _, when, run = _UNNAMED.unpack_from(known, at)
-            if abs(ping.at - when) <= settings.dedup_window:
-                return Unnamed(when, run)
-        at = known.find(mark, at + 1)
-    return None
+    at = known.rfind(mark)
+    while at >= 0 and at % _UNNAMED.size:
+        at = known.rfind(mark, 0, at + KEY_SIZE - 1)
+    if at < 0:
+        return None
+    _, when, run = _UNNAMED.unpack_from(known, at)
+    if abs(ping.at - when) > settings.dedup_window:
+        return None
+    last = len(known) - _UNNAMED.size
+    _, last_when, _ = _UNNAMED.unpack_from(known, last)
+    same_batch = last_when == when != ping.at
+    return Unnamed(when, run) if at == last or same_batch else None
 
 
 def remember_unnamed(
-    state: JobState, ping: Ping, settings: Settings, run: int
+    state: JobState, ping: Ping, settings: Settings, run: int = 0
 ) -> bytes:
-    """Return the unnamed pings that matter from now on, *ping* among them."""
+    """Return the unnamed pings that a repeat may follow from now on.
+
+    *ping* is among them where it is a start or finish without a run id. Any other one
+    is noted where it comes after such a ping, which is then not repeated any more.
+    """
     known, first = state.unnamed_seen, 0
+    named = ping.run_id is not None or ping.kind not in _REPEATED
+    if named and not known:
+        return known
     while first < len(known):
         _, when, _ = _UNNAMED.unpack_from(known, first)
         if abs(ping.at - when) <= settings.dedup_window:
             break
         first += _UNNAMED.size
-    longer = known[first:] + _UNNAMED.pack(_mark(ping), ping.at, run)
+    if named:
+        if known.startswith(NO_KEY, len(known) - _UNNAMED.size):
+            known = known[: -_UNNAMED.size]
+        if first >= len(known):
+            return b""
+    mark = NO_KEY if named else _mark(ping)
+    longer = known[first:] + _UNNAMED.pack(mark, ping.at, run)
     return longer[-UNNAMED * _UNNAMED.size :]
 
 

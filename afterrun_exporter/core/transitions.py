@@ -192,11 +192,15 @@ def _taken(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transit
         case Kind.START:
             return _started(job, state, ping, settings)
         case Kind.PROGRESS if ping.push is not None:
-            return _pushed_progress(job, state, ping, settings)
+            made = _pushed_progress(job, state, ping, settings)
         case Kind.PROGRESS:
-            return _progressed(job, state, ping, settings)
+            made = _progressed(job, state, ping, settings)
         case Kind.LOG:
-            return progress.logged(job, state, ping)
+            made = progress.logged(job, state, ping)
+    if made.duplicate or made.state.unnamed_seen is not state.unnamed_seen:
+        return made
+    seen = repeats.remember_unnamed(state, ping, settings)
+    return replace(made, state=replace(made.state, unnamed_seen=seen)) if seen else made
 
 
 def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
@@ -232,11 +236,7 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         last_ping_at=ping.at,
         open_runs=(*kept, run),
         last_start_at=max(state.last_start_at, at),
-        unnamed_seen=(
-            state.unnamed_seen
-            if ping.run_id is not None
-            else repeats.remember_unnamed(state, ping, settings, 0)
-        ),
+        unnamed_seen=repeats.remember_unnamed(state, ping, settings),
     )
     for late in timed_out:
         state, ended = finishes.time_out(job, state, late, ping.at, settings)
@@ -320,7 +320,7 @@ def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tran
         rest = tuple(open_ for open_ in state.open_runs if open_ not in stale)
         state = replace(state, open_runs=rest)
         logs = tuple(_given_up(one, ping.at) for one in stale)
-    if ping.run_id is None:
+    if ping.run_id is None or state.unnamed_seen:
         unnamed = repeats.remember_unnamed(state, ping, settings, run.number)
         state = replace(state, unnamed_seen=unnamed)
     return Transition(

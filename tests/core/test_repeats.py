@@ -171,12 +171,74 @@ class TestWithoutAnId:
 
     def test_other_words_are_another_run(self) -> None:
         night = Night().ping("22 02:10", fingerprint=b"a")
-        night.ping("22 02:10:01", fingerprint=b"b").ping(
-            "22 02:10:02", fingerprint=b"a"
-        )
+        night.ping("22 02:10:01", fingerprint=b"b")
+        night.ping("22 02:10:02", fingerprint=b"b")
 
         assert night.state.runs_total == 2
-        assert night.last.duplicate_of == 1
+        assert night.last.duplicate_of == 2
+
+    @pytest.mark.parametrize("step", [0, 1])
+    @pytest.mark.parametrize(
+        ("reports", "taken"),
+        [
+            ("fof", "fof"),
+            ("ffoofoof", "fofof"),
+            ("sosof", "sosof"),
+            ("ssfssf", "sfsf"),
+            # A repeat is nothing else that was reported.
+            ("foofof", "fofof"),
+            # A run with an id, progress and a log entry are.
+            ("fnf", "fnf"),
+            ("fpf", "fpf"),
+            ("flf", "flf"),
+            ("fnnppllnf", "fnppllf"),
+            ("nfnf", "nf"),
+        ],
+    )
+    def test_the_same_words_are_no_repeat_after_others(
+        self, reports: str, taken: str, step: int
+    ) -> None:
+        """Fail, ok, fail are three runs, also in one batch."""
+        kinds = {"s": Kind.START, "p": Kind.PROGRESS, "l": Kind.LOG}
+        night, counted = Night(), ""
+        for place, letter in enumerate(reports):
+            night.ping(
+                f"22 02:10:0{place * step}",
+                kinds.get(letter, Kind.FINISH),
+                outcome=Outcome.FAIL if letter == "f" else Outcome.OK,
+                run_id="n" if letter == "n" else None,
+                fingerprint=letter.encode(),
+            )
+            counted += "" if night.last.duplicate else letter
+
+        assert counted == taken
+
+    def test_a_batch_that_is_sent_again_is_a_repeat_as_a_whole(self) -> None:
+        """Also where it has the same words twice, and runs with ids among them."""
+        night = Night()
+        for when in ("22 02:10", "22 02:10:05"):
+            for run_id, words in (
+                (None, b"f"),
+                ("n", b"n"),
+                (None, b"o"),
+                (None, b"f"),
+            ):
+                night.ping(when, run_id=run_id, fingerprint=words)
+
+        assert night.state.runs_total == 4
+        assert night.state.duplicates_total == 4
+        night.ping("22 02:10:06", fingerprint=b"other")
+        assert not night.ping("22 02:10:07", fingerprint=b"f").last.duplicate
+
+    def test_what_is_noted_of_other_reports_does_not_grow(self) -> None:
+        night = Night().ping("22 02:10", fingerprint=b"f")
+        for number in range(100):
+            night.ping("22 02:10:01", run_id=f"{number}")
+            night.ping("22 02:10:02", Kind.PROGRESS)
+        assert len(night.state.unnamed_seen) == 2 * 24
+
+        night.ping("22 02:10:12", run_id="last")
+        assert night.state.unnamed_seen == b""
 
     def test_a_job_that_says_the_same_each_ten_seconds_is_not_swallowed(self) -> None:
         """The window is from the report that counted, not from its repeats."""
@@ -193,13 +255,17 @@ class TestWithoutAnId:
         assert night.last.duplicate
         assert night.logs == []
 
-    def test_a_start_repeated_after_its_finish_opens_no_run(self) -> None:
+    def test_the_same_start_after_a_finish_is_that_of_the_next_run(self) -> None:
+        """A script sends a start again before it goes on, and not after the end."""
         night = Night().start("22 02:00:00", fingerprint=b"start")
         night.ping("22 02:00:03", fingerprint=b"finish")
         night.start("22 02:00:05", fingerprint=b"start")
 
-        assert night.last.duplicate
-        assert night.state.open_runs == ()
+        assert not night.last.duplicate
+        assert len(night.state.open_runs) == 1
+        night.ping("22 02:00:07", fingerprint=b"finish")
+        assert night.state.runs_total == 2
+        assert night.state.last_duration == 2
 
     def test_a_batch_of_thousands_is_recognised_when_it_is_sent_again(self) -> None:
         night = Night(replace(BACKUP, rules=()))
