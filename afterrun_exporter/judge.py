@@ -102,11 +102,12 @@ class Judge:
             if (job := self.roster.get(name)) is None:
                 raise UnknownJobError(f"job {name!r} has left the configuration")
             known = state or registered(job, now)
-            if pauses.is_over(known, now):
-                known, job = pauses.resumed(known), self.roster.described(name) or job
             if past is not None:
                 known = recalled(job, known, past, now, self.settings)
-            made = on_clock(job, known, now, self.settings, self._required(job))
+            decided = on_clock
+            if pauses.is_over(known, now):
+                decided, job = pauses.on_resume, self.roster.described(name) or job
+            made = decided(job, known, now, self.settings, self._required(job))
             if is_made_for_tests(name, made.state) and is_spent(made.state):
                 gone = on_retired(made.state, now)
                 return Transition(state=gone.state, alerts=made.alerts)
@@ -131,9 +132,15 @@ class Judge:
 
         def decide(state: JobState | None) -> Transition:
             job, known = self._watched(name, state, now)
-            resting = pauses.paused(known, now, until, resumes_on_ping=resumes_on_ping)
-            required = self._required(job)
-            return on_clock(pauses.resting(job), resting, now, self.settings, required)
+            return pauses.on_pause(
+                job,
+                known,
+                now,
+                self.settings,
+                self._required(job),
+                until=until,
+                resumes_on_ping=resumes_on_ping,
+            )
 
         return decide
 
@@ -142,8 +149,8 @@ class Judge:
 
         def decide(state: JobState | None) -> Transition:
             job, known = self._watched(name, state, now)
-            going_on = pauses.resumed(known)
-            return on_clock(job, going_on, now, self.settings, self._required(job))
+            required = self._required(job)
+            return pauses.on_resume(job, known, now, self.settings, required)
 
         return decide
 
@@ -195,8 +202,11 @@ class Judge:
 
     def _resuming(self, state: JobState, ping: Ping) -> Transition:
         """Return what *ping* does to a job that is paused, and goes on with it."""
-        job, known = self._watched(ping.job, pauses.resumed(state), ping.at)
-        return on_ping(job, known, ping, self.settings, self._required(job))
+        job, known = self._watched(ping.job, state, ping.at)
+        required = self._required(job)
+        resumed = pauses.on_resume(job, known, ping.at, self.settings, required)
+        made = on_ping(job, resumed.state, ping, self.settings, required)
+        return made.after(resumed)
 
     def _watched(
         self, name: str, state: JobState | None, now: float

@@ -185,6 +185,7 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "paused_at": INSTANTS,
     "paused_until": MAYBE_INSTANT,
     "resumes_on_ping": st.booleans(),
+    "watched_since": MAYBE_INSTANT,
     "said": TEXTS,
     "unusable": TEXTS,
     "lacks_schedule": st.booleans(),

@@ -16,7 +16,14 @@ from afterrun_exporter.core.deadlines import (
     silence_limit,
     silence_of,
 )
-from afterrun_exporter.core.model import Condition, Job, Outcome, Run, Settings
+from afterrun_exporter.core.model import (
+    BLAMELESS,
+    Condition,
+    Job,
+    Outcome,
+    Run,
+    Settings,
+)
 from afterrun_exporter.core.state import (
     AlertEvent,
     AlertKey,
@@ -163,6 +170,12 @@ def update(
     return state, (*resolved, *events)
 
 
+def is_troubled(job: Job, state: JobState, now: float, settings: Settings) -> bool:
+    """Return True if anything is wrong with *job* that an alert is about."""
+    holding = _holding(job, state, now, settings, None)
+    return any(key.condition not in BLAMELESS for key in holding)
+
+
 def is_calm(state: JobState) -> bool:
     """Return whether no fact of *state* is one that an alert is about.
 
@@ -213,11 +226,13 @@ def _relabelled(alert: OpenAlert, state: JobState, now: float) -> OpenAlert:
 
 
 def _open(key: AlertKey, facts: _Holding, state: JobState, now: float) -> OpenAlert:
+    # What was so before a pause, or happened during it, is an alert from its end on.
+    earliest = min(state.watched_since or 0.0, now)
     return OpenAlert(
         key=key,
-        opened_at=facts.since,
+        opened_at=max(facts.since, earliest),
         # A passed deadline could be seen by everyone when it passed.
-        shown_at=now if facts.deadline is None else facts.deadline,
+        shown_at=now if facts.deadline is None else max(facts.deadline, earliest),
         deadline=facts.deadline,
         timed_out=key == FAILING and state.timed_out,
     )

@@ -111,6 +111,19 @@ def extended(
     return _appended(history, first, past(run))
 
 
+def with_runs(
+    job: Job, state: JobState, runs: Sequence[Run], now: float, settings: Settings
+) -> JobState:
+    """Return *state* with *runs*, which have just finished, in its history."""
+    looked_at = job.success_ratio is not None or job.slower_than is not None
+    if not (looked_at or len(state.history)):
+        return state
+    for run in runs:
+        known = extended(job, state.history, run, now, settings)
+        state = replace(state, history=known)
+    return state
+
+
 def joined(
     job: Job, stored: bytes, state: JobState, now: float, settings: Settings
 ) -> History:

@@ -24,28 +24,33 @@ MAX_MISSES_AT_ONCE: Final = 1000
 def reconciled(job: Job, state: JobState, now: float) -> JobState:
     """Return *state* on the footing of today's configuration and clock."""
     if state.retired_at is not None:
-        state = _revived(state)
+        state = _revived(state, now)
     if state.configured is not job.configured:
         state = replace(state, configured=job.configured)
+    if (state.watched_since is None) is job.enabled:
+        state = replace(state, watched_since=now if job.enabled else None)
     text = schedule_text(job)
     # A finish counts for a slot that is a little ahead. Anything much later was
     # noted under a clock that has since been set back: trusting it would keep
     # the job quiet until then.
     leapt = max(state.due_after, state.missed_through) > now + max(job.early, LEAP)
     if text != state.schedule or leapt:
+        # A run shortly before its slot counts for it, also while the job was paused.
+        is_early = now < state.due_after <= now + job.early
         return replace(
             state,
             schedule=text,
-            due_after=now,
+            due_after=state.due_after if is_early else now,
             missed_through=0.0,
             missed_deadline=None,
         )
     return state
 
 
-def _revived(state: JobState) -> JobState:
+def _revived(state: JobState, now: float) -> JobState:
     return replace(
         state,
+        watched_since=now,
         retired_at=None,
         schedule="",
         missed_deadline=None,

@@ -205,6 +205,9 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     paused_at: float = 0.0
     paused_until: float | None = None
     resumes_on_ping: bool = False
+    #: Since when it is watched without a break: 0 for always, None while it is not,
+    #: because it is paused or disabled. No alert opens for an earlier moment.
+    watched_since: float | None = 0.0
     #: What a client has said of the job, where the configuration does not name it:
     #: words of afterrun.yml as a JSON object.
     said: str = ""
@@ -331,3 +334,12 @@ class Transition(Struct, frozen=True, kw_only=True, gc=False):
     duplicate: bool = False
     duplicate_of: int = 0
     warnings: tuple[str, ...] = ()
+
+    def after(self, first: Transition) -> Transition:
+        """Return the result of this transition and of *first*, which came before it."""
+        return replace(
+            self,
+            runs=(*first.runs, *self.runs),
+            alerts=(*first.alerts, *self.alerts),
+            logs=(*first.logs, *self.logs),
+        )

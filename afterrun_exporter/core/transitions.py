@@ -7,6 +7,7 @@ to arrive at the same states, runs and alerts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -20,7 +21,6 @@ from afterrun_exporter.core import (
     metadata,
     misses,
     overlaps,
-    pauses,
     progress,
     pushes,
     repeats,
@@ -75,9 +75,9 @@ def on_clock(
     if caught_up.retries:
         caught_up, runs = _given_no_more_attempts(job, caught_up, now, settings)
         judged = _newest(runs, caught_up.last_finish_at)
-        caught_up = _remembering(job, caught_up, runs, now, settings)
+        caught_up = history.with_runs(job, caught_up, runs, now, settings)
     caught_up = misses.counted(job, caught_up, now, settings)
-    caught_up = _surroundings(job, caught_up, now, required)
+    caught_up = _surroundings(job, caught_up, now, settings, required)
     caught_up, events = alerts.update(job, caught_up, now, settings, judged)
     return Transition(state=caught_up, runs=runs, alerts=events)
 
@@ -95,10 +95,13 @@ def on_retired(state: JobState, now: float) -> Transition:
 
     Should it come back, it is neither paused nor what a client had said of it.
     """
-    resolved, events = alerts.resolve_all(pauses.resumed(state), now)
+    resolved, events = alerts.resolve_all(state, now)
     retired = replace(
         resolved,
         retired_at=now,
+        paused_at=0.0,
+        paused_until=None,
+        resumes_on_ping=False,
         said="",
         unusable="",
         lacks_schedule=False,
@@ -133,7 +136,7 @@ def on_ping(
         ping = judged_push
     if ping.history:
         made = loading.loaded(job, state, ping, settings)
-        state = _remembering(job, made.state, made.runs, ping.at, settings)
+        state = history.with_runs(job, made.state, made.runs, ping.at, settings)
         state = loading.slid(job, state, ping.at)
         return replace(made, state=state, runs=(*earlier, *made.runs), alerts=noticed)
     made = _taken(job, state, ping, settings)
@@ -141,12 +144,12 @@ def on_ping(
         memory = pushes.remembered(made.state, state, ping.push, ping.at)
         made = replace(made, state=memory)
     judged = _newest(made.runs, made.state.last_finish_at)
-    state = _remembering(job, made.state, made.runs, ping.at, settings)
+    state = history.with_runs(job, made.state, made.runs, ping.at, settings)
     if state.announces_success and judged and judged.outcome is Outcome.OK:
         state = replace(state, success_until=ping.at + settings.min_visible)
     state, events = alerts.update(
         job,
-        _surroundings(job, state, ping.at, required),
+        _surroundings(job, state, ping.at, settings, required),
         ping.at,
         settings,
         judged,
@@ -344,21 +347,12 @@ def _pushed_progress(
     return replace(started, state=after.state)
 
 
-def _remembering(
-    job: Job, state: JobState, runs: Sequence[Run], now: float, settings: Settings
-) -> JobState:
-    """Return *state* with *runs*, which have just finished, in its history."""
-    looked_at = job.success_ratio is not None or job.slower_than is not None
-    if not (looked_at or len(state.history)):
-        return state
-    for run in runs:
-        known = history.extended(job, state.history, run, now, settings)
-        state = replace(state, history=known)
-    return state
-
-
 def _surroundings(
-    job: Job, state: JobState, now: float, required: Sequence[Required]
+    job: Job,
+    state: JobState,
+    now: float,
+    settings: Settings,
+    required: Sequence[Required],
 ) -> JobState:
     """Return *state* with what time and other jobs have made of it."""
     if job.slower_than is None and state.slow:
@@ -369,7 +363,8 @@ def _surroundings(
     if state.success_until and state.success_until <= now:
         state = replace(state, success_until=0.0)
     if required or upstream.held_back(state):
-        state = upstream.reconciled(job, state, required, now)
+        troubled = partial(alerts.is_troubled, job, state, now, settings)
+        state = upstream.reconciled(job, state, required, now, troubled)
     return state
 
 

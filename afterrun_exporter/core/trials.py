@@ -34,11 +34,6 @@ def on_test(
         else:
             state = replace(state, test_until=0.0)
             over = on_clock(job, state, now, settings, required)
-            state, ended = over.state, _both(ended, over)
+            state, ended = over.state, over.after(ended)
     state = replace(state, test_until=until, test_severity=severity)
-    return _both(ended, on_clock(job, state, now, settings, required))
-
-
-def _both(first: Transition, then: Transition) -> Transition:
-    """Return what two transitions result in, one after the other."""
-    return replace(then, runs=first.runs + then.runs, alerts=first.alerts + then.alerts)
+    return on_clock(job, state, now, settings, required).after(ended)

@@ -27,6 +27,7 @@ def quiet_until(
         or state.retries
         or state.violated
         or state.failing
+        or (state.watched_since is None) is job.enabled
         or state.slow
         or state.upstream
         or state.test_until

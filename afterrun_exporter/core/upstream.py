@@ -15,7 +15,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from afterrun_exporter.core.deadlines import release_at
-from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Outcome
+from afterrun_exporter.core.model import Condition, Job, Outcome
 from afterrun_exporter.core.state import JobState
 
 #: What makes a job unhealthy that another one only waits for: it has not ended.
@@ -84,9 +84,16 @@ def downstream(name: str, dependents: Mapping[str, Sequence[str]]) -> Iterator[s
 
 
 def reconciled(
-    job: Job, state: JobState, required: Sequence[Required], now: float
+    job: Job,
+    state: JobState,
+    required: Sequence[Required],
+    now: float,
+    is_troubled: Callable[[], bool],
 ) -> JobState:
-    """Return *state* with what is known upstream by *now*."""
+    """Return *state* with what is known upstream by *now*.
+
+    *is_troubled* is asked for whether the job has anything to heal.
+    """
     if not job.depends_on:
         return replace(state, upstream=(), upstream_healed_at=0.0)
     unhealthy = tuple(one.job for one in required if not one.healthy)
@@ -96,7 +103,7 @@ def reconciled(
         return replace(state, upstream=unhealthy, upstream_healed_at=0.0)
     if state.upstream:
         state = replace(state, upstream=(), upstream_healed_at=now)
-    if state.upstream_healed_at and _had_its_chance(job, state, now):
+    if state.upstream_healed_at and _had_its_chance(job, state, now, is_troubled):
         state = replace(state, upstream_healed_at=0.0)
     return state
 
@@ -106,14 +113,18 @@ def held_back(state: JobState) -> bool:
     return bool(state.upstream or state.upstream_healed_at)
 
 
-def _had_its_chance(job: Job, state: JobState, now: float) -> bool:
+def _had_its_chance(
+    job: Job, state: JobState, now: float, is_troubled: Callable[[], bool]
+) -> bool:
     healed = state.upstream_healed_at
     # A moment ahead of us was noted before the clock was set back.
-    release = release_at(job, state)
-    if state.last_judged_at >= healed or healed > now or release < now:
+    if state.last_judged_at >= healed or healed > now:
         return True
-    troubled = any(a.key.condition not in BLAMELESS for a in state.alerts)
-    return math.isinf(release) and not troubled
+    if not job.enabled:
+        # While it is paused it has none but a run.
+        return False
+    release = release_at(job, state)
+    return release < now or (math.isinf(release) and not is_troubled())
 
 
 def _required_as(job: Job, state: JobState, *, success: bool) -> Required:
