@@ -228,11 +228,12 @@ def _relabelled(alert: OpenAlert, state: JobState, now: float) -> OpenAlert:
 def _open(key: AlertKey, facts: _Holding, state: JobState, now: float) -> OpenAlert:
     # What was so before a pause, or happened during it, is an alert from its end on.
     earliest = min(state.watched_since or 0.0, now)
+    opened_at = max(facts.since, earliest)
     return OpenAlert(
         key=key,
-        opened_at=max(facts.since, earliest),
+        opened_at=opened_at,
         # A passed deadline could be seen by everyone when it passed.
-        shown_at=now if facts.deadline is None else max(facts.deadline, earliest),
+        shown_at=now if facts.deadline is None else opened_at,
         deadline=facts.deadline,
         timed_out=key == FAILING and state.timed_out,
     )
@@ -281,7 +282,9 @@ def _late(
 ) -> Iterator[tuple[AlertKey, _Holding]]:
     if (missed := state.missed_deadline) is not None:
         summary = f"no run finished by {format_time(missed)}"
-        yield MISSED, _Holding(missed, job.severity, summary, missed)
+        # A report that takes back a run under way makes an earlier deadline count.
+        since = max(missed, min(state.last_ping_at, now))
+        yield MISSED, _Holding(since, job.severity, summary, missed)
     if (overdue := run_deadline(job, state, settings)) < now:
         summary = _overrun(job, state, overdue)
         yield OVERRUNNING, _Holding(overdue, job.severity, summary, overdue)

@@ -30,12 +30,12 @@ def on_pause(
 ) -> Transition:
     """Pause *job* until *until*, or until it is resumed if that is None."""
     noticed = Transition(state=state)
-    if not state.paused_at:
+    if not state.paused_at or is_over(state, now):
         # What was missed a moment ago is recorded, however soon the pause begins.
-        noticed = on_clock(job, state, now, settings, required)
+        noticed = on_resume(job, state, now, settings, required)
     paused = replace(
         noticed.state,
-        paused_at=state.paused_at or now,
+        paused_at=noticed.state.paused_at or now,
         paused_until=until,
         resumes_on_ping=resumes_on_ping,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -188,6 +189,6 @@ def test_no_alert_ends_and_begins_at_once_whatever_the_order(
         now += step
     life.report(now)
 
-    for (_, resolved), (opened, *_) in zip(life.misses, life.misses[1:], strict=False):
+    for (_, resolved), (opened, *_) in pairwise(life.misses):
         assert resolved < opened
     assert all(opened <= resolved for opened, resolved in life.misses)
