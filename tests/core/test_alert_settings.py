@@ -60,7 +60,12 @@ EVERYTHING: dict[str, list[Any]] = {
     "has_rule": [True],
     "has_upstream": [False, True],
 }
-OFF = {"max_open": [None], "slower_than": [None], "has_upstream": [False]}
+#: What most stories do without.
+OFF: dict[str, list[Any]] = {
+    "max_open": [None],
+    "slower_than": [None],
+    "has_upstream": [False],
+}
 #: Settings and events that have to do with one another, and all of them.
 FOCUSES: dict[str, tuple[dict[str, list[Any]], list[str], list[str]]] = {
     "everything": (
