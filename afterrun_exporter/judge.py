@@ -59,8 +59,9 @@ class Judge:
         self.roster = roster
         self.settings = replace(
             roster.catalogue.settings,
-            settled_at=self.settings.settled_at,
+            down_since=self.settings.down_since,
             up_since=self.settings.up_since,
+            settled_at=self.settings.settled_at,
         )
         self.in_change = True
         try:

@@ -11,13 +11,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from msgspec.structs import replace
-
 from afterrun_exporter.agenda import Agenda
 from afterrun_exporter.changeover import drawn_up, looked_over, recall
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.deadlines import outlook, wake_at
+from afterrun_exporter.core.downtimes import settling
 from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.repeats import is_whole
 from afterrun_exporter.core.state import JobState, Transition
@@ -82,8 +81,8 @@ class Service:
     async def start(self) -> None:
         """Make every configured job known, and retire those that have left."""
         now = self._clock.now()
-        self.judge.settings = replace(
-            self.settings, settled_at=now + self.catalogue.settle, up_since=now
+        self.judge.settings = settling(
+            self.settings, -math.inf, now, self.catalogue.settle
         )
         await self.reconfigure(self.catalogue)
 

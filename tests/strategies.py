@@ -20,6 +20,7 @@ from afterrun_exporter.core.state import (
     OpenAlert,
     OpenRun,
     Retry,
+    UnobservedSlots,
 )
 
 #: What a column of SQLite takes.
@@ -145,6 +146,14 @@ _OPEN_ALERTS = st.builds(
 _HEALED = st.builds(
     HealedAlert, key=alert_keys(), until=INSTANTS, deadline=MAYBE_INSTANT
 )
+_UNOBSERVED = st.builds(
+    UnobservedSlots,
+    count=COUNTS,
+    first=INSTANTS,
+    last=INSTANTS,
+    down_since=INSTANTS,
+    up_since=INSTANTS,
+)
 
 #: A strategy for each field of a state that is stored: a test sees to it that none is missing.
 STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
@@ -155,6 +164,8 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "schedule": TEXTS,
     "missed_through": INSTANTS,
     "missed_deadline": MAYBE_INSTANT,
+    "unobserved_through": INSTANTS,
+    "unobserved": st.none() | _UNOBSERVED,
     "last_ping_at": INSTANTS,
     "last_start_at": INSTANTS,
     "last_finish_at": INSTANTS,
@@ -201,6 +212,7 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "failures_total": COUNTS,
     "violating_total": COUNTS,
     "missed_total": COUNTS,
+    "unobserved_total": COUNTS,
     "duplicates_total": COUNTS,
     "duration_sum": DURATIONS,
     "duration_count": COUNTS,

@@ -35,7 +35,7 @@ def job_of(job: Job, state: JobState, settings: Settings) -> answers.Job:
         last_run=_happened(state.last_finish_at),
         last_outcome=state.last_outcome,
         last_success=_happened(state.last_success_at),
-        next_slot=_due(next_slot(job, state)),
+        next_slot=_due(next_slot(job, state, settings)),
         deadline=_due(deadline(job, state, settings)),
         paused_at=_happened(state.paused_at),
         paused_until=_told(state.paused_until),

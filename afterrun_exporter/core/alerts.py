@@ -258,7 +258,7 @@ def _holding(
     if job.enabled:
         holding |= _late(job, state, now, settings)
         holding |= _gone_wrong(job, state, since, run)
-        holding |= _unusual(job, state, now, since)
+        holding |= _unusual(job, state, now, since, settings)
         # One far ahead of us was noted before the clock was set back.
         if now < state.success_until <= now + settings.min_visible:
             words = _success(state)
@@ -314,9 +314,9 @@ def _gone_wrong(
 
 
 def _unusual(
-    job: Job, state: JobState, now: float, since: float
+    job: Job, state: JobState, now: float, since: float, settings: Settings
 ) -> Iterator[tuple[AlertKey, _Holding]]:
-    if words := overlaps.overlap(job, state):
+    if words := overlaps.overlap(job, state, settings):
         began = max(run.started_at for run in state.open_runs)
         yield OVERLAPPING, _Holding(began, job.severity, words)
     if job.slower_than is not None and state.slow:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
+from afterrun_exporter.core import downtimes
 from afterrun_exporter.core.model import Condition, Job, Settings
 from afterrun_exporter.core.schedule import Cron, Every, early_limit
 from afterrun_exporter.core.state import JobState, OpenRun, Retry
@@ -31,22 +32,43 @@ def slot_after(job: Job, instant: float) -> float:
     return job.schedule.next_after(instant)
 
 
-def next_slot(job: Job, state: JobState) -> float:
-    """Return the first slot that has neither been run nor counted as missed."""
-    return slot_after(job, max(state.covered_until, state.missed_through))
+class Unobserved(NamedTuple):
+    """Slots whose deadlines passed in a downtime."""
+
+    #: The first of them.
+    first: float
+    #: The first slot after them.
+    following: float
+    #: When they are decided, if no run has come for them.
+    until: float
 
 
-def slot_deadline(job: Job, state: JobState, slot: float, settings: Settings) -> float:
+class Due(NamedTuple):
+    """The slot of a job that is decided next."""
+
+    slot: float
+    #: The instant after which the job is missed if no run has come.
+    deadline: float
+    #: Slots that wait to be decided as unobserved, or, by `after_downtime`, as missed.
+    unobserved: Unobserved | None = None
+
+
+def counted_until(state: JobState) -> float:
+    """Return the instant up to which all slots have been run or counted."""
+    return max(state.covered_until, state.missed_through, state.unobserved_through)
+
+
+def next_slot(job: Job, state: JobState, settings: Settings) -> float:
+    """Return the first slot that is neither run, counted as missed, nor unobserved."""
+    return next_due(job, state, settings).slot
+
+
+def slot_deadline(job: Job, state: JobState, slot: float) -> float:
     """Return the last moment at which a run for *slot* is not late.
 
-    A run that started in time has its whole `max_runtime`, and what fell into
-    the daemon's own downtime is not judged before `settled_at`. Signs of life alone
+    A run that started in time has its whole `max_runtime`. Signs of life alone
     give it no more time: a run that hangs may go on sending them.
     """
-    return max(_deadline_of(job, state, slot), settings.settled_at)
-
-
-def _deadline_of(job: Job, state: JobState, slot: float) -> float:
     deadline = slot + job.grace
     for run in state.open_runs:
         if is_in_time(job, state, run.started_at, slot):
@@ -67,6 +89,62 @@ def is_in_time(job: Job, state: JobState, begun: float, slot: float) -> bool:
     return slot - job.early <= begun <= slot + job.grace
 
 
+def next_due(job: Job, state: JobState, settings: Settings) -> Due:
+    """Return the slot of *job* that is decided next, and by when."""
+    return due_from(job, state, counted_until(state), settings)
+
+
+def due_from(job: Job, state: JobState, instant: float, settings: Settings) -> Due:
+    """Return the slot after *instant* that is decided next, and by when."""
+    slot = slot_after(job, instant)
+    deadline = slot_deadline(job, state, slot)
+    if deadline > settings.settled_at:
+        # Nearly always.
+        return Due(slot, deadline)
+    if not downtimes.is_unobserved(deadline, settings):
+        return Due(slot, _late_at(job, state, slot, deadline, settings))
+    following = _observed_after(job, state, slot, settings)
+    late = slot_deadline(job, state, following)
+    late = _late_at(job, state, following, late, settings)
+    until = min(downtimes.patience(job, settings), late)
+    unobserved = Unobserved(slot, following, until)
+    if job.after_downtime is None:
+        return Due(following, late, unobserved)
+    return Due(slot, until, unobserved)
+
+
+def _late_at(
+    job: Job, state: JobState, slot: float, deadline: float, settings: Settings
+) -> float:
+    """Return the instant after which *slot* is missed, which is due by *deadline*.
+
+    It may be held back, but not longer than the first slot after the downtime.
+    """
+    late = downtimes.held_back(slot, deadline, settings)
+    if late == deadline:
+        return deadline
+    following = slot
+    while following <= settings.up_since:
+        following = slot_after(job, following)
+    return min(late, slot_deadline(job, state, following))
+
+
+def _observed_after(
+    job: Job, state: JobState, slot: float, settings: Settings
+) -> float:
+    """Return the first slot after *slot* that is due later than the downtime."""
+    if isinstance(job.schedule, Every):
+        # When it runs since then is not known.
+        return settings.up_since + job.schedule.period
+    found = slot_after(job, max(slot, settings.up_since - job.grace))
+    for run in state.open_runs:
+        earliest = math.nextafter(run.started_at - job.grace, -math.inf)
+        started_for = slot_after(job, max(slot, earliest))
+        if slot_deadline(job, state, started_for) > settings.up_since:
+            found = min(found, started_for)
+    return found
+
+
 def deadline(job: Job, state: JobState, settings: Settings) -> float:
     """Return the instant after which *job* counts as missed; +inf for never.
 
@@ -75,7 +153,7 @@ def deadline(job: Job, state: JobState, settings: Settings) -> float:
     """
     if state.missed_deadline is not None:
         return state.missed_deadline
-    return slot_deadline(job, state, next_slot(job, state), settings)
+    return next_due(job, state, settings).deadline
 
 
 def time_limit(job: Job, run: OpenRun) -> float:
@@ -109,18 +187,44 @@ def run_limit(job: Job, run: OpenRun) -> float:
 
 
 def is_overdue(job: Job, run: OpenRun, now: float, settings: Settings) -> bool:
-    """Return whether *run* is past its limits for good, as another run starts.
+    """Return True if *run* is past its limits for good, as another run starts."""
+    return overrun_at(job, run, settings) < now
 
-    Its signs of life may not have arrived while the daemon was down.
+
+def is_unobserved(job: Job, run: OpenRun, settings: Settings) -> bool:
+    """Return True if *run* may have ended in the downtime, as it must have.
+
+    A sign of life since then shows that it has not.
     """
-    silent_since = _settled(silence_limit(job, run), run, settings)
-    return min(time_limit(job, run), silent_since) < now
+    return (
+        _last_sign(run) < settings.up_since
+        and job.after_downtime is None
+        and downtimes.is_unobserved(time_limit(job, run), settings)
+    )
 
 
-def _settled(limit: float, run: OpenRun, settings: Settings) -> float:
-    if max(run.started_at, run.alive_at) >= settings.up_since:
-        return limit
-    return max(limit, settings.settled_at)
+def overrun_at(job: Job, run: OpenRun, settings: Settings) -> float:
+    """Return the instant after which *run* is overrunning, if its end is not reported.
+
+    That is never where the end is unobserved.
+    """
+    if _last_sign(run) >= settings.up_since:
+        return run_limit(job, run)
+    limit = time_limit(job, run)
+    if is_unobserved(job, run, settings):
+        limit = math.inf
+    elif downtimes.is_unobserved(limit, settings):
+        limit = downtimes.patience(job, settings)
+    else:
+        limit = downtimes.held_back(run.started_at, limit, settings)
+    silence = silence_limit(job, run)
+    if silence >= settings.down_since:
+        silence = max(silence, settings.up_since + silence_of(job, run))
+    return min(limit, silence)
+
+
+def _last_sign(run: OpenRun) -> float:
+    return max(run.started_at, run.alive_at)
 
 
 def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
@@ -130,9 +234,36 @@ def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
     """
     if not job.enabled or not state.open_runs:
         return math.inf
-    if _holds(state, Condition.OVERRUNNING):
-        return min(run_limit(job, run) for run in state.open_runs)
-    return min(_settled(run_limit(job, run), run, settings) for run in state.open_runs)
+    noticed = _noticed_at(state)
+    limits = (
+        limit
+        if (limit := run_limit(job, run)) <= noticed
+        else overrun_at(job, run, settings)
+        for run in state.open_runs
+    )
+    return min(limits)
+
+
+def _noticed_at(state: JobState) -> float:
+    """Return the limit that the alert is about while a run is overrunning."""
+    for alert in state.alerts:
+        if alert.key.condition is Condition.OVERRUNNING:
+            return alert.opened_at
+    return -math.inf
+
+
+def unobserved_runs(
+    job: Job, state: JobState, settings: Settings
+) -> tuple[OpenRun, ...]:
+    """Return the open runs whose end is unobserved; they are given up in the end."""
+    if not job.enabled or not state.open_runs:
+        return ()
+    noticed = _noticed_at(state)
+    return tuple(
+        run
+        for run in state.open_runs
+        if is_unobserved(job, run, settings) and run_limit(job, run) > noticed
+    )
 
 
 def attempt_deadline(
@@ -150,7 +281,7 @@ def attempt_deadline(
     neither for *patience*. Where there is no time left, it is `grace` from then on: an
     attempt that was killed at its `max_runtime` is tried again, too.
     """
-    slot = next_slot(job, state)
+    slot = slot_after(job, counted_until(state))
     late = slot + job.grace
     in_time = is_in_time(job, state, begun, slot)
     if begun < slot - job.early:
@@ -177,7 +308,9 @@ def retry_limit(job: Job, state: JobState, retry: Retry, settings: Settings) -> 
             return math.inf
     if retry.ended_at >= settings.up_since:
         return retry.until
-    return max(retry.until, settings.settled_at)
+    if downtimes.is_unobserved(retry.until, settings):
+        return downtimes.patience(job, settings)
+    return downtimes.held_back(retry.ended_at, retry.until, settings)
 
 
 def is_later_attempt(run: OpenRun, retry: Retry) -> bool:
@@ -215,7 +348,7 @@ def release_at(job: Job, state: JobState) -> float:
     if isinstance(job.schedule, Every):
         # Its slots go by its last run, and not by the moment that is asked about.
         slot -= (since - state.due_after) % job.schedule.period
-    return _deadline_of(job, state, slot)
+    return slot_deadline(job, state, slot)
 
 
 def wake_at(job: Job, state: JobState, settings: Settings) -> float:
@@ -225,25 +358,37 @@ def wake_at(job: Job, state: JobState, settings: Settings) -> float:
 
 def outlook(job: Job, state: JobState, settings: Settings) -> tuple[float, float]:
     """Return what `deadline` does, and `wake_at`: both ask for the next slot."""
-    late = slot_deadline(job, state, next_slot(job, state), settings)
-    missed = late if state.missed_deadline is None else state.missed_deadline
+    due = next_due(job, state, settings)
+    missed = due.deadline if state.missed_deadline is None else state.missed_deadline
     # Of most jobs nothing else is to be expected.
-    wake = min(late, state.ratio_until)
+    wake = min(due.deadline, state.ratio_until)
+    if due.unobserved is not None:
+        wake = min(wake, due.unobserved.until)
     if state.upstream_healed_at:
         wake = min(wake, release_at(job, state))
     for healed in state.healed:
         wake = min(wake, healed.until)
-    for retry in state.retries:
-        wake = min(wake, retry_limit(job, state, retry, settings))
     if state.paused_until is not None:
         wake = min(wake, state.paused_until)
     if state.test_until and _holds(state, Condition.TEST):
         wake = min(wake, state.test_until)
     if state.success_until:
         wake = min(wake, state.success_until)
-    if state.open_runs and not _holds(state, Condition.OVERRUNNING):
-        wake = min(wake, run_deadline(job, state, settings))
+    if state.open_runs or state.retries:
+        wake = min(wake, _under_way_until(job, state, settings))
     return missed, wake
+
+
+def _under_way_until(job: Job, state: JobState, settings: Settings) -> float:
+    """Return when the next fact about runs under way changes without a ping."""
+    wake = math.inf
+    for retry in state.retries:
+        wake = min(wake, retry_limit(job, state, retry, settings))
+    if not _holds(state, Condition.OVERRUNNING):
+        wake = min(wake, run_deadline(job, state, settings))
+    if unobserved_runs(job, state, settings):
+        wake = min(wake, settings.settled_at)
+    return wake
 
 
 def _holds(state: JobState, condition: Condition) -> bool:
@@ -258,7 +403,7 @@ def is_quiet(job: Job, state: JobState, at: float, wake: float) -> bool:
     """
     return (
         state.last_ping_at <= at < wake
-        and max(state.due_after, state.missed_through) <= at + LEAP
+        and counted_until(state) <= at + LEAP
         and state.retired_at is None
         and state.configured is job.configured
         and not (state.alerts or state.healed or state.upstream_healed_at)

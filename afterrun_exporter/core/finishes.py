@@ -79,11 +79,14 @@ def finish(
             if other is not open_run and not is_earlier_attempt(other, ping)
         )
     if run.max_attempts is not None and run.is_retried:
-        attempted = attempts.recorded(job, state, run, ping, still_open, settings)
-        return attempted, run, span.warnings
-    if state.retries:
-        state = replace(state, retries=attempts.concluded(state, run, ping))
-    return _after(job, state, run, known, still_open, settings), run, span.warnings
+        after = attempts.recorded(job, state, run, ping, still_open, settings)
+    else:
+        if state.retries:
+            state = replace(state, retries=attempts.concluded(state, run, ping))
+        after = _after(job, state, run, known, still_open, settings)
+    if after.unobserved is not None:
+        after = misses.observed(job, after, ended)
+    return after, run, span.warnings
 
 
 def judge_last_attempt(

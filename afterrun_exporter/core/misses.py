@@ -1,21 +1,28 @@
-"""Which slots have passed without a run, by today's configuration and clock."""
+"""Slots that have passed without a run, by today's configuration and clock."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import count
 from typing import Final
 
 from msgspec.structs import replace
 
 from afterrun_exporter.core.deadlines import (
     LEAP,
+    Unobserved,
+    counted_until,
+    due_from,
     schedule_text,
     slot_after,
-    slot_deadline,
+    time_limit,
+    unobserved_runs,
 )
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.schedule import Every
-from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.state import JobState, LogEntry, OpenRun, UnobservedSlots
+from afterrun_exporter.core.timestamps import format_time
 
 #: Slots counted one by one when the clock has leapt ahead.
 MAX_MISSES_AT_ONCE: Final = 1000
@@ -33,7 +40,7 @@ def reconciled(job: Job, state: JobState, now: float) -> JobState:
     # A finish counts for a slot that is a little ahead. Anything much later was
     # noted under a clock that has since been set back: trusting it would keep
     # the job quiet until then.
-    leapt = max(state.due_after, state.missed_through) > now + max(job.early, LEAP)
+    leapt = counted_until(state) > now + max(job.early, LEAP)
     if text != state.schedule or leapt:
         # A run shortly before its slot counts for it, also while the job was paused.
         is_early = now < state.due_after <= now + job.early
@@ -43,6 +50,8 @@ def reconciled(job: Job, state: JobState, now: float) -> JobState:
             due_after=state.due_after if is_early else now,
             missed_through=0.0,
             missed_deadline=None,
+            unobserved_through=0.0,
+            unobserved=None,
         )
     return state
 
@@ -54,6 +63,7 @@ def _revived(state: JobState, now: float) -> JobState:
         retired_at=None,
         schedule="",
         missed_deadline=None,
+        unobserved=None,
         open_runs=(),
         retries=(),
         last_outcome=None,
@@ -80,40 +90,173 @@ def made_up_for(job: Job, state: JobState, now: float, settings: Settings) -> Jo
     ones that are counted already.
     """
     first, through = slot_after(job, state.due_after), state.missed_through
+    unobserved = state.unobserved_through
     if isinstance(job.schedule, Every) and math.isfinite(first):
         period = job.schedule.period
         passed = (through - state.due_after) // period
         through = state.due_after + max(0.0, passed) * period
-        while slot_deadline(job, state, through + period, settings) < now:
-            through += period
+        due = due_from(job, state, max(through, unobserved), settings)
+        while due.unobserved is None and due.deadline < now:
+            through = due.slot
+            due = due_from(job, state, through, settings)
+    due = due_from(job, state, max(state.due_after, unobserved), settings)
     # One that may come this very moment is missed in the next one: no alert in between.
-    is_missed = first <= through or slot_deadline(job, state, first, settings) <= now
+    is_missed = due.unobserved is None and due.deadline <= now
+    is_missed = is_missed or first <= through
     if math.isfinite(first) and is_missed:
         return replace(state, missed_deadline=first + job.grace, missed_through=through)
     return replace(state, missed_deadline=None, missed_through=0.0)
 
 
-def counted(job: Job, state: JobState, now: float, settings: Settings) -> JobState:
-    """Return *state* with the slots counted whose deadline has passed by *now*."""
-    first, through, count = state.missed_deadline, state.missed_through, 0
+def counted(
+    job: Job, state: JobState, now: float, settings: Settings, *, at_once: bool = False
+) -> tuple[JobState, tuple[LogEntry, ...]]:
+    """Return *state* with the slots counted that are decided by *now*, and log entries.
+
+    A slot is missed once its deadline has passed, and unobserved where that was in a
+    downtime. Reports for unobserved slots are waited for, unless *at_once*.
+    """
+    first, through, missed = state.missed_deadline, state.missed_through, 0
+    recorded, covered = state.unobserved_through, state.covered_until
+    lost: list[UnobservedSlots] = []
+    logs: list[LogEntry] = []
     if first is not None and slot_after(job, state.due_after) + job.grace > now:
         # The configuration gives more grace than it did when this was missed.
         first, through = None, 0.0
-    while True:
-        slot = slot_after(job, max(state.covered_until, through))
-        due = slot_deadline(job, state, slot, settings)
-        if not due < now:
+    for turn in count(1):
+        due = due_from(job, state, max(covered, through, recorded), settings)
+        if due.unobserved is None:
+            if not due.deadline < now:
+                break
+            first = due.deadline if first is None else first
+            through = due.slot
+            missed += 1
+            if turn == MAX_MISSES_AT_ONCE:
+                through = max(through, now - job.grace)
+        elif not (due.unobserved.until < now or at_once):
             break
-        first = due if first is None else first
-        through = max(slot, settings.settled_at - job.grace)
-        count += 1
-        if count == MAX_MISSES_AT_ONCE:
-            through = max(through, now - job.grace)
-    if count == 0 and first is state.missed_deadline:
-        return state
+        elif job.after_downtime is None:
+            recorded, slots = _unobserved(job, due.unobserved, settings)
+            lost.append(slots)
+            logs.append(_entry(slots, due.unobserved.until))
+        else:
+            first = due.unobserved.until if first is None else first
+            through, slots = _unobserved(job, due.unobserved, settings)
+            missed += slots.count
+    if not (missed or lost) and first is state.missed_deadline:
+        return state, ()
+    opened = first is not None and state.missed_deadline is None
     return replace(
         state,
+        # A run for an unobserved slot makes up for no miss after it.
+        due_after=max(state.due_after, recorded) if opened else state.due_after,
         missed_deadline=first,
         missed_through=through,
-        missed_total=state.missed_total + count,
+        missed_total=state.missed_total + missed,
+        unobserved_through=recorded,
+        unobserved=_joined(state.unobserved, lost) if first is None else None,
+        unobserved_total=state.unobserved_total + sum(slots.count for slots in lost),
+    ), tuple(logs)
+
+
+def _unobserved(
+    job: Job, lost: Unobserved, settings: Settings
+) -> tuple[float, UnobservedSlots]:
+    """Return the instant up to which the slots of *lost* are counted, and those."""
+    before = math.nextafter(lost.following, -math.inf)
+    until = min(settings.up_since - job.grace, before)
+    number, last = 1, lost.first
+    if job.schedule is not None:
+        number, last = job.schedule.between(lost.first, until)
+    slots = UnobservedSlots(
+        count=number,
+        first=lost.first,
+        last=last,
+        down_since=max(settings.down_since, 0.0),
+        up_since=settings.up_since,
     )
+    return settings.up_since if isinstance(job.schedule, Every) else before, slots
+
+
+def _joined(
+    before: UnobservedSlots | None, lost: Sequence[UnobservedSlots]
+) -> UnobservedSlots | None:
+    known = lost if before is None else [before, *lost]
+    if not known:
+        return None
+    number = sum(slots.count for slots in known)
+    return replace(known[-1], count=number, first=known[0].first)
+
+
+def _entry(slots: UnobservedSlots, at: float) -> LogEntry:
+    when = f"the slot of {format_time(slots.first)} is"
+    if slots.count > 1:
+        period = f"from {format_time(slots.first)} to {format_time(slots.last)}"
+        when = f"{slots.count:,} slots {period} are"
+    message = f"{when} unobserved: no report could arrive {spell(slots)}"
+    return LogEntry(at, None, message)
+
+
+def spell(slots: UnobservedSlots) -> str:
+    """Return the time of the downtime that *slots* were due in."""
+    up_since = format_time(slots.up_since)
+    if not slots.down_since:
+        return f"until {up_since}"
+    return f"from {format_time(slots.down_since)} to {up_since}"
+
+
+def observed(job: Job, state: JobState, ended: float) -> JobState:
+    """Return *state* after a run was reported that *ended* then.
+
+    Slots that are unobserved before another one that is covered are not the last that
+    is known of the job any more.
+    """
+    if (lost := state.unobserved) is None:
+        return state
+    slot = slot_after(job, state.covered_until)
+    if slot + job.grace > lost.up_since:
+        return replace(state, unobserved=None, unobserved_through=0.0)
+    if ended >= lost.up_since:
+        return replace(state, unobserved=None)
+    if slot <= lost.first or job.schedule is None:
+        return state
+    number, last = job.schedule.between(slot, lost.up_since - job.grace)
+    return replace(state, unobserved=replace(lost, count=number, first=slot, last=last))
+
+
+def settled(
+    job: Job, state: JobState, now: float, settings: Settings
+) -> tuple[JobState, tuple[LogEntry, ...]]:
+    """Return *state* with what is decided by *now*, and log entries.
+
+    A run is given up where it must have ended in the downtime, and has not been
+    reported since.
+    """
+    state, logs = counted(job, state, now, settings)
+    if not (state.open_runs and settings.settled_at < now):
+        return state, logs
+    if not (lost := unobserved_runs(job, state, settings)):
+        return state, logs
+    rest = tuple(run for run in state.open_runs if run not in lost)
+    entries = (_run_entry(job, run, settings) for run in lost)
+    return replace(state, open_runs=rest), (*logs, *entries)
+
+
+def with_another_run(
+    job: Job, state: JobState, now: float, settings: Settings
+) -> tuple[JobState, tuple[LogEntry, ...]]:
+    """Return *state* as another run starts, and log entries.
+
+    It may replace a run whose end is unobserved, and with it what is known of its slot.
+    """
+    if not state.open_runs or not unobserved_runs(job, state, settings):
+        return state, ()
+    return counted(job, state, now, settings, at_once=True)
+
+
+def _run_entry(job: Job, run: OpenRun, settings: Settings) -> LogEntry:
+    message = (
+        f"the run started at {format_time(run.started_at)} is given up: it had to end "
+        f"by {format_time(time_limit(job, run))}, when no report could arrive"
+    )
+    return LogEntry(settings.settled_at, run.run_id, message, run.metadata)

@@ -105,11 +105,12 @@ class Settings(Struct, frozen=True, kw_only=True, gc=False):
     metrics_per_job: int = 50
     #: Finished runs that are kept of one job: no window sees more.
     runs_per_job: int = 1000
-    #: Deadlines before this instant are judged at it: nobody could report
-    #: while the daemon was down, and clients need a while to try again.
+    #: The last time in which no report could arrive (core/downtimes.py): from when, until
+    #: when, and when clients have had time to try again. The daemon was down, suspended
+    #: or could not store anything, or the clock leapt. Without one, all are -inf.
+    down_since: float = -math.inf
+    up_since: float = -math.inf
     settled_at: float = -math.inf
-    #: Since when the daemon has been up: of what began later nothing was lost.
-    up_since: float = math.inf
 
 
 class SuccessRatio(Struct, frozen=True, kw_only=True, gc=False):
@@ -191,6 +192,9 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     exposes_pushes: bool = False
     #: The meaning of its pushes, where the configuration gives one.
     push: PushSettings | None = None
+    #: How long after a downtime the runs that were due in it are waited for before they
+    #: count as missed; None where the next run decides instead.
+    after_downtime: float | None = None
     enabled: bool = True
     severity: str = "warning"
     #: Declared label keys and their values, in the order they were declared.

@@ -6,7 +6,8 @@ import json
 from collections import Counter
 from typing import Final
 
-from afterrun_exporter.core.model import Job, Ping
+from afterrun_exporter.core.deadlines import is_unobserved
+from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.state import JobState
 
 #: It is remembered as long as the run is open, and shown.
@@ -30,11 +31,16 @@ def group_of(job: Job, ping: Ping) -> str:
     return text[:MAX_GROUP].encode("utf-8", "replace").decode()
 
 
-def overlap(job: Job, state: JobState) -> str:
-    """Return in words what overlaps more than it may; "" when nothing does."""
+def overlap(job: Job, state: JobState, settings: Settings) -> str:
+    """Return in words what overlaps more than it may; "" when nothing does.
+
+    A run that may have ended unobserved overlaps with none.
+    """
     if job.concurrency is None:
         return ""
-    groups = Counter(run.group for run in state.open_runs)
+    groups = Counter(
+        run.group for run in state.open_runs if not is_unobserved(job, run, settings)
+    )
     group, count = max(groups.items(), key=lambda item: item[1], default=("", 0))
     if count <= job.concurrency.max:
         return ""

@@ -47,6 +47,14 @@ class Every:
         """Return the moment one period after *instant*."""
         return instant + self.period
 
+    def between(self, first: float, until: float) -> tuple[int, float]:
+        """Return how many slots lie from *first* to *until*, and the last of them.
+
+        *first* is a slot, and not later than *until*.
+        """
+        more = math.floor((until - first) / self.period)
+        return more + 1, first + more * self.period
+
     @property
     def text(self) -> str:
         """The schedule for people to read: ``every 1h30m``."""
@@ -88,6 +96,22 @@ class Cron:
         since, slot = slots[place - 1] if place else instant, slots[place]
         object.__setattr__(self, "_gap", (since, slot))
         return slot
+
+    def between(self, first: float, until: float) -> tuple[int, float]:
+        """Return how many slots lie from *first* to *until*, and the last of them.
+
+        *first* is a slot, and not later than *until*.
+        """
+        width = _plan(self.expression, self.zone).width
+        count, last = 0, first
+        for number in range(int(first // width), int(until // width) + 1):
+            slots = _block(self.expression, self.zone, number)
+            # The last slot belongs to a later block.
+            end = bisect_right(slots, until, hi=len(slots) - 1)
+            start = bisect_left(slots, first, hi=end)
+            count += end - start
+            last = slots[end - 1] if end > start else last
+        return count, last
 
 
 Schedule = Every | Cron

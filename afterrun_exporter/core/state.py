@@ -102,6 +102,17 @@ class Mark(Struct, frozen=True, array_like=True, gc=False):
     series: int = 0
 
 
+class UnobservedSlots(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """Slots that were due in downtimes and for which no run has been reported."""
+
+    count: int
+    first: float
+    last: float
+    #: The last of these downtimes; 0 where its begin is not known.
+    down_since: float
+    up_since: float
+
+
 class Ratio(Struct, frozen=True, gc=False):
     """How many of the runs in a window were ok."""
 
@@ -157,6 +168,10 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     missed_through: float = 0.0
     #: The deadline that passed first since the job last ran.
     missed_deadline: float | None = None
+    #: Slots up to here are counted in `unobserved_total`.
+    unobserved_through: float = 0.0
+    #: The unobserved slots, where they are the last that is known of the job.
+    unobserved: UnobservedSlots | None = None
 
     last_ping_at: float = 0.0
     last_start_at: float = 0.0
@@ -240,6 +255,7 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     failures_total: int = 0
     violating_total: int = 0
     missed_total: int = 0
+    unobserved_total: int = 0
     duplicates_total: int = 0
     duration_sum: float = 0.0
     duration_count: int = 0
@@ -335,11 +351,13 @@ class Transition(Struct, frozen=True, kw_only=True, gc=False):
     duplicate_of: int = 0
     warnings: tuple[str, ...] = ()
 
-    def after(self, first: Transition) -> Transition:
-        """Return the result of this transition and of *first*, which came before it."""
+    def after(self, before: Transition | None) -> Transition:
+        """Return this transition together with the one *before* it."""
+        if before is None or not (before.runs or before.alerts or before.logs):
+            return self
         return replace(
             self,
-            runs=(*first.runs, *self.runs),
-            alerts=(*first.alerts, *self.alerts),
-            logs=(*first.logs, *self.logs),
+            runs=before.runs + self.runs,
+            alerts=before.alerts + self.alerts,
+            logs=before.logs + self.logs,
         )

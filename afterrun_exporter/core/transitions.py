@@ -30,7 +30,6 @@ from afterrun_exporter.core import (
 from afterrun_exporter.core.deadlines import is_overdue, schedule_text
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run, Settings
 from afterrun_exporter.core.state import (
-    AlertEvent,
     JobState,
     LogEntry,
     OpenRun,
@@ -76,10 +75,10 @@ def on_clock(
         caught_up, runs = _given_no_more_attempts(job, caught_up, now, settings)
         judged = _newest(runs, caught_up.last_finish_at)
         caught_up = history.with_runs(job, caught_up, runs, now, settings)
-    caught_up = misses.counted(job, caught_up, now, settings)
+    caught_up, logs = misses.settled(job, caught_up, now, settings)
     caught_up = _surroundings(job, caught_up, now, settings, required)
     caught_up, events = alerts.update(job, caught_up, now, settings, judged)
-    return Transition(state=caught_up, runs=runs, alerts=events)
+    return Transition(state=caught_up, runs=runs, alerts=events, logs=logs)
 
 
 def recalled(
@@ -124,21 +123,20 @@ def on_ping(
     *required* is how the jobs are doing that this one requires; *quiet* is known to
     be true where `is_quiet` said so.
     """
-    noticed: tuple[AlertEvent, ...] = ()
-    earlier: tuple[Run, ...] = ()
+    before: Transition | None = None
     if not quiet:
         before = on_clock(job, state, ping.at, settings, required)
-        state, noticed, earlier = before.state, before.alerts, before.runs
+        state = before.state
     if ping.push is not None:
         judged_push = pushes.judged(job, state, ping, ping.push)
         if judged_push is None:
-            return Transition(state=state, runs=earlier, alerts=noticed)
+            return before or Transition(state=state)
         ping = judged_push
     if ping.history:
         made = loading.loaded(job, state, ping, settings)
         state = history.with_runs(job, made.state, made.runs, ping.at, settings)
         state = loading.slid(job, state, ping.at)
-        return replace(made, state=state, runs=(*earlier, *made.runs), alerts=noticed)
+        return replace(made, state=state).after(before)
     made = _taken(job, state, ping, settings)
     if ping.push is not None and not made.duplicate:
         memory = pushes.remembered(made.state, state, ping.push, ping.at)
@@ -154,18 +152,12 @@ def on_ping(
         settings,
         judged,
     )
-    if state is made.state and not (noticed or events or required or earlier):
-        return made
-    warnings = made.warnings
-    if required:
-        warnings = (*warnings, *_upstream_warnings(ping, made, required))
-    return replace(
-        made,
-        state=state,
-        runs=(*earlier, *made.runs),
-        alerts=(*noticed, *events),
-        warnings=warnings,
-    )
+    if not (state is made.state and not (events or required)):
+        warnings = made.warnings
+        if required:
+            warnings = (*warnings, *_upstream_warnings(ping, made, required))
+        made = replace(made, state=state, alerts=events, warnings=warnings)
+    return made.after(before)
 
 
 def _newest(runs: Sequence[Run], last_finish_at: float) -> Run | None:
@@ -229,7 +221,9 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
     )
     warnings = (*warnings, *progress.announced(job, ping))
 
+    state, entries = misses.with_another_run(job, state, ping.at, settings)
     kept, timed_out, logs = _others(job, state, ping, settings)
+    logs += entries
     runs: list[Run] = []
     if state.retries:
         state = attempts.without(state, timed_out)

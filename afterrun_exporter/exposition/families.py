@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core import alerts
-from afterrun_exporter.core.deadlines import run_deadline, schedule_text, slot_deadline
+from afterrun_exporter.core.deadlines import run_deadline, schedule_text
 from afterrun_exporter.core.model import Condition, Job, Outcome, Settings
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import AlertKey, JobState
@@ -111,10 +111,7 @@ def job_deadline(subject: Subject) -> float:
     due = subject.healing_deadline(alerts.MISSED)
     if due is None:
         due = subject.state.missed_deadline
-    if due is None:
-        job, state, slot = subject.job, subject.state, subject.slot
-        due = slot_deadline(job, state, slot, subject.settings)
-    return due
+    return subject.due.deadline if due is None else due
 
 
 def open_run_deadline(subject: Subject) -> float:
@@ -189,7 +186,7 @@ def stale(subject: Subject) -> float:
 
 def next_run(subject: Subject) -> float:
     """Return the next slot."""
-    return subject.slot
+    return subject.due.slot
 
 
 def paused(subject: Subject) -> float:
@@ -201,7 +198,7 @@ def schedule_invalid(subject: Subject) -> float:
     """Return True if no slot will ever come, or the client's schedule is unusable."""
     if subject.state.lacks_schedule and not subject.job.configured:
         return True
-    return math.isinf(subject.slot) and bool(schedule_text(subject.job))
+    return math.isinf(subject.due.slot) and bool(schedule_text(subject.job))
 
 
 def last_duration(subject: Subject) -> float:

@@ -7,7 +7,7 @@ from typing import Final
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core import alerts
-from afterrun_exporter.core.deadlines import next_slot
+from afterrun_exporter.core.deadlines import next_due
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.state import AlertKey, JobState
@@ -51,7 +51,7 @@ def bound_labels(rule: str, metric: str, op: str) -> str:
 class Subject:
     """A job, its state, and its labels as text."""
 
-    __slots__ = ("alerting", "calm", "job", "own", "settings", "slot", "state", "zero")
+    __slots__ = ("alerting", "calm", "due", "job", "own", "settings", "state", "zero")
 
     def __init__(self, job: Job, state: JobState, settings: Settings) -> None:
         self.job = job
@@ -63,8 +63,8 @@ class Subject:
         self.alerting = self.own + alerting_labels(job.severity, job.labels)
         #: What follows a family's name where it does not alert, and is 0.
         self.zero = f"{{{self.own}}} 0\n"
-        #: The next slot.
-        self.slot = next_slot(job, state)
+        #: The next slot, and its deadline.
+        self.due = next_due(job, state, settings)
         #: Whether no alert is to be seen, as nearly always.
         self.calm = not (state.alerts or state.healed)
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.core.deadlines import next_slot
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.state import JobState
@@ -38,7 +39,8 @@ class Asked:
         """Return the check that stands for a job."""
         now = self.desk.clock.now()
         started = self.request.match_info["version"] == "1"
-        return checks.check_object(job, state, now, self.links, started=started)
+        due = next_slot(job, state, self.desk.service.settings)
+        return checks.check_object(job, state, now, due, self.links, started=started)
 
     async def check(self) -> tuple[Job, JobState]:
         """Return the job that the address names.

@@ -12,7 +12,6 @@ from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from afterrun_exporter.core.alerts import Status, status
-from afterrun_exporter.core.deadlines import next_slot
 from afterrun_exporter.core.model import BLAMELESS, NEUTRAL, UUID, Job, Outcome, Run
 from afterrun_exporter.core.names import job_slug, name_of
 from afterrun_exporter.core.schedule import Cron, Every
@@ -156,20 +155,19 @@ def fields_of(job: Job) -> dict[str, Any]:
 
 
 def check_object(
-    job: Job, state: JobState, now: float, links: Links, *, started: bool
+    job: Job, state: JobState, now: float, due: float, links: Links, *, started: bool
 ) -> dict[str, Any]:
-    """Return the check that stands for *job*.
+    """Return the check that stands for *job*, whose next slot is *due*.
 
     Where *started*, a run that is open is a status of its own, as in version 1.
     """
     uuid, running = uuid_of(job), bool(state.open_runs)
     where = f"{links.api}/checks/{uuid}"
-    due = next_slot(job, state)
     return {
         **fields_of(job),
         "uuid": uuid,
         "n_pings": state.recorded,
-        "status": "started" if started and running else _status(job, state, now),
+        "status": "started" if started and running else _status(job, state, now, due),
         "started": running,
         "last_ping": _told(state.last_ping_at),
         "next_ping": _told(due if due < math.inf else 0.0),
@@ -241,13 +239,13 @@ def _check_span(name: str, seconds: int) -> None:
         raise RequestError(f"{INVALID}{name} is too large")
 
 
-def _status(job: Job, state: JobState, now: float) -> str:
+def _status(job: Job, state: JobState, now: float, due: float) -> str:
     known = status(job, state)
     if known in {Status.PAUSED, Status.NEW}:
         return known.value
     if any(alert.key.condition not in BLAMELESS for alert in state.alerts):
         return "down"
-    return "grace" if next_slot(job, state) < now else "up"
+    return "grace" if due < now else "up"
 
 
 def _told(instant: float) -> str | None:

@@ -106,12 +106,13 @@ async def _rows(
     now: float,
     endings: Mapping[str, Sequence[Ended]],
 ) -> list[shapes.Row]:
-    rows = []
+    rows, settings = [], context.service.settings
     async for entry in in_steps(entries):
         # One that left meanwhile is not shown.
         if (known := context.service.known(entry.job.name)) is not None:
             past = endings.get(entry.job.name, ())
-            rows.append(shapes.row_of(*known, now, past, status(*known).value))
+            state = status(*known).value
+            rows.append(shapes.row_of(*known, now, past, state, settings))
     return rows
 
 
@@ -211,7 +212,7 @@ def _facts(context: Context, job: Job, state: JobState, now: float) -> dict[str,
         "paused_since": moment(state.paused_at, now, zone),
         "paused_until": moment(state.paused_until or 0.0, now, zone),
         "held_back": list(state.upstream) if held_back(state) else [],
-        "row": shapes.row_of(job, state, now, (), status(job, state).value),
+        "row": shapes.row_of(job, state, now, (), status(job, state).value, settings),
         "created": moment(state.created_at, now, zone),
         "last_failure": moment(state.last_failure_at, now, zone),
         "open_runs": open_rows(job, state, now, settings),

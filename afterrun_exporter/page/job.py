@@ -10,11 +10,10 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from afterrun_exporter.core.deadlines import (
-    next_slot,
+    next_due,
     run_deadline,
     run_limit,
     slot_after,
-    slot_deadline,
     time_limit,
 )
 from afterrun_exporter.core.model import NEUTRAL, Job, Outcome, Run, Settings
@@ -174,11 +173,10 @@ def slot_rows(
     """Return the next slots, each with the last moment at which a run is not late."""
     zone = zone_of(job)
     rows: list[SlotRow] = []
-    slot = next_slot(job, state)
+    due = next_due(job, state, settings)
+    slot = due.slot
     while len(rows) < SLOTS and math.isfinite(slot):
-        late = slot + job.grace
-        if not rows:
-            late = slot_deadline(job, state, slot, settings)
+        late = slot + job.grace if rows else due.deadline
         shown, deadline = moment(slot, now, zone), moment(late, now, zone)
         if shown is None or deadline is None:
             break

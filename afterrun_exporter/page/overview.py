@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.core.deadlines import next_slot
-from afterrun_exporter.core.model import BLAMELESS, Condition, Job
+from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Settings
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.page.index import BROKEN, RUNNING, held_back
 from afterrun_exporter.page.query import PER_PAGE, STATES, Asked
@@ -127,7 +127,12 @@ class Pages:
 
 
 def row_of(
-    job: Job, state: JobState, now: float, endings: Sequence[Ended], status: str
+    job: Job,
+    state: JobState,
+    now: float,
+    endings: Sequence[Ended],
+    status: str,
+    settings: Settings,
 ) -> Row:
     """Return *job* as it stands in the list."""
     zone = zone_of(job)
@@ -141,7 +146,7 @@ def row_of(
         last_run=moment(state.last_finish_at, now, zone),
         last_outcome=state.last_outcome.value if state.last_outcome else "",
         last_success=moment(state.last_success_at, now, zone),
-        next_due=moment(next_slot(job, state), now, zone),
+        next_due=moment(next_slot(job, state, settings), now, zone),
         strip=strip(endings),
     )
 

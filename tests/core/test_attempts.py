@@ -256,7 +256,7 @@ class TestARunThatWaits:
 
     def test_is_not_judged_for_what_fell_into_the_downtime(self) -> None:
         night = Tries(PLAIN).attempt("22 02:05", 1)
-        night.settings = Settings(settled_at=at("22 09:02"))
+        night.settings = Settings(up_since=at("22 09:00"), settled_at=at("22 09:02"))
 
         assert night.clock("22 09:01").open == []
         assert wake_at(PLAIN, night.state, night.settings) == at("22 09:02")

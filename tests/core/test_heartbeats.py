@@ -121,7 +121,7 @@ class TestARunThatSendsSignsOfLife:
     def test_may_have_sent_them_while_the_daemon_was_down(self) -> None:
         night = Night(BEATS).start("22 02:00", run_id="a")
         night.ping("22 02:04", Kind.PROGRESS, run_id="a")
-        night.settings = Settings(settled_at=at("22 03:02"))
+        night.settings = Settings(up_since=at("22 03:00"), settled_at=at("22 03:02"))
         night.clock("22 03:00").start("22 03:01", run_id="b")
         assert (night.outcomes, "overrunning" in night.open) == ([], False)
 
@@ -141,7 +141,7 @@ class TestARunThatSendsSignsOfLife:
     def test_keeps_its_alert_while_the_daemon_restarts(self) -> None:
         night = Night(BEATS).start("22 02:00").ping("22 02:04", Kind.PROGRESS)
         night.clock("22 02:10")
-        night.settings = Settings(settled_at=at("22 02:20"))
+        night.settings = Settings(up_since=at("22 02:12"), settled_at=at("22 02:20"))
 
         assert night.clock("22 02:15").open == ["overrunning"]
 

@@ -114,7 +114,7 @@ class TestAnIntervalThatIsMissed:
         life.report(52, ended=23)
         life.clock(60)
         assert life.state.missed_total == 2
-        assert next_slot(SPOOLED, life.state) == T0 + 63
+        assert next_slot(SPOOLED, life.state, Settings()) == T0 + 63
         life.clock(68.5)
         assert life.state.missed_total == 3
 

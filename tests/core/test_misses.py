@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.deadlines import deadline, next_slot, wake_at
-from afterrun_exporter.core.model import Outcome, Settings
+from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.transitions import on_clock, on_retired, registered
 from tests.changed import replace
@@ -63,7 +63,7 @@ def test_the_deadline_stays_where_it_is_until_the_job_runs() -> None:
     night = Night().clock("24 12:00")
 
     assert told(deadline(BACKUP, night.state, SETTINGS)) == "22 02:30:00"
-    assert told(next_slot(BACKUP, night.state)) == "25 02:00:00"
+    assert told(next_slot(BACKUP, night.state, SETTINGS)) == "25 02:00:00"
 
     night.ping("24 13:00")
 
@@ -170,56 +170,6 @@ class TestEvery:
         assert told(deadline(EVERY_HOUR, night.state, SETTINGS)) == "22 01:10:00"
 
 
-class TestTheDaemonsOwnDowntime:
-    """It was down until 10:00 and is settled at 10:02."""
-
-    SETTINGS = Settings(settled_at=at("22 10:02"))
-
-    def restarted(self, night: Night) -> Night:
-        night.settings = self.SETTINGS
-        return night
-
-    def test_is_not_judged_before_it_has_settled(self) -> None:
-        night = self.restarted(Night(HOURLY, known="21 23:01").ping("21 23:05")).clock(
-            "22 10:02"
-        )
-
-        assert night.open == []
-        assert told(deadline(HOURLY, night.state, self.SETTINGS)) == "22 10:02:00"
-
-    def test_is_one_miss_if_nothing_has_come_by_then(self) -> None:
-        night = self.restarted(Night(HOURLY, known="21 23:01").ping("21 23:05")).clock(
-            "22 10:02:01"
-        )
-
-        assert night.open == ["missed"]
-        assert night.state.missed_total == 1
-
-    def test_and_later_slots_are_judged_as_ever(self) -> None:
-        night = self.restarted(Night(HOURLY, known="21 23:01").ping("21 23:05")).clock(
-            "22 11:10:01"
-        )
-
-        # One for all that fell into the downtime, then 10:00 and 11:00.
-        assert night.state.missed_total == 3
-
-    def test_does_not_silence_a_job_that_was_missed_before(self) -> None:
-        night = self.restarted(Night(HOURLY).clock("21 23:30")).clock("22 10:00:30")
-
-        assert night.open == ["missed"]
-        assert told(deadline(HOURLY, night.state, self.SETTINGS)) == "21 13:10:00"
-
-    def test_forgives_what_is_reported_late(self) -> None:
-        night = self.restarted(Night(HOURLY, known="21 23:01").ping("21 23:05"))
-        for hour in range(10):
-            night.ping("22 10:01", ended_at=at(f"22 {hour:02}:05"), run_id=str(hour))
-
-        night.clock("22 10:05")
-
-        assert night.alerts == []
-        assert night.state.missed_total == 0
-
-
 class TestReportsThatComeLate:
     def test_cover_the_slots_they_ran_for_and_no_others(self) -> None:
         night = Night(HOURLY, known="22 00:30").clock("22 04:00")
@@ -309,7 +259,7 @@ class TestClocksThatAreSet:
         after = on_clock(job, state, at("21 12:00") + 365 * 86400, SETTINGS).state
 
         assert after.missed_total == 1000
-        assert next_slot(job, after) > at("21 12:00") + 365 * 86400 - 120
+        assert next_slot(job, after, SETTINGS) > at("21 12:00") + 365 * 86400 - 120
 
 
 def test_a_job_without_a_schedule_is_never_missed() -> None:

@@ -77,7 +77,7 @@ def test_what_is_left_alone_would_not_have_changed(
             metrics = act.metrics if act.kind is Kind.FINISH else {}
             night.ping(told(now), act.kind, outcome=act.outcome, metrics=metrics)
     now += later
-    settings = replace(SETTINGS, settled_at=now + settled)
+    settings = replace(SETTINGS, up_since=now, settled_at=now + settled)
     until = quiet_until(after, night.state, now, settings)
     if until is None:
         return

@@ -1,0 +1,49 @@
+"""Downtimes: times in which no report could arrive.
+
+The daemon was down, suspended or could not store anything, or the clock leapt. What was
+due by a moment in one is *unobserved*: the run may have come, and its report got lost.
+`Settings` describes the last downtime. Once it is settled, clients have tried again.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from afterrun_exporter.core.model import Job, Settings
+
+#: Seconds after it is settled in which a downtime may not have been dealt with.
+SLACK: Final = 60.0
+
+
+def is_unobserved(instant: float, settings: Settings) -> bool:
+    """Return True if no report could arrive at *instant*."""
+    return settings.down_since <= instant <= settings.up_since
+
+
+def patience(job: Job, settings: Settings) -> float:
+    """Return the instant until which reports of what is unobserved are waited for."""
+    return max(settings.settled_at, settings.up_since + (job.after_downtime or 0.0))
+
+
+def held_back(slot: float, deadline: float, settings: Settings) -> float:
+    """Return the instant after which a run for *slot* is late, by its *deadline*.
+
+    A run that was due before the end of the downtime may have been reported in vain, and
+    is waited for until clients have tried again.
+    """
+    if slot <= settings.up_since < deadline < settings.settled_at:
+        return settings.settled_at
+    return deadline
+
+
+def settling(settings: Settings, since: float, now: float, settle: float) -> Settings:
+    """Return *settings* after a downtime from *since* until *now*.
+
+    It goes on from the last one where that was hardly settled: what was due in it may
+    not have been recorded yet.
+    """
+    if since <= settings.settled_at + SLACK:
+        since = min(since, settings.down_since)
+    return replace(settings, down_since=since, up_since=now, settled_at=now + settle)
