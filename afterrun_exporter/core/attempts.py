@@ -13,6 +13,7 @@ Which attempts belong together:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,14 +22,19 @@ from msgspec.structs import replace
 from afterrun_exporter.core import metadata, repeats, spans
 from afterrun_exporter.core.deadlines import (
     LEAP,
-    attempt_deadline,
+    counted_until,
     covered_by,
+    is_in_time,
     is_later_attempt,
     retry_limit,
+    slot_after,
 )
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run, Settings
 from afterrun_exporter.core.state import JobState, OpenRun, Retry
 from afterrun_exporter.core.timestamps import format_time
+
+#: The share of its `max_runtime` that is too little to try a run again in.
+ALMOST: Final = 0.1
 
 #: Where nothing else limits it: how long after a failed attempt the next one has to
 #: report. Schedulers wait an hour at most.
@@ -165,7 +171,7 @@ def begun(job: Job, state: JobState, run: OpenRun, ping: Ping) -> JobState:
     if retry is None or run.attempt <= retry.attempt:
         return state
     others = tuple(one for one in state.retries if one is not retry)
-    until = attempt_deadline(
+    until = _deadline(
         job,
         replace(state, retries=others),
         retry.begun_at,
@@ -230,9 +236,7 @@ def _retry(
 ) -> Retry:
     started = run.finished_at if run.started_at is None else run.started_at
     begun_at = started if before is None else min(started, before.begun_at)
-    until = attempt_deadline(
-        job, state, begun_at, started, run.finished_at, NEXT_WITHIN
-    )
+    until = _deadline(job, state, begun_at, started, run.finished_at, NEXT_WITHIN)
     if run.finished_at < run.received_at:
         # A late report: those of the attempts that followed may be close behind.
         until = max(until, run.received_at + job.grace)
@@ -279,3 +283,34 @@ def _is_next(ping: Ping, retry: Retry, settings: Settings) -> bool:
         return ping.started_at > retry.ended_at
     # A start may arrive after the end that it belongs to.
     return ping.run_id is None or ping.at > retry.ended_at + settings.dedup_window
+
+
+def _deadline(
+    job: Job,
+    state: JobState,
+    begun: float,
+    started: float,
+    since: float,
+    patience: float,
+) -> float:
+    """Return when a run must have gone on that began at *begun* and failed once.
+
+    Its attempt that *started* last is waited for since *since*. That is until the
+    deadline of its slot or the end of its `max_runtime`, whichever is later; with
+    neither for *patience*. Where there is no time left, it is `grace` from then on: an
+    attempt that was killed at its `max_runtime` is tried again, too.
+    """
+    slot = slot_after(job, counted_until(state))
+    late = slot + job.grace
+    in_time = is_in_time(job, state, begun, slot)
+    if begun < slot - job.early:
+        late = min(late, since + patience)
+    limit = -math.inf if job.max_runtime is None else started + job.max_runtime
+    if in_time and limit <= late:
+        until = late
+    elif job.max_runtime is not None:
+        left = limit - since
+        until = limit if left > ALMOST * job.max_runtime else since + job.grace
+    else:
+        until = min(late, since + patience)
+    return until if until > since else since + job.grace

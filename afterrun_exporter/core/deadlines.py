@@ -10,9 +10,6 @@ from afterrun_exporter.core.model import Condition, Job, Settings
 from afterrun_exporter.core.schedule import Cron, Every, early_limit
 from afterrun_exporter.core.state import JobState, OpenRun, Retry
 
-#: The share of its `max_runtime` that is too little to try a run again in.
-ALMOST: Final = 0.1
-
 #: How far ahead of us what we noted ourselves may be.
 LEAP: Final = 3600.0
 
@@ -264,37 +261,6 @@ def unobserved_runs(
         for run in state.open_runs
         if is_unobserved(job, run, settings) and run_limit(job, run) > noticed
     )
-
-
-def attempt_deadline(
-    job: Job,
-    state: JobState,
-    begun: float,
-    started: float,
-    since: float,
-    patience: float,
-) -> float:
-    """Return when a run must have gone on that began at *begun* and failed once.
-
-    Its attempt that *started* last is waited for since *since*. That is until the
-    deadline of its slot or the end of its `max_runtime`, whichever is later; with
-    neither for *patience*. Where there is no time left, it is `grace` from then on: an
-    attempt that was killed at its `max_runtime` is tried again, too.
-    """
-    slot = slot_after(job, counted_until(state))
-    late = slot + job.grace
-    in_time = is_in_time(job, state, begun, slot)
-    if begun < slot - job.early:
-        late = min(late, since + patience)
-    limit = -math.inf if job.max_runtime is None else started + job.max_runtime
-    if in_time and limit <= late:
-        until = late
-    elif job.max_runtime is not None:
-        left = limit - since
-        until = limit if left > ALMOST * job.max_runtime else since + job.grace
-    else:
-        until = min(late, since + patience)
-    return until if until > since else since + job.grace
 
 
 def retry_limit(job: Job, state: JobState, retry: Retry, settings: Settings) -> float:
