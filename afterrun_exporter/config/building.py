@@ -213,6 +213,7 @@ class Builder:
             max_runtime=spec.max_runtime or defaults.max_runtime,
             max_attempts=spec.max_attempts or defaults.max_attempts,
             heartbeat=spec.heartbeat or defaults.heartbeat,
+            after_downtime=_patience(spec, defaults),
             rules=tuple(rule.rule() for rule in spec.rules),
             after_failures=spec.alerts.after_failures,
             recover_after=spec.alerts.recover_after,
@@ -256,6 +257,19 @@ def _shared_uuids(jobs: Mapping[str, Job]) -> Iterator[Finding]:
 
 def _or(value: T | None, default: T) -> T:
     return default if value is None else value
+
+
+def _patience(*layers: JobSpec | DefaultsSpec) -> float | None:
+    """Return how long after a downtime runs are waited for; None for no alert.
+
+    The first of *layers* that has a word on it counts.
+    """
+    for layer in layers:
+        if layer.after_downtime is not None:
+            return layer.after_downtime
+        if layer.on_downtime is not None:
+            return 0.0 if layer.on_downtime == "alert" else None
+    return None
 
 
 def _section(data: Any, key: str) -> dict[str, Any]:

@@ -32,8 +32,12 @@ _T = TypeVar("_T")
 # Every policy is held against every job.
 _compiled = lru_cache(re.compile)
 
-#: Keys that say when a job is due: one layer's schedule replaces another's every.
-_WHEN: Final = frozenset({"schedule", "every"})
+#: Keys of which a layer that has one replaces all: when a job is due, and what becomes
+#: of it in a downtime.
+_TOGETHER: Final = (
+    frozenset({"schedule", "every"}),
+    frozenset({"on_downtime", "after_downtime"}),
+)
 
 
 class MatchSpec(Spec):
@@ -102,10 +106,12 @@ def merged(job: JobSpec, layers: Layers) -> JobSpec:
     """Return *job* with what the policies *layers* add to it, all of which match."""
     values: dict[str, Any] = {}
     for layer in (*layers, job):
-        for key in sorted(layer.model_fields_set - {"match"}):
-            if key in _WHEN:
-                for other in _WHEN - {key}:
-                    values.pop(other, None)
+        keys = layer.model_fields_set - {"match"}
+        for group in _TOGETHER:
+            if not keys.isdisjoint(group):
+                for key in group:
+                    values.pop(key, None)
+        for key in sorted(keys):
             values[key] = _added(key, values.get(key), getattr(layer, key))
     return JobSpec.model_construct(set(values), **values)
 

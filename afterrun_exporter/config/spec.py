@@ -13,6 +13,7 @@ from pydantic import (
     AfterValidator,
     Field,
     GetJsonSchemaHandler,
+    ValidationInfo,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -99,6 +100,20 @@ Rules = Annotated[tuple[RuleSpec, ...], ListOf, AfterValidator(_distinct)]
 Attempts = Annotated[Count, Field(le=1000)]
 
 
+def _alerts(value: float | None, info: ValidationInfo) -> float | None:
+    if info.data.get("on_downtime") == "wait":
+        raise ValueError(
+            "means nothing with on_downtime: wait, which opens no alert; remove one "
+            "of them"
+        )
+    return value
+
+
+OnDowntime = Annotated[Literal["wait", "alert"] | None, Given]
+#: After `on_downtime`, which it is held against.
+AfterDowntime = Annotated[Duration | None, Given, AfterValidator(_alerts)]
+
+
 class JobSpec(Spec):
     """One of ``jobs:``. What is None comes from ``defaults:``."""
 
@@ -112,6 +127,8 @@ class JobSpec(Spec):
     max_runtime: Annotated[Span | None, Given] = None
     max_attempts: Annotated[Attempts | None, Given] = None
     heartbeat: Annotated[Span | None, Given] = None
+    on_downtime: OnDowntime = None
+    after_downtime: AfterDowntime = None
     severity: Annotated[Severity | None, Given] = None
     labels: Annotated[dict[DeclaredKey, Text], MappingOf] = Field(default_factory=dict)
     project: Text = ""
@@ -138,6 +155,8 @@ class DefaultsSpec(Spec):
     max_runtime: Annotated[Span | None, Given] = None
     max_attempts: Annotated[Attempts | None, Given] = None
     heartbeat: Annotated[Span | None, Given] = None
+    on_downtime: OnDowntime = None
+    after_downtime: AfterDowntime = None
 
 
 class LimitsSpec(Spec):

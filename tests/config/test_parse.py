@@ -66,6 +66,7 @@ def test_every_key_reaches_its_job() -> None:
         max_runtime=5400.0,
         max_attempts=3,
         heartbeat=300.0,
+        after_downtime=2700.0,
         severity="critical",
         labels=(("team", "data"), ("tier", "gold")),
         project="infrastructure",
@@ -161,6 +162,33 @@ def test_the_file_with_every_key_has_every_key(
     assert {*data, "every"} == {*spec.model_fields, "every"}
 
 
+@pytest.mark.parametrize(
+    ("defaults", "policy", "job", "expected"),
+    [
+        ("", "", "", None),
+        ("", "", "on_downtime: wait", None),
+        ("", "", "on_downtime: alert", 0.0),
+        ("", "", "after_downtime: 1h", 3600.0),
+        ("", "", "on_downtime: alert, after_downtime: 1h", 3600.0),
+        ("on_downtime: alert", "", "", 0.0),
+        ("after_downtime: 1h", "", "on_downtime: wait", None),
+        ("after_downtime: 1h", "", "on_downtime: alert", 0.0),
+        ("after_downtime: 1h", "on_downtime: wait", "", None),
+        ("on_downtime: alert", "after_downtime: 2h", "", 7200.0),
+        ("", "after_downtime: 2h", "on_downtime: wait", None),
+        ("", "on_downtime: wait", "after_downtime: 1h", 3600.0),
+    ],
+)
+def test_the_nearest_word_on_downtimes_counts(
+    defaults: str, policy: str, job: str, expected: float | None
+) -> None:
+    """A layer that has one of the two keys replaces both of those further away."""
+    policies = f"policies: [{{match: {{name: x}}, {policy}}}]" if policy else ""
+    text = f"defaults: {{{defaults}}}\njobs: {{x: {{{job}}}}}\n{policies}"
+
+    assert _job(text, "x").after_downtime == expected
+
+
 def test_a_job_that_says_nothing_has_the_defaults() -> None:
     """A name alone is a job."""
     assert _job("jobs: {backup: }") == Job(name="backup")
@@ -176,6 +204,8 @@ def test_a_job_takes_what_it_leaves_out_from_the_defaults_section() -> None:
     assert (report.severity, report.max_runtime) == ("info", 7200.0)
     assert report.max_attempts == 2
     assert report.heartbeat == 1200.0
+    assert report.after_downtime == 7200.0
+    assert config.jobs["manual"].after_downtime is None
     assert sync.schedule == Every(5400.0)
     assert config.jobs["manual"].schedule is None
 
