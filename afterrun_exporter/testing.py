@@ -255,6 +255,11 @@ class MemoryStore:
         still_open = {a.key for a in self._alerts if a.job == job and not a.resolved_at}
         if event.alert.key in still_open:
             return
+        for place, alert in enumerate(self._alerts):
+            same = (alert.job, alert.key) == (job, event.key)
+            if same and alert.opened_at == event.alert.opened_at:
+                self._alerts[place] = replace(alert, resolved_at=None)
+                return
         self._newest_alert += 1
         self._alerts.append(
             AlertRecord(

@@ -14,6 +14,7 @@ from afterrun_exporter.core.repeats import KEY_SIZE, REMEMBERED
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.state import (
     AlertKey,
+    EndedAlert,
     HealedAlert,
     JobState,
     Mark,
@@ -205,6 +206,9 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "retries": st.lists(_RETRIES, max_size=3).map(tuple),
     "alerts": st.lists(_OPEN_ALERTS, max_size=3).map(tuple),
     "healed": st.lists(_HEALED, max_size=3).map(tuple),
+    "ended": st.lists(st.builds(EndedAlert, _OPEN_ALERTS, INSTANTS), max_size=2).map(
+        tuple
+    ),
     "seen": st.lists(FINGERPRINTS, max_size=REMEMBERED).map(b"".join),
     "unnamed_seen": st.binary(max_size=72),
     "runs_total": COUNTS,

@@ -29,10 +29,12 @@ from afterrun_exporter.core.state import (
     AlertKey,
     AlertOpened,
     AlertResolved,
+    EndedAlert,
     HealedAlert,
     JobState,
     OpenAlert,
 )
+from afterrun_exporter.core.texts import last_words
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.core.units import format_duration, format_number
 
@@ -57,9 +59,6 @@ ENDING_WITH_RUNS: Final = frozenset(
         Condition.OVERLAPPING,
     }
 )
-
-#: Characters of what a job said that its alert repeats.
-MAX_QUOTE: Final = 300
 
 #: The severity of an alert that nobody is told of.
 NO_SEVERITY: Final = "none"
@@ -123,7 +122,8 @@ def update(
     kept = tuple(
         _relabelled(alert, state, now) for alert in state.alerts if alert.key in holding
     )
-    if not (holding.keys() ^ open_keys or state.healed or kept != state.alerts):
+    changed = holding.keys() ^ open_keys or kept != state.alerts
+    if not (changed or state.healed or (state.ended and run)):
         return state, ()
 
     new = (
@@ -159,6 +159,7 @@ def update(
     state = replace(
         state,
         alerts=(*kept, *opened),
+        ended=_ended(state, over, run),
         healed=tuple(
             # No longer than from now: the clock may have been set back.
             replace(one, until=min(one.until, now + settings.min_visible))
@@ -184,6 +185,7 @@ def is_calm(state: JobState) -> bool:
     return not (
         state.alerts
         or state.healed
+        or state.ended
         or state.consecutive_failures
         or state.failing
         or state.violated
@@ -202,7 +204,7 @@ def resolve_all(state: JobState, now: float) -> tuple[JobState, tuple[AlertEvent
     events = tuple(
         AlertResolved(alert.key, max(now, alert.opened_at)) for alert in state.alerts
     )
-    return replace(state, alerts=(), healed=()), events
+    return replace(state, alerts=(), healed=(), ended=()), events
 
 
 def shown(state: JobState, key: AlertKey) -> bool:
@@ -229,6 +231,9 @@ def _open(key: AlertKey, facts: _Holding, state: JobState, now: float) -> OpenAl
     # What was so before a pause, or happened during it, is an alert from its end on.
     earliest = min(state.watched_since or 0.0, now)
     opened_at = max(facts.since, earliest)
+    for one in state.ended:
+        if one.alert.key == key and opened_at <= one.at <= now:
+            return _relabelled(one.alert, state, now)
     return OpenAlert(
         key=key,
         opened_at=opened_at,
@@ -243,6 +248,20 @@ def _over_at(alert: OpenAlert, now: float, run: Run | None) -> float:
     """Return when *alert* was over; *run* is the one that was just judged, if any."""
     ends_with_run = run is not None and alert.key.condition in ENDING_WITH_RUNS
     return max(run.finished_at if run and ends_with_run else now, alert.opened_at)
+
+
+def _ended(
+    state: JobState, over: Mapping[OpenAlert, float], run: Run | None
+) -> tuple[EndedAlert, ...]:
+    """Return the alerts that ended with *run*, or with a run that ended at its time."""
+    if run is None:
+        return state.ended
+    ended = (EndedAlert(alert, at) for alert, at in over.items())
+    return tuple(
+        one
+        for one in (*state.ended, *ended)
+        if one.at == run.finished_at and one.alert.key.condition in ENDING_WITH_RUNS
+    )
 
 
 def _heal(alert: OpenAlert, settings: Settings) -> HealedAlert:
@@ -324,7 +343,7 @@ def _unusual(
     if words := _low_ratio(job, state):
         yield SUCCESS_RATIO_LOW, _Holding(since, job.severity, words)
     if upstream.held_back(state):
-        yield UPSTREAM_UNHEALTHY, _Holding(now, NO_SEVERITY, _upstream(state))
+        yield UPSTREAM_UNHEALTHY, _Holding(now, NO_SEVERITY, upstream.summary(state))
 
 
 def _failure(job: Job, state: JobState, run: Run | None) -> str:
@@ -335,7 +354,7 @@ def _failure(job: Job, state: JobState, run: Run | None) -> str:
     if state.consecutive_failures > 1:
         words = f"{state.consecutive_failures} runs in a row were not ok; {words}"
     if run is not None and run.outcome is not Outcome.OK:
-        said = _in_one_line(run.message)
+        said = last_words(run.message)
         words = f"{words}: {said}" if said else words
     return words
 
@@ -344,17 +363,6 @@ def _success(state: JobState) -> str:
     if state.last_duration is None:
         return "the run ended ok"
     return f"the run ended ok after {format_duration(round(state.last_duration, 3))}"
-
-
-def _in_one_line(text: str) -> str:
-    """Return the end of *text*, which is where errors stand, fit for a message."""
-    # A long text is not looked at as a whole.
-    end = text.rstrip()[-4 * MAX_QUOTE :]
-    line = "".join(one if one.isprintable() else " " for one in end)
-    line = " ".join(line.split())
-    if len(line) > MAX_QUOTE:
-        return f"…{line[-MAX_QUOTE:]}"
-    return f"…{line}" if len(end) < len(text.strip()) else line
 
 
 def _violation(rule: str, run: Run | None) -> str:
@@ -389,9 +397,3 @@ def _low_ratio(job: Job, state: JobState) -> str:
         f"{found.ok} of {found.runs} runs within {format_duration(wanted.over)} were "
         f"ok, less than {format_number(wanted.below * 100)}%"
     )
-
-
-def _upstream(state: JobState) -> str:
-    if state.upstream:
-        return f"required jobs are unhealthy: {', '.join(state.upstream)}"
-    return "required jobs have just recovered; this one has not run since"

@@ -91,6 +91,17 @@ class HealedAlert(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     deadline: float | None = None
 
 
+class EndedAlert(Struct, frozen=True, array_like=True, gc=False):
+    """An alert that a run ended which was the last one by its time.
+
+    Another run may have ended at the same moment. Where that one brings the condition
+    back, it is the same alert, which has not ended.
+    """
+
+    alert: OpenAlert
+    at: float
+
+
 class Mark(Struct, frozen=True, array_like=True, gc=False):
     """The latest time that pushes reported in one metric: see core/pushes.py."""
 
@@ -236,6 +247,7 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     retries: tuple[Retry, ...] = ()
     alerts: tuple[OpenAlert, ...] = ()
     healed: tuple[HealedAlert, ...] = ()
+    ended: tuple[EndedAlert, ...] = ()
     #: Keys of the last finished runs, 8 bytes each, the newest last; of all that are
     #: kept if `seen_whole` (core/repeats.py).
     seen: bytes = b""
@@ -279,7 +291,8 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 class AlertOpened(Struct, frozen=True, gc=False):
     """A condition became true, at `alert.opened_at`.
 
-    For an alert that is open already: from `alert.shown_at` on it has other labels.
+    For an alert that is open already: from `alert.shown_at` on it has other labels. For
+    one that is resolved: it goes on, as a run that ended at the same moment has it.
     """
 
     alert: OpenAlert

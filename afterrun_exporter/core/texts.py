@@ -19,6 +19,9 @@ _METADATA: Final = "metadata."
 #: Characters of a text that a violation shows.
 MAX_EXCERPT: Final = 200
 
+#: Characters of a message that an alert quotes.
+MAX_QUOTE: Final = 300
+
 _NOTHING: Final[Mapping[str, Raw]] = {}
 _OBJECT: Final = json.Decoder(dict[str, Raw])
 _STRING: Final = json.Decoder(str)
@@ -33,6 +36,17 @@ def field(name: str) -> str:
     """
     rest = name.removeprefix(_METADATA)
     return name if rest in {"", MESSAGE} or rest.startswith(_METADATA) else rest
+
+
+def last_words(text: str) -> str:
+    """Return the end of *text* in one line: errors are there, and alerts quote them."""
+    # A long text is not looked at as a whole.
+    end = text.rstrip()[-4 * MAX_QUOTE :]
+    line = "".join(one if one.isprintable() else " " for one in end)
+    line = " ".join(line.split())
+    if len(line) > MAX_QUOTE:
+        return f"…{line[-MAX_QUOTE:]}"
+    return f"…{line}" if len(end) < len(text.strip()) else line
 
 
 class Texts:

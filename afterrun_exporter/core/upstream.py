@@ -113,6 +113,13 @@ def held_back(state: JobState) -> bool:
     return bool(state.upstream or state.upstream_healed_at)
 
 
+def summary(state: JobState) -> str:
+    """Return in words why the alerts of a job are held back."""
+    if state.upstream:
+        return f"required jobs are unhealthy: {', '.join(state.upstream)}"
+    return "required jobs have just recovered; this one has not run since"
+
+
 def _had_its_chance(
     job: Job, state: JobState, now: float, is_troubled: Callable[[], bool]
 ) -> bool:

@@ -42,6 +42,11 @@ _OPEN_ALERT = """
 INSERT INTO alerts (job_id, condition, rule, severity, summary, run, opened_at)
 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
+_REOPEN_ALERT = """
+UPDATE OR IGNORE alerts SET resolved_at = NULL
+WHERE job_id = ? AND condition = ? AND rule = ? AND opened_at = ?
+    AND resolved_at IS NOT NULL
+"""
 _RESOLVE_ALERT = """
 UPDATE alerts SET resolved_at = ?
 WHERE job_id = ? AND condition = ? AND rule = ? AND resolved_at IS NULL
@@ -259,6 +264,8 @@ class _Batch:
         if isinstance(event, AlertOpened):
             alert, key = event.alert, event.alert.key
             what = (job_id, key.condition, key.rule, event.severity, event.summary)
+            which = (job_id, key.condition, key.rule, alert.opened_at)
+            self.alerts.append((_REOPEN_ALERT, which))
             self.alerts.append((_OPEN_ALERT, (*what, event.run, alert.opened_at)))
         else:
             where = (job_id, event.key.condition, event.key.rule)

@@ -119,7 +119,11 @@ class PlainJob:
         return any(began + longest < now for began in self.open.values())
 
     def is_missed(self, now: float) -> bool:
-        return any(self.deadline(slot) < now for slot in self.slots(now))
+        """Return True if the first slot without a run is past its deadline.
+
+        The end of a run for that slot covers those that come meanwhile.
+        """
+        return any(self.deadline(slot) < now for slot in self.slots(now)[:1])
 
     def slots(self, until: float) -> list[float]:
         """Return the slots for which no run has come, up to *until*."""
@@ -180,9 +184,11 @@ class PlainJob:
 
     def pass_time(self, now: float) -> None:
         """Note what time alone has ended by *now*."""
-        if self.paused and self.paused_until is not None and self.paused_until <= now:
-            self.resume(self.paused_until)
-        if self.healed_at is None or self.had_its_chance(now):
+        until = self.paused_until
+        if self.paused and until is not None and until <= now:
+            self.resume(until)
+            self.pass_time(until)
+        if self.healed_at is not None and self.had_its_chance(now):
             self.healed_at = None
 
     def had_its_chance(self, now: float) -> bool:

@@ -128,14 +128,14 @@ def test_weeks_that_ended_well_alert_nobody(order: int) -> None:
 
 
 def test_the_state_is_what_live_reports_would_have_led_to() -> None:
-    """Oldest first, but for when the job was heard of and what is still shown."""
+    """Oldest first, except when the job was heard of and what is shown or has just ended."""
     live, late = Night(WATCHED, known="01 00:00"), Night(WATCHED, known="01 00:00")
     for number, run in enumerate(WEEKS):
         live.ping(run["ended"], run_id=str(number), **_but_for(run, "ended"))
         load(late, "22 12:00", run_id=str(number), **run)
     live.clock("22 12:00")
 
-    apart = {"last_ping_at": 0.0, "healed": ()}
+    apart = {"last_ping_at": 0.0, "healed": (), "ended": ()}
     assert replace(late.state, **apart) == replace(live.state, **apart)
     assert records(late) == records(live)
 
@@ -162,3 +162,21 @@ def test_a_run_that_took_too_long_then_is_not_shown_now() -> None:
 
 def _but_for(run: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in run.items() if key != name}
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_runs_that_end_at_one_moment_are_one_alert(held: bool) -> None:
+    """A batch without times: the last one that arrives decides whether it goes on."""
+    night = Night(replace(BACKUP, schedule=None, recover_after=1))
+    night.fail("22 11:00")
+    for outcome in (Outcome.OK, Outcome.FAIL, Outcome.OK, Outcome.FAIL):
+        night.ping("22 12:00", outcome=outcome, fingerprint=outcome.encode())
+    if not held:
+        night.ping("22 12:00", fingerprint=b"last")
+
+    events = [event for event in night.alerts if isinstance(event, AlertOpened)]
+    assert {told(event.alert.opened_at) for event in events} == {"22 11:00:00"}
+    assert night.open == ["failing"] * held
+    night.ping("22 12:01").fail("22 12:02")
+    assert told(night.state.alerts[0].opened_at) == "22 12:02:00"
+    assert night.state.ended == ()

@@ -333,6 +333,19 @@ async def test_a_condition_that_comes_back_is_a_new_alert(store: Store) -> None:
     assert records == [(T0 + 2, T0 + 3), (T0, T0 + 1)]
 
 
+async def test_an_alert_that_goes_on_after_all_is_open_again(store: Store) -> None:
+    """Another run had ended at the moment at which it was resolved."""
+    await update(store, "backup", opened(at=T0, summary="it broke"))
+    await update(store, "backup", resolved(at=T0 + 1))
+    await update(store, "backup", opened(at=T0, summary="it broke again"))
+
+    (record,) = await store.alerts()
+    assert (record.opened_at, record.resolved_at) == (T0, None)
+    assert record.summary == "it broke"
+    await update(store, "backup", resolved(at=T0 + 2))
+    assert [one.resolved_at for one in await store.alerts()] == [T0 + 2]
+
+
 async def test_resolving_touches_one_condition_of_one_job(store: Store) -> None:
     """Another condition, and the same one of another job, stay open."""
     await update(store, "backup", opened(FAILING))
