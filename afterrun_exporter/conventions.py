@@ -63,6 +63,7 @@ STALE: Final = "afterrun_job_stale"
 RUNNING: Final = "afterrun_job_running"
 RUN_DEADLINE: Final = "afterrun_job_run_deadline_timestamp_seconds"
 PAUSED: Final = "afterrun_job_paused"
+UNOBSERVED: Final = "afterrun_job_unobserved"
 CONSECUTIVE_FAILURES: Final = "afterrun_job_consecutive_failures"
 FAILING: Final = "afterrun_job_failing"
 SUCCESS_RATIO: Final = "afterrun_job_success_ratio"
@@ -79,11 +80,13 @@ FAILED_ATTEMPTS: Final = "afterrun_job_failed_attempts_total"
 RUN_FAILURES: Final = "afterrun_job_run_failures_total"
 VIOLATING_RUNS: Final = "afterrun_job_violating_runs_total"
 MISSED_RUNS: Final = "afterrun_job_missed_runs_total"
+UNOBSERVED_SLOTS: Final = "afterrun_job_unobserved_slots_total"
 DUPLICATE_PINGS: Final = "afterrun_job_duplicate_pings_total"
 DURATION: Final = "afterrun_job_duration_seconds"
 
 # Metric families of the exporter itself.
 JOBS: Final = "afterrun_jobs"
+UNOBSERVED_JOBS: Final = "afterrun_unobserved_jobs"
 PINGS: Final = "afterrun_pings_total"
 METRICS_DROPPED: Final = "afterrun_metrics_dropped_total"
 BUILD_INFO: Final = "afterrun_build_info"
@@ -122,6 +125,7 @@ HELP: Final = {
     RUN_DEADLINE: "Unix time after which an open run is overrunning: past its "
     "max_runtime, or silent for longer than its heartbeat; +Inf = never.",
     PAUSED: "Whether the job is disabled in the configuration.",
+    UNOBSERVED: "Whether the job was last due in a downtime, and has not reported since.",
     CONSECUTIVE_FAILURES: "Runs since the last one that was ok.",
     FAILING: "Whether the job fails: after_failures is reached, recover_after not yet.",
     SUCCESS_RATIO: "Share of ok runs among those in the window; NaN without any.",
@@ -141,9 +145,12 @@ HELP: Final = {
     RUN_FAILURES: "Runs that finished with fail, partial, timeout or invalid.",
     VIOLATING_RUNS: "Runs that reported ok and broke a rule.",
     MISSED_RUNS: "Slots whose deadline passed without a run.",
+    UNOBSERVED_SLOTS: "Slots whose deadline passed in a downtime, and that no run was "
+    "reported for.",
     DUPLICATE_PINGS: "Pings recognised as repeats and not counted again.",
     DURATION: "Durations of the runs that told theirs.",
     JOBS: "Known jobs by state.",
+    UNOBSERVED_JOBS: "Jobs that were last due in a downtime, and have not reported since.",
     PINGS: "Pings by what became of them.",
     METRICS_DROPPED: "Reported metric values that were not taken, by reason.",
     BUILD_INFO: "The version that is running; always 1.",
@@ -178,6 +185,7 @@ STORAGE_FAILING: Final = "AfterRunStorageFailing"
 RULES_OUTDATED: Final = "AfterRunRulesOutdated"
 PUSH_FAILING: Final = "AfterRunPushFailing"
 NOTIFICATIONS_DROPPED: Final = "AfterRunNotificationsDropped"
+JOBS_UNOBSERVED: Final = "AfterRunJobsUnobserved"
 WATCHDOG: Final = "AfterRunWatchdog"
 #: One that somebody asked for, to see that alerts arrive.
 TEST: Final = "AfterRunTest"

@@ -10,7 +10,6 @@ from typing import Final
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.clock import breathe, in_steps
-from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.shards import WHOLE, Shard
 from afterrun_exporter.exposition.chunks import Chunk, Chunks
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
@@ -90,7 +89,7 @@ class Exposition:
                 self._tally.put(name, None)
             else:
                 self._known.add(name)
-                self._tally.put(name, status(*known))
+                self._tally.put(name, known)
             self._changed.discard(name)
 
 

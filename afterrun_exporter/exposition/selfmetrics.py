@@ -111,6 +111,11 @@ class _Counts(Collector):
             jobs.add_metric([state], count)
         yield jobs
 
+        unobserved = names.UNOBSERVED_JOBS
+        yield GaugeMetricFamily(
+            unobserved, names.HELP[unobserved], self._tally.unobserved
+        )
+
         pings = _counter(names.PINGS, "dialect", "result")
         native = {("native", result): 0 for result in RESULTS}
         for labels, count in {**native, **service.pings}.items():

@@ -1,11 +1,13 @@
-"""How many jobs are in which state."""
+"""Numbers of jobs, by state and by what they wait for."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 
-from afterrun_exporter.core.alerts import Status
+from afterrun_exporter.core.alerts import Status, status
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.state import JobState
 
 
 class Tally:
@@ -14,16 +16,25 @@ class Tally:
     def __init__(self) -> None:
         self._statuses: dict[str, Status] = {}
         self._counts: Counter[Status] = Counter()
+        self._unobserved: set[str] = set()
 
-    def put(self, name: str, now: Status | None) -> None:
-        """Count the job of this name as *now*; None for a job that is no more."""
+    def put(self, name: str, now: tuple[Job, JobState] | None) -> None:
+        """Count the job of this name as it is *now*; None for one that is no more."""
         before = self._statuses.pop(name, None)
         if before is not None:
             self._counts[before] -= 1
+        self._unobserved.discard(name)
         if now is not None:
-            self._statuses[name] = now
-            self._counts[now] += 1
+            self._statuses[name] = state = status(*now)
+            self._counts[state] += 1
+            if now[1].unobserved is not None:
+                self._unobserved.add(name)
 
     def counts(self) -> Iterable[tuple[Status, int]]:
         """Yield every state with the number of jobs that are in it."""
         return ((state, self._counts[state]) for state in Status)
+
+    @property
+    def unobserved(self) -> int:
+        """The number of jobs that were last due in a downtime."""
+        return len(self._unobserved)

@@ -181,6 +181,13 @@ DISAPPEARED: Final = (
     "afterrun.yml or a lost database."
 )
 
+JOBS_UNOBSERVED: Final = (
+    "{{ $value }} {{ if eq $value 1.0 }}job was{{ else }}jobs were{{ end }} due while "
+    "AfterRun ({{ $labels.job }}) was down; the next run of each decides. Until then it "
+    "is not known whether they ran: `afterrun jobs --unobserved` and the status page "
+    "at /?unobserved=true list them."
+)
+
 EXPORTER_DOWN: Final = (
     "AfterRun at {{ $labels.instance }} has not answered for 2 minutes. "
     "No job is being watched, and what jobs report is being lost."

@@ -153,6 +153,13 @@ def exporter_rules(hash_: str = "") -> list[Data]:
             description=says.NOTIFICATIONS_DROPPED,
         ),
         alert(
+            names.JOBS_UNOBSERVED,
+            expr=f"{_own(names.UNOBSERVED_JOBS, 'max')} > 0",
+            severity="warning",
+            summary="Jobs were due while AfterRun was down.",
+            description=says.JOBS_UNOBSERVED,
+        ),
+        alert(
             names.WATCHDOG,
             expr="vector(1)",
             severity="none",
@@ -162,6 +169,6 @@ def exporter_rules(hash_: str = "") -> list[Data]:
     ]
 
 
-def _own(gauge: str) -> str:
+def _own(gauge: str, aggregation: str = "min") -> str:
     """Return the worst value that any exporter reports of itself."""
-    return merged(gauge, "min", subject="")
+    return merged(gauge, aggregation, subject="")

@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 from afterrun_exporter import conventions as names
+from afterrun_exporter.clock import SystemClock
 
 from . import network
 from .conftest import Launch
@@ -59,6 +60,7 @@ ABOUT_THE_EXPORTER: Final = (
     names.STORAGE_FAILING,
     names.EXPORTER_DOWN,
     names.EXPORTER_ABSENT,
+    names.JOBS_UNOBSERVED,
 )
 
 
@@ -128,6 +130,7 @@ def scene(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     for process in (chain.webhook, chain.daemon, chain.alertmanager, chain.prometheus):
         launch(process)
     scene = Scene(chain)
+    assert scene.post("/api/v1/jobs/was-due/pause", {}) == 200
     network.wait_for(lambda: (names.WATCHDOG, "") in scene.firing())
     return scene
 
@@ -261,10 +264,14 @@ def trouble_with_the_exporter(mended_jobs: Scene) -> Scene:
     resource.prlimit(chain.daemon.pid, resource.RLIMIT_FSIZE, unlimited)
     scene.wait_until_told(RESOLVED, {(names.STORAGE_FAILING, "")})
 
+    assert scene.post("/api/v1/jobs/was-due/resume", {}) == 200
+    due = SystemClock().now() + 9
     chain.daemon.kill()
     scene.wait_until_told(FIRING, {(names.EXPORTER_DOWN, "")})
+    network.wait_for(lambda: SystemClock().now() > due)
     chain.daemon.start()
-    scene.wait_until_told(RESOLVED, {(names.EXPORTER_DOWN, "")})
+    both = {(names.EXPORTER_DOWN, ""), (names.JOBS_UNOBSERVED, "")}
+    scene.wait_until_told(RESOLVED, both)
 
     prometheus = chain.directory / "prometheus.yml"
     scraped = prometheus.read_text()

@@ -83,6 +83,7 @@ def test_a_job_that_never_ran_has_every_series() -> None:
         ("running", "gauge", f"{{{own}}} 0"),
         ("run_deadline_timestamp_seconds", "gauge", f"{{{alerting}}} +Inf"),
         ("paused", "gauge", f"{{{own}}} 0"),
+        ("unobserved", "gauge", f"{{{own}}} 0"),
         ("consecutive_failures", "gauge", f"{{{own}}} 0"),
         ("failing", "gauge", f"{{{alerting}}} 0"),
         ("success_ratio", "gauge", ""),
@@ -99,6 +100,7 @@ def test_a_job_that_never_ran_has_every_series() -> None:
         ("run_failures_total", "counter", f"{{{own}}} 0"),
         ("violating_runs_total", "counter", f"{{{own}}} 0"),
         ("missed_runs_total", "counter", f"{{{own}}} 0"),
+        ("unobserved_slots_total", "counter", f"{{{own}}} 0"),
         ("duplicate_pings_total", "counter", f"{{{own}}} 0"),
         ("duration_seconds", "summary", f"_sum{{{own}}} 0", f"_count{{{own}}} 0"),
     )  # fmt: skip

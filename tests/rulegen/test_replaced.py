@@ -32,6 +32,7 @@ FAMILIES: Final = {
     names.JOB_SUCCESS_RATIO_LOW: (names.SUCCESS_RATIO_LOW, "", "1", "0"),
     names.JOB_UPSTREAM_UNHEALTHY: (names.UPSTREAM_UNHEALTHY, "", "1", "0"),
     names.TEST: (names.TEST_ALERT, "", "1", "0"),
+    names.JOBS_UNOBSERVED: (names.UNOBSERVED_JOBS, None, "1", "0"),
     names.CONFIG_RELOAD_FAILED: (names.RELOAD_SUCCESSFUL, None, "0", "1"),
 }
 DEDICATED: Final = """
