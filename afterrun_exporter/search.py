@@ -25,6 +25,8 @@ class Wanted:
     """Which jobs are looked for: all that is said here must hold."""
 
     state: Status | None = None
+    #: Whether the last slot that is known of was due in a downtime.
+    unobserved: bool | None = None
     #: Keys and values.
     labels: tuple[tuple[str, str], ...] = ()
     project: str | None = None
@@ -75,6 +77,13 @@ def _found(
         found = [one for one in found if label in one[0].labels]
     for tag in wanted.tags:
         found = [one for one in found if tag in one[0].tags]
+    return _in_state(found, wanted)[:most]
+
+
+def _in_state(found: list[Found], wanted: Wanted) -> list[Found]:
+    if wanted.unobserved is not None:
+        unobserved = wanted.unobserved
+        found = [one for one in found if (one[1].unobserved is not None) is unobserved]
     # Few are in most states, and it is told from afar that the others are not.
     if wanted.state in BROKEN:
         found = [one for one in found if one[1].alerts]
@@ -86,4 +95,4 @@ def _found(
         found = [one for one in found if one[1].last_outcome is None]
     if wanted.state is not None:
         found = [one for one in found if status(*one) is wanted.state]
-    return found[:most]
+    return found

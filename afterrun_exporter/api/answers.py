@@ -33,6 +33,16 @@ class OpenAlert(Answer):
     opened_at: Time
 
 
+class Unobserved(Answer):
+    """Slots that were due while AfterRun was down, and that no run was reported for."""
+
+    slots: int
+    first: Time
+    last: Time
+    down_since: Time | None = Field(description="null where it is not known")
+    up_since: Time
+
+
 class Job(Answer):
     """A job as it stands in a list."""
 
@@ -54,6 +64,9 @@ class Job(Answer):
     running: int = Field(description="open runs")
     retrying: int = Field(description="runs that wait for their next attempt")
     consecutive_failures: int
+    unobserved: Unobserved | None = Field(
+        description="where it was last due in a downtime: the next run decides"
+    )
     alerts: list[OpenAlert]
 
 
@@ -85,6 +98,10 @@ class WholeJob(Job):
     grace: Seconds
     max_runtime: Seconds | None
     heartbeat: Seconds | None
+    after_downtime: Seconds | None = Field(
+        description="how long after a downtime it is missed if it was due in it; null: "
+        "the next run decides"
+    )
     max_attempts: int | None
     rules: list[str]
     depends_on: list[str]
@@ -101,6 +118,7 @@ class WholeJob(Job):
     )
     violating_runs: int
     missed_runs: int
+    unobserved_slots: int
 
 
 class Jobs(Answer):

@@ -43,6 +43,7 @@ def wanted(query: requests.JobsQuery) -> search.Wanted:
     pairs = (label.partition(":") for label in query.label)
     return search.Wanted(
         state=query.state,
+        unobserved=None if query.unobserved is None else query.unobserved == "true",
         labels=tuple((key, value) for key, _, value in pairs),
         project=query.project,
         tags=query.tag,

@@ -49,6 +49,9 @@ class JobsQuery(Query):
     label: tuple[Label, ...] = Field(
         (), description="jobs with this label, as key:value; again for more of them"
     )
+    unobserved: Literal["true", "false"] | None = Field(
+        None, description="jobs that were last due in a downtime, or the others"
+    )
     project: Text | None = Field(None, description="jobs of this project")
     tag: tuple[Text, ...] = Field(
         (), description="jobs with this tag; again for more of them"

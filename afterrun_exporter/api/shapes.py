@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from afterrun_exporter.api import answers
 from afterrun_exporter.conventions import ALERT_OF
 from afterrun_exporter.core.alerts import status
-from afterrun_exporter.core.deadlines import deadline, next_slot, run_limit
+from afterrun_exporter.core.deadlines import deadline, next_slot, overrunning_from
 from afterrun_exporter.core.model import Job, Run, Settings
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.schedule import Cron
-from afterrun_exporter.core.state import JobState, OpenAlert, OpenRun
+from afterrun_exporter.core.state import JobState, OpenAlert, OpenRun, UnobservedSlots
 from afterrun_exporter.core.targets import shown
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.storage.store import AlertRecord, AlertStats
@@ -42,6 +42,7 @@ def job_of(job: Job, state: JobState, settings: Settings) -> answers.Job:
         running=len(state.open_runs),
         retrying=len(state.retries),
         consecutive_failures=state.consecutive_failures,
+        unobserved=_unobserved(state.unobserved),
         alerts=[_open_alert(alert) for alert in state.alerts],
     )
 
@@ -63,6 +64,7 @@ def whole_job_of(
         grace=_plain(job.grace),
         max_runtime=_number(job.max_runtime),
         heartbeat=_number(job.heartbeat),
+        after_downtime=_number(job.after_downtime),
         max_attempts=job.max_attempts,
         rules=[rule.name for rule in job.rules],
         depends_on=[dependency.job for dependency in job.depends_on],
@@ -71,12 +73,13 @@ def whole_job_of(
         last_ping=_happened(state.last_ping_at),
         last_duration=_number(state.last_duration),
         metrics=_numbers(state.metrics.items()),
-        open_runs=[_open_run(job, run) for run in state.open_runs],
+        open_runs=[_open_run(job, state, run, settings) for run in state.open_runs],
         runs=state.runs_total,
         failed_runs=state.failures_total,
         failed_attempts=state.attempts_total,
         violating_runs=state.violating_total,
         missed_runs=state.missed_total,
+        unobserved_slots=state.unobserved_total,
     )
 
 
@@ -169,15 +172,30 @@ def receiver_of(receiver: JobReceiver) -> answers.Receiver:
     )
 
 
-def _open_run(job: Job, run: OpenRun) -> answers.OpenRun:
+def _open_run(
+    job: Job, state: JobState, run: OpenRun, settings: Settings
+) -> answers.OpenRun:
+    due = overrunning_from(job, state, run, settings)
     return answers.OpenRun(
         run_id=run.run_id,
         attempt=run.attempt,
         started_at=format_time(run.started_at),
         last_sign_of_life=_happened(run.alive_at),
-        deadline=_due(run_limit(job, run)) if job.enabled else None,
+        deadline=_due(due) if job.enabled else None,
         metrics=_numbers(run.metrics.items()),
         metadata=json.loads(run.metadata) if run.metadata else {},
+    )
+
+
+def _unobserved(lost: UnobservedSlots | None) -> answers.Unobserved | None:
+    if lost is None:
+        return None
+    return answers.Unobserved(
+        slots=lost.count,
+        first=format_time(lost.first),
+        last=format_time(lost.last),
+        down_since=_happened(lost.down_since),
+        up_since=format_time(lost.up_since),
     )
 
 

@@ -13,6 +13,11 @@ from afterrun_exporter.clock import SystemClock
 @click.command()
 @click.option("--state", help="Only jobs in this state, such as missed or failing.")
 @click.option(
+    "--unobserved",
+    is_flag=True,
+    help="Only jobs that were last due while AfterRun was down.",
+)
+@click.option(
     "--label",
     metavar="KEY:VALUE",
     multiple=True,
@@ -22,11 +27,14 @@ from afterrun_exporter.clock import SystemClock
 @click.option("--tag", multiple=True, help="Only jobs with this tag. Again for more.")
 @click.option("--search", "q", metavar="TEXT", help="Only jobs with this in the name.")
 @client.asks_daemon
-def jobs(url: str, as_json: bool, **query: str | tuple[str, ...] | None) -> None:
+def jobs(
+    url: str, as_json: bool, unobserved: bool, **query: str | tuple[str, ...] | None
+) -> None:
     """Show the jobs of a running daemon: state, last run and deadline.
 
     All that is asked for must hold.
     """
+    query["unobserved"] = "true" if unobserved else None
     found = every(url, **query)
     if as_json:
         client.echo_json({"jobs": found, "next": None})
@@ -52,7 +60,7 @@ def jobs(url: str, as_json: bool, **query: str | tuple[str, ...] | None) -> None
         (
             (
                 job["name"],
-                job["state"],
+                f"{job['state']}, unobserved" if job["unobserved"] else job["state"],
                 tables.when(job["last_run"], now),
                 job["last_outcome"] or "",
                 tables.when(job["last_success"], now),

@@ -231,14 +231,19 @@ def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
     """
     if not job.enabled or not state.open_runs:
         return math.inf
-    noticed = _noticed_at(state)
-    limits = (
-        limit
-        if (limit := run_limit(job, run)) <= noticed
-        else overrun_at(job, run, settings)
-        for run in state.open_runs
-    )
-    return min(limits)
+    return min(overrunning_from(job, state, run, settings) for run in state.open_runs)
+
+
+def overrunning_from(
+    job: Job, state: JobState, run: OpenRun, settings: Settings
+) -> float:
+    """Return the instant after which *run*, an open one of *state*, is overrunning.
+
+    That is never where its end is unobserved.
+    """
+    limit = run_limit(job, run)
+    # Where that is an alert already, no downtime changes it.
+    return limit if limit <= _noticed_at(state) else overrun_at(job, run, settings)
 
 
 def _noticed_at(state: JobState) -> float:

@@ -175,7 +175,7 @@ def _unobserved(
         down_since=max(settings.down_since, 0.0),
         up_since=settings.up_since,
     )
-    return settings.up_since if isinstance(job.schedule, Every) else before, slots
+    return settings.up_since if isinstance(job.schedule, Every) else last, slots
 
 
 def _joined(

@@ -24,9 +24,10 @@ from afterrun_exporter.page.context import Context, Reading
 from afterrun_exporter.page.forms import FLAGS, PAUSES
 from afterrun_exporter.page.graphs import charts
 from afterrun_exporter.page.howto import examples
-from afterrun_exporter.page.index import BROKEN, Entry, held_back
+from afterrun_exporter.page.index import BROKEN, UNOBSERVED, Entry, held_back
 from afterrun_exporter.page.job import (
     alert_rows,
+    lost_slots,
     open_rows,
     retry_rows,
     run_rows,
@@ -64,6 +65,7 @@ def overview(context: Context) -> Handler:
         endings = await reading.or_else(context.store.endings(names, LENGTH), {})
         count, jobs = index.counts[BROKEN], len(index.entries)
         groups = shapes.groups_of(wrong)
+        unobserved = index.counts[UNOBSERVED]
         return await page(
             "overview.html",
             **context.site.common(request, now),
@@ -75,7 +77,8 @@ def overview(context: Context) -> Handler:
             groups=groups,
             jobs=jobs,
             headline=shapes.headline(count, jobs),
-            announcement=shapes.announcement(count, jobs, groups),
+            announcement=shapes.announcement(count, jobs, groups, unobserved),
+            unobserved=unobserved,
             states=shapes.states_of(index.counts, asked),
             labels=shapes.choices_of(index.choices, "label", asked.label),
             projects=shapes.choices_of(index.choices, "project", asked.project),
@@ -212,6 +215,7 @@ def _facts(context: Context, job: Job, state: JobState, now: float) -> dict[str,
         "paused_since": moment(state.paused_at, now, zone),
         "paused_until": moment(state.paused_until or 0.0, now, zone),
         "held_back": list(state.upstream) if held_back(state) else [],
+        "lost": lost_slots(job, state, now),
         "row": shapes.row_of(job, state, now, (), status(job, state).value, settings),
         "created": moment(state.created_at, now, zone),
         "last_failure": moment(state.last_failure_at, now, zone),

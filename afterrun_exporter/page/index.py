@@ -28,6 +28,7 @@ KEEP_UP_EVERY: Final = 10.0
 #: Words for a job's state besides those of `Status` and `Condition`.
 BROKEN: Final = "broken"
 RUNNING: Final = "running"
+UNOBSERVED: Final = "unobserved"
 
 #: What is most urgent first; a severity that is not here comes after warnings.
 SEVERITIES: Final = {
@@ -192,6 +193,8 @@ def entry_of(job: Job, state: JobState) -> Entry:
     """Return what is to be known of *job*."""
     one = status(job, state)
     words = (one.value, RUNNING) if state.open_runs else (one.value,)
+    if state.unobserved is not None:
+        words = (*words, UNOBSERVED)
     wrong = [a for a in state.alerts if a.key.condition not in BLAMELESS]
     if not wrong or one is Status.PAUSED:
         return Entry(job, one, _shared(words), None)
@@ -209,7 +212,7 @@ def _goes_on(entry: Entry, job: Job, state: JobState) -> bool:
     return (
         entry.words == _WELL
         and entry.job is job
-        and not (state.alerts or state.open_runs or state.retries)
+        and not (state.alerts or state.open_runs or state.retries or state.unobserved)
     )
 
 

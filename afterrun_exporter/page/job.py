@@ -10,8 +10,9 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from afterrun_exporter.core.deadlines import (
+    is_unobserved,
     next_due,
-    run_deadline,
+    overrunning_from,
     run_limit,
     slot_after,
     time_limit,
@@ -93,8 +94,22 @@ class OpenRow:
     metadata: tuple[tuple[str, str], ...]
     #: The last sign of life; None while it has sent none.
     alive: Moment | None
+    #: Whether it had to end in a downtime, and that may not have been reported.
+    unobserved: bool
     #: Whether it is due for a sign of life rather than for its end.
     silent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostSlots:
+    """Slots that were due in a downtime."""
+
+    count: int
+    first: Moment | None
+    last: Moment | None
+    #: None where it is not known.
+    down_since: Moment | None
+    up_since: Moment | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,22 +200,36 @@ def slot_rows(
     return rows
 
 
+def lost_slots(job: Job, state: JobState, now: float) -> LostSlots | None:
+    """Return the unobserved slots of *job*, where they are the last that is known."""
+    if (lost := state.unobserved) is None:
+        return None
+    zone = zone_of(job)
+    return LostSlots(
+        count=lost.count,
+        first=moment(lost.first, now, zone),
+        last=moment(lost.last, now, zone),
+        down_since=moment(lost.down_since, now, zone),
+        up_since=moment(lost.up_since, now, zone),
+    )
+
+
 def open_rows(
     job: Job, state: JobState, now: float, settings: Settings
 ) -> list[OpenRow]:
     """Return the runs that have started and not ended, the oldest first."""
     zone = zone_of(job)
-    late = run_deadline(job, state, settings)
     rows: list[OpenRow] = []
     for run in sorted(state.open_runs, key=lambda run: run.started_at):
-        due = run_limit(job, run)
+        due, late = run_limit(job, run), overrunning_from(job, state, run, settings)
         rows.append(
             OpenRow(
                 run_id=run.run_id or "",
                 attempt=run.attempt,
                 started=moment(run.started_at, now, zone),
-                due=moment(due, now, zone),
-                late=max(due, late) < now,
+                due=moment(late if due < late < math.inf else due, now, zone),
+                late=late < now,
+                unobserved=is_unobserved(job, run, settings) and late == math.inf,
                 metrics=tuple((n, readable(v)) for n, v in run.metrics.items()),
                 metadata=tuple(_metadata(run.metadata)),
                 alive=moment(run.alive_at, now, zone) if run.alive_at else None,

@@ -14,7 +14,7 @@ from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.core.deadlines import next_slot
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Settings
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.page.index import BROKEN, RUNNING, held_back
+from afterrun_exporter.page.index import BROKEN, RUNNING, UNOBSERVED, held_back
 from afterrun_exporter.page.query import PER_PAGE, STATES, Asked
 from afterrun_exporter.page.reasons import TITLES, Reason
 from afterrun_exporter.page.strips import strip
@@ -30,6 +30,7 @@ CHOICES: Final = 200
 STATE_WORDS: Final = {
     BROKEN: "broken",
     RUNNING: "running now",
+    UNOBSERVED: "unobserved",
     **{one.value: one.value for one in Status},
     **{
         one.value: one.value.replace("_", " ")
@@ -49,6 +50,8 @@ class Row:
     broken: bool
     running: int
     held_back: bool
+    #: Whether it was last due in a downtime.
+    unobserved: bool
     last_run: Moment | None
     last_outcome: str
     last_success: Moment | None
@@ -143,6 +146,7 @@ def row_of(
         broken=wrong,
         running=len(state.open_runs),
         held_back=held_back(state),
+        unobserved=state.unobserved is not None,
         last_run=moment(state.last_finish_at, now, zone),
         last_outcome=state.last_outcome.value if state.last_outcome else "",
         last_success=moment(state.last_success_at, now, zone),
@@ -187,8 +191,11 @@ def headline(broken: int, jobs: int) -> str:
     return "1 job is broken" if broken == 1 else f"{broken:,} jobs are broken"
 
 
-def announcement(broken: int, jobs: int, groups: Iterable[Group]) -> str:
+def announcement(
+    broken: int, jobs: int, groups: Iterable[Group], unobserved: int
+) -> str:
     """Return what is said aloud when it changes."""
     told = ", ".join(f"{group.count:,} {group.title}" for group in groups)
     line = headline(broken, jobs)
-    return f"{line}: {told}." if told else f"{line}."
+    line = f"{line}: {told}." if told else f"{line}."
+    return f"{line} {unobserved:,} unobserved." if unobserved else line

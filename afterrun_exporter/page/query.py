@@ -13,7 +13,7 @@ from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.core.hints import near
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job
 from afterrun_exporter.errors import RequestError
-from afterrun_exporter.page.index import BROKEN, RUNNING, Entry, Holds
+from afterrun_exporter.page.index import BROKEN, RUNNING, UNOBSERVED, Entry, Holds
 
 #: Jobs on a page.
 PER_PAGE: Final = 50
@@ -29,6 +29,7 @@ STATES: Final = tuple(
             *(one.value for one in Condition if one not in BLAMELESS),
             Status.OK.value,
             RUNNING,
+            UNOBSERVED,
             Status.RETRYING.value,
             Status.NEW.value,
             Status.PAUSED.value,

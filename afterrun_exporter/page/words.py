@@ -77,6 +77,13 @@ def _bound(rule: Rule, bound: Bound) -> str:
     return f"{_OPS[bound.op]} {limit_text(bound.value, rule.metric)}"
 
 
+def _after_downtime(patience: float) -> str:
+    if not patience:
+        return "It is missed where it was due while AfterRun was down."
+    after = format_duration(patience)
+    return f"It is missed {after} after a downtime in which it was due."
+
+
 def expectations(job: Job) -> Iterator[tuple[str, str]]:
     """Yield what else is expected of *job*: a word for it, and a sentence."""
     yield "Schedule", schedule_in_words(job)
@@ -91,6 +98,12 @@ def expectations(job: Job) -> Iterator[tuple[str, str]]:
     if job.heartbeat is not None:
         silence = format_duration(job.heartbeat)
         yield "Heartbeat", f"A run that sends signs of life sends one every {silence}."
+    yield from _of_alerts(job)
+
+
+def _of_alerts(job: Job) -> Iterator[tuple[str, str]]:
+    if job.after_downtime is not None:
+        yield "Downtime", _after_downtime(job.after_downtime)
     if job.after_failures > 1:
         yield (
             "Failures",

@@ -54,6 +54,7 @@ async def test_a_job_that_never_ran_has_every_field(client: Client) -> None:
                 "running": 0,
                 "retrying": 0,
                 "consecutive_failures": 0,
+                "unobserved": None,
                 "alerts": [],
             }
         ],
@@ -224,7 +225,7 @@ async def test_as_many_runs_as_are_asked_for(client: Client) -> None:
         (
             "jobs?x=1",
             400,
-            "unknown parameter 'x': use state, label, project, tag, q, limit, after",
+            "unknown parameter 'x': use state, label, unobserved, project, tag, q, limit, after",
         ),
         ("jobs/backup?x=1", 400, "unknown parameter 'x': none is read here"),
         (

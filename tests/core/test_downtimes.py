@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.deadlines import (
     deadline,
+    is_quiet,
     next_slot,
     run_deadline,
     wake_at,
@@ -76,6 +77,13 @@ class TestASlotThatWasDueInADowntime:
         assert told(night.alerts[0].alert.opened_at) == due
         assert night.state.unobserved is None
         assert night.state.missed_total == 1
+
+    def test_stays_so_until_the_next_one_however_far_that_is(self) -> None:
+        night = Night(BACKUP, settings=RESTART).clock("22 10:03").clock("23 02:30")
+
+        assert night.state.unobserved is not None
+        assert wake_at(BACKUP, night.state, RESTART) == at("23 02:30")
+        assert is_quiet(BACKUP, night.state, at("22 11:00"), at("23 02:30"))
 
     def test_is_never_shown_as_the_next_one(self) -> None:
         night = after_restart(HOURLY).clock("22 10:00:30")
