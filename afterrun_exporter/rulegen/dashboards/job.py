@@ -170,8 +170,10 @@ _RUNS: Final = Row(
                 Query(_increase(names.RUN_FAILURES), "failed"),
                 Query(_increase(names.VIOLATING_RUNS), "violating"),
                 Query(_increase(names.MISSED_RUNS), "missed"),
+                Query(_increase(names.UNOBSERVED_SLOTS), "unobserved"),
             ),
-            description="Canceled runs are among those that are ok.",
+            description="Canceled runs are among those that are ok. Unobserved: the job "
+            "was due while AfterRun was down.",
             colours=shared.COLOURS,
             decimals=0,
         ),

@@ -58,6 +58,7 @@ NEVER: Final = {"0": Text("never")}
 COLOURS: Final = {
     "ok": "green",
     "missed": "purple",
+    "unobserved": "blue",
     "failed": "red",
     "violating": "orange",
 }
