@@ -306,20 +306,19 @@ def covered_by(job: Job, ended: float, started: float | None) -> float:
     return slot if slot - begun <= early_limit(job.schedule, slot, job.early) else ended
 
 
-def release_at(job: Job, state: JobState) -> float:
+def release_at(job: Job, state: JobState, settings: Settings) -> float:
     """Return when a job had its chance since the jobs it requires have healed.
 
-    That is its next deadline from then on, with the time that a run under way has;
-    +inf when none is expected.
+    That is its next deadline from then on, with the time that a run under way has, and
+    after a downtime if its run may have come in that; +inf when none is expected.
     """
     if not state.upstream_healed_at:
         return math.inf
     since = max(state.upstream_healed_at, state.due_after)
-    slot = slot_after(job, since)
     if isinstance(job.schedule, Every):
         # Its slots go by its last run, and not by the moment that is asked about.
-        slot -= (since - state.due_after) % job.schedule.period
-    return slot_deadline(job, state, slot)
+        since -= (since - state.due_after) % job.schedule.period
+    return due_from(job, state, since, settings).deadline
 
 
 def wake_at(job: Job, state: JobState, settings: Settings) -> float:
@@ -336,7 +335,7 @@ def outlook(job: Job, state: JobState, settings: Settings) -> tuple[float, float
     if due.unobserved is not None:
         wake = min(wake, due.unobserved.until)
     if state.upstream_healed_at:
-        wake = min(wake, release_at(job, state))
+        wake = min(wake, release_at(job, state, settings))
     for healed in state.healed:
         wake = min(wake, healed.until)
     if state.paused_until is not None:

@@ -38,12 +38,15 @@ def held_back(slot: float, deadline: float, settings: Settings) -> float:
     return deadline
 
 
-def settling(settings: Settings, since: float, now: float, settle: float) -> Settings:
+def settling(
+    settings: Settings, since: float, now: float, settle: float, waits: float = 0.0
+) -> Settings:
     """Return *settings* after a downtime from *since* until *now*.
 
     It goes on from the last one where that was hardly settled: what was due in it may
-    not have been recorded yet.
+    not have been recorded yet. *waits* is the longest `after_downtime` of any job: for
+    so long some of that is undecided.
     """
-    if since <= settings.settled_at + SLACK:
+    if since <= max(settings.settled_at, settings.up_since + waits) + SLACK:
         since = min(since, settings.down_since)
     return replace(settings, down_since=since, up_since=now, settled_at=now + settle)

@@ -358,7 +358,7 @@ def _surroundings(
         state = replace(state, success_until=0.0)
     if required or upstream.held_back(state):
         troubled = partial(alerts.is_troubled, job, state, now, settings)
-        state = upstream.reconciled(job, state, required, now, troubled)
+        state = upstream.reconciled(job, state, required, now, settings, troubled)
     return state
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from afterrun_exporter.core.deadlines import release_at
-from afterrun_exporter.core.model import Condition, Job, Outcome
+from afterrun_exporter.core.model import Condition, Job, Outcome, Settings
 from afterrun_exporter.core.state import JobState
 
 #: What makes a job unhealthy that another one only waits for: it has not ended.
@@ -88,6 +88,7 @@ def reconciled(
     state: JobState,
     required: Sequence[Required],
     now: float,
+    settings: Settings,
     is_troubled: Callable[[], bool],
 ) -> JobState:
     """Return *state* with what is known upstream by *now*.
@@ -103,7 +104,9 @@ def reconciled(
         return replace(state, upstream=unhealthy, upstream_healed_at=0.0)
     if state.upstream:
         state = replace(state, upstream=(), upstream_healed_at=now)
-    if state.upstream_healed_at and _had_its_chance(job, state, now, is_troubled):
+    if state.upstream_healed_at and _had_its_chance(
+        job, state, now, settings, is_troubled
+    ):
         state = replace(state, upstream_healed_at=0.0)
     return state
 
@@ -121,7 +124,11 @@ def summary(state: JobState) -> str:
 
 
 def _had_its_chance(
-    job: Job, state: JobState, now: float, is_troubled: Callable[[], bool]
+    job: Job,
+    state: JobState,
+    now: float,
+    settings: Settings,
+    is_troubled: Callable[[], bool],
 ) -> bool:
     healed = state.upstream_healed_at
     # A moment ahead of us was noted before the clock was set back.
@@ -130,7 +137,7 @@ def _had_its_chance(
     if not job.enabled:
         # While it is paused it has none but a run.
         return False
-    release = release_at(job, state)
+    release = release_at(job, state, settings)
     return release < now or (math.isinf(release) and not is_troubled())
 
 

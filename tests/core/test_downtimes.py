@@ -6,8 +6,6 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from afterrun_exporter.core.deadlines import (
     deadline,
@@ -16,14 +14,13 @@ from afterrun_exporter.core.deadlines import (
     run_deadline,
     wake_at,
 )
-from afterrun_exporter.core.downtimes import SLACK, settling
 from afterrun_exporter.core.model import Concurrency, Job, Kind, Outcome, Settings
 from afterrun_exporter.core.schedule import Every, parse_cron
-from afterrun_exporter.core.transitions import on_clock, on_ping, registered
+from afterrun_exporter.core.transitions import on_clock, registered
 from afterrun_exporter.storage.codec import decode_state, encode_state
 from tests.changed import replace
 
-from .jobs import BACKUP, SETTINGS, Night, at, ping, told
+from .jobs import BACKUP, Night, at, told
 
 HOURLY = replace(BACKUP, schedule=parse_cron("0 * * * *", "UTC"), grace=600, rules=())
 EVERY_HOUR = replace(HOURLY, schedule=Every(3600))
@@ -400,95 +397,3 @@ def test_silence_begins_anew_after_a_downtime() -> None:
     assert run_deadline(job, night.state, night.settings) == at("22 05:10")
     assert night.clock("22 05:10").open == []
     assert night.clock("22 05:10:01").open == ["overrunning"]
-
-
-T0 = at("22 00:00")
-PERIODS = {"* * * * *": 60, "*/10 * * * *": 600}
-
-
-def fate(
-    slot: float,
-    period: float,
-    grace: float,
-    downtimes: list[tuple[float, float, float, float]],
-    reports: list[float],
-    now: float,
-) -> str:
-    """Return what *slot* is by *now*, by the plainest of means.
-
-    A downtime is its begin, that of the first one it goes on from, its end, and when it
-    is settled.
-    """
-    due = limit = slot + grace
-    kind = "missed"
-    for begin, since, until, settled in downtimes:
-        if limit < begin:
-            break
-        later = slot
-        while later <= until:
-            later += period
-        if since <= due <= until:
-            first = slot
-            while first + grace <= until:
-                first += period
-            late = first + grace
-            if first <= until and late < settled:
-                late = min(settled, later + grace)
-            kind, limit = "unobserved", min(settled, late)
-        elif slot <= until < due < settled:
-            kind, limit = "missed", min(settled, later + grace)
-        else:
-            kind, limit = "missed", due
-    if any(slot <= report <= limit for report in reports):
-        return "covered"
-    return kind if limit < now else "open"
-
-
-@given(
-    text=st.sampled_from(sorted(PERIODS)),
-    grace=st.sampled_from([5, 20, 150, 700]),
-    spans=st.lists(st.integers(1, 900), min_size=2, max_size=8),
-    settle=st.integers(0, 200),
-    starts=st.booleans(),
-    reports=st.sets(st.integers(1, 4000), max_size=20),
-)
-def test_a_slot_is_covered_missed_unobserved_or_open(
-    text: str,
-    grace: int,
-    spans: list[int],
-    settle: int,
-    starts: bool,
-    reports: set[int],
-) -> None:
-    """And unobserved only if its deadline passed in a downtime; every other span is one."""
-    schedule, period = parse_cron(text, "UTC"), PERIODS[text]
-    job = replace(HOURLY, schedule=schedule, grace=grace, early=0)
-    state, settings = registered(job, T0), SETTINGS
-    downtimes: list[tuple[float, float, float, float]] = []
-    received: list[float] = []
-    now = T0
-    for number, span in enumerate(spans):
-        until = now + span
-        if number % 2 == 0:
-            here = sorted(T0 + one for one in reports if now < T0 + one <= until)
-            received += here
-            for instant in [*here, until]:
-                while (wake := wake_at(job, state, settings)) < instant:
-                    state = on_clock(job, state, wake + 0.5, settings).state
-                if instant in here:
-                    state = on_ping(job, state, ping(told(instant)), settings).state
-        else:
-            begins = now
-            if downtimes and now <= downtimes[-1][3] + SLACK:
-                begins = downtimes[-1][1]
-            downtimes.append((now, begins, until, until + settle))
-            since = -math.inf if starts else now
-            settings = settling(settings, since, until, settle)
-            state = on_clock(job, state, until, settings).state
-        now = until
-
-    slots = range(int(T0) + period, int(now) + 1, period)
-    fates = [fate(slot, period, grace, downtimes, received, now) for slot in slots]
-    assert state.missed_total == fates.count("missed")
-    assert state.unobserved_total == fates.count("unobserved")
-    assert state.unobserved is None or state.missed_deadline is None

@@ -140,5 +140,5 @@ def test_a_run_under_way_is_the_chance_of_a_job_that_is_held_back(
     night.clock("22 01:50").start("22 02:00").clock("22 02:11")
 
     assert night.open == ["failing", "upstream_unhealthy"]
-    assert release_at(job, night.state) == at("22 04:00")
+    assert release_at(job, night.state, night.settings) == at("22 04:00")
     assert night.clock("22 04:00:01").open == ["failing", "missed", "overrunning"]

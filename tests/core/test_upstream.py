@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.alerts import update
-from afterrun_exporter.core.model import Condition, Dependency, Job, Kind, Outcome
+from afterrun_exporter.core.model import (
+    Condition,
+    Dependency,
+    Job,
+    Kind,
+    Outcome,
+    Settings,
+)
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import AlertKey, JobState, OpenAlert
 from afterrun_exporter.core.transitions import on_retired
@@ -59,6 +66,22 @@ def test_it_lasts_until_the_jobs_own_next_deadline() -> None:
     assert report.clock("22 05:00").open == ["missed", UPSTREAM]
     assert report.clock("23 02:30").open == ["missed", UPSTREAM]
     assert report.clock("23 02:31").open == ["missed"]
+
+
+def test_it_lasts_until_the_next_deadline_that_passes_in_no_downtime() -> None:
+    """Its run may have come in vain."""
+    report = night()
+    report.required = ILL
+    report.fail("22 02:10")
+    report.required = WELL
+    report.clock("22 05:00")
+    report.settings = Settings(
+        down_since=at("23 01:00"), up_since=at("23 03:00"), settled_at=at("23 03:02")
+    )
+
+    assert report.clock("23 03:00").open == ["failing", UPSTREAM]
+    assert report.clock("24 02:30").open == ["failing", UPSTREAM]
+    assert report.clock("24 02:31").open == ["failing", "missed"]
 
 
 #: Due every day at the time of its last run, by five minutes later.
