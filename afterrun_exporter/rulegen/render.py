@@ -93,7 +93,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     if doubled:
         raise GenerateError("; ".join(doubled))
     try:
-        data = _Loader("").construct_document(node)
+        data = None if node is None else _Loader("").construct_document(node)
     except yaml.YAMLError as error:
         raise _unreadable(path, error) from error
     if not isinstance(data, dict):

@@ -12,6 +12,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.errors import AfterRunError
 from afterrun_exporter.problems import KINDS, STATUS, TYPES
 from afterrun_exporter.service import Service
+from afterrun_exporter.testing import ManualClock
 from tests.core.jobs import BACKUP
 from tests.http import Client
 from tests.services import catalogue
@@ -85,13 +86,17 @@ async def followed(client: Client, path: str, member: str) -> list[list[Any]]:
     return pages
 
 
-async def test_each_page_links_to_the_next(client: Client, service: Service) -> None:
+async def test_each_page_links_to_the_next(
+    client: Client, service: Service, clock: ManualClock
+) -> None:
     """With all that was asked for; the last one links to none."""
     jobs = [Job(name=f"job:{n}", labels=(("team", "a&b=c"),)) for n in range(5)]
     await service.reconfigure(catalogue(BACKUP, *jobs))
     for n in range(5):
         await client.post("/ping/backup", json={**GOOD, "run_id": str(n)})
+        await clock.advance(1)
         await client.post("/ping/backup", json={"status": "fail", "run_id": f"x{n}"})
+        await clock.advance(1)
 
     found = await followed(
         client, "/api/v1/jobs?label=team:a%26b%3Dc&limit=2&q=job:&after=job:0", "jobs"
