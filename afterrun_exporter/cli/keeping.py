@@ -73,7 +73,7 @@ def kept_file(config: Config, beside: Path) -> KeptFile | None:
                 log.warning("alertmanager_base_silences_alerts", warning=warning)
         return {
             Path(path.name): _config_text(config, beside, told, receivers),
-            alertmanager.TEMPLATE: alertmanager.template_text(),
+            alertmanager.TEMPLATE: alertmanager.template_text(told),
             **alertmanager.secret_files(receivers),
         }
 

@@ -89,6 +89,8 @@ class WebhookSpec(Spec):
 
     url: values.PlainUrl
     authorization_file: _Optional = None
+    #: Alertmanager's own default: all of them.
+    max_alerts: Annotated[int, Field(ge=0)] = 0
 
 
 class PagerDutySpec(Spec):
@@ -122,8 +124,11 @@ class IntegrationSpec(Spec):
         if self.discord is not None:
             return Discord(self.discord.url_file)
         if self.webhook is not None:
-            token = self.webhook.authorization_file
-            return Webhook(url=self.webhook.url, authorization_file=token or "")
+            return Webhook(
+                url=self.webhook.url,
+                authorization_file=self.webhook.authorization_file or "",
+                max_alerts=self.webhook.max_alerts,
+            )
         if self.pagerduty is not None:
             return PagerDuty(self.pagerduty.routing_key_file)
         return Email(self.email or "")

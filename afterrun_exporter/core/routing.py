@@ -63,6 +63,8 @@ class Webhook:
     url: str
     #: Where the bearer token stands; "" for none.
     authorization_file: str = ""
+    #: Alerts in one message: of more it has the number. 0 for all.
+    max_alerts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,18 @@ CONFIG: Final = DIRECTORY / "alertmanager.yml"
 #: Where the template goes, beside alertmanager.yml.
 TEMPLATE: Final = Path("templates/afterrun.tmpl")
 
+#: Alerts that a message shows in full; of the others it has the number.
+MOST_SHOWN: Final = 20
+
+#: Finds when an alert of the group last began or ended. Templates know no other time.
+_NEWEST: Final = """\
+{{- $newest := (index .Alerts 0).StartsAt }}
+{{- range .Alerts }}
+{{- if .StartsAt.After $newest }}{{ $newest = .StartsAt }}{{ end }}
+{{- if and (eq .Status "resolved") (.EndsAt.After $newest) }}{{ $newest = .EndsAt }}{{ end }}
+{{- end }}
+{{- $old := $newest.Add -@INTERVAL@ }}"""
+
 
 def files(
     jobs: Mapping[str, Job],
@@ -54,7 +66,7 @@ def files(
     secrets = secret_files(receivers)
     return {
         CONFIG: config,
-        DIRECTORY / TEMPLATE: template_text(),
+        DIRECTORY / TEMPLATE: template_text(alertmanager),
         DIRECTORY / "routes.test": routetests.text(
             jobs, alertmanager, receivers, str(CONFIG)
         ),
@@ -124,10 +136,14 @@ def secret_files(receivers: Iterable[JobReceiver]) -> Mapping[Path, str]:
     return ways.secret_files(receivers)
 
 
-def template_text() -> str:
+def template_text(alertmanager: Alertmanager) -> str:
     """Return the template of messages, ``templates/afterrun.tmpl``."""
     package = resources.files("afterrun_exporter.rulegen")
-    return package.joinpath("templates", TEMPLATE.name).read_text("utf-8")
+    text = package.joinpath("templates", TEMPLATE.name).read_text("utf-8")
+    groupings = (alertmanager.grouping, *(r.grouping for r in alertmanager.routes))
+    longest = max(grouping.group_interval or 0.0 for grouping in groupings)
+    newest = _NEWEST.replace("@INTERVAL@", str(round(longest * 1e9)))
+    return text.replace("@NEWEST@", newest).replace("@MOST@", str(MOST_SHOWN))
 
 
 def _beside(alertmanager: Alertmanager, base: Mapping[str, Any]) -> Smtp | None:

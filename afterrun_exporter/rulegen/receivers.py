@@ -123,10 +123,11 @@ def _config(
             # Alertmanager 0.25 knows Discord, and its URL in plain text alone.
             # Discord understands what is meant for Slack.
             return "slack_configs", _slack("", _path(url_file, alertmanager))
-        case Webhook(url=url, authorization_file=token):
+        case Webhook(url=url, authorization_file=token, max_alerts=most):
             file = {"credentials_file": _path(token, alertmanager)}
             http = {"http_config": {"authorization": file}} if token else {}
-            return "webhook_configs", {"url": url, **http}
+            limit = {"max_alerts": most} if most else {}
+            return "webhook_configs", {"url": url, **http, **limit}
         case PagerDuty(routing_key_file):
             return "pagerduty_configs", {
                 "routing_key_file": _path(routing_key_file, alertmanager),
