@@ -193,7 +193,7 @@ class _Form:
         head = name[: name.index("[", 1)]
         path = [head, *_BRACKETS.findall(name)[:MAX_BRACKETS]]
         inside: dict[str, Any] = self._fields
-        if head in self._objects:
+        if head in self._objects and any(path[1:]):
             inside = self._objects
         for place in path[:-2] if path[-1] == "" else path[:-1]:
             following = inside.setdefault(place, {})
