@@ -23,6 +23,7 @@ from afterrun_exporter.core.routing import (
 from afterrun_exporter.errors import GenerateError
 from afterrun_exporter.rulegen import (
     base_inhibitions,
+    inhibitiontests,
     merging,
     render,
     routes,
@@ -69,6 +70,9 @@ def files(
         DIRECTORY / TEMPLATE: template_text(alertmanager),
         DIRECTORY / "routes.test": routetests.text(
             jobs, alertmanager, receivers, str(CONFIG)
+        ),
+        DIRECTORY / "inhibitions.test.yml": inhibitiontests.text(
+            jobs, alertmanager, str(CONFIG)
         ),
         **{DIRECTORY / path: text for path, text in secrets.items()},
     }

@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -67,7 +67,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def to_yaml(data: Mapping[str, Any], note: str = "") -> str:
+def to_yaml(data: Mapping[str, Any] | Sequence[Any], note: str = "") -> str:
     """Return *data* as YAML, in its own order, under a header that says so.
 
     *note* is more of that header: whole lines, each a comment. The same data

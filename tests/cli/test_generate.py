@@ -15,6 +15,7 @@ RULES = "rules/afterrun.rules.yml"
 PROMETHEUS = {RULES, "rules/tests/afterrun.test.yml"}
 ALERTMANAGER = {
     "alertmanager/alertmanager.yml",
+    "alertmanager/inhibitions.test.yml",
     "alertmanager/routes.test",
     "alertmanager/templates/afterrun.tmpl",
 }
