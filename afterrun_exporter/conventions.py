@@ -186,6 +186,7 @@ RULES_OUTDATED: Final = "AfterRunRulesOutdated"
 PUSH_FAILING: Final = "AfterRunPushFailing"
 NOTIFICATIONS_DROPPED: Final = "AfterRunNotificationsDropped"
 JOBS_UNOBSERVED: Final = "AfterRunJobsUnobserved"
+SCRAPED_TWICE: Final = "AfterRunScrapedTwice"
 WATCHDOG: Final = "AfterRunWatchdog"
 #: One that somebody asked for, to see that alerts arrive.
 TEST: Final = "AfterRunTest"

@@ -174,6 +174,12 @@ NOTIFICATIONS_DROPPED: Final = (
     "--alertmanager.notification-queue-capacity large enough?"
 )
 
+SCRAPED_TWICE: Final = (
+    "{{ $value }} scrape jobs of Prometheus read one AfterRun, so every alert of its jobs "
+    "is told {{ $value }} times. Remove all but one of them from scrape_configs; targets "
+    "of one exporter, such as shards, belong into one scrape job."
+)
+
 DISAPPEARED: Final = (
     "AfterRun answers and no longer knows {{ $labels.job_name }}, so nothing would "
     "tell if it failed. Was it removed on purpose? Then do nothing: this resolves by "

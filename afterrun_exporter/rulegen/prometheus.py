@@ -38,6 +38,17 @@ unless on (job, {names.JOB}) last_over_time({names.DEADLINE}[{MEMORY}])
 and on (job) present_over_time({names.BUILD_INFO}[{MEMORY}])
 unless on (job) max_over_time(up[{MEMORY}]) == 0"""
 
+# Two scrape jobs may know an exporter by two addresses: what they share is when its
+# process started, to the hundredth of a second.
+_SCRAPED_TWICE: Final = f"""max without (started) (
+  count by (started) (
+    count_values by (job) (
+      "started",
+      process_start_time_seconds and on (job, instance) {names.BUILD_INFO}
+    )
+  )
+) > 1"""
+
 
 def rules_file(jobs: Iterable[Job] = (), hash_: str = "") -> Data:
     """Return the content of the file that Prometheus loads.
@@ -158,6 +169,15 @@ def exporter_rules(hash_: str = "") -> list[Data]:
             severity="warning",
             summary="Jobs were due while AfterRun was down.",
             description=says.JOBS_UNOBSERVED,
+        ),
+        alert(
+            names.SCRAPED_TWICE,
+            expr=_SCRAPED_TWICE,
+            # A target that moves to another scrape job is in both for a while.
+            hold="5m",
+            severity="warning",
+            summary="An exporter is scraped by two jobs, and each alert comes twice.",
+            description=says.SCRAPED_TWICE,
         ),
         alert(
             names.WATCHDOG,

@@ -310,12 +310,13 @@ def test_no_alert_is_left_out() -> None:
     """A new one is tried here, too."""
     tried = {alert for alert, _ in ABOUT_JOBS} | {INHIBITS[0], *ABOUT_THE_EXPORTER}
     # These have tests of their own: the watchdog here, the others beside the posting
-    # of alerts, the receivers of single jobs and the storms.
+    # of alerts, the receivers of single jobs, the storms and promtool's.
     elsewhere = {
         names.WATCHDOG,
         names.PUSH_FAILING,
         names.JOB_SUCCEEDED,
         names.NOTIFICATIONS_DROPPED,
+        names.SCRAPED_TWICE,
     }
 
     every = {
