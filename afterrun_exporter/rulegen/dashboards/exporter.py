@@ -234,8 +234,8 @@ _DELIVERY: Final = Row(
         ),
         _lines(
             "Jobs by state",
-            Query(f"sum by ({names.STATE}) ({_of(names.JOBS)})", _legend(names.STATE)),
-            Query(f"sum({_of(names.UNOBSERVED_JOBS)})", "unobserved"),
+            shared.jobs_by_state(OF_EXPORTER),
+            Query(f"sum(max by (job) ({_of(names.UNOBSERVED_JOBS)}))", "unobserved"),
             description="Unobserved: last due while AfterRun was down, whatever their "
             "state.",
         ),

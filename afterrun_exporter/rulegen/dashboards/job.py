@@ -108,7 +108,7 @@ def _now(label_keys: Sequence[str]) -> Row:
             _stat("Not ok in a row", of_job(names.CONSECUTIVE_FAILURES), red=".*"),
             _stat(
                 "Open runs",
-                f"sum({names.RUNNING}{{{OF_JOB}}})",
+                of_job(names.RUNNING),
                 description="Runs that started and have not finished.",
             ),
             Panel(
@@ -152,7 +152,9 @@ _HISTORY: Final = Row(
 
 
 def _increase(metric: str) -> str:
-    return f"sum(increase({metric}{{{OF_JOB}}}[{RANGE}]))"
+    """Return what the job's counter has grown by; exporters that follow count on."""
+    each = f"max by (job) ({metric}{{{OF_JOB}}})"
+    return f"sum(increase(({each})[{RANGE}:]))"
 
 
 _RUNS: Final = Row(
@@ -203,7 +205,7 @@ _RUNS: Final = Row(
             title="Open runs and runs in a row that were not ok",
             kind=Kind.LINES,
             queries=(
-                Query(f"sum({names.RUNNING}{{{OF_JOB}}})", "open"),
+                Query(of_job(names.RUNNING), "open"),
                 Query(of_job(names.CONSECUTIVE_FAILURES), "not ok in a row"),
             ),
             colours={"not ok in a row": "red"},

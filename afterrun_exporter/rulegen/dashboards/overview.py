@@ -27,12 +27,7 @@ _TOP: Final = 20
 _STATES: Final = Panel(
     title="Jobs by state",
     kind=Kind.STAT,
-    queries=(
-        Query(
-            f"sum by ({names.STATE}) ({names.JOBS}{{{OF_EXPORTER}}})",
-            f"{{{{{names.STATE}}}}}",
-        ),
-    ),
+    queries=(shared.jobs_by_state(OF_EXPORTER),),
     description="Every job of the chosen exporters, whatever else is chosen above. "
     "A job counts once: paused, else missed, else failing, else violated.",
     red="missed|failing|violated",
@@ -239,7 +234,9 @@ def _top(
 
 
 def _increase(counter: str) -> str:
-    return f"increase({counter}{{{OF_EXPORTER}}}[{RANGE}])"
+    """Return the increase for each job, of exporters that count alike only one."""
+    increase = f"increase({counter}{{{OF_EXPORTER}}}[{RANGE}])"
+    return f"max by (job, {names.JOB}) ({increase})"
 
 
 def _each(metric: str, chosen: str) -> str:

@@ -114,12 +114,20 @@ def label_column(key: str) -> Column:
 def broken(selector: str, label_keys: Sequence[str]) -> Query:
     """Return what is wrong now: a row for each condition, its value the last success."""
     by = ", ".join((names.JOB, names.SEVERITY, *label_keys, names.RULE, names.METRIC))
+    # Exporters of one scrape job are one: of two deadlines the later one counts.
     arms = "\nor\n".join(
-        f"label_replace(max by ({by}) ({metric}{{{selector}}} {holds}), "
+        f"label_replace(max by ({by}) "
+        f"(max by (job, {by}) ({metric}{{{selector}}}) {holds}), "
         f'"{_CONDITION}", "{_section(condition)}", "", "")'
         for condition, (metric, holds) in _BROKEN.items()
     )
     return Query(f"0 * (\n{arms}\n)\n{_plus_last_success()}")
+
+
+def jobs_by_state(selector: str) -> Query:
+    """Return the number of jobs in each state; an exporter and its successor are one."""
+    each = f"max by (job, {names.STATE}) ({names.JOBS}{{{selector}}})"
+    return Query(f"sum by ({names.STATE}) ({each})", f"{{{{{names.STATE}}}}}")
 
 
 def upstream_unhealthy(selector: str, label_keys: Sequence[str]) -> Query:
