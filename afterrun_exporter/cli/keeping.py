@@ -64,12 +64,14 @@ def kept_file(config: Config, beside: Path) -> KeptFile | None:
     # Alertmanager may have been started elsewhere, and is to find its secrets.
     told = replace(config.alertmanager, config_file=str(path))
 
-    logged: set[str] = set()
+    is_logged = False
 
     def compile_(receivers: Sequence[JobReceiver]) -> Mapping[Path, str]:
-        for warning in base_warnings(config, beside):
-            if warning not in logged:
-                logged.add(warning)
+        nonlocal is_logged
+        # Not again with every receiver that comes or goes.
+        if not is_logged:
+            is_logged = True
+            for warning in base_warnings(config, beside):
                 log.warning("alertmanager_base_silences_alerts", warning=warning)
         return {
             Path(path.name): _config_text(config, beside, told, receivers),
