@@ -107,6 +107,13 @@ def _one(*keys: str) -> Job:
     return first
 
 
+def _generic(file: Data) -> list[Data]:
+    """Return the alerting rules in *file* that are about every other job."""
+    groups = {group["name"]: group["rules"] for group in file["groups"]}
+    rules: list[Data] = groups["afterrun-jobs"]
+    return rules
+
+
 def _own(file: Data, job: str) -> list[Data]:
     """Return the alerting rules in *file* that are about *job* alone."""
     groups = {group["name"]: group["rules"] for group in file["groups"]}
@@ -157,7 +164,7 @@ def test_the_generated_tests_try_every_alert_of_every_job() -> None:
     wanted = {
         (job.name, rule["alert"]) for job in jobs for rule in _own(file, job.name)
     }
-    generic = {rule["alert"] for rule in file["groups"][0]["rules"]}
+    generic = {rule["alert"] for rule in _generic(file)}
     assert tried == wanted | {(ANY_JOB[1], alert) for alert in generic}
 
 
@@ -196,47 +203,47 @@ def _all_open(job: Job) -> JobState:
 
 
 def _loosened(rules: list[Data]) -> None:
-    rules[1]["expr"] = rules[1]["expr"].replace("== 1", ">= 0")
+    rules[2]["expr"] = rules[2]["expr"].replace("== 1", ">= 0")
 
 
 def _tightened(rules: list[Data]) -> None:
-    rules[1]["expr"] = rules[1]["expr"].replace("== 1", "> 1")
+    rules[2]["expr"] = rules[2]["expr"].replace("== 1", "> 1")
 
 
 def _turned(rules: list[Data]) -> None:
-    rules[0]["expr"] = rules[0]["expr"].replace("<", ">")
+    rules[1]["expr"] = rules[1]["expr"].replace("<", ">")
 
 
 def _about_another_job(rules: list[Data]) -> None:
-    rules[1]["expr"] = rules[1]["expr"].replace('"a"', '"b"')
+    rules[2]["expr"] = rules[2]["expr"].replace('"a"', '"b"')
 
 
 def _about_another_rule(rules: list[Data]) -> None:
-    rules[2]["expr"] = rules[2]["expr"].replace('"rows > 0"', '"rows > 1"')
+    rules[3]["expr"] = rules[3]["expr"].replace('"rows > 0"', '"rows > 1"')
 
 
 def _forgetful(rules: list[Data]) -> None:
-    rules[1]["expr"] = "max without (instance, pod) (afterrun_job_failing) == 1"
+    rules[2]["expr"] = "max without (instance, pod) (afterrun_job_failing) == 1"
 
 
 def _slow_to_fire(rules: list[Data]) -> None:
-    rules[1]["for"] = "2m"
+    rules[2]["for"] = "2m"
 
 
 def _of_another_severity(rules: list[Data]) -> None:
-    rules[1]["labels"][names.SEVERITY] = "info"
+    rules[2]["labels"][names.SEVERITY] = "info"
 
 
 def _in_other_words(rules: list[Data]) -> None:
-    rules[1]["annotations"]["description"] += "!"
+    rules[2]["annotations"]["description"] += "!"
 
 
 def _gone(rules: list[Data]) -> None:
-    del rules[1]
+    del rules[2]
 
 
 def _there_twice(rules: list[Data]) -> None:
-    again = copy.deepcopy(rules[1])
+    again = copy.deepcopy(rules[2])
     again["labels"]["again"] = "yes"
     rules.append(again)
 
@@ -266,11 +273,11 @@ def test_the_generated_tests_fail_when_a_rule_is_wrong(
     before = copy.deepcopy(file)
     tests = ruletests.tests_file(jobs, (), "rules.yml")
     assert [rule["alert"] for rule in _own(file, "a")] == [
+        names.JOB_OVERRUNNING,
         names.JOB_MISSED,
         names.JOB_FAILING,
         names.JOB_RULE_VIOLATED,
         names.JOB_RULE_VIOLATED,
-        names.JOB_OVERRUNNING,
         names.JOB_SUCCEEDED,
         names.TEST,
     ]
@@ -287,7 +294,7 @@ def test_they_fail_when_the_generic_rules_keep_the_job(
     """Then there would be two alerts."""
     job = _one("rules: [rows > 0]")
     file = prometheus.rules_file([job])
-    file["groups"][0] = prometheus.rules_file()["groups"][0]
+    _generic(file)[:] = _generic(prometheus.rules_file())
 
     tests = ruletests.tests_file([job], (), "rules.yml")
 
@@ -354,7 +361,7 @@ def test_a_job_tells_of_itself() -> None:
     """The first line of its description, and where its own runbook is."""
     job = _one("description: '  Copy.\n\nMore.'", "runbook_url: https://wiki.example/a")
 
-    generic = prometheus.rules_file()["groups"][0]["rules"]
+    generic = _generic(prometheus.rules_file())
     by_name = {rule["alert"]: rule["annotations"] for rule in generic}
 
     for rule in _own(prometheus.rules_file([job]), "a"):
