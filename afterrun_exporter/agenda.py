@@ -24,6 +24,11 @@ class Agenda:
             self._next[name] = when
             heapq.heappush(self._heap, (when, name))
 
+    def clear(self) -> None:
+        """Forget all appointments: each is to be made anew."""
+        self._heap.clear()
+        self._next.clear()
+
     def next(self) -> float:
         """Return when to look again; it may turn out to be too early."""
         return self._heap[0][0] if self._heap else math.inf

@@ -33,6 +33,8 @@ from afterrun_exporter.web.targets import targets
 
 #: How often the agenda is looked at: a miss is noticed within so many seconds.
 SWEEP_EVERY: Final = 1.0
+#: How often the clocks are read at least.
+WATCH_EVERY: Final = 1.0
 #: The first time soon after the start, for those that are restarted every day, and not
 #: at once: then everybody scrapes, and sends what could not be sent before.
 PRUNE_AFTER: Final = 300.0
@@ -98,6 +100,7 @@ def make_app(
             web.post("/-/reload", health.reload(reload)),
         ]
     )
+    app.cleanup_ctx.append(_background(lambda: watch_forever(service, clock)))
     app.cleanup_ctx.append(_background(lambda: sweep_forever(service, clock)))
     app.cleanup_ctx.append(_background(lambda: prune_forever(service, clock)))
     return app
@@ -113,10 +116,21 @@ def site_of(options: WebOptions, clock: Clock) -> Site:
     )
 
 
+async def watch_forever(service: Service, clock: Clock) -> None:
+    """Notice downtimes, also while a sweep waits for the disk."""
+    while True:
+        await clock.sleep(WATCH_EVERY)
+        try:
+            await service.watch()
+        except Exception:
+            # The next look is to take place.
+            log.exception("watch_failed")
+
+
 async def sweep_forever(service: Service, clock: Clock) -> None:
     """Notice misses and overrunning runs as they become true."""
     while True:
-        await clock.sleep_until(clock.now() + SWEEP_EVERY)
+        await clock.sleep(SWEEP_EVERY)
         await _guarded(service.sweep, "sweep_failed")
         for job, error in service.take_poisoned().items():
             log.error("job_cannot_be_judged", job=job, exc_info=error)
@@ -126,7 +140,7 @@ async def prune_forever(service: Service, clock: Clock) -> None:
     """Forget old runs soon after the start, and then every hour."""
     pause = PRUNE_AFTER
     while True:
-        await clock.sleep_until(clock.now() + pause)
+        await clock.sleep(pause)
         pause = PRUNE_EVERY
         pruned = await _guarded(service.prune, "prune_failed")
         if pruned:

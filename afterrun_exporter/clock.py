@@ -1,4 +1,4 @@
-"""The only place that asks what time it is, and the only one that waits for it."""
+"""The only place that reads clocks, and the only one that waits for them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,44 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Final, Protocol, TypeVar
 
+from afterrun_exporter.core.watch import Jump, jump
+
 # A wall clock can jump while we sleep (NTP step, suspended machine), so no
 # single nap is longer than this.
-MAX_NAP: Final = 30.0
+MAX_NAP: Final = 1.0
 
 #: Seconds of work before everything else gets its turn.
 STEP: Final = 0.002
+
+#: Without a clock that goes on during a suspension, that is a step of the wall clock.
+_BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 T = TypeVar("T")
 
 
 class Clock(Protocol):
-    """The time of day, and waiting for it."""
+    """The time of day, the time that passes, and waiting for both."""
 
     def now(self) -> float:
-        """Return the current time in Unix seconds."""
+        """Return the current time in Unix seconds. It can be set, also back."""
+        ...
+
+    def elapsed(self) -> float:
+        """Return seconds from an arbitrary start, which are never set.
+
+        They go on while the machine is suspended.
+        """
+        ...
+
+    def look(self) -> Jump | None:
+        """Return the step of the wall clock or the pause since the last call, if any.
+
+        It must be called at least once a second.
+        """
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after so many *seconds*, whatever is done to the wall clock."""
         ...
 
     async def sleep_until(self, when: float) -> None:
@@ -35,8 +58,30 @@ class Clock(Protocol):
 class SystemClock:
     """The clock of the machine we run on."""
 
+    def __init__(self) -> None:
+        self._looked_at = self.elapsed()
+        self._offset = self.now() - self._looked_at
+
     def now(self) -> float:
         return time.time()
+
+    def elapsed(self) -> float:
+        return time.clock_gettime(_BOOTTIME)
+
+    def look(self) -> Jump | None:
+        wall, passed = self.now(), self.elapsed()
+        noticed = jump(self._offset, self._looked_at, wall, passed)
+        if noticed is not None:
+            # The process may have been stopped between reading the one and the other.
+            wall, passed = self.now(), self.elapsed()
+            noticed = jump(self._offset, self._looked_at, wall, passed)
+        self._looked_at = passed
+        if noticed is not None and noticed.step:
+            self._offset = wall - passed
+        return noticed
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
     async def sleep_until(self, when: float) -> None:
         before = now = self.now()

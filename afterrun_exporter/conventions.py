@@ -95,6 +95,8 @@ RELOAD_SUCCESSFUL: Final = "afterrun_config_last_reload_successful"
 RELOAD_TIMESTAMP: Final = "afterrun_config_last_reload_success_timestamp_seconds"
 COMMIT_DURATION: Final = "afterrun_commit_duration_seconds"
 STORAGE_ERRORS: Final = "afterrun_storage_errors_total"
+CLOCK_STEPS: Final = "afterrun_clock_steps_total"
+PAUSES: Final = "afterrun_pauses_total"
 PUSHES: Final = "afterrun_alertmanager_pushes_total"
 PUSH_WAITING: Final = "afterrun_alertmanager_waiting_alerts"
 ALERTMANAGER_RELOAD_SUCCESSFUL: Final = (
@@ -159,6 +161,8 @@ HELP: Final = {
     RELOAD_TIMESTAMP: "Unix time of the last successful load of the configuration.",
     COMMIT_DURATION: "How long commits to the database took, fsync included.",
     STORAGE_ERRORS: "Transactions that the database refused; nothing was recorded.",
+    CLOCK_STEPS: "Steps of the machine's clock by more than a second, forward or back.",
+    PAUSES: "Times in which the daemon was stopped or suspended for 5 seconds or more.",
     PUSHES: "Posts of alerts to Alertmanager, by what became of them.",
     PUSH_WAITING: "Alerts whose news an Alertmanager has not taken yet.",
     ALERTMANAGER_RELOAD_SUCCESSFUL: "Whether the alertmanager.yml that is kept up to "

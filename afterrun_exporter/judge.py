@@ -39,6 +39,7 @@ class Judge:
         states: Mapping[str, JobState],
         latest: Callable[[str], JobState | None],
         next_wake: Callable[[str], float],
+        now: Callable[[], float],
     ) -> None:
         self.roster = roster
         #: What every judgement depends on.
@@ -48,14 +49,30 @@ class Judge:
         self._latest = latest
         #: Answers when a job wants to be looked at next, or somewhat earlier.
         self._next_wake = next_wake
+        self._now = now
         #: Whether jobs may not have been looked at since their roster changed.
         self.in_change = False
+        #: Whether the clock has been set back: what was received before may be decided
+        #: only now.
+        self.is_set_back = False
 
     @contextmanager
     def going_by(self, roster: Roster) -> Iterator[None]:
         """Decide by *roster* from now on, and by the one before where that fails."""
-        before = self.roster, self.settings
+        before = self.roster
         roster.keep_pauses(self.roster, self._states)
+        self._use(roster)
+        self.in_change = True
+        try:
+            yield
+        except BaseException:
+            self._use(before)
+            self.roster.keep(roster, self._states)
+            raise
+        finally:
+            self.in_change = False
+
+    def _use(self, roster: Roster) -> None:
         self.roster = roster
         self.settings = replace(
             roster.catalogue.settings,
@@ -63,15 +80,6 @@ class Judge:
             up_since=self.settings.up_since,
             settled_at=self.settings.settled_at,
         )
-        self.in_change = True
-        try:
-            yield
-        except BaseException:
-            self.roster, self.settings = before
-            self.roster.keep(roster, self._states)
-            raise
-        finally:
-            self.in_change = False
 
     def take(self, ping: Ping, strangers: Mapping[str, Job]) -> Decide:
         """Return what *ping* does; it may be the first of one of *strangers*."""
@@ -80,19 +88,22 @@ class Judge:
             job = self.roster.get(ping.job) or strangers.get(ping.job)
             if job is None:
                 raise UnknownJobError(self.roster.catalogue.refusal(ping.job))
-            known = state or registered(job, ping.at)
-            if known.paused_at and pauses.ends_with(known, ping):
-                made = self._resuming(known, ping)
+            report = ping
+            if self.is_set_back or (state and state.last_ping_at > ping.at):
+                report = replace(ping, at=self._at(ping.at, state))
+            known = state or registered(job, report.at)
+            if known.paused_at and pauses.ends_with(known, report):
+                made = self._resuming(known, report)
                 if not made.duplicate:
                     return made
             quiet = (
                 not self.in_change
                 # What is planned goes by what is committed.
                 and self._states.get(ping.job) is known
-                and is_quiet(job, known, ping.at, self._next_wake(ping.job))
+                and is_quiet(job, known, report.at, self._next_wake(ping.job))
             )
             required = self._required(job)
-            return on_ping(job, known, ping, self.settings, required, quiet=quiet)
+            return on_ping(job, known, report, self.settings, required, quiet=quiet)
 
         return decide
 
@@ -100,17 +111,18 @@ class Judge:
         """Return what time does; *past* is a stored history to take in first."""
 
         def decide(state: JobState | None) -> Transition:
+            at = self._at(now, state)
             if (job := self.roster.get(name)) is None:
                 raise UnknownJobError(f"job {name!r} has left the configuration")
-            known = state or registered(job, now)
+            known = state or registered(job, at)
             if past is not None:
-                known = recalled(job, known, past, now, self.settings)
+                known = recalled(job, known, past, at, self.settings)
             decided = on_clock
-            if pauses.is_over(known, now):
+            if pauses.is_over(known, at):
                 decided, job = pauses.on_resume, self.roster.described(name) or job
-            made = decided(job, known, now, self.settings, self._required(job))
+            made = decided(job, known, at, self.settings, self._required(job))
             if is_made_for_tests(name, made.state) and is_spent(made.state):
-                gone = on_retired(made.state, now)
+                gone = on_retired(made.state, at)
                 return Transition(state=gone.state, alerts=made.alerts)
             return made
 
@@ -120,9 +132,10 @@ class Judge:
         """Return how a test alert of *job* is opened."""
 
         def decide(state: JobState | None) -> Transition:
-            known = state or registered(job, now)
+            at = self._at(now, state)
+            known = state or registered(job, at)
             required = self._required(job)
-            return on_test(job, known, now, seconds, severity, self.settings, required)
+            return on_test(job, known, at, seconds, severity, self.settings, required)
 
         return decide
 
@@ -132,11 +145,12 @@ class Judge:
         """Return how nothing is expected of a job from *now* on."""
 
         def decide(state: JobState | None) -> Transition:
-            job, known = self._watched(name, state, now)
+            at = self._at(now, state)
+            job, known = self._watched(name, state, at)
             return pauses.on_pause(
                 job,
                 known,
-                now,
+                at,
                 self.settings,
                 self._required(job),
                 until=until,
@@ -149,9 +163,10 @@ class Judge:
         """Return how a job is watched again that was paused."""
 
         def decide(state: JobState | None) -> Transition:
-            job, known = self._watched(name, state, now)
+            at = self._at(now, state)
+            job, known = self._watched(name, state, at)
             required = self._required(job)
-            return pauses.on_resume(job, known, now, self.settings, required)
+            return pauses.on_resume(job, known, at, self.settings, required)
 
         return decide
 
@@ -161,15 +176,16 @@ class Judge:
         """Return how *job* becomes what is *said* of it, but for what is *unusable*."""
 
         def decide(state: JobState | None) -> Transition:
+            at = self._at(now, state)
             known = replace(
-                state or registered(job, now),
+                state or registered(job, at),
                 said=said,
                 unusable=unusable.why,
                 lacks_schedule=unusable.schedule,
             )
             standing = pauses.resting(job) if known.paused_at else job
             required = self._required(job)
-            return on_clock(standing, known, now, self.settings, required)
+            return on_clock(standing, known, at, self.settings, required)
 
         return decide
 
@@ -183,12 +199,13 @@ class Judge:
         """Return how a job announces its ok runs from *now* on, or does so no more."""
 
         def decide(state: JobState | None) -> Transition:
-            job, known = self._watched(name, state, now)
+            at = self._at(now, state)
+            job, known = self._watched(name, state, at)
             until = known.success_until if successes else 0.0
             known = replace(known, announces_success=successes, success_until=until)
             standing = pauses.resting(job) if known.paused_at else job
             required = self._required(job)
-            return on_clock(standing, known, now, self.settings, required)
+            return on_clock(standing, known, at, self.settings, required)
 
         return decide
 
@@ -196,10 +213,22 @@ class Judge:
         """Return how a job stops being watched."""
 
         def decide(state: JobState | None) -> Transition:
+            at = self._at(now, state)
             # Only jobs with a state are ever retired.
-            return on_retired(state or JobState(created_at=now, due_after=now), now)
+            return on_retired(state or JobState(created_at=at, due_after=at), at)
 
         return decide
+
+    def _at(self, at: float, state: JobState | None) -> float:
+        """Return the time of a change that was requested at *at*, as it is decided.
+
+        It is not before a report that was decided first, and not by an old clock.
+        """
+        if self.is_set_back:
+            at = min(at, self._now())
+        if state is not None and at < state.last_ping_at:
+            at = max(at, min(state.last_ping_at, self._now()))
+        return at
 
     def _resuming(self, state: JobState, ping: Ping) -> Transition:
         """Return what *ping* does to a job that is paused, and goes on with it."""

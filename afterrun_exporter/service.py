@@ -16,7 +16,6 @@ from afterrun_exporter.changeover import drawn_up, looked_over, recall
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.deadlines import outlook, wake_at
-from afterrun_exporter.core.downtimes import settling
 from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.repeats import is_whole
 from afterrun_exporter.core.state import JobState, Transition
@@ -24,6 +23,7 @@ from afterrun_exporter.core.upstream import UNHEALTHY
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.followers import Follower, Followers
 from afterrun_exporter.judge import Judge
+from afterrun_exporter.outages import Outages
 from afterrun_exporter.roster import Roster, is_made_for_tests
 from afterrun_exporter.storage.store import Change, Store
 from afterrun_exporter.verdicts import Verdict, all_repeating, repeating
@@ -48,7 +48,11 @@ class Service:
         self._agenda = agenda = Agenda()
         settings = roster.catalogue.settings
         #: What is decided about jobs, and by which of them.
-        self.judge = Judge(roster, settings, store.states, store.latest, agenda.when)
+        self.judge = Judge(
+            roster, settings, store.states, store.latest, agenda.when, clock.now
+        )
+        #: Steps of the clock, pauses, and times in which storage refused.
+        self.outages = Outages(clock, self.judge, agenda)
         #: Held while the jobs themselves are changed, and not what happened to them.
         self.changing = asyncio.Lock()
         #: Jobs to look at although their own time has not come.
@@ -80,11 +84,11 @@ class Service:
 
     async def start(self) -> None:
         """Make every configured job known, and retire those that have left."""
-        now = self._clock.now()
-        self.judge.settings = settling(
-            self.settings, -math.inf, now, self.catalogue.settle
-        )
+        states = self.store.states.values()
+        newest = max((state.last_ping_at for state in states), default=math.inf)
+        self.outages.begin(newest)
         await self.reconfigure(self.catalogue)
+        self.outages.look(starting=True)
 
     async def reconfigure(self, catalogue: Catalogue) -> None:
         """Go by *catalogue* from now on; jobs that have left it are retired.
@@ -203,6 +207,9 @@ class Service:
         Raises StorageError when that could not be recorded; the next sweep will
         notice it again.
         """
+        self.outages.look()
+        if self.outages.is_pending:
+            return await self._plan_anew()
         now = self._clock.now()
         due = []
         for name in self._agenda.take_due(now):
@@ -214,16 +221,59 @@ class Service:
             else:
                 self._agenda.plan(name, when)
         self._nudged.difference_update(due)
-        for at in range(0, len(due), STEP):
-            names = due[at : at + STEP]
-            step = [Change(name, self.judge.wake(name, now)) for name in names]
-            try:
-                self._set_aside(step, await self.apply(step))
-            except Exception:
-                for name in due[at:]:
-                    self._nudge(name)
-                raise
+        wakes = [Change(name, self.judge.wake(name, now)) for name in due]
+        try:
+            await self._apply_in_steps(wakes)
+        except Exception:
+            for name in due:
+                self._nudge(name)
+            raise
         return len(due)
+
+    async def watch(self) -> None:
+        """Notice steps of the clock, pauses, and the end of a time of refused commits."""
+        outages = self.outages
+        outages.look()
+        if not outages.watch_storage(self.store.writing_for()):
+            return
+        # Deadlines that are exposed move on while nothing can be recorded.
+        self._followers.note_all(self.names)
+        if self.store.writing_for():
+            return
+        try:
+            await self.store.probe()
+        except StorageError as error:
+            outages.refused(error)
+        else:
+            outages.accepted()
+
+    async def _plan_anew(self) -> int:
+        """Look at every job again after a downtime; return how many it concerned.
+
+        Raises StorageError, and then the next sweep does it.
+        """
+        async with self.changing:
+            # Another downtime may be noticed meanwhile.
+            self.outages.is_pending = False
+            judge, agenda = self.judge, self._agenda
+            agenda.clear()
+            now = self._clock.now()
+            try:
+                wakes = await looked_over(judge, self.store, agenda, now, {})
+                for name in self._nudged:
+                    agenda.plan(name, now)
+                await self._apply_in_steps(wakes)
+            except BaseException:
+                self.outages.is_pending = True
+                raise
+            finally:
+                self._followers.note_all(self.names)
+        return len(wakes)
+
+    async def _apply_in_steps(self, changes: Sequence[Change]) -> None:
+        for at in range(0, len(changes), STEP):
+            step = changes[at : at + STEP]
+            self._set_aside(step, await self.apply(step))
 
     def take_poisoned(self) -> dict[str, Exception]:
         """Return the judgements that raised since this was last asked, by job."""
@@ -232,7 +282,9 @@ class Service:
 
     async def prune(self) -> int:
         """Forget what the configuration says not to keep; return how many runs."""
-        before = self._clock.now() - self.catalogue.keep_for
+        # While the clock may be ahead, young runs may look old.
+        now = self._clock.now() - self.outages.ahead()
+        before = now - self.catalogue.keep_for
         return await self.store.prune(before, self.catalogue.keep_runs)
 
     async def apply(self, changes: Sequence[Change]) -> list[Transition | Exception]:
@@ -247,11 +299,20 @@ class Service:
         return results
 
     async def _commit(self, changes: Sequence[Change]) -> list[Transition | Exception]:
+        # A report right after a pause must not be judged as if nothing had happened.
+        self.outages.look()
         try:
-            return await self.store.update_all(changes)
-        except StorageError:
+            results = await self.store.update_all(changes)
+        except StorageError as error:
             self.storage_errors += 1
+            was_refusing = self.outages.is_refusing
+            self.outages.refused(error)
+            if not was_refusing:
+                self._followers.note_all(self.names)
             raise
+        if self.outages.is_refusing:
+            self.outages.accepted()
+        return results
 
     def _follow_up(self, change: Change, result: Transition | Exception) -> None:
         if isinstance(result, Exception):

@@ -24,6 +24,7 @@ from afterrun_exporter.core.state import (
     JobState,
     Transition,
 )
+from afterrun_exporter.core.watch import Jump
 from afterrun_exporter.storage import history
 from afterrun_exporter.storage.groupcommit import GroupCommit, Writes
 from afterrun_exporter.storage.outbox import Changes, Outbox
@@ -44,27 +45,42 @@ class _Sleeper:
     when: float
     task: asyncio.Task[Any] | None
     waking: asyncio.Future[None]
+    #: Whether it waits for a time of day, or for time to pass.
+    by_wall: bool
 
 
 class ManualClock:
-    """Shows the time it was set to, until it is advanced."""
+    """Shows the time it was set to, until it is advanced.
+
+    The daemon is awake all that time. `step` and `suspend` are what it has to notice.
+    """
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self._now = now
+        self._elapsed = 0.0
+        self._jump: Jump | None = None
         self._sleepers: list[_Sleeper] = []
 
     def now(self) -> float:
         return self._now
 
+    def elapsed(self) -> float:
+        return self._elapsed
+
+    def look(self) -> Jump | None:
+        noticed, self._jump = self._jump, None
+        return noticed
+
+    async def sleep(self, seconds: float) -> None:
+        await self._sleep(self._elapsed + seconds, by_wall=False)
+
     async def sleep_until(self, when: float) -> None:
-        if when <= self._now:
-            return
-        waking = asyncio.get_running_loop().create_future()
-        self._sleepers.append(_Sleeper(when, asyncio.current_task(), waking))
-        await waking
+        if when > self._now:
+            await self._sleep(when, by_wall=True)
 
     def show(self, now: float) -> None:
         """Show *now*, be it earlier or later, and wake nobody."""
+        self._elapsed += max(0.0, now - self._now)
         self._now = now
 
     async def advance(self, seconds: float) -> None:
@@ -72,9 +88,37 @@ class ManualClock:
 
         Less than no time sets the clock back.
         """
+        if seconds < 0:
+            await self.step(seconds)
+            return
         self._now += seconds
-        is_back = seconds < 0
-        due = [one for one in self._sleepers if is_back or one.when <= self._now]
+        self._elapsed += seconds
+        await self._wake()
+
+    async def step(self, seconds: float) -> None:
+        """Set the time of day forward or back; return as `advance` does."""
+        self._now += seconds
+        self._add(step=seconds)
+        await self._wake(is_back=seconds < 0)
+
+    async def suspend(self, seconds: float) -> None:
+        """Let time pass in which the daemon sleeps; return as `advance` does."""
+        self._now += seconds
+        self._elapsed += seconds
+        self._add(pause=seconds)
+        await self._wake()
+
+    def _add(self, step: float = 0.0, pause: float = 0.0) -> None:
+        before = self._jump or Jump(self._now, 0.0, 0.0)
+        self._jump = Jump(self._now, before.step + step, before.pause + pause)
+
+    async def _sleep(self, when: float, *, by_wall: bool) -> None:
+        waking = asyncio.get_running_loop().create_future()
+        self._sleepers.append(_Sleeper(when, asyncio.current_task(), waking, by_wall))
+        await waking
+
+    async def _wake(self, *, is_back: bool = False) -> None:
+        due = [one for one in self._sleepers if self._is_over(one, is_back)]
         self._sleepers = [one for one in self._sleepers if one not in due]
         for sleeper in due:
             if not sleeper.waking.done():
@@ -82,6 +126,11 @@ class ManualClock:
         woken = {sleeper.task for sleeper in due if sleeper.task}
         while any(not task.done() for task in woken - self._asleep()):
             await breathe()
+
+    def _is_over(self, sleeper: _Sleeper, is_back: bool) -> bool:
+        if sleeper.by_wall:
+            return is_back or sleeper.when <= self._now
+        return sleeper.when <= self._elapsed
 
     def _asleep(self) -> set[asyncio.Task[Any] | None]:
         return {sleeper.task for sleeper in self._sleepers}
@@ -203,6 +252,12 @@ class MemoryStore:
             if alert.resolved_at is None or alert.resolved_at >= before
         ]
         return pruned
+
+    def writing_for(self) -> float:
+        return self._commits.writing_for()
+
+    async def probe(self) -> None:
+        await self._write([])
 
     def size(self) -> int:
         return 0

@@ -127,6 +127,8 @@ provide_programs() {
     need socat socat
     need busybox busybox
     need sqlite3 sqlite3
+    # Sets the clock of the daemon.
+    need faketime faketime
     # borgmatic, one of the clients in the tests, backs up with it.
     need borgbackup borg
     # More clients that report to the daemon.

@@ -191,6 +191,7 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "upstream": st.lists(NAMES, max_size=3).map(tuple),
     "upstream_healed_at": INSTANTS,
     "test_until": INSTANTS,
+    "test_asked_at": INSTANTS,
     "test_severity": TEXTS,
     "announces_success": st.booleans(),
     "success_until": INSTANTS,

@@ -104,7 +104,7 @@ class WebFile:
     async def watch(self, clock: Clock) -> None:
         """Read the file again whenever it, or a certificate, has changed."""
         while self._path is not None:
-            await clock.sleep_until(clock.now() + LOOK_EVERY)
+            await clock.sleep(LOOK_EVERY)
             try:
                 await self.look()
             except Exception:

@@ -21,7 +21,6 @@ from msgspec.structs import replace
 
 from afterrun_exporter.core import metadata, repeats, spans
 from afterrun_exporter.core.deadlines import (
-    LEAP,
     counted_until,
     covered_by,
     is_in_time,
@@ -200,9 +199,7 @@ def without(state: JobState, ended: Sequence[OpenRun]) -> JobState:
 def next_due(job: Job, state: JobState, now: float, settings: Settings) -> Retry | None:
     """Return a run that has waited for its next attempt for too long by *now*."""
     for retry in state.retries:
-        # One ahead of us was noted before the clock was set back.
-        leapt = retry.ended_at > now + LEAP
-        if leapt or retry_limit(job, state, retry, settings) < now:
+        if retry_limit(job, state, retry, settings) < now:
             return retry
     return state.retries[0] if len(state.retries) > MAX_WAITING else None
 

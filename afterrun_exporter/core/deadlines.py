@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from afterrun_exporter.core import downtimes
 from afterrun_exporter.core.model import Condition, Job, Settings
 from afterrun_exporter.core.schedule import Cron, Every, early_limit
 from afterrun_exporter.core.state import JobState, OpenRun, Retry
-
-#: How far ahead of us what we noted ourselves may be.
-LEAP: Final = 3600.0
 
 
 def schedule_text(job: Job) -> str:
@@ -373,7 +370,7 @@ def is_quiet(job: Job, state: JobState, at: float, wake: float) -> bool:
     """
     return (
         state.last_ping_at <= at < wake
-        and counted_until(state) <= at + LEAP
+        and counted_until(state) <= at
         and state.retired_at is None
         and state.configured is job.configured
         and not (state.alerts or state.healed or state.upstream_healed_at)

@@ -132,7 +132,8 @@ def joined(
     known |= {run.number: run for run in pasts(state.history)}
     over, last = reach(job), state.recorded - settings.runs_per_job
     return history_of(
-        run
+        # A clock that has been set back since may have been ahead.
+        Past(number, min(run.finished_at, now), run.duration, run.ok)
         for number, run in sorted(known.items())
         if number > last and run.finished_at + over > now
     )

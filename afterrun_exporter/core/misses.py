@@ -10,9 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from afterrun_exporter.core.deadlines import (
-    LEAP,
     Unobserved,
-    counted_until,
     due_from,
     schedule_text,
     slot_after,
@@ -37,11 +35,7 @@ def reconciled(job: Job, state: JobState, now: float) -> JobState:
     if (state.watched_since is None) is job.enabled:
         state = replace(state, watched_since=now if job.enabled else None)
     text = schedule_text(job)
-    # A finish counts for a slot that is a little ahead. Anything much later was
-    # noted under a clock that has since been set back: trusting it would keep
-    # the job quiet until then.
-    leapt = counted_until(state) > now + max(job.early, LEAP)
-    if text != state.schedule or leapt:
+    if text != state.schedule:
         # A run shortly before its slot counts for it, also while the job was paused.
         is_early = now < state.due_after <= now + job.early
         return replace(

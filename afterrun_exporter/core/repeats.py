@@ -253,6 +253,19 @@ def remember_unnamed(
     return longer[-UNNAMED * _UNNAMED.size :]
 
 
+def without_future(unnamed: bytes, now: float) -> bytes:
+    """Return *unnamed*, the `unnamed_seen` of a state, without pings later than *now*.
+
+    When they came is not known any more: taking new ones for their repeats would lose
+    runs.
+    """
+    known = _UNNAMED.iter_unpack(unnamed)
+    if all(when <= now for _, when, _ in known):
+        return unnamed
+    known = _UNNAMED.iter_unpack(unnamed)
+    return b"".join(_UNNAMED.pack(*one) for one in known if one[1] <= now)
+
+
 def _mark(ping: Ping) -> bytes:
     fingerprint = ping.fingerprint
     return fingerprint if len(fingerprint) == KEY_SIZE else digest(fingerprint)

@@ -218,8 +218,10 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     #: long as that still matters; 0 for never.
     upstream: tuple[str, ...] = ()
     upstream_healed_at: float = 0.0
-    #: A test alert: until when, and its severity if not the job's.
+    #: A test alert: until when, when a client asked for it last, and its severity if not
+    #: the job's.
     test_until: float = 0.0
+    test_asked_at: float = 0.0
     test_severity: str = ""
     #: Whether somebody is told of each ok run, and until when that is shown of the
     #: last one; 0 while it is not.

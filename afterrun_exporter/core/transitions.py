@@ -24,6 +24,7 @@ from afterrun_exporter.core import (
     progress,
     pushes,
     repeats,
+    setbacks,
     spans,
     upstream,
 )
@@ -68,6 +69,7 @@ def on_clock(
     how often this is called changes nothing but how soon we know. *required* is
     how the jobs are doing that this one requires.
     """
+    state = setbacks.put_back(job, state, now, settings)
     caught_up = misses.reconciled(job, state, now)
     runs: tuple[Run, ...] = ()
     judged: Run | None = None

@@ -35,5 +35,5 @@ def on_test(
             state = replace(state, test_until=0.0)
             over = on_clock(job, state, now, settings, required)
             state, ended = over.state, over.after(ended)
-    state = replace(state, test_until=until, test_severity=severity)
+    state = replace(state, test_until=until, test_asked_at=now, test_severity=severity)
     return on_clock(job, state, now, settings, required).after(ended)

@@ -51,6 +51,8 @@ class Exposition:
         alerting rules need to see of every target that it is there.
         """
         jobs = await self._snapshot(shard)
+        service = self._service
+        self._own.clock_stepped(service.outages.steps, service.settings.up_since)
         own = wanted
         if shard.number > 1:
             only = frozenset({names.BUILD_INFO})

@@ -34,7 +34,7 @@ class SelfMetrics:
 
     def __init__(self, version: str) -> None:
         self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        self._process = ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
         self._commits = Histogram(
@@ -47,6 +47,8 @@ class SelfMetrics:
         self._config = self._gauge(names.CONFIG_INFO, "hash", "git_sha")
         self._reload_ok = self._gauge(names.RELOAD_SUCCESSFUL)
         self._reloaded_at = self._gauge(names.RELOAD_TIMESTAMP)
+        self._loaded_at = 0.0
+        self._steps = 0
 
     def committed(self, seconds: float) -> None:
         """Note that a commit took *seconds*."""
@@ -57,6 +59,7 @@ class SelfMetrics:
         self._config.clear()
         self._config.labels(hash_, git_sha).set(1)
         self._reload_ok.set(1)
+        self._loaded_at = at
         self._reloaded_at.set(at)
 
     def refused(self) -> None:
@@ -74,6 +77,17 @@ class SelfMetrics:
     def watch_alertmanager_file(self, is_ok: Callable[[], bool | None]) -> None:
         """Expose what *is_ok* returns, asked anew at each scrape; nothing for None."""
         self._registry.register(_AlertmanagerFile(is_ok))
+
+    def clock_stepped(self, steps: int, now: float) -> None:
+        """Put back what lies after *now*, if the clock was set since the last call."""
+        if steps == self._steps:
+            return
+        self._steps = steps
+        self._loaded_at = min(self._loaded_at, now)
+        self._reloaded_at.set(self._loaded_at)
+        # It keeps the time of day at which the machine booted.
+        self._registry.unregister(self._process)
+        self._process = ProcessCollector(registry=self._registry)
 
     def render(self, wanted: Collection[str] | None = None) -> bytes:
         """Return the text of the exporter's own families, of *wanted* alone if given."""
@@ -130,6 +144,15 @@ class _Counts(Collector):
         errors = _counter(names.STORAGE_ERRORS)
         errors.add_metric([], service.storage_errors)
         yield errors
+
+        outages = service.outages
+        for name, count in (
+            (names.CLOCK_STEPS, outages.steps),
+            (names.PAUSES, outages.pauses),
+        ):
+            noticed = _counter(name)
+            noticed.add_metric([], count)
+            yield noticed
 
         size = names.DATABASE_SIZE
         yield GaugeMetricFamily(size, names.HELP[size], service.database_size())

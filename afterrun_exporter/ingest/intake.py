@@ -153,7 +153,11 @@ class Intake:
         if (hint := self._near_names.hint(one)) is None:
             return one
         self._registrations.tell(
-            one.at, of=one.job, dialect=self._dialect, job=one.job, reason=hint
+            self._clock.elapsed(),
+            of=one.job,
+            dialect=self._dialect,
+            job=one.job,
+            reason=hint,
         )
         return replace(one, warnings=(*one.warnings, hint))
 
@@ -188,7 +192,7 @@ class Intake:
         return answer
 
     def _tell(self, job: str, reason: str, event: str = "") -> None:
-        at, dialect = self._clock.now(), self._dialect
+        at, dialect = self._clock.elapsed(), self._dialect
         self._refusals.tell(at, event, of=job, dialect=dialect, job=job, reason=reason)
 
     def _count(self, made: Verdict | Exception) -> None:

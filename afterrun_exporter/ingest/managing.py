@@ -67,7 +67,7 @@ def telling(
         if answer.status == web.HTTPBadRequest.status_code:
             reason = answer.text if isinstance(answer, web.Response) else ""
             path = without_key(request.path)
-            refusals.tell(desk.clock.now(), of=path, path=path, reason=reason or "")
+            refusals.tell(desk.clock.elapsed(), of=path, path=path, reason=reason or "")
         return answer
 
     async def answered(request: web.Request) -> web.StreamResponse:

@@ -102,7 +102,7 @@ class Index:
         """Refresh now and then, lest whoever comes finds much to be done."""
         while True:
             # After a start the first scrape is waited for, and is not to wait for this.
-            await clock.sleep_until(clock.now() + KEEP_UP_EVERY)
+            await clock.sleep(KEEP_UP_EVERY)
             await self.refresh()
 
     def _take(self, names: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import breathe, stopwatch
 from afterrun_exporter.core.repeats import OlderRunsNeededError, is_partial, recalled
 from afterrun_exporter.core.state import JobState, Transition, same_facts
 from afterrun_exporter.errors import StorageError
@@ -70,6 +70,8 @@ class GroupCommit:
         self._staged: dict[str, JobState] = {}
         self._waiting: deque[_Waiting] = deque()
         self._drain: asyncio.Task[None] | None = None
+        #: When the transaction began that is being written, by `stopwatch`; or None.
+        self._writing_since: float | None = None
 
     def update_all(
         self, changes: Sequence[Change]
@@ -88,6 +90,11 @@ class GroupCommit:
     def latest(self, job: str) -> JobState | None:
         """See `Store.latest`."""
         return self._staged.get(job) or self._states.get(job)
+
+    def writing_for(self) -> float:
+        """See `Store.writing_for`."""
+        since = self._writing_since
+        return 0.0 if since is None else stopwatch() - since
 
     async def drained(self) -> None:
         """Return once nothing waits any more."""
@@ -129,6 +136,7 @@ class GroupCommit:
         return writes
 
     async def _commit(self, batch: Sequence[_Waiting], writes: Writes) -> None:
+        self._writing_since = stopwatch()
         try:
             await self._write(writes)
         except StorageError as error:
@@ -147,6 +155,8 @@ class GroupCommit:
             for done in batch:
                 if not done.answer.done():
                     done.answer.set_result(done.results)
+        finally:
+            self._writing_since = None
 
     async def _commit_alone(self, one: _Waiting) -> None:
         self._staged = {}

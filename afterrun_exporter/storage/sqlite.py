@@ -215,6 +215,12 @@ class SQLiteStore:
             pass
         return pruned
 
+    def writing_for(self) -> float:
+        return self._commits.writing_for()
+
+    async def probe(self) -> None:
+        await self._on_thread(self._writer.probe)
+
     def size(self) -> int:
         files = (self._path, Path(f"{self._path}-wal"))
         return sum(file.stat().st_size for file in files if file.exists())

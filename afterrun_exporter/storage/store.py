@@ -225,6 +225,14 @@ class Store(Protocol):
         """
         ...
 
+    def writing_for(self) -> float:
+        """Return for how many seconds a transaction has been under way; 0 for none."""
+        ...
+
+    async def probe(self) -> None:
+        """Commit a transaction that changes nothing; raise StorageError if that fails."""
+        ...
+
     def size(self) -> int:
         """Return the bytes on disk."""
         ...

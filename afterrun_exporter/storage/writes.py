@@ -179,6 +179,12 @@ class Writer:
         with self._transaction():
             outbox.save(self._connection, changes)
 
+    def probe(self) -> None:
+        """Write what is there already, in a transaction of its own."""
+        ((version,),) = self._connection.execute("PRAGMA user_version").fetchall()
+        with self._transaction():
+            self._connection.execute(f"PRAGMA user_version = {int(version)}")
+
     @property
     def rows_changed(self) -> int:
         """How many since the connection was opened."""

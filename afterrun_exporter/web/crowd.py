@@ -131,7 +131,7 @@ class Crowd:
         """Look at all connections, again and again."""
         loop = asyncio.get_running_loop()
         while True:
-            await clock.sleep_until(clock.now() + LOOK_EVERY)
+            await clock.sleep(LOOK_EVERY)
             try:
                 self.look(loop.time())
             except Exception:

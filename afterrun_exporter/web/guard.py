@@ -73,7 +73,7 @@ def guard(doors: Doors, clock: Clock, telemetry_path: str) -> Middleware:
         except AfterRunError as error:
             sender = request.remote or ""
             refusals.tell(
-                clock.now(),
+                clock.elapsed(),
                 of=sender,
                 method=request.method,
                 route=route or NO_ROUTE,

@@ -272,7 +272,9 @@ class TestARunThatWaits:
     def test_is_judged_where_the_clock_was_set_back(self) -> None:
         night = Tries(PLAIN).attempt("25 02:05", 1).clock("22 02:05")
 
-        assert night.open == ["failing"]
+        assert night.open == []
+        assert wake_at(PLAIN, night.state, night.settings) == at("22 04:05")
+        assert night.clock("22 04:05:01").open == ["failing"]
 
     def test_survives_a_restart(self) -> None:
         night = Tries().attempt("22 02:05", 1, message="disk full")

@@ -58,7 +58,7 @@ class TestARunOfAnIntervalUnderWay:
         life = Life(self.JOB)
         life.start(5)
         life.report(21)
-        life.start(15, started=15)
+        life.start(21, started=15)
         life.clock(91.5)
 
         assert life.misses == [[91]]

@@ -74,4 +74,5 @@ def test_nothing_is_announced_where_nobody_wants_it() -> None:
 def test_a_clock_that_is_set_back_does_not_show_it_for_longer() -> None:
     night = announcing().ping("22 02:05").clock("22 01:00")
 
-    assert night.open == []
+    assert night.open == ["succeeded"]
+    assert night.clock("22 01:01").open == []

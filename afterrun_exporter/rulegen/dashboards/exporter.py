@@ -202,6 +202,11 @@ _STORAGE: Final = Row(
             Query(f"sum({_increase(names.STORAGE_ERRORS)})", "refused"),
             colours={"refused": "red"},
         ),
+        _bars(
+            "Steps of the clock, and pauses of the exporter",
+            Query(f"sum({_increase(names.CLOCK_STEPS)})", "steps"),
+            Query(f"sum({_increase(names.PAUSES)})", "pauses"),
+        ),
     ),
 )
 

@@ -1,0 +1,171 @@
+"""Instants of a state that lie ahead of the clock, because the clock was set back.
+
+A state must not keep any: the job would stay quiet until that time has come again. They
+are put back to now, whoever noted them and however little they are ahead. Instants that
+are promises about the future stay: `paused_until`, `test_until`, `Retry.until`,
+`HealedAlert.until`, `success_until`, `ratio_until`. None of them lies further ahead than
+it was meant to.
+"""
+
+from __future__ import annotations
+
+from array import array
+from operator import attrgetter
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from afterrun_exporter.core.model import Job, Settings
+from afterrun_exporter.core.repeats import without_future
+from afterrun_exporter.core.state import (
+    EndedAlert,
+    HealedAlert,
+    History,
+    JobState,
+    Mark,
+    OpenAlert,
+    OpenRun,
+    Retry,
+    UnobservedSlots,
+)
+
+#: Instants of a state that are never ahead of the clock by which they were noted.
+INSTANTS: Final = (
+    "created_at",
+    "missed_through",
+    "unobserved_through",
+    "last_ping_at",
+    "last_start_at",
+    "last_finish_at",
+    "last_success_at",
+    "last_failure_at",
+    "last_judged_at",
+    "upstream_healed_at",
+    "paused_at",
+    "test_asked_at",
+)
+
+#: `due_after` can be ahead rightly, but then the state needs a closer look.
+_noted: Final = attrgetter("due_after", *INSTANTS)
+
+
+def put_back(job: Job, state: JobState, now: float, settings: Settings) -> JobState:
+    """Return *state* without an instant that lies after *now*."""
+    changes: dict[str, Any] = {}
+    if max(_noted(state)) > now:
+        changes = {name: now for name in INSTANTS if getattr(state, name) > now}
+        if _is_leapt(job, state.due_after, state.last_finish_at, now):
+            changes["due_after"] = now
+    if (state.missed_deadline or 0.0) > now:
+        # The slot is expected again.
+        changes["missed_deadline"] = None
+    if (state.watched_since or 0.0) > now:
+        changes["watched_since"] = now
+    if state.test_asked_at > now:
+        changes["test_until"] = state.test_until - (state.test_asked_at - now)
+    if state.success_until > (latest := now + settings.min_visible):
+        changes["success_until"] = latest
+    changes |= _parts(job, state, now)
+    return replace(state, **changes) if changes else state
+
+
+def _is_leapt(job: Job, covers: float, ended: float, now: float) -> bool:
+    """Return True if slots are not covered up to *covers* by a run that *ended* then.
+
+    A run that ends early covers the next slot, which is not due yet.
+    """
+    if covers <= now:
+        return False
+    # Also where the job is paused: then no slot is expected, and this one is run.
+    slot = now if job.schedule is None else job.schedule.next_after(now)
+    return ended > now or covers != slot
+
+
+def _parts(job: Job, state: JobState, now: float) -> dict[str, Any]:
+    """Return the parts of *state* that hold instants, those that must change."""
+    parts: dict[str, Any] = {}
+    if state.open_runs:
+        parts["open_runs"] = tuple(_open_run(one, now) for one in state.open_runs)
+    if state.retries:
+        parts["retries"] = tuple(_retry(job, state, r, now) for r in state.retries)
+    if state.alerts:
+        parts["alerts"] = tuple(_alert(one, now) for one in state.alerts)
+    if state.ended:
+        parts["ended"] = tuple(
+            EndedAlert(_alert(one.alert, now), min(one.at, now)) for one in state.ended
+        )
+    if state.unobserved is not None:
+        parts["unobserved"] = _unobserved(state.unobserved, now)
+    if state.healed:
+        parts["healed"] = tuple(_healed(one, now) for one in state.healed)
+    if state.last_ping_at > now:
+        # These come with reports alone, and can be long.
+        marks = state.marks or {}
+        parts["marks"] = {name: _mark(one, now) for name, one in marks.items()} or None
+        parts["unnamed_seen"] = without_future(state.unnamed_seen, now)
+        parts["history"] = _history(state.history, now)
+    return {name: new for name, new in parts.items() if new != getattr(state, name)}
+
+
+def _open_run(run: OpenRun, now: float) -> OpenRun:
+    if max(run.started_at, run.alive_at) <= now:
+        return run
+    started_at, alive_at = min(run.started_at, now), min(run.alive_at, now)
+    return replace(run, started_at=started_at, alive_at=alive_at)
+
+
+def _retry(job: Job, state: JobState, retry: Retry, now: float) -> Retry:
+    # It is waited for no longer than from now on.
+    attempts = (r.started_at for r in state.open_runs if r.run_id == retry.run_id)
+    ahead = max(0.0, retry.ended_at - now, *(began - now for began in attempts))
+    leapt = _is_leapt(job, retry.covers, retry.ended_at, now)
+    return replace(
+        retry,
+        begun_at=min(retry.begun_at, now),
+        started_at=None if retry.started_at is None else min(retry.started_at, now),
+        ended_at=min(retry.ended_at, now),
+        until=retry.until - ahead,
+        covers=now if leapt else retry.covers,
+    )
+
+
+def _alert(alert: OpenAlert, now: float) -> OpenAlert:
+    if max(alert.opened_at, alert.shown_at, alert.deadline or 0.0) <= now:
+        return alert
+    return replace(
+        alert,
+        opened_at=min(alert.opened_at, now),
+        shown_at=min(alert.shown_at, now),
+        deadline=None if alert.deadline is None else min(alert.deadline, now),
+    )
+
+
+def _unobserved(slots: UnobservedSlots, now: float) -> UnobservedSlots | None:
+    if slots.first > now:
+        return None
+    if max(slots.last, slots.up_since) <= now:
+        return slots
+    return replace(
+        slots,
+        last=min(slots.last, now),
+        down_since=min(slots.down_since, now),
+        up_since=min(slots.up_since, now),
+    )
+
+
+def _healed(alert: HealedAlert, now: float) -> HealedAlert:
+    if alert.deadline is None or alert.deadline <= now:
+        return alert
+    return replace(alert, deadline=now)
+
+
+def _mark(mark: Mark, now: float) -> Mark:
+    # Its value is a time by the clock of the client.
+    return mark if mark.at <= now else replace(mark, at=now)
+
+
+def _history(history: History, now: float) -> History:
+    ends = array("d", history.ends)
+    if max(ends, default=0.0) <= now:
+        return history
+    return replace(history, ends=array("d", (min(end, now) for end in ends)).tobytes())

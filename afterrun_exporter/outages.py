@@ -1,0 +1,144 @@
+"""Times in which no report could arrive, as the running daemon notices them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+
+from afterrun_exporter.agenda import Agenda
+from afterrun_exporter.clock import Clock
+from afterrun_exporter.core.downtimes import settling
+from afterrun_exporter.core.watch import MIN_PAUSE
+from afterrun_exporter.judge import Judge
+
+#: Seconds without a step after which the clock is taken to be right.
+STEADY: Final = 86_400.0
+
+#: How often a store that refuses to commit is tried, in seconds.
+PROBE_EVERY: Final = 5.0
+
+log = structlog.get_logger()
+
+
+class Outages:
+    """Steps of the clock, pauses of the daemon, and times in which storage refuses.
+
+    Each is a downtime. What was planned before is void after it: `is_pending` is True
+    until every job has been planned anew.
+    """
+
+    def __init__(self, clock: Clock, judge: Judge, agenda: Agenda) -> None:
+        self._clock = clock
+        self._judge = judge
+        self._agenda = agenda
+        #: Whether jobs wait to be planned anew.
+        self.is_pending = False
+        self.steps = 0
+        self.pauses = 0
+        #: When storage began to refuse, or None; by `Clock.elapsed`, as the rest.
+        self._refusing_since: float | None = None
+        self._probed_at = 0.0
+        self._stepped_at = 0.0
+        #: Seconds by which the clock may be ahead.
+        self._ahead = 0.0
+
+    @property
+    def is_refusing(self) -> bool:
+        """True from the first transaction that failed to the first that succeeds."""
+        return self._refusing_since is not None
+
+    def begin(self, newest: float) -> None:
+        """Begin to watch, as the daemon starts; *newest* is the last instant stored.
+
+        Nobody knows whether the daemon has been down since then, or the clock is ahead.
+        """
+        self._clock.look()
+        now = self._clock.now()
+        self._stepped_at = self._clock.elapsed()
+        self._ahead = max(0.0, now - newest)
+        self._settle(float("-inf"), now)
+
+    def look(self, *, starting: bool = False) -> None:
+        """Notice a step of the clock or a pause since the last look.
+
+        What was planned is void from this moment on. A long start is no pause.
+        """
+        if (noticed := self._clock.look()) is None or (starting and not noticed.step):
+            return
+        if noticed.step:
+            self.steps += 1
+            log.warning("clock_stepped", seconds=round(noticed.step, 3))
+            self._ahead = max(0.0, self.ahead() + noticed.step)
+            self._stepped_at = self._clock.elapsed()
+            self._judge.is_set_back |= noticed.step < 0
+        if noticed.pause:
+            self.pauses += 1
+            log.warning("suspended", seconds=round(noticed.pause, 3))
+        self._note(noticed.since, noticed.now)
+
+    def ahead(self) -> float:
+        """Return the seconds by which the clock may be ahead, 0 if it is to be trusted."""
+        if self._clock.elapsed() - self._stepped_at >= STEADY:
+            self._ahead = 0.0
+        return self._ahead
+
+    def refused(self, error: object) -> None:
+        """Note that a transaction could not be committed: nothing is recorded."""
+        if self._refusing_since is None:
+            self._refuse(0.0, error)
+        self._extend()
+
+    def accepted(self) -> None:
+        """Note that a transaction was committed."""
+        if self._refusing_since is None:
+            return
+        lasted, now = self._clock.elapsed() - self._refusing_since, self._clock.now()
+        self._refusing_since = None
+        log.info("storage_recovered", seconds=round(lasted, 3))
+        self._note(now - lasted, now)
+
+    def watch_storage(self, writing_for: float) -> bool:
+        """Note that a transaction has been under way for so many seconds, 0 for none.
+
+        Return True now and then while storage refuses: as it begins, and whenever it is
+        time to try it again.
+        """
+        if self._refusing_since is None:
+            if writing_for < MIN_PAUSE:
+                return False
+            self._refuse(writing_for, f"a transaction takes {writing_for:.0f} s")
+            return True
+        self._extend()
+        elapsed = self._clock.elapsed()
+        if elapsed - self._probed_at < PROBE_EVERY:
+            return False
+        self._probed_at = elapsed
+        return True
+
+    def _refuse(self, lasted: float, error: object) -> None:
+        elapsed, now = self._clock.elapsed(), self._clock.now()
+        self._refusing_since = elapsed - lasted
+        self._probed_at = elapsed
+        log.error("storage_failing", error=str(error))
+        self._settle(now - lasted, now, self._longest_wait())
+
+    def _extend(self) -> None:
+        """Have the downtime last until now. Whatever is planned comes only later."""
+        since = self._refusing_since
+        if since is not None:
+            now = self._clock.now()
+            self._settle(now - (self._clock.elapsed() - since), now)
+
+    def _note(self, since: float, now: float) -> None:
+        self._settle(since, now, self._longest_wait())
+        self._agenda.clear()
+        self.is_pending = True
+
+    def _longest_wait(self) -> float:
+        jobs = self._judge.roster
+        return max((job.after_downtime or 0.0 for job in jobs), default=0.0)
+
+    def _settle(self, since: float, now: float, waits: float = 0.0) -> None:
+        settle = self._judge.roster.catalogue.settle
+        self._judge.settings = settling(self._judge.settings, since, now, settle, waits)

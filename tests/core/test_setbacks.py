@@ -1,0 +1,253 @@
+"""A clock that was ahead and is set back leaves nothing behind, in whatever field."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from struct import iter_unpack
+from typing import Final
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afterrun_exporter.core.deadlines import is_quiet, slot_after, wake_at
+from afterrun_exporter.core.downtimes import settling
+from afterrun_exporter.core.model import (
+    Concurrency,
+    Condition,
+    Dependency,
+    Job,
+    Kind,
+    Outcome,
+    Ping,
+    SlowerThan,
+    SuccessRatio,
+)
+from afterrun_exporter.core.pauses import on_pause, on_resume
+from afterrun_exporter.core.pushsigns import Push, Times
+from afterrun_exporter.core.schedule import Every, parse_cron
+from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.transitions import on_clock, on_ping, on_retired, registered
+from afterrun_exporter.core.trials import on_test
+from afterrun_exporter.core.upstream import Required
+from tests.changed import replace
+
+from .jobs import SETTINGS, at
+
+BEGIN: Final = at("21 12:00")
+
+#: What lies ahead rightly: promises, and times that a client's own clock shows.
+PROMISES: Final = {
+    "paused_until",
+    "test_until",
+    "success_until",
+    "ratio_until",
+    "due_after",
+    "retries.until",
+    "retries.covers",
+    "healed.until",
+    "marks.value",
+    "metrics",
+    "previous",
+    "slow_threshold",
+    "open_runs.metrics",
+    "retries.metrics",
+}
+
+WATCHED: Final = Job(
+    name="backup",
+    success_ratio=SuccessRatio(below=0.9, over=3600, min_runs=1),
+    slower_than=SlowerThan(factor=2, over=3600, min_runs=1),
+    concurrency=Concurrency(max=1),
+    max_runtime=300.0,
+    heartbeat=60.0,
+    max_attempts=3,
+    depends_on=(Dependency("ingest"),),
+    recover_after=2,
+)
+JOBS: Final = (
+    replace(WATCHED, schedule=Every(600), grace=60.0),
+    replace(WATCHED, schedule=parse_cron("*/5 * * * *", "Europe/Riga"), grace=30.0),
+    replace(WATCHED, schedule=parse_cron("0 * * * *", "UTC"), success_ratio=None),
+    replace(WATCHED, depends_on=(), schedule=None),
+    Job(name="backup", schedule=Every(60), grace=5.0),
+    Job(name="backup", schedule=Every(60), grace=5.0, max_runtime=20.0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that happens, so many seconds after the last."""
+
+    later: int
+    name: str
+    outcome: Outcome
+    run_id: str | None
+    attempt: int
+
+    def report(self, at: float) -> Ping:
+        """Return the report that it is, if it is one."""
+        is_push = self.name == "push"
+        kind = Kind.FINISH if is_push else Kind(self.name)
+        return Ping(
+            job="backup",
+            kind=kind,
+            at=at,
+            outcome=self.outcome,
+            run_id=self.run_id,
+            attempt=self.attempt,
+            duration=float(self.later) if kind is Kind.FINISH else None,
+            fingerprint=b"%8d" % self.later,
+            push=Push(succeeded={"ok_at": Times(at, at, 1)}) if is_push else None,
+        )
+
+
+NAMES: Final = [
+    "start",
+    "finish",
+    "progress",
+    "log",
+    "push",
+    "clock",
+    "test",
+    "pause",
+    "resume",
+    "retire",
+    "down",
+    "announce",
+    "healthy",
+    "unhealthy",
+]
+
+ACTS: Final = st.lists(
+    st.builds(
+        Act,
+        later=st.integers(0, 90) | st.integers(0, 8000),
+        name=st.sampled_from(NAMES),
+        outcome=st.sampled_from([Outcome.OK, Outcome.FAIL, Outcome.SKIPPED]),
+        run_id=st.sampled_from([None, "a", "b"]),
+        attempt=st.integers(1, 3),
+    ),
+    max_size=12,
+)
+
+
+def later(value: object, now: float, path: str = "") -> Iterator[str]:
+    """Yield the fields of *value* that hold an instant after *now*.
+
+    Each number that can be an instant is taken for one, so that a new field is, too.
+    """
+    if path in PROMISES:
+        return
+    if isinstance(value, float):
+        if now < value < math.inf:
+            yield path
+        return
+    for name, inner in _parts(value, path):
+        yield from later(inner, now, name)
+
+
+def _parts(value: object, path: str) -> Iterator[tuple[str, object]]:
+    if isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield (f"{path}.{name}" if path else name), getattr(value, name)
+    elif isinstance(value, Mapping):
+        yield from ((path, one) for one in value.values())
+    elif isinstance(value, tuple | list):
+        yield from ((path, one) for one in value)
+    elif isinstance(value, bytes) and path == "unnamed_seen":
+        yield from ((path, when) for _, when, _ in iter_unpack("<8sdq", value))
+    elif isinstance(value, bytes) and path == "history.ends":
+        yield from ((path, end) for end in array("d", value))
+
+
+def lived(job: Job, acts: list[Act]) -> tuple[JobState, float]:
+    """Return the state of *job* after *acts*, and when that was."""
+    state, now, settings = registered(job, BEGIN), BEGIN, SETTINGS
+    required: tuple[Required, ...] = ()
+    for act in acts:
+        now += act.later
+        match act.name:
+            case "clock":
+                state = on_clock(job, state, now, settings, required).state
+            case "test":
+                state = on_test(job, state, now, 600.0, "", settings, required).state
+            case "pause":
+                state = on_pause(job, state, now, settings, required).state
+            case "resume":
+                state = on_resume(job, state, now, settings, required).state
+            case "retire":
+                state = on_retired(state, now).state
+            case "down":
+                settings = settling(settings, now - 600.0, now, 120.0)
+            case "announce":
+                state = replace(state, announces_success=True)
+            case "healthy" | "unhealthy":
+                required = required_by(job, healthy=act.name == "healthy")
+            case _:
+                report = act.report(now)
+                state = on_ping(job, state, report, settings, required).state
+    return state, now
+
+
+def required_by(job: Job, *, healthy: bool = True) -> tuple[Required, ...]:
+    """Return how the job is doing that *job* requires, if it requires one."""
+    return (Required("ingest", healthy, ""),) if job.depends_on else ()
+
+
+@given(job=st.sampled_from(JOBS), acts=ACTS, back=st.integers(1, 20_000))
+def test_nothing_lies_ahead_once_the_clock_has_been_set_back(
+    job: Job, acts: list[Act], back: int
+) -> None:
+    state, then = lived(job, acts)
+    now = max(then - back, 1.0)
+    required = required_by(job)
+    ahead = set(later(state, now))
+
+    corrected = on_clock(job, state, now, SETTINGS, required).state
+
+    assert set(later(corrected, now)) == set()
+    covered = corrected.due_after
+    assert covered <= now or covered == slot_after(job, now)
+    assert corrected.success_until <= now + SETTINGS.min_visible
+    assert all(one.until <= now + SETTINGS.min_visible for one in corrected.healed)
+    assert max(corrected.test_until, now) - now <= 600.0
+    assert all(alert.opened_at <= now for alert in corrected.alerts)
+    if ahead:
+        # Neither a ping nor a look at the jobs passes over it.
+        assert not is_quiet(job, state, now, math.inf)
+    again = on_clock(job, corrected, now, SETTINGS, required).state
+    assert again == corrected
+
+
+@given(job=st.sampled_from(JOBS), acts=ACTS, back=st.integers(1, 20_000))
+def test_from_then_on_a_job_is_judged_as_one_that_is_new(
+    job: Job, acts: list[Act], back: int
+) -> None:
+    """It is missed and overrunning when it should be, and not when the old time comes."""
+    state, then = lived(job, acts)
+    now = max(then - back, 1.0)
+    required = required_by(job)
+    state = on_clock(job, state, now, SETTINGS, required).state
+    if state.open_runs and job.max_runtime:
+        limit = now + job.max_runtime
+        assert wake_at(job, state, SETTINGS) <= limit or _holds(
+            state, Condition.OVERRUNNING
+        )
+        overdue = on_clock(job, state, limit + 1.0, SETTINGS, required).state
+        assert _holds(overdue, Condition.OVERRUNNING)
+    covered = max([state.due_after, *(retry.covers for retry in state.retries)])
+    slot = slot_after(job, max(covered, now))
+    if math.isfinite(slot):
+        # A run that is open, or is tried again, may have its time for the slot.
+        patience = (job.max_runtime or 0.0) if state.open_runs or state.retries else 0.0
+        due = slot + job.grace + patience
+        missed = on_clock(job, state, due + 1.0, SETTINGS, required).state
+        assert _holds(missed, Condition.MISSED)
+
+
+def _holds(state: JobState, condition: Condition) -> bool:
+    return any(alert.key.condition is condition for alert in state.alerts)
