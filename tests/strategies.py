@@ -16,6 +16,7 @@ from afterrun_exporter.core.state import (
     AlertKey,
     EndedAlert,
     HealedAlert,
+    HungRun,
     JobState,
     Mark,
     OpenAlert,
@@ -118,6 +119,15 @@ _OPEN_RUNS = st.builds(
     max_attempts=st.none() | st.integers(1, MAX_INT),
     heartbeat=DURATIONS,
 )
+_HUNG = st.builds(
+    HungRun,
+    run_id=MAYBE_NAME,
+    attempt=st.integers(1, MAX_INT),
+    started_at=INSTANTS,
+    deadline=INSTANTS,
+    followed_from=INSTANTS,
+    is_last=st.booleans(),
+)
 _RETRIES = st.builds(
     Retry,
     run_id=MAYBE_NAME,
@@ -204,6 +214,7 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "lacks_schedule": st.booleans(),
     "loaded": st.booleans(),
     "open_runs": st.lists(_OPEN_RUNS, max_size=3).map(tuple),
+    "hung": st.lists(_HUNG, max_size=3).map(tuple),
     "retries": st.lists(_RETRIES, max_size=3).map(tuple),
     "alerts": st.lists(_OPEN_ALERTS, max_size=3).map(tuple),
     "healed": st.lists(_HEALED, max_size=3).map(tuple),

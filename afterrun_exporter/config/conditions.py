@@ -25,7 +25,7 @@ from afterrun_exporter.core.model import (
     SlowerThan,
     SuccessRatio,
 )
-from afterrun_exporter.core.transitions import MAX_OPEN_RUNS
+from afterrun_exporter.core.open_runs import MAX_OPEN_RUNS
 from afterrun_exporter.core.units import parse_duration
 
 _WEEK = parse_duration("7d")

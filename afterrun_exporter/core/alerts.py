@@ -9,12 +9,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core import loading, overlaps, recovery, upstream
+from afterrun_exporter.core import hangs, loading, overlaps, recovery, upstream
 from afterrun_exporter.core.deadlines import (
     run_deadline,
-    run_limit,
-    silence_limit,
-    silence_of,
 )
 from afterrun_exporter.core.model import (
     BLAMELESS,
@@ -190,6 +187,7 @@ def is_calm(state: JobState) -> bool:
         or state.failing
         or state.violated
         or state.open_runs
+        or state.hung
         or state.slow
         or state.missed_deadline is not None
         or state.success_ratio is not None
@@ -305,18 +303,8 @@ def _late(
         since = max(missed, min(state.last_ping_at, now))
         yield MISSED, _Holding(since, job.severity, summary, missed)
     if (overdue := run_deadline(job, state, settings)) < now:
-        summary = _overrun(job, state, overdue)
+        summary = hangs.summary(job, state, overdue)
         yield OVERRUNNING, _Holding(overdue, job.severity, summary, overdue)
-
-
-def _overrun(job: Job, state: JobState, overdue: float) -> str:
-    run = min(state.open_runs, key=lambda run: run_limit(job, run))
-    if run_limit(job, run) < silence_limit(job, run):
-        return f"a run should have finished by {format_time(overdue)}"
-    return (
-        f"no sign of life since {format_time(run.alive_at)}, expected at least every "
-        f"{format_duration(silence_of(job, run))}"
-    )
 
 
 def _gone_wrong(

@@ -24,7 +24,7 @@ from typing import Final
 
 from afterrun_exporter.core.finishes import is_late, was_given_up
 from afterrun_exporter.core.hints import near
-from afterrun_exporter.core.model import NEUTRAL, Outcome, Run
+from afterrun_exporter.core.model import FAILURES, NEUTRAL, Outcome, Run
 from afterrun_exporter.core.rules import (
     DURATION,
     Rule,
@@ -239,6 +239,8 @@ class _Replay:
         #: What the last ok run reported; None while that is not known.
         self._previous: Mapping[str, float] | None = None
         self._judged_at = -math.inf
+        #: Runs that were given up: what their own end says of a failure is no news.
+        self._given_up: set[tuple[str | None, int]] = set()
 
     def take(self, run: Run) -> Tried:
         if run.number == 1:
@@ -257,11 +259,19 @@ class _Replay:
             unknown = tuple(self._untold(known, violations))
         # What cannot be told is as it was recorded.
         ok = said_ok and not violations and (not unknown or run.outcome is Outcome.OK)
-        ignored = run.outcome in NEUTRAL or run.is_retried or was_given_up(run)
+        ignored = run.outcome in NEUTRAL or run.is_retried or self._is_given_up(run)
         if not (ignored or is_late(run, self._judged_at)):
             self._judged_at = run.finished_at
             self._previous = known if ok else self._previous
         return Tried(run, _change(run, violations, unknown), violations, unknown)
+
+    def _is_given_up(self, run: Run) -> bool:
+        attempt = (run.run_id, run.attempt)
+        if was_given_up(run):
+            if run.run_id is not None:
+                self._given_up.add(attempt)
+            return True
+        return attempt in self._given_up and run.outcome in FAILURES
 
     def _untold(
         self, known: Mapping[str, float], violations: Sequence[Violation]

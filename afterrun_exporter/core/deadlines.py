@@ -224,11 +224,14 @@ def _last_sign(run: OpenRun) -> float:
 def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
     """Return the instant after which an open run is overrunning.
 
-    That is the earliest of all their limits: of run time, and of silence.
+    That is the earliest of all their limits: of run time, and of silence. A run that
+    was given up counts until one that followed it has ended.
     """
-    if not job.enabled or not state.open_runs:
+    if not job.enabled:
         return math.inf
-    return min(overrunning_from(job, state, run, settings) for run in state.open_runs)
+    hung = (run.deadline for run in state.hung)
+    limits = (overrunning_from(job, state, run, settings) for run in state.open_runs)
+    return min((*hung, *limits), default=math.inf)
 
 
 def overrunning_from(

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from afterrun_exporter.core import (
     attempts,
+    hangs,
     history,
     metadata,
     misses,
@@ -26,6 +27,7 @@ from afterrun_exporter.core.model import (
     FAILURES,
     Condition,
     Job,
+    Kind,
     Outcome,
     Ping,
     Run,
@@ -83,7 +85,12 @@ def finish(
     else:
         if state.retries:
             state = replace(state, retries=attempts.concluded(state, run, ping))
-        after = _after(job, state, run, known, still_open, settings)
+        began, again = None, False
+        if open_run is not None:
+            began = open_run.started_at
+        elif run.run_id is not None and (state.hung or run.outcome in FAILURES):
+            again = hangs.was_given_up(state, run, settings)
+        after = _after(job, state, run, known, still_open, settings, began, again=again)
     if after.unobserved is not None:
         after = misses.observed(job, after, ended)
     return after, run, span.warnings
@@ -104,12 +111,19 @@ def judge_last_attempt(
 
 
 def time_out(
-    job: Job, state: JobState, open_run: OpenRun, now: float, settings: Settings
+    job: Job,
+    state: JobState,
+    open_run: OpenRun,
+    follower: float,
+    ping: Ping,
+    settings: Settings,
 ) -> tuple[JobState, Run]:
     """Return the state after giving up *open_run*, and the run it became.
 
-    It satisfies no slot: nobody has reported its end.
+    It satisfies no slot: nobody has reported its end. The run of *ping* has followed
+    it, which began at *follower*: the job is failing if that one is not ok, either.
     """
+    now = ping.at
     run = Run(
         number=state.recorded + 1,
         run_id=open_run.run_id,
@@ -120,7 +134,8 @@ def time_out(
         received_at=now,
         metrics=open_run.metrics,
         message=f"started at {format_time(open_run.started_at)} "
-        f"and {_unfinished(job, open_run)} when the next run started",
+        f"and {_unfinished(job, open_run)} when the next run "
+        f"{'ended' if ping.kind is Kind.FINISH else 'started'}",
         metadata=open_run.metadata,
     )
     # A finish that still comes is a report like any other, not a repeat.
@@ -128,18 +143,19 @@ def time_out(
     seen = repeats.remembered(state.seen, key, settings)
     counted = replace(_counted(state, run, state.open_runs, settings), seen=seen)
     if is_late(run, state.last_judged_at):
-        return counted, run
+        return hangs.remembered(job, counted, open_run, follower, is_last=False), run
     record = recovery.record(job, state, Outcome.TIMEOUT)
     failed = replace(
         counted,
         last_outcome=Outcome.TIMEOUT,
         loaded=False,
         consecutive_failures=record.consecutive_failures,
-        timed_out=True,
+        timed_out=_goes_on_timed_out(state, series=state.consecutive_failures > 0),
         recovering=record.recovering,
-        failing=record.failing,
+        # The run that followed tells whether the job works again.
+        failing=recovery.was_failing(state),
     )
-    return failed, run
+    return hangs.remembered(job, failed, open_run, follower, is_last=True), run
 
 
 def _unfinished(job: Job, open_run: OpenRun) -> str:
@@ -234,16 +250,29 @@ def _after(
     known: Mapping[str, float],
     still_open: tuple[OpenRun, ...],
     settings: Settings,
+    began: float | None = None,
+    *,
+    again: bool = False,
 ) -> JobState:
-    """Return *state* with all that follows from *run*, which reported *known*."""
+    """Return *state* with all that follows from *run*, which reported *known*.
+
+    Its start was reported at *began*, if at all. *again* is true for a run that was
+    given up before: it has been judged, and only a better outcome is news.
+    """
     if run.outcome is Outcome.CANCELED:
         return _counted(state, run, still_open, settings)
     covered = covered_by(job, run.finished_at, run.started_at)
     after = _counted(state, run, still_open, settings, covered)
-    if run.outcome is not Outcome.SKIPPED and not is_late(run, state.last_judged_at):
+    is_news = not (again and run.outcome in FAILURES)
+    is_news = is_news and run.outcome is not Outcome.SKIPPED
+    judged = is_news and not is_late(run, state.last_judged_at)
+    if judged:
         after = _judged(job, after, run, known, settings)
         if job.slower_than is not None:
             after = _timed(job, after, run)
+    if state.hung and is_news:
+        hung = hangs.after(state, run, began, again=again, judged=judged)
+        after = replace(after, hung=hung)
     if after.missed_deadline is not None and after.due_after > state.due_after:
         after = misses.made_up_for(job, after, run.received_at, settings)
     return after
@@ -310,11 +339,15 @@ def _has_timed_out(state: JobState, run: Run) -> bool:
 
     What was so of the last ones stays until there are others: it is still shown.
     """
-    if run.outcome is Outcome.TIMEOUT:
+    is_ok = run.outcome is Outcome.OK
+    if run.outcome is Outcome.TIMEOUT or (hangs.is_pending(state) and not is_ok):
         return True
-    goes_on = run.outcome is Outcome.OK or state.consecutive_failures > 0
+    return _goes_on_timed_out(state, series=is_ok or state.consecutive_failures > 0)
+
+
+def _goes_on_timed_out(state: JobState, *, series: bool) -> bool:
     healed = any(one.key.condition is Condition.FAILING for one in state.healed)
-    return state.timed_out and (goes_on or healed or recovery.was_failing(state))
+    return state.timed_out and (series or healed or recovery.was_failing(state))
 
 
 def _timed(job: Job, state: JobState, run: Run) -> JobState:

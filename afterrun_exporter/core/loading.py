@@ -54,6 +54,7 @@ def loaded(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transit
         # It was said then, and not now.
         last_ping_at=max(state.last_ping_at, run.finished_at),
         open_runs=(*others, *after.open_runs),
+        hung=state.hung,
         # A failed attempt of the past does not wait for the next one.
         retries=tuple(retry for retry in after.retries if retry in state.retries),
     )

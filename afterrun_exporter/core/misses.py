@@ -59,6 +59,7 @@ def _revived(state: JobState, now: float) -> JobState:
         missed_deadline=None,
         unobserved=None,
         open_runs=(),
+        hung=(),
         retries=(),
         last_outcome=None,
         consecutive_failures=0,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from afterrun_exporter.core import hangs
 from afterrun_exporter.core.model import FAILURES, Condition, Job, Outcome
 from afterrun_exporter.core.state import JobState
 
@@ -38,6 +39,8 @@ def record(job: Job, state: JobState, outcome: Outcome) -> Record:
 
 def is_failing(job: Job, state: JobState) -> bool:
     """Return True if *job* is failing, by the numbers that its configuration gives now."""
+    if hangs.is_pending(state) and not was_failing(state):
+        return False
     enough = state.consecutive_failures >= job.after_failures
     if enough and state.last_outcome in FAILURES:
         return True

@@ -21,6 +21,7 @@ from afterrun_exporter.core.state import (
     EndedAlert,
     HealedAlert,
     History,
+    HungRun,
     JobState,
     Mark,
     OpenAlert,
@@ -86,6 +87,8 @@ def _parts(job: Job, state: JobState, now: float) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     if state.open_runs:
         parts["open_runs"] = tuple(_open_run(one, now) for one in state.open_runs)
+    if state.hung:
+        parts["hung"] = tuple(_hung(one, now) for one in state.hung)
     if state.retries:
         parts["retries"] = tuple(_retry(job, state, r, now) for r in state.retries)
     if state.alerts:
@@ -112,6 +115,17 @@ def _open_run(run: OpenRun, now: float) -> OpenRun:
         return run
     started_at, alive_at = min(run.started_at, now), min(run.alive_at, now)
     return replace(run, started_at=started_at, alive_at=alive_at)
+
+
+def _hung(run: HungRun, now: float) -> HungRun:
+    if max(run.started_at, run.deadline, run.followed_from) <= now:
+        return run
+    return replace(
+        run,
+        started_at=min(run.started_at, now),
+        deadline=min(run.deadline, now),
+        followed_from=min(run.followed_from, now),
+    )
 
 
 def _retry(job: Job, state: JobState, retry: Retry, now: float) -> Retry:

@@ -37,6 +37,20 @@ class OpenRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     max_runtime: float = 0.0
 
 
+class HungRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """A run that was given up past its limit, until a run that followed it ends."""
+
+    run_id: str | None
+    attempt: int
+    started_at: float
+    #: The limit that passed.
+    deadline: float
+    #: Runs that started at this instant or later followed it.
+    followed_from: float
+    #: True until any run is judged after it: its timeout alone is no failing job.
+    is_last: bool = False
+
+
 class Retry(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A run whose last attempt failed and that waits for the next one."""
 
@@ -245,6 +259,9 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     lacks_schedule: bool = False
 
     open_runs: tuple[OpenRun, ...] = ()
+    #: Runs that were given up past their limits: the job is overrunning until a run
+    #: that followed them ends.
+    hung: tuple[HungRun, ...] = ()
     #: Runs between two attempts.
     retries: tuple[Retry, ...] = ()
     alerts: tuple[OpenAlert, ...] = ()

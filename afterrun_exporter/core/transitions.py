@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -20,6 +19,7 @@ from afterrun_exporter.core import (
     loading,
     metadata,
     misses,
+    open_runs,
     overlaps,
     progress,
     pushes,
@@ -36,11 +36,7 @@ from afterrun_exporter.core.state import (
     OpenRun,
     Transition,
 )
-from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.core.upstream import Required
-
-#: Open runs of one job that are kept; jobs that only ever start must not grow.
-MAX_OPEN_RUNS: Final = 100
 
 
 def registered(job: Job, now: float) -> JobState:
@@ -224,21 +220,22 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
     warnings = (*warnings, *progress.announced(job, ping))
 
     state, entries = misses.with_another_run(job, state, ping.at, settings)
-    kept, timed_out, logs = _others(job, state, ping, settings)
-    logs += entries
+    others = open_runs.at_start(job, state, ping, settings)
+    logs = [*others.logs, *entries]
     runs: list[Run] = []
     if state.retries:
-        state = attempts.without(state, timed_out)
+        state = attempts.without(state, others.timed_out)
         state, runs = _with_attempt(job, state, run, ping, settings)
     state = replace(
         state,
         last_ping_at=ping.at,
-        open_runs=(*kept, run),
+        open_runs=(*others.kept, run),
         last_start_at=max(state.last_start_at, at),
         unnamed_seen=repeats.remember_unnamed(state, ping, settings),
     )
-    for late in timed_out:
-        state, ended = finishes.time_out(job, state, late, ping.at, settings)
+    state = open_runs.replaced(job, state, others.replaced, at)
+    for late in others.timed_out:
+        state, ended = finishes.time_out(job, state, late, at, ping, settings)
         runs.append(ended)
     if ping.message:
         logs.append(progress.said_by(ping))
@@ -248,35 +245,6 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         logs=tuple(logs),
         warnings=(*warnings, *left_out),
     )
-
-
-def _others(
-    job: Job, state: JobState, ping: Ping, settings: Settings
-) -> tuple[list[OpenRun], list[OpenRun], list[LogEntry]]:
-    """Return the runs that stay open when another one starts, and those timed out.
-
-    And log entries on the rest, which are given up.
-    """
-    kept: list[OpenRun] = []
-    timed_out: list[OpenRun] = []
-    logs: list[LogEntry] = []
-    for earlier in state.open_runs:
-        overdue = is_overdue(job, earlier, ping.at, settings)
-        # Without ids nobody can tell two runs apart: the new one counts, unless
-        # it is to be told that they overlap.
-        nameless = earlier.run_id is None and ping.run_id is None
-        nameless = nameless and job.concurrency is None
-        if finishes.is_earlier_attempt(earlier, ping):
-            logs.append(_given_up(earlier, ping.at))
-        elif overdue:
-            timed_out.append(earlier)
-        elif nameless:
-            logs.append(_given_up(earlier, ping.at))
-        else:
-            kept.append(earlier)
-    while len(kept) >= MAX_OPEN_RUNS:
-        logs.append(_given_up(kept.pop(0), ping.at))
-    return kept, timed_out, logs
 
 
 def _with_attempt(
@@ -304,27 +272,45 @@ def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tran
     if (repeated := repeats.finish_of(state, ping, settings)) is not None:
         return _duplicate(state, ping, repeated)
     runs: tuple[Run, ...] = ()
+    logs: tuple[LogEntry, ...] = ()
+    if open_runs.has_others(state, ping):
+        state, runs, logs = _outlived(job, state, ping, settings)
     if state.retries:
         open_run = finishes.open_run_of(state, ping)
         if (retry := attempts.overtaken(state, ping, open_run)) is not None:
             state, ended = finishes.judge_last_attempt(
                 job, state, retry, ping.at, settings
             )
-            runs = (ended,)
+            runs = (*runs, ended)
     state, run, warnings = finishes.finish(job, state, ping, settings)
-    logs: tuple[LogEntry, ...] = ()
-    if ping.run_id is None and job.concurrency is not None:
-        # One that crashed without a report would overlap with every later one.
-        stale = [open_ for open_ in state.open_runs if open_.run_id is None]
-        rest = tuple(open_ for open_ in state.open_runs if open_ not in stale)
-        state = replace(state, open_runs=rest)
-        logs = tuple(_given_up(one, ping.at) for one in stale)
     if ping.run_id is None or state.unnamed_seen:
         unnamed = repeats.remember_unnamed(state, ping, settings, run.number)
         state = replace(state, unnamed_seen=unnamed)
     return Transition(
         state=state, runs=(*runs, run), run=run, warnings=warnings, logs=logs
     )
+
+
+def _outlived(
+    job: Job, state: JobState, ping: Ping, settings: Settings
+) -> tuple[JobState, tuple[Run, ...], tuple[LogEntry, ...]]:
+    """Return *state* without the open runs that are over as *ping* ends another one.
+
+    And those that have timed out by that, and log entries on the rest.
+    """
+    others, began = open_runs.at_finish(job, state, ping, settings)
+    gone = (*others.timed_out, *others.replaced)
+    if not gone and len(others.kept) == len(state.open_runs):
+        return state, (), ()
+    state = replace(state, open_runs=tuple(others.kept))
+    state = open_runs.replaced(job, state, others.replaced, began)
+    if state.retries:
+        state = attempts.without(state, others.timed_out)
+    runs: list[Run] = []
+    for late in others.timed_out:
+        state, ended = finishes.time_out(job, state, late, began, ping, settings)
+        runs.append(ended)
+    return state, tuple(runs), tuple(others.logs)
 
 
 def _pushed_progress(
@@ -380,9 +366,3 @@ def _duplicate(state: JobState, ping: Ping, run: int) -> Transition:
         duplicate=True,
         duplicate_of=run,
     )
-
-
-def _given_up(run: OpenRun, at: float) -> LogEntry:
-    began = format_time(run.started_at)
-    message = f"the run started at {began} never reported its end"
-    return LogEntry(at, run.run_id, message, run.metadata)

@@ -24,6 +24,7 @@ def quiet_until(
         state.last_outcome not in _FINE
         or state.missed_deadline is not None
         or state.open_runs
+        or state.hung
         or state.retries
         or state.violated
         or state.failing

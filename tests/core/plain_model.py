@@ -12,6 +12,7 @@ from typing import Final
 
 #: Slots of the cron job are the full minutes.
 MINUTE: Final = 60.0
+NEUTRAL: Final = ("canceled", "skipped")
 BAD: Final = ("fail", "partial", "timeout", "invalid")
 
 
@@ -36,6 +37,8 @@ class Run:
     ended: float
     outcome: str
     began: float | None = None
+    #: True for a run that hung and was given up when another one followed.
+    is_hung: bool = False
 
     @property
     def duration(self) -> float | None:
@@ -52,6 +55,8 @@ class PlainJob:
     runs: list[Run] = field(default_factory=list)
     #: Beginnings of open runs by run id.
     open: dict[str, float] = field(default_factory=dict)
+    #: Limits of runs that hung, until a run that began later has ended.
+    hung: list[float] = field(default_factory=list)
     paused: bool = False
     paused_until: float | None = None
     upstream_ill: bool = False
@@ -60,17 +65,47 @@ class PlainJob:
     def judged(self) -> list[Run]:
         """Return the runs that say how the job is: none that ended before such a one."""
         found: list[Run] = []
+        latest = self.watched_since - 1e9
         for run in self.runs:
-            neutral = run.outcome in {"canceled", "skipped"}
-            if not neutral and (not found or run.ended >= found[-1].ended):
-                found.append(run)
+            if run.outcome in NEUTRAL or run.ended < latest:
+                continue
+            found.append(run)
+            if not run.is_hung:
+                latest = run.ended
         return found
+
+    def follow(self, began: float, now: float) -> None:
+        """Give up the open runs past their limits: one that *began* then follows them."""
+        longest = self.settings.max_runtime
+        for run_id, since in [*self.open.items()]:
+            if longest is not None and since + longest < now:
+                limit = since + longest
+                if began >= limit:
+                    del self.open[run_id]
+                    self.hung.append(limit)
+                    self.runs.append(Run(limit, "timeout", is_hung=True))
+
+    def end(self, run: Run) -> None:
+        """Take in *run*: its end tells how the job is after those that hung before it."""
+        self.runs.append(run)
+        if run.outcome in NEUTRAL:
+            return
+        began = run.ended if run.began is None else run.began
+        is_judged = any(run is one for one in self.judged())
+        self.hung = [
+            limit
+            for limit in self.hung
+            if not (limit <= began and (is_judged or run.ended >= limit))
+        ]
 
     def is_failing(self) -> bool:
         failing = False
         outcomes: list[str] = []
         for run in self.judged():
             outcomes.append(run.outcome)
+            if run.is_hung:
+                # It counts, and the run that follows it decides.
+                continue
             in_a_row = outcomes[-self.settings.after_failures :]
             enough = len(in_a_row) == self.settings.after_failures
             if run.outcome in BAD and enough and "ok" not in in_a_row:
@@ -116,7 +151,8 @@ class PlainJob:
         longest = self.settings.max_runtime
         if longest is None:
             return False
-        return any(began + longest < now for began in self.open.values())
+        over = any(began + longest < now for began in self.open.values())
+        return over or bool(self.hung)
 
     def is_missed(self, now: float) -> bool:
         """Return True if the first slot without a run is past its deadline.
@@ -139,7 +175,7 @@ class PlainJob:
     def covered_until(self) -> float:
         ends = [self.watched_since]
         for run in self.runs:
-            if run.outcome == "canceled":
+            if run.outcome == "canceled" or run.is_hung:
                 continue
             ends.append(run.ended)
             # A run shortly before a slot is one for that slot.
@@ -194,7 +230,7 @@ class PlainJob:
     def had_its_chance(self, now: float) -> bool:
         """Return True if the job may be blamed again since its upstream has healed."""
         healed = self.healed_at or 0.0
-        judged = self.judged()
+        judged = [run for run in self.judged() if not run.is_hung]
         if judged and judged[-1].ended >= healed:
             return True
         if self.paused:

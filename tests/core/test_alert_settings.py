@@ -211,16 +211,15 @@ class Life:
         ended = self.now - late
         began = None if duration is None else ended - duration
         self._finish(f"run {self.count}", outcome, ended, duration)
-        self.plain.runs.append(plain_model.Run(ended, outcome, began))
+        if outcome not in plain_model.NEUTRAL:
+            self.plain.follow(ended if began is None else began, self.now)
+        self.plain.end(plain_model.Run(ended, outcome, began))
 
     def start(self) -> None:
-        longest = self.plain.settings.max_runtime
-        began = self.plain.open.values()
-        if longest is not None and any(one + longest < self.now for one in began):
-            return
         self.count += 1
         run_id = f"start {self.count}"
         self._ping(Ping(job="j", kind=Kind.START, at=self.now, run_id=run_id))
+        self.plain.follow(self.now, self.now)
         self.plain.open[run_id] = self.now
 
     def end(self, outcome: str, which: int) -> None:
@@ -229,7 +228,7 @@ class Life:
         run_id = [*self.plain.open][which % len(self.plain.open)]
         began = self.plain.open.pop(run_id)
         self._finish(run_id, outcome, self.now, None)
-        self.plain.runs.append(plain_model.Run(self.now, outcome, began))
+        self.plain.end(plain_model.Run(self.now, outcome, began))
 
     def pause(self, seconds: int | None) -> None:
         until = None if seconds is None else self.now + seconds

@@ -6,9 +6,9 @@ import pytest
 
 from afterrun_exporter.core import alerts
 from afterrun_exporter.core.deadlines import wake_at
-from afterrun_exporter.core.model import Kind, Outcome, Settings
+from afterrun_exporter.core.model import Concurrency, Kind, Outcome, Settings
+from afterrun_exporter.core.open_runs import MAX_OPEN_RUNS
 from afterrun_exporter.core.rules import parse_rule
-from afterrun_exporter.core.transitions import MAX_OPEN_RUNS
 from tests.changed import replace
 from tests.core.jobs import BACKUP, GOOD, SETTINGS, Night, at, told
 
@@ -292,8 +292,9 @@ class TestAnOpenRun:
 
         assert night.outcomes == ["timeout"]
         assert told(night.runs[0].finished_at) == "22 03:00:00"
-        assert "failing" in night.open
-        assert "overrunning" not in night.open
+        assert night.state.consecutive_failures == 1
+        assert "failing" not in night.open
+        assert "overrunning" in night.open
 
     def test_given_up_as_a_timeout_may_still_report(self) -> None:
         night = (
@@ -387,16 +388,18 @@ class TestReportsOutOfOrder:
         night = (
             Night(LIMITED).start("22 02:00", run_id="a").start("22 04:00", run_id="b")
         )
-        assert "failing" in night.open
+        assert "overrunning" in night.open
 
         night.ping("22 04:01", run_id="a", ended_at=at("22 02:50"))
 
         assert night.outcomes == ["timeout", "ok"]
-        assert "failing" not in night.open
+        assert night.open == []
 
     def test_as_given_up_runs_do_not_override_a_newer_verdict(self) -> None:
-        night = Night(LIMITED).start("22 02:00", run_id="a")
-        night.ping("22 03:30", run_id="b").start("22 03:40", run_id="c")
+        overlapped = replace(LIMITED, concurrency=Concurrency(max=2))
+        night = Night(overlapped).start("22 02:00", run_id="a")
+        night.start("22 02:30", run_id="b").ping("22 03:30", run_id="b")
+        night.start("22 03:40", run_id="c")
 
         assert night.outcomes == ["ok", "timeout"]
         assert "failing" not in night.open

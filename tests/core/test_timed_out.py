@@ -74,13 +74,16 @@ def test_it_is_one_alert_all_the_same() -> None:
 
 def test_a_run_that_never_ended_has_timed_out() -> None:
     night = Night(replace(BACKUP, max_runtime=3600)).start("22 02:00").start("23 02:00")
+    assert opened(night) == []
+
+    night.fail("23 02:10")
 
     assert opened(night) == [True]
 
 
 def test_what_never_was_heard_of_again_has_timed_out() -> None:
     night = Night(replace(BACKUP, heartbeat=300)).start("22 02:00")
-    night.ping("22 02:04", Kind.PROGRESS).start("23 02:00")
+    night.ping("22 02:04", Kind.PROGRESS).start("23 02:00").fail("23 02:10")
 
     assert opened(night) == [True]
 

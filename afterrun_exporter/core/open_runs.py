@@ -1,0 +1,128 @@
+"""Open runs: which of them are over when another run of their job starts or ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from afterrun_exporter.core import finishes, hangs, spans
+from afterrun_exporter.core.deadlines import is_overdue, run_limit
+from afterrun_exporter.core.model import NEUTRAL, Job, Ping, Settings
+from afterrun_exporter.core.state import JobState, LogEntry, OpenRun
+from afterrun_exporter.core.timestamps import format_time
+
+#: Open runs of one job that are kept; jobs that only ever start must not grow.
+MAX_OPEN_RUNS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """The open runs of a job beside the one of a report."""
+
+    kept: list[OpenRun] = field(default_factory=list)
+    #: Runs past their limits: each becomes a run that timed out.
+    timed_out: list[OpenRun] = field(default_factory=list)
+    #: Attempts past their limits: a later attempt of the same run goes on.
+    replaced: list[OpenRun] = field(default_factory=list)
+    #: An entry for each run that is given up without having timed out.
+    logs: list[LogEntry] = field(default_factory=list)
+
+
+def at_start(job: Job, state: JobState, ping: Ping, settings: Settings) -> Others:
+    """Return what becomes of the open runs as *ping* starts another one."""
+    others = Others()
+    for earlier in state.open_runs:
+        overdue = is_overdue(job, earlier, ping.at, settings)
+        # Without ids nobody can tell two runs apart: the new one counts, unless
+        # it is to be told that they overlap.
+        nameless = earlier.run_id is None and ping.run_id is None
+        nameless = nameless and job.concurrency is None
+        if finishes.is_earlier_attempt(earlier, ping):
+            others.logs.append(given_up(earlier, ping.at))
+            if overdue:
+                others.replaced.append(earlier)
+        elif overdue:
+            others.timed_out.append(earlier)
+        elif nameless:
+            others.logs.append(given_up(earlier, ping.at))
+        else:
+            others.kept.append(earlier)
+    while len(others.kept) >= MAX_OPEN_RUNS:
+        others.logs.append(given_up(others.kept.pop(0), ping.at))
+    return others
+
+
+def has_others(state: JobState, ping: Ping) -> bool:
+    """Return True if runs may be open beside the one that *ping* is about."""
+    if not state.open_runs:
+        return False
+    return len(state.open_runs) > 1 or state.open_runs[0].run_id != ping.run_id
+
+
+def at_finish(
+    job: Job, state: JobState, ping: Ping, settings: Settings
+) -> tuple[Others, float]:
+    """Return what becomes of the open runs as *ping* ends one, and when that one began.
+
+    That one stays open here.
+    """
+    open_run = finishes.open_run_of(state, ping)
+    span = spans.span_of(ping, open_run)
+    began = span.ended if span.started is None else span.started
+    others = Others()
+    for other in state.open_runs:
+        if other is open_run:
+            others.kept.append(other)
+            continue
+        overdue = is_overdue(job, other, ping.at, settings)
+        # One that crashed without a report would overlap with every later one.
+        nameless = other.run_id is None and ping.run_id is None
+        nameless = nameless and job.concurrency is not None
+        if finishes.is_earlier_attempt(other, ping):
+            if overdue:
+                others.replaced.append(other)
+        elif overdue and (
+            nameless
+            or (
+                open_run is None
+                and began >= run_limit(job, other)
+                and _is_another(state, other, ping, settings)
+            )
+        ):
+            others.timed_out.append(other)
+        elif nameless:
+            others.logs.append(given_up(other, ping.at))
+        else:
+            others.kept.append(other)
+    return others, began
+
+
+def replaced(
+    job: Job, state: JobState, earlier: Iterable[OpenRun], began: float
+) -> JobState:
+    """Return *state* that remembers the *earlier* attempts of a run as hung.
+
+    A later attempt of that run began at *began*.
+    """
+    for attempt in earlier:
+        state = hangs.remembered(job, state, attempt, began, is_last=False)
+    return state
+
+
+def given_up(run: OpenRun, at: float) -> LogEntry:
+    """Return the log entry on a run whose end was never reported."""
+    began = format_time(run.started_at)
+    message = f"the run started at {began} never reported its end"
+    return LogEntry(at, run.run_id, message, run.metadata)
+
+
+def _is_another(state: JobState, run: OpenRun, ping: Ping, settings: Settings) -> bool:
+    """Return True if *ping* ends a run that may have followed *run*.
+
+    A run that did nothing says nothing of one that may be at work. Raises
+    OlderRunsNeededError.
+    """
+    if ping.outcome in NEUTRAL or (run.run_id and run.run_id == ping.run_id):
+        return False
+    return not hangs.was_given_up(state, ping, settings)

@@ -1,0 +1,152 @@
+"""A run that hangs is one alert, until a run that followed it has ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from afterrun_exporter.core.model import (
+    Concurrency,
+    Job,
+    Kind,
+    Outcome,
+)
+from afterrun_exporter.core.state import AlertOpened, AlertResolved
+from afterrun_exporter.storage.codec import decode_state, encode_state
+from tests.changed import replace
+
+from .jobs import Night, at, told
+
+LIMITED = Job(name="backup", max_runtime=3600.0)
+SILENT = Job(name="backup", heartbeat=600.0)
+PARALLEL = replace(LIMITED, concurrency=Concurrency(max=9))
+RETRIED = replace(LIMITED, max_attempts=3)
+
+#: What is done to a job, each at the next hour: + starts a run, named by the letter
+#: after it, and - ends one: . ok, ! failed, ~ canceled, 0 skipped.
+OUTCOMES = {
+    ".": Outcome.OK,
+    "!": Outcome.FAIL,
+    "~": Outcome.CANCELED,
+    "0": Outcome.SKIPPED,
+}
+
+
+def play(job: Job, *steps: str) -> tuple[Night, list[str]]:
+    """Return a job after *steps*, two hours apart, and what was open after each."""
+    night, found = Night(job), []
+    for number, step in enumerate(steps):
+        when = told(at("22 00:00") + 7200 * number)
+        night.clock(when)
+        take(night, when, step)
+        found.append(" ".join(night.open))
+    return night, found
+
+
+def take(night: Night, when: str, step: str) -> None:
+    """Do *step*: ``+a`` starts a run, ``-a.`` ends it, ``*`` is a sign of life of it."""
+    name = step[1:2]
+    more: dict[str, Any] = {"run_id": name} if name.isalpha() else {}
+    attempt = [int(one) for one in step[2:] if one in "123"]
+    if attempt:
+        more |= {"attempt": attempt[0], "has_attempt": True}
+    match step[0]:
+        case "+":
+            night.start(when, **more)
+            if night.job.heartbeat:
+                night.ping(when, Kind.PROGRESS, **more)
+        case "-":
+            night.ping(when, outcome=OUTCOMES[step[-1]], **more)
+        case "r":
+            text = encode_state(night.state)
+            night.state = decode_state(text, night.state.seen)
+        case "p":
+            night.job = replace(night.job, enabled=False)
+            night.clock(when)
+        case "g":
+            night.job = replace(night.job, enabled=True)
+            night.clock(when)
+
+
+def times(night: Night, condition: str) -> list[tuple[str, str]]:
+    """Return when each alert of *condition* began and ended."""
+    found: list[list[str]] = []
+    for event in night.alerts:
+        if event.key.condition != condition:
+            continue
+        if isinstance(event, AlertOpened):
+            if not found or found[-1][1]:
+                found.append([told(event.alert.opened_at), ""])
+        elif isinstance(event, AlertResolved):
+            found[-1][1] = told(event.at)
+    return [(began, ended) for began, ended in found]
+
+
+HANG, FAILS, BOTH = "overrunning", "failing", "failing overrunning"
+
+
+@pytest.mark.parametrize(
+    ("job", "steps", "expected"),
+    [
+        # The run that follows is ok, or it is not.
+        (LIMITED, ["+a", "+b", "-b."], ["", HANG, ""]),
+        (LIMITED, ["+a", "+b", "-b!"], ["", HANG, FAILS]),
+        (LIMITED, ["+", "+", "-."], ["", HANG, ""]),
+        (LIMITED, ["+", "+", "-!"], ["", HANG, FAILS]),
+        (SILENT, ["+a", "+b", "-b."], ["", HANG, ""]),
+        (SILENT, ["+", "+", "-!"], ["", HANG, FAILS]),
+        (PARALLEL, ["+a", "+b", "-b."], ["", HANG, ""]),
+        (PARALLEL, ["+", "+", "-."], ["", HANG, ""]),
+        # A run that hangs, too, is the same alert.
+        (LIMITED, ["+a", "+b", "+c", "-c."], ["", HANG, HANG, ""]),
+        (LIMITED, ["+", "+", "+", "+", "-!"], ["", HANG, HANG, HANG, FAILS]),
+        (SILENT, ["+a", "+b", "+c", "-c."], ["", HANG, HANG, ""]),
+        # Only the end of the next one is reported.
+        (LIMITED, ["+a", "-b."], ["", ""]),
+        (LIMITED, ["+a", "-b!"], ["", FAILS]),
+        (SILENT, ["+a", "-b."], ["", ""]),
+        (PARALLEL, ["+a", "+b", "-c."], ["", HANG, ""]),
+        # Which says nothing where nothing was done: it may have waited for this one.
+        (LIMITED, ["+a", "-b0", "-c~", "+d", "-d."], ["", HANG, HANG, HANG, ""]),
+        (LIMITED, ["+a", "+b", "-b~", "+c", "-c."], ["", HANG, HANG, HANG, ""]),
+        (LIMITED, ["+a", "+b", "-b0", "-c!"], ["", HANG, HANG, FAILS]),
+        # The run that hung ends after all.
+        (LIMITED, ["+a", "-a."], ["", ""]),
+        (LIMITED, ["+a", "-a!"], ["", FAILS]),
+        (LIMITED, ["+a", "+b", "-a.", "-b."], ["", HANG, HANG, ""]),
+        (LIMITED, ["+a", "+b", "-a!", "-b."], ["", HANG, HANG, ""]),
+        (LIMITED, ["+a", "+b", "-b.", "-a!"], ["", HANG, "", ""]),
+        (LIMITED, ["+a", "+b", "-b.", "-a."], ["", HANG, "", ""]),
+        (LIMITED, ["+a", "+b", "-b!", "-a!"], ["", HANG, FAILS, FAILS]),
+        (LIMITED, ["+a", "+b", "-b!", "-a."], ["", HANG, FAILS, ""]),
+        # Whatever comes between.
+        (LIMITED, ["+a", "+b", "r", "-b."], ["", HANG, HANG, ""]),
+        (LIMITED, ["+a", "r", "+b", "r", "-b!"], ["", HANG, HANG, HANG, FAILS]),
+        (LIMITED, ["+a", "p", "g", "+b", "-b."], ["", "", HANG, HANG, ""]),
+        (LIMITED, ["+a", "+b", "p", "g", "-b."], ["", HANG, "", HANG, ""]),
+        (LIMITED, ["+a", "+b", "p", "-b.", "g"], ["", HANG, "", "", ""]),
+        # It was failing before.
+        (LIMITED, ["-z!", "+a", "+b", "-b."], [FAILS, FAILS, BOTH, ""]),
+        (LIMITED, ["-z!", "+a", "+b", "-b!"], [FAILS, FAILS, BOTH, FAILS]),
+        # A later attempt of the same run follows it, too.
+        (RETRIED, ["+a1", "+a2", "-a2."], ["", HANG, ""]),
+        (RETRIED, ["+a1", "+a2", "-a2!", "-a3."], ["", HANG, HANG, ""]),
+        (RETRIED, ["+a1", "+a2", "+a3", "-a3!"], ["", HANG, HANG, FAILS]),
+    ],
+)
+def test_it_is_overrunning_until_a_run_that_followed_has_ended(
+    job: Job, steps: list[str], expected: list[str]
+) -> None:
+    _, found = play(job, *steps)
+
+    assert [*found] == expected
+
+
+#: b and what follows are within their limits: the steps of a minute.
+def quickly(night: Night, begin: str, *steps: str) -> list[str]:
+    found = []
+    for number, step in enumerate(steps):
+        take(night, told(at(begin) + 60 * number), step)
+        found.append(" ".join(night.open))
+    return found
