@@ -86,7 +86,7 @@ def status(job: Job, state: JobState) -> Status:
     for condition in (Condition.MISSED, Condition.FAILING, Condition.VIOLATED):
         if condition in holding:
             return Status(condition.value)
-    if state.loaded and recovery.is_failing(job, state):
+    if (state.loaded or state.hung) and recovery.has_failed(job, state):
         return Status.FAILING
     if state.loaded and state.violated:
         return Status.VIOLATED

@@ -41,6 +41,14 @@ def is_failing(job: Job, state: JobState) -> bool:
     """Return True if *job* is failing, by the numbers that its configuration gives now."""
     if hangs.is_pending(state) and not was_failing(state):
         return False
+    return has_failed(job, state)
+
+
+def has_failed(job: Job, state: JobState) -> bool:
+    """Return True if *job* is failing by its runs, those that hung included.
+
+    While no run has ended after one that hung, the alert on it says enough.
+    """
     enough = state.consecutive_failures >= job.after_failures
     if enough and state.last_outcome in FAILURES:
         return True

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.model import (
     Concurrency,
     Job,
@@ -150,3 +151,31 @@ def quickly(night: Night, begin: str, *steps: str) -> list[str]:
         take(night, told(at(begin) + 60 * number), step)
         found.append(" ".join(night.open))
     return found
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (["-z.", "+a", "+b"], Status.FAILING),
+        (["+a", "+b"], Status.FAILING),
+        (["-z.", "+a", "+b", "+c"], Status.FAILING),
+        (["-z.", "+a", "+b", "-b~"], Status.FAILING),
+        (["-z.", "+a", "+b", "-b."], Status.OK),
+        (["-z.", "+a", "+b", "-b!"], Status.FAILING),
+        (["-z.", "+a"], Status.OK),
+    ],
+)
+def test_a_job_whose_last_run_hung_is_never_said_to_be_ok(
+    steps: list[str], expected: Status
+) -> None:
+    night, _ = play(LIMITED, *steps)
+
+    assert status(night.job, night.state) is expected
+
+
+def test_a_run_that_hung_counts_as_one_of_the_failures_in_a_row() -> None:
+    night, _ = play(replace(LIMITED, after_failures=2), "-z.", "+a", "+b")
+    assert status(night.job, night.state) is Status.OK
+
+    night, _ = play(replace(LIMITED, after_failures=2), "-z!", "+a", "+b")
+    assert status(night.job, night.state) is Status.FAILING
