@@ -67,7 +67,7 @@ def test_the_daemon_does_as_its_document_says(
     ended = subprocess.run(
         (
             *(SCHEMATHESIS, "run", f"{daemon.url}/api/v1/openapi.json"),
-            *("--checks=all", "--no-color"),
+            *("--checks=all", "--no-color", f"--request-timeout={PATIENCE}"),
             *examples,
             *RUNS[run],
         ),
