@@ -19,6 +19,7 @@ from afterrun_exporter.core.pushed import Group, Labels
 from afterrun_exporter.core.repeats import KEY_SIZE, NO_KEY
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import (
+    AlertMoved,
     AlertOpened,
     AlertResolved,
     JobState,
@@ -303,6 +304,8 @@ class MemoryStore:
                     continue
                 if isinstance(event, AlertOpened):
                     self._opened(name, event)
+                elif isinstance(event, AlertMoved):
+                    self._moved(name, event)
                 else:
                     self._resolved(name, event)
 
@@ -329,9 +332,21 @@ class MemoryStore:
             )
         )
 
+    def _moved(self, job: str, event: AlertMoved) -> None:
+        self._alerts = [
+            replace(alert, opened_at=event.opened_at)
+            if (alert.job, alert.key, alert.resolved_at) == (job, event.key, None)
+            else alert
+            for alert in self._alerts
+        ]
+
     def _resolved(self, job: str, event: AlertResolved) -> None:
         self._alerts = [
-            replace(alert, resolved_at=event.at)
+            replace(
+                alert,
+                resolved_at=event.at,
+                opened_at=min(alert.opened_at, event.at),
+            )
             if (alert.job, alert.key, alert.resolved_at) == (job, event.key, None)
             else alert
             for alert in self._alerts

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from afterrun_exporter.app import sweep_forever, watch_forever
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.catalogue import Catalogue
-from afterrun_exporter.core.model import Job, Kind, Ping
+from afterrun_exporter.core.model import Job, Kind, Outcome, Ping
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.outages import PROBE_EVERY
@@ -187,6 +187,30 @@ class TestAClockThatIsAhead:
             assert state.last_start_at <= now
             assert state.due_after <= now
             assert all(alert.opened_at <= now for alert in state.alerts)
+
+    async def test_leaves_no_alert_that_opens_in_the_future(self, world: World) -> None:
+        """Seen: the state said since when, and the record of the alert another time."""
+        await world.clock.step(2 * HOUR)
+        failed = Ping(
+            job="limited",
+            kind=Kind.FINISH,
+            at=world.clock.now(),
+            outcome=Outcome.FAIL,
+            message="disk full",
+        )
+        await world.service.record(failed)
+        await world.clock.step(-2 * HOUR)
+        await world.live(2)
+        (alert,) = await world.store.alerts()
+        state = world.service.state("limited")
+        assert state is not None
+        assert alert.opened_at == state.alerts[0].opened_at <= world.clock.now()
+        assert (alert.run, alert.summary[-9:]) == (1, "disk full")
+
+        await world.live(2)
+        await world.report("limited")
+        (alert,) = await world.store.alerts()
+        assert alert.resolved_at == world.clock.now() > alert.opened_at
 
     async def test_takes_a_report_from_before_the_correction_as_of_now(
         self, world: World

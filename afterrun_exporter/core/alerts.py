@@ -199,9 +199,7 @@ def is_calm(state: JobState) -> bool:
 
 def resolve_all(state: JobState, now: float) -> tuple[JobState, tuple[AlertEvent, ...]]:
     """Return *state* without any alert, and what that resolves."""
-    events = tuple(
-        AlertResolved(alert.key, max(now, alert.opened_at)) for alert in state.alerts
-    )
+    events = tuple(AlertResolved(alert.key, now) for alert in state.alerts)
     return replace(state, alerts=(), healed=(), ended=()), events
 
 

@@ -31,7 +31,7 @@ from enum import StrEnum
 from typing import Final
 
 from afterrun_exporter.core.alerts import healing
-from afterrun_exporter.core.state import AlertKey, AlertResolved, JobState
+from afterrun_exporter.core.state import AlertKey, AlertMoved, AlertResolved, JobState
 
 #: How often an alert is posted again, and how often while it is fresh.
 RENEW_EVERY: Final = 60.0
@@ -164,6 +164,15 @@ def resolved(
             resolved_at=max(event.at, notice.opened_at),
             shown_until=event.at if healed is None else max(event.at, healed.until),
         )
+        for notice in notices
+        if notice.key == event.key and notice.resolved_at is None
+    ]
+
+
+def moved(notices: Iterable[Notice], event: AlertMoved) -> list[Notice]:
+    """Return those of *notices* that *event* is about, as it leaves them."""
+    return [
+        replace(notice, opened_at=event.opened_at)
         for notice in notices
         if notice.key == event.key and notice.resolved_at is None
     ]

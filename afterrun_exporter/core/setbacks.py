@@ -10,6 +10,7 @@ it was meant to.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.repeats import without_future
 from afterrun_exporter.core.state import (
+    AlertMoved,
     EndedAlert,
     HealedAlert,
     History,
@@ -68,6 +70,19 @@ def put_back(job: Job, state: JobState, now: float, settings: Settings) -> JobSt
         changes["success_until"] = latest
     changes |= _parts(job, state, now)
     return replace(state, **changes) if changes else state
+
+
+def moved(
+    before: Sequence[OpenAlert], after: Sequence[OpenAlert]
+) -> tuple[AlertMoved, ...]:
+    """Return the changes from the alerts *before* to those *after* they were put back."""
+    if before is after:
+        return ()
+    return tuple(
+        AlertMoved(new.key, new.opened_at)
+        for old, new in zip(before, after, strict=True)
+        if new.opened_at != old.opened_at
+    )
 
 
 def _is_leapt(job: Job, covers: float, ended: float, now: float) -> bool:

@@ -337,6 +337,13 @@ class AlertResolved(Struct, frozen=True, gc=False):
     at: float
 
 
+class AlertMoved(Struct, frozen=True, gc=False):
+    """An open alert was recorded by a clock that was ahead, and opened at `opened_at`."""
+
+    key: AlertKey
+    opened_at: float
+
+
 class Unusable(NamedTuple):
     """The part of a client's description that cannot be used."""
 
@@ -357,7 +364,7 @@ class LogEntry(Struct, frozen=True, gc=False):
     metadata: str = ""
 
 
-AlertEvent = AlertOpened | AlertResolved
+AlertEvent = AlertOpened | AlertResolved | AlertMoved
 
 #: Facts of a state that are not stored with it.
 DERIVED: Final = ("seen_whole", "history", "success_ratio", "ratio_until")

@@ -65,8 +65,9 @@ def on_clock(
     how often this is called changes nothing but how soon we know. *required* is
     how the jobs are doing that this one requires.
     """
-    state = setbacks.put_back(job, state, now, settings)
-    caught_up = misses.reconciled(job, state, now)
+    right = setbacks.put_back(job, state, now, settings)
+    moved = setbacks.moved(state.alerts, right.alerts)
+    caught_up = misses.reconciled(job, right, now)
     runs: tuple[Run, ...] = ()
     judged: Run | None = None
     if caught_up.retries:
@@ -76,6 +77,7 @@ def on_clock(
     caught_up, logs = misses.settled(job, caught_up, now, settings)
     caught_up = _surroundings(job, caught_up, now, settings, required)
     caught_up, events = alerts.update(job, caught_up, now, settings, judged)
+    events = (*moved, *events) if moved else events
     return Transition(state=caught_up, runs=runs, alerts=events, logs=logs)
 
 

@@ -23,11 +23,13 @@ from afterrun_exporter.core.notices import (
     Stage,
     Told,
     is_history,
+    moved,
     reconciled,
     resolved,
 )
 from afterrun_exporter.core.state import (
     AlertKey,
+    AlertMoved,
     AlertOpened,
     AlertResolved,
     Transition,
@@ -189,6 +191,10 @@ class Outbox:
                     ended = AlertResolved(event.key, event.alert.shown_at)
                     held = self._known(job, news)
                     held.pop(notice.labels, None)
+                elif isinstance(event, AlertMoved):
+                    put_back = moved(self._known(job, news).values(), event)
+                    news |= {one.labels: one for one in put_back}
+                    continue
                 else:
                     notice, ended, held = None, event, self._known(job, news)
                 over = resolved(held.values(), ended, transition.state)

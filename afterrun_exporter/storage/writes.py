@@ -12,6 +12,7 @@ from afterrun_exporter.core.model import Condition, Run
 from afterrun_exporter.core.repeats import KEY_SIZE, REMEMBERED
 from afterrun_exporter.core.state import (
     AlertEvent,
+    AlertMoved,
     AlertOpened,
     JobState,
     LogEntry,
@@ -47,8 +48,13 @@ UPDATE OR IGNORE alerts SET resolved_at = NULL
 WHERE job_id = ? AND condition = ? AND rule = ? AND opened_at = ?
     AND resolved_at IS NOT NULL
 """
+# One that opened after it ended was opened by a clock that has been set back since.
 _RESOLVE_ALERT = """
-UPDATE alerts SET resolved_at = ?
+UPDATE alerts SET resolved_at = ?1, opened_at = min(opened_at, ?1)
+WHERE job_id = ?2 AND condition = ?3 AND rule = ?4 AND resolved_at IS NULL
+"""
+_MOVE_ALERT = """
+UPDATE alerts SET opened_at = ?
 WHERE job_id = ? AND condition = ? AND rule = ? AND resolved_at IS NULL
 """
 _ADD_LOG = """
@@ -273,8 +279,11 @@ class _Batch:
             which = (job_id, key.condition, key.rule, alert.opened_at)
             self.alerts.append((_REOPEN_ALERT, which))
             self.alerts.append((_OPEN_ALERT, (*what, event.run, alert.opened_at)))
+            return
+        where = (job_id, event.key.condition, event.key.rule)
+        if isinstance(event, AlertMoved):
+            self.alerts.append((_MOVE_ALERT, (event.opened_at, *where)))
         else:
-            where = (job_id, event.key.condition, event.key.rule)
             self.alerts.append((_RESOLVE_ALERT, (event.at, *where)))
 
     def add_log(self, name: str, entry: LogEntry) -> None:

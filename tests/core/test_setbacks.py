@@ -23,13 +23,22 @@ from afterrun_exporter.core.model import (
     Kind,
     Outcome,
     Ping,
+    Settings,
     SlowerThan,
     SuccessRatio,
 )
 from afterrun_exporter.core.pauses import on_pause, on_resume
 from afterrun_exporter.core.pushsigns import Push, Times
 from afterrun_exporter.core.schedule import Every, parse_cron
-from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.state import (
+    AlertEvent,
+    AlertKey,
+    AlertMoved,
+    AlertOpened,
+    AlertResolved,
+    JobState,
+    Transition,
+)
 from afterrun_exporter.core.transitions import on_clock, on_ping, on_retired, registered
 from afterrun_exporter.core.trials import on_test
 from afterrun_exporter.core.upstream import Required
@@ -76,6 +85,10 @@ JOBS: Final = (
     Job(name="backup", schedule=Every(60), grace=5.0),
     Job(name="backup", schedule=Every(60), grace=5.0, max_runtime=20.0),
 )
+
+
+#: What happens to a job that it did not report.
+CHANGES: Final = {"clock": on_clock, "pause": on_pause, "resume": on_resume}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,33 +177,46 @@ def _parts(value: object, path: str) -> Iterator[tuple[str, object]]:
         yield from ((path, end) for end in array("d", value))
 
 
-def lived(job: Job, acts: list[Act]) -> tuple[JobState, float]:
-    """Return the state of *job* after *acts*, and when that was."""
+def lived(
+    job: Job, acts: list[Act], alerts: list[AlertEvent] | None = None
+) -> tuple[JobState, float]:
+    """Return the state of *job* after *acts*, and when that was.
+
+    What happened to its *alerts* is added to those.
+    """
     state, now, settings = registered(job, BEGIN), BEGIN, SETTINGS
     required: tuple[Required, ...] = ()
     for act in acts:
         now += act.later
-        match act.name:
-            case "clock":
-                state = on_clock(job, state, now, settings, required).state
-            case "test":
-                state = on_test(job, state, now, 600.0, "", settings, required).state
-            case "pause":
-                state = on_pause(job, state, now, settings, required).state
-            case "resume":
-                state = on_resume(job, state, now, settings, required).state
-            case "retire":
-                state = on_retired(state, now).state
-            case "down":
-                settings = settling(settings, now - 600.0, now, 120.0)
-            case "announce":
-                state = replace(state, announces_success=True)
-            case "healthy" | "unhealthy":
-                required = required_by(job, healthy=act.name == "healthy")
-            case _:
-                report = act.report(now)
-                state = on_ping(job, state, report, settings, required).state
+        if act.name == "down":
+            settings = settling(settings, now - 600.0, now, 120.0)
+        elif act.name in {"healthy", "unhealthy"}:
+            required = required_by(job, healthy=act.name == "healthy")
+        else:
+            made = _done(job, state, act, now, settings, required)
+            state = made.state
+            if alerts is not None:
+                alerts += made.alerts
     return state, now
+
+
+def _done(
+    job: Job,
+    state: JobState,
+    act: Act,
+    now: float,
+    settings: Settings,
+    required: tuple[Required, ...],
+) -> Transition:
+    if act.name == "test":
+        return on_test(job, state, now, 600.0, "", settings, required)
+    if act.name == "retire":
+        return on_retired(state, now)
+    if act.name == "announce":
+        return Transition(state=replace(state, announces_success=True))
+    if act.name in CHANGES:
+        return CHANGES[act.name](job, state, now, settings, required)
+    return on_ping(job, state, act.report(now), settings, required)
 
 
 def required_by(job: Job, *, healthy: bool = True) -> tuple[Required, ...]:
@@ -247,6 +273,43 @@ def test_from_then_on_a_job_is_judged_as_one_that_is_new(
         due = slot + job.grace + patience
         missed = on_clock(job, state, due + 1.0, SETTINGS, required).state
         assert _holds(missed, Condition.MISSED)
+
+
+@given(job=st.sampled_from(JOBS), acts=ACTS, back=st.integers(1, 20_000))
+def test_the_records_of_alerts_say_the_same_as_the_state(
+    job: Job, acts: list[Act], back: int
+) -> None:
+    alerts: list[AlertEvent] = []
+    state, then = lived(job, acts, alerts)
+    now = max(then - back, 1.0)
+    corrected = on_clock(job, state, now, SETTINGS, required_by(job))
+    alerts += corrected.alerts
+
+    still_open: dict[AlertKey, float] = {}
+    for event in alerts:
+        match event:
+            case AlertOpened():
+                still_open.setdefault(event.key, event.alert.opened_at)
+            case AlertMoved():
+                still_open[event.key] = event.opened_at
+            case AlertResolved():
+                del still_open[event.key]
+    held = {alert.key: alert.opened_at for alert in corrected.state.alerts}
+    assert still_open == held
+    # What is over was over by now, and had begun before.
+    assert all(e.at <= now for e in corrected.alerts if isinstance(e, AlertResolved))
+
+
+@given(job=st.sampled_from(JOBS), acts=ACTS, back=st.integers(1, 20_000))
+def test_a_job_that_leaves_then_has_no_alert_that_ends_later(
+    job: Job, acts: list[Act], back: int
+) -> None:
+    state, then = lived(job, acts)
+    now = max(then - back, 1.0)
+
+    ends = on_retired(state, now).alerts
+
+    assert all(isinstance(one, AlertResolved) and one.at <= now for one in ends)
 
 
 def _holds(state: JobState, condition: Condition) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from afterrun_exporter.core.model import Condition, Outcome, Run
 from afterrun_exporter.core.state import (
     AlertKey,
+    AlertMoved,
     AlertOpened,
     AlertResolved,
     JobState,
@@ -103,6 +104,15 @@ def resolved(key: AlertKey = FAILING, at: float = T0 + 60) -> Decide:
         kept = tuple(alert for alert in before.alerts if alert.key != key)
         after = replace(before, alerts=kept)
         return Transition(state=after, alerts=(AlertResolved(key, at),))
+
+    return decide
+
+
+def moved(at: float, key: AlertKey = FAILING) -> Decide:
+    """A condition has been true since *at*, by a clock that was set back."""
+
+    def decide(state: JobState | None) -> Transition:
+        return Transition(state=_before(state), alerts=(AlertMoved(key, at),))
 
     return decide
 

@@ -23,6 +23,7 @@ from tests.storage.decisions import (
     MISSED,
     T0,
     known,
+    moved,
     opened,
     ran,
     resolved,
@@ -107,6 +108,17 @@ async def test_what_opens_and_ends_at_once_is_to_be_told(store: Store) -> None:
 
     notice = store.outbox.notices[LABELS]
     assert (notice.opened_at, notice.resolved_at) == (T0, T0 + 1)
+
+
+async def test_what_opened_by_a_clock_that_was_ahead_is_told_anew(
+    store: Store,
+) -> None:
+    await update(store, "backup", opened(at=T0 + 7200, summary="disk full"))
+    await update(store, "backup", moved(T0))
+
+    notice = store.outbox.notices[LABELS]
+    assert (notice.opened_at, notice.summary) == (T0, "disk full")
+    assert notice.resolved_at is None
 
 
 async def test_an_end_concerns_one_condition_of_one_job(store: Store) -> None:

@@ -30,6 +30,7 @@ from tests.storage.decisions import (
     known,
     logged,
     missed_once_more,
+    moved,
     opened,
     ran,
     resolved,
@@ -344,6 +345,27 @@ async def test_an_alert_that_goes_on_after_all_is_open_again(store: Store) -> No
     assert record.summary == "it broke"
     await update(store, "backup", resolved(at=T0 + 2))
     assert [one.resolved_at for one in await store.alerts()] == [T0 + 2]
+
+
+async def test_an_alert_that_opened_by_a_clock_that_was_ahead_is_moved(
+    store: Store,
+) -> None:
+    await update(store, "backup", opened(at=T0 + 7200))
+    await update(store, "sync", opened(at=T0 + 7200))
+    await update(store, "backup", moved(T0))
+
+    (backup,) = await store.alerts(AlertFilter(job="backup"))
+    (sync,) = await store.alerts(AlertFilter(job="sync"))
+    assert (backup.opened_at, backup.resolved_at) == (T0, None)
+    assert sync.opened_at == T0 + 7200
+
+
+async def test_an_alert_never_ends_before_it_opened(store: Store) -> None:
+    await update(store, "backup", opened(at=T0 + 7200))
+    await update(store, "backup", resolved(at=T0))
+
+    (record,) = await store.alerts()
+    assert (record.opened_at, record.resolved_at) == (T0, T0)
 
 
 async def test_resolving_touches_one_condition_of_one_job(store: Store) -> None:
