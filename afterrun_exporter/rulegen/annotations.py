@@ -174,6 +174,13 @@ NOTIFICATIONS_DROPPED: Final = (
     "--alertmanager.notification-queue-capacity large enough?"
 )
 
+NOTIFICATION_QUEUE_SMALL: Final = (
+    "Prometheus at {{ $labels.instance }} queues {{ $value }} alerts for Alertmanager, "
+    "and there are more jobs than that. When many of them fail at once it drops alerts, "
+    "and Alertmanager reports dropped ones as resolved. Start it with "
+    "--alertmanager.notification-queue-capacity set to twice the number of jobs."
+)
+
 SCRAPED_TWICE: Final = (
     "{{ $value }} scrape jobs of Prometheus read one AfterRun, so every alert of its jobs "
     "is told {{ $value }} times. Remove all but one of them from scrape_configs; targets "

@@ -24,6 +24,8 @@ from afterrun_exporter.rulegen.promql import (
     selector,
 )
 
+_JOBS_GROUP: Final = "afterrun-jobs"
+
 _UP: Final = f'up{{job=~"{names.SCRAPE_JOB}"}}'
 
 # In order: every job of the last 6 hours, less those there now, while any exporter
@@ -37,6 +39,17 @@ _DISAPPEARED: Final = f"""group without ({TARGET}, {names.SEVERITY}) (
 unless on (job, {names.JOB}) last_over_time({names.DEADLINE}[{MEMORY}])
 and on (job) present_over_time({names.BUILD_INFO}[{MEMORY}])
 unless on (job) max_over_time(up[{MEMORY}]) == 0"""
+
+# A rule hands all its alerts to one queue at once, and all rules share that queue: only
+# one that holds them all drops none. It is reserved as a list of pointers, 8 bytes each.
+# A Prometheus that does not evaluate these rules needs no such queue. Replicas of an
+# exporter count the same jobs.
+_QUEUE_SMALL: Final = f"""max by (job, instance) (
+  prometheus_notifications_queue_capacity
+  and on (job, instance) prometheus_rule_group_rules{{rule_group=~".*;{_JOBS_GROUP}"}}
+)
+< on () group_left ()
+sum(max by (job, state) ({names.JOBS}))"""
 
 # Two scrape jobs may know an exporter by two addresses: what they share is when its
 # process started, to the hundredth of a second.
@@ -63,7 +76,7 @@ def rules_file(jobs: Iterable[Job] = (), hash_: str = "") -> Data:
     return {
         "groups": [
             {"name": "afterrun-exporter", "rules": exporter_rules(hash_)},
-            {"name": "afterrun-jobs", "rules": job_rules(others)},
+            {"name": _JOBS_GROUP, "rules": job_rules(others)},
             *(
                 {"name": f"afterrun-job-{job.name}", "rules": rules_of(job)}
                 for job in dedicated
@@ -162,6 +175,15 @@ def exporter_rules(hash_: str = "") -> list[Data]:
             severity="critical",
             summary="Prometheus loses alerts on the way to Alertmanager.",
             description=says.NOTIFICATIONS_DROPPED,
+        ),
+        alert(
+            names.NOTIFICATION_QUEUE_SMALL,
+            expr=_QUEUE_SMALL,
+            # Jobs may be counted twice while an exporter is replaced.
+            hold="15m",
+            severity="warning",
+            summary="Prometheus may lose alerts when many jobs fail at once.",
+            description=says.NOTIFICATION_QUEUE_SMALL,
         ),
         alert(
             names.JOBS_UNOBSERVED,

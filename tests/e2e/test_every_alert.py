@@ -316,6 +316,7 @@ def test_no_alert_is_left_out() -> None:
         names.PUSH_FAILING,
         names.JOB_SUCCEEDED,
         names.NOTIFICATIONS_DROPPED,
+        names.NOTIFICATION_QUEUE_SMALL,
         names.SCRAPED_TWICE,
     }
 
