@@ -10,6 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from afterrun_exporter.core.deadlines import (
+    Due,
     Unobserved,
     due_from,
     schedule_text,
@@ -91,16 +92,23 @@ def made_up_for(job: Job, state: JobState, now: float, settings: Settings) -> Jo
         passed = (through - state.due_after) // period
         through = state.due_after + max(0.0, passed) * period
         due = due_from(job, state, max(through, unobserved), settings)
-        while due.unobserved is None and due.deadline < now:
+        while _ends_missed(job, due) and due.deadline < now:
             through = due.slot
+            if due.unobserved is not None:
+                through, _ = _unobserved(job, due.unobserved, settings)
             due = due_from(job, state, through, settings)
     due = due_from(job, state, max(state.due_after, unobserved), settings)
     # One that may come this very moment is missed in the next one: no alert in between.
-    is_missed = due.unobserved is None and due.deadline <= now
+    is_missed = _ends_missed(job, due) and due.deadline <= now
     is_missed = is_missed or first <= through
     if math.isfinite(first) and is_missed:
         return replace(state, missed_deadline=first + job.grace, missed_through=through)
     return replace(state, missed_deadline=None, missed_through=0.0)
+
+
+def _ends_missed(job: Job, due: Due) -> bool:
+    """Return True if the slots of *due* are missed when they are decided."""
+    return due.unobserved is None or job.after_downtime is not None
 
 
 def counted(

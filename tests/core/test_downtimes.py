@@ -278,6 +278,20 @@ class TestAnAlertAfterADowntime:
         assert night.open == ["missed"]
         assert told(night.alerts[0].alert.opened_at) == "22 11:00:00"
 
+    def test_goes_on_while_a_spool_is_delivered(self) -> None:
+        """Seen: the second report ended it, and it opened again a moment later."""
+        night = after_restart(replace(EVERY_HOUR, after_downtime=0.0))
+        night.clock("22 10:02:01")
+        for when in ("22 07:05", "22 08:05:10"):
+            night.ping("22 10:03", ended_at=at(when), fingerprint=when.encode())
+            night.clock("22 10:03:01")
+        assert [told(event.alert.opened_at) for event in night.alerts] == [
+            "22 10:02:00"
+        ]
+
+        night.ping("22 10:03:02", ended_at=at("22 09:05:10"))
+        assert night.open == []
+
     def test_does_not_open_where_a_run_comes_by_then(self) -> None:
         night = Night(self.LATER)
         night.settings = self.DAILY
