@@ -8,7 +8,7 @@ from itertools import islice
 from afterrun_exporter.agenda import Agenda
 from afterrun_exporter.clock import breathe, in_steps
 from afterrun_exporter.core.catalogue import Catalogue
-from afterrun_exporter.core.history import reach
+from afterrun_exporter.core.history import kept_for
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.unchanged import quiet_until
@@ -61,7 +61,7 @@ async def recall(
     # It was drawn up without a breath in the end.
     await breathe()
     jobs = in_steps(list(roster))
-    reaching = {job.name: far async for job in jobs if (far := reach(job))}
+    reaching = {job.name: far async for job in jobs if (far := kept_for(job))}
     wanted = {n: r for n, r in reaching.items() if r > known.get(n, 0.0)}
     runs = roster.catalogue.keep_runs
     return reaching, await store.histories(wanted, now, runs)

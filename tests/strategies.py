@@ -118,6 +118,9 @@ _OPEN_RUNS = st.builds(
     metadata=TEXTS,
     max_attempts=st.none() | st.integers(1, MAX_INT),
     heartbeat=DURATIONS,
+    max_runtime=DURATIONS,
+    reported_at=INSTANTS,
+    among=st.integers(0, MAX_INT),
 )
 _HUNG = st.builds(
     HungRun,
@@ -127,6 +130,7 @@ _HUNG = st.builds(
     deadline=INSTANTS,
     followed_from=INSTANTS,
     is_last=st.booleans(),
+    held_until=INSTANTS,
 )
 _RETRIES = st.builds(
     Retry,

@@ -15,7 +15,7 @@ from afterrun_exporter.core.model import (
     SlowerThan,
     SuccessRatio,
 )
-from afterrun_exporter.core.state import Ratio
+from afterrun_exporter.core.windows import Ratio
 from afterrun_exporter.errors import UnknownJobError
 from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
@@ -258,7 +258,7 @@ class TestAHistory:
         await service.record(ping("21 12:03"))
         assert conditions(service, "backup") == ["success_ratio_low"]
 
-        clock.show(at("21 18:02"))
+        clock.show(at("21 18:03"))
         await service.sweep()
 
         assert conditions(service, "backup") == []

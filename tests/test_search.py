@@ -107,9 +107,10 @@ async def test_a_search_holds_nobody_up_and_misses_nobody(service: Service) -> N
 
     meanwhile = asyncio.create_task(others())
     await breathe()
+    before = turns
     found, more = await page(service, Wanted(state=Status.NEW), 30_000)
     meanwhile.cancel()
 
-    assert turns > 3
+    assert turns > before
     assert not more
     assert [job.name for job, _ in found] == [job.name for job in many]

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from afterrun_exporter.api import answers
 from afterrun_exporter.conventions import ALERT_OF
 from afterrun_exporter.core.alerts import status
-from afterrun_exporter.core.deadlines import deadline, next_slot, overrunning_from
+from afterrun_exporter.core.deadlines import deadline, next_slot
+from afterrun_exporter.core.limits import overrunning_from
 from afterrun_exporter.core.model import Job, Run, Settings
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.rules import Violation

@@ -20,6 +20,8 @@ _FIXED: Final = {
     "MST": "America/Denver",
     "HST": "Pacific/Honolulu",
 }
+#: Seconds by which clocks of hosts commonly differ.
+_CLOCKS_DIFFER: Final = 2.0
 #: Seconds from one value of a field to the next; days and months differ in length.
 _MINUTE, _HOUR = 60, 3600
 _SECONDS: Final = {"minute": _MINUTE, "hour": _HOUR}
@@ -34,17 +36,17 @@ def of_job(job: Job, now: float) -> Iterator[Finding]:
             yield Finding(where, message)
         if zone := _fixed(job.schedule.zone, now):
             yield Finding(("jobs", job.name, "timezone"), zone)
-        if job.early == 0:
+        if job.early < _CLOCKS_DIFFER:
             message = (
-                "with 0s, a run that ends a second before its slot, on a host whose "
-                "clock is ahead, counts for the slot before and leaves its own missed; "
-                "write early: 1m"
+                f"with {format_duration(job.early)}, a run that ends a second or two "
+                "before its slot, on a host whose clock is ahead, counts for the slot "
+                "before and leaves its own missed; write early: 1m"
             )
             yield Finding(("jobs", job.name, "early"), message)
     if job.concurrency is not None and job.max_runtime is None:
         message = (
-            "without max_runtime a run that crashes without a report counts as "
-            "running for ever"
+            "without max_runtime a run that crashes without a report overlaps with "
+            "all later ones, until it is given up after five periods or a day"
         )
         yield Finding(("jobs", job.name, "concurrency"), message)
 

@@ -9,10 +9,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core import hangs, loading, overlaps, recovery, upstream
-from afterrun_exporter.core.deadlines import (
-    run_deadline,
-)
+from afterrun_exporter.core import hangs, history, loading, overlaps, recovery, upstream
+from afterrun_exporter.core.limits import run_deadline
 from afterrun_exporter.core.model import (
     BLAMELESS,
     Condition,
@@ -375,9 +373,10 @@ def _slowness(job: Job, state: JobState) -> str:
 
 def _low_ratio(job: Job, state: JobState) -> str:
     wanted, found = job.success_ratio, state.success_ratio
-    if wanted is None or found is None or found.runs < max(1, wanted.min_runs):
+    if wanted is None or found is None:
         return ""
-    if found.value >= wanted.below:
+    goes_on = any(alert.key == SUCCESS_RATIO_LOW for alert in state.alerts)
+    if not history.is_ratio_low(wanted, state, goes_on=goes_on):
         return ""
     return (
         f"{found.ok} of {found.runs} runs within {format_duration(wanted.over)} were "

@@ -24,10 +24,10 @@ from afterrun_exporter.core.deadlines import (
     counted_until,
     covered_by,
     is_in_time,
-    is_later_attempt,
     retry_limit,
     slot_after,
 )
+from afterrun_exporter.core.limits import is_later_attempt
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run, Settings
 from afterrun_exporter.core.state import JobState, OpenRun, Retry
 from afterrun_exporter.core.timestamps import format_time
@@ -234,9 +234,9 @@ def _retry(
     started = run.finished_at if run.started_at is None else run.started_at
     begun_at = started if before is None else min(started, before.begun_at)
     until = _deadline(job, state, begun_at, started, run.finished_at, NEXT_WITHIN)
-    if run.finished_at < run.received_at:
+    if until < run.received_at:
         # A late report: those of the attempts that followed may be close behind.
-        until = max(until, run.received_at + job.grace)
+        until = run.received_at + job.grace
     about, _ = metadata.bounded(run.metadata)
     return Retry(
         run_id=run.run_id or (before.run_id if before else None),

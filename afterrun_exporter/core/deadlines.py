@@ -6,9 +6,17 @@ import math
 from typing import NamedTuple
 
 from afterrun_exporter.core import downtimes
+from afterrun_exporter.core.limits import (
+    CLOSE_BEHIND,
+    is_later_attempt,
+    run_deadline,
+    run_limit,
+    time_limit,
+    unobserved_runs,
+)
 from afterrun_exporter.core.model import Condition, Job, Settings
 from afterrun_exporter.core.schedule import Cron, Every, early_limit
-from afterrun_exporter.core.state import JobState, OpenRun, Retry
+from afterrun_exporter.core.state import JobState, Retry
 
 
 def schedule_text(job: Job) -> str:
@@ -150,124 +158,6 @@ def deadline(job: Job, state: JobState, settings: Settings) -> float:
     return next_due(job, state, settings).deadline
 
 
-def time_limit(job: Job, run: OpenRun) -> float:
-    """Return the instant by which *run* must end: its `max_runtime` from its start on.
-
-    Of the job's limit and the one that the run set itself, the shorter counts. Signs
-    of life do not move it, unless its client measures it so (`renews_runtime`).
-    """
-    longest = min(job.max_runtime or math.inf, run.max_runtime or math.inf)
-    if job.renews_runtime:
-        return max(run.started_at, run.alive_at) + longest
-    return run.started_at + longest
-
-
-def silence_of(job: Job, run: OpenRun) -> float:
-    """Return the longest silence that *run* may keep; +inf where none is too long.
-
-    The job's `heartbeat` counts, or else the one that the run's own reports announced.
-    """
-    return (job.heartbeat or run.heartbeat or math.inf) if run.alive_at else math.inf
-
-
-def silence_limit(job: Job, run: OpenRun) -> float:
-    """Return the instant by which *run* must send its next sign of life, or end."""
-    return run.alive_at + silence_of(job, run)
-
-
-def run_limit(job: Job, run: OpenRun) -> float:
-    """Return the instant after which *run* is overrunning."""
-    return min(time_limit(job, run), silence_limit(job, run))
-
-
-def is_overdue(job: Job, run: OpenRun, now: float, settings: Settings) -> bool:
-    """Return True if *run* is past its limits for good, as another run starts."""
-    return overrun_at(job, run, settings) < now
-
-
-def is_unobserved(job: Job, run: OpenRun, settings: Settings) -> bool:
-    """Return True if *run* may have ended in the downtime, as it must have.
-
-    A sign of life since then shows that it has not.
-    """
-    return (
-        _last_sign(run) < settings.up_since
-        and job.after_downtime is None
-        and downtimes.is_unobserved(time_limit(job, run), settings)
-    )
-
-
-def overrun_at(job: Job, run: OpenRun, settings: Settings) -> float:
-    """Return the instant after which *run* is overrunning, if its end is not reported.
-
-    That is never where the end is unobserved.
-    """
-    if _last_sign(run) >= settings.up_since:
-        return run_limit(job, run)
-    limit = time_limit(job, run)
-    if is_unobserved(job, run, settings):
-        limit = math.inf
-    elif downtimes.is_unobserved(limit, settings):
-        limit = downtimes.patience(job, settings)
-    else:
-        limit = downtimes.held_back(run.started_at, limit, settings)
-    silence = silence_limit(job, run)
-    if silence >= settings.down_since:
-        silence = max(silence, settings.up_since + silence_of(job, run))
-    return min(limit, silence)
-
-
-def _last_sign(run: OpenRun) -> float:
-    return max(run.started_at, run.alive_at)
-
-
-def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
-    """Return the instant after which an open run is overrunning.
-
-    That is the earliest of all their limits: of run time, and of silence. A run that
-    was given up counts until one that followed it has ended.
-    """
-    if not job.enabled:
-        return math.inf
-    hung = (run.deadline for run in state.hung)
-    limits = (overrunning_from(job, state, run, settings) for run in state.open_runs)
-    return min((*hung, *limits), default=math.inf)
-
-
-def overrunning_from(
-    job: Job, state: JobState, run: OpenRun, settings: Settings
-) -> float:
-    """Return the instant after which *run*, an open one of *state*, is overrunning.
-
-    That is never where its end is unobserved.
-    """
-    limit = run_limit(job, run)
-    # Where that is an alert already, no downtime changes it.
-    return limit if limit <= _noticed_at(state) else overrun_at(job, run, settings)
-
-
-def _noticed_at(state: JobState) -> float:
-    """Return the limit that the alert is about while a run is overrunning."""
-    for alert in state.alerts:
-        if alert.key.condition is Condition.OVERRUNNING:
-            return alert.opened_at
-    return -math.inf
-
-
-def unobserved_runs(
-    job: Job, state: JobState, settings: Settings
-) -> tuple[OpenRun, ...]:
-    """Return the open runs whose end is unobserved; they are given up in the end."""
-    if not job.enabled or not state.open_runs:
-        return ()
-    noticed = _noticed_at(state)
-    return tuple(
-        run
-        for run in state.open_runs
-        if is_unobserved(job, run, settings) and run_limit(job, run) > noticed
-    )
-
-
 def retry_limit(job: Job, state: JobState, retry: Retry, settings: Settings) -> float:
     """Return the instant after which *retry* is judged, as it was the last attempt.
 
@@ -282,11 +172,6 @@ def retry_limit(job: Job, state: JobState, retry: Retry, settings: Settings) -> 
     if downtimes.is_unobserved(retry.until, settings):
         return downtimes.patience(job, settings)
     return downtimes.held_back(retry.ended_at, retry.until, settings)
-
-
-def is_later_attempt(run: OpenRun, retry: Retry) -> bool:
-    """Return True if *run* is an attempt that *retry* waits for."""
-    return run.run_id == retry.run_id and run.attempt > retry.attempt
 
 
 def covered_by(job: Job, ended: float, started: float | None) -> float:
@@ -358,6 +243,11 @@ def _under_way_until(job: Job, state: JobState, settings: Settings) -> float:
         wake = min(wake, run_deadline(job, state, settings))
     if unobserved_runs(job, state, settings):
         wake = min(wake, settings.settled_at)
+    if job.concurrency is not None:
+        for run in state.open_runs:
+            if run.reported_at:
+                # From then on it may overlap.
+                wake = min(wake, run.reported_at + CLOSE_BEHIND)
     return wake
 
 

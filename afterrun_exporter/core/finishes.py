@@ -17,12 +17,8 @@ from afterrun_exporter.core import (
     repeats,
     spans,
 )
-from afterrun_exporter.core.deadlines import (
-    covered_by,
-    run_limit,
-    silence_limit,
-    time_limit,
-)
+from afterrun_exporter.core.deadlines import covered_by
+from afterrun_exporter.core.limits import run_limit, silence_limit, time_limit
 from afterrun_exporter.core.model import (
     FAILURES,
     Condition,
@@ -91,7 +87,7 @@ def finish(
         elif run.run_id is not None and (state.hung or run.outcome in FAILURES):
             again = hangs.was_given_up(state, run, settings)
         after = _after(job, state, run, known, still_open, settings, began, again=again)
-    if after.unobserved is not None:
+    if after.unobserved_through:
         after = misses.observed(job, after, ended)
     return after, run, span.warnings
 

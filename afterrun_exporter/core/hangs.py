@@ -14,7 +14,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from afterrun_exporter.core import repeats
-from afterrun_exporter.core.deadlines import run_limit, silence_limit, silence_of
+from afterrun_exporter.core.limits import (
+    held_until,
+    run_limit,
+    silence_limit,
+    silence_of,
+)
 from afterrun_exporter.core.model import Job, Ping, Run, Settings
 from afterrun_exporter.core.state import HungRun, JobState, OpenRun
 from afterrun_exporter.core.timestamps import format_time
@@ -41,6 +46,7 @@ def remembered(
         # Clocks differ: the run that gives it up has followed it in any case.
         followed_from=min(limit, follower),
         is_last=is_last,
+        held_until=held_until(limit, run),
     )
     first, later = state.hung[:1], state.hung[1:]
     return replace(state, hung=(*first, *later[2 - MAX_HUNG :], hung))

@@ -23,11 +23,24 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core.model import NEUTRAL, Average, Job, Outcome, Run, Settings
-from afterrun_exporter.core.state import NO_HISTORY, History, JobState, Ratio
+from afterrun_exporter.core.model import (
+    NEUTRAL,
+    Average,
+    Job,
+    Outcome,
+    Run,
+    Settings,
+    SuccessRatio,
+)
+from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.windows import NO_HISTORY, History, Ratio
 
 #: Number, end, duration (NaN when unknown), whether it was ok.
 _RECORD: Final = struct.Struct("<Qdd?")
+
+#: By which share of the usual gap between runs two more windows are shorter and longer
+#: than that of a success ratio.
+EDGE: Final = 0.25
 
 #: Bytes of a number, an end or a duration.
 _WIDTH: Final = 8
@@ -48,6 +61,15 @@ def reach(job: Job) -> float:
     """Return how many seconds back the windows of *job* look; 0 without any."""
     ratio, slower = job.success_ratio, job.slower_than
     return max(ratio.over if ratio else 0.0, slower.over if slower else 0.0)
+
+
+def kept_for(job: Job) -> float:
+    """Return how many seconds runs of *job* are remembered for its windows; 0 without.
+
+    A success ratio looks at a longer window, too.
+    """
+    ratio = job.success_ratio
+    return max(reach(job), ratio.over * (1 + EDGE) if ratio else 0.0)
 
 
 def pack(runs: Iterable[Past]) -> bytes:
@@ -101,7 +123,7 @@ def extended(
     Nor has it more runs than the store keeps of a job: a restart must not
     change what a window comes to.
     """
-    if not (over := reach(job)):
+    if not (over := kept_for(job)):
         return NO_HISTORY
     if not history.ordered:
         history = _only(history, _inside(history, over, now))
@@ -130,7 +152,7 @@ def joined(
     """Return the history of a job from what is *stored*, and what came since."""
     known = {run.number: run for run in unpack(stored)}
     known |= {run.number: run for run in pasts(state.history)}
-    over, last = reach(job), state.recorded - settings.runs_per_job
+    over, last = kept_for(job), state.recorded - settings.runs_per_job
     return history_of(
         # A clock that has been set back since may have been ahead.
         Past(number, min(run.finished_at, now), run.duration, run.ok)
@@ -142,11 +164,41 @@ def joined(
 def slid(job: Job, state: JobState, now: float) -> JobState:
     """Return *state* with the success ratio as it is at *now*."""
     if job.success_ratio is None:
-        return replace(state, success_ratio=None, ratio_until=math.inf)
-    ratio, until = _ratio(state.history, job.success_ratio.over, now)
-    if ratio == state.success_ratio and until == state.ratio_until:
+        return replace(
+            state, success_ratio=None, ratio_edges=None, ratio_until=math.inf
+        )
+    over = job.success_ratio.over
+    ratio, until = _ratio(state.history, over, now)
+    slack = EDGE * _usual_gap(state.history, over, now)
+    shorter, sooner = _ratio(state.history, over - slack, now)
+    longer, later = _ratio(state.history, over + slack, now)
+    until, edges = min(until, sooner, later), (shorter, longer)
+    if (ratio, edges, until) == (
+        state.success_ratio,
+        state.ratio_edges,
+        state.ratio_until,
+    ):
         return state
-    return replace(state, success_ratio=ratio, ratio_until=until)
+    return replace(state, success_ratio=ratio, ratio_edges=edges, ratio_until=until)
+
+
+def is_ratio_low(wanted: SuccessRatio, state: JobState, *, goes_on: bool) -> bool:
+    """Return True if too few of the last runs were ok.
+
+    *goes_on* is true while an alert says so. Where the window is a multiple of the
+    period, the new run comes seconds before or after the first one leaves it: neither
+    may begin or end an alert. So it begins where the ratio is low over windows that are
+    a quarter of the usual gap between runs shorter and longer, too, and goes on while
+    it is over one of them.
+    """
+    if state.success_ratio is None:
+        return False
+    ratios = (state.success_ratio, *(state.ratio_edges or ()))
+    low = (
+        ratio.runs >= max(1, wanted.min_runs) and ratio.value < wanted.below
+        for ratio in ratios
+    )
+    return any(low) if goes_on else all(low)
 
 
 def slow_threshold(job: Job, history: History, now: float) -> float | None:
@@ -181,6 +233,21 @@ def _ratio(history: History, over: float, now: float) -> tuple[Ratio, float]:
     inside = _inside(history, over, now)
     until = min(compress(_ends(history), inside), default=math.inf) + over
     return Ratio(sum(compress(history.oks, inside)), sum(inside)), until
+
+
+def _usual_gap(history: History, over: float, now: float) -> float:
+    """Return how long after one run the next one ends on average: at most *over*.
+
+    Of those that ended not much more than *over* seconds before *now*.
+    """
+    reached = over * (1 + EDGE)
+    if history.ordered:
+        ends = _ends(history)[_first(history, reached, now) :]
+    else:
+        ends = sorted(end for end in _ends(history) if end + reached > now)
+    if len(ends) < 2:
+        return over
+    return min(over, (ends[-1] - ends[0]) / (len(ends) - 1))
 
 
 def _first(history: History, over: float, now: float) -> int:

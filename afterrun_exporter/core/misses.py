@@ -15,9 +15,8 @@ from afterrun_exporter.core.deadlines import (
     due_from,
     schedule_text,
     slot_after,
-    time_limit,
-    unobserved_runs,
 )
+from afterrun_exporter.core.limits import time_limit, unobserved_runs
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import JobState, LogEntry, OpenRun, UnobservedSlots
@@ -214,9 +213,11 @@ def observed(job: Job, state: JobState, ended: float) -> JobState:
     Slots that are unobserved before another one that is covered are not the last that
     is known of the job any more.
     """
-    if (lost := state.unobserved) is None:
-        return state
     slot = slot_after(job, state.covered_until)
+    if (lost := state.unobserved) is None:
+        # The slots of `every` go by the last run, whenever that is known of.
+        is_moved = isinstance(job.schedule, Every) and slot > state.unobserved_through
+        return replace(state, unobserved_through=0.0) if is_moved else state
     if slot + job.grace > lost.up_since:
         return replace(state, unobserved=None, unobserved_through=0.0)
     if ended >= lost.up_since:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from afterrun_exporter.core import finishes, hangs, spans
-from afterrun_exporter.core.deadlines import is_overdue, run_limit
+from afterrun_exporter.core.limits import is_abandoned, is_overdue, run_limit
 from afterrun_exporter.core.model import NEUTRAL, Job, Ping, Settings
 from afterrun_exporter.core.state import JobState, LogEntry, OpenRun
 from afterrun_exporter.core.timestamps import format_time
@@ -33,7 +33,7 @@ def at_start(job: Job, state: JobState, ping: Ping, settings: Settings) -> Other
     """Return what becomes of the open runs as *ping* starts another one."""
     others = Others()
     for earlier in state.open_runs:
-        overdue = is_overdue(job, earlier, ping.at, settings)
+        overdue = is_overdue(job, state, earlier, ping.at, settings)
         # Without ids nobody can tell two runs apart: the new one counts, unless
         # it is to be told that they overlap.
         nameless = earlier.run_id is None and ping.run_id is None
@@ -44,7 +44,7 @@ def at_start(job: Job, state: JobState, ping: Ping, settings: Settings) -> Other
                 others.replaced.append(earlier)
         elif overdue:
             others.timed_out.append(earlier)
-        elif nameless:
+        elif nameless or is_abandoned(job, state, earlier, ping.at):
             others.logs.append(given_up(earlier, ping.at))
         else:
             others.kept.append(earlier)
@@ -75,7 +75,7 @@ def at_finish(
         if other is open_run:
             others.kept.append(other)
             continue
-        overdue = is_overdue(job, other, ping.at, settings)
+        overdue = is_overdue(job, state, other, ping.at, settings)
         # One that crashed without a report would overlap with every later one.
         nameless = other.run_id is None and ping.run_id is None
         nameless = nameless and job.concurrency is not None
@@ -91,7 +91,7 @@ def at_finish(
             )
         ):
             others.timed_out.append(other)
-        elif nameless:
+        elif nameless or is_abandoned(job, state, other, ping.at):
             others.logs.append(given_up(other, ping.at))
         else:
             others.kept.append(other)

@@ -1,14 +1,24 @@
-"""Runs of one job that are open at once."""
+"""Runs of one job that are open at once.
+
+They overlap from the start of the one that is too many until all runs that were open
+then have ended. A run that died without a word is open until it is given up: the runs
+that come and go meanwhile are no alerts of their own.
+"""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
-from afterrun_exporter.core.deadlines import is_unobserved
+from msgspec.structs import replace
+
+from afterrun_exporter.core.limits import CLOSE_BEHIND, is_unobserved
 from afterrun_exporter.core.model import Job, Ping, Settings
-from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.state import JobState, OpenRun
+from afterrun_exporter.core.timestamps import format_time
 
 #: It is remembered as long as the run is open, and shown.
 MAX_GROUP: Final = 200
@@ -31,20 +41,63 @@ def group_of(job: Job, ping: Ping) -> str:
     return text[:MAX_GROUP].encode("utf-8", "replace").decode()
 
 
-def overlap(job: Job, state: JobState, settings: Settings) -> str:
-    """Return in words what overlaps more than it may; "" when nothing does.
+def noted(job: Job, state: JobState, now: float, settings: Settings) -> JobState:
+    """Return *state* with how many runs its open ones have been open together with."""
+    if job.concurrency is None:
+        return state
+    for run in state.open_runs:
+        if run.reported_at and run.reported_at + CLOSE_BEHIND < now:
+            state = _with(state, run, replace(run, reported_at=0.0))
+    if len(state.open_runs) <= job.concurrency.max:
+        return state
+    for runs in _groups(_counted(job, state, settings)):
+        for run in runs[:-1]:
+            if run.among < len(runs) > job.concurrency.max:
+                state = _with(state, run, replace(run, among=len(runs)))
+    return state
 
-    A run that may have ended unobserved overlaps with none.
-    """
+
+def overlap(job: Job, state: JobState, settings: Settings) -> str:
+    """Return in words what overlaps more than it may; "" when nothing does."""
     if job.concurrency is None:
         return ""
-    groups = Counter(
-        run.group for run in state.open_runs if not is_unobserved(job, run, settings)
-    )
-    group, count = max(groups.items(), key=lambda item: item[1], default=("", 0))
-    if count <= job.concurrency.max:
-        return ""
-    whose = ""
-    if (by := job.concurrency.by) is not None:
-        whose = f" with {by} {group!r}" if group else f" without {by}"
-    return f"{count} runs{whose} are open at once, {job.concurrency.max} may be"
+    runs = _counted(job, state, settings)
+    together: Sequence[OpenRun] = max(_groups(runs), key=len, default=())
+    may = f"{job.concurrency.max} may be"
+    if len(together) > job.concurrency.max:
+        group, whose = together[0].group, ""
+        if (by := job.concurrency.by) is not None:
+            whose = f" with {by} {group!r}" if group else f" without {by}"
+        return f"{len(together)} runs{whose} are open at once, {may}"
+    for run in runs:
+        if run.among > job.concurrency.max:
+            began = format_time(run.started_at)
+            return (
+                f"the run started at {began} is still open since {run.among} runs "
+                f"were open at once, {may}"
+            )
+    return ""
+
+
+def _counted(job: Job, state: JobState, settings: Settings) -> Sequence[OpenRun]:
+    """Return the open runs that may overlap.
+
+    One that may have ended unobserved overlaps with none. Nor does one whose start was
+    reported late, and just now: the report of its end may be close behind.
+    """
+    return [
+        run
+        for run in state.open_runs
+        if not run.reported_at and not is_unobserved(job, run, settings)
+    ]
+
+
+def _with(state: JobState, run: OpenRun, changed: OpenRun) -> JobState:
+    runs = (changed if one is run else one for one in state.open_runs)
+    return replace(state, open_runs=tuple(runs))
+
+
+def _groups(runs: Iterable[OpenRun]) -> Sequence[Sequence[OpenRun]]:
+    """Return the runs of each group, the last one to start last."""
+    ordered = sorted(runs, key=attrgetter("group", "started_at"))
+    return [[*same] for _, same in groupby(ordered, key=attrgetter("group"))]

@@ -3,8 +3,8 @@
 A state must not keep any: the job would stay quiet until that time has come again. They
 are put back to now, whoever noted them and however little they are ahead. Instants that
 are promises about the future stay: `paused_until`, `test_until`, `Retry.until`,
-`HealedAlert.until`, `success_until`, `ratio_until`. None of them lies further ahead than
-it was meant to.
+`HealedAlert.until`, `HungRun.held_until`, `success_until`, `ratio_until`. None of them
+lies further ahead than it was meant to.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from afterrun_exporter.core.limits import CLOSE_BEHIND
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.repeats import without_future
 from afterrun_exporter.core.state import (
     AlertMoved,
     EndedAlert,
     HealedAlert,
-    History,
     HungRun,
     JobState,
     Mark,
@@ -31,6 +31,7 @@ from afterrun_exporter.core.state import (
     Retry,
     UnobservedSlots,
 )
+from afterrun_exporter.core.windows import History
 
 #: Instants of a state that are never ahead of the clock by which they were noted.
 INSTANTS: Final = (
@@ -126,20 +127,27 @@ def _parts(job: Job, state: JobState, now: float) -> dict[str, Any]:
 
 
 def _open_run(run: OpenRun, now: float) -> OpenRun:
-    if max(run.started_at, run.alive_at) <= now:
+    if max(run.started_at, run.alive_at, run.reported_at) <= now:
         return run
-    started_at, alive_at = min(run.started_at, now), min(run.alive_at, now)
-    return replace(run, started_at=started_at, alive_at=alive_at)
+    return replace(
+        run,
+        started_at=min(run.started_at, now),
+        alive_at=min(run.alive_at, now),
+        reported_at=min(run.reported_at, now),
+    )
 
 
 def _hung(run: HungRun, now: float) -> HungRun:
-    if max(run.started_at, run.deadline, run.followed_from) <= now:
+    latest = now + CLOSE_BEHIND
+    passed = max(run.started_at, run.deadline, run.followed_from) <= now
+    if passed and run.held_until <= latest:
         return run
     return replace(
         run,
         started_at=min(run.started_at, now),
         deadline=min(run.deadline, now),
         followed_from=min(run.followed_from, now),
+        held_until=min(run.held_until, latest),
     )
 
 

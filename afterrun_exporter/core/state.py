@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from afterrun_exporter.core.model import Condition, Outcome, Run, nothing
+from afterrun_exporter.core.windows import NO_HISTORY, History, Ratio
 
 
 class OpenRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -35,6 +36,11 @@ class OpenRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     heartbeat: float = 0.0
     #: The time limit that its own start sets, in seconds; 0 for none.
     max_runtime: float = 0.0
+    #: When its start was reported, if that was late: later than it says; 0 if not.
+    reported_at: float = 0.0
+    #: The most runs of its group that were open at once when another one began; 0 while
+    #: none has.
+    among: int = 0
 
 
 class HungRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -49,6 +55,8 @@ class HungRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     followed_from: float
     #: True until any run is judged after it: its timeout alone is no failing job.
     is_last: bool = False
+    #: Until when its alert waits, if its start was reported after its limit; or 0.
+    held_until: float = 0.0
 
 
 class Retry(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -136,41 +144,6 @@ class UnobservedSlots(Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
     #: The last of these downtimes; 0 where its begin is not known.
     down_since: float
     up_since: float
-
-
-class Ratio(Struct, frozen=True, gc=False):
-    """How many of the runs in a window were ok."""
-
-    ok: int
-    runs: int
-
-    @property
-    def value(self) -> float:
-        """The share of ok runs, from 0 to 1; NaN without any run."""
-        return self.ok / self.runs if self.runs else math.nan
-
-
-class History(Struct, frozen=True, kw_only=True, gc=False):
-    """The runs that windows look at, in order of arrival: one column a fact.
-
-    Made and read by core/history.py.
-    """
-
-    #: Unsigned integers of 8 bytes.
-    numbers: bytes = b""
-    #: Floats of 8 bytes; a duration that is unknown is NaN.
-    ends: bytes = b""
-    durations: bytes = b""
-    #: Booleans of 1 byte.
-    oks: bytes = b""
-    #: Whether they ended in this order, too: nearly always, and much is faster then.
-    ordered: bool = True
-
-    def __len__(self) -> int:
-        return len(self.oks)
-
-
-NO_HISTORY: Final = History()
 
 
 class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -277,7 +250,9 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     #: Derived from the stored runs, hence not stored with the rest.
     history: History = NO_HISTORY
     success_ratio: Ratio | None = None
-    #: When a run leaves the window of the success ratio next.
+    #: The same of a window that is a little shorter, and of one that is a little longer.
+    ratio_edges: tuple[Ratio, Ratio] | None = None
+    #: When a run leaves one of these windows next.
     ratio_until: float = math.inf
 
     runs_total: int = 0
@@ -367,7 +342,13 @@ class LogEntry(Struct, frozen=True, gc=False):
 AlertEvent = AlertOpened | AlertResolved | AlertMoved
 
 #: Facts of a state that are not stored with it.
-DERIVED: Final = ("seen_whole", "history", "success_ratio", "ratio_until")
+DERIVED: Final = (
+    "seen_whole",
+    "history",
+    "success_ratio",
+    "ratio_edges",
+    "ratio_until",
+)
 
 
 def same_facts(one: JobState, other: JobState) -> bool:

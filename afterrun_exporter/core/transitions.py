@@ -28,14 +28,10 @@ from afterrun_exporter.core import (
     spans,
     upstream,
 )
-from afterrun_exporter.core.deadlines import is_overdue, schedule_text
+from afterrun_exporter.core.deadlines import schedule_text
+from afterrun_exporter.core.limits import is_overdue
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run, Settings
-from afterrun_exporter.core.state import (
-    JobState,
-    LogEntry,
-    OpenRun,
-    Transition,
-)
+from afterrun_exporter.core.state import JobState, LogEntry, OpenRun, Transition
 from afterrun_exporter.core.upstream import Required
 
 
@@ -218,6 +214,7 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         alive_at=ping.at if ping.heartbeat else 0.0,
         heartbeat=ping.heartbeat or 0.0,
         max_runtime=ping.max_runtime or 0.0,
+        reported_at=ping.at if at < ping.at else 0.0,
     )
     warnings = (*warnings, *progress.announced(job, ping))
 
@@ -323,7 +320,7 @@ def _pushed_progress(
         return _duplicate(state, ping, repeated)
     started = Transition(state=state)
     open_run = finishes.open_run_of(state, ping)
-    if open_run is None or is_overdue(job, open_run, ping.at, settings):
+    if open_run is None or is_overdue(job, state, open_run, ping.at, settings):
         started = _started(job, state, ping, settings)
         if started.duplicate:
             return started
@@ -344,6 +341,8 @@ def _surroundings(
         state = replace(state, slow=False, slow_threshold=None)
     if job.success_ratio is not None or state.success_ratio is not None:
         state = history.slid(job, state, now)
+    if job.concurrency is not None and state.open_runs:
+        state = overlaps.noted(job, state, now, settings)
     if state.success_until and state.success_until <= now:
         state = replace(state, success_until=0.0)
     if required or upstream.held_back(state):

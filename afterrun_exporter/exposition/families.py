@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core import alerts
-from afterrun_exporter.core.deadlines import run_deadline, schedule_text
+from afterrun_exporter.core.deadlines import schedule_text
+from afterrun_exporter.core.limits import run_deadline
 from afterrun_exporter.core.model import Condition, Job, Outcome, Settings
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import AlertKey, JobState

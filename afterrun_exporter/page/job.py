@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Final
 
-from afterrun_exporter.core.deadlines import (
+from afterrun_exporter.core.deadlines import next_due, slot_after
+from afterrun_exporter.core.limits import (
     is_unobserved,
-    next_due,
     overrunning_from,
     run_limit,
-    slot_after,
     time_limit,
 )
 from afterrun_exporter.core.model import NEUTRAL, Job, Outcome, Run, Settings

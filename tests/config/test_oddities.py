@@ -110,13 +110,17 @@ def test_a_zone_without_daylight_saving_time(
     ]
 
 
-def test_no_early_at_all_needs_clocks_that_agree() -> None:
-    (warning,) = warned('schedule: "0 2 * * *", early: 0s')
+@pytest.mark.parametrize(
+    ("early", "told"), [("0s", "0s"), ("1s", "1s"), ("1999ms", "1.999s")]
+)
+def test_hardly_any_early_needs_clocks_that_agree(early: str, told: str) -> None:
+    (warning,) = warned(f'schedule: "0 2 * * *", early: {early}')
 
     assert warning.startswith(
-        "2: jobs.a.early: with 0s, a run that ends a second before"
+        f"2: jobs.a.early: with {told}, a run that ends a second or two before"
     )
-    assert warned("every: 1h, early: 0s") == []
+    assert warned('schedule: "0 2 * * *", early: 2s') == []
+    assert warned(f"every: 1h, early: {early}") == []
 
 
 @pytest.mark.parametrize(

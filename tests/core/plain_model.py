@@ -55,6 +55,8 @@ class PlainJob:
     runs: list[Run] = field(default_factory=list)
     #: Beginnings of open runs by run id.
     open: dict[str, float] = field(default_factory=dict)
+    #: Those that were open when one began that was too many.
+    overlapped: set[str] = field(default_factory=set)
     #: Limits of runs that hung, until a run that began later has ended.
     hung: list[float] = field(default_factory=list)
     paused: bool = False
@@ -145,7 +147,16 @@ class PlainJob:
 
     def is_overlapping(self) -> bool:
         most = self.settings.max_open
-        return most is not None and len(self.open) > most
+        if most is None:
+            return False
+        return len(self.open) > most or any(one in self.overlapped for one in self.open)
+
+    def begin(self, run_id: str, now: float) -> None:
+        """Take in the start of a run, after `follow`."""
+        before = {*self.open}
+        self.open[run_id] = now
+        if self.settings.max_open is not None and len(before) >= self.settings.max_open:
+            self.overlapped |= before
 
     def is_overrunning(self, now: float) -> bool:
         longest = self.settings.max_runtime

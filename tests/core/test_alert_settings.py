@@ -220,7 +220,7 @@ class Life:
         run_id = f"start {self.count}"
         self._ping(Ping(job="j", kind=Kind.START, at=self.now, run_id=run_id))
         self.plain.follow(self.now, self.now)
-        self.plain.open[run_id] = self.now
+        self.plain.begin(run_id, self.now)
 
     def end(self, outcome: str, which: int) -> None:
         if not self.plain.open:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from afterrun_exporter.core.alerts import Status, status
+from afterrun_exporter.core.deadlines import wake_at
 from afterrun_exporter.core.model import (
     Concurrency,
     Job,
@@ -179,3 +180,81 @@ def test_a_run_that_hung_counts_as_one_of_the_failures_in_a_row() -> None:
 
     night, _ = play(replace(LIMITED, after_failures=2), "-z!", "+a", "+b")
     assert status(night.job, night.state) is Status.FAILING
+
+
+def spooled(night: Night, arrives: str, *reports: tuple[str, str, str]) -> list[str]:
+    """Deliver reports one second after another; return what was open after each."""
+    found = []
+    for number, (kind, run_id, when) in enumerate(reports):
+        arrival = told(at(arrives) + number)
+        night.clock(arrival)
+        if kind == "start":
+            night.start(arrival, run_id=run_id, started_at=at(when))
+        else:
+            night.ping(
+                arrival, outcome=OUTCOMES[kind], run_id=run_id, ended_at=at(when)
+            )
+        found.append(" ".join(night.open))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("reports", "expected"),
+    [
+        # Pairs, whatever time has passed since.
+        ([("start", "a", "22 02:00"), (".", "a", "22 02:30")], ["", ""]),
+        ([("start", "a", "22 02:00"), ("!", "a", "22 02:30")], ["", FAILS]),
+        # The first one never ended, and the second says how the job is.
+        (
+            [
+                ("start", "a", "22 02:00"),
+                ("start", "b", "22 04:00"),
+                (".", "b", "22 04:30"),
+            ],
+            ["", "", ""],
+        ),
+        (
+            [
+                ("start", "a", "22 02:00"),
+                ("start", "b", "22 04:00"),
+                ("!", "b", "22 04:30"),
+            ],
+            ["", "", FAILS],
+        ),
+    ],
+)
+def test_a_start_from_a_spool_is_no_alert_while_its_end_may_follow(
+    reports: list[tuple[str, str, str]], expected: list[str]
+) -> None:
+    night = Night(LIMITED)
+
+    assert spooled(night, "22 09:00", *reports) == expected
+    assert times(night, HANG) == []
+
+
+def test_a_start_from_a_spool_without_an_end_is_overrunning_soon() -> None:
+    night = Night(LIMITED)
+    spooled(night, "22 09:00", ("start", "a", "22 02:00"))
+
+    assert told(wake_at(night.job, night.state, night.settings)) == "22 09:00:30"
+    assert night.clock("22 09:00:30").open == []
+    assert night.clock("22 09:00:31").open == [HANG]
+    assert night.start("22 09:01", run_id="b").open == [HANG]
+    assert night.ping("22 09:02", run_id="b").open == []
+
+
+def test_two_starts_from_a_spool_without_an_end_are_overrunning_soon() -> None:
+    night = Night(LIMITED)
+    spooled(night, "22 09:00", ("start", "a", "22 02:00"), ("start", "b", "22 04:00"))
+
+    assert night.clock("22 09:00:30").open == []
+    assert night.clock("22 09:00:31").open == [HANG]
+    assert night.ping("22 09:02", run_id="b").open == []
+
+
+def test_a_start_that_is_a_little_late_has_its_limit_as_any_other() -> None:
+    night = Night(LIMITED)
+    spooled(night, "22 02:00:05", ("start", "a", "22 02:00"))
+
+    assert night.clock("22 03:00").open == []
+    assert night.clock("22 03:00:01").open == [HANG]

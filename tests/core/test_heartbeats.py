@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.deadlines import deadline, run_deadline, wake_at
+from afterrun_exporter.core.deadlines import deadline, wake_at
+from afterrun_exporter.core.limits import run_deadline
 from afterrun_exporter.core.model import Concurrency, Condition, Job, Kind, Settings
 from tests.changed import replace
 

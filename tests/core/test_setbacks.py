@@ -58,6 +58,7 @@ PROMISES: Final = {
     "retries.until",
     "retries.covers",
     "healed.until",
+    "hung.held_until",
     "marks.value",
     "metrics",
     "previous",
@@ -109,6 +110,10 @@ class Act:
             job="backup",
             kind=kind,
             at=at,
+            # Some of them come late, as from a spool.
+            started_at=at - self.later
+            if kind is Kind.START and not self.later % 3
+            else None,
             outcome=self.outcome,
             run_id=self.run_id,
             attempt=self.attempt,

@@ -1,0 +1,177 @@
+"""When a run that is open must have ended, and what becomes of it if it has not."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from afterrun_exporter.core import downtimes
+from afterrun_exporter.core.model import Condition, Job, Settings
+from afterrun_exporter.core.state import JobState, OpenRun, Retry
+
+#: Seconds after the late report of a start in which that of its end may be on its way:
+#: clients deliver what they have kept in order, one after another.
+CLOSE_BEHIND: Final = 30.0
+
+#: After how many periods, or usual durations, a run without a limit is given up, and
+#: where no period is known, not before a day.
+SEVERAL: Final = 5
+DAY: Final = 86400.0
+
+
+def time_limit(job: Job, run: OpenRun) -> float:
+    """Return the instant by which *run* must end: its `max_runtime` from its start on.
+
+    Of the job's limit and the one that the run set itself, the shorter counts. Signs
+    of life do not move it, unless its client measures it so (`renews_runtime`).
+    """
+    longest = min(job.max_runtime or math.inf, run.max_runtime or math.inf)
+    if job.renews_runtime:
+        return max(run.started_at, run.alive_at) + longest
+    return run.started_at + longest
+
+
+def silence_of(job: Job, run: OpenRun) -> float:
+    """Return the longest silence that *run* may keep; +inf where none is too long.
+
+    The job's `heartbeat` counts, or else the one that the run's own reports announced.
+    """
+    return (job.heartbeat or run.heartbeat or math.inf) if run.alive_at else math.inf
+
+
+def silence_limit(job: Job, run: OpenRun) -> float:
+    """Return the instant by which *run* must send its next sign of life, or end."""
+    return run.alive_at + silence_of(job, run)
+
+
+def run_limit(job: Job, run: OpenRun) -> float:
+    """Return the instant after which *run* is overrunning."""
+    return min(time_limit(job, run), silence_limit(job, run))
+
+
+def is_overdue(
+    job: Job, state: JobState, run: OpenRun, now: float, settings: Settings
+) -> bool:
+    """Return True if *run* is past its limits for good, as another run starts."""
+    return overrunning_from(job, state, run, settings) < now
+
+
+def is_abandoned(job: Job, state: JobState, run: OpenRun, now: float) -> bool:
+    """Return True if nobody will report the end of *run*, as far as one can tell.
+
+    It has no limit of its own, and has been open for several periods of its job and
+    several times as long as the run before. Without a schedule, for a day at least.
+    """
+    if math.isfinite(run_limit(job, run)):
+        return False
+    if any(is_later_attempt(run, retry) for retry in state.retries):
+        return False
+    period = DAY / SEVERAL
+    if job.schedule is not None:
+        slot = job.schedule.next_after(run.started_at)
+        period = job.schedule.next_after(slot) - slot
+    usual = max(period, state.last_duration or 0.0)
+    return _last_sign(run) + SEVERAL * usual < now
+
+
+def is_unobserved(job: Job, run: OpenRun, settings: Settings) -> bool:
+    """Return True if *run* may have ended in the downtime, as it must have.
+
+    A sign of life since then shows that it has not.
+    """
+    return (
+        _last_sign(run) < settings.up_since
+        and job.after_downtime is None
+        and downtimes.is_unobserved(time_limit(job, run), settings)
+    )
+
+
+def overrun_at(job: Job, run: OpenRun, settings: Settings) -> float:
+    """Return the instant after which *run* is overrunning, if its end is not reported.
+
+    That is never where the end is unobserved.
+    """
+    if _last_sign(run) >= settings.up_since:
+        return run_limit(job, run)
+    limit = time_limit(job, run)
+    if is_unobserved(job, run, settings):
+        limit = math.inf
+    elif downtimes.is_unobserved(limit, settings):
+        limit = downtimes.patience(job, settings)
+    else:
+        limit = downtimes.held_back(run.started_at, limit, settings)
+    silence = silence_limit(job, run)
+    if silence >= settings.down_since:
+        silence = max(silence, settings.up_since + silence_of(job, run))
+    return min(limit, silence)
+
+
+def _last_sign(run: OpenRun) -> float:
+    return max(run.started_at, run.alive_at)
+
+
+def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
+    """Return the instant after which an open run is overrunning.
+
+    That is the earliest of all their limits: of run time, and of silence. A run that
+    was given up counts until one that followed it has ended.
+    """
+    if not job.enabled:
+        return math.inf
+    noticed = _noticed_at(state)
+    found = math.inf
+    for hung in state.hung:
+        held = hung.held_until if hung.deadline > noticed else 0.0
+        found = min(found, max(hung.deadline, held))
+    for run in state.open_runs:
+        limit = overrunning_from(job, state, run, settings)
+        held = held_until(limit, run) if limit > noticed else 0.0
+        found = min(found, max(limit, held))
+    return found
+
+
+def held_until(limit: float, run: OpenRun) -> float:
+    """Return until when an alert on *run* waits, whose *limit* is given; 0 for not at all.
+
+    Where the limit had passed when the start was reported, the run may be over as well.
+    """
+    return run.reported_at + CLOSE_BEHIND if limit < run.reported_at else 0.0
+
+
+def overrunning_from(
+    job: Job, state: JobState, run: OpenRun, settings: Settings
+) -> float:
+    """Return the instant after which *run*, an open one of *state*, is overrunning.
+
+    That is never where its end is unobserved.
+    """
+    limit = run_limit(job, run)
+    # Where that is an alert already, no downtime changes it.
+    return limit if limit <= _noticed_at(state) else overrun_at(job, run, settings)
+
+
+def _noticed_at(state: JobState) -> float:
+    """Return the limit that the alert is about while a run is overrunning."""
+    for alert in state.alerts:
+        if alert.key.condition is Condition.OVERRUNNING:
+            return alert.opened_at
+    return -math.inf
+
+
+def unobserved_runs(
+    job: Job, state: JobState, settings: Settings
+) -> tuple[OpenRun, ...]:
+    """Return the open runs whose end is unobserved; they are given up in the end."""
+    if not job.enabled or not state.open_runs:
+        return ()
+    noticed = _noticed_at(state)
+    return tuple(
+        run
+        for run in state.open_runs
+        if is_unobserved(job, run, settings) and run_limit(job, run) > noticed
+    )
+
+
+def is_later_attempt(run: OpenRun, retry: Retry) -> bool:
+    """Return True if *run* is an attempt that *retry* waits for."""
+    return run.run_id == retry.run_id and run.attempt > retry.attempt
