@@ -77,6 +77,10 @@ kill9: system-packages $(DEV) ## Prove that kill -9 under load loses no acknowle
 schemathesis: system-packages $(DEV) ## Ask the API all that its document allows, and what it does not (minutes)
 	@$(BIN)/pytest -m slow tests/e2e/daemon/test_schemathesis.py
 
+.PHONY: simulate
+simulate: $(DEV) ## Compare the alerts of 900 simulated job-years with those there must be (minutes)
+	@$(BIN)/python -m tests.simulation
+
 .PHONY: slow
 slow: system-packages $(DEV) ## Run the tests that take minutes
 	@$(BIN)/pytest -m slow

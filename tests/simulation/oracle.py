@@ -1,0 +1,802 @@
+"""Which alerts a story must lead to, by the documents alone.
+
+Each job is gone through by itself, report by report, with its own idea of slots, runs
+and downtimes. This shares no code with the product.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Final
+
+from tests.simulation.found import Alert, Alerts
+from tests.simulation.world import (
+    Act,
+    Job,
+    Outage,
+    Report,
+    Step,
+    Story,
+)
+
+SETTLE: Final = 120.0
+#: A downtime that begins so soon after another one has settled goes on with it.
+SLACK: Final = 60.0
+#: How far ahead the clock of a client may be.
+SKEW: Final = 2.0
+#: Equal reports without a run id are one within this time.
+DEDUP: Final = 10.0
+KEPT_RUNS: Final = 1000
+KEPT: Final = 30 * 86_400.0
+
+BAD: Final = frozenset({"fail", "partial", "timeout", "invalid"})
+NEUTRAL: Final = frozenset({"canceled", "skipped"})
+#: Conditions that are over when a run has ended, and not when that is reported.
+BY_RUNS: Final = frozenset(
+    {
+        "failing",
+        "violated",
+        "slow",
+        "success_ratio_low",
+        "overrunning",
+        "overlapping",
+    }
+)
+
+
+@dataclass
+class Open:
+    """A run whose end has not been reported."""
+
+    run_id: str | None
+    began: float
+    alive: float = 0.0
+
+
+@dataclass
+class Hung:
+    """A run that was given up past its limit."""
+
+    run_id: str | None
+    began: float
+    limit: float
+    followed_from: float
+    decides: bool
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is remembered of a run for windows."""
+
+    number: int
+    ended: float
+    duration: float | None
+    ok: bool
+    received: float
+
+
+@dataclass
+class Downtime:
+    """The last time in which no report could arrive, on the clock of the daemon."""
+
+    since: float = -math.inf
+    until: float = -math.inf
+    settled: float = -math.inf
+
+    def had(self, instant: float) -> bool:
+        return self.since <= instant <= self.until
+
+
+@dataclass(frozen=True)
+class Healthy:
+    """The open conditions of a required job have changed."""
+
+    at: float
+    job: str
+    conditions: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Due:
+    """When the next slots of a job are decided, and how."""
+
+    slot: float
+    at: float
+    through: float
+    missed: bool
+    #: The deadline of the next slot that is missed then.
+    deadline: float
+
+
+Fact = Report | Act | Outage | Step | Healthy
+
+
+def expected(story: Story) -> list[Alert]:
+    """Return the alerts that there must be."""
+    alerts = Alerts()
+    changes: dict[str, list[Healthy]] = {}
+    waits = max((job.after_downtime or 0.0 for job in story.jobs), default=0.0)
+    by_job: dict[str, list[Fact]] = {job.name: [] for job in story.jobs}
+    for event in story.events:
+        if isinstance(event, Report | Act):
+            by_job[event.job].append(event)
+        else:
+            for facts in by_job.values():
+                facts.append(event)
+    jobs = {job.name: job for job in story.jobs}
+    for job in story.jobs:
+        required = requirements(job, jobs)
+        facts = by_job[job.name]
+        for name in required:
+            facts += changes[name]
+        facts.sort(key=lambda one: one.at)
+        life = Oracle(job, required, story.begin, alerts, waits)
+        life.live(facts, story.end)
+        changes[job.name] = life.changes
+    return alerts.all
+
+
+def requirements(job: Job, jobs: dict[str, Job]) -> dict[str, bool]:
+    """Return the jobs that *job* requires, and whether each must succeed."""
+    found: dict[str, bool] = {}
+
+    def walk(one: Job, must: bool) -> None:
+        for required in one.requires:
+            success = must and required.success
+            found[required.job] = found.get(required.job, False) or success
+            walk(jobs[required.job], success)
+
+    walk(job, must=True)
+    return found
+
+
+class Oracle:
+    """One job, and all that is known of it by a moment."""
+
+    def __init__(
+        self,
+        job: Job,
+        required: dict[str, bool],
+        begin: float,
+        alerts: Alerts,
+        waits: float,
+    ) -> None:
+        self.job = job
+        self.alerts = alerts
+        self.waits = waits
+        #: True time, and the clock of the daemon less that.
+        self.true = begin
+        self.offset = 0.0
+        self.downtime = Downtime(until=begin, settled=begin + SETTLE)
+        # A start is a downtime of a job that was known before.
+        #: Slots up to here need no run; the next one counts from here for `every`.
+        self.covered = begin
+        self.last_ended = 0.0
+        #: Slots without a run that were missed, and the deadline that was first.
+        self.missed: list[float] = []
+        self.missed_at: float | None = None
+        self.unobserved = 0.0
+        self.unobserved_until: float | None = None
+        self.open: list[Open] = []
+        self.hung: list[Hung] = []
+        self.bad = 0
+        self.good = 0
+        self.failing = False
+        self.violated = False
+        self.slow = False
+        self.last_judged = 0.0
+        self.last_report = 0.0
+        self.finished: set[str] = set()
+        self.given_up: set[str] = set()
+        self.last_mark: tuple[int, float] | None = None
+        self.past: list[Past] = []
+        self.number = 0
+        self.paused = False
+        self.paused_until = math.inf
+        self.paused_at = 0.0
+        self.resumes = False
+        self.disabled = False
+        self.watched_since = 0.0
+        self.required = required
+        self.upstream: dict[str, frozenset[str]] = {}
+        self.held_back = False
+        self.healed_at: float | None = None
+        #: Conditions that hold, with the beginning that is recorded.
+        self.holding: dict[str, float] = {}
+        self.changes: list[Healthy] = []
+        self.story: list[tuple[float, str]] = []
+
+    # --- Time ---------------------------------------------------------------------
+
+    def live(self, facts: list[Fact], end: float) -> None:
+        """Go through all that happens."""
+        for fact in facts:
+            self._pass(fact.at)
+            self._take(fact)
+        self._pass(end)
+
+    @property
+    def now(self) -> float:
+        return self.true + self.offset
+
+    def _pass(self, until: float) -> None:
+        """Note what time alone brings about until then."""
+        while (at := self._next()) - self.offset < until:
+            # What became due while nobody looked is noticed now.
+            self.true = max(self.true, at - self.offset)
+            self._tick(at)
+        self.true = until
+
+    def _tick(self, at: float) -> None:
+        now = math.nextafter(max(at, self.now), math.inf)
+        if self.paused and self.paused_until <= at:
+            self._resume(self.paused_until)
+        self._settle(now)
+        self._update(now)
+
+    def _next(self) -> float:
+        """Return when the next thing happens without a report."""
+        if self.paused or self.disabled:
+            return self.paused_until if self.paused else math.inf
+        found = self._due().at
+        if "overrunning" not in self.holding:
+            found = min(found, self._overrunning_from())
+        if any(self._is_lost(run) for run in self.open):
+            found = min(found, self.downtime.settled)
+        if self.healed_at is not None:
+            found = min(found, self._release())
+        return found
+
+    # --- Slots --------------------------------------------------------------------
+
+    @property
+    def active(self) -> bool:
+        return not (self.paused or self.disabled)
+
+    def _after(self, instant: float) -> float:
+        """Return the first slot after that."""
+        if self.job.schedule is not None:
+            return self.job.schedule.after(instant)
+        return math.inf if self.job.every is None else instant + self.job.every
+
+    def _deadline(self, slot: float) -> float:
+        """Return until when a run for *slot* is not late: an open one has its time."""
+        job, late = self.job, slot + self.job.grace
+        found = late
+        if job.max_runtime is not None:
+            earliest = slot - job.early
+            if job.every is not None:
+                earliest = min(self.covered, self.last_ended)
+            for run in self.open:
+                if earliest <= run.began <= late:
+                    found = max(found, run.began + job.max_runtime)
+        return found
+
+    def _decided(self) -> float:
+        return max(self.covered, self.unobserved, *self.missed[-1:])
+
+    def _due(self, after: float | None = None) -> Due:
+        down, job = self.downtime, self.job
+        slot = self._after(self._decided() if after is None else after)
+        deadline = self._deadline(slot)
+        if deadline > down.settled or not math.isfinite(slot):
+            return Due(slot, deadline, slot, True, deadline)
+        if not down.had(deadline):
+            late = self._late(slot, deadline)
+            return Due(slot, late, slot, True, late)
+        if job.every is not None:
+            following = through = down.until + job.every
+            through = down.until
+        else:
+            through = slot
+            following = self._after(slot)
+            while self._deadline(following) <= down.until:
+                through, following = following, self._after(following)
+        late = self._late(following, self._deadline(following))
+        patience = max(down.settled, down.until + (job.after_downtime or 0.0))
+        until = min(patience, late)
+        if job.after_downtime is None:
+            return Due(slot, until, through, False, late)
+        return Due(slot, until, through, True, until)
+
+    def _late(self, slot: float, deadline: float) -> float:
+        """Return when *slot* is missed: a report sent in the downtime is tried again."""
+        down = self.downtime
+        if not slot <= down.until < deadline < down.settled:
+            return deadline
+        following = slot
+        while following <= down.until:
+            following = self._after(following)
+        return min(down.settled, self._deadline(following))
+
+    def _settle(self, now: float, *, at_once: bool = False) -> None:
+        """Decide the slots whose time has come."""
+        if not self.active:
+            return
+        was_missed = self.missed_at is not None
+        lost = 0.0
+        while True:
+            due = self._due()
+            if due.missed:
+                if not due.at < now:
+                    break
+                self.missed.append(due.through)
+                if self.missed_at is None:
+                    self.missed_at = due.at
+            else:
+                if not (due.at < now or at_once):
+                    break
+                self.unobserved = lost = due.through
+                self.unobserved_until = self.downtime.until
+        if self.missed_at is not None and not was_missed:
+            self.covered = max(self.covered, lost)
+            self.unobserved_until = None
+        if self.downtime.settled < now:
+            self.open = [run for run in self.open if not self._is_lost(run)]
+
+    def _cover(self, until: float, now: float) -> None:
+        """Note that a run has come for the slots up to then."""
+        if until <= self.covered:
+            return
+        self.covered = until
+        every, through = self.job.every, max(self.missed, default=0.0)
+        if self.missed:
+            if every is None:
+                self.missed = [slot for slot in self.missed if slot > until]
+            else:
+                # Its slots go by that run from now on.
+                count = max(0, math.floor((through - until) / every))
+                self.missed = [until + every * (n + 1) for n in range(count)]
+                while True:
+                    due = self._due()
+                    if not (due.missed and due.deadline < now and due.at < now):
+                        break
+                    self.missed.append(due.through)
+            self.missed_at = None
+            if self.missed:
+                self.missed_at = self.missed[0] + self.job.grace
+            else:
+                due = self._due(max(self.covered, self.unobserved))
+                if due.missed and due.at <= now:
+                    self.missed_at = due.slot + self.job.grace
+
+    # --- Runs ---------------------------------------------------------------------
+
+    def _limit(self, run: Open) -> float:
+        """Return when *run* must have ended, or sent a sign of life."""
+        return min(self._time_limit(run), self._silence(run))
+
+    def _time_limit(self, run: Open) -> float:
+        return run.began + (self.job.max_runtime or math.inf)
+
+    def _silence(self, run: Open) -> float:
+        if not run.alive:
+            return math.inf
+        return run.alive + (self.job.heartbeat or math.inf)
+
+    def _over_at(self, run: Open) -> float:
+        """Return when *run* is overrunning, as far as it was observed."""
+        down, job = self.downtime, self.job
+        if max(run.began, run.alive) >= down.until:
+            return self._limit(run)
+        limit = self._time_limit(run)
+        if down.had(limit):
+            if job.after_downtime is None:
+                limit = math.inf
+            else:
+                limit = max(down.settled, down.until + job.after_downtime)
+        elif run.began <= down.until < limit < down.settled:
+            limit = down.settled
+        silence = self._silence(run)
+        if silence >= down.since:
+            silence = max(silence, down.until + (job.heartbeat or math.inf))
+        return min(limit, silence)
+
+    def _is_lost(self, run: Open) -> bool:
+        """Return True if *run* must have ended in the downtime."""
+        down = self.downtime
+        return (
+            max(run.began, run.alive) < down.until
+            and self.job.after_downtime is None
+            and down.had(self._time_limit(run))
+            and self._limit(run) > self.holding.get("overrunning", -math.inf)
+        )
+
+    def _overrunning_from(self) -> float:
+        noticed = self.holding.get("overrunning", -math.inf)
+        found = [one.limit for one in self.hung]
+        for run in self.open:
+            limit = self._limit(run)
+            found.append(limit if limit <= noticed else self._over_at(run))
+        return min(found, default=math.inf)
+
+    # --- Reports ------------------------------------------------------------------
+
+    def _take(self, fact: Fact) -> None:
+        match fact:
+            case Report():
+                self._report(fact)
+            case Act():
+                self._act(fact)
+            case Healthy():
+                self.upstream[fact.job] = fact.conditions
+                self._update(self.now)
+            case Step():
+                self._step(fact.seconds)
+            case Outage():
+                self._outage(fact)
+
+    def _report(self, report: Report) -> None:
+        now = self.now
+        if (
+            self.paused
+            and self.resumes
+            and self._end_of(report) >= self.paused_at
+            and report.outcome != "invalid"
+            and not self._is_repeat(report)
+        ):
+            self._resume(now)
+        self._settle(now)
+        self._update(now)
+        if self._is_repeat(report):
+            self.last_report = now
+            return
+        self.last_mark = report.mark, now
+        if report.kind == "start":
+            self._start(report)
+            self._update(now)
+        else:
+            run = self._finish(report)
+            self._update(now, run)
+
+    def _is_repeat(self, report: Report) -> bool:
+        if report.run_id is not None:
+            if report.run_id in self.finished:
+                return True
+            return report.kind == "start" and (
+                report.run_id in self.given_up
+                or any(run.run_id == report.run_id for run in self.open)
+            )
+        if self.last_mark is None:
+            return False
+        mark, at = self.last_mark
+        return mark == report.mark and self.now - at <= DEDUP
+
+    def _clipped(self, reported: float | None) -> float:
+        """Return when a thing happened that was reported now."""
+        if reported is None or reported - self.now > SKEW:
+            return self.now
+        return min(reported, self.now)
+
+    def _end_of(self, report: Report) -> float:
+        return self._clipped(report.ended_at)
+
+    def _start(self, report: Report) -> None:
+        now, job = self.now, self.job
+        began = self._clipped(report.started_at)
+        if any(self._is_lost(run) for run in self.open):
+            self._settle(now, at_once=True)
+        kept: list[Open] = []
+        late: list[Open] = []
+        for run in self.open:
+            if self._over_at(run) < now:
+                late.append(run)
+            elif not (run.run_id is report.run_id is None and job.max_open is None):
+                kept.append(run)
+        self.open = [*kept, Open(report.run_id, began)]
+        self.last_report = now
+        for run in late:
+            self._give_up(run, began)
+
+    def _give_up(self, run: Open, follower: float) -> None:
+        """Count *run* as timed out; whether the job fails, the run that follows tells."""
+        limit = self._limit(run)
+        ended = min(self.now, limit)
+        decides = not ended < self.last_judged
+        self.number += 1
+        self.past.append(Past(self.number, ended, None, ok=False, received=self.now))
+        self.last_ended = max(self.last_ended, ended)
+        if run.run_id is not None:
+            self.given_up.add(run.run_id)
+        if decides:
+            self.bad += 1
+            self.good = 0
+        self.hung.append(
+            Hung(run.run_id, run.began, limit, min(limit, follower), decides)
+        )
+
+    def _finish(self, report: Report) -> float | None:
+        """Take in the end of a run; return it if no run ended later."""
+        now, job = self.now, self.job
+        own = self._open_run(report)
+        ended = self._end_of(report)
+        began = report.started_at
+        if began is None and own is not None:
+            began = own.began
+        duration = report.duration
+        if duration is None and began is not None:
+            duration = ended - began
+        if duration is not None and duration < 0:
+            began = duration = None
+        if duration is not None and (began is None or began > ended):
+            began = ended - duration
+        begun = ended if began is None else began
+        for run in [*self.open]:
+            if run is own or not self._over_at(run) < now:
+                continue
+            follows = (
+                own is None
+                and begun >= self._limit(run)
+                and report.outcome not in NEUTRAL
+                and report.run_id not in self.given_up
+                and not (run.run_id is not None and run.run_id == report.run_id)
+            )
+            if follows:
+                self.open.remove(run)
+                self._give_up(run, begun)
+        outcome = report.outcome
+        if outcome == "ok" and job.has_rule and not (report.rows or 0.0) > 0:
+            outcome = "violated"
+        if own is not None:
+            self.open.remove(own)
+        self.number += 1
+        self.last_report = now
+        known = own.began if own is not None else begun
+        again = own is None and report.run_id in self.given_up
+        run_id = report.run_id
+        if run_id is None and own is not None and report.outcome != "invalid":
+            run_id = own.run_id
+        if run_id is not None:
+            self.finished.add(run_id)
+        newest = ended >= self.last_ended
+        self.last_ended = max(self.last_ended, ended)
+        if outcome == "canceled":
+            return ended if newest else None
+        cover = self._covers(begun, ended)
+        is_news = outcome != "skipped" and not (again and outcome in BAD)
+        judged = is_news and not ended < self.last_judged <= now
+        if judged:
+            self._judge(outcome, ended, duration)
+        if is_news:
+            self._end_hangs(report.run_id, known, ended, again=again, judged=judged)
+        if outcome != "skipped":
+            self.past.append(Past(self.number, ended, duration, outcome == "ok", now))
+        self._cover(cover, now)
+        if self.unobserved_until is not None:
+            slot = self._after(self.covered)
+            if slot + job.grace > self.unobserved_until:
+                self.unobserved, self.unobserved_until = 0.0, None
+        return ended if newest else None
+
+    def _open_run(self, report: Report) -> Open | None:
+        same = [run for run in self.open if run.run_id == report.run_id]
+        if same:
+            return same[-1]
+        if len(self.open) == 1 and None in {self.open[0].run_id, report.run_id}:
+            return self.open[0]
+        return None
+
+    def _covers(self, began: float, ended: float) -> float:
+        """Return up to which slot a run counts: also for one that comes at once."""
+        if self.job.schedule is None:
+            return ended
+        slot = self.job.schedule.after(ended)
+        gap = self.job.schedule.after(slot) - slot
+        is_early = slot - min(began, ended) <= min(self.job.early, gap / 10)
+        return slot if is_early else ended
+
+    def _judge(self, outcome: str, ended: float, duration: float | None) -> None:
+        job = self.job
+        if outcome == "ok":
+            self.bad = 0
+            self.good += 1
+            if self.good >= job.recover_after:
+                self.failing = False
+        else:
+            self.bad += 1
+            self.good = 0
+            if outcome in BAD and self.bad >= job.after_failures:
+                self.failing = True
+            elif job.recover_after == 1:
+                self.failing = False
+        if outcome in {"ok", "violated"}:
+            self.violated = outcome == "violated"
+            if job.slower is not None and duration is not None:
+                self.slow = self._is_slow(ended, duration)
+        self.last_judged = ended
+
+    def _is_slow(self, ended: float, duration: float) -> bool:
+        slower = self.job.slower
+        if slower is None:
+            return False
+        usual = [
+            run.duration
+            for run in self._kept_runs()
+            if run.ok and run.duration is not None and run.ended + slower.over > ended
+        ]
+        if len(usual) < max(1, slower.min_runs):
+            return False
+        average = median(usual) if slower.than == "median" else fmean(usual)
+        return duration > slower.factor * average
+
+    def _kept_runs(self) -> Iterator[Past]:
+        first = self.number - KEPT_RUNS
+        if self.past and self.past[0].ended < self.now - 2 * KEPT:
+            self.past = [run for run in self.past if run.ended > self.now - KEPT]
+        return (run for run in self.past if run.number >= first)
+
+    def _end_hangs(
+        self,
+        run_id: str | None,
+        began: float,
+        ended: float,
+        *,
+        again: bool,
+        judged: bool,
+    ) -> None:
+        itself = next(
+            (one for one in self.hung if again and one.run_id == run_id), None
+        )
+        if itself is not None:
+            began = itself.began
+        elif again:
+            began = -math.inf
+        rest = []
+        for one in self.hung:
+            if one is itself:
+                continue
+            if one.followed_from <= began and (judged or ended >= one.limit):
+                continue
+            if judged:
+                one.decides = False
+            rest.append(one)
+        self.hung = rest
+
+    # --- Users --------------------------------------------------------------------
+
+    def _act(self, act: Act) -> None:
+        now = self.now
+        self._settle(now)
+        match act.what:
+            case "pause":
+                self._update(now)
+                self.paused = True
+                self.paused_at = now
+                self.resumes = act.on_ping
+                self.paused_until = math.inf
+                if act.seconds is not None:
+                    self.paused_until = now + act.seconds
+                self._forget_slots(now)
+            case "resume":
+                if self.paused:
+                    self._resume(now)
+            case "disable":
+                self._update(now)
+                self.disabled = True
+                self._forget_slots(now)
+            case "enable":
+                self.disabled = False
+                self.watched_since = now
+                self._forget_slots(now)
+        self._update(now)
+
+    def _resume(self, at: float) -> None:
+        self.paused = False
+        self.paused_until = math.inf
+        self.watched_since = at
+        self._forget_slots(at)
+
+    def _forget_slots(self, now: float) -> None:
+        """Expect no run for the slots until now, or at once where one came early."""
+        if not now < self.covered <= now + self.job.early:
+            self.covered = now
+        self.missed, self.missed_at = [], None
+        self.unobserved, self.unobserved_until = 0.0, None
+
+    # --- The daemon ---------------------------------------------------------------
+
+    def _outage(self, outage: Outage) -> None:
+        since = self.now
+        self._settle(since)
+        self._update(since)
+        self.true = outage.end
+        self._down(-math.inf if outage.kind == "stop" else since)
+
+    def _step(self, seconds: float) -> None:
+        before = self.now
+        self.offset += seconds
+        if seconds < 0:
+            self._put_back(self.now)
+        self._down(min(before, self.now))
+
+    def _down(self, since: float) -> None:
+        """Note a downtime that has just ended."""
+        now, last = self.now, self.downtime
+        if since <= max(last.settled, last.until + self.waits) + SLACK:
+            since = min(since, last.since)
+        self.downtime = Downtime(since, now, now + SETTLE)
+        if self.paused and self.paused_until <= now:
+            self._resume(self.paused_until)
+        self._settle(now)
+        self._update(now)
+
+    def _put_back(self, now: float) -> None:
+        """Have no instant later than now."""
+
+    # --- Upstream -----------------------------------------------------------------
+
+    def _is_upstream_bad(self) -> bool:
+        for name, success in self.required.items():
+            wrong = {"missed", "overrunning"}
+            if success:
+                wrong |= {"failing", "violated"}
+            if wrong & self.upstream.get(name, frozenset()):
+                return True
+        return False
+
+    def _release(self) -> float:
+        """Return when the job has had its chance after what it requires has healed."""
+        if self.healed_at is None:
+            return math.inf
+        since = max(self.healed_at, self.covered)
+        if self.job.every is not None:
+            since -= (since - self.covered) % self.job.every
+        return self._due(since).deadline
+
+    def _look_upstream(self, now: float) -> None:
+        if self._is_upstream_bad():
+            self.held_back, self.healed_at = True, None
+            return
+        if self.held_back:
+            self.held_back, self.healed_at = False, now
+        if self.healed_at is None:
+            return
+        if self.last_judged >= self.healed_at:
+            self.healed_at = None
+        elif self.active:
+            release = self._release()
+            troubled = bool(self._own(now, None))
+            if release < now or (math.isinf(release) and not troubled):
+                self.healed_at = None
+
+    # --- Conditions ---------------------------------------------------------------
+
+    def _own(self, now: float, run: float | None) -> dict[str, float]:
+        """Return what is wrong with the job itself, and since when."""
+        found: dict[str, float] = {}
+        if not self.active:
+            return found
+        since = now if run is None else run
+        if self.missed_at is not None:
+            found["missed"] = max(self.missed_at, min(self.last_report, now))
+        if (limit := self._overrunning_from()) < now:
+            found["overrunning"] = limit
+        if self.failing:
+            found["failing"] = since
+        if self.violated:
+            found["violated"] = since
+        if self.slow:
+            found["slow"] = since
+        return found
+
+    def _update(self, now: float, run: float | None = None) -> None:
+        """Open and resolve alerts; *run* is the end of a run that was just reported."""
+        self._look_upstream(now)
+        found = self._own(now, run)
+        if self.active and (self.held_back or self.healed_at is not None):
+            found["upstream_unhealthy"] = now
+        if found.keys() == self.holding.keys():
+            return
+        for condition in self.holding.keys() - found.keys():
+            opened = self.holding.pop(condition)
+            at = run if run is not None and condition in BY_RUNS else now
+            self.alerts.resolve(self.job.name, condition, max(at, opened), self.true)
+        for condition in found.keys() - self.holding.keys():
+            opened = max(found[condition], min(self.watched_since, now))
+            self.holding[condition] = opened
+            self.alerts.open(self.job.name, condition, opened, self.true)
+        conditions = frozenset(self.holding)
+        self.changes.append(Healthy(self.true, self.job.name, conditions))
