@@ -55,7 +55,11 @@ def app_of(
 
 
 def whole_app(
-    service: Service, store: MemoryStore, clock: ManualClock, doors: Doors
+    service: Service,
+    store: MemoryStore,
+    clock: ManualClock,
+    doors: Doors,
+    pushed: Pushed | None = None,
 ) -> web.Application:
     """Return the application as `serve` puts it together, API, pages and all."""
     receivers = Receivers(store, reload_alertmanager)
@@ -69,7 +73,7 @@ def whole_app(
         index=Index(service),
     )
     more = [*routes(service, store, receivers, clock), *page_routes(pages)]
-    return app_of(service, clock, more=more, doors=doors)
+    return app_of(service, clock, pushed=pushed, more=more, doors=doors)
 
 
 def locked(**tokens: Token) -> Doors:

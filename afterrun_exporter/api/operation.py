@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from afterrun_exporter.access import routes
+from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.api import answers, requests
 from afterrun_exporter.errors import AfterRunError, RequestError
 
@@ -22,17 +23,6 @@ B = TypeVar("B", bound=BaseModel)
 A = TypeVar("A", bound=answers.Answer)
 
 
-class Scope(StrEnum):
-    """What one must be allowed to do."""
-
-    #: Report runs.
-    PING = "ping"
-    #: See how jobs are doing.
-    READ = "read"
-    #: Change what is watched, and who is told.
-    ADMIN = "admin"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation(Generic[Q, B, A]):
     """One thing that can be asked for or done."""
@@ -44,7 +34,6 @@ class Operation(Generic[Q, B, A]):
     path: str
     #: One line that says what it does.
     summary: str
-    scope: Scope
     query: type[Q]
     body: type[B]
     answer: type[A]
@@ -63,6 +52,11 @@ class Operation(Generic[Q, B, A]):
     location: str = ""
     #: A parameter of other paths, and where in the answer a value for it is.
     leads_to: tuple[str, str] = ("", "")
+
+    @property
+    def scope(self) -> Scope:
+        """What one must be allowed to do: what the guard asks for."""
+        return routes.wanted(self.method, self.path) or Scope.READ
 
     @property
     def subject(self) -> str:

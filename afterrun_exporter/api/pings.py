@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import Field, RootModel
 
 from afterrun_exporter.api import answers, requests
-from afterrun_exporter.api.operation import Operation, Scope
+from afterrun_exporter.api.operation import Operation
 from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.errors import (
     HistoryError,
@@ -70,7 +70,6 @@ PING: Final = Operation(
     method="GET",
     path="/ping/{job}",
     summary="Report that a job ran, and ran well",
-    scope=Scope.PING,
     query=requests.NoQuery,
     body=requests.NoBody,
     answer=Taken,
@@ -81,7 +80,6 @@ REPORT: Final = Operation(
     method="POST",
     path="/ping/{job}",
     summary="Report a run; without a body, that it went well",
-    scope=Scope.PING,
     query=requests.NoQuery,
     body=Report,
     answer=Taken,
@@ -92,7 +90,6 @@ REPORT_MANY: Final = Operation(
     method="POST",
     path="/ping",
     summary="Report many runs in one transaction; a bad report harms no other",
-    scope=Scope.PING,
     query=requests.NoQuery,
     body=Reports,
     answer=AllTaken,

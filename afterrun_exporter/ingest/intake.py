@@ -205,9 +205,19 @@ class Intake:
         self._service.pings[self._dialect, what] += 1
 
 
+def check_may_report(caller: Caller, job: str) -> None:
+    """Raise ForbiddenError if *caller* may not report runs of *job*.
+
+    To be asked before a report has any effect besides the run that it records.
+    """
+    if not caller.may(Scope.PING, job):
+        raise ForbiddenError(f"{caller.name} may not report runs of job {job!r}")
+
+
 def _permitted(one: Received, caller: Caller) -> Received:
     """Return *one*, or the refusal that it is where *caller* may not ping its job."""
-    if caller.may(Scope.PING, one.job):
-        return one
-    error = ForbiddenError(f"{caller.name} may not report runs of job {one.job!r}")
-    return Refused(one.job, error, None)
+    try:
+        check_may_report(caller, one.job)
+    except ForbiddenError as error:
+        return Refused(one.job, error, None)
+    return one

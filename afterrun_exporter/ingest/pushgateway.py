@@ -17,6 +17,7 @@ from aiohttp.helpers import parse_mimetype
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter import __version__
+from afterrun_exporter.access.callers import Caller
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.pushed import Family
@@ -26,7 +27,7 @@ from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import ForbiddenError, PingError
 from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.desk import Desk, caller_of, job_name, recorded, sender
-from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.intake import Intake, Received, check_may_report
 from afterrun_exporter.ingest.protobuf import protobuf_steps
 from afterrun_exporter.ingest.pushreading import PushReader
 from afterrun_exporter.ingest.textformat import (
@@ -73,6 +74,7 @@ def pushed(desk: Desk, intake: Intake) -> Handler:
         path = request.rel_url.raw_path.removeprefix(PREFIX)
         group = group_of(path)
         job = job_of(group)
+        _check(intake, caller_of(request), job)
         body = await read_body(request, desk.body_limit)
         now, mark = desk.clock.now(), digest(sender(request), path.encode(), body)
         exposed_again, exposed = desk.pushed.wanted(job), Exposed()
@@ -112,8 +114,10 @@ def deleted(desk: Desk, intake: Intake) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         path = request.rel_url.raw_path.removeprefix(PREFIX)
         group = group_of(path)
+        name = job_of(group)
+        _check(intake, caller_of(request), name)
         await desk.pushed.delete(group)
-        job = desk.service.job(job_of(group))
+        job = desk.service.job(name)
         if job is not None and job.push is not None and job.push.progress:
             ping = Ping(
                 job=job.name,
@@ -174,6 +178,15 @@ def job_of(group: Mapping[str, str]) -> str:
     """Return the job of a group: its `job`, and the values of its other labels."""
     others = [group[label] for label in sorted(group) if label != "job"]
     return job_name(":".join([group["job"], *filter(None, others)]))
+
+
+def _check(intake: Intake, caller: Caller, job: str) -> None:
+    """Raise ForbiddenError if *caller* may not push as *job*: groups change, too."""
+    try:
+        check_may_report(caller, job)
+    except ForbiddenError as error:
+        intake.refuse(job, str(error))
+        raise
 
 
 def _decoded(label: str, value: str) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from afterrun_exporter.access.callers import Caller, Scope
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import ended_as
 from afterrun_exporter.errors import UnknownJobError
@@ -55,20 +56,21 @@ class Tasks:
         """Return how long *task* may take, None where nothing is known of that."""
         return self._limits.get(task)
 
-    async def job_of(self, task: str) -> str:
+    async def job_of(self, task: str, caller: Caller) -> str:
         """Return the job of *task*; raise UnknownJobError where nobody told.
 
-        Those whose runs are open are known, whatever has happened since.
+        Those whose runs are open are known, whatever has happened since. To a *caller*
+        who may not report runs of that job, it is as unknown as any other.
         """
         if task not in self._jobs:
             async with self._looking:
                 await self._look_for(task)
-        try:
-            return self._jobs[task]
-        except KeyError:
+        job = self._jobs.get(task)
+        if job is None or not caller.may(Scope.PING, job):
             raise UnknownJobError(
                 f"unknown task {task[:64]!r}: send the task with its name first"
-            ) from None
+            )
+        return job
 
     async def _look_for(self, task: str) -> None:
         if task in self._jobs or not self._some_forgotten:

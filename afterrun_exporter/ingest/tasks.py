@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec.structs import replace
 
-from afterrun_exporter.access.callers import Caller
+from afterrun_exporter.access.callers import Caller, Scope
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import FAILURES, Kind, Ping
 from afterrun_exporter.core.repeats import digest
@@ -87,11 +87,11 @@ def created(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, desk.body_limit)
         event, at = request.match_info.get("event"), desk.clock.now()
-        whose = sender(request)
+        whose, caller = sender(request), caller_of(request)
         received: list[Received] = []
         async for item in in_steps(split(body)):
-            received += _of_task(intake, tasks, item, event, at, whose)
-        return await _answered(desk, intake, tasks, received, caller_of(request))
+            received += _of_task(intake, tasks, item, event, at, whose, caller)
+        return await _answered(desk, intake, tasks, received, caller)
 
     return handle
 
@@ -101,12 +101,12 @@ def added_up(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
 
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, desk.body_limit)
-        at = desk.clock.now()
+        at, caller = desk.clock.now(), caller_of(request)
         received = [
-            await _of_counts(intake, tasks, item, at)
+            await _of_counts(intake, tasks, item, at, caller)
             async for item in in_steps(split(body))
         ]
-        return await _answered(desk, intake, tasks, received, caller_of(request))
+        return await _answered(desk, intake, tasks, received, caller)
 
     return handle
 
@@ -121,15 +121,17 @@ def changed(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
         item = items[0] if len(items) == 1 else None
         if not isinstance(item, dict):
             raise PingError("a change of a task is one JSON object")
-        job = await tasks.job_of(task)
+        caller = caller_of(request)
+        job = await tasks.job_of(task, caller)
         received: list[Received]
         if "status" in item:
             told = {**item, "id": task, "name": job}
-            received = _of_task(intake, tasks, told, None, at, sender(request))
+            whose = sender(request)
+            received = _of_task(intake, tasks, told, None, at, whose, caller)
         else:
             received = [*_progress(task, job, item, at)]
             received = received or [_counted(task, job, {}, at)]
-        return await _answered(desk, intake, tasks, received, caller_of(request))
+        return await _answered(desk, intake, tasks, received, caller)
 
     return handle
 
@@ -208,14 +210,15 @@ def _unread(task: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} of a task are not read: {instead}"
 
 
-def _limited(said: Ping, task: Mapping[str, Any], tasks: Tasks) -> Ping:
+def _limited(said: Ping, task: Mapping[str, Any], tasks: Tasks, caller: Caller) -> Ping:
     """Return *said* with the time limit of its task, and with warnings.
 
     The limit may have come with the creation of the task.
     """
     limit, warnings = limit_of(task)
     run_id = said.run_id or ""
-    if said.kind is Kind.LOG and limit is not None and run_id:
+    may = caller.may(Scope.PING, said.job)
+    if may and said.kind is Kind.LOG and limit is not None and run_id:
         tasks.note_limit(run_id, limit)
     if said.kind is Kind.START:
         limit = limit or tasks.limit_of(run_id)
@@ -230,6 +233,7 @@ def _of_task(
     event: str | None,
     at: float,
     whose: bytes,
+    caller: Caller,
 ) -> list[Received]:
     """Return what a task, or a change of one, says: how it is, and its counts.
 
@@ -243,7 +247,7 @@ def _of_task(
         said = intake.read(job, fields, at, mark)
         if not isinstance(said, Ping):
             return [said]
-        said = _limited(said, task, tasks)
+        said = _limited(said, task, tasks, caller)
         if said.kind is not Kind.FINISH:
             return [said, *_progress(said.run_id, job, task, at)]
     except PingError as error:
@@ -255,11 +259,14 @@ def _of_task(
     return [_counted(said.run_id, job, counts, at), said]
 
 
-async def _of_counts(intake: Intake, tasks: Tasks, item: object, at: float) -> Received:
+async def _of_counts(
+    intake: Intake, tasks: Tasks, item: object, at: float, caller: Caller
+) -> Received:
     try:
         update = _object(item)
         task = str(update.get("task_id") or "")
-        return _counted(task, await tasks.job_of(task), _counts(update), at)
+        job = await tasks.job_of(task, caller)
+        return _counted(task, job, _counts(update), at)
     except PingError as error:
         return intake.unreadable("", at, b"", error)
     except UnknownJobError as error:
@@ -312,10 +319,11 @@ async def _answered(
 
 def _saying(status: str, desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        task = request.match_info["task"]
-        told = {"id": task, "name": await tasks.job_of(task), "status": status}
-        received = _of_task(intake, tasks, told, None, desk.clock.now(), b"")
-        return await _answered(desk, intake, tasks, received, caller_of(request))
+        task, caller = request.match_info["task"], caller_of(request)
+        job, at = await tasks.job_of(task, caller), desk.clock.now()
+        told = {"id": task, "name": job, "status": status}
+        received = _of_task(intake, tasks, told, None, at, b"", caller)
+        return await _answered(desk, intake, tasks, received, caller)
 
     return handle
 

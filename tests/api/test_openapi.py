@@ -10,7 +10,7 @@ from aiohttp import web
 from jsonschema import ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from afterrun_exporter.api.operation import Scope
+from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.api.operations import OPERATIONS
 from afterrun_exporter.api.pings import PINGS
 from afterrun_exporter.problems import KINDS, STATUS

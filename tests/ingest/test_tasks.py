@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
+from afterrun_exporter.access.callers import ANYBODY
 from afterrun_exporter.core.model import Concurrency, Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.errors import PingError, UnknownJobError
@@ -306,7 +307,7 @@ async def test_of_tasks_that_were_forgotten_the_open_ones_are_found(
         await client.post("/task", json={**TASK, "id": f"t{number}"})
     tasks = Tasks(Desk(service, clock, pushed), limit=3)
     for number in range(9):
-        assert await tasks.job_of(f"t{number}") == "Cluster-A"
+        assert await tasks.job_of(f"t{number}", ANYBODY) == "Cluster-A"
         tasks.note(f"more{number}", "Cluster-A")
 
 
@@ -327,7 +328,7 @@ async def test_an_unknown_task_is_looked_for_once(
     tasks = Tasks(Counting(service, clock, pushed))
     for _ in range(3):
         with pytest.raises(UnknownJobError, match="unknown task 'nobody'"):
-            await tasks.job_of("nobody")
+            await tasks.job_of("nobody", ANYBODY)
 
     assert looked == 1
 
