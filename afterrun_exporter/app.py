@@ -101,6 +101,7 @@ def make_app(
         ]
     )
     app.cleanup_ctx.append(_background(lambda: watch_forever(service, clock)))
+    app.cleanup_ctx.append(_background(lambda: check_forever(service, clock)))
     app.cleanup_ctx.append(_background(lambda: sweep_forever(service, clock)))
     app.cleanup_ctx.append(_background(lambda: prune_forever(service, clock)))
     return app
@@ -125,6 +126,17 @@ async def watch_forever(service: Service, clock: Clock) -> None:
         except Exception:
             # The next look is to take place.
             log.exception("watch_failed")
+
+
+async def check_forever(service: Service, clock: Clock) -> None:
+    """Notice that files of the database were replaced. A disk that hangs, hangs this."""
+    while True:
+        await clock.sleep(WATCH_EVERY)
+        try:
+            await service.check_storage()
+        except Exception:
+            # The next look is to take place.
+            log.exception("check_failed")
 
 
 async def sweep_forever(service: Service, clock: Clock) -> None:

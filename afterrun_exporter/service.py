@@ -247,6 +247,13 @@ class Service:
         else:
             outages.accepted()
 
+    async def check_storage(self) -> None:
+        """Notice that files of the database were deleted or replaced."""
+        try:
+            await self.store.check()
+        except StorageError as error:
+            self._refused(error)
+
     async def _plan_anew(self) -> int:
         """Look at every job again after a downtime; return how many it concerned.
 
@@ -304,15 +311,18 @@ class Service:
         try:
             results = await self.store.update_all(changes)
         except StorageError as error:
-            self.storage_errors += 1
-            was_refusing = self.outages.is_refusing
-            self.outages.refused(error)
-            if not was_refusing:
-                self._followers.note_all(self.names)
+            self._refused(error)
             raise
         if self.outages.is_refusing:
             self.outages.accepted()
         return results
+
+    def _refused(self, error: StorageError) -> None:
+        self.storage_errors += 1
+        was_refusing = self.outages.is_refusing
+        self.outages.refused(error)
+        if not was_refusing:
+            self._followers.note_all(self.names)
 
     def _follow_up(self, change: Change, result: Transition | Exception) -> None:
         if isinstance(result, Exception):

@@ -260,6 +260,9 @@ class MemoryStore:
     async def probe(self) -> None:
         await self._write([])
 
+    async def check(self) -> None:
+        """There are no files."""
+
     def size(self) -> int:
         return 0
 

@@ -14,7 +14,12 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import (
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -28,6 +33,7 @@ from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage import history, pushed, reads, recall, receivers, runkeys
 from afterrun_exporter.storage.checkpoints import Checkpoints
 from afterrun_exporter.storage.codec import decode_state
+from afterrun_exporter.storage.files import DatabaseFiles, watched
 from afterrun_exporter.storage.groupcommit import GroupCommit, Writes
 from afterrun_exporter.storage.locking import locked
 from afterrun_exporter.storage.migrations import migrate
@@ -74,6 +80,7 @@ class SQLiteStore:
     def __init__(
         self,
         path: Path,
+        files: DatabaseFiles,
         writer: Writer,
         states: dict[str, JobState],
         thread: ThreadPoolExecutor,
@@ -84,6 +91,7 @@ class SQLiteStore:
         key_memory: int,
     ) -> None:
         self._path = path
+        self._files = files
         self._writer = writer
         self._states = states
         self._thread = thread
@@ -112,12 +120,15 @@ class SQLiteStore:
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             stack.enter_context(locked(path))
+            # Left after the connections are closed.
+            closing_files = stack.enter_context(ExitStack())
             thread = stack.enter_context(
                 ThreadPoolExecutor(1, thread_name_prefix="afterrun-writer")
             )
             connection, states, writer, outbox = await loop.run_in_executor(
                 thread, _open, path
             )
+            files = closing_files.enter_context(watched(path))
             checkpoints = Checkpoints(
                 path, lambda: loop.run_in_executor(thread, writer.checkpoint)
             )
@@ -130,6 +141,7 @@ class SQLiteStore:
             both = (reader, browser)
             store = cls(
                 path,
+                files,
                 writer,
                 states,
                 thread,
@@ -221,6 +233,9 @@ class SQLiteStore:
     async def probe(self) -> None:
         await self._on_thread(self._writer.probe)
 
+    async def check(self) -> None:
+        await asyncio.to_thread(self._files.inspect)
+
     def size(self) -> int:
         files = (self._path, Path(f"{self._path}-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
@@ -244,7 +259,9 @@ class SQLiteStore:
     async def _on_thread(self, function: Callable[..., T], *args: object) -> T:
         loop = asyncio.get_running_loop()
         try:
-            result = await loop.run_in_executor(self._thread, function, *args)
+            result = await loop.run_in_executor(
+                self._thread, self._checked, function, *args
+            )
         except UNWRITABLE:
             # What was to be written is at fault, not the database.
             raise
@@ -253,12 +270,16 @@ class SQLiteStore:
         self._checkpoints.changed(self._writer.rows_changed)
         return result
 
+    def _checked(self, function: Callable[..., T], *args: object) -> T:
+        # What is committed to a file that was deleted is lost.
+        self._files.check()
+        return function(*args)
+
 
 def _open(
     path: Path,
 ) -> tuple[sqlite3.Connection, dict[str, JobState], Writer, Outboxed]:
     try:
-        _create(path)
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False
         )
@@ -276,16 +297,6 @@ def _open(
     except sqlite3.Error as error:
         raise StorageError(f"cannot use database {str(path)!r}: {error}") from error
     return connection, states, writer, outbox
-
-
-def _create(path: Path) -> None:
-    """Make the file if there is none, for nobody else to read.
-
-    Addresses of receivers are secrets. SQLite gives its other files the same mode.
-    """
-    # What cannot be opened, SQLite refuses in its own words.
-    with suppress(OSError):
-        os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
 
 
 def _load(connection: sqlite3.Connection) -> tuple[dict[str, JobState], Writer]:

@@ -233,6 +233,14 @@ class Store(Protocol):
         """Commit a transaction that changes nothing; raise StorageError if that fails."""
         ...
 
+    async def check(self) -> None:
+        """Raise StorageError if nothing more can be kept: the files were replaced.
+
+        To be called once a second; transactions are refused from then on, until the
+        files are back.
+        """
+        ...
+
     def size(self) -> int:
         """Return the bytes on disk."""
         ...

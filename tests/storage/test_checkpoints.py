@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -75,11 +77,13 @@ def reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def moved(path: Path) -> Iterator[None]:
-    """Whoever wants to open the database finds none; who has it open goes on."""
-    elsewhere = path.rename(path.with_name("moved.db"))
+def no_more_files() -> Iterator[None]:
+    """What is open stays open, and nothing else can be opened."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.close(lowest := os.dup(0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
     yield
-    elsewhere.rename(path)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 async def test_the_log_stays_short_under_a_writer_that_never_pauses(
@@ -110,7 +114,7 @@ async def test_what_cannot_be_copied_is_told_and_copied_later(
     store: SQLiteStore, path: Path
 ) -> None:
     """Reports are taken meanwhile; the log waits."""
-    with moved(path), capture_logs() as logs:
+    with no_more_files(), capture_logs() as logs:
         long = await length_after_copying(store, path, times=3)
 
     assert {line["event"] for line in logs} == {"checkpoint_failed"}

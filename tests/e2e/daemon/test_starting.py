@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
+
+import pytest
 
 from tests.e2e.daemon.acts import (
     BAD_CONFIG,
@@ -98,6 +101,29 @@ def test_a_second_daemon_on_one_database_is_one_line(
     assert (ended.code, ended.stdout) == (1, "")
     assert ended.stderr == (
         f"afterrun: database '{daemon.database}' is in use by another afterrun: "
+        "stop that one, or choose another --storage.path\n"
+    )
+    assert daemon.get("/ping/backup").status == 200
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["no lock file", "hard link"])
+def test_a_database_is_for_one_daemon_whatever_is_done_to_its_name(
+    daemon: Daemon, make_daemon: MakeDaemon, link: bool
+) -> None:
+    """A lock file that was removed, or another name of the same file."""
+    daemon.start()
+    database = daemon.database
+    if link:
+        database = database.with_name("link.db")
+        database.hardlink_to(daemon.database)
+    else:
+        Path(f"{database}.lock").unlink()
+
+    ended = make_daemon(database).ended()
+
+    assert (ended.code, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"afterrun: database '{database}' is in use by another afterrun: "
         "stop that one, or choose another --storage.path\n"
     )
     assert daemon.get("/ping/backup").status == 200

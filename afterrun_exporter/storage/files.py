@@ -1,0 +1,185 @@
+"""Noticing that files of the database are deleted, replaced or overwritten while in use.
+
+SQLite goes on with the files that it has open, and everything it commits there is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from afterrun_exporter.errors import StorageError
+from afterrun_exporter.storage.locking import is_checkpointing
+
+#: Bytes that every database begins with, and the length of its header.
+MAGIC: Final = b"SQLite format 3\0"
+_HEADER_SIZE: Final = 100
+
+#: The log has a header, and one before each page.
+_LOG_HEADER: Final = 32
+_FRAME_HEADER: Final = 24
+
+_HINT: Final = "stop afterrun, then restore a backup (afterrun restore)"
+
+
+class _Index(NamedTuple):
+    """SQLite's index of the log: https://sqlite.org/walformat.html, section 2."""
+
+    page_size: int
+    #: The last committed page in the log.
+    frames: int
+    #: What tells this log from the one before.
+    salts: bytes
+    #: How many pages of the log have been copied back, and how many were to be.
+    copied: int
+    attempted: int
+
+    @property
+    def log_size(self) -> int:
+        """The bytes that the log has at least."""
+        if not self.frames:
+            return 0
+        return _LOG_HEADER + self.frames * (_FRAME_HEADER + self.page_size)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    descriptor: int
+
+
+class DatabaseFiles:
+    """The open files of a database, compared with those at its path.
+
+    Made by `watched`. `check` and `inspect` raise StorageError.
+    """
+
+    def __init__(self, database: _File, log: _File, index: _File) -> None:
+        self._database = database
+        self._log = log
+        self._index = index
+        self._identities = [
+            (one.name, _identity(os.fstat(one.descriptor)))
+            for one in (database, log, index)
+        ]
+        self._header = os.pread(database.descriptor, _HEADER_SIZE, 0)
+        self._seen = self._read_index()
+        self._fault = ""
+
+    def check(self) -> None:
+        """Raise StorageError if a file is not the one at its path; cheap."""
+        for name, identity in self._identities:
+            try:
+                found = os.stat(name)  # noqa: PTH116 - for each transaction
+            except FileNotFoundError:
+                raise _fault(name, "was deleted or moved while in use") from None
+            except OSError as error:
+                raise _fault(name, f"is inaccessible: {error.strerror}") from None
+            if _identity(found) != identity:
+                raise _fault(name, "was replaced while in use")
+        if self._fault:
+            raise StorageError(self._fault)
+
+    def inspect(self) -> None:
+        """Do as `check` does, and raise StorageError if what is in a file was changed.
+
+        For once a second: `check` goes by the last result of this.
+        """
+        self._fault = ""
+        self.check()
+        try:
+            problem = self._problem()
+        except OSError as error:
+            raise _fault(
+                self._database.name, f"is unreadable: {error.strerror}"
+            ) from None
+        if problem is not None:
+            self._fault = str(problem)
+            raise problem
+
+    def _problem(self) -> StorageError | None:
+        before = self._read_index()
+        is_copying = is_checkpointing(self._index.descriptor)
+        header = os.pread(self._database.descriptor, _HEADER_SIZE, 0)
+        size = os.fstat(self._database.descriptor).st_size
+        log_size = os.fstat(self._log.descriptor).st_size
+        log_salts = os.pread(self._log.descriptor, 8, 16)
+        if self._read_index() != before:
+            # Written meanwhile: the next look will do.
+            return None
+        if log_size < before.log_size:
+            return _fault(self._log.name, "was truncated while in use")
+        if before.frames and log_salts != before.salts:
+            return _fault(self._log.name, "was overwritten while in use")
+        # Only copying the log back changes the database file. If that failed half-way,
+        # as on a full disk, the file is incomplete until it is done again.
+        is_copying = is_copying or is_checkpointing(self._index.descriptor)
+        if is_copying or before.attempted > before.copied:
+            return None
+        return self._problem_of_database(header, size, before)
+
+    def _problem_of_database(
+        self, header: bytes, size: int, index: _Index
+    ) -> StorageError | None:
+        if header and not header.startswith(MAGIC):
+            return _fault(self._database.name, "was overwritten while in use")
+        if size < _size_of(header):
+            return _fault(self._database.name, "was truncated while in use")
+        seen = self._seen
+        is_copied = (index.salts, index.copied) != (seen.salts, seen.copied)
+        if header != self._header and not is_copied:
+            return _fault(self._database.name, "was overwritten while in use")
+        self._header, self._seen = header, index
+        return None
+
+    def _read_index(self) -> _Index:
+        data = os.pread(self._index.descriptor, 136, 0)
+        if len(data) < 136:
+            return _Index(0, 0, b"", 0, 0)
+        size, frames = struct.unpack_from("=HI", data, 14)
+        copied, attempted = struct.unpack_from("=I28xI", data, 96)
+        page_size = 65536 if size == 1 else size
+        return _Index(page_size, frames, data[32:40], copied, attempted)
+
+
+@contextmanager
+def watched(path: Path) -> Iterator[DatabaseFiles]:
+    """Keep the files of the open database at *path* open, and yield what checks them.
+
+    To be left after all connections are closed: closing any descriptor of a file drops
+    SQLite's locks on it. Raises StorageError if they cannot be opened.
+    """
+    real = os.path.realpath(path)
+    with ExitStack() as stack:
+        opened = []
+        for name in (real, f"{real}-wal", f"{real}-shm"):
+            try:
+                descriptor = os.open(name, os.O_RDONLY)
+            except OSError as error:
+                raise StorageError(
+                    f"cannot use database {str(path)!r}: {error.strerror}: {name}"
+                ) from None
+            stack.callback(os.close, descriptor)
+            opened.append(_File(name, descriptor))
+        yield DatabaseFiles(*opened)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def _size_of(header: bytes) -> int:
+    """Return the size of a database with this *header*; 1 if it has none."""
+    if len(header) < _HEADER_SIZE:
+        return 1
+    page_size, pages = struct.unpack_from(">H10xI", header, 16)
+    return int(65536 if page_size == 1 else page_size) * int(pages)
+
+
+def _fault(name: str, what: str) -> StorageError:
+    return StorageError(f"cannot write to {name}: it {what}; {_HINT}")
