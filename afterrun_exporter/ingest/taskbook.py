@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from afterrun_exporter.access.callers import Caller, Scope
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import ended_as
-from afterrun_exporter.errors import UnknownJobError
+from afterrun_exporter.errors import ForbiddenError, UnknownJobError
 from afterrun_exporter.ingest.desk import Desk
 from afterrun_exporter.service import Service
 
@@ -59,17 +59,18 @@ class Tasks:
     async def job_of(self, task: str, caller: Caller) -> str:
         """Return the job of *task*; raise UnknownJobError where nobody told.
 
-        Those whose runs are open are known, whatever has happened since. To a *caller*
-        who may not report runs of that job, it is as unknown as any other.
+        Those whose runs are open are known, whatever has happened since. Raises
+        ForbiddenError, without the name of the job, if *caller* may not report its runs.
         """
         if task not in self._jobs:
             async with self._looking:
                 await self._look_for(task)
-        job = self._jobs.get(task)
-        if job is None or not caller.may(Scope.PING, job):
+        if (job := self._jobs.get(task)) is None:
             raise UnknownJobError(
                 f"unknown task {task[:64]!r}: send the task with its name first"
             )
+        if not caller.may(Scope.PING, job):
+            raise ForbiddenError(f"{caller.name} may not report task {task[:64]!r}")
         return job
 
     async def _look_for(self, task: str) -> None:

@@ -17,12 +17,12 @@ from afterrun_exporter.access.callers import Caller, Scope
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import FAILURES, Kind, Ping
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.errors import PingError, UnknownJobError
+from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.batches import split
 from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.desk import Desk, answer, caller_of, job_name, sender
 from afterrun_exporter.ingest.fields import MAX_TIME
-from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.intake import Intake, Received, Refused
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.taskbook import Attempts, Tasks
 from afterrun_exporter.ingest.vocabulary import meaning, words
@@ -271,6 +271,8 @@ async def _of_counts(
         return intake.unreadable("", at, b"", error)
     except UnknownJobError as error:
         return intake.unreadable("", at, b"", PingError(str(error)))
+    except ForbiddenError as error:
+        return Refused("", error, None)
 
 
 def _progress(
