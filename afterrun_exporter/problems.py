@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidURLError
+from aiohttp.http_exceptions import (
+    BadHttpMethod,
+    HttpProcessingError,
+    InvalidURLError,
+    LineTooLong,
+)
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.access.paths import without_key
@@ -74,6 +80,9 @@ KINDS: Final = {
     HTTPStatus.INTERNAL_SERVER_ERROR: "server-failed",
 }
 
+#: Words of the parser itself.
+_PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9 /,`':.-]{0,80}")
+
 log = structlog.get_logger()
 
 
@@ -100,9 +109,11 @@ def problem_of(error: Exception, **more: Any) -> dict[str, Any]:
 
 
 def unreadable(error: HttpProcessingError) -> dict[str, Any]:
-    """Return the problem of what cannot be read as HTTP."""
-    said = " ".join(error.message.replace("^", "").split())[:200]
-    hint = ""
+    """Return the problem of what cannot be read as HTTP.
+
+    Nothing that was sent is quoted: a key or a token may stand in any line of it.
+    """
+    said, hint = _reason(error), ""
     if isinstance(error, InvalidURLError):
         hint = '; write what is not ASCII percent-encoded, as "%C3%A4"'
     elif isinstance(error, BadHttpMethod) or "Data after" in said:
@@ -110,6 +121,28 @@ def unreadable(error: HttpProcessingError) -> dict[str, Any]:
     elif "CRLF" in said:
         hint = "; end each line of the head with CRLF (\\r\\n)"
     return problem(400, f"the request cannot be read: {said}{hint}")
+
+
+def unexpected() -> web.Response:
+    """Return the answer to an Expect header that aiohttp would quote."""
+    known = "of expectations, 100-continue alone is understood: leave Expect out"
+    return response(problem(HTTPStatus.EXPECTATION_FAILED, known))
+
+
+def _reason(error: HttpProcessingError) -> str:
+    """Return what aiohttp's parser says of a request, without what it quotes of it."""
+    if isinstance(error, LineTooLong):
+        return f"got more than {error.args[1]} bytes in one line or header"
+    # The parser in C puts its own words first, and what it has read below.
+    said, below, _ = error.message.partition(":\n\n")
+    said = " ".join(said.split())
+    if below and _PLAIN.fullmatch(said):
+        return said
+    if isinstance(error, InvalidURLError):
+        return "the address is no URL"
+    if isinstance(error, BadHttpMethod):
+        return "it begins with no method of HTTP"
+    return "it is not HTTP"
 
 
 def response(body: dict[str, Any]) -> web.Response:

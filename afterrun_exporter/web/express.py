@@ -196,6 +196,8 @@ class Express(web.RequestHandler):
         start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
         """Send the response; close after the last one on a half-closed connection."""
+        if isinstance(resp, web.HTTPExpectationFailed):
+            resp = problems.unexpected()
         sent = await super().finish_response(request, resp, start_time)
         if self._ended and not self._messages:
             self.close()
@@ -258,6 +260,8 @@ class Express(web.RequestHandler):
         noise = noise and self._request_count == 1
         if noise or not isinstance(exc, HttpProcessingError):
             # What begins with no HTTP at all, TLS most often, was no report.
+            # Its message quotes what came.
+            message = HTTPStatus.BAD_REQUEST.phrase if noise else message
             return super().handle_error(request, status, exc, message)
         told = problems.unreadable(exc)
         self._reports.refuse(told["detail"])

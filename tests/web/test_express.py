@@ -47,10 +47,10 @@ async def door(service: Service, clock: ManualClock) -> AsyncIterator[Door]:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"GET /ping/\xc3\xa4 HTTP/1.1", "Invalid char in url path: b'GET /ping/"),
-        (b"GET /ping/a?m=\xff HTTP/1.1", "Invalid char in url query: b'GET /ping/a?m="),
-        (b"GET /ping/a\0b HTTP/1.1", r"Invalid char in url path: b'GET /ping/a\x00b"),
-        (b"GET /ping/%b HTTP/1.1" % (b"x" * 9000), "Got more than 8190 bytes"),
+        (b"GET /ping/\xc3\xa4 HTTP/1.1", "Invalid char in url path; write what"),
+        (b"GET /ping/a?m=\xff HTTP/1.1", "Invalid char in url query; write what"),
+        (b"GET /ping/a\0b HTTP/1.1", "Invalid char in url path; write what"),
+        (b"GET /ping/%b HTTP/1.1" % (b"x" * 9000), "got more than 8190 bytes"),
         (b"GET /ping/a HTTP/1.1\r\nno header", "Invalid header token"),
     ],
 )
