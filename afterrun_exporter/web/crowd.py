@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -17,6 +18,9 @@ from afterrun_exporter.clock import Clock
 
 #: How often connections are looked at, in seconds.
 LOOK_EVERY: Final = 1.0
+
+#: Seconds between two lines of the log about slow connections.
+LOG_EVERY: Final = 60.0
 
 #: Connections that are told why they are too many, and for how long they may listen.
 MOST_TOLD: Final = 256
@@ -80,6 +84,9 @@ class Crowd:
         self._waits: dict[Connection, _Wait] = {}
         self._told: set[TurnedAway] = set()
         self._was_full = False
+        #: Slow connections that were closed since they were logged last.
+        self._closed: Counter[Phase] = Counter()
+        self._logged_at = float("-inf")
 
     def __len__(self) -> int:
         return len(self._waits)
@@ -122,10 +129,16 @@ class Crowd:
             if phase is not wait.phase:
                 wait.phase, wait.since = phase, now
             elif phase in allowed and now - wait.since >= allowed[phase]:
-                log.info("slow_connection_closed", phase=phase.name.lower())
+                self._closed[phase] += 1
                 self.discard(connection)
                 if connection.wire is not None:
                     connection.wire.abort()
+        if self._closed and now - self._logged_at >= LOG_EVERY:
+            for phase, count in self._closed.items():
+                name = phase.name.lower()
+                log.info("slow_connections_closed", phase=name, connections=count)
+            self._closed.clear()
+            self._logged_at = now
 
     async def watch(self, clock: Clock) -> None:
         """Look at all connections, again and again."""

@@ -211,3 +211,21 @@ async def test_a_path_has_a_limit(door: Door) -> None:
     status, _, _ = await door.answer(post(OK, f"/ping/{'x' * 9000}"))
 
     assert status.split()[1] in {"400", "414"}
+
+
+async def test_slow_connections_are_one_line_a_minute(door: Door) -> None:
+    """However many there are; the line says how many."""
+    with capture_logs() as lines:
+        for start in (0, 20, 80):
+            opened_now = [await door.connect() for _ in range(3)]
+            await settle(lambda: len(door.crowd) == 3)
+            look(door, start, start + 10)
+            await settle(lambda: not len(door.crowd))
+            for _, writer in opened_now:
+                writer.close()
+
+    told = [(line["event"], line["phase"], line["connections"]) for line in lines]
+    assert told == [
+        ("slow_connections_closed", "asking", 3),
+        ("slow_connections_closed", "asking", 6),
+    ]
