@@ -53,6 +53,12 @@ class StorageError(AfterRunError):
     kind = "storage-unavailable"
 
 
+class UnreadableStorageError(StorageError):
+    """A read failed: the database is broken, or another program locks it."""
+
+    kind = "storage-unreadable"
+
+
 class UnauthorizedError(AfterRunError):
     """Nobody knows who sent a request, and it is not for everybody."""
 

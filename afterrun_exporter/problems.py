@@ -37,6 +37,7 @@ from afterrun_exporter.errors import (
     UnauthorizedError,
     UnknownJobError,
     UnknownReceiverError,
+    UnreadableStorageError,
 )
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -57,6 +58,7 @@ STATUS: Final[dict[type[AfterRunError], HTTPStatus]] = {
     HistoryError: HTTPStatus.BAD_REQUEST,
     UnknownJobError: HTTPStatus.NOT_FOUND,
     StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
+    UnreadableStorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     # As Prometheus answers a reload of a bad configuration.
     ConfigError: HTTPStatus.INTERNAL_SERVER_ERROR,
     GenerateError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -103,7 +105,7 @@ def problem_of(error: Exception, **more: Any) -> dict[str, Any]:
     if status is None or not isinstance(error, AfterRunError):
         return problem(500, "the server failed; its log says why", **more)
     detail = str(error)
-    if isinstance(error, StorageError):
+    if type(error) is StorageError:
         detail += "; nothing was recorded: send it again"
     return problem(status, detail, error.kind, **more)
 

@@ -65,8 +65,8 @@ class Service:
         self.pings: Counter[tuple[str, str]] = Counter()
         #: Reported values that were not taken, by reason.
         self.dropped: Counter[str] = Counter()
-        #: Transactions that could not be committed.
-        self.storage_errors = 0
+        #: Transactions that could not be committed, and looks at a broken database.
+        self._refusals = 0
 
     @property
     def catalogue(self) -> Catalogue:
@@ -167,6 +167,11 @@ class Service:
     def database_size(self) -> int:
         """Return the bytes that the store takes on disk."""
         return self.store.size()
+
+    @property
+    def storage_errors(self) -> int:
+        """Transactions and reads that failed."""
+        return self._refusals + self.store.failed_reads()
 
     async def record(self, ping: Ping) -> Verdict:
         """Make *ping* durable, and act on it.
@@ -318,7 +323,7 @@ class Service:
         return results
 
     def _refused(self, error: StorageError) -> None:
-        self.storage_errors += 1
+        self._refusals += 1
         was_refusing = self.outages.is_refusing
         self.outages.refused(error)
         if not was_refusing:

@@ -263,6 +263,9 @@ class MemoryStore:
     async def check(self) -> None:
         """There are no files."""
 
+    def failed_reads(self) -> int:
+        return 0
+
     def size(self) -> int:
         return 0
 

@@ -19,6 +19,7 @@ from afterrun_exporter.errors import (
     StorageError,
     UnknownJobError,
     UnknownReceiverError,
+    UnreadableStorageError,
 )
 
 _UNAVAILABLE: Final = (
@@ -88,7 +89,7 @@ RUNS: Final = Operation(
     query=requests.RunsQuery,
     body=requests.NoBody,
     answer=answers.Runs,
-    problems=(UnknownJobError,),
+    problems=(UnknownJobError, UnreadableStorageError),
     paged_by="before",
 )
 BACKTEST: Final = Operation(
@@ -99,7 +100,7 @@ BACKTEST: Final = Operation(
     query=requests.NoQuery,
     body=backtestmodels.RulesToTry,
     answer=backtestmodels.BacktestResult,
-    problems=(UnknownJobError,),
+    problems=(UnknownJobError, UnreadableStorageError),
 )
 JOB_ALERTS: Final = Operation(
     name="listJobAlerts",
@@ -109,7 +110,7 @@ JOB_ALERTS: Final = Operation(
     query=requests.JobAlertsQuery,
     body=requests.NoBody,
     answer=answers.Alerts,
-    problems=(UnknownJobError,),
+    problems=(UnknownJobError, UnreadableStorageError),
     paged_by="before",
 )
 JOB_RECEIVERS: Final = Operation(
@@ -120,7 +121,7 @@ JOB_RECEIVERS: Final = Operation(
     query=requests.NoQuery,
     body=requests.NoBody,
     answer=answers.JobReceivers,
-    problems=(UnknownJobError,),
+    problems=(UnknownJobError, UnreadableStorageError),
 )
 ADD_RECEIVER: Final = Operation(
     name="addReceiver",
@@ -144,6 +145,7 @@ RECEIVERS: Final = Operation(
     body=requests.NoBody,
     answer=answers.Receivers,
     leads_to=("id", "/receivers/0/id"),
+    problems=(UnreadableStorageError,),
 )
 RECEIVER: Final = Operation(
     name="getReceiver",
@@ -153,7 +155,7 @@ RECEIVER: Final = Operation(
     query=requests.NoQuery,
     body=requests.NoBody,
     answer=answers.Receiver,
-    problems=(UnknownReceiverError,),
+    problems=(UnknownReceiverError, UnreadableStorageError),
 )
 REMOVE_RECEIVER: Final = Operation(
     name="removeReceiver",
@@ -174,7 +176,7 @@ ALERTS: Final = Operation(
     query=requests.AlertsQuery,
     body=requests.NoBody,
     answer=answers.Alerts,
-    problems=(UnknownJobError,),
+    problems=(UnknownJobError, UnreadableStorageError),
     paged_by="before",
 )
 ALERT_STATS: Final = Operation(
@@ -185,6 +187,7 @@ ALERT_STATS: Final = Operation(
     query=requests.StatsQuery,
     body=requests.NoBody,
     answer=answers.Stats,
+    problems=(UnreadableStorageError,),
 )
 TEST_ALERT: Final = Operation(
     name="testAlert",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,23 @@ _TAKEN: Final = (
     "/badge/",
     PUSHED_PATH,
 )
+
+
+#: Files that a daemon has open with a few connections.
+MIN_FILES: Final = 64
+
+
+def check_open_files() -> None:
+    """Raise ValueError if this process may not open the files that a daemon needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= MIN_FILES:
+        return
+    if hard != resource.RLIM_INFINITY and hard < MIN_FILES:
+        raise ValueError(
+            f"this process may open only {hard} files, and {MIN_FILES} are needed: "
+            "raise the limit (ulimit -n, or LimitNOFILE= in its systemd unit)"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MIN_FILES, hard))
 
 
 def check_telemetry_path(path: str) -> None:

@@ -20,6 +20,7 @@ from afterrun_exporter.app import WebOptions, make_app, site_of
 from afterrun_exporter.cli import addresses, logs
 from afterrun_exporter.cli.configuration import Configuration, nothing_else, reloader
 from afterrun_exporter.cli.flags import (
+    check_open_files,
     check_storage_path,
     check_telemetry_path,
     own_names,
@@ -168,6 +169,7 @@ def serve(
             if web_config_file is not None:
                 read_locks(web_config_file)
             return
+        check_open_files()
         hosts = own_names(external_url, binds)
         doors = Doors(proxies=trusted(proxies), hosts=hosts)
         web_file = WebFile(web_config_file, doors)
@@ -179,6 +181,11 @@ def serve(
         sys.exit(1)
     except (AfterRunError, ValueError) as error:
         click.echo(f"afterrun: {error}", err=True)
+        sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "new thread" not in str(error):
+            raise
+        click.echo(f"afterrun: out of memory: {error}".rstrip(": "), err=True)
         sys.exit(1)
 
 

@@ -25,6 +25,8 @@ _GENERATED_FROM: Final = ("labels", "defaults", "jobs", "policies", "alertmanage
 
 #: Room for 300,000 jobs; more is some other file.
 MAX_BYTES: Final = 128 * 2**20
+#: Bytes that are read at once.
+_PIECE: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +76,11 @@ def default() -> Config:
 def read_text(path: FilePath) -> str:
     """Return the text of the file at *path*; raises ConfigError if there is none."""
     try:
+        data = bytearray()
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            # All at once, the file would take MAX_BYTES however small it is.
+            while len(data) <= MAX_BYTES and (more := file.read(_PIECE)):
+                data += more
     except OSError as error:
         message = f"cannot be read: {error.strerror or error}"
         raise ConfigError(str(path), [Problem(0, "", message)]) from None

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 import structlog
 
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.errors import StorageError
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.site import Site
 from afterrun_exporter.receivers import Receivers
@@ -59,6 +60,10 @@ class Reading:
         """Return the answer, or *instead* when there is none."""
         try:
             return await question
+        except StorageError:
+            # The store has logged it.
+            self.failed = True
+            return instead
         except Exception:
             # Whatever the store has raised, the rest of the page is needed now.
             log.exception("page_cannot_read")

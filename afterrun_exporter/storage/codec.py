@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from msgspec import ValidationError, json
+from msgspec import DecodeError, ValidationError, json
 from msgspec.structs import fields, replace
 
 from afterrun_exporter.core.rules import Violation
@@ -25,6 +25,17 @@ _ELSEWHERE: Final = {
     for field in fields(JobState)
     if field.name in {*DERIVED, "seen"}
 }
+
+
+class UnreadableRowError(ValueError):
+    """A row of the database cannot be decoded."""
+
+    def __init__(self, what: str, job: str, error: Exception) -> None:
+        super().__init__(f"the stored {what} of job {job!r} cannot be decoded: {error}")
+
+
+#: Raised for stored text that cannot be decoded.
+UNDECODABLE: Final = (DecodeError, ValueError)
 
 _ENCODER: Final = json.Encoder(enc_hook=_plain)
 _STATE: Final = json.Decoder(JobState)

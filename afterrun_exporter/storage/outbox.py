@@ -34,6 +34,7 @@ from afterrun_exporter.core.state import (
     AlertResolved,
     Transition,
 )
+from afterrun_exporter.storage.codec import UnreadableRowError
 
 #: Jobs that are looked at in one transaction, so that pings get their turn.
 STEP: Final = 500
@@ -253,8 +254,24 @@ def load(connection: sqlite3.Connection) -> Outboxed:
         "SELECT labels, job, condition, rule, summary, opened_at, resolved_at, "
         "shown_until, told FROM outbox"
     ).fetchall()
-    notices = [
-        Notice(
+    decoded = [_decoded(*row) for row in rows]
+    notices = [notice for notice, _ in decoded]
+    return notices, {notice.labels: told for notice, told in decoded}
+
+
+def _decoded(
+    labels: str,
+    job: str,
+    condition: str,
+    rule: str,
+    summary: str,
+    opened_at: float,
+    resolved_at: float | None,
+    shown_until: float,
+    told: str,
+) -> tuple[Notice, dict[str, Told]]:
+    try:
+        notice = Notice(
             labels=labels,
             job=job,
             key=AlertKey(Condition(condition), rule),
@@ -263,9 +280,9 @@ def load(connection: sqlite3.Connection) -> Outboxed:
             resolved_at=resolved_at,
             shown_until=shown_until,
         )
-        for labels, job, condition, rule, summary, opened_at, resolved_at, shown_until, _ in rows
-    ]
-    return notices, {row[0]: _decode(row[-1]) for row in rows}
+        return notice, _decode(told)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UnreadableRowError("alert", job, error) from error
 
 
 def _row(notice: Notice) -> tuple[object, ...]:

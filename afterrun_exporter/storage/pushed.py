@@ -9,6 +9,7 @@ from typing import Final
 import aiosqlite
 
 from afterrun_exporter.core.pushed import Family, Group, Labels
+from afterrun_exporter.storage.codec import UnreadableRowError
 
 _SAVE: Final = """
 INSERT INTO pushed (labels, job, families) VALUES (?, ?, ?)
@@ -34,17 +35,19 @@ def drop(connection: sqlite3.Connection, labels: Labels) -> None:
 async def groups(reader: aiosqlite.Connection) -> list[Group]:
     """Return all of them, in the order in which they were first pushed."""
     rows = await reader.execute_fetchall("SELECT * FROM pushed ORDER BY id")
-    return [
-        Group(
-            labels=tuple(json.loads(row["labels"]).items()),
+    return [_group(row) for row in rows]
+
+
+def _group(row: sqlite3.Row) -> Group:
+    try:
+        labels, families = json.loads(row["labels"]), json.loads(row["families"])
+        return Group(
+            labels=tuple(labels.items()),
             job=row["job"],
-            families={
-                name: Family(*family)
-                for name, family in json.loads(row["families"]).items()
-            },
+            families={name: Family(*family) for name, family in families.items()},
         )
-        for row in rows
-    ]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UnreadableRowError("pushed metrics", row["job"], error) from error
 
 
 def _encoded(labels: Labels) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 import aiosqlite
 
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
+from afterrun_exporter.storage.codec import UnreadableRowError
 
 _ADD: Final = """
 INSERT INTO receivers
@@ -42,18 +43,23 @@ def remove(connection: sqlite3.Connection, number: int) -> None:
 async def receivers(reader: aiosqlite.Connection) -> list[JobReceiver]:
     """Return all of them, in the order they were added."""
     rows = await reader.execute_fetchall("SELECT * FROM receivers ORDER BY id")
-    return [
-        JobReceiver(
-            id=row["id"],
-            job=row["job"],
-            type=ReceiverType(row["type"]),
-            target=row["target"],
-            on_failure=bool(row["on_failure"]),
-            on_timeout=bool(row["on_timeout"]),
-            on_violation=bool(row["on_violation"]),
-            on_missed=bool(row["on_missed"]),
-            on_success=bool(row["on_success"]),
-            created_at=row["created_at"],
-        )
-        for row in rows
-    ]
+    return [_receiver(row) for row in rows]
+
+
+def _receiver(row: sqlite3.Row) -> JobReceiver:
+    try:
+        type_ = ReceiverType(row["type"])
+    except ValueError as error:
+        raise UnreadableRowError("receiver", row["job"], error) from error
+    return JobReceiver(
+        id=row["id"],
+        job=row["job"],
+        type=type_,
+        target=row["target"],
+        on_failure=bool(row["on_failure"]),
+        on_timeout=bool(row["on_timeout"]),
+        on_violation=bool(row["on_violation"]),
+        on_missed=bool(row["on_missed"]),
+        on_success=bool(row["on_success"]),
+        created_at=row["created_at"],
+    )

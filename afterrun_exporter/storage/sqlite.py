@@ -32,13 +32,18 @@ from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage import history, pushed, reads, recall, receivers, runkeys
 from afterrun_exporter.storage.checkpoints import Checkpoints
-from afterrun_exporter.storage.codec import decode_state
+from afterrun_exporter.storage.codec import (
+    UNDECODABLE,
+    UnreadableRowError,
+    decode_state,
+)
 from afterrun_exporter.storage.files import DatabaseFiles, watched
 from afterrun_exporter.storage.groupcommit import GroupCommit, Writes
 from afterrun_exporter.storage.locking import locked
 from afterrun_exporter.storage.migrations import migrate
 from afterrun_exporter.storage.outbox import Changes, Outbox, Outboxed
 from afterrun_exporter.storage.outbox import load as load_outbox
+from afterrun_exporter.storage.readguard import CALLERS, FAULTS, ReadGuard, reason
 from afterrun_exporter.storage.runkeys import MEMORY, OlderKeys
 from afterrun_exporter.storage.store import (
     EVERY_ALERT,
@@ -63,12 +68,6 @@ PRAGMAS: Final = (
     # reader or a slow disk keeps it from that.
     "PRAGMA wal_autocheckpoint = 24576",
     "PRAGMA temp_store = MEMORY",
-)
-
-UNWRITABLE: Final = (
-    sqlite3.DataError,
-    sqlite3.IntegrityError,
-    sqlite3.ProgrammingError,
 )
 
 T = TypeVar("T")
@@ -98,6 +97,7 @@ class SQLiteStore:
         # What a person asks of a long history may take seconds, and a ping that
         # needs to know of an earlier run is not to wait for it.
         self._reader, self._browser = readers
+        self._reading = ReadGuard(path)
         self._on_commit = on_commit
         self._commits = GroupCommit(states, self._write, self._older_keys, key_memory)
         self._checkpoints = checkpoints
@@ -134,11 +134,7 @@ class SQLiteStore:
             )
             stack.push_async_callback(asyncio.to_thread, checkpoints.close)
             stack.push_async_callback(loop.run_in_executor, thread, connection.close)
-            reader = await reads.connect(path)
-            stack.push_async_callback(reader.close)
-            browser = await reads.connect(path)
-            stack.push_async_callback(browser.close)
-            both = (reader, browser)
+            both = (await _reader(path, stack), await _reader(path, stack))
             store = cls(
                 path,
                 files,
@@ -167,26 +163,26 @@ class SQLiteStore:
         return self._commits.update_all(changes)
 
     async def runs(self, job: str, limit: int, before: int | None = None) -> list[Run]:
-        return await reads.runs(self._reader, job, limit, before)
+        return await self._reading(reads.runs(self._reader, job, limit, before))
 
     async def endings(
         self, jobs: Collection[str], limit: int
     ) -> dict[str, list[Ended]]:
-        return await reads.endings(self._browser, jobs, limit)
+        return await self._reading(reads.endings(self._browser, jobs, limit))
 
     async def histories(
         self, reach: Mapping[str, float], now: float, limit: int
     ) -> dict[str, bytes]:
-        return await recall.histories(self._reader, reach, now, limit)
+        return await self._reading(recall.histories(self._reader, reach, now, limit))
 
     async def alerts(self, which: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
-        return await history.alerts(self._browser, which)
+        return await self._reading(history.alerts(self._browser, which))
 
     async def alert_stats(self, since: float, jobs: int) -> AlertStats:
-        return await history.stats(self._browser, since, jobs)
+        return await self._reading(history.stats(self._browser, since, jobs))
 
     async def receivers(self) -> list[JobReceiver]:
-        return await receivers.receivers(self._reader)
+        return await self._reading(receivers.receivers(self._reader))
 
     async def add_receiver(self, receiver: JobReceiver) -> JobReceiver:
         return await self._on_thread(self._writer.do, receivers.add, receiver)
@@ -195,7 +191,7 @@ class SQLiteStore:
         await self._on_thread(self._writer.do, receivers.remove, number)
 
     async def pushed(self) -> list[Group]:
-        return await pushed.groups(self._browser)
+        return await self._reading(pushed.groups(self._browser))
 
     async def save_pushed(self, group: Group) -> None:
         await self._on_thread(self._writer.do, pushed.save, group)
@@ -204,7 +200,7 @@ class SQLiteStore:
         await self._on_thread(self._writer.do, pushed.drop, labels)
 
     async def logs(self, job: str) -> list[LogRecord]:
-        return await reads.logs(self._reader, job)
+        return await self._reading(reads.logs(self._reader, job))
 
     async def prune(self, before: float, runs_per_job: int) -> int:
         newest = {name: state.recorded for name, state in self._states.items()}
@@ -236,6 +232,9 @@ class SQLiteStore:
     async def check(self) -> None:
         await asyncio.to_thread(self._files.inspect)
 
+    def failed_reads(self) -> int:
+        return self._reading.failures
+
     def size(self) -> int:
         files = (self._path, Path(f"{self._path}-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
@@ -262,11 +261,12 @@ class SQLiteStore:
             result = await loop.run_in_executor(
                 self._thread, self._checked, function, *args
             )
-        except UNWRITABLE:
+        except CALLERS:
             # What was to be written is at fault, not the database.
             raise
-        except sqlite3.DatabaseError as error:
-            raise StorageError(f"cannot write to {self._path}: {error}") from error
+        except FAULTS as error:
+            problem = f"cannot write to {self._path}: {reason(error)}"
+            raise StorageError(problem) from error
         self._checkpoints.changed(self._writer.rows_changed)
         return result
 
@@ -294,9 +294,31 @@ def _open(
         except BaseException:
             connection.close()
             raise
-    except sqlite3.Error as error:
-        raise StorageError(f"cannot use database {str(path)!r}: {error}") from error
+    except (*FAULTS, UnreadableRowError) as error:
+        problem = f"cannot use database {str(path)!r}: {reason(error)}{_hint(path)}"
+        raise StorageError(problem) from error
     return connection, states, writer, outbox
+
+
+async def _reader(path: Path, stack: AsyncExitStack) -> aiosqlite.Connection:
+    try:
+        reader = await reads.connect(path)
+    except FAULTS as error:
+        raise StorageError(
+            f"cannot use database {str(path)!r}: {reason(error)}"
+        ) from error
+    stack.push_async_callback(reader.close)
+    return reader
+
+
+def _hint(path: Path) -> str:
+    with suppress(OSError):
+        free = os.statvfs(path.parent)
+        if not free.f_bavail:
+            return "; its disk is full"
+        if free.f_files and not free.f_favail:
+            return "; its disk has no inodes left"
+    return ""
 
 
 def _load(connection: sqlite3.Connection) -> tuple[dict[str, JobState], Writer]:
@@ -305,7 +327,10 @@ def _load(connection: sqlite3.Connection) -> tuple[dict[str, JobState], Writer]:
     last_runs: dict[str, int | None] = {}
     rows = connection.execute("SELECT id, name, last_run, state, seen FROM jobs")
     for id_, name, last_run, state, seen in rows:
-        states[name] = decode_state(state, seen)
+        try:
+            states[name] = decode_state(state, seen)
+        except UNDECODABLE as error:
+            raise UnreadableRowError("state", name, error) from error
         ids[name] = id_
         last_runs[name] = last_run
     (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()

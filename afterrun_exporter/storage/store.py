@@ -241,6 +241,10 @@ class Store(Protocol):
         """
         ...
 
+    def failed_reads(self) -> int:
+        """Return how many reads have raised StorageError."""
+        ...
+
     def size(self) -> int:
         """Return the bytes on disk."""
         ...

@@ -135,6 +135,7 @@ def test_every_error_has_a_kind_of_its_own() -> None:
         "alertmanager-unavailable": 502,
         "alertmanager-refused": 502,
         "storage-unavailable": 503,
+        "storage-unreadable": 503,
     }
 
 

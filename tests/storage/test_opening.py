@@ -194,6 +194,34 @@ async def test_a_directory_is_no_database(tmp_path: Path) -> None:
     )
 
 
+async def test_a_state_that_cannot_be_decoded_is_named(path: Path) -> None:
+    """With its job: one can be repaired, or deleted, and the others be kept."""
+    async with SQLiteStore.open(path) as store:
+        await update(store, "backup", ran())
+        await update(store, "sync", ran())
+    ask(path, """UPDATE jobs SET state = '{"created_at": "x"}' WHERE name = 'sync'""")
+
+    assert await refused_to_open(path) == (
+        f"cannot use database '{path}': the stored state of job 'sync' cannot be "
+        "decoded: Expected `float`, got `str` - at `$.created_at`"
+    )
+
+
+async def test_an_alert_that_cannot_be_decoded_is_named(path: Path) -> None:
+    async with SQLiteStore.open(path):
+        pass
+    ask(
+        path,
+        "INSERT INTO outbox (labels, job, condition, rule, summary, opened_at, "
+        "shown_until) VALUES ('{}', 'sync', 'broken', '', '', 1, 1)",
+    )
+
+    assert await refused_to_open(path) == (
+        f"cannot use database '{path}': the stored alert of job 'sync' cannot be "
+        "decoded: 'broken' is not a valid Condition"
+    )
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to any file")
 async def test_a_file_that_cannot_be_written_is_refused(path: Path) -> None:
     """At the start, and not with the first ping."""

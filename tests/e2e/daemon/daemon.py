@@ -104,10 +104,14 @@ class Daemon:
         self.launch(*flags)
         wait_until(self._ready, "the daemon is ready", PATIENCE)
 
-    def ended(self, *flags: str) -> Ended:
-        """Run it to its end, which is to come by itself."""
+    def ended(self, *flags: str, files: int | None = None) -> Ended:
+        """Run it to its end, which is to come by itself.
+
+        With *files*, it may open no more than so many.
+        """
+        limited = ["prlimit", f"--nofile={files}:{files}"] if files else []
         done = subprocess.run(
-            self._command(*flags),
+            [*limited, *self._command(*flags)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 from pathlib import Path
 
@@ -88,6 +89,43 @@ def test_another_file_as_database_is_one_line(daemon: Daemon) -> None:
         f"afterrun: cannot use database '{daemon.database}': file is not a database\n"
     )
     assert daemon.database.read_text("utf-8").startswith("a letter")
+
+
+def test_a_broken_table_is_one_line(daemon: Daemon) -> None:
+    """It names the file."""
+    daemon.start()
+    daemon.get("/ping/backup")
+    assert daemon.stop() == 0
+    ((page,),) = daemon.rows("SELECT rootpage FROM sqlite_schema WHERE name = 'pushed'")
+    with daemon.database.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
+
+    ended = daemon.ended()
+
+    assert (ended.code, ended.stdout) == (1, "")
+    # What is logged before it: reads that fail.
+    *_, line = ended.stderr.splitlines()
+    assert line == (
+        f"afterrun: cannot read from {daemon.database}: "
+        "database disk image is malformed"
+    )
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("files", [8, 16, 20])
+def test_too_few_files_are_one_line(daemon: Daemon, files: int) -> None:
+    """It says how many are needed, and where to ask for them."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+    ended = daemon.ended(files=files)
+
+    assert most > files
+    assert (ended.code, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"afterrun: this process may open only {files} files, and 64 are needed: "
+        "raise the limit (ulimit -n, or LimitNOFILE= in its systemd unit)\n"
+    )
 
 
 def test_a_second_daemon_on_one_database_is_one_line(
