@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from afterrun_exporter import __version__
+from afterrun_exporter.bodies import CONNECTION
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.exposition.endpoint import PUSHED_PATH, metrics, pushed_again
@@ -80,7 +81,7 @@ def make_app(
         errors_as_pages(site or site_of(options, clock), clock),
         guard(doors, clock, options.telemetry_path),
     ]
-    app = web.Application(middlewares=middlewares)
+    app = web.Application(middlewares=middlewares, handler_args=dict(CONNECTION))
     app.on_response_prepare.append(doors.headers.prepare)
     app[DOORS] = doors
     intake = Intake(service, clock, native.DIALECT)

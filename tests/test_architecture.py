@@ -53,11 +53,13 @@ ALLOWED = {
     "receivers": {"core", "errors", "storage", "upkeep"},
     "push": {"agenda", "clock", "conventions", "core", "errors", "service", "storage"},
     "problems": {"access", "errors"},
+    "bodies": {"clock", "errors"},
     "search": {"clock", "core", "service"},
     "backtests": {"clock", "core", "storage"},
     "api": {
         "access",
         "backtests",
+        "bodies",
         "clock",
         "config",
         "conventions",
@@ -73,6 +75,7 @@ ALLOWED = {
     },
     "ingest": {
         "access",
+        "bodies",
         "clock",
         "core",
         "errors",
@@ -85,6 +88,7 @@ ALLOWED = {
     },
     "web": {
         "access",
+        "bodies",
         "clock",
         "core",
         "errors",
@@ -95,6 +99,7 @@ ALLOWED = {
     },
     "page": {
         "backtests",
+        "bodies",
         "clock",
         "config",
         "conventions",
@@ -110,6 +115,7 @@ ALLOWED = {
     "rulegen": {"conventions", "core", "errors"},
     "app": {
         "access",
+        "bodies",
         "clock",
         "errors",
         "exposition",
@@ -128,7 +134,7 @@ TOP = "cli"
 
 # Each dependency, and the only modules that may know about it.
 OWNERS = {
-    "aiohttp": {"ingest/", "web/", "problems.py", "app.py", "exposition/endpoint.py",
+    "aiohttp": {"ingest/", "web/", "bodies.py", "problems.py", "app.py", "exposition/endpoint.py",
                 "cli/listening.py", "api/", "page/", "upkeep.py", "push/poster.py"},
     "aiosqlite": {"storage/"},
     "bcrypt": {"web/passwords.py"},

@@ -6,17 +6,17 @@ import json
 from typing import Any, NoReturn, TypeVar, get_origin
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestPayloadError
 from multidict import MultiMapping
 from pydantic import BaseModel, ValidationError
 
 from afterrun_exporter.api.operation import JSON, Operation
 from afterrun_exporter.api.requests import Query
 from afterrun_exporter.api.words import about_field, about_parameter, known, unknown
+from afterrun_exporter.bodies import read_body as read
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.problems import findings
 from afterrun_exporter.config.words import show
-from afterrun_exporter.errors import RequestError
+from afterrun_exporter.errors import PingError, RequestError
 
 Q = TypeVar("Q", bound=Query)
 B = TypeVar("B", bound=BaseModel)
@@ -81,28 +81,12 @@ def _wrong(model: type[BaseModel], given: object, error: ValidationError) -> str
 
 
 async def _read(request: web.Request, most: int) -> bytes:
-    length = request.content_length
-    if length is not None and length > most:
-        raise _too_large(most, length)
-    chunks, size = [], 0
     try:
-        async for chunk in request.content.iter_any():
-            size += len(chunk)
-            if size > most:
-                raise _too_large(most, size)
-            chunks.append(chunk)
-    except RequestPayloadError:
-        # Or aiohttp looks for the rest of the body, and logs this as its own error.
-        request.content.feed_eof()
-        raise RequestError(
-            "the body cannot be decompressed; is it what its Content-Encoding says?"
-        ) from None
-    return b"".join(chunks)
-
-
-def _too_large(most: int, size: int) -> web.HTTPRequestEntityTooLarge:
-    said = f"the body is larger than {most} bytes: send less"
-    return web.HTTPRequestEntityTooLarge(most, size, text=said)
+        return await read(
+            request, most, f"the body is larger than {most} bytes: send less"
+        )
+    except PingError as error:
+        raise RequestError(str(error)) from None
 
 
 def _text(body: bytes) -> str:

@@ -8,12 +8,12 @@ from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from afterrun_exporter.bodies import LARGE, parsed
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import quick, reports
 from afterrun_exporter.ingest.answers import is_recorded, told, verdict
-from afterrun_exporter.ingest.bodies import LARGE, parsed
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.jsontext import Object, decode, decode_first, read_json
 from afterrun_exporter.verdicts import Verdict

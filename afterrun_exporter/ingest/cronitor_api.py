@@ -13,6 +13,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.access.credentials import authorization
+from afterrun_exporter.bodies import read_body
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.state import JobState
@@ -22,7 +23,6 @@ from afterrun_exporter.errors import (
     UnknownJobError,
 )
 from afterrun_exporter.ingest.answers import compact
-from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.cronitor_monitors import (
     Monitor,
     monitor_object,

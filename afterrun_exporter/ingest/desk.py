@@ -9,9 +9,9 @@ from typing import Final
 from unicodedata import combining, normalize
 
 from aiohttp import hdrs, web
-from aiohttp.web_protocol import RequestPayloadError
 
 from afterrun_exporter.access.callers import Caller, Scope
+from afterrun_exporter.bodies import read_ends
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.model import JOB_NAME, Job
 from afterrun_exporter.core.projects import Project
@@ -19,11 +19,11 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.errors import (
     ConfiguredJobError,
     ForbiddenError,
+    PingError,
     RequestError,
     UnknownJobError,
 )
 from afterrun_exporter.ingest.batches import told_all
-from afterrun_exporter.ingest.bodies import read_ends
 from afterrun_exporter.ingest.fields import number
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.jsontext import decode
@@ -209,8 +209,7 @@ async def read_text(request: web.Request, limit: int) -> tuple[str, bool]:
     """
     try:
         body, cut = await read_ends(request, limit)
-    except RequestPayloadError:
-        request.content.feed_eof()
+    except PingError:
         return "", False
     return decode(body, request.headers.get(hdrs.CONTENT_TYPE, "")), cut
 

@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.access.callers import Scope
+from afterrun_exporter.bodies import parsed
 from afterrun_exporter.core.model import UUID, Ping
 from afterrun_exporter.core.projects import Project, by_ping_key
 from afterrun_exporter.core.repeats import digest
@@ -24,7 +25,6 @@ from afterrun_exporter.errors import (
     UnknownJobError,
 )
 from afterrun_exporter.ingest import forms
-from afterrun_exporter.ingest.bodies import parsed
 from afterrun_exporter.ingest.desk import (
     BY_KEY,
     Desk,

@@ -12,13 +12,13 @@ from msgspec import json
 
 from afterrun_exporter import problems
 from afterrun_exporter.access.callers import Caller
+from afterrun_exporter.bodies import parsed, read_body
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import batches, quick, reports
 from afterrun_exporter.ingest.answers import told
-from afterrun_exporter.ingest.bodies import parsed, read_body
 from afterrun_exporter.ingest.contents import read_report
 from afterrun_exporter.ingest.desk import caller_of, sender
 from afterrun_exporter.ingest.fields import flag

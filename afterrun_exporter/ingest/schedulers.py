@@ -12,6 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.bodies import read_body
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import FAILURES, NEUTRAL, Kind
 from afterrun_exporter.core.repeats import digest
@@ -19,7 +20,6 @@ from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import leftovers, reports
 from afterrun_exporter.ingest.batches import split
-from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.desk import Desk, answered, caller_of, job_name, sender
 from afterrun_exporter.ingest.fields import instant
 from afterrun_exporter.ingest.intake import Intake, Received

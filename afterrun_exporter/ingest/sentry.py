@@ -19,13 +19,13 @@ from msgspec import json
 from msgspec.structs import replace
 
 from afterrun_exporter.access.callers import Caller
+from afterrun_exporter.bodies import read_body
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest import sentry_events
 from afterrun_exporter.ingest.answers import compact
-from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.desk import Desk, caller_of, describe, job_name, sender
 from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import Intake, Received

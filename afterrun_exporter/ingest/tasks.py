@@ -14,12 +14,12 @@ from aiohttp.typedefs import Handler
 from msgspec.structs import replace
 
 from afterrun_exporter.access.callers import Caller, Scope
+from afterrun_exporter.bodies import read_body
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import FAILURES, Kind, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.batches import split
-from afterrun_exporter.ingest.bodies import read_body
 from afterrun_exporter.ingest.desk import Desk, answer, caller_of, job_name, sender
 from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import Intake, Received, Refused

@@ -8,10 +8,11 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from afterrun_exporter.bodies import read_body
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.core.targets import check_target
 from afterrun_exporter.core.units import parse_duration
-from afterrun_exporter.errors import RequestError
+from afterrun_exporter.errors import PingError, RequestError
 
 #: Bytes of a form; ours are far smaller.
 LARGEST: Final = 16 * 1024
@@ -54,9 +55,14 @@ async def read_form(
     """
     if request.content_type != TYPE:
         raise RequestError(f"the body is {request.content_type}: send {TYPE}")
-    body = await request.read()
-    if len(body) > LARGEST:
-        raise RequestError(f"the form has {len(body)} bytes: send at most {LARGEST}")
+    try:
+        body = await read_body(request, LARGEST)
+    except PingError as error:
+        raise RequestError(str(error)) from None
+    except web.HTTPRequestEntityTooLarge:
+        raise RequestError(
+            f"the form is too large: send at most {LARGEST} bytes"
+        ) from None
     try:
         pairs = parse_qsl(
             body.decode(), keep_blank_values=True, errors="strict", max_num_fields=50

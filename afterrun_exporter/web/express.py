@@ -24,6 +24,7 @@ from multidict import CIMultiDictProxy
 
 from afterrun_exporter import problems
 from afterrun_exporter.access.callers import ANYBODY, Caller, Scope
+from afterrun_exporter.bodies import CONNECTION, skip_rest
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import JOB_NAME, UUID
 from afterrun_exporter.ingest.native import Reports, text
@@ -114,6 +115,7 @@ class Express(web.RequestHandler):
             # No access log: a line a ping would drown everything else.
             access_log=cast("Any", None),
             keepalive_timeout=crowd.limits.idle,
+            **CONNECTION,
         )
         self._reports = reports
         self._under_way = under_way
@@ -195,10 +197,15 @@ class Express(web.RequestHandler):
         resp: web.StreamResponse,
         start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
-        """Send the response; close after the last one on a half-closed connection."""
+        """Send the response; close after the last one on a half-closed connection.
+
+        The connection ends as well where too much of the request is left unread.
+        """
         if isinstance(resp, web.HTTPExpectationFailed):
             resp = problems.unexpected()
         sent = await super().finish_response(request, resp, start_time)
+        if not await skip_rest(request):
+            self.force_close()
         if self._ended and not self._messages:
             self.close()
         return sent

@@ -183,5 +183,5 @@ async def test_a_body_that_cannot_be_decompressed_is_told_as_such(
 
     assert response.status == 400
     assert (await response.json(content_type=None))["detail"] == (
-        "the body cannot be decompressed; is it what its Content-Encoding says?"
+        "the body cannot be decompressed; is it 'gzip', as its Content-Encoding says?"
     )
