@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from afterrun_exporter.core.limits import CLOSE_BEHIND
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.repeats import without_future
+from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import (
     AlertMoved,
     EndedAlert,
@@ -61,8 +62,11 @@ def put_back(job: Job, state: JobState, now: float, settings: Settings) -> JobSt
         if _is_leapt(job, state.due_after, state.last_finish_at, now):
             changes["due_after"] = now
     if (state.missed_deadline or 0.0) > now:
-        # The slot is expected again.
+        # The slot is expected again, and so are those after it.
         changes["missed_deadline"] = None
+        changes["missed_through"] = 0.0
+    if state.unobserved_through > (latest := _decided_until(job, now)):
+        changes["unobserved_through"] = latest
     if (state.watched_since or 0.0) > now:
         changes["watched_since"] = now
     if state.test_asked_at > now:
@@ -84,6 +88,14 @@ def moved(
         for old, new in zip(before, after, strict=True)
         if new.opened_at != old.opened_at
     )
+
+
+def _decided_until(job: Job, now: float) -> float:
+    """Return up to when slots can have been decided as unobserved: see `Unobserved`.
+
+    A cron slot is expected again while its deadline has not passed.
+    """
+    return now - job.grace if isinstance(job.schedule, Cron) else now
 
 
 def _is_leapt(job: Job, covers: float, ended: float, now: float) -> bool:
@@ -114,7 +126,7 @@ def _parts(job: Job, state: JobState, now: float) -> dict[str, Any]:
             EndedAlert(_alert(one.alert, now), min(one.at, now)) for one in state.ended
         )
     if state.unobserved is not None:
-        parts["unobserved"] = _unobserved(state.unobserved, now)
+        parts["unobserved"] = _unobserved(job, state.unobserved, now)
     if state.healed:
         parts["healed"] = tuple(_healed(one, now) for one in state.healed)
     if state.last_ping_at > now:
@@ -177,14 +189,17 @@ def _alert(alert: OpenAlert, now: float) -> OpenAlert:
     )
 
 
-def _unobserved(slots: UnobservedSlots, now: float) -> UnobservedSlots | None:
-    if slots.first > now:
+def _unobserved(
+    job: Job, slots: UnobservedSlots, now: float
+) -> UnobservedSlots | None:
+    latest = _decided_until(job, now)
+    if slots.first > latest:
         return None
-    if max(slots.last, slots.up_since) <= now:
+    if slots.last <= latest and slots.up_since <= now:
         return slots
     return replace(
         slots,
-        last=min(slots.last, now),
+        last=min(slots.last, latest),
         down_since=min(slots.down_since, now),
         up_since=min(slots.up_since, now),
     )

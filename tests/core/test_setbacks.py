@@ -44,7 +44,7 @@ from afterrun_exporter.core.trials import on_test
 from afterrun_exporter.core.upstream import Required
 from tests.changed import replace
 
-from .jobs import SETTINGS, at
+from .jobs import BACKUP, SETTINGS, Night, at
 
 BEGIN: Final = at("21 12:00")
 
@@ -271,13 +271,38 @@ def test_from_then_on_a_job_is_judged_as_one_that_is_new(
         overdue = on_clock(job, state, limit + 1.0, SETTINGS, required).state
         assert _holds(overdue, Condition.OVERRUNNING)
     covered = max([state.due_after, *(retry.covers for retry in state.retries)])
-    slot = slot_after(job, max(covered, now))
+    # A slot of cron may have passed, and not its deadline.
+    since = now if isinstance(job.schedule, Every) else now - job.grace
+    slot = slot_after(job, max(covered, since))
     if math.isfinite(slot):
         # A run that is open, or is tried again, may have its time for the slot.
         patience = (job.max_runtime or 0.0) if state.open_runs or state.retries else 0.0
         due = slot + job.grace + patience
         missed = on_clock(job, state, due + 1.0, SETTINGS, required).state
         assert _holds(missed, Condition.MISSED)
+
+
+def test_a_slot_is_missed_again_if_its_deadline_comes_again() -> None:
+    night = Night(replace(BACKUP, rules=())).clock("22 02:31")
+    assert night.open == ["missed"]
+
+    night.clock("22 02:10")
+    assert night.open == []
+    night.clock("22 02:30:01")
+    assert night.open == ["missed"]
+
+
+def test_a_slot_is_not_unobserved_if_its_deadline_comes_again() -> None:
+    """Seen: the clock leapt ahead for some minutes, and the miss was never reported."""
+    leapt = settling(SETTINGS, at("22 02:10"), at("24 00:00"), 120.0)
+    night = Night(replace(BACKUP, rules=()), settings=leapt).clock("24 00:03")
+    assert night.state.unobserved is not None
+
+    night.settings = settling(leapt, at("22 02:14"), at("22 02:14"), 120.0)
+    night.clock("22 02:14")
+    assert night.state.unobserved is None
+    night.clock("22 02:30:01")
+    assert night.open == ["missed"]
 
 
 @given(job=st.sampled_from(JOBS), acts=ACTS, back=st.integers(1, 20_000))
