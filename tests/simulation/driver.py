@@ -215,6 +215,9 @@ class Driver:
                 await self._report(event)
             case Act():
                 await self._act(event)
+            case Step() if event.at < self.now:
+                # It happened while the daemon was down.
+                pass
             case Step():
                 await self._sweep()
                 self.offset += event.seconds
@@ -222,6 +225,7 @@ class Driver:
                 await self._sweep()
             case Outage(kind="stop"):
                 await self._sweep()
+                self.offset += self.story.daemon.step_in(event)
                 self._show(event.end)
                 self.store = Disk(self.alerts, self.store)
                 self.store.now = self.now

@@ -7,14 +7,16 @@ and downtimes. This shares no code with the product.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import Final
 
 from tests.simulation.found import Alert, Alerts
 from tests.simulation.world import (
     Act,
+    Daemon,
     Job,
     Outage,
     Report,
@@ -30,7 +32,13 @@ SKEW: Final = 2.0
 #: Equal reports without a run id are one within this time.
 DEDUP: Final = 10.0
 KEPT_RUNS: Final = 1000
-KEPT: Final = 30 * 86_400.0
+#: How long the end of a run whose start is reported late may be on its way.
+CLOSE_BEHIND: Final = 30.0
+#: Periods after which a run without a limit is given up.
+SEVERAL: Final = 5
+DAY: Final = 86_400.0
+#: By which share of the usual gap between runs a window may be shorter or longer.
+EDGE: Final = 0.25
 
 BAD: Final = frozenset({"fail", "partial", "timeout", "invalid"})
 NEUTRAL: Final = frozenset({"canceled", "skipped"})
@@ -54,6 +62,10 @@ class Open:
     run_id: str | None
     began: float
     alive: float = 0.0
+    #: When its start was reported, if that was late.
+    reported: float = 0.0
+    #: The most runs that were open when another one began.
+    among: int = 0
 
 
 @dataclass
@@ -65,6 +77,7 @@ class Hung:
     limit: float
     followed_from: float
     decides: bool
+    held_until: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,6 @@ class Past:
     ended: float
     duration: float | None
     ok: bool
-    received: float
 
 
 @dataclass
@@ -133,7 +145,7 @@ def expected(story: Story) -> list[Alert]:
         for name in required:
             facts += changes[name]
         facts.sort(key=lambda one: one.at)
-        life = Oracle(job, required, story.begin, alerts, waits)
+        life = Oracle(job, required, story.begin, alerts, waits, story.daemon)
         life.live(facts, story.end)
         changes[job.name] = life.changes
     return alerts.all
@@ -163,8 +175,10 @@ class Oracle:
         begin: float,
         alerts: Alerts,
         waits: float,
+        daemon: Daemon,
     ) -> None:
         self.job = job
+        self.daemon = daemon
         self.alerts = alerts
         self.waits = waits
         #: True time, and the clock of the daemon less that.
@@ -188,11 +202,15 @@ class Oracle:
         self.violated = False
         self.slow = False
         self.last_judged = 0.0
+        self.last_duration = 0.0
         self.last_report = 0.0
         self.finished: set[str] = set()
         self.given_up: set[str] = set()
         self.last_mark: tuple[int, float] | None = None
         self.past: list[Past] = []
+        self.stored: deque[Past] = deque(maxlen=KEPT_RUNS)
+        over = job.ratio.over * (1 + EDGE) if job.ratio is not None else 0.0
+        self.reach = max(over, job.slower.over if job.slower is not None else 0.0)
         self.number = 0
         self.paused = False
         self.paused_until = math.inf
@@ -206,6 +224,7 @@ class Oracle:
         self.healed_at: float | None = None
         #: Conditions that hold, with the beginning that is recorded.
         self.holding: dict[str, float] = {}
+        self.ratio_until = math.inf
         self.changes: list[Healthy] = []
         self.story: list[tuple[float, str]] = []
 
@@ -228,7 +247,7 @@ class Oracle:
             # What became due while nobody looked is noticed now.
             self.true = max(self.true, at - self.offset)
             self._tick(at)
-        self.true = until
+        self.true = max(self.true, until)
 
     def _tick(self, at: float) -> None:
         now = math.nextafter(max(at, self.now), math.inf)
@@ -246,6 +265,10 @@ class Oracle:
             found = min(found, self._overrunning_from())
         if any(self._is_lost(run) for run in self.open):
             found = min(found, self.downtime.settled)
+        if self.job.max_open is not None:
+            waits = (run.reported + CLOSE_BEHIND for run in self.open if run.reported)
+            found = min(found, *waits, math.inf)
+        found = min(found, self.ratio_until)
         if self.healed_at is not None:
             found = min(found, self._release())
         return found
@@ -317,7 +340,6 @@ class Oracle:
         if not self.active:
             return
         was_missed = self.missed_at is not None
-        lost = 0.0
         while True:
             due = self._due()
             if due.missed:
@@ -329,10 +351,10 @@ class Oracle:
             else:
                 if not (due.at < now or at_once):
                     break
-                self.unobserved = lost = due.through
+                self.unobserved = due.through
                 self.unobserved_until = self.downtime.until
         if self.missed_at is not None and not was_missed:
-            self.covered = max(self.covered, lost)
+            self.covered = max(self.covered, self.unobserved)
             self.unobserved_until = None
         if self.downtime.settled < now:
             self.open = [run for run in self.open if not self._is_lost(run)]
@@ -395,23 +417,67 @@ class Oracle:
             silence = max(silence, down.until + (job.heartbeat or math.inf))
         return min(limit, silence)
 
-    def _is_lost(self, run: Open) -> bool:
-        """Return True if *run* must have ended in the downtime."""
-        down = self.downtime
+    def _may_be_lost(self, run: Open) -> bool:
+        """Return True if *run* may have ended in the downtime, as it must have."""
         return (
-            max(run.began, run.alive) < down.until
+            max(run.began, run.alive) < self.downtime.until
             and self.job.after_downtime is None
-            and down.had(self._time_limit(run))
-            and self._limit(run) > self.holding.get("overrunning", -math.inf)
+            and self.downtime.had(self._time_limit(run))
         )
+
+    def _is_lost(self, run: Open) -> bool:
+        """Return True if *run* is given up for that, and is no alert already."""
+        noticed = self.holding.get("overrunning", -math.inf)
+        return self._may_be_lost(run) and self._limit(run) > noticed
+
+    def _over_from(self, run: Open) -> float:
+        """Return when *run* is overrunning; no downtime changes an alert."""
+        limit = self._limit(run)
+        if limit <= self.holding.get("overrunning", -math.inf):
+            return limit
+        return self._over_at(run)
 
     def _overrunning_from(self) -> float:
         noticed = self.holding.get("overrunning", -math.inf)
-        found = [one.limit for one in self.hung]
+        found = math.inf
+        for one in self.hung:
+            held = one.held_until if one.limit > noticed else 0.0
+            found = min(found, max(one.limit, held))
         for run in self.open:
-            limit = self._limit(run)
-            found.append(limit if limit <= noticed else self._over_at(run))
-        return min(found, default=math.inf)
+            limit = self._over_from(run)
+            held = _held(limit, run) if limit > noticed else 0.0
+            found = min(found, max(limit, held))
+        return found
+
+    def _is_abandoned(self, run: Open) -> bool:
+        """Return True if *run* has no limit and is open for several periods."""
+        if math.isfinite(self._limit(run)):
+            return False
+        period = DAY / SEVERAL
+        if self.job.every is not None:
+            period = self.job.every
+        elif self.job.schedule is not None:
+            slot = self._after(run.began)
+            period = self._after(slot) - slot
+        usual = max(period, self.last_duration)
+        return max(run.began, run.alive) + SEVERAL * usual < self.now
+
+    def _overlap(self, now: float) -> bool:
+        """Return True from one run too many until those before it have ended."""
+        most = self.job.max_open
+        if most is None:
+            return False
+        for run in self.open:
+            if run.reported and run.reported + CLOSE_BEHIND < now:
+                run.reported = 0.0
+        runs = [
+            run for run in self.open if not (run.reported or self._may_be_lost(run))
+        ]
+        if len(runs) > most:
+            for run in sorted(runs, key=lambda one: one.began)[:-1]:
+                run.among = max(run.among, len(runs))
+            return True
+        return any(run.among > most for run in runs)
 
     # --- Reports ------------------------------------------------------------------
 
@@ -425,7 +491,7 @@ class Oracle:
                 self.upstream[fact.job] = fact.conditions
                 self._update(self.now)
             case Step():
-                self._step(fact.seconds)
+                self._step(fact)
             case Outage():
                 self._outage(fact)
 
@@ -446,8 +512,7 @@ class Oracle:
             return
         self.last_mark = report.mark, now
         if report.kind == "start":
-            self._start(report)
-            self._update(now)
+            self._update(now, self._start(report))
         else:
             run = self._finish(report)
             self._update(now, run)
@@ -474,7 +539,14 @@ class Oracle:
     def _end_of(self, report: Report) -> float:
         return self._clipped(report.ended_at)
 
-    def _start(self, report: Report) -> None:
+    def _start_of(self, report: Report, own: Open | None) -> float | None:
+        began = report.started_at
+        if began is None:
+            return None if own is None else own.began
+        return self.now if self.now < began <= self.now + SKEW else began
+
+    def _start(self, report: Report) -> float | None:
+        """Take in a start; return the end of a run that it gives up, if that was last."""
         now, job = self.now, self.job
         began = self._clipped(report.started_at)
         if any(self._is_lost(run) for run in self.open):
@@ -482,41 +554,53 @@ class Oracle:
         kept: list[Open] = []
         late: list[Open] = []
         for run in self.open:
-            if self._over_at(run) < now:
+            nameless = run.run_id is report.run_id is None and job.max_open is None
+            if self._over_from(run) < now:
                 late.append(run)
-            elif not (run.run_id is report.run_id is None and job.max_open is None):
+            elif not (nameless or self._is_abandoned(run)):
                 kept.append(run)
-        self.open = [*kept, Open(report.run_id, began)]
+        reported = now if began < now else 0.0
+        self.open = [*kept, Open(report.run_id, began, reported=reported)]
         self.last_report = now
+        ended = None
         for run in late:
-            self._give_up(run, began)
+            ended = self._give_up(run, began)
+        return None if ended is None or ended < self.last_ended else ended
 
-    def _give_up(self, run: Open, follower: float) -> None:
-        """Count *run* as timed out; whether the job fails, the run that follows tells."""
+    def _give_up(self, run: Open, follower: float) -> float:
+        """Count *run* as timed out, and return its end.
+
+        Whether the job fails, the run that follows tells.
+        """
         limit = self._limit(run)
         ended = min(self.now, limit)
         decides = not ended < self.last_judged
         self.number += 1
-        self.past.append(Past(self.number, ended, None, ok=False, received=self.now))
+        self._remember(Past(self.number, ended, None, ok=False))
         self.last_ended = max(self.last_ended, ended)
         if run.run_id is not None:
             self.given_up.add(run.run_id)
         if decides:
             self.bad += 1
             self.good = 0
+        followed_from = min(limit, follower)
+        held = _held(limit, run)
         self.hung.append(
-            Hung(run.run_id, run.began, limit, min(limit, follower), decides)
+            Hung(run.run_id, run.began, limit, followed_from, decides, held)
         )
+        return ended
 
     def _finish(self, report: Report) -> float | None:
         """Take in the end of a run; return it if no run ended later."""
         now, job = self.now, self.job
         own = self._open_run(report)
         ended = self._end_of(report)
-        began = report.started_at
-        if began is None and own is not None:
-            began = own.began
-        duration = report.duration
+        began, duration = self._start_of(report, own), report.duration
+        if (report.ended_at or 0.0) - now > SKEW and report.started_at is not None:
+            # Of a clock that is ahead, only the time between the two is known.
+            began = None
+            if duration is None and report.ended_at is not None:
+                duration = report.ended_at - report.started_at
         if duration is None and began is not None:
             duration = ended - began
         if duration is not None and duration < 0:
@@ -525,8 +609,9 @@ class Oracle:
             began = ended - duration
         begun = ended if began is None else began
         for run in [*self.open]:
-            if run is own or not self._over_at(run) < now:
+            if run is own:
                 continue
+            nameless = run.run_id is report.run_id is None and job.max_open is not None
             follows = (
                 own is None
                 and begun >= self._limit(run)
@@ -534,9 +619,11 @@ class Oracle:
                 and report.run_id not in self.given_up
                 and not (run.run_id is not None and run.run_id == report.run_id)
             )
-            if follows:
+            if self._over_from(run) < now and (nameless or follows):
                 self.open.remove(run)
                 self._give_up(run, begun)
+            elif nameless or self._is_abandoned(run):
+                self.open.remove(run)
         outcome = report.outcome
         if outcome == "ok" and job.has_rule and not (report.rows or 0.0) > 0:
             outcome = "violated"
@@ -563,12 +650,14 @@ class Oracle:
         if is_news:
             self._end_hangs(report.run_id, known, ended, again=again, judged=judged)
         if outcome != "skipped":
-            self.past.append(Past(self.number, ended, duration, outcome == "ok", now))
+            self._remember(Past(self.number, ended, duration, outcome == "ok"))
         self._cover(cover, now)
+        slot = self._after(self.covered)
         if self.unobserved_until is not None:
-            slot = self._after(self.covered)
             if slot + job.grace > self.unobserved_until:
                 self.unobserved, self.unobserved_until = 0.0, None
+        elif job.every is not None and slot > self.unobserved:
+            self.unobserved = 0.0
         return ended if newest else None
 
     def _open_run(self, report: Report) -> Open | None:
@@ -607,6 +696,8 @@ class Oracle:
             if job.slower is not None and duration is not None:
                 self.slow = self._is_slow(ended, duration)
         self.last_judged = ended
+        if duration is not None:
+            self.last_duration = duration
 
     def _is_slow(self, ended: float, duration: float) -> bool:
         slower = self.job.slower
@@ -622,11 +713,46 @@ class Oracle:
         average = median(usual) if slower.than == "median" else fmean(usual)
         return duration > slower.factor * average
 
+    def _is_ratio_low(self, now: float, *, goes_on: bool) -> bool:
+        """Return True if too few runs were ok; none at the edge of the window decides."""
+        wanted = self.job.ratio
+        self.ratio_until = math.inf
+        if wanted is None:
+            return False
+        longest = wanted.over * (1 + EDGE)
+        runs = [run for run in self._kept_runs() if run.ended + longest > now]
+        ends = sorted(run.ended for run in runs)
+        gap = wanted.over
+        if len(ends) > 1:
+            gap = min(gap, (ends[-1] - ends[0]) / (len(ends) - 1))
+        low = []
+        for over in (wanted.over, wanted.over - EDGE * gap, wanted.over + EDGE * gap):
+            inside = [run for run in runs if run.ended + over > now]
+            good = sum(run.ok for run in inside)
+            enough = len(inside) >= max(1, wanted.min_runs)
+            low.append(enough and good < wanted.below * len(inside))
+            leaves = min((run.ended for run in inside), default=math.inf) + over
+            self.ratio_until = min(self.ratio_until, leaves)
+        return any(low) if goes_on else all(low)
+
     def _kept_runs(self) -> Iterator[Past]:
         first = self.number - KEPT_RUNS
-        if self.past and self.past[0].ended < self.now - 2 * KEPT:
-            self.past = [run for run in self.past if run.ended > self.now - KEPT]
-        return (run for run in self.past if run.number >= first)
+        return (run for run in self.past if run.number > first)
+
+    def _remember(self, run: Past) -> None:
+        """Remember *run* for windows, and no others than they can see."""
+        if not self.reach:
+            return
+        self.stored.append(run)
+        if self.past and self.past[0].ended + self.reach <= self.now:
+            self.past = [one for one in self.past if one.ended + self.reach > self.now]
+        self.past.append(run)
+
+    def _recall(self) -> None:
+        """Know the stored runs again, also those that a leap of the clock hid."""
+        now = self.now
+        runs = (replace(run, ended=min(run.ended, now)) for run in self.stored)
+        self.past = [run for run in runs if run.ended + self.reach > now]
 
     def _end_hangs(
         self,
@@ -703,12 +829,25 @@ class Oracle:
         self._settle(since)
         self._update(since)
         self.true = outage.end
-        self._down(-math.inf if outage.kind == "stop" else since)
+        if outage.kind != "stop":
+            self._down(since)
+            return
+        self.offset += self.daemon.step_in(outage)
+        if self.now < since:
+            self._put_back(self.now)
+        self._recall()
+        # Nobody knows when it stopped.
+        self._down(-math.inf)
 
-    def _step(self, seconds: float) -> None:
+    def _step(self, step: Step) -> None:
+        if step.at < self.true:
+            # It was set while the daemon was down.
+            return
         before = self.now
-        self.offset += seconds
-        if seconds < 0:
+        self._settle(before)
+        self._update(before)
+        self.offset += step.seconds
+        if step.seconds < 0:
             self._put_back(self.now)
         self._down(min(before, self.now))
 
@@ -724,7 +863,41 @@ class Oracle:
         self._update(now)
 
     def _put_back(self, now: float) -> None:
-        """Have no instant later than now."""
+        """Have no instant later than now, as the clock was set back."""
+        job = self.job
+        if self.covered > now:
+            is_early = job.schedule is not None and self.covered == self._after(now)
+            if self.last_ended > now or not is_early:
+                self.covered = now
+        self.last_ended = min(self.last_ended, now)
+        self.last_judged = min(self.last_judged, now)
+        self.last_report = min(self.last_report, now)
+        # Slots are expected again whose deadlines have not come yet.
+        self.missed = [slot for slot in self.missed if slot + job.grace <= now]
+        if self.missed_at is not None and (self.missed_at > now or not self.missed):
+            self.missed, self.missed_at = [], None
+        latest = now if job.schedule is None else now - job.grace
+        self.unobserved = min(self.unobserved, latest)
+        if self.unobserved_until is not None:
+            self.unobserved_until = min(self.unobserved_until, now)
+        for run in self.open:
+            run.began, run.alive = min(run.began, now), min(run.alive, now)
+            run.reported = min(run.reported, now)
+        for one in self.hung:
+            one.began, one.limit = min(one.began, now), min(one.limit, now)
+            one.followed_from = min(one.followed_from, now)
+            one.held_until = min(one.held_until, now + CLOSE_BEHIND)
+        self.past = [replace(run, ended=min(run.ended, now)) for run in self.past]
+        if self.last_mark is not None and self.last_mark[1] > now:
+            self.last_mark = None
+        self.watched_since = min(self.watched_since, now)
+        self.paused_at = min(self.paused_at, now)
+        if self.healed_at is not None:
+            self.healed_at = min(self.healed_at, now)
+        for condition, opened in self.holding.items():
+            if opened > now:
+                self.holding[condition] = now
+                self.alerts.move(self.job.name, condition, now)
 
     # --- Upstream -----------------------------------------------------------------
 
@@ -772,6 +945,7 @@ class Oracle:
         since = now if run is None else run
         if self.missed_at is not None:
             found["missed"] = max(self.missed_at, min(self.last_report, now))
+        is_overlapping = self._overlap(now)
         if (limit := self._overrunning_from()) < now:
             found["overrunning"] = limit
         if self.failing:
@@ -780,6 +954,10 @@ class Oracle:
             found["violated"] = since
         if self.slow:
             found["slow"] = since
+        if is_overlapping:
+            found["overlapping"] = max(run.began for run in self.open)
+        if self._is_ratio_low(now, goes_on="success_ratio_low" in self.holding):
+            found["success_ratio_low"] = since
         return found
 
     def _update(self, now: float, run: float | None = None) -> None:
@@ -800,3 +978,8 @@ class Oracle:
             self.alerts.open(self.job.name, condition, opened, self.true)
         conditions = frozenset(self.holding)
         self.changes.append(Healthy(self.true, self.job.name, conditions))
+
+
+def _held(limit: float, run: Open) -> float:
+    """Return until when an alert on *run* waits, as its end may be close behind."""
+    return run.reported + CLOSE_BEHIND if limit < run.reported else 0.0

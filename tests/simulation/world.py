@@ -203,6 +203,11 @@ class Daemon:
             return self.outages[place].end
         return 0.0
 
+    def step_in(self, outage: Outage) -> float:
+        """Return by how much the clock is set while the daemon is down."""
+        steps = (one for one in self.steps if outage.at < one.at < outage.end)
+        return sum(one.seconds for one in steps)
+
 
 @dataclass
 class Story:
@@ -282,7 +287,42 @@ def _daemon(rng: Random, begin: float, end: float, trouble: float) -> Daemon:
             kind = rng.choice(("stop", "suspend"))
             daemon.outages.append(Outage(at, at + rng.uniform(6, 400), kind))
             at = daemon.outages[-1].end
+    if rng.random() < 0.5:
+        _steps(rng, daemon, begin, end, trouble)
     return daemon
+
+
+def _steps(
+    rng: Random, daemon: Daemon, begin: float, end: float, trouble: float
+) -> None:
+    """Have the clock of *daemon* set now and then, and corrected a while later."""
+    at = begin + HOUR
+    stops = [one for one in daemon.outages if one.kind == "stop"]
+    while (at := at + rng.expovariate(8 * trouble / YEAR)) < end:
+        size = rng.choice(
+            (
+                rng.uniform(1.5, 30),
+                50 * MINUTE,
+                rng.uniform(1, 10) * HOUR,
+                400 * DAY,
+            )
+        )
+        size *= rng.choice((1, 1, -1))
+        longest = 6 * HOUR if size > YEAR else 2 * DAY
+        until = at + math.exp(rng.uniform(math.log(20), math.log(longest)))
+        for moment, seconds in ((at, size), (until, -size)):
+            moments = [moment]
+            if rng.random() < 0.3 and stops and abs(size) < YEAR:
+                # As a machine does that starts with a wrong clock.
+                stop = min(stops, key=lambda one: abs(one.at - moment))
+                moments.append((stop.at + stop.end) / 2)
+            if down := daemon.down_until(moments[-1]):
+                stop = next(one for one in daemon.outages if one.end == down)
+                if stop.kind != "stop":
+                    moments.append(down + 1 + rng.random())
+            daemon.steps.append(Step(moments[-1], seconds))
+        at = max(at, *(step.at for step in daemon.steps[-2:]))
+    daemon.steps.sort(key=lambda one: one.at)
 
 
 def _job(rng: Random, name: str, others: list[Job]) -> Job:
@@ -309,6 +349,12 @@ def _job(rng: Random, name: str, others: list[Job]) -> Job:
         over = rng.choice((7 * DAY, 14 * DAY, 30 * DAY))
         than = rng.choice(("median", "mean"))
         slower = Slower(rng.choice((1.5, 2.0, 4.0)), than, over, rng.choice((1, 3, 10)))
+    ratio = None
+    if rng.random() < 0.3:
+        below = rng.choice((0.5, 0.8, 0.9, 0.95))
+        over = rng.choice((DAY, 7 * DAY, 7 * DAY, 14 * DAY, 24 * DAY))
+        over = min(max(over, 4 * period), 24 * DAY)
+        ratio = Ratio(below, over, rng.choice((1, 3, 5)))
     requires: tuple[Requires, ...] = ()
     if others and rng.random() < 0.25:
         chosen = rng.sample(others, min(len(others), rng.choice((1, 1, 2))))
@@ -320,7 +366,9 @@ def _job(rng: Random, name: str, others: list[Job]) -> Job:
         max_runtime=max_runtime,
         after_failures=rng.choice((1, 1, 1, 2, 3)),
         recover_after=rng.choice((1, 1, 1, 2, 3)),
+        ratio=ratio,
         slower=slower,
+        max_open=rng.choice((None, None, None, 1, 2)),
         requires=requires,
         after_downtime=rng.choice((*[None] * 6, 0.0, rng.uniform(MINUTE, 8 * HOUR))),
         has_rule=rng.random() < 0.4,
