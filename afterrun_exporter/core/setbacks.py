@@ -189,9 +189,7 @@ def _alert(alert: OpenAlert, now: float) -> OpenAlert:
     )
 
 
-def _unobserved(
-    job: Job, slots: UnobservedSlots, now: float
-) -> UnobservedSlots | None:
+def _unobserved(job: Job, slots: UnobservedSlots, now: float) -> UnobservedSlots | None:
     latest = _decided_until(job, now)
     if slots.first > latest:
         return None
