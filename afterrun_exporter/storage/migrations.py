@@ -1,35 +1,71 @@
-"""The schema, as numbered steps: ``sql/NNNN_name.sql``, never edited once released."""
+"""The format of the database, as numbered steps that are never edited once released.
+
+A step is SQL (``sql/NNNN_name.sql``) or a change of stored states (stateformats.py).
+`PRAGMA user_version` is the number of the last one that was applied.
+"""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 
 from afterrun_exporter.errors import StorageError
+from afterrun_exporter.storage.stateformats import CHANGES, migrate_states
+
+Step = Callable[[sqlite3.Connection], object]
 
 
-def migrations() -> list[tuple[int, str]]:
-    """Return the number and the SQL of every step, in order."""
+def migrations() -> list[tuple[int, Step]]:
+    """Return the number of every step and what applies it, in order."""
     folder = files("afterrun_exporter.storage") / "sql"
-    steps = (step for step in folder.iterdir() if step.name.endswith(".sql"))
-    return sorted((int(step.name[:4]), step.read_text("utf-8")) for step in steps)
+    scripts = (file for file in folder.iterdir() if file.name.endswith(".sql"))
+    steps: list[tuple[int, Step]] = [
+        (int(file.name[:4]), partial(_run_script, file.read_text("utf-8")))
+        for file in scripts
+    ]
+    for number, change in CHANGES.items():
+        steps.append((number, partial(migrate_states, change=change)))
+    return sorted(steps, key=lambda step: step[0])
+
+
+def newest() -> int:
+    """Return the number of the newest step."""
+    return migrations()[-1][0]
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Take the database to the newest schema, each step whole or not at all.
+    """Take the database to the newest format, each step whole or not at all.
 
     Raises StorageError when it is of a newer version than this program knows.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     steps = migrations()
-    newest = steps[-1][0]
-    if version > newest:
+    known = steps[-1][0]
+    if version > known:
         raise StorageError(
-            f"the database has schema {version}, this afterrun knows {newest}: "
+            f"the database has schema {version}, this afterrun knows {known}: "
             "run the version that wrote it, or a newer one"
         )
-    for number, sql in steps:
+    for number, step in steps:
         if number > version:
-            connection.executescript(
-                f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;"
-            )
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                step(connection)
+                connection.execute(f"PRAGMA user_version = {number}")
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+
+def _run_script(sql: str, connection: sqlite3.Connection) -> None:
+    # `executescript` commits before it begins.
+    statement = ""
+    for line in sql.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
