@@ -144,6 +144,7 @@ OWNERS = {
     "grafana_foundation_sdk": {"rulegen/grafana"},
     "jinja2": {"api/reference.py", "page/rendering.py"},
     "markupsafe": {"page/"},
+    "re2": {"core/patterns.py"},
     "isal": {"exposition/compression.py"},
     "prometheus_client": {"exposition/selfmetrics.py", "ingest/textformat.py",
                           "ingest/protobuf.py", "ingest/pushreading.py"},

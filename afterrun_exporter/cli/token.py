@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 
 import click
 
 from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.access.tokens import new_token
+from afterrun_exporter.core.patterns import compiled
 from afterrun_exporter.core.secrets import digest
 
 
@@ -68,8 +68,8 @@ def _check_jobs(pattern: str, scopes: list[Scope]) -> None:
             "--scope admin, which may ping every job"
         )
     try:
-        re.compile(pattern)
-    except re.error as error:
+        compiled(pattern)
+    except ValueError as error:
         raise click.UsageError(
             f"--jobs {pattern!r} is not a regular expression: {error}"
         ) from None

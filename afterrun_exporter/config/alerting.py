@@ -9,13 +9,13 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from afterrun_exporter.config import alertvalues as values
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.mutetimes import MuteTimeSpec
-from afterrun_exporter.config.re2 import Re2Pattern
 from afterrun_exporter.config.values import (
     Duration,
     Given,
     Line,
     ListOf,
     MappingOf,
+    Pattern,
     Severity,
     Span,
 )
@@ -156,7 +156,7 @@ class RouteMatchSpec(Spec):
     alert: Annotated[tuple[values.Alert, ...], values.OneOrMany] = ()
     project: _Lines = ()
     tags: _Lines = ()
-    job: Annotated[Re2Pattern | None, Given] = None
+    job: Annotated[Pattern | None, Given] = None
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:

@@ -7,9 +7,7 @@ push.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import Field, model_validator
@@ -26,11 +24,9 @@ from afterrun_exporter.config.values import (
     Pattern,
     Text,
 )
+from afterrun_exporter.core.patterns import compiled
 
 _T = TypeVar("_T")
-
-# Every policy is held against every job.
-_compiled = lru_cache(re.compile)
 
 #: Keys of which a layer that has one replaces all: when a job is due, and what becomes
 #: of it in a downtime.
@@ -56,12 +52,12 @@ class MatchSpec(Spec):
 
     def matches(self, name: str, job: JobSpec) -> bool:
         """Return whether the job *name* is meant, by what it says of itself."""
-        return self.search(name) is not None and self.suits(job)
+        return self.search(name) and self.suits(job)
 
     @property
-    def search(self) -> Callable[[str], object | None]:
+    def search(self) -> Callable[[str], bool]:
         """What finds something in the names that are meant."""
-        return _compiled(self.name or "").search
+        return compiled(self.name or "").search
 
     def suits(self, job: JobSpec) -> bool:
         """Return whether *job* is meant, whatever its name."""

@@ -23,6 +23,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from afterrun_exporter.config.words import did_you_mean, quote
 from afterrun_exporter.conventions import RESERVED_LABELS
 from afterrun_exporter.core.model import JOB_NAME
+from afterrun_exporter.core.patterns import compiled
 from afterrun_exporter.core.rules import Rule, parse_rule
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.units import (
@@ -254,9 +255,14 @@ def _factor(value: object) -> float:
 
 
 def _pattern(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(
+            f"{quote(text)} is not a regular expression: it has characters that cannot "
+            "be printed"
+        )
     try:
-        re.compile(text)
-    except re.error as error:
+        compiled(text)
+    except ValueError as error:
         raise ValueError(
             f"{quote(text)} is not a regular expression: {error}"
         ) from None

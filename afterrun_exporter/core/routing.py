@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 from afterrun_exporter.core.model import Condition, Job
+from afterrun_exporter.core.patterns import compiled
 
 #: What Prometheus adds to every alert of ours unless it is told otherwise: the
 #: name of the scrape job.
@@ -112,7 +112,7 @@ class Match:
         return (
             (not self.projects or job.project in self.projects)
             and set(self.tags) <= set(job.tags)
-            and re.search(self.job, job.name) is not None
+            and compiled(self.job).search(job.name)
         )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
+
+from afterrun_exporter.core.patterns import compiled
 
 _STRING: Final = r'"(?:[^"\\]|\\.)*"'
 _MATCHER: Final = re.compile(
@@ -18,14 +18,6 @@ _MATCHER: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE: Final = re.compile(r'\\(["\\n])')
-#: Written otherwise in RE2 than in Python.
-_RE2: Final = {
-    r"\z": r"\Z",
-    "[[:alpha:]]": "[A-Za-z]",
-    "[[:digit:]]": "[0-9]",
-    "[[:alnum:]]": "[0-9A-Za-z]",
-    "[[:word:]]": r"\w",
-}
 #: What repeats in a regular expression, with a text that it matches.
 _SAMPLES: Final = (
     (re.compile(r"\(\?(?:[a-z]+\)|[a-z]*:|P<\w+>)|[()^$]"), ""),
@@ -52,10 +44,11 @@ class Matcher:
         """
         if "~" not in self.op:
             return (value == self.value) is (self.op == "=")
-        pattern = _compiled(self.value)
-        if pattern is None:
+        try:
+            pattern = compiled(self.value)
+        except ValueError:
             return True
-        return (pattern.fullmatch(value) is not None) is (self.op == "=~")
+        return pattern.fullmatch(value) is (self.op == "=~")
 
     def samples(self) -> Iterator[str]:
         """Yield values that it names, whether it matches or rejects them."""
@@ -145,15 +138,3 @@ def _unquoted(text: str) -> str:
     if not text.startswith('"'):
         return text
     return _ESCAPE.sub(lambda m: "\n" if m[1] == "n" else m[1], text[1:-1])
-
-
-@lru_cache(maxsize=256)
-def _compiled(text: str) -> re.Pattern[str] | None:
-    for theirs, ours in _RE2.items():
-        text = text.replace(theirs, ours)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return re.compile(text)
-    except (re.error, OverflowError, RecursionError):
-        return None

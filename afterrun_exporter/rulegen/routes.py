@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.patterns import compiled
 from afterrun_exporter.core.routing import (
     DISCARD,
     Alertmanager,
@@ -128,7 +129,7 @@ def _matchers(match: Match, chosen: set[str] | None) -> Iterator[str]:
         # As an expression and not as a list of jobs: it also finds those that
         # are registered by their first ping.
         yield f"{names.JOB} =~ {_quoted(f'.*(?:{match.job}).*')}"
-        if re.search(match.job, ""):
+        if compiled(match.job).search(""):
             # A label that is not there is an empty one.
             yield f'{names.JOB} != ""'
 

@@ -143,14 +143,13 @@ mute_times: {nights: {times: {start: 00:00, end: 06:00}, weekdays: Monday}}
         *(
             "(?P<a>x)(?P=a)",
             "(?x)a",
-            "(?s)a",
             "(?#a)",
             r"a\Z",
             r"\u0041",
             "a*+",
             "a{2}+",
         ),
-        *("a{,3}", "a{1001}", "[[:alpha:]]", "[a--b]", "a\tb", "(", "[", "*"),
+        *("a{,3}", "a{1001}", "[a--b]", "a\tb", "(", "[", "*"),
     ],
 )
 def test_expressions_that_alertmanager_reads_otherwise_are_refused(
