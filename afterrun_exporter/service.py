@@ -170,8 +170,8 @@ class Service:
 
     @property
     def storage_errors(self) -> int:
-        """Transactions and reads that failed."""
-        return self._refusals + self.store.failed_reads()
+        """Transactions, reads and looks at the files that failed."""
+        return self._refusals + self.store.failures()
 
     async def record(self, ping: Ping) -> Verdict:
         """Make *ping* durable, and act on it.

@@ -263,7 +263,7 @@ class MemoryStore:
     async def check(self) -> None:
         """There are no files."""
 
-    def failed_reads(self) -> int:
+    def failures(self) -> int:
         return 0
 
     def size(self) -> int:

@@ -71,6 +71,7 @@ PRAGMAS: Final = (
 )
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 
 class SQLiteStore:
@@ -185,19 +186,19 @@ class SQLiteStore:
         return await self._reading(receivers.receivers(self._reader))
 
     async def add_receiver(self, receiver: JobReceiver) -> JobReceiver:
-        return await self._on_thread(self._writer.do, receivers.add, receiver)
+        return await self._alone(receivers.add, receiver)
 
     async def remove_receiver(self, number: int) -> None:
-        await self._on_thread(self._writer.do, receivers.remove, number)
+        await self._alone(receivers.remove, number)
 
     async def pushed(self) -> list[Group]:
         return await self._reading(pushed.groups(self._browser))
 
     async def save_pushed(self, group: Group) -> None:
-        await self._on_thread(self._writer.do, pushed.save, group)
+        await self._alone(pushed.save, group)
 
     async def drop_pushed(self, labels: Labels) -> None:
-        await self._on_thread(self._writer.do, pushed.drop, labels)
+        await self._alone(pushed.drop, labels)
 
     async def logs(self, job: str) -> list[LogRecord]:
         return await self._reading(reads.logs(self._reader, job))
@@ -232,7 +233,7 @@ class SQLiteStore:
     async def check(self) -> None:
         await asyncio.to_thread(self._files.inspect)
 
-    def failed_reads(self) -> int:
+    def failures(self) -> int:
         return self._reading.failures
 
     def size(self) -> int:
@@ -248,6 +249,14 @@ class SQLiteStore:
             async with self.outbox.recording(writes) as news:
                 commit = self._writer.commit
                 self._on_commit(await self._on_thread(commit, writes, news))
+
+    async def _alone(self, act: Callable[[sqlite3.Connection, V], T], what: V) -> T:
+        """Do what no report waits for, so that nobody else counts its failure."""
+        try:
+            return await self._on_thread(self._writer.do, act, what)
+        except StorageError:
+            self._reading.failures += 1
+            raise
 
     async def _older_keys(self, jobs: Collection[str]) -> dict[str, OlderKeys]:
         return await self._on_thread(self._writer.do, runkeys.load, jobs)

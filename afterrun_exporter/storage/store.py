@@ -241,8 +241,8 @@ class Store(Protocol):
         """
         ...
 
-    def failed_reads(self) -> int:
-        """Return how many reads have raised StorageError."""
+    def failures(self) -> int:
+        """Return how many calls but `update_all` and `check` have raised StorageError."""
         ...
 
     def size(self) -> int:

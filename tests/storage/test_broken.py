@@ -31,6 +31,10 @@ def break_table(path: Path, table: str) -> None:
         file.write(b"\xff" * PAGE)
 
 
+def delete(path: Path) -> None:
+    path.unlink()
+
+
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[SQLiteStore]:
     """One whose logs and alerts cannot be read."""
@@ -64,7 +68,7 @@ async def test_a_read_that_fails_is_a_storage_error(
     assert problem["detail"] == (
         f"cannot read from {path}: database disk image is malformed"
     )
-    assert store.failed_reads() == 1
+    assert store.failures() == 1
 
 
 async def test_reports_are_accepted_meanwhile(store: SQLiteStore) -> None:
@@ -106,7 +110,19 @@ async def test_what_a_caller_does_wrong_is_no_storage_error(store: SQLiteStore) 
     with pytest.raises(OverflowError):
         await store.runs("backup", 2**70)
 
-    assert store.failed_reads() == 0
+    assert store.failures() == 0
+
+
+async def test_a_write_of_its_own_that_fails_is_counted(
+    store: SQLiteStore, path: Path
+) -> None:
+    """A receiver that is added, or a push: no report fails with it."""
+    delete(path)
+
+    with pytest.raises(StorageError):
+        await store.remove_receiver(1)
+
+    assert store.failures() == 1
 
 
 @pytest.mark.parametrize(
