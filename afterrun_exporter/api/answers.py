@@ -150,8 +150,11 @@ class Run(Answer):
     )
     outcome: Outcome
     started_at: Time | None
-    finished_at: Time
-    received_at: Time
+    finished_at: Time = Field(description="not after `received_at`")
+    received_at: Time = Field(
+        description="by the clock of AfterRun's machine: a time in the future was "
+        "recorded while that clock was ahead"
+    )
     duration: Seconds | None
     exit_code: int | None
     metrics: dict[str, Value | None]

@@ -55,7 +55,7 @@ def list_(url: str, as_json: bool, **query: str | int | None) -> None:
         word = "for" if alert["state"] == "open" else "after"
         rows.append(
             (
-                tables.when(alert["opened_at"], now),
+                tables.happened(alert["opened_at"], now),
                 f"{alert['state']} {word} {tables.age(lasted)}",
                 alert["severity"],
                 alert["job"],

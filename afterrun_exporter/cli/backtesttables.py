@@ -96,7 +96,11 @@ def _rule(count: dict[str, Any]) -> tuple[str, ...]:
 def _run(run: dict[str, Any], now: float) -> Iterator[tuple[str, ...]]:
     """Yield a row for each rule that explains the change."""
     name = run["run_id"] or f"#{run['number']}"
-    about = tables.when(run["finished_at"], now), name, run["change"].replace("_", " ")
+    about = (
+        tables.happened(run["finished_at"], now),
+        name,
+        run["change"].replace("_", " "),
+    )
     for broken in run["would_break"] or run["broke"]:
         yield (*about, broken["rule"], _shown(broken), broken["expected"])
 

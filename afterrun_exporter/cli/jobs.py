@@ -61,9 +61,9 @@ def jobs(
             (
                 job["name"],
                 f"{job['state']}, unobserved" if job["unobserved"] else job["state"],
-                tables.when(job["last_run"], now),
+                tables.happened(job["last_run"], now),
                 job["last_outcome"] or "",
-                tables.when(job["last_success"], now),
+                tables.happened(job["last_success"], now),
                 tables.when(job["deadline"], now) if job["deadline"] else "",
                 ", ".join(map(_alert, job["alerts"])),
             )

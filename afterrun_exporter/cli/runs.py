@@ -46,7 +46,7 @@ def runs(job: str, limit: int, url: str, as_json: bool) -> None:
         columns,
         (
             (
-                tables.when(run["finished_at"], now),
+                tables.happened(run["finished_at"], now),
                 "retrying" if run["retrying"] else run["outcome"],
                 "" if run["duration"] is None else format_duration(run["duration"]),
                 _name(run),

@@ -43,6 +43,10 @@ _STYLES: Final = {
 _AGES: Final = ((172_800, 86_400, "d"), (7200, 3600, "h"), (120, 60, "m"), (0, 1, "s"))
 
 
+#: Seconds by which the clocks of two machines differ without a remark.
+SKEW: Final = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """What stands above a column."""
@@ -86,6 +90,19 @@ def when(moment: str | None, now: float) -> str:
     seconds = now - then.timestamp()
     told = f"{age(abs(seconds))} ago" if seconds >= 0 else f"in {age(-seconds)}"
     return f"{then.astimezone():%Y-%m-%d %H:%M} ({told})"
+
+
+def happened(moment: str | None, now: float) -> str:
+    """Return the time of something that has happened, as `when` does.
+
+    If it lies ahead, the daemon's clock was ahead then, or ours is behind.
+    """
+    if moment is None or (seconds := _seconds(moment) - now) < 0:
+        return when(moment, now)
+    shown, _, _ = when(moment, now).partition(" (")
+    if seconds < SKEW:
+        return f"{shown} (just now)"
+    return f"{shown} ({age(seconds)} ahead of this clock)"
 
 
 def between(start: str, end: str | None, now: float) -> float:

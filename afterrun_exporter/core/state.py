@@ -351,13 +351,6 @@ DERIVED: Final = (
 )
 
 
-def same_facts(one: JobState, other: JobState) -> bool:
-    """Return whether two states are alike in all that is stored of them."""
-    if one.last_ping_at != other.last_ping_at:
-        return False
-    return one == replace(other, **{name: getattr(one, name) for name in DERIVED})
-
-
 class Transition(Struct, frozen=True, kw_only=True, gc=False):
     """What one decision comes to; it is stored whole or not at all."""
 

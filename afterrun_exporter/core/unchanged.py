@@ -1,12 +1,14 @@
-"""Jobs that a start or a reload has nothing to do for: nearly all of them."""
+"""Jobs that a start or a reload has nothing to do for, and changes that are none."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from afterrun_exporter.core.deadlines import is_quiet, schedule_text, wake_at
 from afterrun_exporter.core.model import Job, Outcome, Settings
-from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.state import DERIVED, JobState
 
 _FINE: Final = frozenset({None, Outcome.OK})
 
@@ -38,3 +40,10 @@ def quiet_until(
         return None
     wake = wake_at(job, state, settings)
     return wake if is_quiet(job, state, at, wake) else None
+
+
+def same_facts(one: JobState, other: JobState) -> bool:
+    """Return True if two states are equal in all that is stored of them."""
+    if one.last_ping_at != other.last_ping_at:
+        return False
+    return one == replace(other, **{name: getattr(one, name) for name in DERIVED})

@@ -24,7 +24,7 @@ from afterrun_exporter.page.charts import Chart
 from afterrun_exporter.page.context import Context, Reading
 from afterrun_exporter.page.graphs import tried_charts
 from afterrun_exporter.page.reasons import expected_of, value_of
-from afterrun_exporter.page.times import Moment, moment, zone_of
+from afterrun_exporter.page.times import Moment, happened, zone_of
 
 #: How far back runs can be counted; "" is all that are kept.
 SPANS: Final = {
@@ -196,4 +196,4 @@ def _why(one: Tried, rules: Sequence[Rule]) -> Iterator[tuple[str, str, str]]:
 
 
 def _ended(run: Run | None, now: float, zone: tzinfo) -> Moment | None:
-    return None if run is None else moment(run.finished_at, now, zone)
+    return None if run is None else happened(run.finished_at, now, zone)

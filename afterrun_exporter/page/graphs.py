@@ -12,7 +12,7 @@ from afterrun_exporter.core.units import format_duration, format_number
 from afterrun_exporter.page.charts import Chart, Limit, Point
 from afterrun_exporter.page.job import duration_text, metrics_of
 from afterrun_exporter.page.numbers import limit_text, readable
-from afterrun_exporter.page.times import moment
+from afterrun_exporter.page.times import happened
 
 
 def charts(
@@ -145,6 +145,6 @@ def _broke(run: Run, metric: str) -> bool:
 
 
 def _label(run: Run, told: str, now: float) -> str:
-    ended = moment(run.finished_at, now)
+    ended = happened(run.finished_at, now)
     when = f"{ended.utc}, {ended.away}" if ended else ""
     return f"run {run.number}: {told} ({run.outcome.value}); {when}"

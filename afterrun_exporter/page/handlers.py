@@ -37,7 +37,7 @@ from afterrun_exporter.page.messages import DONE
 from afterrun_exporter.page.reasons import reasons
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.strips import LENGTH
-from afterrun_exporter.page.times import moment, zone_of
+from afterrun_exporter.page.times import happened, moment, zone_of
 from afterrun_exporter.page.words import InWords, expectations, rule_in_words
 from afterrun_exporter.storage.store import AlertFilter, Ended
 
@@ -191,8 +191,8 @@ async def job_page(
         reasons=reasons(*known, now, runs, recorded),
         charts=drawn[:CHARTS],
         more_charts=drawn[CHARTS:],
-        first=runs and moment(runs[-1].finished_at, now, zone_of(known[0])),
-        last=runs and moment(runs[0].finished_at, now, zone_of(known[0])),
+        first=runs and happened(runs[-1].finished_at, now, zone_of(known[0])),
+        last=runs and happened(runs[0].finished_at, now, zone_of(known[0])),
         runs=run_rows(known[0], runs, now),
         alerts=alert_rows(known[0], alerts, now),
         receivers=[_receiver(one) for one in told],

@@ -22,7 +22,7 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.units import format_duration
 from afterrun_exporter.page.numbers import readable
 from afterrun_exporter.page.reasons import TITLES, expected_of, value_of
-from afterrun_exporter.page.times import Moment, moment, span, zone_of
+from afterrun_exporter.page.times import Moment, happened, moment, span, zone_of
 from afterrun_exporter.storage.store import AlertRecord
 
 #: Slots that are shown.
@@ -55,6 +55,7 @@ class RunRow:
             or self.violations
             or run.run_id
             or run.exit_code is not None
+            or (self.ended and self.ended.ahead)
         )
 
 
@@ -135,8 +136,8 @@ def _run_row(job: Job, run: Run, now: float, zone: tzinfo) -> RunRow:
     return RunRow(
         run=run,
         outcome="retrying" if run.is_retried else run.outcome.value,
-        ended=moment(run.finished_at, now, zone),
-        started=None if run.started_at is None else moment(run.started_at, now, zone),
+        ended=happened(run.finished_at, now, zone),
+        started=None if run.started_at is None else happened(run.started_at, now, zone),
         duration=duration_text(run.duration),
         violations=tuple(
             f"{one.metric} {value_of(one)}, expected {expected_of(job.rules, one)}"
@@ -170,10 +171,10 @@ def alert_rows(job: Job, alerts: Iterable[AlertRecord], now: float) -> list[Aler
             rule=one.key.rule,
             severity=one.severity,
             summary=one.summary,
-            opened=moment(one.opened_at, now, zone),
+            opened=happened(one.opened_at, now, zone),
             resolved=None
             if one.resolved_at is None
-            else moment(one.resolved_at, now, zone),
+            else happened(one.resolved_at, now, zone),
             lasted=span((one.resolved_at or now) - one.opened_at),
             run=one.run,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Final
@@ -32,6 +32,8 @@ class Moment:
     beside: str
     #: From now: ``3 h 12 min ago``, ``in 5 min``.
     away: str
+    #: How far the clock was ahead that showed it, at least; "" if it is not known to be.
+    ahead: str = ""
 
 
 def moment(instant: float, now: float, zone: tzinfo = UTC) -> Moment | None:
@@ -47,6 +49,17 @@ def moment(instant: float, now: float, zone: tzinfo = UTC) -> Moment | None:
         beside=there[2] if here[0] == there[0] else utc,
         away=away(instant - now),
     )
+
+
+def happened(instant: float, now: float, zone: tzinfo = UTC) -> Moment | None:
+    """Return *instant* as it is shown if it is recorded of something that has happened.
+
+    If it lies ahead, this machine's clock was ahead then, and has been set back.
+    """
+    shown, seconds = moment(instant, now, zone), instant - now
+    if shown is None or seconds < 1:
+        return shown
+    return replace(shown, away=f"{span(seconds)} ahead", ahead=span(seconds))
 
 
 def zone_of(job: Job) -> tzinfo:

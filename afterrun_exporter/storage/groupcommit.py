@@ -15,7 +15,8 @@ from typing import Final
 
 from afterrun_exporter.clock import breathe, stopwatch
 from afterrun_exporter.core.repeats import OlderRunsNeededError, is_partial, recalled
-from afterrun_exporter.core.state import JobState, Transition, same_facts
+from afterrun_exporter.core.state import JobState, Transition
+from afterrun_exporter.core.unchanged import same_facts
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.runkeys import MEMORY, KeysInMemory, OlderKeys
 from afterrun_exporter.storage.store import Change, Decide

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from afterrun_exporter.cli.group import afterrun
-from afterrun_exporter.cli.tables import age, when
+from afterrun_exporter.cli.tables import age, happened, when
 from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.service import Service
@@ -376,5 +376,26 @@ def test_a_time_is_told_as_a_clock_here_shows_it(seconds: float, told: str) -> N
     now = at("22 02:00")
 
     found = when(format_time(now - seconds), now)
+
+    assert re.fullmatch(rf"2026-11-2\d \d\d:\d\d \({told}\)", found)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (7200, "2h ago"),
+        (-1, "just now"),
+        (-59, "just now"),
+        (-60, "60s ahead of this clock"),
+        (-10_800, "3h ahead of this clock"),
+    ],
+)
+def test_what_has_happened_is_not_told_as_what_is_to_come(
+    seconds: float, told: str
+) -> None:
+    """The clock of the daemon was ahead, or the one here is behind."""
+    now = at("22 02:00")
+
+    found = happened(format_time(now - seconds), now)
 
     assert re.fullmatch(rf"2026-11-2\d \d\d:\d\d \({told}\)", found)

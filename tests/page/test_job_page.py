@@ -66,6 +66,25 @@ class TestThePage:
             assert told in page
         assert "Exit code 1" in text_of(page)
 
+    async def test_tells_what_was_recorded_by_a_clock_that_was_ahead(
+        self, pages: Pages, service: Service, clock: ManualClock
+    ) -> None:
+        """Not that a run ended "in 3 h"."""
+        now = clock.now()
+        await clock.step(3 * 3600)
+        await service.record(ping("21 15:00", outcome=Outcome.FAIL))
+        await service.record(ping("21 15:01"))
+        await clock.step(now - clock.now())
+        await service.sweep()
+        page = await pages.get("/jobs/backup")
+        told = text_of(page)
+
+        assert "3 h 1 min ahead" in told
+        assert "clock was ahead when the run was recorded, by 3 h 1 min or more" in told
+        assert "by a clock that was ahead" in told
+        assert "in 3 h" not in page
+        assert "Last run just now" in told
+
     async def test_shows_a_run_between_two_attempts(
         self, pages: Pages, service: Service
     ) -> None:

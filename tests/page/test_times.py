@@ -8,7 +8,7 @@ import pytest
 
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.schedule import Every, parse_cron
-from afterrun_exporter.page.times import away, moment, span, zone_of
+from afterrun_exporter.page.times import away, happened, moment, span, zone_of
 from tests.core.jobs import at
 
 RIGA = ZoneInfo("Europe/Riga")
@@ -49,6 +49,24 @@ def test_a_moment_is_told_on_the_clocks_of_the_job_and_in_utc() -> None:
     assert shown.iso == "2026-11-22T02:00:00Z"
     assert (shown.local, shown.utc) == ("Sun 22 Nov 04:00 EET", "Sun 22 Nov 02:00 UTC")
     assert (shown.beside, shown.away) == ("02:00 UTC", "3 h 12 min ago")
+
+
+@pytest.mark.parametrize(
+    ("now", "words", "ahead"),
+    [
+        ("22 05:12", "3 h 12 min ago", ""),
+        ("22 02:00", "just now", ""),
+        ("22 01:59:30", "30 s ahead", "30 s"),
+        ("21 23:00", "3 h ahead", "3 h"),
+    ],
+)
+def test_what_happened_and_lies_ahead_is_by_a_clock_that_was_ahead(
+    now: str, words: str, ahead: str
+) -> None:
+    shown = happened(at("22 02:00"), at(now))
+
+    assert shown is not None
+    assert (shown.away, shown.ahead) == (words, ahead)
 
 
 def test_another_day_in_utc_is_told_with_the_time() -> None:
