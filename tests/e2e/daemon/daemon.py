@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import os
 import random
 import socket
 import sqlite3
@@ -61,6 +62,8 @@ class Daemon:
         self.config = folder / "afterrun.yml"
         self._stdout = (logs or folder) / "stdout.txt"
         self._stderr = (logs or folder) / "stderr.txt"
+        #: What its process has in its environment beside what the tests have.
+        self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -97,6 +100,7 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
+                env={**os.environ, **self.environment},
             )
 
     def start(self, *flags: str) -> None:
@@ -209,13 +213,16 @@ def request(
 
 
 def wait_until(
-    condition: Callable[[], bool], what: str, patience: float = 10.0
+    condition: Callable[[], bool],
+    what: str,
+    patience: float = 10.0,
+    every: float = 0.02,
 ) -> None:
     """Return once *condition* holds; fail if it does not within *patience*."""
     give_up = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < give_up, f"waited in vain until {what}"
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 async def until(
