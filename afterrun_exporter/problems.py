@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -43,12 +43,14 @@ from afterrun_exporter.errors import (
 CONTENT_TYPE: Final = "application/problem+json"
 
 #: What whoever may not come in is told besides. A browser then asks for a password.
-HEADERS: Final[Mapping[int, Mapping[str, str]]] = {
-    HTTPStatus.UNAUTHORIZED: {
-        "WWW-Authenticate": 'Basic realm="AfterRun", charset="UTF-8", Bearer'
-    },
-    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "5"},
-    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "5"},
+HEADERS: Final[Mapping[int, Sequence[tuple[str, str]]]] = {
+    HTTPStatus.UNAUTHORIZED: (
+        # A line each: Chromium reads no second challenge in one.
+        ("WWW-Authenticate", 'Basic realm="AfterRun", charset="UTF-8"'),
+        ("WWW-Authenticate", 'Bearer realm="AfterRun"'),
+    ),
+    HTTPStatus.TOO_MANY_REQUESTS: (("Retry-After", "5"),),
+    HTTPStatus.SERVICE_UNAVAILABLE: (("Retry-After", "5"),),
 }
 #: What the types of problems begin with. They name a kind and lead nowhere.
 TYPES: Final = "urn:afterrun:problem:"
@@ -151,7 +153,7 @@ def response(body: dict[str, Any]) -> web.Response:
     """Return the answer that carries a problem."""
     status = body["status"]
     answer = web.json_response(body, status=status, content_type=CONTENT_TYPE)
-    answer.headers.update(HEADERS.get(status, {}))
+    answer.headers.extend(HEADERS.get(status, ()))
     return answer
 
 

@@ -8,19 +8,36 @@ from urllib.parse import urlsplit
 
 #: Sent for our own page, or by a person who typed the address.
 _OURS: Final = frozenset({"same-origin", "none"})
+#: Methods with which no Origin is sent.
+_UNTOLD: Final = frozenset({"GET", "HEAD"})
 _PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 
 
-def is_foreign(headers: Mapping[str, str], host: str) -> bool:
-    """Return whether another site than *host* has made a browser send this.
+def is_foreign(headers: Mapping[str, str], host: str, method: str) -> bool:
+    """Return whether another site than *host* may have made a browser send this.
 
-    Programs send none of these headers, and are not asked for them.
+    Programs send none of these headers, and are not asked for them. Over plain http to
+    a name, browsers send none either with a GET: then the page it comes from must be
+    one of ours.
     """
     if site := headers.get("Sec-Fetch-Site"):
         return site.lower() not in _OURS
     if origin := headers.get("Origin"):
         return not _is_of(origin, host)
+    if method in _UNTOLD and _is_browser(headers):
+        return not _is_of(headers.get("Referer", ""), host)
     return False
+
+
+def _is_browser(headers: Mapping[str, str]) -> bool:
+    """Return whether a browser has sent this, by what no page can have it leave out."""
+    agent, accepted = headers.get("User-Agent", ""), headers.get("Accept", "")
+    return (
+        ("Mozilla/" in agent and "PowerShell/" not in agent)
+        or "Upgrade-Insecure-Requests" in headers
+        or "text/html" in accepted
+        or "image/" in accepted
+    )
 
 
 def is_from(page: str, host: str) -> bool:

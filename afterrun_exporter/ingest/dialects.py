@@ -71,7 +71,7 @@ def refusal(route: str, error: Exception) -> web.Response | None:
         if route.startswith(prefix):
             status = _STATUS[error.__class__]
             answer = refused(status, str(error))
-            answer.headers.update(HEADERS.get(status, {}))
+            answer.headers.extend(HEADERS.get(status, ()))
             return answer
     return None
 

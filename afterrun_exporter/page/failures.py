@@ -48,7 +48,7 @@ def errors_as_pages(site: Site, clock: Clock) -> Middleware:
                 site, clock, request, problem["status"], problem["detail"]
             )
             # A browser that is to ask for a password is told so in one of them.
-            answer.headers.update(HEADERS.get(problem["status"], {}))
+            answer.headers.extend(HEADERS.get(problem["status"], ()))
             return answer
 
     return middleware

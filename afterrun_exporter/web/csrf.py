@@ -47,7 +47,7 @@ class Forms:
 
     def check(self, request: web.BaseRequest, form: Mapping[str, Any]) -> None:
         """Return if *form* comes from a page of ours; raise ForbiddenError if not."""
-        if is_foreign(request.headers, request.host):
+        if is_foreign(request.headers, request.host, request.method):
             raise ForbiddenError(FOREIGN)
         page = request.headers.get("Referer", "")
         told = {"Sec-Fetch-Site", "Origin"} & request.headers.keys()

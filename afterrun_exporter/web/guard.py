@@ -120,7 +120,7 @@ async def _admit(doors: Doors, request: web.Request, route: str) -> None:
     harmless = scope is Scope.PING and not by_password
     if harmless or not routes.changes(request.method, route):
         return
-    if is_foreign(request.headers, request.host):
+    if is_foreign(request.headers, request.host, request.method):
         raise ForbiddenError(FOREIGN)
 
 

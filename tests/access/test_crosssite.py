@@ -34,7 +34,40 @@ from afterrun_exporter.access.crosssite import is_foreign, is_from
 def test_a_browser_says_for_whom_it_asks(
     headers: dict[str, str], foreign: bool
 ) -> None:
-    assert is_foreign(headers, "afterrun:10707") is foreign
+    for method in ("GET", "POST"):
+        assert is_foreign(headers, "afterrun:10707", method) is foreign
+
+
+BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Chrome/142.0 Safari/537.36"}
+PICTURE = {"Accept": "image/avif,image/webp,*/*;q=0.8"}
+PAGE = {"Accept": "text/html,application/xhtml+xml", "Upgrade-Insecure-Requests": "1"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "foreign"),
+    [
+        (BROWSER, True),
+        (BROWSER | PICTURE, True),
+        (PICTURE, True),
+        (PAGE, True),
+        (BROWSER | PAGE | {"Referer": "http://evil.example/"}, True),
+        (BROWSER | PAGE | {"Referer": "http://afterrun:10707/jobs/a"}, False),
+        (BROWSER | {"Sec-Fetch-Site": "none"}, False),
+        (BROWSER | {"Origin": "http://afterrun:10707"}, False),
+        ({"User-Agent": "curl/8.5.0", "Accept": "*/*"}, False),
+        ({"User-Agent": "cronitor-python", "Accept": "application/json"}, False),
+        (
+            {"User-Agent": "Mozilla/5.0 (Windows NT 10.0) WindowsPowerShell/5.1"},
+            False,
+        ),
+    ],
+)
+def test_a_browser_that_does_not_say_for_whom_it_asks_must_come_from_our_page(
+    headers: dict[str, str], foreign: bool
+) -> None:
+    """Over plain http, to a name, it says nothing with a GET."""
+    assert is_foreign(headers, "afterrun:10707", "GET") is foreign
+    assert is_foreign(headers, "afterrun:10707", "POST") is False
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,10 @@ async def status_of(
     )
     await response.read()
     if response.status == 401:
-        assert response.headers["WWW-Authenticate"].startswith("Basic realm=")
+        assert response.headers.getall("WWW-Authenticate") == [
+            'Basic realm="AfterRun", charset="UTF-8"',
+            'Bearer realm="AfterRun"',
+        ]
     return response.status
 
 
