@@ -18,6 +18,20 @@ OP: Final = "op"
 TIMED_OUT: Final = "timed_out"
 TRUE: Final = "true"
 STATE: Final = "state"
+CONDITION: Final = "condition"
+#: What a value in the text of an alert is.
+DETAIL: Final = "detail"
+DETAIL_RUNS: Final = "runs"
+DETAIL_OUTCOME: Final = "outcome"
+DETAIL_SUCCESS: Final = "success"
+DETAIL_VALUE: Final = "value"
+DETAIL_BOUND: Final = "bound"
+DETAIL_LIMIT: Final = "limit"
+#: Labels that bring details to the text of an alert; the alert itself has none of them.
+TOLD_OUTCOME: Final = "detail_outcome"
+TOLD_SUCCESS: Final = "detail_success"
+TOLD_BOUND: Final = "detail_bound"
+TOLD_LIMIT: Final = "detail_limit"
 DIALECT: Final = "dialect"
 RESULT: Final = "result"
 ALERTMANAGER: Final = "alertmanager"
@@ -40,6 +54,10 @@ RESERVED_LABELS: Final = frozenset(
         "schedule",
         TIMED_OUT,
         "timezone",
+        TOLD_OUTCOME,
+        TOLD_SUCCESS,
+        TOLD_BOUND,
+        TOLD_LIMIT,
     }
 )
 
@@ -74,6 +92,7 @@ OVERLAPPING: Final = "afterrun_job_overlapping"
 UPSTREAM_UNHEALTHY: Final = "afterrun_job_upstream_unhealthy"
 TEST_ALERT: Final = "afterrun_job_test_alert"
 SUCCEEDED: Final = "afterrun_job_succeeded"
+ALERT_DETAIL: Final = "afterrun_job_alert_detail"
 SCHEDULE_INVALID: Final = "afterrun_job_schedule_invalid"
 RUNS: Final = "afterrun_job_runs_total"
 FAILED_ATTEMPTS: Final = "afterrun_job_failed_attempts_total"
@@ -140,6 +159,8 @@ HELP: Final = {
     "failing or violated, or was when this one was last due.",
     SUCCEEDED: "Whether a run ended ok just now; only where a receiver is told of it.",
     TEST_ALERT: "Whether somebody asked for a test alert just now.",
+    ALERT_DETAIL: "Values in the texts of the job's open alerts, by condition; absent "
+    "while none is open.",
     SCHEDULE_INVALID: "Whether no slot will ever come, or the schedule its client gives is unusable.",
     RUNS: "Runs that finished.",
     FAILED_ATTEMPTS: "Failed attempts of runs that another attempt was to follow: no "

@@ -13,6 +13,7 @@ from afterrun_exporter.core.limits import run_deadline
 from afterrun_exporter.core.model import Condition, Job, Outcome, Settings
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import AlertKey, JobState
+from afterrun_exporter.exposition.details import CODES, alert_details
 from afterrun_exporter.exposition.shapes import Alerting, Fact, Family, Sample, Shape
 from afterrun_exporter.exposition.subject import (
     REMEMBERED,
@@ -21,10 +22,6 @@ from afterrun_exporter.exposition.subject import (
     label,
     metric_label,
 )
-
-#: Alerts read these: a new outcome comes last.
-_CODES = {outcome: code for code, outcome in enumerate(Outcome)}
-
 
 _TIMED_OUT = f",{label(names.TIMED_OUT, names.TRUE)}"
 
@@ -68,7 +65,7 @@ def last_outcome(subject: Subject) -> Sequence[Sample]:
     """Return how the last run ended, as its place among the outcomes."""
     if (outcome := subject.state.last_outcome) is None:
         return ()
-    return ((subject.own, _CODES[outcome]),)
+    return ((subject.own, CODES[outcome]),)
 
 
 def metric_values(subject: Subject) -> Sequence[Sample]:
@@ -252,6 +249,7 @@ FAMILIES: tuple[Shape, ...] = (
     ),
     Family(names.TEST_ALERT, "gauge", test_alert),
     Family(names.SUCCEEDED, "gauge", succeeded),
+    Family(names.ALERT_DETAIL, "gauge", alert_details),
     Fact(names.SCHEDULE_INVALID, "gauge", schedule_invalid),
     Fact(names.RUNS, "counter", lambda s: s.state.runs_total),
     Fact(names.FAILED_ATTEMPTS, "counter", lambda s: s.state.attempts_total),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from afterrun_exporter import conventions as names
@@ -18,17 +19,22 @@ def alert(
     hold: str | None = None,
     severity: str | None = None,
     summary: str | None = None,
+    carried: Iterable[str] = (),
 ) -> Data:
     """Return one rule; without *severity* the series bring theirs along.
 
     The summary is a fixed sentence, so that pagers group by it. Labels are fixed
-    too: a templated one would make a new alert of each value.
+    too: a templated one would make a new alert of each value. Those that are *carried*
+    are there for the description alone: an empty label is none.
     """
+    labels = dict.fromkeys(carried, "")
+    if severity:
+        labels[names.SEVERITY] = severity
     return {
         "alert": name,
         "expr": expr,
         **({"for": hold} if hold else {}),
-        **({"labels": {names.SEVERITY: severity}} if severity else {}),
+        **({"labels": labels} if labels else {}),
         "annotations": {
             "summary": summary or names.SUMMARIES[name],
             "description": description,

@@ -1,7 +1,9 @@
 """What alerts say: sentences in Prometheus's template language.
 
-A value that is not on the alert has to be asked for, and there may be no answer
-(the exporter is down): every sentence must still be one.
+They ask Prometheus nothing: a query for each of thousands of alerts takes longer than
+the evaluation interval. What they give is the alert's value, and labels that its
+expression adds and the alert drops; either may be unknown (the exporter is down, or
+older), and every sentence must still be one.
 """
 
 from __future__ import annotations
@@ -35,113 +37,69 @@ OVERRUNNING: Final = (
 
 FAILING: Final = _Sentence(
     """\
-{{- $runs := 1.0 -}}
-{{- range printf "max(@FAILURES{job=%q,job_name=%q})" $labels.job $labels.job_name | query -}}
-{{- $runs = .Value -}}
-{{- end -}}
 {{- $ended := "" -}}
-{{- range printf "max(@OUTCOME{job=%q,job_name=%q})" $labels.job $labels.job_name | query -}}
-{{- if eq .Value @FAIL -}}
+{{- if eq $labels.@OUTCOME "@FAIL" -}}
 {{- $ended = "failed" -}}
-{{- else if eq .Value @PARTIAL -}}
+{{- else if eq $labels.@OUTCOME "@PARTIAL" -}}
 {{- $ended = "did only a part of its work" -}}
-{{- else if eq .Value @TIMEOUT -}}
+{{- else if eq $labels.@OUTCOME "@TIMEOUT" -}}
 {{- $ended = "took too long and was given up" -}}
-{{- else if eq .Value @INVALID -}}
+{{- else if eq $labels.@OUTCOME "@INVALID" -}}
 {{- $ended = "sent a report that cannot be read" -}}
 {{- end -}}
-{{- end -}}
-{{ $labels.job_name }}: {{ if gt $runs 1.0 -}}
-the last {{ $runs }} runs were not ok{{ with $ended }}, the last one {{ . }}{{ end }}
+{{ $labels.job_name }}: {{ if gt $value 1.0 -}}
+the last {{ $value }} runs were not ok{{ with $ended }}, the last one {{ . }}{{ end }}
 {{- else -}}
 the last run {{ or $ended "was not ok" }}
 {{- end -}}
-{{- range printf "max(@SUCCESS{job=%q,job_name=%q})" $labels.job $labels.job_name | query -}}
-{{- if gt .Value 0.0 -}}
-; it last succeeded at {{ (.Value | toTime).Format "2006-01-02 15:04:05 UTC" }}
-{{- else -}}
+{{- with $labels.@SUCCESS -}}
+{{- if eq . "0" -}}
 ; it has never succeeded
+{{- else -}}
+; it last succeeded at {{ (. | toTime).Format "2006-01-02 15:04:05 UTC" }}
 {{- end -}}
 {{- end -}}."""
 ).substitute(
-    FAILURES=names.CONSECUTIVE_FAILURES,
-    SUCCESS=names.LAST_SUCCESS,
-    OUTCOME=names.LAST_OUTCOME,
-    **{outcome.name: f"{code}.0" for code, outcome in enumerate(Outcome)},
+    OUTCOME=names.TOLD_OUTCOME,
+    SUCCESS=names.TOLD_SUCCESS,
+    **{outcome.name: code for code, outcome in enumerate(Outcome)},
 )
 
-# A run that does not report the metric breaks the rule as well. The value that is
-# known then comes from an earlier run and keeps the rule: to show it as the
-# reason would mislead, hence the comparison.
+# A run that does not report the metric breaks the rule as well: the value is NaN, which
+# differs from itself. Without a bound nothing is known.
 RULE_VIOLATED: Final = _Sentence(
     """\
-{{- $values := printf "max(@VALUE{job=%q,job_name=%q,metric=%+q})" $labels.job $labels.job_name $labels.metric | query -}}
-{{- if eq $labels.metric "@DURATION" -}}
-{{- $values = printf "max(@TOOK{job=%q,job_name=%q})" $labels.job $labels.job_name | query -}}
-{{- end -}}
-{{- $bounds := printf "max by (op) (@THRESHOLD{job=%q,job_name=%q,rule=%+q})" $labels.job $labels.job_name $labels.rule | query | sortByLabel "op" -}}
-{{- $broken := false -}}
-{{- range $values -}}
-{{- $value := .Value -}}
-{{- range $bounds -}}
-{{- if or (and (eq .Labels.op ">") (le $value .Value)) (and (eq .Labels.op ">=") (lt $value .Value)) -}}
-{{- $broken = true -}}
-{{- else if or (and (eq .Labels.op "<") (ge $value .Value)) (and (eq .Labels.op "<=") (gt $value .Value)) -}}
-{{- $broken = true -}}
-{{- else if or (and (eq .Labels.op "==") (ne $value .Value)) (and (eq .Labels.op "!=") (eq $value .Value)) -}}
-{{- $broken = true -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{ $labels.job_name }}: {{ $labels.metric }} {{ if not $bounds -}}
+{{ $labels.job_name }}: {{ $labels.metric }} {{ if not $labels.@BOUND -}}
 broke its rule
-{{- else if not $broken -}}
+{{- else if ne $value $value -}}
 was not reported, or a later run has healed it
 {{- else if eq $labels.metric "@DURATION" -}}
-was {{ $values | first | value | humanizeDuration }}
+was {{ $value | humanizeDuration }}
 {{- else -}}
-was {{ $values | first | value | printf "%.10g" }}
+was {{ $value | printf "%.10g" }}
 {{- end }}; the rule is {{ $labels.rule }}
-{{- if or (match "previous" $labels.rule) (not (match "[<>=]|between" $labels.rule)) -}}
-{{- range $bounds }}, here {{ .Labels.op }} {{ .Value | printf "%.10g" }}{{ end -}}
+{{- if and $labels.@BOUND (or (match "previous" $labels.rule) (not (match "[<>=]|between" $labels.rule))) -}}
+, here {{ $labels.op }} {{ $labels.@BOUND }}
 {{- end -}}."""
-).substitute(
-    DURATION=DURATION,
-    VALUE=names.METRIC_VALUE,
-    TOOK=names.LAST_DURATION,
-    THRESHOLD=names.RULE_THRESHOLD,
-)
+).substitute(DURATION=DURATION, BOUND=names.TOLD_BOUND)
 
-# The duration that is known may be that of a later run, which failed at once or was
-# as fast as ever: hence the comparison.
 SLOW: Final = _Sentence(
     """\
 {{ $labels.job_name }}: a run took unusually long
-{{- $job := printf "job=%q,job_name=%q" $labels.job $labels.job_name -}}
-{{- range printf "max(@TOOK{%s}) > max(@THRESHOLD{%s})" $job $job | query -}}
-, {{ .Value | humanizeDuration }}
-{{- range printf "max(@THRESHOLD{%s})" $job | query -}}
-; more than {{ .Value | humanizeDuration }} counts as slow
-{{- end -}}
+{{- with $labels.@LIMIT -}}
+, {{ $value | humanizeDuration }}; more than {{ . | humanizeDuration }} counts as slow
 {{- end -}}."""
-).substitute(TOOK=names.LAST_DURATION, THRESHOLD=names.SLOW_THRESHOLD)
+).substitute(LIMIT=names.TOLD_LIMIT)
 
-SUCCESS_RATIO_LOW: Final = _Sentence(
-    """\
-{{ $labels.job_name }}: too few of its recent runs were ok
-{{- range printf "max(@RATIO{job=%q,job_name=%q} >= 0)" $labels.job $labels.job_name | query -}}
-, {{ .Value | humanizePercentage }}
-{{- end -}}."""
-).substitute(RATIO=names.SUCCESS_RATIO)
+SUCCESS_RATIO_LOW: Final = (
+    "{{ $labels.job_name }}: too few of its recent runs were ok"
+    "{{ if lt $value 1.0 }}, {{ $value | humanizePercentage }}{{ end }}."
+)
 
-# Where just one is left, the others have ended since.
-OVERLAPPING: Final = _Sentence(
-    """\
-{{ $labels.job_name }} has more runs open at once than it may
-{{- range printf "max(@RUNNING{job=%q,job_name=%q}) > 1" $labels.job $labels.job_name | query -}}
-, {{ .Value }} in all
-{{- end -}}."""
-).substitute(RUNNING=names.RUNNING)
+OVERLAPPING: Final = (
+    "{{ $labels.job_name }} has more runs open at once than it may"
+    "{{ if gt $value 1.0 }}, {{ $value }} in all{{ end }}."
+)
 
 UPSTREAM_UNHEALTHY: Final = (
     "A job that {{ $labels.job_name }} requires is missed, overrunning, failing or "

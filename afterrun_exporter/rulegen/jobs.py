@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from afterrun_exporter import conventions as names
-from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.rulegen import annotations as says
 from afterrun_exporter.rulegen.alerting import Data, alert
-from afterrun_exporter.rulegen.promql import TARGET, merged, passed, selector
+from afterrun_exporter.rulegen.promql import (
+    TARGET,
+    Details,
+    detailed,
+    firing,
+    passed,
+    selector,
+)
+
+_FAILING: Final = Details(
+    Condition.FAILING.value,
+    names.DETAIL_RUNS,
+    labels=(
+        (names.DETAIL_OUTCOME, names.TOLD_OUTCOME),
+        (names.DETAIL_SUCCESS, names.TOLD_SUCCESS),
+    ),
+)
+_VIOLATED: Final = Details(
+    Condition.VIOLATED.value,
+    names.DETAIL_VALUE,
+    labels=((names.DETAIL_BOUND, names.TOLD_BOUND),),
+    by=(names.RULE,),
+    along=(names.OP,),
+)
+_OVERLAPPING: Final = Details(Condition.OVERLAPPING.value, names.DETAIL_RUNS)
+_SLOW: Final = Details(
+    Condition.SLOW.value,
+    names.DETAIL_VALUE,
+    labels=((names.DETAIL_LIMIT, names.TOLD_LIMIT),),
+)
+_SUCCESS_RATIO_LOW: Final = Details(
+    Condition.SUCCESS_RATIO_LOW.value, names.DETAIL_VALUE
+)
 
 
 def job_rules(among: str = "") -> list[Data]:
@@ -20,9 +54,8 @@ def job_rules(among: str = "") -> list[Data]:
     return [
         alert(
             names.JOB_UPSTREAM_UNHEALTHY,
-            expr=_holds(
-                names.UPSTREAM_UNHEALTHY,
-                among,
+            expr=firing(
+                names.UPSTREAM_UNHEALTHY + among,
                 # Two of them would become one label set: nothing works then.
                 without=f"{TARGET}, {names.SEVERITY}",
             ),
@@ -42,39 +75,44 @@ def job_rules(among: str = "") -> list[Data]:
         ),
         alert(
             names.JOB_FAILING,
-            expr=_holds(names.FAILING, among),
+            expr=detailed(names.FAILING + among, _FAILING),
+            carried=_FAILING.carried,
             description=says.FAILING,
         ),
         alert(
             names.JOB_RULE_VIOLATED,
-            expr=_holds(names.RULE_VIOLATED, among),
+            expr=detailed(names.RULE_VIOLATED + among, _VIOLATED),
+            carried=_VIOLATED.carried,
             description=says.RULE_VIOLATED,
         ),
         alert(
             names.JOB_OVERLAPPING,
-            expr=_holds(names.OVERLAPPING, among),
+            expr=detailed(names.OVERLAPPING + among, _OVERLAPPING),
+            carried=_OVERLAPPING.carried,
             description=says.OVERLAPPING,
         ),
         alert(
             names.JOB_SLOW,
-            expr=_holds(names.SLOW, among),
+            expr=detailed(names.SLOW + among, _SLOW),
+            carried=_SLOW.carried,
             description=says.SLOW,
         ),
         alert(
             names.JOB_SUCCESS_RATIO_LOW,
-            expr=_holds(names.SUCCESS_RATIO_LOW, among),
+            expr=detailed(names.SUCCESS_RATIO_LOW + among, _SUCCESS_RATIO_LOW),
+            carried=_SUCCESS_RATIO_LOW.carried,
             description=says.SUCCESS_RATIO_LOW,
         ),
         alert(
             names.JOB_SUCCEEDED,
-            expr=_holds(names.SUCCEEDED, among, without=f"{TARGET}, {names.SEVERITY}"),
+            expr=firing(names.SUCCEEDED + among, without=f"{TARGET}, {names.SEVERITY}"),
             # Those who want to hear of it have routes of their own.
             severity=names.NO_SEVERITY,
             description=says.SUCCEEDED,
         ),
         alert(
             names.TEST,
-            expr=_holds(names.TEST_ALERT, among),
+            expr=firing(names.TEST_ALERT + among),
             description=says.TEST,
         ),
     ]
@@ -138,7 +176,3 @@ def _of_job(job: Job, rule: Data, threshold: str = "") -> Data:
 def _plain(text: str) -> str:
     """Return *text* such that Prometheus's templates leave it as it is."""
     return text.replace("{{", '{{ "{{" }}')
-
-
-def _holds(gauge: str, among: str, without: str = TARGET) -> str:
-    return f"{merged(gauge + among, without=without)} == 1"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from textwrap import indent
 from typing import Final
 
 from afterrun_exporter import conventions as names
@@ -70,6 +72,86 @@ def merged(
     return f"""{aggregation} without ({without}) (
   {remembered(metric, subject)}
 )"""
+
+
+def firing(gauge: str, without: str = TARGET) -> str:
+    """Return one series for each job whose *gauge* is 1, or was when last seen.
+
+    It is `merged` and compared, in an order that costs least where few are 1.
+    """
+    family, _, _ = gauge.partition("{")
+    return f"""max without ({without}) (
+  {gauge} == 1
+  or
+  (
+    last_over_time({gauge}[{MEMORY}]) == 1
+    unless on (job, instance) {names.BUILD_INFO}
+    unless on (job, {names.JOB}) {family}
+  )
+)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What the text of an alert gives: a value, and others that become labels."""
+
+    #: Of the job: "condition" and what else selects the details.
+    condition: str
+    #: The one that is the alert's value.
+    value: str
+    #: The name of each other one, and of the label that it becomes.
+    labels: tuple[tuple[str, str], ...] = ()
+    #: Labels by which several alerts of one job and condition differ.
+    by: tuple[str, ...] = ()
+    #: A label that comes along with the others, of which each may have another.
+    along: tuple[str, ...] = ()
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """The labels that the alert must not keep: they change while it lasts."""
+        return (*self.along, *(label for _, label in self.labels))
+
+
+def detailed(gauge: str, details: Details) -> str:
+    """Return what `firing` does, with *details* as values and labels where known.
+
+    The alerts are the same without them: they are told even if nothing else is known.
+    """
+    carried = ", ".join(details.carried)
+    return f"""max without ({TARGET}) ({gauge} == 1)
+* on ({_on(details)}) group_left ({carried})
+(
+{indent(_details(gauge, details), "  ")}
+)
+or{f" ignoring ({carried})" if carried else ""}
+{firing(gauge)}"""
+
+
+def _details(gauge: str, details: Details) -> str:
+    on = _on(details)
+    text = f"max by ({on}) ({_detail(gauge, details, details.value)})"
+    for name, label in details.labels:
+        carried = ", ".join((*details.along, label))
+        by = ", ".join((on, *details.along))
+        found = _detail(gauge, details, name)
+        values = f'count_values by ({by}) ("{label}", max by ({by}) ({found}))'
+        if details.along:
+            # Two exporters that disagree: a join takes one of them only.
+            values = f"topk by ({on}) (1, {values})"
+        text += f"\n* on ({on}) group_left ({carried})\n{values}"
+    return text
+
+
+def _detail(gauge: str, details: Details, name: str) -> str:
+    _, _, among = gauge.partition("{")
+    found = selector(
+        (names.CONDITION, "=", details.condition), (names.DETAIL, "=", name)
+    )
+    return names.ALERT_DETAIL + (f"{found[:-1]},{among}" if among else found)
+
+
+def _on(details: Details) -> str:
+    return ", ".join(("job", names.JOB, *details.by))
 
 
 def passed(metric: str) -> str:

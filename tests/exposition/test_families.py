@@ -94,6 +94,7 @@ def test_a_job_that_never_ran_has_every_series() -> None:
         ("upstream_unhealthy", "gauge", ""),
         ("test_alert", "gauge", ""),
         ("succeeded", "gauge", ""),
+        ("alert_detail", "gauge", ""),
         ("schedule_invalid", "gauge", f"{{{own}}} 0"),
         ("runs_total", "counter", f"{{{own}}} 0"),
         ("failed_attempts_total", "counter", f"{{{own}}} 0"),
@@ -295,6 +296,87 @@ def test_a_condition_has_its_gauge_where_it_is_configured(
     assert samples(Night(LABELLED), family) == {}
     assert samples(calm, family) == pytest.approx({labels: quiet}, nan_ok=True)
     assert samples(busy, family) == {labels: loud}
+
+
+def details(night: Night) -> dict[tuple[str, ...], float]:
+    """Return what alerts tell, by condition, detail, rule and operator."""
+    found = samples(night, names.ALERT_DETAIL)
+    assert {labels[0] for labels in found} <= {"backup"}
+    return {labels[1:]: number for labels, number in found.items()}
+
+
+def test_what_alerts_tell_is_there_while_they_are_open() -> None:
+    """And only then: that of 100,000 healthy jobs would be read in vain."""
+    night = Night(LABELLED).ping("22 02:10", metrics={"rows": 5})
+    assert details(night) == {}
+
+    night.fail("23 02:10")
+    assert details(night) == {
+        ("failing", "runs"): 1,
+        ("failing", "outcome"): 1,
+        ("failing", "success"): at("22 02:10"),
+    }
+
+    night.fail("24 02:10")
+    assert details(night)["failing", "runs"] == 2
+
+    night.ping("25 02:10", metrics={"rows": 5})
+    assert details(night.clock("25 02:30")) == {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "reported", "told"),
+    [
+        ("rows between 1 and 1000", {"rows": 0.0}, (0, ">=", 1)),
+        ("rows between 1 and 1000", {"rows": 2000.0}, (2000, "<=", 1000)),
+        # It was not reported; that of the run before keeps the rule.
+        ("rows between 1 and 1000", {}, (math.nan, ">=", 1)),
+        ("rows >= 0.1 * previous", {"rows": 1.0}, (1, ">=", 12)),
+        # In digits that people read.
+        ("rows >= 0.07 * previous", {"rows": 1.0}, (1, ">=", 8.4)),
+        ("duration < 10m", {}, (700, "<", 600)),
+    ],
+)
+def test_a_violated_rule_tells_the_value_and_the_bound_that_it_breaks(
+    rule: str, reported: dict[str, float], told: tuple[float, str, float]
+) -> None:
+    night = Night(replace(LABELLED, rules=(parse_rule(rule),)))
+    night.ping("22 02:10", metrics={"rows": 120.0}, duration=5.0)
+
+    night.ping("23 02:10", metrics=reported, duration=700.0)
+
+    number, op, bound = told
+    assert details(night) == pytest.approx(
+        {
+            ("violated", "value", rule): number,
+            ("violated", "bound", rule, op): bound,
+        },
+        rel=0,
+        abs=0,
+        nan_ok=True,
+    )
+
+
+def test_a_rule_on_text_has_no_value_to_tell() -> None:
+    night = Night(replace(LABELLED, rules=(parse_rule('message == "done"'),)))
+
+    night.ping("22 02:10", metrics={})
+
+    assert value(night, names.RULE_VIOLATED) == 1
+    assert details(night) == {}
+
+
+def test_other_alerts_tell_what_they_are_about() -> None:
+    night = Night(BUSY)
+    for minute, duration in enumerate((10.0, 10.0, 30.0)):
+        night.ping(f"21 12:0{minute}", duration=duration)
+    assert details(night) == {("slow", "value"): 30, ("slow", "limit"): 20}
+
+    night.fail("21 12:05").start("21 12:06", run_id="a").start("21 12:07", run_id="b")
+    assert details(night)["overlapping", "runs"] == 2
+
+    night.fail("21 12:08")
+    assert details(night)["success_ratio_low", "value"] == 0.6
 
 
 def test_a_test_alert_is_there_while_it_lasts() -> None:
