@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "resume": "Watch a job again.",
     "alerts": "Show alerts, or try one out.",
     "backtest": "Show what rules would have flagged of past runs.",
+    "backup": "Copy the database, also while the daemon uses it.",
+    "restore": "Put a backup in the place of the database.",
     "token": "Make a token for somebody who is to be let in.",
     "version": "Print the version.",
 }

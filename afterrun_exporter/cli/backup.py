@@ -1,0 +1,50 @@
+"""`afterrun backup`: a copy of the database, also while the daemon uses it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import click
+
+from afterrun_exporter.errors import StorageError
+from afterrun_exporter.storage.backup import Contents, back_up
+
+#: Lets the daemon go first on a busy machine.
+_NICE: Final = 10
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--storage.path",
+    "storage_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("afterrun.db"),
+    show_default=True,
+    help="The database, as given to afterrun serve.",
+)
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+def backup(file: Path, storage_path: Path, force: bool) -> None:
+    """Copy the database to FILE, also while the daemon uses it.
+
+    The copy has every report that was answered before it began, is checked, and is one
+    file. It appears when it is complete.
+    """
+    with suppress(OSError):
+        os.nice(_NICE)
+    try:
+        contents = back_up(storage_path, file, overwrite=force)
+    except StorageError as error:
+        click.echo(f"afterrun: {error}", err=True)
+        sys.exit(1)
+    click.echo(f"backed up {storage_path} to {file}: {summary(contents)}")
+
+
+def summary(contents: Contents) -> str:
+    """Return what is in a copy, in words."""
+    size = f"{contents.size / 1e6:,.1f} MB"
+    return f"{contents.jobs:,} jobs, {contents.runs:,} runs, {size}, integrity check passed"

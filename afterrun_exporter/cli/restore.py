@@ -1,0 +1,40 @@
+"""`afterrun restore`: a backup in the place of the database."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from afterrun_exporter.cli.backup import summary
+from afterrun_exporter.errors import StorageError
+from afterrun_exporter.storage import backup
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--storage.path",
+    "storage_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("afterrun.db"),
+    show_default=True,
+    help="The database, as given to afterrun serve.",
+)
+@click.option(
+    "--force", is_flag=True, help="Replace a database; it is kept beside the new one."
+)
+def restore(file: Path, storage_path: Path, force: bool) -> None:
+    """Put a copy of the backup FILE in the place of the database.
+
+    The daemon must be stopped.
+    """
+    try:
+        contents, aside = backup.restore(file, storage_path, overwrite=force)
+    except StorageError as error:
+        click.echo(f"afterrun: {error}", err=True)
+        sys.exit(1)
+    click.echo(f"restored {storage_path} from {file}: {summary(contents)}")
+    if aside is not None:
+        click.echo(f"the database that was there is now {aside}")
