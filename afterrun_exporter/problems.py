@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -88,6 +89,41 @@ KINDS: Final = {
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9 /,`':.-]{0,80}")
 
 log = structlog.get_logger()
+
+
+class _Failures:
+    """Logs errors of ours: a traceback for each place they come from, now and then.
+
+    Somebody may meet the same one with every request.
+    """
+
+    #: Places that are remembered.
+    MOST: Final = 100
+
+    def __init__(self) -> None:
+        self._seen: Counter[tuple[object, ...]] = Counter()
+
+    def tell(self, error: Exception, **facts: str) -> None:
+        place = _place_of(error)
+        if len(self._seen) >= self.MOST and place not in self._seen:
+            self._seen.clear()
+        self._seen[place] += 1
+        number = self._seen[place]
+        # The first, the 10th, the 100th ...
+        if set(str(number)[1:]) <= {"0"} and str(number)[0] == "1":
+            log.error("request_failed", **facts, times=number, exc_info=error)
+
+
+def _place_of(error: Exception) -> tuple[object, ...]:
+    """Return what tells errors apart: their type, and where they were raised."""
+    raised = error.__traceback__
+    while raised is not None and raised.tb_next is not None:
+        raised = raised.tb_next
+    where = (raised.tb_frame.f_code, raised.tb_lineno) if raised is not None else ()
+    return (type(error), *where)
+
+
+_failures: Final = _Failures()
 
 
 def problem(status: int, detail: str, kind: str = "", **more: Any) -> dict[str, Any]:
@@ -191,9 +227,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 def told(error: Exception, method: str, path: str) -> dict[str, Any]:
     """Return the problem that *error* is; log one that is ours."""
     if not isinstance(error, AfterRunError):
-        log.error(
-            "request_failed", method=method, path=without_key(path), exc_info=error
-        )
+        _failures.tell(error, method=method, path=without_key(path))
     return problem_of(error)
 
 

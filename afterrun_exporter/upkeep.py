@@ -13,7 +13,7 @@ from typing import Final
 
 import aiohttp
 
-from afterrun_exporter.core.routing import JobReceiver
+from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.errors import (
     AlertmanagerError,
     AlertmanagerRefusedError,
@@ -65,8 +65,12 @@ class KeptFile:
         render.refuse_foreign(self.path.parent / path for path in told)
         written = Written(self.path.parent, frozenset(order))
         for path in order:
+            # A webhook has its URL in the file itself, and with that whoever reads it.
+            private = path == Path(self.path.name) and any(
+                one.type is ReceiverType.WEBHOOK for one in receivers
+            )
             try:
-                written.replace(path, files[path].encode())
+                written.replace(path, files[path].encode(), private=private)
             except OSError as error:
                 written.undo()
                 target, reason = self.path.parent / path, error.strerror or error
@@ -82,17 +86,23 @@ class Written:
         self._files = files
         self._before: dict[Path, bytes | None] = {}
 
-    def replace(self, path: Path, data: bytes) -> None:
-        """Replace *path* by *data*, and remember what it was."""
+    def replace(self, path: Path, data: bytes, *, private: bool = False) -> None:
+        """Replace *path* by *data*, and remember what it was.
+
+        What is *private* is read by its owner, and the group where it was before.
+        """
         target = self._directory / path
         secret = path.parts[0] == SECRETS
         target.parent.mkdir(
             mode=0o700 if secret else 0o755, parents=True, exist_ok=True
         )
-        before, mode = None, 0o600 if secret else 0o644
+        before, mode = None, 0o600 if secret or private else 0o644
         if target.exists():
             # Whoever may not read the old one may not read the new one.
             before, mode = target.read_bytes(), target.stat().st_mode & 0o777
+            if private and mode & 0o007:
+                mode &= 0o770
+                target.chmod(mode)
         if before != data:
             render.replace(target, data, mode)
             self._before[path] = before

@@ -93,6 +93,10 @@ def write(file: Path, text: str | None) -> None:
         file.write_text(text)
 
 
+def remove(file: Path) -> None:
+    file.unlink()
+
+
 def mode(file: Path) -> int:
     return file.stat().st_mode & 0o777
 
@@ -117,6 +121,36 @@ async def test_a_receiver_is_stored_written_and_loaded(
     assert said(secret) == "https://a.example/"
     assert mode(secret) == 0o600
     assert mode(secret.parent) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        # The URL of a webhook stands in the file, and may be a secret.
+        (ReceiverType.WEBHOOK, 0o644, 0o640),
+        (ReceiverType.WEBHOOK, 0o640, 0o640),
+        (ReceiverType.WEBHOOK, 0o600, 0o600),
+        (ReceiverType.WEBHOOK, None, 0o600),
+        (ReceiverType.SLACK, 0o644, 0o644),
+        (ReceiverType.EMAIL, None, 0o644),
+    ],
+)
+async def test_a_file_with_the_address_of_a_webhook_is_not_for_all_to_read(
+    receivers: Receivers,
+    file: Path,
+    kind: ReceiverType,
+    before: int | None,
+    after: int,
+) -> None:
+    if before is None:
+        remove(file)
+    else:
+        allow(file, before)
+    target = "a@example.com" if kind is ReceiverType.EMAIL else "https://a.example/"
+
+    await receivers.add(JobReceiver(job="backup", type=kind, target=target))
+
+    assert mode(file) == after
 
 
 async def test_without_a_way_to_reload_it_is_only_written(

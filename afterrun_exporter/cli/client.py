@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import wraps
 from http import HTTPStatus
 from http.client import HTTPException
 from ssl import SSLCertVerificationError
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import (
+    HTTPRedirectHandler,
+    ProxyHandler,
+    Request,
+    build_opener,
+)
 
 import click
 
+from afterrun_exporter import __version__
 from afterrun_exporter.client.urls import authorization, public_url
 from afterrun_exporter.conventions import DEFAULT_PORT
 
@@ -23,8 +30,16 @@ PATIENCE: Final = 30.0
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+class _NoRedirect(HTTPRedirectHandler):
+    """Follows nothing: what answers a question is the daemon that was asked."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
 #: The daemon is near: a proxy for the way out would only be in the way.
-_open = build_opener(ProxyHandler({})).open
+_open = build_opener(ProxyHandler({}), _NoRedirect()).open
 
 
 def asks_daemon(command: Command) -> Command:
@@ -40,7 +55,20 @@ def asks_daemon(command: Command) -> Command:
     as_json = click.option(
         "--json", "as_json", is_flag=True, help="Print what the API answers."
     )
-    return url(as_json(command))
+
+    @wraps(command)
+    def asking(**given: Any) -> None:
+        try:
+            command(**given)
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            # JSON, but not what this program knows: another one, or another version.
+            where = public_url(given["url"])
+            raise click.ClickException(
+                f"{where} does not answer like AfterRun {__version__}: "
+                f"{type(error).__name__} at {error}"
+            ) from error
+
+    return cast("Command", url(as_json(asking)))
 
 
 def get(url: str, path: str, **query: object) -> Any:
@@ -110,6 +138,11 @@ def _answer(url: str, path: str, body: bytes | None = None) -> Any:
 
 def _refusal(url: str, error: HTTPError) -> str:
     """Return the daemon's own words, if it was the daemon who spoke."""
+    if 300 <= error.code < 400 and (to := error.headers.get("Location")):
+        return (
+            f"{url} answered {error.code}: it sends on to {public_url(to)[:200]!r}; "
+            "if that is the daemon, name it with --url or AFTERRUN_URL"
+        )
     try:
         said = str(json.load(error)["detail"])
     except (ValueError, KeyError, TypeError):

@@ -148,6 +148,7 @@ def _overwritten(
 
 
 def _oddities(config: Config, now: float) -> Iterator[Finding]:
+    yield from oddities.of_labels(config.label_keys)
     for job in config.jobs.values():
         yield from oddities.of_job(job, now)
     for position, route in enumerate(config.alertmanager.routes):

@@ -20,6 +20,8 @@ _FIXED: Final = {
     "MST": "America/Denver",
     "HST": "Pacific/Honolulu",
 }
+#: What Prometheus Operator labels targets with.
+_TARGET_LABELS: Final = frozenset({"namespace", "service", "container", "endpoint"})
 #: Seconds by which clocks of hosts commonly differ.
 _CLOCKS_DIFFER: Final = 2.0
 #: Seconds from one value of a field to the next; days and months differ in length.
@@ -49,6 +51,18 @@ def of_job(job: Job, now: float) -> Iterator[Finding]:
             "all later ones, until it is given up after five periods or a day"
         )
         yield Finding(("jobs", job.name, "concurrency"), message)
+
+
+def of_labels(keys: Sequence[str]) -> Iterator[Finding]:
+    """Yield what is odd about the *keys* of the labels that alerts carry."""
+    for place, key in enumerate(keys):
+        if key in _TARGET_LABELS:
+            message = (
+                f"on Kubernetes, Prometheus gives targets a label {key!r} of its own, "
+                f"and this one becomes exported_{key}; choose another key, or set "
+                "honorLabels: true"
+            )
+            yield Finding(("labels", place), message)
 
 
 def of_schedule(schedule: Cron, now: float) -> Iterator[str]:

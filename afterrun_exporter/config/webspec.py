@@ -48,6 +48,9 @@ _UNVERIFIED: Final = frozenset(
     {"RequestClientCert", "RequireAnyClientCert", "RequireClientCert"}
 )
 
+#: A login takes about a second then, and twice as long for each one above.
+MOST_COST: Final = 14
+
 _BCRYPT: Final = re.compile(r"\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 
 
@@ -62,6 +65,11 @@ def _hash(value: object) -> str:
     if not isinstance(value, str) or not _BCRYPT.fullmatch(value):
         raise ValueError(
             "is not a bcrypt hash, such as `htpasswd -nBC 10 \"\" | tr -d ':\\n'` makes"
+        )
+    if (cost := int(value[4:6])) > MOST_COST:
+        raise ValueError(
+            f"has a cost of {cost}: a login would take too long; make one with a cost "
+            f"of 10 to {MOST_COST}"
         )
     return value
 

@@ -31,6 +31,7 @@ from afterrun_exporter.ingest.native import Reports, text
 from afterrun_exporter.web.barelines import is_bare, is_whole, with_crlf
 from afterrun_exporter.web.crowd import Crowd, Phase
 from afterrun_exporter.web.guard import Doors
+from afterrun_exporter.web.headers import DATA
 from afterrun_exporter.web.proxied import FOR
 from afterrun_exporter.web.underway import UnderWay
 
@@ -345,7 +346,7 @@ def _written(answer: dict[str, Any], now: float, last: bool, added: bytes) -> by
 
     *added* are lines of headers that an operator adds.
     """
-    body, status, more = text(answer), b"200 OK", added
+    body, status, more = text(answer), b"200 OK", added + _DATA
     content_type = b"application/json"
     if "title" in answer:
         response = problems.response(answer)
@@ -362,6 +363,7 @@ def _written(answer: dict[str, Any], now: float, last: bool, added: bytes) -> by
     ) % (status, content_type, more, len(body), _date(int(now)), _SERVER, body)
 
 
+_DATA: Final = "".join(f"{name}: {value}\r\n" for name, value in DATA.items()).encode()
 _SERVER: Final = SERVER_SOFTWARE.encode()
 
 

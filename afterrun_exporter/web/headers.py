@@ -56,7 +56,7 @@ class Headers:
             ours = PAGE
         elif scope is Scope.PING:
             # Jobs are no browsers, and many.
-            return
+            ours = DATA
         else:
             ours = DATA if scope is None else LOCKED
         for name, value in ours.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,6 +32,10 @@ class TLSError(Exception):
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
         self.key = key
+
+
+#: As OpenSSL calls them, for TLS 1.2: those with forward secrecy, and authenticated.
+CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 class Certificates:
@@ -66,8 +71,8 @@ def context_of(tls: TLS) -> ssl.SSLContext:
     context.minimum_version = VERSIONS[tls.min_version]
     context.maximum_version = VERSIONS[tls.max_version]
     context.set_alpn_protocols(["http/1.1"])
-    if tls.ciphers:
-        context.set_ciphers(":".join(tls.ciphers))
+    # Of TLS 1.2, no suites with CBC.
+    context.set_ciphers(":".join(tls.ciphers) if tls.ciphers else CIPHERS)
     if not tls.prefer_ours:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if tls.curve:
@@ -92,6 +97,8 @@ def _load_chain(context: ssl.SSLContext, tls: TLS) -> None:
             context.load_cert_chain(cert, key, password=lambda: "")
         except ssl.SSLError as error:
             raise _bad_chain(error, cert, key) from None
+        if tls.key.path is not None and key.stat().st_mode & stat.S_IROTH:
+            log.warning("private_key_readable", path=str(key), way_out="chmod o-r")
 
 
 def _bad_chain(error: ssl.SSLError, cert: Path, key: Path) -> TLSError:

@@ -299,6 +299,16 @@ def somebody_else(said: bytes, heard: list[bytes] | None = None) -> Iterator[str
             "{} answered 404: it does not answer like AfterRun",
         ),
         (b"SSH-2.0-OpenSSH\r\n", "{} does not answer like AfterRun"),
+        (b"HTTP/1.0 200 OK\r\n\r\n[1]", "{} does not answer like AfterRun 0"),
+        (b"HTTP/1.0 200 OK\r\n\r\nnull", "{} does not answer like AfterRun 0"),
+        (
+            b'HTTP/1.0 200 OK\r\n\r\n{"jobs": [{"name": 1}], "next": null}',
+            "{} does not answer like AfterRun 0",
+        ),
+        (
+            b"HTTP/1.0 302 Found\r\nLocation: http://b.example/api\r\n\r\n",
+            "{} answered 302: it sends on to 'http://b.example/api'; if that is the",
+        ),
         (b"", "no answer from {}: "),
     ],
 )

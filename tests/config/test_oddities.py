@@ -150,3 +150,15 @@ def test_a_step_is_warned_of_if_and_only_if_it_is_not_even(
     gaps = {after - before for before, after in itertools.pairwise(slots[1:])}
 
     assert (warned(f'schedule: "{text}"') == []) is (gaps == {step * unit})
+
+
+def test_labels_that_targets_have_on_kubernetes_are_told() -> None:
+    text = "labels: [team, namespace, endpoint]\njobs: {a: {every: 1h}}\n"
+
+    first, second = (str(one) for one in warnings(text, parse(text), NOW))
+    assert first == (
+        "1: labels[1]: on Kubernetes, Prometheus gives targets a label 'namespace' of "
+        "its own, and this one becomes exported_namespace; choose another key, or set "
+        "honorLabels: true"
+    )
+    assert "exported_endpoint" in second

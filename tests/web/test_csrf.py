@@ -267,6 +267,7 @@ async def test_a_page_allows_nothing_that_is_not_ours(
     client = await aiohttp_client(whole_app(service, store, clock, Doors()))
     page = await client.get("/")
     data = await client.get("/metrics")
+    verdict = await client.post("/ping/backup", json={})
 
     headers = page.headers
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -276,4 +277,5 @@ async def test_a_page_allows_nothing_that_is_not_ours(
     assert "unsafe" not in POLICY
     assert "frame-ancestors 'none'" in POLICY
     assert data.headers["X-Content-Type-Options"] == "nosniff"
+    assert verdict.headers["X-Content-Type-Options"] == "nosniff"
     assert data.headers["Cache-Control"] == "no-store"

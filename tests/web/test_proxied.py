@@ -88,4 +88,6 @@ async def test_an_answer_through_a_proxy_is_the_same(
     report = await client.get("/ping/backup", headers=FORWARDED)
 
     assert "X-Content-Type-Options" in page.headers
-    assert "X-Content-Type-Options" not in report.headers
+    assert "Content-Security-Policy" in page.headers
+    assert "X-Content-Type-Options" in report.headers
+    assert "Content-Security-Policy" not in report.headers

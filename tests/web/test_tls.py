@@ -242,6 +242,26 @@ def test_whose_preference_counts_can_be_chosen(papers: Papers) -> None:
     assert not theirs.options & ssl.OP_CIPHER_SERVER_PREFERENCE
 
 
+def test_no_suite_of_its_own_choice_is_one_with_cbc(papers: Papers) -> None:
+    context = read(papers.write()).context
+    assert context is not None
+
+    suites = [one["name"] for one in context.get_ciphers()]
+    assert suites
+    assert [one for one in suites if "GCM" not in one and "CHACHA20" not in one] == []
+
+
+@pytest.mark.parametrize(("mode", "told"), [(0o600, 0), (0o640, 0), (0o644, 1)])
+def test_a_key_that_all_may_read_is_told(papers: Papers, mode: int, told: int) -> None:
+    (papers.folder / "server.key").chmod(mode)
+
+    with capture_logs() as lines:
+        read(papers.write())
+
+    events = [line["event"] for line in lines]
+    assert events.count("private_key_readable") == told
+
+
 def test_certificates_may_stand_in_the_file_itself(papers: Papers) -> None:
     """OpenSSL wants files; it gets some that nobody else can read, and only then."""
     folder = papers.folder

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
+from structlog.testing import capture_logs
 
 from afterrun_exporter.errors import ConfigError, Problem
 from afterrun_exporter.service import Service
@@ -45,6 +46,27 @@ async def test_an_error_of_ours_is_told_without_its_insides(
 
     assert response.status == 500
     assert "hunter2" not in await response.text()
+
+
+async def test_the_same_error_of_ours_is_logged_now_and_then(
+    service: Service, clock: ManualClock, aiohttp_client: AiohttpClient
+) -> None:
+    """Each place that it comes from has its own traceback."""
+
+    async def reload() -> None:
+        raise RuntimeError("always the same")
+
+    async def other() -> None:
+        raise RuntimeError("always the same")
+
+    with capture_logs() as lines:
+        for failing, times in ((reload, 25), (other, 1)):
+            client = await aiohttp_client(app_of(service, clock, reload=failing))
+            for _ in range(times):
+                assert (await client.post("/-/reload")).status == 500
+
+    told = [line["times"] for line in lines if line["event"] == "request_failed"]
+    assert told == [1, 10, 1]
 
 
 async def test_a_reload_is_asked_for_with_post(client: Client) -> None:

@@ -49,6 +49,7 @@ class Papers:
         ):
             new = self.folder / f"{name}.new"
             new.write_bytes(pem)
+            new.chmod(0o600)
             new.replace(self.folder / name)
 
     def write(self, *lines: str, more: str = "") -> Path:
