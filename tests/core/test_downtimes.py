@@ -143,6 +143,20 @@ class TestASlotThatWasDueInADowntime:
         night.ping("22 10:13", ended_at=at("22 10:05"))
         assert night.open == []
 
+    def test_is_judged_by_the_last_run_where_the_job_was_missed_before_it(self) -> None:
+        """As where it was not; and the alert goes on, as the next slot has passed."""
+        night = Night(EVERY_HOUR, known="21 22:01").ping("21 23:05").clock("22 00:16")
+        night.settings = down("22 00:30", "22 10:00", "22 10:02")
+        night.clock("22 10:02:01")
+        assert night.state.unobserved_total == 9
+        assert night.open == ["missed"]
+
+        night.ping("22 10:10", ended_at=at("22 08:55"))
+        night.clock("22 10:10:01")
+        assert [told(event.alert.opened_at) for event in night.alerts] == [
+            "22 00:15:00"
+        ]
+
     def test_survives_a_restart(self) -> None:
         state = after_restart(HOURLY).clock("22 10:03").state
 
@@ -299,6 +313,17 @@ class TestAnAlertAfterADowntime:
 
         assert told(night.alerts[0].alert.opened_at) == "22 10:10:00"
         assert night.state.missed_total == 11
+
+    def test_ends_with_a_late_report_if_the_next_deadline_is_still_to_come(
+        self,
+    ) -> None:
+        job = replace(EVERY_HOUR, grace=7200, after_downtime=0.0)
+        night = after_restart(job).clock("22 10:02:01")
+        assert night.open == ["missed"]
+
+        night.ping("22 10:05", ended_at=at("22 08:30"))
+        assert night.open == []
+        assert told(deadline(job, night.state, RESTART)) == "22 11:30:00"
 
     def test_opens_for_a_run_as_well(self) -> None:
         job = replace(FREE, max_runtime=3600, after_downtime=3600.0)
