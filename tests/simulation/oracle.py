@@ -39,6 +39,12 @@ SEVERAL: Final = 5
 DAY: Final = 86_400.0
 #: By which share of the usual gap between runs a window may be shorter or longer.
 EDGE: Final = 0.25
+#: How long another attempt is waited for where nothing else limits it, and its end.
+NEXT_WITHIN: Final = 7200.0
+ENDS_WITHIN: Final = 86_400.0
+#: The share of a time limit that is too little to try again in.
+ALMOST: Final = 0.1
+RETRIED: Final = frozenset({"fail", "timeout"})
 
 BAD: Final = frozenset({"fail", "partial", "timeout", "invalid"})
 NEUTRAL: Final = frozenset({"canceled", "skipped"})
@@ -61,6 +67,7 @@ class Open:
 
     run_id: str | None
     began: float
+    attempt: int = 1
     alive: float = 0.0
     #: When its start was reported, if that was late.
     reported: float = 0.0
@@ -69,10 +76,27 @@ class Open:
 
 
 @dataclass
+class Retry:
+    """A run whose last attempt failed, and that waits for the next one."""
+
+    run_id: str | None
+    attempt: int
+    outcome: str
+    begun: float
+    started: float | None
+    ended: float
+    duration: float | None
+    until: float = 0.0
+    #: Slots up to here are those of this run.
+    covers: float = 0.0
+
+
+@dataclass
 class Hung:
     """A run that was given up past its limit."""
 
     run_id: str | None
+    attempt: int
     began: float
     limit: float
     followed_from: float
@@ -196,6 +220,7 @@ class Oracle:
         self.unobserved_until: float | None = None
         self.open: list[Open] = []
         self.hung: list[Hung] = []
+        self.retries: list[Retry] = []
         self.bad = 0
         self.good = 0
         self.failing = False
@@ -204,8 +229,8 @@ class Oracle:
         self.last_judged = 0.0
         self.last_duration = 0.0
         self.last_report = 0.0
-        self.finished: set[str] = set()
-        self.given_up: set[str] = set()
+        self.finished: set[tuple[str | None, int]] = set()
+        self.given_up: set[tuple[str | None, int]] = set()
         self.last_mark: tuple[int, float] | None = None
         self.past: list[Past] = []
         self.stored: deque[Past] = deque(maxlen=KEPT_RUNS)
@@ -253,14 +278,20 @@ class Oracle:
         now = math.nextafter(max(at, self.now), math.inf)
         if self.paused and self.paused_until <= at:
             self._resume(self.paused_until)
+        self._look(now)
+
+    def _look(self, now: float) -> None:
+        """Note what is so by now without a report."""
+        run = self._judge_last_attempts(now)
         self._settle(now)
-        self._update(now)
+        self._update(now, run)
 
     def _next(self) -> float:
         """Return when the next thing happens without a report."""
+        found = min(map(self._retry_limit, self.retries), default=math.inf)
         if self.paused or self.disabled:
-            return self.paused_until if self.paused else math.inf
-        found = self._due().at
+            return min(found, self.paused_until)
+        found = min(found, self._due().at)
         if "overrunning" not in self.holding:
             found = min(found, self._overrunning_from())
         if any(self._is_lost(run) for run in self.open):
@@ -287,19 +318,25 @@ class Oracle:
 
     def _deadline(self, slot: float) -> float:
         """Return until when a run for *slot* is not late: an open one has its time."""
-        job, late = self.job, slot + self.job.grace
-        found = late
-        if job.max_runtime is not None:
-            earliest = slot - job.early
-            if job.every is not None:
-                earliest = min(self.covered, self.last_ended)
+        found = slot + self.job.grace
+        if self.job.max_runtime is not None:
             for run in self.open:
-                if earliest <= run.began <= late:
-                    found = max(found, run.began + job.max_runtime)
+                if self._is_in_time(run.began, slot):
+                    found = max(found, run.began + self.job.max_runtime)
         return found
 
+    def _is_in_time(self, began: float, slot: float) -> bool:
+        earliest = slot - self.job.early
+        if self.job.every is not None:
+            earliest = min(self.covered, self.last_ended)
+        return earliest <= began <= slot + self.job.grace
+
     def _decided(self) -> float:
-        return max(self.covered, self.unobserved, *self.missed[-1:])
+        return max(self._covered_until(), self.unobserved, *self.missed[-1:])
+
+    def _covered_until(self) -> float:
+        """Return up to which slot runs have come, also those that are tried again."""
+        return max(self.covered, *(one.covers for one in self.retries), 0.0)
 
     def _due(self, after: float | None = None) -> Due:
         down, job = self.downtime, self.job
@@ -364,12 +401,14 @@ class Oracle:
         if until <= self.covered:
             return
         self.covered = until
+        self._see()
         every, through = self.job.every, max(self.missed, default=0.0)
         if self.missed:
             if every is None:
                 self.missed = [slot for slot in self.missed if slot > until]
             else:
                 # Its slots go by that run from now on.
+                through = min(through, now - self.job.grace)
                 count = max(0, math.floor((through - until) / every))
                 self.missed = [until + every * (n + 1) for n in range(count)]
                 while True:
@@ -453,6 +492,8 @@ class Oracle:
         """Return True if *run* has no limit and is open for several periods."""
         if math.isfinite(self._limit(run)):
             return False
+        if any(_is_later(run, one) for one in self.retries):
+            return False
         period = DAY / SEVERAL
         if self.job.every is not None:
             period = self.job.every
@@ -505,8 +546,7 @@ class Oracle:
             and not self._is_repeat(report)
         ):
             self._resume(now)
-        self._settle(now)
-        self._update(now)
+        self._look(now)
         if self._is_repeat(report):
             self.last_report = now
             return
@@ -519,11 +559,13 @@ class Oracle:
 
     def _is_repeat(self, report: Report) -> bool:
         if report.run_id is not None:
-            if report.run_id in self.finished:
-                return True
-            return report.kind == "start" and (
-                report.run_id in self.given_up
-                or any(run.run_id == report.run_id for run in self.open)
+            key = report.run_id, report.attempt
+            if report.kind != "start":
+                return key in self.finished
+            keys = {key, (report.run_id, report.attempt + 1)}
+            return bool(keys & self.finished or keys & self.given_up) or any(
+                run.run_id == report.run_id and run.attempt >= report.attempt
+                for run in self.open
             )
         if self.last_mark is None:
             return False
@@ -553,14 +595,23 @@ class Oracle:
             self._settle(now, at_once=True)
         kept: list[Open] = []
         late: list[Open] = []
+        earlier: list[Open] = []
         for run in self.open:
             nameless = run.run_id is report.run_id is None and job.max_open is None
-            if self._over_from(run) < now:
+            if _is_earlier(run, report):
+                if self._over_from(run) < now:
+                    earlier.append(run)
+            elif self._over_from(run) < now:
                 late.append(run)
             elif not (nameless or self._is_abandoned(run)):
                 kept.append(run)
         reported = now if began < now else 0.0
-        self.open = [*kept, Open(report.run_id, began, reported=reported)]
+        another = Open(report.run_id, began, report.attempt, reported=reported)
+        self._wait_no_more(late)
+        self._wait_for(another)
+        self.open = [*kept, another]
+        for run in earlier:
+            self._hang(run, began, decides=False)
         self.last_report = now
         ended = None
         for run in late:
@@ -572,23 +623,33 @@ class Oracle:
 
         Whether the job fails, the run that follows tells.
         """
-        limit = self._limit(run)
-        ended = min(self.now, limit)
+        ended = min(self.now, self._limit(run))
         decides = not ended < self.last_judged
         self.number += 1
         self._remember(Past(self.number, ended, None, ok=False))
         self.last_ended = max(self.last_ended, ended)
         if run.run_id is not None:
-            self.given_up.add(run.run_id)
+            self.given_up.add((run.run_id, run.attempt))
         if decides:
             self.bad += 1
             self.good = 0
-        followed_from = min(limit, follower)
-        held = _held(limit, run)
-        self.hung.append(
-            Hung(run.run_id, run.began, limit, followed_from, decides, held)
-        )
+        self._hang(run, follower, decides=decides)
         return ended
+
+    def _hang(self, run: Open, follower: float, *, decides: bool) -> None:
+        """Remember that *run* hung, which one that began at *follower* has followed."""
+        limit = self._limit(run)
+        self.hung.append(
+            Hung(
+                run.run_id,
+                run.attempt,
+                run.began,
+                limit,
+                min(limit, follower),
+                decides,
+                _held(limit, run),
+            )
+        )
 
     def _finish(self, report: Report) -> float | None:
         """Take in the end of a run; return it if no run ended later."""
@@ -611,16 +672,22 @@ class Oracle:
         for run in [*self.open]:
             if run is own:
                 continue
+            if _is_earlier(run, report):
+                self.open.remove(run)
+                if self._over_from(run) < now:
+                    self._hang(run, begun, decides=False)
+                continue
             nameless = run.run_id is report.run_id is None and job.max_open is not None
             follows = (
                 own is None
                 and begun >= self._limit(run)
                 and report.outcome not in NEUTRAL
-                and report.run_id not in self.given_up
+                and not self._was_given_up(report)
                 and not (run.run_id is not None and run.run_id == report.run_id)
             )
             if self._over_from(run) < now and (nameless or follows):
                 self.open.remove(run)
+                self._wait_no_more([run])
                 self._give_up(run, begun)
             elif nameless or self._is_abandoned(run):
                 self.open.remove(run)
@@ -632,12 +699,21 @@ class Oracle:
         self.number += 1
         self.last_report = now
         known = own.began if own is not None else begun
-        again = own is None and report.run_id in self.given_up
+        again = own is None and self._was_given_up(report)
         run_id = report.run_id
         if run_id is None and own is not None and report.outcome != "invalid":
             run_id = own.run_id
         if run_id is not None:
-            self.finished.add(run_id)
+            self.finished.add((run_id, report.attempt))
+        most = report.max_attempts or 0
+        if report.attempt < most and outcome in RETRIED:
+            retry = Retry(
+                run_id, report.attempt, outcome, begun, began, ended, duration
+            )
+            self._try_again(retry, most)
+            self._see()
+            return None
+        self.retries = [one for one in self.retries if not _concludes(report, one)]
         newest = ended >= self.last_ended
         self.last_ended = max(self.last_ended, ended)
         if outcome == "canceled":
@@ -648,20 +724,136 @@ class Oracle:
         if judged:
             self._judge(outcome, ended, duration)
         if is_news:
-            self._end_hangs(report.run_id, known, ended, again=again, judged=judged)
+            key = report.run_id, report.attempt
+            self._end_hangs(key, known, ended, again=again, judged=judged)
         if outcome != "skipped":
             self._remember(Past(self.number, ended, duration, outcome == "ok"))
         self._cover(cover, now)
-        slot = self._after(self.covered)
+        self._see()
+        return ended if newest else None
+
+    def _see(self) -> None:
+        """Note which unobserved slots a run was for after all."""
+        job = self.job
+        slot = self._after(self._covered_until())
         if self.unobserved_until is not None:
             if slot + job.grace > self.unobserved_until:
                 self.unobserved, self.unobserved_until = 0.0, None
-        elif job.every is not None and slot > self.unobserved:
+        elif job.every is not None and slot + job.grace > self.unobserved:
             self.unobserved = 0.0
+
+    def _was_given_up(self, report: Report) -> bool:
+        return (report.run_id, report.attempt) in self.given_up
+
+    # --- Attempts -----------------------------------------------------------------
+
+    def _try_again(self, retry: Retry, most: int) -> None:
+        """Wait for another attempt of a run, unless a later one has come already."""
+        now, before = self.now, self._waiting(retry.run_id)
+        if before is not None and retry.attempt < before.attempt:
+            return
+        if before is None and any(
+            (retry.run_id, later) in self.finished
+            for later in range(retry.attempt + 1, most + 1)
+        ):
+            return
+        started = retry.ended if retry.started is None else retry.started
+        retry.covers = self._covers(started, retry.ended)
+        retry.begun = started
+        if before is not None:
+            retry.begun = min(started, before.begun)
+            self.retries.remove(before)
+        retry.until = self._until(retry.begun, started, retry.ended, NEXT_WITHIN)
+        if retry.until < now:
+            retry.until = now + self.job.grace
+        self.retries.append(retry)
+
+    def _until(
+        self, begun: float, started: float, since: float, patience: float
+    ) -> float:
+        """Return when a run must have gone on whose first attempt began at *begun*."""
+        job = self.job
+        slot = self._after(self._decided())
+        late = slot + job.grace
+        in_time = self._is_in_time(begun, slot)
+        if begun < slot - job.early:
+            late = min(late, since + patience)
+        limit = -math.inf if job.max_runtime is None else started + job.max_runtime
+        if in_time and limit <= late:
+            until = late
+        elif job.max_runtime is not None:
+            enough = limit - since > ALMOST * job.max_runtime
+            until = limit if enough else since + job.grace
+        else:
+            until = min(late, since + patience)
+        return until if until > since else since + job.grace
+
+    def _waiting(self, run_id: str | None) -> Retry | None:
+        return next((one for one in self.retries if one.run_id == run_id), None)
+
+    def _wait_for(self, run: Open) -> None:
+        """Wait for the end of *run*, if it is the next attempt of one that failed."""
+        retry = self._waiting(run.run_id)
+        if retry is None or run.attempt <= retry.attempt:
+            return
+        self.retries.remove(retry)
+        until = self._until(retry.begun, run.began, run.began, ENDS_WITHIN)
+        retry.until = max(retry.until, until)
+        self.retries.append(retry)
+
+    def _wait_no_more(self, late: list[Open]) -> None:
+        """Wait no more for attempts that have hung themselves."""
+        self.retries = [
+            retry
+            for retry in self.retries
+            if not any(_is_later(run, retry) for run in late)
+        ]
+
+    def _retry_limit(self, retry: Retry) -> float:
+        down = self.downtime
+        for run in self.open:
+            if _is_later(run, retry) and math.isfinite(self._limit(run)):
+                return math.inf
+        if retry.ended >= down.until:
+            return retry.until
+        if down.had(retry.until):
+            return max(down.settled, down.until + (self.job.after_downtime or 0.0))
+        if retry.ended <= down.until < retry.until < down.settled:
+            return down.settled
+        return retry.until
+
+    def _judge_last_attempts(self, now: float) -> float | None:
+        """Judge the runs whose next attempt has not come; return the end of the last."""
+        newest = None
+        for retry in [*self.retries]:
+            if self._retry_limit(retry) < now:
+                self.retries.remove(retry)
+                newest = self._judge_waiting(retry, now)
+        return newest
+
+    def _judge_waiting(self, retry: Retry, now: float) -> float | None:
+        ended, started = retry.ended, retry.started
+        self.number += 1
+        newest = ended >= self.last_ended
+        self.last_ended = max(self.last_ended, ended)
+        judged = not ended < self.last_judged <= now
+        if judged:
+            self._judge(retry.outcome, ended, retry.duration)
+        began = ended if started is None else started
+        key = retry.run_id, retry.attempt
+        self._end_hangs(key, began, ended, again=False, judged=judged)
+        self._remember(Past(self.number, ended, retry.duration, ok=False))
+        self._cover(retry.covers, now)
         return ended if newest else None
 
     def _open_run(self, report: Report) -> Open | None:
         same = [run for run in self.open if run.run_id == report.run_id]
+        if same and report.run_id is not None:
+            exact = [run for run in same if run.attempt == report.attempt]
+            if exact or report.max_attempts is None:
+                return (exact or same)[0]
+            earlier = [run for run in same if run.attempt < report.attempt]
+            return earlier[-1] if earlier else None
         if same:
             return same[-1]
         if len(self.open) == 1 and None in {self.open[0].run_id, report.run_id}:
@@ -756,16 +948,17 @@ class Oracle:
 
     def _end_hangs(
         self,
-        run_id: str | None,
+        key: tuple[str | None, int],
         began: float,
         ended: float,
         *,
         again: bool,
         judged: bool,
     ) -> None:
-        itself = next(
-            (one for one in self.hung if again and one.run_id == run_id), None
-        )
+        itself = None
+        if again:
+            same = (one for one in self.hung if (one.run_id, one.attempt) == key)
+            itself = next(same, None)
         if itself is not None:
             began = itself.began
         elif again:
@@ -785,7 +978,7 @@ class Oracle:
 
     def _act(self, act: Act) -> None:
         now = self.now
-        self._settle(now)
+        self._look(now)
         match act.what:
             case "pause":
                 self._update(now)
@@ -826,8 +1019,7 @@ class Oracle:
 
     def _outage(self, outage: Outage) -> None:
         since = self.now
-        self._settle(since)
-        self._update(since)
+        self._look(since)
         self.true = outage.end
         if outage.kind != "stop":
             self._down(since)
@@ -844,8 +1036,7 @@ class Oracle:
             # It was set while the daemon was down.
             return
         before = self.now
-        self._settle(before)
-        self._update(before)
+        self._look(before)
         self.offset += step.seconds
         if step.seconds < 0:
             self._put_back(self.now)
@@ -859,8 +1050,7 @@ class Oracle:
         self.downtime = Downtime(since, now, now + SETTLE)
         if self.paused and self.paused_until <= now:
             self._resume(self.paused_until)
-        self._settle(now)
-        self._update(now)
+        self._look(now)
 
     def _put_back(self, now: float) -> None:
         """Have no instant later than now, as the clock was set back."""
@@ -880,6 +1070,17 @@ class Oracle:
         self.unobserved = min(self.unobserved, latest)
         if self.unobserved_until is not None:
             self.unobserved_until = min(self.unobserved_until, now)
+        for retry in self.retries:
+            starts = (run.began for run in self.open if run.run_id == retry.run_id)
+            ahead = max(0.0, retry.ended - now, *(began - now for began in starts))
+            leapt = retry.covers > now and (
+                retry.ended > now or retry.covers != self._after(now)
+            )
+            retry.until -= ahead
+            retry.ended, retry.begun = min(retry.ended, now), min(retry.begun, now)
+            if retry.started is not None:
+                retry.started = min(retry.started, now)
+            retry.covers = now if leapt else retry.covers
         for run in self.open:
             run.began, run.alive = min(run.began, now), min(run.alive, now)
             run.reported = min(run.reported, now)
@@ -983,3 +1184,20 @@ class Oracle:
 def _held(limit: float, run: Open) -> float:
     """Return until when an alert on *run* waits, as its end may be close behind."""
     return run.reported + CLOSE_BEHIND if limit < run.reported else 0.0
+
+
+def _is_later(run: Open, retry: Retry) -> bool:
+    """Return True if *run* is an attempt that *retry* waits for."""
+    return run.run_id == retry.run_id and run.attempt > retry.attempt
+
+
+def _is_earlier(run: Open, report: Report) -> bool:
+    """Return True if *report* is about a later attempt of *run*."""
+    same = run.run_id is not None and run.run_id == report.run_id
+    return same and run.attempt < report.attempt
+
+
+def _concludes(report: Report, retry: Retry) -> bool:
+    """Return True if *report* is about the run of *retry*, and not about one before."""
+    same = report.run_id == retry.run_id
+    return same and (report.attempt >= retry.attempt or report.outcome == "invalid")

@@ -136,6 +136,8 @@ def _event(event: Event) -> str:
                 words.append(event.outcome)
             if event.run_id:
                 words.append(event.run_id)
+            if event.max_attempts is not None:
+                words.append(f"attempt {event.attempt} of {event.max_attempts}")
             if event.started_at is not None:
                 words.append(f"started {_when(event.started_at)}")
             if event.ended_at is not None:

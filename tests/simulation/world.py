@@ -110,6 +110,8 @@ class Job:
     grace: float = 300.0
     early: float = 60.0
     max_runtime: float | None = None
+    #: How often a run is tried; its reports say so.
+    max_attempts: int | None = None
     heartbeat: float | None = None
     after_failures: int = 1
     recover_after: int = 1
@@ -368,6 +370,7 @@ def _job(rng: Random, name: str, others: list[Job]) -> Job:
         recover_after=rng.choice((1, 1, 1, 2, 3)),
         ratio=ratio,
         slower=slower,
+        max_attempts=rng.choice((None, None, None, 2, 3)),
         max_open=rng.choice((None, None, None, 1, 2)),
         requires=requires,
         after_downtime=rng.choice((*[None] * 6, 0.0, rng.uniform(MINUTE, 8 * HOUR))),
@@ -384,6 +387,7 @@ class Run:
     run_id: str | None
     outcome: str = "ok"
     rows: float | None = 100.0
+    attempt: int = 1
 
 
 #: What can happen to a run, and how often compared with each other.
@@ -413,6 +417,9 @@ FAULTS: Final = {
     "extra": 2,
     "overlap": 1,
     "skewed": 1,
+    "tried_again": 4,
+    "tried_in_vain": 2,
+    "tried_no_more": 2,
 }
 
 
@@ -448,6 +455,9 @@ class Life:
             self.usual = min(self.usual, job.grace / 2)
         self.timed = rng.random() < 0.3
         self.client = rng.choice(("once", "retry", "spool"))
+        if not self.named:
+            # Which attempts belong together is told by their ids.
+            self.job = job = replace(job, max_attempts=None)
         self.by_start = rng.random() < 0.5
         self.chance = min(0.2, trouble * 110 * period / YEAR)
         #: What is sent, before it is on its way.
@@ -525,7 +535,12 @@ class Life:
         if fault == "no_metric":
             rows = None
         run = Run(began, lasts, run_id, outcome, rows)
-        self._report(run, fault)
+        if fault.startswith("tried_"):
+            run = self._tried(run, fault)
+            lasts = run.begin + run.lasts - began
+            outcome = run.outcome
+        else:
+            self._report(run, fault)
         good = outcome == "ok" and rows == 100.0 and fault != "dead"
         self.ends.append((began + lasts, good))
         if fault == "extra":
@@ -542,6 +557,21 @@ class Life:
             # Whoever starts it does not know.
             return began, 0.0
         return ended, 0.0
+
+    def _tried(self, run: Run, fault: str) -> Run:
+        """Report the attempts of *run*, and return the last one."""
+        rng, most = self.rng, self.job.max_attempts or 1
+        last = rng.randint(1, most)
+        if fault == "tried_in_vain":
+            last = most
+        for attempt in range(1, last + 1):
+            failed = attempt < last or fault != "tried_again"
+            run = replace(run, outcome="fail" if failed else "ok", attempt=attempt)
+            self._report(run, rng.choices(("", "dead", "network"), (20, 1, 1))[0])
+            if attempt < last:
+                pause = rng.choice((5.0, 60.0, 900.0)) * rng.uniform(0.5, 1)
+                run = replace(run, begin=run.begin + run.lasts + pause)
+        return run
 
     def _upstream_is_bad(self, at: float) -> bool:
         for one in self.job.requires:
@@ -562,6 +592,8 @@ class Life:
             "start",
             run.run_id,
             started_at=run.begin if timed else None,
+            attempt=run.attempt,
+            max_attempts=self.job.max_attempts,
             mark=self.count * 2,
         )
         finish = Report(
@@ -574,12 +606,15 @@ class Life:
             ended_at=ended if timed else None,
             duration=None if self.starts else run.lasts,
             rows=run.rows,
+            attempt=run.attempt,
+            max_attempts=self.job.max_attempts,
             mark=self.count * 2 + 1,
         )
         if run.outcome == "invalid":
             finish = replace(
                 finish, run_id=None, started_at=None, ended_at=None, duration=None
             )
+            finish = replace(finish, attempt=1, max_attempts=None)
         sends = [finish]
         if self.starts and run.outcome != "skipped" and fault != "lost_start":
             sends.insert(0, start)
