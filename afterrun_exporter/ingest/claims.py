@@ -25,7 +25,6 @@ from afterrun_exporter.ingest.claimed import (
 )
 from afterrun_exporter.ingest.jsontext import parse_json
 from afterrun_exporter.ingest.vocabulary import (
-    MAX_WORD,
     Meaning,
     Sense,
     joined,
@@ -197,8 +196,7 @@ def _read_object(
     for name, value in _pairs(fields):
         if name in plain:
             continue
-        # A long name, repeated for everything inside, would take much memory.
-        place = f"{path}{name[:MAX_WORD]}"
+        place = f"{path}{name}"
         if (sense := sense_of(name)) is not None:
             known = sense not in LOOSE
             if value is not None:

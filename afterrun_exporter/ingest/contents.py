@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
+from urllib.parse import unquote
 
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import claims, forms
@@ -56,7 +57,7 @@ def _read_body(body: bytes, content_type: str) -> Any:
     if _JSON_TYPE.fullmatch(media) is None:
         if plain[:3].upper() in {"%7B", "%5B"}:
             # As the name of a field that has no value.
-            text = plain = forms.unquoted(plain.removesuffix("="))
+            text = plain = unquote(plain.removesuffix("="), errors="replace")
         if _JSON_START.match(plain) is None:
             if forms.looks_urlencoded(plain, declared=media == forms.URLENCODED):
                 return forms.fields_of(forms.urlencoded(plain))
@@ -105,10 +106,7 @@ def _read_text(text: str, *, declared: bool) -> Any:
 
 def _lines(text: str) -> list[tuple[str, str]] | None:
     """Return the fields of a text that has one on each line; None for any other text."""
-    # Some blank lines may be among them.
-    if text.count("\n") + text.count("\r") > 4 * MAX_LINES:
-        return None
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.splitlines()[: MAX_LINES + 1] if line.strip()]
     if len(lines) > MAX_LINES:
         return None
     found = [_LINE.fullmatch(line[:1_000]) for line in lines]

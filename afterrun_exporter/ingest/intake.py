@@ -43,31 +43,6 @@ class Refused:
 Received = Ping | Refused
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """A report that could not be read, before anybody asks whose it is."""
-
-    job: str
-    fingerprint: bytes
-    error: PingError
-
-
-#: What parsers make of a report, beside the event loop if need be: see `Intake.settled`.
-Read = tuple[Ping, Readings] | Unread
-
-
-def read_fields(
-    job: str, fields: Mapping[str, Any], at: float, fingerprint: bytes, limit: int
-) -> Read:
-    """Return what the *fields* of a report of *job* say, with *limit* metrics at most."""
-    try:
-        return reports.ping_of(
-            job, fields, at=at, fingerprint=fingerprint, metrics_limit=limit
-        )
-    except PingError as error:
-        return Unread(job, fingerprint, error)
-
-
 class Intake:
     """Where every dialect hands in what it has read."""
 
@@ -89,11 +64,19 @@ class Intake:
         """How many bytes a request may have."""
         return self._service.catalogue.body_bytes
 
-    def settled(self, read: Read, at: float) -> Received:
-        """Return what is to be done about a report, read or not."""
-        if isinstance(read, Unread):
-            return self.unreadable(read.job, at, read.fingerprint, read.error)
-        return self.readable(*read)
+    def read(
+        self, job: str, fields: Mapping[str, Any], at: float, fingerprint: bytes
+    ) -> Received:
+        """Return what the *fields* of a report of *job* say, if they can be read."""
+        limit = self.metrics_limit
+        try:
+            return self.readable(
+                *reports.ping_of(
+                    job, fields, at=at, fingerprint=fingerprint, metrics_limit=limit
+                )
+            )
+        except PingError as error:
+            return self.unreadable(job, at, fingerprint, error)
 
     def readable(self, ping: Ping, readings: Readings) -> Ping:
         """Return *ping*, its left-out metrics counted."""

@@ -19,7 +19,7 @@ from msgspec import json
 from msgspec.structs import replace
 
 from afterrun_exporter.access.callers import Caller
-from afterrun_exporter.bodies import parsed, read_body
+from afterrun_exporter.bodies import read_body
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
@@ -85,10 +85,7 @@ def cron_url(desk: Desk, intake: Intake) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, desk.body_limit)
         kind = request.headers.get(hdrs.CONTENT_TYPE, "")
-        query = [*request.query.items()]
-        told = await parsed(
-            len(body), lambda: fields_of(query, body.decode("utf-8", "replace"), kind)
-        )
+        told = fields_of(request.query.items(), body.decode("utf-8", "replace"), kind)
         told["monitor_slug"] = request.match_info["job"]
         words = b"%b\n%b" % (request.rel_url.raw_query_string.encode(), body)
         one = await _received(desk, intake, request, CheckIn(told, words))
@@ -259,7 +256,7 @@ async def _received(
     told, now = check_in.told, desk.clock.now()
     mark = digest(sender(request), check_in.words)
     try:
-        ping = await parsed(len(check_in.words), lambda: ping_of(told, now, mark))
+        ping = ping_of(told, now, mark)
     except PingError as error:
         return intake.unreadable(_whose(told), now, mark, error)
     config = told.get("monitor_config")
