@@ -269,6 +269,8 @@ def _after(
     if state.hung and is_news:
         hung = hangs.after(state, run, began, again=again, judged=judged)
         after = replace(after, hung=hung)
+    if after.unobserved_through:
+        after = misses.observed(job, after, run.finished_at)
     if after.missed_deadline is not None and after.due_after > state.due_after:
         after = misses.made_up_for(job, after, run.received_at, settings)
     return after

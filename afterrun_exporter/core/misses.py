@@ -88,7 +88,8 @@ def made_up_for(job: Job, state: JobState, now: float, settings: Settings) -> Jo
     unobserved = state.unobserved_through
     if isinstance(job.schedule, Every) and math.isfinite(first):
         period = job.schedule.period
-        passed = (through - state.due_after) // period
+        # After a downtime there may be some among them whose deadlines are still to come.
+        passed = (min(through, now - job.grace) - state.due_after) // period
         through = state.due_after + max(0.0, passed) * period
         due = due_from(job, state, max(through, unobserved), settings)
         while _ends_missed(job, due) and due.deadline < now:
@@ -216,7 +217,8 @@ def observed(job: Job, state: JobState, ended: float) -> JobState:
     slot = slot_after(job, state.covered_until)
     if (lost := state.unobserved) is None:
         # The slots of `every` go by the last run, whenever that is known of.
-        is_moved = isinstance(job.schedule, Every) and slot > state.unobserved_through
+        due = slot + job.grace
+        is_moved = isinstance(job.schedule, Every) and due > state.unobserved_through
         return replace(state, unobserved_through=0.0) if is_moved else state
     if slot + job.grace > lost.up_since:
         return replace(state, unobserved=None, unobserved_through=0.0)
