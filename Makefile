@@ -43,6 +43,10 @@ generate: $(DEV) ## Write rules/, alertmanager/ and grafana/ anew
 test: system-packages $(DEV) $(CLIENTS) lint types ## Check format, lint and types, then run every test
 	@$(BIN)/pytest $(AT_ONCE)
 
+.PHONY: test-under-load
+test-under-load: system-packages $(DEV) $(CLIENTS) ## Run every test beside four programs that keep the processors busy
+	@scripts/under-load.sh $(BIN)/pytest $(AT_ONCE)
+
 .PHONY: lint
 lint: $(DEV) ## Check format and lint
 	@$(BIN)/ruff format --check .

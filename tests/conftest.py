@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from pytest_aiohttp.plugin import AiohttpClient
 
+from afterrun_exporter.clock import STEP
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP, at
@@ -33,6 +35,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def clock() -> ManualClock:
     """Noon of the day before the backup is due."""
     return ManualClock(at("21 12:00"))
+
+
+@pytest.fixture
+def long_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the time of a step pass with each look at the stopwatch.
+
+    So what is done in steps takes as many on every machine.
+    """
+    looks = count()
+
+    def ticking() -> float:
+        return next(looks) * STEP
+
+    monkeypatch.setattr("afterrun_exporter.clock.stopwatch", ticking)
+    monkeypatch.setattr("afterrun_exporter.search.stopwatch", ticking)
 
 
 @pytest.fixture

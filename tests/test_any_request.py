@@ -30,7 +30,7 @@ from tests.services import catalogue
 #: Requests to each address.
 EXAMPLES: Final = 10
 #: Seconds after which an answer is one that never comes.
-PATIENCE: Final = 20.0
+PATIENCE: Final = 120.0
 
 UUID: Final = "6c6eb1c4-6b0f-4d63-9d6e-31ba0c2c1a3a"
 

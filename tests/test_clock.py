@@ -32,7 +32,7 @@ async def test_it_returns_early_when_the_clock_is_set_back() -> None:
     """The sweeper would sleep for the hour; what it planned is to be planned anew."""
     clock = Adjusted(looks=2)
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await clock.sleep_until(clock.now() + 0.01)
 
 

@@ -31,7 +31,7 @@ async def door(service: Service, clock: ManualClock) -> AsyncIterator[Door]:
 
 async def settle(condition: Callable[[], bool]) -> None:
     """Let the loop go on until *condition* holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await breathe()
 
@@ -45,7 +45,7 @@ def look(door: Door, *seconds: float) -> None:
 
 async def is_closed(reader: asyncio.StreamReader) -> bool:
     try:
-        return await asyncio.wait_for(reader.read(), 5) == b""
+        return await asyncio.wait_for(reader.read(), 60) == b""
     except ConnectionResetError:
         return True
 

@@ -54,7 +54,7 @@ async def heard(door: Door, *pieces: bytes, ends: bool = True) -> bytes:
         await breathe()
     if ends:
         writer.write_eof()
-    answer = await asyncio.wait_for(reader.read(), 20)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     return answer
 
@@ -104,7 +104,7 @@ async def test_a_second_report_on_the_connection_is_answered_as_well(
         assert (await read(reader))[0] == OK
     writer.write_eof()
 
-    rest = await asyncio.wait_for(reader.read(), 20)
+    rest = await asyncio.wait_for(reader.read(), 60)
     assert rest == b""
     writer.close()
 

@@ -92,7 +92,7 @@ async def said(door: Door, request: str, caplog: pytest.LogCaptureFixture) -> st
         reader, writer = await door.connect()
         writer.write(request.encode("latin-1"))
         writer.write_eof()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             answer = await reader.read()
         writer.close()
     assert answer
