@@ -116,6 +116,7 @@ COMMIT_DURATION: Final = "afterrun_commit_duration_seconds"
 STORAGE_ERRORS: Final = "afterrun_storage_errors_total"
 CLOCK_STEPS: Final = "afterrun_clock_steps_total"
 PAUSES: Final = "afterrun_pauses_total"
+CLOCK: Final = "afterrun_clock_timestamp_seconds"
 PUSHES: Final = "afterrun_alertmanager_pushes_total"
 PUSH_WAITING: Final = "afterrun_alertmanager_waiting_alerts"
 ALERTMANAGER_RELOAD_SUCCESSFUL: Final = (
@@ -183,6 +184,7 @@ HELP: Final = {
     COMMIT_DURATION: "How long commits to the database took, fsync included.",
     STORAGE_ERRORS: "Transactions that the database refused; nothing was recorded.",
     CLOCK_STEPS: "Steps of the machine's clock by more than a second, forward or back.",
+    CLOCK: "The time of day by which jobs are judged, as of this scrape.",
     PAUSES: "Times in which the daemon was stopped or suspended for 5 seconds or more.",
     PUSHES: "Posts of alerts to Alertmanager, by what became of them.",
     PUSH_WAITING: "Alerts whose news an Alertmanager has not taken yet.",
@@ -213,6 +215,7 @@ NOTIFICATIONS_DROPPED: Final = "AfterRunNotificationsDropped"
 NOTIFICATION_QUEUE_SMALL: Final = "AfterRunNotificationQueueSmall"
 JOBS_UNOBSERVED: Final = "AfterRunJobsUnobserved"
 SCRAPED_TWICE: Final = "AfterRunScrapedTwice"
+CLOCK_SKEWED: Final = "AfterRunClockSkewed"
 WATCHDOG: Final = "AfterRunWatchdog"
 #: One that somebody asked for, to see that alerts arrive.
 TEST: Final = "AfterRunTest"

@@ -77,6 +77,10 @@ class Service:
     def catalogue(self, catalogue: Catalogue) -> None:
         self.judge.roster.catalogue = catalogue
 
+    def now(self) -> float:
+        """Return the time of day by which jobs are judged."""
+        return self._clock.now()
+
     @property
     def settings(self) -> Settings:
         """What every judgement depends on."""

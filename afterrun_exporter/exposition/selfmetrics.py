@@ -154,6 +154,9 @@ class _Counts(Collector):
             noticed.add_metric([], count)
             yield noticed
 
+        clock = names.CLOCK
+        yield GaugeMetricFamily(clock, names.HELP[clock], service.now())
+
         size = names.DATABASE_SIZE
         yield GaugeMetricFamily(size, names.HELP[size], service.database_size())
 

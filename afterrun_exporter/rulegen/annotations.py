@@ -139,6 +139,13 @@ NOTIFICATION_QUEUE_SMALL: Final = (
     "--alertmanager.notification-queue-capacity set to twice the number of jobs."
 )
 
+CLOCK_SKEWED: Final = (
+    "The clocks of Prometheus and of AfterRun at {{ $labels.instance }} are "
+    "{{ $value | humanizeDuration }} apart. Deadlines are AfterRun's and are compared with "
+    "the clock of Prometheus: alerts of missed and overrunning jobs come too early or too "
+    "late. Is the time synchronised on both machines?"
+)
+
 SCRAPED_TWICE: Final = (
     "{{ $value }} scrape jobs of Prometheus read one AfterRun, so every alert of its jobs "
     "is told {{ $value }} times. Remove all but one of them from scrape_configs; targets "

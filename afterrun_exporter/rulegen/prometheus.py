@@ -62,6 +62,10 @@ _SCRAPED_TWICE: Final = f"""max without (started) (
   )
 ) > 1"""
 
+# The time of a sample is that of the scrape, by Prometheus's clock. A scrape may take ten
+# seconds.
+_CLOCK_SKEWED: Final = f"abs({names.CLOCK} - timestamp({names.CLOCK})) > 30"
+
 
 def rules_file(jobs: Iterable[Job] = (), hash_: str = "") -> Data:
     """Return the content of the file that Prometheus loads.
@@ -200,6 +204,15 @@ def exporter_rules(hash_: str = "") -> list[Data]:
             severity="warning",
             summary="An exporter is scraped by two jobs, and each alert comes twice.",
             description=says.SCRAPED_TWICE,
+        ),
+        alert(
+            names.CLOCK_SKEWED,
+            expr=_CLOCK_SKEWED,
+            # A clock that is corrected is right with the next scrape.
+            hold="5m",
+            severity="warning",
+            summary="The clocks of Prometheus and AfterRun differ.",
+            description=says.CLOCK_SKEWED,
         ),
         alert(
             names.WATCHDOG,

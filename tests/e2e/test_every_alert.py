@@ -318,6 +318,7 @@ def test_no_alert_is_left_out() -> None:
         names.NOTIFICATIONS_DROPPED,
         names.NOTIFICATION_QUEUE_SMALL,
         names.SCRAPED_TWICE,
+        names.CLOCK_SKEWED,
     }
 
     every = {

@@ -156,6 +156,9 @@ class World:
             if alert["resolved_at"] is not None:
                 assert alert["opened_at"] <= alert["resolved_at"], alert
         assert seen.total("afterrun_clock_steps_total") == self.steps
+        asked = clock.now()
+        shown = seen.total("afterrun_clock_timestamp_seconds")
+        assert asked <= shown <= clock.now()
 
     def _was_held_up(self) -> bool:
         """Return True if the machine was so busy that the daemon was in a downtime."""
