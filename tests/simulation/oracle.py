@@ -553,6 +553,11 @@ class Oracle:
         self.last_mark = report.mark, now
         if report.kind == "start":
             self._update(now, self._start(report))
+        elif report.kind == "progress":
+            self.last_report = now
+            if (own := self._open_run(report)) is not None:
+                own.alive = now
+            self._update(now)
         else:
             run = self._finish(report)
             self._update(now, run)
@@ -560,7 +565,10 @@ class Oracle:
     def _is_repeat(self, report: Report) -> bool:
         if report.run_id is not None:
             key = report.run_id, report.attempt
-            if report.kind != "start":
+            if report.kind == "progress":
+                is_open = any(run.run_id == report.run_id for run in self.open)
+                return key in self.finished and not is_open
+            if report.kind == "finish":
                 return key in self.finished
             keys = {key, (report.run_id, report.attempt + 1)}
             return bool(keys & self.finished or keys & self.given_up) or any(

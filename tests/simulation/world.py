@@ -253,7 +253,6 @@ def story(name: str, size: Size) -> Story:
     bad: dict[str, list[tuple[float, bool]]] = {}
     for place in range(count):
         job = _job(Random(f"job {seed} {number} {place}"), f"{name}-{place}", jobs)
-        jobs.append(job)
         life = Life(
             Random(f"life {seed} {number} {place}"),
             job,
@@ -263,6 +262,8 @@ def story(name: str, size: Size) -> Story:
             size.trouble,
             bad,
         )
+        job = life.job
+        jobs.append(job)
         events += life.told()
         bad[job.name] = life.ends
     events = [one for one in events if one.at < end]
@@ -342,7 +343,7 @@ def _job(rng: Random, name: str, others: list[Job]) -> Job:
         every *= rng.choice((1.0, 1.0, 1.1))
     job = Job(name, schedule=schedule, every=every)
     period = job.period
-    grace = rng.choice((5.0, 30.0, 300.0, 300.0, 1800.0, 7200.0, period * 1.5))
+    grace = rng.choice((15.0, 60.0, 300.0, 300.0, 1800.0, 7200.0, period * 1.5))
     max_runtime = None
     if rng.random() < 0.55:
         max_runtime = rng.choice((0.02, 0.1, 0.3, 0.8, 1.6)) * min(period, DAY)
@@ -417,6 +418,7 @@ FAULTS: Final = {
     "extra": 2,
     "overlap": 1,
     "skewed": 1,
+    "silent": 3,
     "tried_again": 4,
     "tried_in_vain": 2,
     "tried_no_more": 2,
@@ -459,6 +461,8 @@ class Life:
             # Which attempts belong together is told by their ids.
             self.job = job = replace(job, max_attempts=None)
         self.by_start = rng.random() < 0.5
+        if self.starts and self.usual > 60 and rng.random() < 0.25:
+            self.job = job = replace(job, heartbeat=self.usual / 4)
         self.chance = min(0.2, trouble * 110 * period / YEAR)
         #: What is sent, before it is on its way.
         self.sent: list[Report] = []
@@ -618,6 +622,8 @@ class Life:
         sends = [finish]
         if self.starts and run.outcome != "skipped" and fault != "lost_start":
             sends.insert(0, start)
+        if self.job.heartbeat is not None:
+            sends[-1:-1] = self._signs(run, fault)
         if fault in {"dead", "lost_finish"}:
             sends = sends[:-1]
         elif fault == "twice":
@@ -633,6 +639,23 @@ class Life:
             away = rng.uniform(10, 3 * self.job.period)
             self.off.append((ended - rng.uniform(0, run.lasts), ended + away))
         self.sent += sends
+
+    def _signs(self, run: Run, fault: str) -> list[Report]:
+        """Return the signs of life of *run*."""
+        pause = (self.job.heartbeat or 0.0) * 0.7
+        lasts = run.lasts
+        if fault in {"silent", "hang", "dead"}:
+            lasts *= self.rng.random()
+        signs = []
+        for number in range(1, min(12, int(lasts / pause)) + 1):
+            at = run.begin + number * pause * self.rng.uniform(0.95, 1.0)
+            self.count += 1
+            mark = self.count * 2
+            sign = Report(at, self.job.name, "progress", run.run_id, mark=mark)
+            most = self.job.max_attempts
+            sign = replace(sign, attempt=run.attempt, max_attempts=most, rows=None)
+            signs.append(sign)
+        return signs
 
     # --- Users --------------------------------------------------------------------
 
