@@ -12,7 +12,7 @@ import sys
 import structlog
 
 from tests.simulation.report import job_story, simulate, table
-from tests.simulation.world import Size
+from tests.simulation.stories import Size
 
 SEEDS = (1, 2, 3)
 

@@ -30,12 +30,11 @@ from afterrun_exporter.storage.codec import decode_state, encode_state
 from afterrun_exporter.storage.store import Change, Decide
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.simulation.found import Alerts
+from tests.simulation.settings import DAY, Job
 from tests.simulation.world import (
     CANARY,
-    DAY,
     Act,
     Event,
-    Job,
     Outage,
     Report,
     Step,

@@ -14,8 +14,10 @@ from time import perf_counter
 from tests.simulation.compare import Comparison, Difference, Tally, compare
 from tests.simulation.driver import Driver
 from tests.simulation.found import Alert
-from tests.simulation.oracle import expected
-from tests.simulation.world import Event, Job, Report, Size, Step, stories, story
+from tests.simulation.oracle.judgement import expected
+from tests.simulation.settings import Job
+from tests.simulation.stories import Size, stories, story
+from tests.simulation.world import Event, Report, Step
 
 
 @dataclass

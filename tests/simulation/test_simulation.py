@@ -6,15 +6,29 @@ the numbers below, prints all that happened to one job.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 import pytest
 
 from tests.simulation.compare import compare
 from tests.simulation.found import Alert
 from tests.simulation.report import simulate, table
-from tests.simulation.world import Size
+from tests.simulation.stories import Size
+
+HERE: Final = Path(__file__).parent
+
+#: What knows nothing of the product.
+MODULES: Final = sorted(
+    [
+        *(HERE / "oracle").glob("*.py"),
+        *(HERE / f"{name}.py" for name in ("crons", "settings", "world", "life")),
+        *(HERE / f"{name}.py" for name in ("stories", "found", "compare")),
+    ]
+)
 
 #: `--jobs 40 --days 45 --trouble 3`
-SIZE = Size(jobs=40, days=45, trouble=3.0)
+SIZE: Final = Size(jobs=40, days=45, trouble=3.0)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -24,6 +38,11 @@ def test_every_alert_is_true_and_reported_once(seed: int) -> None:
     assert result.lines == [], table(result)
     # Nothing differs where nothing happens, either.
     assert all(result.tallies[name].found > 5 for name in ("missed", "failing"))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
+def test_stories_and_oracle_share_no_code_with_the_product(module: Path) -> None:
+    assert "afterrun_exporter" not in module.read_text("utf-8")
 
 
 def alert(opened: float, resolved: float) -> Alert:
