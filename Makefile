@@ -85,6 +85,10 @@ schemathesis: system-packages $(DEV) ## Ask the API all that its document allows
 simulate: $(DEV) ## Compare the alerts of 900 simulated job-years with those there must be (minutes)
 	@$(BIN)/python -m tests.simulation
 
+.PHONY: storm
+storm: system-packages $(DEV) ## Let 20,000 of 100,000 jobs fail at once, and check what is told (15 minutes, 12 GiB)
+	@$(BIN)/python -m tests.e2e.storm
+
 .PHONY: slow
 slow: system-packages $(DEV) ## Run the tests that take minutes
 	@$(BIN)/pytest -m slow
