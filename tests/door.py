@@ -13,7 +13,7 @@ from afterrun_exporter.app import DOORS, REPORTS
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock
-from afterrun_exporter.web import express
+from afterrun_exporter.web import connections
 from afterrun_exporter.web.crowd import Crowd, Limits
 from afterrun_exporter.web.guard import Doors
 from afterrun_exporter.web.underway import UnderWay
@@ -68,7 +68,7 @@ async def opened(
     doors: Doors | None = None,
     limits: Limits | None = None,
 ) -> AsyncIterator[Door]:
-    """Yield a daemon, with the express way in *front* of aiohttp or without.
+    """Yield a daemon, with the fast path in *front* of aiohttp or without.
 
     *app* is what it serves: if none is given, one without API and pages.
     """
@@ -86,12 +86,10 @@ async def opened(
 
     server.request_handler = cast("Any", noted)
     crowd = Crowd(limits or Limits())
-    made = express.connections(
-        server, app[REPORTS], under_way, clock, app[DOORS], crowd
+    made = connections.connections(
+        server, app[REPORTS], under_way, clock, app[DOORS], crowd, fast=front
     )
-    listener = await asyncio.get_running_loop().create_server(
-        made if front else cast("Any", server), "127.0.0.1", 0
-    )
+    listener = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
     door = Door(app, listener.sockets[0].getsockname()[1], under_way, crowd)
     try:
         yield door

@@ -155,7 +155,7 @@ OWNERS = {
     "rich": {"cli/tables.py"},
     "structlog": {"app.py", "problems.py", "cli/", "ingest/refusals.py",
                   "outages.py", "receivers.py", "page/context.py", "push/", "web/crowd.py",
-                  "storage/checkpoints.py", "storage/readguard.py", "web/handshakes.py", "web/tls.py"},
+                  "storage/checkpoints.py", "storage/readguard.py", "web/connections.py", "web/handshakes.py", "web/tls.py"},
     "uvloop": {"cli/serve.py"},
     "yaml": {"config/document.py", "rulegen/render.py"},
 }  # fmt: skip

@@ -17,8 +17,8 @@ from aiohttp.typedefs import Handler
 from afterrun_exporter.app import DOORS, REPORTS
 from afterrun_exporter.cli.addresses import Address
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.web.connections import connections
 from afterrun_exporter.web.crowd import MOST_TOLD, Crowd, Limits
-from afterrun_exporter.web.express import connections
 from afterrun_exporter.web.handshakes import Handshakes
 from afterrun_exporter.web.tls import Certificates
 from afterrun_exporter.web.underway import UnderWay
@@ -44,6 +44,8 @@ async def listening(
     binds: Sequence[Address],
     clock: Clock,
     limits: Limits | None = None,
+    *,
+    fast: bool = True,
 ) -> AsyncIterator[Crowd]:
     """Run *app*, and answer requests to *binds*; yield the connections there are.
 
@@ -58,7 +60,9 @@ async def listening(
     counted = under_way.counting(cast("Handler", server.request_handler))
     server.request_handler = cast("Any", counted)
     crowd = Crowd(with_files_for(limits or Limits()))
-    connect = connections(server, app[REPORTS], under_way, clock, doors, crowd)
+    connect = connections(
+        server, app[REPORTS], under_way, clock, doors, crowd, fast=fast
+    )
     watching = asyncio.create_task(crowd.watch(clock))
     open_: list[_Closable] = []
     try:

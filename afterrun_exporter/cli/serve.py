@@ -125,6 +125,13 @@ log = structlog.get_logger()
     help="Scrapes that are answered at once.",
 )
 @click.option(
+    "--web.fast-path/--no-web.fast-path",
+    "fast_path",
+    default=True,
+    show_default=True,
+    help="Answer single reports in front of aiohttp; without it pings cost more CPU.",
+)
+@click.option(
     "--log.level",
     "log_level",
     type=click.Choice(logs.LEVELS),
@@ -151,6 +158,7 @@ def serve(
     proxies: tuple[str, ...],
     max_connections: int,
     max_requests: int,
+    fast_path: bool,
 ) -> None:
     """Take pings, judge runs, expose metrics."""
     logs.configure(log_level, log_format)
@@ -173,7 +181,8 @@ def serve(
         hosts = own_names(external_url, binds)
         doors = Doors(proxies=trusted(proxies), hosts=hosts)
         web_file = WebFile(web_config_file, doors)
-        entrance = Entrance(binds, doors, web_file, Limits(connections=max_connections))
+        limits = Limits(connections=max_connections)
+        entrance = Entrance(binds, doors, web_file, limits, fast_path)
         uvloop.run(_serve(config_file, storage_path, entrance, options))
     except ConfigError as error:
         for line in str(error).splitlines():
@@ -197,6 +206,7 @@ class Entrance:
     doors: Doors
     web_file: WebFile
     limits: Limits
+    fast_path: bool = True
 
 
 async def _serve(
@@ -259,7 +269,8 @@ async def _serve(
         app = make_app(
             service, clock, page, pushed, reload, options, api, doors=doors, site=site
         )
-        heard = listening(app, entrance.binds, clock, entrance.limits)
+        fast = entrance.fast_path
+        heard = listening(app, entrance.binds, clock, entrance.limits, fast=fast)
         async with (
             pusher.running(),
             heard,

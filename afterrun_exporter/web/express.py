@@ -9,8 +9,6 @@ request that is anything else hands the connection over to aiohttp, for good.
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -18,27 +16,22 @@ from typing import Any, Final, cast
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http import SERVER_SOFTWARE, RawRequestMessage
-from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError
-from aiohttp.web_protocol import RequestPayloadError
 from multidict import CIMultiDictProxy
 
 from afterrun_exporter import problems
 from afterrun_exporter.access.callers import ANYBODY, Caller, Scope
-from afterrun_exporter.bodies import CONNECTION, skip_rest
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import JOB_NAME, UUID
 from afterrun_exporter.ingest.native import Reports, text
+from afterrun_exporter.web.admission import Admitted
+from afterrun_exporter.web.answering import Answering
 from afterrun_exporter.web.barelines import is_bare, is_whole, with_crlf
-from afterrun_exporter.web.crowd import Crowd, Phase
 from afterrun_exporter.web.guard import Doors
 from afterrun_exporter.web.headers import DATA
 from afterrun_exporter.web.proxied import FOR
 from afterrun_exporter.web.underway import UnderWay
 
 PREFIX: Final = "/ping/"
-
-#: How an HTTP request begins.
-_METHOD: Final = re.compile(rb"[A-Z]{3,8} ")
 
 #: What aiohttp does not promise to keep, and `Express` needs of it.
 NEEDED: Final = (
@@ -56,102 +49,53 @@ NEEDED: Final = (
 )
 
 
-def connections(
-    server: web.Server,
-    reports: Reports,
-    under_way: UnderWay,
-    clock: Clock,
-    doors: Doors,
-    crowd: Crowd,
-) -> Callable[[], asyncio.Protocol]:
-    """Return what makes the connections of *server*, *reports* in front of it.
-
-    One that is too many for *crowd* is turned away. With an aiohttp that is too
-    different, all of it is left to the server itself.
-    """
-    if not all(hasattr(web.RequestHandler, name) for name in NEEDED):
-        return cast("Callable[[], asyncio.Protocol]", server)
-    loop = asyncio.get_running_loop()
-
-    def connect() -> asyncio.Protocol:
-        if crowd.is_full:
-            return crowd.turned_away()
-        made = Express(server, loop, reports, under_way, clock, doors, crowd)
-        crowd.add(made)
-        return made
-
-    return connect
+def missing() -> tuple[str, ...]:
+    """Return what this aiohttp lacks that `Express` needs; nothing where it fits."""
+    return tuple(name for name in NEEDED if not hasattr(web.RequestHandler, name))
 
 
-class Express(web.RequestHandler):
+class Express(Answering):
     """A connection to `server`, with the reports on it taken on the way."""
 
     __slots__ = (
         "_clock",
-        "_crowd",
         "_doors",
         "_ended",
         "_held",
-        "_is_http",
         "_peer",
-        "_reports",
         "_sender",
         "_under_way",
-        "wire",
     )
 
     def __init__(
         self,
         server: web.Server,
-        loop: asyncio.AbstractEventLoop,
+        admitted: Admitted,
         reports: Reports,
         under_way: UnderWay,
         clock: Clock,
         doors: Doors,
-        crowd: Crowd,
+        idle: float,
     ) -> None:
-        super().__init__(
-            server,
-            loop=loop,
-            # No access log: a line a ping would drown everything else.
-            access_log=cast("Any", None),
-            keepalive_timeout=crowd.limits.idle,
-            **CONNECTION,
-        )
-        self._reports = reports
+        super().__init__(server, admitted, reports, idle)
         self._under_way = under_way
         self._clock = clock
         self._doors = doors
-        self._crowd = crowd
         #: What a proxy says is believed of, "" where nothing is.
         self._peer = ""
         self._sender = b""
         #: The start of a request whose head is still incomplete, lines ending with LF.
         self._held = b""
-        #: False if the first bytes are no HTTP request line.
-        self._is_http = False
         #: True once the client has closed its sending half.
         self._ended = False
-        #: As `transport`, which aiohttp forgets while its last bytes are still sent.
-        self.wire: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.wire = cast("asyncio.Transport", transport)
-        if not self._doors.certificates.admit(transport):
-            self._force_close = True
-            self.wire.abort()
-            return
         super().connection_made(transport)
         peer = self.peername
         # As web.BaseRequest.remote has it.
         sender = str(peer[0] if isinstance(peer, tuple) else peer or "")
         self._peer = sender if self._doors.proxies.trusts(sender) else ""
         self._sender = sender.encode()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self._crowd.discard(self)
-        self.wire = None
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if not self._request_count:
@@ -163,7 +107,6 @@ class Express(web.RequestHandler):
     def _first(self, data: bytes) -> bytes:
         """Return the first bytes of a connection for the parser; b"" to wait for more."""
         self._held = b""
-        self._is_http = _METHOD.match(data) is not None
         # A trusted proxy sends CRLF: what it passes on with LF alone is suspicious.
         if self._peer or not is_bare(data):
             return data
@@ -174,7 +117,7 @@ class Express(web.RequestHandler):
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Keep the connection of a client that sends no more until it is answered."""
-        wire = self.wire
+        wire = self.admitted.wire
         if wire is None or wire.get_extra_info("sslcontext") is not None:
             # TLS has no half-closed connections here.
             return None
@@ -198,29 +141,11 @@ class Express(web.RequestHandler):
         resp: web.StreamResponse,
         start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
-        """Send the response; close after the last one on a half-closed connection.
-
-        The connection ends as well where too much of the request is left unread.
-        """
-        if isinstance(resp, web.HTTPExpectationFailed):
-            resp = problems.unexpected()
+        """Send the response; close after the last one on a half-closed connection."""
         sent = await super().finish_response(request, resp, start_time)
-        if not await skip_rest(request):
-            self.force_close()
         if self._ended and not self._messages:
             self.close()
         return sent
-
-    def phase(self) -> Phase:
-        """Return what this connection is waiting for its client to do."""
-        if self.wire is not None and self.wire.get_write_buffer_size():
-            return Phase.READING
-        if not self._request_count:
-            return Phase.ASKING
-        request = self._current_request
-        if request is not None and not request.content.is_eof():
-            return Phase.SENDING
-        return Phase.NONE
 
     async def start(self) -> None:
         """Answer requests until the connection closes."""
@@ -239,6 +164,7 @@ class Express(web.RequestHandler):
             if caller is None:
                 await super().start()
                 return
+            self.admitted.has_asked = True
             message, payload = self._messages.popleft()
             if self._parser is not None:
                 self._parser.message_consumed()
@@ -255,34 +181,6 @@ class Express(web.RequestHandler):
                 self.transport.close()
                 return
             self._next_keepalive_close_time = self._loop.time() + self.keepalive_timeout
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what cannot be read as HTTP: that is no error of ours."""
-        noise = isinstance(exc, BadHttpMethod) and not self._is_http
-        noise = noise and self._request_count == 1
-        if noise or not isinstance(exc, HttpProcessingError):
-            # What begins with no HTTP at all, TLS most often, was no report.
-            # Its message quotes what came.
-            message = HTTPStatus.BAD_REQUEST.phrase if noise else message
-            return super().handle_error(request, status, exc, message)
-        told = problems.unreadable(exc)
-        self._reports.refuse(told["detail"])
-        answer = problems.response(told)
-        answer.force_close()
-        return answer
-
-    def log_exception(self, *args: Any, **more: Any) -> None:
-        """Log an error of ours: a body that breaks after its answer is none."""
-        if isinstance(more.get("exc_info"), RequestPayloadError):
-            self.log_debug(*args, **more)
-        else:
-            super().log_exception(*args, **more)
 
     def _plain(self) -> str:
         """Return the job of the next request, "" if it is not a plain report.

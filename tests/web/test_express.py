@@ -23,6 +23,7 @@ from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Change
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.web import express
+from afterrun_exporter.web.crowd import Limits
 from afterrun_exporter.web.guard import Doors
 from tests.core.jobs import BACKUP, GOOD
 from tests.door import Door, opened, read
@@ -423,9 +424,24 @@ async def test_a_report_counts_although_its_sender_hangs_up(
 async def test_an_aiohttp_that_is_too_different_does_it_all(
     service: Service, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It says so, and all limits hold."""
     monkeypatch.setattr(express, "NEEDED", ("_gone_in_aiohttp_4",))
-    async with opened(service, clock) as door:
-        status, _, _ = await door.answer(post(OK))
+    with capture_logs() as lines:
+        async with opened(service, clock, limits=Limits(connections=1)) as door:
+            status, _, _ = await door.answer(post(OK))
+            while len(door.crowd):
+                await breathe()
+            _, writer = await door.connect()
+            while not len(door.crowd):
+                await breathe()
+            refused, _, _ = await door.answer(post(OK))
+            writer.close()
 
     assert status == "HTTP/1.1 200 OK"
     assert door.ceremonies == ["/ping/backup"]
+    assert refused == "HTTP/1.1 503 Service Unavailable"
+    (told,) = (line for line in lines if line["log_level"] == "error")
+    assert (told["event"], told["missing"]) == (
+        "fast_path_unfit",
+        "_gone_in_aiohttp_4",
+    )

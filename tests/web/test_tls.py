@@ -173,12 +173,14 @@ async def test_a_bad_new_file_changes_nothing(
         (["client_auth_type: RequireAndVerifyClientCert"], ""),
     ],
 )
+@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "safe path"])
 async def test_a_client_is_let_in_by_its_certificate(
     papers: Papers,
     service: Service,
     clock: ManualClock,
     lines: list[str],
     answered: str,
+    fast: bool,
 ) -> None:
     clients = {
         "nobody": papers.client(),
@@ -186,7 +188,8 @@ async def test_a_client_is_let_in_by_its_certificate(
         "other": papers.client("grafana.example", "::1"),
         "foreign": papers.client("prometheus.example", of=trustme.CA(key_type=EC)),
     }
-    async with encrypted(papers.write(*lines), service, clock) as daemon:
+    file = papers.write(*lines)
+    async with encrypted(file, service, clock, fast=fast) as daemon:
         found = [name for name, one in clients.items() if await daemon.asked(one) == OK]
 
     assert found == answered.split()

@@ -120,7 +120,12 @@ Open = Callable[..., Any]
 
 @asynccontextmanager
 async def encrypted(
-    file: Path, service: Service, clock: ManualClock, limits: Limits | None = None
+    file: Path,
+    service: Service,
+    clock: ManualClock,
+    limits: Limits | None = None,
+    *,
+    fast: bool = True,
 ) -> AsyncIterator[Encrypted]:
     """Yield a daemon that goes by the web configuration in *file*."""
     doors = Doors()
@@ -128,5 +133,5 @@ async def encrypted(
     web_file.apply(await web_file.read())
     app = app_of(service, clock, doors=doors)
     port = free_port()
-    async with listening(app, [Address("127.0.0.1", port)], clock, limits):
+    async with listening(app, [Address("127.0.0.1", port)], clock, limits, fast=fast):
         yield Encrypted(port, web_file, doors)
