@@ -145,9 +145,23 @@ def overrunning_from(
 
     That is never where its end is unobserved.
     """
-    limit = run_limit(job, run)
     # Where that is an alert already, no downtime changes it.
-    return limit if limit <= _noticed_at(state) else overrun_at(job, run, settings)
+    if _is_noticed(job, state, run, settings):
+        return run_limit(job, run)
+    return overrun_at(job, run, settings)
+
+
+def _is_noticed(job: Job, state: JobState, run: OpenRun, settings: Settings) -> bool:
+    """Return True if the alert on overrunning runs is about *run*, at least as well."""
+    limit = run_limit(job, run)
+    if limit > _noticed_at(state):
+        return False
+    # A run whose end is unobserved is no reason for an alert: it may be about another.
+    return not is_unobserved(job, run, settings) or any(
+        alert.deadline == limit
+        for alert in state.alerts
+        if alert.key.condition is Condition.OVERRUNNING
+    )
 
 
 def _noticed_at(state: JobState) -> float:
@@ -164,11 +178,11 @@ def unobserved_runs(
     """Return the open runs whose end is unobserved; they are given up in the end."""
     if not job.enabled or not state.open_runs:
         return ()
-    noticed = _noticed_at(state)
     return tuple(
         run
         for run in state.open_runs
-        if is_unobserved(job, run, settings) and run_limit(job, run) > noticed
+        if is_unobserved(job, run, settings)
+        and not _is_noticed(job, state, run, settings)
     )
 
 

@@ -372,6 +372,18 @@ class TestARunWhoseLimitPassedInADowntime:
         assert night.clock("22 05:01:01").open == ["overrunning"]
         assert len(night.clock("22 05:03").state.open_runs) == 1
 
+    def test_is_given_up_where_another_one_is_alive_and_overrunning(self) -> None:
+        """How soon that is noticed changes nothing: the alert is about the other one."""
+        job = replace(FREE, max_runtime=7200, concurrency=Concurrency(max=2))
+        for checks in ((), ("22 05:01:01",)):
+            night = self.night(job, run_id="a").start("22 02:59", run_id="b")
+            night.ping("22 05:01", Kind.PROGRESS, run_id="b")
+            for when in (*checks, "22 05:02:01"):
+                night.clock(when)
+
+            assert night.open == ["overrunning"]
+            assert [run.run_id for run in night.state.open_runs] == ["b"]
+
     def test_ends_as_ever_where_its_end_comes_late(self) -> None:
         night = self.night().ping("22 05:01", ended_at=at("22 03:30")).clock("22 05:03")
 
