@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
 from typing import Final
 
 from msgspec.structs import replace as changed
@@ -170,9 +171,13 @@ class Driver:
         """Return the alerts of the whole story."""
         await self.service.start()
         pruned = self.now
-        for event in self.story.events:
-            await self._until(event.at)
-            await self._happens(event)
+        for (at, is_report), events in groupby(self.story.events, _batch):
+            await self._until(at)
+            if is_report:
+                await self._report([one for one in events if isinstance(one, Report)])
+            else:
+                for event in events:
+                    await self._happens(event)
             if self.now > pruned + DAY:
                 await self.service.prune()
                 pruned = self.now
@@ -210,8 +215,6 @@ class Driver:
 
     async def _happens(self, event: Event) -> None:
         match event:
-            case Report():
-                await self._report(event)
             case Act():
                 await self._act(event)
             case Step() if event.at < self.now:
@@ -238,24 +241,14 @@ class Driver:
             case Outage():
                 await self._refuse(event)
 
-    async def _report(self, report: Report) -> None:
-        wall = self.clock.now()
-        ping = Ping(
-            job=report.job,
-            kind=Kind(report.kind),
-            at=wall,
-            outcome=Outcome(report.outcome),
-            run_id=report.run_id,
-            attempt=report.attempt,
-            has_attempt=report.max_attempts is not None,
-            max_attempts=report.max_attempts,
-            started_at=report.started_at,
-            ended_at=report.ended_at,
-            duration=report.duration,
-            metrics={} if report.rows is None else {"rows": report.rows},
-            fingerprint=report.mark.to_bytes(8, "big"),
-        )
-        await self.service.record(ping)
+    async def _report(self, reports: list[Report]) -> None:
+        pings = [_ping(report, self.clock.now()) for report in reports]
+        if len(pings) == 1:
+            await self.service.record(pings[0])
+            return
+        for answer in await self.service.record_all(pings):
+            if isinstance(answer, Exception):
+                self.problems.append(f"{reports[0]} is not taken: {answer!r}")
 
     async def _act(self, act: Act) -> None:
         registry = Registry(self.service, self.clock)
@@ -331,4 +324,27 @@ def product_job(job: Job) -> model.Job:
         ),
         after_downtime=job.after_downtime,
         rules=(parse_rule("rows > 0"),) if job.has_rule else (),
+    )
+
+
+def _batch(event: Event) -> tuple[float, bool]:
+    """Return a key that is equal for events at the same moment, reports apart."""
+    return event.at, isinstance(event, Report)
+
+
+def _ping(report: Report, now: float) -> Ping:
+    return Ping(
+        job=report.job,
+        kind=Kind(report.kind),
+        at=now,
+        outcome=Outcome(report.outcome),
+        run_id=report.run_id,
+        attempt=report.attempt,
+        has_attempt=report.max_attempts is not None,
+        max_attempts=report.max_attempts,
+        started_at=report.started_at,
+        ended_at=report.ended_at,
+        duration=report.duration,
+        metrics={} if report.rows is None else {"rows": report.rows},
+        fingerprint=report.mark.to_bytes(8, "big"),
     )

@@ -90,6 +90,8 @@ class Life:
             self.usual = min(self.usual, job.grace / 2)
         self.timed = rng.random() < 0.3
         self.client = rng.choice(("once", "retry", "spool"))
+        #: Between two reports from a spool; without one they are a batch.
+        self.pause = rng.choice((0.0, 0.01))
         if not self.named:
             # Which attempts belong together is told by their ids.
             self.job = job = replace(job, max_attempts=None)
@@ -342,7 +344,7 @@ class Life:
             at = report.at + rng.uniform(0.001, 0.05)
             if self.client == "spool" and at <= waits:
                 # In its turn.
-                waits += 0.01
+                waits += self.pause
                 while away := self._away_until(waits):
                     waits = away + rng.uniform(0.1, 60)
                 arrived.append(replace(report, at=waits))
