@@ -260,11 +260,20 @@ class Driver:
                 await registry.pause(act.job, until, resumes_on_ping=act.on_ping)
             case "resume":
                 await registry.resume(act.job)
+            case "change":
+                job = self.jobs[act.job]
+                grace, longest = act.changed(job.grace, job.max_runtime)
+                job = changed(job, grace=grace, max_runtime=longest)
+                await self._reload(job)
             case _:
                 enabled = act.what == "enable"
-                self.jobs[act.job] = changed(self.jobs[act.job], enabled=enabled)
-                jobs = {**self.jobs, CANARY: model.Job(name=CANARY)}
-                await self.service.reconfigure(Catalogue(jobs=jobs))
+                await self._reload(changed(self.jobs[act.job], enabled=enabled))
+
+    async def _reload(self, job: model.Job) -> None:
+        """Go by another description of *job*."""
+        self.jobs[job.name] = job
+        jobs = {**self.jobs, CANARY: model.Job(name=CANARY)}
+        await self.service.reconfigure(Catalogue(jobs=jobs))
 
     async def _refuse(self, outage: Outage) -> None:
         await self._sweep()

@@ -319,6 +319,12 @@ class Life:
                     Act(end, name, "resume"),
                 ]
             at = end
+        factors = (1.0, 0.3, 3.0)
+        at = self.begin
+        while (at := at + rng.expovariate(4 / YEAR)) < self.end:
+            grace, longest = rng.choice(factors), rng.choice(factors)
+            when = self._reachable(at)
+            acts.append(Act(when, name, "change", grace=grace, max_runtime=longest))
         return acts
 
     def _reachable(self, at: float) -> float:

@@ -41,7 +41,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Act:
-    """What a user does to a job: pause, resume, disable, enable."""
+    """What a user does to a job: pause, resume, disable, enable, change."""
 
     at: float
     job: str
@@ -49,6 +49,17 @@ class Act:
     #: How long it is paused, or None until it is resumed.
     seconds: float | None = None
     on_ping: bool = False
+    #: By what its grace and its `max_runtime` are multiplied.
+    grace: float = 1.0
+    max_runtime: float = 1.0
+
+    def changed(
+        self, grace: float, longest: float | None
+    ) -> tuple[float, float | None]:
+        """Return the new grace and `max_runtime` of the job that had these."""
+        if longest is not None:
+            longest *= self.max_runtime
+        return grace * self.grace, longest
 
 
 @dataclass(frozen=True)

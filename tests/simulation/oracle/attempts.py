@@ -44,7 +44,7 @@ class Attempts(Slots):
     ) -> float:
         """Return when a run must have gone on whose first attempt began at *begun*."""
         job = self.job
-        slot = self._after(self._decided())
+        slot = self._after(self._decided()) if self.active else math.inf
         late = slot + job.grace
         in_time = self._is_in_time(begun, slot)
         if begun < slot - job.early:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Final
 
 from tests.simulation.found import Alert, Alerts
@@ -169,6 +170,13 @@ class Oracle(Reports):
             case "resume":
                 if self.paused:
                     self._resume(now)
+            case "change":
+                grace, longest = act.changed(self.job.grace, self.job.max_runtime)
+                self.job = replace(self.job, grace=grace, max_runtime=longest)
+                if self._after(self.covered) + grace > now:
+                    # There is more time than there was when it was missed.
+                    self.missed, self.missed_at = [], None
+                self._settle(now)
             case "disable":
                 self._update(now)
                 self.disabled = True

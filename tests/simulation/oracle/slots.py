@@ -97,27 +97,28 @@ class Slots(Limits):
             return
         self.covered = until
         self._see()
-        every, through = self.job.every, max(self.missed, default=0.0)
+        if self.missed_at is None:
+            return
+        every, until = self.job.every, self._covered_until()
+        if every is None:
+            self.missed = [slot for slot in self.missed if slot > until]
+        else:
+            # Its slots go by that run from now on.
+            through = min(max(self.missed, default=0.0), now - self.job.grace)
+            count = max(0, math.floor((through - until) / every))
+            self.missed = [until + every * (n + 1) for n in range(count)]
+            while True:
+                due = self._due()
+                if not (due.missed and due.deadline < now and due.at < now):
+                    break
+                self.missed.append(due.through)
+        self.missed_at = None
         if self.missed:
-            if every is None:
-                self.missed = [slot for slot in self.missed if slot > until]
-            else:
-                # Its slots go by that run from now on.
-                through = min(through, now - self.job.grace)
-                count = max(0, math.floor((through - until) / every))
-                self.missed = [until + every * (n + 1) for n in range(count)]
-                while True:
-                    due = self._due()
-                    if not (due.missed and due.deadline < now and due.at < now):
-                        break
-                    self.missed.append(due.through)
-            self.missed_at = None
-            if self.missed:
-                self.missed_at = self.missed[0] + self.job.grace
-            else:
-                due = self._due(max(self.covered, self.unobserved))
-                if due.missed and due.at <= now:
-                    self.missed_at = due.slot + self.job.grace
+            self.missed_at = self.missed[0] + self.job.grace
+        else:
+            due = self._due(max(until, self.unobserved))
+            if due.missed and due.at <= now:
+                self.missed_at = due.slot + self.job.grace
 
     def _see(self) -> None:
         """Note which unobserved slots a run was for after all."""
