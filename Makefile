@@ -101,6 +101,10 @@ bench: bench-packages $(DEV) ## Measure what the documents claim, next to others
 bench-quick: bench-packages $(DEV) ## Measure some of it, smaller and shorter (under a minute)
 	@$(BIN)/python -m benchmarks --quick
 
+.PHONY: soak
+soak: $(DEV) ## Let a daemon run under load for an hour: it is to hold no more in the end
+	@$(BIN)/python -m benchmarks.soak
+
 .PHONY: profile
 profile: bench-packages $(DEV) $(BIN)/py-spy ## Draw what a ping spends its time on: profile.svg
 	@$(BIN)/python -m benchmarks.flame
