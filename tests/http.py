@@ -32,7 +32,7 @@ from afterrun_exporter.web.health import Reload
 Client = TestClient[web.Request, web.Application]
 
 
-async def no_reload() -> None:
+async def no_reload(*, retire_all: bool = False) -> None:
     """Stand for a configuration file that has not changed."""
 
 

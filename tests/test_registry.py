@@ -53,7 +53,7 @@ def due(service: Service, name: str) -> str:
 
 async def restarted(store: MemoryStore, clock: ManualClock, *jobs: Job) -> Service:
     service = Service(
-        store, clock, catalogue(*jobs, unknown=parse("").catalogue.unknown)
+        store, clock, catalogue(*jobs, unknown=parse("{}").catalogue.unknown)
     )
     await service.start()
     return service

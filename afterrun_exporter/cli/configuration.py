@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import structlog
 
 from afterrun_exporter import config as configs
-from afterrun_exporter.cli.locks import Locks, WebFile
+from afterrun_exporter.cli.locks import HANGS, Locks, WebFile
+from afterrun_exporter.cli.patience import Patience
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.config import revision
-from afterrun_exporter.errors import AfterRunError
+from afterrun_exporter.errors import AfterRunError, ConfigError, Problem
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.service import Service
 from afterrun_exporter.web.health import Reload
@@ -23,10 +25,18 @@ log = structlog.get_logger()
 class Configuration:
     """The configuration file, and what has become of reading it."""
 
-    def __init__(self, path: Path | None, clock: Clock, own: SelfMetrics) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        clock: Clock,
+        own: SelfMetrics,
+        patience: Patience | None = None,
+    ) -> None:
         self._path = path
         self._clock = clock
         self._own = own
+        self._patience = patience or Patience()
+        self._is_loaded = False
 
     async def load(
         self, apply: Callable[[configs.Config], Awaitable[None]]
@@ -35,13 +45,13 @@ class Configuration:
 
         Raises ConfigError, or what *apply* raises; then nothing has changed.
         """
-        # A large file takes a while; pings are answered meanwhile.
         try:
-            config, sha = await asyncio.to_thread(self._read)
+            config, sha = await self._read()
             await apply(config)
         except AfterRunError:
             self._own.refused()
             raise
+        self._is_loaded = True
         self._own.loaded(config.hash, sha, self._clock.now())
         return config
 
@@ -53,10 +63,45 @@ class Configuration:
             self._own.refused()
             raise
 
-    def _read(self) -> tuple[configs.Config, str]:
-        if self._path is None:
+    async def _read(self) -> tuple[configs.Config, str]:
+        path = self._path
+        if path is None:
             return configs.default(), ""
-        return configs.load(self._path), revision.git_sha(self._path)
+        try:
+            # A start has nothing else to do than to wait for it.
+            waits = not self._is_loaded
+            text = await self._patience(configs.read_text, path, forever=waits)
+            sha = await self._patience(revision.git_sha, path, forever=waits)
+        except TimeoutError:
+            raise unreadable(path, self._patience) from None
+        # A large file takes a while; pings are answered meanwhile.
+        return await asyncio.to_thread(configs.parse, text, str(path)), sha
+
+    def check_jobs(self, before: AbstractSet[str], after: AbstractSet[str]) -> None:
+        """Raise ConfigError if none of the jobs *before* is there *after*.
+
+        A file that was cut off, or is of somewhere else, would retire them all. A single
+        job may be renamed.
+        """
+        if not before or not after.isdisjoint(before) or (len(before) == 1 and after):
+            return
+        count = f"all {len(before)} jobs" if len(before) > 1 else "the only job"
+        raise ConfigError(
+            str(self._path),
+            [
+                Problem(
+                    0,
+                    "jobs",
+                    f"{count} would be retired, for the file has none of them: if that "
+                    "is intended, POST /-/reload?retire=all, or restart the daemon",
+                )
+            ],
+        )
+
+
+def unreadable(path: Path, patience: Patience) -> ConfigError:
+    """Return the error for a file that hangs."""
+    return ConfigError(str(path), [Problem(0, "", HANGS.format(patience.seconds))])
 
 
 async def nothing_else(_: configs.Config) -> None:
@@ -75,13 +120,16 @@ def reloader(
     """
     one_at_a_time = asyncio.Lock()
 
-    async def reload() -> None:
+    async def reload(*, retire_all: bool = False) -> None:
+        async def use(new: configs.Config) -> None:
+            if not retire_all:
+                configuration.check_jobs(service.catalogue.jobs.keys(), new.jobs.keys())
+            await service.reconfigure(new.catalogue)
+
         async with one_at_a_time:
             try:
                 locks = await configuration.checked(web_file)
-                config = await configuration.load(
-                    lambda new: service.reconfigure(new.catalogue)
-                )
+                config = await configuration.load(use)
             except AfterRunError as error:
                 log.error("config_refused", problems=str(error))  # noqa: TRY400
                 raise

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+import click
+
 from afterrun_exporter.access.hosts import Hosts
 from afterrun_exporter.access.proxies import Proxies
 from afterrun_exporter.cli.addresses import Address
+from afterrun_exporter.core.units import parse_duration
 from afterrun_exporter.exposition.endpoint import PUSHED_PATH
 
 _TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
@@ -27,6 +30,27 @@ _TAKEN: Final = (
     PUSHED_PATH,
 )
 
+
+class _Duration(click.ParamType[float]):
+    """A duration such as 8s; seconds where it is a number already."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            seconds = parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if seconds <= 0:
+            self.fail(f"{value!r} is not longer than 0s", param, ctx)
+        return seconds
+
+
+DURATION: Final = _Duration()
 
 #: Files that a daemon has open with a few connections.
 MIN_FILES: Final = 64

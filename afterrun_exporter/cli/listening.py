@@ -23,8 +23,12 @@ from afterrun_exporter.web.handshakes import Handshakes
 from afterrun_exporter.web.tls import Certificates
 from afterrun_exporter.web.underway import UnderWay
 
-#: What a stop waits for: requests under way are answered first.
-DRAIN_SECONDS: Final = 10.0
+#: Seconds that a stop takes at most.
+STOP_SECONDS: Final = 8.0
+#: Of these, seconds for what comes after the last answer: closing the database.
+CLOSE_SECONDS: Final = 2.0
+#: aiohttp waits twice as long for those that have not been answered.
+_LAST_SECONDS: Final = 0.1
 
 #: Connections that may wait to be taken.
 BACKLOG: Final = 128
@@ -46,13 +50,17 @@ async def listening(
     limits: Limits | None = None,
     *,
     fast: bool = True,
+    patience: float = STOP_SECONDS,
+    hurry: asyncio.Event | None = None,
 ) -> AsyncIterator[Crowd]:
     """Run *app*, and answer requests to *binds*; yield the connections there are.
 
-    Raises ValueError when nobody may listen on one of them.
+    In the end, requests under way are answered first, if that takes less than *patience*
+    less the time to close the database, and as long as there is no *hurry*. Raises
+    ValueError when nobody may listen on one of them.
     """
     # No access log: a line a ping would drown everything else.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
     under_way, doors = UnderWay(), app[DOORS]
     await runner.setup()
     server = cast("web.Server", runner.server)
@@ -77,7 +85,8 @@ async def listening(
         for one in open_:
             one.close()
         # aiohttp reads no more of a body once it shuts down.
-        await under_way.done(DRAIN_SECONDS)
+        waits = patience - min(CLOSE_SECONDS, patience / 2)
+        await under_way.done(waits, hurry)
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching

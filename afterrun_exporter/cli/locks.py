@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from afterrun_exporter.access.callers import Caller
 from afterrun_exporter.access.projects import project_callers
 from afterrun_exporter.access.webconfig import WebConfig
 from afterrun_exporter.cli.addresses import Address
+from afterrun_exporter.cli.patience import Patience
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.config.webloading import load_web
 from afterrun_exporter.errors import ConfigError, Problem
@@ -30,6 +30,8 @@ SWITCHED: Final = "TLS cannot be turned on or off while the daemon runs: restart
 OPENED: Final = (
     "all users are gone, which may leave the daemon open: reload it if that is meant"
 )
+
+HANGS: Final = "cannot be read within {:g} s: is it a pipe, or on NFS?"
 
 log = structlog.get_logger()
 
@@ -68,11 +70,14 @@ def read(path: Path) -> Locks:
 class WebFile:
     """The web configuration file, if there is one, and the doors that go by it."""
 
-    def __init__(self, path: Path | None, doors: Doors) -> None:
+    def __init__(
+        self, path: Path | None, doors: Doors, patience: Patience | None = None
+    ) -> None:
         self._path = path
         self._doors = doors
         self._locks: Locks | None = None
         self._marks: Sequence[Mark | None] = ()
+        self._patience = patience or Patience()
 
     @property
     def encrypts(self) -> bool:
@@ -84,7 +89,11 @@ class WebFile:
         if self._path is None:
             return None
         before = self._locks
-        found = await asyncio.to_thread(read, self._path)
+        waits = before is None
+        try:
+            found = await self._patience(read, self._path, forever=waits)
+        except TimeoutError:
+            raise self._problem("", HANGS.format(self._patience.seconds)) from None
         if before and (found.context is None) is not (before.context is None):
             raise self._problem("tls_server_config", SWITCHED)
         return found
@@ -117,7 +126,11 @@ class WebFile:
         By itself that does not open the daemon: a file that is empty for a
         moment, while it is written, says that there are no users.
         """
-        marks = self._seen()
+        try:
+            marks = await self._patience(self._seen)
+        except TimeoutError:
+            # Nothing can be said of it, and everything goes on.
+            return
         if marks == self._marks:
             return
         self._marks = marks

@@ -20,6 +20,7 @@ from afterrun_exporter.app import WebOptions, make_app, site_of
 from afterrun_exporter.cli import addresses, logs
 from afterrun_exporter.cli.configuration import Configuration, nothing_else, reloader
 from afterrun_exporter.cli.flags import (
+    DURATION,
     check_open_files,
     check_storage_path,
     check_telemetry_path,
@@ -29,7 +30,7 @@ from afterrun_exporter.cli.flags import (
 from afterrun_exporter.cli.garbage import tune
 from afterrun_exporter.cli.greeting import OPEN, usage
 from afterrun_exporter.cli.keeping import kept_file, load_with_base
-from afterrun_exporter.cli.listening import listening
+from afterrun_exporter.cli.listening import STOP_SECONDS, listening
 from afterrun_exporter.cli.locks import WebFile, owners, warn_if_open
 from afterrun_exporter.cli.locks import read as read_locks
 from afterrun_exporter.cli.meanwhile import meanwhile
@@ -117,6 +118,14 @@ log = structlog.get_logger()
     help="Connections there may be at once; more are answered 503.",
 )
 @click.option(
+    "--web.shutdown-timeout",
+    "stop_seconds",
+    type=DURATION,
+    default=STOP_SECONDS,
+    show_default="8s",
+    help="How long a stop may take; a second signal ends it at once.",
+)
+@click.option(
     "--web.max-requests",
     "max_requests",
     type=click.IntRange(min=1),
@@ -157,6 +166,7 @@ def serve(
     web_config_file: Path | None,
     proxies: tuple[str, ...],
     max_connections: int,
+    stop_seconds: float,
     max_requests: int,
     fast_path: bool,
 ) -> None:
@@ -182,7 +192,7 @@ def serve(
         doors = Doors(proxies=trusted(proxies), hosts=hosts)
         web_file = WebFile(web_config_file, doors)
         limits = Limits(connections=max_connections)
-        entrance = Entrance(binds, doors, web_file, limits, fast_path)
+        entrance = Entrance(binds, doors, web_file, limits, stop_seconds, fast_path)
         uvloop.run(_serve(config_file, storage_path, entrance, options))
     except ConfigError as error:
         for line in str(error).splitlines():
@@ -206,6 +216,8 @@ class Entrance:
     doors: Doors
     web_file: WebFile
     limits: Limits
+    #: How long a stop may take.
+    patience: float
     fast_path: bool = True
 
 
@@ -215,7 +227,7 @@ async def _serve(
     entrance: Entrance,
     options: WebOptions,
 ) -> None:
-    signals = Signals()
+    signals = Signals(entrance.patience)
     clock = SystemClock()
     own = SelfMetrics(__version__)
     configuration = Configuration(config_file, clock, own)
@@ -269,8 +281,15 @@ async def _serve(
         app = make_app(
             service, clock, page, pushed, reload, options, api, doors=doors, site=site
         )
-        fast = entrance.fast_path
-        heard = listening(app, entrance.binds, clock, entrance.limits, fast=fast)
+        heard = listening(
+            app,
+            entrance.binds,
+            clock,
+            entrance.limits,
+            fast=entrance.fast_path,
+            patience=entrance.patience,
+            hurry=signals.hurry,
+        )
         async with (
             pusher.running(),
             heard,

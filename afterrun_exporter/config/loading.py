@@ -25,6 +25,9 @@ _GENERATED_FROM: Final = ("labels", "defaults", "jobs", "policies", "alertmanage
 
 #: Room for 300,000 jobs; more is some other file.
 MAX_BYTES: Final = 128 * 2**20
+#: A redirection that failed leaves an empty file, which would retire every job.
+EMPTY: Final = "is empty; write 'jobs: {}' if no job is to be configured"
+
 #: Bytes that are read at once.
 _PIECE: Final = 2**20
 
@@ -70,7 +73,7 @@ def load(path: FilePath) -> Config:
 
 def default() -> Config:
     """Return the configuration of a daemon that has no file."""
-    return replace(parse(""), hash="")
+    return replace(parse("{}"), hash="")
 
 
 def read_text(path: FilePath) -> str:
@@ -105,6 +108,8 @@ def parse(text: str, file: str = "afterrun.yml", *, on_disk: bool = True) -> Con
         found = document.read(text)
     except document.NotYAMLError as error:
         raise ConfigError(file, error.problems) from None
+    if found.data is None and not found.problems:
+        raise ConfigError(file, [Problem(1, "", EMPTY)])
     data = {} if found.data is None else found.data
     builder = Builder()
     built = builder.build(data)

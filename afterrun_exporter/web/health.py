@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-#: Reads the configuration anew; raises ConfigError and changes nothing if bad.
-Reload = Callable[[], Awaitable[None]]
+from afterrun_exporter.errors import RequestError
+
+#: What a request to reload says if all jobs may be retired: ``?retire=all``.
+RETIRE: Final = "retire"
+ALL: Final = "all"
+
+
+class Reload(Protocol):
+    """Reads the configuration again."""
+
+    async def __call__(self, *, retire_all: bool = False) -> None:
+        """Use the new configuration; raise ConfigError and change nothing if it is bad.
+
+        Unless *retire_all*, one without any of the jobs of the old one is bad.
+        """
 
 
 async def healthy(_: web.Request) -> web.Response:
@@ -24,8 +37,13 @@ async def ready(_: web.Request) -> web.Response:
 def reload(reload_config: Reload) -> Handler:
     """Return the handler that reads the configuration anew."""
 
-    async def handle(_: web.Request) -> web.Response:
-        await reload_config()
+    async def handle(request: web.Request) -> web.Response:
+        retire = request.query.get(RETIRE)
+        if retire not in {None, ALL}:
+            raise RequestError(
+                f"{RETIRE}={retire!r} is not known: write {RETIRE}={ALL}"
+            )
+        await reload_config(retire_all=retire == ALL)
         return web.Response(text="configuration reloaded\n")
 
     return handle

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -18,16 +17,23 @@ class UnderWay:
         self.stopping = False
         self._none = asyncio.Event()
 
-    async def done(self, patience: float) -> None:
-        """Return once all are answered, or after *patience* seconds.
+    async def done(self, patience: float, hurry: asyncio.Event | None = None) -> None:
+        """Return once all are answered, after *patience* seconds, or in a *hurry*.
 
         From now on every answer closes its connection: no more is to come.
         """
         self.stopping = True
         if not self._count:
             return
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._none.wait(), patience)
+        events = [self._none] if hurry is None else [self._none, hurry]
+        waits = {asyncio.create_task(event.wait()) for event in events}
+        try:
+            await asyncio.wait(
+                waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for one in waits:
+                one.cancel()
 
     def __enter__(self) -> None:
         self._count += 1

@@ -130,7 +130,7 @@ async def test_rules_that_a_client_gave_a_job_are_tried_besides(
 ) -> None:
     """Where that is asked for: a file whose policies change does not know them."""
     words = {"rules": ["rows > 100", {"expr": "rows > 5", "name": "few"}]}
-    catalogue_ = config.parse("").catalogue
+    catalogue_ = config.parse("{}").catalogue
     await service.reconfigure(catalogue_)
     await Registry(service, clock).describe("backup", words)
     await report(service, 120, 50)

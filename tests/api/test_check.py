@@ -117,7 +117,7 @@ async def test_what_is_no_file_is_a_bad_request(
 
 async def test_a_file_that_is_too_long_is_refused(client: Client) -> None:
     """One of a few megabytes is not."""
-    comment = b"#" * 2**21
+    comment = b"jobs: {} #" + b"#" * 2**21
     fits = await checked(client, BytesIO(comment))
     response = await client.post("/api/v1/check", data=BytesIO(comment * 3))
 

@@ -11,7 +11,7 @@ from afterrun_exporter.config import parse
 @pytest.mark.parametrize(
     ("text", "job", "body"),
     [
-        ("", "my-job", '{"metrics": {"rows_processed": 0}}'),
+        ("{}", "my-job", '{"metrics": {"rows_processed": 0}}'),
         ("jobs: {a: {}}", "a", '{"status": "ok"}'),
         (
             "jobs: {a: {}, b: {rules: [files between 3 and 5]}}",

@@ -220,11 +220,22 @@ def test_no_file_is_what_the_core_does_on_its_own() -> None:
     assert config.label_keys == ()
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "~", "jobs:\n", "{}"])
-def test_an_empty_file_is_no_file(text: str) -> None:
+@pytest.mark.parametrize("text", ["{}", "jobs:\n", "jobs: {}"])
+def test_a_file_without_jobs_is_no_file(text: str) -> None:
     """An operator may start from nothing."""
     assert parse(text).jobs == {}
     assert replace(parse(text).catalogue, unknown=None) == Catalogue(unknown=None)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "~", "\n\n"])
+def test_an_empty_file_is_refused(text: str) -> None:
+    """What a failed redirection leaves would retire every job."""
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+
+    assert str(caught.value) == (
+        "afterrun.yml:1: is empty; write 'jobs: {}' if no job is to be configured"
+    )
 
 
 def test_an_unknown_job_has_the_defaults_and_every_label_key() -> None:
@@ -299,7 +310,7 @@ def test_files_that_say_the_same_of_jobs_and_alerts_have_one_hash(text: str) -> 
 @pytest.mark.parametrize(
     "text",
     [
-        "",
+        "{}",
         "jobs: {a: {every: 2h}, b: {}}",
         "jobs: {a: {every: 1h}, b: {}, c: {}}",
         "jobs: {a: {every: 1h}, b: {}}\nlabels: [team]",

@@ -51,7 +51,7 @@ NAMELESS = ["-", "...", "!?", " "]
 async def service(clock: ManualClock) -> AsyncIterator[Service]:
     """A service that goes by an empty file."""
     store = MemoryStore()
-    service = Service(store, clock, parse("").catalogue)
+    service = Service(store, clock, parse("{}").catalogue)
     await service.start()
     yield service
     await store.close()
@@ -137,7 +137,7 @@ async def test_a_name_survives_a_restart(
 ) -> None:
     store = MemoryStore()
     for status in (201, 200):
-        service = Service(store, clock, parse("").catalogue)
+        service = Service(store, clock, parse("{}").catalogue)
         await service.start()
         client = await aiohttp_client(app_of(service, clock))
         told = {"name": "Бэкап", "unique": ["name"]}

@@ -43,7 +43,7 @@ jobs: {vacuum: {every: 1h, project: db}}
 @pytest.fixture
 async def service(clock: ManualClock) -> Service:
     """A service that goes by an empty file."""
-    service = Service(MemoryStore(), clock, parse("").catalogue)
+    service = Service(MemoryStore(), clock, parse("{}").catalogue)
     await service.start()
     return service
 
@@ -297,7 +297,7 @@ def test_an_assertion_is_a_rule(assertion: str, rule: str) -> None:
     told = monitor_of({"assertions": assertion})
 
     assert told.words == {"rules": [{"expr": rule, "on_missing": "ignore"}]}
-    unknown = parse("").catalogue.unknown
+    unknown = parse("{}").catalogue.unknown
     assert unknown is not None
     (made,) = unknown("x", json.dumps(told.words)).rules
     assert made.name == rule
@@ -318,7 +318,7 @@ JSON = st.recursive(
 def test_whatever_a_monitor_is_it_is_understood_or_refused(
     told: dict[str, Any],
 ) -> None:
-    unknown = parse("").catalogue.unknown
+    unknown = parse("{}").catalogue.unknown
     assert unknown is not None
     with suppress(ValueError):
         unknown("x", json.dumps(monitor_of(told).words))

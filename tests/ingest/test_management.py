@@ -32,7 +32,7 @@ HOURLY = {"name": "hourly", "timeout": 3600, "grace": 120}
 @pytest.fixture
 async def service(clock: ManualClock) -> Service:
     """A service that goes by an empty file."""
-    service = Service(MemoryStore(), clock, parse("").catalogue)
+    service = Service(MemoryStore(), clock, parse("{}").catalogue)
     await service.start()
     return service
 

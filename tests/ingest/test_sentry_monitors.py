@@ -35,7 +35,7 @@ NIGHTLY = {
 @pytest.fixture
 async def service(clock: ManualClock) -> Service:
     """A service that goes by an empty file."""
-    service = Service(MemoryStore(), clock, parse("").catalogue)
+    service = Service(MemoryStore(), clock, parse("{}").catalogue)
     await service.start()
     return service
 
@@ -202,7 +202,7 @@ JSON = st.recursive(
 def test_whatever_a_monitor_is_it_is_understood_or_refused(
     told: dict[str, Any],
 ) -> None:
-    unknown = parse("").catalogue.unknown
+    unknown = parse("{}").catalogue.unknown
     assert unknown is not None
     with suppress(ValueError):
         unknown("x", json.dumps(words_of(told)[0]))

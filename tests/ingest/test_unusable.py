@@ -25,7 +25,7 @@ from tests.http import Client
 @pytest.fixture
 async def service(store: MemoryStore, clock: ManualClock) -> AsyncIterator[Service]:
     """A service that goes by an empty file."""
-    service = Service(store, clock, parse("").catalogue)
+    service = Service(store, clock, parse("{}").catalogue)
     await service.start()
     yield service
     await store.close()

@@ -21,7 +21,7 @@ async def test_a_probe_is_answered(client: Client, path: str) -> None:
 async def test_a_reload_that_is_refused_says_everything_that_is_wrong(
     service: Service, clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> None:
-    async def reload() -> None:
+    async def reload(**_: bool) -> None:
         raise ConfigError(
             "afterrun.yml", [Problem(7, "jobs.b", "two"), Problem(3, "jobs.a", "one")]
         )
@@ -38,7 +38,7 @@ async def test_a_reload_that_is_refused_says_everything_that_is_wrong(
 async def test_an_error_of_ours_is_told_without_its_insides(
     service: Service, clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> None:
-    async def reload() -> None:
+    async def reload(**_: bool) -> None:
         raise RuntimeError("password=hunter2")
 
     client = await aiohttp_client(app_of(service, clock, reload=reload))
@@ -53,10 +53,10 @@ async def test_the_same_error_of_ours_is_logged_now_and_then(
 ) -> None:
     """Each place that it comes from has its own traceback."""
 
-    async def reload() -> None:
+    async def reload(**_: bool) -> None:
         raise RuntimeError("always the same")
 
-    async def other() -> None:
+    async def other(**_: bool) -> None:
         raise RuntimeError("always the same")
 
     with capture_logs() as lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from contextlib import closing
 from signal import SIGHUP
@@ -186,3 +187,74 @@ def test_a_job_that_appears_during_a_reload_is_watched(daemon: Daemon) -> None:
         assert operator.getresponse().status == 200
 
     assert daemon.series()[RUNS_TOTAL, "new-here"] == 1
+
+
+@pytest.mark.parametrize("text", ["", "# TODO\n", "\n\n"])
+def test_an_empty_file_retires_no_job(daemon: Daemon, text: str) -> None:
+    """Such as what a redirection leaves that failed."""
+    daemon.configure("jobs: {backup: {}}")
+    daemon.start()
+    daemon.configure(text)
+
+    answer = daemon.post("/-/reload")
+
+    assert answer.status == 500
+    assert answer.json()["detail"] == (
+        f"{daemon.config}:1: is empty; write 'jobs: {{}}' if no job is to be configured"
+    )
+    assert daemon.series()[RUNS_TOTAL, "backup"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("jobs: {}", "all 2 jobs would be retired"),
+        ("jobs: {elsewhere: {}}", "all 2 jobs would be retired"),
+    ],
+)
+@pytest.mark.parametrize("reload", [by_signal, by_request])
+def test_a_file_without_any_of_the_jobs_is_refused(
+    daemon: Daemon, text: str, what: str, reload: ReloadBy
+) -> None:
+    """That of another place, or one that was cut off. It can be asked for."""
+    daemon.configure("jobs: {backup: {}, sync: {}}")
+    daemon.start()
+    daemon.configure(text)
+
+    reload(daemon)
+
+    series = daemon.series()
+    assert series[RUNS_TOTAL, "backup"] == series[RUNS_TOTAL, "sync"] == 0
+    assert series["afterrun_config_last_reload_successful", ""] == 0
+    (line,) = [line for line in daemon.log.splitlines() if "config_refused" in line]
+    assert what in line
+    assert "POST /-/reload?retire=all, or restart the daemon" in line
+
+    assert daemon.post("/-/reload?retire=any").status == 400
+    assert daemon.post("/-/reload?retire=all").status == 200
+    assert (RUNS_TOTAL, "backup") not in daemon.series()
+
+
+def test_the_only_job_may_be_renamed(daemon: Daemon) -> None:
+    daemon.configure("jobs: {backup: {}}")
+    daemon.start()
+    daemon.configure("jobs: {nightly-backup: {}}")
+
+    assert daemon.post("/-/reload").status == 200
+
+
+def test_a_file_that_hangs_blocks_neither_reports_nor_a_stop(daemon: Daemon) -> None:
+    """Seen: no reload ever again, and a stop that never ended."""
+    daemon.configure("jobs: {backup: {}}")
+    daemon.start()
+    daemon.config.unlink()
+    os.mkfifo(daemon.config)
+
+    daemon.send_signal(SIGHUP)
+    wait_until(lambda: "event=config_refused" in daemon.log, "it is given up", 60)
+
+    assert "cannot be read within 10 s: is it a pipe, or on NFS?" in daemon.log
+    assert daemon.get("/ping/backup").status == 200
+    assert daemon.post("/-/reload").status == 500
+    assert daemon.stop() == 0
+    assert "Traceback" not in daemon.log

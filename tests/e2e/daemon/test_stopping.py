@@ -7,6 +7,7 @@ import json
 import os
 import random
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
@@ -102,6 +103,79 @@ async def test_a_stop_under_load_loses_nothing(
     assert "Traceback" not in daemon.log
     assert not load.ledger.strange
     assert recorded(daemon) >= load.ledger.answered.keys()
+
+
+@contextmanager
+def client_that_never_ends(daemon: Daemon) -> Iterator[None]:
+    """It has sent a head, and never sends all of the body."""
+    with socket.create_connection((HOST, daemon.port), 30) as connection:
+        connection.sendall(
+            b"POST /ping/backup HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert connection.recv(1024).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(b"{")
+        yield
+
+
+def test_a_stop_does_not_wait_for_a_client_that_never_ends(daemon: Daemon) -> None:
+    """Seen: 20.9 s, and docker kills after 10."""
+    daemon.start()
+    daemon.get("/ping/backup")
+    with client_that_never_ends(daemon):
+        began = time.monotonic()
+        daemon.send_signal(SIGTERM)
+
+        assert daemon.wait() == 0
+        assert time.monotonic() - began < 10
+
+    assert "event=stopped" in daemon.log
+    assert "Traceback" not in daemon.log
+
+
+def test_a_stop_takes_as_long_as_it_is_told(daemon: Daemon) -> None:
+    """A client that is slower than that has not been answered."""
+    daemon.start("--web.shutdown-timeout=3s")
+    with client_that_never_ends(daemon):
+        began = time.monotonic()
+        daemon.send_signal(SIGTERM)
+        daemon.wait()
+
+        assert 1 < time.monotonic() - began < 8
+
+
+def test_a_second_signal_ends_a_stop_at_once(daemon: Daemon) -> None:
+    """Whoever presses Ctrl-C twice does not want to wait."""
+    daemon.start("--web.shutdown-timeout=1h")
+    with client_that_never_ends(daemon):
+        daemon.send_signal(SIGINT)
+        wait_until(lambda: "event=stopping" in daemon.log, "it stops")
+        daemon.send_signal(SIGINT)
+        daemon.wait(patience=30)
+
+    assert "event=stopping_at_once" in daemon.log
+
+
+def test_a_stop_ends_although_a_thread_hangs(daemon: Daemon) -> None:
+    """Such as on a dead file server; everything acknowledged is on disk."""
+    base = daemon.config.with_name("base.yml")
+    daemon.configure(
+        "alertmanager: {config_file: alertmanager.yml, base: base.yml}\n"
+        "jobs: {backup: {}}"
+    )
+    base.write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]", "utf-8")
+    daemon.start("--web.shutdown-timeout=2s")
+    base.unlink()
+    os.mkfifo(base)
+    daemon.send_signal(SIGHUP)
+    wait_until(lambda: "event=config_loaded" in daemon.log, "it has reloaded")
+    assert daemon.get("/ping/backup").status == 200
+
+    daemon.send_signal(SIGTERM)
+
+    assert daemon.wait(patience=30) == 1
+    assert "event=stop_forced" in daemon.log
+    assert daemon.rows("SELECT count(*) FROM runs") == [(1,)]
 
 
 def test_a_restart_changes_nothing(daemon: Daemon) -> None:
