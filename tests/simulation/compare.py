@@ -1,4 +1,4 @@
-"""The alerts of the product beside those that there must be."""
+"""Comparison of the alerts of the product with the expected ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Difference:
 
 @dataclass
 class Tally:
-    """How the alerts of one condition compare."""
+    """Numbers of alerts of one condition, and of those that differ."""
 
     expected: int = 0
     found: int = 0
@@ -50,7 +50,7 @@ class Tally:
 
 @dataclass
 class Comparison:
-    """All that was compared."""
+    """Numbers by condition, and all differences."""
 
     tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     differences: list[Difference] = field(default_factory=list)
@@ -60,7 +60,7 @@ UPSTREAM: Final = "upstream_unhealthy"
 
 
 def compare(expected: list[Alert], found: list[Alert]) -> Comparison:
-    """Return how the two compare, condition by condition."""
+    """Return the comparison of the two, condition by condition."""
     result = Comparison()
     keys: dict[tuple[str, str], tuple[list[Alert], list[Alert]]]
     keys = defaultdict(lambda: ([], []))

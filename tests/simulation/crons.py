@@ -1,4 +1,4 @@
-"""When cron(8) starts a job, worked out by walking through the time of a zone.
+"""The slots of cron(8), found by walking through the time of a zone.
 
 This shares nothing with the product: every quarter of an hour is asked for its offset
 from UTC, and no calendar library but `zoneinfo` is used.

@@ -1,4 +1,4 @@
-"""All that happens to one job: its runs, their reports, and what users do."""
+"""The life of one job: its runs, their reports, and the actions of users."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ FAULTS: Final = {
 
 
 class Life:
-    """All that happens to one job."""
+    """The life of one job."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Life:
         #: Between two reports from a spool; without one they are a batch.
         self.pause = rng.choice((0.0, 0.01))
         if not self.named:
-            # Which attempts belong together is told by their ids.
+            # Attempts belong together by their ids.
             self.job = job = replace(job, max_attempts=None)
         self.by_start = rng.random() < 0.5
         if self.starts and self.usual > 60 and rng.random() < 0.25:
@@ -106,8 +106,8 @@ class Life:
         self.planned: list[str] = []
         self.off: list[tuple[float, float]] = []
 
-    def told(self) -> list[Event]:
-        """Return what the daemon is told, and when it arrives."""
+    def events(self) -> list[Event]:
+        """Return actions, and reports at the times when they arrive."""
         acts = self._acts()
         self._live()
         return [*acts, *self._delivered()]
@@ -193,7 +193,7 @@ class Life:
             self._report(Run(began + lasts / 2, lasts, run_id), "")
         ended = began + lasts
         if fault == "dead" or (fault == "hang" and self.by_start):
-            # Whoever starts it does not know.
+            # The timer that starts runs does not know.
             return began, 0.0
         return ended, 0.0
 
@@ -319,13 +319,22 @@ class Life:
                     Act(end, name, "resume"),
                 ]
             at = end
-        factors = (1.0, 0.3, 3.0)
         at = self.begin
-        while (at := at + rng.expovariate(4 / YEAR)) < self.end:
-            grace, longest = rng.choice(factors), rng.choice(factors)
-            when = self._reachable(at)
-            acts.append(Act(when, name, "change", grace=grace, max_runtime=longest))
+        while (at := at + rng.expovariate(3 / YEAR)) < self.end:
+            acts += self._changes(at)
         return acts
+
+    def _changes(self, at: float) -> list[Act]:
+        """Return other settings of the job, and the end of them."""
+        factors = (1.0, 0.3, 3.0, 10.0)
+        grace, longest = self.rng.choice(factors), self.rng.choice(factors)
+        begin = self._reachable(at)
+        end = self._reachable(begin + math.exp(self.rng.uniform(5, 13)))
+        name = self.job.name
+        return [
+            Act(begin, name, "change", grace=grace, max_runtime=longest),
+            Act(end, name, "change", grace=1 / grace, max_runtime=1 / longest),
+        ]
 
     def _reachable(self, at: float) -> float:
         down = self.daemon.down_until(at)

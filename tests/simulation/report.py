@@ -1,4 +1,4 @@
-"""Running simulations, and telling in words what they came to."""
+"""Runs of simulations, and their results in words."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from tests.simulation.world import Event, Report, Step
 
 @dataclass
 class Result:
-    """What a simulation came to."""
+    """The numbers and the differences of a simulation."""
 
     jobs: int = 0
     reports: int = 0
     seconds: float = 0.0
     tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
-    #: Each difference, and what went wrong otherwise.
+    #: One for each difference, and for each error of the daemon.
     lines: list[str] = field(default_factory=list)
 
 
 def simulate(seed: int, size: Size, processes: int | None = None) -> Result:
-    """Return what the stories of *seed* come to."""
+    """Return the results of all stories of *seed*."""
     result = Result()
     begun = perf_counter()
     names = stories(seed, size)
@@ -53,13 +53,13 @@ def simulate(seed: int, size: Size, processes: int | None = None) -> Result:
 
 
 def simulate_one(name: str, size: Size) -> Result:
-    """Return what one story comes to."""
-    told = story(name, size)
-    wanted = expected(told)
-    driver = Driver(told)
+    """Return the results of one story."""
+    played = story(name, size)
+    wanted = expected(played)
+    driver = Driver(played)
     compared: Comparison = compare(wanted, asyncio.run(driver.run()).all)
-    reports = sum(isinstance(event, Report) for event in told.events)
-    result = Result(len(told.jobs), reports, tallies=dict(compared.tallies))
+    reports = sum(isinstance(event, Report) for event in played.events)
+    result = Result(len(played.jobs), reports, tallies=dict(compared.tallies))
     result.lines = driver.problems + [spelled(one) for one in compared.differences]
     return result
 
@@ -88,9 +88,9 @@ def spelled(difference: Difference) -> str:
 
 
 def _interval(alert: Alert) -> str:
-    told = f"{_when(alert.opened)} to {_when(alert.resolved)}"
+    recorded = f"{_when(alert.opened)} to {_when(alert.resolved)}"
     noticed = f"{_when(alert.noticed)} to {_when(alert.over)}"
-    return told if told == noticed else f"{told} (noticed {noticed})"
+    return recorded if recorded == noticed else f"{recorded} (noticed {noticed})"
 
 
 def _when(instant: float) -> str:
@@ -101,16 +101,16 @@ def _when(instant: float) -> str:
 
 def job_story(name: str, size: Size) -> Iterator[str]:
     """Yield all that happens to one job, and its alerts, in order of time."""
-    told = story(name.rpartition("-")[0], size)
-    wanted = expected(told)
-    found = asyncio.run(Driver(told).run()).all
-    job: Job = next(one for one in told.jobs if one.name == name)
+    played = story(name.rpartition("-")[0], size)
+    wanted = expected(played)
+    found = asyncio.run(Driver(played).run()).all
+    job: Job = next(one for one in played.jobs if one.name == name)
     yield repr(job)
     lines: list[tuple[float, int, str]] = []
     names = {name, *(one.job for one in job.requires)}
     lines += [
         (event.at, 0, _event(event))
-        for event in told.events
+        for event in played.events
         if getattr(event, "job", name) == name
     ]
     for kind, alerts in (("expected", wanted), ("FOUND", found)):

@@ -57,7 +57,7 @@ def story(name: str, size: Size) -> Story:
         )
         job = life.job
         jobs.append(job)
-        events += life.told()
+        events += life.events()
         bad[job.name] = life.ends
     events = [one for one in events if one.at < end]
     events.sort(key=lambda one: one.at)

@@ -1,4 +1,4 @@
-"""What happens to some jobs and to their daemon.
+"""The events of a story: reports, actions of users, and faults of the daemon.
 
 A story is made from a seed alone and knows nothing of the product. All its instants are
 true time, in Unix seconds; the daemon's clock may show another one.
@@ -20,7 +20,7 @@ CANARY: Final = "canary"
 
 @dataclass(frozen=True)
 class Report:
-    """What a job reports, when it arrives at the daemon."""
+    """A report of a job, at the time when it arrives at the daemon."""
 
     at: float
     job: str
@@ -41,7 +41,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Act:
-    """What a user does to a job: pause, resume, disable, enable, change."""
+    """An action of a user: pause, resume, disable, enable, change."""
 
     at: float
     job: str
@@ -85,7 +85,7 @@ Event = Report | Act | Outage | Step
 
 @dataclass
 class Daemon:
-    """What happens to the daemon of some jobs."""
+    """The faults of the daemon of some jobs."""
 
     outages: list[Outage] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)

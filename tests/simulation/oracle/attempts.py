@@ -1,4 +1,4 @@
-"""How runs are judged: attempts, failures in a row, and runs that hang."""
+"""Judgement of runs: attempts, failures in a row, and runs that hang."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the oracle knows of runs, slots and downtimes."""
+"""Runs, slots and downtimes, as the oracle knows them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Downtime:
 
 @dataclass(frozen=True)
 class Due:
-    """When the next slots of a job are decided, and how."""
+    """The next slots of a job that are decided, the time of that, and the verdict."""
 
     slot: float
     at: float

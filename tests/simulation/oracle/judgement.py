@@ -79,7 +79,7 @@ class Oracle(Reports):
     def _pass(self, until: float) -> None:
         """Note what time alone brings about until then."""
         while (at := self._next()) - self.offset < until:
-            # What became due while nobody looked is noticed now.
+            # Changes that became due in a downtime are noticed after it.
             self.true = max(self.true, at - self.offset)
             self._tick(at)
         self.true = max(self.true, until)
@@ -204,7 +204,7 @@ class Oracle(Reports):
         if self.now < since:
             self._put_back(self.now)
         self.windows.recall(self.now)
-        # Nobody knows when it stopped.
+        # The time when it stopped is not recorded.
         self._down(-math.inf)
 
     def _step(self, step: Step) -> None:

@@ -1,4 +1,4 @@
-"""All that is known of one job by a moment."""
+"""The state of one job at a moment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.simulation.world import Daemon
 
 
 class Known:
-    """What is known of a job, and what is open."""
+    """The state of a job, and the alerts that are open."""
 
     def __init__(
         self,
@@ -33,23 +33,25 @@ class Known:
         self.job = job
         self.daemon = daemon
         self.alerts = alerts
+        #: The longest `after_downtime` of any job.
         self.waits = waits
         #: True time, and the clock of the daemon less that.
         self.true = begin
         self.offset = 0.0
         self.downtime = Downtime(until=begin, settled=begin + SETTLE)
-        # A start is a downtime of a job that was known before.
         #: Slots up to here need no run; the next one counts from here for `every`.
         self.covered = begin
         self.last_ended = 0.0
         #: Slots without a run that were missed, and the deadline that was first.
         self.missed: list[float] = []
         self.missed_at: float | None = None
+        #: Slots up to here are unobserved, in a downtime until then.
         self.unobserved = 0.0
         self.unobserved_until: float | None = None
         self.open: list[Open] = []
         self.hung: list[Hung] = []
         self.retries: list[Retry] = []
+        #: Consecutive bad and ok runs.
         self.bad = 0
         self.good = 0
         self.failing = False
@@ -60,6 +62,7 @@ class Known:
         self.last_report = 0.0
         self.finished: set[tuple[str | None, int]] = set()
         self.given_up: set[tuple[str | None, int]] = set()
+        #: The last report, and the time when it arrived.
         self.last_mark: tuple[int, float] | None = None
         self.windows = Windows(job)
         self.paused = False
@@ -70,6 +73,7 @@ class Known:
         self.watched_since = 0.0
         self.required = required
         self.upstream: dict[str, frozenset[str]] = {}
+        #: Whether a required job is unhealthy, and since when none is any more.
         self.held_back = False
         self.healed_at: float | None = None
         #: Conditions that hold, with the beginning that is recorded.
@@ -86,5 +90,5 @@ class Known:
 
     @property
     def noticed(self) -> float:
-        """When the limit passed that an open alert on a run is about."""
+        """The limit that an open alert on a run is about; -inf without one."""
         return self.holding.get("overrunning", -math.inf)

@@ -1,4 +1,4 @@
-"""What reports of starts and ends say."""
+"""Starts and ends of runs, as they are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that windows look at: what is usual, and how many were ok."""
+"""Conditions over several runs: the usual duration and the success ratio."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EDGE: Final = 0.25
 
 @dataclass(frozen=True)
 class Past:
-    """What is remembered of a run for windows."""
+    """A run, as windows remember it."""
 
     number: int
     ended: float
