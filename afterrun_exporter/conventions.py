@@ -27,11 +27,8 @@ DETAIL_SUCCESS: Final = "success"
 DETAIL_VALUE: Final = "value"
 DETAIL_BOUND: Final = "bound"
 DETAIL_LIMIT: Final = "limit"
-#: Labels that bring details to the text of an alert; the alert itself has none of them.
-TOLD_OUTCOME: Final = "detail_outcome"
-TOLD_SUCCESS: Final = "detail_success"
-TOLD_BOUND: Final = "detail_bound"
-TOLD_LIMIT: Final = "detail_limit"
+#: A label that brings values to the text of an alert; the alert itself drops it.
+CARRIED: Final = "alert_detail"
 DIALECT: Final = "dialect"
 RESULT: Final = "result"
 ALERTMANAGER: Final = "alertmanager"
@@ -54,10 +51,7 @@ RESERVED_LABELS: Final = frozenset(
         "schedule",
         TIMED_OUT,
         "timezone",
-        TOLD_OUTCOME,
-        TOLD_SUCCESS,
-        TOLD_BOUND,
-        TOLD_LIMIT,
+        CARRIED,
     }
 )
 

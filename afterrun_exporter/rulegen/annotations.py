@@ -1,7 +1,7 @@
 """What alerts say: sentences in Prometheus's template language.
 
 They ask Prometheus nothing: a query for each of thousands of alerts takes longer than
-the evaluation interval. What they give is the alert's value, and labels that its
+the evaluation interval. What they give is the alert's value, and a label that its
 expression adds and the alert drops; either may be unknown (the exporter is down, or
 older), and every sentence must still be one.
 """
@@ -37,14 +37,15 @@ OVERRUNNING: Final = (
 
 FAILING: Final = _Sentence(
     """\
+{{- $outcome := reReplaceAll "^.*(.)$" "$1" $labels.@DETAIL -}}
 {{- $ended := "" -}}
-{{- if eq $labels.@OUTCOME "@FAIL" -}}
+{{- if eq $outcome "@FAIL" -}}
 {{- $ended = "failed" -}}
-{{- else if eq $labels.@OUTCOME "@PARTIAL" -}}
+{{- else if eq $outcome "@PARTIAL" -}}
 {{- $ended = "did only a part of its work" -}}
-{{- else if eq $labels.@OUTCOME "@TIMEOUT" -}}
+{{- else if eq $outcome "@TIMEOUT" -}}
 {{- $ended = "took too long and was given up" -}}
-{{- else if eq $labels.@OUTCOME "@INVALID" -}}
+{{- else if eq $outcome "@INVALID" -}}
 {{- $ended = "sent a report that cannot be read" -}}
 {{- end -}}
 {{ $labels.job_name }}: {{ if gt $value 1.0 -}}
@@ -52,16 +53,15 @@ the last {{ $value }} runs were not ok{{ with $ended }}, the last one {{ . }}{{ 
 {{- else -}}
 the last run {{ or $ended "was not ok" }}
 {{- end -}}
-{{- with $labels.@SUCCESS -}}
-{{- if eq . "0" -}}
-; it has never succeeded
-{{- else -}}
+{{- with $labels.@DETAIL -}}
+{{- with reReplaceAll ".$" "" . -}}
 ; it last succeeded at {{ (. | toTime).Format "2006-01-02 15:04:05 UTC" }}
+{{- else -}}
+; it has never succeeded
 {{- end -}}
 {{- end -}}."""
 ).substitute(
-    OUTCOME=names.TOLD_OUTCOME,
-    SUCCESS=names.TOLD_SUCCESS,
+    DETAIL=names.CARRIED,
     **{outcome.name: code for code, outcome in enumerate(Outcome)},
 )
 
@@ -69,7 +69,7 @@ the last run {{ or $ended "was not ok" }}
 # differs from itself. Without a bound nothing is known.
 RULE_VIOLATED: Final = _Sentence(
     """\
-{{ $labels.job_name }}: {{ $labels.metric }} {{ if not $labels.@BOUND -}}
+{{ $labels.job_name }}: {{ $labels.metric }} {{ if not $labels.@DETAIL -}}
 broke its rule
 {{- else if ne $value $value -}}
 was not reported, or a later run has healed it
@@ -78,18 +78,18 @@ was {{ $value | humanizeDuration }}
 {{- else -}}
 was {{ $value | printf "%.10g" }}
 {{- end }}; the rule is {{ $labels.rule }}
-{{- if and $labels.@BOUND (or (match "previous" $labels.rule) (not (match "[<>=]|between" $labels.rule))) -}}
-, here {{ $labels.op }} {{ $labels.@BOUND }}
+{{- if and $labels.@DETAIL (or (match "previous" $labels.rule) (not (match "[<>=]|between" $labels.rule))) -}}
+, here {{ $labels.@DETAIL }}
 {{- end -}}."""
-).substitute(DURATION=DURATION, BOUND=names.TOLD_BOUND)
+).substitute(DURATION=DURATION, DETAIL=names.CARRIED)
 
 SLOW: Final = _Sentence(
     """\
 {{ $labels.job_name }}: a run took unusually long
-{{- with $labels.@LIMIT -}}
+{{- with $labels.@DETAIL -}}
 , {{ $value | humanizeDuration }}; more than {{ . | humanizeDuration }} counts as slow
 {{- end -}}."""
-).substitute(LIMIT=names.TOLD_LIMIT)
+).substitute(DETAIL=names.CARRIED)
 
 SUCCESS_RATIO_LOW: Final = (
     "{{ $labels.job_name }}: too few of its recent runs were ok"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.rules import Rule
@@ -11,36 +9,12 @@ from afterrun_exporter.rulegen import annotations as says
 from afterrun_exporter.rulegen.alerting import Data, alert
 from afterrun_exporter.rulegen.promql import (
     TARGET,
-    Details,
+    detail,
     detailed,
     firing,
+    labelled,
     passed,
     selector,
-)
-
-_FAILING: Final = Details(
-    Condition.FAILING.value,
-    names.DETAIL_RUNS,
-    labels=(
-        (names.DETAIL_OUTCOME, names.TOLD_OUTCOME),
-        (names.DETAIL_SUCCESS, names.TOLD_SUCCESS),
-    ),
-)
-_VIOLATED: Final = Details(
-    Condition.VIOLATED.value,
-    names.DETAIL_VALUE,
-    labels=((names.DETAIL_BOUND, names.TOLD_BOUND),),
-    by=(names.RULE,),
-    along=(names.OP,),
-)
-_OVERLAPPING: Final = Details(Condition.OVERLAPPING.value, names.DETAIL_RUNS)
-_SLOW: Final = Details(
-    Condition.SLOW.value,
-    names.DETAIL_VALUE,
-    labels=((names.DETAIL_LIMIT, names.TOLD_LIMIT),),
-)
-_SUCCESS_RATIO_LOW: Final = Details(
-    Condition.SUCCESS_RATIO_LOW.value, names.DETAIL_VALUE
 )
 
 
@@ -75,32 +49,30 @@ def job_rules(among: str = "") -> list[Data]:
         ),
         alert(
             names.JOB_FAILING,
-            expr=detailed(names.FAILING + among, _FAILING),
-            carried=_FAILING.carried,
+            expr=_failing(among),
+            carried=(names.CARRIED,),
             description=says.FAILING,
         ),
         alert(
             names.JOB_RULE_VIOLATED,
-            expr=detailed(names.RULE_VIOLATED + among, _VIOLATED),
-            carried=_VIOLATED.carried,
+            expr=_rule_violated(among),
+            carried=(names.CARRIED,),
             description=says.RULE_VIOLATED,
         ),
         alert(
             names.JOB_OVERLAPPING,
-            expr=detailed(names.OVERLAPPING + among, _OVERLAPPING),
-            carried=_OVERLAPPING.carried,
+            expr=_overlapping(among),
             description=says.OVERLAPPING,
         ),
         alert(
             names.JOB_SLOW,
-            expr=detailed(names.SLOW + among, _SLOW),
-            carried=_SLOW.carried,
+            expr=_slow(among),
+            carried=(names.CARRIED,),
             description=says.SLOW,
         ),
         alert(
             names.JOB_SUCCESS_RATIO_LOW,
-            expr=detailed(names.SUCCESS_RATIO_LOW + among, _SUCCESS_RATIO_LOW),
-            carried=_SUCCESS_RATIO_LOW.carried,
+            expr=_success_ratio_low(among),
             description=says.SUCCESS_RATIO_LOW,
         ),
         alert(
@@ -176,3 +148,46 @@ def _of_job(job: Job, rule: Data, threshold: str = "") -> Data:
 def _plain(text: str) -> str:
     """Return *text* such that Prometheus's templates leave it as it is."""
     return text.replace("{{", '{{ "{{" }}')
+
+
+def _failing(among: str) -> str:
+    runs, outcome, success = (
+        detail(Condition.FAILING, name, among)
+        for name in (names.DETAIL_RUNS, names.DETAIL_OUTCOME, names.DETAIL_SUCCESS)
+    )
+    # One label, as Prometheus expands a template for each: the last digit is the
+    # outcome, and what is before it the last success.
+    label = labelled(f"10 * floor({success}) + {outcome}")
+    return detailed(names.FAILING + among, runs, label)
+
+
+def _rule_violated(among: str) -> str:
+    by = (names.RULE,)
+    value = detail(Condition.VIOLATED, names.DETAIL_VALUE, among, by)
+    by_op = (names.RULE, names.OP)
+    bound = detail(Condition.VIOLATED, names.DETAIL_BOUND, among, by_op)
+    bounds = labelled(bound, names.DETAIL_BOUND, by_op)
+    joined = f'"{names.CARRIED}", " ", "{names.OP}", "{names.DETAIL_BOUND}"'
+    # Two exporters may disagree: a join takes one bound only.
+    label = (
+        f"topk by (job, {names.JOB}, {names.RULE}) (1, label_join({bounds}, {joined}))"
+    )
+    return detailed(names.RULE_VIOLATED + among, value, label, by)
+
+
+def _overlapping(among: str) -> str:
+    runs = detail(Condition.OVERLAPPING, names.DETAIL_RUNS, among)
+    return detailed(names.OVERLAPPING + among, runs)
+
+
+def _slow(among: str) -> str:
+    took, limit = (
+        detail(Condition.SLOW, name, among)
+        for name in (names.DETAIL_VALUE, names.DETAIL_LIMIT)
+    )
+    return detailed(names.SLOW + among, took, labelled(limit))
+
+
+def _success_ratio_low(among: str) -> str:
+    ratio = detail(Condition.SUCCESS_RATIO_LOW, names.DETAIL_VALUE, among)
+    return detailed(names.SUCCESS_RATIO_LOW + among, ratio)

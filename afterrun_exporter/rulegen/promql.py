@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from textwrap import indent
 from typing import Final
 
 from afterrun_exporter import conventions as names
+from afterrun_exporter.core.model import Condition
 
 #: How long the last value counts while the exporter does not answer. Longer
 #: than ExporterDown and ExporterAbsent wait, so that they take over before it ends.
@@ -91,67 +91,42 @@ def firing(gauge: str, without: str = TARGET) -> str:
 )"""
 
 
-@dataclass(frozen=True, slots=True)
-class Details:
-    """What the text of an alert gives: a value, and others that become labels."""
+def detail(condition: Condition, name: str, among: str, by: Iterable[str] = ()) -> str:
+    """Return a value that texts of alerts give, for each job and each of *by*.
 
-    #: Of the job: "condition" and what else selects the details.
-    condition: str
-    #: The one that is the alert's value.
-    value: str
-    #: The name of each other one, and of the label that it becomes.
-    labels: tuple[tuple[str, str], ...] = ()
-    #: Labels by which several alerts of one job and condition differ.
-    by: tuple[str, ...] = ()
-    #: A label that comes along with the others, of which each may have another.
-    along: tuple[str, ...] = ()
-
-    @property
-    def carried(self) -> tuple[str, ...]:
-        """The labels that the alert must not keep: they change while it lasts."""
-        return (*self.along, *(label for _, label in self.labels))
-
-
-def detailed(gauge: str, details: Details) -> str:
-    """Return what `firing` does, with *details* as values and labels where known.
-
-    The alerts are the same without them: they are told even if nothing else is known.
+    *among* selects the jobs, in braces.
     """
-    carried = ", ".join(details.carried)
+    of = selector((names.CONDITION, "=", condition.value), (names.DETAIL, "=", name))
+    of = f"{of[:-1]},{among[1:]}" if among else of
+    return f"max by ({_by(by)}) ({names.ALERT_DETAIL}{of})"
+
+
+def labelled(values: str, label: str = names.CARRIED, by: Iterable[str] = ()) -> str:
+    """Return *values* as a label of each job and each of *by*."""
+    return f'count_values by ({_by(by)}) ("{label}", {values})'
+
+
+def detailed(gauge: str, value: str, label: str = "", by: Iterable[str] = ()) -> str:
+    """Return what `firing` does, with a *value* and a *label* where they are known.
+
+    Both are about each job and each of *by*. The label is `CARRIED`. The alerts
+    are the same without them: what fires is told even if nothing else is known.
+    """
+    carried = names.CARRIED if label else ""
+    details = value
+    if label:
+        details += f"\n* on ({_by(by)}) group_left ({carried})\n{label}"
     return f"""max without ({TARGET}) ({gauge} == 1)
-* on ({_on(details)}) group_left ({carried})
+* on ({_by(by)}) group_left ({carried})
 (
-{indent(_details(gauge, details), "  ")}
+{indent(details, "  ")}
 )
 or{f" ignoring ({carried})" if carried else ""}
 {firing(gauge)}"""
 
 
-def _details(gauge: str, details: Details) -> str:
-    on = _on(details)
-    text = f"max by ({on}) ({_detail(gauge, details, details.value)})"
-    for name, label in details.labels:
-        carried = ", ".join((*details.along, label))
-        by = ", ".join((on, *details.along))
-        found = _detail(gauge, details, name)
-        values = f'count_values by ({by}) ("{label}", max by ({by}) ({found}))'
-        if details.along:
-            # Two exporters that disagree: a join takes one of them only.
-            values = f"topk by ({on}) (1, {values})"
-        text += f"\n* on ({on}) group_left ({carried})\n{values}"
-    return text
-
-
-def _detail(gauge: str, details: Details, name: str) -> str:
-    _, _, among = gauge.partition("{")
-    found = selector(
-        (names.CONDITION, "=", details.condition), (names.DETAIL, "=", name)
-    )
-    return names.ALERT_DETAIL + (f"{found[:-1]},{among}" if among else found)
-
-
-def _on(details: Details) -> str:
-    return ", ".join(("job", names.JOB, *details.by))
+def _by(labels: Iterable[str]) -> str:
+    return ", ".join(("job", names.JOB, *labels))
 
 
 def passed(metric: str) -> str:

@@ -65,6 +65,8 @@ class Plan:
     pace: Pace = QUICK
     #: Alerts that Prometheus queues for Alertmanager; as the documents advise if None.
     queue: int | None = None
+    #: Whether the windows and waits of alerting rules are seconds.
+    shorten: bool = False
 
     @property
     def has_rules(self) -> bool:
@@ -82,8 +84,7 @@ class Storm:
         self._directory = directory
         config = directory / "afterrun.yml"
         config.write_text(plan.fleet.config(self._alertmanager()))
-        # Waits are shortened where what is lost is to be told soon.
-        generated.generate(directory, config, shorten=plan.queue is not None)
+        generated.generate(directory, config, shorten=plan.shorten)
         self.daemon = chain.daemon(directory, config, self.at.daemon)
         self.prometheus = chain.prometheus(
             directory, self._prometheus(), self.at.prometheus, self._flags()

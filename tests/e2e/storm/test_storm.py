@@ -72,7 +72,7 @@ def test_a_queue_that_is_too_small_is_told_before_and_after_it_drops_alerts(
     gather: Gather,
 ) -> None:
     """What such a storm is like without the flag that the documents advise."""
-    storm = gather(Plan(FLEET, RULES, queue=20))
+    storm = gather(Plan(FLEET, RULES, queue=20, shorten=True))
 
     def has(alert: str) -> bool:
         return alert in findings.read(storm.posted).others
