@@ -20,7 +20,7 @@ from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.repeats import is_whole
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.upstream import UNHEALTHY
-from afterrun_exporter.errors import StorageError
+from afterrun_exporter.errors import StorageError, UnreadableStorageError
 from afterrun_exporter.followers import Follower, Followers
 from afterrun_exporter.judge import Judge
 from afterrun_exporter.outages import Outages
@@ -327,6 +327,9 @@ class Service:
         return results
 
     def _refused(self, error: StorageError) -> None:
+        if isinstance(error, UnreadableStorageError):
+            # The store counts and logs it, and other reports are recorded.
+            return
         self._refusals += 1
         was_refusing = self.outages.is_refusing
         self.outages.refused(error)

@@ -259,7 +259,12 @@ class SQLiteStore:
             raise
 
     async def _older_keys(self, jobs: Collection[str]) -> dict[str, OlderKeys]:
-        return await self._on_thread(self._writer.do, runkeys.load, jobs)
+        loop, load = asyncio.get_running_loop(), runkeys.load
+        return await self._reading(
+            loop.run_in_executor(
+                self._thread, self._checked, self._writer.do, load, jobs
+            )
+        )
 
     async def _write_outbox(self, changes: Changes) -> None:
         await self._on_thread(self._writer.save_outbox, changes)

@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from afterrun_exporter.core.model import Job, Kind, Ping
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.problems import problem_of
+from afterrun_exporter.service import Service
 from afterrun_exporter.storage import readguard
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import update
+from afterrun_exporter.testing import ManualClock
+from tests.services import catalogue
 from tests.storage.decisions import ran
 from tests.storage.files import ask
 
@@ -111,6 +115,37 @@ async def test_what_a_caller_does_wrong_is_no_storage_error(store: SQLiteStore) 
         await store.runs("backup", 2**70)
 
     assert store.failures() == 0
+
+
+async def test_a_job_whose_earlier_runs_cannot_be_read_stops_no_other(
+    path: Path, clock: ManualClock
+) -> None:
+    """Nor is it a downtime each time: reports of other jobs are recorded."""
+    jobs = catalogue(Job(name="backup"), Job(name="sync"))
+    async with SQLiteStore.open(path) as whole:
+        service = Service(whole, clock, jobs)
+        await service.start()
+        for number in range(80):
+            await service.record(finish("backup", clock, f"run-{number}"))
+    break_table(path, "run_keys")
+
+    async with SQLiteStore.open(path) as broken:
+        service = Service(broken, clock, jobs)
+        await service.start()
+        with capture_logs() as logs:
+            for number in range(3):
+                with pytest.raises(StorageError, match="cannot read from"):
+                    await service.record(finish("backup", clock, f"new-{number}"))
+                await service.record(finish("sync", clock, f"run-{number}"))
+
+        assert broken.states["sync"].runs_total == 3
+        assert not service.outages.is_refusing
+        assert service.storage_errors == 3
+        assert [line["event"] for line in logs] == ["storage_unreadable"]
+
+
+def finish(job: str, clock: ManualClock, run_id: str) -> Ping:
+    return Ping(job=job, kind=Kind.FINISH, at=clock.now(), run_id=run_id)
 
 
 async def test_a_write_of_its_own_that_fails_is_counted(
