@@ -105,6 +105,10 @@ bench-quick: bench-packages $(DEV) ## Measure some of it, smaller and shorter (u
 soak: $(DEV) ## Let a daemon run under load for an hour: it is to hold no more in the end
 	@$(BIN)/python -m benchmarks.soak
 
+.PHONY: bench-limits
+bench-limits: bench-packages $(DEV) ## Measure what bodies that make the most work cost others (minutes)
+	@$(BIN)/python -m benchmarks.limits
+
 .PHONY: profile
 profile: bench-packages $(DEV) $(BIN)/py-spy ## Draw what a ping spends its time on: profile.svg
 	@$(BIN)/python -m benchmarks.flame

@@ -25,8 +25,10 @@ T = TypeVar("T")
 #: that no handler has read is skipped by `skip_rest` alone.
 CONNECTION: Final[Mapping[str, Any]] = {"auto_decompress": False, "lingering_time": 0.0}
 
-#: Bodies up to so many bytes are parsed in a few milliseconds, whatever is in them.
+#: Bodies up to so many bytes are parsed in a few milliseconds, whatever is in them: with
+#: one report, and with many of which each takes time of its own.
 LARGE: Final = 65_536
+LARGE_BATCH: Final = 4096
 #: Large bodies that are parsed at once: each takes memory, and no two are parsed faster.
 AT_ONCE: Final = 2
 #: Bytes of a body without a reader that are skipped: clients that send all of it before
@@ -55,12 +57,12 @@ _GZIP_START: Final = b"\x1f\x8b"
 _parsers: Final = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="parser")
 
 
-async def parsed(size: int, parse: Callable[[], T]) -> T:
+async def parsed(size: int, parse: Callable[[], T], large: int = LARGE) -> T:
     """Return the result of *parse*, for a body of *size* bytes.
 
-    Of a large one in a thread: it would hold up everything else.
+    Of one that is larger than *large* in a thread: it would hold up everything else.
     """
-    if size <= LARGE:
+    if size <= large:
         return parse()
     return await asyncio.get_running_loop().run_in_executor(_parsers, parse)
 

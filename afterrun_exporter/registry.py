@@ -35,6 +35,9 @@ from afterrun_exporter.storage.store import Change, Decide
 Words = Mapping[str, Any]
 
 
+#: Characters of a description, in JSON.
+MAX_DESCRIPTION: Final = 16_384
+
 #: Words that say when a job is due.
 SCHEDULE: Final = ("schedule", "timezone", "every")
 #: How problems begin for which a job lacks its schedule, by the words of all dialects.
@@ -226,6 +229,11 @@ class Registry:
         unknown = self._catalogue.unknown
         if unknown is None:
             raise UnknownJobError(self._catalogue.refusal(name))
+        if len(said) > MAX_DESCRIPTION:
+            raise DescriptionError(
+                f"the description has {len(said)} characters: at most "
+                f"{MAX_DESCRIPTION} are taken"
+            )
         try:
             return unknown(name, said)
         except ValueError as error:

@@ -24,6 +24,7 @@ from afterrun_exporter.pushed import Pushed
 from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.registry import Registry
 from afterrun_exporter.service import Service
+from afterrun_exporter.storage.store import Store
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.upkeep import reload_alertmanager
 from afterrun_exporter.web.guard import Doors
@@ -56,7 +57,7 @@ def app_of(
 
 def whole_app(
     service: Service,
-    store: MemoryStore,
+    store: Store,
     clock: ManualClock,
     doors: Doors,
     pushed: Pushed | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn, TypeVar, get_origin
+from typing import Any, Final, NoReturn, TypeVar, get_origin
 
 from aiohttp import web
 from multidict import MultiMapping
@@ -12,11 +12,17 @@ from pydantic import BaseModel, ValidationError
 from afterrun_exporter.api.operation import JSON, Operation
 from afterrun_exporter.api.requests import Query
 from afterrun_exporter.api.words import about_field, about_parameter, known, unknown
+from afterrun_exporter.bodies import parsed
 from afterrun_exporter.bodies import read_body as read
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.problems import findings
 from afterrun_exporter.config.words import show
 from afterrun_exporter.errors import PingError, RequestError
+
+#: A body that is larger is parsed beside the event loop: there may be much wrong with it.
+LARGE: Final = 4096
+#: Values in a body, those inside of others among them.
+MAX_VALUES: Final = 2_000
 
 Q = TypeVar("Q", bound=Query)
 B = TypeVar("B", bound=BaseModel)
@@ -58,18 +64,36 @@ async def read_body(operation: Operation[Any, B, Any], request: web.Request) -> 
     Where a body may be a text, that is one field of the object. Raises
     RequestError, and HTTPRequestEntityTooLarge for too long a body.
     """
-    model = operation.body
     body = await _read(request, operation.most)
-    if operation.text is not None and request.content_type != JSON:
+    is_text = operation.text is not None and request.content_type != JSON
+    return await parsed(len(body), lambda: _object_of(operation, body, is_text), LARGE)
+
+
+def _object_of(operation: Operation[Any, B, Any], body: bytes, is_text: bool) -> B:
+    model = operation.body
+    if operation.text is not None and is_text:
         field, _ = operation.text
         return model.model_validate({field: _text(body)})
     given = _parse(body) if body.strip() else {}
     if not isinstance(given, dict):
         raise RequestError("the body is not a JSON object: send {...}")
+    _check_count(given)
     try:
         return model.model_validate(given)
     except ValidationError as error:
         raise RequestError(_wrong(model, given, error)) from None
+
+
+def _check_count(given: dict[str, Any]) -> None:
+    """Raise RequestError where *given* has more values than anybody sends."""
+    count, rest = 0, [iter(given.values())]
+    while rest:
+        for value in rest.pop():
+            count += 1
+            if isinstance(value, dict | list):
+                rest.append(iter(value.values() if isinstance(value, dict) else value))
+            if count > MAX_VALUES:
+                raise RequestError(f"the body has over {MAX_VALUES} values: send less")
 
 
 def _wrong(model: type[BaseModel], given: object, error: ValidationError) -> str:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from afterrun_exporter.core.model import Kind, Ping, Run, Settings
-from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.state import JobState, Transition
 
 KEY_SIZE: Final = 8
 
@@ -264,6 +264,11 @@ def without_future(unnamed: bytes, now: float) -> bytes:
         return unnamed
     known = _UNNAMED.iter_unpack(unnamed)
     return b"".join(_UNNAMED.pack(*one) for one in known if one[1] <= now)
+
+
+def without_unnamed(made: Transition) -> Transition:
+    """Return *made* without the unnamed pings of its state, which another one replaces."""
+    return replace(made, state=replace(made.state, unnamed_seen=b""))
 
 
 def _mark(ping: Ping) -> bytes:

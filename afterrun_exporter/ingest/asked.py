@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from afterrun_exporter.bodies import read_body
+from afterrun_exporter.bodies import parsed, read_body
 from afterrun_exporter.core.deadlines import next_slot
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project
@@ -87,7 +87,7 @@ async def _told(desk: Desk, request: web.Request) -> Mapping[str, Any]:
     if request.method != hdrs.METH_POST or not body.strip():
         return {}
     try:
-        told = read_json(body)
+        told = await parsed(len(body), lambda: read_json(body))
     except PingError:
         raise RequestError("could not parse request body") from None
     if not isinstance(told, dict):

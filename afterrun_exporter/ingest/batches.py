@@ -6,16 +6,18 @@ import json
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from afterrun_exporter.bodies import LARGE, parsed
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.bodies import LARGE_BATCH, parsed
+from afterrun_exporter.clock import breathe, in_steps
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import quick, reports
 from afterrun_exporter.ingest.answers import is_recorded, told, verdict
-from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.intake import Intake, Read, Received, Unread, read_fields
 from afterrun_exporter.ingest.jsontext import Object, decode, decode_first, read_json
+from afterrun_exporter.ingest.readings import NOTHING_DROPPED
 from afterrun_exporter.verdicts import Verdict
 
 UTF_16: Final = (BOM_UTF16_BE, BOM_UTF16_LE)
@@ -65,13 +67,28 @@ def split(body: bytes) -> list[object]:
         raise PingError(EMPTY)
     if body.lstrip().startswith(b"["):
         whole = _parsed(body)
-        items = [*_items(body)] if isinstance(whole, BrokenItem) else list(whole)
+        if isinstance(whole, BrokenItem):
+            items = [*islice(_items(body), MAX_ITEMS + 1)]
+        else:
+            items = whole
     elif isinstance(whole := _parsed(body), dict):
         items = [whole]
     else:
-        items = [_parsed(line) for line in body.splitlines() if line.strip()]
+        lines = _lines(body)
+        _check_count(lines)
+        items = [_parsed(line) for line in lines]
     _check_count(items)
     return items
+
+
+def _lines(body: bytes) -> list[bytes]:
+    """Return the lines of *body* that are not blank; raise PingError for too many."""
+    if quick.count_lines(body) > quick.MAX_LINES:
+        raise PingError(
+            f"over {quick.MAX_LINES} lines are too many for one request: send at most "
+            f"{MAX_ITEMS} reports at once"
+        )
+    return [line for line in body.splitlines() if line.strip()]
 
 
 def _items(body: bytes) -> Iterator[object]:
@@ -114,46 +131,48 @@ async def read_all(
     if body.startswith(UTF_16) or b"\0" in body[:4]:
         body = decode(body).encode("utf-8", "replace")
     body = body.removeprefix(BOM_UTF8)
-    if history:
-        return await _past(intake, body, at, sender)
-    items = quick.items(body)
-    if items is not None and (pings := await _pings(intake, items, at)) is not None:
-        return pings
+    if not history:
+        items = quick.items(body)
+        if items is not None and (pings := await _pings(intake, items, at)) is not None:
+            return pings
+    limit = intake.metrics_limit
+
+    def parse() -> list[Read]:
+        return (
+            _past(body, at, sender, limit)
+            if history
+            else _read(body, at, sender, limit)
+        )
+
+    found = await parsed(len(body), parse, LARGE_BATCH)
+    return [intake.settled(one, at) async for one in in_steps(found)]
+
+
+def _read(body: bytes, at: float, sender: bytes, limit: int) -> list[Read]:
     texts = quick.texts(body)
-    if texts is not None:
-        _check_count(texts)
-    found: Sequence[object] = texts or []
     if texts is None:
-        found = await parsed(len(body), lambda: split(body))
-    step = max(1, min(STEP, LARGE * len(found) // len(body)))
-    received: list[Received] = []
-    for count, item in enumerate(found, start=1):
-        one: Received | None = None
-        if isinstance(item, bytes):
-            one = quick.read_item(item, at, intake.metrics_limit)
-        if one is None:
-            fields = _parsed(item) if isinstance(item, bytes) else item
-            one = read_item(intake, fields, at, sender)
-        received.append(one)
-        if count % step == 0:
-            await breathe()
-    return received
+        return [read_item(item, at, sender, limit) for item in split(body)]
+    _check_count(texts)
+    found: list[Read] = []
+    for text in texts:
+        ping = quick.read_item(text, at, limit)
+        if ping is not None:
+            found.append((ping, NOTHING_DROPPED))
+        else:
+            found.append(read_item(_parsed(text), at, sender, limit))
+    return found
 
 
-async def _past(
-    intake: Intake, body: bytes, at: float, sender: bytes
-) -> list[Received]:
-    received: list[Received] = []
-    for count, item in enumerate(split(body), start=1):
+def _past(body: bytes, at: float, sender: bytes, limit: int) -> list[Read]:
+    found: list[Read] = []
+    for item in split(body):
         if isinstance(item, dict):
             item = {reports.HISTORY: True, **item}  # noqa: PLW2901
         elif isinstance(item, BrokenItem):
             # An old line that is not JSON is no news of the job.
             item = item._replace(error=HistoryError(str(item.error)))  # noqa: PLW2901
-        received.append(read_item(intake, item, at, sender))
-        if count % STEP == 0:
-            await breathe()
-    return received
+        found.append(read_item(item, at, sender, limit))
+    return found
 
 
 async def _pings(
@@ -172,14 +191,13 @@ async def _pings(
     return pings
 
 
-def read_item(intake: Intake, item: object, at: float, sender: bytes) -> Received:
+def read_item(item: object, at: float, sender: bytes, limit: int) -> Read:
     """Return what *item*, an element of a batch, says."""
     if isinstance(item, BrokenItem):
-        mark = digest(sender, item.text)
-        return intake.unreadable(item.job, at, mark, item.error)
+        return Unread(item.job, digest(sender, item.text), item.error)
     if not isinstance(item, dict) or not isinstance(item.get("job"), str):
         error = PingError('each report of a batch is an object with a "job"')
-        return intake.unreadable("", at, b"", error)
+        return Unread("", b"", error)
     mark = digest(sender, json.dumps(item, sort_keys=True).encode())
     job = reports.clean(item["job"])
     fields = Object((name, value) for name, value in item.items() if name != "job")
@@ -187,17 +205,17 @@ def read_item(intake: Intake, item: object, at: float, sender: bytes) -> Receive
     try:
         reports.check_name(job)
     except PingError as error:
-        return intake.unreadable(job, at, mark, error)
-    return intake.read(job, fields, at, mark)
+        return Unread(job, mark, error)
+    return read_fields(job, fields, at, mark, limit)
 
 
-def told_all(
+async def told_all(
     received: Sequence[Received], results: Sequence[Verdict | Exception]
 ) -> dict[str, Any]:
     """Return the answer to a batch: how many are recorded, and each one's own answer."""
     answers: list[dict[str, Any]] = []
     bad = 0
-    for one, result in zip(received, results, strict=True):
+    async for one, result in in_steps(zip(received, results, strict=True)):
         if isinstance(result, Verdict):
             answers.append(verdict(result))
         else:

@@ -25,6 +25,7 @@ from afterrun_exporter.ingest.claimed import (
 )
 from afterrun_exporter.ingest.jsontext import parse_json
 from afterrun_exporter.ingest.vocabulary import (
+    MAX_WORD,
     Meaning,
     Sense,
     joined,
@@ -196,7 +197,8 @@ def _read_object(
     for name, value in _pairs(fields):
         if name in plain:
             continue
-        place = f"{path}{name}"
+        # A long name, repeated for everything inside, would take much memory.
+        place = f"{path}{name[:MAX_WORD]}"
         if (sense := sense_of(name)) is not None:
             known = sense not in LOOSE
             if value is not None:

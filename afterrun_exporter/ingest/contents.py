@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
-from urllib.parse import unquote
 
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import claims, forms
@@ -57,7 +56,7 @@ def _read_body(body: bytes, content_type: str) -> Any:
     if _JSON_TYPE.fullmatch(media) is None:
         if plain[:3].upper() in {"%7B", "%5B"}:
             # As the name of a field that has no value.
-            text = plain = unquote(plain.removesuffix("="), errors="replace")
+            text = plain = forms.unquoted(plain.removesuffix("="))
         if _JSON_START.match(plain) is None:
             if forms.looks_urlencoded(plain, declared=media == forms.URLENCODED):
                 return forms.fields_of(forms.urlencoded(plain))
@@ -106,7 +105,10 @@ def _read_text(text: str, *, declared: bool) -> Any:
 
 def _lines(text: str) -> list[tuple[str, str]] | None:
     """Return the fields of a text that has one on each line; None for any other text."""
-    lines = [line for line in text.splitlines()[: MAX_LINES + 1] if line.strip()]
+    # Some blank lines may be among them.
+    if text.count("\n") + text.count("\r") > 4 * MAX_LINES:
+        return None
+    lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > MAX_LINES:
         return None
     found = [_LINE.fullmatch(line[:1_000]) for line in lines]

@@ -14,16 +14,17 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec import json
 
+from afterrun_exporter.bodies import parsed
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import fields
 from afterrun_exporter.ingest.desk import Desk, caller_of, read_text, recorded, sender
-from afterrun_exporter.ingest.intake import Received
+from afterrun_exporter.ingest.intake import Read, Unread
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.readings import Readings, read_metrics
 from afterrun_exporter.ingest.reports import clean, message_text
-from afterrun_exporter.ingest.spoken import fields_of, judged
+from afterrun_exporter.ingest.spoken import Fields, fields_of, judged
 
 DIALECT: Final = "cronitor"
 
@@ -72,30 +73,44 @@ def by_key(desk: Desk) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         text, _ = await read_text(request, desk.body_limit)
         kind = request.headers.get(hdrs.CONTENT_TYPE, "")
-        fields = fields_of(request.query.items(), text, kind)
-        query = [
-            *((name, str(value)) for name, value in fields.replaced),
-            *((name, str(value)) for name, value in fields.items()),
-        ]
-        if state := request.match_info.get("state"):
-            query.append(("state", state))
-        job = desk.job_called(request.match_info["job"])
-        now, mark = (
-            desk.clock.now(),
-            digest(sender(request), *_identity(query), text.encode()),
-        )
-        try:
-            ping, readings = ping_of(job, query, now, mark, intake.metrics_limit)
-            if ping.exit_code:
-                fields["exit_code"] = ping.exit_code
-            ping = judged(ping, fields, PARAMETERS)
-            received: Received = intake.readable(ping, readings)
-        except PingError as error:
-            received = intake.unreadable(job, now, mark, error)
-        await recorded(intake, received, caller_of(request))
+        given, state = [*request.query.items()], request.match_info.get("state")
+        job, now = desk.job_called(request.match_info["job"]), desk.clock.now()
+        whose, limit = sender(request), intake.metrics_limit
+
+        def parse() -> Read:
+            fields = fields_of(given, text, kind)
+            return _read(job, fields, state, text, whose, now, limit)
+
+        read = await parsed(len(text), parse)
+        await recorded(intake, intake.settled(read, now), caller_of(request))
         return web.Response(text="OK")
 
     return counted(intake, handle)
+
+
+def _read(
+    job: str,
+    fields: Fields,
+    state: str | None,
+    text: str,
+    whose: bytes,
+    at: float,
+    limit: int,
+) -> Read:
+    query = [
+        *((name, str(value)) for name, value in fields.replaced),
+        *((name, str(value)) for name, value in fields.items()),
+    ]
+    if state:
+        query.append(("state", state))
+    mark = digest(whose, *_identity(query), text.encode())
+    try:
+        ping, readings = ping_of(job, query, at, mark, limit)
+        if ping.exit_code:
+            fields["exit_code"] = ping.exit_code
+        return judged(ping, fields, PARAMETERS), readings
+    except PingError as error:
+        return Unread(job, mark, error)
 
 
 def ping_of(

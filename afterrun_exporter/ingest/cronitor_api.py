@@ -13,7 +13,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.access.credentials import authorization
-from afterrun_exporter.bodies import read_body
+from afterrun_exporter.bodies import parsed, read_body
+from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.state import JobState
@@ -33,6 +34,8 @@ from afterrun_exporter.ingest.jsontext import read_json
 from afterrun_exporter.ingest.managing import check_is_of, project_of, telling
 
 PATH: Final = "/api/monitors"
+#: Monitors of one request.
+MAX_MONITORS: Final = 1_000
 #: A pause that is longer is one until somebody resumes the job.
 MOST_HOURS: Final = 100_000
 
@@ -57,10 +60,13 @@ async def put(
     desk: Desk, request: web.Request, project: Project | None
 ) -> web.Response:
     """Create or change monitors: all of them, or none where one cannot be."""
-    told, rollback = _monitors(await read_body(request, desk.body_limit))
-    found, problems = _read(desk, told, project)
+    body = await read_body(request, desk.body_limit)
+    told, rollback = await parsed(len(body), lambda: _monitors(body))
+    if len(told) > MAX_MONITORS:
+        raise PingError(f"{len(told)} monitors: put at most {MAX_MONITORS} at once")
+    found, problems = await _read(desk, told, project)
     described, unusable = {}, {}
-    for name, monitor in found.items():
+    async for name, monitor in in_steps(found.items()):
         if project is not None:
             monitor.words["project"] = project.name
         if (job := desk.service.job(name)) is not None:
@@ -143,13 +149,13 @@ def _monitors(body: bytes) -> tuple[list[Any], bool]:
     return told if isinstance(told, list) else [told], rollback
 
 
-def _read(
+async def _read(
     desk: Desk, told: list[Any], project: Project | None
 ) -> tuple[dict[str, Monitor], list[str]]:
     """Return the monitors by their jobs, and what is wrong with the others."""
     found: dict[str, Monitor] = {}
     problems: list[str] = []
-    for place, one in enumerate(told):
+    async for place, one in in_steps(enumerate(told)):
         key = one.get("key") if isinstance(one, Mapping) else None
         if not isinstance(key, str):
             problems.append(f"monitors[{place}] has no key: give it one")

@@ -31,6 +31,9 @@ _ASSERTION: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
+#: Tags, or assertions, of one monitor.
+MOST_LISTED: Final = 500
+
 #: Metrics that are worked out there, of many reports, and not reported.
 _WORKED_OUT: Final = frozenset({"error_rate"})
 
@@ -65,9 +68,10 @@ def monitor_of(told: Mapping[str, Any]) -> Monitor:
     if isinstance(name := told.get("name"), str) and name not in {"", told.get("key")}:
         words["display_name"] = name
     if isinstance(tags := told.get("tags"), list):
-        words["tags"] = list(dict.fromkeys(map(str, tags)))
+        words["tags"] = list(dict.fromkeys(map(str, _some(tags, "tags", problems))))
     rules = []
-    for assertion in _listed(told, "assertions"):
+    asserted = [*_listed(told, "assertions")]
+    for assertion in _some(asserted, "assertions", problems):
         rule, warning = _rule(assertion)
         rules += [rule] if rule else []
         monitor.warnings.extend([warning] if warning else [])
@@ -150,6 +154,13 @@ def _whole(told: Mapping[str, Any], name: str, problems: list[str]) -> int | Non
         problems.append(f"{name} is {value!r:.40}: use a whole number, 0 or more")
         return None
     return value
+
+
+def _some(values: list[Any], name: str, problems: list[str]) -> list[Any]:
+    if len(values) > MOST_LISTED:
+        problems.append(f"{name} has {len(values)} values: use {MOST_LISTED} at most")
+        return []
+    return values
 
 
 def _listed(told: Mapping[str, Any], name: str) -> Iterator[object]:

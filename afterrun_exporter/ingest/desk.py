@@ -125,10 +125,10 @@ async def answered(
     intake: Intake, received: Sequence[Received], caller: Caller
 ) -> web.Response:
     """Record reports in one transaction, and answer with what was made of each."""
-    return answer(received, await intake.take_all(received, caller))
+    return await answer(received, await intake.take_all(received, caller))
 
 
-def answer(
+async def answer(
     received: Sequence[Received], results: Sequence[Verdict | Exception]
 ) -> web.Response:
     """Return the answer to reports.
@@ -139,7 +139,7 @@ def answer(
     if results and all(isinstance(result, Exception) for result in results):
         forbidden = all(isinstance(result, ForbiddenError) for result in results)
         status = 403 if forbidden else 400
-    return web.json_response(told_all(received, results), status=status)
+    return web.json_response(await told_all(received, results), status=status)
 
 
 async def describe(

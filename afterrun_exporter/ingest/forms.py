@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
-from urllib.parse import parse_qsl
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.fields import number
@@ -20,6 +20,8 @@ MULTIPART: Final = "multipart/form-data"
 MAX_FIELDS: Final = 2_000
 #: Characters of a value that are decoded; of a longer one the end.
 MAX_VALUE: Final = 3 * MAX_MESSAGE
+#: Characters whose percent escapes are replaced at a time.
+STEP: Final = 65_536
 #: Brackets in brackets in a name, as PHP writes them.
 MAX_BRACKETS: Final = 4
 
@@ -52,8 +54,7 @@ def urlencoded(text: str) -> list[tuple[str, str]]:
     """
     if text.count("&") >= MAX_FIELDS:
         raise PingError(TOO_MANY)
-    if len(text) > MAX_VALUE:
-        text = "&".join(map(_shortened, text.split("&")))
+    text = shortened(text)
     pairs = parse_qsl(text, keep_blank_values=True, errors="replace")
     # `?fail` is a word, and `?fail=` an empty value.
     bare = {part for part in text.split("&") if part and "=" not in part}
@@ -63,6 +64,28 @@ def urlencoded(text: str) -> list[tuple[str, str]]:
         else (name, value)
         for name, value in pairs
     ]
+
+
+def shortened(text: str) -> str:
+    """Return an urlencoded *text* with the ends of its long values alone."""
+    if len(text) <= MAX_VALUE:
+        return text
+    return "&".join(map(_shortened, text.split("&")))
+
+
+def unquoted(text: str) -> str:
+    """Return *text* with its percent escapes replaced, some of them at a time."""
+    raw = text.encode("utf-8", "replace")
+    pieces, at = [], 0
+    while at < len(raw):
+        end = at + STEP
+        # An escape is not divided.
+        percent = raw.rfind(b"%", end - 2, end)
+        if percent >= 0:
+            end = percent
+        pieces.append(unquote_to_bytes(raw[at:end]))
+        at = end
+    return b"".join(pieces).decode("utf-8", "replace")
 
 
 def _shortened(field: str) -> str:
@@ -77,6 +100,26 @@ def multipart(text: str, content_type: str) -> list[tuple[str, str]]:
 
     Raises PingError for a body whose parts cannot be told apart.
     """
+    return [
+        ("message" if part.is_file or part.name is None else part.name, part.value)
+        for part in parts(text, content_type)
+    ]
+
+
+class Part(NamedTuple):
+    """A part of a multipart body."""
+
+    #: None where it has none.
+    name: str | None
+    is_file: bool
+    value: str
+
+
+def parts(text: str, content_type: str) -> list[Part]:
+    """Return the parts of a multipart body.
+
+    Raises PingError where they cannot be told apart, and for too many of them.
+    """
     boundary = re.search(r'boundary="?([^";,]{1,200})', content_type)
     line = f"--{boundary[1].strip()}" if boundary else text.strip().partition("\n")[0]
     line = line.strip()
@@ -87,7 +130,7 @@ def multipart(text: str, content_type: str) -> list[tuple[str, str]]:
     return list(_parts(text.split(line)[1:]))
 
 
-def _parts(parts: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _parts(parts: Iterable[str]) -> Iterator[Part]:
     for part in parts:
         if part.startswith("--"):
             return
@@ -97,8 +140,11 @@ def _parts(parts: Iterable[str]) -> Iterator[tuple[str, str]]:
         head = head[:2_000]
         name = re.search(r'[;\s]name="?([^";\n]{0,200})', head, re.IGNORECASE)
         is_file = re.search(r"[;\s]filename\*?=", head, re.IGNORECASE)
-        field = "message" if is_file or name is None else name[1]
-        yield field, value.removesuffix("\n")
+        yield Part(
+            name[1] if name is not None else None,
+            is_file is not None,
+            value.removesuffix("\n"),
+        )
 
 
 def looks_urlencoded(text: str, *, declared: bool) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.bodies import parsed
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
@@ -209,8 +210,11 @@ async def _fields(
     """Return what a request says in its query and its body, and the body."""
     body, _ = await read_text(request, desk.body_limit)
     kind = request.headers.get(hdrs.CONTENT_TYPE, "")
-    query = request.query.items()
-    return fields_of(query, body, kind, is_output=is_output), body
+    query = [*request.query.items()]
+    fields = await parsed(
+        len(body), lambda: fields_of(query, body, kind, is_output=is_output)
+    )
+    return fields, body
 
 
 async def _take(
@@ -229,5 +233,8 @@ async def _take(
         fingerprint=digest(*said),
         warnings=tuple(warnings),
     )
-    received: Received = judged(ping, told.fields, OWN[told.dialect], strict=False)
+    received: Received = await parsed(
+        len(told.body),
+        lambda: judged(ping, told.fields, OWN[told.dialect], strict=False),
+    )
     await recorded(intake, received, caller_of(request))

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from afterrun_exporter.access.callers import Caller, Scope
-from afterrun_exporter.clock import Clock
+from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.core.spans import end_of
 from afterrun_exporter.errors import (
@@ -43,6 +43,31 @@ class Refused:
 Received = Ping | Refused
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A report that could not be read, before anybody asks whose it is."""
+
+    job: str
+    fingerprint: bytes
+    error: PingError
+
+
+#: What parsers make of a report, beside the event loop if need be: see `Intake.settled`.
+Read = tuple[Ping, Readings] | Unread
+
+
+def read_fields(
+    job: str, fields: Mapping[str, Any], at: float, fingerprint: bytes, limit: int
+) -> Read:
+    """Return what the *fields* of a report of *job* say, with *limit* metrics at most."""
+    try:
+        return reports.ping_of(
+            job, fields, at=at, fingerprint=fingerprint, metrics_limit=limit
+        )
+    except PingError as error:
+        return Unread(job, fingerprint, error)
+
+
 class Intake:
     """Where every dialect hands in what it has read."""
 
@@ -64,19 +89,11 @@ class Intake:
         """How many bytes a request may have."""
         return self._service.catalogue.body_bytes
 
-    def read(
-        self, job: str, fields: Mapping[str, Any], at: float, fingerprint: bytes
-    ) -> Received:
-        """Return what the *fields* of a report of *job* say, if they can be read."""
-        limit = self.metrics_limit
-        try:
-            return self.readable(
-                *reports.ping_of(
-                    job, fields, at=at, fingerprint=fingerprint, metrics_limit=limit
-                )
-            )
-        except PingError as error:
-            return self.unreadable(job, at, fingerprint, error)
+    def settled(self, read: Read, at: float) -> Received:
+        """Return what is to be done about a report, read or not."""
+        if isinstance(read, Unread):
+            return self.unreadable(read.job, at, read.fingerprint, read.error)
+        return self.readable(*read)
 
     def readable(self, ping: Ping, readings: Readings) -> Ping:
         """Return *ping*, its left-out metrics counted."""
@@ -127,14 +144,16 @@ class Intake:
         a job that *caller* may not ping is answered with ForbiddenError, and nothing is
         recorded of it. Raises StorageError if nothing could be recorded.
         """
-        received = [self._hinted(_permitted(one, caller)) for one in received]
+        received = [
+            self._hinted(_permitted(one, caller)) async for one in in_steps(received)
+        ]
         if caller.project:
             await self._adopt(received, caller.project)
         pings = [one.ping if isinstance(one, Refused) else one for one in received]
         recorded = [ping for ping in pings if ping is not None]
         verdicts = iter(await self._record_all(recorded) if recorded else ())
         results: list[Verdict | Exception] = []
-        for one in received:
+        async for one in in_steps(received):
             if isinstance(one, Refused) and one.ping is None:
                 made: Verdict | Exception = one.error
             else:

@@ -19,6 +19,13 @@ EMPTY_VARIABLE: Final = "; is a variable of the script empty?"
 #: Longer integers than this are no number that anything here holds.
 MAX_DIGITS: Final = 400
 
+#: Objects and arrays that a text of up to ten times as many characters may have: an
+#: empty one takes 64 bytes.
+MAX_NESTED: Final = 100_000
+TOO_MANY: Final = (
+    f"the report has over {MAX_NESTED} objects and arrays: send less of them"
+)
+
 #: Charsets that are decoded in linear time, and without side effects.
 _CHARSET: Final = re.compile(
     r"utf-?8|utf-?(16|32)(-?[lb]e)?|us-ascii|ascii|latin-?\d|iso-?8859-?\d{1,2}|"
@@ -63,6 +70,8 @@ def parse_json(text: str) -> Any:
     NaN, Infinity and numbers of any length are read, so that one such metric does not
     cost the report.
     """
+    if text.count("{") + text.count("[") > max(MAX_NESTED, len(text) // 10):
+        raise PingError(TOO_MANY)
     return _read(lambda: _DECODER.decode(text.removeprefix("\ufeff")))
 
 

@@ -165,7 +165,7 @@ def batch(intake: Intake, clock: Clock) -> Handler:
             intake, body, clock.now(), sender(request), history=history
         )
         results = await intake.take_all(received, caller_of(request))
-        return _response(batches.told_all(received, results))
+        return _response(await batches.told_all(received, results))
 
     return handle
 

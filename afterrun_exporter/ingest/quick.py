@@ -58,12 +58,25 @@ _ITEMS: Final = json.Decoder(list[Item])
 _TEXTS: Final = json.Decoder(list[Raw])
 
 
+#: Lines of a batch, blank ones among them, that are taken apart.
+MAX_LINES: Final = 40_000
+#: Characters that end the values of a batch: more values are counted before they are made.
+MAX_VALUES: Final = 200_000
+
+
+def count_lines(body: bytes) -> int:
+    """Return the number of line ends in *body*."""
+    return body.count(b"\n") + body.count(b"\r")
+
+
 def items(body: bytes) -> list[Item] | None:
     """Return the reports in a batch; None where one of them is not plain.
 
     They are elements of a JSON array, or each of them is a line.
     """
     text = body.strip()
+    if text.count(b"}") > MAX_LINES:
+        return None
     try:
         if text.startswith(b"["):
             found = _ITEMS.decode(text)
@@ -109,10 +122,14 @@ def texts(body: bytes) -> list[bytes] | None:
     """
     text = body.strip()
     if text.startswith(b"["):
+        if text.count(b",") > MAX_VALUES:
+            return None
         try:
             return [bytes(item) for item in _TEXTS.decode(text)]
         except (ValueError, RecursionError):
             return None
+    if count_lines(text) > MAX_LINES:
+        return None
     lines = [line for line in text.splitlines() if line.strip()]
     plain = all(line.startswith(b"{") and line.endswith(b"}") for line in lines)
     return lines if plain else None

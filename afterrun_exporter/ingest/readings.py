@@ -25,6 +25,9 @@ class Readings:
     dropped: Counter[str]
 
 
+NOTHING_DROPPED: Final = Readings({}, (), Counter())
+
+
 def read_metrics(reported: Mapping[str, Any], limit: int) -> Readings:
     """Return the finite numbers in *reported*, at most *limit* of them.
 
@@ -36,12 +39,13 @@ def read_metrics(reported: Mapping[str, Any], limit: int) -> Readings:
     for name, value in reported.items():
         if (problem := _problem_with_name(name)) is not None:
             dropped["name"] += 1
-            warnings.append(problem)
+            _add(warnings, problem)
         elif (number := _finite(value)) is None:
             dropped["not_a_number"] += 1
-            warnings.append(
+            _add(
+                warnings,
                 f"metric {name!r} is {_show(value)}, not a finite number: "
-                "it counts as missing"
+                "it counts as missing",
             )
         elif len(values) >= limit:
             dropped["limit"] += 1
@@ -51,9 +55,15 @@ def read_metrics(reported: Mapping[str, Any], limit: int) -> Readings:
         warnings.append(
             f"{over} metrics are over limits.metrics_per_job ({limit}): left out"
         )
-    if (more := len(warnings) - MAX_WARNINGS) > 0:
-        warnings[MAX_WARNINGS:] = [f"{more} more metrics are left out"]
+    more = dropped["name"] + dropped["not_a_number"] - MAX_WARNINGS
+    if more > 0:
+        warnings.append(f"{more} more metrics are left out")
     return Readings(values, tuple(warnings), dropped)
+
+
+def _add(warnings: list[str], warning: str) -> None:
+    if len(warnings) < MAX_WARNINGS:
+        warnings.append(warning)
 
 
 def _finite(value: Any) -> float | None:

@@ -12,17 +12,17 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from afterrun_exporter.bodies import read_body
+from afterrun_exporter.bodies import LARGE_BATCH, parsed, read_body
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import FAILURES, NEUTRAL, Kind
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import leftovers, reports
-from afterrun_exporter.ingest.batches import split
+from afterrun_exporter.ingest.batches import BrokenItem, split
 from afterrun_exporter.ingest.desk import Desk, answered, caller_of, job_name, sender
 from afterrun_exporter.ingest.fields import instant
-from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.intake import Intake, Read, Unread, read_fields
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.vocabulary import meaning, meaning_of_event
 
@@ -88,28 +88,34 @@ def taking(desk: Desk, intake: Intake, reading: Reading) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, desk.body_limit)
         now, whose = desk.clock.now(), sender(request)
-        read = in_steps(read_all(intake, split(body), reading, now, whose))
-        received = [one async for one in read if one is not None]
+        limit = intake.metrics_limit
+
+        def parse() -> list[Read]:
+            return [*read_all(split(body), reading, now, whose, limit)]
+
+        found = await parsed(len(body), parse, LARGE_BATCH)
+        received = [intake.settled(one, now) async for one in in_steps(found)]
         return await answered(intake, received, caller_of(request))
 
     return handle
 
 
 def read_all(
-    intake: Intake, items: Sequence[object], reading: Reading, at: float, whose: bytes
-) -> Iterator[Received | None]:
-    """Yield what each of *items* says; None for one that is no report at all."""
+    items: Sequence[object], reading: Reading, at: float, whose: bytes, limit: int
+) -> Iterator[Read]:
+    """Yield what each of *items* says that is a report."""
     for item in items:
-        if isinstance(item, PingError):
-            yield intake.unreadable("", at, b"", item)
+        if isinstance(item, BrokenItem):
+            yield Unread("", digest(whose, item.text), item.error)
             continue
         mark = digest(whose, repr(item).encode("utf-8", "surrogatepass"))
         try:
             read = reading(_object(item))
         except PingError as error:
-            yield intake.unreadable("", at, mark, error)
+            yield Unread("", mark, error)
             continue
-        yield None if read is None else intake.read(*read, at, mark)
+        if read is not None:
+            yield read_fields(*read, at, mark, limit)
 
 
 def of_run(record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

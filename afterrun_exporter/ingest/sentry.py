@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from msgspec import json
 from msgspec.structs import replace
 
 from afterrun_exporter.access.callers import Caller
-from afterrun_exporter.bodies import read_body
+from afterrun_exporter.bodies import parsed, read_body
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
@@ -58,6 +59,8 @@ PRODUCTION: Final = "production"
 
 #: Clients send one an envelope; reading and recording many would hold up others.
 MAX_CHECK_INS: Final = 100
+#: Bytes of the header of an envelope, or of an item: a longer one cannot be read.
+LONGEST_HEADER: Final = 65_536
 
 _BETWEEN: Final = re.compile(rb"[\r\n]*")
 _OBJECT: Final = json.Decoder(dict[str, Any])
@@ -85,7 +88,10 @@ def cron_url(desk: Desk, intake: Intake) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, desk.body_limit)
         kind = request.headers.get(hdrs.CONTENT_TYPE, "")
-        told = fields_of(request.query.items(), body.decode("utf-8", "replace"), kind)
+        query = [*request.query.items()]
+        told = await parsed(
+            len(body), lambda: fields_of(query, body.decode("utf-8", "replace"), kind)
+        )
         told["monitor_slug"] = request.match_info["job"]
         words = b"%b\n%b" % (request.rel_url.raw_query_string.encode(), body)
         one = await _received(desk, intake, request, CheckIn(told, words))
@@ -133,15 +139,16 @@ async def opened(body: bytes) -> tuple[dict[str, Any], list[CheckIn]]:
     """
     first, rest = _line(body, 0)
     try:
-        header = _OBJECT.decode(first)
+        header = _OBJECT.decode(first[: LONGEST_HEADER + 1])
     except (ValueError, RecursionError):
         raise PingError(
             "an envelope begins with a line that is a JSON object"
         ) from None
     check_ins: list[CheckIn] = []
     async for kind, content in in_steps(_items(body, rest)):
-        if kind == "check_in" and (payload := _object(content)):
-            check_ins.append(CheckIn(payload, content))
+        if kind == "check_in":
+            payload = await parsed(len(content), partial(_object, content))
+            check_ins += [CheckIn(payload, content)] if payload else []
         if len(check_ins) > MAX_CHECK_INS:
             raise PingError(
                 f"the envelope has more than {MAX_CHECK_INS} check-ins: nothing was "
@@ -208,7 +215,7 @@ def _items(body: bytes, at: int) -> Iterator[tuple[str, bytes]]:
     while True:
         between = _BETWEEN.match(body, at)
         line, at = _line(body, between.end() if between else at)
-        header = _object(line)
+        header = _object(line[: LONGEST_HEADER + 1])
         length = header.get("length")
         if not header:
             return
@@ -256,7 +263,7 @@ async def _received(
     told, now = check_in.told, desk.clock.now()
     mark = digest(sender(request), check_in.words)
     try:
-        ping = ping_of(told, now, mark)
+        ping = await parsed(len(check_in.words), lambda: ping_of(told, now, mark))
     except PingError as error:
         return intake.unreadable(_whose(told), now, mark, error)
     config = told.get("monitor_config")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import email.policy
 import re
 from collections.abc import Collection, Iterable, Iterator
-from email import message_from_string
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -13,7 +11,7 @@ from msgspec.structs import replace
 
 from afterrun_exporter.core.model import FAILURES, Kind, Ping
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.ingest import claims
+from afterrun_exporter.ingest import claims, forms
 from afterrun_exporter.ingest.jsontext import read_json
 from afterrun_exporter.ingest.vocabulary import meaning
 
@@ -25,6 +23,7 @@ MAX_FIELDS: Final = 2_000
 MAX_WORD: Final = 80
 
 
+_SPACE: Final = re.compile(r"\s")
 _NAME: Final = re.compile(r"[\w.%+\[\]-]{1,80}=", re.ASCII)
 
 
@@ -110,9 +109,9 @@ def _pairs(body: str, content_type: str, is_output: bool) -> Iterator[tuple[str,
         media.startswith(URLENCODED)
         and text.count("&") < MAX_FIELDS
         and _NAME.match(text) is not None
-        and not (is_output and any(map(str.isspace, text)))
+        and not (is_output and _SPACE.search(text) is not None)
     ):
-        yield from parse_qsl(text, keep_blank_values=True)
+        yield from parse_qsl(forms.shortened(text), keep_blank_values=True)
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -125,13 +124,10 @@ def _object(text: str) -> dict[str, Any]:
 
 def _parts(body: str, content_type: str) -> Iterator[tuple[str, str]]:
     """Yield the fields of a multipart form; its files are no fields."""
-    head = f"Content-Type: {content_type}\r\n\r\n"
-    form = message_from_string(head + body, policy=email.policy.HTTP)
-    parts = form.get_payload()
-    for part in parts[:MAX_FIELDS] if isinstance(parts, list) else ():
-        if isinstance(part, str) or part.get_filename() is not None:
-            continue
-        name = part.get_param("name", header="content-disposition")
-        value = part.get_payload()
-        if isinstance(name, str) and isinstance(value, str):
-            yield name, value.removesuffix("\n").removesuffix("\r")
+    try:
+        parts = forms.parts(body, content_type)
+    except PingError:
+        return
+    for part in parts:
+        if part.name is not None and not part.is_file:
+            yield part.name, part.value

@@ -7,6 +7,7 @@ which add up; ``PATCH`` and ``DELETE /task/{id}`` change one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
@@ -14,15 +15,22 @@ from aiohttp.typedefs import Handler
 from msgspec.structs import replace
 
 from afterrun_exporter.access.callers import Caller, Scope
-from afterrun_exporter.bodies import read_body
+from afterrun_exporter.bodies import LARGE_BATCH, parsed, read_body
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import FAILURES, Kind, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
-from afterrun_exporter.ingest.batches import split
+from afterrun_exporter.ingest.batches import BrokenItem, split
 from afterrun_exporter.ingest.desk import Desk, answer, caller_of, job_name, sender
 from afterrun_exporter.ingest.fields import MAX_TIME
-from afterrun_exporter.ingest.intake import Intake, Received, Refused
+from afterrun_exporter.ingest.intake import (
+    Intake,
+    Read,
+    Received,
+    Refused,
+    Unread,
+    read_fields,
+)
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.taskbook import Attempts, Tasks
 from afterrun_exporter.ingest.vocabulary import meaning, words
@@ -88,9 +96,14 @@ def created(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
         body = await read_body(request, desk.body_limit)
         event, at = request.match_info.get("event"), desk.clock.now()
         whose, caller = sender(request), caller_of(request)
+        limit = intake.metrics_limit
+
+        def parse() -> list[TaskReport | Unread]:
+            return [read_task(item, event, at, whose, limit) for item in split(body)]
+
         received: list[Received] = []
-        async for item in in_steps(split(body)):
-            received += _of_task(intake, tasks, item, event, at, whose, caller)
+        async for one in in_steps(await parsed(len(body), parse, LARGE_BATCH)):
+            received += _of_task(intake, tasks, one, at, caller)
         return await _answered(desk, intake, tasks, received, caller)
 
     return handle
@@ -104,7 +117,7 @@ def added_up(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
         at, caller = desk.clock.now(), caller_of(request)
         received = [
             await _of_counts(intake, tasks, item, at, caller)
-            async for item in in_steps(split(body))
+            async for item in in_steps(await _split(body))
         ]
         return await _answered(desk, intake, tasks, received, caller)
 
@@ -117,7 +130,7 @@ def changed(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, desk.body_limit)
         task, at = request.match_info["task"], desk.clock.now()
-        items = split(body)
+        items = await _split(body)
         item = items[0] if len(items) == 1 else None
         if not isinstance(item, dict):
             raise PingError("a change of a task is one JSON object")
@@ -126,8 +139,11 @@ def changed(desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
         received: list[Received]
         if "status" in item:
             told = {**item, "id": task, "name": job}
-            whose = sender(request)
-            received = _of_task(intake, tasks, told, None, at, whose, caller)
+            limit, whose = intake.metrics_limit, sender(request)
+            one = await parsed(
+                len(body), lambda: read_task(told, None, at, whose, limit)
+            )
+            received = _of_task(intake, tasks, one, at, caller)
         else:
             received = [*_progress(task, job, item, at)]
             received = received or [_counted(task, job, {}, at)]
@@ -226,37 +242,57 @@ def _limited(said: Ping, task: Mapping[str, Any], tasks: Tasks, caller: Caller) 
     return replace(said, warnings=(*said.warnings, *warnings, *_unread(task)))
 
 
-def _of_task(
-    intake: Intake,
-    tasks: Tasks,
-    item: object,
-    event: str | None,
-    at: float,
-    whose: bytes,
-    caller: Caller,
-) -> list[Received]:
-    """Return what a task, or a change of one, says: how it is, and its counts.
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """A task as it was sent, and the report that it is."""
 
-    Counts that come with an end are of the run that it ends; others are progress.
-    """
+    task: Mapping[str, Any]
+    read: Read
+    job: str
+    counts: Mapping[str, float]
+    totals: Mapping[str, float]
+
+
+def read_task(
+    item: object, event: str | None, at: float, whose: bytes, limit: int
+) -> TaskReport | Unread:
+    """Return what a task says, or a change of one: how it is, and its counts."""
+    if isinstance(item, BrokenItem):
+        return Unread("", digest(whose, item.text), item.error)
     mark = digest(whose, repr((event, item)).encode("utf-8", "surrogatepass"))
     try:
         task = _object(item)
         job, fields = report_of(task, event)
         counts, totals = _counts(task), _totals(task)
-        said = intake.read(job, fields, at, mark)
-        if not isinstance(said, Ping):
-            return [said]
-        said = _limited(said, task, tasks, caller)
-        if said.kind is not Kind.FINISH:
-            return [said, *_progress(said.run_id, job, task, at)]
     except PingError as error:
-        return [intake.unreadable("", at, mark, error)]
-    if not counts:
+        return Unread("", mark, error)
+    return TaskReport(
+        task, read_fields(job, fields, at, mark, limit), job, counts, totals
+    )
+
+
+def _of_task(
+    intake: Intake, tasks: Tasks, one: TaskReport | Unread, at: float, caller: Caller
+) -> list[Received]:
+    """Return the reports of a task.
+
+    Counts that come with an end are of the run that it ends; others are progress.
+    """
+    said = intake.settled(one if isinstance(one, Unread) else one.read, at)
+    if isinstance(one, Unread) or not isinstance(said, Ping):
         return [said]
-    if not totals:
-        return [replace(said, metrics=counts, adds=True)]
-    return [_counted(said.run_id, job, counts, at), said]
+    said = _limited(said, one.task, tasks, caller)
+    if said.kind is not Kind.FINISH:
+        return [said, *_progress(said.run_id, one.job, one.task, at)]
+    if not one.counts:
+        return [said]
+    if not one.totals:
+        return [replace(said, metrics=one.counts, adds=True)]
+    return [_counted(said.run_id, one.job, one.counts, at), said]
+
+
+async def _split(body: bytes) -> list[object]:
+    return await parsed(len(body), lambda: split(body), LARGE_BATCH)
 
 
 async def _of_counts(
@@ -316,7 +352,7 @@ async def _answered(
     for one, result in zip(told, results, strict=True):
         if isinstance(one, Ping) and isinstance(result, Verdict) and one.run_id:
             tasks.note(one.run_id, one.job)
-    return answer(told, results)
+    return await answer(told, results)
 
 
 def _saying(status: str, desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
@@ -324,7 +360,8 @@ def _saying(status: str, desk: Desk, intake: Intake, tasks: Tasks) -> Handler:
         task, caller = request.match_info["task"], caller_of(request)
         job, at = await tasks.job_of(task, caller), desk.clock.now()
         told = {"id": task, "name": job, "status": status}
-        received = _of_task(intake, tasks, told, None, at, b"", caller)
+        one = read_task(told, None, at, b"", intake.metrics_limit)
+        received = _of_task(intake, tasks, one, at, caller)
         return await _answered(desk, intake, tasks, received, caller)
 
     return handle
@@ -353,8 +390,8 @@ def _numbers(
 
 
 def _object(item: object) -> dict[str, Any]:
-    if isinstance(item, PingError):
-        raise item
+    if isinstance(item, BrokenItem):
+        raise item.error
     if isinstance(item, dict):
         return item
     raise PingError("each task is a JSON object")

@@ -14,7 +14,12 @@ from itertools import islice
 from typing import Final
 
 from afterrun_exporter.clock import breathe, stopwatch
-from afterrun_exporter.core.repeats import OlderRunsNeededError, is_partial, recalled
+from afterrun_exporter.core.repeats import (
+    OlderRunsNeededError,
+    is_partial,
+    recalled,
+    without_unnamed,
+)
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.unchanged import same_facts
 from afterrun_exporter.errors import StorageError
@@ -173,6 +178,8 @@ class GroupCommit:
         writes: list[tuple[str, Transition]] = []
         # Not for the first time, maybe: see `_commit`.
         one.results = []
+        #: Of each job, its last result and the last of what is written then.
+        latest: dict[str, tuple[int, int]] = {}
         for count, (job, decide) in enumerate(one.changes, start=1):
             if count % STEP == 0:
                 # Nobody else decides meanwhile: they wait for their turn.
@@ -184,11 +191,15 @@ class GroupCommit:
             one.results.append(result)
             if isinstance(result, Exception):
                 continue
+            if job in latest:
+                # Of up to 240 KB in each of thousands of states, the last is kept.
+                _forget_unnamed(one.results, writes, *latest[job])
             transition, before = result, self.latest(job)
             if transition.state is not before:
                 self._staged[job] = transition.state
             if _has_news(transition, before):
                 writes.append((job, transition))
+            latest[job] = count - 1, len(writes) - 1
         return writes
 
     def _tried(self, job: str, decide: Decide) -> Transition | Exception:
@@ -217,6 +228,22 @@ class GroupCommit:
     def _is_partial(self, job: str) -> bool:
         state = self.latest(job)
         return state is not None and is_partial(state)
+
+
+def _forget_unnamed(
+    results: list[Transition | Exception],
+    writes: list[tuple[str, Transition]],
+    place: int,
+    written: int,
+) -> None:
+    """Leave the unnamed pings out of the state of a result that another one replaces."""
+    before = results[place]
+    if isinstance(before, Exception) or not before.state.unnamed_seen:
+        return
+    slim = without_unnamed(before)
+    results[place] = slim
+    if written >= 0 and writes[written][1] is before:
+        writes[written] = (writes[written][0], slim)
 
 
 def _has_news(transition: Transition, before: JobState | None) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -181,7 +180,7 @@ async def test_a_file_that_takes_for_ever_is_given_up(
     endless = "jobs:\n" + "".join(lines)
 
     asked = asyncio.create_task(
-        client.post("/api/v1/check", data=io.BytesIO(endless.encode()))
+        client.post("/api/v1/check", data=BytesIO(endless.encode()))
     )
     ping = await client.get("/ping/backup")
     assert not asked.done()
