@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from afterrun_exporter.cli.garbage import tune
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
@@ -139,15 +140,15 @@ def forget_peak() -> None:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     running = Daemon(tmp_path_factory.mktemp("limits") / "afterrun.db")
-    # As the daemon does: what is there is not looked through again and again.
-    gc.collect()
-    gc.freeze()
+    thresholds = gc.get_threshold()
+    tune()
     # The first request of a kind imports and compiles things.
     for address in EVERYWHERE:
         running.cost(address, "", b"{}")
     yield running
     running.close()
     gc.unfreeze()
+    gc.set_threshold(*thresholds)
 
 
 def check(

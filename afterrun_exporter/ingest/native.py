@@ -12,7 +12,7 @@ from msgspec import json
 
 from afterrun_exporter import problems
 from afterrun_exporter.access.callers import Caller
-from afterrun_exporter.bodies import parsed, read_body
+from afterrun_exporter.bodies import LARGE, parsed, read_body
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.core.repeats import digest
@@ -23,7 +23,7 @@ from afterrun_exporter.ingest.contents import read_report
 from afterrun_exporter.ingest.desk import caller_of, sender
 from afterrun_exporter.ingest.fields import flag
 from afterrun_exporter.ingest.intake import Intake, Received
-from afterrun_exporter.ingest.readings import Readings
+from afterrun_exporter.ingest.readings import NOTHING_DROPPED, Readings
 
 DIALECT: Final = "native"
 KEY_HEADER: Final = "Idempotency-Key"
@@ -122,15 +122,20 @@ class Reports:
     ) -> Received:
         intake, at, key = self._intake, self._clock.now(), headers.get(KEY_HEADER)
         limit = intake.metrics_limit
+        is_plain = not query and key is None
         if query:
             mark = digest(whose, body, query.encode("utf-8", "surrogateescape"))
         else:
             mark = digest(whose, body)
-            if key is None and (ping := quick.read(job, body, at, mark, limit)):
-                return ping
+            if is_plain and len(body) <= LARGE:
+                if ping := quick.read(job, body, at, mark, limit):
+                    return ping
+                is_plain = False
         content_type = headers.get(hdrs.CONTENT_TYPE, "")
 
         def parse() -> tuple[Ping, Readings]:
+            if is_plain and (ping := quick.read(job, body, at, mark, limit)):
+                return ping, NOTHING_DROPPED
             fields = read_report(body, content_type, query)
             return reports.ping_of(
                 job, fields, at=at, fingerprint=mark, metrics_limit=limit, key=key

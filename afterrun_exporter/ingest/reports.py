@@ -37,6 +37,10 @@ MAX_UNKNOWN: Final = 20
 #: Longer messages lose their beginning: the end is where the error stands.
 MAX_MESSAGE: Final = 10_000
 
+#: Values of metadata that are written in one call.
+MAX_DUMPED: Final = 10_000
+_ENCODER: Final = json.JSONEncoder(allow_nan=False)
+
 HISTORY: Final = "history"
 ENDLESS: Final = (
     "a run of the past has its times: send ended_at, or started_at with duration_ms"
@@ -323,13 +327,33 @@ def metadata_text(value: dict[str, Any] | None) -> tuple[str, list[str]]:
     if value is None:
         return "", []
     try:
-        text = json.dumps(value, allow_nan=False)
+        text = _dumped(value)
         if r"\ud" in text:
             whole = json.loads(clean(json.dumps(value, ensure_ascii=False)))
-            text = json.dumps(whole)
+            text = _dumped(whole)
     except (ValueError, RecursionError):
         return "", [UNREAD_METADATA]
     return text, []
+
+
+def _dumped(value: dict[str, Any]) -> str:
+    if _is_small(value):
+        return json.dumps(value, allow_nan=False)
+    # In one call it would hold the interpreter, and so the event loop, all the time.
+    return "".join(_ENCODER.iterencode(value))
+
+
+def _is_small(value: dict[str, Any]) -> bool:
+    count = 0
+    rest: list[Any] = [value]
+    while rest:
+        inner = rest.pop()
+        count += len(inner)
+        if count > MAX_DUMPED:
+            return False
+        values = inner.values() if isinstance(inner, dict) else inner
+        rest += [one for one in values if isinstance(one, dict | list)]
+    return True
 
 
 def clean(text: str) -> str:
