@@ -24,7 +24,7 @@ def test_a_database_that_is_deleted_is_noticed_without_a_report(daemon: Daemon) 
 
     daemon.database.unlink()
 
-    wait_until(lambda: daemon.series()[ERRORS] > 1, "it is noticed, again and again")
+    wait_until(lambda: daemon.series()[ERRORS] > 1, "it is noticed, twice", 60)
     assert events(daemon, "storage_failing") == 1
     assert "was deleted or moved while in use" in daemon.log
 
@@ -60,7 +60,7 @@ def test_a_file_that_is_overwritten_is_noticed(daemon: Daemon, name: str) -> Non
 
     subprocess.run(["cp", str(other), str(file)], check=True)
 
-    wait_until(lambda: events(daemon, "storage_failing") == 1, "it is noticed")
+    wait_until(lambda: events(daemon, "storage_failing") == 1, "it is noticed", 60)
     answer = daemon.get("/ping/backup")
     assert answer.status == 503
     assert f"cannot write to {file}: it was " in answer.json()["detail"]
