@@ -106,7 +106,9 @@ class Disk(MemoryStore):
             keys = self._keys[job]
             every = range(min(keys), max(keys) + 1)
             older = b"".join(keys.get(number, NO_KEY) for number in every)
-            self._states[job] = recalled(self._states[job], older, max(keys))
+            for states in (self._states, self._staged):
+                if job in states:
+                    states[job] = recalled(states[job], older, max(keys))
             return decide(self.latest(job))
 
     def _note(self, job: str, transition: Transition) -> None:
