@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from afterrun_exporter.core.limits import CLOSE_BEHIND
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.repeats import without_future
-from afterrun_exporter.core.schedule import Cron
+from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import (
     AlertMoved,
     EndedAlert,
@@ -65,8 +65,8 @@ def put_back(job: Job, state: JobState, now: float, settings: Settings) -> JobSt
         # The slot is expected again, and so are those after it.
         changes["missed_deadline"] = None
         changes["missed_through"] = 0.0
-    if state.unobserved_through > (latest := _decided_until(job, now)):
-        changes["unobserved_through"] = latest
+    if state.unobserved_through > _decided_by(job, now):
+        changes["unobserved_through"] = _unobserved_through(job, state, now)
     if (state.watched_since or 0.0) > now:
         changes["watched_since"] = now
     if state.test_asked_at > now:
@@ -90,12 +90,21 @@ def moved(
     )
 
 
-def _decided_until(job: Job, now: float) -> float:
+def _decided_by(job: Job, now: float) -> float:
     """Return up to when slots can have been decided as unobserved: see `Unobserved`.
 
-    A cron slot is expected again while its deadline has not passed.
+    A slot is expected again while its deadline has not passed. With `every` it is the end
+    of the downtime that is noted, and not a slot.
     """
-    return now - job.grace if isinstance(job.schedule, Cron) else now
+    return now if isinstance(job.schedule, Every) else now - job.grace
+
+
+def _unobserved_through(job: Job, state: JobState, now: float) -> float:
+    """Return up to when slots are unobserved that were so for longer."""
+    if isinstance(job.schedule, Every):
+        slot = job.schedule.next_after(state.covered_until)
+        return now if slot + job.grace <= now else 0.0
+    return now - job.grace
 
 
 def _is_leapt(job: Job, covers: float, ended: float, now: float) -> bool:
@@ -190,10 +199,10 @@ def _alert(alert: OpenAlert, now: float) -> OpenAlert:
 
 
 def _unobserved(job: Job, slots: UnobservedSlots, now: float) -> UnobservedSlots | None:
-    latest = _decided_until(job, now)
+    latest = now - job.grace
     if slots.first > latest:
         return None
-    if slots.last <= latest and slots.up_since <= now:
+    if slots.last <= max(latest, _decided_by(job, now)) and slots.up_since <= now:
         return slots
     return replace(
         slots,

@@ -10,6 +10,7 @@ from struct import iter_unpack
 from typing import Final
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,7 +30,7 @@ from afterrun_exporter.core.model import (
 )
 from afterrun_exporter.core.pauses import on_pause, on_resume
 from afterrun_exporter.core.pushsigns import Push, Times
-from afterrun_exporter.core.schedule import Every, parse_cron
+from afterrun_exporter.core.schedule import Cron, Every, parse_cron
 from afterrun_exporter.core.state import (
     AlertEvent,
     AlertKey,
@@ -292,10 +293,16 @@ def test_a_slot_is_missed_again_if_its_deadline_comes_again() -> None:
     assert night.open == ["missed"]
 
 
-def test_a_slot_is_not_unobserved_if_its_deadline_comes_again() -> None:
+@pytest.mark.parametrize(
+    "schedule", [parse_cron("0 2 * * *", "UTC"), Every(14 * 3600)], ids=str
+)
+def test_a_slot_is_not_unobserved_if_its_deadline_comes_again(
+    schedule: Cron | Every,
+) -> None:
     """Seen: the clock leapt ahead for some minutes, and the miss was never reported."""
     leapt = settling(SETTINGS, at("22 02:10"), at("24 00:00"), 120.0)
-    night = Night(replace(BACKUP, rules=()), settings=leapt).clock("24 00:03")
+    job = replace(BACKUP, rules=(), schedule=schedule)
+    night = Night(job, settings=leapt).clock("24 00:03")
     assert night.state.unobserved is not None
 
     night.settings = settling(leapt, at("22 02:14"), at("22 02:14"), 120.0)
