@@ -242,8 +242,11 @@ class Oracle(Reports):
         self.missed = [slot for slot in self.missed if slot + job.grace <= now]
         if self.missed_at is not None and (self.missed_at > now or not self.missed):
             self.missed, self.missed_at = [], None
-        latest = now if job.schedule is None else now - job.grace
-        self.unobserved = min(self.unobserved, latest)
+        if job.every is None:
+            self.unobserved = min(self.unobserved, now - job.grace)
+        elif self.unobserved > now:
+            is_due = self._after(self._covered_until()) + job.grace <= now
+            self.unobserved = now if is_due else 0.0
         if self.unobserved_until is not None:
             self.unobserved_until = min(self.unobserved_until, now)
         for retry in self.retries:
