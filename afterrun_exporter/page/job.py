@@ -25,6 +25,8 @@ from afterrun_exporter.page.reasons import TITLES, expected_of, value_of
 from afterrun_exporter.page.times import Moment, happened, moment, span, zone_of
 from afterrun_exporter.storage.store import AlertRecord
 
+#: Characters of the metadata of a run that are shown: more would hold up everything.
+MAX_METADATA: Final = 16_384
 #: Slots that are shown.
 SLOTS: Final = 5
 
@@ -152,6 +154,9 @@ def _run_row(job: Job, run: Run, now: float, zone: tzinfo) -> RunRow:
 
 
 def _metadata(text: str) -> Iterator[tuple[str, str]]:
+    if len(text) > MAX_METADATA:
+        yield "metadata", f"{len(text)} characters, which the API has"
+        return
     found: Any = json.loads(text) if text else {}
     for name, value in found.items():
         yield name, value if isinstance(value, str) else json.dumps(value)

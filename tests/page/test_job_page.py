@@ -17,6 +17,7 @@ from afterrun_exporter.core.model import Dependency, Job, Kind, Outcome
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.errors import StorageError
+from afterrun_exporter.page import job as job_page
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.routes import routes
 from afterrun_exporter.service import Service
@@ -497,3 +498,12 @@ def test_nothing_that_a_job_says_becomes_markup(words: list[str], value: float) 
             ]
 
     assert asyncio.run(shapes(words)) == asyncio.run(shapes(["a"] * 6))
+
+
+def test_metadata_that_is_too_long_to_be_shown_is_named() -> None:
+    """A page with the runs of a job has up to 1 MiB of it for each."""
+    text = json.dumps({"rows": ["x"] * 10_000})
+
+    assert [*job_page._metadata(text)] == [
+        ("metadata", f"{len(text)} characters, which the API has")
+    ]
