@@ -32,8 +32,8 @@ async def service_of(text: str, clock: ManualClock) -> Service:
 
 @pytest.fixture
 async def service(clock: ManualClock) -> Service:
-    """A service that goes by an empty file."""
-    return await service_of("", clock)
+    """A service that goes by a file without jobs."""
+    return await service_of("{}", clock)
 
 
 @pytest.fixture

@@ -292,13 +292,13 @@ SHORTER = "defaults: {max_runtime: 10m, heartbeat: 5m}"
     [
         # What a client says of its monitor means what it means to Sentry: the limit
         # begins anew with each check-in, and no default of ours cuts it short.
-        ("", {"max_runtime": 30}, None),
+        ("{}", {"max_runtime": 30}, None),
         (SHORTER, {"max_runtime": 30}, None),
         # afterrun.yml means the total, whatever is sent.
         (LIMIT, {}, 2),
         (LIMIT, {"max_runtime": 60}, 2),
         (SHORTER, {"checkin_margin": 5}, 1),
-        ("", {}, None),
+        ("{}", {}, None),
     ],
 )
 async def test_a_check_in_that_goes_on_has_the_time_that_its_client_expects(
