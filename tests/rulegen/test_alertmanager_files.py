@@ -86,7 +86,7 @@ def by_name(config: Any) -> dict[str, Any]:
     return {receiver["name"]: receiver for receiver in config["receivers"]}
 
 
-@pytest.mark.parametrize("text", ["", "jobs: {backup: {}}", "alertmanager:"])
+@pytest.mark.parametrize("text", ["{}", "jobs: {backup: {}}", "alertmanager:"])
 def test_without_a_word_about_it_there_is_something_to_start_from(
     run: Run, tmp_path: Path, text: str
 ) -> None:
