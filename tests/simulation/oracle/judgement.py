@@ -316,12 +316,13 @@ class Oracle(Reports):
     def _own(self, now: float, run: float | None) -> dict[str, float]:
         """Return what is wrong with the job itself, and since when."""
         found: dict[str, float] = {}
+        # Also while it is paused: these runs may still be open after that.
+        is_overlapping = self._overlap(now)
         if not self.active:
             return found
         since = now if run is None else run
         if self.missed_at is not None:
             found["missed"] = max(self.missed_at, min(self.last_report, now))
-        is_overlapping = self._overlap(now)
         if (limit := self._overrunning_from()) < now:
             found["overrunning"] = limit
         if self.failing:
