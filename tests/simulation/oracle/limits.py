@@ -56,15 +56,19 @@ class Limits(Known):
 
     def _is_lost(self, run: Open) -> bool:
         """Return True if *run* is given up for that, and is no alert already."""
-        noticed = self.noticed
-        return self._may_be_lost(run) and self._limit(run) > noticed
+        return self._may_be_lost(run) and not self._is_noticed(run)
+
+    def _is_noticed(self, run: Open) -> bool:
+        """Return True if the alert on runs is about *run*, at least as well."""
+        limit = self._limit(run)
+        if limit > self.noticed:
+            return False
+        # One that may have ended is no reason for an alert: it may be about another.
+        return not self._may_be_lost(run) or limit == self.noticed
 
     def _over_from(self, run: Open) -> float:
         """Return when *run* is overrunning; no downtime changes an alert."""
-        limit = self._limit(run)
-        if limit <= self.noticed:
-            return limit
-        return self._over_at(run)
+        return self._limit(run) if self._is_noticed(run) else self._over_at(run)
 
     def _overrunning_from(self) -> float:
         """Return when the job is overrunning, as far as is known."""
