@@ -82,22 +82,23 @@ def made_up_for(job: Job, state: JobState, now: float, settings: Settings) -> Jo
 
     A report that comes late may leave later slots without a run: the job is missed as
     before. The slots of `every` go by that run from then on, and take the place of the
-    ones that are counted already.
+    ones that are counted already. A run that waits for its next attempt has come, too.
     """
-    first, through = slot_after(job, state.due_after), state.missed_through
+    covered = state.covered_until
+    first, through = slot_after(job, covered), state.missed_through
     unobserved = state.unobserved_through
     if isinstance(job.schedule, Every) and math.isfinite(first):
         period = job.schedule.period
         # After a downtime there may be some among them whose deadlines are still to come.
-        passed = (min(through, now - job.grace) - state.due_after) // period
-        through = state.due_after + max(0.0, passed) * period
+        passed = (min(through, now - job.grace) - covered) // period
+        through = covered + max(0.0, passed) * period
         due = due_from(job, state, max(through, unobserved), settings)
         while _ends_missed(job, due) and due.deadline < now:
             through = due.slot
             if due.unobserved is not None:
                 through, _ = _unobserved(job, due.unobserved, settings)
             due = due_from(job, state, through, settings)
-    due = due_from(job, state, max(state.due_after, unobserved), settings)
+    due = due_from(job, state, max(covered, unobserved), settings)
     # One that may come this very moment is missed in the next one: no alert in between.
     is_missed = _ends_missed(job, due) and due.deadline <= now
     is_missed = is_missed or first <= through

@@ -12,6 +12,7 @@ from typing import Final
 
 #: Slots of the cron job are the full minutes.
 MINUTE: Final = 60.0
+DAY: Final = 86400.0
 NEUTRAL: Final = ("canceled", "skipped")
 BAD: Final = ("fail", "partial", "timeout", "invalid")
 
@@ -75,6 +76,17 @@ class PlainJob:
             if not run.is_hung:
                 latest = run.ended
         return found
+
+    def give_up(self, now: float, but: str = "") -> None:
+        """Give up runs without a limit that are older than several periods at *now*."""
+        if self.settings.max_runtime is not None:
+            return
+        known = [run.duration for run in self.judged() if run.duration is not None]
+        period = DAY / 5 if self.settings.schedule is None else MINUTE
+        longest = 5 * max(period, known[-1] if known else 0.0)
+        for run_id, since in [*self.open.items()]:
+            if run_id != but and since + longest < now:
+                del self.open[run_id]
 
     def follow(self, began: float, now: float) -> None:
         """Give up the open runs past their limits: one that *began* then follows them."""

@@ -208,6 +208,7 @@ class Life:
 
     def run(self, outcome: str, duration: int | None, late: int) -> None:
         self.count += 1
+        self.plain.give_up(self.now)
         ended = self.now - late
         began = None if duration is None else ended - duration
         self._finish(f"run {self.count}", outcome, ended, duration)
@@ -218,6 +219,7 @@ class Life:
     def start(self) -> None:
         self.count += 1
         run_id = f"start {self.count}"
+        self.plain.give_up(self.now)
         self._ping(Ping(job="j", kind=Kind.START, at=self.now, run_id=run_id))
         self.plain.follow(self.now, self.now)
         self.plain.begin(run_id, self.now)
@@ -226,6 +228,7 @@ class Life:
         if not self.plain.open:
             return
         run_id = [*self.plain.open][which % len(self.plain.open)]
+        self.plain.give_up(self.now, but=run_id)
         began = self.plain.open.pop(run_id)
         self._finish(run_id, outcome, self.now, None)
         self.plain.end(plain_model.Run(self.now, outcome, began))

@@ -9,7 +9,7 @@ import pytest
 from afterrun_exporter.core.alerts import FAILING
 from afterrun_exporter.core.deadlines import deadline, wake_at
 from afterrun_exporter.core.model import Job, Kind, Outcome, Settings, SuccessRatio
-from afterrun_exporter.core.schedule import Every
+from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.storage.codec import decode_state, encode_state
 from tests.changed import replace
 from tests.core.jobs import BACKUP, SETTINGS, Night, at, told
@@ -520,3 +520,15 @@ def test_progress_and_logs_change_nothing() -> None:
 
 def test_a_number_beyond_the_last_is_the_last() -> None:
     assert Tries(PLAIN).attempt("22 02:05", 7).open == ["failing"]
+
+
+def test_a_late_report_ends_a_miss_where_the_next_run_waits_for_an_attempt() -> None:
+    """That run has come for the slot after, and is not judged yet."""
+    nightly = replace(PLAIN, schedule=parse_cron("0 2 * * *", "UTC"), grace=1800)
+    night = Tries(nightly, known="20 12:00").clock("21 02:31").clock("22 02:31")
+    night.attempt("22 02:50", 1)
+    assert night.open == ["missed"]
+
+    night.ping("22 02:55", run_id="old", ended_at=at("21 02:10"))
+
+    assert night.open == []
