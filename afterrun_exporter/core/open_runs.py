@@ -71,6 +71,9 @@ def at_finish(
     span = spans.span_of(ping, open_run)
     began = span.ended if span.started is None else span.started
     others = Others()
+    # Which run ends may not depend on those that are given up.
+    named = ping.run_id is not None and all(run.run_id for run in state.open_runs)
+    is_plain = open_run is not None or named
     for other in state.open_runs:
         if other is open_run:
             others.kept.append(other)
@@ -91,7 +94,7 @@ def at_finish(
             )
         ):
             others.timed_out.append(other)
-        elif nameless or is_abandoned(job, state, other, ping.at):
+        elif nameless or (is_plain and is_abandoned(job, state, other, ping.at)):
             others.logs.append(given_up(other, ping.at))
         else:
             others.kept.append(other)

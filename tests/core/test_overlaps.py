@@ -231,3 +231,15 @@ def test_a_start_that_is_reported_late_overlaps_if_no_end_follows() -> None:
     assert night.clock("22 02:10:31").open == ["overlapping"]
     assert wake_at(night.job, night.state, SETTINGS) == math.inf
     assert night.ping("22 02:11", run_id="late").open == []
+
+
+def test_an_end_without_an_id_ends_no_run_that_is_alone_by_giving_up_another() -> None:
+    """Nobody can tell which of the two it was about."""
+    night = (
+        Night(DAILY).start("22 02:00", run_id="dead").start("26 02:00", run_id="now")
+    )
+
+    night.ping("28 02:10")
+
+    assert [run.run_id for run in night.state.open_runs] == ["dead", "now"]
+    assert night.ping("28 02:11", run_id="now").state.open_runs == ()
