@@ -169,10 +169,11 @@ def slid(job: Job, state: JobState, now: float) -> JobState:
         )
     over = job.success_ratio.over
     ratio, until = _ratio(state.history, over, now)
-    slack = EDGE * _usual_gap(state.history, over, now)
+    gap, changed = _usual_gap(state.history, over, now)
+    slack = EDGE * gap
     shorter, sooner = _ratio(state.history, over - slack, now)
     longer, later = _ratio(state.history, over + slack, now)
-    until, edges = min(until, sooner, later), (shorter, longer)
+    until, edges = min(until, sooner, later, changed), (shorter, longer)
     if (ratio, edges, until) == (
         state.success_ratio,
         state.ratio_edges,
@@ -235,19 +236,21 @@ def _ratio(history: History, over: float, now: float) -> tuple[Ratio, float]:
     return Ratio(sum(compress(history.oks, inside)), sum(inside)), until
 
 
-def _usual_gap(history: History, over: float, now: float) -> float:
+def _usual_gap(history: History, over: float, now: float) -> tuple[float, float]:
     """Return how long after one run the next one ends on average: at most *over*.
 
-    Of those that ended not much more than *over* seconds before *now*.
+    Of those that ended not much more than *over* seconds before *now*; and when the next
+    of them will have ended longer ago, +inf for never.
     """
     reached = over * (1 + EDGE)
     if history.ordered:
         ends = _ends(history)[_first(history, reached, now) :]
     else:
         ends = sorted(end for end in _ends(history) if end + reached > now)
+    until = ends[0] + reached if ends else math.inf
     if len(ends) < 2:
-        return over
-    return min(over, (ends[-1] - ends[0]) / (len(ends) - 1))
+        return over, until
+    return min(over, (ends[-1] - ends[0]) / (len(ends) - 1)), until
 
 
 def _first(history: History, over: float, now: float) -> int:

@@ -66,6 +66,9 @@ class Windows:
         gap = wanted.over
         if len(ends) > 1:
             gap = min(gap, (ends[-1] - ends[0]) / (len(ends) - 1))
+        if ends:
+            # The usual gap is another one from then on.
+            self.until = min(self.until, ends[0] + longest)
         low = []
         for over in (wanted.over, wanted.over - EDGE * gap, wanted.over + EDGE * gap):
             inside = [run for run in runs if run.ended + over > now]
