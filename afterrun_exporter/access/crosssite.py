@@ -14,7 +14,7 @@ _PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 
 
 def is_foreign(headers: Mapping[str, str], host: str, method: str) -> bool:
-    """Return whether another site than *host* may have made a browser send this.
+    """Return True if another site than *host* may have made a browser send this.
 
     Programs send none of these headers, and are not asked for them. Over plain http to
     a name, browsers send none either with a GET: then the page it comes from must be
@@ -30,7 +30,7 @@ def is_foreign(headers: Mapping[str, str], host: str, method: str) -> bool:
 
 
 def _is_browser(headers: Mapping[str, str]) -> bool:
-    """Return whether a browser has sent this, by what no page can have it leave out."""
+    """Return True if a browser sent this: a page cannot make it leave these headers out."""
     agent, accepted = headers.get("User-Agent", ""), headers.get("Accept", "")
     return (
         ("Mozilla/" in agent and "PowerShell/" not in agent)
@@ -41,7 +41,7 @@ def _is_browser(headers: Mapping[str, str]) -> bool:
 
 
 def is_from(page: str, host: str) -> bool:
-    """Return whether the URL *page* is on *host*."""
+    """Return True if the URL *page* is on *host*."""
     return _is_of(page, host)
 
 
