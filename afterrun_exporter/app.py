@@ -14,6 +14,8 @@ from aiohttp import web
 from afterrun_exporter import __version__
 from afterrun_exporter.bodies import CONNECTION
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.exposition.endpoint import PUSHED_PATH, metrics, pushed_again
 from afterrun_exporter.exposition.rendering import Exposition
@@ -24,8 +26,6 @@ from afterrun_exporter.ingest.native import Reports
 from afterrun_exporter.page.failures import errors_as_pages
 from afterrun_exporter.page.site import Site
 from afterrun_exporter.problems import errors_as_problems
-from afterrun_exporter.pushed import Pushed
-from afterrun_exporter.service import Service
 from afterrun_exporter.web import health
 from afterrun_exporter.web.csrf import Forms
 from afterrun_exporter.web.guard import Doors, guard

@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.problems import errors_as_problems
 from afterrun_exporter.receivers import Receivers
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import MemoryStore
 from afterrun_exporter.upkeep import reload_alertmanager
 from benchmarks.daemon import free_port

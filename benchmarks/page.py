@@ -22,12 +22,12 @@ from afterrun_exporter.app import WebOptions, site_of
 from afterrun_exporter.cli.garbage import GARBAGE
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.model import Outcome
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes
 from afterrun_exporter.receivers import Receivers
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.upkeep import reload_alertmanager
 from benchmarks.daemon import free_port

@@ -18,10 +18,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from afterrun_exporter.clock import SystemClock
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.exposition.snapshot import blocks
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import MemoryStore
 from benchmarks.fleet import Reports, age, read
 from benchmarks.rounds import Measured, Side, alternate, table, verdict

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.clock import STEP
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP, at
 from tests.http import Client, app_of
@@ -49,7 +49,7 @@ def long_items(monkeypatch: pytest.MonkeyPatch) -> None:
         return next(looks) * STEP
 
     monkeypatch.setattr("afterrun_exporter.clock.stopwatch", ticking)
-    monkeypatch.setattr("afterrun_exporter.search.stopwatch", ticking)
+    monkeypatch.setattr("afterrun_exporter.engine.job_search.stopwatch", ticking)
 
 
 @pytest.fixture

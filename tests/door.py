@@ -11,7 +11,7 @@ from aiohttp import web
 
 from afterrun_exporter.app import DOORS, REPORTS
 from afterrun_exporter.clock import breathe
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock
 from afterrun_exporter.web import connections
 from afterrun_exporter.web.crowd import Crowd, Limits

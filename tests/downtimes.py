@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.schedule import parse_cron
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.store import Store
 from afterrun_exporter.testing import ManualClock
 from tests.changed import replace

@@ -15,15 +15,15 @@ from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import WebOptions, make_app, site_of
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.secrets import digest
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes as page_routes
-from afterrun_exporter.pushed import Pushed
 from afterrun_exporter.receivers import Receivers
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Store
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.upkeep import reload_alertmanager

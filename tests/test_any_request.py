@@ -18,7 +18,7 @@ from aiohttp import hdrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.web.guard import Doors
 from tests.changed import replace

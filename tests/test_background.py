@@ -12,8 +12,8 @@ from afterrun_exporter.app import PRUNE_AFTER, PRUNE_EVERY, prune_forever
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.model import Kind, Ping
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 
 DAY = 86_400.0

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from afterrun_exporter import bodies
 from afterrun_exporter.bodies import PIECE, SLICE, Unpacker
 from afterrun_exporter.clock import breathe
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock
 from tests.door import Door, opened, read
 

@@ -16,12 +16,12 @@ from afterrun_exporter.core.model import (
     SuccessRatio,
 )
 from afterrun_exporter.core.windows import Ratio
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.results import Verdict
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import UnknownJobError
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.testing import ManualClock, MemoryStore
-from afterrun_exporter.verdicts import Verdict
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.services import catalogue

@@ -9,7 +9,7 @@ import pytest
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.model import Kind, Ping
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from benchmarks.ledger import Series, audit
 

@@ -16,8 +16,8 @@ from afterrun_exporter.api.openapi import EVERY as EVERY_OPERATION
 from afterrun_exporter.api.openapi import AnyOperation
 from afterrun_exporter.cli.locks import owners
 from afterrun_exporter.config import parse
-from afterrun_exporter.pushed import Pushed
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.codec import encode_state
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.http import Client, locked, token, whole_app

@@ -11,6 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import (
     AlertmanagerError,
     AlertmanagerRefusedError,
@@ -18,9 +20,7 @@ from afterrun_exporter.errors import (
     ReceiverExistsError,
 )
 from afterrun_exporter.receivers import Applied, Receivers
-from afterrun_exporter.registry import Registry
 from afterrun_exporter.rulegen.render import HEADER
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import AlertFilter
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.upkeep import KeptFile

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter import config
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.web.guard import Doors
 from tests.core.jobs import at

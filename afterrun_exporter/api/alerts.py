@@ -13,9 +13,9 @@ from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.timestamps import format_time, instant
 from afterrun_exporter.core.units import parse_duration
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import UnknownJobError
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import EVERY_ALERT, AlertFilter, Store
 
 #: Jobs that the statistics name.

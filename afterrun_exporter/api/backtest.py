@@ -20,7 +20,6 @@ from afterrun_exporter.api.jobs import known
 from afterrun_exporter.api.requests import NoQuery
 from afterrun_exporter.api.serving import Asked, Write
 from afterrun_exporter.api.shapes import violations_of
-from afterrun_exporter.backtests import try_rules
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.backtest import Backtest, Change, Tried
 from afterrun_exporter.core.backtestview import headline, newest
@@ -28,7 +27,8 @@ from afterrun_exporter.core.model import Job, Run
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import format_time, instant
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.backtest import try_rules
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.store import Store
 
 

@@ -15,7 +15,7 @@ from afterrun_exporter.api.requests import NoQuery
 from afterrun_exporter.api.serving import fresh
 from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.model import JOB_NAME
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 
 #: White on each of them can be read: 4.5 to 1 or more.
 COLOURS: Final = {

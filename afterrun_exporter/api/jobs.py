@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import islice
 
-from afterrun_exporter import search
 from afterrun_exporter.api import answers, requests
 from afterrun_exporter.api.serving import Act, Asked
 from afterrun_exporter.api.shapes import job_of, run_of, whole_job_of
@@ -15,9 +14,10 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import END, parse_time
 from afterrun_exporter.core.units import parse_duration
+from afterrun_exporter.engine import job_search as search
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import RequestError, UnknownJobError
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Store
 
 

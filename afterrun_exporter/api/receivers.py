@@ -8,9 +8,9 @@ from afterrun_exporter.api.serving import Act, Asked
 from afterrun_exporter.api.shapes import receiver_of
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.routing import JobReceiver
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import UnknownReceiverError
 from afterrun_exporter.receivers import Receivers
-from afterrun_exporter.service import Service
 
 
 def listed(

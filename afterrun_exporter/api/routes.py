@@ -17,9 +17,9 @@ from afterrun_exporter.api import (
 )
 from afterrun_exporter.api.serving import routed, served, written
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.receivers import Receivers
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Store
 
 

@@ -14,9 +14,9 @@ from afterrun_exporter.cli.locks import HANGS, Locks, WebFile
 from afterrun_exporter.cli.patience import Patience
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.config import revision
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import AfterRunError, ConfigError, Problem
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
-from afterrun_exporter.service import Service
 from afterrun_exporter.web.health import Reload
 
 log = structlog.get_logger()

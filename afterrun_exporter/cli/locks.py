@@ -18,8 +18,8 @@ from afterrun_exporter.cli.addresses import Address
 from afterrun_exporter.cli.patience import Patience
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.config.webloading import load_web
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ConfigError, Problem
-from afterrun_exporter.service import Service
 from afterrun_exporter.web.guard import Doors
 from afterrun_exporter.web.tls import TLSError, context_of
 

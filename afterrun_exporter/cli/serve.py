@@ -37,6 +37,9 @@ from afterrun_exporter.cli.meanwhile import meanwhile
 from afterrun_exporter.cli.signals import Signals
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import AfterRunError, ConfigError
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
@@ -45,10 +48,7 @@ from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes as page_routes
 from afterrun_exporter.push.poster import poster
 from afterrun_exporter.push.pusher import Pusher
-from afterrun_exporter.pushed import Pushed
 from afterrun_exporter.receivers import Receivers
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.upkeep import reload_alertmanager
 from afterrun_exporter.web.crowd import Limits

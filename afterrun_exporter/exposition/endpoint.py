@@ -11,11 +11,11 @@ from aiohttp import hdrs, web
 
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.shards import Shard, parse_shard
+from afterrun_exporter.engine.pushed_metrics import Pushed
 from afterrun_exporter.errors import RequestError
 from afterrun_exporter.exposition.compression import gzipped, pack
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.snapshot import blocks
-from afterrun_exporter.pushed import Pushed
 
 #: Prometheus 3 refuses a scrape without it.
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"

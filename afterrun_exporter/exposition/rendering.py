@@ -11,12 +11,12 @@ from typing import Final
 from afterrun_exporter import conventions as names
 from afterrun_exporter.clock import breathe, in_steps
 from afterrun_exporter.core.shards import WHOLE, Shard
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.chunks import Chunk, Chunks
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.exposition.snapshot import Page, Snapshot
 from afterrun_exporter.exposition.subject import Subject
 from afterrun_exporter.exposition.tally import Tally
-from afterrun_exporter.service import Service
 
 #: Names that are sorted in one go.
 BATCH: Final = 2000

@@ -12,9 +12,9 @@ from afterrun_exporter import problems
 from afterrun_exporter.core.model import Run
 from afterrun_exporter.core.state import Transition
 from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.engine.results import Verdict
 from afterrun_exporter.errors import ForbiddenError
 from afterrun_exporter.ingest.intake import Received, Refused
-from afterrun_exporter.verdicts import Verdict
 
 
 def told(received: Received, result: Verdict | Exception) -> dict[str, Any]:

@@ -16,6 +16,10 @@ from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.model import JOB_NAME, Job
 from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.state import JobState
+from afterrun_exporter.engine.job_admin import Registry, Words
+from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.results import Verdict
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import (
     ConfiguredJobError,
     ForbiddenError,
@@ -29,10 +33,6 @@ from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.jsontext import decode
 from afterrun_exporter.ingest.reports import check_name
 from afterrun_exporter.ingest.uuids import Uuids
-from afterrun_exporter.pushed import Pushed
-from afterrun_exporter.registry import Registry, Words
-from afterrun_exporter.service import Service
-from afterrun_exporter.verdicts import Verdict
 
 #: Who has sent a request, and whether they are known by the key in its path.
 CALLER: Final[web.RequestKey[Caller]] = web.RequestKey("caller", Caller)

@@ -13,6 +13,9 @@ from afterrun_exporter.access.callers import Caller, Scope
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.core.spans import end_of
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.results import Verdict
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import (
     ForbiddenError,
     HistoryError,
@@ -24,9 +27,6 @@ from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.nearnames import NearNames
 from afterrun_exporter.ingest.readings import Readings
 from afterrun_exporter.ingest.refusals import DESCRIPTION, REGISTERED, Refusals
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.service import Service
-from afterrun_exporter.verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ from aiohttp import hdrs, web
 
 from afterrun_exporter.core.model import BLAMELESS, Job
 from afterrun_exporter.core.names import job_slug, slug_of
+from afterrun_exporter.engine.job_admin import IDENTITY
 from afterrun_exporter.errors import PingError, RequestError, UnknownJobError
 from afterrun_exporter.ingest import checks
 from afterrun_exporter.ingest.answers import spaced
 from afterrun_exporter.ingest.asked import Asked, asking
 from afterrun_exporter.ingest.desk import Desk, job_name
 from afterrun_exporter.ingest.managing import is_of
-from afterrun_exporter.registry import IDENTITY
 from afterrun_exporter.storage.store import AlertFilter
 
 #: Pings that are listed at most, and flips that are looked for.

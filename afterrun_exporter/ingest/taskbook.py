@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from afterrun_exporter.access.callers import Caller, Scope
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import ended_as
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ForbiddenError, UnknownJobError
 from afterrun_exporter.ingest.desk import Desk
-from afterrun_exporter.service import Service
 
 #: Tasks whose job is remembered; of those that are forgotten, the ones that are
 #: under way are looked for.

@@ -19,6 +19,7 @@ from afterrun_exporter.bodies import LARGE_BATCH, parsed, read_body
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import FAILURES, Kind, Ping
 from afterrun_exporter.core.repeats import digest
+from afterrun_exporter.engine.results import Verdict
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.batches import BrokenItem, split
 from afterrun_exporter.ingest.desk import Desk, answer, caller_of, job_name, sender
@@ -34,7 +35,6 @@ from afterrun_exporter.ingest.intake import (
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.taskbook import Attempts, Tasks
 from afterrun_exporter.ingest.vocabulary import meaning, words
-from afterrun_exporter.verdicts import Verdict
 
 DIALECT: Final = "task_runner"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import islice
 
 from afterrun_exporter.clock import in_steps
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.ingest.checks import made_of
-from afterrun_exporter.service import Service
 
 
 class Uuids:

@@ -12,7 +12,6 @@ from typing import Final
 from markupsafe import Markup
 from multidict import MultiMapping
 
-from afterrun_exporter.backtests import try_rules
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.config.rulelines import read_rules, rule_line, rules_block
 from afterrun_exporter.core.backtest import DIFFERENT, Backtest, Change, Count, Tried
@@ -20,6 +19,7 @@ from afterrun_exporter.core.backtestview import headline, newest
 from afterrun_exporter.core.model import Job, Run
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.timestamps import instant
+from afterrun_exporter.engine.backtest import try_rules
 from afterrun_exporter.page.charts import Chart
 from afterrun_exporter.page.context import Context, Reading
 from afterrun_exporter.page.graphs import tried_charts

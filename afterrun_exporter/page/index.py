@@ -16,7 +16,7 @@ from afterrun_exporter.clock import Clock, breathe, in_steps
 from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 
 #: Jobs that are searched or sorted in one go, and those that are looked at anew.
 STEP: Final = 1000

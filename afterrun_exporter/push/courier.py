@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import structlog
 
-from afterrun_exporter.agenda import Agenda
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.notices import (
     Delays,
@@ -23,6 +22,7 @@ from afterrun_exporter.core.notices import (
     next_step,
     noted_later,
 )
+from afterrun_exporter.engine.wakeup_queue import Agenda
 from afterrun_exporter.errors import AlertsRefusedError, PushError
 from afterrun_exporter.push.alerts import message
 from afterrun_exporter.push.poster import Post

@@ -13,8 +13,8 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.api.openapi import document
 from afterrun_exporter.api.routes import routes
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.receivers import Receivers
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.upkeep import reload_alertmanager
 from tests.http import Client, app_of

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.timestamps import END, EPOCH, format_time, instant
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock
 from tests.core.jobs import BACKUP, at
 from tests.http import Client

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from afterrun_exporter import config
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.api.conftest import validator
 from tests.changed import replace

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP

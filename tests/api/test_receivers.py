@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import ReceiverType
 from afterrun_exporter.core.targets import check_target, origin, shown
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from tests.core.jobs import BACKUP
 from tests.http import Client
 from tests.services import catalogue

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.downtimes import after_downtime
 from tests.http import Client

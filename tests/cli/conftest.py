@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.cli.group import afterrun
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.receivers import Receivers
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.upkeep import reload_alertmanager
 from tests.http import app_of

@@ -13,8 +13,8 @@ from afterrun_exporter import config as configs
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.rules import parse_rule
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP, ping

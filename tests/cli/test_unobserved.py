@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.cli.test_asking import rows
 from tests.downtimes import after_downtime

@@ -17,10 +17,10 @@ from afterrun_exporter import conventions as names
 from afterrun_exporter.app import WebOptions
 from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.core.schedule import Every
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.families import render
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP
 from tests.http import Client, app_of

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from afterrun_exporter.core.model import Outcome, SuccessRatio
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, GOOD, at

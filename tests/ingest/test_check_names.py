@@ -16,9 +16,9 @@ from afterrun_exporter.config import parse
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import aliases, job_slug
+from afterrun_exporter.engine.job_registry import Roster
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.ingest.desk import job_name
-from afterrun_exporter.roster import Roster
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.http import Client, app_of
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Kind, Outcome, Ping
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.cronitor import ping_of
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
 from tests.http import Client

@@ -15,8 +15,8 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter.config import parse
 from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.schedule import Cron, Every
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.ingest.cronitor_monitors import monitor_of
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
 from tests.http import Client, app_of

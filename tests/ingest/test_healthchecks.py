@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from afterrun_exporter.core.model import FAILURES, Kind
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError, StorageError
 from afterrun_exporter.ingest.cronitor import speaks_cronitor
 from afterrun_exporter.ingest.forms import URLENCODED
 from afterrun_exporter.ingest.reports import MAX_MESSAGE
 from afterrun_exporter.ingest.signals import Said, ping_of
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.http import Client

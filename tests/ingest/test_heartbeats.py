@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.core.model import Kind, Outcome
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.ingest.heartbeats import Beat, better_stack, kuma, snitch
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP
 from tests.http import Client, app_of

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
 from tests.http import Client

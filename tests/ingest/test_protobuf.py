@@ -16,12 +16,12 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.core.catalogue import plain_job
 from afterrun_exporter.core.model import Ping
+from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.protobuf import LARGEST_METRIC, protobuf_steps
 from afterrun_exporter.ingest.pushreading import ping_of
 from afterrun_exporter.ingest.textformat import Exposed, families_of, read_text
-from afterrun_exporter.pushed import Pushed
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import at

@@ -8,8 +8,8 @@ import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.core.catalogue import plain_job
-from afterrun_exporter.pushed import Pushed
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.http import Client, app_of

@@ -15,11 +15,11 @@ from afterrun_exporter.core.model import Job, Ping
 from afterrun_exporter.core.pushes import DELETED
 from afterrun_exporter.core.pushsigns import PushSettings
 from afterrun_exporter.core.rules import parse_rule
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.pushgateway import group_of, job_of
 from afterrun_exporter.ingest.pushreading import ping_of
 from afterrun_exporter.ingest.textformat import read_text
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
 from tests.http import Client, app_of

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.schedulers import of_event, of_run
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import MemoryStore
 from tests.http import Client
 

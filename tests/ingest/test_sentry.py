@@ -16,9 +16,9 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.config.loading import parse
 from afterrun_exporter.core.model import Kind, Outcome
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.sentry import opened, ping_of
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP, at
 from tests.http import Client, app_of

@@ -14,8 +14,8 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter.config import parse
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.schedule import Cron, Every
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.ingest.sentry_monitors import words_of
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP
 from tests.http import Client, app_of

@@ -15,12 +15,12 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter.access.callers import ANYBODY
 from afterrun_exporter.core.model import Concurrency, Job
 from afterrun_exporter.core.state import JobState
+from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError, UnknownJobError
 from afterrun_exporter.ingest.desk import Desk
 from afterrun_exporter.ingest.taskbook import Tasks
 from afterrun_exporter.ingest.tasks import report_of
-from afterrun_exporter.pushed import Pushed
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.services import catalogue

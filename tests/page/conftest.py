@@ -9,12 +9,12 @@ import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.app import WebOptions, site_of
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes
 from afterrun_exporter.receivers import Receivers
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Store
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.upkeep import reload_alertmanager

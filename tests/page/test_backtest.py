@@ -15,10 +15,10 @@ from afterrun_exporter.app import WebOptions
 from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import parse_cron
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.page.backtest import FEW, MOST
 from afterrun_exporter.page.routes import routes
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, GOOD, at, ping

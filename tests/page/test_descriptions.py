@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from afterrun_exporter.config import parse
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.page.conftest import Pages
 

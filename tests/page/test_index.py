@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.model import Job, Outcome
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.index import BROKEN, KEEP_UP_EVERY, Index, entry_of, traits
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping

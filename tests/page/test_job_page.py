@@ -16,11 +16,11 @@ from afterrun_exporter.app import WebOptions
 from afterrun_exporter.core.model import Dependency, Job, Kind, Outcome
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.core.rules import parse_rule
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.page import job as job_page
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.routes import routes
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping

@@ -11,10 +11,10 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter.app import WebOptions
 from afterrun_exporter.core.model import Job, Outcome, Run
 from afterrun_exporter.core.schedule import parse_cron
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.overview import MOST
 from afterrun_exporter.page.query import PER_PAGE
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Ended
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from afterrun_exporter.core.model import Kind
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at, ping
 from tests.downtimes import after_downtime, job, restarted

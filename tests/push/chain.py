@@ -8,8 +8,8 @@ from typing import Any
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.routing import Alertmanager as Configured
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.push.pusher import Pusher
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Store
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace

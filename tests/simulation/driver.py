@@ -24,9 +24,9 @@ from afterrun_exporter.core.repeats import (
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, Schedule, parse_cron
 from afterrun_exporter.core.state import AlertMoved, AlertOpened, JobState, Transition
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.codec import decode_state, encode_state
 from afterrun_exporter.storage.store import Change, Decide
 from afterrun_exporter.testing import ManualClock, MemoryStore

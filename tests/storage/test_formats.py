@@ -13,8 +13,8 @@ import pytest
 from afterrun_exporter.core.model import Condition, Job, Kind, Outcome, Ping
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.codec import decode_state, encode_state
 from afterrun_exporter.storage.migrations import newest
 from afterrun_exporter.storage.sqlite import SQLiteStore

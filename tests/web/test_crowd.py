@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from afterrun_exporter.clock import breathe
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.web.crowd import Limits
 from tests.core.jobs import BACKUP

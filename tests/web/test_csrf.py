@@ -14,9 +14,9 @@ from yarl import URL
 from afterrun_exporter.access import routes
 from afterrun_exporter.access.callers import Caller, Scope
 from afterrun_exporter.access.hosts import Hosts
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ForbiddenError
 from afterrun_exporter.ingest.desk import CALLER
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.web.csrf import FIELD, FOREIGN, OLD, VALID, Forms
 from afterrun_exporter.web.guard import Doors

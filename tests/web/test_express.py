@@ -17,9 +17,9 @@ from structlog.testing import capture_logs
 from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.access.proxies import Proxies
 from afterrun_exporter.clock import breathe
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.ingest.native import Reports
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Change
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.web import express

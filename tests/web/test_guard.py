@@ -16,7 +16,7 @@ from yarl import URL
 
 from afterrun_exporter.access import routes
 from afterrun_exporter.access.callers import Scope
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.http import Client, locked, token, whole_app
 from tests.web.everywhere import UUID, body_of, endpoints, listed, path_of

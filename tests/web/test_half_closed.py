@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.clock import breathe
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.web.barelines import is_bare, is_whole, with_crlf
 from tests.door import Door, opened, read

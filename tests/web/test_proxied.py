@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.access.hosts import Hosts
 from afterrun_exporter.access.proxies import Proxies
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.web.guard import Doors
 from tests.changed import replace

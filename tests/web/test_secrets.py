@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.cli.locks import owners
 from afterrun_exporter.config import parse
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.door import Door, opened
 from tests.http import locked, token, whole_app

@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 
 from afterrun_exporter.access.webconfig import TLS, Pem
 from afterrun_exporter.cli.locks import read
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ConfigError
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from afterrun_exporter.web.crowd import Limits
 from afterrun_exporter.web.tls import context_of

@@ -4,8 +4,8 @@ import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 from structlog.testing import capture_logs
 
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ConfigError, Problem
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock
 from tests.http import Client, app_of
 

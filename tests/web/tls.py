@@ -15,7 +15,7 @@ import trustme
 from afterrun_exporter.cli.addresses import Address
 from afterrun_exporter.cli.listening import listening
 from afterrun_exporter.cli.locks import WebFile
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock
 from afterrun_exporter.web.crowd import Limits
 from afterrun_exporter.web.guard import Doors

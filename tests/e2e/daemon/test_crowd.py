@@ -18,7 +18,7 @@ from afterrun_exporter.cli.listening import listening
 from afterrun_exporter.cli.locks import WebFile
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.catalogue import Catalogue
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import MemoryStore
 from afterrun_exporter.web.crowd import Crowd, Limits, Phase
 from afterrun_exporter.web.guard import Doors

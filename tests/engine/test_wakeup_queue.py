@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.agenda import Agenda
+from afterrun_exporter.engine.wakeup_queue import Agenda
 
 
 def test_jobs_come_up_when_their_time_has_come_and_once() -> None:

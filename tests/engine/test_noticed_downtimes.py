@@ -14,9 +14,9 @@ from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping
 from afterrun_exporter.core.schedule import Every, parse_cron
+from afterrun_exporter.engine.downtimes import PROBE_EVERY
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.outages import PROBE_EVERY
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.groupcommit import Writes
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at, told

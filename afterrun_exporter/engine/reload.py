@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 
-from afterrun_exporter.agenda import Agenda
 from afterrun_exporter.clock import breathe, in_steps
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.history import kept_for
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.unchanged import quiet_until
-from afterrun_exporter.judge import Judge
-from afterrun_exporter.roster import Roster, leaves
+from afterrun_exporter.engine.decisions import Judge
+from afterrun_exporter.engine.job_registry import Roster, leaves
+from afterrun_exporter.engine.wakeup_queue import Agenda
 from afterrun_exporter.storage.store import Change, Store
 
 

@@ -12,7 +12,7 @@ from afterrun_exporter.clock import breathe, stopwatch
 from afterrun_exporter.core.alerts import BROKEN, Status, status
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.service import Service
 
 #: Jobs that are looked at before anybody asks how long that took.
 STEP: Final = 500

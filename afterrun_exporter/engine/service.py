@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from afterrun_exporter.agenda import Agenda
-from afterrun_exporter.changeover import drawn_up, looked_over, recall
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.deadlines import outlook, wake_at
@@ -20,13 +18,15 @@ from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.repeats import is_whole
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.upstream import UNHEALTHY
+from afterrun_exporter.engine.change_feed import Follower, Followers
+from afterrun_exporter.engine.decisions import Judge
+from afterrun_exporter.engine.downtimes import Outages
+from afterrun_exporter.engine.job_registry import Roster, is_made_for_tests
+from afterrun_exporter.engine.reload import drawn_up, looked_over, recall
+from afterrun_exporter.engine.results import Verdict, all_repeating, repeating
+from afterrun_exporter.engine.wakeup_queue import Agenda
 from afterrun_exporter.errors import StorageError, UnreadableStorageError
-from afterrun_exporter.followers import Follower, Followers
-from afterrun_exporter.judge import Judge
-from afterrun_exporter.outages import Outages
-from afterrun_exporter.roster import Roster, is_made_for_tests
 from afterrun_exporter.storage.store import Change, Store
-from afterrun_exporter.verdicts import Verdict, all_repeating, repeating
 
 #: Jobs that are woken in one transaction, so that pings get their turn.
 STEP: Final = 200

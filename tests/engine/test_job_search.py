@@ -9,9 +9,9 @@ import pytest
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.core.model import Job, Outcome
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.search import Wanted, page
-from afterrun_exporter.service import Service
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.job_search import Wanted, page
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock
 from tests.core.jobs import ping
 from tests.services import catalogue

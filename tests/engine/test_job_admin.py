@@ -11,19 +11,19 @@ from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.deadlines import deadline
 from afterrun_exporter.core.model import Job, Kind, Outcome
 from afterrun_exporter.core.schedule import Every
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import (
     ConfiguredJobError,
     DescriptionError,
     StorageError,
     UnknownJobError,
 )
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping, told
+from tests.engine.test_service import FullStore
 from tests.services import catalogue
-from tests.test_service import FullStore
 
 HOURLY = {"every": "1h", "grace": "5m"}
 

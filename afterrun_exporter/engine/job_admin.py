@@ -23,12 +23,12 @@ from afterrun_exporter.core.state import (
     Transition,
     Unusable,
 )
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import (
     ConfiguredJobError,
     DescriptionError,
     UnknownJobError,
 )
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Change, Decide
 
 #: Words of afterrun.yml that describe a job, as plain data.

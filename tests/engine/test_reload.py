@@ -8,19 +8,19 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from afterrun_exporter import clock as clocks
-from afterrun_exporter import roster as rosters
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.model import Condition, Job, Outcome
 from afterrun_exporter.core.transitions import on_clock
+from afterrun_exporter.engine import job_registry as rosters
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.groupcommit import Writes
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
+from tests.engine.test_service import FullStore
 from tests.services import catalogue
-from tests.test_service import FullStore
 
 FILE = [replace(BACKUP, name=f"file-{n}", after_failures=9) for n in range(6)]
 STRAY = [f"stray-{n}" for n in range(6)]

@@ -6,11 +6,11 @@ from typing import Final
 
 import structlog
 
-from afterrun_exporter.agenda import Agenda
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.downtimes import settling
 from afterrun_exporter.core.watch import MIN_PAUSE
-from afterrun_exporter.judge import Judge
+from afterrun_exporter.engine.decisions import Judge
+from afterrun_exporter.engine.wakeup_queue import Agenda
 
 #: Seconds without a step after which the clock is taken to be right.
 STEADY: Final = 86_400.0

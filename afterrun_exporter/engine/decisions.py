@@ -21,8 +21,8 @@ from afterrun_exporter.core.transitions import (
 )
 from afterrun_exporter.core.trials import on_test
 from afterrun_exporter.core.upstream import Required
+from afterrun_exporter.engine.job_registry import Roster, is_made_for_tests, is_spent
 from afterrun_exporter.errors import UnknownJobError
-from afterrun_exporter.roster import Roster, is_made_for_tests, is_spent
 from afterrun_exporter.storage.store import Decide
 
 

@@ -16,8 +16,8 @@ from afterrun_exporter.core.pushed import (
     failed,
     labels_of,
 )
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.store import Store
 
 

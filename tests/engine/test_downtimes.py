@@ -10,11 +10,11 @@ import pytest
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Dependency, Job, Kind
 from afterrun_exporter.core.schedule import Every, parse_cron
+from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.job_search import Wanted, page
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
-from afterrun_exporter.registry import Registry
-from afterrun_exporter.search import Wanted, page
-from afterrun_exporter.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at, ping
