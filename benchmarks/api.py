@@ -15,14 +15,14 @@ import uvloop
 from aiohttp import web
 from msgspec.structs import replace
 
+from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
+from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.problems import errors_as_problems
-from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.testing import MemoryStore
-from afterrun_exporter.upkeep import reload_alertmanager
 from benchmarks.daemon import free_port
 from benchmarks.fetch import Client
 from benchmarks.fleet import Reports, age, read

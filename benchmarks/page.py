@@ -18,6 +18,8 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from afterrun_exporter import config
+from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
+from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.app import WebOptions, site_of
 from afterrun_exporter.cli.garbage import GARBAGE
 from afterrun_exporter.clock import SystemClock
@@ -27,9 +29,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes
-from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.storage.sqlite import SQLiteStore
-from afterrun_exporter.upkeep import reload_alertmanager
 from benchmarks.daemon import free_port
 from benchmarks.fetch import Client
 from benchmarks.fleet import Reports, registered_files

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from afterrun_exporter.alertmanager.receivers import Applied
 from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.core.model import Condition, Outcome
 from afterrun_exporter.core.routing import ReceiverType
-from afterrun_exporter.receivers import Applied
 
 #: RFC 3339, in UTC.
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api import answers, requests
 from afterrun_exporter.api.jobs import known
 from afterrun_exporter.api.serving import Act, Asked
@@ -10,7 +11,6 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import UnknownReceiverError
-from afterrun_exporter.receivers import Receivers
 
 
 def listed(

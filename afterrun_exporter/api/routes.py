@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from afterrun_exporter import __version__
+from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api import (
     alerts,
     backtest,
@@ -19,7 +20,6 @@ from afterrun_exporter.api.serving import routed, served, written
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.engine.job_admin import Registry
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.storage.store import Store
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import structlog
 
 from afterrun_exporter import config as configs
+from afterrun_exporter.alertmanager.managed_file import KeptFile
 from afterrun_exporter.config import Config
 from afterrun_exporter.core.routing import Alertmanager, JobReceiver
 from afterrun_exporter.errors import ConfigError, GenerateError
 from afterrun_exporter.rulegen import alertmanager, render
-from afterrun_exporter.upkeep import KeptFile
 
 log = structlog.get_logger()
 

@@ -15,6 +15,10 @@ import uvloop
 from afterrun_exporter import __version__
 from afterrun_exporter import config as configs
 from afterrun_exporter.access.tokens import callers
+from afterrun_exporter.alertmanager.client import poster
+from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
+from afterrun_exporter.alertmanager.notifier import Pusher
+from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import WebOptions, make_app, site_of
 from afterrun_exporter.cli import addresses, logs
@@ -46,11 +50,7 @@ from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes as page_routes
-from afterrun_exporter.push.poster import poster
-from afterrun_exporter.push.pusher import Pusher
-from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.storage.sqlite import SQLiteStore
-from afterrun_exporter.upkeep import reload_alertmanager
 from afterrun_exporter.web.crowd import Limits
 from afterrun_exporter.web.guard import Doors
 

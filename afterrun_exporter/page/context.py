@@ -10,13 +10,13 @@ from typing import Final, TypeVar
 
 import structlog
 
+from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.engine.job_admin import Registry
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.site import Site
-from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.storage.store import Store
 
 #: Names that are looked at for near misses: among very many it would take long.

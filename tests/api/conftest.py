@@ -11,12 +11,12 @@ from aiohttp.typedefs import Handler
 from jsonschema import Draft202012Validator
 from pytest_aiohttp.plugin import AiohttpClient
 
+from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
+from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api.openapi import document
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.testing import ManualClock, MemoryStore
-from afterrun_exporter.upkeep import reload_alertmanager
 from tests.http import Client, app_of
 
 DOCUMENT: Final = document("1.2.3")

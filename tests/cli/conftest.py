@@ -11,12 +11,12 @@ import structlog
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
 
+from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
+from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.testing import ManualClock, MemoryStore
-from afterrun_exporter.upkeep import reload_alertmanager
 from tests.http import app_of
 
 

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
+from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
+from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.app import WebOptions, site_of
 from afterrun_exporter.engine.job_admin import Registry
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes
-from afterrun_exporter.receivers import Receivers
 from afterrun_exporter.storage.store import Store
 from afterrun_exporter.testing import ManualClock, MemoryStore
-from afterrun_exporter.upkeep import reload_alertmanager
 from tests.http import Client, app_of
 
 #: What a browser asks for.

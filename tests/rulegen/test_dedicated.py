@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from afterrun_exporter import conventions as names
+from afterrun_exporter.alertmanager.alerts import holding
 from afterrun_exporter.config import parse
 from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.routing import SCRAPE_LABELS
 from afterrun_exporter.core.state import AlertKey, JobState, OpenAlert
-from afterrun_exporter.push.alerts import holding
 from afterrun_exporter.rulegen import prometheus, render, ruletests
 
 from .conftest import Run

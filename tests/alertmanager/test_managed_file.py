@@ -11,8 +11,12 @@ from aiohttp import web
 from aiohttp.test_utils import unused_port
 from pytest_aiohttp.plugin import AiohttpServer
 
+from afterrun_exporter.alertmanager.managed_file import (
+    KeptFile,
+    is_loaded,
+    reload_alertmanager,
+)
 from afterrun_exporter.errors import AlertmanagerError, AlertmanagerRefusedError
-from afterrun_exporter.upkeep import KeptFile, is_loaded, reload_alertmanager
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from afterrun_exporter.alertmanager.client import poster, without_credentials
 from afterrun_exporter.errors import AlertsRefusedError, PushError
-from afterrun_exporter.push.poster import poster, without_credentials
 from tests.e2e.network import free_port
 
 ALERTS = [{"labels": {"alertname": "AfterRunJobFailing", "job_name": "b\xe4ckup"}}]

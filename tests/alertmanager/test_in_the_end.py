@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.notices import RENEW_EVERY
+from tests.alertmanager.chain import A, B, Chain
 from tests.changed import replace
 from tests.core.jobs import BACKUP
-from tests.push.chain import A, B, Chain
 
 ACTS = st.lists(
     st.one_of(

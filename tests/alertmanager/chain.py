@@ -5,16 +5,16 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import Any
 
+from afterrun_exporter.alertmanager.notifier import Pusher
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.routing import Alertmanager as Configured
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.push.pusher import Pusher
 from afterrun_exporter.storage.store import Store
 from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.alertmanager.alertmanagers import Alertmanager, Alertmanagers
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
-from tests.push.alertmanagers import Alertmanager, Alertmanagers
 from tests.services import catalogue
 
 A, B = "http://a:9093", "http://b:9093"

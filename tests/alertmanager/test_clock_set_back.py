@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from afterrun_exporter.alertmanager.sender import LONGEST_PAUSE
 from afterrun_exporter.core.notices import LIFETIME, RENEW_EVERY
 from afterrun_exporter.core.timestamps import parse_time
-from afterrun_exporter.push.courier import LONGEST_PAUSE
-from tests.push.chain import DELAY, MIN_VISIBLE, WARNING, Chain
+from tests.alertmanager.chain import DELAY, MIN_VISIBLE, WARNING, Chain
 
 HOUR = 3600.0
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from afterrun_exporter import conventions as names
+from afterrun_exporter.alertmanager import alerts
 from afterrun_exporter.core.model import Condition, Outcome
 from afterrun_exporter.core.notices import Notice, Stage
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.state import AlertKey, AlertOpened
-from afterrun_exporter.push import alerts
 from afterrun_exporter.rulegen.prometheus import rules_file
 from tests.changed import replace
 from tests.core.jobs import BACKUP, Night, at

@@ -9,6 +9,12 @@ from enum import StrEnum
 
 import structlog
 
+from afterrun_exporter.alertmanager.managed_file import (
+    IsLoaded,
+    KeptFile,
+    Reload,
+    is_loaded,
+)
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.targets import origin
 from afterrun_exporter.errors import (
@@ -20,7 +26,6 @@ from afterrun_exporter.errors import (
     UnknownReceiverError,
 )
 from afterrun_exporter.storage.store import Store
-from afterrun_exporter.upkeep import IsLoaded, KeptFile, Reload, is_loaded
 
 log = structlog.get_logger()
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import structlog
 
+from afterrun_exporter.alertmanager.alerts import message
+from afterrun_exporter.alertmanager.client import Post
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.notices import (
     Delays,
@@ -24,8 +26,6 @@ from afterrun_exporter.core.notices import (
 )
 from afterrun_exporter.engine.wakeup_queue import Agenda
 from afterrun_exporter.errors import AlertsRefusedError, PushError
-from afterrun_exporter.push.alerts import message
-from afterrun_exporter.push.poster import Post
 from afterrun_exporter.storage.outbox import Outbox
 
 #: Alerts in one post.

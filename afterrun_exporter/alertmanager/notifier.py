@@ -9,15 +9,15 @@ from typing import Final
 
 import structlog
 
+from afterrun_exporter.alertmanager import alerts
+from afterrun_exporter.alertmanager.client import Post, without_credentials
+from afterrun_exporter.alertmanager.sender import Courier, Terms
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.notices import Delays, Notice, Stage, Told, lifetime
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.core.state import AlertOpened
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.push import alerts
-from afterrun_exporter.push.courier import Courier, Terms
-from afterrun_exporter.push.poster import Post, without_credentials
 from afterrun_exporter.storage.outbox import Outbox
 
 #: Alertmanager's own, where it is not configured.

@@ -12,19 +12,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from afterrun_exporter import conventions as names
+from afterrun_exporter.alertmanager.sender import BATCH, LONGEST_PAUSE
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.notices import RENEW_EVERY, RENEW_FRESH
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
-from afterrun_exporter.push.courier import BATCH, LONGEST_PAUSE
 from afterrun_exporter.storage.outbox import Changes
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.testing import MemoryStore
-from tests.changed import replace
-from tests.core.jobs import BACKUP, ping
-from tests.push.chain import (
+from tests.alertmanager.chain import (
     CRITICAL,
     DELAY,
     LATE,
@@ -35,6 +33,8 @@ from tests.push.chain import (
     Chain,
     calm,
 )
+from tests.changed import replace
+from tests.core.jobs import BACKUP, ping
 
 
 @pytest.fixture

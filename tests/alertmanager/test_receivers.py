@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from afterrun_exporter.alertmanager.managed_file import KeptFile
+from afterrun_exporter.alertmanager.receivers import Applied, Receivers
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.engine.job_admin import Registry
 from afterrun_exporter.engine.service import Service
@@ -19,11 +21,9 @@ from afterrun_exporter.errors import (
     GenerateError,
     ReceiverExistsError,
 )
-from afterrun_exporter.receivers import Applied, Receivers
 from afterrun_exporter.rulegen.render import HEADER
 from afterrun_exporter.storage.store import AlertFilter
 from afterrun_exporter.testing import ManualClock, MemoryStore
-from afterrun_exporter.upkeep import KeptFile
 from tests.changed import replace
 from tests.core.jobs import BACKUP, ping
 from tests.services import catalogue
