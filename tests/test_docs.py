@@ -20,19 +20,27 @@ from afterrun_exporter.cli.group import COMMANDS, afterrun
 from afterrun_exporter.cli.main import CLIENT
 from afterrun_exporter.client.options import parsers
 from afterrun_exporter.config.spec import FileSpec, JobSpec, RuleSpec
+from afterrun_exporter.core.alerts import Status
+from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.exposition.families import FAMILIES
 from afterrun_exporter.ingest.reports import Report
 from afterrun_exporter.ingest.vocabulary import STATUSES
 from afterrun_exporter.problems import KINDS, STATUS
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text("utf-8")
 DOCS = {
     path: path.read_text("utf-8")
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 }
-EVERYTHING = "\n".join(DOCS.values())
+CHANGELOG = ROOT / "CHANGELOG.md"
+EVERYTHING = "\n".join(text for path, text in DOCS.items() if path != CHANGELOG)
 WORDS = set(re.findall(r"[\w.-]+", EVERYTHING))
+LONGEST_README = 150
+
+
+def document(name: str) -> str:
+    """Return the text of docs/*name*.md."""
+    return DOCS[ROOT / "docs" / f"{name}.md"]
 
 
 def flags() -> list[str]:
@@ -72,16 +80,25 @@ def test_every_command_is_documented(command: str) -> None:
     assert f"afterrun {command}" in EVERYTHING
 
 
+def test_the_readme_is_short() -> None:
+    assert len(DOCS[ROOT / "README.md"].splitlines()) < LONGEST_README
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=str)
+def test_the_readme_links_to_every_document(path: Path) -> None:
+    assert f"](docs/{path.name})" in DOCS[ROOT / "README.md"]
+
+
 @pytest.mark.parametrize("family", sorted(names.HELP))
-def test_every_metric_is_in_the_readme(family: str) -> None:
-    assert f"`{family}`" in README
+def test_every_metric_is_documented(family: str) -> None:
+    assert f"`{family}`" in document("metrics")
 
 
-def test_every_metric_in_the_readme_exists() -> None:
-    told = set(re.findall(r"`(afterrun_[a-z_]+)`", README)) - {"afterrun_exporter"}
+def test_every_documented_metric_exists() -> None:
+    documented = set(re.findall(r"`(afterrun_[a-z_]+)`", document("metrics")))
 
-    assert told <= names.HELP.keys()
-    assert {family.name for family in FAMILIES} <= told
+    assert documented <= names.HELP.keys()
+    assert {family.name for family in FAMILIES} <= documented
 
 
 #: Their tables of clients, and of what those that are none send.
@@ -89,7 +106,7 @@ CLIENTS = {
     row
     for table in re.findall(
         r"^\| (?:client|what) \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)",
-        DOCS[ROOT / "docs" / "clients.md"],
+        document("clients"),
         re.MULTILINE,
     )
     for row in table.splitlines()
@@ -112,9 +129,9 @@ ALERTS = [value for value in vars(names).values() if str(value).startswith("Afte
 
 
 @pytest.mark.parametrize("alert", sorted(ALERTS))
-def test_every_alert_is_in_the_readme_and_the_runbook(alert: str) -> None:
-    assert f"`{alert}`" in README
-    assert f"## {alert}\n" in DOCS[ROOT / "docs" / "runbook.md"]
+def test_every_alert_is_in_the_list_and_the_runbook(alert: str) -> None:
+    assert f"`{alert}`" in document("prometheus")
+    assert f"## {alert}\n" in document("runbook")
 
 
 @pytest.mark.parametrize("key", sorted(keys(FileSpec) | keys(JobSpec) | keys(RuleSpec)))
@@ -123,19 +140,19 @@ def test_every_configuration_key_is_documented(key: str) -> None:
 
 
 @pytest.mark.parametrize("field", sorted(Report.model_fields))
-def test_every_field_of_a_report_is_in_the_readme(field: str) -> None:
-    assert f"`{field}`" in README
+def test_every_field_of_a_report_is_documented(field: str) -> None:
+    assert f"`{field}`" in document("reports")
 
 
 @pytest.mark.parametrize("word", sorted(STATUSES))
 def test_every_word_for_an_outcome_is_documented(word: str) -> None:
-    assert f"`{word}`" in DOCS[ROOT / "docs" / "reports.md"]
+    assert f"`{word}`" in document("reports")
 
 
 def told_of_scopes() -> dict[tuple[str, str], Scope | None]:
     """Return what docs/security.md says that each method of each route wants."""
     found: dict[tuple[str, str], Scope | None] = {}
-    text = DOCS[ROOT / "docs" / "security.md"].partition("## Who may do what")[2]
+    text = document("security").partition("## Who may do what")[2]
     for row in re.findall(
         r"^\| (.+) \| (.+) \| (.+) \|$", text.split("\n## ")[0], re.MULTILINE
     ):
@@ -162,7 +179,7 @@ def test_who_may_do_what_is_told_of_every_endpoint() -> None:
     }
 
 
-API = DOCS[ROOT / "docs" / "api.md"]
+API = document("api")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
@@ -183,16 +200,38 @@ def test_every_kind_of_problem_is_documented(kind: str) -> None:
     assert f"`{kind}`" in API
 
 
-@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
-def test_every_link_leads_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)", DOCS[path]):
-        if not target.startswith("http"):
-            assert (path.parent / target).exists(), target
-
-
-@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
-def test_every_anchor_is_a_heading(path: Path) -> None:
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of the headings of *path*, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", DOCS[path], re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+    return {
+        re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        for heading in headings
+    }
 
-    assert set(re.findall(r"\]\(#([^)]+)\)", DOCS[path])) <= anchors
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_every_link_leads_to_a_file_and_a_heading(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", DOCS[path]):
+        if link.startswith("http"):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_addresses_in_alerts_are_sections_of_the_runbook() -> None:
+    sections = anchors(ROOT / "docs" / "runbook.md")
+
+    assert {alert.lower() for alert in ALERTS} <= sections
+    assert names.RUNBOOK.endswith("/docs/runbook.md")
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_is_in_the_glossary(outcome: Outcome) -> None:
+    assert f"| `{outcome}` |" in document("glossary")
+
+
+@pytest.mark.parametrize("state", Status)
+def test_every_state_of_a_job_is_in_the_glossary(state: Status) -> None:
+    assert f"| `{state}` |" in document("glossary")
