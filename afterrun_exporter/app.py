@@ -12,25 +12,26 @@ import structlog
 from aiohttp import web
 
 from afterrun_exporter import __version__
-from afterrun_exporter.bodies import CONNECTION
+from afterrun_exporter.auth.csrf import Forms
+from afterrun_exporter.auth.middleware import Access, auth_middleware
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.engine.pushed_metrics import Pushed
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.exposition.endpoint import PUSHED_PATH, metrics, pushed_again
 from afterrun_exporter.exposition.rendering import Exposition
+from afterrun_exporter.http_problems import errors_as_problems
 from afterrun_exporter.ingest import dialects, native
+from afterrun_exporter.ingest.bodies import CONNECTION
 from afterrun_exporter.ingest.desk import Desk
 from afterrun_exporter.ingest.intake import Intake
-from afterrun_exporter.ingest.native import Reports
+from afterrun_exporter.ingest.native import REPORTS, Reports
 from afterrun_exporter.page.failures import errors_as_pages
 from afterrun_exporter.page.site import Site
-from afterrun_exporter.problems import errors_as_problems
-from afterrun_exporter.web import health
-from afterrun_exporter.web.csrf import Forms
-from afterrun_exporter.web.guard import Doors, guard
-from afterrun_exporter.web.proxied import behind
-from afterrun_exporter.web.targets import targets
+from afterrun_exporter.server import health
+from afterrun_exporter.server.proxied import behind
+from afterrun_exporter.server.security import DOORS, Doors
+from afterrun_exporter.server.targets import targets
 
 #: How often the agenda is looked at: a miss is noticed within so many seconds.
 SWEEP_EVERY: Final = 1.0
@@ -40,11 +41,6 @@ WATCH_EVERY: Final = 1.0
 #: at once: then everybody scrapes, and sends what could not be sent before.
 PRUNE_AFTER: Final = 300.0
 PRUNE_EVERY: Final = 3600.0
-
-#: Takes single reports, for those who know that it is one.
-REPORTS: Final[web.AppKey[Reports]] = web.AppKey("reports")
-#: What requests pass on their way in.
-DOORS: Final[web.AppKey[Doors]] = web.AppKey("doors")
 
 log = structlog.get_logger()
 
@@ -79,7 +75,12 @@ def make_app(
         behind(doors.proxies),
         errors_as_problems,
         errors_as_pages(site or site_of(options, clock), clock),
-        guard(doors, clock, options.telemetry_path),
+        auth_middleware(
+            Access(gate=doors.gate, proxies=doors.proxies, hosts=doors.hosts),
+            clock,
+            options.telemetry_path,
+            dialects.refusal,
+        ),
     ]
     app = web.Application(middlewares=middlewares, handler_args=dict(CONNECTION))
     app.on_response_prepare.append(doors.headers.prepare)

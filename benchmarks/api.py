@@ -21,7 +21,7 @@ from afterrun_exporter.api.routes import routes
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.problems import errors_as_problems
+from afterrun_exporter.http_problems import errors_as_problems
 from afterrun_exporter.testing import MemoryStore
 from benchmarks.daemon import free_port
 from benchmarks.fetch import Client

@@ -9,14 +9,14 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from afterrun_exporter.app import DOORS, REPORTS
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.engine.service import Service
+from afterrun_exporter.ingest.native import REPORTS
+from afterrun_exporter.server import connection as connections
+from afterrun_exporter.server.connection_limits import Crowd, Limits
+from afterrun_exporter.server.in_flight import UnderWay
+from afterrun_exporter.server.security import DOORS, Doors
 from afterrun_exporter.testing import ManualClock
-from afterrun_exporter.web import connections
-from afterrun_exporter.web.crowd import Crowd, Limits
-from afterrun_exporter.web.guard import Doors
-from afterrun_exporter.web.underway import UnderWay
 from tests.http import app_of
 
 

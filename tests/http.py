@@ -8,13 +8,13 @@ from dataclasses import replace
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from afterrun_exporter.access.callers import Scope
-from afterrun_exporter.access.proxies import Proxies
-from afterrun_exporter.access.tokens import Token, callers
 from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
 from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import WebOptions, make_app, site_of
+from afterrun_exporter.auth.callers import Scope
+from afterrun_exporter.auth.proxies import Proxies
+from afterrun_exporter.auth.tokens import Token, callers
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.secrets import digest
 from afterrun_exporter.engine.job_admin import Registry
@@ -25,10 +25,10 @@ from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes as page_routes
+from afterrun_exporter.server.health import Reload
+from afterrun_exporter.server.security import Doors
 from afterrun_exporter.storage.store import Store
 from afterrun_exporter.testing import ManualClock, MemoryStore
-from afterrun_exporter.web.guard import Doors
-from afterrun_exporter.web.health import Reload
 
 Client = TestClient[web.Request, web.Application]
 

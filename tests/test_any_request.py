@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterrun_exporter.engine.service import Service
+from afterrun_exporter.server.security import Doors
 from afterrun_exporter.testing import ManualClock, MemoryStore
-from afterrun_exporter.web.guard import Doors
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at
 from tests.door import Door, opened

@@ -10,12 +10,12 @@ import pytest
 from pydantic import BaseModel
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.access import routes
-from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.api.openapi import AnyOperation
 from afterrun_exporter.api.operation import PREFIX
 from afterrun_exporter.api.operations import OPERATIONS
 from afterrun_exporter.api.words import known
+from afterrun_exporter.auth import scopes as routes
+from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.cli.group import COMMANDS, afterrun
 from afterrun_exporter.cli.main import CLIENT
 from afterrun_exporter.client.options import parsers
@@ -23,9 +23,9 @@ from afterrun_exporter.config.spec import FileSpec, JobSpec, RuleSpec
 from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.exposition.families import FAMILIES
+from afterrun_exporter.http_problems import KINDS, STATUS
 from afterrun_exporter.ingest.reports import Report
 from afterrun_exporter.ingest.vocabulary import STATUSES
-from afterrun_exporter.problems import KINDS, STATUS
 
 ROOT = Path(__file__).parents[1]
 DOCS = {

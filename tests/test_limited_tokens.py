@@ -10,10 +10,10 @@ import pytest
 from _pytest.mark import ParameterSet
 from pytest_aiohttp.plugin import AiohttpClient
 
-from afterrun_exporter.access import routes
-from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.api.openapi import EVERY as EVERY_OPERATION
 from afterrun_exporter.api.openapi import AnyOperation
+from afterrun_exporter.auth import scopes as routes
+from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.cli.locks import owners
 from afterrun_exporter.config import parse
 from afterrun_exporter.engine.pushed_metrics import Pushed

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from afterrun_exporter.cli.garbage import tune
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.engine.service import Service
+from afterrun_exporter.server.security import Doors
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.testing import ManualClock
-from afterrun_exporter.web.guard import Doors
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at
 from tests.door import Door, opened

@@ -11,8 +11,8 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter import config
 from afterrun_exporter.engine.service import Service
+from afterrun_exporter.server.security import Doors
 from afterrun_exporter.testing import ManualClock, MemoryStore
-from afterrun_exporter.web.guard import Doors
 from tests.core.jobs import at
 from tests.http import Client, whole_app
 

@@ -15,7 +15,7 @@ from afterrun_exporter.api.operation import JSON, Operation
 from afterrun_exporter.api.operations import OPERATIONS
 from afterrun_exporter.api.pings import PINGS, NotTaken
 from afterrun_exporter.errors import AfterRunError
-from afterrun_exporter.problems import CONTENT_TYPE, STATUS, TYPES
+from afterrun_exporter.http_problems import CONTENT_TYPE, STATUS, TYPES
 
 AnyOperation = Operation[Any, Any, Any]
 

@@ -7,9 +7,9 @@ from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from afterrun_exporter.access import routes
-from afterrun_exporter.access.callers import Scope
 from afterrun_exporter.api import answers, requests
+from afterrun_exporter.auth import scopes as routes
+from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.errors import AfterRunError, RequestError
 
 PREFIX: Final = "/api/v1"

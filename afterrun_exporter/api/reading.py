@@ -12,12 +12,12 @@ from pydantic import BaseModel, ValidationError
 from afterrun_exporter.api.operation import JSON, Operation
 from afterrun_exporter.api.requests import Query
 from afterrun_exporter.api.words import about_field, about_parameter, known, unknown
-from afterrun_exporter.bodies import parsed
-from afterrun_exporter.bodies import read_body as read
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.problems import findings
 from afterrun_exporter.config.words import show
 from afterrun_exporter.errors import PingError, RequestError
+from afterrun_exporter.ingest.bodies import parsed
+from afterrun_exporter.ingest.bodies import read_body as read
 
 #: A body that is larger is parsed beside the event loop: there may be much wrong with it.
 LARGE: Final = 4096

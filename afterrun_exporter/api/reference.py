@@ -16,7 +16,7 @@ from afterrun_exporter.api.operation import HTML, JSON
 from afterrun_exporter.api.reading import read_query
 from afterrun_exporter.api.requests import NoQuery
 from afterrun_exporter.api.serving import fresh
-from afterrun_exporter.problems import KINDS, STATUS, TYPES
+from afterrun_exporter.http_problems import KINDS, STATUS, TYPES
 
 _PAGES: Final = Environment(
     loader=PackageLoader("afterrun_exporter.api", "templates"),

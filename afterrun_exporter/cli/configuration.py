@@ -17,7 +17,7 @@ from afterrun_exporter.config import revision
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import AfterRunError, ConfigError, Problem
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
-from afterrun_exporter.web.health import Reload
+from afterrun_exporter.server.health import Reload
 
 log = structlog.get_logger()
 

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import click
 
-from afterrun_exporter.access.hosts import Hosts
-from afterrun_exporter.access.proxies import Proxies
-from afterrun_exporter.cli.addresses import Address
+from afterrun_exporter.auth.hosts import Hosts
+from afterrun_exporter.auth.proxies import Proxies
 from afterrun_exporter.core.units import parse_duration
 from afterrun_exporter.exposition.endpoint import PUSHED_PATH
+from afterrun_exporter.server.addresses import Address
 
 _TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
 #: Paths that begin like this are taken.

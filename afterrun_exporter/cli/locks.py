@@ -11,17 +11,17 @@ from typing import Final
 import structlog
 
 from afterrun_exporter import config as configs
-from afterrun_exporter.access.callers import Caller
-from afterrun_exporter.access.projects import project_callers
-from afterrun_exporter.access.webconfig import WebConfig
-from afterrun_exporter.cli.addresses import Address
+from afterrun_exporter.auth.callers import Caller
+from afterrun_exporter.auth.projects import project_callers
+from afterrun_exporter.auth.web_config import WebConfig
 from afterrun_exporter.cli.patience import Patience
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.config.webloading import load_web
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ConfigError, Problem
-from afterrun_exporter.web.guard import Doors
-from afterrun_exporter.web.tls import TLSError, context_of
+from afterrun_exporter.server.addresses import Address
+from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.tls import TLSError, context_of
 
 #: How often the files are looked at, in seconds.
 LOOK_EVERY: Final = 1.0

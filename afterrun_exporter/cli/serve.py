@@ -14,14 +14,14 @@ import uvloop
 
 from afterrun_exporter import __version__
 from afterrun_exporter import config as configs
-from afterrun_exporter.access.tokens import callers
 from afterrun_exporter.alertmanager.client import poster
 from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
 from afterrun_exporter.alertmanager.notifier import Pusher
 from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import WebOptions, make_app, site_of
-from afterrun_exporter.cli import addresses, logs
+from afterrun_exporter.auth.tokens import callers
+from afterrun_exporter.cli import logs
 from afterrun_exporter.cli.configuration import Configuration, nothing_else, reloader
 from afterrun_exporter.cli.flags import (
     DURATION,
@@ -34,7 +34,6 @@ from afterrun_exporter.cli.flags import (
 from afterrun_exporter.cli.garbage import tune
 from afterrun_exporter.cli.greeting import OPEN, usage
 from afterrun_exporter.cli.keeping import kept_file, load_with_base
-from afterrun_exporter.cli.listening import STOP_SECONDS, listening
 from afterrun_exporter.cli.locks import WebFile, owners, warn_if_open
 from afterrun_exporter.cli.locks import read as read_locks
 from afterrun_exporter.cli.meanwhile import meanwhile
@@ -50,9 +49,11 @@ from afterrun_exporter.exposition.selfmetrics import SelfMetrics
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes as page_routes
+from afterrun_exporter.server import addresses
+from afterrun_exporter.server.connection_limits import Limits
+from afterrun_exporter.server.listen import STOP_SECONDS, listening
+from afterrun_exporter.server.security import Doors
 from afterrun_exporter.storage.sqlite import SQLiteStore
-from afterrun_exporter.web.crowd import Limits
-from afterrun_exporter.web.guard import Doors
 
 log = structlog.get_logger()
 

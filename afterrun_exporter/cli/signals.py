@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from afterrun_exporter.errors import AfterRunError
-from afterrun_exporter.web.health import Reload
+from afterrun_exporter.server.health import Reload
 
 #: Seconds that a stop may take after a second signal.
 AT_ONCE: Final = 1.0

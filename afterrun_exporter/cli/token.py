@@ -6,8 +6,8 @@ import json
 
 import click
 
-from afterrun_exporter.access.callers import Scope
-from afterrun_exporter.access.tokens import new_token
+from afterrun_exporter.auth.callers import Scope
+from afterrun_exporter.auth.tokens import new_token
 from afterrun_exporter.core.patterns import compiled
 from afterrun_exporter.core.secrets import digest
 

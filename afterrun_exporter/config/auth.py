@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from afterrun_exporter.access.callers import Scope
-from afterrun_exporter.access.tokens import Token
+from afterrun_exporter.auth.callers import Scope
+from afterrun_exporter.auth.tokens import Token
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.values import (
     Given,

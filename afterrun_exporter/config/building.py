@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from afterrun_exporter.access.tokens import Token
+from afterrun_exporter.auth.tokens import Token
 from afterrun_exporter.config.alerting import AlertmanagerSpec
 from afterrun_exporter.config.alertvalues import Known
 from afterrun_exporter.config.graph import (

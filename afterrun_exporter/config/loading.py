@@ -10,7 +10,7 @@ from os.path import normpath, realpath
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from afterrun_exporter.access.tokens import Token
+from afterrun_exporter.auth.tokens import Token
 from afterrun_exporter.config import document, oddities
 from afterrun_exporter.config.building import Builder
 from afterrun_exporter.config.problems import Finding

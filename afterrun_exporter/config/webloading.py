@@ -6,7 +6,7 @@ from pathlib import Path as FilePath
 
 from pydantic import ValidationError
 
-from afterrun_exporter.access.webconfig import TLS, ClientAuth, Pem, WebConfig
+from afterrun_exporter.auth.web_config import TLS, ClientAuth, Pem, WebConfig
 from afterrun_exporter.config import document
 from afterrun_exporter.config.loading import located, read_text
 from afterrun_exporter.config.problems import findings

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from afterrun_exporter.access.webconfig import ClientAuth
+from afterrun_exporter.auth.web_config import ClientAuth
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.values import Given, Line, ListOf, MappingOf
 from afterrun_exporter.config.words import did_you_mean, quote

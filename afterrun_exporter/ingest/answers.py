@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from afterrun_exporter import problems
+from afterrun_exporter import http_problems as problems
 from afterrun_exporter.core.model import Run
 from afterrun_exporter.core.state import Transition
 from afterrun_exporter.core.timestamps import format_time

@@ -9,7 +9,6 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from afterrun_exporter.bodies import parsed, read_body
 from afterrun_exporter.core.deadlines import next_slot
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project
@@ -17,6 +16,7 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.errors import PingError, RequestError, UnknownJobError
 from afterrun_exporter.ingest import checks
 from afterrun_exporter.ingest.answers import spaced
+from afterrun_exporter.ingest.bodies import parsed, read_body
 from afterrun_exporter.ingest.desk import Desk
 from afterrun_exporter.ingest.jsontext import read_json
 from afterrun_exporter.ingest.managing import check_is_of, project_of, telling

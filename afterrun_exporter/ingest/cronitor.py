@@ -14,13 +14,14 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec import json
 
-from afterrun_exporter.bodies import parsed
+from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import fields
-from afterrun_exporter.ingest.desk import Desk, caller_of, read_text, recorded, sender
-from afterrun_exporter.ingest.intake import Read, Unread
+from afterrun_exporter.ingest.bodies import parsed
+from afterrun_exporter.ingest.desk import Desk, read_text, recorded
+from afterrun_exporter.ingest.intake import Read, Unread, sender
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.readings import Readings, read_metrics
 from afterrun_exporter.ingest.reports import clean, message_text

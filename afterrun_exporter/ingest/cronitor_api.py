@@ -12,8 +12,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from afterrun_exporter.access.credentials import authorization
-from afterrun_exporter.bodies import parsed, read_body
+from afterrun_exporter.auth.credentials import authorization
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project
@@ -24,6 +23,7 @@ from afterrun_exporter.errors import (
     UnknownJobError,
 )
 from afterrun_exporter.ingest.answers import compact
+from afterrun_exporter.ingest.bodies import parsed, read_body
 from afterrun_exporter.ingest.cronitor_monitors import (
     Monitor,
     monitor_object,

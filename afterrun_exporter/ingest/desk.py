@@ -5,13 +5,11 @@ from __future__ import annotations
 from asyncio import Lock
 from collections.abc import AsyncIterator, Iterable, Sequence
 from hashlib import sha256
-from typing import Final
 from unicodedata import combining, normalize
 
 from aiohttp import hdrs, web
 
-from afterrun_exporter.access.callers import Caller, Scope
-from afterrun_exporter.bodies import read_ends
+from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.model import JOB_NAME, Job
 from afterrun_exporter.core.projects import Project
@@ -28,15 +26,12 @@ from afterrun_exporter.errors import (
     UnknownJobError,
 )
 from afterrun_exporter.ingest.batches import told_all
+from afterrun_exporter.ingest.bodies import read_ends
 from afterrun_exporter.ingest.fields import number
 from afterrun_exporter.ingest.intake import Intake, Received
 from afterrun_exporter.ingest.jsontext import decode
 from afterrun_exporter.ingest.reports import check_name
 from afterrun_exporter.ingest.uuids import Uuids
-
-#: Who has sent a request, and whether they are known by the key in its path.
-CALLER: Final[web.RequestKey[Caller]] = web.RequestKey("caller", Caller)
-BY_KEY: Final[web.RequestKey[bool]] = web.RequestKey("by_key", bool)
 
 
 class Desk:
@@ -106,11 +101,6 @@ class Desk:
         except ValueError:
             host = request.headers.get(hdrs.HOST, "")
             raise RequestError(f"Host: {host[:80]!r} is not a host") from None
-
-
-def caller_of(request: web.Request) -> Caller:
-    """Return who has sent *request*."""
-    return request[CALLER]
 
 
 async def recorded(intake: Intake, received: Received, caller: Caller) -> Verdict:
@@ -193,11 +183,6 @@ def job_name(text: str) -> str:
         mark = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
         fitting = f"{fitting.rstrip('-')[:119] or 'job'}-{mark}"
     return check_name(fitting[:128])
-
-
-def sender(request: web.Request) -> bytes:
-    """Return what tells one reporting machine from another."""
-    return (request.remote or "").encode()
 
 
 async def read_text(request: web.Request, limit: int) -> tuple[str, bool]:

@@ -12,6 +12,7 @@ from afterrun_exporter.errors import (
     TooManyLoginsError,
     UnauthorizedError,
 )
+from afterrun_exporter.http_problems import HEADERS, STATUS
 from afterrun_exporter.ingest import (
     cronitor,
     cronitor_api,
@@ -25,7 +26,6 @@ from afterrun_exporter.ingest import (
     tasks,
 )
 from afterrun_exporter.ingest.desk import Desk
-from afterrun_exporter.problems import HEADERS, STATUS
 
 #: Makes an answer of a status and a text.
 Refused = Callable[[int, str], web.Response]

@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from afterrun_exporter.access.callers import Scope
-from afterrun_exporter.bodies import parsed
+from afterrun_exporter.auth.callers import Scope
+from afterrun_exporter.auth.requests import BY_KEY, caller_of
 from afterrun_exporter.core.model import UUID, Ping
 from afterrun_exporter.core.projects import Project, by_ping_key
 from afterrun_exporter.core.repeats import digest
@@ -25,15 +25,9 @@ from afterrun_exporter.errors import (
     UnknownJobError,
 )
 from afterrun_exporter.ingest import forms
-from afterrun_exporter.ingest.desk import (
-    BY_KEY,
-    Desk,
-    caller_of,
-    describe,
-    read_text,
-    sender,
-)
-from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.bodies import parsed
+from afterrun_exporter.ingest.desk import Desk, describe, read_text
+from afterrun_exporter.ingest.intake import Intake, Received, sender
 from afterrun_exporter.ingest.readings import Readings
 from afterrun_exporter.ingest.signals import (
     BAD_URL,

@@ -15,21 +15,15 @@ from typing import Any, Final, NamedTuple
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from afterrun_exporter.bodies import parsed
+from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.answers import compact
-from afterrun_exporter.ingest.desk import (
-    Desk,
-    caller_of,
-    numbers,
-    read_text,
-    recorded,
-    sender,
-)
+from afterrun_exporter.ingest.bodies import parsed
+from afterrun_exporter.ingest.desk import Desk, numbers, read_text, recorded
 from afterrun_exporter.ingest.fields import MAX_TIME
-from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.intake import Intake, Received, sender
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.reports import message_text
 from afterrun_exporter.ingest.spoken import Fields, fields_of, judged

@@ -7,9 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from aiohttp import web
 from msgspec.structs import replace
 
-from afterrun_exporter.access.callers import Caller, Scope
+from afterrun_exporter.auth.callers import Caller, Scope
+from afterrun_exporter.auth.refusal_log import DESCRIPTION, REGISTERED, Refusals
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.core.spans import end_of
@@ -26,7 +28,6 @@ from afterrun_exporter.errors import (
 from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.nearnames import NearNames
 from afterrun_exporter.ingest.readings import Readings
-from afterrun_exporter.ingest.refusals import DESCRIPTION, REGISTERED, Refusals
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,3 +241,8 @@ def _permitted(one: Received, caller: Caller) -> Received:
     except ForbiddenError as error:
         return Refused(one.job, error, None)
     return one
+
+
+def sender(request: web.Request) -> bytes:
+    """Return the address of the reporting machine, as part of the key of a run."""
+    return (request.remote or "").encode()

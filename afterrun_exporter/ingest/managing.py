@@ -7,8 +7,10 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from afterrun_exporter.access.callers import ANYBODY
-from afterrun_exporter.access.paths import without_key
+from afterrun_exporter.auth.callers import ANYBODY
+from afterrun_exporter.auth.redaction import without_key
+from afterrun_exporter.auth.refusal_log import DESCRIPTION, Refusals
+from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project, by_api_key
 from afterrun_exporter.errors import (
@@ -18,8 +20,7 @@ from afterrun_exporter.errors import (
     RequestError,
     UnknownJobError,
 )
-from afterrun_exporter.ingest.desk import Desk, caller_of
-from afterrun_exporter.ingest.refusals import DESCRIPTION, Refusals
+from afterrun_exporter.ingest.desk import Desk
 
 
 def project_of(desk: Desk, request: web.Request, key: str) -> Project | None:

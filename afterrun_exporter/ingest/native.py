@@ -10,25 +10,29 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec import json
 
-from afterrun_exporter import problems
-from afterrun_exporter.access.callers import Caller
-from afterrun_exporter.bodies import LARGE, parsed, read_body
+from afterrun_exporter import http_problems as problems
+from afterrun_exporter.auth.callers import Caller
+from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import batches, quick, reports
 from afterrun_exporter.ingest.answers import told
+from afterrun_exporter.ingest.bodies import LARGE, parsed, read_body
 from afterrun_exporter.ingest.contents import read_report
-from afterrun_exporter.ingest.desk import caller_of, sender
 from afterrun_exporter.ingest.fields import flag
-from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.intake import Intake, Received, sender
 from afterrun_exporter.ingest.readings import NOTHING_DROPPED, Readings
 
 DIALECT: Final = "native"
 KEY_HEADER: Final = "Idempotency-Key"
 ONE: Final = "GET, HEAD, OPTIONS, POST"
 MANY: Final = "OPTIONS, POST"
+
+
+#: Records single reports, for the fast path.
+REPORTS: Final[web.AppKey[Reports]] = web.AppKey("reports")
 
 
 def routes(intake: Intake, clock: Clock, single: Reports) -> list[web.RouteDef]:

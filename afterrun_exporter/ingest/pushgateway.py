@@ -17,8 +17,8 @@ from aiohttp.helpers import parse_mimetype
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter import __version__
-from afterrun_exporter.access.callers import Caller
-from afterrun_exporter.bodies import read_body
+from afterrun_exporter.auth.callers import Caller
+from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.pushed import Family
@@ -26,8 +26,9 @@ from afterrun_exporter.core.pushsigns import Push
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import ForbiddenError, PingError
-from afterrun_exporter.ingest.desk import Desk, caller_of, job_name, recorded, sender
-from afterrun_exporter.ingest.intake import Intake, Received, check_may_report
+from afterrun_exporter.ingest.bodies import read_body
+from afterrun_exporter.ingest.desk import Desk, job_name, recorded
+from afterrun_exporter.ingest.intake import Intake, Received, check_may_report, sender
 from afterrun_exporter.ingest.protobuf import protobuf_steps
 from afterrun_exporter.ingest.pushreading import PushReader
 from afterrun_exporter.ingest.textformat import (

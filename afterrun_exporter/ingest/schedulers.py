@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from afterrun_exporter.bodies import LARGE_BATCH, parsed, read_body
+from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import FAILURES, NEUTRAL, Kind
 from afterrun_exporter.core.repeats import digest
@@ -20,9 +20,10 @@ from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import leftovers, reports
 from afterrun_exporter.ingest.batches import BrokenItem, split
-from afterrun_exporter.ingest.desk import Desk, answered, caller_of, job_name, sender
+from afterrun_exporter.ingest.bodies import LARGE_BATCH, parsed, read_body
+from afterrun_exporter.ingest.desk import Desk, answered, job_name
 from afterrun_exporter.ingest.fields import instant
-from afterrun_exporter.ingest.intake import Intake, Read, Unread, read_fields
+from afterrun_exporter.ingest.intake import Intake, Read, Unread, read_fields, sender
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.vocabulary import meaning, meaning_of_event
 

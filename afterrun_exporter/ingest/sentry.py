@@ -19,17 +19,18 @@ from aiohttp.typedefs import Handler
 from msgspec import json
 from msgspec.structs import replace
 
-from afterrun_exporter.access.callers import Caller
-from afterrun_exporter.bodies import parsed, read_body
+from afterrun_exporter.auth.callers import Caller
+from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest import sentry_events
 from afterrun_exporter.ingest.answers import compact
-from afterrun_exporter.ingest.desk import Desk, caller_of, describe, job_name, sender
+from afterrun_exporter.ingest.bodies import parsed, read_body
+from afterrun_exporter.ingest.desk import Desk, describe, job_name
 from afterrun_exporter.ingest.fields import MAX_TIME
-from afterrun_exporter.ingest.intake import Intake, Received
+from afterrun_exporter.ingest.intake import Intake, Received, sender
 from afterrun_exporter.ingest.reports import clean
 from afterrun_exporter.ingest.sentry_monitors import words_of
 from afterrun_exporter.ingest.spoken import Fields, fields_of, judged

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.access.callers import Caller, Scope
+from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import ended_as
 from afterrun_exporter.engine.service import Service

@@ -14,15 +14,16 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec.structs import replace
 
-from afterrun_exporter.access.callers import Caller, Scope
-from afterrun_exporter.bodies import LARGE_BATCH, parsed, read_body
+from afterrun_exporter.auth.callers import Caller, Scope
+from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.clock import in_steps
 from afterrun_exporter.core.model import FAILURES, Kind, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.engine.results import Verdict
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.batches import BrokenItem, split
-from afterrun_exporter.ingest.desk import Desk, answer, caller_of, job_name, sender
+from afterrun_exporter.ingest.bodies import LARGE_BATCH, parsed, read_body
+from afterrun_exporter.ingest.desk import Desk, answer, job_name
 from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.intake import (
     Intake,
@@ -31,6 +32,7 @@ from afterrun_exporter.ingest.intake import (
     Refused,
     Unread,
     read_fields,
+    sender,
 )
 from afterrun_exporter.ingest.native import counted
 from afterrun_exporter.ingest.taskbook import Attempts, Tasks

@@ -19,10 +19,10 @@ from afterrun_exporter.errors import (
     UnknownJobError,
     UnknownReceiverError,
 )
+from afterrun_exporter.http_problems import STATUS, problem_of
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.forms import FLAGS, pause_of, read_form, receiver_of
 from afterrun_exporter.page.handlers import Refused, job_page
-from afterrun_exporter.problems import STATUS, problem_of
 
 #: Does what a form says for a job; returns the word for that in `messages.DONE`.
 Act = Callable[[Context, web.Request, dict[str, str]], Awaitable[str]]

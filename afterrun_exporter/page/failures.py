@@ -9,9 +9,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.http_problems import HEADERS, told
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.site import Site
-from afterrun_exporter.problems import HEADERS, told
 
 #: What begins like this is for programs, whoever asks.
 PROGRAMS: Final = ("/ping", "/api/", "/-/")

@@ -11,7 +11,7 @@ from yarl import URL
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import AfterRunError
-from afterrun_exporter.problems import KINDS, STATUS, TYPES
+from afterrun_exporter.http_problems import KINDS, STATUS, TYPES
 from afterrun_exporter.testing import ManualClock
 from tests.core.jobs import BACKUP
 from tests.http import Client

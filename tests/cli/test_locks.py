@@ -11,15 +11,15 @@ import pytest
 from click.testing import CliRunner
 from structlog.testing import capture_logs
 
-from afterrun_exporter.access.callers import Caller, Scope
-from afterrun_exporter.access.credentials import Credentials
-from afterrun_exporter.cli.addresses import parse
+from afterrun_exporter.auth.callers import Caller, Scope
+from afterrun_exporter.auth.credentials import Credentials
 from afterrun_exporter.cli.group import afterrun
-from afterrun_exporter.cli.listening import OTHER_FILES, with_files_for
 from afterrun_exporter.cli.locks import WebFile, warn_if_open
 from afterrun_exporter.errors import ConfigError
-from afterrun_exporter.web.crowd import Limits
-from afterrun_exporter.web.guard import Doors
+from afterrun_exporter.server.addresses import parse
+from afterrun_exporter.server.connection_limits import Limits
+from afterrun_exporter.server.listen import OTHER_FILES, with_files_for
+from afterrun_exporter.server.security import Doors
 
 
 def write(file: Path, password: bytes, more: str = "") -> None:

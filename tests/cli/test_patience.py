@@ -15,8 +15,8 @@ from afterrun_exporter.cli.patience import THREAD, Patience
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.errors import ConfigError
 from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.server.security import Doors
 from afterrun_exporter.testing import ManualClock
-from afterrun_exporter.web.guard import Doors
 
 SOON = 0.05
 

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from afterrun_exporter import config as configs
-from afterrun_exporter.access.callers import Keyring, Scope
-from afterrun_exporter.access.tokens import callers
+from afterrun_exporter.auth.callers import Keyring, Scope
+from afterrun_exporter.auth.tokens import callers
 from afterrun_exporter.cli.group import afterrun
 
 

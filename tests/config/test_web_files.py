@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from afterrun_exporter.access.webconfig import TLS, ClientAuth, Pem
+from afterrun_exporter.auth.web_config import TLS, ClientAuth, Pem
 from afterrun_exporter.config.document import read
 from afterrun_exporter.config.webloading import load_web
 from afterrun_exporter.config.webspec import HTTPSpec, TLSSpec, WebSpec

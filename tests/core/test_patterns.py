@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.access.callers import Scope
-from afterrun_exporter.access.tokens import Token
+from afterrun_exporter.auth.callers import Scope
+from afterrun_exporter.auth.tokens import Token
 from afterrun_exporter.core.patterns import compiled
 
 #: A name that Python's own engine needs longer than anybody waits to hold against these.

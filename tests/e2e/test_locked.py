@@ -16,9 +16,9 @@ import pytest
 import trustme
 import yaml
 
-from afterrun_exporter.access.callers import Scope
+from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.core.secrets import digest
-from tests.web.tls import EC, Papers
+from tests.server.tls import EC, Papers
 
 from . import network
 from .chain import prometheus, url

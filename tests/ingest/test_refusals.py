@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from afterrun_exporter.ingest.refusals import A_MINUTE, ALTOGETHER, Refusals
+from afterrun_exporter.auth.refusal_log import A_MINUTE, ALTOGETHER, Refusals
 from tests.core.jobs import at
 
 

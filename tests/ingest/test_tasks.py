@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
-from afterrun_exporter.access.callers import ANYBODY
+from afterrun_exporter.auth.callers import ANYBODY
 from afterrun_exporter.core.model import Concurrency, Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.engine.pushed_metrics import Pushed

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from afterrun_exporter.core.model import Job, Kind, Ping
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.problems import problem_of
+from afterrun_exporter.http_problems import problem_of
 from afterrun_exporter.storage import readguard
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import update

@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from afterrun_exporter.cli.addresses import Address
-from afterrun_exporter.cli.listening import listening
 from afterrun_exporter.cli.locks import WebFile
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.engine.service import Service
+from afterrun_exporter.server.addresses import Address
+from afterrun_exporter.server.connection_limits import Crowd, Limits, Phase
+from afterrun_exporter.server.listen import listening
+from afterrun_exporter.server.security import Doors
 from afterrun_exporter.testing import MemoryStore
-from afterrun_exporter.web.crowd import Crowd, Limits, Phase
-from afterrun_exporter.web.guard import Doors
 from tests.e2e.daemon.daemon import HOST, PATIENCE, Daemon, free_port, until, wait_until
 from tests.http import app_of
-from tests.web.tls import Papers, Stream
+from tests.server.tls import Papers, Stream
 
 SHORT = Limits(asking=0.5, sending=0.5, reading=0.5, idle=0.5)
 HEAD = b"POST /ping/backup HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n"

@@ -7,7 +7,7 @@ import socket
 from contextlib import closing
 from itertools import product
 
-from afterrun_exporter.ingest.refusals import A_MINUTE
+from afterrun_exporter.auth.refusal_log import A_MINUTE
 from tests.e2e.daemon.acts import (
     BAD_CONFIG,
     count,

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from tests.e2e.daemon.daemon import PATIENCE, Daemon, wait_until
 from tests.e2e.page.conftest import CHROMIUM, FLAGS
-from tests.web.tls import Papers
+from tests.server.tls import Papers
 
 NAME: Final = "afterrun.test"
 EVIL: Final = "evil.test"

@@ -1,0 +1,20 @@
+"""What the authentication of a request has found out, kept with the request."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from afterrun_exporter.auth.callers import Caller, Scope
+
+#: The caller that sent a request, and whether the key in its path identified it.
+CALLER: Final[web.RequestKey[Caller]] = web.RequestKey("caller", Caller)
+BY_KEY: Final[web.RequestKey[bool]] = web.RequestKey("by_key", bool)
+#: The scope that a request requires; missing if it requires none.
+SCOPE: Final[web.RequestKey[Scope]] = web.RequestKey("scope", Scope)
+
+
+def caller_of(request: web.Request) -> Caller:
+    """Return the caller that sent *request*."""
+    return request[CALLER]

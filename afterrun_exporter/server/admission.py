@@ -1,0 +1,94 @@
+"""Connections that are let in: counted, with their certificates looked at, and timed.
+
+Nothing of aiohttp is needed for it but that its protocols are asyncio's, and that a
+request names its protocol: so these limits hold with whatever version of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from afterrun_exporter.server.connection_limits import Crowd, Phase
+from afterrun_exporter.server.tls import Certificates
+
+
+class Admitted(asyncio.Protocol):
+    """A connection around the protocol that answers on it, which *make* makes."""
+
+    def __init__(
+        self,
+        crowd: Crowd,
+        certificates: Certificates,
+        make: Callable[[Admitted], asyncio.Protocol],
+    ) -> None:
+        self._crowd = crowd
+        self._certificates = certificates
+        self._make = make
+        self._inner: asyncio.Protocol | None = None
+        #: None before it is connected, and after.
+        self.wire: asyncio.Transport | None = None
+        #: Whether a request has come, and the last one that aiohttp has answered.
+        self.has_asked = False
+        self._request: web.BaseRequest | None = None
+        crowd.add(self)
+
+    def begin(self, request: web.BaseRequest) -> None:
+        """Note that *request* has come, perhaps without its whole body."""
+        self.has_asked = True
+        self._request = request
+
+    def phase(self) -> Phase:
+        """Return what this connection is waiting for its client to do."""
+        if self.wire is not None and self.wire.get_write_buffer_size():
+            return Phase.READING
+        if not self.has_asked:
+            return Phase.ASKING
+        if self._request is not None and not self._request.content.is_eof():
+            return Phase.SENDING
+        return Phase.NONE
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.wire = cast("asyncio.Transport", transport)
+        if not self._certificates.admit(transport):
+            self.wire.abort()
+            return
+        self._inner = self._make(self)
+        self._inner.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._crowd.discard(self)
+        self.wire = None
+        if self._inner is not None:
+            self._inner.connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._inner is not None:
+            self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return None if self._inner is None else self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        if self._inner is not None:
+            self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._inner is not None:
+            self._inner.resume_writing()
+
+
+def noting(handler: Handler) -> Handler:
+    """Return *handler*, whose requests are noted by the connections they come on."""
+
+    async def noted(request: web.Request) -> web.StreamResponse:
+        admitted = getattr(request.protocol, "admitted", None)
+        if isinstance(admitted, Admitted):
+            admitted.begin(request)
+        return await handler(request)
+
+    return noted

@@ -1,0 +1,70 @@
+"""What makes the connections of a daemon: limits first, then the way to the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import aiohttp
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from afterrun_exporter.clock import Clock
+from afterrun_exporter.ingest.native import Reports
+from afterrun_exporter.server import fast_path as express
+from afterrun_exporter.server.admission import Admitted, noting
+from afterrun_exporter.server.aiohttp_connection import Answering
+from afterrun_exporter.server.connection_limits import Crowd
+from afterrun_exporter.server.fast_path import Express
+from afterrun_exporter.server.in_flight import UnderWay
+from afterrun_exporter.server.security import Doors
+
+log = structlog.get_logger()
+
+
+def connections(
+    server: web.Server,
+    reports: Reports,
+    under_way: UnderWay,
+    clock: Clock,
+    doors: Doors,
+    crowd: Crowd,
+    *,
+    fast: bool = True,
+) -> Callable[[], asyncio.Protocol]:
+    """Return what makes the connections of *server*.
+
+    One that is too many for *crowd* is turned away. Where it is *fast*, single reports
+    are answered in front of aiohttp; with an aiohttp that is too different it answers
+    them itself, which is as safe and slower.
+    """
+    if fast and (missing := express.missing()):
+        log.error(
+            "fast_path_unfit",
+            aiohttp=aiohttp.__version__,
+            missing=" ".join(missing),
+            effect="pings take longer, and half-closed clients get no answer",
+            way_out="use the aiohttp that pyproject.toml asks for",
+        )
+        fast = False
+    server.request_handler = cast(
+        "Any", noting(cast("Handler", server.request_handler))
+    )
+    idle = crowd.limits.idle
+
+    def answering(admitted: Admitted) -> asyncio.Protocol:
+        return Answering(server, admitted, reports, idle)
+
+    def answering_fast(admitted: Admitted) -> asyncio.Protocol:
+        return Express(server, admitted, reports, under_way, clock, doors, idle)
+
+    make = answering_fast if fast else answering
+
+    def connect() -> asyncio.Protocol:
+        if crowd.is_full:
+            return crowd.turned_away()
+        return Admitted(crowd, doors.certificates, make)
+
+    return connect

@@ -1,0 +1,162 @@
+"""Where the daemon listens, and how it stops doing so."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any, Final, Protocol, cast
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from afterrun_exporter.clock import Clock
+from afterrun_exporter.ingest.native import REPORTS
+from afterrun_exporter.server.addresses import Address
+from afterrun_exporter.server.connection import connections
+from afterrun_exporter.server.connection_limits import MOST_TOLD, Crowd, Limits
+from afterrun_exporter.server.in_flight import UnderWay
+from afterrun_exporter.server.security import DOORS
+from afterrun_exporter.server.tls import Certificates
+from afterrun_exporter.server.tls_listener import Handshakes
+
+#: Seconds that a stop takes at most.
+STOP_SECONDS: Final = 8.0
+#: Of these, seconds for what comes after the last answer: closing the database.
+CLOSE_SECONDS: Final = 2.0
+#: aiohttp waits twice as long for those that have not been answered.
+_LAST_SECONDS: Final = 0.1
+
+#: Connections that may wait to be taken.
+BACKLOG: Final = 128
+#: Files that are open besides connections, those that are turned away among them.
+OTHER_FILES: Final = 64 + MOST_TOLD
+
+log = structlog.get_logger()
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+@asynccontextmanager
+async def listening(
+    app: web.Application,
+    binds: Sequence[Address],
+    clock: Clock,
+    limits: Limits | None = None,
+    *,
+    fast: bool = True,
+    patience: float = STOP_SECONDS,
+    hurry: asyncio.Event | None = None,
+) -> AsyncIterator[Crowd]:
+    """Run *app*, and answer requests to *binds*; yield the connections there are.
+
+    In the end, requests under way are answered first, if that takes less than *patience*
+    less the time to close the database, and as long as there is no *hurry*. Raises
+    ValueError when nobody may listen on one of them.
+    """
+    # No access log: a line a ping would drown everything else.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
+    under_way, doors = UnderWay(), app[DOORS]
+    await runner.setup()
+    server = cast("web.Server", runner.server)
+    # The application makes the requests: they are web.Requests.
+    counted = under_way.counting(cast("Handler", server.request_handler))
+    server.request_handler = cast("Any", counted)
+    crowd = Crowd(with_files_for(limits or Limits()))
+    connect = connections(
+        server, app[REPORTS], under_way, clock, doors, crowd, fast=fast
+    )
+    watching = asyncio.create_task(crowd.watch(clock))
+    open_: list[_Closable] = []
+    try:
+        for bind in binds:
+            try:
+                open_ += await _listen(bind, connect, doors.certificates, crowd)
+            except OSError as error:
+                raise ValueError(f"cannot listen on {bind}: {error.strerror}") from None
+            log.info("listening", address=str(bind))
+        yield crowd
+    finally:
+        for one in open_:
+            one.close()
+        # aiohttp reads no more of a body once it shuts down.
+        waits = patience - min(CLOSE_SECONDS, patience / 2)
+        await under_way.done(waits, hurry)
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        await runner.cleanup()
+
+
+def with_files_for(limits: Limits) -> Limits:
+    """Return *limits* with no more connections than this process may have files.
+
+    It asks the system for as many as it takes.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.connections + OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return limits
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed == wanted:
+        return limits
+    connections = max(allowed - OTHER_FILES, 1)
+    log.warning(
+        "fewer_connections",
+        wanted=limits.connections,
+        limit=connections,
+        reason="the system allows this process no more files",
+    )
+    return replace(limits, connections=connections)
+
+
+async def _listen(
+    bind: Address,
+    connect: Callable[[], asyncio.Protocol],
+    certificates: Certificates,
+    crowd: Crowd,
+) -> Sequence[_Closable]:
+    loop = asyncio.get_running_loop()
+    if certificates.context is None:
+        server = await loop.create_server(connect, bind.host, bind.port)
+        return [server]
+    found = await loop.getaddrinfo(
+        bind.host, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    made: list[Handshakes] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            made.append(_encrypted(family, address, connect, certificates, crowd))
+    except OSError:
+        for one in made:
+            one.close()
+        raise
+    return made
+
+
+def _encrypted(
+    family: int,
+    address: Any,
+    connect: Callable[[], asyncio.Protocol],
+    certificates: Certificates,
+    crowd: Crowd,
+) -> Handshakes:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # Or it takes IPv4's port too, as asyncio does not let it either.
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+        bound.listen(BACKLOG)
+    except OSError:
+        bound.close()
+        raise
+    return Handshakes(bound, connect, certificates, crowd)

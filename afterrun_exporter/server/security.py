@@ -1,0 +1,32 @@
+"""Security settings that every request and every answer passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import web
+
+from afterrun_exporter.auth.authenticator import Gate
+from afterrun_exporter.auth.hosts import Hosts
+from afterrun_exporter.auth.proxies import Proxies
+from afterrun_exporter.server.headers import Headers
+from afterrun_exporter.server.tls import Certificates
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Authentication, trusted proxies and hosts, response headers and certificates.
+
+    The object stays the same over reloads; its parts are reconfigured in place.
+    """
+
+    gate: Gate = field(default_factory=Gate)
+    headers: Headers = field(default_factory=Headers)
+    proxies: Proxies = field(default_factory=Proxies)
+    hosts: Hosts = field(default_factory=Hosts)
+    certificates: Certificates = field(default_factory=Certificates)
+
+
+#: The settings of an application.
+DOORS: Final[web.AppKey[Doors]] = web.AppKey("doors")

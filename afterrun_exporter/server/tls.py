@@ -1,0 +1,152 @@
+"""TLS: whom connections are encrypted for, and whose certificates are taken."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from afterrun_exporter.auth.web_config import TLS, ClientAuth, Pem
+
+VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+_VERIFY: Final = {
+    ClientAuth.NONE: ssl.CERT_NONE,
+    ClientAuth.IF_GIVEN: ssl.CERT_OPTIONAL,
+    ClientAuth.REQUIRED: ssl.CERT_REQUIRED,
+}
+
+log = structlog.get_logger()
+
+
+class TLSError(Exception):
+    """A certificate or a key cannot be used; *key* is where it is configured."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+#: As OpenSSL calls them, for TLS 1.2: those with forward secrecy, and authenticated.
+CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+
+class Certificates:
+    """Ours, and those of clients that are taken; exchanged while connections stand."""
+
+    def __init__(self) -> None:
+        #: What the next handshake goes by; None where nothing is encrypted.
+        self.context: ssl.SSLContext | None = None
+        self._sans: frozenset[str] | None = None
+
+    def take(self, context: ssl.SSLContext | None, tls: TLS | None) -> None:
+        """Go by *tls*, of which *context* has been made, from the next handshake on."""
+        self.context = context
+        self._sans = tls.client_sans if tls else None
+
+    def admit(self, transport: asyncio.BaseTransport) -> bool:
+        """Return whether the certificate of whoever connects has a name that may."""
+        if self._sans is None:
+            return True
+        certificate = transport.get_extra_info("peercert") or {}
+        found = set(_names(certificate))
+        if not found.isdisjoint(self._sans):
+            return True
+        peer = transport.get_extra_info("peername")
+        names = " ".join(sorted(found))
+        log.warning("client_certificate_refused", sender=str(peer), names=names)
+        return False
+
+
+def context_of(tls: TLS) -> ssl.SSLContext:
+    """Return what encrypts as *tls* says; raise TLSError for files that cannot."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = VERSIONS[tls.min_version]
+    context.maximum_version = VERSIONS[tls.max_version]
+    context.set_alpn_protocols(["http/1.1"])
+    # Of TLS 1.2, no suites with CBC.
+    context.set_ciphers(":".join(tls.ciphers) if tls.ciphers else CIPHERS)
+    if not tls.prefer_ours:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if tls.curve:
+        context.set_ecdh_curve(tls.curve)
+    _load_chain(context, tls)
+    context.verify_mode = _VERIFY[tls.client_auth]
+    if tls.client_ca is not None:
+        _load_ca(context, tls.client_ca)
+    elif tls.client_auth is not ClientAuth.NONE:
+        context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+    # Whoever is listed is trusted, be it an intermediate.
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def _load_chain(context: ssl.SSLContext, tls: TLS) -> None:
+    with ExitStack() as stack:
+        cert = stack.enter_context(_file(tls.cert, "cert"))
+        key = stack.enter_context(_file(tls.key, "key"))
+        try:
+            # Asked for a password, it has none: nobody is there to type one.
+            context.load_cert_chain(cert, key, password=lambda: "")
+        except ssl.SSLError as error:
+            raise _bad_chain(error, cert, key) from None
+        if tls.key.path is not None and key.stat().st_mode & stat.S_IROTH:
+            log.warning("private_key_readable", path=str(key), way_out="chmod o-r")
+
+
+def _bad_chain(error: ssl.SSLError, cert: Path, key: Path) -> TLSError:
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return TLSError("key_file", f"{key} is not the key of {cert}")
+    if error.reason in {"NO_START_LINE", None} or error.library == "PEM":
+        for name, path, marker in (
+            ("cert_file", cert, "-----BEGIN CERTIFICATE-----"),
+            ("key_file", key, "PRIVATE KEY-----"),
+        ):
+            if marker not in path.read_text("utf-8", "replace"):
+                return TLSError(name, f"{path} has none in PEM")
+        return TLSError("key_file", f"{key} cannot be read: is it encrypted?")
+    said = error.reason or str(error)
+    return TLSError("cert_file", f"{cert} or {key} cannot be used: {said}")
+
+
+def _load_ca(context: ssl.SSLContext, ca: Pem) -> None:
+    with _file(ca, "client_ca") as path:
+        try:
+            context.load_verify_locations(path)
+        except ssl.SSLError:
+            message = f"{path} has no certificate in PEM"
+            raise TLSError("client_ca_file", message) from None
+
+
+@contextmanager
+def _file(pem: Pem, name: str) -> Iterator[Path]:
+    """Yield a file with *pem* in it, for OpenSSL wants one; nobody else can read it."""
+    if pem.path is None:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+            file.write(pem.text)
+            file.flush()
+            yield Path(file.name)
+        return
+    try:
+        pem.path.read_bytes()
+    except OSError as error:
+        message = f"{pem.path} cannot be read: {error.strerror or error}"
+        raise TLSError(f"{name}_file", message) from None
+    yield pem.path
+
+
+def _names(certificate: dict[str, Any]) -> Iterator[str]:
+    """Yield the names that a certificate is for, other than that of its subject."""
+    for kind, value in certificate.get("subjectAltName", ()):
+        if kind == "IP Address":
+            # OpenSSL writes an IPv6 address in its own way.
+            yield str(ip_address(value.strip()))
+        elif kind in {"DNS", "URI", "email"}:
+            yield value
