@@ -15,17 +15,18 @@ from afterrun_exporter import __version__
 from afterrun_exporter.auth.csrf import Forms
 from afterrun_exporter.auth.middleware import Access, auth_middleware
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.dialects import routes as dialects
+from afterrun_exporter.dialects.context import Desk
 from afterrun_exporter.engine.pushed_metrics import Pushed
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.exposition.endpoint import PUSHED_PATH, metrics, pushed_again
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.http_problems import errors_as_problems
-from afterrun_exporter.ingest import dialects, native
+from afterrun_exporter.ingest import native
 from afterrun_exporter.ingest.bodies import CONNECTION
-from afterrun_exporter.ingest.desk import Desk
-from afterrun_exporter.ingest.intake import Intake
 from afterrun_exporter.ingest.native import REPORTS, Reports
+from afterrun_exporter.ingest.recorder import Intake
 from afterrun_exporter.page.failures import errors_as_pages
 from afterrun_exporter.page.site import Site
 from afterrun_exporter.server import health

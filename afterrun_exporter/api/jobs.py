@@ -14,7 +14,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import END, parse_time
 from afterrun_exporter.core.units import parse_duration
-from afterrun_exporter.engine import job_search as search
+from afterrun_exporter.engine import job_search
 from afterrun_exporter.engine.job_admin import Registry
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import RequestError, UnknownJobError
@@ -28,7 +28,7 @@ def jobs(
 
     async def act(asked: Asked[requests.JobsQuery, requests.NoBody]) -> answers.Jobs:
         query = asked.query
-        page, more = await search.page(
+        page, more = await job_search.page(
             service, wanted(query), query.limit, query.after or ""
         )
         found = in_steps(page)
@@ -38,10 +38,10 @@ def jobs(
     return act
 
 
-def wanted(query: requests.JobsQuery) -> search.Wanted:
+def wanted(query: requests.JobsQuery) -> job_search.Wanted:
     """Return which jobs *query* asks for."""
     pairs = (label.partition(":") for label in query.label)
-    return search.Wanted(
+    return job_search.Wanted(
         state=query.state,
         unobserved=None if query.unobserved is None else query.unobserved == "true",
         labels=tuple((key, value) for key, _, value in pairs),

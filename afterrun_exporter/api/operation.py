@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 from pydantic import BaseModel
 
 from afterrun_exporter.api import answers, requests
-from afterrun_exporter.auth import scopes as routes
+from afterrun_exporter.auth import scopes
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.errors import AfterRunError, RequestError
 
@@ -56,7 +56,7 @@ class Operation(Generic[Q, B, A]):
     @property
     def scope(self) -> Scope:
         """What one must be allowed to do: what the guard asks for."""
-        return routes.wanted(self.method, self.path) or Scope.READ
+        return scopes.wanted(self.method, self.path) or Scope.READ
 
     @property
     def subject(self) -> str:

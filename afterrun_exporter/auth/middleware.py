@@ -9,7 +9,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from afterrun_exporter.auth import scopes as routes
+from afterrun_exporter.auth import scopes
 from afterrun_exporter.auth.authenticator import Gate
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.auth.credentials import (
@@ -98,11 +98,11 @@ async def _admit(access: Access, request: web.Request, route: str) -> None:
     gate = access.gate
     # Of what is not there everybody is told that it is not, who is known at all.
     missing = request.match_info.http_exception is not None
-    scope = routes.wanted(request.method, route)
+    scope = scopes.wanted(request.method, route)
     request[BY_KEY] = False
-    if scope is not routes.OPEN:
+    if scope is not scopes.OPEN:
         request[SCOPE] = scope
-    if scope is routes.OPEN and not missing:
+    if scope is scopes.OPEN and not missing:
         request[CALLER] = NOBODY
         return
     shown = authorization(request.headers.get(hdrs.AUTHORIZATION, ""))
@@ -115,7 +115,7 @@ async def _admit(access: Access, request: web.Request, route: str) -> None:
             nothing = not shown and not keys
             raise UnauthorizedError(NO_CREDENTIALS if nothing else WRONG_CREDENTIALS)
     request[CALLER] = caller
-    if missing or scope is routes.OPEN:
+    if missing or scope is scopes.OPEN:
         return
     if not caller.may(scope):
         raise ForbiddenError(f"{caller.name} may not do this: it wants scope {scope}")
@@ -123,7 +123,7 @@ async def _admit(access: Access, request: web.Request, route: str) -> None:
         _refuse_the_misled(access, request)
     # Pages elsewhere may ping, with a token; a password the browser sends by itself.
     harmless = scope is Scope.PING and not by_password
-    if harmless or not routes.changes(request.method, route):
+    if harmless or not scopes.changes(request.method, route):
         return
     if is_foreign(request.headers, request.host, request.method):
         raise ForbiddenError(FOREIGN)
@@ -148,7 +148,7 @@ def _route(request: web.Request, telemetry_path: str) -> str:
     """Return the route of *request* as the table has it; "" where there is none."""
     resource = request.match_info.route.resource
     path = resource.canonical if resource is not None else ""
-    return routes.TELEMETRY if path == telemetry_path else path
+    return scopes.TELEMETRY if path == telemetry_path else path
 
 
 def _keys(request: web.Request, route: str) -> Credentials:

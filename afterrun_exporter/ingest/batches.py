@@ -14,11 +14,17 @@ from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.engine.results import Verdict
 from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import quick, reports
-from afterrun_exporter.ingest.answers import is_recorded, told, verdict
 from afterrun_exporter.ingest.bodies import LARGE_BATCH, parsed
-from afterrun_exporter.ingest.intake import Intake, Read, Received, Unread, read_fields
-from afterrun_exporter.ingest.jsontext import Object, decode, decode_first, read_json
+from afterrun_exporter.ingest.json_text import Object, decode, decode_first, read_json
 from afterrun_exporter.ingest.readings import NOTHING_DROPPED
+from afterrun_exporter.ingest.recorder import (
+    Intake,
+    Read,
+    Received,
+    Unread,
+    read_fields,
+)
+from afterrun_exporter.ingest.responses import is_recorded, told, verdict
 
 UTF_16: Final = (BOM_UTF16_BE, BOM_UTF16_LE)
 

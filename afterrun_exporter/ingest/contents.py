@@ -6,9 +6,9 @@ import re
 from typing import Any, Final
 
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.ingest import claims, forms
+from afterrun_exporter.ingest import forms, outcome_claims
 from afterrun_exporter.ingest.fields import number
-from afterrun_exporter.ingest.jsontext import decode, parse_json
+from afterrun_exporter.ingest.json_text import decode, parse_json
 from afterrun_exporter.ingest.reports import MAX_MESSAGE, Report
 from afterrun_exporter.ingest.vocabulary import meaning, reads_like_failure, sense_of
 
@@ -68,8 +68,8 @@ def _read_body(body: bytes, content_type: str) -> Any:
 def parse_object(text: str) -> Any:
     """Return what *text* says in JSON; raise PingError, as for too many fields."""
     # Claims are counted again, where colons stand apart from names.
-    if text.count('":') > 2 * claims.MAX_FIELDS:
-        raise PingError(claims.TOO_MANY)
+    if text.count('":') > 2 * outcome_claims.MAX_FIELDS:
+        raise PingError(outcome_claims.TOO_MANY)
     return parse_json(text)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.fields import number
-from afterrun_exporter.ingest.jsontext import Object, parse_json
+from afterrun_exporter.ingest.json_text import Object, parse_json
 from afterrun_exporter.ingest.reports import CLAIMS, MAX_MESSAGE, Report
 from afterrun_exporter.ingest.vocabulary import MAX_WORD, Sense, meaning, sense_of
 

@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec import json
 
-from afterrun_exporter import http_problems as problems
+from afterrun_exporter import http_problems
 from afterrun_exporter.auth.callers import Caller
 from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.clock import Clock
@@ -18,12 +18,12 @@ from afterrun_exporter.core.model import Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import batches, quick, reports
-from afterrun_exporter.ingest.answers import told
 from afterrun_exporter.ingest.bodies import LARGE, parsed, read_body
 from afterrun_exporter.ingest.contents import read_report
 from afterrun_exporter.ingest.fields import flag
-from afterrun_exporter.ingest.intake import Intake, Received, sender
 from afterrun_exporter.ingest.readings import NOTHING_DROPPED, Readings
+from afterrun_exporter.ingest.recorder import Intake, Received, sender
+from afterrun_exporter.ingest.responses import told
 
 DIALECT: Final = "native"
 KEY_HEADER: Final = "Idempotency-Key"
@@ -199,5 +199,5 @@ def _reason(error: Exception) -> str:
 
 def _response(answer: dict[str, Any]) -> web.Response:
     if "title" in answer:
-        return problems.response(answer)
+        return http_problems.response(answer)
     return web.Response(body=text(answer), content_type="application/json")

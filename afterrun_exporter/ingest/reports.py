@@ -19,11 +19,11 @@ from pydantic import (
 
 from afterrun_exporter.core.model import FAILURES, JOB_NAME, Kind, Outcome, Ping
 from afterrun_exporter.errors import HistoryError, PingError
-from afterrun_exporter.ingest import claims
 from afterrun_exporter.ingest import fields as values
+from afterrun_exporter.ingest import outcome_claims
 from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID, reason
-from afterrun_exporter.ingest.leftovers import message_of
 from afterrun_exporter.ingest.readings import Readings, read_metrics
+from afterrun_exporter.ingest.unknown_fields import message_of
 from afterrun_exporter.ingest.vocabulary import MAX_WORD, Meaning
 
 #: Fields that only claim an outcome, and what may be meant by a value of each.
@@ -163,7 +163,7 @@ def _ping_of(
     key: str | None,
     address: Meaning | None,
 ) -> tuple[Ping, Readings]:
-    verdict = claims.read(fields, address=address, plain=OWN_FIELDS)
+    verdict = outcome_claims.read(fields, address=address, plain=OWN_FIELDS)
     fields = _with_leftovers(fields, verdict)
     kind = verdict.kind
     report, warnings = _validated(fields, verdict)
@@ -228,7 +228,7 @@ def invalid(job: str, at: float, fingerprint: bytes, error: PingError) -> Ping:
 
 
 def _validated(
-    fields: dict[str, Any], verdict: claims.Verdict
+    fields: dict[str, Any], verdict: outcome_claims.Verdict
 ) -> tuple[Report, list[str]]:
     usable = {name: value for name, value in fields.items() if name not in CLAIMS}
     unknown = [
@@ -251,7 +251,9 @@ def _validated(
         return Report.model_validate(usable), warnings
 
 
-def _with_leftovers(fields: dict[str, Any], verdict: claims.Verdict) -> dict[str, Any]:
+def _with_leftovers(
+    fields: dict[str, Any], verdict: outcome_claims.Verdict
+) -> dict[str, Any]:
     """Return *fields* with unknown texts as metadata, and errors as the message."""
     unknown = fields.keys() - Report.model_fields.keys() - verdict.names
     texts = [name for name in unknown if isinstance(fields[name], str) and fields[name]]

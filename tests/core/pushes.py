@@ -9,8 +9,8 @@ from afterrun_exporter.core.pushsigns import Push
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.transitions import on_ping, registered
-from afterrun_exporter.ingest.pushreading import ping_of
-from afterrun_exporter.ingest.textformat import read_text
+from afterrun_exporter.dialects.pushgateway.samples import ping_of
+from afterrun_exporter.dialects.pushgateway.text_format import read_text
 from afterrun_exporter.storage.codec import decode_state, encode_state
 from tests.changed import replace
 from tests.core.jobs import at

@@ -7,10 +7,11 @@ import json
 import pytest
 
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.ingest import claims, forms
+from afterrun_exporter.ingest import forms
+from afterrun_exporter.ingest import outcome_claims as claims
 from afterrun_exporter.ingest.batches import MAX_ITEMS, split
 from afterrun_exporter.ingest.contents import read_report
-from afterrun_exporter.ingest.jsontext import MAX_NESTED, parse_json
+from afterrun_exporter.ingest.json_text import MAX_NESTED, parse_json
 from tests.http import Client
 
 

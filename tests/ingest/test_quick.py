@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import quick, reports
-from afterrun_exporter.ingest.jsontext import read_json
+from afterrun_exporter.ingest.json_text import read_json
 from afterrun_exporter.ingest.vocabulary import STATUSES
 from tests.changed import replace
 

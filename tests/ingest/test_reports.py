@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.ingest.jsontext import read_json
+from afterrun_exporter.ingest.json_text import read_json
 from afterrun_exporter.ingest.readings import Readings
 from afterrun_exporter.ingest.reports import (
     MAX_MESSAGE,

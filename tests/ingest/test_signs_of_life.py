@@ -13,8 +13,8 @@ from afterrun_exporter.config.loading import parse
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
+from tests.dialects.test_sentry import ID, check_in, envelope
 from tests.http import Client, app_of
-from tests.ingest.test_sentry import ID, check_in, envelope
 
 UUID = "0b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a"
 FILE = f"jobs: {{job: {{heartbeat: 5m, ping_uuid: {UUID}}}}}"

@@ -21,7 +21,7 @@ LIBRARY: Final = SOURCES / "src/github.com/prometheus/client_golang/prometheus/p
 
 @pytest.fixture
 def pusher(tmp_path: Path) -> Path:
-    """The example, compiled. tests/ingest/test_protobuf.py has what it pushes."""
+    """The example, compiled. tests/dialects/test_protobuf.py has what it pushes."""
     if not (shutil.which("go") and LIBRARY.is_dir()):
         pytest.skip("Go or client_golang is not installed")
     program = tmp_path / "push"

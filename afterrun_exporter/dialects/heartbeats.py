@@ -1,0 +1,234 @@
+"""Push URLs with a token: Uptime Kuma, Dead Man's Snitch, Better Stack.
+
+The token names the job. What they have in common is that a client needs nothing
+but a URL; each has its own words for how it went, and its own answer.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from afterrun_exporter.auth.requests import caller_of
+from afterrun_exporter.core.model import Kind, Outcome, Ping
+from afterrun_exporter.core.repeats import digest
+from afterrun_exporter.dialects.context import Desk, numbers, read_text, recorded
+from afterrun_exporter.dialects.report_fields import Fields, fields_of, judged
+from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
+from afterrun_exporter.ingest.bodies import parsed
+from afterrun_exporter.ingest.fields import MAX_TIME
+from afterrun_exporter.ingest.native import counted
+from afterrun_exporter.ingest.recorder import Intake, Received, sender
+from afterrun_exporter.ingest.reports import message_text
+from afterrun_exporter.ingest.responses import compact
+
+KUMA: Final = "uptime_kuma"
+SNITCH: Final = "dead_mans_snitch"
+BETTER_STACK: Final = "better_stack"
+
+#: Parameters of each with a meaning of their own.
+OWN: Final[Mapping[str, frozenset[str]]] = {
+    KUMA: frozenset({"msg", "ping"}),
+    SNITCH: frozenset({"s", "m"}),
+    BETTER_STACK: frozenset(),
+}
+
+#: What Uptime Kuma says of every error.
+NOT_FOUND: Final = {"ok": False, "msg": "Monitor not found or not active."}
+
+_STATUS: Final = re.compile(r"[0-9]{1,3}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """What one request says of a job."""
+
+    kind: Kind = Kind.FINISH
+    outcome: Outcome = Outcome.OK
+    message: str = ""
+    duration: float | None = None
+    exit_code: int | None = None
+
+
+def routes(desk: Desk) -> list[web.RouteDef]:
+    """Return the routes of all three."""
+    kuma = kuma_handler(desk)
+    snitch = snitch_handler(desk)
+    better = better_stack_handler(desk)
+    better_paths = (
+        "/api/v1/heartbeat/{job}{slash:/?}",
+        "/api/v1/heartbeat/{job}/{how:fail|[0-9]{1,3}}{slash:/?}",
+    )
+    return [
+        *(web.route(method, "/api/push/{job}{slash:/?}", kuma) for method in _METHODS),
+        *(
+            web.route(method, "/snitch/{job}{slash:/?}", snitch)
+            for method in ("GET", "POST")
+        ),
+        *(
+            web.route(method, path, better)
+            for path in better_paths
+            for method in ("GET", "POST")
+        ),
+    ]
+
+
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH")
+
+
+def kuma_handler(desk: Desk) -> Handler:
+    """Return the handler of ``/api/push/TOKEN?status=up&msg=OK&ping=``."""
+    intake = desk.intake(KUMA)
+
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            fields, body = await _fields(desk, request)
+            query = fields_of(request.query.items())
+            await _take(desk, intake, request, kuma(query), Said(KUMA, fields, body))
+        except (PingError, UnknownJobError) as error:
+            if isinstance(error, PingError):
+                intake.refuse(request.match_info["job"], str(error))
+            # Every error of Uptime Kuma's is this one.
+            return _kuma_answer(404, NOT_FOUND)
+        except ForbiddenError as error:
+            return kuma_refused(403, str(error))
+        return _kuma_answer(200, {"ok": True})
+
+    return handle
+
+
+def kuma_refused(status: int, text: str) -> web.Response:
+    """Return what whoever may not push is told."""
+    return _kuma_answer(status, {"ok": False, "msg": text})
+
+
+def _kuma_answer(status: int, value: Mapping[str, object]) -> web.Response:
+    # Clients compare the text.
+    answer = compact(value, status)
+    answer.charset = "utf-8"
+    return answer
+
+
+def snitch_handler(desk: Desk) -> Handler:
+    """Return the handler of ``/snitch/TOKEN``, with ``m`` and ``s`` in query or form."""
+    intake = desk.intake(SNITCH)
+
+    async def handle(request: web.Request) -> web.Response:
+        fields, body = await _fields(desk, request)
+        await _take(desk, intake, request, snitch(fields), Said(SNITCH, fields, body))
+        return web.Response(status=202, text="Got it, thanks!")
+
+    return counted(intake, handle)
+
+
+def better_stack_handler(desk: Desk) -> Handler:
+    """Return the handler of ``/api/v1/heartbeat/TOKEN[/fail|/STATUS]``."""
+    intake = desk.intake(BETTER_STACK)
+
+    async def handle(request: web.Request) -> web.Response:
+        fields, body = await _fields(desk, request, is_output=True)
+        beat = better_stack(request.match_info.get("how", ""), body)
+        await _take(desk, intake, request, beat, Said(BETTER_STACK, fields, body))
+        return web.Response(text="OK")
+
+    return counted(intake, handle)
+
+
+def kuma(query: Mapping[str, Any]) -> Beat:
+    """Return what the parameters of a push say.
+
+    ``msg=start`` is a start: borgmatic sends it before the work is done, as up.
+    """
+    up = all(status == "up" for status in values(query, "status"))
+    message = str(query.get("msg") or "")
+    ping = numbers([("ping", str(query.get("ping") or ""))]).get("ping", math.nan)
+    return Beat(
+        kind=Kind.START if up and message == "start" else Kind.FINISH,
+        outcome=Outcome.OK if up else Outcome.FAIL,
+        message="" if message == "OK" else message,
+        # In milliseconds.
+        duration=ping / 1000 if 0 <= ping < MAX_TIME else None,
+    )
+
+
+def snitch(told: Mapping[str, Any]) -> Beat:
+    """Return what a check-in says: ``s`` is an exit status, or words for it."""
+    statuses = [one for one in values(told, "s") if one]
+    bad = [one for one in statuses if one not in {"0", "healthy", "success"}]
+    status = (bad or statuses or [""])[-1]
+    return Beat(
+        outcome=Outcome.FAIL if bad else Outcome.OK,
+        message=str(told.get("m") or ""),
+        exit_code=int(status) if _STATUS.fullmatch(status) else None,
+    )
+
+
+def better_stack(how: str, output: str) -> Beat:
+    """Return what the end of the path says, "" where it ends with the token."""
+    status = int(how) if _STATUS.fullmatch(how) else None
+    failed = how == "fail" or bool(status)
+    return Beat(
+        outcome=Outcome.FAIL if failed else Outcome.OK,
+        message=output,
+        exit_code=status,
+    )
+
+
+def values(told: Mapping[str, Any], name: str) -> list[str]:
+    """Return all values of *name* as texts."""
+    found = told.all(name) if isinstance(told, Fields) else [told.get(name)]
+    return [
+        f"{value:d}" if isinstance(value, int) else str(value)
+        for value in found
+        if value is not None
+    ]
+
+
+class Said(NamedTuple):
+    """What a request of a dialect says."""
+
+    dialect: str
+    fields: Fields
+    body: str
+
+
+async def _fields(
+    desk: Desk, request: web.Request, *, is_output: bool = False
+) -> tuple[Fields, str]:
+    """Return what a request says in its query and its body, and the body."""
+    body, _ = await read_text(request, desk.body_limit)
+    kind = request.headers.get(hdrs.CONTENT_TYPE, "")
+    query = [*request.query.items()]
+    fields = await parsed(
+        len(body), lambda: fields_of(query, body, kind, is_output=is_output)
+    )
+    return fields, body
+
+
+async def _take(
+    desk: Desk, intake: Intake, request: web.Request, beat: Beat, told: Said
+) -> None:
+    said = (sender(request), request.raw_path.encode(), told.body.encode())
+    message, warnings = message_text(beat.message)
+    ping = Ping(
+        job=desk.job_called(request.match_info["job"]),
+        kind=beat.kind,
+        at=desk.clock.now(),
+        outcome=beat.outcome,
+        duration=None if beat.kind is Kind.START else beat.duration,
+        message=message,
+        exit_code=beat.exit_code,
+        fingerprint=digest(*said),
+        warnings=tuple(warnings),
+    )
+    received: Received = await parsed(
+        len(told.body),
+        lambda: judged(ping, told.fields, OWN[told.dialect], strict=False),
+    )
+    await recorded(intake, received, caller_of(request))

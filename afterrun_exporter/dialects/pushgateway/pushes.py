@@ -1,0 +1,245 @@
+"""Pushes to a Pushgateway: each is a run that ended, and what it pushed its metrics.
+
+https://github.com/prometheus/pushgateway#api has the paths, the status codes are
+those of Pushgateway 1.5. What jobs with `export_as: original` push is exposed again
+under its own names, apart from everything else.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+from urllib.parse import unquote
+
+from aiohttp import hdrs, web
+from aiohttp.helpers import parse_mimetype
+from aiohttp.typedefs import Handler
+
+from afterrun_exporter import __version__
+from afterrun_exporter.auth.callers import Caller
+from afterrun_exporter.auth.requests import caller_of
+from afterrun_exporter.clock import in_steps
+from afterrun_exporter.core.model import Kind, Ping
+from afterrun_exporter.core.pushed import Family
+from afterrun_exporter.core.pushsigns import Push
+from afterrun_exporter.core.repeats import digest
+from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.dialects.context import Desk, job_name, recorded
+from afterrun_exporter.dialects.pushgateway.protobuf import protobuf_steps
+from afterrun_exporter.dialects.pushgateway.samples import PushReader
+from afterrun_exporter.dialects.pushgateway.text_format import (
+    LABEL,
+    Exposed,
+    family_steps,
+    text_steps,
+)
+from afterrun_exporter.errors import ForbiddenError, PingError
+from afterrun_exporter.ingest.bodies import read_body
+from afterrun_exporter.ingest.recorder import Intake, Received, check_may_report, sender
+
+DIALECT: Final = "pushgateway"
+PREFIX: Final = "/metrics/"
+BASE64: Final = "@base64"
+
+#: What is answered without looking at what was pushed.
+REFUSED: Final = (web.HTTPRequestEntityTooLarge, web.HTTPUnsupportedMediaType)
+#: How a body may be compressed: what aiohttp undoes.
+ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+PROTOBUF: Final = "application/vnd.google.protobuf"
+MESSAGE: Final = "io.prometheus.client.MetricFamily"
+
+
+def routes(desk: Desk) -> list[web.RouteDef]:
+    """Return the routes of pushes and deletions."""
+    intake = desk.intake(DIALECT)
+    push = _told(intake, pushed(desk, intake))
+    delete = _told(intake, deleted(desk, intake))
+    path = r"/metrics/{job:job(@base64)?/.*}"
+    return [
+        web.put(path, push),
+        web.post(path, push),
+        web.delete(path, delete),
+        web.get("/api/v1/status", status(desk.clock.now())),
+    ]
+
+
+def pushed(desk: Desk, intake: Intake) -> Handler:
+    """Return the handler of PUT and POST.
+
+    They differ in what they leave of the group where it is exposed again.
+    """
+
+    async def handle(request: web.Request) -> web.Response:
+        steps = _format_of(request)
+        path = request.rel_url.raw_path.removeprefix(PREFIX)
+        group = group_of(path)
+        job = job_of(group)
+        _check(intake, caller_of(request), job)
+        body = await read_body(request, desk.body_limit)
+        now, mark = desk.clock.now(), digest(sender(request), path.encode(), body)
+        exposed_again, exposed = desk.pushed.wanted(job), Exposed()
+        is_read = False
+        try:
+            async for _ in in_steps(steps(body, exposed)):
+                pass
+            is_read = True
+            reader = PushReader(desk.pushed.job(job), job, group, intake.metrics_limit)
+            async for sample in in_steps(exposed.samples):
+                reader.read(sample)
+            read = reader.ping(now, mark, exposed)
+            if exposed_again:
+                families: dict[str, Family] = {}
+                async for _ in in_steps(family_steps(exposed, group, families)):
+                    pass
+                replacing = request.method == hdrs.METH_PUT
+                await desk.pushed.push(job, group, families, replacing=replacing)
+            received: Received = intake.readable(*read)
+        except PingError as error:
+            if is_read and exposed_again:
+                await desk.pushed.refused(job, group)
+            received = intake.unreadable(job, now, mark, error)
+        await recorded(intake, received, caller_of(request))
+        return web.Response()
+
+    return handle
+
+
+def deleted(desk: Desk, intake: Intake) -> Handler:
+    """Return the handler of DELETE.
+
+    The group is exposed no longer, and its runs are kept. Where pushes are progress,
+    the deletion ends the open run.
+    """
+
+    async def handle(request: web.Request) -> web.Response:
+        path = request.rel_url.raw_path.removeprefix(PREFIX)
+        group = group_of(path)
+        name = job_of(group)
+        _check(intake, caller_of(request), name)
+        await desk.pushed.delete(group)
+        job = desk.service.job(name)
+        if job is not None and job.push is not None and job.push.progress:
+            ping = Ping(
+                job=job.name,
+                kind=Kind.LOG,
+                at=desk.clock.now(),
+                fingerprint=digest(sender(request), b"DELETE", path.encode()),
+                push=Push(deleted=True),
+            )
+            await recorded(intake, ping, caller_of(request))
+        return web.Response(status=202)
+
+    return handle
+
+
+def status(started_at: float) -> Handler:
+    """Return the handler of what some clients ask to see whether we are there."""
+    told = {
+        "status": "success",
+        "data": {
+            "build_information": {"version": __version__},
+            "flags": {},
+            "start_time": format_time(started_at),
+        },
+    }
+
+    async def handle(_: web.Request) -> web.Response:
+        return web.json_response(told)
+
+    return handle
+
+
+def group_of(path: str) -> dict[str, str]:
+    """Return the grouping labels in *path*, percent-encoded, `job` among them.
+
+    Raises PingError as Pushgateway would refuse it.
+    """
+    parts = path.split("/")
+    if len(parts) > 2 and parts[-1] == "" and len(parts) % 2:
+        # A trailing slash ends nothing.
+        parts.pop()
+    if len(parts) % 2:
+        raise PingError(f"odd number of components in label string {path!r}")
+    group: dict[str, str] = {}
+    for name, value in zip(parts[::2], parts[1::2], strict=True):
+        label, text = unquote(name), unquote(value)
+        if label.endswith(BASE64):
+            label = label.removesuffix(BASE64)
+            text = _decoded(label, value)
+        if not LABEL.fullmatch(label) or label.startswith("__"):
+            raise PingError(f"improper label name {label!r}")
+        group[label] = text
+    if not group.get("job"):
+        raise PingError("job name is required")
+    return group
+
+
+def job_of(group: Mapping[str, str]) -> str:
+    """Return the job of a group: its `job`, and the values of its other labels."""
+    others = [group[label] for label in sorted(group) if label != "job"]
+    return job_name(":".join([group["job"], *filter(None, others)]))
+
+
+def _check(intake: Intake, caller: Caller, job: str) -> None:
+    """Raise ForbiddenError if *caller* may not push as *job*: groups change, too."""
+    try:
+        check_may_report(caller, job)
+    except ForbiddenError as error:
+        intake.refuse(job, str(error))
+        raise
+
+
+def _decoded(label: str, value: str) -> str:
+    text = unquote(value).rstrip("=")
+    try:
+        return urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except ValueError:
+        raise PingError(
+            f"invalid base64 encoding for label {label}={value[:64]!r}"
+        ) from None
+
+
+def _format_of(
+    request: web.Request,
+) -> Callable[[bytes, Exposed], Iterator[None]]:
+    """Return the reader of the body; refuse a format that there is none for."""
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").lower()
+    if encoding not in ENCODINGS:
+        raise web.HTTPUnsupportedMediaType(
+            text=f"Content-Encoding {encoding[:40]!r} is not supported: push gzip, "
+            "or an uncompressed body"
+        )
+    if "protobuf" not in request.content_type:
+        return text_steps
+    parameters = parse_mimetype(request.headers[hdrs.CONTENT_TYPE]).parameters
+    proto, delimited = parameters.get("proto", MESSAGE), parameters.get("encoding")
+    if (request.content_type, proto, delimited) != (PROTOBUF, MESSAGE, "delimited"):
+        raise web.HTTPUnsupportedMediaType(
+            text="of protobuf, only delimited MetricFamily messages are supported: push "
+            f"{PROTOBUF}; proto={MESSAGE}; encoding=delimited, or the text format, "
+            "Content-Type: text/plain; version=0.0.4"
+        )
+    return protobuf_steps
+
+
+def refused(status: int, text: str) -> web.Response:
+    """Return what whoever may not push is told."""
+    return web.Response(status=status, text=f"{text}\n")
+
+
+def _told(intake: Intake, handler: Handler) -> Handler:
+    """Return *handler*, with errors in plain text, as Pushgateway has them."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except PingError as error:
+            return web.Response(status=400, text=f"{error}\n")
+        except ForbiddenError as error:
+            return refused(403, str(error))
+        except REFUSED as error:
+            intake.refuse("", error.text or "")
+            return web.Response(status=error.status, text=f"{error.text}\n")
+
+    return handle

@@ -1,0 +1,121 @@
+"""The samples of a push, read as a report of its job."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from prometheus_client.samples import Sample
+
+from afterrun_exporter.core.metricnames import series_name
+from afterrun_exporter.core.model import Job, Kind, Ping
+from afterrun_exporter.core.pushsigns import DEFAULTS, SignReader
+from afterrun_exporter.dialects.pushgateway.text_format import Exposed
+from afterrun_exporter.errors import PingError
+from afterrun_exporter.ingest.readings import Readings, read_metrics
+
+#: Metrics of the pusher's own process: those of the default collectors of the client
+#: libraries for Go, Java, JavaScript, Python, .NET, Ruby and Rust. A job may have
+#: metrics of its own under the same prefixes: `process_rows`, `go_live_total`.
+PROCESS: Final = re.compile(
+    r"python_(?:info|gc_\w+)"
+    r"|process_(?:cpu_(?:(?:user|system)_)?seconds_total|cpu_usage|uptime_seconds"
+    r"|(?:open|max)_fds|files_(?:open|max)_files|open_handles|num_threads|threads"
+    r"|(?:virtual|resident|heap|private)_memory_(?:max_)?bytes|heap_bytes"
+    r"|start_time_seconds|network_(?:receive|transmit)_bytes_total)"
+    r"|go_(?:info|build_info|goroutines|threads|gomaxprocs\w*|(?:gc|memstats|sched|cgo"
+    r"|cpu_classes|memory_classes|sync|godebug)_\w+)"
+    r"|nodejs_(?:version_info|external_memory_bytes"
+    r"|(?:eventloop|heap|active|gc|event_loop)_\w+)"
+    r"|jvm_(?:info|runtime_info|(?:memory|gc|threads|classes|buffer|compilation"
+    r"|memory_pool)_\w+)"
+    r"|dotnet_(?:build_info|total_memory_bytes|(?:collection|gc|jit|threadpool)_\w+)"
+    r"|ruby_(?:info|gc_\w+|heap_\w+)"
+    r"|promhttp_metric_handler_(?:requests|errors)\w*"
+)
+
+#: Metrics of one push that are considered for the run; the others are counted.
+MOST_METRICS: Final = 2000
+
+#: Parts of a histogram or summary, which are no value of the run.
+_PARTS: Final = ("le", "quantile")
+
+
+class PushReader:
+    """Reads the samples of a push as a report of *job*, None for an unknown one."""
+
+    def __init__(
+        self, job: Job | None, name: str, group: Mapping[str, str], metrics_limit: int
+    ) -> None:
+        rules = job.rules if job is not None else ()
+        settings = (job.push if job is not None else None) or DEFAULTS
+        self._job = name
+        self._group = group
+        self._limit = metrics_limit
+        thresholds = (rule for rule in rules if rule.assertion is None)
+        self._rules = frozenset(rule.metric for rule in thresholds)
+        self._signs = SignReader(name, settings, self._rules)
+        #: Values of metrics that rules name, and of others.
+        self._judged: dict[str, float] = {}
+        self._values: dict[str, float] = {}
+        self._dropped: Counter[str] = Counter()
+
+    def read(self, sample: Sample) -> None:
+        """Take one sample.
+
+        Raises PingError if it has a timestamp.
+        """
+        if sample.timestamp is not None:
+            raise PingError("pushed metrics must not have timestamps")
+        labels = {k: v for k, v in sample.labels.items() if k not in self._group}
+        name, series = sample.name, series_name(sample.name, labels)
+        if series in self._rules:
+            self._judged[series] = sample.value
+        elif PROCESS.fullmatch(name):
+            self._dropped["process"] += 1
+            return
+        elif name.endswith("_created") or any(part in labels for part in _PARTS):
+            return
+        elif len(self._values) < MOST_METRICS or series in self._values:
+            self._values[series] = sample.value
+        else:
+            self._dropped["limit"] += 1
+        self._signs.read(name, labels, sample.value)
+
+    def ping(
+        self, at: float, fingerprint: bytes, exposed: Exposed
+    ) -> tuple[Ping, Readings]:
+        """Return the ping that the samples make, and its metrics."""
+        readings = read_metrics({**self._judged, **self._values}, self._limit)
+        readings.dropped.update(self._dropped)
+        duration, warning = self._signs.duration()
+        ping = Ping(
+            job=self._job,
+            kind=Kind.FINISH,
+            at=at,
+            ended_at=self._signs.ended_at,
+            duration=duration,
+            metrics=readings.values,
+            fingerprint=fingerprint,
+            warnings=(*readings.warnings, *filter(None, [warning])),
+            push=self._signs.push({**exposed.types, **exposed.helps}),
+        )
+        return ping, readings
+
+
+def ping_of(
+    job: str,
+    group: Mapping[str, str],
+    exposed: Exposed,
+    at: float,
+    fingerprint: bytes,
+    metrics_limit: int,
+    known: Job | None = None,
+) -> tuple[Ping, Readings]:
+    """Return the ping that a push is, and its metrics: see PushReader."""
+    reader = PushReader(known, job, group, metrics_limit)
+    for sample in exposed.samples:
+        reader.read(sample)
+    return reader.ping(at, fingerprint, exposed)

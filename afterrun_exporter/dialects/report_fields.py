@@ -1,0 +1,135 @@
+"""All that one request says of a run, in its query and in a body of any format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from msgspec.structs import replace
+
+from afterrun_exporter.core.model import FAILURES, Kind, Ping
+from afterrun_exporter.errors import PingError
+from afterrun_exporter.ingest import forms, outcome_claims
+from afterrun_exporter.ingest.json_text import read_json
+from afterrun_exporter.ingest.vocabulary import meaning
+
+URLENCODED: Final = "application/x-www-form-urlencoded"
+MULTIPART: Final = "multipart/"
+#: More fields of a form are not read.
+MAX_FIELDS: Final = 2_000
+#: A longer message is more than a word.
+MAX_WORD: Final = 80
+
+
+_SPACE: Final = re.compile(r"\s")
+_NAME: Final = re.compile(r"[\w.%+\[\]-]{1,80}=", re.ASCII)
+
+
+class Fields(dict[str, Any]):
+    """Fields by their names, with those that others of the same name replace."""
+
+    replaced: tuple[tuple[str, Any], ...] = ()
+
+    def all(self, name: str) -> list[Any]:
+        """Return all values of *name*, the last one last."""
+        before = [value for other, value in self.replaced if other == name]
+        return [*before, self[name]] if name in self else before
+
+
+def fields_of(
+    query: Iterable[tuple[str, str]],
+    body: str = "",
+    content_type: str = "",
+    *,
+    is_output: bool = False,
+) -> Fields:
+    """Return what a query and a body say; the body counts for more.
+
+    A body that is neither JSON nor a form says nothing here. One that *is_output* of a
+    job is a form only where it can be nothing else: curl calls everything a form.
+    """
+    fields, replaced = Fields(), []
+    for name, value in (*query, *_pairs(body, content_type, is_output)):
+        if name in fields:
+            replaced.append((name, fields[name]))
+        fields[name] = value
+    fields.replaced = tuple(replaced)
+    return fields
+
+
+def judged(
+    ping: Ping, fields: Fields, plain: Collection[str], *, strict: bool = True
+) -> Ping:
+    """Return *ping*, failed if anything in *fields* or its message says so.
+
+    What is named in *plain* has been read. Raises PingError for a claim that cannot be
+    read where this is *strict*; elsewhere the body may be any output.
+    """
+    try:
+        verdict = outcome_claims.read(
+            fields, address=(ping.kind, ping.outcome), plain=plain
+        )
+    except PingError:
+        if strict:
+            raise
+        return _judged_by_its_message(ping)
+    code = ping.exit_code if ping.exit_code is not None else verdict.exit_code
+    if verdict.outcome not in FAILURES:
+        return _judged_by_its_message(replace(ping, exit_code=code))
+    return replace(
+        ping,
+        kind=Kind.FINISH,
+        outcome=verdict.outcome,
+        exit_code=code,
+        warnings=(*ping.warnings, *verdict.warnings),
+    )
+
+
+def _judged_by_its_message(ping: Ping) -> Ping:
+    said = meaning(ping.message) if len(ping.message) <= MAX_WORD else None
+    if said is None or said[1] not in FAILURES or ping.outcome in FAILURES:
+        return ping
+    warning = f"the message {ping.message!r} says otherwise: the worse counts"
+    return replace(
+        ping,
+        kind=Kind.FINISH,
+        outcome=said[1],
+        warnings=(*ping.warnings, warning),
+    )
+
+
+def _pairs(body: str, content_type: str, is_output: bool) -> Iterator[tuple[str, Any]]:
+    text = body.strip("\ufeff \t\r\n")
+    media = content_type.lower()
+    if text.startswith("{"):
+        yield from _object(text).items()
+    elif media.startswith(MULTIPART):
+        yield from _parts(body, content_type)
+    elif (
+        media.startswith(URLENCODED)
+        and text.count("&") < MAX_FIELDS
+        and _NAME.match(text) is not None
+        and not (is_output and _SPACE.search(text) is not None)
+    ):
+        yield from parse_qsl(forms.shortened(text), keep_blank_values=True)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = read_json(text.encode("utf-8", "replace"))
+    except PingError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _parts(body: str, content_type: str) -> Iterator[tuple[str, str]]:
+    """Yield the fields of a multipart form; its files are no fields."""
+    try:
+        parts = forms.parts(body, content_type)
+    except PingError:
+        return
+    for part in parts:
+        if part.name is not None and not part.is_file:
+            yield part.name, part.value

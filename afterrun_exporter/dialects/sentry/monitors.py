@@ -1,0 +1,93 @@
+"""What Sentry's clients say of their monitors, in the words of afterrun.yml.
+
+https://develop.sentry.dev/sdk/telemetry/check-ins/ has the fields of a
+``monitor_config``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from afterrun_exporter.dialects.cron_expressions import five_fields
+
+#: Days of what is not always as long: the most it can be, lest it be late too soon.
+_DAYS: Final[Mapping[str, int]] = {"year": 366, "month": 31, "week": 7, "day": 1}
+_MINUTES: Final[Mapping[str, int]] = {
+    "minute": 1,
+    "hour": 60,
+    **{unit: days * 1440 for unit, days in _DAYS.items()},
+}
+
+#: No limit there is is larger: a year in minutes.
+MOST: Final = 366 * 1440
+
+
+def words_of(config: object) -> tuple[dict[str, Any], list[str]]:
+    """Return *config* in the words of afterrun.yml, and what cannot be used of it.
+
+    Unknown fields are left out.
+    """
+    if not isinstance(config, Mapping):
+        return {}, [f"monitor_config is {config!r:.40}: use an object"]
+    problems: list[str] = []
+
+    def number(name: str, least: int) -> int | None:
+        if (value := config.get(name)) is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool):
+            problems.append(f"{name} is {value!r:.40}: use a whole number")
+        elif not 0 <= value <= MOST:
+            problems.append(
+                f"{name} is {value}: use at most {MOST}, and not less than 0"
+            )
+        else:
+            return max(value, least)
+        return None
+
+    words: dict[str, Any] = {}
+    # Sentry turns a margin of 0 into one minute as well.
+    if margin := number("checkin_margin", 1):
+        words["grace"] = f"{margin}m"
+    if limit := number("max_runtime", 1):
+        words["max_runtime"] = f"{limit}m"
+    thresholds = {
+        "after_failures": number("failure_issue_threshold", 1),
+        "recover_after": number("recovery_threshold", 1),
+    }
+    if alerts := {name: value for name, value in thresholds.items() if value}:
+        words["alerts"] = alerts
+    words |= _when(config, problems)
+    return words, problems
+
+
+def _when(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    schedule = config.get("schedule")
+    if schedule is None:
+        return {}
+    told = schedule if isinstance(schedule, Mapping) else {}
+    found = dict(_crontab(config, told) if told.get("type") == "crontab" else ())
+    if not found and told.get("type") == "interval":
+        found = dict(_interval(told))
+    if not found:
+        problems.append(
+            f"schedule is {schedule!r:.80}: use a crontab with a value, or an interval "
+            f"with a value of 1 or more and a unit of {', '.join(_MINUTES)}"
+        )
+    return found
+
+
+def _crontab(
+    config: Mapping[str, Any], told: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    if isinstance(value := told.get("value"), str) and value.strip():
+        yield "schedule", five_fields(value)
+        yield "timezone", str(config.get("timezone") or "UTC")
+
+
+def _interval(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    value, minutes = told.get("value"), _MINUTES.get(str(told.get("unit")), 0)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return
+    if 0 < value * minutes <= MOST:
+        yield "every", f"{value * minutes}m"

@@ -1,0 +1,32 @@
+"""Paths that several dialects share, and which of them a request speaks.
+
+``/ping/A/B`` is Healthchecks' ``/ping/KEY/SLUG``, and Cronitor's ``/ping/KEY/JOB``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from afterrun_exporter.dialects.context import Desk
+from afterrun_exporter.dialects.cronitor import telemetry as cronitor
+from afterrun_exporter.dialects.healthchecks import pings as healthchecks
+
+#: By which Cronitor's clients report; OPTIONS is nobody's ping.
+METHODS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_POST})
+
+
+def routes(desk: Desk) -> list[web.RouteDef]:
+    """Return the routes of the paths that are shared, and of those below them."""
+    by_slug, by_key = healthchecks.by_slug(desk), cronitor.by_key(desk)
+
+    async def either(request: web.Request) -> web.StreamResponse:
+        ours = request.method in METHODS and cronitor.speaks_cronitor(request.query)
+        return await (by_key if ours else by_slug)(request)
+
+    two, three = "/ping/{key}/{job}{slash:/?}", "/ping/{key}/{job}/{signal}{slash:/?}"
+    return [
+        web.route(hdrs.METH_ANY, two, either),
+        web.route(hdrs.METH_ANY, three, by_slug),
+    ]

@@ -1,0 +1,96 @@
+"""What is told the job that reported."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from aiohttp import web
+
+from afterrun_exporter import http_problems
+from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.state import Transition
+from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.engine.results import Verdict
+from afterrun_exporter.errors import ForbiddenError
+from afterrun_exporter.ingest.recorder import Received, Refused
+
+
+def told(received: Received, result: Verdict | Exception) -> dict[str, Any]:
+    """Return the answer to one report as a JSON object: a verdict or a problem."""
+    if isinstance(result, Verdict):
+        return verdict(result)
+    recorded = is_recorded(received, result)
+    outcome = "invalid" if recorded else None
+    return http_problems.problem_of(
+        result, job=received.job, recorded=recorded, outcome=outcome
+    )
+
+
+def compact(value: object, status: int = 200) -> web.Response:
+    """Return a response with *value* as JSON without spaces."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return as_json(text, status)
+
+
+def spaced(value: object, status: int = 200) -> web.Response:
+    """Return a response with *value* as JSON as Python writes it."""
+    return as_json(json.dumps(value), status)
+
+
+def as_json(text: str, status: int) -> web.Response:
+    """Return a response with the JSON *text*, its charset unnamed."""
+    body = text.encode("utf-8", "replace")
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+def is_recorded(received: Received, result: Verdict | Exception) -> bool:
+    """Return whether anything is kept of a report: of some that cannot be read, too."""
+    if isinstance(result, Verdict):
+        return True
+    unreadable = isinstance(received, Refused) and received.ping is not None
+    return unreadable and not isinstance(result, ForbiddenError)
+
+
+def verdict(result: Verdict) -> dict[str, Any]:
+    """Return *result* as a JSON object; of a repeat, what was recorded first."""
+    ping, made, run = result.ping, result.transition, result.run
+    return {
+        "job": ping.job,
+        "kind": ping.kind,
+        "run_id": run.run_id if run else ping.run_id,
+        "outcome": run.outcome if run else None,
+        **(_retrying(made, run) if run and run.is_retried else {}),
+        "duplicate": made.duplicate,
+        "warnings": [*ping.warnings, *made.warnings],
+        "violations": _violations(run) if run and run.violations else [],
+        "deadline": (
+            format_time(result.deadline) if math.isfinite(result.deadline) else None
+        ),
+    }
+
+
+def _retrying(made: Transition, run: Run) -> dict[str, Any]:
+    """Return that *run* judges nothing, and when the next attempt has to report."""
+    this = (run.run_id, run.attempt)
+    waiting = {(one.run_id, one.attempt): one.until for one in made.state.retries}
+    by = {"retry_by": format_time(waiting[this])} if this in waiting else {}
+    return {"retrying": True, **by}
+
+
+def _violations(run: Run) -> list[dict[str, Any]]:
+    return [
+        {
+            "rule": broken.rule,
+            "metric": broken.metric,
+            "value": _number(broken.value),
+            **({} if broken.text is None else {"text": broken.text}),
+        }
+        for broken in run.violations
+    ]
+
+
+def _number(value: float | None) -> float | None:
+    # A job that reported 0 reads 0, not 0.0.
+    return value if value is None or not value.is_integer() else int(value)
