@@ -235,3 +235,13 @@ def test_every_outcome_is_in_the_glossary(outcome: Outcome) -> None:
 @pytest.mark.parametrize("state", Status)
 def test_every_state_of_a_job_is_in_the_glossary(state: Status) -> None:
     assert f"| `{state}` |" in document("glossary")
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_named_module_and_folder_exists(name: str) -> None:
+    roots = (ROOT, ROOT / "afterrun_exporter")
+    named = re.findall(r"`([\w./]+(?:\.\w+|/))`", DOCS[ROOT / name])
+    paths = {path for path in named if "/" in path and "NNNN" not in path}
+
+    assert len(paths) > 10
+    assert {p for p in paths if not any((root / p).exists() for root in roots)} == set()
