@@ -152,7 +152,7 @@ def test_every_word_for_an_outcome_is_documented(word: str) -> None:
 def told_of_scopes() -> dict[tuple[str, str], Scope | None]:
     """Return what docs/security.md says that each method of each route wants."""
     found: dict[tuple[str, str], Scope | None] = {}
-    text = document("security").partition("## Who may do what")[2]
+    text = document("security").partition("## Scopes\n")[2]
     for row in re.findall(
         r"^\| (.+) \| (.+) \| (.+) \|$", text.split("\n## ")[0], re.MULTILINE
     ):
