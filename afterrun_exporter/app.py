@@ -27,7 +27,7 @@ from afterrun_exporter.ingest import native
 from afterrun_exporter.ingest.bodies import CONNECTION
 from afterrun_exporter.ingest.native import REPORTS, Reports
 from afterrun_exporter.ingest.recorder import Intake
-from afterrun_exporter.page.failures import errors_as_pages
+from afterrun_exporter.page.error_pages import errors_as_pages
 from afterrun_exporter.page.site import Site
 from afterrun_exporter.server import health
 from afterrun_exporter.server.proxied import behind

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Final, Protocol, TypeVar
 
-from afterrun_exporter.core.watch import Jump, jump
+from afterrun_exporter.core.clock_watch import Jump, jump
 
 # A wall clock can jump while we sleep (NTP step, suspended machine), so no
 # single nap is longer than this.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from afterrun_exporter.clock import breathe
+from afterrun_exporter.core.clock_watch import Jump
 from afterrun_exporter.core.history import pack, past
 from afterrun_exporter.core.model import Condition, Run
 from afterrun_exporter.core.pushed import Group, Labels
@@ -25,11 +26,10 @@ from afterrun_exporter.core.state import (
     JobState,
     Transition,
 )
-from afterrun_exporter.core.watch import Jump
 from afterrun_exporter.storage import history
-from afterrun_exporter.storage.groupcommit import GroupCommit, Writes
+from afterrun_exporter.storage.group_commit import GroupCommit, Writes
 from afterrun_exporter.storage.outbox import Changes, Outbox
-from afterrun_exporter.storage.runkeys import MEMORY, OlderKeys
+from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
 from afterrun_exporter.storage.store import (
     EVERY_ALERT,
     AlertFilter,

@@ -19,7 +19,7 @@ from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
 from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.clock import SystemClock
-from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.http_problems import errors_as_problems
 from afterrun_exporter.testing import MemoryStore

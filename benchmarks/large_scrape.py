@@ -25,7 +25,7 @@ from afterrun_exporter.clock import SystemClock, breathe
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.endpoint import metrics
 from afterrun_exporter.exposition.rendering import Exposition
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.testing import MemoryStore
 from benchmarks.daemon import free_port
 from benchmarks.fetch import Client

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.exposition.snapshot import blocks
 from afterrun_exporter.testing import MemoryStore
 from benchmarks.fleet import Reports, age, read

@@ -12,7 +12,7 @@ from aiohttp import web
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.ingest.native import REPORTS
-from afterrun_exporter.server import connection as connections
+from afterrun_exporter.server import connection
 from afterrun_exporter.server.connection_limits import Crowd, Limits
 from afterrun_exporter.server.in_flight import UnderWay
 from afterrun_exporter.server.security import DOORS, Doors
@@ -86,7 +86,7 @@ async def opened(
 
     server.request_handler = cast("Any", noted)
     crowd = Crowd(limits or Limits())
-    made = connections.connections(
+    made = connection.connections(
         server, app[REPORTS], under_way, clock, app[DOORS], crowd, fast=front
     )
     listener = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)

@@ -21,7 +21,7 @@ from afterrun_exporter.engine.job_admin import Registry
 from afterrun_exporter.engine.pushed_metrics import Pushed
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes as page_routes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.core.model import Job
 
 

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from afterrun_exporter.app import PRUNE_AFTER, PRUNE_EVERY, prune_forever
 from afterrun_exporter.clock import breathe
-from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError

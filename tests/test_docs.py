@@ -10,16 +10,16 @@ import pytest
 from pydantic import BaseModel
 
 from afterrun_exporter import conventions as names
+from afterrun_exporter.api.error_messages import known
 from afterrun_exporter.api.openapi import AnyOperation
 from afterrun_exporter.api.operation import PREFIX
 from afterrun_exporter.api.operations import OPERATIONS
-from afterrun_exporter.api.words import known
-from afterrun_exporter.auth import scopes as routes
+from afterrun_exporter.auth import scopes
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.cli.group import COMMANDS, afterrun
 from afterrun_exporter.cli.main import CLIENT
 from afterrun_exporter.client.options import parsers
-from afterrun_exporter.config.spec import FileSpec, JobSpec, RuleSpec
+from afterrun_exporter.config.schema import FileSpec, JobSpec, RuleSpec
 from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.exposition.families import FAMILIES
@@ -160,7 +160,7 @@ def told_of_scopes() -> dict[tuple[str, str], Scope | None]:
         if scope == "scope" or scope.startswith("-"):
             continue
         wanted = None if scope == "none" else Scope(scope.strip("`"))
-        for method in methods.replace("any", routes.ANY).split(", "):
+        for method in methods.replace("any", scopes.ANY).split(", "):
             for path in re.findall(r"`([^`]+)`", where):
                 found[method.strip("`"), path] = wanted
     return found
@@ -170,12 +170,12 @@ def test_who_may_do_what_is_told_of_every_endpoint() -> None:
     """Where a slash at the end, and whether a UUID is a job, make no difference."""
 
     def as_told(route: str) -> str:
-        path = route.replace(routes.TELEMETRY, "/metrics").replace("{slash}", "")
+        path = route.replace(scopes.TELEMETRY, "/metrics").replace("{slash}", "")
         return path.rstrip("/") or "/"
 
     assert told_of_scopes() == {
         (method, as_told(route)): scope
-        for (method, route), scope in routes.TABLE.items()
+        for (method, route), scope in scopes.TABLE.items()
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from afterrun_exporter.clock import SystemClock
-from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore

@@ -12,9 +12,9 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.api.openapi import EVERY as EVERY_OPERATION
 from afterrun_exporter.api.openapi import AnyOperation
-from afterrun_exporter.auth import scopes as routes
+from afterrun_exporter.auth import scopes
 from afterrun_exporter.auth.callers import Scope
-from afterrun_exporter.cli.locks import owners
+from afterrun_exporter.cli.web_config import owners
 from afterrun_exporter.config import parse
 from afterrun_exporter.engine.pushed_metrics import Pushed
 from afterrun_exporter.engine.service import Service
@@ -233,7 +233,7 @@ async def daemon(
 
 
 def test_every_route_that_takes_reports_is_tried() -> None:
-    wanting = {route for _, route, scope in routes.ROWS if scope is Scope.PING}
+    wanting = {route for _, route, scope in scopes.ROWS if scope is Scope.PING}
 
     assert REQUESTS.keys() == wanting
 

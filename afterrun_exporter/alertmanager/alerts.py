@@ -9,7 +9,7 @@ from typing import Any
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Condition, Job
-from afterrun_exporter.core.notices import Notice, Stage
+from afterrun_exporter.core.notifications import Notice, Stage
 from afterrun_exporter.core.state import AlertKey, AlertOpened, JobState, OpenAlert
 from afterrun_exporter.core.timestamps import format_time
 

@@ -13,7 +13,7 @@ from afterrun_exporter.alertmanager import alerts
 from afterrun_exporter.alertmanager.client import Post, without_credentials
 from afterrun_exporter.alertmanager.sender import Courier, Terms
 from afterrun_exporter.clock import Clock
-from afterrun_exporter.core.notices import Delays, Notice, Stage, Told, lifetime
+from afterrun_exporter.core.notifications import Delays, Notice, Stage, Told, lifetime
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.core.state import AlertOpened
 from afterrun_exporter.engine.service import Service

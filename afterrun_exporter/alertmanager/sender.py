@@ -15,7 +15,7 @@ import structlog
 from afterrun_exporter.alertmanager.alerts import message
 from afterrun_exporter.alertmanager.client import Post
 from afterrun_exporter.clock import Clock
-from afterrun_exporter.core.notices import (
+from afterrun_exporter.core.notifications import (
     Delays,
     Notice,
     Stage,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from afterrun_exporter.api import answers, requests
+from afterrun_exporter.api import request_models, response_models
+from afterrun_exporter.api.handlers import Act, Asked
 from afterrun_exporter.api.jobs import known
-from afterrun_exporter.api.serving import Act, Asked
-from afterrun_exporter.api.shapes import alert_of, stats_of
+from afterrun_exporter.api.serializers import alert_of, stats_of
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.model import Condition
@@ -24,12 +24,12 @@ TOP: Final = 10
 
 def history(
     store: Store, clock: Clock
-) -> Act[requests.AlertsQuery, requests.NoBody, answers.Alerts]:
+) -> Act[request_models.AlertsQuery, request_models.NoBody, response_models.Alerts]:
     """Return what answers with recorded alerts, a page at a time."""
 
     async def act(
-        asked: Asked[requests.AlertsQuery, requests.NoBody],
-    ) -> answers.Alerts:
+        asked: Asked[request_models.AlertsQuery, request_models.NoBody],
+    ) -> response_models.Alerts:
         return await _page(store, asked.query, asked.query.job, clock.now())
 
     return act
@@ -37,12 +37,12 @@ def history(
 
 def of_job(
     store: Store, clock: Clock
-) -> Act[requests.JobAlertsQuery, requests.NoBody, answers.Alerts]:
+) -> Act[request_models.JobAlertsQuery, request_models.NoBody, response_models.Alerts]:
     """Return what answers with the recorded alerts of a job, a page at a time."""
 
     async def act(
-        asked: Asked[requests.JobAlertsQuery, requests.NoBody],
-    ) -> answers.Alerts:
+        asked: Asked[request_models.JobAlertsQuery, request_models.NoBody],
+    ) -> response_models.Alerts:
         return await _page(store, asked.query, asked.job, clock.now())
 
     return act
@@ -50,12 +50,12 @@ def of_job(
 
 def stats(
     store: Store, clock: Clock
-) -> Act[requests.StatsQuery, requests.NoBody, answers.Stats]:
+) -> Act[request_models.StatsQuery, request_models.NoBody, response_models.Stats]:
     """Return what answers with what the alerts of a time come to."""
 
     async def act(
-        asked: Asked[requests.StatsQuery, requests.NoBody],
-    ) -> answers.Stats:
+        asked: Asked[request_models.StatsQuery, request_models.NoBody],
+    ) -> response_models.Stats:
         since = instant(asked.query.since, clock.now())
         return stats_of(await store.alert_stats(since, TOP), since)
 
@@ -64,7 +64,7 @@ def stats(
 
 def test(
     service: Service, registry: Registry, store: Store
-) -> Act[requests.NoQuery, requests.TestAlert, answers.OpenedTest]:
+) -> Act[request_models.NoQuery, request_models.TestAlert, response_models.OpenedTest]:
     """Return what opens an alert to see whether it arrives.
 
     It is one of the job that is named, or of one that is made for tests. While one
@@ -73,8 +73,8 @@ def test(
     """
 
     async def act(
-        asked: Asked[requests.NoQuery, requests.TestAlert],
-    ) -> answers.OpenedTest:
+        asked: Asked[request_models.NoQuery, request_models.TestAlert],
+    ) -> response_models.OpenedTest:
         body = asked.body
         if body.job is not None:
             known(service, body.job)
@@ -85,14 +85,14 @@ def test(
         which = AlertFilter(job=job, conditions=(Condition.TEST,), limit=1)
         (opened,) = await store.alerts(which)
         until = format_time(state.test_until)
-        return answers.OpenedTest(**dict(alert_of(opened)), until=until)
+        return response_models.OpenedTest(**dict(alert_of(opened)), until=until)
 
     return act
 
 
 async def _page(
-    store: Store, query: requests.AlertsOf, job: str | None, now: float
-) -> answers.Alerts:
+    store: Store, query: request_models.AlertsOf, job: str | None, now: float
+) -> response_models.Alerts:
     if job is not None and job not in store.states:
         # One that left the configuration still has its history.
         raise UnknownJobError(f"unknown job {job[:128]!r}: nothing is known of it")
@@ -109,4 +109,6 @@ async def _page(
     found = await store.alerts(which)
     page = found[: query.limit]
     following = page[-1].id if len(found) > query.limit else None
-    return answers.Alerts(alerts=[alert_of(alert) for alert in page], next=following)
+    return response_models.Alerts(
+        alerts=[alert_of(alert) for alert in page], next=following
+    )

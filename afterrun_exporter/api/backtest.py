@@ -10,19 +10,19 @@ from itertools import islice
 
 from pydantic import ValidationError
 
-from afterrun_exporter.api.backtestmodels import (
+from afterrun_exporter.api.backtest_models import (
     BacktestResult,
     RuleCount,
     RulesToTry,
     TriedRun,
 )
+from afterrun_exporter.api.handlers import Asked, Write
 from afterrun_exporter.api.jobs import known
-from afterrun_exporter.api.requests import NoQuery
-from afterrun_exporter.api.serving import Asked, Write
-from afterrun_exporter.api.shapes import violations_of
+from afterrun_exporter.api.request_models import NoQuery
+from afterrun_exporter.api.serializers import violations_of
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.core.backtest import Backtest, Change, Tried
-from afterrun_exporter.core.backtestview import headline, newest
+from afterrun_exporter.core.backtest_summary import headline, newest
 from afterrun_exporter.core.model import Job, Run
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.state import JobState

@@ -9,10 +9,10 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.api.handlers import fresh
 from afterrun_exporter.api.operation import SVG
-from afterrun_exporter.api.reading import read_query
-from afterrun_exporter.api.requests import NoQuery
-from afterrun_exporter.api.serving import fresh
+from afterrun_exporter.api.request_models import NoQuery
+from afterrun_exporter.api.request_parsing import read_query
 from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.model import JOB_NAME
 from afterrun_exporter.engine.service import Service

@@ -7,8 +7,8 @@ import sys
 from signal import SIGKILL
 from typing import Final
 
-from afterrun_exporter.api import answers, requests
-from afterrun_exporter.api.serving import Act, Asked
+from afterrun_exporter.api import request_models, response_models
+from afterrun_exporter.api.handlers import Act, Asked
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.config import checker
 from afterrun_exporter.errors import RequestError
@@ -26,16 +26,16 @@ TOO_LONG: Final = (
 
 def check(
     clock: Clock,
-) -> Act[requests.NoQuery, requests.Document, answers.Checked]:
+) -> Act[request_models.NoQuery, request_models.Document, response_models.Checked]:
     """Return what checks a configuration, in a process of its own."""
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def act(
-        asked: Asked[requests.NoQuery, requests.Document],
-    ) -> answers.Checked:
+        asked: Asked[request_models.NoQuery, request_models.Document],
+    ) -> response_models.Checked:
         async with turns:
             said = await _checked(asked.body.config, clock.now())
-        return answers.Checked.model_validate_json(said)
+        return response_models.Checked.model_validate_json(said)
 
     return act
 

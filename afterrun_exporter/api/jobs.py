@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from itertools import islice
 
-from afterrun_exporter.api import answers, requests
-from afterrun_exporter.api.serving import Act, Asked
-from afterrun_exporter.api.shapes import job_of, run_of, whole_job_of
+from afterrun_exporter.api import request_models, response_models
+from afterrun_exporter.api.handlers import Act, Asked
+from afterrun_exporter.api.serializers import job_of, run_of, whole_job_of
 from afterrun_exporter.clock import Clock, in_steps
-from afterrun_exporter.core.catalogue import MAX_SUGGESTIONS
-from afterrun_exporter.core.hints import near
+from afterrun_exporter.core.did_you_mean import near
+from afterrun_exporter.core.job_config import MAX_SUGGESTIONS
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import END, parse_time
@@ -23,22 +23,24 @@ from afterrun_exporter.storage.store import Store
 
 def jobs(
     service: Service,
-) -> Act[requests.JobsQuery, requests.NoBody, answers.Jobs]:
+) -> Act[request_models.JobsQuery, request_models.NoBody, response_models.Jobs]:
     """Return what answers with the jobs that are asked for, a page at a time."""
 
-    async def act(asked: Asked[requests.JobsQuery, requests.NoBody]) -> answers.Jobs:
+    async def act(
+        asked: Asked[request_models.JobsQuery, request_models.NoBody],
+    ) -> response_models.Jobs:
         query = asked.query
         page, more = await job_search.page(
             service, wanted(query), query.limit, query.after or ""
         )
         found = in_steps(page)
         told = [job_of(*one, service.settings) async for one in found]
-        return answers.Jobs(jobs=told, next=told[-1].name if more else None)
+        return response_models.Jobs(jobs=told, next=told[-1].name if more else None)
 
     return act
 
 
-def wanted(query: requests.JobsQuery) -> job_search.Wanted:
+def wanted(query: request_models.JobsQuery) -> job_search.Wanted:
     """Return which jobs *query* asks for."""
     pairs = (label.partition(":") for label in query.label)
     return job_search.Wanted(
@@ -53,12 +55,12 @@ def wanted(query: requests.JobsQuery) -> job_search.Wanted:
 
 def job(
     service: Service,
-) -> Act[requests.NoQuery, requests.NoBody, answers.WholeJob]:
+) -> Act[request_models.NoQuery, request_models.NoBody, response_models.WholeJob]:
     """Return what answers with one job."""
 
     async def act(
-        asked: Asked[requests.NoQuery, requests.NoBody],
-    ) -> answers.WholeJob:
+        asked: Asked[request_models.NoQuery, request_models.NoBody],
+    ) -> response_models.WholeJob:
         return _whole(service, asked.job)
 
     return act
@@ -66,29 +68,31 @@ def job(
 
 def runs(
     service: Service, store: Store
-) -> Act[requests.RunsQuery, requests.NoBody, answers.Runs]:
+) -> Act[request_models.RunsQuery, request_models.NoBody, response_models.Runs]:
     """Return what answers with the runs of a job, a page at a time."""
 
-    async def act(asked: Asked[requests.RunsQuery, requests.NoBody]) -> answers.Runs:
+    async def act(
+        asked: Asked[request_models.RunsQuery, request_models.NoBody],
+    ) -> response_models.Runs:
         found, _ = known(service, asked.job)
         limit = asked.query.limit
         last = await store.runs(found.name, limit + 1, asked.query.before)
         page = in_steps(last[:limit])
         told = [run_of(run) async for run in page]
         following = told[-1].number if len(last) > limit else None
-        return answers.Runs(job=found.name, runs=told, next=following)
+        return response_models.Runs(job=found.name, runs=told, next=following)
 
     return act
 
 
 def pause(
     service: Service, registry: Registry, clock: Clock
-) -> Act[requests.NoQuery, requests.Pause, answers.WholeJob]:
+) -> Act[request_models.NoQuery, request_models.Pause, response_models.WholeJob]:
     """Return what pauses a job, for a while or until it is resumed."""
 
     async def act(
-        asked: Asked[requests.NoQuery, requests.Pause],
-    ) -> answers.WholeJob:
+        asked: Asked[request_models.NoQuery, request_models.Pause],
+    ) -> response_models.WholeJob:
         known(service, asked.job)
         until = _until(asked.body, clock.now())
         on_ping = asked.body.resume_on_ping
@@ -100,12 +104,12 @@ def pause(
 
 def resume(
     service: Service, registry: Registry
-) -> Act[requests.NoQuery, requests.NoBody, answers.WholeJob]:
+) -> Act[request_models.NoQuery, request_models.NoBody, response_models.WholeJob]:
     """Return what resumes a job."""
 
     async def act(
-        asked: Asked[requests.NoQuery, requests.NoBody],
-    ) -> answers.WholeJob:
+        asked: Asked[request_models.NoQuery, request_models.NoBody],
+    ) -> response_models.WholeJob:
         known(service, asked.job)
         await registry.resume(asked.job)
         return _whole(service, asked.job)
@@ -115,13 +119,15 @@ def resume(
 
 def remove(
     service: Service, registry: Registry
-) -> Act[requests.NoQuery, requests.NoBody, answers.Nothing]:
+) -> Act[request_models.NoQuery, request_models.NoBody, response_models.Nothing]:
     """Return what has a job watched no more, until it reports again."""
 
-    async def act(asked: Asked[requests.NoQuery, requests.NoBody]) -> answers.Nothing:
+    async def act(
+        asked: Asked[request_models.NoQuery, request_models.NoBody],
+    ) -> response_models.Nothing:
         known(service, asked.job)
         await registry.retire(asked.job)
-        return answers.Nothing()
+        return response_models.Nothing()
 
     return act
 
@@ -133,7 +139,7 @@ def known(service: Service, name: str) -> tuple[Job, JobState]:
     return found
 
 
-def _whole(service: Service, name: str) -> answers.WholeJob:
+def _whole(service: Service, name: str) -> response_models.WholeJob:
     job, state = known(service, name)
     described = service.judge.roster.described(name) or job
     return whole_job_of(job, state, service.settings, enabled=described.enabled)
@@ -147,7 +153,7 @@ def _suggestion(service: Service, name: str) -> str:
     return ": `afterrun jobs` or GET /api/v1/jobs lists those there are"
 
 
-def _until(body: requests.Pause, now: float) -> float | None:
+def _until(body: request_models.Pause, now: float) -> float | None:
     if body.lasts is not None:
         return now + parse_duration(body.lasts)
     if body.until is None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from afterrun_exporter.api import answers, values
+from afterrun_exporter.api import parameter_types, response_models
 from afterrun_exporter.api.operation import JSON, Operation
 from afterrun_exporter.api.operations import OPERATIONS
 from afterrun_exporter.api.pings import PINGS, NotTaken
@@ -27,8 +27,8 @@ _ABOUT: Final = (
 )
 _REF: Final = "#/components/schemas/{model}"
 _IN_PATH: Final = {
-    "job": TypeAdapter(values.JobName).json_schema(),
-    "id": TypeAdapter(values.ReceiverId).json_schema(),
+    "job": TypeAdapter(parameter_types.JobName).json_schema(),
+    "id": TypeAdapter(parameter_types.ReceiverId).json_schema(),
 }
 #: What a guard answers with, where there is one.
 _GUARDED: Final = {
@@ -84,13 +84,13 @@ class _Schemas:
             if one.takes_body:
                 wanted[one.body, "validation"] = None
             wanted[one.answer, "serialization"] = None
-        for problem in (answers.Problem, NotTaken):
+        for problem in (response_models.Problem, NotTaken):
             wanted[problem, "serialization"] = None
         self._refs, found = models_json_schema(list(wanted), ref_template=_REF)
         queries = {one.query.__name__ for one in operations}
         defined = found["$defs"]
         self._queries = {name: defined[name] for name in queries}
-        unused = {*queries, answers.Nothing.__name__}
+        unused = {*queries, response_models.Nothing.__name__}
         self.components = {
             name: _untitled(schema)
             for name, schema in sorted(defined.items())
@@ -147,7 +147,7 @@ def _responses(
     if operation.is_tagged:
         about = "nothing has changed since If-None-Match was sent"
         yield "304", {"description": about, "headers": {"ETag": _TAG}}
-    problem = schemas.of(answers.Problem, "serialization")
+    problem = schemas.of(response_models.Problem, "serialization")
     for status, about in _GUARDED.items():
         yield str(status.value), _problem(about, problem)
     if operation.is_drawn:

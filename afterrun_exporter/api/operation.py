@@ -7,7 +7,7 @@ from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from afterrun_exporter.api import answers, requests
+from afterrun_exporter.api import request_models, response_models
 from afterrun_exporter.auth import scopes
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.errors import AfterRunError, RequestError
@@ -18,9 +18,9 @@ JSON: Final = "application/json"
 SVG: Final = "image/svg+xml"
 HTML: Final = "text/html"
 
-Q = TypeVar("Q", bound=requests.Query)
+Q = TypeVar("Q", bound=request_models.Query)
 B = TypeVar("B", bound=BaseModel)
-A = TypeVar("A", bound=answers.Answer)
+A = TypeVar("A", bound=response_models.Answer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from afterrun_exporter.api import answers, backtestmodels, requests
+from afterrun_exporter.api import backtest_models, request_models, response_models
 from afterrun_exporter.api.operation import HTML, PREFIX, SVG, Operation
 from afterrun_exporter.errors import (
     AlertmanagerError,
@@ -34,9 +34,9 @@ JOBS: Final = Operation(
     method="GET",
     path=f"{PREFIX}/jobs",
     summary="Jobs by name, a page at a time",
-    query=requests.JobsQuery,
-    body=requests.NoBody,
-    answer=answers.Jobs,
+    query=request_models.JobsQuery,
+    body=request_models.NoBody,
+    answer=response_models.Jobs,
     paged_by="after",
     leads_to=("job", "/jobs/0/name"),
 )
@@ -45,9 +45,9 @@ JOB: Final = Operation(
     method="GET",
     path=f"{PREFIX}/jobs/{{job}}",
     summary="One job, with its rules, last metrics and counters",
-    query=requests.NoQuery,
-    body=requests.NoBody,
-    answer=answers.WholeJob,
+    query=request_models.NoQuery,
+    body=request_models.NoBody,
+    answer=response_models.WholeJob,
     problems=(UnknownJobError,),
 )
 PAUSE: Final = Operation(
@@ -55,9 +55,9 @@ PAUSE: Final = Operation(
     method="POST",
     path=f"{PREFIX}/jobs/{{job}}/pause",
     summary="Expect nothing of a job, for a while or until it is resumed",
-    query=requests.NoQuery,
-    body=requests.Pause,
-    answer=answers.WholeJob,
+    query=request_models.NoQuery,
+    body=request_models.Pause,
+    answer=response_models.WholeJob,
     problems=(UnknownJobError, StorageError),
 )
 RESUME: Final = Operation(
@@ -65,9 +65,9 @@ RESUME: Final = Operation(
     method="POST",
     path=f"{PREFIX}/jobs/{{job}}/resume",
     summary="Watch a job again that was paused",
-    query=requests.NoQuery,
-    body=requests.NoBody,
-    answer=answers.WholeJob,
+    query=request_models.NoQuery,
+    body=request_models.NoBody,
+    answer=response_models.WholeJob,
     problems=(UnknownJobError, StorageError),
 )
 REMOVE_JOB: Final = Operation(
@@ -75,9 +75,9 @@ REMOVE_JOB: Final = Operation(
     method="DELETE",
     path=f"{PREFIX}/jobs/{{job}}",
     summary="Watch a job no more that afterrun.yml does not name; a report brings it back",
-    query=requests.NoQuery,
-    body=requests.NoBody,
-    answer=answers.Nothing,
+    query=request_models.NoQuery,
+    body=request_models.NoBody,
+    answer=response_models.Nothing,
     status=204,
     problems=(UnknownJobError, ConfiguredJobError, StorageError),
 )
@@ -86,9 +86,9 @@ RUNS: Final = Operation(
     method="GET",
     path=f"{PREFIX}/jobs/{{job}}/runs",
     summary="The finished runs of a job, the newest first, a page at a time",
-    query=requests.RunsQuery,
-    body=requests.NoBody,
-    answer=answers.Runs,
+    query=request_models.RunsQuery,
+    body=request_models.NoBody,
+    answer=response_models.Runs,
     problems=(UnknownJobError, UnreadableStorageError),
     paged_by="before",
 )
@@ -97,9 +97,9 @@ BACKTEST: Final = Operation(
     method="POST",
     path=f"{PREFIX}/jobs/{{job}}/backtest",
     summary="What rules would have flagged of the runs of a job; it changes nothing",
-    query=requests.NoQuery,
-    body=backtestmodels.RulesToTry,
-    answer=backtestmodels.BacktestResult,
+    query=request_models.NoQuery,
+    body=backtest_models.RulesToTry,
+    answer=backtest_models.BacktestResult,
     problems=(UnknownJobError, UnreadableStorageError),
 )
 JOB_ALERTS: Final = Operation(
@@ -107,9 +107,9 @@ JOB_ALERTS: Final = Operation(
     method="GET",
     path=f"{PREFIX}/jobs/{{job}}/alerts",
     summary="The recorded alerts of a job, the newest first, a page at a time",
-    query=requests.JobAlertsQuery,
-    body=requests.NoBody,
-    answer=answers.Alerts,
+    query=request_models.JobAlertsQuery,
+    body=request_models.NoBody,
+    answer=response_models.Alerts,
     problems=(UnknownJobError, UnreadableStorageError),
     paged_by="before",
 )
@@ -118,9 +118,9 @@ JOB_RECEIVERS: Final = Operation(
     method="GET",
     path=f"{PREFIX}/jobs/{{job}}/receivers",
     summary="Who is told of a job, beside whom afterrun.yml names",
-    query=requests.NoQuery,
-    body=requests.NoBody,
-    answer=answers.JobReceivers,
+    query=request_models.NoQuery,
+    body=request_models.NoBody,
+    answer=response_models.JobReceivers,
     problems=(UnknownJobError, UnreadableStorageError),
 )
 ADD_RECEIVER: Final = Operation(
@@ -128,9 +128,9 @@ ADD_RECEIVER: Final = Operation(
     method="POST",
     path=f"{PREFIX}/jobs/{{job}}/receivers",
     summary="Have somebody told of a job",
-    query=requests.NoQuery,
-    body=requests.NewReceiver,
-    answer=answers.AddedReceiver,
+    query=request_models.NoQuery,
+    body=request_models.NewReceiver,
+    answer=response_models.AddedReceiver,
     status=201,
     problems=(UnknownJobError, ReceiverExistsError, *_UNAVAILABLE),
     location=f"{PREFIX}/receivers/{{id}}",
@@ -141,9 +141,9 @@ RECEIVERS: Final = Operation(
     method="GET",
     path=f"{PREFIX}/receivers",
     summary="The receivers of all jobs",
-    query=requests.NoQuery,
-    body=requests.NoBody,
-    answer=answers.Receivers,
+    query=request_models.NoQuery,
+    body=request_models.NoBody,
+    answer=response_models.Receivers,
     leads_to=("id", "/receivers/0/id"),
     problems=(UnreadableStorageError,),
 )
@@ -152,9 +152,9 @@ RECEIVER: Final = Operation(
     method="GET",
     path=f"{PREFIX}/receivers/{{id}}",
     summary="One receiver",
-    query=requests.NoQuery,
-    body=requests.NoBody,
-    answer=answers.Receiver,
+    query=request_models.NoQuery,
+    body=request_models.NoBody,
+    answer=response_models.Receiver,
     problems=(UnknownReceiverError, UnreadableStorageError),
 )
 REMOVE_RECEIVER: Final = Operation(
@@ -162,9 +162,9 @@ REMOVE_RECEIVER: Final = Operation(
     method="DELETE",
     path=f"{PREFIX}/receivers/{{id}}",
     summary="Have somebody told no more",
-    query=requests.NoQuery,
-    body=requests.NoBody,
-    answer=answers.Nothing,
+    query=request_models.NoQuery,
+    body=request_models.NoBody,
+    answer=response_models.Nothing,
     status=204,
     problems=(UnknownReceiverError, *_UNAVAILABLE),
 )
@@ -173,9 +173,9 @@ ALERTS: Final = Operation(
     method="GET",
     path=f"{PREFIX}/alerts",
     summary="Recorded alerts of all jobs, the newest first, a page at a time",
-    query=requests.AlertsQuery,
-    body=requests.NoBody,
-    answer=answers.Alerts,
+    query=request_models.AlertsQuery,
+    body=request_models.NoBody,
+    answer=response_models.Alerts,
     problems=(UnknownJobError, UnreadableStorageError),
     paged_by="before",
 )
@@ -184,9 +184,9 @@ ALERT_STATS: Final = Operation(
     method="GET",
     path=f"{PREFIX}/alerts/stats",
     summary="What the alerts of a time come to",
-    query=requests.StatsQuery,
-    body=requests.NoBody,
-    answer=answers.Stats,
+    query=request_models.StatsQuery,
+    body=request_models.NoBody,
+    answer=response_models.Stats,
     problems=(UnreadableStorageError,),
 )
 TEST_ALERT: Final = Operation(
@@ -194,9 +194,9 @@ TEST_ALERT: Final = Operation(
     method="POST",
     path=f"{PREFIX}/alerts/test",
     summary="Open an alert that ends by itself, to see that it arrives",
-    query=requests.NoQuery,
-    body=requests.TestAlert,
-    answer=answers.OpenedTest,
+    query=request_models.NoQuery,
+    body=request_models.TestAlert,
+    answer=response_models.OpenedTest,
     status=202,
     problems=(UnknownJobError, StorageError),
 )
@@ -205,9 +205,9 @@ CHECK: Final = Operation(
     method="POST",
     path=f"{PREFIX}/check",
     summary="Check an afterrun.yml: every problem at once, each with its line",
-    query=requests.NoQuery,
-    body=requests.Document,
-    answer=answers.Checked,
+    query=request_models.NoQuery,
+    body=request_models.Document,
+    answer=response_models.Checked,
     text=("config", ("application/yaml", "text/plain")),
     most=4 * 2**20,
 )
@@ -216,18 +216,18 @@ DOCUMENT: Final = Operation(
     method="GET",
     path=f"{PREFIX}/openapi.json",
     summary="This API as an OpenAPI 3.1 document",
-    query=requests.NoQuery,
-    body=requests.NoBody,
-    answer=answers.Document,
+    query=request_models.NoQuery,
+    body=request_models.NoBody,
+    answer=response_models.Document,
 )
 REFERENCE: Final = Operation(
     name="getReference",
     method="GET",
     path=f"{PREFIX}/docs",
     summary="This API as a page to read",
-    query=requests.NoQuery,
-    body=requests.NoBody,
-    answer=answers.Nothing,
+    query=request_models.NoQuery,
+    body=request_models.NoBody,
+    answer=response_models.Nothing,
     media=HTML,
 )
 INDEX: Final = replace(REFERENCE, name="getIndex", path=f"{PREFIX}/")
@@ -236,9 +236,9 @@ BADGE: Final = Operation(
     method="GET",
     path="/badge/{job}.svg",
     summary="How a job is doing, as a picture; the same picture for 404",
-    query=requests.NoQuery,
-    body=requests.NoBody,
-    answer=answers.Nothing,
+    query=request_models.NoQuery,
+    body=request_models.NoBody,
+    answer=response_models.Nothing,
     media=SVG,
 )
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import Field, RootModel
 
-from afterrun_exporter.api import answers, requests
+from afterrun_exporter.api import request_models, response_models
 from afterrun_exporter.api.operation import Operation
 from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.errors import (
@@ -18,15 +18,15 @@ from afterrun_exporter.errors import (
 from afterrun_exporter.ingest.reports import Report
 
 
-class BrokenRule(answers.Answer):
+class BrokenRule(response_models.Answer):
     """A rule that the reported run broke."""
 
     rule: str
     metric: str
-    value: answers.Value | None
+    value: response_models.Value | None
 
 
-class Taken(answers.Answer):
+class Taken(response_models.Answer):
     """What was made of a report; it is on disk."""
 
     job: str
@@ -36,10 +36,10 @@ class Taken(answers.Answer):
     duplicate: bool = Field(description="the rest is what was recorded first")
     warnings: list[str]
     violations: list[BrokenRule]
-    deadline: answers.Time | None = Field(description="of the next run")
+    deadline: response_models.Time | None = Field(description="of the next run")
 
 
-class NotTaken(answers.Problem):
+class NotTaken(response_models.Problem):
     """Why a report was not taken."""
 
     job: str
@@ -47,7 +47,7 @@ class NotTaken(answers.Problem):
     outcome: str | None
 
 
-class AllTaken(answers.Answer):
+class AllTaken(response_models.Answer):
     """What was made of many reports."""
 
     accepted: int
@@ -70,8 +70,8 @@ PING: Final = Operation(
     method="GET",
     path="/ping/{job}",
     summary="Report that a job ran, and ran well",
-    query=requests.NoQuery,
-    body=requests.NoBody,
+    query=request_models.NoQuery,
+    body=request_models.NoBody,
     answer=Taken,
     problems=(PingError, HistoryError, UnknownJobError, StorageError),
 )
@@ -80,7 +80,7 @@ REPORT: Final = Operation(
     method="POST",
     path="/ping/{job}",
     summary="Report a run; without a body, that it went well",
-    query=requests.NoQuery,
+    query=request_models.NoQuery,
     body=Report,
     answer=Taken,
     problems=(PingError, HistoryError, UnknownJobError, StorageError),
@@ -90,7 +90,7 @@ REPORT_MANY: Final = Operation(
     method="POST",
     path="/ping",
     summary="Report many runs in one transaction; a bad report harms no other",
-    query=requests.NoQuery,
+    query=request_models.NoQuery,
     body=Reports,
     answer=AllTaken,
     problems=(PingError, HistoryError, StorageError),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from afterrun_exporter.alertmanager.receivers import Receivers
-from afterrun_exporter.api import answers, requests
+from afterrun_exporter.api import request_models, response_models
+from afterrun_exporter.api.handlers import Act, Asked
 from afterrun_exporter.api.jobs import known
-from afterrun_exporter.api.serving import Act, Asked
-from afterrun_exporter.api.shapes import receiver_of
+from afterrun_exporter.api.serializers import receiver_of
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.engine.service import Service
@@ -15,44 +15,46 @@ from afterrun_exporter.errors import UnknownReceiverError
 
 def listed(
     service: Service, receivers: Receivers
-) -> Act[requests.NoQuery, requests.NoBody, answers.JobReceivers]:
+) -> Act[request_models.NoQuery, request_models.NoBody, response_models.JobReceivers]:
     """Return what answers with the receivers of a job."""
 
     async def act(
-        asked: Asked[requests.NoQuery, requests.NoBody],
-    ) -> answers.JobReceivers:
+        asked: Asked[request_models.NoQuery, request_models.NoBody],
+    ) -> response_models.JobReceivers:
         name = asked.job
         # Those of a job that left the configuration still stand in alertmanager.yml.
         if not (found := await receivers.of(name)):
             known(service, name)
         told = [receiver_of(one) for one in found]
-        return answers.JobReceivers(job=name, receivers=told)
+        return response_models.JobReceivers(job=name, receivers=told)
 
     return act
 
 
 def every(
     receivers: Receivers,
-) -> Act[requests.NoQuery, requests.NoBody, answers.Receivers]:
+) -> Act[request_models.NoQuery, request_models.NoBody, response_models.Receivers]:
     """Return what answers with all receivers, whatever their jobs."""
 
     async def act(
-        _: Asked[requests.NoQuery, requests.NoBody],
-    ) -> answers.Receivers:
+        _: Asked[request_models.NoQuery, request_models.NoBody],
+    ) -> response_models.Receivers:
         found = await receivers.every()
-        return answers.Receivers(receivers=[receiver_of(one) for one in found])
+        return response_models.Receivers(receivers=[receiver_of(one) for one in found])
 
     return act
 
 
 def add(
     service: Service, receivers: Receivers, clock: Clock
-) -> Act[requests.NoQuery, requests.NewReceiver, answers.AddedReceiver]:
+) -> Act[
+    request_models.NoQuery, request_models.NewReceiver, response_models.AddedReceiver
+]:
     """Return what adds a receiver to a job."""
 
     async def act(
-        asked: Asked[requests.NoQuery, requests.NewReceiver],
-    ) -> answers.AddedReceiver:
+        asked: Asked[request_models.NoQuery, request_models.NewReceiver],
+    ) -> response_models.AddedReceiver:
         job, _ = known(service, asked.job)
         body = asked.body
         added, applied = await receivers.add(
@@ -68,7 +70,7 @@ def add(
                 created_at=clock.now(),
             )
         )
-        return answers.AddedReceiver(
+        return response_models.AddedReceiver(
             **dict(receiver_of(added)),
             applied=applied,
             warnings=[],
@@ -79,12 +81,12 @@ def add(
 
 def one(
     receivers: Receivers,
-) -> Act[requests.NoQuery, requests.NoBody, answers.Receiver]:
+) -> Act[request_models.NoQuery, request_models.NoBody, response_models.Receiver]:
     """Return what answers with one receiver, whatever its job."""
 
     async def act(
-        asked: Asked[requests.NoQuery, requests.NoBody],
-    ) -> answers.Receiver:
+        asked: Asked[request_models.NoQuery, request_models.NoBody],
+    ) -> response_models.Receiver:
         return receiver_of(await receivers.get(_number(asked.path["id"])))
 
     return act
@@ -92,12 +94,14 @@ def one(
 
 def remove(
     receivers: Receivers,
-) -> Act[requests.NoQuery, requests.NoBody, answers.Nothing]:
+) -> Act[request_models.NoQuery, request_models.NoBody, response_models.Nothing]:
     """Return what removes a receiver."""
 
-    async def act(asked: Asked[requests.NoQuery, requests.NoBody]) -> answers.Nothing:
+    async def act(
+        asked: Asked[request_models.NoQuery, request_models.NoBody],
+    ) -> response_models.Nothing:
         await receivers.remove(_number(asked.path["id"]))
-        return answers.Nothing()
+        return response_models.Nothing()
 
     return act
 

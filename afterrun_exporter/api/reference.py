@@ -12,10 +12,10 @@ from aiohttp.typedefs import Handler
 from jinja2 import ChainableUndefined, Environment, PackageLoader
 
 from afterrun_exporter.api import openapi
+from afterrun_exporter.api.handlers import fresh
 from afterrun_exporter.api.operation import HTML, JSON
-from afterrun_exporter.api.reading import read_query
-from afterrun_exporter.api.requests import NoQuery
-from afterrun_exporter.api.serving import fresh
+from afterrun_exporter.api.request_models import NoQuery
+from afterrun_exporter.api.request_parsing import read_query
 from afterrun_exporter.http_problems import KINDS, STATUS, TYPES
 
 _PAGES: Final = Environment(

@@ -16,7 +16,7 @@ from afterrun_exporter.api import (
     receivers,
     reference,
 )
-from afterrun_exporter.api.serving import routed, served, written
+from afterrun_exporter.api.handlers import routed, served, written
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.engine.job_admin import Registry
 from afterrun_exporter.engine.service import Service

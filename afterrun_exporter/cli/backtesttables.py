@@ -10,7 +10,7 @@ import click
 from afterrun_exporter.cli import tables
 from afterrun_exporter.cli.backtest import Answer, changed
 from afterrun_exporter.clock import SystemClock
-from afterrun_exporter.core.metricnames import quoted
+from afterrun_exporter.core.metric_names import quoted
 from afterrun_exporter.core.units import format_number
 
 #: Names and warnings that are listed before it is left at a number.

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from afterrun_exporter import config as configuration
-from afterrun_exporter.cli.keeping import base_warnings, load_with_base
+from afterrun_exporter.cli.managed_config import base_warnings, load_with_base
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.config import Config
 from afterrun_exporter.core.deadlines import slot_after

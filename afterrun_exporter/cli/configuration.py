@@ -10,13 +10,13 @@ from pathlib import Path
 import structlog
 
 from afterrun_exporter import config as configs
-from afterrun_exporter.cli.locks import HANGS, Locks, WebFile
-from afterrun_exporter.cli.patience import Patience
+from afterrun_exporter.cli.slow_files import Patience
+from afterrun_exporter.cli.web_config import HANGS, Locks, WebFile
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.config import revision
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import AfterRunError, ConfigError, Problem
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.server.health import Reload
 
 log = structlog.get_logger()

@@ -9,10 +9,10 @@ from typing import Final
 import click
 
 from afterrun_exporter import config as configs
-from afterrun_exporter.cli.keeping import base_warnings
+from afterrun_exporter.cli.managed_config import base_warnings
 from afterrun_exporter.config import Config
 from afterrun_exporter.errors import ConfigError, GenerateError
-from afterrun_exporter.rulegen import alertmanager, prometheus, render, ruletests
+from afterrun_exporter.rulegen import alertmanager, prometheus, render, rule_tests
 
 #: The file that is read where none is named.
 DEFAULT_FILE: Final = Path("afterrun.yml")
@@ -27,7 +27,7 @@ class MissingExtraError(GenerateError):
 def _prometheus(config: Config, _: Path) -> render.Files:
     jobs = config.jobs.values()
     # In a folder of their own: people tell Prometheus to load rules/*.yml.
-    tests = ruletests.tests_file(jobs, config.label_keys, f"../{RULES.name}")
+    tests = rule_tests.tests_file(jobs, config.label_keys, f"../{RULES.name}")
     return {
         RULES: render.to_yaml(prometheus.rules_file(jobs, config.hash)),
         RULES.parent / "tests/afterrun.test.yml": render.to_yaml(tests),

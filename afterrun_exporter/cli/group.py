@@ -11,7 +11,7 @@ import click
 from afterrun_exporter import __version__
 from afterrun_exporter.cli.main import CLIENT
 from afterrun_exporter.conventions import DEFAULT_PORT
-from afterrun_exporter.core.hints import near
+from afterrun_exporter.core.did_you_mean import near
 
 #: Commands, the module each is in, and what it does. The modules are imported
 #: late: `afterrun version` need not load a web server.

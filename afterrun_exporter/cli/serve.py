@@ -22,6 +22,7 @@ from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import WebOptions, make_app, site_of
 from afterrun_exporter.auth.tokens import callers
 from afterrun_exporter.cli import logs
+from afterrun_exporter.cli.banner import OPEN, usage
 from afterrun_exporter.cli.configuration import Configuration, nothing_else, reloader
 from afterrun_exporter.cli.flags import (
     DURATION,
@@ -31,13 +32,12 @@ from afterrun_exporter.cli.flags import (
     own_names,
     trusted,
 )
-from afterrun_exporter.cli.garbage import tune
-from afterrun_exporter.cli.greeting import OPEN, usage
-from afterrun_exporter.cli.keeping import kept_file, load_with_base
-from afterrun_exporter.cli.locks import WebFile, owners, warn_if_open
-from afterrun_exporter.cli.locks import read as read_locks
-from afterrun_exporter.cli.meanwhile import meanwhile
+from afterrun_exporter.cli.gc_tuning import tune
+from afterrun_exporter.cli.managed_config import kept_file, load_with_base
 from afterrun_exporter.cli.signals import Signals
+from afterrun_exporter.cli.tasks import meanwhile
+from afterrun_exporter.cli.web_config import WebFile, owners, warn_if_open
+from afterrun_exporter.cli.web_config import read as read_locks
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.engine.job_admin import Registry
@@ -45,7 +45,7 @@ from afterrun_exporter.engine.pushed_metrics import Pushed
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import AfterRunError, ConfigError
 from afterrun_exporter.exposition.rendering import Exposition
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes as page_routes

@@ -6,11 +6,11 @@ import errno
 from collections.abc import Callable
 from typing import Final
 
-from afterrun_exporter.client.descriptors import same_file
-from afterrun_exporter.client.lines import MetricLines, Tail
+from afterrun_exporter.client.arguments import Metrics
+from afterrun_exporter.client.file_descriptors import same_file
+from afterrun_exporter.client.output_lines import MetricLines, Tail
 from afterrun_exporter.client.spool import Tell
 from afterrun_exporter.client.tee import Tee
-from afterrun_exporter.client.words import Metrics
 
 STDOUT: Final = 1
 STDERR: Final = 2

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from afterrun_exporter.client import clock
-from afterrun_exporter.client.courier import Courier
+from afterrun_exporter.client.arguments import Metrics, pairs
 from afterrun_exporter.client.daemon import Answer, HTTPDaemon, NotDeliveredError
-from afterrun_exporter.client.descriptors import reserve_standard
 from afterrun_exporter.client.execute import Order, execute, to_stderr
+from afterrun_exporter.client.file_descriptors import reserve_standard
 from afterrun_exporter.client.flush import flush
 from afterrun_exporter.client.options import parsers
 from afterrun_exporter.client.outcomes import EXITS, exit_outcomes
+from afterrun_exporter.client.report_sender import Courier
 from afterrun_exporter.client.reports import (
     Report,
     cut,
@@ -28,7 +29,6 @@ from afterrun_exporter.client.reports import (
 )
 from afterrun_exporter.client.settings import Settings, default_spool, find_token
 from afterrun_exporter.client.spool import Spool
-from afterrun_exporter.client.words import Metrics, pairs
 
 VIOLATED: Final = 3
 

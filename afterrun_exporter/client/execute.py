@@ -15,19 +15,19 @@ from threading import Event, Thread
 from typing import Any, Final, TypeVar
 
 from afterrun_exporter.client import clock, signals
+from afterrun_exporter.client.arguments import Metrics, pairs
 from afterrun_exporter.client.capture import Capture
 from afterrun_exporter.client.child import Child, Ended, owns_terminal
-from afterrun_exporter.client.courier import Courier, Parcel
-from afterrun_exporter.client.descriptors import read_limited
-from afterrun_exporter.client.outcomes import Verdict, explanation, judge
-from afterrun_exporter.client.reports import cut, new_run_id, report
-from afterrun_exporter.client.spool import Tell
-from afterrun_exporter.client.surroundings import (
+from afterrun_exporter.client.environment import (
     command_environ,
     command_line,
     metadata,
 )
-from afterrun_exporter.client.words import Metrics, pairs
+from afterrun_exporter.client.file_descriptors import read_limited
+from afterrun_exporter.client.outcomes import Verdict, explanation, judge
+from afterrun_exporter.client.report_sender import Courier, Parcel
+from afterrun_exporter.client.reports import cut, new_run_id, report
+from afterrun_exporter.client.spool import Tell
 
 T = TypeVar("T")
 

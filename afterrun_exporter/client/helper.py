@@ -11,8 +11,10 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from afterrun_exporter.client import clock
-from afterrun_exporter.client.courier import Courier, Parcel
+from afterrun_exporter.client.arguments import Metrics
 from afterrun_exporter.client.daemon import Answer
+from afterrun_exporter.client.environment import metadata as surroundings
+from afterrun_exporter.client.report_sender import Courier, Parcel
 from afterrun_exporter.client.reports import (
     cut,
     dated,
@@ -26,8 +28,6 @@ from afterrun_exporter.client.settings import (
     default_spool,
     find_token,
 )
-from afterrun_exporter.client.surroundings import metadata as surroundings
-from afterrun_exporter.client.words import Metrics
 
 P = ParamSpec("P")
 T = TypeVar("T")

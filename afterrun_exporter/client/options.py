@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Mapping
 from typing import Final
 
+from afterrun_exporter.client.arguments import duration
 from afterrun_exporter.client.outcomes import EXITS, exit_statuses
 from afterrun_exporter.client.settings import DEFAULT_URL
-from afterrun_exporter.client.words import duration
 
 EXEC_EXAMPLES: Final = """\
 examples:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from afterrun_exporter.client.descriptors import read_limited
+from afterrun_exporter.client.file_descriptors import read_limited
 from afterrun_exporter.client.spool import Tell
 
 MAX_TOKEN_FILE: Final = 64 * 1024

@@ -21,7 +21,7 @@ from typing import Final
 
 from afterrun_exporter.client import clock
 from afterrun_exporter.client.reports import Report
-from afterrun_exporter.client.spoolfiles import (
+from afterrun_exporter.client.spool_files import (
     MAX_REPORT,
     DamagedError,
     Listed,

@@ -6,9 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from afterrun_exporter.config import alertvalues as values
+from afterrun_exporter.config import alerting_values
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.mutetimes import MuteTimeSpec
+from afterrun_exporter.config.mute_times import MuteTimeSpec
 from afterrun_exporter.config.values import (
     Duration,
     Given,
@@ -40,14 +40,14 @@ from afterrun_exporter.core.routing import (
 
 #: A file, or whatever else is one line of text, that may be left out.
 _Optional = Annotated[Line | None, Given]
-_Lines = Annotated[tuple[Line, ...], values.OneOrMany]
+_Lines = Annotated[tuple[Line, ...], alerting_values.OneOrMany]
 
 
 class SmtpSpec(Spec):
     """``smtp:``, the server that takes mail."""
 
-    smarthost: values.HostPort = Smtp().smarthost
-    from_: Annotated[values.Sender, Field(alias="from")] = Smtp().sender
+    smarthost: alerting_values.HostPort = Smtp().smarthost
+    from_: Annotated[alerting_values.Sender, Field(alias="from")] = Smtp().sender
     require_tls: bool = True
     auth_username: _Optional = None
     auth_password_file: _Optional = None
@@ -65,13 +65,15 @@ class SmtpSpec(Spec):
 class SlackSpec(Spec):
     """``slack:`` of a receiver."""
 
-    channel: Annotated[values.Channel | None, Given] = None
+    channel: Annotated[alerting_values.Channel | None, Given] = None
     url_file: _Optional = None
 
     @model_validator(mode="after")
     def _knows_where(self, info: ValidationInfo) -> Self:
         known = info.context
-        if isinstance(known, values.Known) and not (self.url_file or known.slack):
+        if isinstance(known, alerting_values.Known) and not (
+            self.url_file or known.slack
+        ):
             raise ValueError(
                 "no URL: set url_file, or alertmanager.slack_url_file for all of them"
             )
@@ -87,7 +89,7 @@ class DiscordSpec(Spec):
 class WebhookSpec(Spec):
     """``webhook:`` of a receiver."""
 
-    url: values.PlainUrl
+    url: alerting_values.PlainUrl
     authorization_file: _Optional = None
     #: Alertmanager's own default: all of them.
     max_alerts: Annotated[int, Field(ge=0)] = 0
@@ -102,7 +104,7 @@ class PagerDutySpec(Spec):
 class IntegrationSpec(Spec):
     """One way to reach a receiver."""
 
-    email: Annotated[values.Recipients | None, Given] = None
+    email: Annotated[alerting_values.Recipients | None, Given] = None
     slack: Annotated[SlackSpec | None, MappingOf] = None
     discord: Annotated[DiscordSpec | None, MappingOf] = None
     webhook: Annotated[WebhookSpec | None, MappingOf] = None
@@ -149,11 +151,11 @@ _Ways = Annotated[tuple[IntegrationSpec, ...], ListOf, AfterValidator(_reachable
 class RouteMatchSpec(Spec):
     """``match:`` of a route: all that it names must hold of an alert."""
 
-    severity: Annotated[tuple[Severity, ...], values.OneOrMany] = ()
-    labels: Annotated[dict[values.MatchedLabel, _Lines], MappingOf] = Field(
+    severity: Annotated[tuple[Severity, ...], alerting_values.OneOrMany] = ()
+    labels: Annotated[dict[alerting_values.MatchedLabel, _Lines], MappingOf] = Field(
         default_factory=dict
     )
-    alert: Annotated[tuple[values.Alert, ...], values.OneOrMany] = ()
+    alert: Annotated[tuple[alerting_values.Alert, ...], alerting_values.OneOrMany] = ()
     project: _Lines = ()
     tags: _Lines = ()
     job: Annotated[Pattern | None, Given] = None
@@ -178,7 +180,7 @@ class RouteMatchSpec(Spec):
 class GroupingSpec(Spec):
     """What goes into one message, and when."""
 
-    group_by: Annotated[values.GroupBy | None, Given] = None
+    group_by: Annotated[alerting_values.GroupBy | None, Given] = None
     group_wait: Annotated[Duration | None, Given] = None
     group_interval: Annotated[Span | None, Given] = None
     repeat_interval: Annotated[Span | None, Given] = None
@@ -195,9 +197,9 @@ class RouteSpec(GroupingSpec):
     """One of ``routes:``."""
 
     match: RouteMatchSpec
-    receivers: values.ReceiverRefs
-    mute: values.MuteTimeRefs = ()
-    active: values.MuteTimeRefs = ()
+    receivers: alerting_values.ReceiverRefs
+    mute: alerting_values.MuteTimeRefs = ()
+    active: alerting_values.MuteTimeRefs = ()
     continue_: Annotated[bool, Field(alias="continue")] = False
 
     def route(self) -> Route:
@@ -214,24 +216,25 @@ class RouteSpec(GroupingSpec):
 class AlertmanagerSpec(GroupingSpec):
     """All of ``alertmanager:``."""
 
-    push_to: Annotated[values.BaseUrls, ListOf] = ()
-    labels: Annotated[dict[values.AddedLabel, Line], MappingOf] = Field(
+    push_to: Annotated[alerting_values.BaseUrls, ListOf] = ()
+    labels: Annotated[dict[alerting_values.AddedLabel, Line], MappingOf] = Field(
         default_factory=dict
     )
     resolve_delay: Duration = Alertmanager().resolve_delay
     config_file: _Optional = None
-    reload_url: Annotated[values.ShownUrl | None, Given] = None
+    reload_url: Annotated[alerting_values.ShownUrl | None, Given] = None
     base: _Optional = None
     smtp: Annotated[SmtpSpec | None, MappingOf] = None
     slack_url_file: _Optional = None
-    receivers: Annotated[dict[values.ReceiverName, _Ways], MappingOf] = Field(
+    receivers: Annotated[dict[alerting_values.ReceiverName, _Ways], MappingOf] = Field(
         default_factory=dict
     )
-    receiver: Annotated[values.ReceiverRef | None, Given] = None
-    watchdog: Annotated[values.ReceiverRef | None, Given] = None
+    receiver: Annotated[alerting_values.ReceiverRef | None, Given] = None
+    watchdog: Annotated[alerting_values.ReceiverRef | None, Given] = None
     routes: Annotated[tuple[RouteSpec, ...], ListOf] = ()
     mute_times: Annotated[
-        dict[Line, Annotated[tuple[MuteTimeSpec, ...], values.OneOrMany]], MappingOf
+        dict[Line, Annotated[tuple[MuteTimeSpec, ...], alerting_values.OneOrMany]],
+        MappingOf,
     ] = Field(default_factory=dict)
 
     def alertmanager(self) -> Alertmanager:

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from afterrun_exporter.auth.tokens import Token
 from afterrun_exporter.config.alerting import AlertmanagerSpec
-from afterrun_exporter.config.alertvalues import Known
+from afterrun_exporter.config.alerting_values import Known
+from afterrun_exporter.config.auto_registered import strangers
+from afterrun_exporter.config.error_messages import Path, quote
 from afterrun_exporter.config.graph import (
     circles,
     unknown_dependencies,
@@ -18,12 +20,10 @@ from afterrun_exporter.config.graph import (
 )
 from afterrun_exporter.config.policies import PolicySpec, applied
 from afterrun_exporter.config.problems import Finding, findings
-from afterrun_exporter.config.spec import DefaultsSpec, FileSpec, JobSpec
-from afterrun_exporter.config.strangers import strangers
+from afterrun_exporter.config.schema import DefaultsSpec, FileSpec, JobSpec
 from afterrun_exporter.config.values import Declared
-from afterrun_exporter.config.words import Path, quote
-from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.history import reach
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.core.model import JOB_NAME, Job, Settings
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.core.schedule import Every, Schedule, parse_cron

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import yaml
 
-from afterrun_exporter.config.words import Path, quote, show
+from afterrun_exporter.config.error_messages import Path, quote, show
 from afterrun_exporter.errors import Problem
 
 # The parser in C is ten times faster; not every build of PyYAML has it.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from afterrun_exporter.config.error_messages import Path, did_you_mean, quote
 from afterrun_exporter.config.problems import Finding
-from afterrun_exporter.config.words import Path, did_you_mean, quote
 
 
 def written_dependencies(layer: Mapping[str, Any]) -> Iterator[tuple[int, str]]:

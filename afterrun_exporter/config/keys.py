@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from afterrun_exporter.config.words import quote
+from afterrun_exporter.config.error_messages import quote
 from afterrun_exporter.core.model import UUID
 from afterrun_exporter.core.projects import KEY
 from afterrun_exporter.core.secrets import DIGEST, digest

@@ -11,11 +11,11 @@ from pathlib import Path as FilePath
 from typing import Any, Final
 
 from afterrun_exporter.auth.tokens import Token
-from afterrun_exporter.config import document, oddities
+from afterrun_exporter.config import document, lint
 from afterrun_exporter.config.building import Builder
+from afterrun_exporter.config.error_messages import Path, show
 from afterrun_exporter.config.problems import Finding
-from afterrun_exporter.config.words import Path, show
-from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.errors import ConfigError, Problem
@@ -153,9 +153,9 @@ def _overwritten(
 
 
 def _oddities(config: Config, now: float) -> Iterator[Finding]:
-    yield from oddities.of_labels(config.label_keys)
+    yield from lint.of_labels(config.label_keys)
     for job in config.jobs.values():
-        yield from oddities.of_job(job, now)
+        yield from lint.of_job(job, now)
     for position, route in enumerate(config.alertmanager.routes):
         match = route.match
         if match.by_configuration and not any(map(match.takes, config.jobs.values())):

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.conditions import DependencySpec
-from afterrun_exporter.config.spec import JobSpec, RuleSpec
+from afterrun_exporter.config.schema import JobSpec, RuleSpec
 from afterrun_exporter.config.values import (
     DeclaredKey,
     Given,

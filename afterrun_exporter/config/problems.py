@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.words import Path, did_you_mean, quote
+from afterrun_exporter.config.error_messages import Path, did_you_mean, quote
 
 _EXPECTED = {
     "bool_type": "true or false",

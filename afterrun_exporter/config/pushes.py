@@ -7,9 +7,9 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BeforeValidator
 
 from afterrun_exporter.config.base import Spec
+from afterrun_exporter.config.error_messages import quote
 from afterrun_exporter.config.values import Given, Line
-from afterrun_exporter.config.words import quote
-from afterrun_exporter.core.pushsigns import PushSettings
+from afterrun_exporter.core.push_signs import PushSettings
 
 #: Patterns that one key may have, and characters that one may have.
 MOST: Final = 100

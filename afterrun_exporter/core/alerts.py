@@ -9,8 +9,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core import hangs, history, loading, overlaps, recovery, upstream
-from afterrun_exporter.core.limits import run_deadline
+from afterrun_exporter.core import (
+    history,
+    hung_runs,
+    loading,
+    overlaps,
+    recovery,
+    upstream,
+)
 from afterrun_exporter.core.model import (
     BLAMELESS,
     Condition,
@@ -19,6 +25,7 @@ from afterrun_exporter.core.model import (
     Run,
     Settings,
 )
+from afterrun_exporter.core.run_limits import run_deadline
 from afterrun_exporter.core.state import (
     AlertEvent,
     AlertKey,
@@ -299,7 +306,7 @@ def _late(
         since = max(missed, min(state.last_ping_at, now))
         yield MISSED, _Holding(since, job.severity, summary, missed)
     if (overdue := run_deadline(job, state, settings)) < now:
-        summary = hangs.summary(job, state, overdue)
+        summary = hung_runs.summary(job, state, overdue)
         yield OVERRUNNING, _Holding(overdue, job.severity, summary, overdue)
 
 

@@ -27,8 +27,8 @@ from afterrun_exporter.core.deadlines import (
     retry_limit,
     slot_after,
 )
-from afterrun_exporter.core.limits import is_later_attempt
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run, Settings
+from afterrun_exporter.core.run_limits import is_later_attempt
 from afterrun_exporter.core.state import JobState, OpenRun, Retry
 from afterrun_exporter.core.timestamps import format_time
 

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from afterrun_exporter.core.did_you_mean import near
 from afterrun_exporter.core.finishes import is_late, was_given_up
-from afterrun_exporter.core.hints import near
 from afterrun_exporter.core.model import FAILURES, NEUTRAL, Outcome, Run
 from afterrun_exporter.core.rules import (
     DURATION,

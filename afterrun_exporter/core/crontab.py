@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import available_timezones
 
-from afterrun_exporter.core.hints import near
+from afterrun_exporter.core.did_you_mean import near
 from afterrun_exporter.core.units import written_duration
 
 NICKNAMES: Final = {

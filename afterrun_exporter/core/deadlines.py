@@ -6,7 +6,8 @@ import math
 from typing import NamedTuple
 
 from afterrun_exporter.core import downtimes
-from afterrun_exporter.core.limits import (
+from afterrun_exporter.core.model import Condition, Job, Settings
+from afterrun_exporter.core.run_limits import (
     CLOSE_BEHIND,
     is_later_attempt,
     run_deadline,
@@ -14,7 +15,6 @@ from afterrun_exporter.core.limits import (
     time_limit,
     unobserved_runs,
 )
-from afterrun_exporter.core.model import Condition, Job, Settings
 from afterrun_exporter.core.schedule import Cron, Every, early_limit
 from afterrun_exporter.core.state import JobState, Retry
 

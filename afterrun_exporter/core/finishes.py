@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from afterrun_exporter.core import (
     attempts,
-    hangs,
     history,
+    hung_runs,
     metadata,
     misses,
     recovery,
@@ -18,7 +18,6 @@ from afterrun_exporter.core import (
     spans,
 )
 from afterrun_exporter.core.deadlines import covered_by
-from afterrun_exporter.core.limits import run_limit, silence_limit, time_limit
 from afterrun_exporter.core.model import (
     FAILURES,
     Condition,
@@ -30,6 +29,7 @@ from afterrun_exporter.core.model import (
     Settings,
 )
 from afterrun_exporter.core.rules import Violation, judge_all, measured
+from afterrun_exporter.core.run_limits import run_limit, silence_limit, time_limit
 from afterrun_exporter.core.state import JobState, OpenRun, Retry
 from afterrun_exporter.core.timestamps import format_time
 
@@ -85,7 +85,7 @@ def finish(
         if open_run is not None:
             began = open_run.started_at
         elif run.run_id is not None and (state.hung or run.outcome in FAILURES):
-            again = hangs.was_given_up(state, run, settings)
+            again = hung_runs.was_given_up(state, run, settings)
         after = _after(job, state, run, known, still_open, settings, began, again=again)
     if after.unobserved_through:
         after = misses.observed(job, after, ended)
@@ -139,7 +139,9 @@ def time_out(
     seen = repeats.remembered(state.seen, key, settings)
     counted = replace(_counted(state, run, state.open_runs, settings), seen=seen)
     if is_late(run, state.last_judged_at):
-        return hangs.remembered(job, counted, open_run, follower, is_last=False), run
+        return hung_runs.remembered(
+            job, counted, open_run, follower, is_last=False
+        ), run
     record = recovery.record(job, state, Outcome.TIMEOUT)
     failed = replace(
         counted,
@@ -151,7 +153,7 @@ def time_out(
         # The run that followed tells whether the job works again.
         failing=recovery.was_failing(state),
     )
-    return hangs.remembered(job, failed, open_run, follower, is_last=True), run
+    return hung_runs.remembered(job, failed, open_run, follower, is_last=True), run
 
 
 def _unfinished(job: Job, open_run: OpenRun) -> str:
@@ -267,7 +269,7 @@ def _after(
         if job.slower_than is not None:
             after = _timed(job, after, run)
     if state.hung and is_news:
-        hung = hangs.after(state, run, began, again=again, judged=judged)
+        hung = hung_runs.after(state, run, began, again=again, judged=judged)
         after = replace(after, hung=hung)
     if after.unobserved_through:
         after = misses.observed(job, after, run.finished_at)
@@ -338,7 +340,7 @@ def _has_timed_out(state: JobState, run: Run) -> bool:
     What was so of the last ones stays until there are others: it is still shown.
     """
     is_ok = run.outcome is Outcome.OK
-    if run.outcome is Outcome.TIMEOUT or (hangs.is_pending(state) and not is_ok):
+    if run.outcome is Outcome.TIMEOUT or (hung_runs.is_pending(state) and not is_ok):
         return True
     return _goes_on_timed_out(state, series=is_ok or state.consecutive_failures > 0)
 

@@ -16,8 +16,8 @@ from afterrun_exporter.core.deadlines import (
     schedule_text,
     slot_after,
 )
-from afterrun_exporter.core.limits import time_limit, unobserved_runs
 from afterrun_exporter.core.model import Job, Settings
+from afterrun_exporter.core.run_limits import time_limit, unobserved_runs
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import JobState, LogEntry, OpenRun, UnobservedSlots
 from afterrun_exporter.core.timestamps import format_time

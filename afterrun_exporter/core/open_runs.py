@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from afterrun_exporter.core import finishes, hangs, spans
-from afterrun_exporter.core.limits import is_abandoned, is_overdue, run_limit
+from afterrun_exporter.core import finishes, hung_runs, spans
 from afterrun_exporter.core.model import NEUTRAL, Job, Ping, Settings
+from afterrun_exporter.core.run_limits import is_abandoned, is_overdue, run_limit
 from afterrun_exporter.core.state import JobState, LogEntry, OpenRun
 from afterrun_exporter.core.timestamps import format_time
 
@@ -109,7 +109,7 @@ def replaced(
     A later attempt of that run began at *began*.
     """
     for attempt in earlier:
-        state = hangs.remembered(job, state, attempt, began, is_last=False)
+        state = hung_runs.remembered(job, state, attempt, began, is_last=False)
     return state
 
 
@@ -128,4 +128,4 @@ def _is_another(state: JobState, run: OpenRun, ping: Ping, settings: Settings) -
     """
     if ping.outcome in NEUTRAL or (run.run_id and run.run_id == ping.run_id):
         return False
-    return not hangs.was_given_up(state, ping, settings)
+    return not hung_runs.was_given_up(state, ping, settings)

@@ -15,8 +15,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core.limits import CLOSE_BEHIND, is_unobserved
 from afterrun_exporter.core.model import Job, Ping, Settings
+from afterrun_exporter.core.run_limits import CLOSE_BEHIND, is_unobserved
 from afterrun_exporter.core.state import JobState, OpenRun
 from afterrun_exporter.core.timestamps import format_time
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from afterrun_exporter.core.finishes import open_run_of
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping
-from afterrun_exporter.core.pushsigns import (
+from afterrun_exporter.core.push_signs import (
     DEFAULTS,
     MIN_TIME,
     Push,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from afterrun_exporter.core import hangs
+from afterrun_exporter.core import hung_runs
 from afterrun_exporter.core.model import FAILURES, Condition, Job, Outcome
 from afterrun_exporter.core.state import JobState
 
@@ -39,7 +39,7 @@ def record(job: Job, state: JobState, outcome: Outcome) -> Record:
 
 def is_failing(job: Job, state: JobState) -> bool:
     """Return True if *job* is failing, by the numbers that its configuration gives now."""
-    if hangs.is_pending(state) and not was_failing(state):
+    if hung_runs.is_pending(state) and not was_failing(state):
         return False
     return has_failed(job, state)
 

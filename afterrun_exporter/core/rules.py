@@ -15,8 +15,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from afterrun_exporter.core import metricnames, texts
-from afterrun_exporter.core.metricnames import STRING, UNUSABLE
+from afterrun_exporter.core import metric_names, texts
+from afterrun_exporter.core.metric_names import STRING, UNUSABLE
 from afterrun_exporter.core.texts import Texts
 from afterrun_exporter.core.units import format_number, parse_quantity
 
@@ -89,7 +89,7 @@ class Assertion:
         return TEXT_OPERATORS[self.op](text, self.text)
 
     def __str__(self) -> str:
-        return f"{self.op} {metricnames.quoted(self.text)}"
+        return f"{self.op} {metric_names.quoted(self.text)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Rule:
     @property
     def expr(self) -> str:
         """The rule as people write it: `parse_rule` makes the same of it."""
-        subject = metricnames.written(self.metric)
+        subject = metric_names.written(self.metric)
         if self.assertion is not None:
             return f"{subject} {self.assertion}"
         if len(self.bounds) == 1:
@@ -138,7 +138,7 @@ class Violation(Struct, frozen=True, array_like=True, gc=False):
     def shown(self) -> str | None:
         """The value or text that broke the rule, for people; None if there was none."""
         if self.text is not None:
-            return metricnames.quoted(self.text)
+            return metric_names.quoted(self.text)
         return None if self.value is None else format_number(self.value)
 
     def __str__(self) -> str:
@@ -182,7 +182,7 @@ def parse_rule(
 def _unreadable(text: str) -> ValueError:
     hint = ""
     if match := _SPACED.fullmatch(text):
-        hint = f"; a name with spaces is in double quotes: {metricnames.quoted(match[1].strip())}"
+        hint = f"; a name with spaces is in double quotes: {metric_names.quoted(match[1].strip())}"
     return ValueError(f"cannot read rule {text!r}: write {_FORMS}{hint}")
 
 
@@ -196,9 +196,9 @@ def _text(operand: str, text: str) -> str:
         plain = operand.strip("'\"")
         raise ValueError(
             f"cannot read {operand!r} in rule {text!r}: write one text in double quotes, "
-            f"such as {metricnames.quoted(plain)}"
+            f"such as {metric_names.quoted(plain)}"
         )
-    return metricnames.unquoted(operand)
+    return metric_names.unquoted(operand)
 
 
 def _between(operand: str, text: str) -> tuple[Bound, ...]:
@@ -213,19 +213,19 @@ def _between(operand: str, text: str) -> tuple[Bound, ...]:
 
 
 def _metric(subject: str, text: str) -> str:
-    if subject in metricnames.FIELDS:
+    if subject in metric_names.FIELDS:
         raise ValueError(
             f"{subject!r} in rule {text!r} is not a metric: write duration with a "
             "unit, such as duration < 10m, or a metric of this name in double quotes"
         )
-    metric = metricnames.read(subject)
+    metric = metric_names.read(subject)
     if UNUSABLE in subject and not subject.startswith('"'):
-        name = metricnames.quoted(metric)
+        name = metric_names.quoted(metric)
         raise ValueError(f"rule {text!r} has a {UNUSABLE!r} in it: write {name}")
     for one in text:
         # It is the name of the rule, unless that has another.
         if not one.isprintable() or one == UNUSABLE:
-            escape = metricnames.quoted(one)[1:-1]
+            escape = metric_names.quoted(one)[1:-1]
             raise ValueError(
                 f"rule {text!r} has a {one!r} in it: write {escape} for it"
             )
@@ -245,7 +245,7 @@ def _bound(op: str, value: str) -> Bound:
     except ValueError as error:
         if op not in TEXT_OPERATORS:
             raise
-        plain = metricnames.quoted(value.strip("'\""))
+        plain = metric_names.quoted(value.strip("'\""))
         raise ValueError(f"{error}; a text is in double quotes: {op} {plain}") from None
 
 

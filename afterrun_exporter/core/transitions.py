@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from afterrun_exporter.core import (
     alerts,
     attempts,
+    clock_setbacks,
     finishes,
     history,
     loading,
@@ -24,13 +25,12 @@ from afterrun_exporter.core import (
     progress,
     pushes,
     repeats,
-    setbacks,
     spans,
     upstream,
 )
 from afterrun_exporter.core.deadlines import schedule_text
-from afterrun_exporter.core.limits import is_overdue
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run, Settings
+from afterrun_exporter.core.run_limits import is_overdue
 from afterrun_exporter.core.state import JobState, LogEntry, OpenRun, Transition
 from afterrun_exporter.core.upstream import Required
 
@@ -61,8 +61,8 @@ def on_clock(
     how often this is called changes nothing but how soon we know. *required* is
     how the jobs are doing that this one requires.
     """
-    right = setbacks.put_back(job, state, now, settings)
-    moved = setbacks.moved(state.alerts, right.alerts)
+    right = clock_setbacks.put_back(job, state, now, settings)
+    moved = clock_setbacks.moved(state.alerts, right.alerts)
     caught_up = misses.reconciled(job, right, now)
     runs: tuple[Run, ...] = ()
     judged: Run | None = None

@@ -12,6 +12,7 @@ from afterrun_exporter.core.deadlines import is_quiet
 from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.repeats import OlderRunsNeededError, is_whole
 from afterrun_exporter.core.state import USABLE, JobState, Transition, Unusable
+from afterrun_exporter.core.test_alerts import on_test
 from afterrun_exporter.core.transitions import (
     on_clock,
     on_ping,
@@ -19,7 +20,6 @@ from afterrun_exporter.core.transitions import (
     recalled,
     registered,
 )
-from afterrun_exporter.core.trials import on_test
 from afterrun_exporter.core.upstream import Required
 from afterrun_exporter.engine.job_registry import Roster, is_made_for_tests, is_spent
 from afterrun_exporter.errors import UnknownJobError

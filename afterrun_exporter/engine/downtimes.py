@@ -7,8 +7,8 @@ from typing import Final
 import structlog
 
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.core.clock_watch import MIN_PAUSE
 from afterrun_exporter.core.downtimes import settling
-from afterrun_exporter.core.watch import MIN_PAUSE
 from afterrun_exporter.engine.decisions import Judge
 from afterrun_exporter.engine.wakeup_queue import Agenda
 

@@ -14,7 +14,7 @@ from msgspec import json
 from afterrun_exporter.clock import Clock, in_steps
 from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.alerts import TEST
-from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import (
     USABLE,

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from afterrun_exporter.conventions import TEST_JOB
-from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import aliases
 from afterrun_exporter.core.pauses import resting

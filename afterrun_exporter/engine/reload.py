@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from itertools import islice
 
 from afterrun_exporter.clock import breathe, in_steps
-from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.history import kept_for
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.core.unchanged import quiet_until
+from afterrun_exporter.core.unchanged_jobs import quiet_until
 from afterrun_exporter.engine.decisions import Judge
 from afterrun_exporter.engine.job_registry import Roster, leaves
 from afterrun_exporter.engine.wakeup_queue import Agenda

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from afterrun_exporter.clock import Clock, in_steps
-from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.deadlines import outlook, wake_at
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.repeats import is_whole
 from afterrun_exporter.core.state import JobState, Transition

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
 from typing import Final
 
+from afterrun_exporter.exposition.exposed_job import Subject
 from afterrun_exporter.exposition.families import FAMILIES, header
-from afterrun_exporter.exposition.subject import Subject
 
 #: Jobs in a chunk. With fewer there are more pieces to go through at each scrape,
 #: with more there is more to copy where a job changed.

@@ -9,13 +9,13 @@ from functools import lru_cache
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core import alerts
 from afterrun_exporter.core.deadlines import schedule_text
-from afterrun_exporter.core.limits import run_deadline
 from afterrun_exporter.core.model import Condition, Job, Outcome, Settings
+from afterrun_exporter.core.run_limits import run_deadline
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import AlertKey, JobState
-from afterrun_exporter.exposition.details import CODES, alert_details
-from afterrun_exporter.exposition.shapes import Alerting, Fact, Family, Sample, Shape
-from afterrun_exporter.exposition.subject import (
+from afterrun_exporter.exposition.alert_details import CODES, alert_details
+from afterrun_exporter.exposition.encoders import Alerting, Fact, Family, Sample, Shape
+from afterrun_exporter.exposition.exposed_job import (
     REMEMBERED,
     Subject,
     bound_labels,

@@ -13,10 +13,10 @@ from afterrun_exporter.clock import breathe, in_steps
 from afterrun_exporter.core.shards import WHOLE, Shard
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.chunks import Chunk, Chunks
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.exposition.exposed_job import Subject
+from afterrun_exporter.exposition.job_counts import Tally
+from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.exposition.snapshot import Page, Snapshot
-from afterrun_exporter.exposition.subject import Subject
-from afterrun_exporter.exposition.tally import Tally
 
 #: Names that are sorted in one go.
 BATCH: Final = 2000

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Raw, Struct, json
 
-from afterrun_exporter.core.metricnames import MAX_NAME
+from afterrun_exporter.core.metric_names import MAX_NAME
 from afterrun_exporter.core.model import JOB_NAME, Kind, Outcome, Ping, nothing
 from afterrun_exporter.core.rules import DURATION
 from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID, MAX_TIME

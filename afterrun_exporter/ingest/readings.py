@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from afterrun_exporter.core.metricnames import MAX_NAME, is_name
+from afterrun_exporter.core.metric_names import MAX_NAME, is_name
 from afterrun_exporter.core.rules import DURATION
 
 #: Metrics of one report that are warned about one by one.

@@ -13,9 +13,9 @@ from markupsafe import Markup
 from multidict import MultiMapping
 
 from afterrun_exporter.clock import in_steps
-from afterrun_exporter.config.rulelines import read_rules, rule_line, rules_block
+from afterrun_exporter.config.rule_lines import read_rules, rule_line, rules_block
 from afterrun_exporter.core.backtest import DIFFERENT, Backtest, Change, Count, Tried
-from afterrun_exporter.core.backtestview import headline, newest
+from afterrun_exporter.core.backtest_summary import headline, newest
 from afterrun_exporter.core.model import Job, Run
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.timestamps import instant

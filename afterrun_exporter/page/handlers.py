@@ -21,6 +21,7 @@ from afterrun_exporter.page import overview as shapes
 from afterrun_exporter.page import query
 from afterrun_exporter.page.backtest import LONGEST, attempt
 from afterrun_exporter.page.context import Context, Reading
+from afterrun_exporter.page.descriptions import InWords, expectations, rule_in_words
 from afterrun_exporter.page.forms import FLAGS, PAUSES
 from afterrun_exporter.page.graphs import charts
 from afterrun_exporter.page.howto import examples
@@ -38,7 +39,6 @@ from afterrun_exporter.page.reasons import reasons
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.strips import LENGTH
 from afterrun_exporter.page.times import happened, moment, zone_of
-from afterrun_exporter.page.words import InWords, expectations, rule_in_words
 from afterrun_exporter.storage.store import AlertFilter, Ended
 
 #: Runs in the charts and the list of a job.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from shlex import quote
 from typing import Final, NamedTuple
 
-from afterrun_exporter.core.metricnames import PLAIN
+from afterrun_exporter.core.metric_names import PLAIN
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import CONTAINS, DURATION, Bound, Rule
 from afterrun_exporter.core.schedule import Cron

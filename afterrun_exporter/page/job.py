@@ -10,14 +10,14 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from afterrun_exporter.core.deadlines import next_due, slot_after
-from afterrun_exporter.core.limits import (
+from afterrun_exporter.core.model import NEUTRAL, Job, Outcome, Run, Settings
+from afterrun_exporter.core.rules import DURATION
+from afterrun_exporter.core.run_limits import (
     is_unobserved,
     overrunning_from,
     run_limit,
     time_limit,
 )
-from afterrun_exporter.core.model import NEUTRAL, Job, Outcome, Run, Settings
-from afterrun_exporter.core.rules import DURATION
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.units import format_duration
 from afterrun_exporter.page.numbers import readable

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from multidict import MultiMapping
 
 from afterrun_exporter.core.alerts import Status
-from afterrun_exporter.core.hints import near
+from afterrun_exporter.core.did_you_mean import near
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job
 from afterrun_exporter.errors import RequestError
 from afterrun_exporter.page.index import BROKEN, RUNNING, UNOBSERVED, Entry, Holds

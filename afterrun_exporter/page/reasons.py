@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from afterrun_exporter.core.metricnames import quoted
+from afterrun_exporter.core.metric_names import quoted
 from afterrun_exporter.core.model import (
     BLAMELESS,
     NEUTRAL,

@@ -23,11 +23,11 @@ from afterrun_exporter.core.routing import (
 from afterrun_exporter.errors import GenerateError
 from afterrun_exporter.rulegen import (
     base_inhibitions,
-    inhibitiontests,
+    inhibition_tests,
     merging,
     render,
+    route_tests,
     routes,
-    routetests,
 )
 from afterrun_exporter.rulegen import receivers as ways
 from afterrun_exporter.rulegen.inhibitions import inhibit_rules
@@ -68,10 +68,10 @@ def files(
     return {
         CONFIG: config,
         DIRECTORY / TEMPLATE: template_text(alertmanager),
-        DIRECTORY / "routes.test": routetests.text(
+        DIRECTORY / "routes.test": route_tests.text(
             jobs, alertmanager, receivers, str(CONFIG)
         ),
-        DIRECTORY / "inhibitions.test.yml": inhibitiontests.text(
+        DIRECTORY / "inhibitions.test.yml": inhibition_tests.text(
             jobs, alertmanager, str(CONFIG)
         ),
         **{DIRECTORY / path: text for path, text in secrets.items()},

@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
-from afterrun_exporter import http_problems as problems
+from afterrun_exporter import http_problems
 from afterrun_exporter.ingest.bodies import CONNECTION, skip_rest
 from afterrun_exporter.ingest.native import Reports
 from afterrun_exporter.server.admission import Admitted
@@ -60,7 +60,7 @@ class Answering(web.RequestHandler):
         The connection ends where too much of the request is left unread.
         """
         if isinstance(resp, web.HTTPExpectationFailed):
-            resp = problems.unexpected()
+            resp = http_problems.unexpected()
         sent = await super().finish_response(request, resp, start_time)
         if not await skip_rest(request):
             self.force_close()
@@ -81,9 +81,9 @@ class Answering(web.RequestHandler):
             # Its message quotes what came.
             message = HTTPStatus.BAD_REQUEST.phrase if noise else message
             return super().handle_error(request, status, exc, message)
-        told = problems.unreadable(exc)
+        told = http_problems.unreadable(exc)
         self._reports.refuse(told["detail"])
-        answer = problems.response(told)
+        answer = http_problems.response(told)
         answer.force_close()
         return answer
 

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.ingest.native import Reports
-from afterrun_exporter.server import fast_path as express
+from afterrun_exporter.server import fast_path
 from afterrun_exporter.server.admission import Admitted, noting
 from afterrun_exporter.server.aiohttp_connection import Answering
 from afterrun_exporter.server.connection_limits import Crowd
@@ -40,7 +40,7 @@ def connections(
     are answered in front of aiohttp; with an aiohttp that is too different it answers
     them itself, which is as safe and slower.
     """
-    if fast and (missing := express.missing()):
+    if fast and (missing := fast_path.missing()):
         log.error(
             "fast_path_unfit",
             aiohttp=aiohttp.__version__,

@@ -13,7 +13,7 @@ from typing import Final, Protocol, cast
 import structlog
 from aiohttp.http import SERVER_SOFTWARE
 
-from afterrun_exporter import http_problems as problems
+from afterrun_exporter import http_problems
 from afterrun_exporter.clock import Clock
 
 #: How often connections are looked at, in seconds.
@@ -180,7 +180,7 @@ class TurnedAway(asyncio.Protocol):
 
 def _full() -> bytes:
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    answer = problems.response(problems.problem(status, TOO_MANY))
+    answer = http_problems.response(http_problems.problem(status, TOO_MANY))
     body = cast("bytes", answer.body)
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"

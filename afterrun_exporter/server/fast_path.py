@@ -18,7 +18,7 @@ from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http import SERVER_SOFTWARE, RawRequestMessage
 from multidict import CIMultiDictProxy
 
-from afterrun_exporter import http_problems as problems
+from afterrun_exporter import http_problems
 from afterrun_exporter.auth.callers import ANYBODY, Caller, Scope
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import JOB_NAME, UUID
@@ -236,7 +236,7 @@ class Express(Answering):
         try:
             return await self._reports.take(job, body, sender, headers, caller)
         except Exception as error:  # noqa: BLE001 - it becomes the answer
-            return problems.told(error, hdrs.METH_POST, PREFIX + job)
+            return http_problems.told(error, hdrs.METH_POST, PREFIX + job)
 
 
 def _written(answer: dict[str, Any], now: float, last: bool, added: bytes) -> bytes:
@@ -247,7 +247,7 @@ def _written(answer: dict[str, Any], now: float, last: bool, added: bytes) -> by
     body, status, more = text(answer), b"200 OK", added + _DATA
     content_type = b"application/json"
     if "title" in answer:
-        response = problems.response(answer)
+        response = http_problems.response(answer)
         body = cast("bytes", response.body)
         status = f"{response.status} {HTTPStatus(response.status).phrase}".encode()
         content_type = response.headers[hdrs.CONTENT_TYPE].encode()

@@ -12,7 +12,7 @@ from functools import partial
 from importlib.resources import files
 
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.stateformats import CHANGES, migrate_states
+from afterrun_exporter.storage.state_formats import CHANGES, migrate_states
 
 Step = Callable[[sqlite3.Connection], object]
 

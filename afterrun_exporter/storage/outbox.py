@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from afterrun_exporter.core.model import Condition
-from afterrun_exporter.core.notices import (
+from afterrun_exporter.core.notifications import (
     Notice,
     Stage,
     Told,

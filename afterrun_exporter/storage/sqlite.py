@@ -30,7 +30,14 @@ from afterrun_exporter.core.pushed import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage import history, pushed, reads, recall, receivers, runkeys
+from afterrun_exporter.storage import (
+    history,
+    pushed,
+    reads,
+    receivers,
+    run_keys,
+    window_history,
+)
 from afterrun_exporter.storage.checkpoints import Checkpoints
 from afterrun_exporter.storage.codec import (
     UNDECODABLE,
@@ -38,13 +45,13 @@ from afterrun_exporter.storage.codec import (
     decode_state,
 )
 from afterrun_exporter.storage.files import DatabaseFiles, watched
-from afterrun_exporter.storage.groupcommit import GroupCommit, Writes
+from afterrun_exporter.storage.group_commit import GroupCommit, Writes
 from afterrun_exporter.storage.locking import locked
 from afterrun_exporter.storage.migrations import migrate
 from afterrun_exporter.storage.outbox import Changes, Outbox, Outboxed
 from afterrun_exporter.storage.outbox import load as load_outbox
-from afterrun_exporter.storage.readguard import CALLERS, FAULTS, ReadGuard, reason
-from afterrun_exporter.storage.runkeys import MEMORY, OlderKeys
+from afterrun_exporter.storage.read_guard import CALLERS, FAULTS, ReadGuard, reason
+from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
 from afterrun_exporter.storage.store import (
     EVERY_ALERT,
     AlertFilter,
@@ -115,7 +122,7 @@ class SQLiteStore:
         """Open or create the database at *path*, bring it up to date, load it.
 
         *on_commit* is called with the seconds that each commit took; *key_memory* is
-        how many bytes the keys of older runs take at most (storage/runkeys.py). Raises
+        how many bytes the keys of older runs take at most (storage/run_keys.py). Raises
         StorageError when the file cannot be used, also when another daemon does.
         """
         loop = asyncio.get_running_loop()
@@ -174,7 +181,9 @@ class SQLiteStore:
     async def histories(
         self, reach: Mapping[str, float], now: float, limit: int
     ) -> dict[str, bytes]:
-        return await self._reading(recall.histories(self._reader, reach, now, limit))
+        return await self._reading(
+            window_history.histories(self._reader, reach, now, limit)
+        )
 
     async def alerts(self, which: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
         return await self._reading(history.alerts(self._browser, which))
@@ -213,7 +222,7 @@ class SQLiteStore:
                 step, cursor, newest, before, runs_per_job
             )
             pruned += count
-        place: runkeys.Place | None = (0, 0)
+        place: run_keys.Place | None = (0, 0)
         while place is not None:
             keys = self._writer.prune_keys
             place, jobs = await self._on_thread(
@@ -259,7 +268,7 @@ class SQLiteStore:
             raise
 
     async def _older_keys(self, jobs: Collection[str]) -> dict[str, OlderKeys]:
-        loop, load = asyncio.get_running_loop(), runkeys.load
+        loop, load = asyncio.get_running_loop(), run_keys.load
         return await self._reading(
             loop.run_in_executor(
                 self._thread, self._checked, self._writer.do, load, jobs

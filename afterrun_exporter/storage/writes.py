@@ -18,15 +18,15 @@ from afterrun_exporter.core.state import (
     LogEntry,
     Transition,
 )
-from afterrun_exporter.storage import outbox, runkeys
+from afterrun_exporter.storage import outbox, run_keys
+from afterrun_exporter.storage.bulk_rows import insert
 from afterrun_exporter.storage.checkpoints import CHECKPOINT
 from afterrun_exporter.storage.codec import (
     encode_metrics,
     encode_state,
     encode_violations,
 )
-from afterrun_exporter.storage.groupcommit import Writes
-from afterrun_exporter.storage.manyrows import insert
+from afterrun_exporter.storage.group_commit import Writes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -104,7 +104,7 @@ class Writer:
             for sql, values in batch.alerts:
                 execute(sql, values)
             self._connection.executemany(_ADD_LOG, batch.logs)
-            self._connection.executemany(runkeys.INSERT, batch.keys)
+            self._connection.executemany(run_keys.INSERT, batch.keys)
             insert(self._connection, _JOBS, [*batch.jobs()], _OR_UPDATE)
             outbox.save(self._connection, news)
 
@@ -143,25 +143,25 @@ class Writer:
 
     def prune_keys(
         self,
-        cursor: runkeys.Place,
+        cursor: run_keys.Place,
         newest: Mapping[str, int],
         before: float,
         runs_per_job: int,
-    ) -> tuple[runkeys.Place | None, set[str]]:
+    ) -> tuple[run_keys.Place | None, set[str]]:
         """Delete of the next rows after *cursor* those all of whose runs are pruned.
 
         Returns where to go on, None at the end, and the jobs they were of.
         """
-        rows = runkeys.next_rows(self._connection, cursor, STEP)
+        rows = run_keys.next_rows(self._connection, cursor, STEP)
         old = [
             (place, name)
             for place, received_at, name in rows
             if received_at < before
-            or place[1] * runkeys.CHUNK <= newest.get(name, 0) - runs_per_job
+            or place[1] * run_keys.CHUNK <= newest.get(name, 0) - runs_per_job
         ]
         if old:
             with self._transaction():
-                runkeys.delete(self._connection, [place for place, _ in old])
+                run_keys.delete(self._connection, [place for place, _ in old])
         jobs = {name for _, name in old}
         return rows[-1][0] if len(rows) == STEP else None, jobs
 
@@ -266,7 +266,7 @@ class _Batch:
         )
 
     def add_keys(self, name: str, made: Transition) -> None:
-        self.keys.extend(runkeys.rows_of(self._ids[name], made))
+        self.keys.extend(run_keys.rows_of(self._ids[name], made))
 
     def add_event(self, name: str, event: AlertEvent) -> None:
         if event.key.condition is Condition.SUCCEEDED:

@@ -10,7 +10,7 @@ import pytest
 from afterrun_exporter import conventions as names
 from afterrun_exporter.alertmanager import alerts
 from afterrun_exporter.core.model import Condition, Outcome
-from afterrun_exporter.core.notices import Notice, Stage
+from afterrun_exporter.core.notifications import Notice, Stage
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.state import AlertKey, AlertOpened
 from afterrun_exporter.rulegen.prometheus import rules_file

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from afterrun_exporter.alertmanager.sender import LONGEST_PAUSE
-from afterrun_exporter.core.notices import LIFETIME, RENEW_EVERY
+from afterrun_exporter.core.notifications import LIFETIME, RENEW_EVERY
 from afterrun_exporter.core.timestamps import parse_time
 from tests.alertmanager.chain import DELAY, MIN_VISIBLE, WARNING, Chain
 

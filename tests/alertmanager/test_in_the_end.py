@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Outcome
-from afterrun_exporter.core.notices import RENEW_EVERY
+from afterrun_exporter.core.notifications import RENEW_EVERY
 from tests.alertmanager.chain import A, B, Chain
 from tests.changed import replace
 from tests.core.jobs import BACKUP

@@ -15,10 +15,10 @@ from afterrun_exporter import conventions as names
 from afterrun_exporter.alertmanager.sender import BATCH, LONGEST_PAUSE
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.model import Outcome
-from afterrun_exporter.core.notices import RENEW_EVERY, RENEW_FRESH
+from afterrun_exporter.core.notifications import RENEW_EVERY, RENEW_FRESH
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.storage.outbox import Changes
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.testing import MemoryStore

@@ -11,7 +11,7 @@ from aiohttp.test_utils import make_mocked_request
 from pytest_aiohttp.plugin import AiohttpClient
 from yarl import URL
 
-from afterrun_exporter.auth import scopes as routes
+from afterrun_exporter.auth import scopes
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.auth.csrf import FIELD, FOREIGN, OLD, VALID, Forms
 from afterrun_exporter.auth.hosts import Hosts
@@ -161,8 +161,8 @@ async def test_no_other_site_makes_a_browser_change_anything(
     passed = {
         (method, route): answer
         for (method, route), answer in answers.items()
-        if is_changing(method, route) or routes.wanted(method, route) is Scope.PING
-        if routes.wanted(method, route) is not routes.OPEN
+        if is_changing(method, route) or scopes.wanted(method, route) is Scope.PING
+        if scopes.wanted(method, route) is not scopes.OPEN
         if answer[0] != 403 or not (method == "HEAD" or SITE.search(answer[1]))
     }
     assert passed == {}
@@ -187,7 +187,7 @@ async def test_without_locks_no_other_site_changes_anything_but_by_pings(
     assert refused == {
         (method, route)
         for method, route in answers
-        if is_changing(method, route) and routes.wanted(method, route) is not Scope.PING
+        if is_changing(method, route) and scopes.wanted(method, route) is not Scope.PING
     }
     assert store.states["backup"].paused_at == 0.0
 
@@ -206,8 +206,8 @@ async def test_without_locks_no_name_of_another_site_leads_here(
     misled = await ask_for_all(client, {"Host": f"evil.example:{client.port}"})
 
     for (method, route), (status, text) in misled.items():
-        wanted = routes.wanted(method, route)
-        if wanted is routes.OPEN or wanted is Scope.PING:
+        wanted = scopes.wanted(method, route)
+        if wanted is scopes.OPEN or wanted is Scope.PING:
             assert status != 403, (method, route)
         else:
             assert status == 403, (method, route)

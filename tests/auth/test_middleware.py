@@ -14,7 +14,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from structlog.testing import capture_logs
 from yarl import URL
 
-from afterrun_exporter.auth import scopes as routes
+from afterrun_exporter.auth import scopes
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
@@ -70,20 +70,20 @@ def test_the_table_has_every_route_of_the_application(app: web.Application) -> N
     """One that is missing wants everything: to forget one is safe, but no way to live."""
     found = {(method, listed(route)) for method, route in endpoints(app)}
 
-    assert [one for one in sorted(found) if not routes.is_listed(*one)] == []
+    assert [one for one in sorted(found) if not scopes.is_listed(*one)] == []
 
 
 def test_the_table_has_no_route_that_there_is_not(app: web.Application) -> None:
     found = {(method, listed(route)) for method, route in endpoints(app)}
-    found |= {(routes.ANY, route) for _, route in found}
+    found |= {(scopes.ANY, route) for _, route in found}
 
-    assert routes.TABLE.keys() <= found
+    assert scopes.TABLE.keys() <= found
 
 
 def test_what_changes_something_is_not_for_readers() -> None:
     asked = {
         route
-        for (method, route), scope in routes.TABLE.items()
+        for (method, route), scope in scopes.TABLE.items()
         if method not in {"GET", "OPTIONS"} and scope in {Scope.READ, Scope.SCRAPE}
     }
 
@@ -96,7 +96,7 @@ EVERYBODYS: Final = ("/-/healthy", "/-/ready", "/static/{name}")
 
 
 def test_questions_of_browsers_alone_are_open_besides() -> None:
-    found = {key for key, scope in routes.TABLE.items() if scope is routes.OPEN}
+    found = {key for key, scope in scopes.TABLE.items() if scope is scopes.OPEN}
 
     told = {key for key in found if key[0] != "OPTIONS"}
     assert told == {("GET", route) for route in EVERYBODYS}
@@ -112,12 +112,12 @@ async def test_every_endpoint_lets_in_whom_it_is_for(
     asked = 0
 
     for method, route in endpoints(app):
-        wanted = routes.wanted(method, listed(route))
+        wanted = scopes.wanted(method, listed(route))
         status = await status_of(
             locked_client, method, path_of(route), authorization, body_of(route)
         )
         asked += 1
-        if wanted is routes.OPEN:
+        if wanted is scopes.OPEN:
             good = status in {200, 204}
         elif who in NOBODIES:
             good = status == 401
@@ -147,7 +147,7 @@ async def test_no_answer_of_what_is_locked_is_kept_by_a_cache(
     """Unless it is asked for anew each time."""
     kept = set()
     for method, route in endpoints(app):
-        if routes.wanted(method, listed(route)) in {routes.OPEN, Scope.PING}:
+        if scopes.wanted(method, listed(route)) in {scopes.OPEN, Scope.PING}:
             continue
         url = locked_client.make_url("/").join(URL(path_of(route), encoded=True))
         response = await locked_client.session.request(
@@ -189,7 +189,7 @@ JOBLESS: Final = {
     # Says that we are there.
     ("GET", "/api/v1/status"),
     # Ignored whatever it is about.
-    *(("POST", route) for _, route in routes.TABLE if is_ignored(route)),
+    *(("POST", route) for _, route in scopes.TABLE if is_ignored(route)),
     ("HEAD", "/api/v1/status"),
 }
 

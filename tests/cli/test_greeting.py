@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from afterrun_exporter.cli.greeting import example, usage
+from afterrun_exporter.cli.banner import example, usage
 from afterrun_exporter.config import parse
 
 

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.auth.credentials import Credentials
 from afterrun_exporter.cli.group import afterrun
-from afterrun_exporter.cli.locks import WebFile, warn_if_open
+from afterrun_exporter.cli.web_config import WebFile, warn_if_open
 from afterrun_exporter.errors import ConfigError
 from afterrun_exporter.server.addresses import parse
 from afterrun_exporter.server.connection_limits import Limits

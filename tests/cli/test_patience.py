@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from afterrun_exporter.cli.configuration import Configuration
-from afterrun_exporter.cli.locks import WebFile
-from afterrun_exporter.cli.patience import THREAD, Patience
+from afterrun_exporter.cli.slow_files import THREAD, Patience
+from afterrun_exporter.cli.web_config import WebFile
 from afterrun_exporter.clock import breathe
 from afterrun_exporter.errors import ConfigError
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.server.security import Doors
 from afterrun_exporter.testing import ManualClock
 

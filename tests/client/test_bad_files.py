@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.client.daemon import NotDeliveredError
 from afterrun_exporter.client.flush import Flushed, flush
 from afterrun_exporter.client.spool import REJECTED, Spool
-from afterrun_exporter.client.spoolfiles import MAX_REPORT, encoded, open_report
+from afterrun_exporter.client.spool_files import MAX_REPORT, encoded, open_report
 from tests.client.doubles import POISON, REFUSED, URL, MemoryDaemon, silent, told
 
 GOOD = encoded(URL, told("good"))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from afterrun_exporter.client.courier import Courier
 from afterrun_exporter.client.daemon import Answer
+from afterrun_exporter.client.report_sender import Courier
 from afterrun_exporter.client.reports import Report
 from afterrun_exporter.client.settings import Settings
 from afterrun_exporter.client.spool import Spool

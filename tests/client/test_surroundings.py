@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from afterrun_exporter.client.commands import verdict
+from afterrun_exporter.client.environment import command_line, git_sha, metadata
 from afterrun_exporter.client.execute import pauses
 from afterrun_exporter.client.settings import default_spool
-from afterrun_exporter.client.surroundings import command_line, git_sha, metadata
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.client.lines import MAX_LINE, MetricLines, Tail
+from afterrun_exporter.client.arguments import Metrics, duration, pairs
+from afterrun_exporter.client.output_lines import MAX_LINE, MetricLines, Tail
 from afterrun_exporter.client.reports import cut
-from afterrun_exporter.client.words import Metrics, duration, pairs
 
 
 @pytest.mark.parametrize(

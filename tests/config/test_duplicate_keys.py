@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from afterrun_exporter.cli.keeping import load_with_base
+from afterrun_exporter.cli.managed_config import load_with_base
 from afterrun_exporter.config import parse
-from afterrun_exporter.config.webloading import load_web
+from afterrun_exporter.config.web_loading import load_web
 from afterrun_exporter.errors import ConfigError
 
 

@@ -20,7 +20,7 @@ from afterrun_exporter.config.conditions import (
 )
 from afterrun_exporter.config.document import read
 from afterrun_exporter.config.policies import MatchSpec
-from afterrun_exporter.config.spec import (
+from afterrun_exporter.config.schema import (
     DefaultsSpec,
     FileSpec,
     JobSpec,
@@ -28,7 +28,7 @@ from afterrun_exporter.config.spec import (
     RetentionSpec,
     RuleSpec,
 )
-from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.core.model import (
     Average,
     Concurrency,
@@ -39,7 +39,7 @@ from afterrun_exporter.core.model import (
     SuccessRatio,
 )
 from afterrun_exporter.core.projects import Project
-from afterrun_exporter.core.pushsigns import PushSettings
+from afterrun_exporter.core.push_signs import PushSettings
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.secrets import digest

@@ -9,8 +9,8 @@ import pytest
 
 from afterrun_exporter.auth.web_config import TLS, ClientAuth, Pem
 from afterrun_exporter.config.document import read
-from afterrun_exporter.config.webloading import load_web
-from afterrun_exporter.config.webspec import HTTPSpec, TLSSpec, WebSpec
+from afterrun_exporter.config.web_loading import load_web
+from afterrun_exporter.config.web_schema import HTTPSpec, TLSSpec, WebSpec
 from afterrun_exporter.errors import ConfigError
 from tests.config.test_files import promised
 

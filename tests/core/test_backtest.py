@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.backtest import Backtest, Change, backtest
-from afterrun_exporter.core.backtestview import headline, newest
+from afterrun_exporter.core.backtest_summary import headline, newest
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run
 from afterrun_exporter.core.rules import Rule, Violation, parse_rule
 from afterrun_exporter.core.transitions import on_ping, registered

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from afterrun_exporter.core.deadlines import deadline, is_quiet, next_slot, wake_at
-from afterrun_exporter.core.limits import run_deadline
 from afterrun_exporter.core.model import Concurrency, Job, Kind, Outcome, Settings
+from afterrun_exporter.core.run_limits import run_deadline
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.transitions import on_clock, registered
 from afterrun_exporter.storage.codec import decode_state, encode_state

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.deadlines import deadline, wake_at
-from afterrun_exporter.core.limits import run_deadline
 from afterrun_exporter.core.model import Concurrency, Condition, Job, Kind, Settings
+from afterrun_exporter.core.run_limits import run_deadline
 from tests.changed import replace
 
 from .jobs import BACKUP, SETTINGS, Night, at, told

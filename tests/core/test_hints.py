@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.hints import near
+from afterrun_exporter.core.did_you_mean import near
 
 KEYS = [
     "accept", "active", "after_failures", "below", "critical", "early", "enabled", "end",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.metricnames import (
+from afterrun_exporter.core.metric_names import (
     MAX_NAME,
     is_name,
     quoted,

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from afterrun_exporter.core.model import Condition
-from afterrun_exporter.core.notices import (
+from afterrun_exporter.core.notifications import (
     LIFETIME,
     RENEW_EVERY,
     RENEW_FRESH,

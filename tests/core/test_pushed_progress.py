@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from afterrun_exporter.core.push_signs import PushSettings
 from afterrun_exporter.core.pushes import DELETED
-from afterrun_exporter.core.pushsigns import PushSettings
 from tests.core.pushes import HOUR, Pusher
 
 SUCCESS = "my_batch_job_last_success_unixtime TIME"

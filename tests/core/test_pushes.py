@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afterrun_exporter.core.push_signs import PushSettings
 from afterrun_exporter.core.pushes import MAX_MARKS
-from afterrun_exporter.core.pushsigns import PushSettings
 from afterrun_exporter.core.transitions import on_retired
 from tests.changed import replace
 from tests.core.pushes import HOUR, NOON, Pusher

@@ -29,7 +29,7 @@ from afterrun_exporter.core.model import (
     SuccessRatio,
 )
 from afterrun_exporter.core.pauses import on_pause, on_resume
-from afterrun_exporter.core.pushsigns import Push, Times
+from afterrun_exporter.core.push_signs import Push, Times
 from afterrun_exporter.core.schedule import Cron, Every, parse_cron
 from afterrun_exporter.core.state import (
     AlertEvent,
@@ -40,8 +40,8 @@ from afterrun_exporter.core.state import (
     JobState,
     Transition,
 )
+from afterrun_exporter.core.test_alerts import on_test
 from afterrun_exporter.core.transitions import on_clock, on_ping, on_retired, registered
-from afterrun_exporter.core.trials import on_test
 from afterrun_exporter.core.upstream import Required
 from tests.changed import replace
 

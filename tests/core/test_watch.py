@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.watch import MIN_PAUSE, Jump, jump
+from afterrun_exporter.core.clock_watch import MIN_PAUSE, Jump, jump
 
 OFFSETS = st.floats(0, 2e9)
 PASSED = st.floats(0, 1e7)

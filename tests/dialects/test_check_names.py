@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.config import parse
-from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import aliases, job_slug
 from afterrun_exporter.dialects.context import job_name

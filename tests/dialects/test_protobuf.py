@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
-from afterrun_exporter.core.catalogue import plain_job
+from afterrun_exporter.core.job_config import plain_job
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.dialects.pushgateway.protobuf import (
     LARGEST_METRIC,

@@ -7,7 +7,7 @@ import gzip
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
-from afterrun_exporter.core.catalogue import plain_job
+from afterrun_exporter.core.job_config import plain_job
 from afterrun_exporter.engine.pushed_metrics import Pushed
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore

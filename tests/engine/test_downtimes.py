@@ -14,7 +14,7 @@ from afterrun_exporter.engine.job_admin import Registry
 from afterrun_exporter.engine.job_search import Wanted, page
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at, ping

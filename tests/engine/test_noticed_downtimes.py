@@ -11,13 +11,13 @@ from structlog.testing import capture_logs
 
 from afterrun_exporter.app import sweep_forever, watch_forever
 from afterrun_exporter.clock import breathe
-from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.engine.downtimes import PROBE_EVERY
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.groupcommit import Writes
+from afterrun_exporter.storage.group_commit import Writes
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at, told
 from tests.services import catalogue

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from afterrun_exporter.core.catalogue import Catalogue, plain_job
+from afterrun_exporter.core.job_config import Catalogue, plain_job
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.dialects.pushgateway.text_format import families_of, read_text
 from afterrun_exporter.engine.pushed_metrics import Pushed

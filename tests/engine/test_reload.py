@@ -9,13 +9,13 @@ import pytest
 
 from afterrun_exporter import clock as clocks
 from afterrun_exporter.clock import breathe
-from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.core.model import Condition, Job, Outcome
 from afterrun_exporter.core.transitions import on_clock
-from afterrun_exporter.engine import job_registry as rosters
+from afterrun_exporter.engine import job_registry
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.groupcommit import Writes
+from afterrun_exporter.storage.group_commit import Writes
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
@@ -211,7 +211,7 @@ async def test_who_comes_while_the_names_are_put_in_order_is_there_in_the_end(
     store: MemoryStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In its place among them."""
-    monkeypatch.setattr(rosters, "STEP", 1)
+    monkeypatch.setattr(job_registry, "STEP", 1)
     service = await running(store, clock, *STRAY)
     new = [f"{mark}-{n}" for n in range(20) for mark in ("a", "s", "z")]
 

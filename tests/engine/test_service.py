@@ -7,7 +7,7 @@ from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.transitions import on_ping
 from afterrun_exporter.engine.service import POISON_PAUSE, Service
 from afterrun_exporter.errors import StorageError, UnknownJobError
-from afterrun_exporter.storage.groupcommit import Writes
+from afterrun_exporter.storage.group_commit import Writes
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping, told

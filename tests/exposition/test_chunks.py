@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.exposition.chunks import Chunk, Chunks
+from afterrun_exporter.exposition.exposed_job import Subject
 from afterrun_exporter.exposition.families import render
-from afterrun_exporter.exposition.subject import Subject
 from tests.changed import replace
 from tests.core.jobs import BACKUP, SETTINGS
 

@@ -20,7 +20,7 @@ from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.families import render
 from afterrun_exporter.exposition.rendering import Exposition
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping

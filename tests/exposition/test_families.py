@@ -18,10 +18,10 @@ from afterrun_exporter.core.model import (
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.core.trials import on_test
+from afterrun_exporter.core.test_alerts import on_test
 from afterrun_exporter.core.upstream import Required
+from afterrun_exporter.exposition.exposed_job import label
 from afterrun_exporter.exposition.families import FAMILIES, render
-from afterrun_exporter.exposition.subject import label
 from tests.changed import replace
 from tests.core.jobs import BACKUP, SETTINGS, Night, at
 

@@ -14,7 +14,7 @@ from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.shards import WHOLE, Shard
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
-from afterrun_exporter.exposition.selfmetrics import SelfMetrics
+from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.exposition.snapshot import Page
 from afterrun_exporter.testing import ManualClock
 from tests.changed import replace

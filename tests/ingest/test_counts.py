@@ -7,8 +7,7 @@ import json
 import pytest
 
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.ingest import forms
-from afterrun_exporter.ingest import outcome_claims as claims
+from afterrun_exporter.ingest import forms, outcome_claims
 from afterrun_exporter.ingest.batches import MAX_ITEMS, split
 from afterrun_exporter.ingest.contents import read_report
 from afterrun_exporter.ingest.json_text import MAX_NESTED, parse_json
@@ -60,7 +59,7 @@ def test_fields_stand_on_lines_with_blank_ones_between() -> None:
 
 
 def test_a_long_name_is_not_repeated_for_all_that_is_inside() -> None:
-    verdict = claims.read({"n" * 100_000: [{"status": "failed"}] * 1000})
+    verdict = outcome_claims.read({"n" * 100_000: [{"status": "failed"}] * 1000})
 
     assert max(map(len, verdict.warnings), default=0) < 300
 

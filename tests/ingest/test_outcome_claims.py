@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.ingest import outcome_claims as claims
-from afterrun_exporter.ingest import reports
+from afterrun_exporter.ingest import outcome_claims, reports
 from afterrun_exporter.ingest.vocabulary import STATUSES, hint
 from tests.ingest.claimed_outcomes import NOT_OK, OK, UNREADABLE
 
@@ -83,15 +82,15 @@ def test_no_hint_makes_a_start_or_a_success_of_a_failure(noise: str) -> None:
     ],
 )
 def test_a_contradiction_is_warned_about(fields: dict[str, Any], warning: str) -> None:
-    assert claims.read(fields).warnings == (warning,)
+    assert outcome_claims.read(fields).warnings == (warning,)
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {f"field{number}": number for number in range(claims.MAX_FIELDS + 1)},
-        {"a": [{"b": 1}] * claims.MAX_FIELDS},
-        {"a": {"b": dict.fromkeys(map(str, range(claims.MAX_FIELDS)))}},
+        {f"field{number}": number for number in range(outcome_claims.MAX_FIELDS + 1)},
+        {"a": [{"b": 1}] * outcome_claims.MAX_FIELDS},
+        {"a": {"b": dict.fromkeys(map(str, range(outcome_claims.MAX_FIELDS)))}},
     ],
     ids=["fields", "items", "nested"],
 )
@@ -99,7 +98,7 @@ def test_a_report_of_which_a_part_would_not_be_read_is_refused(
     fields: dict[str, Any],
 ) -> None:
     with pytest.raises(PingError, match="over 5000 fields"):
-        claims.read(fields)
+        outcome_claims.read(fields)
 
 
 VALUES = st.recursive(
@@ -120,7 +119,7 @@ def test_nothing_beside_a_failure_makes_it_a_success(
 ) -> None:
     """Unless it says that the run was canceled, or rightly did nothing."""
     try:
-        verdict = claims.read({**more, **fields})
+        verdict = outcome_claims.read({**more, **fields})
     except PingError:
         return
 

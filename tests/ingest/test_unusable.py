@@ -15,8 +15,8 @@ from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.dialects.cron_expressions import five_fields
 from afterrun_exporter.engine.service import Service
+from afterrun_exporter.exposition.exposed_job import Subject
 from afterrun_exporter.exposition.families import schedule_invalid
-from afterrun_exporter.exposition.subject import Subject
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.http import Client

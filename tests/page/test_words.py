@@ -11,7 +11,7 @@ from afterrun_exporter.core.model import (
 )
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
-from afterrun_exporter.page.words import expectations, rule_in_words
+from afterrun_exporter.page.descriptions import expectations, rule_in_words
 
 BREAKS = "A run that does not report it breaks the rule."
 

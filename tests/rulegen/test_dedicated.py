@@ -19,7 +19,7 @@ from afterrun_exporter.config import parse
 from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.routing import SCRAPE_LABELS
 from afterrun_exporter.core.state import AlertKey, JobState, OpenAlert
-from afterrun_exporter.rulegen import prometheus, render, ruletests
+from afterrun_exporter.rulegen import prometheus, render, rule_tests
 
 from .conftest import Run
 
@@ -142,7 +142,7 @@ def test_promtool_accepts_the_rules_without_a_lint(run: Run, tmp_path: Path) -> 
 def test_the_generated_tests_pass(run: Run, tmp_path: Path) -> None:
     """Each job fires exactly one alert of each kind, in the words that were meant."""
     jobs = _jobs(RICH)
-    tests = ruletests.tests_file(jobs, ("team", "tier"), "rules.yml")
+    tests = rule_tests.tests_file(jobs, ("team", "tier"), "rules.yml")
 
     result = _tested(run, tmp_path, prometheus.rules_file(jobs), tests)
 
@@ -153,7 +153,7 @@ def test_the_generated_tests_try_every_alert_of_every_job() -> None:
     """Those of the generic rules with a job of no other name."""
     jobs = _jobs(RICH)
     file = prometheus.rules_file(jobs)
-    (case,) = ruletests.tests_file(jobs, (), "rules.yml")["tests"]
+    (case,) = rule_tests.tests_file(jobs, (), "rules.yml")["tests"]
 
     tried = {
         (alert["exp_labels"][names.JOB], check["alertname"])
@@ -171,7 +171,7 @@ def test_the_generated_tests_try_every_alert_of_every_job() -> None:
 def test_the_alerts_have_the_labels_that_the_daemon_posts_them_with() -> None:
     """Alertmanager sees one alert then, and not two."""
     jobs = [*_jobs(RICH), _one()]
-    (case,) = ruletests.tests_file(jobs, (), "rules.yml")["tests"]
+    (case,) = rule_tests.tests_file(jobs, (), "rules.yml")["tests"]
 
     fired = {
         frozenset({**alert["exp_labels"], "alertname": check["alertname"]}.items())
@@ -271,7 +271,7 @@ def test_the_generated_tests_fail_when_a_rule_is_wrong(
     jobs = _jobs(TWO)
     file = copy.deepcopy(prometheus.rules_file(jobs))
     before = copy.deepcopy(file)
-    tests = ruletests.tests_file(jobs, (), "rules.yml")
+    tests = rule_tests.tests_file(jobs, (), "rules.yml")
     assert [rule["alert"] for rule in _own(file, "a")] == [
         names.JOB_OVERRUNNING,
         names.JOB_MISSED,
@@ -296,7 +296,7 @@ def test_they_fail_when_the_generic_rules_keep_the_job(
     file = prometheus.rules_file([job])
     _generic(file)[:] = _generic(prometheus.rules_file())
 
-    tests = ruletests.tests_file([job], (), "rules.yml")
+    tests = rule_tests.tests_file([job], (), "rules.yml")
 
     assert _tested(run, tmp_path, file, tests).returncode == 1
 
@@ -378,7 +378,7 @@ def test_a_description_of_nothing_is_not_told() -> None:
     blank, without = _one("description: ' '"), _one()
 
     assert prometheus.rules_file([blank]) == prometheus.rules_file([without])
-    assert ruletests.tests_file([blank], (), "") == ruletests.tests_file(
+    assert rule_tests.tests_file([blank], (), "") == rule_tests.tests_file(
         [without], (), ""
     )
 
@@ -402,7 +402,7 @@ def test_the_same_jobs_give_the_same_bytes_in_whatever_order() -> None:
 
     def text(jobs: list[Job]) -> str:
         rules = prometheus.rules_file(jobs, "abc")
-        tests = ruletests.tests_file(jobs, ("team", "tier"), "rules.yml")
+        tests = rule_tests.tests_file(jobs, ("team", "tier"), "rules.yml")
         return render.to_yaml(rules) + render.to_yaml(tests)
 
     assert text(shuffled) == text(jobs)

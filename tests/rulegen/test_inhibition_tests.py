@@ -12,7 +12,7 @@ import yaml
 
 from afterrun_exporter.config import parse
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.rulegen import alertmanager, inhibitiontests, render
+from afterrun_exporter.rulegen import alertmanager, inhibition_tests, render
 
 from .amtools import files, rich
 from .conftest import Run
@@ -114,7 +114,7 @@ def test_a_hundred_thousand_jobs_need_no_more_tests() -> None:
     )
 
     texts = [
-        inhibitiontests.text(jobs, MERGED.alertmanager, "a/b") for jobs in (few, many)
+        inhibition_tests.text(jobs, MERGED.alertmanager, "a/b") for jobs in (few, many)
     ]
 
     assert texts[0] == texts[1]

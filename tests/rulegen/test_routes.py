@@ -18,8 +18,8 @@ from afterrun_exporter.config import parse
 from afterrun_exporter.config.loading import Config, warnings
 from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.routing import Alertmanager, JobReceiver, ReceiverType
-from afterrun_exporter.rulegen import alertmanager, render, routes, routetests
-from afterrun_exporter.rulegen.routetests import Alert
+from afterrun_exporter.rulegen import alertmanager, render, route_tests, routes
+from afterrun_exporter.rulegen.route_tests import Alert
 
 from .amtools import RECEIVERS, data, files, rich
 from .conftest import Run
@@ -99,7 +99,7 @@ BACKUP = "jobs: {backup: {severity: critical, project: p, tags: [x, y]}}\n"
 def told(routes: str, alert: Alert, receivers: Sequence[JobReceiver] = ()) -> list[str]:
     """Return who is told of *alert* when these are the routes."""
     config = parse(f"{BACKUP}alertmanager:\n{ALL}  routes: {routes}")
-    return routetests.recipients(alert, config.alertmanager, receivers)
+    return route_tests.recipients(alert, config.alertmanager, receivers)
 
 
 JOB = parse(BACKUP).jobs["backup"]
@@ -142,7 +142,7 @@ def test_what_routes_mean(
     assert told(routes, alert) == expected
     config = parse(f"{BACKUP}alertmanager:\n{ALL}  routes: {routes}")
     render.write(files(config), tmp_path)
-    case = routetests.arguments(alert, config.alertmanager, [])
+    case = route_tests.arguments(alert, config.alertmanager, [])
     assert failures(run, tmp_path, [case]) == []
 
 
@@ -166,7 +166,7 @@ def test_a_receiver_of_a_job_takes_nothing_from_others(
         asked = [] if condition is Condition.OVERLAPPING else [RECEIVER.name]
         expected = [*asked, "a"]
 
-    case = routetests.arguments(alert, config.alertmanager, [RECEIVER])
+    case = route_tests.arguments(alert, config.alertmanager, [RECEIVER])
 
     assert case[0] == f"--verify.receivers={','.join(expected)}"
     assert failures(run, tmp_path, [case]) == []
@@ -201,7 +201,8 @@ def test_a_receiver_is_told_of_what_its_switches_name(
     render.write(files(config, [receiver]), tmp_path)
     alerts = (FAILING, TIMED_OUT, OVERRUNNING, SLOW)
     cases = [
-        routetests.arguments(alert, config.alertmanager, [receiver]) for alert in alerts
+        route_tests.arguments(alert, config.alertmanager, [receiver])
+        for alert in alerts
     ]
 
     assert [receiver.name in case[0] for case in cases] == expected
@@ -215,7 +216,7 @@ def test_an_ok_run_is_told_to_those_who_want_it_alone(run: Run, tmp_path: Path) 
     render.write(files(config, [receiver, other]), tmp_path)
     alert = Alert(names.JOB_SUCCEEDED, "none", JOB, Condition.SUCCEEDED)
 
-    case = routetests.arguments(alert, config.alertmanager, [receiver, other])
+    case = route_tests.arguments(alert, config.alertmanager, [receiver, other])
 
     assert case[0] == "--verify.receivers=afterrun-job-backup-1-success,discard"
     assert failures(run, tmp_path, [case]) == []
@@ -374,7 +375,7 @@ def test_expressions_mean_to_alertmanager_what_they_mean_to_us(
 
 def test_nothing_is_configured_and_nothing_breaks() -> None:
     """Without a single job there is still the exporter itself."""
-    text = routetests.text({}, Alertmanager(), (), "am/alertmanager.yml")
+    text = route_tests.text({}, Alertmanager(), (), "am/alertmanager.yml")
 
     assert text.endswith(
         "--verify.receivers=discard alertname=AfterRunExporterDown severity=critical "

@@ -11,7 +11,7 @@ import yaml
 
 from afterrun_exporter import config as configs
 from afterrun_exporter import conventions as names
-from afterrun_exporter.rulegen import prometheus, render, ruletests
+from afterrun_exporter.rulegen import prometheus, render, rule_tests
 
 from .conftest import Run
 
@@ -63,7 +63,7 @@ def test_the_checked_in_files_are_the_generated_ones(root: Path) -> None:
     jobs = config.jobs.values()
 
     rules = prometheus.rules_file(jobs, config.hash)
-    tests = ruletests.tests_file(jobs, config.label_keys, "../afterrun.rules.yml")
+    tests = rule_tests.tests_file(jobs, config.label_keys, "../afterrun.rules.yml")
 
     assert (root / "rules/afterrun.rules.yml").read_text() == render.to_yaml(rules)
     assert (root / "rules/tests/afterrun.test.yml").read_text() == render.to_yaml(tests)

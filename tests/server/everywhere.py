@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from afterrun_exporter.auth import scopes as routes
+from afterrun_exporter.auth import scopes
 
 UUID: Final = "0e4ed0d4-7a4b-4a0e-8d2b-6c3a2c1d9f11"
 
@@ -70,7 +70,7 @@ def endpoints(app: web.Application) -> Iterator[tuple[str, str]]:
 
 
 def listed(route: str) -> str:
-    return routes.TELEMETRY if route == "/metrics" else route
+    return scopes.TELEMETRY if route == "/metrics" else route
 
 
 def path_of(route: str) -> str:

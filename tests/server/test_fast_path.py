@@ -20,7 +20,7 @@ from afterrun_exporter.clock import breathe
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.ingest.native import Reports
-from afterrun_exporter.server import fast_path as express
+from afterrun_exporter.server import fast_path
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.security import Doors
 from afterrun_exporter.storage.store import Change
@@ -425,7 +425,7 @@ async def test_an_aiohttp_that_is_too_different_does_it_all(
     service: Service, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says so, and all limits hold."""
-    monkeypatch.setattr(express, "NEEDED", ("_gone_in_aiohttp_4",))
+    monkeypatch.setattr(fast_path, "NEEDED", ("_gone_in_aiohttp_4",))
     with capture_logs() as lines:
         async with opened(service, clock, limits=Limits(connections=1)) as door:
             status, _, _ = await door.answer(post(OK))

@@ -8,7 +8,7 @@ import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.auth.callers import Scope
-from afterrun_exporter.cli.locks import owners
+from afterrun_exporter.cli.web_config import owners
 from afterrun_exporter.config import parse
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore

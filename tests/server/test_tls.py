@@ -12,7 +12,7 @@ import trustme
 from structlog.testing import capture_logs
 
 from afterrun_exporter.auth.web_config import TLS, Pem
-from afterrun_exporter.cli.locks import read
+from afterrun_exporter.cli.web_config import read
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ConfigError
 from afterrun_exporter.server.connection_limits import Limits

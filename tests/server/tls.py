@@ -12,7 +12,7 @@ from typing import Any
 
 import trustme
 
-from afterrun_exporter.cli.locks import WebFile
+from afterrun_exporter.cli.web_config import WebFile
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.addresses import Address
 from afterrun_exporter.server.connection_limits import Limits

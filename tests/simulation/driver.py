@@ -11,8 +11,8 @@ from typing import Final
 from msgspec.structs import replace as changed
 
 from afterrun_exporter.core import model
-from afterrun_exporter.core.catalogue import Catalogue
 from afterrun_exporter.core.history import pack, past
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.core.model import Kind, Outcome, Ping, Run
 from afterrun_exporter.core.repeats import (
     KEY_SIZE,

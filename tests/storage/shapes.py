@@ -14,7 +14,7 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 from msgspec import Struct
 from msgspec.structs import fields
 
-from afterrun_exporter.core import state as core
+from afterrun_exporter.core import state
 from afterrun_exporter.core.state import DERIVED, JobState
 from afterrun_exporter.storage.codec import encode_state
 from afterrun_exporter.storage.migrations import newest
@@ -24,15 +24,15 @@ FOLDER: Final = Path(__file__).parent / "formats" / "states"
 #: What a state is made of.
 STRUCTS: Final = (
     JobState,
-    core.OpenRun,
-    core.HungRun,
-    core.Retry,
-    core.AlertKey,
-    core.OpenAlert,
-    core.HealedAlert,
-    core.EndedAlert,
-    core.Mark,
-    core.UnobservedSlots,
+    state.OpenRun,
+    state.HungRun,
+    state.Retry,
+    state.AlertKey,
+    state.OpenAlert,
+    state.HealedAlert,
+    state.EndedAlert,
+    state.Mark,
+    state.UnobservedSlots,
 )
 
 

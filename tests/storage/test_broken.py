@@ -12,7 +12,7 @@ from afterrun_exporter.core.model import Job, Kind, Ping
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.http_problems import problem_of
-from afterrun_exporter.storage import readguard
+from afterrun_exporter.storage import read_guard
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import update
 from afterrun_exporter.testing import ManualClock
@@ -90,7 +90,7 @@ async def test_reads_that_fail_are_one_line_until_none_does(
 ) -> None:
     """Others succeed in between."""
     now = 0.0
-    monkeypatch.setattr(readguard, "stopwatch", lambda: now)
+    monkeypatch.setattr(read_guard, "stopwatch", lambda: now)
 
     with capture_logs() as logs:
         for _ in range(20):
@@ -98,7 +98,7 @@ async def test_reads_that_fail_are_one_line_until_none_does(
                 await store.logs("backup")
             await store.runs("backup", 10)
             now += 1.0
-        now += readguard.QUIET
+        now += read_guard.QUIET
         await store.runs("backup", 10)
         await store.runs("backup", 10)
 

@@ -12,8 +12,8 @@ from afterrun_exporter.clock import breathe
 from afterrun_exporter.core.repeats import OlderRunsNeededError
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.groupcommit import MAX_SHARED, STEP, GroupCommit, Writes
-from afterrun_exporter.storage.runkeys import OlderKeys
+from afterrun_exporter.storage.group_commit import MAX_SHARED, STEP, GroupCommit, Writes
+from afterrun_exporter.storage.run_keys import OlderKeys
 from afterrun_exporter.storage.store import Change, Decide
 from tests.storage.decisions import fresh, known, logged, missed_once_more, unreadable
 

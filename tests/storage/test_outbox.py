@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from afterrun_exporter.core.notices import Notice, Stage, Told
+from afterrun_exporter.core.notifications import Notice, Stage, Told
 from afterrun_exporter.core.state import AlertOpened, HealedAlert, JobState, Transition
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.groupcommit import Writes
+from afterrun_exporter.storage.group_commit import Writes
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import Change, Store, update
 from afterrun_exporter.testing import MemoryStore

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Settings
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.transitions import on_ping, registered
-from afterrun_exporter.storage.runkeys import CHUNK, KeysInMemory
+from afterrun_exporter.storage.run_keys import CHUNK, KeysInMemory
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import Change, Decide, Store
 from afterrun_exporter.testing import MemoryStore

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from afterrun_exporter.core.alerts import BROKEN, Status, status
-from afterrun_exporter.core.metricnames import written
+from afterrun_exporter.core.metric_names import written
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import name_of
 from afterrun_exporter.core.state import JobState

@@ -9,9 +9,9 @@ from typing import Final
 
 from prometheus_client.samples import Sample
 
-from afterrun_exporter.core.metricnames import series_name
+from afterrun_exporter.core.metric_names import series_name
 from afterrun_exporter.core.model import Job, Kind, Ping
-from afterrun_exporter.core.pushsigns import DEFAULTS, SignReader
+from afterrun_exporter.core.push_signs import DEFAULTS, SignReader
 from afterrun_exporter.dialects.pushgateway.text_format import Exposed
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.readings import Readings, read_metrics

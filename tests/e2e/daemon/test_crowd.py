@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from afterrun_exporter.cli.locks import WebFile
+from afterrun_exporter.cli.web_config import WebFile
 from afterrun_exporter.clock import SystemClock
-from afterrun_exporter.core.catalogue import Catalogue
+from afterrun_exporter.core.job_config import Catalogue
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.addresses import Address
 from afterrun_exporter.server.connection_limits import Crowd, Limits, Phase

@@ -5,8 +5,8 @@ from __future__ import annotations
 from threading import Lock
 from typing import Final
 
+from afterrun_exporter.client.arguments import MARK, Metrics
 from afterrun_exporter.client.reports import MAX_MESSAGE
-from afterrun_exporter.client.words import MARK, Metrics
 
 #: A line of metrics is not longer.
 MAX_LINE: Final = 4096

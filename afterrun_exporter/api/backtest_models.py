@@ -6,10 +6,10 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from afterrun_exporter.api.answers import Answer, Time, Violation
-from afterrun_exporter.api.values import Since
+from afterrun_exporter.api.parameter_types import Since
+from afterrun_exporter.api.response_models import Answer, Time, Violation
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.rulelines import FewRules
+from afterrun_exporter.config.rule_lines import FewRules
 from afterrun_exporter.core.backtest import MOST_SHOWN, Change
 from afterrun_exporter.core.model import Outcome
 

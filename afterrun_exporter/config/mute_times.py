@@ -8,10 +8,10 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, model_validator
 
-from afterrun_exporter.config.alertvalues import OneOrMany
+from afterrun_exporter.config.alerting_values import OneOrMany
 from afterrun_exporter.config.base import Spec
+from afterrun_exporter.config.error_messages import did_you_mean, quote
 from afterrun_exporter.config.values import Given, Zone
-from afterrun_exporter.config.words import did_you_mean, quote
 from afterrun_exporter.core.routing import TimeInterval
 
 _DAYS: Final = (

@@ -9,7 +9,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from afterrun_exporter.core.hints import near
+from afterrun_exporter.core.did_you_mean import near
 
 #: What the fields of our objects may be, and what people call that.
 _WORDS = {"string_type": "a string", "bool_type": "true or false"}

@@ -9,12 +9,17 @@ from aiohttp import web
 from multidict import MultiMapping
 from pydantic import BaseModel, ValidationError
 
+from afterrun_exporter.api.error_messages import (
+    about_field,
+    about_parameter,
+    known,
+    unknown,
+)
 from afterrun_exporter.api.operation import JSON, Operation
-from afterrun_exporter.api.requests import Query
-from afterrun_exporter.api.words import about_field, about_parameter, known, unknown
+from afterrun_exporter.api.request_models import Query
 from afterrun_exporter.config.base import Spec
+from afterrun_exporter.config.error_messages import show
 from afterrun_exporter.config.problems import findings
-from afterrun_exporter.config.words import show
 from afterrun_exporter.errors import PingError, RequestError
 from afterrun_exporter.ingest.bodies import parsed
 from afterrun_exporter.ingest.bodies import read_body as read

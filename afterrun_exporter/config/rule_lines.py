@@ -11,9 +11,9 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from afterrun_exporter.config import document
 from afterrun_exporter.config.base import Spec
+from afterrun_exporter.config.error_messages import show
 from afterrun_exporter.config.problems import findings
-from afterrun_exporter.config.spec import Rules
-from afterrun_exporter.config.words import show
+from afterrun_exporter.config.schema import Rules
 from afterrun_exporter.core.rules import Rule, parse_rule
 from afterrun_exporter.errors import Problem
 

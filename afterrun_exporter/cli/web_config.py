@@ -14,9 +14,9 @@ from afterrun_exporter import config as configs
 from afterrun_exporter.auth.callers import Caller
 from afterrun_exporter.auth.projects import project_callers
 from afterrun_exporter.auth.web_config import WebConfig
-from afterrun_exporter.cli.patience import Patience
+from afterrun_exporter.cli.slow_files import Patience
 from afterrun_exporter.clock import Clock
-from afterrun_exporter.config.webloading import load_web
+from afterrun_exporter.config.web_loading import load_web
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ConfigError, Problem
 from afterrun_exporter.server.addresses import Address

@@ -10,11 +10,11 @@ from msgspec import DecodeError, json
 from msgspec.structs import replace
 from pydantic import ValidationError
 
+from afterrun_exporter.config.error_messages import show
 from afterrun_exporter.config.policies import PolicySpec, by_name, merged
 from afterrun_exporter.config.problems import findings
-from afterrun_exporter.config.spec import JobSpec
+from afterrun_exporter.config.schema import JobSpec
 from afterrun_exporter.config.values import Declared
-from afterrun_exporter.config.words import show
 from afterrun_exporter.core.model import Job
 
 #: Descriptions that are kept as they were read: programs give their jobs the same.

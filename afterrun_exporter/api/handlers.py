@@ -13,7 +13,7 @@ from aiohttp import ETag, hdrs, web
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.api.operation import JSON, A, B, Operation, Q
-from afterrun_exporter.api.reading import read_body, read_query
+from afterrun_exporter.api.request_parsing import read_body, read_query
 
 #: Kept by nobody without asking whether it is still so.
 NO_CACHE: Final = {hdrs.CACHE_CONTROL: "no-cache"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from afterrun_exporter.core.metricnames import quoted
+from afterrun_exporter.core.metric_names import quoted
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import (
     CONTAINS,

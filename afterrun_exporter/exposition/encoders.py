@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from afterrun_exporter.core.units import format_number
-from afterrun_exporter.exposition.subject import Subject
+from afterrun_exporter.exposition.exposed_job import Subject
 
 #: The text between the braces, and the value.
 Sample = tuple[str, float]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Final
 
-from afterrun_exporter.core.metricnames import PLAIN
+from afterrun_exporter.core.metric_names import PLAIN
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import DURATION, Rule
 

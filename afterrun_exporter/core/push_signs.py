@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from afterrun_exporter.core.metricnames import series_name
+from afterrun_exporter.core.metric_names import series_name
 
 #: The year 5138: a larger value is a time in a smaller unit than seconds.
 MAX_TIME: Final = 1e11

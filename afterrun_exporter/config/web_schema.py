@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from afterrun_exporter.auth.web_config import ClientAuth
 from afterrun_exporter.config.base import Spec
+from afterrun_exporter.config.error_messages import did_you_mean, quote
 from afterrun_exporter.config.values import Given, Line, ListOf, MappingOf
-from afterrun_exporter.config.words import did_you_mean, quote
 
 #: What Go calls cipher suites, and OpenSSL.
 CIPHERS: Final[Mapping[str, str]] = {

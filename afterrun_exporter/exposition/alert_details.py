@@ -14,8 +14,8 @@ from afterrun_exporter.core import alerts
 from afterrun_exporter.core.model import Condition, Outcome
 from afterrun_exporter.core.rules import OPERATORS, Bound, Rule, measured
 from afterrun_exporter.core.state import AlertKey, JobState
-from afterrun_exporter.exposition.shapes import Sample
-from afterrun_exporter.exposition.subject import Subject, label
+from afterrun_exporter.exposition.encoders import Sample
+from afterrun_exporter.exposition.exposed_job import Subject, label
 
 #: Alerts read these: a new outcome comes last.
 CODES = {outcome: code for code, outcome in enumerate(Outcome)}

@@ -21,9 +21,9 @@ from afterrun_exporter.core.repeats import (
     without_unnamed,
 )
 from afterrun_exporter.core.state import JobState, Transition
-from afterrun_exporter.core.unchanged import same_facts
+from afterrun_exporter.core.unchanged_jobs import same_facts
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.runkeys import MEMORY, KeysInMemory, OlderKeys
+from afterrun_exporter.storage.run_keys import MEMORY, KeysInMemory, OlderKeys
 from afterrun_exporter.storage.store import Change, Decide
 
 #: Requests that share one commit at most, so that none waits long for others.

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.exposition.tally import Tally
+from afterrun_exporter.exposition.job_counts import Tally
 
 #: From a fast SSD's fsync to a disk that is in trouble.
 COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)

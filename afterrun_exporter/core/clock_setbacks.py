@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core.limits import CLOSE_BEHIND
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.repeats import without_future
+from afterrun_exporter.core.run_limits import CLOSE_BEHIND
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import (
     AlertMoved,

@@ -14,13 +14,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from afterrun_exporter.core import repeats
-from afterrun_exporter.core.limits import (
+from afterrun_exporter.core.model import Job, Ping, Run, Settings
+from afterrun_exporter.core.run_limits import (
     held_until,
     run_limit,
     silence_limit,
     silence_of,
 )
-from afterrun_exporter.core.model import Job, Ping, Run, Settings
 from afterrun_exporter.core.state import HungRun, JobState, OpenRun
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.core.units import format_duration

@@ -10,7 +10,7 @@ from afterrun_exporter.auth.web_config import TLS, ClientAuth, Pem, WebConfig
 from afterrun_exporter.config import document
 from afterrun_exporter.config.loading import located, read_text
 from afterrun_exporter.config.problems import findings
-from afterrun_exporter.config.webspec import (
+from afterrun_exporter.config.web_schema import (
     CIPHERS,
     CURVES,
     HeadersSpec,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from afterrun_exporter.core.hints import near
+from afterrun_exporter.core.did_you_mean import near
 
 #: Keys and list positions from the top of the file down to a value.
 Path = tuple[str | int, ...]

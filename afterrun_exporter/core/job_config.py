@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core.hints import near
+from afterrun_exporter.core.did_you_mean import near
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.projects import Project
 

@@ -6,14 +6,14 @@ import json
 import math
 from collections.abc import Iterable
 
-from afterrun_exporter.api import answers
+from afterrun_exporter.api import response_models
 from afterrun_exporter.conventions import ALERT_OF
 from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.deadlines import deadline, next_slot
-from afterrun_exporter.core.limits import overrunning_from
 from afterrun_exporter.core.model import Job, Run, Settings
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.rules import Violation
+from afterrun_exporter.core.run_limits import overrunning_from
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import JobState, OpenAlert, OpenRun, UnobservedSlots
 from afterrun_exporter.core.targets import shown
@@ -21,10 +21,10 @@ from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.storage.store import AlertRecord, AlertStats
 
 
-def job_of(job: Job, state: JobState, settings: Settings) -> answers.Job:
+def job_of(job: Job, state: JobState, settings: Settings) -> response_models.Job:
     """Return *job* as it stands in a list."""
     schedule = job.schedule
-    return answers.Job(
+    return response_models.Job(
         name=job.name,
         state=status(job, state),
         severity=job.severity,
@@ -50,12 +50,12 @@ def job_of(job: Job, state: JobState, settings: Settings) -> answers.Job:
 
 def whole_job_of(
     job: Job, state: JobState, settings: Settings, *, enabled: bool
-) -> answers.WholeJob:
+) -> response_models.WholeJob:
     """Return *job* as it stands alone: with what a list would be too long for.
 
     *enabled* is what the configuration says: a paused job is as good as disabled.
     """
-    return answers.WholeJob(
+    return response_models.WholeJob(
         **dict(job_of(job, state, settings)),
         display_name=job.display_name,
         description=job.description,
@@ -84,9 +84,9 @@ def whole_job_of(
     )
 
 
-def run_of(run: Run) -> answers.Run:
+def run_of(run: Run) -> response_models.Run:
     """Return a finished run."""
-    return answers.Run(
+    return response_models.Run(
         number=run.number,
         run_id=run.run_id,
         attempt=run.attempt,
@@ -105,10 +105,10 @@ def run_of(run: Run) -> answers.Run:
     )
 
 
-def violations_of(violations: Iterable[Violation]) -> list[answers.Violation]:
+def violations_of(violations: Iterable[Violation]) -> list[response_models.Violation]:
     """Return rules that a run broke, or would have broken."""
     return [
-        answers.Violation(
+        response_models.Violation(
             rule=broken.rule,
             metric=broken.metric,
             value=_number(broken.value),
@@ -119,9 +119,9 @@ def violations_of(violations: Iterable[Violation]) -> list[answers.Violation]:
     ]
 
 
-def alert_of(alert: AlertRecord) -> answers.Alert:
+def alert_of(alert: AlertRecord) -> response_models.Alert:
     """Return a recorded alert."""
-    return answers.Alert(
+    return response_models.Alert(
         id=alert.id,
         job=alert.job,
         kind=alert.key.condition,
@@ -136,7 +136,7 @@ def alert_of(alert: AlertRecord) -> answers.Alert:
     )
 
 
-def stats_of(stats: AlertStats, since: float) -> answers.Stats:
+def stats_of(stats: AlertStats, since: float) -> response_models.Stats:
     """Return what the alerts since *since* come to."""
     by_kind: dict[str, int] = {}
     by_severity: dict[str, int] = {}
@@ -145,21 +145,26 @@ def stats_of(stats: AlertStats, since: float) -> answers.Stats:
         by_kind[condition.value] = by_kind.get(condition, 0) + count
         by_severity[severity] = by_severity.get(severity, 0) + count
         by_state["open" if is_open else "resolved"] += count
-    return answers.Stats(
+    return response_models.Stats(
         since=format_time(since),
         alerts=sum(by_state.values()),
         by_kind=by_kind,
         by_severity=by_severity,
         by_state=by_state,
-        jobs=[answers.JobCount(job=job, alerts=alerts) for job, alerts in stats.jobs],
-        seconds_to_resolve=answers.Resolving(mean=stats.mean, median=stats.median),
+        jobs=[
+            response_models.JobCount(job=job, alerts=alerts)
+            for job, alerts in stats.jobs
+        ],
+        seconds_to_resolve=response_models.Resolving(
+            mean=stats.mean, median=stats.median
+        ),
         open_now=stats.open_now,
     )
 
 
-def receiver_of(receiver: JobReceiver) -> answers.Receiver:
+def receiver_of(receiver: JobReceiver) -> response_models.Receiver:
     """Return a receiver, without what must not be shown of its target."""
-    return answers.Receiver(
+    return response_models.Receiver(
         id=receiver.id,
         job=receiver.job,
         alert_type=receiver.type,
@@ -175,9 +180,9 @@ def receiver_of(receiver: JobReceiver) -> answers.Receiver:
 
 def _open_run(
     job: Job, state: JobState, run: OpenRun, settings: Settings
-) -> answers.OpenRun:
+) -> response_models.OpenRun:
     due = overrunning_from(job, state, run, settings)
-    return answers.OpenRun(
+    return response_models.OpenRun(
         run_id=run.run_id,
         attempt=run.attempt,
         started_at=format_time(run.started_at),
@@ -188,10 +193,10 @@ def _open_run(
     )
 
 
-def _unobserved(lost: UnobservedSlots | None) -> answers.Unobserved | None:
+def _unobserved(lost: UnobservedSlots | None) -> response_models.Unobserved | None:
     if lost is None:
         return None
-    return answers.Unobserved(
+    return response_models.Unobserved(
         slots=lost.count,
         first=format_time(lost.first),
         last=format_time(lost.last),
@@ -200,8 +205,8 @@ def _unobserved(lost: UnobservedSlots | None) -> answers.Unobserved | None:
     )
 
 
-def _open_alert(alert: OpenAlert) -> answers.OpenAlert:
-    return answers.OpenAlert(
+def _open_alert(alert: OpenAlert) -> response_models.OpenAlert:
+    return response_models.OpenAlert(
         kind=alert.key.condition,
         alertname=ALERT_OF[alert.key.condition],
         rule=alert.key.rule,

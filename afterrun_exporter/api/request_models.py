@@ -6,7 +6,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from afterrun_exporter.api.values import (
+from afterrun_exporter.api.parameter_types import (
     Kind,
     Label,
     Number,
