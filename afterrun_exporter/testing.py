@@ -211,14 +211,16 @@ class MemoryStore:
     async def receivers(self) -> list[JobReceiver]:
         return list(self._receivers.values())
 
-    async def add_receiver(self, receiver: JobReceiver) -> JobReceiver:
-        self._newest_receiver += 1
-        added = replace(receiver, id=self._newest_receiver)
-        self._receivers[added.id] = added
-        return added
+    async def add_receivers(self, added: Sequence[JobReceiver]) -> list[JobReceiver]:
+        first = self._newest_receiver + 1
+        stored = [replace(one, id=id_) for id_, one in enumerate(added, start=first)]
+        self._newest_receiver += len(stored)
+        self._receivers |= {one.id: one for one in stored}
+        return stored
 
-    async def remove_receiver(self, number: int) -> None:
-        self._receivers.pop(number, None)
+    async def remove_receivers(self, numbers: Collection[int]) -> None:
+        for number in numbers:
+            self._receivers.pop(number, None)
 
     async def pushed(self) -> list[Group]:
         return list(self._pushed.values())

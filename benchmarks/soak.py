@@ -1,9 +1,11 @@
-"""Does a daemon hold ever more memory, files or threads, the longer it runs?
+"""Memory, descriptors and threads of a daemon under load for an hour.
 
-For an hour 5,000 jobs report 450 times a second, while it is scraped, looked at and
-reloaded. Each minute prints what it holds and how long pings took. What is kept of each
-job (runs, keys, texts) is bounded and full well before the middle, so from there on
-the memory must stay where it is.
+5,000 jobs report 450 times a second, while the daemon is scraped, browsed and reloaded.
+Each minute prints its memory and the latency of reports.
+
+Two things fill up: SQLite's page cache of 64 MiB, and the keys and histories of the
+runs that are kept of each job. Reports with long messages and a retention of 50 runs
+fill both within ten minutes. Memory must not grow from then on.
 
 python -m benchmarks.soak [--minutes N] [--jobs N] [--rate N]
 """
@@ -28,7 +30,7 @@ from typing import Final
 import uvloop
 
 from benchmarks.daemon import Connection, Daemon, serving
-from benchmarks.fleet import config_text, files
+from benchmarks.fleet import AGE, config_text, files
 
 CONNECTIONS: Final = 16
 #: Seconds between two of each.
@@ -37,9 +39,30 @@ LOOK_EVERY: Final = 5.0
 RELOAD_EVERY: Final = 120.0
 PAGES: Final = ("/", "/?state=failing", "/jobs/job-00017", "/api/v1/jobs?limit=500")
 
-#: By how much memory may still grow in an hour, once everything is full.
+#: Bytes by which memory may grow in an hour once the caches are full.
 MOST_GROWTH: Final = 8 * 2**20
 MIB: Final = 2**20
+
+#: Runs that are kept of each job; `AGE` of them are there from the start.
+RETAINED: Final = 50
+#: Reports of one job until its keys and its history are full: one in two ends a run.
+REPORTS_UNTIL_FULL: Final = 2 * (RETAINED - AGE) + 10
+#: Bytes by which the database grows until SQLite's page cache is full: twice the cache,
+#: because pages that are freed and used again count once.
+GROWTH_UNTIL_FULL: Final = 128 * MIB
+#: Minutes with full caches that are needed for a verdict.
+ENOUGH: Final = 10
+
+_EXTRA: Final = f"""
+retention: {{runs_per_job: {RETAINED}}}
+policies:
+  - match: {{name: "7$"}}
+    alerts:
+      success_ratio: {{below: 10%, over: 7d, min_runs: 5}}
+      slower_than: {{factor: 10, than: median, over: 7d, min_runs: 3}}
+"""
+#: About as much as a run takes with the end of its output.
+_OUTPUT: Final = "a line of output of the run that ended " * 26
 
 
 @dataclass(slots=True)
@@ -49,6 +72,8 @@ class Minute:
     resident: int = 0
     files: int = 0
     threads: int = 0
+    #: Bytes of the database.
+    database: int = 0
     #: Seconds that each ping took.
     pings: list[float] = field(default_factory=list)
 
@@ -57,11 +82,12 @@ class Minute:
         slowest = sorted(self.pings)[int(len(self.pings) * 0.99)] if self.pings else 0.0
         return (
             f"{number:>6}  {self.resident / MIB:>8.1f}  {self.files:>5}  "
-            f"{self.threads:>7}  {len(self.pings) / 60:>8.0f}  {slowest * 1000:>6.1f}"
+            f"{self.threads:>7}  {self.database / MIB:>12.0f}  "
+            f"{len(self.pings) / 60:>8.0f}  {slowest * 1000:>6.1f}"
         )
 
 
-HEAD: Final = "minute   RSS MiB  files  threads   pings/s  99% ms"
+HEAD: Final = "minute   RSS MiB  files  threads  database MiB   pings/s  99% ms"
 
 
 def reports(jobs: int) -> Iterator[bytes]:
@@ -72,7 +98,7 @@ def reports(jobs: int) -> Iterator[bytes]:
         body = (
             f'{{"status":"{status}","run_id":"{run - run % 2}","metrics":'
             f'{{"rows_processed":{100_000 + run},"error_ratio":0.01,"new_{run % 7}":1}},'
-            f'"message":"run {run} of the soak","metadata":{{"host":"h{run % 90}"}}}}'
+            f'"message":"run {run}: {_OUTPUT}","metadata":{{"host":"h{run % 90}"}}}}'
         ).encode()
         head = (
             f"POST /ping/job-{job:05d} HTTP/1.1\r\nHost: localhost\r\n"
@@ -109,8 +135,13 @@ async def reload_again(daemon: Daemon, config: Path, jobs: int) -> None:
     """Have it read its configuration again and again, with one job more or less."""
     for number in cycle((1, 0)):
         await asyncio.sleep(RELOAD_EVERY)
-        await asyncio.to_thread(config.write_text, config_text(jobs + number), "utf-8")
+        await asyncio.to_thread(config.write_text, soaked(jobs + number), "utf-8")
         os.kill(daemon.pid, signal.SIGHUP)
+
+
+def soaked(jobs: int) -> str:
+    """Return an afterrun.yml of *jobs* with what fills up soon."""
+    return config_text(jobs) + _EXTRA
 
 
 def held(daemon: Daemon, what: str) -> int:
@@ -118,7 +149,12 @@ def held(daemon: Daemon, what: str) -> int:
     return sum(1 for _ in Path(f"/proc/{daemon.pid}/{what}").iterdir())
 
 
-async def watch(daemon: Daemon, minutes: Sequence[Minute]) -> None:
+def size(database: Path) -> int:
+    """Return the bytes of the file *database*."""
+    return database.stat().st_size
+
+
+async def watch(daemon: Daemon, database: Path, minutes: Sequence[Minute]) -> None:
     """Print each minute once it is over."""
     print(HEAD, flush=True)
     for number, minute in enumerate(minutes, start=1):
@@ -126,13 +162,17 @@ async def watch(daemon: Daemon, minutes: Sequence[Minute]) -> None:
         minute.resident = daemon.resident()
         minute.files = held(daemon, "fd")
         minute.threads = held(daemon, "task")
+        minute.database = size(database)
         print(minute.row(number), flush=True)
 
 
-async def soak(daemon: Daemon, config: Path, jobs: int, rate: float, long: int) -> bool:
-    """Return whether the daemon held no more in the end than in the middle."""
+async def soak(
+    daemon: Daemon, config: Path, database: Path, jobs: int, rate: float, long: int
+) -> bool:
+    """Return True if nothing grows once the caches are full."""
     minutes = [Minute() for _ in range(long)]
     sent = reports(jobs)
+    before = size(database)
     async with AsyncExitStack() as stack:
         others = [
             asyncio.create_task(one)
@@ -148,33 +188,50 @@ async def soak(daemon: Daemon, config: Path, jobs: int, rate: float, long: int) 
         ]
         for one in others:
             stack.callback(one.cancel)
-        await watch(daemon, minutes)
+        await watch(daemon, database, minutes)
         for one in others:
             if one.done() and not one.cancelled():
                 one.result()
-    return judged(minutes)
+    full = full_after(minutes, before, jobs)
+    if len(minutes) - full < ENOUGH:
+        print(f"too short: {ENOUGH} minutes with full caches are needed")
+        return False
+    print(f"the caches are full after minute {full}")
+    return judged(minutes[full:])
+
+
+def full_after(minutes: Sequence[Minute], before: int, jobs: int) -> int:
+    """Return the number of minutes until everything that fills up was full.
+
+    *before* is the size of the database at first.
+    """
+    reported = 0
+    for number, minute in enumerate(minutes, start=1):
+        reported += len(minute.pings)
+        if (
+            reported >= jobs * REPORTS_UNTIL_FULL
+            and minute.database - before >= GROWTH_UNTIL_FULL
+        ):
+            return number
+    return len(minutes)
 
 
 def judged(minutes: Sequence[Minute]) -> bool:
-    """Print by how much each thing grew in the second half; return whether that is fine."""
-    half = [*minutes][len(minutes) // 2 :]
-    if len(half) < 3:
-        print("too short to tell whether anything grows")
-        return True
-    places = range(len(half))
-    growth = statistics.linear_regression(places, [one.resident for one in half]).slope
-    an_hour = growth * 60
-    print(f"RSS grew by {an_hour / MIB:.1f} MiB an hour, {MOST_GROWTH / MIB:g} may be")
+    """Print the growth of each thing within *minutes*; return True if it is allowed."""
+    places = range(len(minutes))
+    growth = statistics.linear_regression(places, [one.resident for one in minutes])
+    an_hour = growth.slope * 60
+    print(f"RSS grew by {an_hour / MIB:.1f} MiB an hour; {MOST_GROWTH / MIB:g} allowed")
     fine = an_hour <= MOST_GROWTH
     for name in ("files", "threads"):
-        found = [getattr(one, name) for one in half]
+        found = [getattr(one, name) for one in minutes]
         print(f"{name}: {min(found)} to {max(found)}")
         fine = fine and found[-1] <= max(found[: len(found) // 2 + 1]) + 8
     return fine
 
 
 def main() -> int:
-    """Return 1 where something grows."""
+    """Return 1 if anything grows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak")
     parser.add_argument("--minutes", type=int, default=60)
     parser.add_argument("--jobs", type=int, default=5_000)
@@ -182,9 +239,10 @@ def main() -> int:
     given = parser.parse_args()
     with TemporaryDirectory() as folder:
         config, database = files(Path(folder), given.jobs)
+        config.write_text(soaked(given.jobs), "utf-8")
         with serving(config, database) as daemon:
             fine = uvloop.run(
-                soak(daemon, config, given.jobs, given.rate, given.minutes)
+                soak(daemon, config, database, given.jobs, given.rate, given.minutes)
             )
     return 0 if fine else 1
 

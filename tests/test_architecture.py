@@ -133,7 +133,7 @@ OWNERS = {
                   "engine/downtimes.py", "page/context.py", "alertmanager/", "server/",
                   "storage/checkpoints.py", "storage/read_guard.py"},
     "uvloop": {"cli/serve.py"},
-    "yaml": {"config/document.py", "rulegen/render.py"},
+    "yaml": {"config/document.py", "rulegen/render.py", "rulegen/yaml_writer.py"},
 }  # fmt: skip
 
 #: Of the standard library, what would make the core impure.

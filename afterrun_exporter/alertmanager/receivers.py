@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import structlog
 
@@ -21,6 +24,7 @@ from afterrun_exporter.errors import (
     AfterRunError,
     AlertmanagerError,
     AlertmanagerRefusedError,
+    GenerateError,
     ReceiverExistsError,
     StorageError,
     UnknownReceiverError,
@@ -30,8 +34,16 @@ from afterrun_exporter.storage.store import Store
 log = structlog.get_logger()
 
 
-#: Has the jobs of these names announce their ok runs, and no others.
-Announce = Callable[[frozenset[str]], Awaitable[None]]
+#: Makes the jobs of the first names announce their ok runs, and no others of the second
+#: ones, or of all jobs.
+Announce = Callable[[frozenset[str], frozenset[str] | None], Awaitable[None]]
+
+#: Receivers that are added or removed by one change of the file. Each change makes
+#: Alertmanager read the whole file again, so many receivers take one change, not many.
+MOST_AT_ONCE: Final = 1000
+
+#: Errors that one receiver of many may cause.
+_REFUSALS: Final = (AlertmanagerRefusedError, GenerateError)
 
 
 class Applied(StrEnum):
@@ -43,11 +55,42 @@ class Applied(StrEnum):
     RELOADED = "reloaded"
 
 
+#: The receiver of a request and what its change resulted in.
+_Result = asyncio.Future[tuple[JobReceiver, Applied]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Addition:
+    """A request to add a receiver."""
+
+    receiver: JobReceiver
+    result: _Result
+
+    @property
+    def subject(self) -> tuple[str, str, str]:
+        return _what(self.receiver)
+
+
+@dataclass(frozen=True, slots=True)
+class _Removal:
+    """A request to remove the receiver with an id."""
+
+    number: int
+    result: _Result
+
+    @property
+    def subject(self) -> int:
+        return self.number
+
+
+_Request = _Addition | _Removal
+
+
 class Receivers:
     """The stored receivers and the file made of them: changed together or not at all.
 
-    One change at a time. A change that Alertmanager does not take is undone, in
-    the database and in the file.
+    One change at a time; requests that arrive meanwhile share the next one. A change
+    that Alertmanager does not accept is undone, in the database and in the file.
     """
 
     def __init__(
@@ -64,6 +107,8 @@ class Receivers:
         self._file: KeptFile | None = None
         self._file_ok = True
         self._one_at_a_time = asyncio.Lock()
+        self._waiting: deque[_Request] = deque()
+        self._changes: asyncio.Task[None] | None = None
 
     def keep(self, file: KeptFile | None) -> None:
         """Keep *file* up to date from the next change on."""
@@ -96,42 +141,113 @@ class Receivers:
         Raises ReceiverExistsError, AlertmanagerError, GenerateError or
         StorageError: then everything is as it was.
         """
-        async with self._one_at_a_time:
-            known = await self._store.receivers()
-            for one in known:
-                if _what(one) == _what(receiver):
-                    raise ReceiverExistsError(
-                        f"job {one.job!r} has this {one.type} receiver already: it is "
-                        f"{one.id}; delete that one to change it"
-                    )
-            added = await self._store.add_receiver(receiver)
-            try:
-                applied = await self._apply([*known, added])
-            except Exception:
-                await self._store.remove_receiver(added.id)
-                raise
-            await self._announce_successes()
-        self._log("receiver_added", added, applied)
-        return added, applied
+        loop = asyncio.get_running_loop()
+        return await self._request(_Addition(receiver, loop.create_future()))
 
     async def remove(self, number: int) -> Applied:
         """Remove the receiver with this id; return how far that has come.
 
         Raises UnknownReceiverError, or as `add` does.
         """
-        async with self._one_at_a_time:
-            known = await self._store.receivers()
-            gone = _with_id(number, known)
-            applied = await self._apply([one for one in known if one is not gone])
-            try:
-                await self._store.remove_receiver(number)
-            except StorageError:
-                with suppress(AfterRunError):
-                    await self._apply(known)
-                raise
-            await self._announce_successes()
-        self._log("receiver_removed", gone, applied)
+        loop = asyncio.get_running_loop()
+        _, applied = await self._request(_Removal(number, loop.create_future()))
         return applied
+
+    async def _request(self, request: _Request) -> tuple[JobReceiver, Applied]:
+        self._waiting.append(request)
+        if self._changes is None:
+            # A task of its own: others may wait for the same change.
+            self._changes = asyncio.create_task(self._change_waiting())
+        return await request.result
+
+    async def _change_waiting(self) -> None:
+        try:
+            while self._waiting:
+                async with self._one_at_a_time:
+                    await self._change(self._next())
+        finally:
+            self._changes = None
+
+    def _next(self) -> list[_Request]:
+        """Take the next requests that can be one change: all add, or all remove."""
+        batch: dict[object, _Request] = {}
+        kind = type(self._waiting[0])
+        while self._waiting and len(batch) < MOST_AT_ONCE:
+            request = self._waiting[0]
+            if type(request) is not kind or request.subject in batch:
+                break
+            self._waiting.popleft()
+            if not request.result.done():
+                batch[request.subject] = request
+        return list(batch.values())
+
+    async def _change(self, batch: Sequence[_Request]) -> None:
+        """Do what *batch* requests, together, or one by one where that fails."""
+        try:
+            await self._add([one for one in batch if isinstance(one, _Addition)])
+            await self._remove([one for one in batch if isinstance(one, _Removal)])
+        except Exception as error:  # noqa: BLE001 - raised again by `_request`
+            left = [request for request in batch if not request.result.done()]
+            # One of them may be to blame. An Alertmanager that does not answer is not
+            # asked again for each.
+            if len(left) > 1 and isinstance(error, _REFUSALS):
+                for request in left:
+                    await self._change([request])
+                return
+            for request in left:
+                request.result.set_exception(error)
+
+    async def _add(self, batch: Sequence[_Addition]) -> None:
+        if not batch:
+            return
+        known = await self._store.receivers()
+        taken = {_what(one): one for one in known}
+        accepted: list[_Addition] = []
+        for request in batch:
+            if one := taken.get(request.subject):
+                problem = (
+                    f"job {one.job!r} has this {one.type} receiver already: it is "
+                    f"{one.id}; delete that one to change it"
+                )
+                _fail(request, ReceiverExistsError(problem))
+            else:
+                accepted.append(request)
+        if not accepted:
+            return
+        added = await self._store.add_receivers([one.receiver for one in accepted])
+        try:
+            applied = await self._apply([*known, *added])
+        except Exception:
+            await self._store.remove_receivers([one.id for one in added])
+            raise
+        await self._announce_successes({one.job for one in added})
+        for request, receiver in zip(accepted, added, strict=True):
+            self._done("receiver_added", request, receiver, applied)
+
+    async def _remove(self, batch: Sequence[_Removal]) -> None:
+        if not batch:
+            return
+        known = await self._store.receivers()
+        by_id = {one.id: one for one in known}
+        gone: dict[int, JobReceiver] = {}
+        for request in batch:
+            if receiver := by_id.get(request.number):
+                gone[request.number] = receiver
+            else:
+                _fail(request, _unknown(request.number))
+        if not gone:
+            return
+        applied = await self._apply([one for one in known if one.id not in gone])
+        try:
+            await self._store.remove_receivers(list(gone))
+        except StorageError:
+            with suppress(AfterRunError):
+                await self._apply(known)
+            raise
+        await self._announce_successes({one.job for one in gone.values()})
+        for request in batch:
+            if receiver := gone.get(request.number):
+                self._done("receiver_removed", request, receiver, applied)
 
     async def refresh(self) -> None:
         """Make the file anew, as after a change of the configuration.
@@ -162,12 +278,16 @@ class Receivers:
         async with self._one_at_a_time:
             await self._announce_successes()
 
-    async def _announce_successes(self) -> None:
+    async def _announce_successes(self, jobs: Iterable[str] | None = None) -> None:
+        """Do it for *jobs*, or for all jobs."""
         if self._announce is None:
             return
         try:
             receivers = await self._store.receivers()
-            await self._announce(frozenset(r.job for r in receivers if r.on_success))
+            await self._announce(
+                frozenset(r.job for r in receivers if r.on_success),
+                None if jobs is None else frozenset(jobs),
+            )
         except StorageError as error:
             # The next change, reload or start does it.
             log.error("successes_not_announced", error=str(error))  # noqa: TRY400
@@ -205,7 +325,9 @@ class Receivers:
         return Applied.RELOADED if file.reload_url else Applied.WRITTEN
 
     @staticmethod
-    def _log(event: str, receiver: JobReceiver, applied: Applied) -> None:
+    def _done(
+        event: str, request: _Request, receiver: JobReceiver, applied: Applied
+    ) -> None:
         log.info(
             event,
             id=receiver.id,
@@ -214,12 +336,24 @@ class Receivers:
             target=origin(receiver.type, receiver.target),
             applied=applied.value,
         )
+        if not request.result.done():
+            request.result.set_result((receiver, applied))
+
+
+def _fail(request: _Request, error: AfterRunError) -> None:
+    # A client that disconnected has canceled its future.
+    if not request.result.done():
+        request.result.set_exception(error)
+
+
+def _unknown(number: int) -> UnknownReceiverError:
+    return UnknownReceiverError(f"no receiver has the id {number}")
 
 
 def _with_id(number: int, receivers: Sequence[JobReceiver]) -> JobReceiver:
     found = next((one for one in receivers if one.id == number), None)
     if found is None:
-        raise UnknownReceiverError(f"no receiver has the id {number}")
+        raise _unknown(number)
     return found
 
 

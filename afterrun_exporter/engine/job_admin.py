@@ -95,13 +95,23 @@ class Registry:
                 raise UnknownJobError(self._catalogue.unknown_job(name))
             await self._apply(name, self._service.judge.retire(self._clock.now()))
 
-    async def announce_successes(self, names: Collection[str]) -> None:
-        """Have the jobs *names* announce their ok runs, and no others."""
+    async def announce_successes(
+        self, names: Collection[str], among: Collection[str] | None = None
+    ) -> None:
+        """Make the jobs *names* announce their ok runs, and no others *among* these.
+
+        *among* are all jobs by default.
+        """
         async with self._service.changing:
-            now, judge = self._clock.now(), self._service.judge
+            now, judge, service = self._clock.now(), self._service.judge, self._service
+            watched = (
+                list(service.watched())
+                if among is None
+                else [known for name in among if (known := service.known(name))]
+            )
             changes = [
                 Change(job.name, judge.announce(job.name, now, successes=wanted))
-                async for job, state in in_steps(list(self._service.watched()))
+                async for job, state in in_steps(watched)
                 if (wanted := job.name in names) is not state.announces_success
             ]
             await self._service.apply(changes)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import aiosqlite
 
@@ -19,9 +20,24 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
-def add(connection: sqlite3.Connection, receiver: JobReceiver) -> JobReceiver:
-    """Store *receiver*; return it with its id."""
-    values = (
+def add(
+    connection: sqlite3.Connection, added: Sequence[JobReceiver]
+) -> list[JobReceiver]:
+    """Store the receivers *added*; return them with their ids."""
+    return [
+        replace(one, id=connection.execute(_ADD, _row(one)).lastrowid or 0)
+        for one in added
+    ]
+
+
+def remove(connection: sqlite3.Connection, numbers: Collection[int]) -> None:
+    """Delete the receivers with these ids, as far as there are any."""
+    rows = [(number,) for number in numbers]
+    connection.executemany("DELETE FROM receivers WHERE id = ?", rows)
+
+
+def _row(receiver: JobReceiver) -> tuple[Any, ...]:
+    return (
         receiver.job,
         receiver.type,
         receiver.target,
@@ -32,12 +48,6 @@ def add(connection: sqlite3.Connection, receiver: JobReceiver) -> JobReceiver:
         receiver.on_success,
         receiver.created_at,
     )
-    return replace(receiver, id=connection.execute(_ADD, values).lastrowid or 0)
-
-
-def remove(connection: sqlite3.Connection, number: int) -> None:
-    """Delete the receiver with this id, if there is one."""
-    connection.execute("DELETE FROM receivers WHERE id = ?", (number,))
 
 
 async def receivers(reader: aiosqlite.Connection) -> list[JobReceiver]:

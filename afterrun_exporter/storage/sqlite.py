@@ -194,11 +194,11 @@ class SQLiteStore:
     async def receivers(self) -> list[JobReceiver]:
         return await self._reading(receivers.receivers(self._reader))
 
-    async def add_receiver(self, receiver: JobReceiver) -> JobReceiver:
-        return await self._alone(receivers.add, receiver)
+    async def add_receivers(self, added: Sequence[JobReceiver]) -> list[JobReceiver]:
+        return await self._alone(receivers.add, added)
 
-    async def remove_receiver(self, number: int) -> None:
-        await self._alone(receivers.remove, number)
+    async def remove_receivers(self, numbers: Collection[int]) -> None:
+        await self._alone(receivers.remove, numbers)
 
     async def pushed(self) -> list[Group]:
         return await self._reading(pushed.groups(self._browser))
@@ -262,7 +262,7 @@ class SQLiteStore:
     async def _alone(self, act: Callable[[sqlite3.Connection, V], T], what: V) -> T:
         """Do what no report waits for, so that nobody else counts its failure."""
         try:
-            return await self._on_thread(self._writer.do, act, what)
+            return await self._on_thread(self._writer.do_at_once, act, what)
         except StorageError:
             self._reading.failures += 1
             raise

@@ -179,17 +179,17 @@ class Store(Protocol):
         """Return every receiver that was added, in that order."""
         ...
 
-    async def add_receiver(self, receiver: JobReceiver) -> JobReceiver:
-        """Keep *receiver*; return it with an id that never names another one.
+    async def add_receivers(self, added: Sequence[JobReceiver]) -> list[JobReceiver]:
+        """Keep the receivers *added*; return them with ids that are never used again.
 
-        Raises StorageError, and then it is not kept.
+        Raises StorageError, and then none is kept.
         """
         ...
 
-    async def remove_receiver(self, number: int) -> None:
-        """Forget the receiver with this id, if there is one.
+    async def remove_receivers(self, numbers: Collection[int]) -> None:
+        """Delete the receivers with these ids, as far as there are any.
 
-        Raises StorageError, and then it is still there.
+        Raises StorageError, and then all are still there.
         """
         ...
 

@@ -204,6 +204,11 @@ class Writer:
         """Return what the one statement of *act* comes to, for *what*."""
         return act(self._connection, what)
 
+    def do_at_once(self, act: Callable[[sqlite3.Connection, T], R], what: T) -> R:
+        """Return the result of *act* for *what*, in one transaction."""
+        with self._transaction():
+            return act(self._connection, what)
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         self._connection.execute("BEGIN IMMEDIATE")

@@ -338,7 +338,7 @@ async def test_a_refresh_writes_what_is_stored(
     receivers: Receivers, store: MemoryStore, file: Path
 ) -> None:
     """As after a change of the configuration, or a start."""
-    await store.add_receiver(receiver())
+    await store.add_receivers([receiver()])
 
     await receivers.refresh()
 
@@ -349,7 +349,7 @@ async def test_a_refresh_that_is_refused_is_only_logged(
     receivers: Receivers, store: MemoryStore, alertmanager: Alertmanager, file: Path
 ) -> None:
     """The old file is back; the receivers stay."""
-    await store.add_receiver(receiver())
+    await store.add_receivers([receiver()])
     alertmanager.error = AlertmanagerRefusedError("no route provided")
 
     with capture_logs() as logs:
@@ -364,7 +364,7 @@ async def test_alertmanager_may_start_after_us(
     receivers: Receivers, store: MemoryStore, alertmanager: Alertmanager, file: Path
 ) -> None:
     """It finds the new file when it does."""
-    await store.add_receiver(receiver())
+    await store.add_receivers([receiver()])
     alertmanager.error = AlertmanagerError("connection refused")
 
     with capture_logs() as logs:
@@ -450,7 +450,7 @@ class TestSuccesses:
     async def test_are_announced_as_stored_after_a_start(
         self, store: MemoryStore, service: Service, registry: Registry
     ) -> None:
-        await store.add_receiver(wanting())
+        await store.add_receivers([wanting()])
         await Receivers(store, no_reload, registry.announce_successes).refresh()
 
         assert announcing(service) == {"backup": True, "other": False}

@@ -305,8 +305,8 @@ class TestReceivers:
 
     async def test_show_no_secret(self, pages: Pages, store: MemoryStore) -> None:
         target = "https://hooks.slack.com/services/T0/B0/secret"
-        await store.add_receiver(
-            JobReceiver(job="backup", type=ReceiverType.SLACK, target=target)
+        await store.add_receivers(
+            [JobReceiver(job="backup", type=ReceiverType.SLACK, target=target)]
         )
         page = await pages.get("/jobs/backup")
 
@@ -324,8 +324,8 @@ class TestReceivers:
     async def test_of_another_job_are_left_alone(
         self, pages: Pages, store: MemoryStore
     ) -> None:
-        added = await store.add_receiver(
-            JobReceiver(job="other", type=ReceiverType.EMAIL, target="a@b.example")
+        [added] = await store.add_receivers(
+            [JobReceiver(job="other", type=ReceiverType.EMAIL, target="a@b.example")]
         )
         await pages.send(f"/jobs/backup/receivers/{added.id}/delete", status=400)
 
@@ -390,10 +390,10 @@ class TestAForm:
     async def test_that_cannot_be_stored_is_told_and_kept(
         self, pages: Pages, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def full(_: object) -> JobReceiver:
+        async def full(_: object) -> list[JobReceiver]:
             raise StorageError("cannot write to afterrun.db: disk is full")
 
-        monkeypatch.setattr(store, "add_receiver", full)
+        monkeypatch.setattr(store, "add_receivers", full)
         page = await pages.send("/jobs/backup/receivers", MAIL, status=503)
 
         assert "disk is full" in page

@@ -155,7 +155,7 @@ async def test_a_write_of_its_own_that_fails_is_counted(
     delete(path)
 
     with pytest.raises(StorageError):
-        await store.remove_receiver(1)
+        await store.remove_receivers([1])
 
     assert store.failures() == 1
 

@@ -76,7 +76,7 @@ RECEIVER = JobReceiver(
 
 async def test_a_receiver_is_kept_as_it_was_added(store: Store) -> None:
     """With an id."""
-    added = await store.add_receiver(RECEIVER)
+    [added] = await store.add_receivers([RECEIVER])
 
     assert await store.receivers() == [added]
     assert added == replace(RECEIVER, id=added.id)
@@ -85,16 +85,16 @@ async def test_a_receiver_is_kept_as_it_was_added(store: Store) -> None:
 
 async def test_receivers_come_in_the_order_they_were_added(store: Store) -> None:
     """And no id is given twice, not even that of the last one."""
-    first, second = [await store.add_receiver(RECEIVER) for _ in range(2)]
-    await store.remove_receiver(second.id)
-    third = await store.add_receiver(RECEIVER)
+    first, second = await store.add_receivers([RECEIVER, RECEIVER])
+    await store.remove_receivers([second.id])
+    [third] = await store.add_receivers([RECEIVER])
 
     assert await store.receivers() == [first, third]
     assert len({first.id, second.id, third.id}) == 3
 
 
 async def test_removing_a_receiver_that_is_gone_is_no_error(store: Store) -> None:
-    await store.remove_receiver(7)
+    await store.remove_receivers([7])
 
     assert await store.receivers() == []
 
@@ -103,7 +103,7 @@ async def test_receivers_survive_a_restart(tmp_path: Path) -> None:
     """As everything that was answered with success."""
     path = tmp_path / "afterrun.db"
     async with SQLiteStore.open(path) as store:
-        added = await store.add_receiver(RECEIVER)
+        [added] = await store.add_receivers([RECEIVER])
 
     async with SQLiteStore.open(path) as store:
         assert await store.receivers() == [added]
