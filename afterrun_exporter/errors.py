@@ -29,6 +29,12 @@ class HistoryError(PingError):
     kind = "unreadable-history"
 
 
+class BodyError(AfterRunError):
+    """A body does not arrive as HTTP has it; the message says what is wrong with it."""
+
+    kind = "bad-request"
+
+
 class UnknownJobError(AfterRunError):
     """There is no job of this name, and none may be registered."""
 

@@ -24,6 +24,7 @@ from afterrun_exporter.errors import (
     AfterRunError,
     AlertmanagerError,
     AlertmanagerRefusedError,
+    BodyError,
     ConfigError,
     ConfiguredJobError,
     DescriptionError,
@@ -58,6 +59,7 @@ TYPES: Final = "urn:afterrun:problem:"
 
 STATUS: Final[dict[type[AfterRunError], HTTPStatus]] = {
     PingError: HTTPStatus.BAD_REQUEST,
+    BodyError: HTTPStatus.BAD_REQUEST,
     HistoryError: HTTPStatus.BAD_REQUEST,
     UnknownJobError: HTTPStatus.NOT_FOUND,
     StorageError: HTTPStatus.SERVICE_UNAVAILABLE,

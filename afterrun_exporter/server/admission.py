@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import cast
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from afterrun_exporter.server.connection_limits import Crowd, Phase
 from afterrun_exporter.server.tls import Certificates
@@ -80,15 +79,3 @@ class Admitted(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self._inner is not None:
             self._inner.resume_writing()
-
-
-def noting(handler: Handler) -> Handler:
-    """Return *handler*, whose requests are noted by the connections they come on."""
-
-    async def noted(request: web.Request) -> web.StreamResponse:
-        admitted = getattr(request.protocol, "admitted", None)
-        if isinstance(admitted, Admitted):
-            admitted.begin(request)
-        return await handler(request)
-
-    return noted

@@ -14,8 +14,8 @@ from aiohttp.typedefs import Handler
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.ingest.native import Reports
 from afterrun_exporter.server import fast_path
-from afterrun_exporter.server.admission import Admitted, noting
-from afterrun_exporter.server.aiohttp_connection import Answering
+from afterrun_exporter.server.admission import Admitted
+from afterrun_exporter.server.aiohttp_connection import Answering, noting
 from afterrun_exporter.server.connection_limits import Crowd
 from afterrun_exporter.server.fast_path import Express
 from afterrun_exporter.server.in_flight import UnderWay
@@ -45,7 +45,7 @@ def connections(
             "fast_path_unfit",
             aiohttp=aiohttp.__version__,
             missing=" ".join(missing),
-            effect="pings take longer, and half-closed clients get no answer",
+            effect="pings take longer",
             way_out="use the aiohttp that pyproject.toml asks for",
         )
         fast = False

@@ -37,7 +37,6 @@ PREFIX: Final = "/ping/"
 NEEDED: Final = (
     "_buffer_paused",
     "_close",
-    "_current_request",
     "_force_close",
     "_keepalive_handle",
     "_loop",
@@ -60,7 +59,6 @@ class Express(Answering):
     __slots__ = (
         "_clock",
         "_doors",
-        "_ended",
         "_held",
         "_peer",
         "_sender",
@@ -86,8 +84,6 @@ class Express(Answering):
         self._sender = b""
         #: The start of a request whose head is still incomplete, lines ending with LF.
         self._held = b""
-        #: True once the client has closed its sending half.
-        self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -116,36 +112,14 @@ class Express(Answering):
         return with_crlf(data)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """Keep the connection of a client that sends no more until it is answered."""
-        wire = self.admitted.wire
-        if wire is None or wire.get_extra_info("sslcontext") is not None:
-            # TLS has no half-closed connections here.
-            return None
         if self._held:
             # The parser refuses it, in an answer that the client still reads.
             super().data_received(self._held)
-        self._ended = True
-        requests = [self._current_request.content] if self._current_request else []
-        for content in (*requests, *(payload for _, payload in self._messages)):
-            if not content.is_eof():
-                content.set_exception(ConnectionResetError("the body is incomplete"))
-        if self._messages:
-            return True
-        is_idle = self._waiter is not None
-        self.close()
-        return not is_idle
+        return super().eof_received()
 
-    async def finish_response(
-        self,
-        request: web.BaseRequest,
-        resp: web.StreamResponse,
-        start_time: float | None,
-    ) -> tuple[web.StreamResponse, bool]:
-        """Send the response; close after the last one on a half-closed connection."""
-        sent = await super().finish_response(request, resp, start_time)
-        if self._ended and not self._messages:
-            self.close()
-        return sent
+    @property
+    def is_busy(self) -> bool:
+        return self._waiter is None
 
     async def start(self) -> None:
         """Answer requests until the connection closes."""
@@ -173,7 +147,7 @@ class Express(Answering):
                 answer = await self._answer(job, payload.read_nowait(), headers, caller)
             if self.transport is None:
                 return
-            ended = self._ended and not self._messages
+            ended = self._is_ended and not self._messages
             stopping = self._under_way.stopping or self._close or ended
             added = self._doors.headers.lines
             self.transport.write(_written(answer, self._clock.now(), stopping, added))

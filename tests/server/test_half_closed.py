@@ -39,6 +39,15 @@ async def door(service: Service, clock: ManualClock) -> AsyncIterator[Door]:
         yield door
 
 
+@pytest.fixture(params=["fast path", "without it"])
+async def any_door(
+    request: pytest.FixtureRequest, service: Service, clock: ManualClock
+) -> AsyncIterator[Door]:
+    fast = request.param == "fast path"
+    async with opened(service, clock, front=fast) as door:
+        yield door
+
+
 async def said(door: Door, *pieces: bytes, ends: bool = True) -> list[str]:
     """Return the status lines of the answers to *pieces*, until the daemon closes."""
     answers = await heard(door, *pieces, ends=ends)
@@ -87,18 +96,18 @@ ANSWERED = {
 
 @pytest.mark.parametrize(("request_", "statuses"), ANSWERED.values(), ids=ANSWERED)
 async def test_a_client_that_only_listens_is_answered(
-    door: Door, store: MemoryStore, request_: bytes, statuses: list[str]
+    any_door: Door, store: MemoryStore, request_: bytes, statuses: list[str]
 ) -> None:
-    assert await said(door, request_) == statuses
+    assert await said(any_door, request_) == statuses
     (run,) = await store.runs("backup", 9)
     assert run.outcome == "fail"
 
 
 @pytest.mark.parametrize("path", ["/ping/backup", "/ping/key/backup/fail"])
 async def test_a_second_report_on_the_connection_is_answered_as_well(
-    door: Door, path: str
+    any_door: Door, path: str
 ) -> None:
-    reader, writer = await door.connect()
+    reader, writer = await any_door.connect()
     for status in (b"start", b"fail"):
         writer.write(post(path, b'{"status":"%b"}' % status))
         assert (await read(reader))[0] == OK
@@ -109,17 +118,17 @@ async def test_a_second_report_on_the_connection_is_answered_as_well(
     writer.close()
 
 
-async def test_one_that_says_nothing_is_closed(door: Door) -> None:
-    assert await heard(door) == b""
-    assert not len(door.crowd)
+async def test_one_that_says_nothing_is_closed(any_door: Door) -> None:
+    assert await heard(any_door) == b""
+    assert not len(any_door.crowd)
 
 
 @pytest.mark.parametrize("path", ["/ping/backup", "/ping/key/backup", "/runs"])
 async def test_half_a_body_is_refused_and_recorded_nowhere(
-    door: Door, store: MemoryStore, path: str
+    any_door: Door, store: MemoryStore, path: str
 ) -> None:
     """A client that dies in between must not fail its job: it may try again."""
-    assert await said(door, post(path)[:-3]) == ["HTTP/1.1 400 Bad Request"]
+    assert await said(any_door, post(path)[:-3]) == ["HTTP/1.1 400 Bad Request"]
     assert not await store.runs("backup", 9)
 
 
