@@ -52,8 +52,8 @@ class _Duration(click.ParamType[float]):
 
 DURATION: Final = _Duration()
 
-#: Files that a daemon has open with a few connections.
-MIN_FILES: Final = 64
+#: Files that a daemon has open with some dozens of connections.
+MIN_FILES: Final = 128
 
 
 def check_open_files() -> None:

@@ -22,7 +22,8 @@ LOOK_EVERY: Final = 1.0
 #: Seconds between two lines of the log about slow connections.
 LOG_EVERY: Final = 60.0
 
-#: Connections that are told why they are too many, and for how long they may listen.
+#: Connections that are told why they are too many, unless files are few, and for how
+#: long they may listen.
 MOST_TOLD: Final = 256
 TELL_SECONDS: Final = 1.0
 
@@ -49,6 +50,8 @@ class Limits:
     """How many connections there may be, and how many seconds each phase may take."""
 
     connections: int = 4096
+    #: Connections that are told why they are too many, at once.
+    told: int = MOST_TOLD
     asking: float = 10.0
     sending: float = 30.0
     reading: float = 60.0
@@ -114,7 +117,7 @@ class Crowd:
 
     def turned_away(self) -> asyncio.Protocol:
         """Return what tells one connection that it is too many."""
-        return TurnedAway(self._told)
+        return TurnedAway(self._told, self.limits.told)
 
     def look(self, now: float) -> None:
         """Close those that have kept us waiting for too long at *now*."""
@@ -158,13 +161,14 @@ class TurnedAway(asyncio.Protocol):
     Closing at once would reset the connection, and what was said be lost.
     """
 
-    def __init__(self, told: set[TurnedAway]) -> None:
+    def __init__(self, told: set[TurnedAway], most: int = MOST_TOLD) -> None:
         self._told = told
+        self._most = most
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        if len(self._told) >= MOST_TOLD:
+        if len(self._told) >= self._most:
             self._transport.abort()
             return
         self._told.add(self)
@@ -180,7 +184,9 @@ class TurnedAway(asyncio.Protocol):
 
 def _full() -> bytes:
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    answer = http_problems.response(http_problems.problem(status, TOO_MANY))
+    answer = http_problems.response(
+        http_problems.problem(status, TOO_MANY, "too-many-connections")
+    )
     body = cast("bytes", answer.body)
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"

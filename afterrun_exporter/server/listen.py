@@ -18,7 +18,7 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.ingest.native import REPORTS
 from afterrun_exporter.server.addresses import Address
 from afterrun_exporter.server.connection import connections
-from afterrun_exporter.server.connection_limits import MOST_TOLD, Crowd, Limits
+from afterrun_exporter.server.connection_limits import Crowd, Limits
 from afterrun_exporter.server.in_flight import UnderWay
 from afterrun_exporter.server.security import DOORS
 from afterrun_exporter.server.tls import Certificates
@@ -33,8 +33,8 @@ _LAST_SECONDS: Final = 0.1
 
 #: Connections that may wait to be taken.
 BACKLOG: Final = 128
-#: Files that are open besides connections, those that are turned away among them.
-OTHER_FILES: Final = 64 + MOST_TOLD
+#: Files that are open besides connections.
+OTHER_FILES: Final = 64
 
 log = structlog.get_logger()
 
@@ -100,21 +100,25 @@ def with_files_for(limits: Limits) -> Limits:
     It asks the system for as many as it takes.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = limits.connections + OTHER_FILES
+    wanted = OTHER_FILES + limits.connections + limits.told
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return limits
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed == wanted:
         return limits
-    connections = max(allowed - OTHER_FILES, 1)
-    log.warning(
-        "fewer_connections",
-        wanted=limits.connections,
-        limit=connections,
-        reason="the system allows this process no more files",
-    )
-    return replace(limits, connections=connections)
+    room = max(allowed - OTHER_FILES, 2)
+    told = min(limits.told, room // 4)
+    fewer = replace(limits, connections=min(limits.connections, room - told), told=told)
+    if fewer.connections < limits.connections:
+        log.warning(
+            "fewer_connections",
+            wanted=limits.connections,
+            limit=fewer.connections,
+            reason=f"the system allows this process {allowed} files",
+            way_out="raise the limit (ulimit -n, or LimitNOFILE= in its systemd unit)",
+        )
+    return fewer
 
 
 async def _listen(

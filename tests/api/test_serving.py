@@ -120,6 +120,7 @@ def test_every_error_has_a_kind_of_its_own() -> None:
     assert not told.keys() & set(KINDS.values())
     assert {kind: int(status) for kind, status in told.items()} == {
         "unreadable-report": 400,
+        "bad-request": 400,
         "unreadable-history": 400,
         "invalid-request": 400,
         "invalid-description": 400,

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.auth.credentials import Credentials
+from afterrun_exporter.cli.flags import MIN_FILES
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.cli.web_config import WebFile, warn_if_open
 from afterrun_exporter.errors import ConfigError
@@ -149,10 +150,10 @@ def test_the_system_is_asked_for_as_many_files_as_it_takes(
     _, hard = files_allowed
     resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
 
-    limits = with_files_for(Limits(connections=1000))
+    limits = with_files_for(Limits(connections=1000, told=200))
 
-    assert limits.connections == 1000
-    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 1000 + OTHER_FILES
+    assert limits == Limits(connections=1000, told=200)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 1200 + OTHER_FILES
 
 
 def test_more_connections_than_there_may_be_files_are_not_promised(
@@ -163,8 +164,22 @@ def test_more_connections_than_there_may_be_files_are_not_promised(
     with capture_logs() as lines:
         limits = with_files_for(Limits(connections=hard))
 
-    assert limits.connections == hard - OTHER_FILES
+    assert limits.connections + limits.told == hard - OTHER_FILES
     assert [line["event"] for line in lines] == ["fewer_connections"]
+
+
+def test_of_few_files_most_are_for_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And some for those that are told that they are too many."""
+    made = []
+    for files in (MIN_FILES, 256, 1024):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files,) * 2)
+        monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+        limits = with_files_for(Limits())
+        made.append((files, limits.connections, limits.told))
+
+    assert made == [(128, 48, 16), (256, 144, 48), (1024, 720, 240)]
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,9 @@ async def test_one_connection_too_many_is_told_to_come_again(
             assert status == "HTTP/1.1 503 Service Unavailable"
             assert headers["Retry-After"] == "5"
             assert headers["Connection"] == "close"
-            assert "too many connections" in json.loads(body)["detail"]
+            problem = json.loads(body)
+            assert problem["type"] == "urn:afterrun:problem:too-many-connections"
+            assert "too many connections" in problem["detail"]
     assert [line["event"] for line in lines] == ["connections_exhausted"]
     assert not await store.runs("backup", 9)
 

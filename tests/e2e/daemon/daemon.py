@@ -92,20 +92,23 @@ class Daemon:
         new.write_text(text, "utf-8")
         new.replace(self.config)
 
-    def launch(self, *flags: str) -> None:
-        """Start it, with its configuration file if there is one, and do not wait."""
+    def launch(self, *flags: str, files: int | None = None) -> None:
+        """Start it, with its configuration file if there is one, and do not wait.
+
+        With *files*, it may open no more than so many.
+        """
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
-                self._command(*flags),
+                [*_limited(files), *self._command(*flags)],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
                 env={**os.environ, **self.environment},
             )
 
-    def start(self, *flags: str) -> None:
-        """Start it and return when it takes pings."""
-        self.launch(*flags)
+    def start(self, *flags: str, files: int | None = None) -> None:
+        """Start it, as `launch` does, and return when it takes pings."""
+        self.launch(*flags, files=files)
         wait_until(self._ready, "the daemon is ready", PATIENCE)
 
     def ended(self, *flags: str, files: int | None = None) -> Ended:
@@ -113,9 +116,8 @@ class Daemon:
 
         With *files*, it may open no more than so many.
         """
-        limited = ["prlimit", f"--nofile={files}:{files}"] if files else []
         done = subprocess.run(
-            [*limited, *self._command(*flags)],
+            [*_limited(files), *self._command(*flags)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -233,6 +235,11 @@ async def until(
     while not condition():
         assert time.monotonic() < give_up, f"waited in vain until {what}"
         await asyncio.sleep(0.02)
+
+
+def _limited(files: int | None) -> list[str]:
+    """Return the words before a command that may open no more *files*."""
+    return ["prlimit", f"--nofile={files}:{files}"] if files else []
 
 
 def free_port() -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from afterrun_exporter.cli.flags import MIN_FILES
 from afterrun_exporter.cli.web_config import WebFile
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.job_config import Catalogue
@@ -50,10 +51,38 @@ def test_beyond_the_limit_connections_are_told_so_and_the_others_go_on(
 
     assert {one.status for one in refused} == {503}
     assert {one.headers["Retry-After"] for one in refused} == {"5"}
+    kinds = {json.loads(one.text)["type"].rpartition(":")[2] for one in refused}
+    assert kinds == {"too-many-connections"}
     assert (answer.status, verdict["run_id"]) == (200, "2")
     wait_until(lambda: daemon.get("/-/ready").status == 200, "there is room again")
     assert daemon.rows("SELECT count(*) FROM runs") == [(2,)]
     assert daemon.log.count("connections_exhausted") <= 2
+
+
+def test_with_few_files_there_are_fewer_connections_and_each_is_answered(
+    daemon: Daemon,
+) -> None:
+    """The least number of files that it starts with."""
+    daemon.start("--log.level=warn", files=MIN_FILES)
+    assert "event=fewer_connections wanted=4096 limit=48 " in daemon.log
+    kept = [daemon.connect() for _ in range(48)]
+    for number, one in enumerate(kept):
+        one.request("POST", "/ping/backup", f'{{"run_id": "{number}"}}')
+        assert one.getresponse().read()
+
+    with ExitStack() as stack:
+        # All that the backlog of the system takes, too.
+        for _ in range(100):
+            stack.enter_context(socket.create_connection((HOST, daemon.port)))
+        for number, one in enumerate(kept):
+            one.request("POST", "/ping/backup", f'{{"run_id": "x{number}"}}')
+            assert one.getresponse().read()
+    for one in kept:
+        one.close()
+
+    wait_until(lambda: daemon.get("/-/ready").status == 200, "there is room again")
+    assert daemon.rows("SELECT count(*) FROM runs") == [(96,)]
+    assert "Traceback" not in daemon.log
 
 
 @asynccontextmanager

@@ -113,7 +113,7 @@ def test_a_broken_table_is_one_line(daemon: Daemon) -> None:
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("files", [8, 16, 20])
+@pytest.mark.parametrize("files", [8, 16, 20, 127])
 def test_too_few_files_are_one_line(daemon: Daemon, files: int) -> None:
     """It says how many are needed, and where to ask for them."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -123,7 +123,7 @@ def test_too_few_files_are_one_line(daemon: Daemon, files: int) -> None:
     assert most > files
     assert (ended.code, ended.stdout) == (1, "")
     assert ended.stderr == (
-        f"afterrun: this process may open only {files} files, and 64 are needed: "
+        f"afterrun: this process may open only {files} files, and 128 are needed: "
         "raise the limit (ulimit -n, or LimitNOFILE= in its systemd unit)\n"
     )
 
