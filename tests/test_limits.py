@@ -29,7 +29,8 @@ from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at
 from tests.door import Door, opened
-from tests.hostile import ADDRESSES, EVERYWHERE, SHAPES, Shape, request
+from tests.hostile import ADDRESSES, EVERYWHERE, SHAPES, request
+from tests.hostile.shape import Shape
 from tests.http import whole_app
 from tests.services import catalogue
 from tests.test_any_request import UUID
