@@ -7,9 +7,9 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from afterrun_exporter.service import Service
 
 from afterrun_exporter.clock import breathe
+from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.door import Door, opened
 
