@@ -85,17 +85,19 @@ class Judge:
         """Return what *ping* does; it may be the first of one of *strangers*."""
 
         def decide(state: JobState | None) -> Transition:
-            job = self.roster.get(ping.job) or strangers.get(ping.job)
+            job = self.roster.described(ping.job) or strangers.get(ping.job)
             if job is None:
                 raise UnknownJobError(self.roster.catalogue.refusal(ping.job))
             report = ping
             if self.is_set_back or (state and state.last_ping_at > ping.at):
                 report = replace(ping, at=self._at(ping.at, state))
             known = state or registered(job, report.at)
-            if known.paused_at and pauses.ends_with(known, report):
-                made = self._resuming(known, report)
-                if not made.duplicate:
-                    return made
+            if known.paused_at:
+                if pauses.ends_with(known, report):
+                    made = self._resuming(known, report)
+                    if not made.duplicate:
+                        return made
+                job = pauses.resting(job)
             quiet = (
                 not self.in_change
                 # What is planned goes by what is committed.
@@ -112,14 +114,16 @@ class Judge:
 
         def decide(state: JobState | None) -> Transition:
             at = self._at(now, state)
-            if (job := self.roster.get(name)) is None:
+            if (job := self.roster.described(name)) is None:
                 raise UnknownJobError(f"job {name!r} has left the configuration")
             known = state or registered(job, at)
             if past is not None:
                 known = recalled(job, known, past, at, self.settings)
             decided = on_clock
             if pauses.is_over(known, at):
-                decided, job = pauses.on_resume, self.roster.described(name) or job
+                decided = pauses.on_resume
+            elif known.paused_at:
+                job = pauses.resting(job)
             made = decided(job, known, at, self.settings, self._required(job))
             if is_made_for_tests(name, made.state) and is_spent(made.state):
                 gone = on_retired(made.state, at)
@@ -134,8 +138,14 @@ class Judge:
         def decide(state: JobState | None) -> Transition:
             at = self._at(now, state)
             known = state or registered(job, at)
+            # It may have been paused or resumed since that was requested.
+            standing = self.roster.described(job.name) or job
+            if known.paused_at:
+                standing = pauses.resting(standing)
             required = self._required(job)
-            return on_test(job, known, at, seconds, severity, self.settings, required)
+            return on_test(
+                standing, known, at, seconds, severity, self.settings, required
+            )
 
         return decide
 

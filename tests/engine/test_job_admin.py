@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from afterrun_exporter.errors import (
     StorageError,
     UnknownJobError,
 )
+from afterrun_exporter.storage.store import AlertRecord
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping, told
@@ -37,6 +39,10 @@ def conditions(service: Service, name: str = "backup") -> list[str]:
     state = service.state(name)
     assert state is not None
     return [alert.key.condition.value for alert in state.alerts]
+
+
+async def alerts(service: Service) -> Sequence[AlertRecord]:
+    return await service.store.alerts()
 
 
 def standing(service: Service, name: str = "backup") -> Status:
@@ -155,6 +161,24 @@ class TestAPause:
         await service.record(ping("21 12:01", kind))
 
         assert (standing(service) is not Status.PAUSED) is goes_on
+
+    async def test_that_ends_within_a_batch_is_over_for_the_rest_of_it(
+        self, service: Service, registry: Registry, clock: ManualClock
+    ) -> None:
+        await registry.pause("backup", resumes_on_ping=True)
+        await service.record_all(
+            [
+                ping("21 12:00", outcome=Outcome.FAIL, run_id="a"),
+                ping("21 12:00", Kind.START, run_id="b"),
+            ]
+        )
+        clock.show(clock.now() + 1.0)
+        await service.sweep()
+
+        failing = [
+            (told(one.opened_at), one.resolved_at) for one in await alerts(service)
+        ]
+        assert failing == [("21 12:00:00", None)]
 
     async def test_ends_with_no_ping_otherwise(
         self, service: Service, registry: Registry

@@ -125,6 +125,9 @@ class Reports(Attempts):
         if duration is not None and (began is None or began > ended):
             began = ended - duration
         begun = ended if began is None else began
+        # Which run ends may not depend on those that are given up.
+        named = report.run_id is not None and all(run.run_id for run in self.open)
+        is_plain = own is not None or named
         for run in [*self.open]:
             if run is own:
                 continue
@@ -145,7 +148,7 @@ class Reports(Attempts):
                 self.open.remove(run)
                 self._wait_no_more([run])
                 self._give_up(run, begun)
-            elif nameless or self._is_abandoned(run):
+            elif nameless or (is_plain and self._is_abandoned(run)):
                 self.open.remove(run)
         outcome = report.outcome
         if outcome == "ok" and job.has_rule and not (report.rows or 0.0) > 0:
