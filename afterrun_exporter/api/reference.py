@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from aiohttp import web
@@ -29,13 +29,20 @@ _PAGES: Final = Environment(
 
 def document(version: str) -> Handler:
     """Return the handler for the OpenAPI document."""
-    text = json.dumps(openapi.document(version), indent=1, ensure_ascii=False)
-    return _handing_out(text, JSON)
+    return _handing_out(_texts(version)[0], JSON)
 
 
 def page(version: str) -> Handler:
     """Return the handler for the document as a page to read."""
-    return _handing_out(written(openapi.document(version)), HTML)
+    return _handing_out(_texts(version)[1], HTML)
+
+
+@cache
+def _texts(version: str) -> tuple[str, str]:
+    """Return the document as JSON and as a page. The schemas take most of a start."""
+    described = openapi.document(version)
+    text = json.dumps(described, indent=1, ensure_ascii=False)
+    return text, written(described)
 
 
 def written(described: Mapping[str, Any]) -> str:
