@@ -37,3 +37,42 @@ def test_no_line_of_prose_is_longer_than_a_screen_is_wide(path: Path) -> None:
     ]
 
     assert long == []
+
+
+#: Words of another register than that of a manual, and names of parts of the code.
+AVOIDED = re.compile(
+    r"""\b(
+        whoever|whomever|whatever|nobody|somebody|everybody|anybody
+        |lest|besides|for\ ever|but\ for|of\ ours|as\ ever|as\ it\ is|all\ that\ there\ is
+        |mend(?:s|ed|ing)?|may\ not|com(?:e|es|ing)\ to|came\ to
+        |(?:is|are|was|were)\ to\ [a-z]+|(?:is|are|was|were)\ taken
+        |stand(?:s|ing)?\ (?:in|there)|there\ (?:is|are)\ none
+        |say(?:s|ing)?|said|tell(?:s|ing)?|told|let(?:s|ting)?
+        |look(?:s|ed|ing)?\ (?:at|for)|tak(?:e|es|ing)\ (?:a|the|their|its|it|them)
+        |the\ judge|desk|courier|errand|intake|crowd|roster|strangers
+    )\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def in_words(line: str) -> str:
+    """Return *line* without code and the addresses of links."""
+    return re.sub(r"`[^`]*`|\]\([^)]*\)|<[^>]*>", " ", line)
+
+
+def table_rows(path: Path) -> Iterator[tuple[int, str]]:
+    lines = enumerate(path.read_text("utf-8").splitlines(), start=1)
+    return ((number, line) for number, line in lines if line.startswith("|"))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_use_the_words_of_the_field(path: Path) -> None:
+    """The glossary has the terms; these have plainer or more exact replacements."""
+    lines = [*prose(path), *table_rows(path)]
+    found = [
+        f"{path.name}:{number}: {match[0]}"
+        for number, line in sorted(lines)
+        for match in AVOIDED.finditer(in_words(line))
+    ]
+
+    assert found == []
