@@ -13,11 +13,11 @@ from aiohttp import web
 
 from afterrun_exporter import __version__
 from afterrun_exporter.auth.csrf import Forms
-from afterrun_exporter.auth.middleware import Access, auth_middleware
+from afterrun_exporter.auth.middleware import AccessSettings, auth_middleware
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.dialects import routes as dialects
-from afterrun_exporter.dialects.context import Desk
-from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.dialects.context import DialectContext
+from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.exposition.endpoint import PUSHED_PATH, metrics, pushed_again
@@ -26,12 +26,12 @@ from afterrun_exporter.http_problems import errors_as_problems
 from afterrun_exporter.ingest import native
 from afterrun_exporter.ingest.bodies import CONNECTION
 from afterrun_exporter.ingest.native import REPORTS, Reports
-from afterrun_exporter.ingest.recorder import Intake
+from afterrun_exporter.ingest.recorder import ReportRecorder
 from afterrun_exporter.page.error_pages import errors_as_pages
 from afterrun_exporter.page.site import Site
 from afterrun_exporter.server import health
 from afterrun_exporter.server.proxied import behind
-from afterrun_exporter.server.security import DOORS, Doors
+from afterrun_exporter.server.security import SECURITY, SecuritySettings
 from afterrun_exporter.server.targets import targets
 
 #: How often the agenda is looked at: a miss is noticed within so many seconds.
@@ -59,38 +59,42 @@ def make_app(
     service: Service,
     clock: Clock,
     exposition: Exposition,
-    pushed: Pushed,
+    pushed: PushedMetrics,
     reload: health.Reload,
     options: WebOptions | None = None,
     api: Iterable[web.RouteDef] = (),
-    doors: Doors | None = None,
+    security: SecuritySettings | None = None,
     site: Site | None = None,
 ) -> web.Application:
     """Return the application. It owns the sweeper and the pruner, nothing else.
 
     *api* are the routes of the JSON API and of the pages, which stand at *site*;
-    *doors* are what every request passes.
+    *security* are what every request passes.
     """
-    options, doors = options or WebOptions(), doors or Doors()
+    options, security = options or WebOptions(), security or SecuritySettings()
     middlewares = [
-        behind(doors.proxies),
+        behind(security.proxies),
         errors_as_problems,
         errors_as_pages(site or site_of(options, clock), clock),
         auth_middleware(
-            Access(gate=doors.gate, proxies=doors.proxies, hosts=doors.hosts),
+            AccessSettings(
+                authenticator=security.authenticator,
+                proxies=security.proxies,
+                hosts=security.hosts,
+            ),
             clock,
             options.telemetry_path,
             dialects.refusal,
         ),
     ]
     app = web.Application(middlewares=middlewares, handler_args=dict(CONNECTION))
-    app.on_response_prepare.append(doors.headers.prepare)
-    app[DOORS] = doors
-    intake = Intake(service, clock, native.DIALECT)
-    app[REPORTS] = Reports(intake, clock)
-    desk = Desk(service, clock, pushed, options.external_url)
-    app.add_routes(dialects.routes(desk))
-    app.add_routes(native.routes(intake, clock, app[REPORTS]))
+    app.on_response_prepare.append(security.headers.prepare)
+    app[SECURITY] = security
+    recorder = ReportRecorder(service, clock, native.DIALECT)
+    app[REPORTS] = Reports(recorder, clock)
+    context = DialectContext(service, clock, pushed, options.external_url)
+    app.add_routes(dialects.routes(context))
+    app.add_routes(native.routes(recorder, clock, app[REPORTS]))
     app.add_routes(api)
     scrape = metrics(exposition, options.max_requests)
     app.add_routes(
@@ -147,7 +151,7 @@ async def sweep_forever(service: Service, clock: Clock) -> None:
     while True:
         await clock.sleep(SWEEP_EVERY)
         await _guarded(service.sweep, "sweep_failed")
-        for job, error in service.take_poisoned().items():
+        for job, error in service.take_failed_jobs().items():
             log.error("job_cannot_be_judged", job=job, exc_info=error)
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Final, Protocol, TypeVar
 
-from afterrun_exporter.core.clock_watch import Jump, jump
+from afterrun_exporter.core.clock_watch import ClockJump, jump
 
 # A wall clock can jump while we sleep (NTP step, suspended machine), so no
 # single nap is longer than this.
@@ -36,7 +36,7 @@ class Clock(Protocol):
         """
         ...
 
-    def look(self) -> Jump | None:
+    def look(self) -> ClockJump | None:
         """Return the step of the wall clock or the pause since the last call, if any.
 
         It must be called at least once a second.
@@ -68,7 +68,7 @@ class SystemClock:
     def elapsed(self) -> float:
         return time.clock_gettime(_BOOTTIME)
 
-    def look(self) -> Jump | None:
+    def look(self) -> ClockJump | None:
         wall, passed = self.now(), self.elapsed()
         noticed = jump(self._offset, self._looked_at, wall, passed)
         if noticed is not None:
@@ -95,16 +95,16 @@ def stopwatch() -> float:
     return time.perf_counter()
 
 
-async def breathe() -> None:
+async def yield_to_loop() -> None:
     """Let everything else that waits for the event loop go first."""
     await asyncio.sleep(0)
 
 
-async def in_steps(items: Iterable[T]) -> AsyncIterator[T]:
+async def cooperatively(items: Iterable[T]) -> AsyncIterator[T]:
     """Yield *items*, and now and then let everything else go first."""
     until = stopwatch() + STEP
     for item in items:
         yield item
         if stopwatch() >= until:
-            await breathe()
+            await yield_to_loop()
             until = stopwatch() + STEP

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from afterrun_exporter.clock import breathe
-from afterrun_exporter.core.clock_watch import Jump
+from afterrun_exporter.clock import yield_to_loop
+from afterrun_exporter.core.clock_watch import ClockJump
 from afterrun_exporter.core.history import pack, past
 from afterrun_exporter.core.model import Condition, Run
 from afterrun_exporter.core.pushed import Group, Labels
@@ -59,7 +59,7 @@ class ManualClock:
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self._now = now
         self._elapsed = 0.0
-        self._jump: Jump | None = None
+        self._jump: ClockJump | None = None
         self._sleepers: list[_Sleeper] = []
 
     def now(self) -> float:
@@ -68,7 +68,7 @@ class ManualClock:
     def elapsed(self) -> float:
         return self._elapsed
 
-    def look(self) -> Jump | None:
+    def look(self) -> ClockJump | None:
         noticed, self._jump = self._jump, None
         return noticed
 
@@ -110,8 +110,8 @@ class ManualClock:
         await self._wake()
 
     def _add(self, step: float = 0.0, pause: float = 0.0) -> None:
-        before = self._jump or Jump(self._now, 0.0, 0.0)
-        self._jump = Jump(self._now, before.step + step, before.pause + pause)
+        before = self._jump or ClockJump(self._now, 0.0, 0.0)
+        self._jump = ClockJump(self._now, before.step + step, before.pause + pause)
 
     async def _sleep(self, when: float, *, by_wall: bool) -> None:
         waking = asyncio.get_running_loop().create_future()
@@ -126,7 +126,7 @@ class ManualClock:
                 sleeper.waking.set_result(None)
         woken = {sleeper.task for sleeper in due if sleeper.task}
         while any(not task.done() for task in woken - self._asleep()):
-            await breathe()
+            await yield_to_loop()
 
     def _is_over(self, sleeper: _Sleeper, is_back: bool) -> bool:
         if sleeper.by_wall:

@@ -19,7 +19,7 @@ from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
 from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.clock import SystemClock
-from afterrun_exporter.core.job_config import Catalogue
+from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.http_problems import errors_as_problems
 from afterrun_exporter.testing import MemoryStore
@@ -62,9 +62,9 @@ HEAD: Final = (
 )
 
 
-def described() -> Catalogue:
+def described() -> JobConfig:
     """Return the jobs, with labels, projects and tags."""
-    catalogue = read(JOBS).catalogue
+    job_config = read(JOBS).job_config
     jobs = {
         name: replace(
             job,
@@ -72,11 +72,11 @@ def described() -> Catalogue:
             project=f"p{n % 7}" if n % 2 else "p",
             tags=("db", "nightly") if n % 3 else ("db",),
         )
-        for n, (name, job) in enumerate(catalogue.jobs.items())
+        for n, (name, job) in enumerate(job_config.jobs.items())
     }
     last = max(jobs)
     jobs[last] = replace(jobs[last], labels=(("env", "prod"), ("team", "last")))
-    return Catalogue(jobs=jobs, unknown=None)
+    return JobConfig(jobs=jobs, unknown=None)
 
 
 async def failed(service: Service) -> None:
@@ -96,7 +96,7 @@ async def measure() -> bool:
     client = await Client.start()
     clock = SystemClock()
     service = Service(store := MemoryStore(), clock, described())
-    await age(store, service.catalogue.jobs)
+    await age(store, service.job_config.jobs)
     await service.start()
     await failed(service)
     app = web.Application(middlewares=[errors_as_problems])

@@ -156,7 +156,7 @@ def registered_files(folder: Path, size: int, runs: int) -> tuple[Path, Path]:
     schedules = (_SCHEDULE.format(digit=n, minute=6 * n) for n in range(10))
     written = _POLICIES.format(jobs=2 * size, schedules="".join(schedules))
     text.write_text(written, "utf-8")
-    register = config.parse(written).catalogue.nameless
+    register = config.parse(written).job_config.nameless
     # Making a job of policies takes long; ten of them are all there are.
     kinds = [register(f"job-{n:06d}") for n in range(10)]
     names = ((n, f"job-{n:06d}") for n in range(size))

@@ -21,7 +21,7 @@ from typing import Final
 import uvloop
 from aiohttp import web
 
-from afterrun_exporter.clock import SystemClock, breathe
+from afterrun_exporter.clock import SystemClock, yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.endpoint import metrics
 from afterrun_exporter.exposition.rendering import Exposition
@@ -66,14 +66,14 @@ class Holds:
         async def watch() -> None:
             last = perf_counter(), thread_time()
             while True:
-                await breathe()
+                await yield_to_loop()
                 now = perf_counter(), thread_time()
                 for which in (0, 1):
                     longest[which] = max(longest[which], now[which] - last[which])
                 last = now
 
         watcher = asyncio.create_task(watch())
-        await breathe()
+        await yield_to_loop()
         yield
         watcher.cancel()
         self.seconds.append(longest[0])
@@ -115,8 +115,8 @@ def resident() -> int:
 async def measure() -> bool:
     """Print the table; return whether the bar is kept to."""
     client = await Client.start()
-    service = Service(store := MemoryStore(), SystemClock(), read(JOBS).catalogue)
-    await age(store, service.catalogue.jobs)
+    service = Service(store := MemoryStore(), SystemClock(), read(JOBS).job_config)
+    await age(store, service.job_config.jobs)
     await service.start()
     exposition = Exposition(service, SelfMetrics("benchmark"))
     app = web.Application()

@@ -24,7 +24,7 @@ from afterrun_exporter.app import WebOptions, site_of
 from afterrun_exporter.cli.gc_tuning import GARBAGE
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.model import Outcome
-from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
@@ -120,13 +120,13 @@ async def measure(text: str, database: Path) -> bool:
     kept = True
     async with SQLiteStore.open(database) as store:
         clock = SystemClock()
-        service = Service(store, clock, config.parse(text).catalogue)
+        service = Service(store, clock, config.parse(text).job_config)
         await service.start()
         context = Context(
             service=service,
             store=store,
             receivers=Receivers(store, reload_alertmanager),
-            registry=Registry(service, clock),
+            job_admin=JobAdmin(service, clock),
             clock=clock,
             site=site_of(WebOptions(), clock),
             index=Index(service),

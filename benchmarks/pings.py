@@ -114,7 +114,7 @@ async def in_process(databases: Sequence[Path]) -> list[Row]:
         loads = []
         for size, path in zip(SIZES, databases, strict=True):
             store = await stack.enter_async_context(SQLiteStore.open(path))
-            service = Service(store, SystemClock(), read(size).catalogue)
+            service = Service(store, SystemClock(), read(size).job_config)
             await service.start()
             loads.append(_recording(service, Reports(size, "recorded")))
         # They share a heap: neither is to pay for the other's garbage.

@@ -94,8 +94,8 @@ def samples(families: Iterable[Metric]) -> set[Hashable]:
 
 async def measure() -> tuple[int, list[Measured]]:
     """Return how many samples a scrape has, and what the sides came to."""
-    service = Service(store := MemoryStore(), SystemClock(), read(JOBS).catalogue)
-    await age(store, service.catalogue.jobs)
+    service = Service(store := MemoryStore(), SystemClock(), read(JOBS).job_config)
+    await age(store, service.job_config.jobs)
     await service.start()
     fleet = Fleet(service)
 

@@ -13,7 +13,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP, at
 from tests.http import Client, app_of
-from tests.services import catalogue
+from tests.services import job_config
 
 # How long an example takes says something of the machine, and nothing of a law; and
 # what fails elsewhere is to be found again here.
@@ -60,7 +60,7 @@ def store() -> MemoryStore:
 @pytest.fixture
 async def service(store: MemoryStore, clock: ManualClock) -> AsyncIterator[Service]:
     """A service that watches the backup."""
-    service = Service(store, clock, catalogue(BACKUP))
+    service = Service(store, clock, job_config(BACKUP))
     await service.start()
     yield service
     await store.close()

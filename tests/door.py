@@ -9,13 +9,13 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.ingest.native import REPORTS
 from afterrun_exporter.server import connection
-from afterrun_exporter.server.connection_limits import Crowd, Limits
-from afterrun_exporter.server.in_flight import UnderWay
-from afterrun_exporter.server.security import DOORS, Doors
+from afterrun_exporter.server.connection_limits import ConnectionLimiter, Limits
+from afterrun_exporter.server.in_flight import InFlightRequests
+from afterrun_exporter.server.security import SECURITY, SecuritySettings
 from afterrun_exporter.testing import ManualClock
 from tests.http import app_of
 
@@ -24,12 +24,16 @@ class Door:
     """A daemon on a port of its own."""
 
     def __init__(
-        self, app: web.Application, port: int, under_way: UnderWay, crowd: Crowd
+        self,
+        app: web.Application,
+        port: int,
+        in_flight: InFlightRequests,
+        limiter: ConnectionLimiter,
     ) -> None:
         self.app = app
         self.port = port
-        self.crowd = crowd
-        self.under_way = under_way
+        self.limiter = limiter
+        self.in_flight = in_flight
         #: Paths of the requests that aiohttp was left with.
         self.ceremonies: list[str] = []
 
@@ -43,8 +47,8 @@ class Door:
             writer.write(piece)
             await writer.drain()
             # The daemon reads it before the next one is sent.
-            await breathe()
-            await breathe()
+            await yield_to_loop()
+            await yield_to_loop()
         made = await read(reader)
         writer.close()
         return made
@@ -65,19 +69,19 @@ async def opened(
     *,
     front: bool = True,
     app: web.Application | None = None,
-    doors: Doors | None = None,
+    security: SecuritySettings | None = None,
     limits: Limits | None = None,
 ) -> AsyncIterator[Door]:
     """Yield a daemon, with the fast path in *front* of aiohttp or without.
 
     *app* is what it serves: if none is given, one without API and pages.
     """
-    app = app or app_of(service, clock, doors=doors)
+    app = app or app_of(service, clock, security=security)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     server = cast("web.Server", runner.server)
-    under_way = UnderWay()
-    counted = under_way.counting(cast("Any", server.request_handler))
+    in_flight = InFlightRequests()
+    counted = in_flight.counting(cast("Any", server.request_handler))
     door: Door
 
     async def noted(request: web.Request) -> web.StreamResponse:
@@ -85,12 +89,12 @@ async def opened(
         return await counted(request)
 
     server.request_handler = cast("Any", noted)
-    crowd = Crowd(limits or Limits())
+    limiter = ConnectionLimiter(limits or Limits())
     made = connection.connections(
-        server, app[REPORTS], under_way, clock, app[DOORS], crowd, fast=front
+        server, app[REPORTS], in_flight, clock, app[SECURITY], limiter, fast=front
     )
     listener = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
-    door = Door(app, listener.sockets[0].getsockname()[1], under_way, crowd)
+    door = Door(app, listener.sockets[0].getsockname()[1], in_flight, limiter)
     try:
         yield door
     finally:

@@ -11,7 +11,7 @@ from afterrun_exporter.storage.store import Store
 from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at
-from tests.services import catalogue
+from tests.services import job_config
 
 NIGHTLY: Final = replace(BACKUP, rules=())
 
@@ -24,7 +24,7 @@ def job(name: str, **more: Any) -> Job:
 async def restarted(service: Service, clock: ManualClock, when: str) -> Service:
     """Return the service as a daemon goes on with its store that starts *when*."""
     clock.show(at(when))
-    again = Service(service.store, clock, service.catalogue)
+    again = Service(service.store, clock, service.job_config)
     await again.start()
     return again
 
@@ -38,7 +38,7 @@ async def later(service: Service, clock: ManualClock, when: str) -> None:
 async def after_downtime(store: Store, clock: ManualClock) -> Service:
     """Return a service of three jobs, two of which were due twice in a downtime."""
     weekly = job("weekly", schedule=parse_cron("0 2 * * 6", "UTC"))
-    service = Service(store, clock, catalogue(NIGHTLY, job("report"), weekly))
+    service = Service(store, clock, job_config(NIGHTLY, job("report"), weekly))
     await service.start()
     service = await restarted(service, clock, "23 03:00")
     await later(service, clock, "23 03:02:01")

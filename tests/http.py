@@ -17,8 +17,8 @@ from afterrun_exporter.auth.proxies import Proxies
 from afterrun_exporter.auth.tokens import Token, callers
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.secrets import digest
-from afterrun_exporter.engine.job_admin import Registry
-from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.job_admin import JobAdmin
+from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
@@ -26,7 +26,7 @@ from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes as page_routes
 from afterrun_exporter.server.health import Reload
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.store import Store
 from afterrun_exporter.testing import ManualClock, MemoryStore
 
@@ -41,17 +41,17 @@ def app_of(
     service: Service,
     clock: Clock,
     options: WebOptions | None = None,
-    pushed: Pushed | None = None,
+    pushed: PushedMetrics | None = None,
     *,
     more: Iterable[web.RouteDef] = (),
     reload: Reload = no_reload,
-    doors: Doors | None = None,
+    security: SecuritySettings | None = None,
 ) -> web.Application:
     """Return the application as `serve` puts it together, with *more* routes."""
     exposition = Exposition(service, SelfMetrics("1.2.3"))
-    pushed = pushed or Pushed(MemoryStore(), service, clock)
+    pushed = pushed or PushedMetrics(MemoryStore(), service, clock)
     return make_app(
-        service, clock, exposition, pushed, reload, options, more, doors=doors
+        service, clock, exposition, pushed, reload, options, more, security=security
     )
 
 
@@ -59,8 +59,8 @@ def whole_app(
     service: Service,
     store: Store,
     clock: ManualClock,
-    doors: Doors,
-    pushed: Pushed | None = None,
+    security: SecuritySettings,
+    pushed: PushedMetrics | None = None,
 ) -> web.Application:
     """Return the application as `serve` puts it together, API, pages and all."""
     receivers = Receivers(store, reload_alertmanager)
@@ -68,26 +68,26 @@ def whole_app(
         service=service,
         store=store,
         receivers=receivers,
-        registry=Registry(service, clock),
+        job_admin=JobAdmin(service, clock),
         clock=clock,
         site=site_of(WebOptions(), clock),
         index=Index(service),
     )
     more = [*routes(service, store, receivers, clock), *page_routes(pages)]
-    return app_of(service, clock, pushed=pushed, more=more, doors=doors)
+    return app_of(service, clock, pushed=pushed, more=more, security=security)
 
 
-def locked(**tokens: Token) -> Doors:
+def locked(**tokens: Token) -> SecuritySettings:
     """Return doors that *tokens* open, each of which is its name."""
-    doors = Doors()
+    security = SecuritySettings()
     kept = [replace(token, hash=digest(name)) for name, token in tokens.items()]
-    doors.gate.trust_tokens(callers(kept))
-    return doors
+    security.authenticator.trust_tokens(callers(kept))
+    return security
 
 
-def behind_a_proxy() -> Doors:
+def behind_a_proxy() -> SecuritySettings:
     """Return doors to which a proxy has led, by whatever name."""
-    return Doors(proxies=Proxies(["127.0.0.1"]))
+    return SecuritySettings(proxies=Proxies(["127.0.0.1"]))
 
 
 def token(*scopes: Scope, jobs: str | None = None) -> Token:

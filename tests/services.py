@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from afterrun_exporter.core.job_config import Catalogue
+from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Job
 
 
-def catalogue(*jobs: Job, **more: Any) -> Catalogue:
+def job_config(*jobs: Job, **more: Any) -> JobConfig:
     """Return a catalogue of *jobs*."""
-    return Catalogue(jobs={job.name: job for job in jobs}, **more)
+    return JobConfig(jobs={job.name: job for job in jobs}, **more)

@@ -15,12 +15,12 @@ from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.state import (
     AlertKey,
     EndedAlert,
-    HealedAlert,
     HungRun,
     JobState,
     Mark,
     OpenAlert,
     OpenRun,
+    RecentlyResolved,
     Retry,
     UnobservedSlots,
 )
@@ -159,7 +159,7 @@ _OPEN_ALERTS = st.builds(
     timed_out=st.booleans(),
 )
 _HEALED = st.builds(
-    HealedAlert, key=alert_keys(), until=INSTANTS, deadline=MAYBE_INSTANT
+    RecentlyResolved, key=alert_keys(), until=INSTANTS, deadline=MAYBE_INSTANT
 )
 _UNOBSERVED = st.builds(
     UnobservedSlots,

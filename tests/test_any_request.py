@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at
 from tests.door import Door, opened
 from tests.http import whole_app
-from tests.services import catalogue
+from tests.services import job_config
 
 #: Requests to each address.
 EXAMPLES: Final = 10
@@ -348,9 +348,9 @@ async def daemon() -> AsyncIterator[tuple[Door, Service]]:
     """Yield a daemon with all that it has."""
     clock, store = ManualClock(at("21 12:00")), MemoryStore()
     backup = replace(BACKUP, ping_uuid=UUID)
-    service = Service(store, clock, catalogue(backup))
+    service = Service(store, clock, job_config(backup))
     await service.start()
-    app = whole_app(service, store, clock, Doors())
+    app = whole_app(service, store, clock, SecuritySettings())
     async with opened(service, clock, app=app) as door:
         yield door, service
 

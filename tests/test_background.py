@@ -9,8 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from afterrun_exporter.app import PRUNE_AFTER, PRUNE_EVERY, prune_forever
-from afterrun_exporter.clock import breathe
-from afterrun_exporter.core.job_config import Catalogue
+from afterrun_exporter.clock import yield_to_loop
+from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
@@ -42,7 +42,7 @@ def store() -> Refusing:
 
 @pytest.fixture
 async def service(clock: ManualClock, store: Refusing) -> Service:
-    made = Service(store, clock, Catalogue(keep_for=DAY))
+    made = Service(store, clock, JobConfig(keep_for=DAY))
     await made.start()
     return made
 
@@ -59,7 +59,7 @@ async def test_old_runs_are_removed_soon_after_the_start_and_then_every_hour(
     clock.show(clock.now() + 2 * DAY)
     await report(service, clock)
     task = asyncio.create_task(prune_forever(service, clock))
-    await breathe()
+    await yield_to_loop()
 
     await clock.advance(PRUNE_AFTER - 1)
     assert len(await store.runs("backup", 9)) == 2

@@ -16,15 +16,15 @@ from afterrun_exporter.core.model import (
     SuccessRatio,
 )
 from afterrun_exporter.core.windows import Ratio
-from afterrun_exporter.engine.job_admin import Registry
-from afterrun_exporter.engine.results import Verdict
+from afterrun_exporter.engine.job_admin import JobAdmin
+from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import UnknownJobError
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
-from tests.services import catalogue
+from tests.services import job_config
 
 HOUR = 3600.0
 
@@ -52,7 +52,7 @@ def store() -> MemoryStore:
 async def started(
     store: MemoryStore | SQLiteStore, clock: ManualClock, *jobs: Job
 ) -> Service:
-    service = Service(store, clock, catalogue(*jobs))
+    service = Service(store, clock, job_config(*jobs))
     await service.start()
     return service
 
@@ -101,7 +101,7 @@ class TestTroubleUpstream:
         waiting = replace(LOAD, depends_on=(Dependency("ingest", False),))
         slow = replace(INGEST, max_runtime=HOUR)
         service = await started(store, clock, waiting, slow)
-        service.judge.settings = replace(service.settings, up_since=0.0)
+        service.decisions.settings = replace(service.settings, up_since=0.0)
 
         start = ping("21 12:00", Kind.START, job="ingest")
         await service.record(start)
@@ -146,7 +146,7 @@ class TestTroubleUpstream:
             ]
         )
 
-        assert isinstance(load, Verdict)
+        assert isinstance(load, ReportResult)
         assert load.transition.warnings == ()
         assert conditions(service, "load") == ["failing"]
 
@@ -166,7 +166,7 @@ class TestTroubleUpstream:
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
         """They were registered by their first ping."""
-        known = catalogue(INGEST, unknown=lambda name, _: replace(LOAD, name=name))
+        known = job_config(INGEST, unknown=lambda name, _: replace(LOAD, name=name))
         service = Service(store, clock, known)
         await service.start()
         await service.record(ping("21 12:00", job="load-a"))
@@ -182,7 +182,7 @@ class TestTroubleUpstream:
         service = await started(store, clock, replace(LOAD, depends_on=()), INGEST)
         await service.record(ping("21 12:00", job="ingest", outcome=Outcome.FAIL))
 
-        await service.reconfigure(catalogue(LOAD, INGEST))
+        await service.reconfigure(job_config(LOAD, INGEST))
 
         assert conditions(service, "load") == ["upstream_unhealthy"]
 
@@ -245,7 +245,7 @@ class TestAHistory:
                 await service.record(taken)
 
             clock.show(at("21 12:10"))
-            await service.reconfigure(catalogue(FLAKY))
+            await service.reconfigure(job_config(FLAKY))
 
             assert conditions(service, "backup") == ["failing", "success_ratio_low"]
 
@@ -271,7 +271,7 @@ class TestATestAlert:
         """Stored like any other, so that it goes every way that others go."""
         service = await started(store, clock, BACKUP)
 
-        opened = await Registry(service, clock).test_alert("backup", 120.0)
+        opened = await JobAdmin(service, clock).test_alert("backup", 120.0)
 
         assert opened.opened_at == at("21 12:00")
         assert conditions(service, "backup") == ["test"]
@@ -286,7 +286,7 @@ class TestATestAlert:
     ) -> None:
         service = await started(store, clock, BACKUP)
 
-        await Registry(service, clock).test_alert("backup", 120.0, "critical")
+        await JobAdmin(service, clock).test_alert("backup", 120.0, "critical")
 
         (record,) = await store.alerts()
         assert record.severity == "critical"
@@ -297,13 +297,13 @@ class TestATestAlert:
     ) -> None:
         """One is made for it, with every label that alerts carry."""
         labelled = replace(BACKUP, labels=(("team", "data"),))
-        known = catalogue(labelled)
+        known = job_config(labelled)
         if unknown_jobs == "reject":
             known = replace(known, unknown=None)
         service = Service(store, clock, known)
         await service.start()
 
-        await Registry(service, clock).test_alert(None, 120.0)
+        await JobAdmin(service, clock).test_alert(None, 120.0)
 
         assert conditions(service, TEST_JOB) == ["test"]
         if unknown_jobs == "reject":
@@ -316,13 +316,13 @@ class TestATestAlert:
         self, store: MemoryStore, clock: ManualClock, unknown_jobs: str
     ) -> None:
         """When its end has been seen, and however often the file is read meanwhile."""
-        known = catalogue(replace(BACKUP, labels=(("team", "data"),)))
+        known = job_config(replace(BACKUP, labels=(("team", "data"),)))
         if unknown_jobs == "reject":
             known = replace(known, unknown=None)
         service = Service(store, clock, known)
         await service.start()
         follower = service.follow()
-        await Registry(service, clock).test_alert(None, 30.0)
+        await JobAdmin(service, clock).test_alert(None, 30.0)
 
         await service.reconfigure(known)
         job = service.job(TEST_JOB)
@@ -339,29 +339,29 @@ class TestATestAlert:
         assert service.job(TEST_JOB) is None
         assert follower.take() >= {TEST_JOB}
 
-        await Registry(service, clock).test_alert(None, 30.0)
+        await JobAdmin(service, clock).test_alert(None, 30.0)
         assert conditions(service, TEST_JOB) == ["test"]
 
     async def test_leaves_a_job_of_that_name_that_reports(
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
         service = await started(store, clock, BACKUP)
-        await Registry(service, clock).test_alert(None, 60.0)
+        await JobAdmin(service, clock).test_alert(None, 60.0)
         await service.record(ping("21 12:00:10", job=TEST_JOB))
 
         clock.show(at("21 12:01"))
         await service.sweep()
-        await service.reconfigure(catalogue(BACKUP))
+        await service.reconfigure(job_config(BACKUP))
 
         assert service.job(TEST_JOB) is not None
 
     async def test_that_was_open_at_a_stop_ends_after_the_start(
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
-        known = catalogue(BACKUP, unknown=None)
+        known = job_config(BACKUP, unknown=None)
         service = Service(store, clock, known)
         await service.start()
-        await Registry(service, clock).test_alert(None, 60.0)
+        await JobAdmin(service, clock).test_alert(None, 60.0)
 
         clock.show(at("21 12:05"))
         service = Service(store, clock, known)
@@ -374,9 +374,9 @@ class TestATestAlert:
     async def test_of_an_unknown_job_is_refused(
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
-        service = Service(store, clock, catalogue(BACKUP, unknown=None))
+        service = Service(store, clock, job_config(BACKUP, unknown=None))
         await service.start()
 
         with pytest.raises(UnknownJobError, match="did you mean 'backup'"):
-            await Registry(service, clock).test_alert("backpu", 120.0)
+            await JobAdmin(service, clock).test_alert("backpu", 120.0)
         assert await store.alerts() == []

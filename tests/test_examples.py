@@ -37,7 +37,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def service(store: MemoryStore, clock: ManualClock) -> Service:
     """A service that goes by the example of a queue."""
-    service = Service(store, clock, configs.load(QUEUE).catalogue)
+    service = Service(store, clock, configs.load(QUEUE).job_config)
     await service.start()
     return service
 

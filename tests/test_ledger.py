@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from afterrun_exporter.clock import SystemClock
-from afterrun_exporter.core.job_config import Catalogue
+from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.sqlite import SQLiteStore
@@ -36,7 +36,7 @@ async def database(tmp_path: Path) -> Path:
     """Return a database with the runs 1 and 2."""
     path = tmp_path / "runs.db"
     async with SQLiteStore.open(path) as store:
-        service = Service(store, SystemClock(), Catalogue())
+        service = Service(store, SystemClock(), JobConfig())
         await service.start()
         await service.record_all([sent(1), sent(2)])
     return path
@@ -73,7 +73,7 @@ def test_what_cannot_be_is_noticed(
 async def test_other_numbers_than_were_sent_are_noticed(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     async with SQLiteStore.open(path) as store:
-        service = Service(store, SystemClock(), Catalogue())
+        service = Service(store, SystemClock(), JobConfig())
         await service.start()
         await service.record(sent(1, rows_processed=0))
 

@@ -16,7 +16,7 @@ from afterrun_exporter.auth import scopes
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.cli.web_config import owners
 from afterrun_exporter.config import parse
-from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.codec import encode_state
 from afterrun_exporter.testing import ManualClock, MemoryStore
@@ -210,17 +210,17 @@ class Daemon(NamedTuple):
 async def daemon(
     aiohttp_client: AiohttpClient, store: MemoryStore, clock: ManualClock
 ) -> Daemon:
-    service = Service(store, clock, parse(FILE).catalogue)
+    service = Service(store, clock, parse(FILE).job_config)
     await service.start()
-    pushed = Pushed(store, service, clock)
+    pushed = PushedMetrics(store, service, clock)
     await pushed.start()
-    doors = locked(
+    security = locked(
         everything=token(Scope.ADMIN),
         mine=token(Scope.PING, jobs="mine-.*"),
         **{scope.value: token(scope) for scope in Scope},
     )
-    doors.gate.trust_projects(owners(service))
-    app = whole_app(service, store, clock, doors, pushed=pushed)
+    security.authenticator.trust_projects(owners(service))
+    app = whole_app(service, store, clock, security, pushed=pushed)
     daemon = Daemon(await aiohttp_client(app), service, store)
     for known in (
         Request("PUT", "/metrics/job/other", b"rows 1\n"),

@@ -21,9 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterrun_exporter.cli.gc_tuning import tune
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
@@ -32,7 +32,7 @@ from tests.door import Door, opened
 from tests.hostile import ADDRESSES, EVERYWHERE, SHAPES, request
 from tests.hostile.shape import Shape
 from tests.http import whole_app
-from tests.services import catalogue
+from tests.services import job_config
 from tests.test_any_request import UUID
 
 #: Requests of any shape to any address.
@@ -78,7 +78,7 @@ class Daemon:
         forget_peak()
         before = memory("VmRSS")
         watch = asyncio.create_task(longest_hold())
-        await breathe()
+        await yield_to_loop()
         with suppress(ConnectionError):
             for at in range(0, len(sent), 2**16):
                 writer.write(sent[at : at + 2**16])
@@ -95,9 +95,9 @@ async def daemon(file: Path) -> AsyncIterator[Door]:
     """Yield a daemon with all that it has, and its database in *file*."""
     clock = ManualClock(at("21 12:00"))
     async with SQLiteStore.open(file) as store:
-        service = Service(store, clock, catalogue(replace(BACKUP, ping_uuid=UUID)))
+        service = Service(store, clock, job_config(replace(BACKUP, ping_uuid=UUID)))
         await service.start()
-        app = whole_app(service, store, clock, Doors())
+        app = whole_app(service, store, clock, SecuritySettings())
         async with opened(service, clock, app=app) as door:
             yield door
 
@@ -107,7 +107,7 @@ async def longest_hold() -> float:
     longest, last = 0.0, time.process_time()
     try:
         while True:
-            await breathe()
+            await yield_to_loop()
             now = time.process_time()
             longest, last = max(longest, now - last), now
     except asyncio.CancelledError:

@@ -11,7 +11,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter import config
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
 from tests.http import Client, whole_app
@@ -41,9 +41,11 @@ BAD: dict[str, Any] = {
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient) -> Client:
     clock, store = ManualClock(at("22 02:00")), MemoryStore()
-    service = Service(store, clock, config.parse(FILE).catalogue)
+    service = Service(store, clock, config.parse(FILE).job_config)
     await service.start()
-    client: Client = await aiohttp_client(whole_app(service, store, clock, Doors()))
+    client: Client = await aiohttp_client(
+        whole_app(service, store, clock, SecuritySettings())
+    )
     answer = await client.post("/ping/backup", json={**GOOD, "run_id": "a"})
     assert (await answer.json())["outcome"] == "ok"
     answer = await client.post("/ping/backup", json={**BAD, "run_id": "b"})

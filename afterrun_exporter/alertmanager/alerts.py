@@ -9,16 +9,16 @@ from typing import Any
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Condition, Job
-from afterrun_exporter.core.notifications import Notice, Stage
+from afterrun_exporter.core.notifications import AlertNotification, Stage
 from afterrun_exporter.core.state import AlertKey, AlertOpened, JobState, OpenAlert
 from afterrun_exporter.core.timestamps import format_time
 
 Pairs = Iterable[tuple[str, str]]
 
 
-def opened(job: str, event: AlertOpened, added: Pairs) -> Notice:
+def opened(job: str, event: AlertOpened, added: Pairs) -> AlertNotification:
     """Return the notice of an alert that opened; *added* is what Prometheus adds."""
-    return Notice(
+    return AlertNotification(
         labels=_labels(
             job, event.alert, event.severity, event.labels, event.metric, added
         ),
@@ -29,10 +29,10 @@ def opened(job: str, event: AlertOpened, added: Pairs) -> Notice:
     )
 
 
-def holding(job: Job, state: JobState, added: Pairs) -> list[Notice]:
+def holding(job: Job, state: JobState, added: Pairs) -> list[AlertNotification]:
     """Return the notices of all alerts of *job* that are open, without their words."""
     return [
-        Notice(
+        AlertNotification(
             labels=_labels(
                 job.name,
                 alert,
@@ -50,7 +50,7 @@ def holding(job: Job, state: JobState, added: Pairs) -> list[Notice]:
 
 
 def message(
-    notice: Notice,
+    notice: AlertNotification,
     stage: Stage,
     now: float,
     expires_at: float,

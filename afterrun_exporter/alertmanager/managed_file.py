@@ -28,7 +28,7 @@ Compile = Callable[[Sequence[JobReceiver]], Mapping[Path, str]]
 Reload = Callable[[str], Awaitable[None]]
 
 #: Return True if Alertmanager uses the file as it is, so that it need not read it.
-IsLoaded = Callable[["KeptFile"], Awaitable[bool]]
+IsLoaded = Callable[["ManagedFile"], Awaitable[bool]]
 
 #: Where files stand that nobody else may read, and those that are ours among them.
 SECRETS: Final = "secrets"
@@ -43,7 +43,7 @@ _RELOAD: Final = "/-/reload"
 _METRIC: Final = re.compile(r"^alertmanager_config_(\w+) ([0-9.e+-]+)$", re.MULTILINE)
 
 
-class KeptFile:
+class ManagedFile:
     """An alertmanager.yml and what belongs to it, made anew on demand."""
 
     def __init__(self, path: Path, reload_url: str, compile: Compile) -> None:  # noqa: A002
@@ -138,7 +138,7 @@ class Written:
         return left
 
 
-async def is_loaded(file: KeptFile) -> bool:
+async def is_loaded(file: ManagedFile) -> bool:
     """Return True if Alertmanager is known to use *file* and its templates as they are.
 
     Its metrics have a hash of the configuration: ``/api/v2/status`` masks addresses
@@ -158,7 +158,7 @@ async def is_loaded(file: KeptFile) -> bool:
     )
 
 
-def _on_disk(file: KeptFile) -> tuple[float, float]:
+def _on_disk(file: ManagedFile) -> tuple[float, float]:
     """Return the hash of *file*, and when its templates last changed."""
     digest = hashlib.md5(file.path.read_bytes(), usedforsecurity=False).digest()
     templates = (file.path.parent / "templates").glob("*.tmpl")

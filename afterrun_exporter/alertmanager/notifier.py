@@ -11,9 +11,15 @@ import structlog
 
 from afterrun_exporter.alertmanager import alerts
 from afterrun_exporter.alertmanager.client import Post, without_credentials
-from afterrun_exporter.alertmanager.sender import Courier, Terms
+from afterrun_exporter.alertmanager.sender import AlertmanagerSender, SenderSettings
 from afterrun_exporter.clock import Clock
-from afterrun_exporter.core.notifications import Delays, Notice, Stage, Told, lifetime
+from afterrun_exporter.core.notifications import (
+    AlertNotification,
+    Delays,
+    DeliveryState,
+    Stage,
+    lifetime,
+)
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.core.state import AlertOpened
 from afterrun_exporter.engine.service import Service
@@ -30,7 +36,7 @@ NOBODY: Final = Alertmanager()
 log = structlog.get_logger()
 
 
-class Pusher:
+class AlertNotifier:
     """Has every alert told to every Alertmanager that the configuration names.
 
     `configure` says to whom; what is committed from then on is told. `refresh` sees to
@@ -54,7 +60,7 @@ class Pusher:
         self._jitter = jitter
         self._external_url = external_url
         self._configured = NOBODY
-        self._couriers: dict[str, Courier] = {}
+        self._couriers: dict[str, AlertmanagerSender] = {}
         #: None while nothing is posted.
         self._tasks: dict[str, asyncio.Task[None]] | None = None
 
@@ -117,8 +123,8 @@ class Pusher:
             task = asyncio.create_task(self._couriers[name].run(), name=f"push {name}")
             self._tasks[name] = task
 
-    def _courier(self, name: str, terms: Terms) -> Courier:
-        return Courier(
+    def _courier(self, name: str, terms: SenderSettings) -> AlertmanagerSender:
+        return AlertmanagerSender(
             name,
             terms,
             self._outbox,
@@ -132,17 +138,17 @@ class Pusher:
         """Tell an Alertmanager that is new nothing of what was over before."""
         now = self._clock.now()
         old = {
-            labels: Told(notice.opened_at, Stage.RESOLVED, now, now)
+            labels: DeliveryState(notice.opened_at, Stage.RESOLVED, now, now)
             for labels, notice in self._outbox.notices.items()
             if notice.resolved_at is not None
             and self._outbox.told(labels, name) is None
         }
         self._outbox.renewed(name, old)
 
-    def _terms(self, url: str) -> Terms:
+    def _terms(self, url: str) -> SenderSettings:
         delay = self._configured.resolve_delay
         interval = self._configured.grouping.group_interval or GROUP_INTERVAL
-        return Terms(
+        return SenderSettings(
             url=url,
             delays=Delays(resolve=delay, late=LATE * interval),
             lifetime=lifetime(self._service.settings.min_visible, delay),
@@ -155,10 +161,10 @@ class Pusher:
         job = self._service.job(name)
         return job.runbook_url if job is not None and job.dedicated else ""
 
-    def _announce(self, job: str, event: AlertOpened) -> Notice:
+    def _announce(self, job: str, event: AlertOpened) -> AlertNotification:
         return alerts.opened(job, event, self._configured.labels)
 
-    def _holding(self, name: str) -> list[Notice]:
+    def _holding(self, name: str) -> list[AlertNotification]:
         job, state = self._service.job(name), self._service.state(name)
         if job is None or state is None:
             return []
@@ -169,14 +175,14 @@ class Pusher:
         for courier in self._couriers.values():
             courier.look_at(labels)
 
-    async def _take_note(self, name: str, news: Mapping[str, Told]) -> None:
+    async def _take_note(self, name: str, news: Mapping[str, DeliveryState]) -> None:
         try:
             await self._outbox.note(name, news, self._is_done)
         except StorageError as error:
             # It has been told. At worst it is told once more after a restart.
             log.error("outbox_not_saved", error=str(error))  # noqa: TRY400
 
-    def _is_done(self, notice: Notice) -> bool:
+    def _is_done(self, notice: AlertNotification) -> bool:
         """Return whether nobody is to be told anything of *notice* any more."""
         return notice.resolved_at is not None and not any(
             courier.next_step(notice) for courier in self._couriers.values()

@@ -14,7 +14,7 @@ import structlog
 
 from afterrun_exporter.alertmanager.managed_file import (
     IsLoaded,
-    KeptFile,
+    ManagedFile,
     Reload,
     is_loaded,
 )
@@ -104,13 +104,13 @@ class Receivers:
         self._reload = reload
         self._is_loaded = is_loaded
         self._announce = announce
-        self._file: KeptFile | None = None
+        self._file: ManagedFile | None = None
         self._file_ok = True
         self._one_at_a_time = asyncio.Lock()
         self._waiting: deque[_Request] = deque()
         self._changes: asyncio.Task[None] | None = None
 
-    def keep(self, file: KeptFile | None) -> None:
+    def keep(self, file: ManagedFile | None) -> None:
         """Keep *file* up to date from the next change on."""
         self._file = file
 

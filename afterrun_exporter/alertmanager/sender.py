@@ -16,15 +16,15 @@ from afterrun_exporter.alertmanager.alerts import message
 from afterrun_exporter.alertmanager.client import Post
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.notifications import (
+    AlertNotification,
     Delays,
-    Notice,
+    DeliveryState,
     Stage,
     Step,
-    Told,
     next_step,
     noted_later,
 )
-from afterrun_exporter.engine.wakeup_queue import Agenda
+from afterrun_exporter.engine.wakeup_queue import WakeupQueue
 from afterrun_exporter.errors import AlertsRefusedError, PushError
 from afterrun_exporter.storage.outbox import Outbox
 
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class SenderSettings:
     """What may change while alerts are being told."""
 
     url: str
@@ -52,24 +52,24 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class PendingPost:
     """A notice as it is being told."""
 
-    notice: Notice
+    notice: AlertNotification
     step: Step
 
 
 #: Writes down what an Alertmanager was told.
-TakeNote = Callable[[str, Mapping[str, Told]], Awaitable[None]]
+TakeNote = Callable[[str, Mapping[str, DeliveryState]], Awaitable[None]]
 
 
-class Courier:
+class AlertmanagerSender:
     """Tells one Alertmanager what it does not know, and again what would expire."""
 
     def __init__(
         self,
         name: str,
-        terms: Terms,
+        terms: SenderSettings,
         outbox: Outbox,
         clock: Clock,
         post: Post,
@@ -86,7 +86,7 @@ class Courier:
         self._post = post
         self._jitter = jitter
         self._take_note = take_note
-        self._agenda = Agenda()
+        self._wakeups = WakeupQueue()
         #: What is due, in the order in which it became so.
         self._news: dict[str, Step] = {}
         self._renewals: dict[str, Step] = {}
@@ -99,7 +99,7 @@ class Courier:
     def look_at(self, changed: Iterable[str]) -> None:
         """See what is to be told of these label sets, at the next opportunity."""
         for labels in changed:
-            self._agenda.plan(labels, -math.inf)
+            self._wakeups.plan(labels, -math.inf)
         self._woken.set()
 
     def waiting(self) -> int:
@@ -107,7 +107,7 @@ class Courier:
         self._sort(self._clock.now())
         return len(self._news)
 
-    def next_step(self, notice: Notice) -> Step | None:
+    def next_step(self, notice: AlertNotification) -> Step | None:
         """Return what is to be told of *notice* next; None for nothing any more."""
         told = self._outbox.told(notice.labels, self.name)
         return next_step(notice, told, self.terms.delays, self._clock.now())
@@ -130,24 +130,24 @@ class Courier:
                     self._failed(error)
             else:
                 await self._sleep_until(
-                    min(self._agenda.next(), self._retry_at if is_due else math.inf)
+                    min(self._wakeups.next(), self._retry_at if is_due else math.inf)
                 )
 
     def _plan_anew(self, now: float) -> None:
         """Plan by a clock that was set back: nothing waits for the old time."""
         notices = self._outbox.notices
-        noted: dict[str, Told] = {}
+        noted: dict[str, DeliveryState] = {}
         for labels, notice in notices.items():
             told = self._outbox.told(labels, self.name)
             if told is not None and (late := noted_later(notice, told, now)):
                 noted[labels] = late
         self._outbox.renewed(self.name, noted)
         self._retry_at = min(self._retry_at, now)
-        self._agenda = Agenda()
+        self._wakeups = WakeupQueue()
         self.look_at(notices)
 
     def _sort(self, now: float) -> None:
-        for labels in self._agenda.take_due(now):
+        for labels in self._wakeups.take_due(now):
             self._news.pop(labels, None)
             self._renewals.pop(labels, None)
             notice = self._outbox.notices.get(labels)
@@ -155,14 +155,14 @@ class Courier:
             if step is None:
                 continue
             if step.at > now:
-                self._agenda.plan(labels, step.at)
+                self._wakeups.plan(labels, step.at)
             else:
                 (self._news if step.is_news else self._renewals)[labels] = step
 
     async def _deliver(self, now: float) -> None:
         due = islice(chain(self._news.items(), self._renewals.items()), BATCH)
         notices = self._outbox.notices
-        batches = [[Errand(notices[labels], step) for labels, step in due]]
+        batches = [[PendingPost(notices[labels], step) for labels, step in due]]
         while batches:
             batch = batches.pop()
             try:
@@ -182,7 +182,7 @@ class Courier:
                 self._succeeded()
                 await self._taken(batch, now)
 
-    def _message(self, errand: Errand, now: float) -> dict[str, Any]:
+    def _message(self, errand: PendingPost, now: float) -> dict[str, Any]:
         expires_at = now + self.terms.lifetime
         url = self.terms.external_url
         return message(
@@ -194,14 +194,14 @@ class Courier:
             self.terms.runbook(errand.notice.job),
         )
 
-    async def _taken(self, batch: list[Errand], now: float) -> None:
-        news: dict[str, Told] = {}
-        renewals: dict[str, Told] = {}
+    async def _taken(self, batch: list[PendingPost], now: float) -> None:
+        news: dict[str, DeliveryState] = {}
+        renewals: dict[str, DeliveryState] = {}
         for errand in batch:
             notice, step = errand.notice, errand.step
             before = self._outbox.told(notice.labels, self.name)
             since = now if step.is_news or before is None else before.since
-            told = Told(notice.opened_at, step.stage, since, now)
+            told = DeliveryState(notice.opened_at, step.stage, since, now)
             (news if step.is_news else renewals)[notice.labels] = told
         self._outbox.renewed(self.name, renewals)
         if news:
@@ -209,7 +209,7 @@ class Courier:
         self.look_at(errand.notice.labels for errand in batch)
 
     async def _refused(
-        self, errand: Errand, error: AlertsRefusedError, now: float
+        self, errand: PendingPost, error: AlertsRefusedError, now: float
     ) -> None:
         notice = errand.notice
         log.error(
@@ -218,7 +218,7 @@ class Courier:
             labels=notice.labels,
             error=str(error),
         )
-        told = Told(notice.opened_at, Stage.REFUSED, now, now)
+        told = DeliveryState(notice.opened_at, Stage.REFUSED, now, now)
         await self._take_note(self.name, {notice.labels: told})
         self.look_at([notice.labels])
 

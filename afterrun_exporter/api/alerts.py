@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from afterrun_exporter.api import request_models, response_models
-from afterrun_exporter.api.handlers import Act, Asked
+from afterrun_exporter.api.handlers import Act, ApiRequest
 from afterrun_exporter.api.jobs import known
 from afterrun_exporter.api.serializers import alert_of, stats_of
 from afterrun_exporter.clock import Clock
@@ -13,7 +13,7 @@ from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.timestamps import format_time, instant
 from afterrun_exporter.core.units import parse_duration
-from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import UnknownJobError
 from afterrun_exporter.storage.store import EVERY_ALERT, AlertFilter, Store
@@ -28,7 +28,7 @@ def history(
     """Return what answers with recorded alerts, a page at a time."""
 
     async def act(
-        asked: Asked[request_models.AlertsQuery, request_models.NoBody],
+        asked: ApiRequest[request_models.AlertsQuery, request_models.NoBody],
     ) -> response_models.Alerts:
         return await _page(store, asked.query, asked.query.job, clock.now())
 
@@ -41,7 +41,7 @@ def of_job(
     """Return what answers with the recorded alerts of a job, a page at a time."""
 
     async def act(
-        asked: Asked[request_models.JobAlertsQuery, request_models.NoBody],
+        asked: ApiRequest[request_models.JobAlertsQuery, request_models.NoBody],
     ) -> response_models.Alerts:
         return await _page(store, asked.query, asked.job, clock.now())
 
@@ -54,7 +54,7 @@ def stats(
     """Return what answers with what the alerts of a time come to."""
 
     async def act(
-        asked: Asked[request_models.StatsQuery, request_models.NoBody],
+        asked: ApiRequest[request_models.StatsQuery, request_models.NoBody],
     ) -> response_models.Stats:
         since = instant(asked.query.since, clock.now())
         return stats_of(await store.alert_stats(since, TOP), since)
@@ -63,7 +63,7 @@ def stats(
 
 
 def test(
-    service: Service, registry: Registry, store: Store
+    service: Service, job_admin: JobAdmin, store: Store
 ) -> Act[request_models.NoQuery, request_models.TestAlert, response_models.OpenedTest]:
     """Return what opens an alert to see whether it arrives.
 
@@ -73,13 +73,13 @@ def test(
     """
 
     async def act(
-        asked: Asked[request_models.NoQuery, request_models.TestAlert],
+        asked: ApiRequest[request_models.NoQuery, request_models.TestAlert],
     ) -> response_models.OpenedTest:
         body = asked.body
         if body.job is not None:
             known(service, body.job)
         seconds = parse_duration(body.lasts)
-        await registry.test_alert(body.job, seconds, body.severity or "")
+        await job_admin.test_alert(body.job, seconds, body.severity or "")
         job = body.job or TEST_JOB
         _, state = known(service, job)
         which = AlertFilter(job=job, conditions=(Condition.TEST,), limit=1)

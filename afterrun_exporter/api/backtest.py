@@ -16,12 +16,12 @@ from afterrun_exporter.api.backtest_models import (
     RulesToTry,
     TriedRun,
 )
-from afterrun_exporter.api.handlers import Asked, Write
+from afterrun_exporter.api.handlers import ApiRequest, Write
 from afterrun_exporter.api.jobs import known
 from afterrun_exporter.api.request_models import NoQuery
 from afterrun_exporter.api.serializers import violations_of
-from afterrun_exporter.clock import Clock, in_steps
-from afterrun_exporter.core.backtest import Backtest, Change, Tried
+from afterrun_exporter.clock import Clock, cooperatively
+from afterrun_exporter.core.backtest import Backtest, BacktestRun, Change
 from afterrun_exporter.core.backtest_summary import headline, newest
 from afterrun_exporter.core.model import Job, Run
 from afterrun_exporter.core.rules import Rule
@@ -37,7 +37,7 @@ def backtest(
 ) -> Write[NoQuery, RulesToTry]:
     """Return what tries rules on the runs of a job; it changes nothing."""
 
-    async def write(asked: Asked[NoQuery, RulesToTry]) -> bytes:
+    async def write(asked: ApiRequest[NoQuery, RulesToTry]) -> bytes:
         job, state = known(service, asked.job)
         body, now = asked.body, clock.now()
         since = -math.inf if body.since is None else instant(body.since, now)
@@ -95,18 +95,18 @@ def _result(job: Job, tried: Backtest) -> BacktestResult:
     )
 
 
-async def _body(result: BacktestResult, shown: Iterable[Tried]) -> bytes:
+async def _body(result: BacktestResult, shown: Iterable[BacktestRun]) -> bytes:
     """Return *result* in JSON, with the runs that are *shown*.
 
     Hundreds of runs may break a hundred rules each: that is made in steps, and one
     run at a time, or the collection of garbage would hold the event loop.
     """
     head = result.model_dump_json().removesuffix("]}").encode()
-    runs = [_run(one).model_dump_json().encode() async for one in in_steps(shown)]
+    runs = [_run(one).model_dump_json().encode() async for one in cooperatively(shown)]
     return b"%s%s]}" % (head, b",".join(runs))
 
 
-def _run(tried: Tried) -> TriedRun:
+def _run(tried: BacktestRun) -> TriedRun:
     run = tried.run
     return TriedRun(
         number=run.number,

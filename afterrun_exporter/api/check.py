@@ -8,7 +8,7 @@ from signal import SIGKILL
 from typing import Final
 
 from afterrun_exporter.api import request_models, response_models
-from afterrun_exporter.api.handlers import Act, Asked
+from afterrun_exporter.api.handlers import Act, ApiRequest
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.config import checker
 from afterrun_exporter.errors import RequestError
@@ -31,7 +31,7 @@ def check(
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def act(
-        asked: Asked[request_models.NoQuery, request_models.Document],
+        asked: ApiRequest[request_models.NoQuery, request_models.Document],
     ) -> response_models.Checked:
         async with turns:
             said = await _checked(asked.body.config, clock.now())

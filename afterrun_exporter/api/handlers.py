@@ -20,7 +20,7 @@ NO_CACHE: Final = {hdrs.CACHE_CONTROL: "no-cache"}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(Generic[Q, B]):
+class ApiRequest(Generic[Q, B]):
     """What is asked for; it can be understood."""
 
     path: Mapping[str, str]
@@ -34,10 +34,10 @@ class Asked(Generic[Q, B]):
 
 
 #: Does what an operation promises.
-Act = Callable[[Asked[Q, B]], Awaitable[A]]
+Act = Callable[[ApiRequest[Q, B]], Awaitable[A]]
 
 #: Does it, too, and writes the answer itself: a long one is made in steps.
-Write = Callable[[Asked[Q, B]], Awaitable[bytes]]
+Write = Callable[[ApiRequest[Q, B]], Awaitable[bytes]]
 
 
 def served(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> web.RouteDef:
@@ -80,7 +80,9 @@ def routed(operation: Operation[Q, B, A], handler: Handler) -> web.RouteDef:
     return web.route(operation.method, operation.path, handler)
 
 
-async def _asked(operation: Operation[Q, B, A], request: web.Request) -> Asked[Q, B]:
+async def _asked(
+    operation: Operation[Q, B, A], request: web.Request
+) -> ApiRequest[Q, B]:
     """Return what *request* asks for; raise RequestError where that is not known."""
     query = read_query(operation.query, request.query)
     body = (
@@ -88,7 +90,7 @@ async def _asked(operation: Operation[Q, B, A], request: web.Request) -> Asked[Q
         if operation.takes_body
         else operation.body()
     )
-    return Asked(request.match_info, query, body)
+    return ApiRequest(request.match_info, query, body)
 
 
 def fresh(request: web.Request, response: web.Response) -> web.Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api import request_models, response_models
-from afterrun_exporter.api.handlers import Act, Asked
+from afterrun_exporter.api.handlers import Act, ApiRequest
 from afterrun_exporter.api.jobs import known
 from afterrun_exporter.api.serializers import receiver_of
 from afterrun_exporter.clock import Clock
@@ -19,7 +19,7 @@ def listed(
     """Return what answers with the receivers of a job."""
 
     async def act(
-        asked: Asked[request_models.NoQuery, request_models.NoBody],
+        asked: ApiRequest[request_models.NoQuery, request_models.NoBody],
     ) -> response_models.JobReceivers:
         name = asked.job
         # Those of a job that left the configuration still stand in alertmanager.yml.
@@ -37,7 +37,7 @@ def every(
     """Return what answers with all receivers, whatever their jobs."""
 
     async def act(
-        _: Asked[request_models.NoQuery, request_models.NoBody],
+        _: ApiRequest[request_models.NoQuery, request_models.NoBody],
     ) -> response_models.Receivers:
         found = await receivers.every()
         return response_models.Receivers(receivers=[receiver_of(one) for one in found])
@@ -53,7 +53,7 @@ def add(
     """Return what adds a receiver to a job."""
 
     async def act(
-        asked: Asked[request_models.NoQuery, request_models.NewReceiver],
+        asked: ApiRequest[request_models.NoQuery, request_models.NewReceiver],
     ) -> response_models.AddedReceiver:
         job, _ = known(service, asked.job)
         body = asked.body
@@ -85,7 +85,7 @@ def one(
     """Return what answers with one receiver, whatever its job."""
 
     async def act(
-        asked: Asked[request_models.NoQuery, request_models.NoBody],
+        asked: ApiRequest[request_models.NoQuery, request_models.NoBody],
     ) -> response_models.Receiver:
         return receiver_of(await receivers.get(_number(asked.path["id"])))
 
@@ -98,7 +98,7 @@ def remove(
     """Return what removes a receiver."""
 
     async def act(
-        asked: Asked[request_models.NoQuery, request_models.NoBody],
+        asked: ApiRequest[request_models.NoQuery, request_models.NoBody],
     ) -> response_models.Nothing:
         await receivers.remove(_number(asked.path["id"]))
         return response_models.Nothing()

@@ -18,7 +18,7 @@ from afterrun_exporter.api import (
 )
 from afterrun_exporter.api.handlers import routed, served, written
 from afterrun_exporter.clock import Clock
-from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.store import Store
 
@@ -27,14 +27,14 @@ def routes(
     service: Service, store: Store, told: Receivers, clock: Clock
 ) -> list[web.RouteDef]:
     """Return the routes of the operations in the table, which are all it has."""
-    registry = Registry(service, clock)
+    job_admin = JobAdmin(service, clock)
     document, page = reference.document(__version__), reference.page(__version__)
     return [
         served(operations.JOBS, jobs.jobs(service)),
         served(operations.JOB, jobs.job(service)),
-        served(operations.PAUSE, jobs.pause(service, registry, clock)),
-        served(operations.RESUME, jobs.resume(service, registry)),
-        served(operations.REMOVE_JOB, jobs.remove(service, registry)),
+        served(operations.PAUSE, jobs.pause(service, job_admin, clock)),
+        served(operations.RESUME, jobs.resume(service, job_admin)),
+        served(operations.REMOVE_JOB, jobs.remove(service, job_admin)),
         served(operations.RUNS, jobs.runs(service, store)),
         written(operations.BACKTEST, backtest.backtest(service, store, clock)),
         served(operations.JOB_ALERTS, alerts.of_job(store, clock)),
@@ -45,7 +45,7 @@ def routes(
         served(operations.REMOVE_RECEIVER, receivers.remove(told)),
         served(operations.ALERTS, alerts.history(store, clock)),
         served(operations.ALERT_STATS, alerts.stats(store, clock)),
-        served(operations.TEST_ALERT, alerts.test(service, registry, store)),
+        served(operations.TEST_ALERT, alerts.test(service, job_admin, store)),
         served(operations.CHECK, check.check(clock)),
         routed(operations.BADGE, badge.badge(service)),
         routed(operations.DOCUMENT, document),

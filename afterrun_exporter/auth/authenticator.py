@@ -13,7 +13,7 @@ from afterrun_exporter.auth.passwords import Passwords
 _EVERYTHING: Final = frozenset({Scope.ADMIN})
 
 
-class Gate:
+class Authenticator:
     """Knows callers by what they show; both can be exchanged while it stands."""
 
     def __init__(self) -> None:

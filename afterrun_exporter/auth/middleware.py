@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from afterrun_exporter.auth import scopes
-from afterrun_exporter.auth.authenticator import Gate
+from afterrun_exporter.auth.authenticator import Authenticator
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.auth.credentials import (
     API_KEY,
@@ -21,7 +21,7 @@ from afterrun_exporter.auth.credentials import (
 from afterrun_exporter.auth.cross_site import is_foreign
 from afterrun_exporter.auth.hosts import Hosts, is_loopback
 from afterrun_exporter.auth.proxies import Proxies
-from afterrun_exporter.auth.refusal_log import Refusals
+from afterrun_exporter.auth.refusal_log import RefusalLog
 from afterrun_exporter.auth.requests import BY_KEY, CALLER, SCOPE
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.errors import (
@@ -53,22 +53,22 @@ RefusalResponse = Callable[[str, Exception], web.Response | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class AccessSettings:
     """What decides which requests are allowed."""
 
-    gate: Gate
+    authenticator: Authenticator
     proxies: Proxies
     hosts: Hosts
 
 
 def auth_middleware(
-    access: Access, clock: Clock, telemetry_path: str, refused: RefusalResponse
+    access: AccessSettings, clock: Clock, telemetry_path: str, refused: RefusalResponse
 ) -> Middleware:
     """Return the middleware that refuses requests without sufficient permission.
 
     *refused* answers clients of other systems in the form that they understand.
     """
-    refusals = Refusals("request_refused")
+    refusals = RefusalLog("request_refused")
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -93,9 +93,9 @@ def auth_middleware(
     return guarded
 
 
-async def _admit(access: Access, request: web.Request, route: str) -> None:
+async def _admit(access: AccessSettings, request: web.Request, route: str) -> None:
     """Note who has sent *request*; raise what it is refused with."""
-    gate = access.gate
+    authenticator = access.authenticator
     # Of what is not there everybody is told that it is not, who is known at all.
     missing = request.match_info.http_exception is not None
     scope = scopes.wanted(request.method, route)
@@ -106,10 +106,10 @@ async def _admit(access: Access, request: web.Request, route: str) -> None:
         request[CALLER] = NOBODY
         return
     shown = authorization(request.headers.get(hdrs.AUTHORIZATION, ""))
-    caller, by_password = await gate.caller(shown), shown.user is not None
+    caller, by_password = await authenticator.caller(shown), shown.user is not None
     if caller is None:
         keys = _keys(request, route)
-        caller, by_password = await gate.caller(keys), False
+        caller, by_password = await authenticator.caller(keys), False
         request[BY_KEY] = caller is not None
         if caller is None:
             nothing = not shown and not keys
@@ -119,7 +119,7 @@ async def _admit(access: Access, request: web.Request, route: str) -> None:
         return
     if not caller.may(scope):
         raise ForbiddenError(f"{caller.name} may not do this: it wants scope {scope}")
-    if gate.is_open and scope is not Scope.PING:
+    if authenticator.is_open and scope is not Scope.PING:
         _refuse_the_misled(access, request)
     # Pages elsewhere may ping, with a token; a password the browser sends by itself.
     harmless = scope is Scope.PING and not by_password
@@ -129,7 +129,7 @@ async def _admit(access: Access, request: web.Request, route: str) -> None:
         raise ForbiddenError(FOREIGN)
 
 
-def _refuse_the_misled(access: Access, request: web.Request) -> None:
+def _refuse_the_misled(access: AccessSettings, request: web.Request) -> None:
     """Raise ForbiddenError if another site's name has led a browser here.
 
     That comes over loopback; from elsewhere such a name is one of the network's own.

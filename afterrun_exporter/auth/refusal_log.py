@@ -21,7 +21,7 @@ REGISTERED: Final = "job_registered"
 log = structlog.get_logger()
 
 
-class Refusals:
+class RefusalLog:
     """Logs what was refused, so much a minute, and how much more there was."""
 
     def __init__(self, event: str = "ping_refused") -> None:

@@ -174,7 +174,7 @@ def _jobs(url: str, path: Path, name: str | None) -> tuple[list[Job], list[str]]
         raise click.ClickException(str(error)) from None
     if name is not None:
         if (job := _job(config, name)) is None:
-            raise click.ClickException(f"{path}: {config.catalogue.unknown_job(name)}")
+            raise click.ClickException(f"{path}: {config.job_config.unknown_job(name)}")
         return [job], []
     # A dict keeps the order, and a job is soon found in it.
     ran = dict.fromkeys(one["name"] for one in every(url) if one["last_run"])
@@ -187,7 +187,7 @@ def _job(config: Config, name: str) -> Job | None:
 
     None where the file has no place for it: it would be rejected.
     """
-    catalogue = config.catalogue
-    if name in catalogue.jobs:
-        return catalogue.jobs[name]
-    return None if catalogue.unknown is None else catalogue.unknown(name, "")
+    job_config = config.job_config
+    if name in job_config.jobs:
+        return job_config.jobs[name]
+    return None if job_config.unknown is None else job_config.unknown(name, "")

@@ -11,7 +11,7 @@ import structlog
 
 from afterrun_exporter import config as configs
 from afterrun_exporter.cli.slow_files import Patience
-from afterrun_exporter.cli.web_config import HANGS, Locks, WebFile
+from afterrun_exporter.cli.web_config import HANGS, WebConfigState, WebFile
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.config import revision
 from afterrun_exporter.engine.service import Service
@@ -55,7 +55,7 @@ class Configuration:
         self._own.loaded(config.hash, sha, self._clock.now())
         return config
 
-    async def checked(self, web_file: WebFile | None) -> Locks | None:
+    async def checked(self, web_file: WebFile | None) -> WebConfigState | None:
         """Return what *web_file* says now; raise ConfigError if that cannot be."""
         try:
             return await web_file.read() if web_file else None
@@ -123,8 +123,10 @@ def reloader(
     async def reload(*, retire_all: bool = False) -> None:
         async def use(new: configs.Config) -> None:
             if not retire_all:
-                configuration.check_jobs(service.catalogue.jobs.keys(), new.jobs.keys())
-            await service.reconfigure(new.catalogue)
+                configuration.check_jobs(
+                    service.job_config.jobs.keys(), new.jobs.keys()
+                )
+            await service.reconfigure(new.job_config)
 
         async with one_at_a_time:
             try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from afterrun_exporter import config as configs
-from afterrun_exporter.alertmanager.managed_file import KeptFile
+from afterrun_exporter.alertmanager.managed_file import ManagedFile
 from afterrun_exporter.config import Config
 from afterrun_exporter.core.routing import Alertmanager, JobReceiver
 from afterrun_exporter.errors import ConfigError, GenerateError
@@ -53,7 +53,7 @@ def base_warnings(config: Config, beside: Path) -> list[str]:
     ]
 
 
-def kept_file(config: Config, beside: Path) -> KeptFile | None:
+def kept_file(config: Config, beside: Path) -> ManagedFile | None:
     """Return the file that *config* names in ``alertmanager: {config_file}``, if any.
 
     Relative paths start at *beside*, the directory of the configuration.
@@ -79,7 +79,7 @@ def kept_file(config: Config, beside: Path) -> KeptFile | None:
             **alertmanager.secret_files(receivers),
         }
 
-    return KeptFile(path, told.reload_url, compile_)
+    return ManagedFile(path, told.reload_url, compile_)
 
 
 def _config_text(

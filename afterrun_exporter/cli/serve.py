@@ -16,7 +16,7 @@ from afterrun_exporter import __version__
 from afterrun_exporter import config as configs
 from afterrun_exporter.alertmanager.client import poster
 from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
-from afterrun_exporter.alertmanager.notifier import Pusher
+from afterrun_exporter.alertmanager.notifier import AlertNotifier
 from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import WebOptions, make_app, site_of
@@ -40,8 +40,8 @@ from afterrun_exporter.cli.web_config import WebFile, owners, warn_if_open
 from afterrun_exporter.cli.web_config import read as read_locks
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
-from afterrun_exporter.engine.job_admin import Registry
-from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.job_admin import JobAdmin
+from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import AfterRunError, ConfigError
 from afterrun_exporter.exposition.rendering import Exposition
@@ -52,7 +52,7 @@ from afterrun_exporter.page.routes import routes as page_routes
 from afterrun_exporter.server import addresses
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.listen import STOP_SECONDS, listening
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.sqlite import SQLiteStore
 
 log = structlog.get_logger()
@@ -190,10 +190,12 @@ def serve(
             return
         check_open_files()
         hosts = own_names(external_url, binds)
-        doors = Doors(proxies=trusted(proxies), hosts=hosts)
-        web_file = WebFile(web_config_file, doors)
+        security = SecuritySettings(proxies=trusted(proxies), hosts=hosts)
+        web_file = WebFile(web_config_file, security)
         limits = Limits(connections=max_connections)
-        entrance = Entrance(binds, doors, web_file, limits, stop_seconds, fast_path)
+        entrance = ListenConfig(
+            binds, security, web_file, limits, stop_seconds, fast_path
+        )
         uvloop.run(_serve(config_file, storage_path, entrance, options))
     except ConfigError as error:
         for line in str(error).splitlines():
@@ -210,11 +212,11 @@ def serve(
 
 
 @dataclass(frozen=True, slots=True)
-class Entrance:
+class ListenConfig:
     """Where requests come in, and what they pass."""
 
     binds: Sequence[addresses.Address]
-    doors: Doors
+    security: SecuritySettings
     web_file: WebFile
     limits: Limits
     #: How long a stop may take.
@@ -225,7 +227,7 @@ class Entrance:
 async def _serve(
     config_file: Path | None,
     storage_path: Path,
-    entrance: Entrance,
+    entrance: ListenConfig,
     options: WebOptions,
 ) -> None:
     signals = Signals(entrance.patience)
@@ -234,34 +236,34 @@ async def _serve(
     configuration = Configuration(config_file, clock, own)
     beside = config_file.parent if config_file else Path()
     config = await configuration.load(nothing_else)
-    doors, web_file = entrance.doors, entrance.web_file
+    security, web_file = entrance.security, entrance.web_file
     web_file.apply(await web_file.read())
-    doors.gate.trust_tokens(callers(config.tokens))
+    security.authenticator.trust_tokens(callers(config.tokens))
     async with SQLiteStore.open(storage_path, own.committed) as store, poster() as post:
-        service = Service(store, clock, config.catalogue)
+        service = Service(store, clock, config.job_config)
         url = options.external_url
-        pusher = Pusher(service, store.outbox, clock, post, _jitter, url)
+        notifier = AlertNotifier(service, store.outbox, clock, post, _jitter, url)
         # Before the start, which may already find something to tell.
-        pusher.configure(config.alertmanager)
-        own.watch_pushes(pusher.counts)
+        notifier.configure(config.alertmanager)
+        own.watch_pushes(notifier.counts)
         await service.start()
-        doors.gate.trust_projects(owners(service))
-        await pusher.refresh()
-        pushed = Pushed(store, service, clock)
+        security.authenticator.trust_projects(owners(service))
+        await notifier.refresh()
+        pushed = PushedMetrics(store, service, clock)
         await pushed.start()
-        registry = Registry(service, clock)
-        receivers = Receivers(store, reload_alertmanager, registry.announce_successes)
+        job_admin = JobAdmin(service, clock)
+        receivers = Receivers(store, reload_alertmanager, job_admin.announce_successes)
         await receivers.announce_successes()
         own.watch_alertmanager_file(lambda: receivers.file_ok)
         receivers.keep(kept_file(config, beside))
 
         async def keep(config: configs.Config) -> None:
             # First of all: nobody is to wait for an old token to end.
-            doors.gate.trust_tokens(callers(config.tokens))
-            doors.gate.trust_projects(owners(service))
-            warn_if_open(doors, entrance.binds)
-            pusher.configure(config.alertmanager)
-            await pusher.refresh()
+            security.authenticator.trust_tokens(callers(config.tokens))
+            security.authenticator.trust_projects(owners(service))
+            warn_if_open(security, entrance.binds)
+            notifier.configure(config.alertmanager)
+            await notifier.refresh()
             await pushed.tidy()
             receivers.keep(kept_file(config, beside))
             await receivers.refresh()
@@ -272,7 +274,7 @@ async def _serve(
             service=service,
             store=store,
             receivers=receivers,
-            registry=registry,
+            job_admin=job_admin,
             clock=clock,
             site=site,
             index=index,
@@ -280,7 +282,15 @@ async def _serve(
         api = [*routes(service, store, receivers, clock), *page_routes(pages)]
         page = Exposition(service, own)
         app = make_app(
-            service, clock, page, pushed, reload, options, api, doors=doors, site=site
+            service,
+            clock,
+            page,
+            pushed,
+            reload,
+            options,
+            api,
+            security=security,
+            site=site,
         )
         heard = listening(
             app,
@@ -292,7 +302,7 @@ async def _serve(
             hurry=signals.hurry,
         )
         async with (
-            pusher.running(),
+            notifier.running(),
             heard,
             meanwhile(web_file.watch(clock)),
             meanwhile(receivers.refresh()),
@@ -310,7 +320,7 @@ def _jitter(longest: float) -> float:
 
 
 def _greet(
-    entrance: Entrance,
+    entrance: ListenConfig,
     options: WebOptions,
     config: configs.Config,
     config_file: Path | None,
@@ -318,12 +328,12 @@ def _greet(
 ) -> None:
     scheme = "https" if entrance.web_file.encrypts else "http"
     url = options.external_url.rstrip("/") or entrance.binds[0].url(scheme)
-    locked = not entrance.doors.gate.is_open
+    locked = not entrance.security.authenticator.is_open
     source = f"{len(config.jobs)} jobs from {config_file}" if config_file else "no file"
     click.echo(
         f"AfterRun exporter {__version__} listens on {url} "
         f"({source}; database {storage_path}); Ctrl-C stops it\n"
         f"{usage(url, options.telemetry_path, config.jobs.values(), locked=locked)}"
     )
-    if warn_if_open(entrance.doors, entrance.binds):
+    if warn_if_open(entrance.security, entrance.binds):
         click.echo(OPEN)

@@ -20,7 +20,7 @@ from afterrun_exporter.config.web_loading import load_web
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ConfigError, Problem
 from afterrun_exporter.server.addresses import Address
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.server.tls import TLSError, context_of
 
 #: How often the files are looked at, in seconds.
@@ -40,7 +40,7 @@ Mark = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Locks:
+class WebConfigState:
     """What a web configuration comes to."""
 
     config: WebConfig
@@ -49,7 +49,7 @@ class Locks:
     marks: Sequence[Mark | None]
 
 
-def read(path: Path) -> Locks:
+def read(path: Path) -> WebConfigState:
     """Return what the file at *path* comes to, certificates and all.
 
     Raises ConfigError with everything that is wrong with it.
@@ -64,18 +64,21 @@ def read(path: Path) -> Locks:
         at = ("tls_server_config", error.key)
         problem = configs.problem_at(text, at, str(error))
         raise ConfigError(str(path), [problem]) from None
-    return Locks(config, context, marks)
+    return WebConfigState(config, context, marks)
 
 
 class WebFile:
     """The web configuration file, if there is one, and the doors that go by it."""
 
     def __init__(
-        self, path: Path | None, doors: Doors, patience: Patience | None = None
+        self,
+        path: Path | None,
+        security: SecuritySettings,
+        patience: Patience | None = None,
     ) -> None:
         self._path = path
-        self._doors = doors
-        self._locks: Locks | None = None
+        self._security = security
+        self._locks: WebConfigState | None = None
         self._marks: Sequence[Mark | None] = ()
         self._patience = patience or Patience()
 
@@ -84,7 +87,7 @@ class WebFile:
         """Whether connections are encrypted."""
         return self._locks is not None and self._locks.context is not None
 
-    async def read(self) -> Locks | None:
+    async def read(self) -> WebConfigState | None:
         """Return what the file says now; raise ConfigError if that cannot be."""
         if self._path is None:
             return None
@@ -98,15 +101,15 @@ class WebFile:
             raise self._problem("tls_server_config", SWITCHED)
         return found
 
-    def apply(self, locks: Locks | None) -> None:
+    def apply(self, locks: WebConfigState | None) -> None:
         """Go by *locks* from now on: the next request, and the next handshake."""
         if locks is None:
             return
         if self._locks is None or locks.config.users != self._locks.config.users:
             # Or everybody's password would be checked anew.
-            self._doors.gate.trust_users(locks.config.users)
-        self._doors.headers.add(locks.config.headers)
-        self._doors.certificates.take(locks.context, locks.config.tls)
+            self._security.authenticator.trust_users(locks.config.users)
+        self._security.headers.add(locks.config.headers)
+        self._security.certificates.take(locks.context, locks.config.tls)
         self._locks = locks
         self._marks = locks.marks
 
@@ -145,7 +148,7 @@ class WebFile:
             log.info("web_config_loaded")
 
     @staticmethod
-    def _has_users(locks: Locks | None) -> bool:
+    def _has_users(locks: WebConfigState | None) -> bool:
         return locks is not None and bool(locks.config.users)
 
     def _problem(self, key: str, message: str) -> ConfigError:
@@ -157,10 +160,10 @@ class WebFile:
         return tuple(map(_mark, (self._path, *self._locks.config.files)))
 
 
-def warn_if_open(doors: Doors, binds: Sequence[Address]) -> bool:
+def warn_if_open(security: SecuritySettings, binds: Sequence[Address]) -> bool:
     """Tell the log, and return, that everybody can come in who reaches a port."""
     wide = [str(bind) for bind in binds if not bind.is_loopback]
-    if not doors.gate.is_open or not wide:
+    if not security.authenticator.is_open or not wide:
         return False
     log.warning(
         "open_to_everybody",
@@ -186,4 +189,4 @@ def owners(service: Service) -> Mapping[str, Caller]:
         job = service.job(name)
         return None if job is None else job.project
 
-    return project_callers(service.catalogue.projects, project_of)
+    return project_callers(service.job_config.projects, project_of)

@@ -18,7 +18,7 @@ from afterrun_exporter.client.file_descriptors import reserve_standard
 from afterrun_exporter.client.flush import flush
 from afterrun_exporter.client.options import parsers
 from afterrun_exporter.client.outcomes import EXITS, exit_outcomes
-from afterrun_exporter.client.report_sender import Courier
+from afterrun_exporter.client.report_sender import ReportSender
 from afterrun_exporter.client.reports import (
     Report,
     cut,
@@ -75,7 +75,7 @@ def _exec(
         pass_token=given.pass_token,
         closed=closed,
     )
-    courier = Courier(_settings(given), to_stderr)
+    courier = ReportSender(_settings(given), to_stderr)
     return execute(order, courier, os.environ, to_stderr)
 
 
@@ -101,7 +101,7 @@ def _settings(given: Namespace) -> Settings:
 
 
 def _ping(given: Namespace) -> int:
-    courier = Courier(_settings(given), to_stderr)
+    courier = ReportSender(_settings(given), to_stderr)
     parcel = courier.finish(_report(given))
     courier.wait(parcel)
     if parcel.verdict is None:

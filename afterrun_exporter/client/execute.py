@@ -24,8 +24,8 @@ from afterrun_exporter.client.environment import (
     metadata,
 )
 from afterrun_exporter.client.file_descriptors import read_limited
-from afterrun_exporter.client.outcomes import Verdict, explanation, judge
-from afterrun_exporter.client.report_sender import Courier, Parcel
+from afterrun_exporter.client.outcomes import AttemptOutcome, explanation, judge
+from afterrun_exporter.client.report_sender import QueuedReport, ReportSender
 from afterrun_exporter.client.reports import cut, new_run_id, report
 from afterrun_exporter.client.spool import Tell
 
@@ -92,7 +92,7 @@ def silence_of(heartbeat: float | None) -> float | None:
 
 
 def execute(
-    order: Order, courier: Courier, environ: Mapping[str, str], tell: Tell
+    order: Order, courier: ReportSender, environ: Mapping[str, str], tell: Tell
 ) -> int:
     """Run the command of *order* as often as it asks for; return the exit status."""
     run = _Run(order, courier, environ, tell)
@@ -111,14 +111,18 @@ class _Run:
     """A run of a job, in one attempt or more."""
 
     def __init__(
-        self, order: Order, courier: Courier, environ: Mapping[str, str], tell: Tell
+        self,
+        order: Order,
+        courier: ReportSender,
+        environ: Mapping[str, str],
+        tell: Tell,
     ) -> None:
         self._order = order
         self._courier = courier
         self._environ = environ
         self._tell = tell
         self._child: Child | None = None
-        self._parcels: list[Parcel] = []
+        self._parcels: list[QueuedReport] = []
         #: Set once we are asked to end: nothing is tried again.
         self.stopped = Event()
         #: What asked us.
@@ -132,7 +136,7 @@ class _Run:
             tell(f"signals are not passed on: {error}")
             self._own_group = False
 
-    def attempt(self, number: int) -> Verdict:
+    def attempt(self, number: int) -> AttemptOutcome:
         """Run the command once, report it, return its outcome."""
         order = self._order
         named = self._named(number)
@@ -151,7 +155,7 @@ class _Run:
         ended = child.start(*capture.sinks())
         capture.close_sinks()
         began = {**named, "started_at": child.started_at, "metadata": self._metadata}
-        started: Parcel | None = None
+        started: QueuedReport | None = None
         if ended is None:
             started = self._quietly(self._report_start, began)
             ended = self._watched(child, named, capture)
@@ -177,7 +181,7 @@ class _Run:
             self._tell(f"a report was lost: {type(error).__name__}: {error}")
             return None
 
-    def _report_start(self, began: Mapping[str, Any]) -> Parcel:
+    def _report_start(self, began: Mapping[str, Any]) -> QueuedReport:
         silence = silence_of(self._order.heartbeat)
         told = {**began, "heartbeat_seconds": silence}
         return self._courier.start(report(self._order.job, "start", **told))
@@ -185,10 +189,10 @@ class _Run:
     def _report_end(
         self,
         ended: Ended,
-        verdict: Verdict,
+        verdict: AttemptOutcome,
         began: Mapping[str, Any],
         capture: Capture,
-        started: Parcel | None,
+        started: QueuedReport | None,
     ) -> None:
         metrics, problems = self._measured(capture)
         lines = (
@@ -217,7 +221,7 @@ class _Run:
         )
         self._parcels.append(self._courier.finish(finish, started))
 
-    def _wait(self, parcel: Parcel) -> None:
+    def _wait(self, parcel: QueuedReport) -> None:
         self._courier.wait(parcel)
         for warning in (parcel.verdict or {}).get("warnings", ()):
             self._tell(f"the daemon remarks: {warning}")

@@ -14,7 +14,7 @@ from afterrun_exporter.client import clock
 from afterrun_exporter.client.arguments import Metrics
 from afterrun_exporter.client.daemon import Answer
 from afterrun_exporter.client.environment import metadata as surroundings
-from afterrun_exporter.client.report_sender import Courier, Parcel
+from afterrun_exporter.client.report_sender import QueuedReport, ReportSender
 from afterrun_exporter.client.reports import (
     cut,
     dated,
@@ -43,7 +43,7 @@ class Run:
     """
 
     def __init__(
-        self, job: str, courier: Courier, run_id: str, metadata: Mapping[str, Any]
+        self, job: str, courier: ReportSender, run_id: str, metadata: Mapping[str, Any]
     ) -> None:
         self.job = job
         self.run_id = run_id
@@ -55,7 +55,7 @@ class Run:
         self._message = ""
         self._status = "ok"
         self._began: tuple[float, float] = (0.0, 0.0)
-        self._started: Parcel | None = None
+        self._started: QueuedReport | None = None
 
     def metric(self, name: str, value: float) -> None:
         """Report a number, for rules to judge; the last one of a name counts."""
@@ -155,7 +155,7 @@ def run(
     An exception is a failure, with the end of its traceback as the message, and goes
     on its way. The options are those of ``afterrun exec``.
     """
-    courier = Courier(_settings(url, token, spool, patience), _warn)
+    courier = ReportSender(_settings(url, token, spool, patience), _warn)
     known = {**(_quietly(_surroundings) or {}), **(metadata or {})}
     return Run(job, courier, run_id or new_run_id(), known)
 
@@ -219,7 +219,7 @@ def ping(
             metrics=found.values,
             metadata=dict(metadata or {}),
         )
-        courier = Courier(_settings(url, token, spool, patience), _warn)
+        courier = ReportSender(_settings(url, token, spool, patience), _warn)
         parcel = courier.finish(dated(made, clock.now()))
         courier.wait(parcel)
         courier.close()

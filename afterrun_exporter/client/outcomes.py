@@ -23,7 +23,7 @@ EXITS: Final = {
 }
 
 
-class Verdict(NamedTuple):
+class AttemptOutcome(NamedTuple):
     """The meaning of an attempt."""
 
     outcome: str
@@ -37,7 +37,7 @@ class Verdict(NamedTuple):
 
 def judge(
     ended: Ended, exits: Mapping[int, str], *, lost: bool = False, unread: bool = False
-) -> Verdict:
+) -> AttemptOutcome:
     """Return the meaning of *ended*, where *exits* gives statuses another one than fail.
 
     They hold for a status that the command itself exits with: a command that was
@@ -45,15 +45,17 @@ def judge(
     because the reader of it has gone if *unread*.
     """
     if ended.timed_out:
-        return Verdict("timeout", TIMED_OUT, again=True)
+        return AttemptOutcome("timeout", TIMED_OUT, again=True)
     if lost:
         # The same disk is as full in a minute, and half of the output is on it.
-        return Verdict("fail", ended.status or (READER_GONE if unread else OUTPUT_LOST))
+        return AttemptOutcome(
+            "fail", ended.status or (READER_GONE if unread else OUTPUT_LOST)
+        )
     if ended.status == 0:
-        return Verdict("ok", 0)
+        return AttemptOutcome("ok", 0)
     if ended.exited and ended.status in exits:
-        return Verdict(exits[ended.status], ended.status, mapped=True)
-    return Verdict("fail", ended.status, again=ended.again)
+        return AttemptOutcome(exits[ended.status], ended.status, mapped=True)
+    return AttemptOutcome("fail", ended.status, again=ended.again)
 
 
 def exit_statuses(text: str) -> frozenset[int]:
@@ -81,7 +83,7 @@ def exit_outcomes(options: Mapping[str, Iterable[frozenset[int]]]) -> dict[int, 
     return outcomes
 
 
-def explanation(verdict: Verdict) -> Sequence[str]:
+def explanation(verdict: AttemptOutcome) -> Sequence[str]:
     """Return a line for the message of a run whose exit status is no failure."""
     if not verdict.mapped:
         return ()

@@ -31,7 +31,7 @@ FIRST_PAUSE: Final = 0.25
 LAST_PAUSE: Final = 4.0
 
 
-class Parcel:
+class QueuedReport:
     """A report on its way."""
 
     def __init__(self, report: Report, give_up_at: float) -> None:
@@ -44,7 +44,7 @@ class Parcel:
         #: Whether it says all there is to say of a run.
         self.final = False
         #: An earlier report that says nothing more once this one is safe.
-        self.replaces: Parcel | None = None
+        self.replaces: QueuedReport | None = None
         #: Set when nobody waits any more: one attempt is enough.
         self.hurry = Event()
         self.done = Event()
@@ -54,7 +54,7 @@ class Parcel:
         self.refused = False
 
 
-class Courier:
+class ReportSender:
     """Delivers parcels in the order in which they were handed over."""
 
     def __init__(
@@ -64,14 +64,14 @@ class Courier:
         self._tell = tell
         self._daemon = daemon or HTTPDaemon(settings.url, settings.token)
         self._spool = Spool(settings.spool, tell)
-        self._queue: SimpleQueue[Parcel | None] = SimpleQueue()
+        self._queue: SimpleQueue[QueuedReport | None] = SimpleQueue()
         self._thread: Thread | None = None
-        self._parcels: list[Parcel] = []
+        self._parcels: list[QueuedReport] = []
         self._hurried = False
         #: Problems of the spool that have been printed.
         self._told: set[str] = set()
 
-    def start(self, report: Report) -> Parcel:
+    def start(self, report: Report) -> QueuedReport:
         """Hand over the report of a start."""
         return self._hand_over(self._parcel(report))
 
@@ -82,7 +82,9 @@ class Courier:
         parcel.hurry.set()
         self._hand_over(parcel)
 
-    def finish(self, report: Report, started: Parcel | None = None) -> Parcel:
+    def finish(
+        self, report: Report, started: QueuedReport | None = None
+    ) -> QueuedReport:
         """Hand over a report that must not be lost, whatever happens from now on.
 
         *started* told of the same run; if it is not delivered by now, it is not
@@ -104,7 +106,7 @@ class Courier:
         for parcel in self._parcels:
             parcel.hurry.set()
 
-    def wait(self, parcel: Parcel) -> None:
+    def wait(self, parcel: QueuedReport) -> None:
         """Return once *parcel* is delivered or kept, or time is up."""
         left = parcel.give_up_at - clock.stopwatch()
         if not parcel.done.wait(max(0.0, left)):
@@ -118,10 +120,10 @@ class Courier:
         if self._thread is not None:
             self._queue.put(None)
 
-    def _parcel(self, report: Report) -> Parcel:
-        return Parcel(report, clock.stopwatch() + self._settings.patience)
+    def _parcel(self, report: Report) -> QueuedReport:
+        return QueuedReport(report, clock.stopwatch() + self._settings.patience)
 
-    def _hand_over(self, parcel: Parcel) -> Parcel:
+    def _hand_over(self, parcel: QueuedReport) -> QueuedReport:
         if self._hurried:
             parcel.hurry.set()
         self._parcels = [one for one in self._parcels if not one.done.is_set()]
@@ -152,7 +154,7 @@ class Courier:
                         parcel.entry.release()
                 parcel.done.set()
 
-    def _carry(self, parcel: Parcel) -> None:
+    def _carry(self, parcel: QueuedReport) -> None:
         pause = FIRST_PAUSE
         backlog = self._flush(parcel)
         while True:
@@ -179,7 +181,7 @@ class Courier:
         if not backlog:
             self._flush(parcel)
 
-    def _flush(self, parcel: Parcel) -> bool:
+    def _flush(self, parcel: QueuedReport) -> bool:
         """Deliver what waits; return whether there is nothing more to deliver."""
         # The other half of the time is for the parcel itself: it is news.
         until = (parcel.give_up_at + clock.stopwatch()) / 2
@@ -198,7 +200,7 @@ class Courier:
             raise NotDeliveredError("time is up", again=False)
         return min(self._settings.request_timeout, left)
 
-    def _keep(self, parcel: Parcel) -> str:
+    def _keep(self, parcel: QueuedReport) -> str:
         """Put *parcel* into the spool, if it is not there; return why that failed."""
         if parcel.entry is not None or not self._settings.keep:
             return ""
@@ -210,7 +212,7 @@ class Courier:
             return problem
         return ""
 
-    def _refused(self, parcel: Parcel, why: str) -> None:
+    def _refused(self, parcel: QueuedReport, why: str) -> None:
         parcel.refused = True
         parcel.problem = why
         if not parcel.final:
@@ -228,7 +230,7 @@ class Courier:
         parcel.entry = None
         self._tell(f"the report of {parcel.report.job!r} was refused: {why}{kept}")
 
-    def _drop_replaced(self, parcel: Parcel) -> None:
+    def _drop_replaced(self, parcel: QueuedReport) -> None:
         """Drop the start that waits and that *parcel*, once safe, makes needless."""
         safe = parcel.verdict is not None or parcel.entry is not None
         if parcel.replaces is None or not safe:
@@ -257,7 +259,7 @@ class Courier:
                 f"{entry.path} cannot be removed and will be sent again: {error}"
             )
 
-    def _tell_undelivered(self, parcel: Parcel) -> None:
+    def _tell_undelivered(self, parcel: QueuedReport) -> None:
         if parcel.entry is not None and not parcel.entry.path.exists():
             return  # somebody has delivered it since
         if parcel.entry is not None:

@@ -69,7 +69,7 @@ class Entry:
         Raises OSError if it cannot be moved; it stays then.
         """
         try:
-            path = set_aside(self.path)
+            path = back_off(self.path)
             with suppress(OSError), path.open("ab") as file:
                 file.write(reason_line(why))
         finally:
@@ -141,7 +141,7 @@ class Spool:
         except FileNotFoundError:
             return None
         except DamagedError as error:
-            self._set_aside(path, error)
+            self._back_off(path, error)
             return None
         except OSError as error:
             why = error.strerror or str(error)
@@ -181,10 +181,10 @@ class Spool:
                 os.close(lock)
         return entry
 
-    def _set_aside(self, path: Path, error: DamagedError) -> None:
+    def _back_off(self, path: Path, error: DamagedError) -> None:
         what = f"{path} is no report ({error})"
         try:
-            set_aside(path)
+            back_off(path)
         except FileNotFoundError:
             return  # another process has moved it
         except OSError as problem:
@@ -254,7 +254,7 @@ def _kind(name: str) -> str:
     return name.removesuffix(SUFFIX).rpartition("-")[2]
 
 
-def set_aside(path: Path) -> Path:
+def back_off(path: Path) -> Path:
     """Move *path* to ``rejected/`` beside it, and return its place; raises OSError."""
     folder = path.parent / REJECTED
     folder.mkdir(mode=0o700, exist_ok=True)

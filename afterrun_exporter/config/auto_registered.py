@@ -21,7 +21,7 @@ from afterrun_exporter.core.model import Job
 REMEMBERED: Final = 4096
 
 
-def strangers(
+def auto_registered(
     make: Callable[[JobSpec], Job],
     policies: Sequence[PolicySpec],
     declared: Declared,

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from afterrun_exporter.auth.tokens import Token
 from afterrun_exporter.config.alerting import AlertmanagerSpec
 from afterrun_exporter.config.alerting_values import Known
-from afterrun_exporter.config.auto_registered import strangers
+from afterrun_exporter.config.auto_registered import auto_registered
 from afterrun_exporter.config.error_messages import Path, quote
 from afterrun_exporter.config.graph import (
     circles,
@@ -23,7 +23,7 @@ from afterrun_exporter.config.problems import Finding, findings
 from afterrun_exporter.config.schema import DefaultsSpec, FileSpec, JobSpec
 from afterrun_exporter.config.values import Declared
 from afterrun_exporter.core.history import reach
-from afterrun_exporter.core.job_config import Catalogue
+from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import JOB_NAME, Job, Settings
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.core.schedule import Every, Schedule, parse_cron
@@ -36,7 +36,7 @@ T = TypeVar("T")
 class Built:
     """What a file comes to."""
 
-    catalogue: Catalogue
+    job_config: JobConfig
     label_keys: tuple[str, ...]
     alertmanager: Alertmanager
     tokens: tuple[Token, ...]
@@ -79,10 +79,10 @@ class Builder:
         if spec is None or self.findings:
             return None
         defaults = spec.defaults
-        unknown = strangers(
+        unknown = auto_registered(
             lambda said: self._job("", said, declared, defaults), policies, declared
         )
-        catalogue = Catalogue(
+        job_config = JobConfig(
             jobs=jobs,
             unknown=unknown if spec.unknown_jobs == "accept" else None,
             projects=tuple(one.project(name) for name, one in spec.projects.items()),
@@ -100,7 +100,7 @@ class Builder:
             pushed_bytes=spec.limits.pushed_bytes,
         )
         return Built(
-            catalogue=catalogue,
+            job_config=job_config,
             label_keys=spec.labels,
             alertmanager=self.alertmanager,
             tokens=spec.auth.kept() if spec.auth else (),

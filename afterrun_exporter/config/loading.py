@@ -15,7 +15,7 @@ from afterrun_exporter.config import document, lint
 from afterrun_exporter.config.building import Builder
 from afterrun_exporter.config.error_messages import Path, show
 from afterrun_exporter.config.problems import Finding
-from afterrun_exporter.core.job_config import Catalogue
+from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.errors import ConfigError, Problem
@@ -37,7 +37,7 @@ class Config:
     """What the configuration file says, defaults filled in."""
 
     #: The jobs in the order of the file, and what all of them depend on.
-    catalogue: Catalogue
+    job_config: JobConfig
     #: Keys of the labels that alerts carry, in the order they were declared.
     label_keys: tuple[str, ...]
     #: Equal for files that say the same of jobs, labels and alerts, in whatever
@@ -49,7 +49,7 @@ class Config:
 
     @property
     def jobs(self) -> Mapping[str, Job]:
-        return self.catalogue.jobs
+        return self.job_config.jobs
 
     @property
     def counts(self) -> dict[str, int]:
@@ -120,7 +120,7 @@ def parse(text: str, file: str = "afterrun.yml", *, on_disk: bool = True) -> Con
         wrong = located(text, findings)
         raise ConfigError(file, (*found.problems, *wrong))
     return Config(
-        catalogue=built.catalogue,
+        job_config=built.job_config,
         label_keys=built.label_keys,
         alertmanager=built.alertmanager,
         tokens=built.tokens,

@@ -32,9 +32,9 @@ from afterrun_exporter.core.state import (
     AlertOpened,
     AlertResolved,
     EndedAlert,
-    HealedAlert,
     JobState,
     OpenAlert,
+    RecentlyResolved,
 )
 from afterrun_exporter.core.texts import last_words
 from afterrun_exporter.core.timestamps import format_time
@@ -213,7 +213,7 @@ def shown(state: JobState, key: AlertKey) -> bool:
     return any(a.key == key for a in state.alerts) or healing(state, key) is not None
 
 
-def healing(state: JobState, key: AlertKey) -> HealedAlert | None:
+def healing(state: JobState, key: AlertKey) -> RecentlyResolved | None:
     """Return the alert that is over but still shown for *key*, if any."""
     return next((healed for healed in state.healed if healed.key == key), None)
 
@@ -265,9 +265,9 @@ def _ended(
     )
 
 
-def _heal(alert: OpenAlert, settings: Settings) -> HealedAlert:
+def _heal(alert: OpenAlert, settings: Settings) -> RecentlyResolved:
     until = alert.shown_at + settings.min_visible
-    return HealedAlert(key=alert.key, until=until, deadline=alert.deadline)
+    return RecentlyResolved(key=alert.key, until=until, deadline=alert.deadline)
 
 
 def _holding(

@@ -65,7 +65,7 @@ DIFFERENT: Final = frozenset({Change.NEWLY, Change.NO_LONGER})
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class BacktestRun:
     """A run, and what it would have come to."""
 
     run: Run
@@ -111,7 +111,7 @@ class Backtest:
         #: How many were flagged, those included of which no more is known.
         self.was_flagged = 0
         #: The newest runs that would be flagged, or were, or cannot be told.
-        self.shown: deque[Tried] = deque(maxlen=most_shown)
+        self.shown: deque[BacktestRun] = deque(maxlen=most_shown)
         #: By name: the rules that were tried, then those that were only recorded.
         self.by_rule = {
             rule.name: Count(rule.name, rule.metric, tried=True) for rule in rules
@@ -242,7 +242,7 @@ class _Replay:
         #: Runs that were given up: what their own end says of a failure is no news.
         self._given_up: set[tuple[str | None, int]] = set()
 
-    def take(self, run: Run) -> Tried:
+    def take(self, run: Run) -> BacktestRun:
         if run.number == 1:
             self._previous = _NOTHING
         said_ok, known = run.outcome in _SAID_OK, measured(run.metrics, run.duration)
@@ -263,7 +263,7 @@ class _Replay:
         if not (ignored or is_late(run, self._judged_at)):
             self._judged_at = run.finished_at
             self._previous = known if ok else self._previous
-        return Tried(run, _change(run, violations, unknown), violations, unknown)
+        return BacktestRun(run, _change(run, violations, unknown), violations, unknown)
 
     def _is_given_up(self, run: Run) -> bool:
         attempt = (run.run_id, run.attempt)

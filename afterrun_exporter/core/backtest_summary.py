@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from afterrun_exporter.core.backtest import DIFFERENT, Backtest, Change, Tried
+from afterrun_exporter.core.backtest import DIFFERENT, Backtest, BacktestRun, Change
 from afterrun_exporter.core.timestamps import format_time
 
 
-def newest(tried: Backtest, changes: Collection[Change] = DIFFERENT) -> Iterator[Tried]:
+def newest(
+    tried: Backtest, changes: Collection[Change] = DIFFERENT
+) -> Iterator[BacktestRun]:
     """Yield the runs that came to one of *changes*, the newest first."""
     return (one for one in reversed(tried.shown) if one.change in changes)
 

@@ -3,7 +3,7 @@
 A state must not keep any: the job would stay quiet until that time has come again. They
 are put back to now, whoever noted them and however little they are ahead. Instants that
 are promises about the future stay: `paused_until`, `test_until`, `Retry.until`,
-`HealedAlert.until`, `HungRun.held_until`, `success_until`, `ratio_until`. None of them
+`RecentlyResolved.until`, `HungRun.held_until`, `success_until`, `ratio_until`. None of them
 lies further ahead than it was meant to.
 """
 
@@ -23,12 +23,12 @@ from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import (
     AlertMoved,
     EndedAlert,
-    HealedAlert,
     HungRun,
     JobState,
     Mark,
     OpenAlert,
     OpenRun,
+    RecentlyResolved,
     Retry,
     UnobservedSlots,
 )
@@ -212,7 +212,7 @@ def _unobserved(job: Job, slots: UnobservedSlots, now: float) -> UnobservedSlots
     )
 
 
-def _healed(alert: HealedAlert, now: float) -> HealedAlert:
+def _healed(alert: RecentlyResolved, now: float) -> RecentlyResolved:
     if alert.deadline is None or alert.deadline <= now:
         return alert
     return replace(alert, deadline=now)

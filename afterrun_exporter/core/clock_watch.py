@@ -12,7 +12,7 @@ MIN_STEP: Final = 1.0
 MIN_PAUSE: Final = 5.0
 
 
-class Jump(NamedTuple):
+class ClockJump(NamedTuple):
     """A step of the wall clock, a pause of the daemon, or both at once."""
 
     #: The wall clock afterwards.
@@ -31,7 +31,9 @@ class Jump(NamedTuple):
         return self.now - self.pause - max(self.step, 0.0)
 
 
-def jump(offset: float, looked_at: float, wall: float, passed: float) -> Jump | None:
+def jump(
+    offset: float, looked_at: float, wall: float, passed: float
+) -> ClockJump | None:
     """Return the step and the pause that two clocks show, or None for neither.
 
     *wall* is the time of day; *passed* is a clock that cannot be set and goes on while the
@@ -43,4 +45,4 @@ def jump(offset: float, looked_at: float, wall: float, passed: float) -> Jump | 
         if pause < MIN_PAUSE:
             return None
         step = 0.0
-    return Jump(wall, step, pause if pause >= MIN_PAUSE else 0.0)
+    return ClockJump(wall, step, pause if pause >= MIN_PAUSE else 0.0)

@@ -28,7 +28,7 @@ def plain_job(name: str, said: str = "") -> Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Catalogue:
+class JobConfig:
     """One reading of the configuration, as the service needs it."""
 
     jobs: Mapping[str, Job] = field(default_factory=dict)

@@ -44,7 +44,7 @@ SLACK: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class AlertNotification:
     """An alert as Alertmanagers are told of it."""
 
     #: A JSON object, sorted by name: what they know it by.
@@ -70,7 +70,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DeliveryState:
     """What one Alertmanager was last told of a label set."""
 
     #: Of which alert with these labels: when that one opened.
@@ -102,7 +102,7 @@ class Step:
 
 
 def next_step(
-    notice: Notice, told: Told | None, delays: Delays, now: float
+    notice: AlertNotification, told: DeliveryState | None, delays: Delays, now: float
 ) -> Step | None:
     """Return what comes next for an Alertmanager that was *told*; None for nothing.
 
@@ -123,14 +123,18 @@ def next_step(
     return None
 
 
-def noted_later(notice: Notice, told: Told, now: float) -> Told | None:
+def noted_later(
+    notice: AlertNotification, told: DeliveryState, now: float
+) -> DeliveryState | None:
     """Return *told* as of *now* where the clock was set back since; None where not."""
     if max(told.last, notice.resolved_at or now) <= now:
         return None
     return replace(told, since=min(told.since, now), last=now)
 
 
-def _ending(notice: Notice, told: Told, delays: Delays, now: float) -> Step:
+def _ending(
+    notice: AlertNotification, told: DeliveryState, delays: Delays, now: float
+) -> Step:
     shown_until = notice.shown_until
     if notice.resolved_at is not None and notice.resolved_at > now + RENEW_EVERY:
         # By the old time. It was told last when the clock was set back.
@@ -154,8 +158,8 @@ def lifetime(min_visible: float, resolve_delay: float) -> float:
 
 
 def resolved(
-    notices: Iterable[Notice], event: AlertResolved, state: JobState
-) -> list[Notice]:
+    notices: Iterable[AlertNotification], event: AlertResolved, state: JobState
+) -> list[AlertNotification]:
     """Return those of *notices* that *event* ends, as it leaves them."""
     healed = healing(state, event.key)
     return [
@@ -169,7 +173,9 @@ def resolved(
     ]
 
 
-def moved(notices: Iterable[Notice], event: AlertMoved) -> list[Notice]:
+def moved(
+    notices: Iterable[AlertNotification], event: AlertMoved
+) -> list[AlertNotification]:
     """Return those of *notices* that *event* is about, as it leaves them."""
     return [
         replace(notice, opened_at=event.opened_at)
@@ -184,8 +190,10 @@ def is_history(event: AlertResolved, state: JobState) -> bool:
 
 
 def reconciled(
-    notices: Iterable[Notice], wanted: Sequence[Notice], now: float
-) -> list[Notice]:
+    notices: Iterable[AlertNotification],
+    wanted: Sequence[AlertNotification],
+    now: float,
+) -> list[AlertNotification]:
     """Return what must change for those of *wanted* to be the ones that are open.
 
     Labels may have changed while an alert was open: the old label set ends, the new

@@ -105,7 +105,7 @@ class OpenAlert(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     timed_out: bool = False
 
 
-class HealedAlert(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+class RecentlyResolved(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A condition that is over and still shown, so that a scrape can see it."""
 
     key: AlertKey
@@ -238,7 +238,7 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     #: Runs between two attempts.
     retries: tuple[Retry, ...] = ()
     alerts: tuple[OpenAlert, ...] = ()
-    healed: tuple[HealedAlert, ...] = ()
+    healed: tuple[RecentlyResolved, ...] = ()
     ended: tuple[EndedAlert, ...] = ()
     #: Keys of the last finished runs, 8 bytes each, the newest last; of all that are
     #: kept if `seen_whole` (core/repeats.py).

@@ -9,11 +9,11 @@ from aiohttp.typedefs import Handler
 
 from afterrun_exporter.auth.callers import ANYBODY
 from afterrun_exporter.auth.redaction import without_key
-from afterrun_exporter.auth.refusal_log import DESCRIPTION, Refusals
+from afterrun_exporter.auth.refusal_log import DESCRIPTION, RefusalLog
 from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project, by_api_key
-from afterrun_exporter.dialects.context import Desk
+from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.errors import (
     ConfiguredJobError,
     DescriptionError,
@@ -23,13 +23,15 @@ from afterrun_exporter.errors import (
 )
 
 
-def project_of(desk: Desk, request: web.Request, key: str) -> Project | None:
+def project_of(
+    context: DialectContext, request: web.Request, key: str
+) -> Project | None:
     """Return the project whose jobs whoever sends *request* may manage; None for all.
 
     Where the daemon has locks, that has been found out. Where it has none, *key* is
     asked for as soon as any project has an API key; raises HTTPUnauthorized.
     """
-    projects = [one for one in desk.service.catalogue.projects if one.api_key]
+    projects = [one for one in context.service.job_config.projects if one.api_key]
     caller = caller_of(request)
     if caller is not ANYBODY:
         mine = (one for one in projects if one.name == caller.project)
@@ -55,20 +57,24 @@ def check_is_of(project: Project | None, job: Job) -> None:
 
 
 def telling(
-    desk: Desk, handler: Handler, refusal: Callable[[int, str], web.Response]
+    context: DialectContext,
+    handler: Handler,
+    refusal: Callable[[int, str], web.Response],
 ) -> Handler:
     """Return *handler*, with what it refuses told by a *refusal*: status and reason.
 
     Descriptions that cannot be used are logged: their clients often show nothing.
     """
-    refusals = Refusals(DESCRIPTION)
+    refusals = RefusalLog(DESCRIPTION)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         answer = await answered(request)
         if answer.status == web.HTTPBadRequest.status_code:
             reason = answer.text if isinstance(answer, web.Response) else ""
             path = without_key(request.path)
-            refusals.tell(desk.clock.elapsed(), of=path, path=path, reason=reason or "")
+            refusals.tell(
+                context.clock.elapsed(), of=path, path=path, reason=reason or ""
+            )
         return answer
 
     async def answered(request: web.Request) -> web.StreamResponse:

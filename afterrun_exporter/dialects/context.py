@@ -10,14 +10,14 @@ from unicodedata import combining, normalize
 from aiohttp import hdrs, web
 
 from afterrun_exporter.auth.callers import Caller, Scope
-from afterrun_exporter.clock import Clock, in_steps
+from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.core.model import JOB_NAME, Job
 from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.dialects.healthchecks.uuid_index import Uuids
-from afterrun_exporter.engine.job_admin import Registry, Words
-from afterrun_exporter.engine.pushed_metrics import Pushed
-from afterrun_exporter.engine.results import Verdict
+from afterrun_exporter.dialects.healthchecks.uuid_index import UuidIndex
+from afterrun_exporter.engine.job_admin import JobAdmin, Words
+from afterrun_exporter.engine.pushed_metrics import PushedMetrics
+from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import (
     ConfiguredJobError,
@@ -30,23 +30,23 @@ from afterrun_exporter.ingest.batches import told_all
 from afterrun_exporter.ingest.bodies import read_ends
 from afterrun_exporter.ingest.fields import number
 from afterrun_exporter.ingest.json_text import decode
-from afterrun_exporter.ingest.recorder import Intake, Received
+from afterrun_exporter.ingest.recorder import Received, ReportRecorder
 from afterrun_exporter.ingest.reports import check_name
 
 
-class Desk:
+class DialectContext:
     """What every dialect needs: the time, and the way to the core."""
 
     def __init__(
-        self, service: Service, clock: Clock, pushed: Pushed, url: str = ""
+        self, service: Service, clock: Clock, pushed: PushedMetrics, url: str = ""
     ) -> None:
         self.service = service
         self.clock = clock
         #: What is exposed again as it was pushed.
         self.pushed = pushed
         #: What is said of jobs besides reports.
-        self.registry = Registry(service, clock)
-        self.uuids = Uuids(service)
+        self.job_admin = JobAdmin(service, clock)
+        self.uuid_index = UuidIndex(service)
         #: Held while a name that is free is looked for, and taken.
         self.creating = Lock()
         self._url = url.rstrip("/")
@@ -54,15 +54,15 @@ class Desk:
     @property
     def body_limit(self) -> int:
         """How many bytes of a body are read."""
-        return self.service.catalogue.body_bytes
+        return self.service.job_config.body_bytes
 
-    def intake(self, dialect: str) -> Intake:
+    def recorder(self, dialect: str) -> ReportRecorder:
         """Return where *dialect* hands in its pings; it names them in the metrics."""
-        return Intake(self.service, self.clock, dialect)
+        return ReportRecorder(self.service, self.clock, dialect)
 
     async def jobs(self) -> AsyncIterator[tuple[Job, JobState]]:
         """Yield every watched job, in steps between which pings are taken."""
-        async for name in in_steps(list(self.service.store.states)):
+        async for name in cooperatively(list(self.service.store.states)):
             if (known := self.service.known(name)) is not None:
                 yield known
 
@@ -103,23 +103,25 @@ class Desk:
             raise RequestError(f"Host: {host[:80]!r} is not a host") from None
 
 
-async def recorded(intake: Intake, received: Received, caller: Caller) -> Verdict:
+async def recorded(
+    recorder: ReportRecorder, received: Received, caller: Caller
+) -> ReportResult:
     """Return the verdict on one report; raise what it is refused with."""
-    result = await intake.take(received, caller)
+    result = await recorder.take(received, caller)
     if isinstance(result, Exception):
         raise result
     return result
 
 
 async def answered(
-    intake: Intake, received: Sequence[Received], caller: Caller
+    recorder: ReportRecorder, received: Sequence[Received], caller: Caller
 ) -> web.Response:
     """Record reports in one transaction, and answer with what was made of each."""
-    return await answer(received, await intake.take_all(received, caller))
+    return await answer(received, await recorder.take_all(received, caller))
 
 
 async def answer(
-    received: Sequence[Received], results: Sequence[Verdict | Exception]
+    received: Sequence[Received], results: Sequence[ReportResult | Exception]
 ) -> web.Response:
     """Return the answer to reports.
 
@@ -133,8 +135,8 @@ async def answer(
 
 
 async def describe(
-    desk: Desk,
-    intake: Intake,
+    context: DialectContext,
+    recorder: ReportRecorder,
     job: str,
     words: Words,
     problems: Sequence[str],
@@ -150,8 +152,8 @@ async def describe(
         # Its report will be answered with that.
         return ()
     try:
-        usable, unusable = desk.registry.usable(job, words, problems)
-        await desk.registry.describe(job, usable, unusable)
+        usable, unusable = context.job_admin.usable(job, words, problems)
+        await context.job_admin.describe(job, usable, unusable)
     except ConfiguredJobError as error:
         # Its client says the same with every report: nobody wants to read it again.
         return (str(error),)
@@ -160,7 +162,7 @@ async def describe(
         return ()
     if not unusable.why:
         return ()
-    intake.refuse_description(job, unusable.why)
+    recorder.refuse_description(job, unusable.why)
     return (f"the description of the job cannot be used: {unusable.why}",)
 
 

@@ -18,13 +18,18 @@ from aiohttp.typedefs import Handler
 from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.dialects.context import Desk, numbers, read_text, recorded
+from afterrun_exporter.dialects.context import (
+    DialectContext,
+    numbers,
+    read_text,
+    recorded,
+)
 from afterrun_exporter.dialects.report_fields import Fields, fields_of, judged
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.bodies import parsed
 from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.native import counted
-from afterrun_exporter.ingest.recorder import Intake, Received, sender
+from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender
 from afterrun_exporter.ingest.reports import message_text
 from afterrun_exporter.ingest.responses import compact
 
@@ -46,7 +51,7 @@ _STATUS: Final = re.compile(r"[0-9]{1,3}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beat:
+class Heartbeat:
     """What one request says of a job."""
 
     kind: Kind = Kind.FINISH
@@ -56,11 +61,11 @@ class Beat:
     exit_code: int | None = None
 
 
-def routes(desk: Desk) -> list[web.RouteDef]:
+def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of all three."""
-    kuma = kuma_handler(desk)
-    snitch = snitch_handler(desk)
-    better = better_stack_handler(desk)
+    kuma = kuma_handler(context)
+    snitch = snitch_handler(context)
+    better = better_stack_handler(context)
     better_paths = (
         "/api/v1/heartbeat/{job}{slash:/?}",
         "/api/v1/heartbeat/{job}/{how:fail|[0-9]{1,3}}{slash:/?}",
@@ -82,18 +87,24 @@ def routes(desk: Desk) -> list[web.RouteDef]:
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH")
 
 
-def kuma_handler(desk: Desk) -> Handler:
+def kuma_handler(context: DialectContext) -> Handler:
     """Return the handler of ``/api/push/TOKEN?status=up&msg=OK&ping=``."""
-    intake = desk.intake(KUMA)
+    recorder = context.recorder(KUMA)
 
     async def handle(request: web.Request) -> web.Response:
         try:
-            fields, body = await _fields(desk, request)
+            fields, body = await _fields(context, request)
             query = fields_of(request.query.items())
-            await _take(desk, intake, request, kuma(query), Said(KUMA, fields, body))
+            await _take(
+                context,
+                recorder,
+                request,
+                kuma(query),
+                HeartbeatReport(KUMA, fields, body),
+            )
         except (PingError, UnknownJobError) as error:
             if isinstance(error, PingError):
-                intake.refuse(request.match_info["job"], str(error))
+                recorder.refuse(request.match_info["job"], str(error))
             # Every error of Uptime Kuma's is this one.
             return _kuma_answer(404, NOT_FOUND)
         except ForbiddenError as error:
@@ -115,32 +126,44 @@ def _kuma_answer(status: int, value: Mapping[str, object]) -> web.Response:
     return answer
 
 
-def snitch_handler(desk: Desk) -> Handler:
+def snitch_handler(context: DialectContext) -> Handler:
     """Return the handler of ``/snitch/TOKEN``, with ``m`` and ``s`` in query or form."""
-    intake = desk.intake(SNITCH)
+    recorder = context.recorder(SNITCH)
 
     async def handle(request: web.Request) -> web.Response:
-        fields, body = await _fields(desk, request)
-        await _take(desk, intake, request, snitch(fields), Said(SNITCH, fields, body))
+        fields, body = await _fields(context, request)
+        await _take(
+            context,
+            recorder,
+            request,
+            snitch(fields),
+            HeartbeatReport(SNITCH, fields, body),
+        )
         return web.Response(status=202, text="Got it, thanks!")
 
-    return counted(intake, handle)
+    return counted(recorder, handle)
 
 
-def better_stack_handler(desk: Desk) -> Handler:
+def better_stack_handler(context: DialectContext) -> Handler:
     """Return the handler of ``/api/v1/heartbeat/TOKEN[/fail|/STATUS]``."""
-    intake = desk.intake(BETTER_STACK)
+    recorder = context.recorder(BETTER_STACK)
 
     async def handle(request: web.Request) -> web.Response:
-        fields, body = await _fields(desk, request, is_output=True)
+        fields, body = await _fields(context, request, is_output=True)
         beat = better_stack(request.match_info.get("how", ""), body)
-        await _take(desk, intake, request, beat, Said(BETTER_STACK, fields, body))
+        await _take(
+            context,
+            recorder,
+            request,
+            beat,
+            HeartbeatReport(BETTER_STACK, fields, body),
+        )
         return web.Response(text="OK")
 
-    return counted(intake, handle)
+    return counted(recorder, handle)
 
 
-def kuma(query: Mapping[str, Any]) -> Beat:
+def kuma(query: Mapping[str, Any]) -> Heartbeat:
     """Return what the parameters of a push say.
 
     ``msg=start`` is a start: borgmatic sends it before the work is done, as up.
@@ -148,7 +171,7 @@ def kuma(query: Mapping[str, Any]) -> Beat:
     up = all(status == "up" for status in values(query, "status"))
     message = str(query.get("msg") or "")
     ping = numbers([("ping", str(query.get("ping") or ""))]).get("ping", math.nan)
-    return Beat(
+    return Heartbeat(
         kind=Kind.START if up and message == "start" else Kind.FINISH,
         outcome=Outcome.OK if up else Outcome.FAIL,
         message="" if message == "OK" else message,
@@ -157,23 +180,23 @@ def kuma(query: Mapping[str, Any]) -> Beat:
     )
 
 
-def snitch(told: Mapping[str, Any]) -> Beat:
+def snitch(told: Mapping[str, Any]) -> Heartbeat:
     """Return what a check-in says: ``s`` is an exit status, or words for it."""
     statuses = [one for one in values(told, "s") if one]
     bad = [one for one in statuses if one not in {"0", "healthy", "success"}]
     status = (bad or statuses or [""])[-1]
-    return Beat(
+    return Heartbeat(
         outcome=Outcome.FAIL if bad else Outcome.OK,
         message=str(told.get("m") or ""),
         exit_code=int(status) if _STATUS.fullmatch(status) else None,
     )
 
 
-def better_stack(how: str, output: str) -> Beat:
+def better_stack(how: str, output: str) -> Heartbeat:
     """Return what the end of the path says, "" where it ends with the token."""
     status = int(how) if _STATUS.fullmatch(how) else None
     failed = how == "fail" or bool(status)
-    return Beat(
+    return Heartbeat(
         outcome=Outcome.FAIL if failed else Outcome.OK,
         message=output,
         exit_code=status,
@@ -190,7 +213,7 @@ def values(told: Mapping[str, Any], name: str) -> list[str]:
     ]
 
 
-class Said(NamedTuple):
+class HeartbeatReport(NamedTuple):
     """What a request of a dialect says."""
 
     dialect: str
@@ -199,10 +222,10 @@ class Said(NamedTuple):
 
 
 async def _fields(
-    desk: Desk, request: web.Request, *, is_output: bool = False
+    context: DialectContext, request: web.Request, *, is_output: bool = False
 ) -> tuple[Fields, str]:
     """Return what a request says in its query and its body, and the body."""
-    body, _ = await read_text(request, desk.body_limit)
+    body, _ = await read_text(request, context.body_limit)
     kind = request.headers.get(hdrs.CONTENT_TYPE, "")
     query = [*request.query.items()]
     fields = await parsed(
@@ -212,14 +235,18 @@ async def _fields(
 
 
 async def _take(
-    desk: Desk, intake: Intake, request: web.Request, beat: Beat, told: Said
+    context: DialectContext,
+    recorder: ReportRecorder,
+    request: web.Request,
+    beat: Heartbeat,
+    told: HeartbeatReport,
 ) -> None:
     said = (sender(request), request.raw_path.encode(), told.body.encode())
     message, warnings = message_text(beat.message)
     ping = Ping(
-        job=desk.job_called(request.match_info["job"]),
+        job=context.job_called(request.match_info["job"]),
         kind=beat.kind,
-        at=desk.clock.now(),
+        at=context.clock.now(),
         outcome=beat.outcome,
         duration=None if beat.kind is Kind.START else beat.duration,
         message=message,
@@ -231,4 +258,4 @@ async def _take(
         len(told.body),
         lambda: judged(ping, told.fields, OWN[told.dialect], strict=False),
     )
-    await recorded(intake, received, caller_of(request))
+    await recorded(recorder, received, caller_of(request))

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from afterrun_exporter.dialects import heartbeats, schedulers, shared_paths
-from afterrun_exporter.dialects.context import Desk
+from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.dialects.cronitor import monitor_api
 from afterrun_exporter.dialects.cronitor import telemetry as cronitor
 from afterrun_exporter.dialects.healthchecks import management
@@ -32,7 +32,7 @@ _STATUS: Final[dict[type[Exception], int]] = {
 }
 
 #: What makes the routes of each.
-DIALECTS: Final[tuple[Callable[[Desk], list[web.RouteDef]], ...]] = (
+DIALECTS: Final[tuple[Callable[[DialectContext], list[web.RouteDef]], ...]] = (
     # A UUID is no key: its paths come before those with keys.
     healthchecks.routes,
     shared_paths.routes,
@@ -72,9 +72,9 @@ def refusal(route: str, error: Exception) -> web.Response | None:
     return None
 
 
-def routes(desk: Desk) -> list[web.RouteDef]:
+def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of every dialect but our own.
 
     Those that are more particular come before ``/ping/{job}``, which is ours.
     """
-    return [route for dialect in DIALECTS for route in dialect(desk)]
+    return [route for dialect in DIALECTS for route in dialect(context)]

@@ -13,18 +13,24 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.auth.requests import caller_of
-from afterrun_exporter.clock import in_steps
+from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import FAILURES, NEUTRAL, Kind
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.dialects.context import Desk, answered, job_name
+from afterrun_exporter.dialects.context import DialectContext, answered, job_name
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import reports, unknown_fields
 from afterrun_exporter.ingest.batches import BrokenItem, split
 from afterrun_exporter.ingest.bodies import LARGE_BATCH, parsed, read_body
 from afterrun_exporter.ingest.fields import instant
 from afterrun_exporter.ingest.native import counted
-from afterrun_exporter.ingest.recorder import Intake, Read, Unread, read_fields, sender
+from afterrun_exporter.ingest.recorder import (
+    Read,
+    ReportRecorder,
+    Unread,
+    read_fields,
+    sender,
+)
 from afterrun_exporter.ingest.vocabulary import meaning, meaning_of_event
 
 RUNS: Final = "runs"
@@ -67,12 +73,12 @@ CALLED_OFF: Final = {(Kind.FINISH, outcome) for outcome in NEUTRAL}
 OUTCOMES: Final = {"job.started": "start", "job.completed": "ok", "job.failed": "fail"}
 
 
-def routes(desk: Desk) -> list[web.RouteDef]:
+def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of records and of events."""
-    runs, events = desk.intake(RUNS), desk.intake(EVENTS)
+    runs, events = context.recorder(RUNS), context.recorder(EVENTS)
     return [
-        web.post("/runs", counted(runs, taking(desk, runs, of_run))),
-        web.post("/events", counted(events, taking(desk, events, of_event))),
+        web.post("/runs", counted(runs, taking(context, runs, of_run))),
+        web.post("/events", counted(events, taking(context, events, of_event))),
     ]
 
 
@@ -80,23 +86,25 @@ def routes(desk: Desk) -> list[web.RouteDef]:
 Reading = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]] | None]
 
 
-def taking(desk: Desk, intake: Intake, reading: Reading) -> Handler:
+def taking(
+    context: DialectContext, recorder: ReportRecorder, reading: Reading
+) -> Handler:
     """Return the handler of records that *reading* makes reports of.
 
     One object, an array, or one a line: one transaction, answered one by one.
     """
 
     async def handle(request: web.Request) -> web.Response:
-        body = await read_body(request, desk.body_limit)
-        now, whose = desk.clock.now(), sender(request)
-        limit = intake.metrics_limit
+        body = await read_body(request, context.body_limit)
+        now, whose = context.clock.now(), sender(request)
+        limit = recorder.metrics_limit
 
         def parse() -> list[Read]:
             return [*read_all(split(body), reading, now, whose, limit)]
 
         found = await parsed(len(body), parse, LARGE_BATCH)
-        received = [intake.settled(one, now) async for one in in_steps(found)]
-        return await answered(intake, received, caller_of(request))
+        received = [recorder.settled(one, now) async for one in cooperatively(found)]
+        return await answered(recorder, received, caller_of(request))
 
     return handle
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from afterrun_exporter.dialects.context import Desk
+from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.dialects.cronitor import telemetry as cronitor
 from afterrun_exporter.dialects.healthchecks import pings as healthchecks
 
@@ -17,9 +17,9 @@ from afterrun_exporter.dialects.healthchecks import pings as healthchecks
 METHODS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_POST})
 
 
-def routes(desk: Desk) -> list[web.RouteDef]:
+def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of the paths that are shared, and of those below them."""
-    by_slug, by_key = healthchecks.by_slug(desk), cronitor.by_key(desk)
+    by_slug, by_key = healthchecks.by_slug(context), cronitor.by_key(context)
 
     async def either(request: web.Request) -> web.StreamResponse:
         ours = request.method in METHODS and cronitor.speaks_cronitor(request.query)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from afterrun_exporter.clock import in_steps
+from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.backtest import Backtest
 from afterrun_exporter.core.model import Settings
 from afterrun_exporter.core.rules import Rule
@@ -27,6 +27,6 @@ async def try_rules(
     runs = await store.runs(job, min(settings.runs_per_job, MOST_RUNS))
     tried = Backtest(rules, since)
     # There may be many, and pings are to be answered meanwhile.
-    async for run in in_steps(reversed(runs)):
+    async for run in cooperatively(reversed(runs)):
         tried.take(run)
     return tried

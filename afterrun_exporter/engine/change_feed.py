@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-class Follower:
+class Subscriber:
     """Collects the jobs that changed until somebody takes them."""
 
     def __init__(self, changed: Iterable[str]) -> None:
@@ -17,15 +17,15 @@ class Follower:
         return changed
 
 
-class Followers:
+class ChangeFeed:
     """All who are to know."""
 
     def __init__(self) -> None:
-        self._all: list[Follower] = []
+        self._all: list[Subscriber] = []
 
-    def add(self, changed: Iterable[str]) -> Follower:
+    def add(self, changed: Iterable[str]) -> Subscriber:
         """Return another one, for whom these have changed already."""
-        self._all.append(Follower(changed))
+        self._all.append(Subscriber(changed))
         return self._all[-1]
 
     def note(self, name: str) -> None:

@@ -21,12 +21,16 @@ from afterrun_exporter.core.transitions import (
     registered,
 )
 from afterrun_exporter.core.upstream import Required
-from afterrun_exporter.engine.job_registry import Roster, is_made_for_tests, is_spent
+from afterrun_exporter.engine.job_registry import (
+    JobRegistry,
+    is_made_for_tests,
+    is_spent,
+)
 from afterrun_exporter.errors import UnknownJobError
 from afterrun_exporter.storage.store import Decide
 
 
-class Judge:
+class Decisions:
     """Makes the decisions that the store carries out.
 
     Each goes by the roster and the settings of the moment it is taken at.
@@ -34,14 +38,14 @@ class Judge:
 
     def __init__(
         self,
-        roster: Roster,
+        job_registry: JobRegistry,
         settings: Settings,
         states: Mapping[str, JobState],
         latest: Callable[[str], JobState | None],
         next_wake: Callable[[str], float],
         now: Callable[[], float],
     ) -> None:
-        self.roster = roster
+        self.job_registry = job_registry
         #: What every judgement depends on.
         self.settings = settings
         #: Committed ones, and the one that a change finds.
@@ -57,37 +61,37 @@ class Judge:
         self.is_set_back = False
 
     @contextmanager
-    def going_by(self, roster: Roster) -> Iterator[None]:
+    def using(self, job_registry: JobRegistry) -> Iterator[None]:
         """Decide by *roster* from now on, and by the one before where that fails."""
-        before = self.roster
-        roster.keep_pauses(self.roster, self._states)
-        self._use(roster)
+        before = self.job_registry
+        job_registry.keep_pauses(self.job_registry, self._states)
+        self._use(job_registry)
         self.in_change = True
         try:
             yield
         except BaseException:
             self._use(before)
-            self.roster.keep(roster, self._states)
+            self.job_registry.keep(job_registry, self._states)
             raise
         finally:
             self.in_change = False
 
-    def _use(self, roster: Roster) -> None:
-        self.roster = roster
+    def _use(self, job_registry: JobRegistry) -> None:
+        self.job_registry = job_registry
         self.settings = replace(
-            roster.catalogue.settings,
+            job_registry.job_config.settings,
             down_since=self.settings.down_since,
             up_since=self.settings.up_since,
             settled_at=self.settings.settled_at,
         )
 
-    def take(self, ping: Ping, strangers: Mapping[str, Job]) -> Decide:
+    def take(self, ping: Ping, auto_registered: Mapping[str, Job]) -> Decide:
         """Return what *ping* does; it may be the first of one of *strangers*."""
 
         def decide(state: JobState | None) -> Transition:
-            job = self.roster.described(ping.job) or strangers.get(ping.job)
+            job = self.job_registry.described(ping.job) or auto_registered.get(ping.job)
             if job is None:
-                raise UnknownJobError(self.roster.catalogue.refusal(ping.job))
+                raise UnknownJobError(self.job_registry.job_config.refusal(ping.job))
             report = ping
             if self.is_set_back or (state and state.last_ping_at > ping.at):
                 report = replace(ping, at=self._at(ping.at, state))
@@ -114,7 +118,7 @@ class Judge:
 
         def decide(state: JobState | None) -> Transition:
             at = self._at(now, state)
-            if (job := self.roster.described(name)) is None:
+            if (job := self.job_registry.described(name)) is None:
                 raise UnknownJobError(f"job {name!r} has left the configuration")
             known = state or registered(job, at)
             if past is not None:
@@ -139,7 +143,7 @@ class Judge:
             at = self._at(now, state)
             known = state or registered(job, at)
             # It may have been paused or resumed since that was requested.
-            standing = self.roster.described(job.name) or job
+            standing = self.job_registry.described(job.name) or job
             if known.paused_at:
                 standing = pauses.resting(standing)
             required = self._required(job)
@@ -251,9 +255,9 @@ class Judge:
     def _watched(
         self, name: str, state: JobState | None, now: float
     ) -> tuple[Job, JobState]:
-        if (job := self.roster.described(name)) is None:
-            raise UnknownJobError(self.roster.catalogue.unknown_job(name))
+        if (job := self.job_registry.described(name)) is None:
+            raise UnknownJobError(self.job_registry.job_config.unknown_job(name))
         return job, state or registered(job, now)
 
     def _required(self, job: Job) -> tuple[Required, ...]:
-        return self.roster.requirements(job, self._latest)
+        return self.job_registry.requirements(job, self._latest)

@@ -9,8 +9,8 @@ import structlog
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.clock_watch import MIN_PAUSE
 from afterrun_exporter.core.downtimes import settling
-from afterrun_exporter.engine.decisions import Judge
-from afterrun_exporter.engine.wakeup_queue import Agenda
+from afterrun_exporter.engine.decisions import Decisions
+from afterrun_exporter.engine.wakeup_queue import WakeupQueue
 
 #: Seconds without a step after which the clock is taken to be right.
 STEADY: Final = 86_400.0
@@ -21,17 +21,19 @@ PROBE_EVERY: Final = 5.0
 log = structlog.get_logger()
 
 
-class Outages:
+class DowntimeMonitor:
     """Steps of the clock, pauses of the daemon, and times in which storage refuses.
 
     Each is a downtime. What was planned before is void after it: `is_pending` is True
     until every job has been planned anew.
     """
 
-    def __init__(self, clock: Clock, judge: Judge, agenda: Agenda) -> None:
+    def __init__(
+        self, clock: Clock, decisions: Decisions, wakeups: WakeupQueue
+    ) -> None:
         self._clock = clock
-        self._judge = judge
-        self._agenda = agenda
+        self._decisions = decisions
+        self._wakeups = wakeups
         #: Whether jobs wait to be planned anew.
         self.is_pending = False
         self.steps = 0
@@ -71,7 +73,7 @@ class Outages:
             log.warning("clock_stepped", seconds=round(noticed.step, 3))
             self._ahead = max(0.0, self.ahead() + noticed.step)
             self._stepped_at = self._clock.elapsed()
-            self._judge.is_set_back |= noticed.step < 0
+            self._decisions.is_set_back |= noticed.step < 0
         if noticed.pause:
             self.pauses += 1
             log.warning("suspended", seconds=round(noticed.pause, 3))
@@ -132,13 +134,15 @@ class Outages:
 
     def _note(self, since: float, now: float) -> None:
         self._settle(since, now, self._longest_wait())
-        self._agenda.clear()
+        self._wakeups.clear()
         self.is_pending = True
 
     def _longest_wait(self) -> float:
-        jobs = self._judge.roster
+        jobs = self._decisions.job_registry
         return max((job.after_downtime or 0.0 for job in jobs), default=0.0)
 
     def _settle(self, since: float, now: float, waits: float = 0.0) -> None:
-        settle = self._judge.roster.catalogue.settle
-        self._judge.settings = settling(self._judge.settings, since, now, settle, waits)
+        settle = self._decisions.job_registry.job_config.settle
+        self._decisions.settings = settling(
+            self._decisions.settings, since, now, settle, waits
+        )

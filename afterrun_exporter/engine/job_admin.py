@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from msgspec import json
 
-from afterrun_exporter.clock import Clock, in_steps
+from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.alerts import TEST
-from afterrun_exporter.core.job_config import Catalogue
+from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import (
     USABLE,
@@ -47,7 +47,7 @@ _ABOUT_SCHEDULES: Final = (*SCHEDULE, "timeout", "tz", "monitor_config")
 IDENTITY: Final = ("ping_uuid", "project", "display_name")
 
 
-class Registry:
+class JobAdmin:
     """The jobs of *service*, to be described, paused, removed and tried out.
 
     What is answered for is on disk. Every method raises UnknownJobError for a job
@@ -59,8 +59,8 @@ class Registry:
         self._clock = clock
 
     @property
-    def _catalogue(self) -> Catalogue:
-        return self._service.catalogue
+    def _job_config(self) -> JobConfig:
+        return self._service.job_config
 
     async def pause(
         self, name: str, until: float | None = None, *, resumes_on_ping: bool = False
@@ -70,7 +70,7 @@ class Registry:
         Its alerts resolve. Where it *resumes_on_ping*, its next run is as good.
         """
         async with self._service.changing:
-            decide = self._service.judge.pause(
+            decide = self._service.decisions.pause(
                 name, self._clock.now(), until, resumes_on_ping=resumes_on_ping
             )
             await self._apply(name, decide)
@@ -78,7 +78,7 @@ class Registry:
     async def resume(self, name: str) -> None:
         """Watch a job again; nothing happens to one that is not paused."""
         async with self._service.changing:
-            decide = self._service.judge.resume(name, self._clock.now())
+            decide = self._service.decisions.resume(name, self._clock.now())
             await self._apply(name, decide)
 
     async def retire(self, name: str) -> None:
@@ -87,13 +87,13 @@ class Registry:
         Raises ConfiguredJobError where the configuration names it.
         """
         async with self._service.changing:
-            if name in self._catalogue.jobs:
+            if name in self._job_config.jobs:
                 raise ConfiguredJobError(
                     f"job {name!r} stands in the configuration: remove it there"
                 )
             if self._service.job(name) is None:
-                raise UnknownJobError(self._catalogue.unknown_job(name))
-            await self._apply(name, self._service.judge.retire(self._clock.now()))
+                raise UnknownJobError(self._job_config.unknown_job(name))
+            await self._apply(name, self._service.decisions.retire(self._clock.now()))
 
     async def announce_successes(
         self, names: Collection[str], among: Collection[str] | None = None
@@ -103,15 +103,19 @@ class Registry:
         *among* are all jobs by default.
         """
         async with self._service.changing:
-            now, judge, service = self._clock.now(), self._service.judge, self._service
+            now, decisions, service = (
+                self._clock.now(),
+                self._service.decisions,
+                self._service,
+            )
             watched = (
                 list(service.watched())
                 if among is None
                 else [known for name in among if (known := service.known(name))]
             )
             changes = [
-                Change(job.name, judge.announce(job.name, now, successes=wanted))
-                async for job, state in in_steps(watched)
+                Change(job.name, decisions.announce(job.name, now, successes=wanted))
+                async for job, state in cooperatively(watched)
                 if (wanted := job.name in names) is not state.announces_success
             ]
             await self._service.apply(changes)
@@ -140,10 +144,10 @@ class Registry:
             said = {name: self._said(name, words) for name, words in told.items()}
             jobs = self._described(said)
             now = self._clock.now()
-            judge = self._service.judge
+            decisions = self._service.decisions
             rest = {name: unusable.get(name, USABLE) for name in jobs}
             changes = [
-                Change(name, judge.describe(job, said[name], now, rest[name]))
+                Change(name, decisions.describe(job, said[name], now, rest[name]))
                 for name, job in jobs.items()
                 if not self._is_said(name, said[name], rest[name])
             ]
@@ -201,9 +205,9 @@ class Registry:
         job = self._service.job(name or TEST_JOB)
         if job is None:
             if name is not None:
-                raise UnknownJobError(self._catalogue.unknown_job(name))
-            job = self._catalogue.nameless(TEST_JOB)
-        decide = self._service.judge.test(job, now, seconds, severity)
+                raise UnknownJobError(self._job_config.unknown_job(name))
+            job = self._job_config.nameless(TEST_JOB)
+        decide = self._service.decisions.test(job, now, seconds, severity)
         state = await self._apply(job.name, decide)
         if self._service.job(job.name) is None:
             self._service.register(job)
@@ -223,22 +227,27 @@ class Registry:
 
     def _described(self, said: Mapping[str, str]) -> dict[str, Job]:
         """Return the jobs by name, as they will be; raise for what cannot be."""
-        catalogue, roster = self._catalogue, self._service.judge.roster
+        job_config, job_registry = (
+            self._job_config,
+            self._service.decisions.job_registry,
+        )
         new = [name for name in said if self._service.job(name) is None]
-        if catalogue.unknown is None or len(roster.strangers(new)) < len(new):
+        if job_config.unknown is None or len(job_registry.auto_registered(new)) < len(
+            new
+        ):
             refused = new[0] if new else next(iter(said), "")
-            if refused not in catalogue.jobs:
-                raise UnknownJobError(catalogue.refusal(refused))
+            if refused not in job_config.jobs:
+                raise UnknownJobError(job_config.refusal(refused))
         return {name: self._made(name, words) for name, words in said.items()}
 
     def _made(self, name: str, said: str) -> Job:
-        if name in self._catalogue.jobs:
+        if name in self._job_config.jobs:
             raise ConfiguredJobError(
                 f"job {name!r} stands in the configuration, whose words count"
             )
-        unknown = self._catalogue.unknown
+        unknown = self._job_config.unknown
         if unknown is None:
-            raise UnknownJobError(self._catalogue.refusal(name))
+            raise UnknownJobError(self._job_config.refusal(name))
         if len(said) > MAX_DESCRIPTION:
             raise DescriptionError(
                 f"the description has {len(said)} characters: at most "

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from afterrun_exporter.conventions import TEST_JOB
-from afterrun_exporter.core.job_config import Catalogue
+from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import aliases
 from afterrun_exporter.core.pauses import resting
@@ -25,23 +25,25 @@ from afterrun_exporter.core.upstream import (
 STEP: Final = 2000
 
 
-class Roster:
+class JobRegistry:
     """The jobs by their names, and which of them build on which."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.catalogue = catalogue
+    def __init__(self, job_config: JobConfig) -> None:
+        self.job_config = job_config
         self._registered: dict[str, Job] = {}
         #: Names of the jobs that are paused, and therefore at rest here.
         self.paused: set[str] = set()
         self._names: list[str] | None = None
         self._dependents: dict[str, list[str]] = {}
-        self._note_dependents(catalogue.jobs.values())
+        self._note_dependents(job_config.jobs.values())
         self._by_uuid = {
-            job.ping_uuid: name for name, job in catalogue.jobs.items() if job.ping_uuid
+            job.ping_uuid: name
+            for name, job in job_config.jobs.items()
+            if job.ping_uuid
         }
         #: Names of jobs by what else they are called, see `names.aliases`.
         self._by_alias: dict[tuple[str, str], dict[str, None]] = {}
-        for job in catalogue.jobs.values():
+        for job in job_config.jobs.values():
             self._note_aliases(None, job)
 
     @property
@@ -59,7 +61,7 @@ class Roster:
 
     def sorting(self) -> Iterator[None]:
         """Put `names` in order, a step at each turn; no job may come meanwhile."""
-        names = [*self.catalogue.jobs, *self._registered]
+        names = [*self.job_config.jobs, *self._registered]
         for at in range(0, len(names), STEP):
             names[at : at + STEP] = sorted(names[at : at + STEP])
             yield
@@ -76,7 +78,7 @@ class Roster:
 
     def of(self, names: Iterable[str]) -> Iterator[Job]:
         """Yield the jobs of these *names* that are watched, as `get` returns them."""
-        jobs, registered, paused = self.catalogue.jobs, self._registered, self.paused
+        jobs, registered, paused = self.job_config.jobs, self._registered, self.paused
         for name in names:
             job = jobs.get(name) or registered.get(name)
             if job is not None:
@@ -84,7 +86,7 @@ class Roster:
 
     def described(self, name: str) -> Job | None:
         """Return the job of this name, as if it were not paused if it is."""
-        return self.catalogue.jobs.get(name) or self._registered.get(name)
+        return self.job_config.jobs.get(name) or self._registered.get(name)
 
     def named_by(self, uuid: str) -> str | None:
         """Return the name of the job that has this ping_uuid, None where none has."""
@@ -95,12 +97,12 @@ class Roster:
         return self.of(self._by_alias.get((kind, alias), ()))
 
     def __iter__(self) -> Iterator[Job]:
-        for jobs in (self.catalogue.jobs, self._registered):
+        for jobs in (self.job_config.jobs, self._registered):
             for name, job in jobs.items():
                 yield resting(job) if name in self.paused else job
 
     def __len__(self) -> int:
-        return len(self.catalogue.jobs) + len(self._registered)
+        return len(self.job_config.jobs) + len(self._registered)
 
     def register(self, job: Job) -> None:
         """Watch a job that the configuration does not name, as *job* describes it."""
@@ -132,26 +134,26 @@ class Roster:
         self.paused ^= {name}
         return True
 
-    def keep(self, other: Roster, states: Mapping[str, JobState]) -> None:
+    def keep(self, other: JobRegistry, states: Mapping[str, JobState]) -> None:
         """Watch those too that have been registered with *other* meanwhile."""
         for name in other.registered - self._registered.keys():
             state = states[name]
-            if self.get(name) is None and not leaves(name, state, self.catalogue):
-                self.register(self.catalogue.nameless(name, state.said))
+            if self.get(name) is None and not leaves(name, state, self.job_config):
+                self.register(self.job_config.nameless(name, state.said))
         self.keep_pauses(other, states)
 
-    def keep_pauses(self, other: Roster, states: Mapping[str, JobState]) -> None:
+    def keep_pauses(self, other: JobRegistry, states: Mapping[str, JobState]) -> None:
         """Have those at rest that are paused now, *other* being what was gone by."""
         for name in self.paused | other.paused:
             self.note_pause(name, states[name])
 
-    def strangers(self, names: Iterable[str]) -> dict[str, Job]:
+    def auto_registered(self, names: Iterable[str]) -> dict[str, Job]:
         """Return the jobs that may be registered, as far as there is room."""
-        unknown = self.catalogue.unknown
+        unknown = self.job_config.unknown
         if unknown is None:
             return {}
         new = dict.fromkeys(name for name in names if self.get(name) is None)
-        room = max(0, self.catalogue.max_jobs - len(self))
+        room = max(0, self.job_config.max_jobs - len(self))
         return {name: unknown(name, "") for name in islice(new, room)}
 
     def requirements(
@@ -198,12 +200,12 @@ class Roster:
             self._dependents.setdefault(name, []).extend(by)
 
 
-def leaves(name: str, state: JobState, catalogue: Catalogue) -> bool:
-    """Return whether a job that *catalogue* does not name is to be retired."""
+def leaves(name: str, state: JobState, job_config: JobConfig) -> bool:
+    """Return whether a job that *job_config* does not name is to be retired."""
     if is_made_for_tests(name, state):
         return is_spent(state)
     # What only pings have named stays, as long as pings may name jobs.
-    return state.configured or catalogue.unknown is None
+    return state.configured or job_config.unknown is None
 
 
 def is_made_for_tests(name: str, state: JobState) -> bool:

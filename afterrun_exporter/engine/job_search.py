@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from afterrun_exporter.clock import STEP as LONG
-from afterrun_exporter.clock import breathe, stopwatch
+from afterrun_exporter.clock import stopwatch, yield_to_loop
 from afterrun_exporter.core.alerts import BROKEN, Status, status
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
@@ -21,7 +21,7 @@ Found = tuple[Job, JobState]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class JobFilter:
     """Which jobs are looked for: all that is said here must hold."""
 
     state: Status | None = None
@@ -36,7 +36,7 @@ class Wanted:
 
 
 async def page(
-    service: Service, wanted: Wanted, limit: int, after: str = ""
+    service: Service, wanted: JobFilter, limit: int, after: str = ""
 ) -> tuple[list[Found], bool]:
     """Return the first *limit* jobs that are *wanted* after the name *after*, and
     whether there are more.
@@ -57,18 +57,18 @@ async def page(
         if len(found) > limit:
             return found[:limit], True
         if stopwatch() >= until:
-            await breathe()
+            await yield_to_loop()
             until = stopwatch() + LONG
 
 
 def _found(
-    service: Service, wanted: Wanted, names: Sequence[str], most: int
+    service: Service, wanted: JobFilter, names: Sequence[str], most: int
 ) -> list[Found]:
     """Return the first *most* of the jobs called *names* that are *wanted*."""
     if wanted.part:
         part = wanted.part.casefold()
         names = [name for name in names if part in name.casefold()]
-    states, jobs = service.store.states, service.judge.roster.of(names)
+    states, jobs = service.store.states, service.decisions.job_registry.of(names)
     found = [(job, states[job.name]) for job in jobs if job.name in states]
     # One thing after the other, for that is the fastest for very many.
     if wanted.project is not None:
@@ -80,7 +80,7 @@ def _found(
     return _in_state(found, wanted)[:most]
 
 
-def _in_state(found: list[Found], wanted: Wanted) -> list[Found]:
+def _in_state(found: list[Found], wanted: JobFilter) -> list[Found]:
     if wanted.unobserved is not None:
         unobserved = wanted.unobserved
         found = [one for one in found if (one[1].unobserved is not None) is unobserved]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from afterrun_exporter.clock import Clock, in_steps
+from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.pushed import (
     Family,
@@ -21,7 +21,7 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.storage.store import Store
 
 
-class Pushed:
+class PushedMetrics:
     """The groups of the jobs with `export_as: original`, on disk and in memory.
 
     What is on the disk is what is exposed. One change at a time: whether a push
@@ -57,8 +57,10 @@ class Pushed:
 
     def job(self, name: str) -> Job | None:
         """Return the job *name*, also one that its first push will register."""
-        roster = self._service.judge.roster
-        return self._service.job(name) or roster.strangers((name,)).get(name)
+        job_registry = self._service.decisions.job_registry
+        return self._service.job(name) or job_registry.auto_registered((name,)).get(
+            name
+        )
 
     async def push(
         self,
@@ -76,7 +78,7 @@ class Pushed:
         async with self._one_at_a_time:
             before = self._group(job, labels)
             group = changed(before, families, self._clock.now(), replacing=replacing)
-            async for problem in in_steps(self._groups.conflicts(group)):
+            async for problem in cooperatively(self._groups.conflicts(group)):
                 if problem:
                     raise PingError(
                         "pushed metrics are invalid or inconsistent with existing "
@@ -113,7 +115,7 @@ class Pushed:
 
     @property
     def _limit(self) -> int:
-        return self._service.catalogue.pushed_bytes
+        return self._service.job_config.pushed_bytes
 
     def _group(self, job: str, labels: Mapping[str, str]) -> Group:
         named = labels_of(labels)

@@ -13,7 +13,7 @@ from afterrun_exporter.storage.store import Store
 NEAR: Final = 32
 
 
-class Verdict(NamedTuple):
+class ReportResult(NamedTuple):
     """What was made of a ping; it is on disk."""
 
     ping: Ping
@@ -24,19 +24,19 @@ class Verdict(NamedTuple):
     deadline: float
 
 
-async def repeating(store: Store, verdict: Verdict) -> Verdict:
+async def repeating(store: Store, verdict: ReportResult) -> ReportResult:
     """Return *verdict*, which is on a repeat, with the run that was recorded first."""
     (found,) = await all_repeating(store, [verdict])
-    return found if isinstance(found, Verdict) else verdict
+    return found if isinstance(found, ReportResult) else verdict
 
 
 async def all_repeating(
-    store: Store, verdicts: Sequence[Verdict | Exception]
-) -> list[Verdict | Exception]:
+    store: Store, verdicts: Sequence[ReportResult | Exception]
+) -> list[ReportResult | Exception]:
     """Return *verdicts*, those on repeats with the runs that were recorded first."""
     numbers: dict[str, set[int]] = {}
     for one in verdicts:
-        if isinstance(one, Verdict) and one.transition.duplicate_of:
+        if isinstance(one, ReportResult) and one.transition.duplicate_of:
             of_job = numbers.setdefault(one.ping.job, set())
             of_job.add(one.transition.duplicate_of)
     runs = {
@@ -46,7 +46,7 @@ async def all_repeating(
     }
     return [
         one._replace(run=runs.get((one.ping.job, one.transition.duplicate_of)))
-        if isinstance(one, Verdict) and one.transition.duplicate_of
+        if isinstance(one, ReportResult) and one.transition.duplicate_of
         else one
         for one in verdicts
     ]

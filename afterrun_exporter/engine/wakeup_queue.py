@@ -6,7 +6,7 @@ import heapq
 import math
 
 
-class Agenda:
+class WakeupQueue:
     """At most one appointment a job that counts, the earliest that was made.
 
     A job whose time moves away is not moved here: its old appointment comes

@@ -15,13 +15,13 @@ from afterrun_exporter.core.model import Condition, Outcome
 from afterrun_exporter.core.rules import OPERATORS, Bound, Rule, measured
 from afterrun_exporter.core.state import AlertKey, JobState
 from afterrun_exporter.exposition.encoders import Sample
-from afterrun_exporter.exposition.exposed_job import Subject, label
+from afterrun_exporter.exposition.exposed_job import ExposedJob, label
 
 #: Alerts read these: a new outcome comes last.
 CODES = {outcome: code for code, outcome in enumerate(Outcome)}
 
 
-def alert_details(subject: Subject) -> Sequence[Sample]:
+def alert_details(subject: ExposedJob) -> Sequence[Sample]:
     """Return the values that belong to the alerts of a job, while they are open."""
     if subject.calm:
         return ()
@@ -48,7 +48,7 @@ def _labelled(condition: Condition, found: Iterator[_Detail]) -> Iterator[Sample
         yield f"{of},{label(names.DETAIL, detail)}{more}", value
 
 
-def _failing(subject: Subject) -> Iterator[_Detail]:
+def _failing(subject: ExposedJob) -> Iterator[_Detail]:
     state = subject.state
     if not subject.shows(alerts.FAILING) or state.last_outcome is None:
         return
@@ -57,7 +57,7 @@ def _failing(subject: Subject) -> Iterator[_Detail]:
     yield names.DETAIL_SUCCESS, "", state.last_success_at or 0.0
 
 
-def _violated(subject: Subject) -> Iterator[_Detail]:
+def _violated(subject: ExposedJob) -> Iterator[_Detail]:
     for rule in subject.job.rules:
         key = AlertKey(Condition.VIOLATED, rule.name)
         # A rule on text has no bounds: its name says all there is.
@@ -89,14 +89,14 @@ def _broken(rule: Rule, state: JobState) -> tuple[float, Bound, float]:
     return math.nan, *thresholds[0]
 
 
-def _overlapping(subject: Subject) -> Iterator[_Detail]:
+def _overlapping(subject: ExposedJob) -> Iterator[_Detail]:
     # Where just one is left, the others have ended since.
     running = len(subject.state.open_runs)
     if subject.shows(alerts.OVERLAPPING) and running > 1:
         yield names.DETAIL_RUNS, "", running
 
 
-def _slow(subject: Subject) -> Iterator[_Detail]:
+def _slow(subject: ExposedJob) -> Iterator[_Detail]:
     # The duration that is known may be that of a later run, which failed at once or
     # was as fast as ever: hence the comparison.
     took, limit = subject.state.last_duration, subject.state.slow_threshold
@@ -105,7 +105,7 @@ def _slow(subject: Subject) -> Iterator[_Detail]:
         yield names.DETAIL_LIMIT, "", limit
 
 
-def _success_ratio(subject: Subject) -> Iterator[_Detail]:
+def _success_ratio(subject: ExposedJob) -> Iterator[_Detail]:
     ratio = subject.state.success_ratio
     if (
         subject.shows(alerts.SUCCESS_RATIO_LOW)

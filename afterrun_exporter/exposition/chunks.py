@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
 from typing import Final
 
-from afterrun_exporter.exposition.exposed_job import Subject
+from afterrun_exporter.exposition.exposed_job import ExposedJob
 from afterrun_exporter.exposition.families import FAMILIES, header
 
 #: Jobs in a chunk. With fewer there are more pieces to go through at each scrape,
@@ -38,7 +38,7 @@ class Chunk:
         """Make room at the end for the job of this name; it has no lines yet."""
         self.names.append(name)
 
-    def update(self, subjects: Iterable[Subject]) -> None:
+    def update(self, subjects: Iterable[ExposedJob]) -> None:
         """Show these of its jobs as they are now."""
         at = {name: place for place, name in enumerate(self.names)}
         changed = sorted(subjects, key=lambda one: at[one.job.name])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from afterrun_exporter.core.units import format_number
-from afterrun_exporter.exposition.exposed_job import Subject
+from afterrun_exporter.exposition.exposed_job import ExposedJob
 
 #: The text between the braces, and the value.
 Sample = tuple[str, float]
@@ -26,11 +26,11 @@ class Fact:
 
     name: str
     type: str
-    value: Callable[[Subject], float]
+    value: Callable[[ExposedJob], float]
     #: What a sample's name has after the family's: for summaries.
     suffix: str = ""
 
-    def lines(self, subjects: Sequence[Subject]) -> list[str]:
+    def lines(self, subjects: Sequence[ExposedJob]) -> list[str]:
         """Return the sample of each of *subjects* as a line of the text format."""
         name, values = self.name + self.suffix, map(self.value, subjects)
         return [
@@ -45,10 +45,10 @@ class Alerting:
 
     name: str
     type: str
-    value: Callable[[Subject], float]
+    value: Callable[[ExposedJob], float]
     suffix: str = ""
 
-    def lines(self, subjects: Sequence[Subject]) -> list[str]:
+    def lines(self, subjects: Sequence[ExposedJob]) -> list[str]:
         """Return the sample of each of *subjects* as a line of the text format."""
         name, values = self.name, map(self.value, subjects)
         return [
@@ -63,10 +63,10 @@ class Family:
 
     name: str
     type: str
-    samples: Callable[[Subject], Sequence[Sample]]
+    samples: Callable[[ExposedJob], Sequence[Sample]]
     suffix: str = ""
 
-    def lines(self, subjects: Sequence[Subject]) -> list[str]:
+    def lines(self, subjects: Sequence[ExposedJob]) -> list[str]:
         """Return the samples of each of *subjects* as lines of the text format."""
         name, samples = self.name, map(self.samples, subjects)
         return [

@@ -9,9 +9,9 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.shards import Shard, parse_shard
-from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.errors import RequestError
 from afterrun_exporter.exposition.compression import gzipped, pack
 from afterrun_exporter.exposition.rendering import Exposition
@@ -57,7 +57,7 @@ def metrics(exposition: Exposition, max_requests: int) -> Handler:
     return handle
 
 
-def pushed_again(pushed: Pushed) -> Handler:
+def pushed_again(pushed: PushedMetrics) -> Handler:
     """Return the handler for scrapes of what was pushed, in its own names."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -95,7 +95,7 @@ async def _send(
                 async with asyncio.timeout(PATIENCE):
                     await response.write(block)
                     # What the network takes at once is not waited for.
-                    await breathe()
+                    await yield_to_loop()
             except TimeoutError:
                 # Whoever takes nothing any more must not keep others from scraping.
                 if request.transport is not None:

@@ -48,7 +48,7 @@ def bound_labels(rule: str, metric: str, op: str) -> str:
     return f"{rule_labels(rule, metric)},{label(names.OP, op)}"
 
 
-class Subject:
+class ExposedJob:
     """A job, its state, and its labels as text."""
 
     __slots__ = ("alerting", "calm", "due", "job", "own", "settings", "state", "zero")

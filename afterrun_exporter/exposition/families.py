@@ -17,7 +17,7 @@ from afterrun_exporter.exposition.alert_details import CODES, alert_details
 from afterrun_exporter.exposition.encoders import Alerting, Fact, Family, Sample, Shape
 from afterrun_exporter.exposition.exposed_job import (
     REMEMBERED,
-    Subject,
+    ExposedJob,
     bound_labels,
     label,
     metric_label,
@@ -44,7 +44,7 @@ def _info_labels(
     return "".join(f",{label(key, value)}" for key, value in told.items())
 
 
-def info(subject: Subject) -> Sequence[Sample]:
+def info(subject: ExposedJob) -> Sequence[Sample]:
     """Return what the configuration says, with every declared label."""
     job = subject.job
     schedule = job.schedule
@@ -54,21 +54,21 @@ def info(subject: Subject) -> Sequence[Sample]:
     return ((subject.own + told, 1),)
 
 
-def last_run_success(subject: Subject) -> Sequence[Sample]:
+def last_run_success(subject: ExposedJob) -> Sequence[Sample]:
     """Return whether the last run was ok, once there was one."""
     if (outcome := subject.state.last_outcome) is None:
         return ()
     return ((subject.own, outcome is Outcome.OK),)
 
 
-def last_outcome(subject: Subject) -> Sequence[Sample]:
+def last_outcome(subject: ExposedJob) -> Sequence[Sample]:
     """Return how the last run ended, as its place among the outcomes."""
     if (outcome := subject.state.last_outcome) is None:
         return ()
     return ((subject.own, CODES[outcome]),)
 
 
-def metric_values(subject: Subject) -> Sequence[Sample]:
+def metric_values(subject: ExposedJob) -> Sequence[Sample]:
     """Return the last value of each reported metric."""
     own = subject.own
     return [
@@ -77,7 +77,7 @@ def metric_values(subject: Subject) -> Sequence[Sample]:
     ]
 
 
-def rule_violated(subject: Subject) -> Sequence[Sample]:
+def rule_violated(subject: ExposedJob) -> Sequence[Sample]:
     """Return each rule, and whether its violation is to be seen."""
     rules = subject.job.rules
     if subject.calm:
@@ -91,7 +91,7 @@ def rule_violated(subject: Subject) -> Sequence[Sample]:
     ]
 
 
-def rule_threshold(subject: Subject) -> Sequence[Sample]:
+def rule_threshold(subject: ExposedJob) -> Sequence[Sample]:
     """Return each bound of each rule: the value that is compared with."""
     previous = subject.state.previous
     return [
@@ -104,7 +104,7 @@ def rule_threshold(subject: Subject) -> Sequence[Sample]:
     ]
 
 
-def job_deadline(subject: Subject) -> float:
+def job_deadline(subject: ExposedJob) -> float:
     """Return the moment from which the next run counts as missed."""
     due = subject.healing_deadline(alerts.MISSED)
     if due is None:
@@ -112,7 +112,7 @@ def job_deadline(subject: Subject) -> float:
     return subject.due.deadline if due is None else due
 
 
-def open_run_deadline(subject: Subject) -> float:
+def open_run_deadline(subject: ExposedJob) -> float:
     """Return the moment from which the oldest open run is overrunning."""
     due = subject.healing_deadline(alerts.OVERRUNNING)
     if due is None:
@@ -120,7 +120,7 @@ def open_run_deadline(subject: Subject) -> float:
     return due
 
 
-def failing(subject: Subject) -> Sequence[Sample]:
+def failing(subject: ExposedJob) -> Sequence[Sample]:
     """Return whether the job's failure is to be seen; apart where a run timed out.
 
     The series of the other label stays, at 0: its last value must not be a failure.
@@ -131,7 +131,7 @@ def failing(subject: Subject) -> Sequence[Sample]:
     return ((subject.alerting, 0), (subject.alerting + _TIMED_OUT, shown))
 
 
-def success_ratio(subject: Subject) -> Sequence[Sample]:
+def success_ratio(subject: ExposedJob) -> Sequence[Sample]:
     """Return the share of ok runs in the window, where one is configured."""
     if subject.job.success_ratio is None:
         return ()
@@ -139,7 +139,7 @@ def success_ratio(subject: Subject) -> Sequence[Sample]:
     return ((subject.own, known.value if known else math.nan),)
 
 
-def slow_threshold(subject: Subject) -> Sequence[Sample]:
+def slow_threshold(subject: ExposedJob) -> Sequence[Sample]:
     """Return from which duration on the last run was slow, where configured."""
     if subject.job.slower_than is None:
         return ()
@@ -147,7 +147,7 @@ def slow_threshold(subject: Subject) -> Sequence[Sample]:
     return ((subject.own, math.nan if limit is None else limit),)
 
 
-def test_alert(subject: Subject) -> Sequence[Sample]:
+def test_alert(subject: ExposedJob) -> Sequence[Sample]:
     """Return a test alert while there is one."""
     if not subject.shows(alerts.TEST):
         return ()
@@ -155,17 +155,17 @@ def test_alert(subject: Subject) -> Sequence[Sample]:
     return ((subject.alerting_as(severity), 1),)
 
 
-def succeeded(subject: Subject) -> Sequence[Sample]:
+def succeeded(subject: ExposedJob) -> Sequence[Sample]:
     """Return that a run ended ok just now, where somebody wants to hear of that."""
     return ((subject.alerting, 1),) if subject.shows(alerts.SUCCEEDED) else ()
 
 
 def _condition(
     key: AlertKey, configured: Callable[[Job], object]
-) -> Callable[[Subject], Sequence[Sample]]:
+) -> Callable[[ExposedJob], Sequence[Sample]]:
     """Return a family of whether *key* is to be seen, where it is configured."""
 
-    def samples(subject: Subject) -> Sequence[Sample]:
+    def samples(subject: ExposedJob) -> Sequence[Sample]:
         if not configured(subject.job):
             return ()
         return ((subject.alerting, subject.shows(key)),)
@@ -177,29 +177,29 @@ def _requires(job: Job) -> bool:
     return bool(job.depends_on)
 
 
-def stale(subject: Subject) -> float:
+def stale(subject: ExposedJob) -> float:
     """Return whether a miss is to be seen."""
     return subject.shows(alerts.MISSED)
 
 
-def next_run(subject: Subject) -> float:
+def next_run(subject: ExposedJob) -> float:
     """Return the next slot."""
     return subject.due.slot
 
 
-def paused(subject: Subject) -> float:
+def paused(subject: ExposedJob) -> float:
     """Return whether the configuration disables the job."""
     return not subject.job.enabled
 
 
-def schedule_invalid(subject: Subject) -> float:
+def schedule_invalid(subject: ExposedJob) -> float:
     """Return True if no slot will ever come, or the client's schedule is unusable."""
     if subject.state.lacks_schedule and not subject.job.configured:
         return True
     return math.isinf(subject.due.slot) and bool(schedule_text(subject.job))
 
 
-def last_duration(subject: Subject) -> float:
+def last_duration(subject: ExposedJob) -> float:
     """Return the last known duration; NaN before the first."""
     duration = subject.state.last_duration
     return math.nan if duration is None else duration
@@ -265,7 +265,7 @@ FAMILIES: tuple[Shape, ...] = (
 
 def render(jobs: Iterable[tuple[Job, JobState]], settings: Settings) -> bytes:
     """Return the text of all families for *jobs*, made from nothing."""
-    subjects = [Subject(job, state, settings) for job, state in jobs]
+    subjects = [ExposedJob(job, state, settings) for job, state in jobs]
     text = "".join(
         piece
         for family in FAMILIES

@@ -10,7 +10,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
 
 
-class Tally:
+class JobCounts:
     """Counts jobs by their status, a change at a time."""
 
     def __init__(self) -> None:

@@ -9,12 +9,12 @@ from heapq import merge
 from typing import Final
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.clock import breathe, in_steps
+from afterrun_exporter.clock import cooperatively, yield_to_loop
 from afterrun_exporter.core.shards import WHOLE, Shard
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.chunks import Chunk, Chunks
-from afterrun_exporter.exposition.exposed_job import Subject
-from afterrun_exporter.exposition.job_counts import Tally
+from afterrun_exporter.exposition.exposed_job import ExposedJob
+from afterrun_exporter.exposition.job_counts import JobCounts
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.exposition.snapshot import Page, Snapshot
 
@@ -31,7 +31,7 @@ class Exposition:
         self._service = service
         self._follower = service.follow()
         self._own = own
-        self._tally = Tally()
+        self._tally = JobCounts()
         self._known: set[str] = set()
         self._changed: set[str] = set()
         #: The one that was asked for last comes last.
@@ -52,7 +52,7 @@ class Exposition:
         """
         jobs = await self._snapshot(shard)
         service = self._service
-        self._own.clock_stepped(service.outages.steps, service.settings.up_since)
+        self._own.clock_stepped(service.downtimes.steps, service.settings.up_since)
         own = wanted
         if shard.number > 1:
             only = frozenset({names.BUILD_INFO})
@@ -83,7 +83,7 @@ class Exposition:
         # There are some left only when this was broken off.
         self._changed = self._changed | changed if self._changed else changed
         outdated = [view.outdated for view in self._views.values()]
-        async for name in in_steps(list(self._changed)):
+        async for name in cooperatively(list(self._changed)):
             for where in outdated:
                 where.add(name)
             if (known := service.known(name)) is None:
@@ -117,31 +117,33 @@ class View:
         self.snapshot = None
         mine = [
             name
-            async for name in in_steps(list(self.outdated))
+            async for name in cooperatively(list(self.outdated))
             if self._shard.holds(name)
         ]
         dirty: dict[Chunk, list[str]] = {}
-        async for name in in_steps(await _in_order(mine)):
+        async for name in cooperatively(await _in_order(mine)):
             if self._service.known(name) is None:
                 self._chunks.drop(name)
             else:
                 dirty.setdefault(self._chunks.home(name), []).append(name)
-        async for chunk, changed in in_steps(dirty.items()):
+        async for chunk, changed in cooperatively(dirty.items()):
             chunk.update(self._subjects(changed))
         self.outdated.clear()
         self.snapshot = snapshot = Snapshot(self._chunks.pieces())
-        await breathe()
+        await yield_to_loop()
         return snapshot
 
-    def _subjects(self, changed: Iterable[str]) -> Iterator[Subject]:
+    def _subjects(self, changed: Iterable[str]) -> Iterator[ExposedJob]:
         service = self._service
         for name in changed:
             # One that has left meanwhile goes with the next scrape.
             if (known := service.known(name)) is not None:
-                yield Subject(*known, service.settings)
+                yield ExposedJob(*known, service.settings)
 
 
 async def _in_order(unsorted: Sequence[str]) -> Iterator[str]:
     # Sorting all of them in one go would take too long.
     starts = range(0, len(unsorted), BATCH)
-    return merge(*[sorted(unsorted[at : at + BATCH]) async for at in in_steps(starts)])
+    return merge(
+        *[sorted(unsorted[at : at + BATCH]) async for at in cooperatively(starts)]
+    )

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.exposition.job_counts import Tally
+from afterrun_exporter.exposition.job_counts import JobCounts
 
 #: From a fast SSD's fsync to a disk that is in trouble.
 COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
@@ -66,7 +66,7 @@ class SelfMetrics:
         """Note that a configuration was refused, and the old one kept."""
         self._reload_ok.set(0)
 
-    def watch(self, service: Service, tally: Tally) -> None:
+    def watch(self, service: Service, tally: JobCounts) -> None:
         """Expose what these two count, read anew at each scrape."""
         self._registry.register(_Counts(service, tally))
 
@@ -114,7 +114,7 @@ class _Some(Collector):
 
 
 class _Counts(Collector):
-    def __init__(self, service: Service, tally: Tally) -> None:
+    def __init__(self, service: Service, tally: JobCounts) -> None:
         self._service = service
         self._tally = tally
 
@@ -145,10 +145,10 @@ class _Counts(Collector):
         errors.add_metric([], service.storage_errors)
         yield errors
 
-        outages = service.outages
+        downtimes = service.downtimes
         for name, count in (
-            (names.CLOCK_STEPS, outages.steps),
-            (names.PAUSES, outages.pauses),
+            (names.CLOCK_STEPS, downtimes.steps),
+            (names.PAUSES, downtimes.pauses),
         ):
             noticed = _counter(name)
             noticed.add_metric([], count)

@@ -9,18 +9,18 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from afterrun_exporter.clock import breathe, in_steps
+from afterrun_exporter.clock import cooperatively, yield_to_loop
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.engine.results import Verdict
+from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import quick, reports
 from afterrun_exporter.ingest.bodies import LARGE_BATCH, parsed
 from afterrun_exporter.ingest.json_text import Object, decode, decode_first, read_json
 from afterrun_exporter.ingest.readings import NOTHING_DROPPED
 from afterrun_exporter.ingest.recorder import (
-    Intake,
     Read,
     Received,
+    ReportRecorder,
     Unread,
     read_fields,
 )
@@ -128,7 +128,12 @@ def _check_count(items: Sequence[object]) -> None:
 
 
 async def read_all(
-    intake: Intake, body: bytes, at: float, sender: bytes, *, history: bool = False
+    recorder: ReportRecorder,
+    body: bytes,
+    at: float,
+    sender: bytes,
+    *,
+    history: bool = False,
 ) -> list[Received]:
     """Return what the reports in *body* say, in their order; of past runs if *history*.
 
@@ -139,9 +144,12 @@ async def read_all(
     body = body.removeprefix(BOM_UTF8)
     if not history:
         items = quick.items(body)
-        if items is not None and (pings := await _pings(intake, items, at)) is not None:
+        if (
+            items is not None
+            and (pings := await _pings(recorder, items, at)) is not None
+        ):
             return pings
-    limit = intake.metrics_limit
+    limit = recorder.metrics_limit
 
     def parse() -> list[Read]:
         return (
@@ -151,7 +159,7 @@ async def read_all(
         )
 
     found = await parsed(len(body), parse, LARGE_BATCH)
-    return [intake.settled(one, at) async for one in in_steps(found)]
+    return [recorder.settled(one, at) async for one in cooperatively(found)]
 
 
 def _read(body: bytes, at: float, sender: bytes, limit: int) -> list[Read]:
@@ -182,18 +190,18 @@ def _past(body: bytes, at: float, sender: bytes, limit: int) -> list[Read]:
 
 
 async def _pings(
-    intake: Intake, items: Sequence[quick.Item], at: float
+    recorder: ReportRecorder, items: Sequence[quick.Item], at: float
 ) -> list[Received] | None:
     """Return the pings of *items*; None where one of them takes a closer look."""
     _check_count(items)
     pings: list[Received] = []
-    limit = intake.metrics_limit
+    limit = recorder.metrics_limit
     for count, item in enumerate(items, start=1):
         if (ping := quick.ping_of(item, at, limit)) is None:
             return None
         pings.append(ping)
         if count % STEP == 0:
-            await breathe()
+            await yield_to_loop()
     return pings
 
 
@@ -216,13 +224,13 @@ def read_item(item: object, at: float, sender: bytes, limit: int) -> Read:
 
 
 async def told_all(
-    received: Sequence[Received], results: Sequence[Verdict | Exception]
+    received: Sequence[Received], results: Sequence[ReportResult | Exception]
 ) -> dict[str, Any]:
     """Return the answer to a batch: how many are recorded, and each one's own answer."""
     answers: list[dict[str, Any]] = []
     bad = 0
-    async for one, result in in_steps(zip(received, results, strict=True)):
-        if isinstance(result, Verdict):
+    async for one, result in cooperatively(zip(received, results, strict=True)):
+        if isinstance(result, ReportResult):
             answers.append(verdict(result))
         else:
             answers.append(told(one, result))

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestPayloadError
 
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.errors import PingError
 
 T = TypeVar("T")
@@ -156,7 +156,7 @@ async def unpacked(request: web.Request) -> AsyncGenerator[bytes]:
                 yield piece
             steps += 1
             if steps % STEPS == 0:
-                await breathe()
+                await yield_to_loop()
     unpacker.end()
 
 

@@ -22,7 +22,7 @@ from afterrun_exporter.ingest.bodies import LARGE, parsed, read_body
 from afterrun_exporter.ingest.contents import read_report
 from afterrun_exporter.ingest.fields import flag
 from afterrun_exporter.ingest.readings import NOTHING_DROPPED, Readings
-from afterrun_exporter.ingest.recorder import Intake, Received, sender
+from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender
 from afterrun_exporter.ingest.responses import told
 
 DIALECT: Final = "native"
@@ -35,29 +35,31 @@ MANY: Final = "OPTIONS, POST"
 REPORTS: Final[web.AppKey[Reports]] = web.AppKey("reports")
 
 
-def routes(intake: Intake, clock: Clock, single: Reports) -> list[web.RouteDef]:
+def routes(
+    recorder: ReportRecorder, clock: Clock, single: Reports
+) -> list[web.RouteDef]:
     """Return the routes of the native API; *single* takes the reports of one job."""
     return [
         # aiohttp lets HEAD in where GET is.
-        web.get("/ping/{job}", counted(intake, single.handle)),
-        web.post("/ping/{job}", counted(intake, single.handle)),
-        web.post("/ping", counted(intake, batch(intake, clock))),
+        web.get("/ping/{job}", counted(recorder, single.handle)),
+        web.post("/ping/{job}", counted(recorder, single.handle)),
+        web.post("/ping", counted(recorder, batch(recorder, clock))),
         web.options("/ping/{job}", allowed(ONE)),
         web.options("/ping", allowed(MANY)),
     ]
 
 
-def counted(intake: Intake, handler: Handler) -> Handler:
+def counted(recorder: ReportRecorder, handler: Handler) -> Handler:
     """Return *handler*, with the requests it refuses as a whole counted and told.
 
-    What was taken in, if only to be refused, `Intake` has counted already.
+    What was taken in, if only to be refused, `ReportRecorder` has counted already.
     """
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
         except (PingError, web.HTTPRequestEntityTooLarge) as error:
-            intake.refuse(request.match_info.get("job", ""), _reason(error))
+            recorder.refuse(request.match_info.get("job", ""), _reason(error))
             raise
 
     return handle
@@ -66,18 +68,18 @@ def counted(intake: Intake, handler: Handler) -> Handler:
 class Reports:
     """Takes single reports; one that says nothing is a plain success."""
 
-    def __init__(self, intake: Intake, clock: Clock) -> None:
-        self._intake = intake
+    def __init__(self, recorder: ReportRecorder, clock: Clock) -> None:
+        self._recorder = recorder
         self._clock = clock
 
     @property
     def body_limit(self) -> int:
         """How many bytes a report may have."""
-        return self._intake.body_limit
+        return self._recorder.body_limit
 
     def refuse(self, reason: str) -> None:
         """Count and tell a request that could not even be read."""
-        self._intake.refuse("", reason)
+        self._recorder.refuse("", reason)
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer the *request* of a route that names the job."""
@@ -91,9 +93,9 @@ class Reports:
             except PingError as error:
                 mark = digest(whose, str(error).encode())
                 now = self._clock.now()
-                received = self._intake.unreadable(job, now, mark, error)
+                received = self._recorder.unreadable(job, now, mark, error)
                 return _response(
-                    told(received, await self._intake.take(received, caller))
+                    told(received, await self._recorder.take(received, caller))
                 )
         return _response(
             await self.take(job, body, whose, request.headers, caller, query)
@@ -114,7 +116,7 @@ class Reports:
         recorded.
         """
         received = await self._read(job, body, whose, headers, query)
-        return told(received, await self._intake.take(received, caller))
+        return told(received, await self._recorder.take(received, caller))
 
     async def _read(
         self,
@@ -124,8 +126,8 @@ class Reports:
         headers: Mapping[str, str],
         query: str,
     ) -> Received:
-        intake, at, key = self._intake, self._clock.now(), headers.get(KEY_HEADER)
-        limit = intake.metrics_limit
+        recorder, at, key = self._recorder, self._clock.now(), headers.get(KEY_HEADER)
+        limit = recorder.metrics_limit
         is_plain = not query and key is None
         if query:
             mark = digest(whose, body, query.encode("utf-8", "surrogateescape"))
@@ -146,14 +148,14 @@ class Reports:
             )
 
         try:
-            return intake.readable(*await parsed(len(body), parse))
+            return recorder.readable(*await parsed(len(body), parse))
         except PingError as error:
             is_past = query and reports.HISTORY in parse_qs(query)
             unread = HistoryError(str(error)) if is_past else error
-            return intake.unreadable(job, at, mark, unread)
+            return recorder.unreadable(job, at, mark, unread)
 
 
-def batch(intake: Intake, clock: Clock) -> Handler:
+def batch(recorder: ReportRecorder, clock: Clock) -> Handler:
     """Return the handler for many reports: a JSON array, or one a line.
 
     They are one transaction, and a bad one does not harm the others: the
@@ -163,7 +165,7 @@ def batch(intake: Intake, clock: Clock) -> Handler:
     """
 
     async def handle(request: web.Request) -> web.Response:
-        body = await read_body(request, intake.body_limit)
+        body = await read_body(request, recorder.body_limit)
         try:
             history = flag(request.query.get(reports.HISTORY, False))
         except ValueError as error:
@@ -171,9 +173,9 @@ def batch(intake: Intake, clock: Clock) -> Handler:
                 f"{error}, not {request.query[reports.HISTORY]!r}"
             ) from None
         received = await batches.read_all(
-            intake, body, clock.now(), sender(request), history=history
+            recorder, body, clock.now(), sender(request), history=history
         )
-        results = await intake.take_all(received, caller_of(request))
+        results = await recorder.take_all(received, caller_of(request))
         return _response(await batches.told_all(received, results))
 
     return handle

@@ -66,7 +66,7 @@ EMBEDDED: Final = words("message body payload data detail event result response"
 HARMLESS: Final = ("allow_failure", "continue_on_error", "ignore_errors", "soft_failed")
 
 
-class Verdict(NamedTuple):
+class ClaimedOutcome(NamedTuple):
     """The outcome that a report claims."""
 
     kind: Kind
@@ -82,7 +82,7 @@ def read(
     *,
     address: Meaning | None = None,
     plain: Collection[str] = (),
-) -> Verdict:
+) -> ClaimedOutcome:
     """Return the outcome that *fields* claim, the worst of all claims in them.
 
     *address* is the claim of the request's path, if it makes one; no other claim makes a
@@ -102,7 +102,7 @@ def read(
     del warnings[MAX_WARNINGS:]
     if (contradiction := _contradiction(reading.claims, worst)) is not None:
         warnings.insert(0, contradiction)
-    return Verdict(
+    return ClaimedOutcome(
         kind, outcome, reading.exit_code, tuple(warnings), frozenset(reading.names)
     )
 

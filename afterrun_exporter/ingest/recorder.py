@@ -11,12 +11,12 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from afterrun_exporter.auth.callers import Caller, Scope
-from afterrun_exporter.auth.refusal_log import DESCRIPTION, REGISTERED, Refusals
-from afterrun_exporter.clock import Clock, in_steps
+from afterrun_exporter.auth.refusal_log import DESCRIPTION, REGISTERED, RefusalLog
+from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.core.spans import end_of
-from afterrun_exporter.engine.job_admin import Registry
-from afterrun_exporter.engine.results import Verdict
+from afterrun_exporter.engine.job_admin import JobAdmin
+from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import (
     ForbiddenError,
@@ -27,7 +27,7 @@ from afterrun_exporter.errors import (
 )
 from afterrun_exporter.ingest import reports
 from afterrun_exporter.ingest.readings import Readings
-from afterrun_exporter.ingest.similar_names import NearNames
+from afterrun_exporter.ingest.similar_names import SimilarNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Unread:
     error: PingError
 
 
-#: What parsers make of a report, beside the event loop if need be: see `Intake.settled`.
+#: What parsers make of a report, beside the event loop if need be: see `ReportRecorder.settled`.
 Read = tuple[Ping, Readings] | Unread
 
 
@@ -69,16 +69,16 @@ def read_fields(
         return Unread(job, fingerprint, error)
 
 
-class Intake:
+class ReportRecorder:
     """Where every dialect hands in what it has read."""
 
     def __init__(self, service: Service, clock: Clock, dialect: str) -> None:
         self._service = service
         self._clock = clock
         self._dialect = dialect
-        self._refusals = Refusals()
-        self._registrations = Refusals(REGISTERED)
-        self._near_names = NearNames(self._is_configured)
+        self._refusals = RefusalLog()
+        self._registrations = RefusalLog(REGISTERED)
+        self._near_names = SimilarNames(self._is_configured)
 
     @property
     def metrics_limit(self) -> int:
@@ -88,7 +88,7 @@ class Intake:
     @property
     def body_limit(self) -> int:
         """How many bytes a request may have."""
-        return self._service.catalogue.body_bytes
+        return self._service.job_config.body_bytes
 
     def settled(self, read: Read, at: float) -> Received:
         """Return what is to be done about a report, read or not."""
@@ -120,7 +120,9 @@ class Intake:
         """Tell that a report was taken, and what it says of its job was not."""
         self._tell(job, reason, DESCRIPTION)
 
-    async def take(self, received: Received, caller: Caller) -> Verdict | Exception:
+    async def take(
+        self, received: Received, caller: Caller
+    ) -> ReportResult | Exception:
         """Record one report; see `take_all`."""
         may = caller.may(Scope.PING, received.job) and not caller.project
         known = self._service.job(received.job) is not None
@@ -138,7 +140,7 @@ class Intake:
 
     async def take_all(
         self, received: Sequence[Received], caller: Caller
-    ) -> list[Verdict | Exception]:
+    ) -> list[ReportResult | Exception]:
         """Record reports in one transaction; return what was made of each.
 
         One that could not be read is answered with its error, recorded or not. One of
@@ -146,17 +148,18 @@ class Intake:
         recorded of it. Raises StorageError if nothing could be recorded.
         """
         received = [
-            self._hinted(_permitted(one, caller)) async for one in in_steps(received)
+            self._hinted(_permitted(one, caller))
+            async for one in cooperatively(received)
         ]
         if caller.project:
             await self._adopt(received, caller.project)
         pings = [one.ping if isinstance(one, Refused) else one for one in received]
         recorded = [ping for ping in pings if ping is not None]
         verdicts = iter(await self._record_all(recorded) if recorded else ())
-        results: list[Verdict | Exception] = []
-        async for one in in_steps(received):
+        results: list[ReportResult | Exception] = []
+        async for one in cooperatively(received):
             if isinstance(one, Refused) and one.ping is None:
-                made: Verdict | Exception = one.error
+                made: ReportResult | Exception = one.error
             else:
                 made = next(verdicts)
             results.append(self._made(one, made))
@@ -181,7 +184,9 @@ class Intake:
         )
         return replace(one, warnings=(*one.warnings, hint))
 
-    async def _record_all(self, pings: Sequence[Ping]) -> list[Verdict | Exception]:
+    async def _record_all(
+        self, pings: Sequence[Ping]
+    ) -> list[ReportResult | Exception]:
         """Record *pings*, those of past runs in the order in which they ended."""
         places = [place for place, ping in enumerate(pings) if ping.history]
         order = [*range(len(pings))]
@@ -195,15 +200,17 @@ class Intake:
 
     async def _adopt(self, received: Sequence[Received], project: str) -> None:
         """Have jobs that nobody knows belong to the *project* that reports them."""
-        registry = Registry(self._service, self._clock)
+        job_admin = JobAdmin(self._service, self._clock)
         jobs = dict.fromkeys(one.job for one in received if isinstance(one, Ping))
         for job in jobs:
             if self._service.job(job) is None:
                 # Where no job may be registered, the report will be answered with that.
                 with suppress(UnknownJobError):
-                    await registry.describe(job, {"project": project})
+                    await job_admin.describe(job, {"project": project})
 
-    def _made(self, one: Received, made: Verdict | Exception) -> Verdict | Exception:
+    def _made(
+        self, one: Received, made: ReportResult | Exception
+    ) -> ReportResult | Exception:
         """Return the answer to a report, counted, and told where it is a refusal."""
         self._count(made)
         answer = one.error if isinstance(one, Refused) else made
@@ -215,10 +222,10 @@ class Intake:
         at, dialect = self._clock.elapsed(), self._dialect
         self._refusals.tell(at, event, of=job, dialect=dialect, job=job, reason=reason)
 
-    def _count(self, made: Verdict | Exception) -> None:
+    def _count(self, made: ReportResult | Exception) -> None:
         # An unreadable report that is recorded has an alert of its own, as the
         # failure it is: it does not count as rejected as well.
-        if isinstance(made, Verdict):
+        if isinstance(made, ReportResult):
             what = "duplicate" if made.transition.duplicate else "accepted"
         else:
             what = "rejected"

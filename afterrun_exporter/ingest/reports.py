@@ -228,7 +228,7 @@ def invalid(job: str, at: float, fingerprint: bytes, error: PingError) -> Ping:
 
 
 def _validated(
-    fields: dict[str, Any], verdict: outcome_claims.Verdict
+    fields: dict[str, Any], verdict: outcome_claims.ClaimedOutcome
 ) -> tuple[Report, list[str]]:
     usable = {name: value for name, value in fields.items() if name not in CLAIMS}
     unknown = [
@@ -252,7 +252,7 @@ def _validated(
 
 
 def _with_leftovers(
-    fields: dict[str, Any], verdict: outcome_claims.Verdict
+    fields: dict[str, Any], verdict: outcome_claims.ClaimedOutcome
 ) -> dict[str, Any]:
     """Return *fields* with unknown texts as metadata, and errors as the message."""
     unknown = fields.keys() - Report.model_fields.keys() - verdict.names

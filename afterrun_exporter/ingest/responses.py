@@ -12,14 +12,14 @@ from afterrun_exporter import http_problems
 from afterrun_exporter.core.model import Run
 from afterrun_exporter.core.state import Transition
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.engine.results import Verdict
+from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.errors import ForbiddenError
 from afterrun_exporter.ingest.recorder import Received, Refused
 
 
-def told(received: Received, result: Verdict | Exception) -> dict[str, Any]:
+def told(received: Received, result: ReportResult | Exception) -> dict[str, Any]:
     """Return the answer to one report as a JSON object: a verdict or a problem."""
-    if isinstance(result, Verdict):
+    if isinstance(result, ReportResult):
         return verdict(result)
     recorded = is_recorded(received, result)
     outcome = "invalid" if recorded else None
@@ -45,15 +45,15 @@ def as_json(text: str, status: int) -> web.Response:
     return web.Response(body=body, status=status, content_type="application/json")
 
 
-def is_recorded(received: Received, result: Verdict | Exception) -> bool:
+def is_recorded(received: Received, result: ReportResult | Exception) -> bool:
     """Return whether anything is kept of a report: of some that cannot be read, too."""
-    if isinstance(result, Verdict):
+    if isinstance(result, ReportResult):
         return True
     unreadable = isinstance(received, Refused) and received.ping is not None
     return unreadable and not isinstance(result, ForbiddenError)
 
 
-def verdict(result: Verdict) -> dict[str, Any]:
+def verdict(result: ReportResult) -> dict[str, Any]:
     """Return *result* as a JSON object; of a repeat, what was recorded first."""
     ping, made, run = result.ping, result.transition, result.run
     return {

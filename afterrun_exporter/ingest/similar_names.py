@@ -19,7 +19,7 @@ _SEPARATORS: Final = re.compile("[._:-]")
 _LETTERS: Final = f"{ascii_lowercase}._:-"
 
 
-class NearNames:
+class SimilarNames:
     """Finds the configured job that a new job's name is a misspelling of."""
 
     def __init__(self, is_configured: Callable[[str], bool]) -> None:

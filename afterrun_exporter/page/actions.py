@@ -65,19 +65,19 @@ def action(
 async def pause(context: Context, request: web.Request, form: dict[str, str]) -> str:
     """Expect nothing of the job for a while."""
     until = pause_of(form, context.clock.now())
-    await context.registry.pause(request.match_info["job"], until)
+    await context.job_admin.pause(request.match_info["job"], until)
     return "paused"
 
 
 async def resume(context: Context, request: web.Request, _: dict[str, str]) -> str:
     """Watch the job again."""
-    await context.registry.resume(request.match_info["job"])
+    await context.job_admin.resume(request.match_info["job"])
     return "resumed"
 
 
 async def retire(context: Context, request: web.Request, _: dict[str, str]) -> str:
     """Forget the job until it pings again."""
-    await context.registry.retire(request.match_info["job"])
+    await context.job_admin.retire(request.match_info["job"])
     return "retired"
 
 
@@ -87,7 +87,7 @@ async def add_receiver(
     """Have somebody told of the job."""
     name = request.match_info["job"]
     if context.service.known(name) is None:
-        raise UnknownJobError(context.service.catalogue.unknown_job(name))
+        raise UnknownJobError(context.service.job_config.unknown_job(name))
     receiver = receiver_of(name, form, context.clock.now())
     _, applied = await context.receivers.add(receiver)
     return f"receiver-{applied.value}"

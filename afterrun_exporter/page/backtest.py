@@ -12,9 +12,15 @@ from typing import Final
 from markupsafe import Markup
 from multidict import MultiMapping
 
-from afterrun_exporter.clock import in_steps
+from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.config.rule_lines import read_rules, rule_line, rules_block
-from afterrun_exporter.core.backtest import DIFFERENT, Backtest, Change, Count, Tried
+from afterrun_exporter.core.backtest import (
+    DIFFERENT,
+    Backtest,
+    BacktestRun,
+    Change,
+    Count,
+)
 from afterrun_exporter.core.backtest_summary import headline, newest
 from afterrun_exporter.core.model import Job, Run
 from afterrun_exporter.core.rules import Rule
@@ -151,7 +157,7 @@ async def _result(
     judged = (*tried.rules, *job.rules)
     rows = [
         _differing(one, judged, listed, _ended(one.run, now, zone))
-        async for one in in_steps(islice(newest(tried), MOST))
+        async for one in cooperatively(islice(newest(tried), MOST))
     ]
     different = sum(tried.changes[change] for change in DIFFERENT)
     drawn = [run for run in shown if run.finished_at >= tried.since]
@@ -169,14 +175,17 @@ async def _result(
         unknown=tried.changes[Change.UNKNOWN] > 0,
         rows=rows,
         left_out=different - len(rows),
-        charts=[(chart, chart.svg()) async for chart in in_steps(charts)],
+        charts=[(chart, chart.svg()) async for chart in cooperatively(charts)],
         drawn=len(drawn),
         drawn_from=_ended(drawn[-1], now, zone) if drawn else None,
     )
 
 
 def _differing(
-    one: Tried, rules: Sequence[Rule], listed: Collection[int], ended: Moment | None
+    one: BacktestRun,
+    rules: Sequence[Rule],
+    listed: Collection[int],
+    ended: Moment | None,
 ) -> Differing:
     why = [*_why(one, rules)]
     return Differing(
@@ -189,7 +198,7 @@ def _differing(
     )
 
 
-def _why(one: Tried, rules: Sequence[Rule]) -> Iterator[tuple[str, str, str]]:
+def _why(one: BacktestRun, rules: Sequence[Rule]) -> Iterator[tuple[str, str, str]]:
     """Yield the rules it would break, or those that it was flagged for."""
     for broken in one.violations or one.run.violations:
         yield broken.rule, value_of(broken), expected_of(rules, broken)

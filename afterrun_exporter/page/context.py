@@ -12,7 +12,7 @@ import structlog
 
 from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.clock import Clock
-from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.page.index import Index
@@ -34,7 +34,7 @@ class Context:
     service: Service
     store: Store
     receivers: Receivers
-    registry: Registry
+    job_admin: JobAdmin
     clock: Clock
     site: Site
     index: Index

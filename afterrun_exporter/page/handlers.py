@@ -10,7 +10,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from afterrun_exporter.clock import in_steps
+from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
@@ -92,7 +92,7 @@ def overview(context: Context) -> Handler:
 
 
 async def _found(
-    context: Context, asked: query.Asked
+    context: Context, asked: query.JobQuery
 ) -> tuple[shapes.Pages, list[Entry]]:
     """Return the jobs that are asked for, of the last page where there are fewer."""
     start = (asked.page - 1) * query.PER_PAGE
@@ -110,7 +110,7 @@ async def _rows(
     endings: Mapping[str, Sequence[Ended]],
 ) -> list[shapes.Row]:
     rows, settings = [], context.service.settings
-    async for entry in in_steps(entries):
+    async for entry in cooperatively(entries):
         # One that left meanwhile is not shown.
         if (known := context.service.known(entry.job.name)) is not None:
             past = endings.get(entry.job.name, ())
@@ -181,7 +181,7 @@ async def job_page(
     facts = _facts(context, *known, now)
     tried = await attempt(context, reading, known[0], request.query, runs, now)
     drawn = [
-        (chart, chart.svg()) async for chart in in_steps(charts(*known, runs, now))
+        (chart, chart.svg()) async for chart in cooperatively(charts(*known, runs, now))
     ]
     return await page(
         "job.html",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge, nsmallest
 from typing import Final, NamedTuple
 
-from afterrun_exporter.clock import Clock, breathe, in_steps
+from afterrun_exporter.clock import Clock, cooperatively, yield_to_loop
 from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job
 from afterrun_exporter.core.state import JobState
@@ -93,7 +93,7 @@ class Index:
                 step = names[at : at + FEW]
                 self._take(step)
                 changed.difference_update(step)
-                await breathe()
+                await yield_to_loop()
             if self._unordered:
                 self.names = await self._in_order()
                 self._unordered = False
@@ -136,8 +136,8 @@ class Index:
         # Sorting all of them in one go would take too long.
         every = list(self._entries)
         starts = range(0, len(every), STEP)
-        parts = [sorted(every[at : at + STEP]) async for at in in_steps(starts)]
-        return [name async for name in in_steps(merge(*parts))]
+        parts = [sorted(every[at : at + STEP]) async for at in cooperatively(starts)]
+        return [name async for name in cooperatively(merge(*parts))]
 
     async def most_urgent(self, limit: int) -> tuple[list[Entry], Counter[str]]:
         """Return the broken jobs that matter most, and what is wrong with all of them."""
@@ -148,15 +148,15 @@ class Index:
             step = every[at : at + STEP]
             best = nsmallest(limit, [*best, *step], key=_urgency)
             wrong.update(word for one in step for word in one.words if word in _WRONG)
-            await breathe()
+            await yield_to_loop()
         return best, wrong
 
-    async def find(self, holds: Holds | None, start: int, limit: int) -> Found:
+    async def find(self, holds: Holds | None, start: int, limit: int) -> SearchResult:
         """Return the jobs for which *holds*, by name: so many from *start* on."""
         names = self.names
         if holds is None:
             page = names[start : start + limit]
-            return Found(self._known(page), len(names))
+            return SearchResult(self._known(page), len(names))
         found: list[Entry] = []
         count = 0
         for at in range(0, len(names), STEP):
@@ -165,8 +165,8 @@ class Index:
             if matching and count < start + limit:
                 found += matching[max(0, start - count) : start + limit - count]
             count += len(matching)
-            await breathe()
-        return Found(found, count)
+            await yield_to_loop()
+        return SearchResult(found, count)
 
     def _known(self, names: Sequence[str]) -> list[Entry]:
         # One that left since the names were put in order is not shown.
@@ -174,7 +174,7 @@ class Index:
         return [entries[name] for name in names if name in entries]
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """Some of the jobs that were asked for, and how many there are."""
 
     entries: list[Entry]

@@ -15,7 +15,7 @@ from afterrun_exporter.core.deadlines import next_slot
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Settings
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.page.index import BROKEN, RUNNING, UNOBSERVED, held_back
-from afterrun_exporter.page.query import PER_PAGE, STATES, Asked
+from afterrun_exporter.page.query import PER_PAGE, STATES, JobQuery
 from afterrun_exporter.page.reasons import TITLES, Reason
 from afterrun_exporter.page.strips import strip
 from afterrun_exporter.page.times import Moment, moment, zone_of
@@ -94,7 +94,7 @@ class Choice:
 class Pages:
     """Where in a long list we are."""
 
-    asked: Asked
+    asked: JobQuery
     count: int
 
     @property
@@ -164,7 +164,7 @@ def groups_of(wrong: Mapping[str, int]) -> list[Group]:
     ]
 
 
-def states_of(counts: Mapping[str, int], asked: Asked) -> list[Choice]:
+def states_of(counts: Mapping[str, int], asked: JobQuery) -> list[Choice]:
     """Return the states that there are, and the one that is asked for."""
     return [
         Choice(word, STATE_WORDS[word], counts.get(word, 0))

@@ -42,7 +42,7 @@ LAST: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class JobQuery:
     """Which jobs are to be listed; "" makes no difference."""
 
     q: str = ""
@@ -102,7 +102,7 @@ def _says(job: Job, words: list[str]) -> bool:
     return True
 
 
-def read(given: MultiMapping[str]) -> Asked:
+def read(given: MultiMapping[str]) -> JobQuery:
     """Return what the parameters of an address ask for.
 
     Raises RequestError for one that is unknown, given twice or out of range.
@@ -116,7 +116,7 @@ def read(given: MultiMapping[str]) -> Asked:
         raise RequestError(
             f"the search has {len(words)} characters: use at most {LONGEST}"
         )
-    return Asked(
+    return JobQuery(
         q=words,
         state=state,
         label=values.get("label", ""),
@@ -127,7 +127,7 @@ def read(given: MultiMapping[str]) -> Asked:
 
 
 def _once_each(given: MultiMapping[str]) -> Mapping[str, str]:
-    known = (*Asked.__dataclass_fields__, "done")
+    known = (*JobQuery.__dataclass_fields__, "done")
     for name in given:
         if name not in known:
             meant = near(name, known)

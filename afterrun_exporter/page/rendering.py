@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from afterrun_exporter.clock import in_steps
+from afterrun_exporter.clock import cooperatively
 
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("afterrun_exporter.page"),
@@ -34,7 +34,7 @@ async def page(template: str, code: int = 200, **context: Any) -> web.Response:
         await asyncio.to_thread(_read_all)
     pieces = _TEMPLATES.get_template(template).generate(context)
     return web.Response(
-        text="".join([piece async for piece in in_steps(pieces)]),
+        text="".join([piece async for piece in cooperatively(pieces)]),
         content_type="text/html",
         status=code,
     )

@@ -12,7 +12,7 @@ from typing import cast
 
 from aiohttp import web
 
-from afterrun_exporter.server.connection_limits import Crowd, Phase
+from afterrun_exporter.server.connection_limits import ConnectionLimiter, Phase
 from afterrun_exporter.server.tls import Certificates
 
 
@@ -21,11 +21,11 @@ class Admitted(asyncio.Protocol):
 
     def __init__(
         self,
-        crowd: Crowd,
+        limiter: ConnectionLimiter,
         certificates: Certificates,
         make: Callable[[Admitted], asyncio.Protocol],
     ) -> None:
-        self._crowd = crowd
+        self._limiter = limiter
         self._certificates = certificates
         self._make = make
         self._inner: asyncio.Protocol | None = None
@@ -34,7 +34,7 @@ class Admitted(asyncio.Protocol):
         #: Whether a request has come, and the last one that aiohttp has answered.
         self.has_asked = False
         self._request: web.BaseRequest | None = None
-        crowd.add(self)
+        limiter.add(self)
 
     def begin(self, request: web.BaseRequest) -> None:
         """Note that *request* has come, perhaps without its whole body."""
@@ -60,7 +60,7 @@ class Admitted(asyncio.Protocol):
         self._inner.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._crowd.discard(self)
+        self._limiter.discard(self)
         self.wire = None
         if self._inner is not None:
             self._inner.connection_lost(exc)

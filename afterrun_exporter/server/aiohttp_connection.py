@@ -30,7 +30,7 @@ from afterrun_exporter.server.admission import Admitted
 _METHOD: Final = re.compile(rb"[A-Z]{3,8} ")
 
 
-class Answering(web.RequestHandler):
+class AiohttpConnection(web.RequestHandler):
     """A connection to `server`."""
 
     __slots__ = ("_is_ended", "_is_http", "_reports", "_request", "admitted")
@@ -175,7 +175,7 @@ def noting(handler: Handler) -> Handler:
     """Return *handler*, whose requests are noted by the connections they come on."""
 
     async def noted(request: web.Request) -> web.StreamResponse:
-        if isinstance(request.protocol, Answering):
+        if isinstance(request.protocol, AiohttpConnection):
             request.protocol.begin(request)
         return await handler(request)
 

@@ -15,11 +15,11 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.ingest.native import Reports
 from afterrun_exporter.server import fast_path
 from afterrun_exporter.server.admission import Admitted
-from afterrun_exporter.server.aiohttp_connection import Answering, noting
-from afterrun_exporter.server.connection_limits import Crowd
-from afterrun_exporter.server.fast_path import Express
-from afterrun_exporter.server.in_flight import UnderWay
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.aiohttp_connection import AiohttpConnection, noting
+from afterrun_exporter.server.connection_limits import ConnectionLimiter
+from afterrun_exporter.server.fast_path import FastPathConnection
+from afterrun_exporter.server.in_flight import InFlightRequests
+from afterrun_exporter.server.security import SecuritySettings
 
 log = structlog.get_logger()
 
@@ -27,10 +27,10 @@ log = structlog.get_logger()
 def connections(
     server: web.Server,
     reports: Reports,
-    under_way: UnderWay,
+    in_flight: InFlightRequests,
     clock: Clock,
-    doors: Doors,
-    crowd: Crowd,
+    security: SecuritySettings,
+    limiter: ConnectionLimiter,
     *,
     fast: bool = True,
 ) -> Callable[[], asyncio.Protocol]:
@@ -52,19 +52,21 @@ def connections(
     server.request_handler = cast(
         "Any", noting(cast("Handler", server.request_handler))
     )
-    idle = crowd.limits.idle
+    idle = limiter.limits.idle
 
     def answering(admitted: Admitted) -> asyncio.Protocol:
-        return Answering(server, admitted, reports, idle)
+        return AiohttpConnection(server, admitted, reports, idle)
 
     def answering_fast(admitted: Admitted) -> asyncio.Protocol:
-        return Express(server, admitted, reports, under_way, clock, doors, idle)
+        return FastPathConnection(
+            server, admitted, reports, in_flight, clock, security, idle
+        )
 
     make = answering_fast if fast else answering
 
     def connect() -> asyncio.Protocol:
-        if crowd.is_full:
-            return crowd.turned_away()
-        return Admitted(crowd, doors.certificates, make)
+        if limiter.is_full:
+            return limiter.turned_away()
+        return Admitted(limiter, security.certificates, make)
 
     return connect

@@ -76,7 +76,7 @@ class _Wait:
     since: float
 
 
-class Crowd:
+class ConnectionLimiter:
     """All connections; closes those that keep us waiting.
 
     A request costs nothing for it: the connections are looked at now and then.

@@ -24,16 +24,16 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import JOB_NAME, UUID
 from afterrun_exporter.ingest.native import Reports, text
 from afterrun_exporter.server.admission import Admitted
-from afterrun_exporter.server.aiohttp_connection import Answering
+from afterrun_exporter.server.aiohttp_connection import AiohttpConnection
 from afterrun_exporter.server.bare_lines import is_bare, is_whole, with_crlf
 from afterrun_exporter.server.headers import DATA
-from afterrun_exporter.server.in_flight import UnderWay
+from afterrun_exporter.server.in_flight import InFlightRequests
 from afterrun_exporter.server.proxied import FOR
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.security import SecuritySettings
 
 PREFIX: Final = "/ping/"
 
-#: What aiohttp does not promise to keep, and `Express` needs of it.
+#: What aiohttp does not promise to keep, and `FastPathConnection` needs of it.
 NEEDED: Final = (
     "_buffer_paused",
     "_close",
@@ -49,20 +49,20 @@ NEEDED: Final = (
 
 
 def missing() -> tuple[str, ...]:
-    """Return what this aiohttp lacks that `Express` needs; nothing where it fits."""
+    """Return what this aiohttp lacks that `FastPathConnection` needs; nothing where it fits."""
     return tuple(name for name in NEEDED if not hasattr(web.RequestHandler, name))
 
 
-class Express(Answering):
+class FastPathConnection(AiohttpConnection):
     """A connection to `server`, with the reports on it taken on the way."""
 
     __slots__ = (
         "_clock",
-        "_doors",
         "_held",
+        "_in_flight",
         "_peer",
+        "_security",
         "_sender",
-        "_under_way",
     )
 
     def __init__(
@@ -70,15 +70,15 @@ class Express(Answering):
         server: web.Server,
         admitted: Admitted,
         reports: Reports,
-        under_way: UnderWay,
+        in_flight: InFlightRequests,
         clock: Clock,
-        doors: Doors,
+        security: SecuritySettings,
         idle: float,
     ) -> None:
         super().__init__(server, admitted, reports, idle)
-        self._under_way = under_way
+        self._in_flight = in_flight
         self._clock = clock
-        self._doors = doors
+        self._security = security
         #: What a proxy says is believed of, "" where nothing is.
         self._peer = ""
         self._sender = b""
@@ -90,7 +90,7 @@ class Express(Answering):
         peer = self.peername
         # As web.BaseRequest.remote has it.
         sender = str(peer[0] if isinstance(peer, tuple) else peer or "")
-        self._peer = sender if self._doors.proxies.trusts(sender) else ""
+        self._peer = sender if self._security.proxies.trusts(sender) else ""
         self._sender = sender.encode()
 
     def data_received(self, data: bytes) -> None:
@@ -143,13 +143,13 @@ class Express(Answering):
             if self._parser is not None:
                 self._parser.message_consumed()
             headers = cast("RawRequestMessage", message).headers
-            with self._under_way:
+            with self._in_flight:
                 answer = await self._answer(job, payload.read_nowait(), headers, caller)
             if self.transport is None:
                 return
             ended = self._is_ended and not self._messages
-            stopping = self._under_way.stopping or self._close or ended
-            added = self._doors.headers.lines
+            stopping = self._in_flight.stopping or self._close or ended
+            added = self._security.headers.lines
             self.transport.write(_written(answer, self._clock.now(), stopping, added))
             if stopping:
                 self.transport.close()
@@ -176,7 +176,7 @@ class Express(Answering):
             or payload.total_bytes > self._reports.body_limit
             or self._buffer_paused
             or self.writing_paused
-            or self._under_way.stopping
+            or self._in_flight.stopping
         ):
             return ""
         job = message.path.removeprefix(PREFIX)
@@ -190,14 +190,14 @@ class Express(Answering):
 
         Whoever is refused is refused by the application, in its words.
         """
-        gate = self._doors.gate
-        if gate.is_open:
+        authenticator = self._security.authenticator
+        if authenticator.is_open:
             return ANYBODY
         headers = cast("RawRequestMessage", self._messages[0][0]).headers
         # What a browser sends is looked at more closely.
         if hdrs.ORIGIN in headers or "Sec-Fetch-Site" in headers:
             return None
-        caller = gate.at_once(headers.get(hdrs.AUTHORIZATION, ""))
+        caller = authenticator.at_once(headers.get(hdrs.AUTHORIZATION, ""))
         return caller if caller is not None and caller.may(Scope.PING) else None
 
     async def _answer(
@@ -205,7 +205,7 @@ class Express(Answering):
     ) -> dict[str, Any]:
         sender = self._sender
         if self._peer:
-            told = self._doors.proxies.client(self._peer, headers.getall(FOR, []))
+            told = self._security.proxies.client(self._peer, headers.getall(FOR, []))
             sender = told.encode()
         try:
             return await self._reports.take(job, body, sender, headers, caller)

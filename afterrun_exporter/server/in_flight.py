@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 
-class UnderWay:
+class InFlightRequests:
     """Counts the requests that have not been answered yet."""
 
     def __init__(self) -> None:

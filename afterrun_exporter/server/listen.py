@@ -18,11 +18,11 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.ingest.native import REPORTS
 from afterrun_exporter.server.addresses import Address
 from afterrun_exporter.server.connection import connections
-from afterrun_exporter.server.connection_limits import Crowd, Limits
-from afterrun_exporter.server.in_flight import UnderWay
-from afterrun_exporter.server.security import DOORS
+from afterrun_exporter.server.connection_limits import ConnectionLimiter, Limits
+from afterrun_exporter.server.in_flight import InFlightRequests
+from afterrun_exporter.server.security import SECURITY
 from afterrun_exporter.server.tls import Certificates
-from afterrun_exporter.server.tls_listener import Handshakes
+from afterrun_exporter.server.tls_listener import TlsListener
 
 #: Seconds that a stop takes at most.
 STOP_SECONDS: Final = 8.0
@@ -53,7 +53,7 @@ async def listening(
     fast: bool = True,
     patience: float = STOP_SECONDS,
     hurry: asyncio.Event | None = None,
-) -> AsyncIterator[Crowd]:
+) -> AsyncIterator[ConnectionLimiter]:
     """Run *app*, and answer requests to *binds*; yield the connections there are.
 
     In the end, requests under way are answered first, if that takes less than *patience*
@@ -62,32 +62,32 @@ async def listening(
     """
     # No access log: a line a ping would drown everything else.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
-    under_way, doors = UnderWay(), app[DOORS]
+    in_flight, security = InFlightRequests(), app[SECURITY]
     await runner.setup()
     server = cast("web.Server", runner.server)
     # The application makes the requests: they are web.Requests.
-    counted = under_way.counting(cast("Handler", server.request_handler))
+    counted = in_flight.counting(cast("Handler", server.request_handler))
     server.request_handler = cast("Any", counted)
-    crowd = Crowd(with_files_for(limits or Limits()))
+    limiter = ConnectionLimiter(with_files_for(limits or Limits()))
     connect = connections(
-        server, app[REPORTS], under_way, clock, doors, crowd, fast=fast
+        server, app[REPORTS], in_flight, clock, security, limiter, fast=fast
     )
-    watching = asyncio.create_task(crowd.watch(clock))
+    watching = asyncio.create_task(limiter.watch(clock))
     open_: list[_Closable] = []
     try:
         for bind in binds:
             try:
-                open_ += await _listen(bind, connect, doors.certificates, crowd)
+                open_ += await _listen(bind, connect, security.certificates, limiter)
             except OSError as error:
                 raise ValueError(f"cannot listen on {bind}: {error.strerror}") from None
             log.info("listening", address=str(bind))
-        yield crowd
+        yield limiter
     finally:
         for one in open_:
             one.close()
         # aiohttp reads no more of a body once it shuts down.
         waits = patience - min(CLOSE_SECONDS, patience / 2)
-        await under_way.done(waits, hurry)
+        await in_flight.done(waits, hurry)
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
@@ -125,7 +125,7 @@ async def _listen(
     bind: Address,
     connect: Callable[[], asyncio.Protocol],
     certificates: Certificates,
-    crowd: Crowd,
+    limiter: ConnectionLimiter,
 ) -> Sequence[_Closable]:
     loop = asyncio.get_running_loop()
     if certificates.context is None:
@@ -134,10 +134,10 @@ async def _listen(
     found = await loop.getaddrinfo(
         bind.host, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    made: list[Handshakes] = []
+    made: list[TlsListener] = []
     try:
         for family, _, _, _, address in dict.fromkeys(found):
-            made.append(_encrypted(family, address, connect, certificates, crowd))
+            made.append(_encrypted(family, address, connect, certificates, limiter))
     except OSError:
         for one in made:
             one.close()
@@ -150,8 +150,8 @@ def _encrypted(
     address: Any,
     connect: Callable[[], asyncio.Protocol],
     certificates: Certificates,
-    crowd: Crowd,
-) -> Handshakes:
+    limiter: ConnectionLimiter,
+) -> TlsListener:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -163,4 +163,4 @@ def _encrypted(
     except OSError:
         bound.close()
         raise
-    return Handshakes(bound, connect, certificates, crowd)
+    return TlsListener(bound, connect, certificates, limiter)

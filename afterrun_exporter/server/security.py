@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from afterrun_exporter.auth.authenticator import Gate
+from afterrun_exporter.auth.authenticator import Authenticator
 from afterrun_exporter.auth.hosts import Hosts
 from afterrun_exporter.auth.proxies import Proxies
 from afterrun_exporter.server.headers import Headers
@@ -15,13 +15,13 @@ from afterrun_exporter.server.tls import Certificates
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class SecuritySettings:
     """Authentication, trusted proxies and hosts, response headers and certificates.
 
     The object stays the same over reloads; its parts are reconfigured in place.
     """
 
-    gate: Gate = field(default_factory=Gate)
+    authenticator: Authenticator = field(default_factory=Authenticator)
     headers: Headers = field(default_factory=Headers)
     proxies: Proxies = field(default_factory=Proxies)
     hosts: Hosts = field(default_factory=Hosts)
@@ -29,4 +29,4 @@ class Doors:
 
 
 #: The settings of an application.
-DOORS: Final[web.AppKey[Doors]] = web.AppKey("doors")
+SECURITY: Final[web.AppKey[SecuritySettings]] = web.AppKey("security")

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from afterrun_exporter.server.connection_limits import Crowd
+from afterrun_exporter.server.connection_limits import ConnectionLimiter
 from afterrun_exporter.server.tls import Certificates
 
 #: Connections that are taken before others get their turn.
@@ -20,7 +20,7 @@ PAUSE: Final = 1.0
 log = structlog.get_logger()
 
 
-class Handshakes:
+class TlsListener:
     """Takes connections from a socket, and hands them on encrypted.
 
     asyncio would go by the certificate of the start for ever, and count nobody who
@@ -32,14 +32,14 @@ class Handshakes:
         listening: socket.socket,
         connect: Callable[[], asyncio.Protocol],
         certificates: Certificates,
-        crowd: Crowd,
+        limiter: ConnectionLimiter,
     ) -> None:
         self._listening = listening
         self._connect = connect
         self._certificates = certificates
-        self._crowd = crowd
+        self._limiter = limiter
         self._loop = asyncio.get_running_loop()
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._in_flight: set[asyncio.Task[None]] = set()
         self._closed = False
         listening.setblocking(False)
         self._resume()
@@ -49,7 +49,7 @@ class Handshakes:
         self._closed = True
         self._loop.remove_reader(self._listening)
         self._listening.close()
-        for task in self._under_way:
+        for task in self._in_flight:
             task.cancel()
 
     def _resume(self) -> None:
@@ -67,18 +67,18 @@ class Handshakes:
                 self._loop.remove_reader(self._listening)
                 self._loop.call_later(PAUSE, self._resume)
                 return
-            if self._crowd.is_full:
+            if self._limiter.is_full:
                 # Nothing can be said before the handshake, which is what costs.
                 connection.close()
                 continue
             task = self._loop.create_task(self._shake_hands(connection))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._in_flight.add(task)
+            task.add_done_callback(self._in_flight.discard)
 
     async def _shake_hands(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         protocol = self._connect()
-        limit = self._crowd.limits.asking
+        limit = self._limiter.limits.asking
         made = False
         try:
             await self._loop.connect_accepted_socket(
@@ -94,5 +94,5 @@ class Handshakes:
             log.debug("handshake_failed", error=str(error))
         finally:
             if not made:
-                self._crowd.discard(protocol)  # type: ignore[arg-type]
+                self._limiter.discard(protocol)  # type: ignore[arg-type]
                 connection.close()

@@ -81,7 +81,7 @@ def restore(
         with _new_file(real) as copy:
             contents = _copy(backup, copy)
             _give(copy, owner)
-            _set_aside(real, is_new=is_new)
+            _back_off(real, is_new=is_new)
             _replace(copy, real)
         _give(Path(f"{real}.lock"), owner)
     return contents, None if is_new else Path(f"{real}{_ASIDE}")
@@ -209,7 +209,7 @@ def _checked(copy: sqlite3.Connection, source: Path, target: Path) -> Contents:
     return Contents(jobs, runs, target.stat().st_size)
 
 
-def _set_aside(database: Path, *, is_new: bool) -> None:
+def _back_off(database: Path, *, is_new: bool) -> None:
     """Move the database away with its log, which must not be applied to another one."""
     aside = Path(f"{database}{_ASIDE}")
     for end in ("-wal", "-shm", ""):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from afterrun_exporter.clock import breathe, stopwatch
+from afterrun_exporter.clock import stopwatch, yield_to_loop
 from afterrun_exporter.core.repeats import (
     OlderRunsNeededError,
     is_partial,
@@ -137,7 +137,7 @@ class GroupCommit:
             decided += len(one.changes)
             if decided >= STEP or not self._waiting:
                 # Who was answered by the commit before may report again at once.
-                await breathe()
+                await yield_to_loop()
                 decided = 0
         return writes
 
@@ -183,7 +183,7 @@ class GroupCommit:
         for count, (job, decide) in enumerate(one.changes, start=1):
             if count % STEP == 0:
                 # Nobody else decides meanwhile: they wait for their turn.
-                await breathe()
+                await yield_to_loop()
             result = self._tried(job, decide)
             if isinstance(result, OlderRunsNeededError):
                 await self._recall(job)

@@ -19,9 +19,9 @@ from typing import Final
 
 from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.notifications import (
-    Notice,
+    AlertNotification,
+    DeliveryState,
     Stage,
-    Told,
     is_history,
     moved,
     reconciled,
@@ -40,12 +40,12 @@ from afterrun_exporter.storage.codec import UnreadableRowError
 STEP: Final = 500
 
 #: Makes the notice of an alert that a job opened.
-Announce = Callable[[str, AlertOpened], Notice]
+Announce = Callable[[str, AlertOpened], AlertNotification]
 
 Writes = Sequence[tuple[str, Transition]]
 
 #: What an outbox is made from: the notices, and for each what has been told.
-Outboxed = tuple[list[Notice], dict[str, dict[str, Told]]]
+Outboxed = tuple[list[AlertNotification], dict[str, dict[str, DeliveryState]]]
 
 _SAVE = """
 INSERT INTO outbox
@@ -62,9 +62,9 @@ SET job = excluded.job, condition = excluded.condition, rule = excluded.rule,
 class Changes:
     """What is to be written of an outbox."""
 
-    notices: tuple[Notice, ...] = ()
+    notices: tuple[AlertNotification, ...] = ()
     #: For each label set, what each Alertmanager has been told.
-    told: Mapping[str, Mapping[str, Told]] = field(default_factory=dict)
+    told: Mapping[str, Mapping[str, DeliveryState]] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
 
 
@@ -74,11 +74,11 @@ class Outbox:
     def __init__(
         self,
         write: Callable[[Changes], Awaitable[object]],
-        notices: Iterable[Notice] = (),
-        told: Mapping[str, Mapping[str, Told]] | None = None,
+        notices: Iterable[AlertNotification] = (),
+        told: Mapping[str, Mapping[str, DeliveryState]] | None = None,
     ) -> None:
         self._write = write
-        self._notices: dict[str, Notice] = {}
+        self._notices: dict[str, AlertNotification] = {}
         self._of: dict[str, set[str]] = {}
         self._told = {labels: dict(by) for labels, by in (told or {}).items()}
         self._announce: Announce | None = None
@@ -88,11 +88,11 @@ class Outbox:
         self._keep(notices)
 
     @property
-    def notices(self) -> Mapping[str, Notice]:
+    def notices(self) -> Mapping[str, AlertNotification]:
         """The committed notices, by their labels: a live view."""
         return self._notices
 
-    def told(self, labels: str, alertmanager: str) -> Told | None:
+    def told(self, labels: str, alertmanager: str) -> DeliveryState | None:
         """Return what *alertmanager* was last told of *labels*."""
         return self._told.get(labels, {}).get(alertmanager)
 
@@ -123,7 +123,7 @@ class Outbox:
     async def reconcile(
         self,
         jobs: Iterable[str],
-        wanted: Callable[[str], list[Notice]],
+        wanted: Callable[[str], list[AlertNotification]],
         now: Callable[[], float],
     ) -> None:
         """See to it that of each of *jobs* the *wanted* notices are open, no others.
@@ -145,8 +145,8 @@ class Outbox:
     async def note(
         self,
         alertmanager: str,
-        news: Mapping[str, Told],
-        is_done: Callable[[Notice], bool],
+        news: Mapping[str, DeliveryState],
+        is_done: Callable[[AlertNotification], bool],
     ) -> None:
         """Remember what *alertmanager* was told; drop what is done with.
 
@@ -164,12 +164,12 @@ class Outbox:
             await self._write(Changes(told=told_of, gone=gone))
             self._drop(gone)
 
-    def renewed(self, alertmanager: str, told: Mapping[str, Told]) -> None:
+    def renewed(self, alertmanager: str, told: Mapping[str, DeliveryState]) -> None:
         """Remember when *alertmanager* was told the same again; a crash forgets it."""
         for labels in told.keys() & self._notices.keys():
             self._told.setdefault(labels, {})[alertmanager] = told[labels]
 
-    async def forget(self, is_done: Callable[[Notice], bool]) -> None:
+    async def forget(self, is_done: Callable[[AlertNotification], bool]) -> None:
         """Drop what is done with; raises StorageError when that cannot be written."""
         async with self._one_at_a_time:
             gone = tuple(
@@ -179,10 +179,10 @@ class Outbox:
                 await self._write(Changes(gone=gone))
                 self._drop(gone)
 
-    def _news(self, writes: Writes) -> Iterable[Notice]:
+    def _news(self, writes: Writes) -> Iterable[AlertNotification]:
         if self._announce is None:
             return ()
-        news: dict[str, Notice] = {}
+        news: dict[str, AlertNotification] = {}
         opened: set[str] = set()
         for job, transition in writes:
             for event in transition.alerts:
@@ -208,15 +208,17 @@ class Outbox:
                         del news[labels]
         return news.values()
 
-    def _known(self, job: str, news: Mapping[str, Notice]) -> dict[str, Notice]:
+    def _known(
+        self, job: str, news: Mapping[str, AlertNotification]
+    ) -> dict[str, AlertNotification]:
         """Return the notices of *job* by their labels, as *news* leaves them."""
         known = {one.labels: one for one in self._held(job)}
         return known | {one.labels: one for one in news.values() if one.job == job}
 
-    def _held(self, job: str) -> list[Notice]:
+    def _held(self, job: str) -> list[AlertNotification]:
         return [self._notices[labels] for labels in self._of.get(job, ())]
 
-    def _keep(self, notices: Iterable[Notice]) -> None:
+    def _keep(self, notices: Iterable[AlertNotification]) -> None:
         changed = []
         for notice in notices:
             self._notices[notice.labels] = notice
@@ -269,9 +271,9 @@ def _decoded(
     resolved_at: float | None,
     shown_until: float,
     told: str,
-) -> tuple[Notice, dict[str, Told]]:
+) -> tuple[AlertNotification, dict[str, DeliveryState]]:
     try:
-        notice = Notice(
+        notice = AlertNotification(
             labels=labels,
             job=job,
             key=AlertKey(Condition(condition), rule),
@@ -285,7 +287,7 @@ def _decoded(
         raise UnreadableRowError("alert", job, error) from error
 
 
-def _row(notice: Notice) -> tuple[object, ...]:
+def _row(notice: AlertNotification) -> tuple[object, ...]:
     key = notice.key
     return (
         notice.labels,
@@ -299,7 +301,7 @@ def _row(notice: Notice) -> tuple[object, ...]:
     )
 
 
-def _encode(told: Mapping[str, Told]) -> str:
+def _encode(told: Mapping[str, DeliveryState]) -> str:
     # What was refused is tried again after a restart: the other side may be newer.
     return json.dumps(
         {
@@ -310,8 +312,8 @@ def _encode(told: Mapping[str, Told]) -> str:
     )
 
 
-def _decode(text: str) -> dict[str, Told]:
+def _decode(text: str) -> dict[str, DeliveryState]:
     return {
-        alertmanager: Told(opened_at, Stage(stage), since, since)
+        alertmanager: DeliveryState(opened_at, Stage(stage), since, since)
         for alertmanager, (opened_at, stage, since) in json.loads(text).items()
     }

@@ -10,7 +10,7 @@ from typing import Final
 
 import aiosqlite
 
-from afterrun_exporter.clock import in_steps
+from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.storage.codec import decode_metrics, decode_violations
 from afterrun_exporter.storage.store import Ended, LogRecord
@@ -63,7 +63,7 @@ async def runs(
     """See `Store.runs`."""
     rows = await reader.execute_fetchall(_CHAIN, (job, limit, before))
     # Thousands of them take a while to read, and pings are to be answered meanwhile.
-    return [_run(row) async for row in in_steps(rows)]
+    return [_run(row) async for row in cooperatively(rows)]
 
 
 async def endings(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import Any
 
-from afterrun_exporter.alertmanager.notifier import Pusher
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.alertmanager.notifier import AlertNotifier
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.routing import Alertmanager as Configured
 from afterrun_exporter.engine.service import Service
@@ -15,7 +15,7 @@ from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.alertmanager.alertmanagers import Alertmanager, Alertmanagers
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
-from tests.services import catalogue
+from tests.services import job_config
 
 A, B = "http://a:9093", "http://b:9093"
 WARNING, CRITICAL = "backup warning", "backup critical"
@@ -39,18 +39,18 @@ class Chain:
 
     async def start(self) -> Chain:
         """Start as the daemon does."""
-        self.service = Service(self.store, self.clock, catalogue(*self.jobs))
-        self.pusher = Pusher(
+        self.service = Service(self.store, self.clock, job_config(*self.jobs))
+        self.notifier = AlertNotifier(
             self.service,
             self.store.outbox,
             self.clock,
             self.alertmanagers.post,
             lambda longest: longest,
         )
-        self.pusher.configure(self.configured)
+        self.notifier.configure(self.configured)
         await self.service.start()
-        await self.pusher.refresh()
-        await self._stack.enter_async_context(self.pusher.running())
+        await self.notifier.refresh()
+        await self._stack.enter_async_context(self.notifier.running())
         await calm()
         return self
 
@@ -62,9 +62,9 @@ class Chain:
         """Reload as the daemon does."""
         self.configured = replace(self.configured, **alertmanager)
         self.jobs = jobs or self.jobs
-        await self.service.reconfigure(catalogue(*self.jobs))
-        self.pusher.configure(self.configured)
-        await self.pusher.refresh()
+        await self.service.reconfigure(job_config(*self.jobs))
+        self.notifier.configure(self.configured)
+        await self.notifier.refresh()
         await calm()
 
     async def report(self, outcome: Outcome, job: str = "backup") -> None:
@@ -99,4 +99,4 @@ class Chain:
 async def calm() -> None:
     """Return when everybody has done what there was to do."""
     for _ in range(60):
-        await breathe()
+        await yield_to_loop()

@@ -10,7 +10,7 @@ import pytest
 from afterrun_exporter import conventions as names
 from afterrun_exporter.alertmanager import alerts
 from afterrun_exporter.core.model import Condition, Outcome
-from afterrun_exporter.core.notifications import Notice, Stage
+from afterrun_exporter.core.notifications import AlertNotification, Stage
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.state import AlertKey, AlertOpened
 from afterrun_exporter.rulegen.prometheus import rules_file
@@ -26,13 +26,13 @@ JOB = replace(
 
 
 def posted(
-    notice: Notice, stage: Stage = Stage.FIRING, now: str = "22 02:06"
+    notice: AlertNotification, stage: Stage = Stage.FIRING, now: str = "22 02:06"
 ) -> dict[str, Any]:
     url = "https://afterrun.example"
     return alerts.message(notice, stage, at(now), at("22 02:10"), url)
 
 
-def opened(night: Night) -> list[Notice]:
+def opened(night: Night) -> list[AlertNotification]:
     return [
         alerts.opened("backup", event, ADDED)
         for event in night.alerts
@@ -123,7 +123,7 @@ def test_the_sentences_are_those_of_the_alerting_rules(condition: Condition) -> 
         for rule in group["rules"]
     }
     alert = names.ALERT_OF[condition]
-    notice = Notice(
+    notice = AlertNotification(
         labels=json.dumps({"alertname": alert}),
         job="backup",
         key=AlertKey(condition),

@@ -44,7 +44,7 @@ async def test_in_the_end_everybody_knows(acts: list[tuple[str, Any]]) -> None:
             assert one.told(what)[0] == "firing"
             assert one.told(what)[-1] == "resolved"
     assert len(chain.store.outbox.notices) == len(firing)
-    assert all(waiting == 0 for *_, waiting in chain.pusher.counts())
+    assert all(waiting == 0 for *_, waiting in chain.notifier.counts())
     await chain.stop()
 
 

@@ -12,7 +12,7 @@ from aiohttp.test_utils import unused_port
 from pytest_aiohttp.plugin import AiohttpServer
 
 from afterrun_exporter.alertmanager.managed_file import (
-    KeptFile,
+    ManagedFile,
     is_loaded,
     reload_alertmanager,
 )
@@ -95,7 +95,7 @@ async def test_a_file_counts_as_loaded_if_alertmanager_shows_it(
     os.utime(template, (1.8e9, 1.8e9))
     url = str(server.make_url("/am/-/reload"))
 
-    assert await is_loaded(KeptFile(path, url, lambda _: {})) is expected
+    assert await is_loaded(ManagedFile(path, url, lambda _: {})) is expected
 
 
 @pytest.mark.parametrize("path", ["/reload", "/-/reload"])
@@ -107,5 +107,5 @@ async def test_a_file_does_not_count_as_loaded_if_alertmanager_does_not_say(
     (tmp_path / "alertmanager.yml").write_bytes(TEXT)
 
     assert not await is_loaded(
-        KeptFile(tmp_path / "alertmanager.yml", url, lambda _: {})
+        ManagedFile(tmp_path / "alertmanager.yml", url, lambda _: {})
     )

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from afterrun_exporter.alertmanager.managed_file import KeptFile
+from afterrun_exporter.alertmanager.managed_file import ManagedFile
 from afterrun_exporter.alertmanager.receivers import Receivers
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.errors import (
     AlertmanagerError,
@@ -76,7 +76,7 @@ def receivers(
         announced.append(among)
 
     kept = Receivers(store, alertmanager.reload, announce)
-    kept.keep(KeptFile(file, RELOAD, listing))
+    kept.keep(ManagedFile(file, RELOAD, listing))
     return kept
 
 
@@ -128,7 +128,7 @@ async def test_receivers_that_arrive_during_a_change_share_the_next_one(
     begun = asyncio.create_task(receivers.add(first))
     await alertmanager.is_reading.wait()
     waiting = asyncio.create_task(add_all(receivers, others))
-    await breathe()
+    await yield_to_loop()
     alertmanager.may_read.set()
     await asyncio.gather(begun, waiting)
 
@@ -190,7 +190,7 @@ async def test_a_client_that_disconnects_harms_no_other(
     begun = asyncio.create_task(receivers.add(first))
     await alertmanager.is_reading.wait()
     waiting = [asyncio.create_task(receivers.add(one)) for one in (second, third)]
-    await breathe()
+    await yield_to_loop()
     begun.cancel()
     waiting[0].cancel()
     alertmanager.may_read.set()

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.alertmanager.sender import BATCH, LONGEST_PAUSE
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.notifications import RENEW_EVERY, RENEW_FRESH
 from afterrun_exporter.core.routing import Alertmanager
@@ -138,7 +138,7 @@ async def test_one_that_is_down_does_not_delay_another(chain: Chain) -> None:
     await chain.fail()
 
     assert chain.a.told(WARNING) == ["firing"]
-    assert list(chain.pusher.counts()) == [(A, 1, 0, 0), (B, 0, 1, 1)]
+    assert list(chain.notifier.counts()) == [(A, 1, 0, 0), (B, 0, 1, 1)]
 
 
 async def test_one_that_was_down_is_told_when_it_is_back(chain: Chain) -> None:
@@ -149,7 +149,7 @@ async def test_one_that_was_down_is_told_when_it_is_back(chain: Chain) -> None:
     await chain.wait(LONGEST_PAUSE)
 
     assert chain.b.told(WARNING) == ["firing"]
-    assert list(chain.pusher.counts())[1][3] == 0
+    assert list(chain.notifier.counts())[1][3] == 0
 
 
 async def test_what_was_over_before_it_could_be_told_is_told_all_the_same(
@@ -330,7 +330,7 @@ async def test_an_alertmanager_that_is_added_is_told_of_what_holds(
     posts = chain.b.attempts
     await chain.wait(600)
     assert chain.b.attempts == posts
-    assert [name for name, *_ in chain.pusher.counts()] == [A, other]
+    assert [name for name, *_ in chain.notifier.counts()] == [A, other]
 
 
 async def test_turned_off_and_on_again_it_tells_what_holds(chain: Chain) -> None:
@@ -354,7 +354,7 @@ async def test_nothing_is_written_where_nothing_is_pushed() -> None:
     await chain.fail()
 
     assert chain.store.outbox.notices == {}
-    assert list(chain.pusher.counts()) == []
+    assert list(chain.notifier.counts()) == []
     await chain.stop()
 
 
@@ -366,13 +366,13 @@ async def test_two_urls_of_one_alertmanager_are_one(chain: Chain) -> None:
 
     assert chain.alertmanagers[again].told(WARNING) == ["firing"]
     assert chain.a.told(WARNING) == []
-    assert [name for name, *_ in chain.pusher.counts()] == [A]
+    assert [name for name, *_ in chain.notifier.counts()] == [A]
 
 
 async def test_the_metrics_are_there_from_the_start(chain: Chain) -> None:
     """At 0: of a counter that begins at 1, nobody sees that it has risen."""
     own = SelfMetrics("1.2.3")
-    own.watch_pushes(chain.pusher.counts)
+    own.watch_pushes(chain.notifier.counts)
     before = pushes(own)
     chain.b.is_up = False
 
@@ -447,7 +447,7 @@ async def test_a_restart_neither_loses_nor_repeats(tmp_path: Path) -> None:
         await chain.start()
         await chain.fail()
         while not store.outbox.told(next(iter(store.outbox.notices)), A):
-            await breathe()
+            await yield_to_loop()
         await chain.wait(10)
         await chain.succeed()
         await chain.stop()
@@ -462,7 +462,7 @@ async def test_a_restart_neither_loses_nor_repeats(tmp_path: Path) -> None:
         assert chain.a.told(WARNING) == ["resolved"]
         assert chain.b.told(WARNING) == ["firing", "resolved"]
         while chain.store.outbox.notices:
-            await breathe()
+            await yield_to_loop()
         await chain.stop()
 
     async with SQLiteStore.open(path) as again:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from afterrun_exporter.alertmanager.managed_file import KeptFile
+from afterrun_exporter.alertmanager.managed_file import ManagedFile
 from afterrun_exporter.alertmanager.receivers import Applied, Receivers
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
-from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import (
     AlertmanagerError,
@@ -26,7 +26,7 @@ from afterrun_exporter.storage.store import AlertFilter
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, ping
-from tests.services import catalogue
+from tests.services import job_config
 
 OLD = "what was configured before\n"
 RELOAD = "http://localhost:9093/-/reload"
@@ -64,7 +64,7 @@ def alertmanager(file: Path) -> Alertmanager:
 @pytest.fixture
 def receivers(store: MemoryStore, alertmanager: Alertmanager, file: Path) -> Receivers:
     kept = Receivers(store, alertmanager.reload)
-    kept.keep(KeptFile(file, RELOAD, listing))
+    kept.keep(ManagedFile(file, RELOAD, listing))
     return kept
 
 
@@ -157,7 +157,7 @@ async def test_without_a_way_to_reload_it_is_only_written(
     receivers: Receivers, alertmanager: Alertmanager, file: Path
 ) -> None:
     """Somebody else has it loaded."""
-    receivers.keep(KeptFile(file, "", listing))
+    receivers.keep(ManagedFile(file, "", listing))
 
     _, applied = await receivers.add(receiver())
 
@@ -242,7 +242,7 @@ async def test_what_cannot_be_generated_changes_nothing(
     receivers: Receivers, store: MemoryStore, file: Path
 ) -> None:
     """And says what is in the way."""
-    receivers.keep(KeptFile(file, RELOAD, refusing))
+    receivers.keep(ManagedFile(file, RELOAD, refusing))
 
     with pytest.raises(GenerateError, match="is in base"):
         await receivers.add(receiver())
@@ -389,7 +389,7 @@ async def test_it_is_known_whether_the_file_is_as_it_should_be(
     alertmanager.error = AlertmanagerError("connection refused")
     await receivers.refresh()
     known.append(receivers.file_ok)
-    receivers.keep(KeptFile(file, RELOAD, refusing))
+    receivers.keep(ManagedFile(file, RELOAD, refusing))
     await receivers.refresh()
     known.append(receivers.file_ok)
     receivers.keep(None)
@@ -406,7 +406,7 @@ async def test_a_refresh_survives_what_nobody_thought_of(
     def broken(_: Sequence[JobReceiver]) -> Mapping[Path, str]:
         raise RuntimeError("nobody thought of this")
 
-    receivers.keep(KeptFile(file, RELOAD, broken))
+    receivers.keep(ManagedFile(file, RELOAD, broken))
 
     with capture_logs() as logs:
         await receivers.refresh()
@@ -420,19 +420,19 @@ class TestSuccesses:
     @pytest.fixture
     async def service(self, store: MemoryStore, clock: ManualClock) -> Service:
         service = Service(
-            store, clock, catalogue(BACKUP, replace(BACKUP, name="other"))
+            store, clock, job_config(BACKUP, replace(BACKUP, name="other"))
         )
         await service.start()
         return service
 
     @pytest.fixture
-    def registry(self, service: Service, clock: ManualClock) -> Registry:
-        return Registry(service, clock)
+    def job_admin(self, service: Service, clock: ManualClock) -> JobAdmin:
+        return JobAdmin(service, clock)
 
     async def test_are_announced_from_then_on_and_until_it_is_removed(
-        self, store: MemoryStore, service: Service, registry: Registry
+        self, store: MemoryStore, service: Service, job_admin: JobAdmin
     ) -> None:
-        kept = Receivers(store, no_reload, registry.announce_successes)
+        kept = Receivers(store, no_reload, job_admin.announce_successes)
         added, _ = await kept.add(wanting())
         assert announcing(service) == {"backup": True, "other": False}
 
@@ -448,18 +448,18 @@ class TestSuccesses:
         assert not store.states["backup"].alerts
 
     async def test_are_announced_as_stored_after_a_start(
-        self, store: MemoryStore, service: Service, registry: Registry
+        self, store: MemoryStore, service: Service, job_admin: JobAdmin
     ) -> None:
         await store.add_receivers([wanting()])
-        await Receivers(store, no_reload, registry.announce_successes).refresh()
+        await Receivers(store, no_reload, job_admin.announce_successes).refresh()
 
         assert announcing(service) == {"backup": True, "other": False}
 
     async def test_of_a_job_that_is_paused_are_not_shown(
-        self, store: MemoryStore, service: Service, registry: Registry
+        self, store: MemoryStore, service: Service, job_admin: JobAdmin
     ) -> None:
-        await registry.pause("backup")
-        await Receivers(store, no_reload, registry.announce_successes).add(wanting())
+        await job_admin.pause("backup")
+        await Receivers(store, no_reload, job_admin.announce_successes).add(wanting())
         await service.record(ping("21 12:00"))
 
         assert announcing(service)["backup"]

@@ -15,7 +15,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock
 from tests.core.jobs import BACKUP, at
 from tests.http import Client
-from tests.services import catalogue
+from tests.services import job_config
 
 GOOD = {"metrics": {"rows": 120, "size": 48211}}
 EMPTY = {"metrics": {"rows": 0, "size": 48211}}
@@ -26,7 +26,7 @@ SYNC = Job(name="sync", severity="critical")
 @pytest.fixture
 async def history(client: Client, clock: ManualClock, service: Service) -> Client:
     """An alert that is over after a minute, one after three, and one still open."""
-    await service.reconfigure(catalogue(BACKUP, SYNC))
+    await service.reconfigure(job_config(BACKUP, SYNC))
     await client.post("/ping/sync", json=FAILED)
     await clock.advance(60)
     await client.post("/ping/sync", json={"status": "ok"})

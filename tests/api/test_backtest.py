@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from afterrun_exporter import config
-from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.api.conftest import validator
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.http import Client
-from tests.services import catalogue
+from tests.services import job_config
 
 PATH = "/api/v1/jobs/backup/backtest"
 
@@ -130,9 +130,9 @@ async def test_rules_that_a_client_gave_a_job_are_tried_besides(
 ) -> None:
     """Where that is asked for: a file whose policies change does not know them."""
     words = {"rules": ["rows > 100", {"expr": "rows > 5", "name": "few"}]}
-    catalogue_ = config.parse("{}").catalogue
+    catalogue_ = config.parse("{}").job_config
     await service.reconfigure(catalogue_)
-    await Registry(service, clock).describe("backup", words)
+    await JobAdmin(service, clock).describe("backup", words)
     await report(service, 120, 50)
 
     alone = await tried(client, rules=["rows > 0"])
@@ -152,7 +152,7 @@ async def test_without_rules_those_of_the_job_are_tried(
 ) -> None:
     """They may be others than they were."""
     await report(service, 120, 0)
-    await service.reconfigure(catalogue(replace(BACKUP, rules=())))
+    await service.reconfigure(job_config(replace(BACKUP, rules=())))
 
     now, none, empty = [
         await tried(client),

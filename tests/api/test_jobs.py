@@ -12,7 +12,7 @@ from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP
 from tests.http import Client
-from tests.services import catalogue
+from tests.services import job_config
 
 GOOD = {"metrics": {"rows": 120, "size": 48211}}
 
@@ -96,7 +96,7 @@ async def test_one_job_tells_what_runs_now(
 ) -> None:
     """And until when it may run, or be silent."""
     job = replace(BACKUP, max_runtime=600.0, heartbeat=120.0)
-    await service.reconfigure(catalogue(job))
+    await service.reconfigure(job_config(job))
     await client.post("/ping/backup", json={"status": "start", "run_id": "a"})
     (before,) = (await asked(client, "/api/v1/jobs/backup"))["open_runs"]
     await clock.advance(60)
@@ -130,7 +130,7 @@ async def test_one_job_tells_what_runs_now(
 async def test_the_list_is_read_page_by_page(client: Client, service: Service) -> None:
     """By name; each page says where the next one begins, the last one nothing."""
     jobs = [replace(BACKUP, name=f"job-{n:02}") for n in range(5)]
-    await service.reconfigure(catalogue(*reversed(jobs)))
+    await service.reconfigure(job_config(*reversed(jobs)))
 
     pages, after = [], ""
     while True:
@@ -148,7 +148,7 @@ async def test_jobs_can_be_chosen_by_their_state(
 ) -> None:
     """A page of them is full even where most jobs are in another state."""
     jobs = [Job(name=f"job-{n:04}", enabled=n % 700 != 0) for n in range(2101)]
-    await service.reconfigure(catalogue(*jobs))
+    await service.reconfigure(job_config(*jobs))
 
     page = await asked(client, "/api/v1/jobs?state=paused&limit=3")
 
@@ -325,7 +325,7 @@ async def test_jobs_can_be_chosen_by_what_describes_them(
         ),
         Job(name="off", labels=(("team", "web"),), tags=("db",), enabled=False),
     )
-    await service.reconfigure(catalogue(*jobs))
+    await service.reconfigure(job_config(*jobs))
 
     assert await names(client, query) == found
 
@@ -368,7 +368,7 @@ async def test_the_alerts_of_a_job_are_its_own(
     client: Client, service: Service
 ) -> None:
     """The same as where all alerts are asked for those of one job."""
-    await service.reconfigure(catalogue(BACKUP, Job(name="sync")))
+    await service.reconfigure(job_config(BACKUP, Job(name="sync")))
     await client.post("/ping/backup", json={"metrics": {"rows": 0, "size": 48211}})
     await client.post("/ping/sync", json={"status": "fail"})
 

@@ -15,7 +15,7 @@ from afterrun_exporter.core.targets import check_target, origin, shown
 from afterrun_exporter.engine.service import Service
 from tests.core.jobs import BACKUP
 from tests.http import Client
-from tests.services import catalogue
+from tests.services import job_config
 
 SYNC = Job(name="sync")
 
@@ -184,7 +184,7 @@ async def test_a_receiver_that_cannot_be_added_says_why(
 
 async def test_all_receivers_can_be_listed(client: Client, service: Service) -> None:
     """Of every job, and of what is secret only the host."""
-    await service.reconfigure(catalogue(BACKUP, SYNC))
+    await service.reconfigure(job_config(BACKUP, SYNC))
     first = await added(client, WEBHOOK)
     other = "/api/v1/jobs/sync/receivers"
     second = await (await client.post(other, json=SLACK)).json()
@@ -205,7 +205,7 @@ async def test_receivers_of_a_job_that_left_can_be_found_and_removed(
 ) -> None:
     """They are still in alertmanager.yml. No more are taken for it."""
     receiver = await added(client, WEBHOOK)
-    await service.reconfigure(catalogue(SYNC, unknown=None))
+    await service.reconfigure(job_config(SYNC, unknown=None))
 
     assert [one["id"] for one in await listed(client)] == [receiver["id"]]
     assert (await client.post(RECEIVERS, json=SLACK)).status == 404

@@ -15,7 +15,7 @@ from afterrun_exporter.http_problems import KINDS, STATUS, TYPES
 from afterrun_exporter.testing import ManualClock
 from tests.core.jobs import BACKUP
 from tests.http import Client
-from tests.services import catalogue
+from tests.services import job_config
 
 GOOD = {"metrics": {"rows": 120, "size": 48211}}
 LISTS = [
@@ -91,7 +91,7 @@ async def test_each_page_links_to_the_next(
 ) -> None:
     """With all that was asked for; the last one links to none."""
     jobs = [Job(name=f"job:{n}", labels=(("team", "a&b=c"),)) for n in range(5)]
-    await service.reconfigure(catalogue(BACKUP, *jobs))
+    await service.reconfigure(job_config(BACKUP, *jobs))
     for n in range(5):
         await client.post("/ping/backup", json={**GOOD, "run_id": str(n)})
         await clock.advance(1)

@@ -19,7 +19,7 @@ from afterrun_exporter.auth.requests import CALLER
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ForbiddenError
 from afterrun_exporter.server.headers import POLICY
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.http import Client, locked, token, whole_app
 from tests.server.everywhere import UUID, body_of, endpoints, path_of
@@ -118,8 +118,8 @@ async def locked_client(
     aiohttp_client: AiohttpClient,
 ) -> Client:
     """A daemon that one may reload and ping with tokens."""
-    doors = locked(admin=token(Scope.ADMIN), pinger=token(Scope.PING))
-    return await aiohttp_client(whole_app(service, store, clock, doors))
+    security = locked(admin=token(Scope.ADMIN), pinger=token(Scope.PING))
+    return await aiohttp_client(whole_app(service, store, clock, security))
 
 
 FOREIGNERS = [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}]
@@ -179,7 +179,7 @@ async def test_without_locks_no_other_site_changes_anything_but_by_pings(
     headers: dict[str, str],
 ) -> None:
     """The daemon on somebody's own machine is reached by every page they look at."""
-    client = await aiohttp_client(whole_app(service, store, clock, Doors()))
+    client = await aiohttp_client(whole_app(service, store, clock, SecuritySettings()))
 
     answers = await ask_for_all(client, headers)
 
@@ -199,8 +199,8 @@ async def test_without_locks_no_name_of_another_site_leads_here(
     aiohttp_client: AiohttpClient,
 ) -> None:
     """A site can have its name lead to this machine, and is then the same site."""
-    doors = Doors(hosts=Hosts(["afterrun.example"]))
-    client = await aiohttp_client(whole_app(service, store, clock, doors))
+    security = SecuritySettings(hosts=Hosts(["afterrun.example"]))
+    client = await aiohttp_client(whole_app(service, store, clock, security))
     before = dict(store.states)
 
     misled = await ask_for_all(client, {"Host": f"evil.example:{client.port}"})
@@ -264,7 +264,7 @@ async def test_a_page_allows_nothing_that_is_not_ours(
     store: MemoryStore,
     clock: ManualClock,
 ) -> None:
-    client = await aiohttp_client(whole_app(service, store, clock, Doors()))
+    client = await aiohttp_client(whole_app(service, store, clock, SecuritySettings()))
     page = await client.get("/")
     data = await client.get("/metrics")
     verdict = await client.post("/ping/backup", json={})

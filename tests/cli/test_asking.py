@@ -20,7 +20,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import at, ping
-from tests.services import catalogue
+from tests.services import job_config
 
 from .conftest import Ask
 
@@ -87,7 +87,7 @@ async def test_jobs_are_chosen_by_what_describes_them(
         Job(name="sync", labels=(("team", "data"), ("env", "test")), project="shop"),
         Job(name="off", tags=("db",), enabled=False),
     )
-    await service.reconfigure(catalogue(*jobs))
+    await service.reconfigure(job_config(*jobs))
 
     _, *shown = rows(await ask("jobs", *options))
 
@@ -142,7 +142,7 @@ async def test_a_job_that_the_file_disables_is_not_resumed(
     ask: Ask, service: Service
 ) -> None:
     """It says why."""
-    await service.reconfigure(catalogue(Job(name="off", enabled=False)))
+    await service.reconfigure(job_config(Job(name="off", enabled=False)))
 
     resumed = await ask("resume", "off")
 

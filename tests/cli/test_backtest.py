@@ -13,12 +13,12 @@ from afterrun_exporter import config as configs
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.rules import parse_rule
-from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP, ping
-from tests.services import catalogue
+from tests.services import job_config
 
 from .conftest import Ask
 
@@ -166,7 +166,7 @@ async def test_a_file_that_changes_nothing_is_one_line(
 ) -> None:
     """A rule with a name is the same rule after it went over the API."""
     halved = parse_rule("rows >= 0.5 * previous", name="halved", ignore_missing=True)
-    await service.reconfigure(catalogue(replace(BACKUP, rules=(halved,))))
+    await service.reconfigure(job_config(replace(BACKUP, rules=(halved,))))
     await report(service, 120, 50)
     text = "{expr: rows >= 0.5 * previous, name: halved, on_missing: ignore}"
 
@@ -185,8 +185,8 @@ async def test_rules_that_a_client_gave_a_job_are_no_change(
 ) -> None:
     """The file does not name the job, and says nothing of them."""
     file = write(tmp_path)
-    await service.reconfigure(configs.load(Path(file)).catalogue)
-    await Registry(service, clock).describe("guest", {"rules": ["rows > 100"]})
+    await service.reconfigure(configs.load(Path(file)).job_config)
+    await JobAdmin(service, clock).describe("guest", {"rules": ["rows > 100"]})
     await report(service, 120, 50, job="guest")
 
     result = await ask("backtest", "--config.file", file)

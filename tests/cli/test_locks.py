@@ -20,7 +20,7 @@ from afterrun_exporter.errors import ConfigError
 from afterrun_exporter.server.addresses import parse
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.listen import OTHER_FILES, with_files_for
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.security import SecuritySettings
 
 
 def write(file: Path, password: bytes, more: str = "") -> None:
@@ -28,32 +28,32 @@ def write(file: Path, password: bytes, more: str = "") -> None:
     file.write_text(f"basic_auth_users: {{anna: '{kept}'}}\n{more}")
 
 
-async def may_come_in(doors: Doors, password: str) -> bool:
+async def may_come_in(security: SecuritySettings, password: str) -> bool:
     shown = Credentials(user=("anna", password))
-    return await doors.gate.caller(shown) is not None
+    return await security.authenticator.caller(shown) is not None
 
 
 async def test_users_are_those_of_the_file_as_it_is_now(tmp_path: Path) -> None:
     """A password that is changed is the old one no more."""
-    file, doors = tmp_path / "web.yml", Doors()
+    file, security = tmp_path / "web.yml", SecuritySettings()
     write(file, b"old")
-    web_file = WebFile(file, doors)
+    web_file = WebFile(file, security)
     web_file.apply(await web_file.read())
-    assert await may_come_in(doors, "old")
+    assert await may_come_in(security, "old")
 
     write(file, b"new-one", "http_server_config: {headers: {X-Frame-Options: deny}}")
     await web_file.look()
 
-    assert await may_come_in(doors, "new-one")
-    assert not await may_come_in(doors, "old")
-    assert doors.headers.lines == b"X-Frame-Options: deny\r\n"
+    assert await may_come_in(security, "new-one")
+    assert not await may_come_in(security, "old")
+    assert security.headers.lines == b"X-Frame-Options: deny\r\n"
 
 
 async def test_a_file_that_is_gone_opens_nothing(tmp_path: Path) -> None:
     """Nor does one that is empty for a moment, while it is written."""
-    file, doors = tmp_path / "web.yml", Doors()
+    file, security = tmp_path / "web.yml", SecuritySettings()
     write(file, b"secret")
-    web_file = WebFile(file, doors)
+    web_file = WebFile(file, security)
     web_file.apply(await web_file.read())
 
     with capture_logs() as lines:
@@ -63,30 +63,30 @@ async def test_a_file_that_is_gone_opens_nothing(tmp_path: Path) -> None:
         await web_file.look()
 
     assert [line["event"] for line in lines] == ["web_config_refused"] * 2
-    assert not doors.gate.is_open
-    assert await may_come_in(doors, "secret")
+    assert not security.authenticator.is_open
+    assert await may_come_in(security, "secret")
     # Whoever asks for it means it.
     web_file.apply(await web_file.read())
-    assert doors.gate.is_open
+    assert security.authenticator.is_open
 
 
 async def test_what_has_not_changed_is_not_read_again(tmp_path: Path) -> None:
     """Or everybody's password would be checked anew, every second."""
-    file, doors = tmp_path / "web.yml", Doors()
+    file, security = tmp_path / "web.yml", SecuritySettings()
     write(file, b"secret")
-    web_file = WebFile(file, doors)
+    web_file = WebFile(file, security)
     web_file.apply(await web_file.read())
-    await may_come_in(doors, "secret")
+    await may_come_in(security, "secret")
     header = "Basic YW5uYTpzZWNyZXQ="
 
     await web_file.look()
     web_file.apply(await web_file.read())
 
-    assert doors.gate.at_once(header) is not None
+    assert security.authenticator.at_once(header) is not None
 
 
 async def test_without_a_file_nothing_is_read() -> None:
-    web_file = WebFile(None, Doors())
+    web_file = WebFile(None, SecuritySettings())
 
     web_file.apply(await web_file.read())
     await web_file.look()
@@ -98,7 +98,7 @@ async def test_a_file_that_is_not_there_is_an_error_of_the_start(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
-        await WebFile(tmp_path / "none.yml", Doors()).read()
+        await WebFile(tmp_path / "none.yml", SecuritySettings()).read()
 
 
 @pytest.mark.parametrize(
@@ -120,17 +120,17 @@ def test_a_daemon_that_everybody_reaches_and_may_use_says_so(
     binds: list[str], told: bool
 ) -> None:
     with capture_logs() as lines:
-        assert warn_if_open(Doors(), [parse(one) for one in binds]) is told
+        assert warn_if_open(SecuritySettings(), [parse(one) for one in binds]) is told
 
     assert [line["event"] for line in lines] == ["open_to_everybody"] * told
 
 
 def test_one_with_locks_says_nothing() -> None:
-    doors = Doors()
-    doors.gate.trust_tokens({"x": Caller("a", frozenset({Scope.PING}))})
+    security = SecuritySettings()
+    security.authenticator.trust_tokens({"x": Caller("a", frozenset({Scope.PING}))})
 
     with capture_logs() as lines:
-        assert not warn_if_open(doors, [parse(":1")])
+        assert not warn_if_open(security, [parse(":1")])
 
     assert lines == []
 

@@ -12,10 +12,10 @@ import pytest
 from afterrun_exporter.cli.configuration import Configuration
 from afterrun_exporter.cli.slow_files import THREAD, Patience
 from afterrun_exporter.cli.web_config import WebFile
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.errors import ConfigError
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.testing import ManualClock
 
 SOON = 0.05
@@ -59,7 +59,7 @@ async def test_a_call_that_hangs_is_given_up_and_no_other_is_begun() -> None:
 
     go.set()
     while patience.is_waiting:
-        await breathe()
+        await yield_to_loop()
     assert await patience(int, "5") == 5
 
 
@@ -96,7 +96,7 @@ async def test_a_web_configuration_that_hangs_is_refused(
 ) -> None:
     file = tmp_path / "web.yml"
     file.write_text("{}")
-    web_file = WebFile(file, Doors(), Patience(SOON))
+    web_file = WebFile(file, SecuritySettings(), Patience(SOON))
     web_file.apply(await web_file.read())
     swap(file, pipe)
 

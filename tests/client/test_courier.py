@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from afterrun_exporter.client.daemon import Answer
-from afterrun_exporter.client.report_sender import Courier
+from afterrun_exporter.client.report_sender import ReportSender
 from afterrun_exporter.client.reports import Report
 from afterrun_exporter.client.settings import Settings
 from afterrun_exporter.client.spool import Spool
@@ -25,7 +25,7 @@ def test_what_waits_is_delivered_before_what_is_new(settings: Settings) -> None:
     for run_id in ("a", "b"):
         spool.put(URL, told(run_id)).release()
     daemon = MemoryDaemon()
-    courier = Courier(settings, silent, daemon)
+    courier = ReportSender(settings, silent, daemon)
 
     courier.wait(courier.finish(told("c")))
 
@@ -37,7 +37,7 @@ def test_a_start_that_was_not_delivered_is_dropped_with_the_end(
     settings: Settings,
 ) -> None:
     """The end says when the run began."""
-    courier = Courier(settings, silent, MemoryDaemon(up=False))
+    courier = ReportSender(settings, silent, MemoryDaemon(up=False))
     started = courier.start(told("a", "start"))
     assert started.done.wait(10)
     spool = Spool(settings.spool, silent)
@@ -68,7 +68,7 @@ class Watching(MemoryDaemon):
 def test_a_start_does_not_wait_beside_its_end(settings: Settings, over: bool) -> None:
     """Neither one that was put there before, nor one that fails later."""
     daemon = Watching(up=False, spool=Spool(settings.spool, silent))
-    courier = Courier(settings, silent, daemon)
+    courier = ReportSender(settings, silent, daemon)
     started = courier.start(told("a", "start"))
     if over:
         assert started.done.wait(10)
@@ -80,7 +80,7 @@ def test_a_start_does_not_wait_beside_its_end(settings: Settings, over: bool) ->
 
 
 def test_a_sign_of_life_is_not_kept(settings: Settings) -> None:
-    courier = Courier(settings, silent, MemoryDaemon(up=False))
+    courier = ReportSender(settings, silent, MemoryDaemon(up=False))
 
     courier.beat(told("a", "progress"))
     courier.wait(courier.finish(told("a")))
@@ -90,7 +90,7 @@ def test_a_sign_of_life_is_not_kept(settings: Settings) -> None:
 
 def test_a_refused_report_is_told_and_kept_aside(settings: Settings) -> None:
     said: list[str] = []
-    courier = Courier(settings, said.append, MemoryDaemon())
+    courier = ReportSender(settings, said.append, MemoryDaemon())
 
     parcel = courier.finish(told("a", job=REFUSED))
     courier.wait(parcel)
@@ -103,7 +103,7 @@ def test_a_refused_report_is_told_and_kept_aside(settings: Settings) -> None:
 
 def test_a_courier_that_is_closed_leaves_no_thread(settings: Settings) -> None:
     """A program that runs jobs for months must not collect them."""
-    courier = Courier(settings, silent, MemoryDaemon())
+    courier = ReportSender(settings, silent, MemoryDaemon())
     courier.wait(courier.finish(told("a")))
     assert courier._thread is not None
 

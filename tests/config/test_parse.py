@@ -28,7 +28,7 @@ from afterrun_exporter.config.schema import (
     RetentionSpec,
     RuleSpec,
 )
-from afterrun_exporter.core.job_config import Catalogue
+from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import (
     Average,
     Concurrency,
@@ -107,10 +107,10 @@ def test_every_key_reaches_its_job() -> None:
 
 def test_every_key_reaches_the_catalogue() -> None:
     """What holds for all jobs is taken over as it was written."""
-    catalogue = load(GOOD / "all_keys.yml").catalogue
+    job_config = load(GOOD / "all_keys.yml").job_config
 
-    assert catalogue == Catalogue(
-        jobs=catalogue.jobs,
+    assert job_config == JobConfig(
+        jobs=job_config.jobs,
         unknown=None,
         projects=(
             Project(
@@ -214,9 +214,9 @@ def test_no_file_is_what_the_core_does_on_its_own() -> None:
     """The defaults of the file and those of the core are the same."""
     config = default()
 
-    assert replace(config.catalogue, unknown=None) == Catalogue(unknown=None)
-    assert config.catalogue.unknown is not None
-    assert config.catalogue.unknown("x", "") == Job(name="x", configured=False)
+    assert replace(config.job_config, unknown=None) == JobConfig(unknown=None)
+    assert config.job_config.unknown is not None
+    assert config.job_config.unknown("x", "") == Job(name="x", configured=False)
     assert config.label_keys == ()
 
 
@@ -224,7 +224,7 @@ def test_no_file_is_what_the_core_does_on_its_own() -> None:
 def test_a_file_without_jobs_is_no_file(text: str) -> None:
     """An operator may start from nothing."""
     assert parse(text).jobs == {}
-    assert replace(parse(text).catalogue, unknown=None) == Catalogue(unknown=None)
+    assert replace(parse(text).job_config, unknown=None) == JobConfig(unknown=None)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "~", "\n\n"])
@@ -241,7 +241,7 @@ def test_an_empty_file_is_refused(text: str) -> None:
 def test_an_unknown_job_has_the_defaults_and_every_label_key() -> None:
     """A series without a declared key would be another series."""
     text = "labels: [team, tier]\ndefaults: {grace: 7m, severity: info, early: 2s}"
-    unknown = parse(text).catalogue.unknown
+    unknown = parse(text).job_config.unknown
 
     assert unknown is not None
     assert unknown("adhoc", "") == Job(

@@ -110,7 +110,7 @@ def test_a_job_with_a_schedule_keeps_it() -> None:
 
 def test_a_policy_is_also_for_jobs_that_only_ever_ping() -> None:
     """A name may be all that is known of a job."""
-    unknown = parse(JOBS + "  - {match: {name: ^etl-}, severity: critical}").catalogue
+    unknown = parse(JOBS + "  - {match: {name: ^etl-}, severity: critical}").job_config
     assert unknown.unknown is not None
 
     assert unknown.unknown("etl-orders", "").severity == "critical"

@@ -127,9 +127,9 @@ def test_what_is_written_is_read_as_the_same_rules(rules: list[Rule]) -> None:
 def test_what_is_to_be_pasted_is_a_file_with_the_same_rules(
     job: str, rules: list[Rule]
 ) -> None:
-    catalogue = config.parse(rules_block(job, rules)).catalogue
+    job_config = config.parse(rules_block(job, rules)).job_config
 
-    assert catalogue.jobs[job].rules == tuple(rules)
+    assert job_config.jobs[job].rules == tuple(rules)
 
 
 @given(

@@ -11,11 +11,11 @@ from afterrun_exporter.core.notifications import (
     LIFETIME,
     RENEW_EVERY,
     RENEW_FRESH,
+    AlertNotification,
     Delays,
-    Notice,
+    DeliveryState,
     Stage,
     Step,
-    Told,
     lifetime,
     next_step,
     reconciled,
@@ -24,8 +24,8 @@ from afterrun_exporter.core.notifications import (
 from afterrun_exporter.core.state import (
     AlertKey,
     AlertResolved,
-    HealedAlert,
     JobState,
+    RecentlyResolved,
 )
 
 DELAY = 150.0
@@ -36,13 +36,13 @@ MISSED = AlertKey(Condition.MISSED)
 NOW = Step(Stage.FIRING, -math.inf)
 
 
-def notice(labels: str = "warning", **more: object) -> Notice:
+def notice(labels: str = "warning", **more: object) -> AlertNotification:
     facts = {"job": "backup", "key": FAILING, "opened_at": 1000.0, **more}
-    return Notice(labels=labels, **facts)  # type: ignore[arg-type]
+    return AlertNotification(labels=labels, **facts)  # type: ignore[arg-type]
 
 
-def firing(since: float, last: float, opened_at: float = 1000.0) -> Told:
-    return Told(opened_at, Stage.FIRING, since, last)
+def firing(since: float, last: float, opened_at: float = 1000.0) -> DeliveryState:
+    return DeliveryState(opened_at, Stage.FIRING, since, last)
 
 
 OVER = notice(resolved_at=1100.0, shown_until=1160.0)
@@ -93,7 +93,7 @@ OVER = notice(resolved_at=1100.0, shown_until=1160.0)
         ),
         pytest.param(
             OVER,
-            Told(1000, Stage.RESOLVED, 1400, 1400),
+            DeliveryState(1000, Stage.RESOLVED, 1400, 1400),
             None,
             id="what has been told to be over is done with",
         ),
@@ -105,31 +105,33 @@ OVER = notice(resolved_at=1100.0, shown_until=1160.0)
         ),
         pytest.param(
             notice(opened_at=2000.0),
-            Told(1000, Stage.RESOLVED, 1400, 1400),
+            DeliveryState(1000, Stage.RESOLVED, 1400, 1400),
             NOW,
             id="what opens again after its end is told at once",
         ),
         pytest.param(
             notice(),
-            Told(1000, Stage.RESOLVED, 1400, 1400),
+            DeliveryState(1000, Stage.RESOLVED, 1400, 1400),
             NOW,
             id="labels that come back while the alert is open are told at once",
         ),
         pytest.param(
             notice(),
-            Told(1000, Stage.REFUSED, 1001, 1001),
+            DeliveryState(1000, Stage.REFUSED, 1001, 1001),
             None,
             id="what was refused is not told again",
         ),
         pytest.param(
             notice(opened_at=2000.0),
-            Told(1000, Stage.REFUSED, 1001, 1001),
+            DeliveryState(1000, Stage.REFUSED, 1001, 1001),
             NOW,
             id="the next alert with the labels of one that was refused is tried",
         ),
     ],
 )
-def test_what_comes_next(what: Notice, told: Told | None, step: Step | None) -> None:
+def test_what_comes_next(
+    what: AlertNotification, told: DeliveryState | None, step: Step | None
+) -> None:
     assert next_step(what, told, DELAYS, 9000.0) == step
 
 
@@ -149,7 +151,7 @@ def test_a_renewal_lasts_until_the_end_is_told(
 def test_an_end_is_told_of_one_condition() -> None:
     """And it is known until when the gauge shows it."""
     state = JobState(
-        created_at=0, due_after=0, healed=(HealedAlert(key=FAILING, until=1160.0),)
+        created_at=0, due_after=0, healed=(RecentlyResolved(key=FAILING, until=1160.0),)
     )
     open_ones = [notice(), notice("missed", key=MISSED)]
 

@@ -13,19 +13,19 @@ PROGRESS = PushSettings(progress=True)
 
 
 def test_pushes_of_one_run_are_progress_until_the_success() -> None:
-    pusher = Pusher(push=PROGRESS)
+    notifier = Pusher(push=PROGRESS)
 
-    assert pusher.push("rows 1") == "open"
-    assert pusher.push("rows 2", "job_success 0") == "open"
-    assert pusher.push("rows 3", SUCCESS) == "ok"
-    assert dict(pusher.run.metrics)["rows"] == 3
-    assert pusher.run.duration == 2 * HOUR
-    assert not pusher.state.open_runs
-    assert pusher.state.runs_total == 1
+    assert notifier.push("rows 1") == "open"
+    assert notifier.push("rows 2", "job_success 0") == "open"
+    assert notifier.push("rows 3", SUCCESS) == "ok"
+    assert dict(notifier.run.metrics)["rows"] == 3
+    assert notifier.run.duration == 2 * HOUR
+    assert not notifier.state.open_runs
+    assert notifier.state.runs_total == 1
     # The next run, whose registry still has the old value.
-    old = f"my_batch_job_last_success_unixtime {pusher.now!r}"
-    assert pusher.push("rows 1", old) == "open"
-    assert pusher.push("rows 2", SUCCESS) == "ok"
+    old = f"my_batch_job_last_success_unixtime {notifier.now!r}"
+    assert notifier.push("rows 1", old) == "open"
+    assert notifier.push("rows 2", SUCCESS) == "ok"
 
 
 @pytest.mark.parametrize(
@@ -40,50 +40,50 @@ def test_pushes_of_one_run_are_progress_until_the_success() -> None:
     ],
 )
 def test_an_explicit_end_ends_the_run(line: str, outcome: str) -> None:
-    pusher = Pusher(push=PROGRESS)
-    pusher.push("rows 1")
+    notifier = Pusher(push=PROGRESS)
+    notifier.push("rows 1")
 
-    assert pusher.push(line) == outcome
+    assert notifier.push(line) == outcome
 
 
 def test_a_run_that_died_is_overrunning_and_never_ok() -> None:
-    pusher = Pusher(push=PROGRESS, max_runtime=2 * HOUR)
-    pusher.push("rows 1")
-    pusher.push("rows 2")
+    notifier = Pusher(push=PROGRESS, max_runtime=2 * HOUR)
+    notifier.push("rows 1")
+    notifier.push("rows 2")
 
-    assert pusher.push("rows 1", after=5 * HOUR) == "open"
-    assert [run.outcome for run in pusher.last.runs] == ["timeout"]
-    assert pusher.push(SUCCESS) == "ok"
+    assert notifier.push("rows 1", after=5 * HOUR) == "open"
+    assert [run.outcome for run in notifier.last.runs] == ["timeout"]
+    assert notifier.push(SUCCESS) == "ok"
 
 
 def test_a_deletion_ends_a_run_that_has_not_succeeded() -> None:
-    pusher = Pusher(push=PROGRESS)
+    notifier = Pusher(push=PROGRESS)
 
-    assert pusher.delete() == "nothing"
-    assert pusher.push("rows 1") == "open"
-    assert pusher.delete() == "fail"
-    assert pusher.run.message == DELETED
-    assert pusher.delete() == "nothing"
-    pusher.push("rows 1")
-    pusher.push(SUCCESS)
-    assert pusher.delete() == "nothing"
-    assert pusher.state.runs_total == 2
+    assert notifier.delete() == "nothing"
+    assert notifier.push("rows 1") == "open"
+    assert notifier.delete() == "fail"
+    assert notifier.run.message == DELETED
+    assert notifier.delete() == "nothing"
+    notifier.push("rows 1")
+    notifier.push(SUCCESS)
+    assert notifier.delete() == "nothing"
+    assert notifier.state.runs_total == 2
 
 
 def test_a_deletion_means_nothing_where_a_push_is_a_run() -> None:
-    pusher = Pusher()
-    pusher.push(SUCCESS)
+    notifier = Pusher()
+    notifier.push(SUCCESS)
 
-    assert pusher.delete() == "nothing"
-    assert pusher.state.runs_total == 1
-    assert pusher.push("rows 1") == "fail"
+    assert notifier.delete() == "nothing"
+    assert notifier.state.runs_total == 1
+    assert notifier.push("rows 1") == "fail"
 
 
 def test_the_last_push_that_is_sent_again_opens_no_run() -> None:
-    pusher = Pusher(push=PROGRESS)
-    pusher.push("rows 1")
+    notifier = Pusher(push=PROGRESS)
+    notifier.push("rows 1")
     body = "a_last_success 1795266000"
 
-    assert pusher.push(body) == "ok"
-    assert pusher.push(body, after=5) == "repeat"
-    assert not pusher.state.open_runs
+    assert notifier.push(body) == "ok"
+    assert notifier.push(body, after=5) == "repeat"
+    assert not notifier.state.open_runs

@@ -34,15 +34,15 @@ DURATION = "my_batch_job_duration_seconds 12"
 def test_a_push_without_the_success_metric_is_a_failed_run(
     name: str, failing: tuple[str, ...]
 ) -> None:
-    pusher = Pusher()
+    notifier = Pusher()
 
-    assert pusher.push(f"{name} TIME") == "ok"
-    assert pusher.push(*failing) == "fail"
-    assert "is missing: earlier pushes of this job had it" in pusher.run.message
-    assert pusher.state.last_success_at == NOON + HOUR
-    assert pusher.run.finished_at == pusher.now
-    assert pusher.push(*failing, "more 1") == "fail"
-    assert pusher.push(f"{name} TIME", *failing) == "ok"
+    assert notifier.push(f"{name} TIME") == "ok"
+    assert notifier.push(*failing) == "fail"
+    assert "is missing: earlier pushes of this job had it" in notifier.run.message
+    assert notifier.state.last_success_at == NOON + HOUR
+    assert notifier.run.finished_at == notifier.now
+    assert notifier.push(*failing, "more 1") == "fail"
+    assert notifier.push(f"{name} TIME", *failing) == "ok"
 
 
 @pytest.mark.parametrize(
@@ -67,60 +67,64 @@ def test_a_push_without_the_success_metric_is_a_failed_run(
     ],
 )
 def test_the_success_metric_must_advance(first: str, second: str, outcome: str) -> None:
-    pusher = Pusher()
+    notifier = Pusher()
 
-    pusher.push(f"job_last_success_unixtime {first}")
+    notifier.push(f"job_last_success_unixtime {first}")
 
-    assert pusher.push(f"job_last_success_unixtime {second}", "rows 1") == outcome
+    assert notifier.push(f"job_last_success_unixtime {second}", "rows 1") == outcome
 
 
 @pytest.mark.parametrize("value", ["0", "NaN", "-1", "+Inf"])
 def test_a_job_that_never_succeeded_fails_at_once(value: str) -> None:
-    pusher = Pusher()
+    notifier = Pusher()
 
-    assert pusher.push(f"a_last_success_time {value}") == "fail"
-    assert "never succeeded" in pusher.run.message
-    assert pusher.push("rows 1") == "fail"
-    assert pusher.push("a_last_success_time TIME") == "ok"
+    assert notifier.push(f"a_last_success_time {value}") == "fail"
+    assert "never succeeded" in notifier.run.message
+    assert notifier.push("rows 1") == "fail"
+    assert notifier.push("a_last_success_time TIME") == "ok"
 
 
 def test_a_success_metric_that_is_declared_and_never_set_fails() -> None:
     """Python's client library exposes so a gauge with labels that was not set."""
-    pusher = Pusher()
+    notifier = Pusher()
 
-    assert pusher.push("# TYPE last_success_timestamp_seconds gauge") == "fail"
-    assert pusher.run.message == "last_success_timestamp_seconds has no value"
-    assert pusher.push("rows 1") == "fail"
+    assert notifier.push("# TYPE last_success_timestamp_seconds gauge") == "fail"
+    assert notifier.run.message == "last_success_timestamp_seconds has no value"
+    assert notifier.push("rows 1") == "fail"
 
 
 def test_each_success_metric_counts() -> None:
-    pusher = Pusher()
+    notifier = Pusher()
     both = ("a_last_success TIME", "b_last_success TIME")
 
-    assert pusher.push(*both) == "ok"
-    assert pusher.push(both[0]) == "fail"
-    assert pusher.push(*both) == "ok"
-    assert pusher.push("a_last_success TIME", "b_last_success 1795266000") == "fail"
+    assert notifier.push(*both) == "ok"
+    assert notifier.push(both[0]) == "fail"
+    assert notifier.push(*both) == "ok"
+    assert notifier.push("a_last_success TIME", "b_last_success 1795266000") == "fail"
 
 
 def test_each_series_of_a_success_metric_counts() -> None:
-    pusher = Pusher()
+    notifier = Pusher()
     one, two = ('last_success{db="a"} TIME', 'last_success{db="b"} TIME')
 
-    assert pusher.push(one, two) == "ok"
-    assert pusher.push(one) == "fail"
-    assert "has 1 series: earlier pushes of this job had 2" in pusher.run.message
-    assert pusher.push(one, 'last_success{db="b"} 1795266000') == "fail"
-    assert pusher.push(one, two) == "ok"
+    assert notifier.push(one, two) == "ok"
+    assert notifier.push(one) == "fail"
+    assert "has 1 series: earlier pushes of this job had 2" in notifier.run.message
+    assert notifier.push(one, 'last_success{db="b"} 1795266000') == "fail"
+    assert notifier.push(one, two) == "ok"
 
 
 def test_a_label_that_changes_with_each_run_is_no_other_metric() -> None:
     """pytest-prometheus-pushgateway has the counts of its tests in a label."""
-    pusher = Pusher()
+    notifier = Pusher()
 
-    assert pusher.push('last_success_timestamp_seconds{detail="3 passed"} TIME') == "ok"
-    assert pusher.push('last_success_timestamp_seconds{detail="4 passed"} TIME') == "ok"
-    assert pusher.push('failed{detail="1 failed",name="a"} 1.0') == "fail"
+    assert (
+        notifier.push('last_success_timestamp_seconds{detail="3 passed"} TIME') == "ok"
+    )
+    assert (
+        notifier.push('last_success_timestamp_seconds{detail="4 passed"} TIME') == "ok"
+    )
+    assert notifier.push('failed{detail="1 failed",name="a"} 1.0') == "fail"
 
 
 @pytest.mark.parametrize(
@@ -133,11 +137,11 @@ def test_a_label_that_changes_with_each_run_is_no_other_metric() -> None:
     ],
 )
 def test_a_quantity_of_the_last_success_is_no_time(name: str) -> None:
-    pusher = Pusher()
+    notifier = Pusher()
 
-    assert pusher.push(f"{name} 5") == "ok"
-    assert pusher.push(f"{name} 5", "rows 1") == "ok"
-    assert pusher.push("rows 1") == "ok"
+    assert notifier.push(f"{name} 5") == "ok"
+    assert notifier.push(f"{name} 5", "rows 1") == "ok"
+    assert notifier.push("rows 1") == "ok"
 
 
 @pytest.mark.parametrize(
@@ -183,16 +187,16 @@ def test_a_quantity_of_the_last_success_is_no_time(name: str) -> None:
 )
 def test_a_metric_that_says_failure_is_a_failed_run(line: str) -> None:
     """Also in the first push, and beside a success metric."""
-    pusher = Pusher()
+    notifier = Pusher()
 
-    assert pusher.push(line) == "fail"
+    assert notifier.push(line) == "fail"
     assert (
-        line.split("{", maxsplit=1)[0].split(" ", maxsplit=1)[0] in pusher.run.message
+        line.split("{", maxsplit=1)[0].split(" ", maxsplit=1)[0] in notifier.run.message
     )
-    pusher = Pusher()
-    assert pusher.push("rows 1") == "ok"
+    notifier = Pusher()
+    assert notifier.push("rows 1") == "ok"
     many = [f"m{number} {number}" for number in range(60)]
-    assert pusher.push(*many, SUCCESS, line) == (
+    assert notifier.push(*many, SUCCESS, line) == (
         "ok" if "last_failure" in line else "fail"
     )
 
@@ -227,118 +231,122 @@ def test_a_metric_that_says_nothing_plain_is_a_metric(line: str) -> None:
 
 
 def test_a_failure_is_new_once() -> None:
-    pusher = Pusher()
+    notifier = Pusher()
     old = "a_last_failure_time 1795266000"
 
-    assert pusher.push("a_last_success_time TIME", old) == "ok"
-    assert pusher.push("a_last_success_time TIME", old) == "ok"
-    assert pusher.push("a_last_success_time TIME", "a_last_failure_time TIME") == "fail"
-    assert pusher.push("a_last_success_time TIME", old) == "ok"
+    assert notifier.push("a_last_success_time TIME", old) == "ok"
+    assert notifier.push("a_last_success_time TIME", old) == "ok"
+    assert (
+        notifier.push("a_last_success_time TIME", "a_last_failure_time TIME") == "fail"
+    )
+    assert notifier.push("a_last_success_time TIME", old) == "ok"
 
 
 def test_a_rule_judges_in_place_of_the_default() -> None:
     """borg exits with 1 after a warning."""
-    pusher = Pusher("borg_exit_code <= 1")
+    notifier = Pusher("borg_exit_code <= 1")
 
-    assert pusher.push("borg_exit_code 1") == "ok"
-    assert pusher.push("borg_exit_code 2") == "violated"
-    assert pusher.push("borg_exit_code NaN") == "fail"
-    assert pusher.push("other_exit_code 1", "borg_exit_code 0") == "fail"
+    assert notifier.push("borg_exit_code 1") == "ok"
+    assert notifier.push("borg_exit_code 2") == "violated"
+    assert notifier.push("borg_exit_code NaN") == "fail"
+    assert notifier.push("other_exit_code 1", "borg_exit_code 0") == "fail"
 
 
 def test_a_rule_judges_one_series() -> None:
-    pusher = Pusher('copy_exit_code{a="x",to="s3"} <= 1')
+    notifier = Pusher('copy_exit_code{a="x",to="s3"} <= 1')
     other = 'copy_exit_code{to="nas"}'
 
-    assert pusher.push('copy_exit_code{to="s3",a="x"} 1', f"{other} 0") == "ok"
-    assert pusher.push('copy_exit_code{to="s3",a="x"} 2', f"{other} 0") == "violated"
-    assert pusher.push('copy_exit_code{to="s3",a="x"} 1', f"{other} 1") == "fail"
+    assert notifier.push('copy_exit_code{to="s3",a="x"} 1', f"{other} 0") == "ok"
+    assert notifier.push('copy_exit_code{to="s3",a="x"} 2', f"{other} 0") == "violated"
+    assert notifier.push('copy_exit_code{to="s3",a="x"} 1', f"{other} 1") == "fail"
 
 
 def test_a_rule_on_a_text_judges_no_number() -> None:
-    pusher = Pusher('job_success == "yes"')
+    notifier = Pusher('job_success == "yes"')
 
-    assert pusher.push("job_success 0") == "fail"
+    assert notifier.push("job_success 0") == "fail"
 
 
 def test_a_rule_judges_an_explicit_status() -> None:
-    pusher = Pusher("backup_status == 0")
+    notifier = Pusher("backup_status == 0")
 
-    assert pusher.push("backup_status 0") == "ok"
-    assert pusher.push("backup_status 3") == "violated"
-    assert pusher.push("rows 3") == "violated"
+    assert notifier.push("backup_status 0") == "ok"
+    assert notifier.push("backup_status 3") == "violated"
+    assert notifier.push("rows 3") == "violated"
 
 
 def test_no_other_metric_makes_a_job_forget_its_success_metric() -> None:
-    pusher = Pusher()
-    pusher.push(SUCCESS)
+    notifier = Pusher()
+    notifier.push(SUCCESS)
 
     for batch in range(4):
         many = [f"m{batch}_{number} 1" for number in range(60)]
-        assert pusher.push(*many) == "fail"
-    assert len(pusher.state.metrics) == 50
+        assert notifier.push(*many) == "fail"
+    assert len(notifier.state.metrics) == 50
     for batch in range(2 * MAX_MARKS):
-        assert pusher.push(f"a{batch}_last_success TIME") == "fail"
-    assert len(pusher.state.marks or ()) == MAX_MARKS
-    assert "my_batch_job_last_success_unixtime is missing" in pusher.run.message
+        assert notifier.push(f"a{batch}_last_success TIME") == "fail"
+    assert len(notifier.state.marks or ()) == MAX_MARKS
+    assert "my_batch_job_last_success_unixtime is missing" in notifier.run.message
 
 
 def test_a_state_of_before_remembers_its_metrics() -> None:
-    pusher = Pusher()
-    pusher.push(SUCCESS)
-    pusher.state = replace(pusher.state, marks=None)
+    notifier = Pusher()
+    notifier.push(SUCCESS)
+    notifier.state = replace(notifier.state, marks=None)
 
-    assert pusher.push("rows 1") == "fail"
+    assert notifier.push("rows 1") == "fail"
 
 
 def test_a_job_that_was_retired_begins_anew() -> None:
-    pusher = Pusher()
-    pusher.push(SUCCESS)
-    pusher.state = on_retired(pusher.state, pusher.now).state
+    notifier = Pusher()
+    notifier.push(SUCCESS)
+    notifier.state = on_retired(notifier.state, notifier.now).state
 
-    assert pusher.push("rows 1") == "ok"
+    assert notifier.push("rows 1") == "ok"
 
 
 def test_a_push_that_is_sent_again_is_no_failure() -> None:
-    pusher = Pusher()
+    notifier = Pusher()
     body = "a_last_success 1795266000"
 
-    assert pusher.push(body) == "ok"
-    before = pusher.state.marks
-    assert pusher.push(body, after=5) == "repeat"
-    assert pusher.state.marks == before
-    assert pusher.push(body, after=60) == "fail"
+    assert notifier.push(body) == "ok"
+    before = notifier.state.marks
+    assert notifier.push(body, after=5) == "repeat"
+    assert notifier.state.marks == before
+    assert notifier.push(body, after=60) == "fail"
 
 
 def test_a_configured_success_metric_is_required() -> None:
-    pusher = Pusher(push=PushSettings(success_metric=("etl_done*", "etl_ready")))
+    notifier = Pusher(push=PushSettings(success_metric=("etl_done*", "etl_ready")))
 
-    assert pusher.push("a_last_success TIME") == "fail"
-    assert pusher.run.message == "etl_done* or etl_ready is missing"
-    assert pusher.push("etl_done_at TIME") == "ok"
-    assert pusher.push("etl_ready TIME") == "fail"
+    assert notifier.push("a_last_success TIME") == "fail"
+    assert notifier.run.message == "etl_done* or etl_ready is missing"
+    assert notifier.push("etl_done_at TIME") == "ok"
+    assert notifier.push("etl_ready TIME") == "fail"
     assert (
-        pusher.run.message
+        notifier.run.message
         == "etl_done_at is missing: earlier pushes of this job had it"
     )
-    pusher.job = replace(pusher.job, push=PushSettings(success_metric=("etl_ready",)))
-    assert pusher.push("etl_ready TIME") == "ok"
+    notifier.job = replace(
+        notifier.job, push=PushSettings(success_metric=("etl_ready",))
+    )
+    assert notifier.push("etl_ready TIME") == "ok"
 
 
 def test_a_configured_success_metric_may_be_one_series() -> None:
     settings = PushSettings(success_metric=('last_success{db="a"}',))
-    pusher = Pusher(push=settings)
+    notifier = Pusher(push=settings)
 
-    assert pusher.push('last_success{db="a"} TIME', 'last_success{db="b"} 0') == "ok"
-    assert pusher.push('last_success{db="b"} TIME') == "fail"
+    assert notifier.push('last_success{db="a"} TIME', 'last_success{db="b"} 0') == "ok"
+    assert notifier.push('last_success{db="b"} TIME') == "fail"
 
 
 def test_ignored_metrics_say_nothing() -> None:
-    pusher = Pusher(push=PushSettings(ignore=("*_failed", "old_*", 'x{a="1"}')))
+    notifier = Pusher(push=PushSettings(ignore=("*_failed", "old_*", 'x{a="1"}')))
 
-    assert pusher.push("rows_failed 3", "old_last_success 0") == "ok"
-    assert pusher.push("old_success 0", 'x{a="1"} 1') == "ok"
-    assert pusher.push("rows_failed 3", "job_success 0") == "fail"
+    assert notifier.push("rows_failed 3", "old_last_success 0") == "ok"
+    assert notifier.push("old_success 0", 'x{a="1"} 1') == "ok"
+    assert notifier.push("rows_failed 3", "job_success 0") == "fail"
 
 
 @pytest.mark.parametrize(
@@ -367,10 +375,10 @@ def test_ignored_metrics_say_nothing() -> None:
 def test_one_plain_duration_is_that_of_the_run(
     lines: list[str], duration: float | None
 ) -> None:
-    pusher = Pusher()
-    pusher.push(*lines)
+    notifier = Pusher()
+    notifier.push(*lines)
 
-    assert pusher.run.duration == duration
+    assert notifier.run.duration == duration
 
 
 @pytest.mark.parametrize(
@@ -385,17 +393,17 @@ def test_one_plain_duration_is_that_of_the_run(
 def test_a_configured_duration_is_that_of_the_run(
     lines: list[str], duration: float | None
 ) -> None:
-    pusher = Pusher(push=PushSettings(duration_metric=("load_*",)))
-    pusher.push(*lines)
+    notifier = Pusher(push=PushSettings(duration_metric=("load_*",)))
+    notifier.push(*lines)
 
-    assert pusher.run.duration == duration
+    assert notifier.run.duration == duration
 
 
 def test_two_configured_durations_are_none() -> None:
-    pusher = Pusher(push=PushSettings(duration_metric=("*_took",)))
-    pusher.push("a_took 1", "b_took 1")
+    notifier = Pusher(push=PushSettings(duration_metric=("*_took",)))
+    notifier.push("a_took 1", "b_took 1")
 
-    assert pusher.run.duration is None
+    assert notifier.run.duration is None
 
 
 VALUES = st.sampled_from(["0", "1", "TIME", "NaN", "1795266000"])
@@ -410,14 +418,14 @@ def test_an_ok_run_has_every_success_metric_and_each_has_advanced(
     pushes: list[dict[str, str]],
 ) -> None:
     """Whatever came before, and over restarts."""
-    pusher = Pusher()
+    notifier = Pusher()
     best: dict[str, float] = {}
     for push in pushes:
-        outcome = pusher.push(*(f"{name} {value}" for name, value in push.items()))
+        outcome = notifier.push(*(f"{name} {value}" for name, value in push.items()))
         times: dict[str, list[float]] = {}
         for name, text in push.items():
             if "last_success" in name:
-                value = float(text.replace("TIME", repr(pusher.now)))
+                value = float(text.replace("TIME", repr(notifier.now)))
                 times.setdefault(name.split("{")[0], []).append(value)
         if outcome == "ok":
             assert best.keys() <= times.keys()

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.clock_watch import MIN_PAUSE, Jump, jump
+from afterrun_exporter.core.clock_watch import MIN_PAUSE, ClockJump, jump
 
 OFFSETS = st.floats(0, 2e9)
 PASSED = st.floats(0, 1e7)
 
 
-def read(step: float = 0.0, gap: float = 1.0) -> Jump | None:
+def read(step: float = 0.0, gap: float = 1.0) -> ClockJump | None:
     """Return what shows when the clock is set by *step*, *gap* after the last look."""
     return jump(1_000.0, 50.0, 1_050.0 + gap + step, 50.0 + gap)
 

@@ -14,7 +14,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP
 from tests.http import Client, app_of
-from tests.services import catalogue
+from tests.services import job_config
 
 UUID: Final = "0e4ed0d4-7a4b-4a0e-8d2b-6c3a2c1d9f11"
 EVENT: Final = "9ec79c33ec9942ab8353589fcb2e04dc"
@@ -270,7 +270,7 @@ async def strict(
     store: MemoryStore, clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> Client:
     """A client of a daemon that knows the backup, and registers no other job."""
-    service = Service(store, clock, catalogue(BACKUP, unknown=None))
+    service = Service(store, clock, job_config(BACKUP, unknown=None))
     await service.start()
     client: Client = await aiohttp_client(app_of(service, clock))
     return client
@@ -309,7 +309,7 @@ async def test_what_is_large_is_ignored_as_well(
     store: MemoryStore, clock: ManualClock, aiohttp_client: AiohttpClient, path: str
 ) -> None:
     """A crash dump has megabytes, and only check-ins are read."""
-    service = Service(store, clock, catalogue(body_bytes=100))
+    service = Service(store, clock, job_config(body_bytes=100))
     client = await aiohttp_client(app_of(service, clock))
     event = json.dumps({"event_id": EVENT, "message": "x" * 1000})
 

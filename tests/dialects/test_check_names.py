@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.config import parse
-from afterrun_exporter.core.job_config import Catalogue
+from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import aliases, job_slug
 from afterrun_exporter.dialects.context import job_name
-from afterrun_exporter.engine.job_registry import Roster
+from afterrun_exporter.engine.job_registry import JobRegistry
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.http import Client, app_of
@@ -51,7 +51,7 @@ NAMELESS = ["-", "...", "!?", " "]
 async def service(clock: ManualClock) -> AsyncIterator[Service]:
     """A service that goes by an empty file."""
     store = MemoryStore()
-    service = Service(store, clock, parse("{}").catalogue)
+    service = Service(store, clock, parse("{}").job_config)
     await service.start()
     yield service
     await store.close()
@@ -117,17 +117,17 @@ async def test_names_that_are_alike_here_stay_different_checks(
     client: Client, service: Service
 ) -> None:
     names = ["a b", "a/b", "a  b", "a-b"]
-    uuids: dict[str, str] = {}
+    uuid_index: dict[str, str] = {}
     for _ in range(2):
         for name in names:
             told = {"name": name, "unique": ["name"]}
             _, made = await ask(client, "POST", "checks/", told)
-            assert uuids.setdefault(name, made["uuid"]) == made["uuid"]
+            assert uuid_index.setdefault(name, made["uuid"]) == made["uuid"]
     for name in names:
         await client.get(f"/ping/key/{quote(name, safe='')}/fail")
 
-    assert len(set(uuids.values())) == len(jobs(service)) == 4
-    for uuid in uuids.values():
+    assert len(set(uuid_index.values())) == len(jobs(service)) == 4
+    for uuid in uuid_index.values():
         _, check = await ask(client, "GET", f"checks/{uuid}")
         assert check["n_pings"] == 1
 
@@ -137,7 +137,7 @@ async def test_a_name_survives_a_restart(
 ) -> None:
     store = MemoryStore()
     for status in (201, 200):
-        service = Service(store, clock, parse("{}").catalogue)
+        service = Service(store, clock, parse("{}").job_config)
         await service.start()
         client = await aiohttp_client(app_of(service, clock))
         told = {"name": "Бэкап", "unique": ["name"]}
@@ -168,7 +168,7 @@ async def test_a_deleted_check_gives_its_name_free(
 async def test_each_project_has_names_of_its_own(
     clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> None:
-    service = Service(MemoryStore(), clock, parse(PROJECTS).catalogue)
+    service = Service(MemoryStore(), clock, parse(PROJECTS).job_config)
     await service.start()
     client = await aiohttp_client(app_of(service, clock))
     told = {"name": "Nightly Backup", "unique": ["name"]}
@@ -189,7 +189,7 @@ async def test_a_job_of_the_file_is_the_check_of_its_name(
 ) -> None:
     """It is never missed under a second name."""
     text = 'jobs: {nb: {every: 1h, display_name: "Nightly Backup"}, plain: {every: 1h}}'
-    service = Service(MemoryStore(), clock, parse(text).catalogue)
+    service = Service(MemoryStore(), clock, parse(text).job_config)
     await service.start()
     client = await aiohttp_client(app_of(service, clock))
     for name, job in (("Nightly Backup", "nb"), ("nb", "nb"), ("plain", "plain")):
@@ -221,18 +221,18 @@ def test_every_alias_leads_to_the_jobs_that_have_it(
     names: list[str], data: st.DataObject
 ) -> None:
     """Whatever is registered, renamed and dismissed."""
-    roster = Roster(Catalogue())
+    job_registry = JobRegistry(JobConfig())
     for _ in range(data.draw(st.integers(0, 20))):
         name = data.draw(st.sampled_from(["a", "b", "c"]))
         shown = data.draw(st.sampled_from(["", "A b", "a b", "é", *names]))
         if data.draw(st.booleans()):
-            roster.register(Job(name=name, display_name=shown, configured=False))
-        elif (job := roster.get(name)) is not None:
-            roster.dismiss(job)
+            job_registry.register(Job(name=name, display_name=shown, configured=False))
+        elif (job := job_registry.get(name)) is not None:
+            job_registry.dismiss(job)
 
-    for job in roster:
+    for job in job_registry:
         for kind, alias in aliases(job):
-            assert job in list(roster.called(kind, alias))
-    assert sum(map(len, roster._by_alias.values())) == sum(
-        len(list(aliases(job))) for job in roster
+            assert job in list(job_registry.called(kind, alias))
+    assert sum(map(len, job_registry._by_alias.values())) == sum(
+        len(list(aliases(job))) for job in job_registry
     )

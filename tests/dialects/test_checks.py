@@ -29,7 +29,7 @@ FIELDS = st.sampled_from(
 
 @given(st.dictionaries(FIELDS, JSON))
 def test_whatever_a_check_is_told_it_is_taken_or_refused(told: dict[str, Any]) -> None:
-    unknown = parse("{}").catalogue.unknown
+    unknown = parse("{}").job_config.unknown
     assert unknown is not None
     with suppress(RequestError, ValueError):
         words = words_of(checked(told))

@@ -43,7 +43,7 @@ jobs: {vacuum: {every: 1h, project: db}}
 @pytest.fixture
 async def service(clock: ManualClock) -> Service:
     """A service that goes by an empty file."""
-    service = Service(MemoryStore(), clock, parse("{}").catalogue)
+    service = Service(MemoryStore(), clock, parse("{}").job_config)
     await service.start()
     return service
 
@@ -133,7 +133,7 @@ async def test_all_monitors_are_taken_or_none(client: Client, service: Service) 
 async def test_where_there_is_no_room_for_all_there_is_none_for_any(
     client: Client, service: Service
 ) -> None:
-    await service.reconfigure(parse("limits: {jobs: 1}").catalogue)
+    await service.reconfigure(parse("limits: {jobs: 1}").job_config)
 
     code, answer = await put(client, [{"key": "one"}, {"key": "two"}])
 
@@ -179,7 +179,7 @@ async def test_what_cannot_be_asserted_is_said_and_costs_nothing_else(
 async def test_what_stands_in_the_file_counts_for_more(
     client: Client, service: Service
 ) -> None:
-    await service.reconfigure(parse("jobs: {nightly: {every: 1d}}").catalogue)
+    await service.reconfigure(parse("jobs: {nightly: {every: 1d}}").job_config)
 
     code, answer = await put(client, [NIGHTLY])
 
@@ -246,7 +246,7 @@ async def test_a_monitor_is_shown_and_deleted(client: Client, service: Service) 
 async def test_keys_open_the_monitors_of_their_project_alone(
     clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> None:
-    service = Service(MemoryStore(), clock, parse(FILE).catalogue)
+    service = Service(MemoryStore(), clock, parse(FILE).job_config)
     await service.start()
     client: Client = await aiohttp_client(app_of(service, clock))
 
@@ -297,7 +297,7 @@ def test_an_assertion_is_a_rule(assertion: str, rule: str) -> None:
     told = monitor_of({"assertions": assertion})
 
     assert told.words == {"rules": [{"expr": rule, "on_missing": "ignore"}]}
-    unknown = parse("{}").catalogue.unknown
+    unknown = parse("{}").job_config.unknown
     assert unknown is not None
     (made,) = unknown("x", json.dumps(told.words)).rules
     assert made.name == rule
@@ -318,7 +318,7 @@ JSON = st.recursive(
 def test_whatever_a_monitor_is_it_is_understood_or_refused(
     told: dict[str, Any],
 ) -> None:
-    unknown = parse("{}").catalogue.unknown
+    unknown = parse("{}").job_config.unknown
     assert unknown is not None
     with suppress(ValueError):
         unknown("x", json.dumps(monitor_of(told).words))

@@ -13,7 +13,7 @@ from yarl import URL
 
 from afterrun_exporter.core.model import FAILURES, Kind
 from afterrun_exporter.dialects.cronitor.telemetry import speaks_cronitor
-from afterrun_exporter.dialects.healthchecks.signals import Said, ping_of
+from afterrun_exporter.dialects.healthchecks.signals import SignalReport, ping_of
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError, StorageError
 from afterrun_exporter.ingest.forms import URLENCODED
@@ -27,7 +27,7 @@ RID = "5cf57b8e-2f0a-4b1c-9d3e-7a6b5c4d3e2f"
 SLUG = "/ping/a-key/quick"
 
 
-def pinged(said: Said) -> Any:
+def pinged(said: SignalReport) -> Any:
     ping, _ = ping_of("quick", said, at=1.0, fingerprint=b"", metrics_limit=50)
     return ping
 
@@ -158,7 +158,7 @@ async def test_a_job_that_is_created_is_told_so_once(client: Client) -> None:
 async def test_an_unknown_job_is_not_found_where_they_are_rejected(
     client: Client, service: Service
 ) -> None:
-    service.catalogue = replace(service.catalogue, unknown=None)
+    service.job_config = replace(service.job_config, unknown=None)
     response = await client.get("/ping/a-key/new-job?create=1")
 
     assert (response.status, await response.text()) == (404, "not found")
@@ -224,7 +224,7 @@ class TestABody:
     async def test_that_is_too_long_is_cut(
         self, client: Client, service: Service, store: MemoryStore
     ) -> None:
-        service.catalogue = replace(service.catalogue, body_bytes=5)
+        service.job_config = replace(service.job_config, body_bytes=5)
         response = await client.post(SLUG, data="123456789")
 
         assert response.status == 200
@@ -333,24 +333,24 @@ async def test_a_ping_that_cannot_be_stored_is_to_be_sent_again(
 @pytest.mark.parametrize(
     ("said", "metrics"),
     [
-        (Said(text='{"rows": 5, "ok": true, "host": "a"}'), {"rows": 5}),
-        (Said(text='{"metrics": {"rows": 5}, "size": 9}'), {"rows": 5, "size": 9}),
-        (Said(text='{"metrics": [1], "rows": NaN}'), {}),
-        (Said(text='{"rows": '), {}),
-        (Said(text='["rows", 5]'), {}),
-        (Said(text="rows_processed=42&bytes=10", form=True),
+        (SignalReport(text='{"rows": 5, "ok": true, "host": "a"}'), {"rows": 5}),
+        (SignalReport(text='{"metrics": {"rows": 5}, "size": 9}'), {"rows": 5, "size": 9}),
+        (SignalReport(text='{"metrics": [1], "rows": NaN}'), {}),
+        (SignalReport(text='{"rows": '), {}),
+        (SignalReport(text='["rows", 5]'), {}),
+        (SignalReport(text="rows_processed=42&bytes=10", form=True),
          {"rows_processed": 42, "bytes": 10}),
-        (Said(text="rows=42&host=a&bytes=", form=True), {"rows": 42}),
-        (Said(text="rows=42"), {}),
+        (SignalReport(text="rows=42&host=a&bytes=", form=True), {"rows": 42}),
+        (SignalReport(text="rows=42"), {}),
         # What a job says is no form, whatever curl calls it.
-        (Said(text="total size=42", form=True), {}),
-        (Said(query=(("rows", "7"), ("rid", RID), ("create", "1"))), {"rows": 7}),
-        (Said(query=(("timeout", "60"), ("grace", "5"))), {}),
-        (Said(query=(("rows", "7"),), text='{"rows": 8}'), {"rows": 8}),
+        (SignalReport(text="total size=42", form=True), {}),
+        (SignalReport(query=(("rows", "7"), ("rid", RID), ("create", "1"))), {"rows": 7}),
+        (SignalReport(query=(("timeout", "60"), ("grace", "5"))), {}),
+        (SignalReport(query=(("rows", "7"),), text='{"rows": 8}'), {"rows": 8}),
     ],
 )  # fmt: skip
 def test_numbers_that_clients_send_are_metrics(
-    said: Said, metrics: dict[str, float]
+    said: SignalReport, metrics: dict[str, float]
 ) -> None:
     assert pinged(said).metrics == metrics
 
@@ -358,20 +358,20 @@ def test_numbers_that_clients_send_are_metrics(
 @pytest.mark.parametrize(
     "said",
     [
-        Said(text='{"duration_ms": 1500}'),
-        Said(text='{"duration_seconds": 1.5}'),
-        Said(text="duration_ms=1500", form=True),
-        Said(query=(("duration_seconds", "1.5"),)),
+        SignalReport(text='{"duration_ms": 1500}'),
+        SignalReport(text='{"duration_seconds": 1.5}'),
+        SignalReport(text="duration_ms=1500", form=True),
+        SignalReport(query=(("duration_seconds", "1.5"),)),
     ],
 )
-def test_a_duration_is_taken(said: Said) -> None:
+def test_a_duration_is_taken(said: SignalReport) -> None:
     ping = pinged(said)
 
     assert (ping.duration, ping.metrics) == (1.5, {})
 
 
 def test_the_verb_wins_over_the_body() -> None:
-    ping = pinged(Said(signal="fail", text='{"status": "ok"}'))
+    ping = pinged(SignalReport(signal="fail", text='{"status": "ok"}'))
 
     assert ping.outcome == "fail"
 
@@ -403,15 +403,15 @@ def test_the_verb_wins_over_the_body() -> None:
 def test_what_failed_by_its_body_is_no_success(
     signal: str, text: str, outcome: str
 ) -> None:
-    assert pinged(Said(signal, text=text)).outcome == outcome
+    assert pinged(SignalReport(signal, text=text)).outcome == outcome
 
 
 def test_a_mark_before_the_body_costs_no_metrics() -> None:
-    assert pinged(Said(text='\ufeff{"rows": 5}')).metrics == {"rows": 5.0}
+    assert pinged(SignalReport(text='\ufeff{"rows": 5}')).metrics == {"rows": 5.0}
 
 
 def test_a_schedule_is_not_silently_lost() -> None:
-    (warning,) = pinged(Said(query=(("grace", "60"),))).warnings
+    (warning,) = pinged(SignalReport(query=(("grace", "60"),))).warnings
 
     assert warning == "grace is read of a job that is new, with create=1"
 
@@ -445,7 +445,7 @@ TEXTS = st.text() | JSON.map(json.dumps) | REPORTS.map(json.dumps)
 
 @given(
     said=st.builds(
-        Said,
+        SignalReport,
         st.sampled_from(["", "start", "fail", "log", "0", "3", "255"]),
         st.lists(st.tuples(st.text(), st.text())).map(
             lambda pairs: tuple(pair for pair in pairs if pair[0] != "rid")
@@ -454,7 +454,7 @@ TEXTS = st.text() | JSON.map(json.dumps) | REPORTS.map(json.dumps)
         st.booleans(),
     )
 )
-def test_no_body_and_no_query_loses_a_ping(said: Said) -> None:
+def test_no_body_and_no_query_loses_a_ping(said: SignalReport) -> None:
     failed = said.signal in {"fail", "3", "255"}
     try:
         ping = pinged(said)
@@ -483,10 +483,10 @@ async def test_a_claim_that_cannot_be_read_is_a_run_that_is_invalid(
 @given(status=st.integers(256).map(str), zeros=st.integers(0, 5))
 def test_no_number_over_255_is_an_exit_status(status: str, zeros: int) -> None:
     with pytest.raises(PingError, match=r"^invalid url format$"):
-        pinged(Said("0" * zeros + status))
+        pinged(SignalReport("0" * zeros + status))
 
 
 @given(rid=st.text(min_size=1))
 def test_no_text_but_a_uuid_is_a_run_id(rid: str) -> None:
     with pytest.raises(PingError, match=r"^invalid uuid format$"):
-        pinged(Said(query=(("rid", rid),)))
+        pinged(SignalReport(query=(("rid", rid),)))

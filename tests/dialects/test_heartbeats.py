@@ -8,62 +8,62 @@ from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.core.model import Kind, Outcome
-from afterrun_exporter.dialects.heartbeats import Beat, better_stack, kuma, snitch
+from afterrun_exporter.dialects.heartbeats import Heartbeat, better_stack, kuma, snitch
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP
 from tests.http import Client, app_of
-from tests.services import catalogue
+from tests.services import job_config
 
 FAIL = Outcome.FAIL
 
 KUMA = [
-    ({}, Beat()),
-    ({"status": "up", "msg": "OK", "ping": ""}, Beat()),
-    ({"status": "up", "msg": "start"}, Beat(kind=Kind.START, message="start")),
-    ({"status": "up", "msg": "finish"}, Beat(message="finish")),
-    ({"status": "down", "msg": "fail"}, Beat(outcome=FAIL, message="fail")),
-    ({"status": "down", "msg": "start"}, Beat(outcome=FAIL, message="start")),
-    ({"status": "sideways"}, Beat(outcome=FAIL)),
-    ({"ping": "1500"}, Beat(duration=1.5)),
-    ({"ping": "-1"}, Beat()),
-    ({"ping": "nan"}, Beat()),
-    ({"ping": "1e99"}, Beat()),
-    ({"ping": "1_500"}, Beat()),
-    ({"ping": "\N{ARABIC-INDIC DIGIT THREE}"}, Beat()),
+    ({}, Heartbeat()),
+    ({"status": "up", "msg": "OK", "ping": ""}, Heartbeat()),
+    ({"status": "up", "msg": "start"}, Heartbeat(kind=Kind.START, message="start")),
+    ({"status": "up", "msg": "finish"}, Heartbeat(message="finish")),
+    ({"status": "down", "msg": "fail"}, Heartbeat(outcome=FAIL, message="fail")),
+    ({"status": "down", "msg": "start"}, Heartbeat(outcome=FAIL, message="start")),
+    ({"status": "sideways"}, Heartbeat(outcome=FAIL)),
+    ({"ping": "1500"}, Heartbeat(duration=1.5)),
+    ({"ping": "-1"}, Heartbeat()),
+    ({"ping": "nan"}, Heartbeat()),
+    ({"ping": "1e99"}, Heartbeat()),
+    ({"ping": "1_500"}, Heartbeat()),
+    ({"ping": "\N{ARABIC-INDIC DIGIT THREE}"}, Heartbeat()),
 ]
 
 
 @pytest.mark.parametrize(("query", "beat"), KUMA)
-def test_a_push_to_uptime_kuma_says(query: dict[str, str], beat: Beat) -> None:
+def test_a_push_to_uptime_kuma_says(query: dict[str, str], beat: Heartbeat) -> None:
     assert kuma(query) == beat
 
 
 SNITCH = [
-    ({}, Beat()),
-    ({"m": "42 rows"}, Beat(message="42 rows")),
-    ({"s": "0"}, Beat(exit_code=0)),
-    ({"s": "healthy"}, Beat()),
-    ({"s": "1"}, Beat(outcome=FAIL, exit_code=1)),
-    ({"s": "errored"}, Beat(outcome=FAIL)),
+    ({}, Heartbeat()),
+    ({"m": "42 rows"}, Heartbeat(message="42 rows")),
+    ({"s": "0"}, Heartbeat(exit_code=0)),
+    ({"s": "healthy"}, Heartbeat()),
+    ({"s": "1"}, Heartbeat(outcome=FAIL, exit_code=1)),
+    ({"s": "errored"}, Heartbeat(outcome=FAIL)),
 ]
 
 
 @pytest.mark.parametrize(("told", "beat"), SNITCH)
-def test_a_check_in_with_a_snitch_says(told: dict[str, str], beat: Beat) -> None:
+def test_a_check_in_with_a_snitch_says(told: dict[str, str], beat: Heartbeat) -> None:
     assert snitch(told) == beat
 
 
 BETTER = [
-    ("", Beat(message="out")),
-    ("fail", Beat(outcome=FAIL, message="out")),
-    ("0", Beat(exit_code=0, message="out")),
-    ("7", Beat(outcome=FAIL, exit_code=7, message="out")),
+    ("", Heartbeat(message="out")),
+    ("fail", Heartbeat(outcome=FAIL, message="out")),
+    ("0", Heartbeat(exit_code=0, message="out")),
+    ("7", Heartbeat(outcome=FAIL, exit_code=7, message="out")),
 ]
 
 
 @pytest.mark.parametrize(("how", "beat"), BETTER)
-def test_a_heartbeat_of_better_stack_says(how: str, beat: Beat) -> None:
+def test_a_heartbeat_of_better_stack_says(how: str, beat: Heartbeat) -> None:
     assert better_stack(how, "out") == beat
 
 
@@ -98,7 +98,7 @@ async def test_borgmatic_tells_uptime_kuma_when_it_starts(
 async def test_uptime_kuma_knows_one_error(
     store: MemoryStore, clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> None:
-    service = Service(store, clock, catalogue(BACKUP, unknown=None))
+    service = Service(store, clock, job_config(BACKUP, unknown=None))
     client = await aiohttp_client(app_of(service, clock))
     for token in ("nobody", "%20"):
         response = await client.get(f"/api/push/{token}")

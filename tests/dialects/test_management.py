@@ -32,7 +32,7 @@ HOURLY = {"name": "hourly", "timeout": 3600, "grace": 120}
 @pytest.fixture
 async def service(clock: ManualClock) -> Service:
     """A service that goes by an empty file."""
-    service = Service(MemoryStore(), clock, parse("{}").catalogue)
+    service = Service(MemoryStore(), clock, parse("{}").job_config)
     await service.start()
     return service
 
@@ -40,7 +40,7 @@ async def service(clock: ManualClock) -> Service:
 @pytest.fixture
 async def filed(clock: ManualClock, aiohttp_client: AiohttpClient) -> Client:
     """A client of a service that goes by a file with projects."""
-    service = Service(MemoryStore(), clock, parse(FILE).catalogue)
+    service = Service(MemoryStore(), clock, parse(FILE).job_config)
     await service.start()
     options = WebOptions(external_url="https://afterrun.example/")
     client: Client = await aiohttp_client(app_of(service, clock, options))
@@ -219,7 +219,7 @@ class TestCreating:
         aiohttp_client: AiohttpClient,
         host: str,
     ) -> None:
-        client = await aiohttp_client(app_of(service, clock, doors=behind_a_proxy()))
+        client = await aiohttp_client(app_of(service, clock, security=behind_a_proxy()))
         answer = await client.post(
             "/api/v3/checks/", data=json.dumps(HOURLY), headers={"Host": host}
         )

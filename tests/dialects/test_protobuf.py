@@ -26,7 +26,7 @@ from afterrun_exporter.dialects.pushgateway.text_format import (
     families_of,
     read_text,
 )
-from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.testing import ManualClock, MemoryStore
@@ -34,7 +34,7 @@ from tests.changed import replace
 from tests.core.jobs import at
 from tests.http import Client, app_of
 from tests.metricsproto import TYPES, MetricFamily, delimited, varint
-from tests.services import catalogue
+from tests.services import job_config
 
 NOW: Final = at("21 12:00")
 PUSHES: Final = Path(__file__).parent / "pushes"
@@ -335,9 +335,9 @@ async def client(
     store: MemoryStore, clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> Client:
     job = replace(plain_job("db_backup"), exposes_pushes=True)
-    service = Service(store, clock, catalogue(job))
+    service = Service(store, clock, job_config(job))
     await service.start()
-    pushed = Pushed(store, service, clock)
+    pushed = PushedMetrics(store, service, clock)
     await pushed.start()
     return await aiohttp_client(app_of(service, clock, pushed=pushed))
 

@@ -8,12 +8,12 @@ import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.core.job_config import plain_job
-from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.http import Client, app_of
-from tests.services import catalogue
+from tests.services import job_config
 
 ETL = replace(plain_job("etl"), exposes_pushes=True)
 #: What a group with a NUL is called.
@@ -26,9 +26,9 @@ PLAIN = plain_job("plain")
 async def client(
     store: MemoryStore, clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> Client:
-    service = Service(store, clock, catalogue(ETL, EU, ODD, PLAIN, unknown=None))
+    service = Service(store, clock, job_config(ETL, EU, ODD, PLAIN, unknown=None))
     await service.start()
-    pushed = Pushed(store, service, clock)
+    pushed = PushedMetrics(store, service, clock)
     await pushed.start()
     return await aiohttp_client(app_of(service, clock, pushed=pushed))
 

@@ -23,7 +23,7 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
 from tests.http import Client, app_of
-from tests.services import catalogue
+from tests.services import job_config
 
 NOW = at("21 12:00")
 
@@ -305,7 +305,7 @@ async def test_a_deletion_ends_a_run_where_pushes_are_progress(
     store: MemoryStore, clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> None:
     crawler = Job(name="crawler", push=PushSettings(progress=True))
-    service = Service(store, clock, catalogue(crawler))
+    service = Service(store, clock, job_config(crawler))
     await service.start()
     client = await aiohttp_client(app_of(service, clock))
 

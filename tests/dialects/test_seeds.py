@@ -12,7 +12,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.http import Client, app_of
-from tests.services import catalogue
+from tests.services import job_config
 
 WEBHOOK: Final = {
     "kind": "Webhook",
@@ -244,7 +244,7 @@ async def test_the_timeout_of_a_task_is_the_limit_of_its_run(
 async def test_the_shorter_limit_counts(
     store: MemoryStore, clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> None:
-    service = Service(store, clock, catalogue(Job(name="My-Task", max_runtime=30)))
+    service = Service(store, clock, job_config(Job(name="My-Task", max_runtime=30)))
     await service.start()
     client = await aiohttp_client(app_of(service, clock))
     await post(client, "/task", {**CREATE, "status": "Running"})

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.config.loading import parse
 from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.dialects.sentry.check_ins import opened, ping_of
@@ -22,7 +22,7 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP, at
 from tests.http import Client, app_of
-from tests.services import catalogue
+from tests.services import job_config
 
 NOW = at("21 12:00")
 ID = "1f2e3d4c5b6a79880123456789abcdef"
@@ -211,7 +211,7 @@ async def test_others_get_their_turn_while_an_envelope_is_read() -> None:
     async def count() -> None:
         nonlocal turns
         while True:
-            await breathe()
+            await yield_to_loop()
             turns += 1
 
     others = asyncio.create_task(count())
@@ -310,7 +310,7 @@ async def test_a_check_in_that_goes_on_has_the_time_that_its_client_expects(
     aiohttp_client: AiohttpClient,
 ) -> None:
     """It is in progress for 80 minutes, and says so every 20."""
-    service = Service(store, clock, parse(file).catalogue)
+    service = Service(store, clock, parse(file).job_config)
     await service.start()
     client = await aiohttp_client(app_of(service, clock))
 
@@ -382,7 +382,7 @@ async def test_a_bad_check_in_of_a_known_job_is_recorded(
 async def test_errors_are_told_as_sentry_tells_them(
     store: MemoryStore, clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> None:
-    service = Service(store, clock, catalogue(BACKUP, unknown=None, body_bytes=100))
+    service = Service(store, clock, job_config(BACKUP, unknown=None, body_bytes=100))
     client = await aiohttp_client(app_of(service, clock))
     for path, body, status in (
         ("cron/nobody?status=ok", b"", 404),

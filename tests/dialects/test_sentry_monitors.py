@@ -35,7 +35,7 @@ NIGHTLY = {
 @pytest.fixture
 async def service(clock: ManualClock) -> Service:
     """A service that goes by an empty file."""
-    service = Service(MemoryStore(), clock, parse("{}").catalogue)
+    service = Service(MemoryStore(), clock, parse("{}").job_config)
     await service.start()
     return service
 
@@ -107,7 +107,7 @@ async def test_what_stands_in_the_file_counts_for_more(
     service: Service, client: Client
 ) -> None:
     text = "jobs: {nightly: {every: 1d}}"
-    await service.reconfigure(parse(text).catalogue)
+    await service.reconfigure(parse(text).job_config)
 
     assert await check_in(client, NIGHTLY) == 200
     assert nightly(service).schedule == Every(86400.0)
@@ -116,14 +116,14 @@ async def test_what_stands_in_the_file_counts_for_more(
 async def test_where_no_job_may_be_registered_the_check_in_is_refused(
     clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> None:
-    catalogue = parse("unknown_jobs: reject").catalogue
-    service = Service(MemoryStore(), clock, catalogue)
+    job_config = parse("unknown_jobs: reject").job_config
+    service = Service(MemoryStore(), clock, job_config)
     await service.start()
     client: Client = await aiohttp_client(app_of(service, clock))
 
     assert await check_in(client, NIGHTLY) == 404
     assert not list(service.watched())
-    assert BACKUP.name not in service.catalogue.jobs
+    assert BACKUP.name not in service.job_config.jobs
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ JSON = st.recursive(
 def test_whatever_a_monitor_is_it_is_understood_or_refused(
     told: dict[str, Any],
 ) -> None:
-    unknown = parse("{}").catalogue.unknown
+    unknown = parse("{}").job_config.unknown
     assert unknown is not None
     with suppress(ValueError):
         unknown("x", json.dumps(words_of(told)[0]))

@@ -15,15 +15,15 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter.auth.callers import ANYBODY
 from afterrun_exporter.core.model import Concurrency, Job
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.dialects.context import Desk
-from afterrun_exporter.dialects.tasks.task_index import Tasks
-from afterrun_exporter.dialects.tasks.webhooks import report_of
-from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.dialects.context import DialectContext
+from afterrun_exporter.dialects.tasks.task_fields import report_of
+from afterrun_exporter.dialects.tasks.task_index import TaskIndex
+from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError, UnknownJobError
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.http import Client, app_of
-from tests.services import catalogue
+from tests.services import job_config
 
 TASK = {
     "id": "6f1c",
@@ -288,7 +288,7 @@ async def test_an_unknown_task_is_refused(client: Client) -> None:
 async def test_a_task_that_was_refused_is_unknown(
     store: MemoryStore, clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> None:
-    service = Service(store, clock, catalogue(unknown=None))
+    service = Service(store, clock, job_config(unknown=None))
     client = await aiohttp_client(app_of(service, clock))
     assert (await client.post("/task", json=TASK)).status == 400
 
@@ -296,36 +296,36 @@ async def test_a_task_that_was_refused_is_unknown(
 
 
 @pytest.fixture
-def pushed(service: Service, clock: ManualClock) -> Pushed:
-    return Pushed(MemoryStore(), service, clock)
+def pushed(service: Service, clock: ManualClock) -> PushedMetrics:
+    return PushedMetrics(MemoryStore(), service, clock)
 
 
 async def test_of_tasks_that_were_forgotten_the_open_ones_are_found(
-    client: Client, service: Service, clock: ManualClock, pushed: Pushed
+    client: Client, service: Service, clock: ManualClock, pushed: PushedMetrics
 ) -> None:
     for number in range(9):
         await client.post("/task", json={**TASK, "id": f"t{number}"})
-    tasks = Tasks(Desk(service, clock, pushed), limit=3)
+    tasks = TaskIndex(DialectContext(service, clock, pushed), limit=3)
     for number in range(9):
         assert await tasks.job_of(f"t{number}", ANYBODY) == "Cluster-A"
         tasks.note(f"more{number}", "Cluster-A")
 
 
 async def test_an_unknown_task_is_looked_for_once(
-    client: Client, service: Service, clock: ManualClock, pushed: Pushed
+    client: Client, service: Service, clock: ManualClock, pushed: PushedMetrics
 ) -> None:
     """Or those who make ids up would keep us busy."""
     await client.post("/task", json=TASK)
     looked = 0
 
-    class Counting(Desk):
+    class Counting(DialectContext):
         async def jobs(self) -> AsyncIterator[tuple[Job, JobState]]:
             nonlocal looked
             looked += 1
             async for known in super().jobs():
                 yield known
 
-    tasks = Tasks(Counting(service, clock, pushed))
+    tasks = TaskIndex(Counting(service, clock, pushed))
     for _ in range(3):
         with pytest.raises(UnknownJobError, match="unknown task 'nobody'"):
             await tasks.job_of("nobody", ANYBODY)
@@ -357,7 +357,7 @@ async def test_tasks_of_one_tenant_may_not_overlap(
     store: MemoryStore, clock: ManualClock, aiohttp_client: AiohttpClient, by: str
 ) -> None:
     job = Job(name="Cluster-A", concurrency=Concurrency(max=1, by=by))
-    service = Service(store, clock, catalogue(job))
+    service = Service(store, clock, job_config(job))
     await service.start()
     client = await aiohttp_client(app_of(service, clock))
     for number in (1, 2):

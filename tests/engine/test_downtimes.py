@@ -10,8 +10,8 @@ import pytest
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Dependency, Job, Kind
 from afterrun_exporter.core.schedule import Every, parse_cron
-from afterrun_exporter.engine.job_admin import Registry
-from afterrun_exporter.engine.job_search import Wanted, page
+from afterrun_exporter.engine.job_admin import JobAdmin
+from afterrun_exporter.engine.job_search import JobFilter, page
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
@@ -20,7 +20,7 @@ from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at, ping
 from tests.downtimes import NIGHTLY, job, later, restarted
 from tests.exposition.test_endpoint import values
-from tests.services import catalogue
+from tests.services import job_config
 
 TWENTY: Final = [f"job-{n:02}" for n in range(20)]
 
@@ -34,7 +34,7 @@ def open_alerts(service: Service) -> list[tuple[str, str]]:
 
 
 async def unobserved(service: Service) -> list[str]:
-    found, _ = await page(service, Wanted(unobserved=True), 1000)
+    found, _ = await page(service, JobFilter(unobserved=True), 1000)
     return [job.name for job, _ in found]
 
 
@@ -47,7 +47,7 @@ async def scraped(service: Service) -> dict[tuple[str, ...], float]:
 async def test_twenty_jobs_that_were_due_in_a_downtime(clock: ManualClock) -> None:
     """Some reported into a spool, some were lost, some did not run: nobody knows which."""
     spooled, lost = TWENTY[:6], TWENTY[6:13]
-    service = Service(MemoryStore(), clock, catalogue(*map(job, TWENTY)))
+    service = Service(MemoryStore(), clock, job_config(*map(job, TWENTY)))
     await service.start()
     for name in TWENTY:
         await service.record(ping("21 12:05", job=name))
@@ -94,7 +94,7 @@ async def test_a_restart_within_the_settle_time_goes_on_with_the_downtime(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     async with SQLiteStore.open(tmp_path / "afterrun.db") as store:
-        service = Service(store, clock, catalogue(NIGHTLY))
+        service = Service(store, clock, job_config(NIGHTLY))
         await service.start()
         service = await restarted(service, clock, "22 02:40")
         service = await restarted(service, clock, "22 02:41")
@@ -105,7 +105,7 @@ async def test_a_restart_within_the_settle_time_goes_on_with_the_downtime(
 
     async with SQLiteStore.open(tmp_path / "afterrun.db") as store:
         clock.show(at("22 05:00"))
-        service = Service(store, clock, catalogue(NIGHTLY))
+        service = Service(store, clock, job_config(NIGHTLY))
         await service.start()
         assert await unobserved(service) == ["backup"]
         logs = [entry.message for entry in await store.logs("backup")]
@@ -128,7 +128,7 @@ async def test_a_first_start_is_no_downtime(
     clock: ManualClock, job: Job, deadline: str
 ) -> None:
     """The answer says the real deadline, and the job is missed after it."""
-    service = Service(MemoryStore(), clock, catalogue(job))
+    service = Service(MemoryStore(), clock, job_config(job))
     await service.start()
     verdict = await service.record(ping("21 12:00", job="a"))
     assert verdict.deadline == at(deadline)
@@ -142,7 +142,7 @@ async def test_a_run_that_starts_after_the_daemon_has_its_real_limit_everywhere(
     service: Service, clock: ManualClock
 ) -> None:
     brief = Job(name="brief", max_runtime=3.0)
-    await service.reconfigure(catalogue(brief))
+    await service.reconfigure(job_config(brief))
     await service.record(ping("21 12:00:01", Kind.START, job="brief"))
     samples = await scraped(service)
     key = names.RUN_DEADLINE, "job_name=brief", "severity=warning"
@@ -158,7 +158,7 @@ async def test_a_required_job_is_not_unhealthy_because_it_is_unobserved(
     clock: ManualClock,
 ) -> None:
     ingest, load = job("ingest"), job("load", depends_on=(Dependency("ingest"),))
-    service = Service(MemoryStore(), clock, catalogue(ingest, load))
+    service = Service(MemoryStore(), clock, job_config(ingest, load))
     await service.start()
     service = await restarted(service, clock, "22 03:00")
     await later(service, clock, "22 03:03")
@@ -170,17 +170,17 @@ async def test_a_required_job_is_not_unhealthy_because_it_is_unobserved(
 
 
 async def test_a_paused_job_is_not_unobserved(clock: ManualClock) -> None:
-    service = Service(MemoryStore(), clock, catalogue(NIGHTLY, job("other")))
+    service = Service(MemoryStore(), clock, job_config(NIGHTLY, job("other")))
     await service.start()
-    await Registry(service, clock).pause("backup", None)
+    await JobAdmin(service, clock).pause("backup", None)
     service = await restarted(service, clock, "22 03:00")
     await later(service, clock, "22 03:03")
     assert await unobserved(service) == ["other"]
 
-    registry = Registry(service, clock)
-    await registry.pause("other", None)
+    job_admin = JobAdmin(service, clock)
+    await job_admin.pause("other", None)
     assert await unobserved(service) == []
-    await registry.resume("backup")
+    await job_admin.resume("backup")
     assert await unobserved(service) == []
     state = service.state("backup")
     assert state is not None
@@ -190,14 +190,14 @@ async def test_a_paused_job_is_not_unobserved(clock: ManualClock) -> None:
 async def test_one_that_leaves_the_configuration_is_not_counted(
     clock: ManualClock,
 ) -> None:
-    service = Service(MemoryStore(), clock, catalogue(NIGHTLY, job("other")))
+    service = Service(MemoryStore(), clock, job_config(NIGHTLY, job("other")))
     await service.start()
     service = await restarted(service, clock, "22 03:00")
     await later(service, clock, "22 03:03")
     exposition = Exposition(service, SelfMetrics("1"))
     await exposition.scrape()
 
-    await service.reconfigure(catalogue(NIGHTLY))
+    await service.reconfigure(job_config(NIGHTLY))
 
     text = b"".join((await exposition.scrape()).text()).decode()
     assert values(text)[(names.UNOBSERVED_JOBS,)] == 1

@@ -12,7 +12,7 @@ from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.deadlines import deadline
 from afterrun_exporter.core.model import Job, Kind, Outcome
 from afterrun_exporter.core.schedule import Every
-from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import (
     ConfiguredJobError,
@@ -25,14 +25,14 @@ from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping, told
 from tests.engine.test_service import FullStore
-from tests.services import catalogue
+from tests.services import job_config
 
 HOURLY = {"every": "1h", "grace": "5m"}
 
 
 @pytest.fixture
-def registry(service: Service, clock: ManualClock) -> Registry:
-    return Registry(service, clock)
+def job_admin(service: Service, clock: ManualClock) -> JobAdmin:
+    return JobAdmin(service, clock)
 
 
 def conditions(service: Service, name: str = "backup") -> list[str]:
@@ -59,7 +59,7 @@ def due(service: Service, name: str) -> str:
 
 async def restarted(store: MemoryStore, clock: ManualClock, *jobs: Job) -> Service:
     service = Service(
-        store, clock, catalogue(*jobs, unknown=parse("{}").catalogue.unknown)
+        store, clock, job_config(*jobs, unknown=parse("{}").job_config.unknown)
     )
     await service.start()
     return service
@@ -67,10 +67,10 @@ async def restarted(store: MemoryStore, clock: ManualClock, *jobs: Job) -> Servi
 
 class TestAPause:
     async def test_ends_the_alerts_and_expects_nothing(
-        self, service: Service, registry: Registry, clock: ManualClock
+        self, service: Service, job_admin: JobAdmin, clock: ManualClock
     ) -> None:
         await service.record(ping("21 12:00", outcome=Outcome.FAIL))
-        await registry.pause("backup")
+        await job_admin.pause("backup")
 
         clock.show(at("25 12:00"))
         await service.sweep()
@@ -79,29 +79,29 @@ class TestAPause:
         assert standing(service) is Status.PAUSED
 
     async def test_keeps_what_is_reported_meanwhile_without_an_alert(
-        self, service: Service, registry: Registry, store: MemoryStore
+        self, service: Service, job_admin: JobAdmin, store: MemoryStore
     ) -> None:
-        await registry.pause("backup")
+        await job_admin.pause("backup")
         verdict = await service.record(ping("21 12:01", outcome=Outcome.FAIL))
 
         assert verdict.run is not None
         assert await store.alerts() == []
 
     async def test_survives_a_restart_and_a_reload(
-        self, store: MemoryStore, registry: Registry, clock: ManualClock
+        self, store: MemoryStore, job_admin: JobAdmin, clock: ManualClock
     ) -> None:
-        await registry.pause("backup")
+        await job_admin.pause("backup")
 
         again = await restarted(store, clock, BACKUP)
         assert standing(again) is Status.PAUSED
-        await again.reconfigure(catalogue(BACKUP))
+        await again.reconfigure(job_config(BACKUP))
         assert standing(again) is Status.PAUSED
 
     async def test_lasts_no_longer_than_was_asked_for(
-        self, service: Service, registry: Registry, clock: ManualClock
+        self, service: Service, job_admin: JobAdmin, clock: ManualClock
     ) -> None:
         """What was due meanwhile is not missed."""
-        await registry.pause("backup", until=at("22 12:00"))
+        await job_admin.pause("backup", until=at("22 12:00"))
 
         clock.show(at("22 11:59"))
         await service.sweep()
@@ -112,19 +112,19 @@ class TestAPause:
         assert due(service, "backup") == "23 02:30:00"
 
     async def test_that_is_over_ends_with_a_ping_that_comes_before_the_sweeper(
-        self, service: Service, registry: Registry
+        self, service: Service, job_admin: JobAdmin
     ) -> None:
-        await registry.pause("backup", until=at("21 13:00"))
+        await job_admin.pause("backup", until=at("21 13:00"))
         await service.record(ping("21 13:00", outcome=Outcome.FAIL))
 
         assert conditions(service) == ["failing"]
 
     async def test_says_since_when_however_often_it_is_asked_for(
-        self, service: Service, registry: Registry, clock: ManualClock
+        self, service: Service, job_admin: JobAdmin, clock: ManualClock
     ) -> None:
-        await registry.pause("backup", until=at("21 13:00"))
+        await job_admin.pause("backup", until=at("21 13:00"))
         clock.show(at("21 12:30"))
-        await registry.pause("backup")
+        await job_admin.pause("backup")
 
         state = service.state("backup")
         assert state is not None
@@ -141,10 +141,10 @@ class TestAPause:
         ids=["a repeat", "late", "unreadable"],
     )
     async def test_does_not_end_with_a_ping_that_says_nothing_new(
-        self, service: Service, registry: Registry, more: dict[str, Any]
+        self, service: Service, job_admin: JobAdmin, more: dict[str, Any]
     ) -> None:
         await service.record(ping("21 12:00", run_id="a"))
-        await registry.pause("backup", resumes_on_ping=True)
+        await job_admin.pause("backup", resumes_on_ping=True)
         await service.record(ping("21 12:01", **more))
 
         assert standing(service) is Status.PAUSED
@@ -155,17 +155,17 @@ class TestAPause:
         [(Kind.FINISH, True), (Kind.START, True), (Kind.LOG, False)],
     )
     async def test_may_end_with_the_next_run(
-        self, service: Service, registry: Registry, kind: Kind, goes_on: bool
+        self, service: Service, job_admin: JobAdmin, kind: Kind, goes_on: bool
     ) -> None:
-        await registry.pause("backup", resumes_on_ping=True)
+        await job_admin.pause("backup", resumes_on_ping=True)
         await service.record(ping("21 12:01", kind))
 
         assert (standing(service) is not Status.PAUSED) is goes_on
 
     async def test_that_ends_within_a_batch_is_over_for_the_rest_of_it(
-        self, service: Service, registry: Registry, clock: ManualClock
+        self, service: Service, job_admin: JobAdmin, clock: ManualClock
     ) -> None:
-        await registry.pause("backup", resumes_on_ping=True)
+        await job_admin.pause("backup", resumes_on_ping=True)
         await service.record_all(
             [
                 ping("21 12:00", outcome=Outcome.FAIL, run_id="a"),
@@ -181,16 +181,16 @@ class TestAPause:
         assert failing == [("21 12:00:00", None)]
 
     async def test_ends_with_no_ping_otherwise(
-        self, service: Service, registry: Registry
+        self, service: Service, job_admin: JobAdmin
     ) -> None:
-        await registry.pause("backup")
+        await job_admin.pause("backup")
         await service.record(ping("21 12:01"))
 
         assert standing(service) is Status.PAUSED
 
-    async def test_of_an_unknown_job_is_refused(self, registry: Registry) -> None:
+    async def test_of_an_unknown_job_is_refused(self, job_admin: JobAdmin) -> None:
         with pytest.raises(UnknownJobError, match="did you mean 'backup'"):
-            await registry.pause("backpu")
+            await job_admin.pause("backpu")
 
     async def test_that_cannot_be_stored_is_none(self, clock: ManualClock) -> None:
         store = FullStore()
@@ -198,36 +198,36 @@ class TestAPause:
         store.full = True
 
         with pytest.raises(StorageError):
-            await Registry(service, clock).pause("backup")
+            await JobAdmin(service, clock).pause("backup")
         assert standing(service) is Status.NEW
 
 
 class TestResuming:
     async def test_expects_the_job_from_then_on(
-        self, service: Service, registry: Registry, clock: ManualClock
+        self, service: Service, job_admin: JobAdmin, clock: ManualClock
     ) -> None:
-        await registry.pause("backup")
+        await job_admin.pause("backup")
         clock.show(at("24 12:00"))
-        await registry.resume("backup")
+        await job_admin.resume("backup")
         await service.sweep()
 
         assert conditions(service) == []
         assert due(service, "backup") == "25 02:30:00"
 
     async def test_shows_what_is_still_wrong(
-        self, service: Service, registry: Registry
+        self, service: Service, job_admin: JobAdmin
     ) -> None:
         await service.record(ping("21 12:00", outcome=Outcome.FAIL))
-        await registry.pause("backup")
-        await registry.resume("backup")
+        await job_admin.pause("backup")
+        await job_admin.resume("backup")
 
         assert conditions(service) == ["failing"]
 
     async def test_a_job_that_is_not_paused_changes_nothing(
-        self, service: Service, registry: Registry
+        self, service: Service, job_admin: JobAdmin
     ) -> None:
         before = service.state("backup")
-        await registry.resume("backup")
+        await job_admin.resume("backup")
 
         assert service.state("backup") == before
 
@@ -235,19 +235,19 @@ class TestResuming:
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
         service = await restarted(store, clock, replace(BACKUP, enabled=False))
-        registry = Registry(service, clock)
-        await registry.pause("backup")
-        await registry.resume("backup")
+        job_admin = JobAdmin(service, clock)
+        await job_admin.pause("backup")
+        await job_admin.resume("backup")
 
         assert standing(service) is Status.PAUSED
 
 
 class TestRemoving:
     async def test_a_job_that_pings_named_watches_it_no_more(
-        self, service: Service, registry: Registry, store: MemoryStore
+        self, service: Service, job_admin: JobAdmin, store: MemoryStore
     ) -> None:
         await service.record(ping("21 12:00", job="stray", outcome=Outcome.FAIL))
-        await registry.retire("stray")
+        await job_admin.retire("stray")
 
         assert service.job("stray") is None
         (alert,) = await store.alerts()
@@ -258,22 +258,22 @@ class TestRemoving:
     ) -> None:
         """A job of that name that comes later is another one."""
         service = await restarted(store, clock)
-        registry = Registry(service, clock)
-        await registry.describe("stray", HOURLY)
-        await registry.pause("stray")
-        await registry.retire("stray")
+        job_admin = JobAdmin(service, clock)
+        await job_admin.describe("stray", HOURLY)
+        await job_admin.pause("stray")
+        await job_admin.retire("stray")
         await service.record(ping("21 12:01", job="stray"))
 
         assert standing(service, "stray") is Status.OK
-        assert registry.words("stray") == {}
+        assert job_admin.words("stray") == {}
 
-    async def test_a_job_of_the_file_is_for_the_file(self, registry: Registry) -> None:
+    async def test_a_job_of_the_file_is_for_the_file(self, job_admin: JobAdmin) -> None:
         with pytest.raises(ConfiguredJobError, match="'backup' stands in the conf"):
-            await registry.retire("backup")
+            await job_admin.retire("backup")
 
-    async def test_nothing_is_refused(self, registry: Registry) -> None:
+    async def test_nothing_is_refused(self, job_admin: JobAdmin) -> None:
         with pytest.raises(UnknownJobError):
-            await registry.retire("nobody")
+            await job_admin.retire("nobody")
 
 
 class TestADescription:
@@ -281,7 +281,7 @@ class TestADescription:
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
         service = await restarted(store, clock)
-        job = await Registry(service, clock).describe("stray", HOURLY)
+        job = await JobAdmin(service, clock).describe("stray", HOURLY)
 
         assert job == service.job("stray")
         assert job.schedule == Every(3600.0)
@@ -295,7 +295,7 @@ class TestADescription:
     ) -> None:
         service = await restarted(store, clock)
         await service.record(ping("21 12:00", job="stray"))
-        await Registry(service, clock).describe("stray", HOURLY)
+        await JobAdmin(service, clock).describe("stray", HOURLY)
 
         assert due(service, "stray") == "21 13:05:00"
 
@@ -303,23 +303,23 @@ class TestADescription:
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
         first = await restarted(store, clock)
-        await Registry(first, clock).describe("stray", HOURLY)
+        await JobAdmin(first, clock).describe("stray", HOURLY)
 
         second = await restarted(store, clock)
 
         assert second.job("stray") == first.job("stray")
-        assert Registry(second, clock).words("stray") == HOURLY
+        assert JobAdmin(second, clock).words("stray") == HOURLY
 
     async def test_said_again_writes_nothing(
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
         service = await restarted(store, clock)
-        registry = Registry(service, clock)
-        await registry.describe("stray", HOURLY)
+        job_admin = JobAdmin(service, clock)
+        await job_admin.describe("stray", HOURLY)
         follower = service.follow()
         follower.take()
 
-        await registry.describe("stray", dict(reversed(HOURLY.items())))
+        await job_admin.describe("stray", dict(reversed(HOURLY.items())))
 
         assert follower.take() == set()
 
@@ -327,16 +327,16 @@ class TestADescription:
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
         service = await restarted(store, clock)
-        registry = Registry(service, clock)
-        await registry.describe("stray", HOURLY)
-        await registry.pause("stray")
-        await registry.describe("stray", {"every": "2h"})
+        job_admin = JobAdmin(service, clock)
+        await job_admin.describe("stray", HOURLY)
+        await job_admin.pause("stray")
+        await job_admin.describe("stray", {"every": "2h"})
 
         assert standing(service, "stray") is Status.PAUSED
 
-    async def test_does_not_count_against_the_file(self, registry: Registry) -> None:
+    async def test_does_not_count_against_the_file(self, job_admin: JobAdmin) -> None:
         with pytest.raises(ConfiguredJobError, match="whose words count"):
-            await registry.describe("backup", HOURLY)
+            await job_admin.describe("backup", HOURLY)
 
     async def test_is_followed_by_the_policies_that_match(
         self, store: MemoryStore, clock: ManualClock
@@ -346,9 +346,9 @@ class TestADescription:
               - {match: {tags: [db]}, severity: critical}
               - {match: {name: "^etl"}, grace: 1h}
             """
-        service = Service(store, clock, parse(text).catalogue)
+        service = Service(store, clock, parse(text).job_config)
         await service.start()
-        job = await Registry(service, clock).describe("etl", HOURLY | {"tags": ["db"]})
+        job = await JobAdmin(service, clock).describe("etl", HOURLY | {"tags": ["db"]})
 
         assert (job.severity, job.grace) == ("critical", 300.0)
 
@@ -359,7 +359,7 @@ class TestADescription:
         wrong = {"every": "soon", "grcae": "1h"}
 
         with pytest.raises(DescriptionError) as caught:
-            await Registry(service, clock).describe("stray", wrong)
+            await JobAdmin(service, clock).describe("stray", wrong)
 
         assert "every: 'soon' is not a duration" in str(caught.value)
         assert "grcae: unknown key; did you mean 'grace'?" in str(caught.value)
@@ -369,9 +369,9 @@ class TestADescription:
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
         """A start is not to fail for what a program once said."""
-        first = Service(store, clock, parse("labels: [team]").catalogue)
+        first = Service(store, clock, parse("labels: [team]").job_config)
         await first.start()
-        await Registry(first, clock).describe("stray", {"labels": {"team": "a"}})
+        await JobAdmin(first, clock).describe("stray", {"labels": {"team": "a"}})
 
         second = await restarted(store, clock)
 
@@ -387,22 +387,22 @@ class TestADescription:
     async def test_registers_no_job_that_a_ping_could_not(
         self, store: MemoryStore, clock: ManualClock, text: str, why: str
     ) -> None:
-        known = parse(f"{text}\njobs: {{backup: {{}}}}").catalogue
+        known = parse(f"{text}\njobs: {{backup: {{}}}}").job_config
         service = Service(store, clock, known)
         await service.start()
 
         with pytest.raises(UnknownJobError, match=why):
-            await Registry(service, clock).describe("stray", HOURLY)
+            await JobAdmin(service, clock).describe("stray", HOURLY)
 
     async def test_undoes_neither_whose_the_job_is_nor_how_it_is_reached(
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
         """Two programs may speak of one job, in two dialects."""
         service = await restarted(store, clock)
-        registry = Registry(service, clock)
+        job_admin = JobAdmin(service, clock)
         uuid = "0b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a"
-        await registry.describe("stray", {"ping_uuid": uuid, "project": "web"})
-        job = await registry.describe("stray", HOURLY)
+        await job_admin.describe("stray", {"ping_uuid": uuid, "project": "web"})
+        job = await job_admin.describe("stray", HOURLY)
 
         assert (job.ping_uuid, job.project) == (uuid, "web")
         assert service.named_by(uuid) == "stray"
@@ -412,41 +412,41 @@ class TestADescription:
     ) -> None:
         uuid = "0b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a"
         service = await restarted(store, clock)
-        registry = Registry(service, clock)
-        await registry.describe("stray", {"ping_uuid": uuid})
-        filed = catalogue(
-            replace(BACKUP, ping_uuid=uuid), unknown=service.catalogue.unknown
+        job_admin = JobAdmin(service, clock)
+        await job_admin.describe("stray", {"ping_uuid": uuid})
+        filed = job_config(
+            replace(BACKUP, ping_uuid=uuid), unknown=service.job_config.unknown
         )
         await service.reconfigure(filed)
 
-        await registry.describe("stray", HOURLY)
+        await job_admin.describe("stray", HOURLY)
         assert service.named_by(uuid) == "backup"
-        await registry.retire("stray")
+        await job_admin.retire("stray")
         assert service.named_by(uuid) == "backup"
 
     async def test_of_several_jobs_is_taken_of_all_or_none(
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
         service = await restarted(store, clock)
-        registry = Registry(service, clock)
+        job_admin = JobAdmin(service, clock)
 
         with pytest.raises(DescriptionError):
-            await registry.describe_all({"one": HOURLY, "two": {"every": "soon"}})
+            await job_admin.describe_all({"one": HOURLY, "two": {"every": "soon"}})
         assert not list(service.watched())
-        made = await registry.describe_all({"one": HOURLY, "two": {"every": "2h"}})
+        made = await job_admin.describe_all({"one": HOURLY, "two": {"every": "2h"}})
         assert [job.schedule for job in made] == [Every(3600.0), Every(7200.0)]
 
     async def test_may_name_the_job_by_a_uuid(
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
         service = await restarted(store, clock)
-        registry = Registry(service, clock)
+        job_admin = JobAdmin(service, clock)
         one, other = (f"{n}b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a" for n in (1, 2))
-        await registry.describe("stray", {"ping_uuid": one})
+        await job_admin.describe("stray", {"ping_uuid": one})
         assert service.named_by(one) == "stray"
 
-        await registry.describe("stray", {"ping_uuid": other})
+        await job_admin.describe("stray", {"ping_uuid": other})
         assert (service.named_by(one), service.named_by(other)) == (None, "stray")
 
-        await registry.retire("stray")
+        await job_admin.retire("stray")
         assert service.named_by(other) is None

@@ -6,15 +6,15 @@ import asyncio
 
 import pytest
 
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.core.model import Job, Outcome
-from afterrun_exporter.engine.job_admin import Registry
-from afterrun_exporter.engine.job_search import Wanted, page
+from afterrun_exporter.engine.job_admin import JobAdmin
+from afterrun_exporter.engine.job_search import JobFilter, page
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock
 from tests.core.jobs import ping
-from tests.services import catalogue
+from tests.services import job_config
 
 JOBS = (
     Job(name="b-load", labels=(("team", "data"), ("env", "prod")), tags=("db", "big")),
@@ -24,7 +24,7 @@ JOBS = (
 )
 
 
-async def names(service: Service, wanted: Wanted, limit: int = 9) -> list[str]:
+async def names(service: Service, wanted: JobFilter, limit: int = 9) -> list[str]:
     found, _ = await page(service, wanted, limit)
     return [job.name for job, _ in found]
 
@@ -32,24 +32,24 @@ async def names(service: Service, wanted: Wanted, limit: int = 9) -> list[str]:
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
-        (Wanted(), ["Report", "a-load", "b-load", "off"]),
-        (Wanted(labels=(("team", "data"),)), ["a-load", "b-load"]),
-        (Wanted(labels=(("team", "data"), ("env", "prod"))), ["b-load"]),
-        (Wanted(labels=(("team", "nobody"),)), []),
-        (Wanted(project="shop"), ["a-load", "off"]),
-        (Wanted(tags=("db",)), ["Report", "b-load"]),
-        (Wanted(tags=("big", "db")), ["b-load"]),
-        (Wanted(part="LOAD"), ["a-load", "b-load"]),
-        (Wanted(part="rep"), ["Report"]),
-        (Wanted(state=Status.PAUSED), ["off"]),
-        (Wanted(state=Status.NEW, project="shop"), ["a-load"]),
+        (JobFilter(), ["Report", "a-load", "b-load", "off"]),
+        (JobFilter(labels=(("team", "data"),)), ["a-load", "b-load"]),
+        (JobFilter(labels=(("team", "data"), ("env", "prod"))), ["b-load"]),
+        (JobFilter(labels=(("team", "nobody"),)), []),
+        (JobFilter(project="shop"), ["a-load", "off"]),
+        (JobFilter(tags=("db",)), ["Report", "b-load"]),
+        (JobFilter(tags=("big", "db")), ["b-load"]),
+        (JobFilter(part="LOAD"), ["a-load", "b-load"]),
+        (JobFilter(part="rep"), ["Report"]),
+        (JobFilter(state=Status.PAUSED), ["off"]),
+        (JobFilter(state=Status.NEW, project="shop"), ["a-load"]),
     ],
 )
 async def test_all_that_is_asked_for_must_hold(
-    service: Service, wanted: Wanted, found: list[str]
+    service: Service, wanted: JobFilter, found: list[str]
 ) -> None:
     """In the order of the names."""
-    await service.reconfigure(catalogue(*JOBS))
+    await service.reconfigure(job_config(*JOBS))
 
     assert await names(service, wanted) == found
 
@@ -58,16 +58,16 @@ async def test_a_job_between_two_attempts_is_found(service: Service) -> None:
     report = ping("21 12:00", outcome=Outcome.FAIL, attempt=1, max_attempts=2)
     await service.record(report)
 
-    assert await names(service, Wanted(state=Status.RETRYING)) == ["backup"]
-    assert await names(service, Wanted(state=Status.OK)) == []
+    assert await names(service, JobFilter(state=Status.RETRYING)) == ["backup"]
+    assert await names(service, JobFilter(state=Status.OK)) == []
 
 
 async def test_a_page_says_whether_there_are_more(service: Service) -> None:
     """A page that happens to be full is not the reason to ask again."""
-    await service.reconfigure(catalogue(*JOBS))
+    await service.reconfigure(job_config(*JOBS))
 
-    first, more = await page(service, Wanted(), 2)
-    second, end = await page(service, Wanted(), 2, after="a-load")
+    first, more = await page(service, JobFilter(), 2)
+    second, end = await page(service, JobFilter(), 2, after="a-load")
 
     assert ([job.name for job, _ in first], more) == (["Report", "a-load"], True)
     assert ([job.name for job, _ in second], end) == (["b-load", "off"], False)
@@ -77,17 +77,17 @@ async def test_jobs_are_found_as_they_come_and_go(
     service: Service, clock: ManualClock
 ) -> None:
     """Registered by a ping, removed, and registered again."""
-    registry = Registry(service, clock)
+    job_admin = JobAdmin(service, clock)
     for name in ("new-2", "new-1", "new-3"):
         await service.record(ping("21 12:00", job=name))
-    before = await names(service, Wanted(part="new"))
-    await registry.retire("new-2")
-    without = await names(service, Wanted(part="new"))
+    before = await names(service, JobFilter(part="new"))
+    await job_admin.retire("new-2")
+    without = await names(service, JobFilter(part="new"))
     await service.record(ping("21 12:01", job="new-2"))
 
     assert before == ["new-1", "new-2", "new-3"]
     assert without == ["new-1", "new-3"]
-    assert await names(service, Wanted(part="new")) == before
+    assert await names(service, JobFilter(part="new")) == before
     assert list(service.names) == sorted(service.names)
 
 
@@ -95,7 +95,7 @@ async def test_jobs_are_found_as_they_come_and_go(
 async def test_a_search_holds_nobody_up_and_misses_nobody(service: Service) -> None:
     """Others get their turn, and register jobs, while it goes through the rest."""
     many = [Job(name=f"job-{n:05}") for n in range(20_000)]
-    await service.reconfigure(catalogue(*many))
+    await service.reconfigure(job_config(*many))
     turns = 0
 
     async def others() -> None:
@@ -107,9 +107,9 @@ async def test_a_search_holds_nobody_up_and_misses_nobody(service: Service) -> N
             turns += 1
 
     meanwhile = asyncio.create_task(others())
-    await breathe()
+    await yield_to_loop()
     before = turns
-    found, more = await page(service, Wanted(state=Status.NEW), 30_000)
+    found, more = await page(service, JobFilter(state=Status.NEW), 30_000)
     meanwhile.cancel()
 
     assert turns - before > 3

@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from afterrun_exporter.app import sweep_forever, watch_forever
-from afterrun_exporter.clock import breathe
-from afterrun_exporter.core.job_config import Catalogue
+from afterrun_exporter.clock import yield_to_loop
+from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.engine.downtimes import PROBE_EVERY
@@ -20,7 +20,7 @@ from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.group_commit import Writes
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at, told
-from tests.services import catalogue
+from tests.services import job_config
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -53,7 +53,7 @@ class World:
     def __init__(self, clock: ManualClock, store: Disk) -> None:
         self.clock = clock
         self.store = store
-        jobs = catalogue(MINUTELY, HALF_HOURLY, LIMITED, settle=2 * MINUTE)
+        jobs = job_config(MINUTELY, HALF_HOURLY, LIMITED, settle=2 * MINUTE)
         self.service = Service(store, clock, jobs)
 
     async def report(self, job: str, kind: Kind = Kind.FINISH) -> None:
@@ -99,7 +99,7 @@ async def world(clock: ManualClock) -> AsyncIterator[World]:
         asyncio.create_task(watch_forever(made.service, clock)),
         asyncio.create_task(sweep_forever(made.service, clock)),
     ]
-    await breathe()
+    await yield_to_loop()
     yield made
     for task in tasks:
         task.cancel()
@@ -269,7 +269,7 @@ class TestStorageThatRefuses:
         await world.live(300, "minutely")
 
         assert ("minutely", "missed") not in await world.alerts()
-        assert not world.service.outages.is_refusing
+        assert not world.service.downtimes.is_refusing
 
     async def test_ends_without_a_report(self, world: World) -> None:
         await world.report("minutely")
@@ -277,7 +277,7 @@ class TestStorageThatRefuses:
         await world.live(100, "minutely")
         world.store.full = False
         await world.live(PROBE_EVERY + 2)
-        assert not world.service.outages.is_refusing
+        assert not world.service.downtimes.is_refusing
 
         await world.live(200)
         assert world.open == {("minutely", "missed")}
@@ -316,7 +316,10 @@ class TestWhatIsLogged:
         assert [(one["event"], one["seconds"]) for one in logs] == [
             ("clock_stepped", seconds)
         ]
-        assert (world.service.outages.steps, world.service.outages.pauses) == (1, 0)
+        assert (
+            world.service.downtimes.steps,
+            world.service.downtimes.pauses,
+        ) == (1, 0)
 
     async def test_a_pause_is_one_event(self, world: World) -> None:
         with capture_logs() as logs:
@@ -326,7 +329,10 @@ class TestWhatIsLogged:
         assert [(one["event"], one["seconds"]) for one in logs] == [
             ("suspended", 120.0)
         ]
-        assert (world.service.outages.steps, world.service.outages.pauses) == (0, 1)
+        assert (
+            world.service.downtimes.steps,
+            world.service.downtimes.pauses,
+        ) == (0, 1)
 
 
 class TestPruning:
@@ -334,7 +340,7 @@ class TestPruning:
 
     @pytest.fixture
     async def service(self, clock: ManualClock) -> Service:
-        made = Service(MemoryStore(), clock, Catalogue(keep_for=30 * DAY))
+        made = Service(MemoryStore(), clock, JobConfig(keep_for=30 * DAY))
         await made.start()
         return made
 
@@ -371,7 +377,7 @@ class TestPruning:
             await self.record(service, clock)
             clock.show(clock.now() + MINUTE)
         clock.show(clock.now() + 400 * DAY)
-        again = Service(service.store, clock, service.catalogue)
+        again = Service(service.store, clock, service.job_config)
         await again.start()
 
         assert await again.prune() == 0
@@ -385,7 +391,7 @@ class TestPruning:
         await self.record(service, clock)
         for _ in range(32):
             clock.show(clock.now() + DAY)
-            service = Service(service.store, clock, service.catalogue)
+            service = Service(service.store, clock, service.job_config)
             await service.start()
             clock.show(clock.now() + MINUTE)
             await self.record(service, clock)

@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from afterrun_exporter.core.job_config import Catalogue, plain_job
+from afterrun_exporter.core.job_config import JobConfig, plain_job
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.dialects.pushgateway.text_format import families_of, read_text
-from afterrun_exporter.engine.pushed_metrics import Pushed
+from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
-from tests.services import catalogue
+from tests.services import job_config
 
 ETL = {"job": "etl"}
 
@@ -30,29 +30,29 @@ def exposing(name: str, said: str = "") -> Job:
     return replace(plain_job(name, said), exposes_pushes=True)
 
 
-EXPOSING = Catalogue(unknown=exposing)
+EXPOSING = JobConfig(unknown=exposing)
 
 
 async def opened(
-    store: MemoryStore, clock: ManualClock, described: Catalogue = EXPOSING
-) -> Pushed:
+    store: MemoryStore, clock: ManualClock, described: JobConfig = EXPOSING
+) -> PushedMetrics:
     """Return what is exposed of *store* after a start."""
     service = Service(store, clock, described)
     await service.start()
-    pushed = Pushed(store, service, clock)
+    pushed = PushedMetrics(store, service, clock)
     await pushed.start()
     return pushed
 
 
 async def push(
-    pushed: Pushed, body: str, *, replacing: bool = True, **group: str
+    pushed: PushedMetrics, body: str, *, replacing: bool = True, **group: str
 ) -> None:
     labels = ETL | group
     families = families_of(read_text(body.encode()), labels)
     await pushed.push(labels["job"], labels, families, replacing=replacing)
 
 
-def lines(pushed: Pushed) -> set[str]:
+def lines(pushed: PushedMetrics) -> set[str]:
     return set(pushed.page().decode().splitlines())
 
 
@@ -89,7 +89,7 @@ async def test_one_that_does_not_fit_changes_nothing(
 
 async def test_what_is_kept_has_a_limit(store: MemoryStore, clock: ManualClock) -> None:
     """What there is may be changed as long as it does not grow."""
-    pushed = await opened(store, clock, Catalogue(unknown=exposing, pushed_bytes=600))
+    pushed = await opened(store, clock, JobConfig(unknown=exposing, pushed_bytes=600))
     await push(pushed, "m 1\n")
 
     with pytest.raises(PingError, match=r"all groups may come to 600 bytes; delete"):
@@ -111,9 +111,9 @@ async def test_a_job_that_is_not_to_be_exposed_any_more_is_forgotten(
     pushed = await opened(store, clock)
     await push(pushed, "m 1\n")
 
-    kept = await opened(store, clock, catalogue(exposing("etl"), unknown=None))
+    kept = await opened(store, clock, job_config(exposing("etl"), unknown=None))
     assert kept.page() == pushed.page()
-    assert (await opened(store, clock, Catalogue())).page() == b""
+    assert (await opened(store, clock, JobConfig())).page() == b""
     assert await store.pushed() == []
 
 
@@ -176,7 +176,7 @@ PUSHES = st.lists(
 )
 
 
-async def after(pushes: Iterable[Push]) -> Pushed:
+async def after(pushes: Iterable[Push]) -> PushedMetrics:
     """Return what is exposed after *pushes*, some of which will not be taken."""
     store, clock = MemoryStore(), ManualClock()
     pushed = await opened(store, clock)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from afterrun_exporter import clock as clocks
-from afterrun_exporter.clock import breathe
-from afterrun_exporter.core.job_config import Catalogue
+from afterrun_exporter.clock import yield_to_loop
+from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Condition, Job, Outcome
 from afterrun_exporter.core.transitions import on_clock
 from afterrun_exporter.engine import job_registry
@@ -20,7 +20,7 @@ from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.engine.test_service import FullStore
-from tests.services import catalogue
+from tests.services import job_config
 
 FILE = [replace(BACKUP, name=f"file-{n}", after_failures=9) for n in range(6)]
 STRAY = [f"stray-{n}" for n in range(6)]
@@ -53,7 +53,7 @@ def stricter(name: str, said: str = "") -> Job:  # noqa: ARG001 - nothing is
 
 async def running(store: MemoryStore, clock: ManualClock, *strays: str) -> Service:
     """Return a service that has the jobs of the file, and some that pinged."""
-    service = Service(store, clock, catalogue(*FILE))
+    service = Service(store, clock, job_config(*FILE))
     await service.start()
     for name in strays:
         await service.record(ping("21 12:00", job=name))
@@ -61,7 +61,7 @@ async def running(store: MemoryStore, clock: ManualClock, *strays: str) -> Servi
 
 
 async def reload_among_pings(
-    service: Service, new: Catalogue, names: Sequence[str], outcome: Outcome
+    service: Service, new: JobConfig, names: Sequence[str], outcome: Outcome
 ) -> None:
     """Reload, and meanwhile have each of these jobs report twice, in turn."""
     reload = asyncio.create_task(service.reconfigure(new))
@@ -84,7 +84,7 @@ async def test_who_reports_meanwhile_is_judged_by_the_new_rules_in_the_end(
     clock.show(at("21 12:30"))
     names = [*(job.name for job in FILE), *STRAY]
     after = [replace(job, after_failures=1) for job in FILE]
-    new = catalogue(*after, unknown=stricter)
+    new = job_config(*after, unknown=stricter)
 
     in_turn = names[step:] + names[:step]
     await reload_among_pings(service, new, in_turn, Outcome.FAIL)
@@ -105,13 +105,13 @@ async def test_who_comes_meanwhile_stays(
 ) -> None:
     """Also with jobs that were retired when the reload came past them."""
     service = await running(store, clock, *STRAY)
-    await service.reconfigure(catalogue(*FILE, unknown=None))
+    await service.reconfigure(job_config(*FILE, unknown=None))
     assert service.job(STRAY[0]) is None
-    await service.reconfigure(catalogue(*FILE))
+    await service.reconfigure(job_config(*FILE))
 
     names = [name for n, old in enumerate(STRAY) for name in (old, f"new-{n}")]
     names = names[step:] + names[:step]
-    new = catalogue(*FILE, unknown=stricter)
+    new = job_config(*FILE, unknown=stricter)
     await reload_among_pings(service, new, names, Outcome.OK)
 
     for name in names:
@@ -131,10 +131,10 @@ async def test_a_job_that_fails_under_the_rules_before_is_caught_up_with(
     failed = ping("21 12:00", job="file-3", outcome=Outcome.FAIL)
     report = asyncio.create_task(service.record(failed))
     await store.busy.wait()
-    new = catalogue(*(replace(job, after_failures=1) for job in FILE))
+    new = job_config(*(replace(job, after_failures=1) for job in FILE))
     reload = asyncio.create_task(service.reconfigure(new))
     for _ in range(100):
-        await breathe()
+        await yield_to_loop()
     store.free.set()
     await asyncio.gather(report, reload)
 
@@ -153,7 +153,7 @@ async def test_a_reload_that_cannot_be_stored_shows_nobody_what_it_would_have_be
     store.full = True
 
     with pytest.raises(StorageError):
-        await service.reconfigure(catalogue(*FILE[1:], unknown=stricter))
+        await service.reconfigure(job_config(*FILE[1:], unknown=stricter))
 
     assert service.job(STRAY[0]) == Job(name=STRAY[0], configured=False)
     assert follower.take() >= {*STRAY, *(job.name for job in FILE)}
@@ -164,7 +164,7 @@ async def test_a_job_that_is_fine_is_not_written_and_looked_at_in_time(
 ) -> None:
     service = await running(store, clock)
     before = dict(store.states)
-    await service.reconfigure(catalogue(*FILE, unknown=None))
+    await service.reconfigure(job_config(*FILE, unknown=None))
 
     assert all(store.states[name] is state for name, state in before.items())
     clock.show(at("22 02:30:01"))
@@ -183,9 +183,11 @@ async def test_who_is_being_registered_is_what_the_new_file_makes_of_it(
     store.free.clear()
     report = asyncio.create_task(service.record(ping("21 12:00", job="new")))
     await store.busy.wait()
-    reload = asyncio.create_task(service.reconfigure(catalogue(*FILE, unknown=unknown)))
-    while service.catalogue.unknown is not unknown:
-        await breathe()
+    reload = asyncio.create_task(
+        service.reconfigure(job_config(*FILE, unknown=unknown))
+    )
+    while service.job_config.unknown is not unknown:
+        await yield_to_loop()
     store.free.set()
     await asyncio.gather(report, reload)
 
@@ -196,9 +198,9 @@ async def test_who_comes_during_a_reload_that_fails_stays(clock: ManualClock) ->
     """Whoever was told that a report was taken can count on it."""
     store = HeldStore()
     service = await running(store, clock)
-    reload = asyncio.create_task(service.reconfigure(catalogue(unknown=stricter)))
-    while service.catalogue.jobs:
-        await breathe()
+    reload = asyncio.create_task(service.reconfigure(job_config(unknown=stricter)))
+    while service.job_config.jobs:
+        await yield_to_loop()
     await service.record(ping("21 12:00", job="new"))
     assert not reload.done()
     reload.cancel()
@@ -215,7 +217,7 @@ async def test_who_comes_while_the_names_are_put_in_order_is_there_in_the_end(
     service = await running(store, clock, *STRAY)
     new = [f"{mark}-{n}" for n in range(20) for mark in ("a", "s", "z")]
 
-    await reload_among_pings(service, catalogue(*FILE), new, Outcome.OK)
+    await reload_among_pings(service, job_config(*FILE), new, Outcome.OK)
 
     everybody = [*STRAY, *new, *(job.name for job in FILE)]
     assert list(service.names) == sorted(everybody)

@@ -5,13 +5,13 @@ import pytest
 from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.transitions import on_ping
-from afterrun_exporter.engine.service import POISON_PAUSE, Service
+from afterrun_exporter.engine.service import FAILED_JOB_PAUSE, Service
 from afterrun_exporter.errors import StorageError, UnknownJobError
 from afterrun_exporter.storage.group_commit import Writes
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping, told
-from tests.services import catalogue
+from tests.services import job_config
 
 
 class FullStore(MemoryStore):
@@ -109,7 +109,7 @@ class TestAnUnknownJob:
     async def test_is_rejected_where_the_configuration_says_so(
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
-        service = Service(store, clock, catalogue(BACKUP, unknown=None))
+        service = Service(store, clock, job_config(BACKUP, unknown=None))
         await service.start()
 
         with pytest.raises(UnknownJobError) as error:
@@ -121,7 +121,7 @@ class TestAnUnknownJob:
     async def test_is_rejected_when_there_are_too_many(
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
-        service = Service(store, clock, catalogue(BACKUP, max_jobs=2))
+        service = Service(store, clock, job_config(BACKUP, max_jobs=2))
         await service.start()
         await service.record(ping("21 12:00", job="second"))
         await service.record(ping("21 12:00", job="second"))
@@ -134,7 +134,7 @@ class TestAnUnknownJob:
     ) -> None:
         await service.record(ping("21 12:00", job="new"))
 
-        again = Service(store, clock, catalogue(BACKUP))
+        again = Service(store, clock, job_config(BACKUP))
         await again.start()
 
         assert again.job("new") is not None
@@ -143,7 +143,7 @@ class TestAnUnknownJob:
         self, clock: ManualClock
     ) -> None:
         store = FullStore()
-        service = Service(store, clock, catalogue(max_jobs=1))
+        service = Service(store, clock, job_config(max_jobs=1))
         await service.start()
         store.full = True
         with pytest.raises(StorageError):
@@ -158,7 +158,7 @@ class TestAnUnknownJob:
     async def test_is_rejected_in_a_batch_as_far_as_there_is_no_room(
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
-        service = Service(store, clock, catalogue(BACKUP, max_jobs=3))
+        service = Service(store, clock, job_config(BACKUP, max_jobs=3))
         await service.start()
 
         names = ("a", "a", "b", "c", "backup", "d")
@@ -172,7 +172,7 @@ class TestAnUnknownJob:
 
 class TestABatch:
     async def test_harms_no_ping_by_another(self, service: Service) -> None:
-        service.catalogue = replace(service.catalogue, unknown=None)
+        service.job_config = replace(service.job_config, unknown=None)
 
         results = await service.record_all(
             [ping("21 12:00", job="nobody"), ping("21 12:01")]
@@ -200,7 +200,7 @@ class TestAChangeOfTheConfiguration:
         await service.record(ping("21 12:00", outcome=Outcome.FAIL))
         clock.show(at("21 13:00"))
         follower.take()
-        await service.reconfigure(catalogue())
+        await service.reconfigure(job_config())
 
         assert service.job("backup") is None
         (alert,) = await store.alerts()
@@ -211,7 +211,7 @@ class TestAChangeOfTheConfiguration:
     async def test_also_while_the_daemon_was_not_running(
         self, store: MemoryStore, clock: ManualClock
     ) -> None:
-        again = Service(store, clock, catalogue())
+        again = Service(store, clock, job_config())
         await again.start()
 
         assert again.job("backup") is None
@@ -221,7 +221,7 @@ class TestAChangeOfTheConfiguration:
         self, service: Service
     ) -> None:
         await service.record(ping("21 12:00", job="new"))
-        await service.reconfigure(catalogue())
+        await service.reconfigure(job_config())
 
         assert service.job("new") is not None
 
@@ -229,7 +229,7 @@ class TestAChangeOfTheConfiguration:
         self, service: Service, store: MemoryStore
     ) -> None:
         await service.record(ping("21 12:00"))
-        await service.reconfigure(catalogue())
+        await service.reconfigure(job_config())
         verdict = await service.record(ping("21 12:30"))
 
         job = service.job("backup")
@@ -240,7 +240,7 @@ class TestAChangeOfTheConfiguration:
         assert store.states["backup"].retired_at is None
 
     async def test_judges_by_the_new_rules_at_once(self, service: Service) -> None:
-        await service.reconfigure(catalogue(replace(BACKUP, rules=())))
+        await service.reconfigure(job_config(replace(BACKUP, rules=())))
         verdict = await service.record(ping("21 12:00", metrics={}))
 
         assert verdict.run is not None
@@ -250,7 +250,7 @@ class TestAChangeOfTheConfiguration:
         self, service: Service, store: MemoryStore, clock: ManualClock
     ) -> None:
         hourly = replace(BACKUP, schedule=parse_cron("0 * * * *", "UTC"), grace=60)
-        await service.reconfigure(catalogue(hourly))
+        await service.reconfigure(job_config(hourly))
         clock.show(at("21 13:01:01"))
         await service.sweep()
 
@@ -260,12 +260,12 @@ class TestAChangeOfTheConfiguration:
         self, clock: ManualClock
     ) -> None:
         store = FullStore()
-        service = Service(store, clock, catalogue(BACKUP))
+        service = Service(store, clock, job_config(BACKUP))
         await service.start()
         store.full = True
 
         with pytest.raises(StorageError):
-            await service.reconfigure(catalogue())
+            await service.reconfigure(job_config())
 
         assert service.job("backup") is BACKUP
         assert service.storage_errors == 1
@@ -282,17 +282,17 @@ class TestTrouble:
                 raise RuntimeError(f"no slot after {instant}")
 
         broken = replace(BACKUP, name="broken", schedule=Broken())
-        service = Service(store, clock, catalogue(broken, BACKUP))
+        service = Service(store, clock, job_config(broken, BACKUP))
         await service.start()
 
-        assert set(service.take_poisoned()) == {"broken"}
+        assert set(service.take_failed_jobs()) == {"broken"}
         assert service.state("backup") is not None
 
     async def test_a_miss_that_could_not_be_stored_is_noticed_again(
         self, clock: ManualClock
     ) -> None:
         store = FullStore()
-        service = Service(store, clock, catalogue(BACKUP))
+        service = Service(store, clock, job_config(BACKUP))
         await service.start()
         clock.show(at("22 02:30:01"))
 
@@ -316,18 +316,18 @@ class TestTrouble:
                 return at("22 02:00")
 
         broken = replace(BACKUP, name="broken", schedule=Broken())
-        service = Service(store, clock, catalogue(broken, BACKUP))
+        service = Service(store, clock, job_config(broken, BACKUP))
         await service.start()
-        assert service.take_poisoned() == {}
+        assert service.take_failed_jobs() == {}
 
         clock.show(at("22 02:30:01"))
         await service.sweep()
 
         assert [alert.job for alert in await store.alerts()] == ["backup"]
-        assert set(service.take_poisoned()) == {"broken"}
-        clock.show(clock.now() + POISON_PAUSE / 2)
+        assert set(service.take_failed_jobs()) == {"broken"}
+        clock.show(clock.now() + FAILED_JOB_PAUSE / 2)
         await service.sweep()
-        assert service.take_poisoned() == {}
+        assert service.take_failed_jobs() == {}
 
 
 async def test_replaying_a_log_of_pings_gives_the_same_state(
@@ -342,7 +342,7 @@ async def test_replaying_a_log_of_pings_gives_the_same_state(
     for one in pings:
         await service.record(one)
 
-    replayed = Service(MemoryStore(), ManualClock(at("21 12:00")), catalogue(BACKUP))
+    replayed = Service(MemoryStore(), ManualClock(at("21 12:00")), job_config(BACKUP))
     await replayed.start()
     state = replayed.state("backup")
     assert state is not None

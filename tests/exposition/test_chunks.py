@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.exposition.chunks import Chunk, Chunks
-from afterrun_exporter.exposition.exposed_job import Subject
+from afterrun_exporter.exposition.exposed_job import ExposedJob
 from afterrun_exporter.exposition.families import render
 from tests.changed import replace
 from tests.core.jobs import BACKUP, SETTINGS
@@ -39,14 +39,14 @@ def text(chunks: Chunks) -> bytes:
 
 
 def change(chunks: Chunks, changes: Changes) -> None:
-    dirty: dict[Chunk, list[Subject]] = {}
+    dirty: dict[Chunk, list[ExposedJob]] = {}
     for name, state in changes.items():
         if state is None:
             chunks.drop(name)
         elif not isinstance(state, JobState):
             chunks.home(name)
         else:
-            subject = Subject(replace(BACKUP, name=name), state, SETTINGS)
+            subject = ExposedJob(replace(BACKUP, name=name), state, SETTINGS)
             dirty.setdefault(chunks.home(name), []).append(subject)
     for chunk, subjects in dirty.items():
         chunk.update(subjects)

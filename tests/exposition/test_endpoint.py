@@ -25,7 +25,7 @@ from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.http import Client, app_of
-from tests.services import catalogue
+from tests.services import job_config
 
 SYNC = replace(BACKUP, name="sync", schedule=Every(600), grace=60, max_runtime=120)
 
@@ -72,7 +72,7 @@ def test_the_cache_and_a_fresh_render_agree(history: list[tuple[str, object]]) -
 
     async def play() -> None:
         clock = ManualClock(at("21 12:00"))
-        service = Service(MemoryStore(), clock, catalogue(BACKUP, SYNC))
+        service = Service(MemoryStore(), clock, job_config(BACKUP, SYNC))
         await service.start()
         exposition = Exposition(service, SelfMetrics("1.2.3"))
         for what, how in history:
@@ -84,7 +84,7 @@ def test_the_cache_and_a_fresh_render_agree(history: list[tuple[str, object]]) -
             elif what == "scrape":
                 await exposition.scrape()
             else:
-                await service.reconfigure(catalogue(*how))  # type: ignore[misc]
+                await service.reconfigure(job_config(*how))  # type: ignore[misc]
         cached = b"".join((await exposition.scrape()).text())
         fresh = render(service.watched(), service.settings)
 
@@ -187,7 +187,7 @@ async def test_a_retired_job_is_not_shown_any_more(
     client: Client, service: Service
 ) -> None:
     await client.get("/metrics")
-    await service.reconfigure(catalogue())
+    await service.reconfigure(job_config())
 
     assert "backup" not in await (await client.get("/metrics")).text()
 
@@ -197,7 +197,7 @@ async def test_scrapes_at_once_all_see_every_job(
 ) -> None:
     """The second must not miss what the first is still rendering."""
     jobs = [replace(BACKUP, name=f"job{number}") for number in range(1000)]
-    await service.reconfigure(catalogue(*jobs))
+    await service.reconfigure(job_config(*jobs))
     client = await aiohttp_client(app_of(service, clock))
 
     async def scrape() -> int:
@@ -211,7 +211,7 @@ async def test_scrapes_at_once_are_limited(
     service: Service, clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> None:
     jobs = [replace(BACKUP, name=f"job{number}") for number in range(1000)]
-    await service.reconfigure(catalogue(*jobs))
+    await service.reconfigure(job_config(*jobs))
     options = WebOptions(max_requests=1)
     client = await aiohttp_client(app_of(service, clock, options))
 

@@ -10,7 +10,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter import clock as clocks
 from afterrun_exporter import conventions as names
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.shards import WHOLE, Shard
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
@@ -20,7 +20,7 @@ from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP, ping
 from tests.http import Client, app_of
-from tests.services import catalogue
+from tests.services import job_config
 
 JOBS = [replace(BACKUP, name=f"job{number:03d}") for number in range(200)]
 
@@ -46,7 +46,7 @@ async def scrape(client: Client, **query: str | list[str]) -> str:
 
 @pytest.fixture
 async def exposition(service: Service) -> Exposition:
-    await service.reconfigure(catalogue(*JOBS))
+    await service.reconfigure(job_config(*JOBS))
     return Exposition(service, SelfMetrics("1.2.3"))
 
 
@@ -160,9 +160,9 @@ async def test_scrapes_at_once_share_one_rendering(
 ) -> None:
     """Also the compressed one; but none is told what was before it came."""
     await exposition.scrape()
-    await service.reconfigure(catalogue(*JOBS[:100]))
+    await service.reconfigure(job_config(*JOBS[:100]))
     first = asyncio.create_task(exposition.scrape())
-    await breathe()
+    await yield_to_loop()
     await service.record(replace(ping("21 12:00"), job="job000"))
     pages = await asyncio.gather(*(exposition.scrape() for _ in range(5)))
     packed = [(await page.compressed())[1] for page in pages]

@@ -14,7 +14,7 @@ from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, GOOD, at
 from tests.http import Client
-from tests.services import catalogue
+from tests.services import job_config
 
 FAILED = {"run_id": "a", "attempt": 1, "max_attempts": 3, "status": "fail"}
 OK = {**FAILED, "attempt": 2, "status": "ok", "metrics": GOOD}
@@ -117,7 +117,7 @@ async def test_an_event_may_be_of_an_attempt(client: Client, service: Service) -
 async def test_what_is_in_the_configuration_holds_for_every_dialect(
     client: Client, service: Service
 ) -> None:
-    await service.reconfigure(catalogue(replace(BACKUP, max_attempts=3)))
+    await service.reconfigure(job_config(replace(BACKUP, max_attempts=3)))
     for way in ("fail", "1"):
         await client.post(f"/ping/backup/{way}")
     assert totals(service) == (0, 0, 2)
@@ -132,14 +132,14 @@ async def test_a_restart_forgets_no_attempt_and_counts_none(
 ) -> None:
     """Neither in the states nor in the history that is made of the stored runs."""
     job = replace(BACKUP, success_ratio=SuccessRatio(below=1, over=86400.0))
-    await service.reconfigure(catalogue(job))
+    await service.reconfigure(job_config(job))
     for number in range(5):
         for report in (FAILED, {**FAILED, "attempt": 2}, {**OK, "attempt": 3}):
             await send(client, {**report, "run_id": f"r{number}"})
             await clock.advance(60)
     await send(client, FAILED)
 
-    again = Service(store, clock, catalogue(job))
+    again = Service(store, clock, job_config(job))
     await again.start()
 
     state = again.state("backup")

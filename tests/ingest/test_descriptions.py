@@ -25,7 +25,7 @@ jobs:
 
 
 async def service_of(text: str, clock: ManualClock) -> Service:
-    service = Service(MemoryStore(), clock, parse(text).catalogue)
+    service = Service(MemoryStore(), clock, parse(text).job_config)
     await service.start()
     return service
 

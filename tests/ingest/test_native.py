@@ -208,7 +208,7 @@ class TestARefusal:
     async def test_of_an_unknown_job_suggests_the_one_that_was_meant(
         self, client: Client, service: Service
     ) -> None:
-        service.catalogue = replace(service.catalogue, unknown=None)
+        service.job_config = replace(service.job_config, unknown=None)
         response = await client.post("/ping/backpu", json=REPORT)
 
         told = await problem(response, 404)
@@ -219,7 +219,7 @@ class TestARefusal:
         self, client: Client, service: Service, packed: bool
     ) -> None:
         """A zip bomb too: what counts is what it unpacks to."""
-        service.catalogue = replace(service.catalogue, body_bytes=1000)
+        service.job_config = replace(service.job_config, body_bytes=1000)
         body = b'{"message": "' + b"x" * 1_000_000 + b'"}'
         response = await client.post(
             "/ping/backup",
@@ -412,7 +412,7 @@ async def test_pings_are_counted_by_what_became_of_them(
 async def test_a_request_refused_as_a_whole_is_counted_once_and_told(
     client: Client, service: Service, path: str, body: bytes, reason: str
 ) -> None:
-    service.catalogue = replace(service.catalogue, body_bytes=1000)
+    service.job_config = replace(service.job_config, body_bytes=1000)
     with capture_logs() as lines:
         await client.post(path, data=body)
 

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from afterrun_exporter.auth.refusal_log import A_MINUTE, ALTOGETHER, Refusals
+from afterrun_exporter.auth.refusal_log import A_MINUTE, ALTOGETHER, RefusalLog
 from tests.core.jobs import at
 
 
 def test_a_refused_report_is_told_with_its_reason() -> None:
     with capture_logs() as lines:
-        Refusals().tell(
+        RefusalLog().tell(
             at("22 02:00"),
             dialect="native",
             job="backup",
@@ -28,7 +28,7 @@ def test_a_refused_report_is_told_with_its_reason() -> None:
 
 def test_a_client_gone_wild_does_not_drown_the_log() -> None:
     """That there is more is said at once, and how much in the next minute."""
-    refusals = Refusals()
+    refusals = RefusalLog()
     with capture_logs() as lines:
         for _ in range(1000):
             refusals.tell(at("22 02:00:01"), of="wild", reason="not JSON")
@@ -46,7 +46,7 @@ def test_a_client_gone_wild_does_not_drown_the_log() -> None:
 
 
 def test_a_client_gone_wild_does_not_hide_the_others() -> None:
-    refusals = Refusals()
+    refusals = RefusalLog()
     for _ in range(1000):
         refusals.tell(at("22 02:00:01"), of="wild", reason="not JSON")
 
@@ -57,7 +57,7 @@ def test_a_client_gone_wild_does_not_hide_the_others() -> None:
 
 
 def test_neither_do_a_thousand_of_them_drown_it() -> None:
-    refusals = Refusals()
+    refusals = RefusalLog()
     with capture_logs() as lines:
         for sender in range(1000):
             refusals.tell(at("22 02:00:01"), of=str(sender), reason="not JSON")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import bodies
@@ -136,7 +136,7 @@ async def test_no_more_is_unpacked_than_a_request_may_have(
     line, _, _ = await door.answer(post(path, BOMB, "Content-Encoding: gzip"))
 
     assert line.split()[1] == "413"
-    assert Counted.total <= service.catalogue.body_bytes + PIECE
+    assert Counted.total <= service.job_config.body_bytes + PIECE
 
 
 async def test_a_connection_goes_on_after_a_body_that_nobody_has_read(
@@ -164,7 +164,7 @@ async def test_a_connection_ends_with_a_body_that_is_too_long_to_be_skipped(
         while not reader.at_eof() and sent < 2**26:
             writer.write(bytes(2**16))
             await writer.drain()
-            await breathe()
+            await yield_to_loop()
             sent += 2**16
     writer.close()
 

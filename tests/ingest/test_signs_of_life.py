@@ -100,7 +100,7 @@ NO_SIGNS = {
 
 @pytest.fixture
 async def service(store: MemoryStore, clock: ManualClock) -> Service:
-    service = Service(store, clock, parse(FILE).catalogue)
+    service = Service(store, clock, parse(FILE).job_config)
     await service.start()
     return service
 
@@ -160,7 +160,7 @@ async def test_a_report_may_announce_when_the_next_one_comes(
     store: MemoryStore, clock: ManualClock, aiohttp_client: AiohttpClient
 ) -> None:
     """Nothing is configured: this is what `afterrun exec --heartbeat` relies on."""
-    service = Service(store, clock, parse("{}").catalogue)
+    service = Service(store, clock, parse("{}").job_config)
     await service.start()
     client = await aiohttp_client(app_of(service, clock))
     start = {"status": "start", "run_id": UUID, "heartbeat_seconds": 250}
@@ -177,7 +177,7 @@ async def test_a_silence_that_there_is_not_is_left_out(
     clock: ManualClock,
     aiohttp_client: AiohttpClient,
 ) -> None:
-    service = Service(store, clock, parse("{}").catalogue)
+    service = Service(store, clock, parse("{}").job_config)
     await service.start()
     client = await aiohttp_client(app_of(service, clock))
     report = {"status": "start", "heartbeat_seconds": silence}

@@ -15,7 +15,7 @@ from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.dialects.cron_expressions import five_fields
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.exposition.exposed_job import Subject
+from afterrun_exporter.exposition.exposed_job import ExposedJob
 from afterrun_exporter.exposition.families import schedule_invalid
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
@@ -25,7 +25,7 @@ from tests.http import Client
 @pytest.fixture
 async def service(store: MemoryStore, clock: ManualClock) -> AsyncIterator[Service]:
     """A service that goes by an empty file."""
-    service = Service(store, clock, parse("{}").catalogue)
+    service = Service(store, clock, parse("{}").job_config)
     await service.start()
     yield service
     await store.close()
@@ -100,7 +100,7 @@ async def test_a_schedule_that_cannot_be_used_is_visible(
     job, state = of(service)
     assert (job.schedule, state.failures_total) == (None, 1)
     assert state.unusable.startswith("schedule: ")
-    assert schedule_invalid(Subject(job, state, Settings())) == 1
+    assert schedule_invalid(ExposedJob(job, state, Settings())) == 1
     if describe is sentry:
         assert job.max_runtime == 300
     if describe is cronitor:
@@ -133,9 +133,9 @@ async def test_the_last_usable_schedule_stays(
     assert isinstance(job.schedule, Cron)
     assert job.schedule.text == "0 2 * * *"
     assert state.lacks_schedule
-    assert schedule_invalid(Subject(job, state, Settings())) == 1
+    assert schedule_invalid(ExposedJob(job, state, Settings())) == 1
     configured = replace(job, configured=True)
-    assert schedule_invalid(Subject(configured, state, Settings())) == 0
+    assert schedule_invalid(ExposedJob(configured, state, Settings())) == 0
 
 
 CONFIGS: dict[str, Any] = {

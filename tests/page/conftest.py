@@ -11,7 +11,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
 from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.app import WebOptions, site_of
-from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
@@ -32,7 +32,7 @@ def context_of(
         service=service,
         store=store,
         receivers=Receivers(store, reload_alertmanager),
-        registry=Registry(service, clock),
+        job_admin=JobAdmin(service, clock),
         clock=clock,
         site=site_of(options, clock),
         index=Index(service),

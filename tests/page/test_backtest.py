@@ -26,7 +26,7 @@ from tests.http import app_of
 from tests.page.conftest import HTML, Pages, context_of
 from tests.page.test_job_page import HOSTILE, Shape
 from tests.page.test_overview import words_of
-from tests.services import catalogue
+from tests.services import job_config
 
 
 def path(rules: str | None = None, since: str | None = None) -> str:
@@ -57,7 +57,7 @@ class TestTheForm:
         """As people write them, so that a threshold is all there is to change."""
         halved = parse_rule("rows >= 0.5 * previous", name="halved")
         job = replace(BACKUP, rules=(*BACKUP.rules, halved))
-        await service.reconfigure(catalogue(job))
+        await service.reconfigure(job_config(job))
         told = section(await pages.get("/jobs/backup"))
 
         assert 'method="get" action="../jobs/backup#backtest"' in told
@@ -121,7 +121,7 @@ class TestWhatIsShown:
         self, pages: Pages, service: Service
     ) -> None:
         riga = parse_cron("0 2 * * *", "Europe/Riga")
-        await service.reconfigure(catalogue(replace(BACKUP, schedule=riga)))
+        await service.reconfigure(job_config(replace(BACKUP, schedule=riga)))
         await report(service, 120)
         told = words_of(section(await pages.get(path("rows > 500"))))
 
@@ -327,7 +327,7 @@ def test_nothing_that_is_typed_becomes_markup(name: str, typed: str) -> None:
     async def shapes(text: str, name: str) -> list[list[tuple[str, tuple[str, ...]]]]:
         rules = (parse_rule("rows > 0", name=name),)
         clock, store = ManualClock(at("21 12:00")), MemoryStore()
-        service = Service(store, clock, catalogue(Job(name="backup", rules=rules)))
+        service = Service(store, clock, job_config(Job(name="backup", rules=rules)))
         await service.start()
         await report(service, 0, 5)
         context = context_of(service, store, clock, WebOptions())

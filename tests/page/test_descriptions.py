@@ -13,7 +13,7 @@ from tests.page.conftest import Pages
 @pytest.fixture
 async def service(store: MemoryStore, clock: ManualClock) -> Service:
     """A service that goes by an empty file."""
-    service = Service(store, clock, parse("{}").catalogue)
+    service = Service(store, clock, parse("{}").job_config)
     await service.start()
     return service
 

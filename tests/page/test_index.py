@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.model import Job, Outcome
-from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.index import BROKEN, KEEP_UP_EVERY, Index, entry_of, traits
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
-from tests.services import catalogue
+from tests.services import job_config
 
 
 async def watching(*jobs: Job, clock: ManualClock) -> Service:
-    service = Service(MemoryStore(), clock, catalogue(*jobs))
+    service = Service(MemoryStore(), clock, job_config(*jobs))
     await service.start()
     return service
 
@@ -50,8 +50,8 @@ async def test_a_job_that_comes_or_leaves_does_so_in_its_place(
     await index.refresh()
     assert list(index.names) == ["backup", "middle", "zeta"]
 
-    await Registry(service, clock).retire("middle")
-    await service.reconfigure(catalogue(BACKUP))
+    await JobAdmin(service, clock).retire("middle")
+    await service.reconfigure(job_config(BACKUP))
     await index.refresh()
 
     assert list(index.names) == ["backup"]
@@ -76,7 +76,7 @@ async def test_it_keeps_up_while_nobody_asks(clock: ManualClock) -> None:
     service = await watching(BACKUP, clock=clock)
     index = Index(service)
     keeping_up = asyncio.create_task(index.keep_up(clock))
-    await breathe()
+    await yield_to_loop()
     assert list(index.names) == []
 
     await clock.advance(KEEP_UP_EVERY)
@@ -91,7 +91,7 @@ async def test_a_pause_is_seen(clock: ManualClock) -> None:
     service = await watching(BACKUP, clock=clock)
     index = Index(service)
     await service.record(ping("21 12:00", outcome=Outcome.FAIL))
-    await Registry(service, clock).pause("backup")
+    await JobAdmin(service, clock).pause("backup")
     await index.refresh()
 
     assert +index.counts == {"paused": 1}
@@ -148,7 +148,7 @@ def test_however_jobs_change_the_index_keeps_up(steps: list[tuple[str, str]]) ->
     async def run() -> None:
         clock = ManualClock(at("21 12:00"))
         service = await watching(job("a"), job("b", tags=("t",)), clock=clock)
-        registry, index = Registry(service, clock), Index(service)
+        job_admin, index = JobAdmin(service, clock), Index(service)
         for name, what in steps:
             await clock.advance(1)
             if what in {"ok", "fail"}:
@@ -157,7 +157,7 @@ def test_however_jobs_change_the_index_keeps_up(steps: list[tuple[str, str]]) ->
             elif what == "look":
                 await index.refresh()
             elif service.known(name) and (what != "retire" or name in "cd"):
-                await getattr(registry, what)(name)
+                await getattr(job_admin, what)(name)
         await index.refresh()
 
         every = {one.name: (one, state) for one, state in service.watched()}
@@ -180,7 +180,7 @@ async def test_ten_thousand_jobs_do_not_hold_up_the_rest(clock: ManualClock) -> 
     async def watch() -> None:
         nonlocal turns
         while not done:
-            await breathe()
+            await yield_to_loop()
             turns += 1
 
     watcher = asyncio.create_task(watch())

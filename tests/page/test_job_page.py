@@ -27,7 +27,7 @@ from tests.core.jobs import BACKUP, at, ping
 from tests.http import Client, app_of
 from tests.page.conftest import HTML, Pages, context_of
 from tests.page.test_overview import text_of
-from tests.services import catalogue
+from tests.services import job_config
 from tests.strategies import NUMBERS, TEXTS
 
 STRAY = replace(ping("21 12:00"), job="stray")
@@ -127,7 +127,7 @@ class TestThePage:
     async def test_tells_what_runs_now(
         self, pages: Pages, service: Service, clock: ManualClock
     ) -> None:
-        await service.reconfigure(catalogue(replace(BACKUP, max_runtime=600.0)))
+        await service.reconfigure(job_config(replace(BACKUP, max_runtime=600.0)))
         await service.record(ping("21 12:00", Kind.START, run_id="night-1"))
         clock.show(at("21 12:04"))
         told = text_of(await pages.get("/jobs/backup"))
@@ -139,7 +139,7 @@ class TestThePage:
         self, pages: Pages, service: Service, clock: ManualClock
     ) -> None:
         limits = replace(BACKUP, max_runtime=3600.0, heartbeat=300.0)
-        await service.reconfigure(catalogue(limits))
+        await service.reconfigure(job_config(limits))
         await service.record(ping("21 12:00", Kind.START, run_id="night-1"))
         await service.record(ping("21 12:04", Kind.PROGRESS, run_id="night-1"))
         clock.show(at("21 12:06"))
@@ -158,7 +158,7 @@ class TestThePage:
         self, pages: Pages, service: Service
     ) -> None:
         needy = Job(name="needy", depends_on=(Dependency("backup"),))
-        await service.reconfigure(catalogue(BACKUP, needy))
+        await service.reconfigure(job_config(BACKUP, needy))
         await service.record(ping("21 12:00", outcome=Outcome.FAIL))
         await service.sweep()
         page = await pages.get("/jobs/needy")
@@ -178,7 +178,7 @@ class TestThePage:
     async def test_of_a_stranger_offers_near_names(
         self, pages: Pages, service: Service
     ) -> None:
-        await service.reconfigure(catalogue(BACKUP, Job(name="backup-weekly")))
+        await service.reconfigure(job_config(BACKUP, Job(name="backup-weekly")))
         page = await pages.get("/jobs/bakcup", status=404)
 
         assert "No job is called &#39;bakcup&#39;" in page
@@ -479,7 +479,7 @@ def test_nothing_that_a_job_says_becomes_markup(words: list[str], value: float) 
             rules=(parse_rule("rows > 0", name=f"n{message}"),),
         )
         clock, store = ManualClock(at("21 12:00")), MemoryStore()
-        service = Service(store, clock, catalogue(job))
+        service = Service(store, clock, job_config(job))
         await service.start()
         report = ping(
             "21 12:00",

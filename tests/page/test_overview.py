@@ -21,7 +21,7 @@ from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.http import Client, behind_a_proxy, whole_app
 from tests.page.conftest import Pages
-from tests.services import catalogue
+from tests.services import job_config
 
 
 def text_of(page: str) -> str:
@@ -54,7 +54,7 @@ async def test_a_broken_job_and_its_reason_come_first(
 
 async def test_the_runbook_is_one_click_away(pages: Pages, service: Service) -> None:
     url = "https://wiki.example/backup?a=1&b=2"
-    await service.reconfigure(catalogue(replace(BACKUP, runbook_url=url)))
+    await service.reconfigure(job_config(replace(BACKUP, runbook_url=url)))
     await service.record(ping("21 12:00", outcome=Outcome.FAIL))
 
     assert 'href="https://wiki.example/backup?a=1&amp;b=2"' in await pages.get("/")
@@ -70,7 +70,7 @@ async def test_a_page_without_trouble_is_calm(pages: Pages, service: Service) ->
 async def test_without_jobs_it_says_how_to_begin(
     pages: Pages, service: Service
 ) -> None:
-    await service.reconfigure(catalogue())
+    await service.reconfigure(job_config())
     page = await pages.get("/")
 
     assert "No job has reported yet" in page
@@ -82,7 +82,7 @@ async def test_a_job_is_told_with_its_last_run_its_next_and_its_past(
     pages: Pages, service: Service, clock: ManualClock
 ) -> None:
     zoned = replace(BACKUP, schedule=parse_cron("0 2 * * *", "Europe/Riga"))
-    await service.reconfigure(catalogue(zoned))
+    await service.reconfigure(job_config(zoned))
     await service.record(ping("21 10:00"))
     await service.record(ping("21 11:00", outcome=Outcome.PARTIAL))
     clock.show(at("21 12:00"))
@@ -104,7 +104,7 @@ async def many(service: Service) -> Service:
         )
         for n in range(90)
     ]
-    await service.reconfigure(catalogue(*jobs))
+    await service.reconfigure(job_config(*jobs))
     await service.record(replace(ping("21 12:00", outcome=Outcome.FAIL), job="job-07"))
     return service
 
@@ -175,7 +175,7 @@ async def test_an_outage_is_told_by_numbers_and_the_worst(
 ) -> None:
     jobs = [Job(name=f"job-{n:03}", severity="critical" if n == 77 else "warning")
             for n in range(300)]  # fmt: skip
-    await service.reconfigure(catalogue(*jobs))
+    await service.reconfigure(job_config(*jobs))
     report = ping("21 12:00", outcome=Outcome.FAIL)
     await service.record_all([replace(report, job=job.name) for job in jobs])
     page = await pages.get("/")

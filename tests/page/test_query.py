@@ -6,7 +6,7 @@ from multidict import MultiDict
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.errors import RequestError
 from afterrun_exporter.page.index import entry_of
-from afterrun_exporter.page.query import Asked, read
+from afterrun_exporter.page.query import JobQuery, read
 from tests.core.jobs import Night
 
 JOB = Job(
@@ -53,12 +53,12 @@ def test_an_empty_form_asks_for_every_job(query: dict[str, str]) -> None:
 
 
 def test_the_address_says_what_is_asked_and_nothing_else() -> None:
-    asked = Asked(q="a b&c", state="missed")
+    asked = JobQuery(q="a b&c", state="missed")
 
     assert asked.address(page=3) == "?q=a+b%26c&state=missed&page=3"
     # Another filter starts at the first page.
-    assert Asked(q="x", page=7).address(tag="t") == "?q=x&tag=t"
-    assert Asked().address() == "?"
+    assert JobQuery(q="x", page=7).address(tag="t") == "?q=x&tag=t"
+    assert JobQuery().address() == "?"
 
 
 @pytest.mark.parametrize(

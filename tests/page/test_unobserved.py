@@ -11,7 +11,7 @@ from tests.core.jobs import at, ping
 from tests.downtimes import after_downtime, job, restarted
 from tests.page.conftest import Pages
 from tests.page.test_overview import names_in, text_of
-from tests.services import catalogue
+from tests.services import job_config
 
 
 @pytest.fixture
@@ -53,11 +53,11 @@ async def test_the_page_of_a_job_says_which_slots(pages: Pages) -> None:
 async def test_an_open_run_had_to_end_in_it(
     pages: Pages, service: Service, clock: ManualClock
 ) -> None:
-    await service.reconfigure(catalogue(job("backup", max_runtime=3600.0)))
+    await service.reconfigure(job_config(job("backup", max_runtime=3600.0)))
     start = ping("23 03:03", Kind.START, started_at=at("23 01:00"))
     await service.record(start)
     restarted_service = await restarted(service, clock, "23 03:03:30")
-    service.judge.settings = restarted_service.settings
+    service.decisions.settings = restarted_service.settings
 
     told = text_of(await pages.get("/jobs/backup"))
 

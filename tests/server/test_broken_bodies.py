@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.door import Door, opened
@@ -52,7 +52,7 @@ async def heard(door: Door, *pieces: bytes) -> tuple[bytes, bytes]:
         writer.write(piece)
         await writer.drain()
         for _ in range(8):
-            await breathe()
+            await yield_to_loop()
     async with asyncio.timeout(PATIENCE):
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
@@ -73,7 +73,7 @@ async def test_the_answer_comes_at_once_and_the_connection_is_closed(
         assert status == 400 or (status == 404 and address == "/nowhere")
         assert json.loads(body_)["status"] == status
 
-    assert not len(door.crowd)
+    assert not len(door.limiter)
     assert not await store.runs("backup", 9)
 
 

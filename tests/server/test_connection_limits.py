@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from structlog.testing import capture_logs
 
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP
 from tests.door import Door, opened, read
 from tests.server.test_fast_path import OK, SlowStore, post
-from tests.services import catalogue
+from tests.services import job_config
 
 LIMITS = Limits(connections=3, asking=10, sending=30, reading=60, idle=75)
 
@@ -34,14 +34,14 @@ async def settle(condition: Callable[[], bool]) -> None:
     """Let the loop go on until *condition* holds."""
     async with asyncio.timeout(60):
         while not condition():
-            await breathe()
+            await yield_to_loop()
 
 
 def look(door: Door, *seconds: float) -> None:
     """Have the connections looked at now, and so many seconds later."""
     now = asyncio.get_running_loop().time()
     for later in (0, *seconds):
-        door.crowd.look(now + later)
+        door.limiter.look(now + later)
 
 
 async def is_closed(reader: asyncio.StreamReader) -> bool:
@@ -55,8 +55,8 @@ async def test_one_connection_too_many_is_told_to_come_again(
     door: Door, store: MemoryStore
 ) -> None:
     """Those that are there go on, and once one has left another may come."""
-    crowd = [await door.connect() for _ in range(3)]
-    await settle(lambda: len(door.crowd) == 3)
+    limiter = [await door.connect() for _ in range(3)]
+    await settle(lambda: len(door.limiter) == 3)
 
     with capture_logs() as lines:
         for _ in range(2):
@@ -70,19 +70,19 @@ async def test_one_connection_too_many_is_told_to_come_again(
     assert [line["event"] for line in lines] == ["connections_exhausted"]
     assert not await store.runs("backup", 9)
 
-    for reader, writer in crowd:
+    for reader, writer in limiter:
         writer.write(post(OK))
         assert (await read(reader))[0] == "HTTP/1.1 200 OK"
-    crowd[0][1].close()
-    await settle(lambda: len(door.crowd) == 2)
+    limiter[0][1].close()
+    await settle(lambda: len(door.limiter) == 2)
     assert (await door.answer(post(OK)))[0] == "HTTP/1.1 200 OK"
-    for _, writer in crowd:
+    for _, writer in limiter:
         writer.close()
 
 
 async def test_a_report_under_way_is_not_harmed_by_a_crowd(clock: ManualClock) -> None:
     slow = SlowStore()
-    service = Service(slow, clock, catalogue(BACKUP))
+    service = Service(slow, clock, job_config(BACKUP))
     async with opened(service, clock, limits=LIMITS) as door:
         reader, writer = await door.connect()
         writer.write(post(OK))
@@ -105,15 +105,15 @@ async def test_headers_that_do_not_come_are_not_waited_for(
     """Not even if a byte of them comes now and then."""
     reader, writer = await door.connect()
     writer.write(sent)
-    await settle(lambda: len(door.crowd) == 1)
+    await settle(lambda: len(door.limiter) == 1)
 
     look(door, 5, 9)
     writer.write(b"X")
-    await breathe()
-    assert len(door.crowd) == 1
+    await yield_to_loop()
+    assert len(door.limiter) == 1
     look(door, 11)
 
-    assert len(door.crowd) == 0
+    assert len(door.limiter) == 0
     assert await is_closed(reader)
     writer.close()
 
@@ -128,10 +128,10 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
     await settle(lambda: door.ceremonies == [path])
 
     look(door, 29)
-    assert len(door.crowd) == 1
+    assert len(door.limiter) == 1
     look(door, 31)
 
-    assert len(door.crowd) == 0
+    assert len(door.limiter) == 0
     assert await is_closed(reader)
     assert not await store.runs("backup", 9)
     writer.close()
@@ -153,13 +153,13 @@ async def test_an_answer_that_is_not_read_is_not_kept(
         await loop.sock_sendall(
             quiet, b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
         )
-        await settle(lambda: any(c.phase().name == "READING" for c in door.crowd))
+        await settle(lambda: any(c.phase().name == "READING" for c in door.limiter))
 
         look(door, 59)
-        assert len(door.crowd) == 1
+        assert len(door.limiter) == 1
         look(door, 61)
 
-        assert len(door.crowd) == 0
+        assert len(door.limiter) == 0
         quiet.close()
 
 
@@ -171,7 +171,7 @@ async def test_who_has_asked_once_may_be_idle(door: Door) -> None:
 
     look(door, 11, 61, 100)
 
-    assert len(door.crowd) == 1
+    assert len(door.limiter) == 1
     writer.close()
 
 
@@ -220,9 +220,9 @@ async def test_slow_connections_are_one_line_a_minute(door: Door) -> None:
     with capture_logs() as lines:
         for start in (0, 20, 80):
             opened_now = [await door.connect() for _ in range(3)]
-            await settle(lambda: len(door.crowd) == 3)
+            await settle(lambda: len(door.limiter) == 3)
             look(door, start, start + 10)
-            await settle(lambda: not len(door.crowd))
+            await settle(lambda: not len(door.limiter))
             for _, writer in opened_now:
                 writer.close()
 

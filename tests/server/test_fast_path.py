@@ -16,19 +16,19 @@ from structlog.testing import capture_logs
 
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.auth.proxies import Proxies
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.ingest.native import Reports
 from afterrun_exporter.server import fast_path
 from afterrun_exporter.server.connection_limits import Limits
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.store import Change
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP, GOOD
 from tests.door import Door, opened, read
 from tests.http import locked, token
-from tests.services import catalogue
+from tests.services import job_config
 
 OK = json.dumps({"status": "ok", "run_id": "a", "metrics": GOOD}).encode()
 BROKEN = json.dumps({"status": "ok", "metrics": {"rows": 0, "size": 1}}).encode()
@@ -123,7 +123,7 @@ async def test_it_answers_as_the_application_would(
 ) -> None:
     made = []
     for front in (False, True):
-        service = Service(MemoryStore(), clock, catalogue(BACKUP, unknown=None))
+        service = Service(MemoryStore(), clock, job_config(BACKUP, unknown=None))
         await service.start()
         async with opened(service, clock, front=front) as door:
             status, headers, body = await door.answer(request_)
@@ -181,15 +181,15 @@ async def test_with_locks_too_it_answers_as_the_application_would(
     """With the headers, too, that an operator adds."""
     made = []
     for front in (False, True):
-        service = Service(MemoryStore(), clock, catalogue(BACKUP))
+        service = Service(MemoryStore(), clock, job_config(BACKUP))
         await service.start()
-        doors = locked(
+        security = locked(
             pinger=token(Scope.PING, jobs="backup"), reader=token(Scope.READ)
         )
         secret = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
-        doors.gate.trust_users({"anna": secret})
-        doors.headers.add({"X-Frame-Options": "deny", "X-XSS-Protection": "0"})
-        async with opened(service, clock, front=front, doors=doors) as door:
+        security.authenticator.trust_users({"anna": secret})
+        security.headers.add({"X-Frame-Options": "deny", "X-XSS-Protection": "0"})
+        async with opened(service, clock, front=front, security=security) as door:
             status, headers, body = await door.answer(request_)
             assert bool(door.ceremonies) is not (front and express_way)
         assert headers["X-Frame-Options"] == "deny"
@@ -203,10 +203,10 @@ async def test_a_user_who_is_known_needs_no_ceremony(
     service: Service, clock: ManualClock
 ) -> None:
     """A password is checked once: that takes long, on purpose."""
-    doors = Doors()
+    security = SecuritySettings()
     secret = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
-    doors.gate.trust_users({"anna": secret})
-    async with opened(service, clock, doors=doors) as door:
+    security.authenticator.trust_users({"anna": secret})
+    async with opened(service, clock, security=security) as door:
         for _ in range(3):
             request = post(OK, "/ping/backup", user("anna", "secret"))
             status, _, _ = await door.answer(request)
@@ -232,10 +232,10 @@ async def test_a_sender_behind_a_proxy_is_told_from_another(
     repeated: bool,
 ) -> None:
     """If the proxy is believed. Two machines that say the same are no repeat."""
-    service = Service(MemoryStore(), clock, catalogue(BACKUP))
+    service = Service(MemoryStore(), clock, job_config(BACKUP))
     await service.start()
-    doors = Doors(proxies=Proxies([trusted]))
-    async with opened(service, clock, front=front, doors=doors) as door:
+    security = SecuritySettings(proxies=Proxies([trusted]))
+    async with opened(service, clock, front=front, security=security) as door:
         answers = [
             await door.answer(post(BROKEN, "/ping/backup", f"X-Forwarded-For: {one}"))
             for one in senders
@@ -298,7 +298,7 @@ CEREMONIES: dict[str, tuple[str, list[bytes]]] = {
 async def test_everything_else_is_left_to_aiohttp(
     store: MemoryStore, clock: ManualClock, status: str, pieces: list[bytes]
 ) -> None:
-    service = Service(store, clock, catalogue(BACKUP, body_bytes=1000))
+    service = Service(store, clock, job_config(BACKUP, body_bytes=1000))
     async with opened(service, clock) as door:
         made, _, _ = await door.answer(*pieces)
 
@@ -341,7 +341,7 @@ class FullStore(MemoryStore):
 async def test_what_cannot_be_stored_is_to_be_sent_again(
     clock: ManualClock,
 ) -> None:
-    service = Service(FullStore(), clock, catalogue(BACKUP))
+    service = Service(FullStore(), clock, job_config(BACKUP))
     async with opened(service, clock) as door:
         status, headers, body = await door.answer(post(OK))
 
@@ -389,12 +389,12 @@ def slow() -> SlowStore:
 async def test_a_stop_waits_for_the_answer_and_closes_the_connection(
     slow: SlowStore, clock: ManualClock
 ) -> None:
-    async with opened(Service(slow, clock, catalogue(BACKUP)), clock) as door:
+    async with opened(Service(slow, clock, job_config(BACKUP)), clock) as door:
         reader, writer = await door.connect()
         writer.write(post(OK))
         await slow.asked.wait()
-        stopped = asyncio.create_task(door.under_way.done(5))
-        await breathe()
+        stopped = asyncio.create_task(door.in_flight.done(5))
+        await yield_to_loop()
         slow.go.set()
         status, headers, _ = await read(reader)
         await stopped
@@ -408,14 +408,14 @@ async def test_a_stop_waits_for_the_answer_and_closes_the_connection(
 async def test_a_report_counts_although_its_sender_hangs_up(
     slow: SlowStore, clock: ManualClock
 ) -> None:
-    async with opened(Service(slow, clock, catalogue(BACKUP)), clock) as door:
+    async with opened(Service(slow, clock, job_config(BACKUP)), clock) as door:
         _, writer = await door.connect()
         writer.write(post(OK))
         await slow.asked.wait()
         writer.close()
         await writer.wait_closed()
         slow.go.set()
-        await door.under_way.done(5)
+        await door.in_flight.done(5)
 
     (run,) = await slow.runs("backup", 9)
     assert run.run_id == "a"
@@ -429,11 +429,11 @@ async def test_an_aiohttp_that_is_too_different_does_it_all(
     with capture_logs() as lines:
         async with opened(service, clock, limits=Limits(connections=1)) as door:
             status, _, _ = await door.answer(post(OK))
-            while len(door.crowd):
-                await breathe()
+            while len(door.limiter):
+                await yield_to_loop()
             _, writer = await door.connect()
-            while not len(door.crowd):
-                await breathe()
+            while not len(door.limiter):
+                await yield_to_loop()
             refused, _, _ = await door.answer(post(OK))
             writer.close()
 

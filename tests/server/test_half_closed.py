@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from afterrun_exporter.auth.callers import Scope
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.bare_lines import is_bare, is_whole, with_crlf
 from afterrun_exporter.testing import ManualClock, MemoryStore
@@ -59,8 +59,8 @@ async def heard(door: Door, *pieces: bytes, ends: bool = True) -> bytes:
     for piece in pieces:
         writer.write(piece)
         await writer.drain()
-        await breathe()
-        await breathe()
+        await yield_to_loop()
+        await yield_to_loop()
     if ends:
         writer.write_eof()
     answer = await asyncio.wait_for(reader.read(), 60)
@@ -120,7 +120,7 @@ async def test_a_second_report_on_the_connection_is_answered_as_well(
 
 async def test_one_that_says_nothing_is_closed(any_door: Door) -> None:
     assert await heard(any_door) == b""
-    assert not len(any_door.crowd)
+    assert not len(any_door.limiter)
 
 
 @pytest.mark.parametrize("path", ["/ping/backup", "/ping/key/backup", "/runs"])
@@ -202,7 +202,7 @@ async def test_a_proxy_has_no_bare_lines(
     service: Service, clock: ManualClock, store: MemoryStore
 ) -> None:
     """It may have read them as something else."""
-    async with opened(service, clock, doors=behind_a_proxy()) as door:
+    async with opened(service, clock, security=behind_a_proxy()) as door:
         answer = await heard(door, BARE["fast path"].encode() + FAILED)
 
     assert answer.startswith(b"HTTP/1.0 400")
@@ -214,8 +214,8 @@ async def test_a_proxy_has_no_bare_lines(
 async def test_a_token_is_asked_for_of_such_clients_too(
     service: Service, clock: ManualClock, store: MemoryStore
 ) -> None:
-    doors = locked(PING=token(Scope.PING))
-    async with opened(service, clock, doors=doors) as door:
+    security = locked(PING=token(Scope.PING))
+    async with opened(service, clock, security=security) as door:
         bare = BARE["fast path"].replace("Host: x\n", "Host: x\nAuthorization: {}\n")
         for shown, status in (("Bearer NO", "401"), ("Bearer PING", "200")):
             (answer,) = await said(door, bare.format(shown).encode() + FAILED)

@@ -30,12 +30,12 @@ async def keyed(
     aiohttp_client: AiohttpClient,
 ) -> Client:
     """A daemon with a token for some jobs, one for others, and one to read."""
-    doors = locked(
+    security = locked(
         KEY=token(Scope.PING, jobs=f"mine.*|123|start|{UUID}"),
         OTHER=token(Scope.PING, jobs="theirs"),
         READER=token(Scope.READ),
     )
-    return await aiohttp_client(whole_app(service, store, clock, doors))
+    return await aiohttp_client(whole_app(service, store, clock, security))
 
 
 #: How a report of a job of ours comes, with {} where the key goes.

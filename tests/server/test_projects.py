@@ -27,7 +27,7 @@ jobs:
 
 @pytest.fixture
 async def service(clock: ManualClock) -> Service:
-    service = Service(MemoryStore(), clock, parse(FILE).catalogue)
+    service = Service(MemoryStore(), clock, parse(FILE).job_config)
     await service.start()
     return service
 
@@ -37,9 +37,9 @@ async def client(
     aiohttp_client: AiohttpClient, service: Service, clock: ManualClock
 ) -> Client:
     """A client of a daemon that has locks."""
-    doors = locked(everything=token(Scope.ADMIN), manager=token(Scope.MANAGE))
-    doors.gate.trust_projects(owners(service))
-    return await aiohttp_client(whole_app(service, MemoryStore(), clock, doors))
+    security = locked(everything=token(Scope.ADMIN), manager=token(Scope.MANAGE))
+    security.authenticator.trust_projects(owners(service))
+    return await aiohttp_client(whole_app(service, MemoryStore(), clock, security))
 
 
 async def status(
@@ -132,10 +132,10 @@ async def test_keys_are_no_locks(
     aiohttp_client: AiohttpClient, service: Service, clock: ManualClock
 ) -> None:
     """Where nothing else is to be shown, everybody gets in, as the warning says."""
-    doors = locked()
-    doors.gate.trust_projects(owners(service))
-    client = await aiohttp_client(whole_app(service, MemoryStore(), clock, doors))
+    security = locked()
+    security.authenticator.trust_projects(owners(service))
+    client = await aiohttp_client(whole_app(service, MemoryStore(), clock, security))
 
-    assert doors.gate.is_open
+    assert security.authenticator.is_open
     assert await status(client, "/metrics") == 200
     assert await status(client, "/ping/loose", method="POST") == 200

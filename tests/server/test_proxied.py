@@ -10,7 +10,7 @@ from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.auth.hosts import Hosts
 from afterrun_exporter.auth.proxies import Proxies
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.http import Client, locked, token, whole_app
@@ -23,9 +23,12 @@ FORWARDED = {
 
 
 async def behind(
-    aiohttp_client: AiohttpClient, service: Service, clock: ManualClock, doors: Doors
+    aiohttp_client: AiohttpClient,
+    service: Service,
+    clock: ManualClock,
+    security: SecuritySettings,
 ) -> Client:
-    return await aiohttp_client(whole_app(service, MemoryStore(), clock, doors))
+    return await aiohttp_client(whole_app(service, MemoryStore(), clock, security))
 
 
 @pytest.mark.parametrize(
@@ -44,8 +47,8 @@ async def test_the_daemon_is_where_the_client_says_if_the_proxy_is_believed(
     scheme: str,
     host: str,
 ) -> None:
-    doors = Doors(proxies=Proxies(trusted), hosts=Hosts(["daemon"]))
-    client = await behind(aiohttp_client, service, clock, doors)
+    security = SecuritySettings(proxies=Proxies(trusted), hosts=Hosts(["daemon"]))
+    client = await behind(aiohttp_client, service, clock, security)
 
     headers = {**FORWARDED, "Host": "daemon:1"}
     (target,) = await (await client.get("/-/targets", headers=headers)).json()
@@ -60,9 +63,9 @@ async def test_who_is_refused_is_told_by_their_own_address(
     aiohttp_client: AiohttpClient, service: Service, clock: ManualClock
 ) -> None:
     """And a browser's own origin is the one that it has asked."""
-    doors = locked(admin=token(Scope.ADMIN))
-    doors = replace(doors, proxies=Proxies(["127.0.0.1"]))
-    client = await behind(aiohttp_client, service, clock, doors)
+    security = locked(admin=token(Scope.ADMIN))
+    security = replace(security, proxies=Proxies(["127.0.0.1"]))
+    client = await behind(aiohttp_client, service, clock, security)
 
     with capture_logs() as lines:
         await client.get("/metrics", headers=FORWARDED)
@@ -81,8 +84,8 @@ async def test_an_answer_through_a_proxy_is_the_same(
     aiohttp_client: AiohttpClient, service: Service, clock: ManualClock
 ) -> None:
     """With the same headers: those of a report are few."""
-    doors = Doors(proxies=Proxies(["127.0.0.1"]))
-    client = await behind(aiohttp_client, service, clock, doors)
+    security = SecuritySettings(proxies=Proxies(["127.0.0.1"]))
+    client = await behind(aiohttp_client, service, clock, security)
 
     page = await client.get("/", headers=FORWARDED)
     report = await client.get("/ping/backup", headers=FORWARDED)

@@ -76,12 +76,12 @@ LINES = {
 async def door(clock: ManualClock) -> AsyncIterator[Door]:
     store = MemoryStore()
     text = f"projects: {{web: {{ping_key: {KEY}}}}}\njobs: {{backup: {{project: web}}}}"
-    service = Service(store, clock, parse(text).catalogue)
+    service = Service(store, clock, parse(text).job_config)
     await service.start()
-    doors = locked(**{SECRET + "known": token(Scope.PING, jobs="other")})
-    doors.gate.trust_projects(owners(service))
-    app = whole_app(service, store, clock, doors)
-    async with opened(service, clock, app=app, doors=doors) as door:
+    security = locked(**{SECRET + "known": token(Scope.PING, jobs="other")})
+    security.authenticator.trust_projects(owners(service))
+    app = whole_app(service, store, clock, security)
+    async with opened(service, clock, app=app, security=security) as door:
         yield door
 
 

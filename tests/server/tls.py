@@ -17,7 +17,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.addresses import Address
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.listen import listening
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.testing import ManualClock
 from tests.e2e.network import free_port
 from tests.http import app_of
@@ -76,7 +76,7 @@ class Encrypted:
 
     port: int
     web_file: WebFile
-    doors: Doors
+    security: SecuritySettings
 
     async def connect(self, context: ssl.SSLContext | None) -> Stream:
         host = "localhost" if context else None
@@ -128,10 +128,10 @@ async def encrypted(
     fast: bool = True,
 ) -> AsyncIterator[Encrypted]:
     """Yield a daemon that goes by the web configuration in *file*."""
-    doors = Doors()
-    web_file = WebFile(file, doors)
+    security = SecuritySettings()
+    web_file = WebFile(file, security)
     web_file.apply(await web_file.read())
-    app = app_of(service, clock, doors=doors)
+    app = app_of(service, clock, security=security)
     port = free_port()
     async with listening(app, [Address("127.0.0.1", port)], clock, limits, fast=fast):
-        yield Encrypted(port, web_file, doors)
+        yield Encrypted(port, web_file, security)

@@ -12,7 +12,7 @@ from msgspec.structs import replace as changed
 
 from afterrun_exporter.core import model
 from afterrun_exporter.core.history import pack, past
-from afterrun_exporter.core.job_config import Catalogue
+from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Kind, Outcome, Ping, Run
 from afterrun_exporter.core.repeats import (
     KEY_SIZE,
@@ -24,7 +24,7 @@ from afterrun_exporter.core.repeats import (
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, Schedule, parse_cron
 from afterrun_exporter.core.state import AlertMoved, AlertOpened, JobState, Transition
-from afterrun_exporter.engine.job_admin import Registry
+from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.codec import decode_state, encode_state
@@ -167,7 +167,7 @@ class Driver:
     def _service(self) -> Service:
         canary = model.Job(name=CANARY)
         jobs = {**self.jobs, CANARY: canary}
-        return Service(self.store, self.clock, Catalogue(jobs=jobs))
+        return Service(self.store, self.clock, JobConfig(jobs=jobs))
 
     async def run(self) -> Alerts:
         """Return the alerts of the whole story."""
@@ -184,7 +184,7 @@ class Driver:
                 await self.service.prune()
                 pruned = self.now
         await self._until(self.story.end)
-        for job, error in self.service.take_poisoned().items():
+        for job, error in self.service.take_failed_jobs().items():
             self.problems.append(f"{job} cannot be judged: {error!r}")
         return self.alerts
 
@@ -198,12 +198,12 @@ class Driver:
     async def _until(self, at: float) -> None:
         """Let the daemon wake whenever it asked for, until *at*."""
         service = self.service
-        while (wake := service._agenda.next() - self.offset + AFTER) < at:
+        while (wake := service._wakeups.next() - self.offset + AFTER) < at:
             wake = max(wake, self.now + AFTER)
             if wake >= at:
                 break
             if len(self.wakes) == TOO_OFTEN and self.wakes[0] > wake - 1.0:
-                raise SpinningError(f"{service._agenda._heap[:3]} at {wake}")
+                raise SpinningError(f"{service._wakeups._heap[:3]} at {wake}")
             self.wakes.append(wake)
             self._show(wake)
             await self._sweep()
@@ -253,15 +253,15 @@ class Driver:
                 self.problems.append(f"{reports[0]} is not taken: {answer!r}")
 
     async def _act(self, act: Act) -> None:
-        registry = Registry(self.service, self.clock)
+        job_admin = JobAdmin(self.service, self.clock)
         match act.what:
             case "pause":
                 until = None
                 if act.seconds is not None:
                     until = self.clock.now() + act.seconds
-                await registry.pause(act.job, until, resumes_on_ping=act.on_ping)
+                await job_admin.pause(act.job, until, resumes_on_ping=act.on_ping)
             case "resume":
-                await registry.resume(act.job)
+                await job_admin.resume(act.job)
             case "change":
                 job = self.jobs[act.job]
                 grace, longest = act.changed(job.grace, job.max_runtime)
@@ -275,7 +275,7 @@ class Driver:
         """Go by another description of *job*."""
         self.jobs[job.name] = job
         jobs = {**self.jobs, CANARY: model.Job(name=CANARY)}
-        await self.service.reconfigure(Catalogue(jobs=jobs))
+        await self.service.reconfigure(JobConfig(jobs=jobs))
 
     async def _refuse(self, outage: Outage) -> None:
         await self._sweep()
@@ -292,7 +292,7 @@ class Driver:
         self._show(outage.end)
         self.store.full = False
         await self.service.watch()
-        if self.service.outages.is_refusing:
+        if self.service.downtimes.is_refusing:
             self.problems.append(f"storage is still refusing at {self.now}")
         await self._sweep()
 

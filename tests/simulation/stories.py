@@ -40,7 +40,7 @@ def story(name: str, size: Size) -> Story:
     end = begin + size.days * DAY
     daemon = random_daemon(rng, begin, end, size.trouble)
     jobs: list[Job] = []
-    events: list[Event] = [*daemon.outages, *daemon.steps]
+    events: list[Event] = [*daemon.downtimes, *daemon.steps]
     bad: dict[str, list[tuple[float, bool]]] = {}
     for place in range(count):
         job = random_job(

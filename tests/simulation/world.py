@@ -87,14 +87,14 @@ Event = Report | Act | Outage | Step
 class Daemon:
     """The faults of the daemon of some jobs."""
 
-    outages: list[Outage] = field(default_factory=list)
+    downtimes: list[Outage] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
     def down_until(self, at: float) -> float:
         """Return until when no report arrives at that time; 0 if one does."""
-        place = bisect_right(self.outages, at, key=lambda one: one.at) - 1
-        if place >= 0 and at <= self.outages[place].end:
-            return self.outages[place].end
+        place = bisect_right(self.downtimes, at, key=lambda one: one.at) - 1
+        if place >= 0 and at <= self.downtimes[place].end:
+            return self.downtimes[place].end
         return 0.0
 
     def step_in(self, outage: Outage) -> float:
@@ -127,14 +127,14 @@ def random_daemon(rng: Random, begin: float, end: float, trouble: float) -> Daem
         if kind != "stop":
             lasts = max(lasts, 6.0)
         lasts = min(lasts, longest)
-        daemon.outages.append(Outage(at, at + lasts, kind))
+        daemon.downtimes.append(Outage(at, at + lasts, kind))
         at += lasts
         if rng.random() < 0.15:
             # Another one before the first has settled.
             at += rng.uniform(5, 250)
             kind = rng.choice(("stop", "suspend"))
-            daemon.outages.append(Outage(at, at + rng.uniform(6, 400), kind))
-            at = daemon.outages[-1].end
+            daemon.downtimes.append(Outage(at, at + rng.uniform(6, 400), kind))
+            at = daemon.downtimes[-1].end
     if rng.random() < 0.5:
         _steps(rng, daemon, begin, end, trouble)
     return daemon
@@ -145,7 +145,7 @@ def _steps(
 ) -> None:
     """Have the clock of *daemon* set now and then, and corrected a while later."""
     at = begin + HOUR
-    stops = [one for one in daemon.outages if one.kind == "stop"]
+    stops = [one for one in daemon.downtimes if one.kind == "stop"]
     while (at := at + rng.expovariate(8 * trouble / YEAR)) < end:
         size = rng.choice(
             (
@@ -165,7 +165,7 @@ def _steps(
                 stop = min(stops, key=lambda one: abs(one.at - moment))
                 moments.append((stop.at + stop.end) / 2)
             if down := daemon.down_until(moments[-1]):
-                stop = next(one for one in daemon.outages if one.end == down)
+                stop = next(one for one in daemon.downtimes if one.end == down)
                 if stop.kind != "stop":
                     moments.append(down + 1 + rng.random())
             daemon.steps.append(Step(moments[-1], seconds))

@@ -29,7 +29,7 @@ STRUCTS: Final = (
     state.Retry,
     state.AlertKey,
     state.OpenAlert,
-    state.HealedAlert,
+    state.RecentlyResolved,
     state.EndedAlert,
     state.Mark,
     state.UnobservedSlots,

@@ -16,7 +16,7 @@ from afterrun_exporter.storage import read_guard
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import update
 from afterrun_exporter.testing import ManualClock
-from tests.services import catalogue
+from tests.services import job_config
 from tests.storage.decisions import ran
 from tests.storage.files import ask
 
@@ -121,7 +121,7 @@ async def test_a_job_whose_earlier_runs_cannot_be_read_stops_no_other(
     path: Path, clock: ManualClock
 ) -> None:
     """Nor is it a downtime each time: reports of other jobs are recorded."""
-    jobs = catalogue(Job(name="backup"), Job(name="sync"))
+    jobs = job_config(Job(name="backup"), Job(name="sync"))
     async with SQLiteStore.open(path) as whole:
         service = Service(whole, clock, jobs)
         await service.start()
@@ -139,7 +139,7 @@ async def test_a_job_whose_earlier_runs_cannot_be_read_stops_no_other(
                 await service.record(finish("sync", clock, f"run-{number}"))
 
         assert broken.states["sync"].runs_total == 3
-        assert not service.outages.is_refusing
+        assert not service.downtimes.is_refusing
         assert service.storage_errors == 3
         assert [line["event"] for line in logs] == ["storage_unreadable"]
 

@@ -20,14 +20,14 @@ from afterrun_exporter.storage.migrations import newest
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.state_formats import CHANGES
 from afterrun_exporter.testing import ManualClock
-from tests.services import catalogue
+from tests.services import job_config
 from tests.storage import shapes
 from tests.storage.files import ask
 
 #: Written by the daemon of the commit that each is named after, given the same reports.
 DATABASES = sorted((Path(__file__).parent / "formats").glob("*.sql"))
 
-JOBS = catalogue(
+JOBS = job_config(
     Job(name="fine", schedule=Every(3600), rules=(parse_rule("rows > 0"),)),
     Job(name="failing", schedule=Every(3600)),
     Job(name="violated", rules=(parse_rule("rows > 0"),)),

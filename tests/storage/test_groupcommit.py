@@ -8,7 +8,7 @@ from itertools import chain
 
 import pytest
 
-from afterrun_exporter.clock import breathe
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.repeats import OlderRunsNeededError
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
@@ -85,7 +85,7 @@ async def begun(
 ) -> list[asyncio.Future[Answer]]:
     """Return the requests under way, each as far as it gets."""
     tasks = [asyncio.ensure_future(commits.update_all(changes)) for changes in requests]
-    await breathe()
+    await yield_to_loop()
     return tasks
 
 
@@ -154,10 +154,10 @@ async def test_so_many_share_a_commit_and_no_more(
     disk.hold()
     first = await begun(commits, one("first"))
     await disk.is_busy()
-    crowd = await begun(commits, *[one("a")] * (2 * MAX_SHARED + 1))
+    limiter = await begun(commits, *[one("a")] * (2 * MAX_SHARED + 1))
 
     disk.release()
-    await asyncio.gather(*first, *crowd)
+    await asyncio.gather(*first, *limiter)
 
     assert [len(jobs) for jobs in disk.commits] == [1, MAX_SHARED, MAX_SHARED, 1]
 
@@ -197,7 +197,7 @@ async def test_everything_else_gets_its_turn_while_many_are_decided(
     waiting = await begun(commits, *[[Change("a", decide)] * changes] * requests)
     disk.release()
     while not all(request.done() for request in waiting):
-        await breathe()
+        await yield_to_loop()
         most, decided = max(most, len(decided)), []
     await asyncio.gather(*first, *waiting)
 
@@ -351,7 +351,7 @@ async def test_drained_waits_for_the_last_commit(
     await begun(commits, one("b"))
 
     drained = asyncio.create_task(commits.drained())
-    await breathe()
+    await yield_to_loop()
     assert not drained.done()
     disk.release()
     await drained

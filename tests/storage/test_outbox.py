@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from afterrun_exporter.core.notifications import Notice, Stage, Told
-from afterrun_exporter.core.state import AlertOpened, HealedAlert, JobState, Transition
+from afterrun_exporter.core.notifications import AlertNotification, DeliveryState, Stage
+from afterrun_exporter.core.state import (
+    AlertOpened,
+    JobState,
+    RecentlyResolved,
+    Transition,
+)
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.group_commit import Writes
 from afterrun_exporter.storage.sqlite import SQLiteStore
@@ -32,14 +37,14 @@ from tests.storage.decisions import (
 
 A, B = "http://a:9093", "http://b:9093"
 LABELS = "backup failing critical"
-FIRING = Told(T0, Stage.FIRING, T0 + 1, T0 + 1)
-OVER = Told(T0, Stage.RESOLVED, T0 + 300, T0 + 300)
+FIRING = DeliveryState(T0, Stage.FIRING, T0 + 1, T0 + 1)
+OVER = DeliveryState(T0, Stage.RESOLVED, T0 + 300, T0 + 300)
 
 
-def announce(job: str, event: AlertOpened) -> Notice:
+def announce(job: str, event: AlertOpened) -> AlertNotification:
     """Return the notice of an alert, by labels that say it all."""
     key = event.alert.key
-    return Notice(
+    return AlertNotification(
         labels=f"{job} {key.condition} {event.severity}",
         job=job,
         key=key,
@@ -75,7 +80,7 @@ async def test_an_alert_that_opens_is_to_be_told(store: Store) -> None:
     await update(store, "backup", opened(at=T0, summary="it broke"))
 
     assert store.outbox.notices == {
-        LABELS: Notice(
+        LABELS: AlertNotification(
             labels=LABELS, job="backup", key=FAILING, summary="it broke", opened_at=T0
         )
     }
@@ -87,7 +92,7 @@ async def test_its_end_is_to_be_told_too(store: Store) -> None:
 
     def heals(state: JobState | None) -> Transition:
         over = resolved(at=T0 + 5)(state)
-        healed = (HealedAlert(key=FAILING, until=T0 + 60),)
+        healed = (RecentlyResolved(key=FAILING, until=T0 + 60),)
         return replace(over, state=replace(over.state, healed=healed))
 
     await update(store, "backup", heals)
@@ -209,7 +214,7 @@ async def test_what_comes_back_while_its_end_is_noted_stays(store: Store) -> Non
 
 async def test_the_wanted_notices_are_the_ones_that_are_open(store: Store) -> None:
     await update(store, "backup", opened(at=T0, summary="it broke"))
-    wanted = Notice(labels="new", job="backup", key=FAILING, opened_at=T0)
+    wanted = AlertNotification(labels="new", job="backup", key=FAILING, opened_at=T0)
 
     await store.outbox.reconcile(["backup", "backup"], lambda _: [wanted], lambda: T0)
 
@@ -221,9 +226,11 @@ async def test_reconciling_does_not_miss_what_is_being_committed(store: Store) -
     """An alert that ends meanwhile does not stay open for ever."""
     await update(store, "backup", opened(at=T0))
 
-    def wanted(job: str) -> list[Notice]:
+    def wanted(job: str) -> list[AlertNotification]:
         return [
-            Notice(labels="new", job=job, key=alert.key, opened_at=alert.opened_at)
+            AlertNotification(
+                labels="new", job=job, key=alert.key, opened_at=alert.opened_at
+            )
             for alert in store.states[job].alerts
         ]
 

@@ -13,12 +13,12 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.auth.credentials import authorization
-from afterrun_exporter.clock import in_steps
+from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.dialects.authorization import check_is_of, project_of, telling
-from afterrun_exporter.dialects.context import Desk
+from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.dialects.cronitor.monitors import (
     Monitor,
     monitor_object,
@@ -39,17 +39,19 @@ MAX_MONITORS: Final = 1_000
 #: A pause that is longer is one until somebody resumes the job.
 MOST_HOURS: Final = 100_000
 
-Act = Callable[[Desk, web.Request, Project | None], Awaitable[web.StreamResponse]]
+Act = Callable[
+    [DialectContext, web.Request, Project | None], Awaitable[web.StreamResponse]
+]
 
 
-def routes(desk: Desk) -> list[web.RouteDef]:
+def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of the API."""
     one = f"{PATH}/{{job}}"
-    pause = _handler(desk, paused)
+    pause = _handler(context, paused)
     return [
-        web.put(PATH, _handler(desk, put)),
-        web.get(one, _handler(desk, shown), allow_head=False),
-        web.delete(one, _handler(desk, deleted)),
+        web.put(PATH, _handler(context, put)),
+        web.get(one, _handler(context, shown), allow_head=False),
+        web.delete(one, _handler(context, deleted)),
         # Their clients pause with a GET; a HEAD is not to.
         web.get(f"{one}/pause", pause, allow_head=False),
         web.get(rf"{one}/pause/{{hours:\d{{1,9}}}}", pause, allow_head=False),
@@ -57,22 +59,22 @@ def routes(desk: Desk) -> list[web.RouteDef]:
 
 
 async def put(
-    desk: Desk, request: web.Request, project: Project | None
+    context: DialectContext, request: web.Request, project: Project | None
 ) -> web.Response:
     """Create or change monitors: all of them, or none where one cannot be."""
-    body = await read_body(request, desk.body_limit)
+    body = await read_body(request, context.body_limit)
     told, rollback = await parsed(len(body), lambda: _monitors(body))
     if len(told) > MAX_MONITORS:
         raise PingError(f"{len(told)} monitors: put at most {MAX_MONITORS} at once")
-    found, problems = await _read(desk, told, project)
+    found, problems = await _read(context, told, project)
     described, unusable = {}, {}
-    async for name, monitor in in_steps(found.items()):
+    async for name, monitor in cooperatively(found.items()):
         if project is not None:
             monitor.words["project"] = project.name
-        if (job := desk.service.job(name)) is not None:
+        if (job := context.service.job(name)) is not None:
             check_is_of(project, job)
         try:
-            words, unusable[name] = desk.registry.usable(name, monitor.words)
+            words, unusable[name] = context.job_admin.usable(name, monitor.words)
             described[name] = words
         except ConfiguredJobError as error:
             monitor.warnings.append(str(error))
@@ -82,56 +84,56 @@ async def put(
     if problems:
         return compact({"errors": problems}, 400)
     if not rollback:
-        await desk.registry.describe_all(described, unusable)
+        await context.job_admin.describe_all(described, unusable)
     return compact(
-        {"monitors": [_put(desk, name, monitor) for name, monitor in found.items()]}
+        {"monitors": [_put(context, name, monitor) for name, monitor in found.items()]}
     )
 
 
-def _put(desk: Desk, name: str, monitor: Monitor) -> dict[str, Any]:
-    known = desk.service.known(name)
+def _put(context: DialectContext, name: str, monitor: Monitor) -> dict[str, Any]:
+    known = context.service.known(name)
     key = monitor.key
     shown = monitor_object(*known, key) if known is not None else {"key": key}
     return {**shown, "warnings": monitor.warnings}
 
 
 async def shown(
-    desk: Desk, request: web.Request, project: Project | None
+    context: DialectContext, request: web.Request, project: Project | None
 ) -> web.Response:
     """Answer with one monitor."""
-    return compact(_shown(desk, request, project))
+    return compact(_shown(context, request, project))
 
 
 async def deleted(
-    desk: Desk, request: web.Request, project: Project | None
+    context: DialectContext, request: web.Request, project: Project | None
 ) -> web.Response:
     """Retire the job."""
-    job, _ = _known(desk, request, project)
-    await desk.registry.retire(job.name)
+    job, _ = _known(context, request, project)
+    await context.job_admin.retire(job.name)
     return web.Response(status=204)
 
 
 async def paused(
-    desk: Desk, request: web.Request, project: Project | None
+    context: DialectContext, request: web.Request, project: Project | None
 ) -> web.Response:
     """Pause the job for so many hours, until it is resumed, or resume it: 0 hours."""
-    job, _ = _known(desk, request, project)
+    job, _ = _known(context, request, project)
     hours = int(request.match_info.get("hours", MOST_HOURS))
     if hours == 0:
-        await desk.registry.resume(job.name)
+        await context.job_admin.resume(job.name)
     else:
-        until = desk.clock.now() + hours * 3600
-        await desk.registry.pause(job.name, until if hours < MOST_HOURS else None)
-    return compact(_shown(desk, request, project))
+        until = context.clock.now() + hours * 3600
+        await context.job_admin.pause(job.name, until if hours < MOST_HOURS else None)
+    return compact(_shown(context, request, project))
 
 
-def _handler(desk: Desk, act: Act) -> Handler:
+def _handler(context: DialectContext, act: Act) -> Handler:
     """Return the handler that has *act* do what is asked by those who may."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        return await act(desk, request, project_of(desk, request, _key(request)))
+        return await act(context, request, project_of(context, request, _key(request)))
 
-    return telling(desk, handle, _refusal)
+    return telling(context, handle, _refusal)
 
 
 def _key(request: web.Request) -> str:
@@ -150,18 +152,18 @@ def _monitors(body: bytes) -> tuple[list[Any], bool]:
 
 
 async def _read(
-    desk: Desk, told: list[Any], project: Project | None
+    context: DialectContext, told: list[Any], project: Project | None
 ) -> tuple[dict[str, Monitor], list[str]]:
     """Return the monitors by their jobs, and what is wrong with the others."""
     found: dict[str, Monitor] = {}
     problems: list[str] = []
-    async for place, one in in_steps(enumerate(told)):
+    async for place, one in cooperatively(enumerate(told)):
         key = one.get("key") if isinstance(one, Mapping) else None
         if not isinstance(key, str):
             problems.append(f"monitors[{place}] has no key: give it one")
             continue
         try:
-            name = desk.job_called(key, project)
+            name = context.job_called(key, project)
             if name in found:
                 problems.append(f"{key[:128]}: is the job {name!r} as another one is")
             found[name] = monitor_of(one)
@@ -171,17 +173,19 @@ async def _read(
     return found, problems
 
 
-def _shown(desk: Desk, request: web.Request, project: Project | None) -> dict[str, Any]:
-    known = _known(desk, request, project)
+def _shown(
+    context: DialectContext, request: web.Request, project: Project | None
+) -> dict[str, Any]:
+    known = _known(context, request, project)
     return monitor_object(*known, request.match_info["job"])
 
 
 def _known(
-    desk: Desk, request: web.Request, project: Project | None
+    context: DialectContext, request: web.Request, project: Project | None
 ) -> tuple[Job, JobState]:
-    name = desk.job_called(request.match_info["job"], project)
-    if (known := desk.service.known(name)) is None:
-        raise UnknownJobError(desk.service.catalogue.unknown_job(name))
+    name = context.job_called(request.match_info["job"], project)
+    if (known := context.service.known(name)) is None:
+        raise UnknownJobError(context.service.job_config.unknown_job(name))
     check_is_of(project, known[0])
     return known
 

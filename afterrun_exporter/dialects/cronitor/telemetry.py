@@ -17,7 +17,7 @@ from msgspec import json
 from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.dialects.context import Desk, read_text, recorded
+from afterrun_exporter.dialects.context import DialectContext, read_text, recorded
 from afterrun_exporter.dialects.report_fields import Fields, fields_of, judged
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import fields
@@ -58,35 +58,35 @@ def speaks_cronitor(query: Iterable[str]) -> bool:
     return not OURS.isdisjoint(query)
 
 
-def routes(desk: Desk) -> list[web.RouteDef]:
+def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of ``/p/``."""
-    handle = by_key(desk)
+    handle = by_key(context)
     paths = ("/p/{key}/{job}{slash:/?}", "/p/{key}/{job}/{state}{slash:/?}")
     # aiohttp lets HEAD in where GET is.
     gets = [web.get(path, handle) for path in paths]
     return [*gets, *(web.post(path, handle) for path in paths)]
 
 
-def by_key(desk: Desk) -> Handler:
+def by_key(context: DialectContext) -> Handler:
     """Return the handler of the requests that name a key and a job."""
-    intake = desk.intake(DIALECT)
+    recorder = context.recorder(DIALECT)
 
     async def handle(request: web.Request) -> web.Response:
-        text, _ = await read_text(request, desk.body_limit)
+        text, _ = await read_text(request, context.body_limit)
         kind = request.headers.get(hdrs.CONTENT_TYPE, "")
         given, state = [*request.query.items()], request.match_info.get("state")
-        job, now = desk.job_called(request.match_info["job"]), desk.clock.now()
-        whose, limit = sender(request), intake.metrics_limit
+        job, now = context.job_called(request.match_info["job"]), context.clock.now()
+        whose, limit = sender(request), recorder.metrics_limit
 
         def parse() -> Read:
             fields = fields_of(given, text, kind)
             return _read(job, fields, state, text, whose, now, limit)
 
         read = await parsed(len(text), parse)
-        await recorded(intake, intake.settled(read, now), caller_of(request))
+        await recorded(recorder, recorder.settled(read, now), caller_of(request))
         return web.Response(text="OK")
 
-    return counted(intake, handle)
+    return counted(recorder, handle)
 
 
 def _read(

@@ -17,9 +17,12 @@ from aiohttp import hdrs, web
 from afterrun_exporter.core.model import BLAMELESS, Job
 from afterrun_exporter.core.names import job_slug, slug_of
 from afterrun_exporter.dialects.authorization import is_of
-from afterrun_exporter.dialects.context import Desk, job_name
+from afterrun_exporter.dialects.context import DialectContext, job_name
 from afterrun_exporter.dialects.healthchecks import checks
-from afterrun_exporter.dialects.healthchecks.management_request import Asked, asking
+from afterrun_exporter.dialects.healthchecks.management_request import (
+    ManagementRequest,
+    asking,
+)
 from afterrun_exporter.engine.job_admin import IDENTITY
 from afterrun_exporter.errors import PingError, RequestError, UnknownJobError
 from afterrun_exporter.ingest.responses import spaced
@@ -32,7 +35,7 @@ MOST: Final = 1000
 API: Final = r"/api/v{version:[123]}"
 
 
-def routes(desk: Desk) -> list[web.RouteDef]:
+def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of the API."""
     one = f"{API}/checks/{{uuid:[0-9a-fA-F-]{{36}}}}"
     asked = {
@@ -49,20 +52,20 @@ def routes(desk: Desk) -> list[web.RouteDef]:
         (hdrs.METH_GET, f"{API}/channels/"): channels,
         (hdrs.METH_GET, f"{API}/badges/"): badges,
     }
-    handlers = [(*where, asking(desk, act)) for where, act in asked.items()]
+    handlers = [(*where, asking(context, act)) for where, act in asked.items()]
     return [
         web.route(method, f"{path.rstrip('/')}{{slash:/?}}", handle)
         for method, path, handle in handlers
     ]
 
 
-async def listed(asked: Asked) -> web.Response:
+async def listed(asked: ManagementRequest) -> web.Response:
     """Answer with the checks that have every `tag`, and the `slug`, that is asked for."""
     wanted = set(asked.request.query.getall("tag", ()))
     slug = asked.request.query.get("slug")
     found = [
         asked.shown(job, state)
-        async for job, state in asked.desk.jobs()
+        async for job, state in asked.context.jobs()
         if is_of(asked.project, job)
         and wanted <= set(job.tags)
         and slug in {None, job.name, job.name.lower(), job_slug(job)}
@@ -70,15 +73,15 @@ async def listed(asked: Asked) -> web.Response:
     return spaced({"checks": found})
 
 
-async def created(asked: Asked) -> web.Response:
+async def created(asked: ManagementRequest) -> web.Response:
     """Create a check, or update the one that is alike in all of `unique`."""
     told = checks.checked(asked.told)
     # Two programs at once are not to find the same name free.
-    async with asked.desk.creating:
+    async with asked.context.creating:
         return await _created(asked, told)
 
 
-async def _created(asked: Asked, told: Mapping[str, Any]) -> web.Response:
+async def _created(asked: ManagementRequest, told: Mapping[str, Any]) -> web.Response:
     if (job := await _alike(asked, told)) is not None:
         return await _described(asked, job, told)
     uuid = str(uuid4())
@@ -89,16 +92,16 @@ async def _created(asked: Asked, told: Mapping[str, Any]) -> web.Response:
         words["display_name"] = _display_name(told["name"], name)
     if asked.project is not None:
         words["project"] = asked.project.name
-    await asked.desk.registry.describe(name, words)
+    await asked.context.job_admin.describe(name, words)
     return asked.again(name, 201)
 
 
-async def shown(asked: Asked) -> web.Response:
+async def shown(asked: ManagementRequest) -> web.Response:
     """Answer with one check."""
     return spaced(asked.shown(*await asked.check()))
 
 
-async def updated(asked: Asked) -> web.Response:
+async def updated(asked: ManagementRequest) -> web.Response:
     """Change what a check is told; the rest of it stays."""
     told = checks.checked(asked.told)
     job, _ = await asked.check()
@@ -108,34 +111,34 @@ async def updated(asked: Asked) -> web.Response:
     return await _described(asked, job, told)
 
 
-async def deleted(asked: Asked) -> web.Response:
+async def deleted(asked: ManagementRequest) -> web.Response:
     """Retire the job, and answer with the check that it was."""
     job, state = await asked.check()
     was = asked.shown(job, state)
-    await asked.desk.registry.retire(job.name)
+    await asked.context.job_admin.retire(job.name)
     return spaced(was)
 
 
-async def paused(asked: Asked) -> web.Response:
+async def paused(asked: ManagementRequest) -> web.Response:
     """Pause the job until it pings, or is resumed."""
     job, _ = await asked.check()
-    await asked.desk.registry.pause(job.name, resumes_on_ping=True)
+    await asked.context.job_admin.pause(job.name, resumes_on_ping=True)
     return asked.again(job.name)
 
 
-async def resumed(asked: Asked) -> web.Response:
+async def resumed(asked: ManagementRequest) -> web.Response:
     """Resume the job; 409 when it is not paused."""
     job, state = await asked.check()
     if not state.paused_at:
         raise web.HTTPConflict(text="check is not paused")
-    await asked.desk.registry.resume(job.name)
+    await asked.context.job_admin.resume(job.name)
     return asked.again(job.name)
 
 
-async def pings(asked: Asked) -> web.Response:
+async def pings(asked: ManagementRequest) -> web.Response:
     """Answer with the ends of the last runs, the newest first."""
     job, _ = await asked.check()
-    runs = await asked.desk.service.store.runs(job.name, MOST)
+    runs = await asked.context.service.store.runs(job.name, MOST)
     where = str(asked.request.url.with_query(None)).rstrip("/")
     told = [
         {
@@ -147,24 +150,24 @@ async def pings(asked: Asked) -> web.Response:
     return spaced({"pings": told})
 
 
-async def ping_body(asked: Asked) -> web.Response:
+async def ping_body(asked: ManagementRequest) -> web.Response:
     """Answer with what a run said at its end."""
     job, _ = await asked.check()
     number = int(asked.request.match_info["number"])
-    for run in await asked.desk.service.store.runs(job.name, MOST):
+    for run in await asked.context.service.store.runs(job.name, MOST):
         if run.number == number and run.message:
             return web.Response(text=run.message)
     raise UnknownJobError("ping not found")
 
 
-async def flips(asked: Asked) -> web.Response:
+async def flips(asked: ManagementRequest) -> web.Response:
     """Answer with when the check went down and up, the newest first."""
     job, _ = await asked.check()
     query = asked.request.query
     since, until = _seconds(query, "start", 0), _seconds(query, "end", math.inf)
     if "seconds" in query:
-        since = asked.desk.clock.now() - _seconds(query, "seconds", 0)
-    recorded = await asked.desk.service.store.alerts(
+        since = asked.context.clock.now() - _seconds(query, "seconds", 0)
+    recorded = await asked.context.service.store.alerts(
         AlertFilter(job=job.name, limit=MOST)
     )
     spans = [
@@ -175,28 +178,30 @@ async def flips(asked: Asked) -> web.Response:
     return spaced(checks.flips(spans, since, until))
 
 
-async def channels(_: Asked) -> web.Response:
+async def channels(_: ManagementRequest) -> web.Response:
     """Answer that nobody is told from here: Alertmanager does that."""
     return spaced({"channels": []})
 
 
-async def badges(_: Asked) -> web.Response:
+async def badges(_: ManagementRequest) -> web.Response:
     """Answer that tags have no badges; a job's is at ``/badge/JOB.svg``."""
     return spaced({"badges": {}})
 
 
-async def _described(asked: Asked, job: Job, told: Mapping[str, Any]) -> web.Response:
+async def _described(
+    asked: ManagementRequest, job: Job, told: Mapping[str, Any]
+) -> web.Response:
     """Change what a check is told; answer with it."""
     if not job.configured:
-        words = checks.changed(asked.desk.registry.words(job.name), told)
+        words = checks.changed(asked.context.job_admin.words(job.name), told)
         if name := told.get("name"):
             words["display_name"] = _display_name(name, job.name)
-        await asked.desk.registry.describe(job.name, words)
+        await asked.context.job_admin.describe(job.name, words)
     # Of one that is in afterrun.yml the file's words count, whoever asks.
     return asked.again(job.name)
 
 
-async def _alike(asked: Asked, told: Mapping[str, Any]) -> Job | None:
+async def _alike(asked: ManagementRequest, told: Mapping[str, Any]) -> Job | None:
     """Return the job that a new check already is; None where it is another one.
 
     That is one which is alike in all of `unique`. Without `unique` it is the job of
@@ -212,7 +217,7 @@ async def _alike(asked: Asked, told: Mapping[str, Any]) -> Job | None:
     if by or not unique:
         found: Iterable[Job] = _called(asked, told, by)
     else:
-        found = [job async for job, _ in asked.desk.jobs()]
+        found = [job async for job, _ in asked.context.jobs()]
     for job in found:
         if is_of(asked.project, job) and (
             checks.is_alike(job, told, unique - by)
@@ -223,9 +228,11 @@ async def _alike(asked: Asked, told: Mapping[str, Any]) -> Job | None:
     return None
 
 
-def _called(asked: Asked, told: Mapping[str, Any], by: set[str]) -> Iterator[Job]:
+def _called(
+    asked: ManagementRequest, told: Mapping[str, Any], by: set[str]
+) -> Iterator[Job]:
     """Yield the jobs that a check may be, looked up *by* its name or slug."""
-    service = asked.desk.service
+    service = asked.context.service
     if "slug" in by and (slug := told["slug"]):
         if (job := service.job(_job_name(slug))) is not None:
             yield job
@@ -239,9 +246,9 @@ def _called(asked: Asked, told: Mapping[str, Any], by: set[str]) -> Iterator[Job
                 yield job
 
 
-def _is_same(asked: Asked, job: Job, told: Mapping[str, Any]) -> bool:
+def _is_same(asked: ManagementRequest, job: Job, told: Mapping[str, Any]) -> bool:
     """Return True if *job* is described in no other way than *told*."""
-    known = asked.desk.registry.words(job.name)
+    known = asked.context.job_admin.words(job.name)
     words = checks.words_of({**checks.USUAL, **told})
     described = {**known}
     for word in IDENTITY:
@@ -262,9 +269,9 @@ def _job_name(text: str) -> str:
         return ""
 
 
-def _unused(asked: Asked, name: str) -> str:
+def _unused(asked: ManagementRequest, name: str) -> str:
     """Return *name*, or one like it that no job has: several checks may share theirs."""
-    known, number, free = asked.desk.is_known, 2, name
+    known, number, free = asked.context.is_known, 2, name
     while known(free):
         free, number = f"{name[:120]}-{number}", number + 1
     return free

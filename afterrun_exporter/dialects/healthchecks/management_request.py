@@ -14,7 +14,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.dialects.authorization import check_is_of, project_of, telling
-from afterrun_exporter.dialects.context import Desk
+from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.dialects.healthchecks import checks
 from afterrun_exporter.errors import PingError, RequestError, UnknownJobError
 from afterrun_exporter.ingest.bodies import parsed, read_body
@@ -25,10 +25,10 @@ KEY_HEADER: Final = "X-Api-Key"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ManagementRequest:
     """One request of a program that may manage the jobs of a project."""
 
-    desk: Desk
+    context: DialectContext
     request: web.Request
     told: Mapping[str, Any]
     #: None where it may manage every job.
@@ -37,9 +37,9 @@ class Asked:
 
     def shown(self, job: Job, state: JobState) -> dict[str, Any]:
         """Return the check that stands for a job."""
-        now = self.desk.clock.now()
+        now = self.context.clock.now()
         started = self.request.match_info["version"] == "1"
-        due = next_slot(job, state, self.desk.service.settings)
+        due = next_slot(job, state, self.context.service.settings)
         return checks.check_object(job, state, now, due, self.links, started=started)
 
     async def check(self) -> tuple[Job, JobState]:
@@ -47,8 +47,10 @@ class Asked:
 
         Raises UnknownJobError, and HTTPForbidden for one of another project.
         """
-        service = self.desk.service
-        name = await self.desk.uuids.job(self.request.match_info["uuid"].lower())
+        service = self.context.service
+        name = await self.context.uuid_index.job(
+            self.request.match_info["uuid"].lower()
+        )
         known = service.known(name) if name is not None else None
         if known is None:
             raise UnknownJobError("check not found")
@@ -57,33 +59,33 @@ class Asked:
 
     def again(self, name: str, status: int = 200) -> web.Response:
         """Answer with the check as it is now."""
-        known = self.desk.service.known(name)
+        known = self.context.service.known(name)
         if known is None:
             raise UnknownJobError("check not found")
         return spaced(self.shown(*known), status)
 
 
-Act = Callable[[Asked], Awaitable[web.StreamResponse]]
+Act = Callable[[ManagementRequest], Awaitable[web.StreamResponse]]
 
 
-def asking(desk: Desk, act: Act) -> Handler:
+def asking(context: DialectContext, act: Act) -> Handler:
     """Return the handler that has *act* do what is asked by those who may."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        told = await _told(desk, request)
+        told = await _told(context, request)
         key = request.headers.get(KEY_HEADER) or str(told.get("api_key") or "")
-        project = project_of(desk, request, key)
+        project = project_of(context, request, key)
         version = request.match_info["version"]
         # Before anything is done: a request may name a host that is none.
-        base = desk.url(request)
+        base = context.url(request)
         links = checks.Links(f"{base}/api/v{version}", f"{base}/ping")
-        return await act(Asked(desk, request, told, project, links))
+        return await act(ManagementRequest(context, request, told, project, links))
 
-    return telling(desk, handle, _refusal)
+    return telling(context, handle, _refusal)
 
 
-async def _told(desk: Desk, request: web.Request) -> Mapping[str, Any]:
-    body = await read_body(request, desk.body_limit)
+async def _told(context: DialectContext, request: web.Request) -> Mapping[str, Any]:
+    body = await read_body(request, context.body_limit)
     if request.method != hdrs.METH_POST or not body.strip():
         return {}
     try:

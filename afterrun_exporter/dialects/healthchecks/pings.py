@@ -19,14 +19,14 @@ from afterrun_exporter.auth.requests import BY_KEY, caller_of
 from afterrun_exporter.core.model import UUID, Ping
 from afterrun_exporter.core.projects import Project, by_ping_key
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.dialects.context import Desk, describe, read_text
+from afterrun_exporter.dialects.context import DialectContext, describe, read_text
 from afterrun_exporter.dialects.healthchecks.signals import (
     BAD_URL,
     CREATE,
     NOT_FOUND,
     SIGNAL,
     BadAddressError,
-    Said,
+    SignalReport,
     description_of,
     ping_of,
 )
@@ -38,7 +38,7 @@ from afterrun_exporter.errors import (
 from afterrun_exporter.ingest import forms
 from afterrun_exporter.ingest.bodies import parsed
 from afterrun_exporter.ingest.readings import Readings
-from afterrun_exporter.ingest.recorder import Intake, Received, sender
+from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender
 
 DIALECT: Final = "healthchecks"
 
@@ -53,12 +53,12 @@ ALLOW: Final = {
 }
 
 
-def routes(desk: Desk) -> list[web.RouteDef]:
+def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of jobs that are named by a UUID.
 
     Whatever the method, it is a ping: clients use what they like.
     """
-    handle = _handler(desk)
+    handle = _handler(context)
     uuid = f"{{job:{_UUID}}}"
     return [
         web.route(hdrs.METH_ANY, f"{prefix}/{uuid}{rest}", handle)
@@ -67,16 +67,16 @@ def routes(desk: Desk) -> list[web.RouteDef]:
     ]
 
 
-def by_slug(desk: Desk) -> Handler:
+def by_slug(context: DialectContext) -> Handler:
     """Return the handler of ``/ping/KEY/SLUG`` and ``/ping/KEY/SLUG/SIGNAL``.
 
     What is a signal is no slug: ``/ping/JOB/SIGNAL`` is of the job of that name.
     """
-    return _handler(desk)
+    return _handler(context)
 
 
-def _handler(desk: Desk) -> Handler:
-    intake = desk.intake(DIALECT)
+def _handler(context: DialectContext) -> Handler:
+    recorder = context.recorder(DIALECT)
 
     async def handle(request: web.Request) -> web.Response:
         if request.method == hdrs.METH_OPTIONS:
@@ -84,42 +84,44 @@ def _handler(desk: Desk) -> Handler:
             return web.Response(status=204, headers=ALLOW)
         caller, by_key = caller_of(request), request[BY_KEY]
         named, signal, key = target = _target(request.match_info, by_key)
-        text, _ = await read_text(request, desk.body_limit)
+        text, _ = await read_text(request, context.body_limit)
         query = request.rel_url.raw_query_string
         try:
             said = _said(request, signal, query, text)
-            project = _project(desk, key, by_key)
-            job = await _job(desk, target, project)
+            project = _project(context, key, by_key)
+            job = await _job(context, target, project)
             mark = digest(
                 sender(request), signal.encode(), query.encode(), text.encode()
             )
-            received = await _read(intake, job, said, desk.clock.now(), mark)
+            received = await _read(recorder, job, said, context.clock.now(), mark)
             # What is wrong with it costs no report.
-            new = not desk.is_known(job)
+            new = not context.is_known(job)
             if new and caller.may(Scope.PING, job):
                 words, problems = description_of(said)
                 if project is not None:
                     words["project"] = project.name
                 if words or problems:
-                    await describe(desk, intake, job, words, problems, caller)
+                    await describe(context, recorder, job, words, problems, caller)
         except (PingError, UnknownJobError) as error:
             # Without the address: the key in it is a secret.
-            intake.refuse(named, str(error))
-            return _refusal(desk, error)
-        made = await intake.take(received, caller)
+            recorder.refuse(named, str(error))
+            return _refusal(context, error)
+        made = await recorder.take(received, caller)
         if isinstance(made, PingError | UnknownJobError | ForbiddenError):
-            return _refusal(desk, made)
+            return _refusal(context, made)
         if isinstance(made, Exception):
             raise made
         created = new and CREATE in said.query
-        return _answer(desk, 201, "Created") if created else _answer(desk, 200, "OK")
+        return (
+            _answer(context, 201, "Created") if created else _answer(context, 200, "OK")
+        )
 
     return handle
 
 
-def _said(request: web.Request, signal: str, query: str, text: str) -> Said:
+def _said(request: web.Request, signal: str, query: str, text: str) -> SignalReport:
     kind = request.content_type
-    return Said(
+    return SignalReport(
         signal,
         tuple(forms.urlencoded(query)),
         text,
@@ -129,20 +131,24 @@ def _said(request: web.Request, signal: str, query: str, text: str) -> Said:
 
 
 async def _read(
-    intake: Intake, job: str, said: Said, at: float, fingerprint: bytes
+    recorder: ReportRecorder,
+    job: str,
+    said: SignalReport,
+    at: float,
+    fingerprint: bytes,
 ) -> Received:
     """Return what *said* stands for; raise BadAddressError where that is no ping."""
-    limit = intake.metrics_limit
+    limit = recorder.metrics_limit
 
     def parse() -> tuple[Ping, Readings]:
         return ping_of(job, said, at=at, fingerprint=fingerprint, metrics_limit=limit)
 
     try:
-        return intake.readable(*await parsed(len(said.text), parse))
+        return recorder.readable(*await parsed(len(said.text), parse))
     except BadAddressError:
         raise
     except PingError as error:
-        return intake.unreadable(job, at, fingerprint, error)
+        return recorder.unreadable(job, at, fingerprint, error)
 
 
 class Target(NamedTuple):
@@ -169,12 +175,12 @@ def _target(match: Mapping[str, str], by_key: bool) -> Target:
     return Target(slug, signal, key)
 
 
-def _project(desk: Desk, key: str, by_key: bool) -> Project | None:
+def _project(context: DialectContext, key: str, by_key: bool) -> Project | None:
     """Return the project that has this *key*; None where none has any.
 
     With *by_key* it may also be a token, of jobs of any project.
     """
-    projects = [one for one in desk.service.catalogue.projects if one.ping_key]
+    projects = [one for one in context.service.job_config.projects if one.ping_key]
     if not key or not projects:
         return None
     if (project := by_ping_key(projects, key)) is None and not by_key:
@@ -182,7 +188,7 @@ def _project(desk: Desk, key: str, by_key: bool) -> Project | None:
     return project
 
 
-async def _job(desk: Desk, target: Target, project: Project | None) -> str:
+async def _job(context: DialectContext, target: Target, project: Project | None) -> str:
     """Return the name of the job, where the signal is one and it is of the *project*.
 
     Raises errors in the peer's words.
@@ -190,23 +196,23 @@ async def _job(desk: Desk, target: Target, project: Project | None) -> str:
     if target.signal and not SIGNAL.fullmatch(target.signal):
         raise UnknownJobError(NOT_FOUND)
     if UUID.fullmatch(target.named):
-        return await desk.uuids.job(target.named) or target.named
+        return await context.uuid_index.job(target.named) or target.named
     try:
-        name = desk.job_called(target.named, project)
+        name = context.job_called(target.named, project)
     except PingError:
         raise PingError(BAD_URL) from None
-    known = desk.service.job(name)
+    known = context.service.job(name)
     if known is not None and project is not None and known.project != project.name:
         raise UnknownJobError(NOT_FOUND)
     return name
 
 
-def _refusal(desk: Desk, error: Exception) -> web.Response:
+def _refusal(context: DialectContext, error: Exception) -> web.Response:
     if isinstance(error, UnknownJobError):
-        return _answer(desk, 404, NOT_FOUND)
+        return _answer(context, 404, NOT_FOUND)
     if isinstance(error, ForbiddenError):
-        return _answer(desk, 403, str(error))
-    return _answer(desk, 400, str(error))
+        return _answer(context, 403, str(error))
+    return _answer(context, 400, str(error))
 
 
 def refused(status: int, text: str) -> web.Response:
@@ -215,12 +221,12 @@ def refused(status: int, text: str) -> web.Response:
     return web.Response(status=status, text=text, headers=headers)
 
 
-def _answer(desk: Desk, status: int, text: str) -> web.Response:
+def _answer(context: DialectContext, status: int, text: str) -> web.Response:
     return web.Response(
         status=status,
         text=text,
         headers={
-            "Ping-Body-Limit": str(desk.body_limit),
+            "Ping-Body-Limit": str(context.body_limit),
             "Access-Control-Allow-Origin": "*",
             "Cache-Control": "max-age=0, no-cache, no-store, must-revalidate, private",
         },

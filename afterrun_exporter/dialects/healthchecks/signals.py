@@ -62,7 +62,7 @@ class BadAddressError(PingError):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SignalReport:
     """What a request says about a job."""
 
     #: A verb or an exit status; "" for a success.
@@ -77,7 +77,7 @@ class Said:
 
 
 def ping_of(
-    job: str, said: Said, *, at: float, fingerprint: bytes, metrics_limit: int
+    job: str, said: SignalReport, *, at: float, fingerprint: bytes, metrics_limit: int
 ) -> tuple[Ping, Readings]:
     """Return the ping that *said* stands for, and what became of its metrics.
 
@@ -103,7 +103,7 @@ def ping_of(
     return replace(ping, warnings=(*ping.warnings, *unread)), readings
 
 
-def description_of(said: Said) -> tuple[dict[str, Any], list[str]]:
+def description_of(said: SignalReport) -> tuple[dict[str, Any], list[str]]:
     """Return the description of a new job in the words of afterrun.yml.
 
     With it come the parameters that cannot be used, and why.
@@ -130,7 +130,7 @@ def _parameter(name: str, value: str) -> str | int:
     return int(value)
 
 
-def _fields(said: Said) -> tuple[Object, Meaning]:
+def _fields(said: SignalReport) -> tuple[Object, Meaning]:
     """Return the fields of a report of our own, and what the path claims."""
     code = _exit_code(said.signal)
     run_id = _run_id(said.query)
@@ -151,7 +151,7 @@ def _fields(said: Said) -> tuple[Object, Meaning]:
     return fields, failure if failure and not said.signal else address
 
 
-def _word(said: Said) -> str | None:
+def _word(said: SignalReport) -> str | None:
     """Return the body if it is no more than a word for a failure."""
     word = said.text.strip("\ufeff\"' \t\r\n") if len(said.text) <= 2 * MAX_WORD else ""
     known = meaning(word)
@@ -191,7 +191,7 @@ def _run_id(query: tuple[tuple[str, str], ...]) -> str | None:
     return rid or None
 
 
-def _body(said: Said) -> tuple[Object, Meaning | None]:
+def _body(said: SignalReport) -> tuple[Object, Meaning | None]:
     """Return the fields in the body, and the failure that a broken one claims.
 
     Clients call any text JSON, and curl calls any text a form: one that is neither is

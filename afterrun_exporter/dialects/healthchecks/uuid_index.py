@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from itertools import islice
 
-from afterrun_exporter.clock import in_steps
+from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.dialects.healthchecks.checks import made_of
 from afterrun_exporter.engine.service import Service
 
 
-class Uuids:
+class UuidIndex:
     """Which job a UUID names: by its `ping_uuid`, its name, or one made of its name."""
 
     def __init__(self, service: Service) -> None:
@@ -38,7 +38,7 @@ class Uuids:
             return
         at = self._seen
         new = list(islice(names, at, None))
-        async for name in in_steps(new):
+        async for name in cooperatively(new):
             self._made[made_of(name)] = name
         # Somebody else may have looked at them meanwhile.
         self._seen = max(self._seen, at + len(new))

@@ -19,13 +19,13 @@ from aiohttp.typedefs import Handler
 from afterrun_exporter import __version__
 from afterrun_exporter.auth.callers import Caller
 from afterrun_exporter.auth.requests import caller_of
-from afterrun_exporter.clock import in_steps
+from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.push_signs import Push
 from afterrun_exporter.core.pushed import Family
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.dialects.context import Desk, job_name, recorded
+from afterrun_exporter.dialects.context import DialectContext, job_name, recorded
 from afterrun_exporter.dialects.pushgateway.protobuf import protobuf_steps
 from afterrun_exporter.dialects.pushgateway.samples import PushReader
 from afterrun_exporter.dialects.pushgateway.text_format import (
@@ -36,7 +36,12 @@ from afterrun_exporter.dialects.pushgateway.text_format import (
 )
 from afterrun_exporter.errors import ForbiddenError, PingError
 from afterrun_exporter.ingest.bodies import read_body
-from afterrun_exporter.ingest.recorder import Intake, Received, check_may_report, sender
+from afterrun_exporter.ingest.recorder import (
+    Received,
+    ReportRecorder,
+    check_may_report,
+    sender,
+)
 
 DIALECT: Final = "pushgateway"
 PREFIX: Final = "/metrics/"
@@ -50,21 +55,21 @@ PROTOBUF: Final = "application/vnd.google.protobuf"
 MESSAGE: Final = "io.prometheus.client.MetricFamily"
 
 
-def routes(desk: Desk) -> list[web.RouteDef]:
+def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of pushes and deletions."""
-    intake = desk.intake(DIALECT)
-    push = _told(intake, pushed(desk, intake))
-    delete = _told(intake, deleted(desk, intake))
+    recorder = context.recorder(DIALECT)
+    push = _told(recorder, pushed(context, recorder))
+    delete = _told(recorder, deleted(context, recorder))
     path = r"/metrics/{job:job(@base64)?/.*}"
     return [
         web.put(path, push),
         web.post(path, push),
         web.delete(path, delete),
-        web.get("/api/v1/status", status(desk.clock.now())),
+        web.get("/api/v1/status", status(context.clock.now())),
     ]
 
 
-def pushed(desk: Desk, intake: Intake) -> Handler:
+def pushed(context: DialectContext, recorder: ReportRecorder) -> Handler:
     """Return the handler of PUT and POST.
 
     They differ in what they leave of the group where it is exposed again.
@@ -75,37 +80,39 @@ def pushed(desk: Desk, intake: Intake) -> Handler:
         path = request.rel_url.raw_path.removeprefix(PREFIX)
         group = group_of(path)
         job = job_of(group)
-        _check(intake, caller_of(request), job)
-        body = await read_body(request, desk.body_limit)
-        now, mark = desk.clock.now(), digest(sender(request), path.encode(), body)
-        exposed_again, exposed = desk.pushed.wanted(job), Exposed()
+        _check(recorder, caller_of(request), job)
+        body = await read_body(request, context.body_limit)
+        now, mark = context.clock.now(), digest(sender(request), path.encode(), body)
+        exposed_again, exposed = context.pushed.wanted(job), Exposed()
         is_read = False
         try:
-            async for _ in in_steps(steps(body, exposed)):
+            async for _ in cooperatively(steps(body, exposed)):
                 pass
             is_read = True
-            reader = PushReader(desk.pushed.job(job), job, group, intake.metrics_limit)
-            async for sample in in_steps(exposed.samples):
+            reader = PushReader(
+                context.pushed.job(job), job, group, recorder.metrics_limit
+            )
+            async for sample in cooperatively(exposed.samples):
                 reader.read(sample)
             read = reader.ping(now, mark, exposed)
             if exposed_again:
                 families: dict[str, Family] = {}
-                async for _ in in_steps(family_steps(exposed, group, families)):
+                async for _ in cooperatively(family_steps(exposed, group, families)):
                     pass
                 replacing = request.method == hdrs.METH_PUT
-                await desk.pushed.push(job, group, families, replacing=replacing)
-            received: Received = intake.readable(*read)
+                await context.pushed.push(job, group, families, replacing=replacing)
+            received: Received = recorder.readable(*read)
         except PingError as error:
             if is_read and exposed_again:
-                await desk.pushed.refused(job, group)
-            received = intake.unreadable(job, now, mark, error)
-        await recorded(intake, received, caller_of(request))
+                await context.pushed.refused(job, group)
+            received = recorder.unreadable(job, now, mark, error)
+        await recorded(recorder, received, caller_of(request))
         return web.Response()
 
     return handle
 
 
-def deleted(desk: Desk, intake: Intake) -> Handler:
+def deleted(context: DialectContext, recorder: ReportRecorder) -> Handler:
     """Return the handler of DELETE.
 
     The group is exposed no longer, and its runs are kept. Where pushes are progress,
@@ -116,18 +123,18 @@ def deleted(desk: Desk, intake: Intake) -> Handler:
         path = request.rel_url.raw_path.removeprefix(PREFIX)
         group = group_of(path)
         name = job_of(group)
-        _check(intake, caller_of(request), name)
-        await desk.pushed.delete(group)
-        job = desk.service.job(name)
+        _check(recorder, caller_of(request), name)
+        await context.pushed.delete(group)
+        job = context.service.job(name)
         if job is not None and job.push is not None and job.push.progress:
             ping = Ping(
                 job=job.name,
                 kind=Kind.LOG,
-                at=desk.clock.now(),
+                at=context.clock.now(),
                 fingerprint=digest(sender(request), b"DELETE", path.encode()),
                 push=Push(deleted=True),
             )
-            await recorded(intake, ping, caller_of(request))
+            await recorded(recorder, ping, caller_of(request))
         return web.Response(status=202)
 
     return handle
@@ -181,12 +188,12 @@ def job_of(group: Mapping[str, str]) -> str:
     return job_name(":".join([group["job"], *filter(None, others)]))
 
 
-def _check(intake: Intake, caller: Caller, job: str) -> None:
+def _check(recorder: ReportRecorder, caller: Caller, job: str) -> None:
     """Raise ForbiddenError if *caller* may not push as *job*: groups change, too."""
     try:
         check_may_report(caller, job)
     except ForbiddenError as error:
-        intake.refuse(job, str(error))
+        recorder.refuse(job, str(error))
         raise
 
 
@@ -228,7 +235,7 @@ def refused(status: int, text: str) -> web.Response:
     return web.Response(status=status, text=f"{text}\n")
 
 
-def _told(intake: Intake, handler: Handler) -> Handler:
+def _told(recorder: ReportRecorder, handler: Handler) -> Handler:
     """Return *handler*, with errors in plain text, as Pushgateway has them."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -239,7 +246,7 @@ def _told(intake: Intake, handler: Handler) -> Handler:
         except ForbiddenError as error:
             return refused(403, str(error))
         except REFUSED as error:
-            intake.refuse("", error.text or "")
+            recorder.refuse("", error.text or "")
             return web.Response(status=error.status, text=f"{error.text}\n")
 
     return handle

@@ -21,17 +21,17 @@ from msgspec.structs import replace
 
 from afterrun_exporter.auth.callers import Caller
 from afterrun_exporter.auth.requests import caller_of
-from afterrun_exporter.clock import in_steps
+from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.dialects.context import Desk, describe, job_name
+from afterrun_exporter.dialects.context import DialectContext, describe, job_name
 from afterrun_exporter.dialects.report_fields import Fields, fields_of, judged
 from afterrun_exporter.dialects.sentry import events
 from afterrun_exporter.dialects.sentry.monitors import words_of
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.bodies import parsed, read_body
 from afterrun_exporter.ingest.fields import MAX_TIME
-from afterrun_exporter.ingest.recorder import Intake, Received, sender
+from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender
 from afterrun_exporter.ingest.reports import clean
 from afterrun_exporter.ingest.responses import compact
 
@@ -68,26 +68,26 @@ _OBJECT: Final = json.Decoder(dict[str, Any])
 _NUMBER: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 
 
-def routes(desk: Desk) -> list[web.RouteDef]:
+def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of the cron URLs and of the envelopes."""
-    intake = desk.intake(DIALECT)
-    by_url = _told(intake, cron_url(desk, intake))
+    recorder = context.recorder(DIALECT)
+    by_url = _told(recorder, cron_url(context, recorder))
     monitor = "/api/{project:[0-9]+}/cron/{job}"
     paths = [monitor, f"{monitor}/", f"{monitor}/{{key}}", f"{monitor}/{{key}}/"]
     # aiohttp lets HEAD in where GET is, and a HEAD is no check-in.
     gets = [web.get(path, by_url, allow_head=False) for path in paths]
     posts = [web.post(path, by_url) for path in paths]
-    taken = _told(intake, envelope(desk, intake))
+    taken = _told(recorder, envelope(context, recorder))
     ends = ("/api/{project:[0-9]+}/envelope/", "/api/{project:[0-9]+}/envelope")
     envelopes = [web.post(path, taken) for path in ends]
-    return [*gets, *posts, *envelopes, *events.routes(desk)]
+    return [*gets, *posts, *envelopes, *events.routes(context)]
 
 
-def cron_url(desk: Desk, intake: Intake) -> Handler:
+def cron_url(context: DialectContext, recorder: ReportRecorder) -> Handler:
     """Return the handler of a check-in whose URL, or JSON body, says it all."""
 
     async def handle(request: web.Request) -> web.Response:
-        body = await read_body(request, desk.body_limit)
+        body = await read_body(request, context.body_limit)
         kind = request.headers.get(hdrs.CONTENT_TYPE, "")
         query = [*request.query.items()]
         told = await parsed(
@@ -95,28 +95,30 @@ def cron_url(desk: Desk, intake: Intake) -> Handler:
         )
         told["monitor_slug"] = request.match_info["job"]
         words = b"%b\n%b" % (request.rel_url.raw_query_string.encode(), body)
-        one = await _received(desk, intake, request, CheckIn(told, words))
-        await _take(intake, [one], caller_of(request))
+        one = await _received(context, recorder, request, CheckIn(told, words))
+        await _take(recorder, [one], caller_of(request))
         return web.Response(status=202)
 
     return handle
 
 
-def envelope(desk: Desk, intake: Intake) -> Handler:
+def envelope(context: DialectContext, recorder: ReportRecorder) -> Handler:
     """Return the handler of envelopes; what is in them besides is not ours."""
 
     async def handle(request: web.Request) -> web.Response:
         try:
-            header, check_ins = await opened(await read_body(request, desk.body_limit))
+            header, check_ins = await opened(
+                await read_body(request, context.body_limit)
+            )
         except PingError as error:
-            intake.refuse("", str(error))
+            recorder.refuse("", str(error))
             raise
         if check_ins:
             received = [
-                await _received(desk, intake, request, one)
-                async for one in in_steps(check_ins)
+                await _received(context, recorder, request, one)
+                async for one in cooperatively(check_ins)
             ]
-            await _take(intake, received, caller_of(request))
+            await _take(recorder, received, caller_of(request))
         event = events.event_id(header.get("event_id"))
         return compact({"id": event} if event else {})
 
@@ -146,7 +148,7 @@ async def opened(body: bytes) -> tuple[dict[str, Any], list[CheckIn]]:
             "an envelope begins with a line that is a JSON object"
         ) from None
     check_ins: list[CheckIn] = []
-    async for kind, content in in_steps(_items(body, rest)):
+    async for kind, content in cooperatively(_items(body, rest)):
         if kind == "check_in":
             payload = await parsed(len(content), partial(_object, content))
             check_ins += [CheckIn(payload, content)] if payload else []
@@ -259,19 +261,22 @@ def _seconds(value: object) -> float | None:
 
 
 async def _received(
-    desk: Desk, intake: Intake, request: web.Request, check_in: CheckIn
+    context: DialectContext,
+    recorder: ReportRecorder,
+    request: web.Request,
+    check_in: CheckIn,
 ) -> Received:
-    told, now = check_in.told, desk.clock.now()
+    told, now = check_in.told, context.clock.now()
     mark = digest(sender(request), check_in.words)
     try:
         ping = await parsed(len(check_in.words), lambda: ping_of(told, now, mark))
     except PingError as error:
-        return intake.unreadable(_whose(told), now, mark, error)
+        return recorder.unreadable(_whose(told), now, mark, error)
     config = told.get("monitor_config")
     if config is None:
         return ping
     caller, described = caller_of(request), words_of(config)
-    warnings = await describe(desk, intake, ping.job, *described, caller)
+    warnings = await describe(context, recorder, ping.job, *described, caller)
     return replace(ping, warnings=warnings)
 
 
@@ -282,9 +287,11 @@ def _whose(told: Mapping[str, Any]) -> str:
         return ""
 
 
-async def _take(intake: Intake, received: list[Received], caller: Caller) -> None:
+async def _take(
+    recorder: ReportRecorder, received: list[Received], caller: Caller
+) -> None:
     """Record check-ins; raise what is wrong with all of them."""
-    results = await intake.take_all(received, caller)
+    results = await recorder.take_all(received, caller)
     refused = [result for result in results if isinstance(result, Exception)]
     if len(refused) == len(results):
         raise refused[0]
@@ -295,7 +302,7 @@ def refused(status: int, text: str) -> web.Response:
     return compact({"detail": text}, status)
 
 
-def _told(intake: Intake, handler: Handler) -> Handler:
+def _told(recorder: ReportRecorder, handler: Handler) -> Handler:
     """Return *handler*, with Sentry's own words for what is refused."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -308,7 +315,7 @@ def _told(intake: Intake, handler: Handler) -> Handler:
         except ForbiddenError as error:
             return refused(403, str(error))
         except web.HTTPRequestEntityTooLarge as error:
-            intake.refuse(request.match_info.get("job", ""), error.text or "")
+            recorder.refuse(request.match_info.get("job", ""), error.text or "")
             return compact({"detail": error.text}, 413)
 
     return handle

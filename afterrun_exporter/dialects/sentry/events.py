@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import json
 
-from afterrun_exporter.dialects.context import Desk, read_text
+from afterrun_exporter.dialects.context import DialectContext, read_text
 from afterrun_exporter.ingest.responses import compact
 
 _PROJECT: Final = "/api/{project:[0-9]+}"
@@ -25,7 +25,7 @@ _EVENT: Final = json.Decoder(dict[str, Any])
 Answer = Callable[[str], web.Response]
 
 
-def routes(desk: Desk) -> list[web.RouteDef]:
+def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of everything but check-ins that clients send to a DSN."""
     answers: dict[str, Answer] = {
         "/api/store": _stored,
@@ -40,7 +40,7 @@ def routes(desk: Desk) -> list[web.RouteDef]:
         f"{_PROJECT}/integration/otlp/v1/{{kind:traces|logs}}": _exported,
     }
     return [
-        web.post(f"{path}{{slash:/?}}", _ignoring(desk, answer))
+        web.post(f"{path}{{slash:/?}}", _ignoring(context, answer))
         for path, answer in answers.items()
     ]
 
@@ -55,9 +55,9 @@ def event_id(value: object) -> str:
         return value
 
 
-def _ignoring(desk: Desk, answer: Answer) -> Handler:
+def _ignoring(context: DialectContext, answer: Answer) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        text, _ = await read_text(request, desk.body_limit)
+        text, _ = await read_text(request, context.body_limit)
         return answer(text)
 
     return handle

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import ended_as
-from afterrun_exporter.dialects.context import Desk
+from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ForbiddenError, UnknownJobError
 
@@ -24,11 +24,11 @@ MAX_TASKS: Final = 100_000
 TRIED_AGAIN: Final = FAILURES | {Outcome.CANCELED}
 
 
-class Tasks:
+class TaskIndex:
     """Which job each task is a run of."""
 
-    def __init__(self, desk: Desk, limit: int = MAX_TASKS) -> None:
-        self._desk = desk
+    def __init__(self, context: DialectContext, limit: int = MAX_TASKS) -> None:
+        self._desk = context
         self._limit = limit
         self._jobs: OrderedDict[str, str] = OrderedDict()
         #: Time limits of tasks that have not started yet, in seconds.
@@ -119,9 +119,9 @@ class Attempts:
         state = await self._service.recalled(job)
         if state is None:
             return 1, None
-        under_way = [run.attempt for run in state.open_runs if run.run_id == task]
-        if under_way:
-            return max(under_way), None
+        in_flight = [run.attempt for run in state.open_runs if run.run_id == task]
+        if in_flight:
+            return max(in_flight), None
         attempt = number = 0
         settings = self._service.settings
         while (run := ended_as(state, task, attempt + 1, settings)) > 0:

@@ -20,7 +20,7 @@ LIBRARY: Final = SOURCES / "src/github.com/prometheus/client_golang/prometheus/p
 
 
 @pytest.fixture
-def pusher(tmp_path: Path) -> Path:
+def notifier(tmp_path: Path) -> Path:
     """The example, compiled. tests/dialects/test_protobuf.py has what it pushes."""
     if not (shutil.which("go") and LIBRARY.is_dir()):
         pytest.skip("Go or client_golang is not installed")
@@ -30,9 +30,9 @@ def pusher(tmp_path: Path) -> Path:
     return program
 
 
-def test_the_example_of_go_fails_and_succeeds(daemon: Daemon, pusher: Path) -> None:
+def test_the_example_of_go_fails_and_succeeds(daemon: Daemon, notifier: Path) -> None:
     for arguments in ([], ["fail"], []):
-        subprocess.run([pusher, daemon.url, *arguments], check=True)
+        subprocess.run([notifier, daemon.url, *arguments], check=True)
 
     found = runs(daemon, "db_backup")
     assert [run["outcome"] for run in found] == ["ok", "fail", "ok"]

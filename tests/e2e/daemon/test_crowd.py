@@ -16,12 +16,12 @@ import uvloop
 from afterrun_exporter.cli.flags import MIN_FILES
 from afterrun_exporter.cli.web_config import WebFile
 from afterrun_exporter.clock import SystemClock
-from afterrun_exporter.core.job_config import Catalogue
+from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.addresses import Address
-from afterrun_exporter.server.connection_limits import Crowd, Limits, Phase
+from afterrun_exporter.server.connection_limits import ConnectionLimiter, Limits, Phase
 from afterrun_exporter.server.listen import listening
-from afterrun_exporter.server.security import Doors
+from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.testing import MemoryStore
 from tests.e2e.daemon.daemon import HOST, PATIENCE, Daemon, free_port, until, wait_until
 from tests.http import app_of
@@ -88,16 +88,16 @@ def test_with_few_files_there_are_fewer_connections_and_each_is_answered(
 @asynccontextmanager
 async def slow_daemon(
     file: Path | None, limits: Limits = SHORT
-) -> AsyncIterator[tuple[int, MemoryStore, Crowd]]:
-    store, clock, doors = MemoryStore(), SystemClock(), Doors()
-    service = Service(store, clock, Catalogue())
+) -> AsyncIterator[tuple[int, MemoryStore, ConnectionLimiter]]:
+    store, clock, security = MemoryStore(), SystemClock(), SecuritySettings()
+    service = Service(store, clock, JobConfig())
     await service.start()
-    web_file = WebFile(file, doors)
+    web_file = WebFile(file, security)
     web_file.apply(await web_file.read())
     port = free_port()
-    app = app_of(service, clock, doors=doors)
-    async with listening(app, [Address(HOST, port)], clock, limits) as crowd:
-        yield port, store, crowd
+    app = app_of(service, clock, security=security)
+    async with listening(app, [Address(HOST, port)], clock, limits) as limiter:
+        yield port, store, limiter
     await store.close()
 
 
@@ -162,7 +162,7 @@ def test_whoever_does_not_read_makes_room_for_others(
 
     async def scenario() -> None:
         patient = replace(SHORT, idle=75)
-        async with slow_daemon(file, patient) as (port, _, crowd):
+        async with slow_daemon(file, patient) as (port, _, limiter):
             async with asyncio.timeout(PATIENCE):
                 items = (f'{{"job": "job-{n:05}", "run_id": "1"}}' for n in range(3000))
                 body = "\n".join(items).encode()
@@ -172,15 +172,15 @@ def test_whoever_does_not_read_makes_room_for_others(
                 writer.write(request)
                 assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
                 writer.close()
-                await until(lambda: not len(crowd), "the first one has left")
+                await until(lambda: not len(limiter), "the first one has left")
 
                 _, writer = await connected(port, 4096)
                 writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 await until(
-                    lambda: [c.phase() for c in crowd] == [Phase.READING],
+                    lambda: [c.phase() for c in limiter] == [Phase.READING],
                     "the answer waits for its reader",
                 )
-                await until(lambda: not len(crowd), "it waits no more")
+                await until(lambda: not len(limiter), "it waits no more")
                 writer.close()
 
     async def connected(port: int, received: int | None = None) -> Stream:

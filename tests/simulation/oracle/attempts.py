@@ -109,7 +109,7 @@ class Attempts(Slots):
         self.last_ended = max(self.last_ended, ended)
         judged = not ended < self.last_judged <= now
         if judged:
-            self._judge(retry.outcome, ended, retry.duration)
+            self._decisions(retry.outcome, ended, retry.duration)
         began = ended if started is None else started
         key = retry.run_id, retry.attempt
         self._end_hangs(key, began, ended, again=False, judged=judged)
@@ -117,7 +117,7 @@ class Attempts(Slots):
         self._cover(retry.covers, now)
         return ended if newest else None
 
-    def _judge(self, outcome: str, ended: float, duration: float | None) -> None:
+    def _decisions(self, outcome: str, ended: float, duration: float | None) -> None:
         job = self.job
         if outcome == "ok":
             self.bad = 0

@@ -181,7 +181,7 @@ class Reports(Attempts):
         is_news = outcome != "skipped" and not (again and outcome in BAD)
         judged = is_news and not ended < self.last_judged <= now
         if judged:
-            self._judge(outcome, ended, duration)
+            self._decisions(outcome, ended, duration)
         if is_news:
             key = report.run_id, report.attempt
             self._end_hangs(key, known, ended, again=again, judged=judged)
