@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,14 +23,13 @@ UNCLEAR: Final = re.compile(
     r"|(Return|Yield) (what|who|whose|whom|which|whether|how|when|where|why)\b"
 )
 #: Participles that do not say which thing they stand for.
-PARTICIPLES: Final = frozenset(
-    """
+_WORDS: Final = """
     answered asked begun brought came chosen counted done drawn ended followed
     found gathered given gone heard held kept known left let listed lost made meant
     noted opened said seen sent served shown spoken started stood stored taken
     thought told tried turned wanted went written
-    """.split()
-)
+"""
+PARTICIPLES: Final = frozenset(_WORDS.split())
 #: Names that are the standard term where they stand, as "module: name".
 ALLOWED: Final[frozenset[str]] = frozenset()
 #: How many are left to reword in a folder. A number never grows.
@@ -133,7 +133,7 @@ def test_words_are_plain(found: list[tuple[str, str]], left: dict[str, int]) -> 
 
 
 if __name__ == "__main__":
-    for where, text in (*unclear_docstrings(), *bare_participles()):
-        print(where, text)
-    print(dict(sorted(Counter(where for where, _ in unclear_docstrings()).items())))
-    print(dict(sorted(Counter(where for where, _ in bare_participles()).items())))
+    both = unclear_docstrings(), bare_participles()
+    lines = [f"{where} {text}\n" for kind in both for where, text in kind]
+    counts = [dict(sorted(Counter(one for one, _ in kind).items())) for kind in both]
+    sys.stdout.write("".join(lines) + "".join(f"{count}\n" for count in counts))
