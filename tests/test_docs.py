@@ -101,7 +101,7 @@ def test_every_documented_metric_exists() -> None:
     assert {family.name for family in FAMILIES} <= documented
 
 
-#: Their tables of clients, and of what those that are none send.
+#: The rows of the tables of clients and schedulers.
 CLIENTS = {
     row
     for table in re.findall(
@@ -118,7 +118,7 @@ def test_there_are_tables_of_clients() -> None:
 
 
 @pytest.mark.parametrize("row", sorted(CLIENTS))
-def test_every_client_is_proven_by_a_test_that_there_is(row: str) -> None:
+def test_every_client_is_proven_by_an_existing_test(row: str) -> None:
     proof = row.split("|")[-2].strip()
 
     assert re.fullmatch(r"`tests/e2e/clients?/test_\w+\.py`", proof)
@@ -149,9 +149,9 @@ def test_every_word_for_an_outcome_is_documented(word: str) -> None:
     assert f"`{word}`" in document("reports")
 
 
-def told_of_scopes() -> dict[tuple[str, str], Scope | None]:
-    """Return what docs/security.md says that each method of each route wants."""
-    found: dict[tuple[str, str], Scope | None] = {}
+def documented_scopes() -> dict[tuple[str, str], Scope | None]:
+    """Return the scope of each method and route in docs/security.md."""
+    result: dict[tuple[str, str], Scope | None] = {}
     text = document("security").partition("## Scopes\n")[2]
     for row in re.findall(
         r"^\| (.+) \| (.+) \| (.+) \|$", text.split("\n## ")[0], re.MULTILINE
@@ -159,22 +159,22 @@ def told_of_scopes() -> dict[tuple[str, str], Scope | None]:
         scope, methods, where = row
         if scope == "scope" or scope.startswith("-"):
             continue
-        wanted = None if scope == "none" else Scope(scope.strip("`"))
+        required = None if scope == "none" else Scope(scope.strip("`"))
         for method in methods.replace("any", scopes.ANY).split(", "):
             for path in re.findall(r"`([^`]+)`", where):
-                found[method.strip("`"), path] = wanted
-    return found
+                result[method.strip("`"), path] = required
+    return result
 
 
-def test_who_may_do_what_is_told_of_every_endpoint() -> None:
-    """Where a slash at the end, and whether a UUID is a job, make no difference."""
+def test_every_route_is_documented_with_its_scope() -> None:
+    """Trailing slashes are optional, and a UUID counts as a job."""
 
-    def as_told(route: str) -> str:
+    def documented(route: str) -> str:
         path = route.replace(scopes.TELEMETRY, "/metrics").replace("{slash}", "")
         return path.rstrip("/") or "/"
 
-    assert told_of_scopes() == {
-        (method, as_told(route)): scope
+    assert documented_scopes() == {
+        (method, documented(route)): scope
         for (method, route), scope in scopes.TABLE.items()
     }
 
@@ -183,10 +183,10 @@ API = document("api")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
-def test_everything_that_can_be_asked_for_is_documented(
+def test_every_operation_of_the_api_is_documented(
     operation: AnyOperation,
 ) -> None:
-    """With its parameters, and the fields of its body."""
+    """With its parameters and the fields of its body."""
     words = set(re.findall(r"\w+", API))
     names = [*known(operation.query), *known(operation.body)]
 

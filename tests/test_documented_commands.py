@@ -1,0 +1,149 @@
+"""What the documents show to type is valid: commands, requests, configurations."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import pytest
+from pytest_aiohttp.plugin import AiohttpClient
+
+from afterrun_exporter import config as configs
+from afterrun_exporter.cli.group import COMMANDS, afterrun
+from afterrun_exporter.cli.main import CLIENT
+from afterrun_exporter.client.options import parsers
+from afterrun_exporter.config.schema import FileSpec
+from afterrun_exporter.engine.service import Service
+from afterrun_exporter.errors import ConfigError
+from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.core.jobs import at
+from tests.http import app_of
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+README = (ROOT / "README.md").read_text("utf-8")
+#: Examples that refer to jobs or receivers that are defined elsewhere.
+FRAGMENTS = ("unknown job", "unknown receiver", "no such file", "is not a receiver")
+
+
+class Block(NamedTuple):
+    """A fenced block of code."""
+
+    path: Path
+    language: str
+    text: str
+
+
+def blocks(*languages: str) -> list[Block]:
+    fence = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+    return [
+        Block(path, language, re.sub(rf"^{indent}", "", text, flags=re.MULTILINE))
+        for path in DOCUMENTS
+        for indent, language, text in fence.findall(path.read_text("utf-8"))
+        if language in languages
+    ]
+
+
+def commands() -> set[tuple[str, ...]]:
+    """Return the words of each `afterrun` command line in a block of code."""
+    text = "\n".join(block.text for block in blocks("sh", "console", "crontab"))
+    lines = text.replace("\\\n", " ").splitlines()
+    starts = re.compile(r"^(?:\$ |[\d*/ ]+ |.*&& |.*; )?(?:\S*/)?(?=afterrun [a-z])")
+    found = [starts.sub("", line) for line in lines if starts.match(line)]
+    return {tuple(words(line)) for line in found}
+
+
+def words(line: str) -> list[str]:
+    """Return the words of the first command of *line*."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|;&>")
+    lexer.whitespace_split = True
+    return list(itertools.takewhile(lambda w: not set(w) <= set("|;&>"), lexer))
+
+
+def options(name: str, subcommand: str) -> set[str]:
+    """Return the options of a command."""
+    if name in CLIENT:
+        actions = parsers({})[name]._actions
+        return {option for action in actions for option in action.option_strings}
+    context = click.Context(afterrun)
+    command = afterrun.get_command(context, name)
+    if isinstance(command, click.Group):
+        command = command.get_command(context, subcommand)
+    assert command is not None
+    parameters = command.params
+    return {o for p in parameters for o in (*p.opts, *p.secondary_opts)}
+
+
+def test_there_are_commands() -> None:
+    assert len(commands()) > 30
+
+
+@pytest.mark.parametrize("command", sorted(commands()), ids=" ".join)
+def test_every_documented_command_exists_with_its_options(
+    command: tuple[str, ...],
+) -> None:
+    _, name, *arguments = itertools.takewhile(lambda word: word != "--", command)
+
+    assert name in {*COMMANDS, *CLIENT}
+    used = {word.partition("=")[0] for word in arguments if word.startswith("--")}
+    assert used <= options(name, next(iter(arguments), ""))
+
+
+@pytest.mark.parametrize("block", blocks("sh", "bash"), ids=lambda b: b.path.name)
+def test_a_shell_can_read_every_script(block: Block) -> None:
+    result = subprocess.run(
+        ["bash", "-n", "-c", block.text], capture_output=True, text=True, check=False
+    )
+
+    assert result.returncode == 0, block.text + result.stderr
+
+
+def configurations() -> list[Block]:
+    top = set(FileSpec.model_fields)
+    return [
+        block
+        for block in blocks("yaml")
+        if (keys := set(re.findall(r"^(\w+):", block.text, re.MULTILINE)))
+        and keys <= top
+    ]
+
+
+def test_there_are_configurations() -> None:
+    assert len(configurations()) > 10
+
+
+@pytest.mark.parametrize("block", configurations(), ids=lambda b: b.path.name)
+def test_every_documented_configuration_is_valid(block: Block) -> None:
+    try:
+        configs.parse(block.text, "afterrun.yml")
+    except ConfigError as error:
+        problems = str(error).splitlines()
+        left = [p for p in problems if not any(f in p for f in FRAGMENTS)]
+        assert left == [], block.text
+
+
+async def test_the_first_example_has_the_response_that_is_shown(
+    store: MemoryStore, aiohttp_client: AiohttpClient
+) -> None:
+    """With the configuration of this repository, which `make run` uses."""
+    clock = ManualClock(at("22 12:00"))
+    job_config = configs.load(ROOT / "afterrun.yml").job_config
+    service = Service(store, clock, job_config)
+    await service.start()
+    client = await aiohttp_client(app_of(service, clock))
+    example = README.partition("$ curl")[2].partition("\n{")[0]
+    fields = dict(pair.split("=") for pair in re.findall(r"-d (\S+=\S+)", example))
+    shown = json.loads(re.findall(r"^\{.*?\}$", README, re.DOTALL | re.MULTILINE)[0])
+
+    response = await client.post("/ping/nightly-backup", data=fields)
+
+    assert await response.json() == shown | {"deadline": "2026-11-23T00:30:00Z"}
+    metrics = await (await client.get("/metrics")).text()
+    (line,) = re.findall(r"^afterrun_job_rule_violated.* 1$", README, re.MULTILINE)
+    assert line in metrics.splitlines()
