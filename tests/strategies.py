@@ -121,6 +121,7 @@ _OPEN_RUNS = st.builds(
     max_runtime=DURATIONS,
     reported_at=INSTANTS,
     among=st.integers(0, MAX_INT),
+    is_overrunning=st.booleans(),
 )
 _HUNG = st.builds(
     HungRun,

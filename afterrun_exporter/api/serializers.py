@@ -74,7 +74,7 @@ def whole_job_of(
         last_ping=_happened(state.last_ping_at),
         last_duration=_number(state.last_duration),
         metrics=_numbers(state.metrics.items()),
-        open_runs=[_open_run(job, state, run, settings) for run in state.open_runs],
+        open_runs=[_open_run(job, run, settings) for run in state.open_runs],
         runs=state.runs_total,
         failed_runs=state.failures_total,
         failed_attempts=state.attempts_total,
@@ -178,10 +178,8 @@ def receiver_of(receiver: JobReceiver) -> response_models.Receiver:
     )
 
 
-def _open_run(
-    job: Job, state: JobState, run: OpenRun, settings: Settings
-) -> response_models.OpenRun:
-    due = overrunning_from(job, state, run, settings)
+def _open_run(job: Job, run: OpenRun, settings: Settings) -> response_models.OpenRun:
+    due = overrunning_from(job, run, settings)
     return response_models.OpenRun(
         run_id=run.run_id,
         attempt=run.attempt,

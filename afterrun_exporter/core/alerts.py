@@ -25,7 +25,7 @@ from afterrun_exporter.core.model import (
     Run,
     Settings,
 )
-from afterrun_exporter.core.run_limits import run_deadline
+from afterrun_exporter.core.run_limits import first_overrunning
 from afterrun_exporter.core.state import (
     AlertEvent,
     AlertKey,
@@ -107,6 +107,8 @@ class _Holding:
     summary: str
     deadline: float | None = None
     metric: str = ""
+    #: From when on it can be seen by its deadline, where that is later.
+    shown: float = 0.0
 
 
 def update(
@@ -239,7 +241,7 @@ def _open(key: AlertKey, facts: _Holding, state: JobState, now: float) -> OpenAl
         key=key,
         opened_at=opened_at,
         # A passed deadline could be seen by everyone when it passed.
-        shown_at=now if facts.deadline is None else opened_at,
+        shown_at=now if facts.deadline is None else max(opened_at, facts.shown),
         deadline=facts.deadline,
         timed_out=key == FAILING and state.timed_out,
     )
@@ -305,9 +307,10 @@ def _late(
         # A report that takes back a run under way makes an earlier deadline count.
         since = max(missed, min(state.last_ping_at, now))
         yield MISSED, _Holding(since, job.severity, summary, missed)
-    if (overdue := run_deadline(job, state, settings)) < now:
-        summary = hung_runs.summary(job, state, overdue)
-        yield OVERRUNNING, _Holding(overdue, job.severity, summary, overdue)
+    overdue, limit = first_overrunning(job, state, settings)
+    if overdue < now:
+        summary = hung_runs.summary(job, state, limit)
+        yield OVERRUNNING, _Holding(limit, job.severity, summary, limit, shown=overdue)
 
 
 def _gone_wrong(
@@ -326,7 +329,7 @@ def _gone_wrong(
 def _unusual(
     job: Job, state: JobState, now: float, since: float, settings: Settings
 ) -> Iterator[tuple[AlertKey, _Holding]]:
-    if words := overlaps.overlap(job, state, settings):
+    if words := overlaps.overlap(job, state, now, settings):
         began = max(run.started_at for run in state.open_runs)
         yield OVERLAPPING, _Holding(began, job.severity, words)
     if job.slower_than is not None and state.slow:

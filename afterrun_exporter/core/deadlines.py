@@ -10,6 +10,7 @@ from afterrun_exporter.core.model import Condition, Job, Settings
 from afterrun_exporter.core.run_limits import (
     CLOSE_BEHIND,
     is_later_attempt,
+    next_overrunning,
     run_deadline,
     run_limit,
     time_limit,
@@ -241,6 +242,7 @@ def _under_way_until(job: Job, state: JobState, settings: Settings) -> float:
         wake = min(wake, retry_limit(job, state, retry, settings))
     if not _holds(state, Condition.OVERRUNNING):
         wake = min(wake, run_deadline(job, state, settings))
+    wake = min(wake, next_overrunning(job, state, settings))
     if unobserved_runs(job, state, settings):
         wake = min(wake, settings.settled_at)
     if job.concurrency is not None:

@@ -33,7 +33,7 @@ def at_start(job: Job, state: JobState, ping: Ping, settings: Settings) -> Other
     """Return what becomes of the open runs as *ping* starts another one."""
     others = Others()
     for earlier in state.open_runs:
-        overdue = is_overdue(job, state, earlier, ping.at, settings)
+        overdue = is_overdue(job, earlier, ping.at, settings)
         # Without ids nobody can tell two runs apart: the new one counts, unless
         # it is to be told that they overlap.
         nameless = earlier.run_id is None and ping.run_id is None
@@ -78,7 +78,7 @@ def at_finish(
         if other is open_run:
             others.kept.append(other)
             continue
-        overdue = is_overdue(job, state, other, ping.at, settings)
+        overdue = is_overdue(job, other, ping.at, settings)
         # One that crashed without a report would overlap with every later one.
         nameless = other.run_id is None and ping.run_id is None
         nameless = nameless and job.concurrency is not None

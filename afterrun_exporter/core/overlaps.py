@@ -45,23 +45,37 @@ def noted(job: Job, state: JobState, now: float, settings: Settings) -> JobState
     """Return *state* with how many runs its open ones have been open together with."""
     if job.concurrency is None:
         return state
-    for run in state.open_runs:
-        if run.reported_at and run.reported_at + CLOSE_BEHIND < now:
-            state = _with(state, run, replace(run, reported_at=0.0))
     if len(state.open_runs) <= job.concurrency.max:
         return state
-    for runs in _groups(_counted(job, state, settings)):
+    for runs in _groups(_counted(job, state, now, settings)):
         for run in runs[:-1]:
             if run.among < len(runs) > job.concurrency.max:
                 state = _with(state, run, replace(run, among=len(runs)))
     return state
 
 
-def overlap(job: Job, state: JobState, settings: Settings) -> str:
+def arrived(job: Job, state: JobState, now: float) -> JobState:
+    """Return *state* where starts are late no more that were reported some time ago.
+
+    Their ends have not followed at once: from now on these runs may overlap.
+    """
+    if job.concurrency is None:
+        return state
+    for run in state.open_runs:
+        if _has_arrived(run, now) and run.reported_at:
+            state = _with(state, run, replace(run, reported_at=0.0))
+    return state
+
+
+def _has_arrived(run: OpenRun, now: float) -> bool:
+    return not run.reported_at or run.reported_at + CLOSE_BEHIND < now
+
+
+def overlap(job: Job, state: JobState, now: float, settings: Settings) -> str:
     """Return in words what overlaps more than it may; "" when nothing does."""
     if job.concurrency is None:
         return ""
-    runs = _counted(job, state, settings)
+    runs = _counted(job, state, now, settings)
     together: Sequence[OpenRun] = max(_groups(runs), key=len, default=())
     may = f"{job.concurrency.max} may be"
     if len(together) > job.concurrency.max:
@@ -79,7 +93,9 @@ def overlap(job: Job, state: JobState, settings: Settings) -> str:
     return ""
 
 
-def _counted(job: Job, state: JobState, settings: Settings) -> Sequence[OpenRun]:
+def _counted(
+    job: Job, state: JobState, now: float, settings: Settings
+) -> Sequence[OpenRun]:
     """Return the open runs that may overlap.
 
     One that may have ended unobserved overlaps with none. Nor does one whose start was
@@ -88,7 +104,7 @@ def _counted(job: Job, state: JobState, settings: Settings) -> Sequence[OpenRun]
     return [
         run
         for run in state.open_runs
-        if not run.reported_at and not is_unobserved(job, run, settings)
+        if _has_arrived(run, now) and not is_unobserved(job, run, settings)
     ]
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from operator import is_
 from typing import Final
+
+from msgspec.structs import replace
 
 from afterrun_exporter.core import downtimes
 from afterrun_exporter.core.model import Condition, Job, Settings
@@ -49,11 +52,9 @@ def run_limit(job: Job, run: OpenRun) -> float:
     return min(time_limit(job, run), silence_limit(job, run))
 
 
-def is_overdue(
-    job: Job, state: JobState, run: OpenRun, now: float, settings: Settings
-) -> bool:
+def is_overdue(job: Job, run: OpenRun, now: float, settings: Settings) -> bool:
     """Return True if *run* is past its limits for good, as another run starts."""
-    return overrunning_from(job, state, run, settings) < now
+    return overrunning_from(job, run, settings) < now
 
 
 def is_abandoned(job: Job, state: JobState, run: OpenRun, now: float) -> bool:
@@ -77,21 +78,23 @@ def is_abandoned(job: Job, state: JobState, run: OpenRun, now: float) -> bool:
 def is_unobserved(job: Job, run: OpenRun, settings: Settings) -> bool:
     """Return True if *run* may have ended in the downtime, as it must have.
 
-    A sign of life since then shows that it has not.
+    A sign of life since then shows that it has not, and one that was overrunning before
+    then did not end when it had to.
     """
     return (
-        _last_sign(run) < settings.up_since
+        not run.is_overrunning
+        and _last_sign(run) < settings.up_since
         and job.after_downtime is None
         and downtimes.is_unobserved(time_limit(job, run), settings)
     )
 
 
-def overrun_at(job: Job, run: OpenRun, settings: Settings) -> float:
+def overrunning_from(job: Job, run: OpenRun, settings: Settings) -> float:
     """Return the instant after which *run* is overrunning, if its end is not reported.
 
     That is never where the end is unobserved.
     """
-    if _last_sign(run) >= settings.up_since:
+    if run.is_overrunning or _last_sign(run) >= settings.up_since:
         return run_limit(job, run)
     limit = time_limit(job, run)
     if is_unobserved(job, run, settings):
@@ -116,17 +119,27 @@ def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
     That is the earliest of all their limits: of run time, and of silence. A run that
     was given up counts until one that followed it has ended.
     """
+    return first_overrunning(job, state, settings)[0]
+
+
+def first_overrunning(
+    job: Job, state: JobState, settings: Settings
+) -> tuple[float, float]:
+    """Return what `run_deadline` does, and the limit that passes or has passed by then.
+
+    That limit is earlier where the start of the run was reported after it.
+    """
     if not job.enabled:
-        return math.inf
+        return math.inf, math.inf
     noticed = _noticed_at(state)
-    found = math.inf
+    found = (math.inf, math.inf)
     for hung in state.hung:
         held = hung.held_until if hung.deadline > noticed else 0.0
-        found = min(found, max(hung.deadline, held))
+        found = min(found, (max(hung.deadline, held), hung.deadline))
     for run in state.open_runs:
-        limit = overrunning_from(job, state, run, settings)
+        limit = overrunning_from(job, run, settings)
         held = held_until(limit, run) if limit > noticed else 0.0
-        found = min(found, max(limit, held))
+        found = min(found, (max(limit, held), limit))
     return found
 
 
@@ -138,30 +151,43 @@ def held_until(limit: float, run: OpenRun) -> float:
     return run.reported_at + CLOSE_BEHIND if limit < run.reported_at else 0.0
 
 
-def overrunning_from(
-    job: Job, state: JobState, run: OpenRun, settings: Settings
-) -> float:
-    """Return the instant after which *run*, an open one of *state*, is overrunning.
-
-    That is never where its end is unobserved.
-    """
-    # Where that is an alert already, no downtime changes it.
-    if _is_noticed(job, state, run, settings):
-        return run_limit(job, run)
-    return overrun_at(job, run, settings)
-
-
-def _is_noticed(job: Job, state: JobState, run: OpenRun, settings: Settings) -> bool:
-    """Return True if the alert on overrunning runs is about *run*, at least as well."""
-    limit = run_limit(job, run)
-    if limit > _noticed_at(state):
-        return False
-    # A run whose end is unobserved is no reason for an alert: it may be about another.
-    return not is_unobserved(job, run, settings) or any(
-        alert.deadline == limit
-        for alert in state.alerts
-        if alert.key.condition is Condition.OVERRUNNING
+def next_overrunning(job: Job, state: JobState, settings: Settings) -> float:
+    """Return when another open run will be overrunning; +inf for never."""
+    if not job.enabled:
+        return math.inf
+    return min(
+        (
+            _certain_from(job, run, settings)
+            for run in state.open_runs
+            if not run.is_overrunning
+        ),
+        default=math.inf,
     )
+
+
+def watched(job: Job, state: JobState, now: float, settings: Settings) -> JobState:
+    """Return *state* with those open runs marked that are overrunning by *now*.
+
+    While the job is paused or disabled none is added.
+    """
+    runs = tuple(_watched(job, run, now, settings) for run in state.open_runs)
+    if all(map(is_, runs, state.open_runs)):
+        return state
+    return replace(state, open_runs=runs)
+
+
+def _watched(job: Job, run: OpenRun, now: float, settings: Settings) -> OpenRun:
+    is_over = job.enabled or run.is_overrunning
+    is_over = is_over and _certain_from(job, run, settings) < now
+    if is_over is run.is_overrunning:
+        return run
+    return replace(run, is_overrunning=is_over)
+
+
+def _certain_from(job: Job, run: OpenRun, settings: Settings) -> float:
+    """Return the instant after which *run* is overrunning, and has not just ended."""
+    limit = overrunning_from(job, run, settings)
+    return max(limit, held_until(limit, run))
 
 
 def _noticed_at(state: JobState) -> float:
@@ -178,12 +204,7 @@ def unobserved_runs(
     """Return the open runs whose end is unobserved; they are given up in the end."""
     if not job.enabled or not state.open_runs:
         return ()
-    return tuple(
-        run
-        for run in state.open_runs
-        if is_unobserved(job, run, settings)
-        and not _is_noticed(job, state, run, settings)
-    )
+    return tuple(run for run in state.open_runs if is_unobserved(job, run, settings))
 
 
 def is_later_attempt(run: OpenRun, retry: Retry) -> bool:

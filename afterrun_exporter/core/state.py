@@ -41,6 +41,8 @@ class OpenRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     #: The most runs of its group that were open at once when another one began; 0 while
     #: none has.
     among: int = 0
+    #: True once it was overrunning while it was watched: no downtime changes that.
+    is_overrunning: bool = False
 
 
 class HungRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):

@@ -25,6 +25,7 @@ from afterrun_exporter.core import (
     progress,
     pushes,
     repeats,
+    run_limits,
     spans,
     upstream,
 )
@@ -73,6 +74,7 @@ def on_clock(
     caught_up, logs = misses.settled(job, caught_up, now, settings)
     caught_up = _surroundings(job, caught_up, now, settings, required)
     caught_up, events = alerts.update(job, caught_up, now, settings, judged)
+    caught_up = _looked_at(job, caught_up, now, settings)
     events = (*moved, *events) if moved else events
     return Transition(state=caught_up, runs=runs, alerts=events, logs=logs)
 
@@ -148,6 +150,7 @@ def on_ping(
         settings,
         judged,
     )
+    state = _looked_at(job, state, ping.at, settings)
     if not (state is made.state and not (events or required)):
         warnings = made.warnings
         if required:
@@ -320,7 +323,7 @@ def _pushed_progress(
         return _duplicate(state, ping, repeated)
     started = Transition(state=state)
     open_run = finishes.open_run_of(state, ping)
-    if open_run is None or is_overdue(job, state, open_run, ping.at, settings):
+    if open_run is None or is_overdue(job, open_run, ping.at, settings):
         started = _started(job, state, ping, settings)
         if started.duplicate:
             return started
@@ -349,6 +352,13 @@ def _surroundings(
         troubled = partial(alerts.is_troubled, job, state, now, settings)
         state = upstream.reconciled(job, state, required, now, settings, troubled)
     return state
+
+
+def _looked_at(job: Job, state: JobState, now: float, settings: Settings) -> JobState:
+    """Return *state* with what is known of its open runs by *now*."""
+    if not state.open_runs:
+        return state
+    return overlaps.arrived(job, run_limits.watched(job, state, now, settings), now)
 
 
 def _upstream_warnings(

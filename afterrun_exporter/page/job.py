@@ -226,7 +226,7 @@ def open_rows(
     zone = zone_of(job)
     rows: list[OpenRow] = []
     for run in sorted(state.open_runs, key=lambda run: run.started_at):
-        due, late = run_limit(job, run), overrunning_from(job, state, run, settings)
+        due, late = run_limit(job, run), overrunning_from(job, run, settings)
         rows.append(
             OpenRow(
                 run_id=run.run_id or "",

@@ -29,6 +29,9 @@ class Open:
     reported: float = 0.0
     #: The most runs that were open when another one began.
     among: int = 0
+    #: Whether it was overrunning while it was watched: then no downtime can have seen
+    #: its end in time.
+    over: bool = False
 
 
 @dataclass

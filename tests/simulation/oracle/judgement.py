@@ -103,8 +103,10 @@ class Oracle(Reports):
             return min(found, self.paused_until)
         found = min(found, self._due().at)
         if "overrunning" not in self.holding:
-            found = min(found, self._overrunning_from())
-        if any(self._is_lost(run) for run in self.open):
+            found = min(found, self._overrunning_from()[0])
+        certain = (self._certain_from(run) for run in self.open if not run.over)
+        found = min(found, *certain, math.inf)
+        if any(self._may_be_lost(run) for run in self.open):
             found = min(found, self.downtime.settled)
         if self.job.max_open is not None:
             waits = (run.reported + CLOSE_BEHIND for run in self.open if run.reported)
@@ -323,7 +325,8 @@ class Oracle(Reports):
         since = now if run is None else run
         if self.missed_at is not None:
             found["missed"] = max(self.missed_at, min(self.last_report, now))
-        if (limit := self._overrunning_from()) < now:
+        over, limit = self._overrunning_from()
+        if over < now:
             found["overrunning"] = limit
         if self.failing:
             found["failing"] = since
@@ -338,11 +341,16 @@ class Oracle(Reports):
         return found
 
     def _update(self, now: float, run: float | None = None) -> None:
-        """Open and resolve alerts; *run* is the end of a run that was just reported."""
+        """Look at everything; *run* is the end of a run that was just reported."""
         self._look_upstream(now)
         found = self._own(now, run)
         if self.active and (self.held_back or self.healed_at is not None):
             found["upstream_unhealthy"] = now
+        self._note(now, run, found)
+        self._watch(now)
+
+    def _note(self, now: float, run: float | None, found: dict[str, float]) -> None:
+        """Open and resolve the alerts that there are since the last look."""
         if found.keys() == self.holding.keys():
             return
         for condition in self.holding.keys() - found.keys():

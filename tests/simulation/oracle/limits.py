@@ -31,7 +31,7 @@ class Limits(Known):
     def _over_at(self, run: Open) -> float:
         """Return when *run* is overrunning, as far as it was observed."""
         down, job = self.downtime, self.job
-        if max(run.began, run.alive) >= down.until:
+        if run.over or max(run.began, run.alive) >= down.until:
             return self._limit(run)
         limit = self._time_limit(run)
         if down.had(limit):
@@ -49,39 +49,43 @@ class Limits(Known):
     def _may_be_lost(self, run: Open) -> bool:
         """Return True if *run* may have ended in the downtime, as it must have."""
         return (
-            max(run.began, run.alive) < self.downtime.until
+            not run.over
+            and max(run.began, run.alive) < self.downtime.until
             and self.job.after_downtime is None
             and self.downtime.had(self._time_limit(run))
         )
 
-    def _is_lost(self, run: Open) -> bool:
-        """Return True if *run* is given up for that, and is no alert already."""
-        return self._may_be_lost(run) and not self._is_noticed(run)
+    def _overrunning_from(self) -> tuple[float, float]:
+        """Return when the job is overrunning, as far as is known, and the limit of that.
 
-    def _is_noticed(self, run: Open) -> bool:
-        """Return True if the alert on runs is about *run*, at least as well."""
-        limit = self._limit(run)
-        if limit > self.noticed:
-            return False
-        # One that may have ended is no reason for an alert: it may be about another.
-        return not self._may_be_lost(run) or limit == self.noticed
-
-    def _over_from(self, run: Open) -> float:
-        """Return when *run* is overrunning; no downtime changes an alert."""
-        return self._limit(run) if self._is_noticed(run) else self._over_at(run)
-
-    def _overrunning_from(self) -> float:
-        """Return when the job is overrunning, as far as is known."""
+        A limit that had passed when the start was reported is noticed later.
+        """
         noticed = self.noticed
-        found = math.inf
+        found = (math.inf, math.inf)
         for one in self.hung:
             waits = one.held_until if one.limit > noticed else 0.0
-            found = min(found, max(one.limit, waits))
+            found = min(found, (max(one.limit, waits), one.limit))
         for run in self.open:
-            limit = self._over_from(run)
+            limit = self._over_at(run)
             waits = held(limit, run) if limit > noticed else 0.0
-            found = min(found, max(limit, waits))
+            found = min(found, (max(limit, waits), limit))
         return found
+
+    def _certain_from(self, run: Open) -> float:
+        """Return when *run* is overrunning, and its end is not on its way."""
+        limit = self._over_at(run)
+        return max(limit, held(limit, run))
+
+    def _watch(self, now: float) -> None:
+        """Note which open runs are overrunning, and which have not ended at once."""
+        for run in self.open:
+            if self.active or run.over:
+                run.over = self._certain_from(run) < now
+            if self.job.max_open is not None and self._has_arrived(run, now):
+                run.reported = 0.0
+
+    def _has_arrived(self, run: Open, now: float) -> bool:
+        return not run.reported or run.reported + CLOSE_BEHIND < now
 
     def _is_abandoned(self, run: Open) -> bool:
         """Return True if *run* has no limit and is open for several periods."""
@@ -103,11 +107,10 @@ class Limits(Known):
         most = self.job.max_open
         if most is None:
             return False
-        for run in self.open:
-            if run.reported and run.reported + CLOSE_BEHIND < now:
-                run.reported = 0.0
         runs = [
-            run for run in self.open if not (run.reported or self._may_be_lost(run))
+            run
+            for run in self.open
+            if self._has_arrived(run, now) and not self._may_be_lost(run)
         ]
         if len(runs) > most:
             for run in sorted(runs, key=lambda one: one.began)[:-1]:

@@ -62,7 +62,7 @@ class Reports(Attempts):
         """Take in a start; return the end of a run that it gives up, if that was last."""
         now, job = self.now, self.job
         began = self._clipped(report.started_at)
-        if any(self._is_lost(run) for run in self.open):
+        if any(self._may_be_lost(run) for run in self.open):
             self._settle(now, at_once=True)
         kept: list[Open] = []
         late: list[Open] = []
@@ -70,9 +70,9 @@ class Reports(Attempts):
         for run in self.open:
             nameless = run.run_id is report.run_id is None and job.max_open is None
             if is_earlier(run, report):
-                if self._over_from(run) < now:
+                if self._over_at(run) < now:
                     earlier.append(run)
-            elif self._over_from(run) < now:
+            elif self._over_at(run) < now:
                 late.append(run)
             elif not (nameless or self._is_abandoned(run)):
                 kept.append(run)
@@ -133,7 +133,7 @@ class Reports(Attempts):
                 continue
             if is_earlier(run, report):
                 self.open.remove(run)
-                if self._over_from(run) < now:
+                if self._over_at(run) < now:
                     self._hang(run, begun, decides=False)
                 continue
             nameless = run.run_id is report.run_id is None and job.max_open is not None
@@ -144,7 +144,7 @@ class Reports(Attempts):
                 and not self._was_given_up(report)
                 and not (run.run_id is not None and run.run_id == report.run_id)
             )
-            if self._over_from(run) < now and (nameless or follows):
+            if self._over_at(run) < now and (nameless or follows):
                 self.open.remove(run)
                 self._wait_no_more([run])
                 self._give_up(run, begun)

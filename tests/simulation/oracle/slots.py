@@ -89,7 +89,7 @@ class Slots(Limits):
             self.covered = max(self.covered, self.unobserved)
             self.unobserved_until = None
         if self.downtime.settled < now:
-            self.open = [run for run in self.open if not self._is_lost(run)]
+            self.open = [run for run in self.open if not self._may_be_lost(run)]
 
     def _cover(self, until: float, now: float) -> None:
         """Note that a run has come for the slots up to then."""
