@@ -1,23 +1,23 @@
 # AfterRun exporter. Two commands are enough: `make run` and `make test`.
-# All Python lives in .venv, made on first use; `make clean` starts over.
+# Python packages are in .venv, which is created on first use; `make clean` removes it.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# The daemon is started hundreds of times: it is not to be compiled each time.
+# The tests start the daemon hundreds of times: keep its compiled modules.
 export PYTHONDONTWRITEBYTECODE :=
 
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Files of tests that run at once. Most of the time is waiting for real programs.
+# Test modules that run in parallel. They mostly wait for real programs.
 AT_ONCE := --numprocesses=5 --dist=loadfile --no-loadscope-reorder
 
-# What is installed, as of which pyproject.toml.
+# Their times show which pyproject.toml is installed.
 RUNTIME := $(VENV)/installed
 DEV := $(VENV)/installed-dev
-# What reports to us in the tests must not get in the way of what runs them.
+# Clients that report in the tests, apart from the packages that run the tests.
 CLIENTS := .venv-clients/installed
 
 # Another interpreter: make run PYTHON=python3.13
@@ -34,7 +34,7 @@ run: $(RUNTIME) ## Install into .venv and start the daemon with afterrun.yml, on
 	@exec $(BIN)/afterrun serve --config.file=afterrun.yml
 
 .PHONY: generate
-generate: $(DEV) ## Write rules/, alertmanager/ and grafana/ anew
+generate: $(DEV) ## Write rules/, alertmanager/ and grafana/
 	@$(BIN)/afterrun generate
 
 # --- Test -----------------------------------------------------------------------
@@ -44,7 +44,7 @@ test: system-packages $(DEV) $(CLIENTS) lint types ## Check format, lint and typ
 	@$(BIN)/pytest $(AT_ONCE)
 
 .PHONY: test-under-load
-test-under-load: system-packages $(DEV) $(CLIENTS) ## Run every test beside four programs that keep the processors busy
+test-under-load: system-packages $(DEV) $(CLIENTS) ## Run every test while four programs keep the processors busy
 	@scripts/under-load.sh $(BIN)/pytest $(AT_ONCE)
 
 .PHONY: lint
@@ -53,7 +53,7 @@ lint: $(DEV) ## Check format and lint
 	@$(BIN)/ruff check .
 
 .PHONY: format
-format: $(DEV) ## Format, and mend what the linter can mend
+format: $(DEV) ## Format, and fix what the linter can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
@@ -78,15 +78,15 @@ kill9: system-packages $(DEV) ## Prove that kill -9 under load loses no acknowle
 	@$(BIN)/pytest -m slow tests/e2e/daemon/test_kill9.py
 
 .PHONY: schemathesis
-schemathesis: system-packages $(DEV) ## Ask the API all that its document allows, and what it does not (minutes)
+schemathesis: system-packages $(DEV) ## Send the API requests that its OpenAPI document allows, and others (minutes)
 	@$(BIN)/pytest -m slow tests/e2e/daemon/test_schemathesis.py
 
 .PHONY: simulate
-simulate: $(DEV) ## Compare the alerts of 900 simulated job-years with those there must be (minutes)
+simulate: $(DEV) ## Compare the alerts of 900 simulated job-years with the expected ones (minutes)
 	@$(BIN)/python -m tests.simulation
 
 .PHONY: storm
-storm: system-packages $(DEV) ## Let 20,000 of 100,000 jobs fail at once, and check what is told (15 minutes, 12 GiB)
+storm: system-packages $(DEV) ## Make 20,000 of 100,000 jobs fail at once, and check the notifications (15 minutes, 12 GiB)
 	@$(BIN)/python -m tests.e2e.storm
 
 .PHONY: slow
@@ -94,23 +94,23 @@ slow: system-packages $(DEV) ## Run the tests that take minutes
 	@$(BIN)/pytest -m slow
 
 .PHONY: bench
-bench: bench-packages $(DEV) ## Measure what the documents claim, next to others (13 minutes)
+bench: bench-packages $(DEV) ## Measure the documented numbers, next to other programs (13 minutes)
 	@$(BIN)/python -m benchmarks
 
 .PHONY: bench-quick
-bench-quick: bench-packages $(DEV) ## Measure some of it, smaller and shorter (under a minute)
+bench-quick: bench-packages $(DEV) ## Measure some of them, smaller and shorter (under a minute)
 	@$(BIN)/python -m benchmarks --quick
 
 .PHONY: soak
-soak: $(DEV) ## Let a daemon run under load for an hour: it is to hold no more in the end
+soak: $(DEV) ## Run a daemon under load for an hour, and check that its memory does not grow
 	@$(BIN)/python -m benchmarks.soak
 
 .PHONY: bench-limits
-bench-limits: bench-packages $(DEV) ## Measure what bodies that make the most work cost others (minutes)
+bench-limits: bench-packages $(DEV) ## Measure how long the most expensive bodies hold up other requests (minutes)
 	@$(BIN)/python -m benchmarks.limits
 
 .PHONY: profile
-profile: bench-packages $(DEV) $(BIN)/py-spy ## Draw what a ping spends its time on: profile.svg
+profile: bench-packages $(DEV) $(BIN)/py-spy ## Draw a flame graph of the daemon under load: profile.svg
 	@$(BIN)/python -m benchmarks.flame
 
 # --- Install --------------------------------------------------------------------
@@ -126,7 +126,7 @@ bench-packages:
 $(BIN)/py-spy: | $(BIN)/pip
 	@$(BIN)/pip install --quiet py-spy
 
-# pip comes last into a new environment, so one that lacks it is half made.
+# pip is installed last into a new environment, so one without it is incomplete.
 $(BIN)/pip:
 	@python=$$(PYTHON='$(PYTHON)' scripts/system-packages.sh python) && \
 	echo "Making $(VENV) with $$("$$python" --version)" && \
@@ -142,7 +142,7 @@ $(DEV): pyproject.toml | $(BIN)/pip
 	@$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@ $(RUNTIME)
 
-# Without AfterRun itself: some of them want other versions of what it needs.
+# Without AfterRun itself: some of them require other versions of its dependencies.
 define LIST_CLIENTS
 import tomllib
 with open("pyproject.toml", "rb") as file:

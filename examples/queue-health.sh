@@ -1,10 +1,10 @@
 #!/bin/sh
-# Tells AfterRun how a job queue is doing. From cron, every minute:
+# Report the state of a job queue to AfterRun. From cron, every minute:
 #
 #   * * * * *  /opt/queue-health.sh /var/lib/worker/queue.db http://localhost:10707/ping/queue-health
 #
-# The queue is a database here; put in the question that yours understands. Whatever
-# answers with a JSON object of numbers will do.
+# Here the queue is a database; replace the query with one for yours. Its result must
+# be a JSON object of numbers.
 set -u
 
 database=$1 url=$2
