@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import click
 import pytest
+from click.testing import CliRunner
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter import config as configs
@@ -147,3 +148,45 @@ async def test_the_first_example_has_the_response_that_is_shown(
     metrics = await (await client.get("/metrics")).text()
     (line,) = re.findall(r"^afterrun_job_rule_violated.* 1$", README, re.MULTILINE)
     assert line in metrics.splitlines()
+
+
+def output_of(*arguments: str) -> str:
+    result = CliRunner().invoke(afterrun, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def shown_after(command: str) -> str:
+    """Return the documented output of *command*."""
+    (text,) = {
+        match[1]
+        for block in blocks("console")
+        for match in [
+            re.search(
+                rf"^\$ {re.escape(command)}\n(.*?)(?=^\$ |\Z)",
+                block.text,
+                re.DOTALL | re.MULTILINE,
+            )
+        ]
+        if match
+    }
+    return text.strip()
+
+
+def test_slots_are_shown_as_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+    output = output_of("check", "--slots=1", "--from=2026-11-22T17:03:44Z")
+
+    assert output.strip() == shown_after("afterrun check --slots 1")
+
+
+def test_a_new_token_is_shown_as_documented() -> None:
+    options = "--scope ping --jobs 'backup-.*' --name backups"
+
+    def masked(text: str) -> str:
+        return re.sub(r"ar_[\w-]+|sha256:[0-9a-f]+", "...", text.strip())
+
+    output = output_of("token", "new", *shlex.split(options))
+
+    assert masked(output) == masked(shown_after(f"afterrun token new {options}"))
