@@ -27,6 +27,11 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
         after_blank = not text or indented_code
 
 
+def in_words(line: str) -> str:
+    """Return *line* without code and the addresses of links."""
+    return re.sub(r"`[^`]*`|\]\([^)]*\)|<[^>]*>", " ", line)
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_no_line_of_prose_is_longer_than_a_screen_is_wide(path: Path) -> None:
     """Each sentence or clause has its own line, so that a diff shows what changed."""
@@ -37,6 +42,18 @@ def test_no_line_of_prose_is_longer_than_a_screen_is_wide(path: Path) -> None:
     ]
 
     assert long == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_each_sentence_has_its_own_line(path: Path) -> None:
+    sentence_end = re.compile(r"[a-z)*]\.[)*]* +[A-Z*(]")
+    crowded = [
+        f"{path.name}:{number}"
+        for number, line in prose(path)
+        if sentence_end.search(in_words(line))
+    ]
+
+    assert crowded == []
 
 
 #: Words of another register than that of a manual, and names of parts of the code.
@@ -53,11 +70,6 @@ AVOIDED = re.compile(
     )\b""",
     re.VERBOSE | re.IGNORECASE,
 )
-
-
-def in_words(line: str) -> str:
-    """Return *line* without code and the addresses of links."""
-    return re.sub(r"`[^`]*`|\]\([^)]*\)|<[^>]*>", " ", line)
 
 
 def table_rows(path: Path) -> Iterator[tuple[int, str]]:
