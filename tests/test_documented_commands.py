@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import itertools
 import json
 import re
@@ -190,3 +192,33 @@ def test_a_new_token_is_shown_as_documented() -> None:
     output = output_of("token", "new", *shlex.split(options))
 
     assert masked(output) == masked(shown_after(f"afterrun token new {options}"))
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=lambda block: block.path.name)
+def test_documented_python_compiles_and_imports_names_that_exist(block: Block) -> None:
+    tree = ast.parse(block.text)
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("afterrun"):
+            module = importlib.import_module(str(node.module))
+            assert {alias.name for alias in node.names} <= set(dir(module))
+
+
+RULES = (ROOT / "rules/afterrun.rules.yml").read_text("utf-8")
+
+
+def test_the_number_of_alerting_rules_is_the_documented_one() -> None:
+    output = shown_after(
+        "promtool check rules rules/afterrun.rules.yml"
+        " && promtool test rules rules/tests/afterrun.test.yml"
+    )
+
+    assert f"SUCCESS: {len(re.findall('- alert:', RULES))} rules found" in output
+
+
+def test_the_hash_of_the_configuration_is_where_it_is_documented() -> None:
+    lines = [line for line in RULES.splitlines() if "config_info{" in line]
+
+    output = shown_after("grep 'config_info{' rules/afterrun.rules.yml")
+
+    assert output == "\n".join(lines).strip()
