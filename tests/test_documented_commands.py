@@ -222,3 +222,34 @@ def test_the_hash_of_the_configuration_is_where_it_is_documented() -> None:
     output = shown_after("grep 'config_info{' rules/afterrun.rules.yml")
 
     assert output == "\n".join(lines).strip()
+
+
+#: Parts of messages that documents quote: who rewords one finds the other.
+QUOTED = (
+    "this job requires",
+    "it has not run when it should have",
+    "its run has not ended when it should have",
+    "are open at once",
+    "no sign of life since",
+    "expected at least every",
+    "required jobs are unhealthy",
+    "would be flagged",
+    "history begins after",
+    "the last run ended with",
+    "is open for job",
+    "no run yet: ",
+    "goes round in a circle",
+    "unknown key",
+    "is not a number",
+    "cannot write the job's ",
+)
+CODE = "\n".join(
+    path.read_text("utf-8") for path in (ROOT / "afterrun_exporter").rglob("*.py")
+)
+TEXTS = "\n".join(path.read_text("utf-8") for path in DOCUMENTS)
+
+
+@pytest.mark.parametrize("message", QUOTED)
+def test_quoted_messages_are_those_of_the_program(message: str) -> None:
+    assert message in TEXTS
+    assert message in CODE
