@@ -35,34 +35,36 @@ OVERRUNNING: Final = (
     f"it should have ended, or given a sign of life, by {_TIME}."
 )
 
+#: How a run that is not ok ended.
+_ENDED: Final = {
+    Outcome.FAIL: "failed",
+    Outcome.PARTIAL: "did only a part of its work",
+    Outcome.TIMEOUT: "took too long and was given up",
+    Outcome.INVALID: "sent a report that cannot be read",
+}
+
+# The carried label is one digit, the outcome's code and 1, and ten digits, the instant of
+# the last success, 0 for never. Prometheus parses a text for each alert and evaluation, so
+# this one has few actions.
 FAILING: Final = _Sentence(
     """\
-{{- $outcome := reReplaceAll "^.*(.)$" "$1" $labels.@DETAIL -}}
-{{- $ended := "" -}}
-{{- if eq $outcome "@FAIL" -}}
-{{- $ended = "failed" -}}
-{{- else if eq $outcome "@PARTIAL" -}}
-{{- $ended = "did only a part of its work" -}}
-{{- else if eq $outcome "@TIMEOUT" -}}
-{{- $ended = "took too long and was given up" -}}
-{{- else if eq $outcome "@INVALID" -}}
-{{- $ended = "sent a report that cannot be read" -}}
-{{- end -}}
-{{ $labels.job_name }}: {{ if gt $value 1.0 -}}
+{{ $labels.job_name }}: {{ with $labels.@DETAIL -}}
+{{ $ended := slice . 0 1 | printf "arg%s" | index (args "" @ENDED) -}}
+{{ if gt $value 1.0 -}}
 the last {{ $value }} runs were not ok{{ with $ended }}, the last one {{ . }}{{ end }}
 {{- else -}}
 the last run {{ or $ended "was not ok" }}
-{{- end -}}
-{{- with $labels.@DETAIL -}}
-{{- with reReplaceAll ".$" "" . -}}
-; it last succeeded at {{ (. | toTime).Format "2006-01-02 15:04:05 UTC" }}
+{{- end }}; it {{ if ge (slice . 1) "0000000001" -}}
+last succeeded at {{ (slice . 1 | toTime).Format "2006-01-02 15:04:05 UTC" }}
 {{- else -}}
-; it has never succeeded
-{{- end -}}
-{{- end -}}."""
+has never succeeded
+{{- end }}
+{{- else -}}
+the last run was not ok
+{{- end }}."""
 ).substitute(
     DETAIL=names.CARRIED,
-    **{outcome.name: code for code, outcome in enumerate(Outcome)},
+    ENDED=" ".join(f'"{_ENDED.get(outcome, "")}"' for outcome in Outcome),
 )
 
 # A run that does not report the metric breaks the rule as well: the value is NaN, which

@@ -155,9 +155,9 @@ def _failing(among: str) -> str:
         detail(Condition.FAILING, name, among)
         for name in (names.DETAIL_RUNS, names.DETAIL_OUTCOME, names.DETAIL_SUCCESS)
     )
-    # One label, as Prometheus expands a template for each: the last digit is the
-    # outcome, and what is before it the last success.
-    label = labelled(f"10 * floor({success}) + {outcome}")
+    # One label, as Prometheus expands a template for each: the first digit tells the
+    # outcome, and the ten after it the last success.
+    label = labelled(f"1e10 * (1 + {outcome}) + floor({success})")
     return detailed(names.FAILING + among, runs, label)
 
 

@@ -135,8 +135,20 @@ def passed(metric: str) -> str:
     Not `time() > ...`: a deadline that passes while the exporter is restarting
     is no miss, and no ping can move it meanwhile. The latest scrape is looked
     for every second: any coarser, and an alert could flap when scrapes stop.
+
+    A scrape is never later than time(): of the jobs that have not passed that, which are
+    nearly all of them, nothing is merged or joined.
     """
-    return f"""{merged(metric)}
+    family, _, _ = metric.partition("{")
+    return f"""max without ({TARGET}) (
+  {metric} and on (job, {names.JOB}) ({metric} < time())
+  or
+  (
+    last_over_time({metric}[{MEMORY}])
+    unless on (job, instance) {names.BUILD_INFO}
+    unless on (job, {names.JOB}) {family}
+  )
+)
 < on (job) group_left ()
 max by (job) (
   max_over_time(timestamp({names.BUILD_INFO})[{MEMORY}:1s])
