@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.api.error_messages import known
+from afterrun_exporter.api.error_messages import field_names
 from afterrun_exporter.api.openapi import AnyOperation
 from afterrun_exporter.api.operation import PREFIX
 from afterrun_exporter.api.operations import OPERATIONS
@@ -188,7 +188,7 @@ def test_every_operation_of_the_api_is_documented(
 ) -> None:
     """With its parameters and the fields of its body."""
     words = set(re.findall(r"\w+", API))
-    names = [*known(operation.query), *known(operation.body)]
+    names = [*field_names(operation.query), *field_names(operation.body)]
 
     if operation.path != f"{PREFIX}/":
         assert re.search(f"`{operation.method} {re.escape(operation.path)}[`?]", API)

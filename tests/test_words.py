@@ -31,11 +31,16 @@ _WORDS: Final = """
 """
 PARTICIPLES: Final = frozenset(_WORDS.split())
 #: Names that are the standard term where they stand, as "module: name".
-ALLOWED: Final[frozenset[str]] = frozenset()
+ALLOWED: Final[frozenset[str]] = frozenset(
+    {
+        # Fields of the HTTP API.
+        "api/backtest_models.py: said",
+        "api/backtest_models.py: tried",
+    }
+)
 #: How many are left to reword in a folder. A number never grows.
 LEFT_DOCSTRINGS: Final[dict[str, int]] = {
     "alertmanager": 11,
-    "api": 65,
     "app": 2,
     "auth": 35,
     "cli": 21,
@@ -55,7 +60,6 @@ LEFT_DOCSTRINGS: Final[dict[str, int]] = {
 }
 LEFT_NAMES: Final[dict[str, int]] = {
     "alertmanager": 23,
-    "api": 72,
     "auth": 31,
     "cli": 40,
     "client": 85,

@@ -1,4 +1,4 @@
-"""The history of alerts, and an alert for a test."""
+"""Recorded alerts, and test alerts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from afterrun_exporter.api import request_models, response_models
 from afterrun_exporter.api.handlers import Act, ApiRequest
-from afterrun_exporter.api.jobs import known
+from afterrun_exporter.api.jobs import find_job
 from afterrun_exporter.api.serializers import alert_of, stats_of
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.conventions import TEST_JOB
@@ -18,19 +18,19 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import UnknownJobError
 from afterrun_exporter.storage.store import EVERY_ALERT, AlertFilter, Store
 
-#: Jobs that the statistics name.
+#: Number of jobs in the statistics.
 TOP: Final = 10
 
 
 def history(
     store: Store, clock: Clock
 ) -> Act[request_models.AlertsQuery, request_models.NoBody, response_models.Alerts]:
-    """Return what answers with recorded alerts, a page at a time."""
+    """Return the handler that lists recorded alerts, a page at a time."""
 
     async def act(
-        asked: ApiRequest[request_models.AlertsQuery, request_models.NoBody],
+        request: ApiRequest[request_models.AlertsQuery, request_models.NoBody],
     ) -> response_models.Alerts:
-        return await _page(store, asked.query, asked.query.job, clock.now())
+        return await _page(store, request.query, request.query.job, clock.now())
 
     return act
 
@@ -38,12 +38,12 @@ def history(
 def of_job(
     store: Store, clock: Clock
 ) -> Act[request_models.JobAlertsQuery, request_models.NoBody, response_models.Alerts]:
-    """Return what answers with the recorded alerts of a job, a page at a time."""
+    """Return the handler that lists the recorded alerts of a job, a page at a time."""
 
     async def act(
-        asked: ApiRequest[request_models.JobAlertsQuery, request_models.NoBody],
+        request: ApiRequest[request_models.JobAlertsQuery, request_models.NoBody],
     ) -> response_models.Alerts:
-        return await _page(store, asked.query, asked.job, clock.now())
+        return await _page(store, request.query, request.job, clock.now())
 
     return act
 
@@ -51,12 +51,12 @@ def of_job(
 def stats(
     store: Store, clock: Clock
 ) -> Act[request_models.StatsQuery, request_models.NoBody, response_models.Stats]:
-    """Return what answers with what the alerts of a time come to."""
+    """Return the handler that counts the alerts since a point in time."""
 
     async def act(
-        asked: ApiRequest[request_models.StatsQuery, request_models.NoBody],
+        request: ApiRequest[request_models.StatsQuery, request_models.NoBody],
     ) -> response_models.Stats:
-        since = instant(asked.query.since, clock.now())
+        since = instant(request.query.since, clock.now())
         return stats_of(await store.alert_stats(since, TOP), since)
 
     return act
@@ -65,27 +65,27 @@ def stats(
 def test(
     service: Service, job_admin: JobAdmin, store: Store
 ) -> Act[request_models.NoQuery, request_models.TestAlert, response_models.OpenedTest]:
-    """Return what opens an alert to see whether it arrives.
+    """Return the handler that opens a test alert.
 
-    It is one of the job that is named, or of one that is made for tests. While one
-    of the same severity is open, another only makes it last longer; one of another
-    severity ends.
+    The alert belongs to the named job, or to a job created for tests. A second
+    request extends an open test alert of the same severity and ends one of another
+    severity.
     """
 
     async def act(
-        asked: ApiRequest[request_models.NoQuery, request_models.TestAlert],
+        request: ApiRequest[request_models.NoQuery, request_models.TestAlert],
     ) -> response_models.OpenedTest:
-        body = asked.body
+        body = request.body
         if body.job is not None:
-            known(service, body.job)
+            find_job(service, body.job)
         seconds = parse_duration(body.lasts)
         await job_admin.test_alert(body.job, seconds, body.severity or "")
         job = body.job or TEST_JOB
-        _, state = known(service, job)
+        _, state = find_job(service, job)
         which = AlertFilter(job=job, conditions=(Condition.TEST,), limit=1)
-        (opened,) = await store.alerts(which)
+        (alert,) = await store.alerts(which)
         until = format_time(state.test_until)
-        return response_models.OpenedTest(**dict(alert_of(opened)), until=until)
+        return response_models.OpenedTest(**dict(alert_of(alert)), until=until)
 
     return act
 
@@ -94,8 +94,8 @@ async def _page(
     store: Store, query: request_models.AlertsOf, job: str | None, now: float
 ) -> response_models.Alerts:
     if job is not None and job not in store.states:
-        # One that left the configuration still has its history.
-        raise UnknownJobError(f"unknown job {job[:128]!r}: nothing is known of it")
+        # A job that was removed from the configuration keeps its history.
+        raise UnknownJobError(f"unknown job {job[:128]!r}: it has no recorded alerts")
     since = query.since
     which = AlertFilter(
         job=job,
@@ -106,9 +106,9 @@ async def _page(
         before=query.before,
         limit=query.limit + 1,
     )
-    found = await store.alerts(which)
-    page = found[: query.limit]
-    following = page[-1].id if len(found) > query.limit else None
+    alerts = await store.alerts(which)
+    page = alerts[: query.limit]
+    following = page[-1].id if len(alerts) > query.limit else None
     return response_models.Alerts(
         alerts=[alert_of(alert) for alert in page], next=following
     )

@@ -1,4 +1,4 @@
-"""Rules tried on the runs that a job has had, before they go live."""
+"""Backtests of rules on the recorded runs of a job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from afterrun_exporter.api.backtest_models import (
     TriedRun,
 )
 from afterrun_exporter.api.handlers import ApiRequest, Write
-from afterrun_exporter.api.jobs import known
+from afterrun_exporter.api.jobs import find_job
 from afterrun_exporter.api.request_models import NoQuery
 from afterrun_exporter.api.serializers import violations_of
 from afterrun_exporter.clock import Clock, cooperatively
@@ -35,91 +35,94 @@ from afterrun_exporter.storage.store import Store
 def backtest(
     service: Service, store: Store, clock: Clock
 ) -> Write[NoQuery, RulesToTry]:
-    """Return what tries rules on the runs of a job; it changes nothing."""
+    """Return the handler that backtests rules on the runs of a job, changing nothing."""
 
-    async def write(asked: ApiRequest[NoQuery, RulesToTry]) -> bytes:
-        job, state = known(service, asked.job)
-        body, now = asked.body, clock.now()
+    async def write(request: ApiRequest[NoQuery, RulesToTry]) -> bytes:
+        job, state = find_job(service, request.job)
+        body, now = request.body, clock.now()
         since = -math.inf if body.since is None else instant(body.since, now)
         rules = rules_to_try(job, state, body)
-        tried = await try_rules(store, service.settings, job.name, rules, since)
-        shown = islice(newest(tried, [*map(Change, body.changes)]), body.limit)
-        return await _body(_result(job, tried), shown)
+        result = await try_rules(store, service.settings, job.name, rules, since)
+        selected = islice(newest(result, [*map(Change, body.changes)]), body.limit)
+        return await _body(_result(job, result), selected)
 
     return write
 
 
-def rules_to_try(job: Job, state: JobState, wanted: RulesToTry) -> tuple[Rule, ...]:
-    """Return which rules are tried on the runs of *job*."""
-    if wanted.rules is None:
+def rules_to_try(job: Job, state: JobState, request: RulesToTry) -> tuple[Rule, ...]:
+    """Return the rules to backtest on the runs of *job*."""
+    if request.rules is None:
         return job.rules
-    rules = tuple(spec.rule() for spec in wanted.rules)
-    if wanted.add:
+    rules = tuple(spec.rule() for spec in request.rules)
+    if request.add:
         rules = _joined(job.rules, rules)
-    return _joined(rules, _said(state)) if wanted.said else rules
+    return _joined(rules, client_rules(state)) if request.said else rules
 
 
 def _joined(rules: Iterable[Rule], more: Sequence[Rule]) -> tuple[Rule, ...]:
-    """Return all of them; one of *more* takes the place of one of the same name."""
+    """Return both; a rule in *more* replaces one of the same name."""
     replaced = {rule.name for rule in more}
     return (*(rule for rule in rules if rule.name not in replaced), *more)
 
 
-def _said(state: JobState) -> tuple[Rule, ...]:
+def client_rules(state: JobState) -> tuple[Rule, ...]:
+    """Return the rules that clients have sent for an auto-registered job."""
     rules = json.loads(state.said).get("rules") if state.said else ()
     try:
-        said = RulesToTry.model_validate({"rules": rules or []})
+        spec = RulesToTry.model_validate({"rules": rules or []})
     except ValidationError:
-        # What this version does not understand counts as little as it does live.
+        # Rules that this version cannot read are ignored here as they are live.
         return ()
-    return tuple(spec.rule() for spec in said.rules or ())
+    return tuple(spec.rule() for spec in spec.rules or ())
 
 
-def _result(job: Job, tried: Backtest) -> BacktestResult:
-    """Return the answer, all but the runs that it tells of."""
+def _result(job: Job, result: Backtest) -> BacktestResult:
+    """Return the response without the list of runs."""
     return BacktestResult(
         job=job.name,
-        headline=headline(tried),
-        warnings=[*tried.warnings()],
-        gaps=[*tried.gaps()],
-        since=_ended(tried.first),
-        until=_ended(tried.last),
-        runs=tried.runs,
-        judged=tried.judged,
-        would_flag=tried.would_flag,
-        was_flagged=tried.was_flagged,
-        changes={change: tried.changes[change] for change in Change},
-        forgotten=tried.forgotten,
-        rules=[RuleCount(**asdict(count)) for count in tried.by_rule.values()],
+        headline=headline(result),
+        warnings=[*result.warnings()],
+        gaps=[*result.gaps()],
+        since=_finish_time(result.first),
+        until=_finish_time(result.last),
+        runs=result.runs,
+        judged=result.judged,
+        would_flag=result.would_flag,
+        was_flagged=result.was_flagged,
+        changes={change: result.changes[change] for change in Change},
+        forgotten=result.forgotten,
+        rules=[RuleCount(**asdict(count)) for count in result.by_rule.values()],
         flagged=[],
     )
 
 
-async def _body(result: BacktestResult, shown: Iterable[BacktestRun]) -> bytes:
-    """Return *result* in JSON, with the runs that are *shown*.
+async def _body(result: BacktestResult, selected: Iterable[BacktestRun]) -> bytes:
+    """Return *result* as JSON, with the *selected* runs.
 
-    Hundreds of runs may break a hundred rules each: that is made in steps, and one
-    run at a time, or the collection of garbage would hold the event loop.
+    Hundreds of runs may break a hundred rules each. They are encoded one at a time,
+    so that neither encoding nor garbage collection blocks the event loop.
     """
     head = result.model_dump_json().removesuffix("]}").encode()
-    runs = [_run(one).model_dump_json().encode() async for one in cooperatively(shown)]
+    runs = [
+        _run(one).model_dump_json().encode() async for one in cooperatively(selected)
+    ]
     return b"%s%s]}" % (head, b",".join(runs))
 
 
-def _run(tried: BacktestRun) -> TriedRun:
-    run = tried.run
+def _run(result: BacktestRun) -> TriedRun:
+    run = result.run
     return TriedRun(
         number=run.number,
         run_id=run.run_id,
         attempt=run.attempt,
         outcome=run.outcome,
         finished_at=format_time(run.finished_at),
-        change=tried.change,
-        would_break=violations_of(tried.violations),
+        change=result.change,
+        would_break=violations_of(result.violations),
         broke=violations_of(run.violations),
-        unknown=list(tried.unknown),
+        unknown=list(result.unknown),
     )
 
 
-def _ended(run: Run | None) -> str | None:
+def _finish_time(run: Run | None) -> str | None:
     return None if run is None else format_time(run.finished_at)

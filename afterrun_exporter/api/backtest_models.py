@@ -1,4 +1,4 @@
-"""Which rules may be tried on the runs of a job, and what comes of it."""
+"""Requests and results of backtests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from afterrun_exporter.config.rule_lines import FewRules
 from afterrun_exporter.core.backtest import MOST_SHOWN, Change
 from afterrun_exporter.core.model import Outcome
 
-#: All that come with a reason to look at them.
+#: The changes that a result can list runs of.
 Shown = Literal["newly_flagged", "no_longer_flagged", "flagged_by_both", "unknown"]
 
 
@@ -22,34 +22,34 @@ class RulesToTry(Spec):
 
     rules: FewRules | None = Field(
         None,
-        description="left out: those that the job has now",
+        description="default: the rules that the job has now",
         examples=[["rows_processed > 100", {"expr": "size > 1KiB", "name": "size"}]],
     )
     add: bool = Field(
         default=False,
-        description="beside the rules that the job has; one of the same name takes "
-        "the place of the job's",
+        description="add to the rules that the job has; one of the same name replaces "
+        "the job's",
     )
     said: bool = Field(
         default=False,
-        description="beside the rules that a client has given the job, where no file "
-        "names it; one of the same name is the client's",
+        description="add the rules that clients have sent for an auto-registered job; "
+        "they replace rules of the same name",
     )
     since: Since | None = Field(
         None,
-        description="count runs that ended since a time, or so long ago at most",
+        description="use runs finished since this time, or within this duration",
         examples=["30d"],
     )
     changes: Annotated[tuple[Shown, ...], Field(strict=False)] = Field(
-        get_args(Shown), description="tell of runs that came to one of these"
+        get_args(Shown), description="list runs with one of these changes"
     )
     limit: Annotated[int, Field(ge=1, le=MOST_SHOWN)] = Field(
-        100, description="how many runs to tell of at most, the newest; all are counted"
+        100, description="maximum number of listed runs, newest first; all are counted"
     )
 
 
 class TriedRun(Answer):
-    """A run that would be flagged, or was, or of which that cannot be told."""
+    """A run that would be flagged, was flagged, or cannot be evaluated."""
 
     number: int
     run_id: str | None
@@ -58,38 +58,40 @@ class TriedRun(Answer):
     finished_at: Time
     change: Change
     would_break: list[Violation]
-    broke: list[Violation] = Field(description="what was recorded")
-    unknown: list[str] = Field(description="rules it cannot be held against")
+    broke: list[Violation] = Field(description="violations that were recorded")
+    unknown: list[str] = Field(description="rules that cannot be evaluated for it")
 
 
 class RuleCount(Answer):
-    """How often one rule flags."""
+    """The counts of one rule."""
 
     rule: str
     metric: str
-    tried: bool = Field(description="false: it was recorded, and is not tried")
+    tried: bool = Field(
+        description="false: it has recorded violations, but is not part of this backtest"
+    )
     would_flag: int
     was_flagged: int
     not_reported: int = Field(
-        description="of those it would flag, runs that did not report the metric"
+        description="runs among `would_flag` that did not report the metric"
     )
     unknown: int
 
 
 class BacktestResult(Answer):
-    """What rules would have flagged of the runs of a job, against what was flagged."""
+    """Runs that the rules would flag, compared with those that were flagged."""
 
     job: str
-    headline: str = Field(description="all of it in a sentence")
+    headline: str = Field(description="the result in one sentence")
     warnings: list[str] = Field(description="rules that may be misspelt")
-    gaps: list[str] = Field(description="what history cannot tell")
-    since: Time | None = Field(description="when the first run counted ended")
-    until: Time | None = Field(description="when the last run counted ended")
+    gaps: list[str] = Field(description="limits of the recorded history")
+    since: Time | None = Field(description="end of the first counted run")
+    until: Time | None = Field(description="end of the last counted run")
     runs: int = Field(description="runs counted")
-    judged: int = Field(description="those that said that they were ok")
+    judged: int = Field(description="runs that reported ok")
     would_flag: int
     was_flagged: int
-    changes: dict[Change, int] = Field(description="how many runs came to what")
-    forgotten: int = Field(description="older runs that are not kept any more")
+    changes: dict[Change, int] = Field(description="number of runs by change")
+    forgotten: int = Field(description="older runs that are no longer stored")
     rules: list[RuleCount]
     flagged: list[TriedRun] = Field(description="the newest first")

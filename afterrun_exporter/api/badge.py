@@ -1,4 +1,4 @@
-"""``/badge/{job}.svg``: how a job is doing, as a picture for other people's pages."""
+"""``/badge/{job}.svg``: the state of a job as a picture for other web pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.model import JOB_NAME
 from afterrun_exporter.engine.service import Service
 
-#: White on each of them can be read: 4.5 to 1 or more.
+#: White text has a contrast of at least 4.5 to 1 on each of them.
 COLOURS: Final = {
     Status.OK: "#2e7d32",
     Status.MISSED: "#b3261e",
@@ -40,8 +40,8 @@ aria-label="{title}">
 <title>{title}</title>
 <clipPath id="r"><rect width="{width}" height="20" rx="3"/></clipPath>
 <g clip-path="url(#r)">
-<rect width="{left}" height="20" fill="{dark}"/>
-<rect x="{left}" width="{right}" height="20" fill="{colour}"/>
+<rect width="{left_width}" height="20" fill="{dark}"/>
+<rect x="{left_width}" width="{right_width}" height="20" fill="{colour}"/>
 </g>
 <g fill="#fff" font-family="Verdana,DejaVu Sans,Geneva,sans-serif" font-size="11">
 <text x="6" y="14" textLength="{left_text}" lengthAdjust="spacingAndGlyphs">{name}</text>
@@ -53,18 +53,18 @@ lengthAdjust="spacingAndGlyphs">{word}</text>
 
 
 def badge(service: Service) -> Handler:
-    """Return the handler for the picture; who asks for no job of ours gets one too."""
+    """Return the handler for badges; unknown jobs get one too, with status 404."""
 
     async def handle(request: web.Request) -> web.Response:
         read_query(NoQuery, request.query)
         name = request.match_info["job"]
-        known = service.known(name)
-        word = status(*known) if known else None
-        # A picture repeats nothing that could not be the name of a job.
-        shown = name if JOB_NAME.fullmatch(name) else "job"
+        job_and_state = service.known(name)
+        word = status(*job_and_state) if job_and_state else None
+        # Text that cannot be a job name is not repeated in the picture.
+        label = name if JOB_NAME.fullmatch(name) else "job"
         response = web.Response(
-            text=drawn(shown, word),
-            status=HTTPStatus.OK if known else HTTPStatus.NOT_FOUND,
+            text=render(label, word),
+            status=HTTPStatus.OK if job_and_state else HTTPStatus.NOT_FOUND,
             content_type=SVG,
         )
         return fresh(request, response)
@@ -72,18 +72,18 @@ def badge(service: Service) -> Handler:
     return handle
 
 
-def drawn(name: str, state: Status | None) -> str:
-    """Return the picture of a job, which is in *state*; None for one nobody knows."""
+def render(name: str, state: Status | None) -> str:
+    """Return the badge of a job in *state*, which is None if the job is unknown."""
     word = UNKNOWN if state is None else state.value
     left_text, right_text = _width(name), _width(word)
-    left, right = left_text + 12, right_text + 12
+    left_width, right_width = left_text + 12, right_text + 12
     return _SVG.format(
-        width=left + right,
-        left=left,
-        right=right,
+        width=left_width + right_width,
+        left_width=left_width,
+        right_width=right_width,
         left_text=left_text,
         right_text=right_text,
-        right_at=left + 6,
+        right_at=left_width + 6,
         name=escape(name),
         word=word,
         title=escape(f"{name}: {word}"),
@@ -93,7 +93,7 @@ def drawn(name: str, state: Status | None) -> str:
 
 
 def _width(text: str) -> int:
-    """Return the pixels that *text* takes, about; the picture makes it fit."""
+    """Return the approximate width of *text* in pixels; the SVG stretches it to fit."""
     narrow = sum(mark in _NARROW for mark in text)
     wide = sum(mark in _WIDE for mark in text)
     return round(4.2 * narrow + 9.6 * wide + 6.9 * (len(text) - narrow - wide))

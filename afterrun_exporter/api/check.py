@@ -1,4 +1,4 @@
-"""Is this afterrun.yml right? Asked of a daemon that must not come to harm by it."""
+"""Checking a configuration that a client sends, in a separate process."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.config import checker
 from afterrun_exporter.errors import RequestError
 
-#: Checks that go on at once; others wait for them.
+#: Number of checks that run at the same time; more wait.
 AT_ONCE: Final = 2
-#: Seconds, whatever else the machine does.
+#: Timeout in seconds, generous enough for a busy machine.
 PATIENCE: Final = 3.0 * checker.PATIENCE
 
 TOO_LONG: Final = (
-    "checking this takes too long: send less of it, or run `afterrun check` where the "
-    "file is"
+    "the check took too long: send a smaller file, or run `afterrun check` next to "
+    "the file"
 )
 
 
 def check(
     clock: Clock,
 ) -> Act[request_models.NoQuery, request_models.Document, response_models.Checked]:
-    """Return what checks a configuration, in a process of its own."""
+    """Return the handler that checks a configuration in a separate process."""
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def act(
-        asked: ApiRequest[request_models.NoQuery, request_models.Document],
+        request: ApiRequest[request_models.NoQuery, request_models.Document],
     ) -> response_models.Checked:
         async with turns:
-            said = await _checked(asked.body.config, clock.now())
-        return response_models.Checked.model_validate_json(said)
+            result = await _checked(request.body.config, clock.now())
+        return response_models.Checked.model_validate_json(result)
 
     return act
 
@@ -50,7 +50,7 @@ async def _checked(text: str, now: float) -> bytes:
     )
     try:
         async with asyncio.timeout(PATIENCE):
-            said, _ = await process.communicate(text.encode("utf-8", "surrogatepass"))
+            result, _ = await process.communicate(text.encode("utf-8", "surrogatepass"))
     except TimeoutError:
         raise RequestError(TOO_LONG) from None
     finally:
@@ -60,6 +60,6 @@ async def _checked(text: str, now: float) -> bytes:
     if process.returncode == -SIGKILL:
         raise RequestError(TOO_LONG)
     if process.returncode:
-        # Its own words are in our log, for it has our stderr.
-        raise RuntimeError(f"the program that checks ended with {process.returncode}")
-    return said
+        # The process shares stderr, so its messages are in the log.
+        raise RuntimeError(f"the checker exited with status {process.returncode}")
+    return result

@@ -1,4 +1,4 @@
-"""What is wrong with a request, in our words: the value and the way out."""
+"""Error messages for invalid requests: the value, and how to correct it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pydantic_core import ErrorDetails
 
 from afterrun_exporter.core.did_you_mean import near
 
-#: What the fields of our objects may be, and what people call that.
+#: Types of fields by pydantic's error type, in words for people.
 _WORDS = {"string_type": "a string", "bool_type": "true or false"}
 
 
 def about_parameter(query: type[BaseModel], error: ErrorDetails) -> str:
-    """Return what *error* says of a parameter of *query*."""
+    """Return the message for *error* in a parameter of *query*."""
     name, value, kind = str(error["loc"][0]), error["input"], error["type"]
     if kind == "extra_forbidden":
         return unknown("parameter", name, query)
@@ -29,11 +29,11 @@ def about_parameter(query: type[BaseModel], error: ErrorDetails) -> str:
 
 
 def about_field(body: type[BaseModel], error: ErrorDetails) -> str:
-    """Return what *error* says of a field of *body*, or of all of them together."""
+    """Return the message for *error* in one field of *body*, or in the whole body."""
     kind, value = error["type"], error["input"]
-    said = str(error["ctx"]["error"]) if kind == "value_error" else ""
+    message = str(error["ctx"]["error"]) if kind == "value_error" else ""
     if not error["loc"]:
-        return said
+        return message
     name = str(error["loc"][0])
     if kind == "extra_forbidden":
         return unknown("field", name, body)
@@ -45,9 +45,9 @@ def about_field(body: type[BaseModel], error: ErrorDetails) -> str:
     if kind == "enum" and isinstance(value, str):
         return f"unknown {name} {value[:60]!r}: use one of {_choices(error)}"
     if kind == "string_too_short":
-        said = "it is empty: give it a value or leave it out"
-    if said:
-        return f"{name}: {said}"
+        message = "it is empty: give it a value or leave it out"
+    if message:
+        return f"{name}: {message}"
     expected = _WORDS.get(kind, "a string")
     return (
         f"{name}: {json.dumps(value)[:60]} is not {expected}: send one, or leave it out"
@@ -55,16 +55,16 @@ def about_field(body: type[BaseModel], error: ErrorDetails) -> str:
 
 
 def unknown(what: str, name: str, model: type[BaseModel]) -> str:
-    """Return that *model* knows no such parameter or field, and what may be meant."""
-    names = known(model)
-    if meant := near(name, names):
-        return f"unknown {what} {name[:60]!r}; did you mean {meant!r}?"
-    way_out = f"use {', '.join(names)}" if names else "none is read here"
+    """Return the message for a parameter or field that *model* does not have."""
+    names = field_names(model)
+    if suggestion := near(name, names):
+        return f"unknown {what} {name[:60]!r}; did you mean {suggestion!r}?"
+    way_out = f"use {', '.join(names)}" if names else f"no {what}s are allowed here"
     return f"unknown {what} {name[:60]!r}: {way_out}"
 
 
-def known(model: type[BaseModel]) -> list[str]:
-    """Return the names of the fields of *model*, as people write them."""
+def field_names(model: type[BaseModel]) -> list[str]:
+    """Return the names of the fields of *model* as they appear in requests."""
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
@@ -74,7 +74,7 @@ def _choices(error: ErrorDetails) -> str:
 
 
 def _span(model: type[BaseModel], name: str) -> tuple[Any, Any]:
-    """Return the least and the largest number that the parameter may be."""
+    """Return the smallest and the largest value of a parameter."""
     field = model.model_fields[name]
     bounds = list(field.metadata)
     for choice in get_args(field.annotation):

@@ -1,4 +1,4 @@
-"""An operation of the table and what does it, to a route: read, act, answer."""
+"""Routes for operations: parse the request, call the handler, send the response."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from aiohttp.typedefs import Handler
 from afterrun_exporter.api.operation import JSON, A, B, Operation, Q
 from afterrun_exporter.api.request_parsing import read_body, read_query
 
-#: Kept by nobody without asking whether it is still so.
+#: Caches must revalidate before each use.
 NO_CACHE: Final = {hdrs.CACHE_CONTROL: "no-cache"}
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest(Generic[Q, B]):
-    """What is asked for; it can be understood."""
+    """A parsed and validated request."""
 
     path: Mapping[str, str]
     query: Q
@@ -33,18 +33,18 @@ class ApiRequest(Generic[Q, B]):
         return self.path["job"]
 
 
-#: Does what an operation promises.
+#: Implements an operation.
 Act = Callable[[ApiRequest[Q, B]], Awaitable[A]]
 
-#: Does it, too, and writes the answer itself: a long one is made in steps.
+#: Implements an operation and encodes the response itself, for long responses.
 Write = Callable[[ApiRequest[Q, B]], Awaitable[bytes]]
 
 
-def served(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> web.RouteDef:
-    """Return the route of *operation*, which *act* does."""
+def json_route(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> web.RouteDef:
+    """Return the route of *operation*, implemented by *act*."""
 
     async def handle(request: web.Request) -> web.Response:
-        answer = await act(await _asked(operation, request))
+        answer = await act(await _parse(operation, request))
         if operation.status == HTTPStatus.NO_CONTENT:
             return web.Response(status=operation.status)
         response = web.Response(
@@ -59,31 +59,31 @@ def served(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> web.RouteDef:
             response.headers[hdrs.LINK] = _link(request, operation.paged_by, following)
         return fresh(request, response)
 
-    return routed(operation, handle)
+    return route(operation, handle)
 
 
-def written(operation: Operation[Q, B, A], write: Write[Q, B]) -> web.RouteDef:
-    """Return the route of *operation*, which *write* does: its answer in JSON."""
+def raw_json_route(operation: Operation[Q, B, A], write: Write[Q, B]) -> web.RouteDef:
+    """Return the route of *operation*, implemented by *write*, which returns JSON."""
 
     async def handle(request: web.Request) -> web.Response:
-        body = await write(await _asked(operation, request))
+        body = await write(await _parse(operation, request))
         return web.Response(body=body, status=operation.status, content_type=JSON)
 
-    return routed(operation, handle)
+    return route(operation, handle)
 
 
-def routed(operation: Operation[Q, B, A], handler: Handler) -> web.RouteDef:
-    """Return the route of *operation* to *handler*, which does all of it itself."""
+def route(operation: Operation[Q, B, A], handler: Handler) -> web.RouteDef:
+    """Return the route of *operation* to an aiohttp *handler*."""
     if operation.method == hdrs.METH_GET:
-        # With HEAD, which aiohttp adds.
+        # web.get() also adds a route for HEAD.
         return web.get(operation.path, handler)
     return web.route(operation.method, operation.path, handler)
 
 
-async def _asked(
+async def _parse(
     operation: Operation[Q, B, A], request: web.Request
 ) -> ApiRequest[Q, B]:
-    """Return what *request* asks for; raise RequestError where that is not known."""
+    """Return the parsed *request*; raise RequestError if it is invalid."""
     query = read_query(operation.query, request.query)
     body = (
         await read_body(operation, request)
@@ -94,16 +94,16 @@ async def _asked(
 
 
 def fresh(request: web.Request, response: web.Response) -> web.Response:
-    """Return *response* to a GET with a tag; one without a body to who has it already."""
+    """Return *response* with an ETag, or 304 if the client has this version already."""
     if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
         return response
     body = response.body if isinstance(response.body, bytes) else b""
     tag = blake2b(body, digest_size=12).hexdigest()
     response.headers.update(NO_CACHE)
     response.etag = tag
-    known = request.if_none_match or ()
+    cached_tags = request.if_none_match or ()
     if response.status == HTTPStatus.OK and any(
-        one.value in {tag, "*"} for one in known
+        one.value in {tag, "*"} for one in cached_tags
     ):
         unchanged = web.Response(status=HTTPStatus.NOT_MODIFIED, headers=NO_CACHE)
         unchanged.etag = ETag(tag)
@@ -114,7 +114,7 @@ def fresh(request: web.Request, response: web.Response) -> web.Response:
 
 
 def _link(request: web.Request, parameter: str, following: object) -> str:
-    """Return where the next page is, as RFC 8288 writes it."""
+    """Return the Link header for the next page (RFC 8288)."""
     others = [(k, v) for k, v in request.query.items() if k != parameter]
     query = "&".join(
         f"{quote(name, safe='')}={quote(str(value), safe='')}"

@@ -1,4 +1,4 @@
-"""Jobs and their runs, to be read; jobs to be paused, resumed and removed."""
+"""Listing jobs and runs; pausing, resuming and removing jobs."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from afterrun_exporter.storage.store import Store
 def jobs(
     service: Service,
 ) -> Act[request_models.JobsQuery, request_models.NoBody, response_models.Jobs]:
-    """Return what answers with the jobs that are asked for, a page at a time."""
+    """Return the handler that lists matching jobs, a page at a time."""
 
     async def act(
-        asked: ApiRequest[request_models.JobsQuery, request_models.NoBody],
+        request: ApiRequest[request_models.JobsQuery, request_models.NoBody],
     ) -> response_models.Jobs:
-        query = asked.query
+        query = request.query
         page, more = await job_search.page(
-            service, wanted(query), query.limit, query.after or ""
+            service, job_filter(query), query.limit, query.after or ""
         )
-        found = cooperatively(page)
-        told = [job_of(*one, service.settings) async for one in found]
-        return response_models.Jobs(jobs=told, next=told[-1].name if more else None)
+        matches = cooperatively(page)
+        jobs = [job_of(*one, service.settings) async for one in matches]
+        return response_models.Jobs(jobs=jobs, next=jobs[-1].name if more else None)
 
     return act
 
 
-def wanted(query: request_models.JobsQuery) -> job_search.JobFilter:
-    """Return which jobs *query* asks for."""
+def job_filter(query: request_models.JobsQuery) -> job_search.JobFilter:
+    """Return the filter that *query* describes."""
     pairs = (label.partition(":") for label in query.label)
     return job_search.JobFilter(
         state=query.state,
@@ -56,12 +56,12 @@ def wanted(query: request_models.JobsQuery) -> job_search.JobFilter:
 def job(
     service: Service,
 ) -> Act[request_models.NoQuery, request_models.NoBody, response_models.WholeJob]:
-    """Return what answers with one job."""
+    """Return the handler that describes one job."""
 
     async def act(
-        asked: ApiRequest[request_models.NoQuery, request_models.NoBody],
+        request: ApiRequest[request_models.NoQuery, request_models.NoBody],
     ) -> response_models.WholeJob:
-        return _whole(service, asked.job)
+        return _whole(service, request.job)
 
     return act
 
@@ -69,18 +69,18 @@ def job(
 def runs(
     service: Service, store: Store
 ) -> Act[request_models.RunsQuery, request_models.NoBody, response_models.Runs]:
-    """Return what answers with the runs of a job, a page at a time."""
+    """Return the handler that lists the runs of a job, a page at a time."""
 
     async def act(
-        asked: ApiRequest[request_models.RunsQuery, request_models.NoBody],
+        request: ApiRequest[request_models.RunsQuery, request_models.NoBody],
     ) -> response_models.Runs:
-        found, _ = known(service, asked.job)
-        limit = asked.query.limit
-        last = await store.runs(found.name, limit + 1, asked.query.before)
+        job, _ = find_job(service, request.job)
+        limit = request.query.limit
+        last = await store.runs(job.name, limit + 1, request.query.before)
         page = cooperatively(last[:limit])
-        told = [run_of(run) async for run in page]
-        following = told[-1].number if len(last) > limit else None
-        return response_models.Runs(job=found.name, runs=told, next=following)
+        runs = [run_of(run) async for run in page]
+        following = runs[-1].number if len(last) > limit else None
+        return response_models.Runs(job=job.name, runs=runs, next=following)
 
     return act
 
@@ -88,16 +88,16 @@ def runs(
 def pause(
     service: Service, job_admin: JobAdmin, clock: Clock
 ) -> Act[request_models.NoQuery, request_models.Pause, response_models.WholeJob]:
-    """Return what pauses a job, for a while or until it is resumed."""
+    """Return the handler that pauses a job, for a time or until it is resumed."""
 
     async def act(
-        asked: ApiRequest[request_models.NoQuery, request_models.Pause],
+        request: ApiRequest[request_models.NoQuery, request_models.Pause],
     ) -> response_models.WholeJob:
-        known(service, asked.job)
-        until = _until(asked.body, clock.now())
-        on_ping = asked.body.resume_on_ping
-        await job_admin.pause(asked.job, until, resumes_on_ping=on_ping)
-        return _whole(service, asked.job)
+        find_job(service, request.job)
+        until = _until(request.body, clock.now())
+        on_ping = request.body.resume_on_ping
+        await job_admin.pause(request.job, until, resumes_on_ping=on_ping)
+        return _whole(service, request.job)
 
     return act
 
@@ -105,14 +105,14 @@ def pause(
 def resume(
     service: Service, job_admin: JobAdmin
 ) -> Act[request_models.NoQuery, request_models.NoBody, response_models.WholeJob]:
-    """Return what resumes a job."""
+    """Return the handler that resumes a job."""
 
     async def act(
-        asked: ApiRequest[request_models.NoQuery, request_models.NoBody],
+        request: ApiRequest[request_models.NoQuery, request_models.NoBody],
     ) -> response_models.WholeJob:
-        known(service, asked.job)
-        await job_admin.resume(asked.job)
-        return _whole(service, asked.job)
+        find_job(service, request.job)
+        await job_admin.resume(request.job)
+        return _whole(service, request.job)
 
     return act
 
@@ -120,37 +120,38 @@ def resume(
 def remove(
     service: Service, job_admin: JobAdmin
 ) -> Act[request_models.NoQuery, request_models.NoBody, response_models.Nothing]:
-    """Return what has a job watched no more, until it reports again."""
+    """Return the handler that removes an auto-registered job until it reports again."""
 
     async def act(
-        asked: ApiRequest[request_models.NoQuery, request_models.NoBody],
+        request: ApiRequest[request_models.NoQuery, request_models.NoBody],
     ) -> response_models.Nothing:
-        known(service, asked.job)
-        await job_admin.retire(asked.job)
+        find_job(service, request.job)
+        await job_admin.retire(request.job)
         return response_models.Nothing()
 
     return act
 
 
-def known(service: Service, name: str) -> tuple[Job, JobState]:
-    """Return the job *name* with its state; raise UnknownJobError for any other."""
-    if (found := service.known(name)) is None:
+def find_job(service: Service, name: str) -> tuple[Job, JobState]:
+    """Return the job *name* with its state; raise UnknownJobError if there is none."""
+    if (job_and_state := service.known(name)) is None:
         raise UnknownJobError(f"unknown job {name[:128]!r}{_suggestion(service, name)}")
-    return found
+
+    return job_and_state
 
 
 def _whole(service: Service, name: str) -> response_models.WholeJob:
-    job, state = known(service, name)
+    job, state = find_job(service, name)
     described = service.decisions.job_registry.described(name) or job
     return whole_job_of(job, state, service.settings, enabled=described.enabled)
 
 
 def _suggestion(service: Service, name: str) -> str:
-    # Among many names a near miss is looked for too long.
+    # Comparing with many names would take too long.
     few = list(islice(service.names, MAX_SUGGESTIONS + 1))
-    if len(few) <= MAX_SUGGESTIONS and (meant := near(name, few)):
-        return f"; did you mean {meant!r}?"
-    return ": `afterrun jobs` or GET /api/v1/jobs lists those there are"
+    if len(few) <= MAX_SUGGESTIONS and (suggestion := near(name, few)):
+        return f"; did you mean {suggestion!r}?"
+    return ": `afterrun jobs` and GET /api/v1/jobs list all jobs"
 
 
 def _until(body: request_models.Pause, now: float) -> float | None:
@@ -159,5 +160,5 @@ def _until(body: request_models.Pause, now: float) -> float | None:
     if body.until is None:
         return None
     if (until := parse_time(body.until)) <= now:
-        raise RequestError(f"until: {body.until!r} is past: name a time to come")
+        raise RequestError(f"until: {body.until!r} is in the past: use a future time")
     return min(until, END)

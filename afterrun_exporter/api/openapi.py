@@ -1,4 +1,4 @@
-"""The API as an OpenAPI 3.1 document, made of the models that it validates with."""
+"""The OpenAPI 3.1 document of the API, generated from its pydantic models."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ AnyOperation = Operation[Any, Any, Any]
 EVERY: Final[tuple[AnyOperation, ...]] = (*PINGS, *OPERATIONS)
 
 _ABOUT: Final = (
-    "AfterRun exporter judges what scheduled jobs report. Times are RFC 3339 in UTC, "
-    "durations are seconds. What cannot be answered is application/problem+json."
+    "AfterRun exporter monitors scheduled jobs. Times are RFC 3339 in UTC, "
+    "durations are seconds. Errors are application/problem+json (RFC 9457)."
 )
 _REF: Final = "#/components/schemas/{model}"
 _IN_PATH: Final = {
     "job": TypeAdapter(parameter_types.JobName).json_schema(),
     "id": TypeAdapter(parameter_types.ReceiverId).json_schema(),
 }
-#: What a guard answers with, where there is one.
+#: Responses of the authentication middleware, if credentials are configured.
 _GUARDED: Final = {
-    HTTPStatus.UNAUTHORIZED: "nobody, or nobody known, asks",
-    HTTPStatus.FORBIDDEN: "who asks may not do this",
+    HTTPStatus.UNAUTHORIZED: "credentials are missing or invalid",
+    HTTPStatus.FORBIDDEN: "the credentials lack the scope",
 }
 _TEXT: Final = {"type": "string"}
 _TAG: Final = {"schema": _TEXT, "description": "for If-None-Match"}
@@ -42,7 +42,7 @@ _TAG: Final = {"schema": _TEXT, "description": "for If-None-Match"}
 def document(
     version: str, operations: Iterable[AnyOperation] = EVERY
 ) -> dict[str, Any]:
-    """Return the document of *operations*; *version* is that of the program."""
+    """Return the document for *operations*; *version* is that of the program."""
     every = tuple(operations)
     schemas = _Schemas(every)
     paths: dict[str, dict[str, Any]] = {}
@@ -65,30 +65,32 @@ def document(
     }
 
 
-def kinds(operation: AnyOperation) -> dict[HTTPStatus, list[type[AfterRunError]]]:
-    """Return what can be wrong with *operation*, by the status of the answer."""
-    found: dict[HTTPStatus, list[type[AfterRunError]]] = {}
-    for error in operation.wrong:
-        found.setdefault(STATUS[error], []).append(error)
-    return dict(sorted(found.items()))
+def errors_by_status(
+    operation: AnyOperation,
+) -> dict[HTTPStatus, list[type[AfterRunError]]]:
+    """Return the errors that *operation* can raise, by HTTP status."""
+    by_status: dict[HTTPStatus, list[type[AfterRunError]]] = {}
+    for error in operation.errors:
+        by_status.setdefault(STATUS[error], []).append(error)
+    return dict(sorted(by_status.items()))
 
 
 class _Schemas:
-    """The models of all operations, as JSON Schema that refers to itself."""
+    """The JSON Schemas of all models, with references between them."""
 
     def __init__(self, operations: tuple[AnyOperation, ...]) -> None:
-        self._paths = {one.name: one.path for one in operations if one.is_ours}
-        wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {}
+        self._paths = {one.name: one.path for one in operations if one.is_management}
+        models: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {}
         for one in operations:
-            wanted[one.query, "validation"] = None
+            models[one.query, "validation"] = None
             if one.takes_body:
-                wanted[one.body, "validation"] = None
-            wanted[one.answer, "serialization"] = None
+                models[one.body, "validation"] = None
+            models[one.answer, "serialization"] = None
         for problem in (response_models.Problem, NotTaken):
-            wanted[problem, "serialization"] = None
-        self._refs, found = models_json_schema(list(wanted), ref_template=_REF)
+            models[problem, "serialization"] = None
+        self._refs, schemas = models_json_schema(list(models), ref_template=_REF)
         queries = {one.query.__name__ for one in operations}
-        defined = found["$defs"]
+        defined = schemas["$defs"]
         self._queries = {name: defined[name] for name in queries}
         unused = {*queries, response_models.Nothing.__name__}
         self.components = {
@@ -97,17 +99,17 @@ class _Schemas:
             if name not in unused
         }
 
-    def led(self, operation: AnyOperation) -> list[str]:
-        """Return the names of the operations to which the answer of *operation* leads."""
+    def linked(self, operation: AnyOperation) -> list[str]:
+        """Return the names of operations that take an id from this one's response."""
         parameter = f"{{{operation.leads_to[0]}}}"
         return [name for name, path in self._paths.items() if parameter in path]
 
     def of(self, model: type[BaseModel], mode: JsonSchemaMode) -> Mapping[str, Any]:
-        """Return what refers to the schema of *model*."""
+        """Return the reference to the schema of *model*."""
         return self._refs[model, mode]
 
     def parameters(self, query: type[BaseModel]) -> Iterator[dict[str, Any]]:
-        """Yield the parameters that *query* has."""
+        """Yield the parameters of *query*."""
         for name, schema in self._queries[query.__name__].get("properties", {}).items():
             about = schema.get("description", "")
             plain = _untitled(_without_null(schema))
@@ -134,7 +136,7 @@ def _described(operation: AnyOperation, schemas: _Schemas) -> dict[str, Any]:
         for media in operation.text[1] if operation.text else ():
             content[media] = {"schema": _TEXT if media.startswith("text/") else {}}
         described["requestBody"] = {"content": content}
-        # No text at all is a text, too.
+        # A text body may be empty.
         if operation.text is None and _is_required(operation.body):
             described["requestBody"]["required"] = True
     return {**described, "responses": dict(sorted(_responses(operation, schemas)))}
@@ -143,34 +145,34 @@ def _described(operation: AnyOperation, schemas: _Schemas) -> dict[str, Any]:
 def _responses(
     operation: AnyOperation, schemas: _Schemas
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    yield str(operation.status), _done(operation, schemas)
+    yield str(operation.status), _success(operation, schemas)
     if operation.is_tagged:
-        about = "nothing has changed since If-None-Match was sent"
+        about = "the response still matches If-None-Match"
         yield "304", {"description": about, "headers": {"ETag": _TAG}}
     problem = schemas.of(response_models.Problem, "serialization")
     for status, about in _GUARDED.items():
         yield str(status.value), _problem(about, problem)
-    if operation.is_drawn:
-        about = "there is no such job; the picture says so"
+    if operation.is_picture:
+        about = "unknown job; the picture shows it"
         content = {operation.media: {"schema": _TEXT}}
         yield "404", {"description": about, "content": content}
     if operation.takes_body:
-        yield "413", _problem("too-large: a body that is too long", problem)
-    for status, errors in kinds(operation).items():
+        yield "413", _problem("too-large: the body is too large", problem)
+    for status, errors in errors_by_status(operation).items():
         about = "; ".join(f"{error.kind}: {meaning(error)}" for error in errors)
         types = [TYPES + error.kind for error in errors]
         kind = {"properties": {"type": {"enum": types}}}
         yield str(status.value), _problem(about, {"allOf": [problem, kind]})
 
 
-def _done(operation: AnyOperation, schemas: _Schemas) -> dict[str, Any]:
-    """Return what is answered where nothing is wrong."""
-    done: dict[str, Any] = {"description": operation.summary}
+def _success(operation: AnyOperation, schemas: _Schemas) -> dict[str, Any]:
+    """Return the response for success."""
+    response: dict[str, Any] = {"description": operation.summary}
     if operation.media != JSON:
-        done["content"] = {operation.media: {"schema": _TEXT}}
+        response["content"] = {operation.media: {"schema": _TEXT}}
     elif operation.status != HTTPStatus.NO_CONTENT:
         schema = schemas.of(operation.answer, "serialization")
-        done["content"] = {JSON: {"schema": schema}}
+        response["content"] = {JSON: {"schema": schema}}
     headers: dict[str, Any] = {}
     if operation.is_tagged:
         headers["ETag"] = _TAG
@@ -179,12 +181,15 @@ def _done(operation: AnyOperation, schemas: _Schemas) -> dict[str, Any]:
         headers["Link"] = {"schema": _TEXT, "description": about}
     if operation.location:
         where = {"type": "string", "format": "uri-reference"}
-        headers["Location"] = {"schema": where, "description": "what was made"}
+        headers["Location"] = {
+            "schema": where,
+            "description": "the URL of the new object",
+        }
     links = {
-        other: _lead(operation.leads_to, other) for other in schemas.led(operation)
+        other: _lead(operation.leads_to, other) for other in schemas.linked(operation)
     }
     return {
-        **done,
+        **response,
         **({"headers": headers} if headers else {}),
         **({"links": links} if links else {}),
     }
@@ -197,7 +202,7 @@ def _lead(leads_to: tuple[str, str], other: str) -> dict[str, Any]:
 
 
 def meaning(error: type[AfterRunError]) -> str:
-    """Return when *error* is raised, in a line."""
+    """Return the description of *error*: the first line of its docstring."""
     return (error.__doc__ or "").partition("\n")[0].rstrip(".")
 
 
@@ -211,7 +216,7 @@ def _is_required(body: type[BaseModel]) -> bool:
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *schema* of a parameter, which is absent rather than null."""
+    """Return *schema* without null, because an unset parameter is absent."""
     plain = {key: value for key, value in schema.items() if key != "anyOf"}
     if plain.get("default", ()) in (None, []):
         del plain["default"]
@@ -222,7 +227,7 @@ def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _untitled(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *schema* without the titles that repeat the names of its fields."""
+    """Return *schema* without titles, which only repeat the names of fields."""
     plain = {key: value for key, value in schema.items() if key != "title"}
     if "properties" in plain:
         fields = plain["properties"].items()

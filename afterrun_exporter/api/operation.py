@@ -1,4 +1,4 @@
-"""What there is to say of one thing that can be asked for or done over HTTP."""
+"""The description of one operation of the HTTP API."""
 
 from __future__ import annotations
 
@@ -25,67 +25,67 @@ A = TypeVar("A", bound=response_models.Answer)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation(Generic[Q, B, A]):
-    """One thing that can be asked for or done."""
+    """One operation of the HTTP API."""
 
-    #: What programs that are generated from the document call it.
+    #: The operationId, which generated clients use as a function name.
     name: str
     method: str
-    #: With parameters in braces, as aiohttp and OpenAPI both write them.
+    #: Parameters are in braces, as in aiohttp and OpenAPI.
     path: str
-    #: One line that says what it does.
+    #: A description in one line.
     summary: str
     query: type[Q]
     body: type[B]
     answer: type[A]
     status: int = 200
-    #: What can be wrong, besides a request that cannot be understood.
+    #: Errors that it raises, other than RequestError.
     problems: tuple[type[AfterRunError], ...] = ()
-    #: The type of what is answered; what is no JSON is text.
+    #: The media type of the response; anything but JSON is text.
     media: str = JSON
-    #: The field that the body is, and its types, unless it is JSON.
+    #: The field that a text body fills, and the media types of such a body.
     text: tuple[str, tuple[str, ...]] | None = None
-    #: How many bytes a body may have.
+    #: The maximum length of the body in bytes.
     most: int = 2**20
-    #: The parameter by which the next page is asked for.
+    #: The parameter that selects the next page.
     paged_by: str = ""
-    #: Where to find what was made, filled in with the answer.
+    #: The URL of the created object, a template for fields of the response.
     location: str = ""
-    #: A parameter of other paths, and where in the answer a value for it is.
+    #: A path parameter of other operations, and a JSON pointer to its value here.
     leads_to: tuple[str, str] = ("", "")
 
     @property
     def scope(self) -> Scope:
-        """What one must be allowed to do: what the guard asks for."""
+        """The scope that a caller needs."""
         return scopes.wanted(self.method, self.path) or Scope.READ
 
     @property
     def subject(self) -> str:
-        """What it is about: the part of the path that says so."""
+        """The tag of the operation: the first part of its path."""
         part = self.path.removeprefix(PREFIX).split("/")[1]
         return {"": "docs", "openapi.json": "docs"}.get(part, part)
 
     @property
-    def is_ours(self) -> bool:
-        """Whether it is for those who ask, and not for the jobs."""
+    def is_management(self) -> bool:
+        """True for operations of the API, False for reports of jobs."""
         return self.scope is not Scope.PING
 
     @property
     def takes_body(self) -> bool:
-        """Whether a body is read."""
+        """True if the operation reads a body."""
         return self.method == "POST"
 
     @property
-    def is_drawn(self) -> bool:
-        """Whether the answer is a picture, whatever it has to say."""
+    def is_picture(self) -> bool:
+        """True if the response is a picture, also for errors."""
         return self.media == SVG
 
     @property
     def is_tagged(self) -> bool:
-        """Whether who has the answer already is told that it has not changed."""
-        return self.method == "GET" and self.is_ours
+        """True if responses have an ETag."""
+        return self.method == "GET" and self.is_management
 
     @property
-    def wrong(self) -> tuple[type[AfterRunError], ...]:
-        """What can be wrong, a request that cannot be understood included."""
-        common = (RequestError,) if self.is_ours else ()
+    def errors(self) -> tuple[type[AfterRunError], ...]:
+        """All errors that it raises."""
+        common = (RequestError,) if self.is_management else ()
         return (*common, *self.problems)

@@ -1,6 +1,6 @@
-"""What can be done over HTTP: one table for routes, document, page and guard.
+"""The operations of the HTTP API, for routes, documentation and authorization.
 
-The reports of jobs are in `pings`.
+Reports of jobs are in `pings`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ PAUSE: Final = Operation(
     name="pauseJob",
     method="POST",
     path=f"{PREFIX}/jobs/{{job}}/pause",
-    summary="Expect nothing of a job, for a while or until it is resumed",
+    summary="Pause monitoring of a job, for a time or until it is resumed",
     query=request_models.NoQuery,
     body=request_models.Pause,
     answer=response_models.WholeJob,
@@ -64,7 +64,7 @@ RESUME: Final = Operation(
     name="resumeJob",
     method="POST",
     path=f"{PREFIX}/jobs/{{job}}/resume",
-    summary="Watch a job again that was paused",
+    summary="Resume monitoring of a paused job",
     query=request_models.NoQuery,
     body=request_models.NoBody,
     answer=response_models.WholeJob,
@@ -74,7 +74,7 @@ REMOVE_JOB: Final = Operation(
     name="removeJob",
     method="DELETE",
     path=f"{PREFIX}/jobs/{{job}}",
-    summary="Watch a job no more that afterrun.yml does not name; a report brings it back",
+    summary="Remove an auto-registered job; its next report registers it again",
     query=request_models.NoQuery,
     body=request_models.NoBody,
     answer=response_models.Nothing,
@@ -96,7 +96,7 @@ BACKTEST: Final = Operation(
     name="tryRules",
     method="POST",
     path=f"{PREFIX}/jobs/{{job}}/backtest",
-    summary="What rules would have flagged of the runs of a job; it changes nothing",
+    summary="Backtest rules on the recorded runs of a job; changes nothing",
     query=request_models.NoQuery,
     body=backtest_models.RulesToTry,
     answer=backtest_models.BacktestResult,
@@ -117,7 +117,7 @@ JOB_RECEIVERS: Final = Operation(
     name="listJobReceivers",
     method="GET",
     path=f"{PREFIX}/jobs/{{job}}/receivers",
-    summary="Who is told of a job, beside whom afterrun.yml names",
+    summary="Receivers of a job, except those in afterrun.yml",
     query=request_models.NoQuery,
     body=request_models.NoBody,
     answer=response_models.JobReceivers,
@@ -127,7 +127,7 @@ ADD_RECEIVER: Final = Operation(
     name="addReceiver",
     method="POST",
     path=f"{PREFIX}/jobs/{{job}}/receivers",
-    summary="Have somebody told of a job",
+    summary="Add a receiver to a job",
     query=request_models.NoQuery,
     body=request_models.NewReceiver,
     answer=response_models.AddedReceiver,
@@ -161,7 +161,7 @@ REMOVE_RECEIVER: Final = Operation(
     name="removeReceiver",
     method="DELETE",
     path=f"{PREFIX}/receivers/{{id}}",
-    summary="Have somebody told no more",
+    summary="Remove a receiver",
     query=request_models.NoQuery,
     body=request_models.NoBody,
     answer=response_models.Nothing,
@@ -183,7 +183,7 @@ ALERT_STATS: Final = Operation(
     name="countAlerts",
     method="GET",
     path=f"{PREFIX}/alerts/stats",
-    summary="What the alerts of a time come to",
+    summary="Statistics of the alerts since a time",
     query=request_models.StatsQuery,
     body=request_models.NoBody,
     answer=response_models.Stats,
@@ -193,7 +193,7 @@ TEST_ALERT: Final = Operation(
     name="testAlert",
     method="POST",
     path=f"{PREFIX}/alerts/test",
-    summary="Open an alert that ends by itself, to see that it arrives",
+    summary="Open a test alert, which ends by itself",
     query=request_models.NoQuery,
     body=request_models.TestAlert,
     answer=response_models.OpenedTest,
@@ -204,7 +204,7 @@ CHECK: Final = Operation(
     name="checkConfiguration",
     method="POST",
     path=f"{PREFIX}/check",
-    summary="Check an afterrun.yml: every problem at once, each with its line",
+    summary="Check an afterrun.yml: reports every problem, each with its line",
     query=request_models.NoQuery,
     body=request_models.Document,
     answer=response_models.Checked,
@@ -224,7 +224,7 @@ REFERENCE: Final = Operation(
     name="getReference",
     method="GET",
     path=f"{PREFIX}/docs",
-    summary="This API as a page to read",
+    summary="The API reference as a web page",
     query=request_models.NoQuery,
     body=request_models.NoBody,
     answer=response_models.Nothing,
@@ -235,14 +235,14 @@ BADGE: Final = Operation(
     name="getBadge",
     method="GET",
     path="/badge/{job}.svg",
-    summary="How a job is doing, as a picture; the same picture for 404",
+    summary="The state of a job as an SVG picture, also for unknown jobs",
     query=request_models.NoQuery,
     body=request_models.NoBody,
     answer=response_models.Nothing,
     media=SVG,
 )
 
-#: All but the reports of jobs.
+#: All operations except reports of jobs.
 OPERATIONS: Final = (
     *(JOBS, JOB, PAUSE, RESUME, REMOVE_JOB),
     *(RUNS, BACKTEST, JOB_ALERTS, JOB_RECEIVERS, ADD_RECEIVER),

@@ -1,4 +1,4 @@
-"""The kinds of values in requests: each is read, or refused with the way out."""
+"""Types of values in requests, with validation."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from afterrun_exporter.core.routing import ReceiverType
 from afterrun_exporter.core.timestamps import END, instant, parse_time
 from afterrun_exporter.core.units import format_duration, parse_duration
 
-#: Of anything, in one answer.
+#: The largest page.
 MOST: Final = 1000
 
-#: No id is larger.
+#: The largest id.
 LAST: Final = 2**63 - 1
 
-#: How long a test alert may last.
+#: The range of durations of a test alert.
 SHORTEST: Final = parse_duration("10s")
 LONGEST: Final = parse_duration("1h")
 
-#: How long a job may be paused for, if not until somebody resumes it.
+#: The longest pause, other than until it is resumed.
 LONGEST_PAUSE: Final = parse_duration("3660d")
 
 _SEVERITY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
@@ -34,7 +34,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 def _digits(value: object) -> object:
-    # ASCII digits and few: int() takes much more than that.
+    # Few ASCII digits only: int() accepts other digits, and thousands of them.
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return int(value) if len(value) <= len(str(LAST)) else value
     return value
@@ -62,7 +62,7 @@ def _lasting(shortest: float, longest: float, text: str) -> str:
 def _severity(text: str) -> str:
     if text and (text == NO_SEVERITY or not _SEVERITY.fullmatch(text)):
         raise ValueError(
-            f"{text[:64]!r} is not a severity: use one that your routes know, such as "
+            f"{text[:64]!r} is not a severity: use one that your routes match, such as "
             "critical, warning or info"
         )
     return text
@@ -78,7 +78,9 @@ _TIME_SCHEMA: Final = {"type": "string", "format": "date-time"}
 
 #: A number in a query.
 Digits: Final = BeforeValidator(_digits)
-Page = Annotated[int, Field(ge=1, le=MOST, description="how many at most"), Digits]
+Page = Annotated[
+    int, Field(ge=1, le=MOST, description="maximum number of items"), Digits
+]
 Number = Annotated[int, Field(ge=1, le=LAST), Digits]
 Since = Annotated[
     str,
@@ -106,7 +108,7 @@ PauseSpan = Annotated[
     WithJsonSchema(_DURATION_SCHEMA),
 ]
 
-#: What stands for itself in a path.
+#: Path parameters.
 JobName = Annotated[
     str,
     WithJsonSchema(

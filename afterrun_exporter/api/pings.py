@@ -1,4 +1,4 @@
-"""The reports of jobs, as the document has them; `ingest` takes them."""
+"""Reports of jobs for the OpenAPI document; `ingest` implements them."""
 
 from __future__ import annotations
 
@@ -27,20 +27,22 @@ class BrokenRule(response_models.Answer):
 
 
 class Taken(response_models.Answer):
-    """What was made of a report; it is on disk."""
+    """An accepted report, which is on disk."""
 
     job: str
     kind: Kind
     run_id: str | None
     outcome: Outcome | None = Field(description="null unless a run has ended")
-    duplicate: bool = Field(description="the rest is what was recorded first")
+    duplicate: bool = Field(
+        description="the report was a duplicate; the other fields describe the recorded one"
+    )
     warnings: list[str]
     violations: list[BrokenRule]
     deadline: response_models.Time | None = Field(description="of the next run")
 
 
 class NotTaken(response_models.Problem):
-    """Why a report was not taken."""
+    """A rejected report, with the reason."""
 
     job: str
     recorded: bool = Field(description="as a run with outcome `invalid`")
@@ -48,7 +50,7 @@ class NotTaken(response_models.Problem):
 
 
 class AllTaken(response_models.Answer):
-    """What was made of many reports."""
+    """Results for many reports."""
 
     accepted: int
     rejected: int
@@ -56,20 +58,20 @@ class AllTaken(response_models.Answer):
 
 
 class ReportOfJob(Report):
-    """A report among others."""
+    """A report in a batch."""
 
     job: str
 
 
 class Reports(RootModel[list[ReportOfJob]]):
-    """Many reports, in one transaction."""
+    """Many reports in one transaction."""
 
 
 PING: Final = Operation(
     name="ping",
     method="GET",
     path="/ping/{job}",
-    summary="Report that a job ran, and ran well",
+    summary="Report a successful run",
     query=request_models.NoQuery,
     body=request_models.NoBody,
     answer=Taken,
@@ -79,7 +81,7 @@ REPORT: Final = Operation(
     name="report",
     method="POST",
     path="/ping/{job}",
-    summary="Report a run; without a body, that it went well",
+    summary="Report a run; without a body, a successful one",
     query=request_models.NoQuery,
     body=Report,
     answer=Taken,
@@ -89,7 +91,7 @@ REPORT_MANY: Final = Operation(
     name="reportMany",
     method="POST",
     path="/ping",
-    summary="Report many runs in one transaction; a bad report harms no other",
+    summary="Report many runs in one transaction; invalid reports do not affect the others",
     query=request_models.NoQuery,
     body=Reports,
     answer=AllTaken,

@@ -1,11 +1,11 @@
-"""Who is told of which job: asked for, added and removed over HTTP."""
+"""Listing, adding and removing receivers over HTTP."""
 
 from __future__ import annotations
 
 from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api import request_models, response_models
 from afterrun_exporter.api.handlers import Act, ApiRequest
-from afterrun_exporter.api.jobs import known
+from afterrun_exporter.api.jobs import find_job
 from afterrun_exporter.api.serializers import receiver_of
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.routing import JobReceiver
@@ -13,20 +13,20 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import UnknownReceiverError
 
 
-def listed(
+def of_job(
     service: Service, receivers: Receivers
 ) -> Act[request_models.NoQuery, request_models.NoBody, response_models.JobReceivers]:
-    """Return what answers with the receivers of a job."""
+    """Return the handler that lists the receivers of a job."""
 
     async def act(
-        asked: ApiRequest[request_models.NoQuery, request_models.NoBody],
+        request: ApiRequest[request_models.NoQuery, request_models.NoBody],
     ) -> response_models.JobReceivers:
-        name = asked.job
-        # Those of a job that left the configuration still stand in alertmanager.yml.
-        if not (found := await receivers.of(name)):
-            known(service, name)
-        told = [receiver_of(one) for one in found]
-        return response_models.JobReceivers(job=name, receivers=told)
+        name = request.job
+        # A job that was removed from the configuration keeps its receivers.
+        if not (matches := await receivers.of(name)):
+            find_job(service, name)
+        models = [receiver_of(one) for one in matches]
+        return response_models.JobReceivers(job=name, receivers=models)
 
     return act
 
@@ -34,13 +34,13 @@ def listed(
 def every(
     receivers: Receivers,
 ) -> Act[request_models.NoQuery, request_models.NoBody, response_models.Receivers]:
-    """Return what answers with all receivers, whatever their jobs."""
+    """Return the handler that lists the receivers of all jobs."""
 
     async def act(
         _: ApiRequest[request_models.NoQuery, request_models.NoBody],
     ) -> response_models.Receivers:
-        found = await receivers.every()
-        return response_models.Receivers(receivers=[receiver_of(one) for one in found])
+        every = await receivers.every()
+        return response_models.Receivers(receivers=[receiver_of(one) for one in every])
 
     return act
 
@@ -50,13 +50,13 @@ def add(
 ) -> Act[
     request_models.NoQuery, request_models.NewReceiver, response_models.AddedReceiver
 ]:
-    """Return what adds a receiver to a job."""
+    """Return the handler that adds a receiver to a job."""
 
     async def act(
-        asked: ApiRequest[request_models.NoQuery, request_models.NewReceiver],
+        request: ApiRequest[request_models.NoQuery, request_models.NewReceiver],
     ) -> response_models.AddedReceiver:
-        job, _ = known(service, asked.job)
-        body = asked.body
+        job, _ = find_job(service, request.job)
+        body = request.body
         added, applied = await receivers.add(
             JobReceiver(
                 job=job.name,
@@ -82,12 +82,12 @@ def add(
 def one(
     receivers: Receivers,
 ) -> Act[request_models.NoQuery, request_models.NoBody, response_models.Receiver]:
-    """Return what answers with one receiver, whatever its job."""
+    """Return the handler that describes one receiver."""
 
     async def act(
-        asked: ApiRequest[request_models.NoQuery, request_models.NoBody],
+        request: ApiRequest[request_models.NoQuery, request_models.NoBody],
     ) -> response_models.Receiver:
-        return receiver_of(await receivers.get(_number(asked.path["id"])))
+        return receiver_of(await receivers.get(_number(request.path["id"])))
 
     return act
 
@@ -95,19 +95,19 @@ def one(
 def remove(
     receivers: Receivers,
 ) -> Act[request_models.NoQuery, request_models.NoBody, response_models.Nothing]:
-    """Return what removes a receiver."""
+    """Return the handler that removes a receiver."""
 
     async def act(
-        asked: ApiRequest[request_models.NoQuery, request_models.NoBody],
+        request: ApiRequest[request_models.NoQuery, request_models.NoBody],
     ) -> response_models.Nothing:
-        await receivers.remove(_number(asked.path["id"]))
+        await receivers.remove(_number(request.path["id"]))
         return response_models.Nothing()
 
     return act
 
 
-def _number(written: str) -> int:
-    # More digits than any id has; int() would take thousands.
-    if not (written.isascii() and written.isdigit() and len(written) <= 18):
-        raise UnknownReceiverError(f"no receiver has the id {written[:60]!r}")
-    return int(written)
+def _number(text: str) -> int:
+    # No id has more digits; int() would accept thousands of them.
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise UnknownReceiverError(f"no receiver has the id {text[:60]!r}")
+    return int(text)

@@ -1,4 +1,4 @@
-"""The API described: a document for programs, and the same as a page for people."""
+"""The OpenAPI document, and the same content as a web page."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ _PAGES: Final = Environment(
 
 def document(version: str) -> Handler:
     """Return the handler for the OpenAPI document."""
-    return _handing_out(_texts(version)[0], JSON)
+    return _static_handler(_texts(version)[0], JSON)
 
 
 def page(version: str) -> Handler:
-    """Return the handler for the document as a page to read."""
-    return _handing_out(_texts(version)[1], HTML)
+    """Return the handler for the reference as a web page."""
+    return _static_handler(_texts(version)[1], HTML)
 
 
 @cache
 def _texts(version: str) -> tuple[str, str]:
-    """Return the document as JSON and as a page. The schemas take most of a start."""
+    """Return the document as JSON and as HTML; cached, because it takes most of startup."""
     described = openapi.document(version)
     text = json.dumps(described, indent=1, ensure_ascii=False)
-    return text, written(described)
+    return text, render(described)
 
 
-def written(described: Mapping[str, Any]) -> str:
-    """Return the page that a document comes to."""
+def render(described: Mapping[str, Any]) -> str:
+    """Return the web page for a document."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for path, operations in described["paths"].items():
         for method, operation in operations.items():
@@ -63,7 +63,7 @@ def written(described: Mapping[str, Any]) -> str:
 
 
 def kind_of(schema: Mapping[str, Any], named: Mapping[str, Any]) -> str:
-    """Return what a value of *schema* is, in a few words; *named* are other schemas."""
+    """Return a short description of the type in *schema*; *named* are other schemas."""
     if "$ref" in schema:
         name = name_of(schema)
         return kind_of(named[name], named) if "enum" in named[name] else name
@@ -81,7 +81,7 @@ def kind_of(schema: Mapping[str, Any], named: Mapping[str, Any]) -> str:
 
 
 def name_of(schema: Mapping[str, Any]) -> str:
-    """Return the name of what *schema* refers to, "" if it does not."""
+    """Return the name of the schema that *schema* refers to, or ""."""
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
@@ -92,7 +92,7 @@ def _kinds() -> Iterator[tuple[int, str, str]]:
         yield status.value, kind, status.description
 
 
-def _handing_out(text: str, media: str) -> Handler:
+def _static_handler(text: str, media: str) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         read_query(NoQuery, request.query)
         return fresh(request, web.Response(text=text, content_type=media))

@@ -1,4 +1,4 @@
-"""What may be asked for: the parameters of queries and the fields of bodies."""
+"""Models of requests: query parameters and JSON bodies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from afterrun_exporter.api.parameter_types import (
 )
 from afterrun_exporter.core.targets import check_target
 
-#: Flags of a receiver: what it is told of.
+#: Flags of a receiver: the events that it is notified of.
 FLAGS: Final = (
     "on_failure",
     "on_timeout",
@@ -33,7 +33,7 @@ FLAGS: Final = (
 
 
 class Query(BaseModel):
-    """Parameters of a query: none but these, each once unless it is a list."""
+    """Query parameters; unknown ones are rejected, and only lists may repeat."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -43,20 +43,19 @@ class NoQuery(Query):
 
 
 class JobsQuery(Query):
-    """Which jobs; all that is asked for must hold."""
+    """Filters for jobs; a job must match all of them."""
 
     state: State | None = Field(None, description="jobs in this state")
     label: tuple[Label, ...] = Field(
-        (), description="jobs with this label, as key:value; again for more of them"
+        (), description="jobs with this label, as key:value; may be repeated"
     )
     unobserved: Literal["true", "false"] | None = Field(
-        None, description="jobs that were last due in a downtime, or the others"
+        None,
+        description="true: jobs whose last slot fell in a downtime; false: the others",
     )
     project: Text | None = Field(None, description="jobs of this project")
-    tag: tuple[Text, ...] = Field(
-        (), description="jobs with this tag; again for more of them"
-    )
-    q: Text | None = Field(None, description="jobs with this in their names")
+    tag: tuple[Text, ...] = Field((), description="jobs with this tag; may be repeated")
+    q: Text | None = Field(None, description="jobs whose name contains this text")
     limit: Page = 100
     after: Text | None = Field(
         None, description="jobs whose names come after this one: `next` of a page"
@@ -64,7 +63,7 @@ class JobsQuery(Query):
 
 
 class RunsQuery(Query):
-    """Which runs of a job."""
+    """A page of the runs of a job."""
 
     limit: Page = 20
     before: Number | None = Field(
@@ -73,15 +72,15 @@ class RunsQuery(Query):
 
 
 class AlertsOf(Query):
-    """Which alerts, of one job or of all."""
+    """Filters for alerts."""
 
     state: Literal["open", "resolved"] | None = Field(
-        None, description="alerts that are open, or over"
+        None, description="alerts that are open, or resolved"
     )
     kind: Kind | None = Field(None, description="alerts of this kind")
     severity: Text | None = Field(None, description="alerts of this severity")
     since: Since | None = Field(
-        None, description="alerts that opened since a time, or so long ago at most"
+        None, description="alerts opened since this time, or within this duration"
     )
     limit: Page = 100
     before: Number | None = Field(
@@ -91,74 +90,79 @@ class AlertsOf(Query):
 
 
 class JobAlertsQuery(AlertsOf):
-    """Which alerts of a job; all that is asked for must hold."""
+    """Filters for alerts of a job; an alert must match all of them."""
 
 
 class AlertsQuery(AlertsOf):
-    """Which alerts; all that is asked for must hold."""
+    """Filters for alerts; an alert must match all of them."""
 
     job: Text | None = Field(None, description="alerts of this job")
 
 
 class StatsQuery(Query):
-    """Which alerts to count."""
+    """The alerts to count."""
 
-    since: Since = Field("7d", description="those that opened since then")
+    since: Since = Field(
+        "7d", description="alerts opened since this time, or within this duration"
+    )
 
 
 class Body(BaseModel):
-    """The object in a body: no field but these, each of its type."""
+    """A JSON body; unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class NoBody(Body):
-    """Nothing, or an object without fields."""
+    """An empty body, or an object without fields."""
 
 
 class TestAlert(Body):
-    """An alert to see whether it arrives."""
+    """A test alert."""
 
-    # For pytest: it is none of its tests.
+    # Not a test class for pytest.
     __test__ = False
 
     job: Text | None = Field(
-        None, description="of this job; else of one that is made for it"
+        None, description="the job of the alert; by default a job created for tests"
     )
-    severity: Severity | None = Field(None, description="other than the job's own")
+    severity: Severity | None = Field(None, description="by default the job's own")
     lasts: TestSpan = Field(
-        "2m", alias="for", description="how long it lasts, 10s to 1h"
+        "2m", alias="for", description="duration of the alert, 10s to 1h"
     )
 
 
 class Pause(Body):
-    """How long nothing is expected of a job; until somebody resumes it if nothing is said."""
+    """A pause of a job: for a duration, until a time, or until it is resumed."""
 
     lasts: PauseSpan | None = Field(
-        None, alias="for", description="so long, such as 2h", examples=["2h"]
+        None,
+        alias="for",
+        description="duration of the pause, such as 2h",
+        examples=["2h"],
     )
     until: Time | None = Field(
         None,
-        description="until then, a time of RFC 3339",
+        description="end of the pause (RFC 3339)",
         examples=["2026-11-23T06:00:00Z"],
     )
     resume_on_ping: bool = Field(
-        default=False, description="a report ends the pause, too"
+        default=False, description="a report also ends the pause"
     )
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:
         if self.lasts is not None and self.until is not None:
-            raise ValueError("'for' and 'until' are both given: give one of them")
+            raise ValueError("'for' and 'until' cannot be combined: send one of them")
         return self
 
 
 class NewReceiver(Body):
-    """Somebody to tell of a job."""
+    """A receiver to add to a job."""
 
     alert_type: Receiver
     target: str = Field(
-        description="a mail address, or an http(s) URL; of Slack and Discord the "
+        description="a mail address, or an http(s) URL; for Slack and Discord the "
         "incoming webhook",
         examples=["https://hooks.example.com/afterrun"],
     )
@@ -169,21 +173,21 @@ class NewReceiver(Body):
     on_success: bool = False
 
     @model_validator(mode="after")
-    def _somebody_is_told(self) -> Self:
+    def _can_be_notified(self) -> Self:
         try:
             check_target(self.alert_type, self.target)
         except ValueError as error:
             raise ValueError(f"target: {error}") from None
         if not any(getattr(self, flag) for flag in FLAGS):
             raise ValueError(
-                f"{', '.join(FLAGS)} are all false: nobody would ever be told; set one"
+                f"{', '.join(FLAGS)} are all false: the receiver would never be notified; set one"
             )
         return self
 
 
 class Document(Body):
-    """An afterrun.yml to be checked."""
+    """An afterrun.yml to check."""
 
     config: str = Field(
-        description="its text", examples=["jobs: {backup: {every: 1d}}"]
+        description="the text of the file", examples=["jobs: {backup: {every: 1d}}"]
     )

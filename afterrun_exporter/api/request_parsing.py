@@ -1,4 +1,4 @@
-"""What a request asks for: its query and its body, or why they cannot be understood."""
+"""Parsing and validation of query parameters and JSON bodies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from afterrun_exporter.api.error_messages import (
     about_field,
     about_parameter,
-    known,
+    field_names,
     unknown,
 )
 from afterrun_exporter.api.operation import JSON, Operation
@@ -24,30 +24,30 @@ from afterrun_exporter.errors import PingError, RequestError
 from afterrun_exporter.ingest.bodies import parsed
 from afterrun_exporter.ingest.bodies import read_body as read
 
-#: A body that is larger is parsed beside the event loop: there may be much wrong with it.
+#: Larger bodies are parsed in a thread, because they may contain many errors.
 LARGE: Final = 4096
-#: Values in a body, those inside of others among them.
+#: The maximum number of values in a body, including nested ones.
 MAX_VALUES: Final = 2_000
 
 Q = TypeVar("Q", bound=Query)
 B = TypeVar("B", bound=BaseModel)
 
 
-def read_query(model: type[Q], given: MultiMapping[str]) -> Q:
-    """Return the parameters of a query; raise RequestError for any but known ones.
+def read_query(model: type[Q], parameters: MultiMapping[str]) -> Q:
+    """Return the parsed parameters; raise RequestError for unknown or invalid ones.
 
-    Each may be given once, those that are lists as often as one likes.
+    Only parameters that are lists may be repeated.
     """
-    if not given:
+    if not parameters:
         return model()
-    names, values = known(model), dict[str, Any]()
-    for name in dict.fromkeys(given):
+    names, values = field_names(model), dict[str, Any]()
+    for name in dict.fromkeys(parameters):
         if name not in names:
             raise RequestError(unknown("parameter", name, model))
-        all_of_it = given.getall(name)
+        all_of_it = parameters.getall(name)
         if not all(all_of_it):
             raise RequestError(
-                f"parameter {name!r} is empty: give it a value or leave it out"
+                f"parameter {name!r} is empty: set a value or leave it out"
             )
         if get_origin(model.model_fields[name].annotation) is tuple:
             values[name] = tuple(all_of_it)
@@ -55,7 +55,7 @@ def read_query(model: type[Q], given: MultiMapping[str]) -> Q:
             values[name] = all_of_it[0]
         else:
             raise RequestError(
-                f"parameter {name!r} is given {len(all_of_it)} times: give it once"
+                f"parameter {name!r} is sent {len(all_of_it)} times: send it once"
             )
     try:
         return model.model_validate(values)
@@ -64,10 +64,10 @@ def read_query(model: type[Q], given: MultiMapping[str]) -> Q:
 
 
 async def read_body(operation: Operation[Any, B, Any], request: web.Request) -> B:
-    """Return the object in the body of *request*, {} where it is empty.
+    """Return the parsed body of *request*; an empty body counts as {}.
 
-    Where a body may be a text, that is one field of the object. Raises
-    RequestError, and HTTPRequestEntityTooLarge for too long a body.
+    A text body fills one field of the model. Raises RequestError, and
+    HTTPRequestEntityTooLarge if the body is too large.
     """
     body = await _read(request, operation.most)
     is_text = operation.text is not None and request.content_type != JSON
@@ -79,19 +79,19 @@ def _object_of(operation: Operation[Any, B, Any], body: bytes, is_text: bool) ->
     if operation.text is not None and is_text:
         field, _ = operation.text
         return model.model_validate({field: _text(body)})
-    given = _parse(body) if body.strip() else {}
-    if not isinstance(given, dict):
+    data = _parse(body) if body.strip() else {}
+    if not isinstance(data, dict):
         raise RequestError("the body is not a JSON object: send {...}")
-    _check_count(given)
+    _check_count(data)
     try:
-        return model.model_validate(given)
+        return model.model_validate(data)
     except ValidationError as error:
-        raise RequestError(_wrong(model, given, error)) from None
+        raise RequestError(_wrong(model, data, error)) from None
 
 
-def _check_count(given: dict[str, Any]) -> None:
-    """Raise RequestError where *given* has more values than anybody sends."""
-    count, rest = 0, [iter(given.values())]
+def _check_count(data: dict[str, Any]) -> None:
+    """Raise RequestError if *data* has more than MAX_VALUES values."""
+    count, rest = 0, [iter(data.values())]
     while rest:
         for value in rest.pop():
             count += 1
@@ -101,12 +101,12 @@ def _check_count(given: dict[str, Any]) -> None:
                 raise RequestError(f"the body has over {MAX_VALUES} values: send less")
 
 
-def _wrong(model: type[BaseModel], given: object, error: ValidationError) -> str:
+def _wrong(model: type[BaseModel], data: object, error: ValidationError) -> str:
     if not issubclass(model, Spec):
         return about_field(model, _first(error))
-    # It is written as afterrun.yml is: all that is wrong at once, in the same words.
-    found = findings(model, given, error)
-    return "\n".join(f"{show(one.path)}: {one.message}" for one in found)
+    # Written as in afterrun.yml: report all errors, in the same words.
+    errors = findings(model, data, error)
+    return "\n".join(f"{show(one.path)}: {one.message}" for one in errors)
 
 
 async def _read(request: web.Request, most: int) -> bytes:
@@ -129,9 +129,9 @@ def _text(body: bytes) -> str:
 
 
 def _first(error: ValidationError) -> Any:
-    """Return what to tell of all that is wrong: a misspelt name is why one is missing."""
-    found = error.errors(include_url=False)
-    return next((one for one in found if one["type"] == "extra_forbidden"), found[0])
+    """Return the error to report: an unknown name first, as it explains a missing one."""
+    errors = error.errors(include_url=False)
+    return next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
 
 
 def _parse(body: bytes) -> Any:
@@ -147,17 +147,17 @@ def _parse(body: bytes) -> Any:
             f"column {error.colno}"
         ) from None
     except (ValueError, RecursionError):
-        raise RequestError("the body is not JSON that can be read") from None
+        raise RequestError("the body is not valid JSON") from None
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    errors: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
-            raise RequestError(f"{name[:60]!r} is given twice: give it once")
-        found[name] = value
-    return found
+        if name in errors:
+            raise RequestError(f"{name[:60]!r} is sent twice: send it once")
+        errors[name] = value
+    return errors
 
 
 def _no_number(word: str) -> NoReturn:
-    raise RequestError(f"the body is not JSON: {word} is no number there")
+    raise RequestError(f"the body is not JSON: {word} is not a JSON number")

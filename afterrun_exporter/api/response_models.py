@@ -1,4 +1,4 @@
-"""What is answered: the shapes of jobs, runs, alerts, receivers and the rest in JSON."""
+"""Models of responses: jobs, runs, alerts, receivers and others in JSON."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from afterrun_exporter.core.routing import ReceiverType
 
 #: RFC 3339, in UTC.
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
-#: A job that reported 0 reads 0, not 0.0.
+#: Whole numbers are sent without a decimal point.
 Value = Annotated[int | float, WithJsonSchema({"type": "number"})]
 Seconds = Annotated[int | float, WithJsonSchema({"type": "number"})]
 
 
 class Answer(BaseModel):
-    """An object of an answer: these fields, all of them, always."""
+    """A JSON object in a response; it always has all its fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class OpenAlert(Answer):
-    """A condition of a job that holds."""
+    """An open condition of a job."""
 
     kind: Condition
     alertname: str
-    rule: str = Field(description="the rule that is broken, if one is")
+    rule: str = Field(description="the violated rule, or empty")
     opened_at: Time
 
 
 class Unobserved(Answer):
-    """Slots that were due while AfterRun was down, and that no run was reported for."""
+    """Slots that were due while AfterRun was down and have no reported run."""
 
     slots: int
     first: Time
     last: Time
-    down_since: Time | None = Field(description="null where it is not known")
+    down_since: Time | None = Field(description="null if unknown")
     up_since: Time
 
 
 class Job(Answer):
-    """A job as it stands in a list."""
+    """A job in a list."""
 
     name: str
     state: Status
@@ -58,40 +58,42 @@ class Job(Answer):
     last_outcome: Outcome | None
     last_success: Time | None
     next_slot: Time | None
-    deadline: Time | None = Field(description="from then on it counts as missed")
+    deadline: Time | None = Field(description="the job is missed from then on")
     paused_at: Time | None
-    paused_until: Time | None = Field(description="null until somebody resumes it")
+    paused_until: Time | None = Field(description="null: until it is resumed")
     running: int = Field(description="open runs")
-    retrying: int = Field(description="runs that wait for their next attempt")
+    retrying: int = Field(description="failed runs that wait for their next attempt")
     consecutive_failures: int
     unobserved: Unobserved | None = Field(
-        description="where it was last due in a downtime: the next run decides"
+        description="set if the last slot fell in a downtime: the next run decides"
     )
     alerts: list[OpenAlert]
 
 
 class OpenRun(Answer):
-    """A run that has started and not ended."""
+    """An open run."""
 
     run_id: str | None
     attempt: int
     started_at: Time
-    last_sign_of_life: Time | None = Field(description="null while it has sent none")
+    last_sign_of_life: Time | None = Field(description="null if it has sent none")
     deadline: Time | None = Field(
-        description="from then on it is overrunning, unless it ends or gives a sign of "
+        description="it is overrunning from then on, unless it ends or sends a sign of "
         "life"
     )
     metrics: dict[str, Value | None]
-    metadata: dict[str, Any] = Field(description="of its start and its progress")
+    metadata: dict[str, Any] = Field(
+        description="metadata of its start and progress reports"
+    )
 
 
 class WholeJob(Job):
-    """A job as it stands alone."""
+    """A job with all its details."""
 
-    display_name: str = Field(description="the name people know it by, if another one")
+    display_name: str = Field(description="the name shown to people, if different")
     description: str
     unusable: str = Field(
-        description="what its client says of it and cannot be used, and why"
+        description="settings sent by its client that cannot be used, and the reason"
     )
     runbook_url: str
     enabled: bool
@@ -99,13 +101,13 @@ class WholeJob(Job):
     max_runtime: Seconds | None
     heartbeat: Seconds | None
     after_downtime: Seconds | None = Field(
-        description="how long after a downtime it is missed if it was due in it; null: "
+        description="delay after a downtime until it is missed if it was due in it; null: "
         "the next run decides"
     )
     max_attempts: int | None
     rules: list[str]
     depends_on: list[str]
-    resumes_on_ping: bool = Field(description="whether a report ends its pause")
+    resumes_on_ping: bool = Field(description="true if a report ends its pause")
     created: Time
     last_ping: Time | None
     last_duration: Seconds | None
@@ -114,7 +116,7 @@ class WholeJob(Job):
     runs: int
     failed_runs: int
     failed_attempts: int = Field(
-        description="that another attempt was to follow; they are no runs"
+        description="attempts that were followed by another one; not counted as runs"
     )
     violating_runs: int
     missed_runs: int
@@ -133,9 +135,9 @@ class Violation(Answer):
 
     rule: str
     metric: str
-    value: Value | None = Field(description="null: not reported, or a text")
-    text: str | None = Field(description="of a rule on text: the part that matters")
-    expected: str = Field(description="with the threshold of then")
+    value: Value | None = Field(description="null if it was not reported or is a text")
+    text: str | None = Field(description="for a rule on text: the relevant part")
+    expected: str = Field(description="with the threshold at that time")
 
 
 class Run(Answer):
@@ -146,14 +148,14 @@ class Run(Answer):
     attempt: int
     max_attempts: int | None
     retrying: bool = Field(
-        description="a failed attempt that another one was to follow: it judges nothing"
+        description="true for a failed attempt with another one to follow: not evaluated"
     )
     outcome: Outcome
     started_at: Time | None
-    finished_at: Time = Field(description="not after `received_at`")
+    finished_at: Time = Field(description="not later than `received_at`")
     received_at: Time = Field(
-        description="by the clock of AfterRun's machine: a time in the future was "
-        "recorded while that clock was ahead"
+        description="by the clock of the server: a time in the future was recorded "
+        "while that clock was ahead"
     )
     duration: Seconds | None
     exit_code: int | None
@@ -201,21 +203,21 @@ class Alerts(Answer):
 
 
 class JobCount(Answer):
-    """How many alerts a job has had."""
+    """The number of alerts of a job."""
 
     job: str
     alerts: int
 
 
 class Resolving(Answer):
-    """How long it took until alerts were resolved; null where none was."""
+    """Seconds until alerts were resolved; null if none was."""
 
     mean: float | None
     median: float | None
 
 
 class Stats(Answer):
-    """What the alerts of a time come to."""
+    """Statistics of alerts."""
 
     since: Time
     alerts: int
@@ -228,12 +230,12 @@ class Stats(Answer):
 
 
 class Receiver(Answer):
-    """Somebody who is told of a job."""
+    """A receiver of a job."""
 
     id: int
     job: str
     alert_type: ReceiverType
-    target: str = Field(description="a mail address; of a URL its host alone")
+    target: str = Field(description="a mail address, or the host of a URL")
     on_failure: bool
     on_timeout: bool
     on_violation: bool
@@ -243,7 +245,7 @@ class Receiver(Answer):
 
 
 class AddedReceiver(Receiver):
-    """A receiver that was added, and how far that has come."""
+    """A new receiver, with the state of its configuration."""
 
     applied: Applied
     warnings: list[str]
@@ -256,26 +258,26 @@ class Receivers(Answer):
 
 
 class JobReceivers(Receivers):
-    """Who is told of a job."""
+    """The receivers of a job."""
 
     job: str
 
 
 class Finding(Answer):
-    """Something that is wrong, or odd, in an afterrun.yml."""
+    """A problem or a warning in an afterrun.yml."""
 
     line: int = Field(description="counted from 1; 0 for the file as a whole")
-    key: str = Field(description="where in the file, such as jobs.backup.rules[0]")
+    key: str = Field(description="the key, such as jobs.backup.rules[0]")
     message: str
 
 
 class Checked(Answer):
-    """What `afterrun check` would say of an afterrun.yml."""
+    """The result of `afterrun check` for an afterrun.yml."""
 
     valid: bool
     problems: list[Finding]
     warnings: list[Finding]
-    jobs: int | None = Field(description="how many, in a valid file")
+    jobs: int | None = Field(description="number of jobs in a valid file")
     scheduled: int | None
     rules: int | None
 
@@ -291,15 +293,15 @@ class Document(Answer):
 
 
 class Nothing(Answer):
-    """No JSON at all."""
+    """A response without JSON."""
 
 
 class Problem(Answer):
-    """Why there is no answer: RFC 9457."""
+    """An error (RFC 9457)."""
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(description="which kind of problem; it never changes")
+    type: str = Field(description="a stable identifier of the kind of problem")
     title: str
     status: int
-    detail: str = Field(description="what is wrong, and the way out, for people")
+    detail: str = Field(description="what is wrong and how to correct it, for people")

@@ -1,4 +1,4 @@
-"""``/api/v1`` and the badges: what can be asked of the daemon, and what it can be told."""
+"""Routes of ``/api/v1`` and the badges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from afterrun_exporter.api import (
     receivers,
     reference,
 )
-from afterrun_exporter.api.handlers import routed, served, written
+from afterrun_exporter.api.handlers import json_route, raw_json_route, route
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
@@ -24,31 +24,33 @@ from afterrun_exporter.storage.store import Store
 
 
 def routes(
-    service: Service, store: Store, told: Receivers, clock: Clock
+    service: Service, store: Store, job_receivers: Receivers, clock: Clock
 ) -> list[web.RouteDef]:
-    """Return the routes of the operations in the table, which are all it has."""
+    """Return the routes of all operations."""
     job_admin = JobAdmin(service, clock)
     document, page = reference.document(__version__), reference.page(__version__)
     return [
-        served(operations.JOBS, jobs.jobs(service)),
-        served(operations.JOB, jobs.job(service)),
-        served(operations.PAUSE, jobs.pause(service, job_admin, clock)),
-        served(operations.RESUME, jobs.resume(service, job_admin)),
-        served(operations.REMOVE_JOB, jobs.remove(service, job_admin)),
-        served(operations.RUNS, jobs.runs(service, store)),
-        written(operations.BACKTEST, backtest.backtest(service, store, clock)),
-        served(operations.JOB_ALERTS, alerts.of_job(store, clock)),
-        served(operations.JOB_RECEIVERS, receivers.listed(service, told)),
-        served(operations.ADD_RECEIVER, receivers.add(service, told, clock)),
-        served(operations.RECEIVERS, receivers.every(told)),
-        served(operations.RECEIVER, receivers.one(told)),
-        served(operations.REMOVE_RECEIVER, receivers.remove(told)),
-        served(operations.ALERTS, alerts.history(store, clock)),
-        served(operations.ALERT_STATS, alerts.stats(store, clock)),
-        served(operations.TEST_ALERT, alerts.test(service, job_admin, store)),
-        served(operations.CHECK, check.check(clock)),
-        routed(operations.BADGE, badge.badge(service)),
-        routed(operations.DOCUMENT, document),
-        routed(operations.REFERENCE, page),
-        routed(operations.INDEX, page),
+        json_route(operations.JOBS, jobs.jobs(service)),
+        json_route(operations.JOB, jobs.job(service)),
+        json_route(operations.PAUSE, jobs.pause(service, job_admin, clock)),
+        json_route(operations.RESUME, jobs.resume(service, job_admin)),
+        json_route(operations.REMOVE_JOB, jobs.remove(service, job_admin)),
+        json_route(operations.RUNS, jobs.runs(service, store)),
+        raw_json_route(operations.BACKTEST, backtest.backtest(service, store, clock)),
+        json_route(operations.JOB_ALERTS, alerts.of_job(store, clock)),
+        json_route(operations.JOB_RECEIVERS, receivers.of_job(service, job_receivers)),
+        json_route(
+            operations.ADD_RECEIVER, receivers.add(service, job_receivers, clock)
+        ),
+        json_route(operations.RECEIVERS, receivers.every(job_receivers)),
+        json_route(operations.RECEIVER, receivers.one(job_receivers)),
+        json_route(operations.REMOVE_RECEIVER, receivers.remove(job_receivers)),
+        json_route(operations.ALERTS, alerts.history(store, clock)),
+        json_route(operations.ALERT_STATS, alerts.stats(store, clock)),
+        json_route(operations.TEST_ALERT, alerts.test(service, job_admin, store)),
+        json_route(operations.CHECK, check.check(clock)),
+        route(operations.BADGE, badge.badge(service)),
+        route(operations.DOCUMENT, document),
+        route(operations.REFERENCE, page),
+        route(operations.INDEX, page),
     ]

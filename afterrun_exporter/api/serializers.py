@@ -1,4 +1,4 @@
-"""What jobs, runs, alerts and receivers are to those who ask."""
+"""Conversion of jobs, runs, alerts and receivers to response models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from afterrun_exporter.storage.store import AlertRecord, AlertStats
 
 
 def job_of(job: Job, state: JobState, settings: Settings) -> response_models.Job:
-    """Return *job* as it stands in a list."""
+    """Return *job* for a list."""
     schedule = job.schedule
     return response_models.Job(
         name=job.name,
@@ -33,13 +33,13 @@ def job_of(job: Job, state: JobState, settings: Settings) -> response_models.Job
         tags=list(job.tags),
         schedule=schedule.text if schedule else None,
         timezone=schedule.zone if isinstance(schedule, Cron) else None,
-        last_run=_happened(state.last_finish_at),
+        last_run=_time_if_set(state.last_finish_at),
         last_outcome=state.last_outcome,
-        last_success=_happened(state.last_success_at),
-        next_slot=_due(next_slot(job, state, settings)),
-        deadline=_due(deadline(job, state, settings)),
-        paused_at=_happened(state.paused_at),
-        paused_until=_told(state.paused_until),
+        last_success=_time_if_set(state.last_success_at),
+        next_slot=_time_if_finite(next_slot(job, state, settings)),
+        deadline=_time_if_finite(deadline(job, state, settings)),
+        paused_at=_time_if_set(state.paused_at),
+        paused_until=_time_or_none(state.paused_until),
         running=len(state.open_runs),
         retrying=len(state.retries),
         consecutive_failures=state.consecutive_failures,
@@ -51,9 +51,9 @@ def job_of(job: Job, state: JobState, settings: Settings) -> response_models.Job
 def whole_job_of(
     job: Job, state: JobState, settings: Settings, *, enabled: bool
 ) -> response_models.WholeJob:
-    """Return *job* as it stands alone: with what a list would be too long for.
+    """Return *job* with all its details.
 
-    *enabled* is what the configuration says: a paused job is as good as disabled.
+    *enabled* is the value in the configuration; `job.enabled` is False while paused.
     """
     return response_models.WholeJob(
         **dict(job_of(job, state, settings)),
@@ -71,7 +71,7 @@ def whole_job_of(
         depends_on=[dependency.job for dependency in job.depends_on],
         resumes_on_ping=state.resumes_on_ping,
         created=format_time(state.created_at),
-        last_ping=_happened(state.last_ping_at),
+        last_ping=_time_if_set(state.last_ping_at),
         last_duration=_number(state.last_duration),
         metrics=_numbers(state.metrics.items()),
         open_runs=[_open_run(job, run, settings) for run in state.open_runs],
@@ -93,7 +93,7 @@ def run_of(run: Run) -> response_models.Run:
         max_attempts=run.max_attempts,
         retrying=run.is_retried,
         outcome=run.outcome,
-        started_at=_told(run.started_at),
+        started_at=_time_or_none(run.started_at),
         finished_at=format_time(run.finished_at),
         received_at=format_time(run.received_at),
         duration=_number(run.duration),
@@ -106,7 +106,7 @@ def run_of(run: Run) -> response_models.Run:
 
 
 def violations_of(violations: Iterable[Violation]) -> list[response_models.Violation]:
-    """Return rules that a run broke, or would have broken."""
+    """Return the rules that a run violated, or would have violated."""
     return [
         response_models.Violation(
             rule=broken.rule,
@@ -131,13 +131,13 @@ def alert_of(alert: AlertRecord) -> response_models.Alert:
         summary=alert.summary,
         state="open" if alert.resolved_at is None else "resolved",
         opened_at=format_time(alert.opened_at),
-        resolved_at=_told(alert.resolved_at),
+        resolved_at=_time_or_none(alert.resolved_at),
         run=alert.run or None,
     )
 
 
 def stats_of(stats: AlertStats, since: float) -> response_models.Stats:
-    """Return what the alerts since *since* come to."""
+    """Return the statistics of alerts since *since*."""
     by_kind: dict[str, int] = {}
     by_severity: dict[str, int] = {}
     by_state = {"open": 0, "resolved": 0}
@@ -163,7 +163,7 @@ def stats_of(stats: AlertStats, since: float) -> response_models.Stats:
 
 
 def receiver_of(receiver: JobReceiver) -> response_models.Receiver:
-    """Return a receiver, without what must not be shown of its target."""
+    """Return a receiver, without the secret parts of its target."""
     return response_models.Receiver(
         id=receiver.id,
         job=receiver.job,
@@ -184,22 +184,24 @@ def _open_run(job: Job, run: OpenRun, settings: Settings) -> response_models.Ope
         run_id=run.run_id,
         attempt=run.attempt,
         started_at=format_time(run.started_at),
-        last_sign_of_life=_happened(run.alive_at),
-        deadline=_due(due) if job.enabled else None,
+        last_sign_of_life=_time_if_set(run.alive_at),
+        deadline=_time_if_finite(due) if job.enabled else None,
         metrics=_numbers(run.metrics.items()),
         metadata=json.loads(run.metadata) if run.metadata else {},
     )
 
 
-def _unobserved(lost: UnobservedSlots | None) -> response_models.Unobserved | None:
-    if lost is None:
+def _unobserved(
+    unobserved: UnobservedSlots | None,
+) -> response_models.Unobserved | None:
+    if unobserved is None:
         return None
     return response_models.Unobserved(
-        slots=lost.count,
-        first=format_time(lost.first),
-        last=format_time(lost.last),
-        down_since=_happened(lost.down_since),
-        up_since=format_time(lost.up_since),
+        slots=unobserved.count,
+        first=format_time(unobserved.first),
+        last=format_time(unobserved.last),
+        down_since=_time_if_set(unobserved.down_since),
+        up_since=format_time(unobserved.up_since),
     )
 
 
@@ -212,15 +214,15 @@ def _open_alert(alert: OpenAlert) -> response_models.OpenAlert:
     )
 
 
-def _happened(instant: float) -> str | None:
+def _time_if_set(instant: float) -> str | None:
     return format_time(instant) if instant else None
 
 
-def _told(instant: float | None) -> str | None:
+def _time_or_none(instant: float | None) -> str | None:
     return None if instant is None else format_time(instant)
 
 
-def _due(instant: float) -> str | None:
+def _time_if_finite(instant: float) -> str | None:
     return format_time(instant) if math.isfinite(instant) else None
 
 
@@ -233,5 +235,5 @@ def _number(value: float | None) -> int | float | None:
 
 
 def _plain(value: float) -> int | float:
-    # A job that reported 0 reads 0, not 0.0.
+    # 0.0 becomes 0.
     return int(value) if float(value).is_integer() else value

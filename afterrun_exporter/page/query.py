@@ -135,7 +135,7 @@ def _once_each(given: MultiMapping[str]) -> Mapping[str, str]:
             raise RequestError(f"unknown parameter {name[:60]!r}{hint}")
         if (times := len(given.getall(name))) > 1:
             raise RequestError(
-                f"parameter {name!r} is given {times} times: give it once"
+                f"parameter {name!r} is sent {times} times: send it once"
             )
     return dict(given)
 

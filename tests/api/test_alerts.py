@@ -162,7 +162,7 @@ async def test_statistics_of_a_quiet_time(history: Client, clock: ManualClock) -
                 "2026-11-22T02:00:00Z"
             ),
         ),
-        ("?job=bakup", 404, "unknown job 'bakup': nothing is known of it"),
+        ("?job=bakup", 404, "unknown job 'bakup': it has no recorded alerts"),
         ("?jobs=backup", 400, "unknown parameter 'jobs'; did you mean 'job'?"),
         ("/stats?limit=3", 400, "unknown parameter 'limit': use since"),
         (
@@ -247,7 +247,7 @@ async def test_without_a_job_a_test_alert_has_one_of_its_own(client: Client) -> 
             '{"severity": "none"}',
             400,
             (
-                "severity: 'none' is not a severity: use one that your routes know, such "
+                "severity: 'none' is not a severity: use one that your routes match, such "
                 "as critical, warning or info"
             ),
         ),
@@ -256,15 +256,15 @@ async def test_without_a_job_a_test_alert_has_one_of_its_own(client: Client) -> 
             400,
             "unknown field 'jobs'; did you mean 'job'?",
         ),
-        ('{"job": "a", "job": "b"}', 400, "'job' is given twice: give it once"),
-        ('{"for": NaN}', 400, "the body is not JSON: NaN is no number there"),
+        ('{"job": "a", "job": "b"}', 400, "'job' is sent twice: send it once"),
+        ('{"for": NaN}', 400, "the body is not JSON: NaN is not a JSON number"),
         ("[]", 400, "the body is not a JSON object: send {...}"),
         (
             '{"job": ,}',
             400,
             "the body is not JSON: expecting value at line 1 column 9",
         ),
-        ("[" * 100_000, 400, "the body is not JSON that can be read"),
+        ("[" * 100_000, 400, "the body is not valid JSON"),
     ],
 )
 async def test_a_test_alert_that_cannot_be_opened_says_why(

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from aiohttp import ClientResponse
 
-from afterrun_exporter.api.badge import COLOURS, drawn
+from afterrun_exporter.api.badge import COLOURS, render
 from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.testing import ManualClock
 from tests.http import Client
@@ -114,7 +114,7 @@ def test_white_words_can_be_read_on_every_colour(state: Status) -> None:
 @pytest.mark.parametrize("state", [*Status, None])
 @pytest.mark.parametrize("name", ["a", "nightly-backup", "W" * 128])
 def test_a_picture_is_as_wide_as_what_it_says(name: str, state: Status | None) -> None:
-    picture = ET.fromstring(drawn(name, state))  # noqa: S314 - it is ours
+    picture = ET.fromstring(render(name, state))  # noqa: S314 - it is ours
 
     width = int(picture.get("width", "0"))
     ends = [

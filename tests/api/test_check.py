@@ -189,6 +189,6 @@ async def test_a_file_that_takes_for_ever_is_given_up(
     assert ping.status == 200
     assert response.status == 400
     assert (await response.json(content_type=None))["detail"] == (
-        "checking this takes too long: send less of it, or run `afterrun check` where "
-        "the file is"
+        "the check took too long: send a smaller file, or run `afterrun check` next "
+        "to the file"
     )

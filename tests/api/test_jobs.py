@@ -227,7 +227,11 @@ async def test_as_many_runs_as_are_asked_for(client: Client) -> None:
             400,
             "unknown parameter 'x': use state, label, unobserved, project, tag, q, limit, after",
         ),
-        ("jobs/backup?x=1", 400, "unknown parameter 'x': none is read here"),
+        (
+            "jobs/backup?x=1",
+            400,
+            "unknown parameter 'x': no parameters are allowed here",
+        ),
         (
             "jobs?state=broken",
             400,
@@ -255,18 +259,18 @@ async def test_as_many_runs_as_are_asked_for(client: Client) -> None:
         (
             "jobs?limit=1&limit=2",
             400,
-            "parameter 'limit' is given 2 times: give it once",
+            "parameter 'limit' is sent 2 times: send it once",
         ),
         (
             "jobs?state=",
             400,
-            "parameter 'state' is empty: give it a value or leave it out",
+            "parameter 'state' is empty: set a value or leave it out",
         ),
         ("jobs/bakup", 404, "unknown job 'bakup'; did you mean 'backup'?"),
         (
             "jobs/x/runs",
             404,
-            "unknown job 'x': `afterrun jobs` or GET /api/v1/jobs lists those there are",
+            "unknown job 'x': `afterrun jobs` and GET /api/v1/jobs list all jobs",
         ),
     ],
 )
@@ -337,7 +341,7 @@ async def test_jobs_can_be_chosen_by_what_describes_them(
         ("label=a:b&label=:x", "label ':x' is not a label: write it like team:data"),
         (
             "tag=db&tag=",
-            "parameter 'tag' is empty: give it a value or leave it out",
+            "parameter 'tag' is empty: set a value or leave it out",
         ),
         ("labels=a:b", "unknown parameter 'labels'; did you mean 'label'?"),
     ],
@@ -377,7 +381,7 @@ async def test_the_alerts_of_a_job_are_its_own(
     assert [alert["rule"] for alert in own["alerts"]] == ["rows > 0"]
     assert own == await asked(client, "/api/v1/alerts?job=backup")
     status, detail = await refused(client, "/api/v1/jobs/nobody/alerts")
-    assert (status, detail) == (404, "unknown job 'nobody': nothing is known of it")
+    assert (status, detail) == (404, "unknown job 'nobody': it has no recorded alerts")
 
 
 async def acted(client: Client, path: str, body: Any = None) -> Any:
@@ -471,13 +475,13 @@ async def test_a_report_ends_a_pause_if_it_is_to(client: Client) -> None:
             "backup/pause",
             {"until": "2026-11-21T11:59:59Z"},
             400,
-            "until: '2026-11-21T11:59:59Z' is past: name a time to come",
+            "until: '2026-11-21T11:59:59Z' is in the past: use a future time",
         ),
         (
             "backup/pause",
             {"for": "1h", "until": "2026-11-22T00:00:00Z"},
             400,
-            "'for' and 'until' are both given: give one of them",
+            "'for' and 'until' cannot be combined: send one of them",
         ),
         (
             "backup/pause",
@@ -489,7 +493,7 @@ async def test_a_report_ends_a_pause_if_it_is_to(client: Client) -> None:
             "backup/resume",
             {"now": True},
             400,
-            "unknown field 'now': none is read here",
+            "unknown field 'now': no fields are allowed here",
         ),
     ],
 )
@@ -513,7 +517,7 @@ async def test_a_job_that_pings_named_can_be_removed(client: Client) -> None:
     assert removed.status == 204
     assert await refused(client, "/api/v1/jobs/other") == (
         404,
-        "unknown job 'other': `afterrun jobs` or GET /api/v1/jobs lists those there are",
+        "unknown job 'other': `afterrun jobs` and GET /api/v1/jobs list all jobs",
     )
     (alert,) = (await asked(client, "/api/v1/jobs/other/alerts"))["alerts"]
     assert alert["state"] == "resolved"

@@ -66,7 +66,7 @@ def test_the_address_says_what_is_asked_and_nothing_else() -> None:
     [
         ([("state", "borken")], "unknown state 'borken': use one of broken, missed"),
         ([("stat", "ok")], "unknown parameter 'stat'; did you mean 'state'?"),
-        ([("q", "a"), ("q", "b")], "parameter 'q' is given 2 times: give it once"),
+        ([("q", "a"), ("q", "b")], "parameter 'q' is sent 2 times: send it once"),
         ([("page", "0")], "page '0' is not a number from 1 to 1000000"),
         ([("page", "9" * 30)], "is not a number from 1 to 1000000"),
         ([("page", "\N{ARABIC-INDIC DIGIT ONE}")], "is not a number"),
