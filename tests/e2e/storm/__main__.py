@@ -1,7 +1,8 @@
 """A storm of full size: `make storm`, or
 
     python -m tests.e2e.storm [--jobs N] [--failing N] [--way rules|push|both]
-                              [--shards N] [--queue N] [--watch SECONDS] [--slower N]
+                              [--shards N] [--queue N] [--group-wait SECONDS]
+                              [--watch SECONDS] [--slower N]
 
 Intervals are those of the shipped files; on a machine on which an evaluation takes
 longer than they allow, N times those. It prints what it measures, and exits 1 if
@@ -11,6 +12,7 @@ a job was not told, told twice, or told as resolved while failing.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -37,7 +39,7 @@ def main() -> int:
     pace = replace(
         REAL,
         interval=REAL.interval * arguments.slower,
-        group_wait=REAL.group_wait * arguments.slower,
+        group_wait=arguments.group_wait * arguments.slower,
     )
     plan = Plan(fleet, arguments.way, arguments.shards, pace, arguments.queue)
     click.echo(
@@ -74,7 +76,9 @@ def main() -> int:
             ("Alertmanager", storm.alertmanager),
         ):
             if name != "Prometheus" or plan.has_rules:
-                _say(f"memory of {name}", f"{_memory(process):,} MiB")
+                spent = f"{_cpu(process):,.0f} s, {_memory(process):,} MiB"
+                _say(f"CPU and memory of {name}", spent)
+        _say("load", " ".join(f"{load:.1f}" for load in os.getloadavg()))
         _say(f"told in {found.messages} messages, and also", ", ".join(found.others))
         problems = found.problems(fleet, WITHIN * arguments.slower)
     for problem in problems or ("each job to blame was told once, and no other one",):
@@ -89,6 +93,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--way", choices=WAYS, default=WAYS[0])
     parser.add_argument("--shards", type=int, default=4)
     parser.add_argument("--queue", type=int, help="by default twice the jobs")
+    parser.add_argument("--group-wait", type=int, default=REAL.group_wait)
     parser.add_argument("--slower", type=int, default=1, metavar="N")
     # Dropped alerts resolve after 4 minutes, a group comes again after 5.
     parser.add_argument("--watch", type=float, default=330.0, metavar="SECONDS")
@@ -108,6 +113,12 @@ def _evaluation(storm: Storm) -> str:
         return "no rules"
     seconds = storm.metric("prometheus_rule_group_last_duration_seconds")
     return f"{sum(seconds):.1f} s"
+
+
+def _cpu(process: Process) -> float:
+    stat = Path(f"/proc/{process.pid}/stat").read_text()
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory(process: Process) -> int:

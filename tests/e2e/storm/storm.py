@@ -105,8 +105,9 @@ class Storm:
         self._launch(self.prometheus)
         every = f"count({names.FAILING}) == {fleet.size}"
         watchdog = f'ALERTS{{alertname="{names.WATCHDOG}"}}'
-        assert network.wait_for(lambda: self.query(every), PATIENCE), every
-        assert network.wait_for(lambda: self.query(watchdog), PATIENCE), watchdog
+        patience = PATIENCE * max(1, self.plan.pace.interval // REAL.interval)
+        assert self._wait_for(lambda: bool(self.query(every)), patience), every
+        assert self._wait_for(lambda: bool(self.query(watchdog)), patience), watchdog
 
     def strike(self) -> float:
         """Let the failing jobs fail; return how long their reports took."""
@@ -117,9 +118,16 @@ class Storm:
     def wait(self, patience: float, quiet: float) -> Findings:
         """Wait until all roots are told, and for *quiet* seconds more; return it all."""
         roots = self.plan.fleet.roots
-        network.wait_for(
-            lambda: roots <= findings.read(self.posted).told.keys(), patience
-        )
+        read = 0
+
+        def all_told() -> bool:
+            nonlocal read
+            size = self.posted.stat().st_size if self.posted.exists() else 0
+            # Tens of megabytes are not read again for nothing.
+            grown, read = size > read, size
+            return grown and roots <= findings.read(self.posted).told.keys()
+
+        self._wait_for(all_told, patience)
         time.sleep(quiet)
         return findings.read(self.posted)
 
@@ -135,9 +143,19 @@ class Storm:
 
     def metric(self, name: str) -> list[float]:
         """Return the values of a metric of Prometheus itself, as it is now."""
-        text = network.get(f"{chain.url(self.at.prometheus)}/metrics") or b""
+        url = f"{chain.url(self.at.prometheus)}/metrics"
+        # A busy one does not answer at once, and no answer is no zero.
+        text = network.wait_for(lambda: network.get(url), PATIENCE)
+        assert text is not None, f"{url} does not answer"
         found = re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", text.decode(), re.MULTILINE)
         return [float(value) for value in found]
+
+    def _wait_for(self, condition: Callable[[], bool], patience: float) -> bool:
+        """Return whether *condition* came true; asking costs those who are measured."""
+        until = time.monotonic() + patience
+        while not (came := condition()) and time.monotonic() < until:
+            time.sleep(self.plan.pace.interval / 10)
+        return came
 
     def _report(self, jobs: Sequence[str], status: str) -> None:
         connection = http.client.HTTPConnection(network.LOOPBACK, self.at.daemon)
