@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import AsyncIterator, Iterable
-from typing import Final, Protocol, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 from afterrun_exporter.core.clock_watch import ClockJump, jump
 
@@ -19,7 +20,13 @@ STEP: Final = 0.002
 #: Without a clock that goes on during a suspension, that is a step of the wall clock.
 _BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
+#: Seconds that a thread may compute before another one gets its turn, while a long
+#: computation runs beside the event loop. Python's default is 5 ms, and a report needs
+#: several turns.
+TURN: Final = 0.0002
+
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class Clock(Protocol):
@@ -108,3 +115,33 @@ async def cooperatively(items: Iterable[T]) -> AsyncIterator[T]:
         if stopwatch() >= until:
             await yield_to_loop()
             until = stopwatch() + STEP
+
+
+async def in_background(
+    function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Return the result of *function*, computed in a thread beside the event loop."""
+    with _short_turns:
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+
+class _ShortTurns:
+    """Short turns of threads, as long as any computation needs them."""
+
+    def __init__(self) -> None:
+        self._computations = 0
+        self._before = 0.0
+
+    def __enter__(self) -> None:
+        if not self._computations:
+            self._before = sys.getswitchinterval()
+            sys.setswitchinterval(TURN)
+        self._computations += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._computations -= 1
+        if not self._computations:
+            sys.setswitchinterval(self._before)
+
+
+_short_turns: Final = _ShortTurns()

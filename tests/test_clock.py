@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
-from afterrun_exporter.clock import SystemClock
+import pytest
+
+from afterrun_exporter.clock import TURN, SystemClock, in_background
 from afterrun_exporter.testing import ManualClock
 
 
@@ -44,3 +47,19 @@ async def test_the_clock_that_is_turned_by_hand_does_the_same() -> None:
     await clock.advance(-3600.0)
 
     assert sleeper.done()
+
+
+async def test_threads_take_short_turns_while_something_long_is_computed() -> None:
+    """A report that needs the interpreter ten times would wait 50 ms by default."""
+    before = sys.getswitchinterval()
+
+    async def nested() -> list[float]:
+        inner = await asyncio.gather(
+            in_background(sys.getswitchinterval), in_background(sys.getswitchinterval)
+        )
+        return [*inner, sys.getswitchinterval()]
+
+    during = await nested()
+
+    assert during[:2] == pytest.approx([TURN, TURN], rel=0.01)
+    assert during[2] == sys.getswitchinterval() == before

@@ -18,6 +18,7 @@ from afterrun_exporter.alertmanager.managed_file import (
     Reload,
     is_loaded,
 )
+from afterrun_exporter.clock import in_background
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.targets import origin
 from afterrun_exporter.errors import (
@@ -222,7 +223,7 @@ class Receivers:
             raise
         await self._announce_successes({one.job for one in added})
         for request, receiver in zip(accepted, added, strict=True):
-            self._done("receiver_added", request, receiver, applied)
+            self._resolve("receiver_added", request, receiver, applied)
 
     async def _remove(self, batch: Sequence[_Removal]) -> None:
         if not batch:
@@ -247,7 +248,7 @@ class Receivers:
         await self._announce_successes({one.job for one in gone.values()})
         for request in batch:
             if receiver := gone.get(request.number):
-                self._done("receiver_removed", request, receiver, applied)
+                self._resolve("receiver_removed", request, receiver, applied)
 
     async def refresh(self) -> None:
         """Make the file anew, as after a change of the configuration.
@@ -302,7 +303,7 @@ class Receivers:
         """
         if (file := self._file) is None:
             return Applied.STORED
-        written = await asyncio.to_thread(file.write, receivers)
+        written = await in_background(file.write, receivers)
         if file.reload_url and (
             written.changes_configuration or not await self._is_loaded(file)
         ):
@@ -325,7 +326,7 @@ class Receivers:
         return Applied.RELOADED if file.reload_url else Applied.WRITTEN
 
     @staticmethod
-    def _done(
+    def _resolve(
         event: str, request: _Request, receiver: JobReceiver, applied: Applied
     ) -> None:
         log.info(

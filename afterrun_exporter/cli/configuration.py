@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
+from hashlib import sha256
 from pathlib import Path
 
 import structlog
@@ -12,7 +13,7 @@ import structlog
 from afterrun_exporter import config as configs
 from afterrun_exporter.cli.slow_files import Patience
 from afterrun_exporter.cli.web_config import HANGS, WebConfigState, WebFile
-from afterrun_exporter.clock import Clock
+from afterrun_exporter.clock import Clock, in_background
 from afterrun_exporter.config import revision
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import AfterRunError, ConfigError, Problem
@@ -37,6 +38,8 @@ class Configuration:
         self._own = own
         self._patience = patience or Patience()
         self._is_loaded = False
+        #: The digest of the text that is in use, and what was read from it.
+        self._current: tuple[bytes, configs.Config] | None = None
 
     async def load(
         self, apply: Callable[[configs.Config], Awaitable[None]]
@@ -46,12 +49,14 @@ class Configuration:
         Raises ConfigError, or what *apply* raises; then nothing has changed.
         """
         try:
-            config, sha = await self._read()
-            await apply(config)
+            config, sha, digest = await self._read()
+            if self._current is None or config is not self._current[1]:
+                await apply(config)
         except AfterRunError:
             self._own.refused()
             raise
         self._is_loaded = True
+        self._current = digest, config
         self._own.loaded(config.hash, sha, self._clock.now())
         return config
 
@@ -63,10 +68,14 @@ class Configuration:
             self._own.refused()
             raise
 
-    async def _read(self) -> tuple[configs.Config, str]:
+    async def _read(self) -> tuple[configs.Config, str, bytes]:
+        """Return the configuration of the file, its revision and the digest of its text.
+
+        The configuration of an unchanged file is the same object again.
+        """
         path = self._path
         if path is None:
-            return configs.default(), ""
+            return configs.default(), "", b""
         try:
             # A start has nothing else to do than to wait for it.
             waits = not self._is_loaded
@@ -74,8 +83,11 @@ class Configuration:
             sha = await self._patience(revision.git_sha, path, forever=waits)
         except TimeoutError:
             raise unreadable(path, self._patience) from None
+        digest = sha256(text.encode()).digest()
+        if self._current is not None and self._current[0] == digest:
+            return self._current[1], sha, digest
         # A large file takes a while; pings are answered meanwhile.
-        return await asyncio.to_thread(configs.parse, text, str(path)), sha
+        return await in_background(configs.parse, text, str(path)), sha, digest
 
     def check_jobs(self, before: AbstractSet[str], after: AbstractSet[str]) -> None:
         """Raise ConfigError if none of the jobs *before* is there *after*.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
+from dataclasses import replace
+from itertools import chain, islice
 
 from afterrun_exporter.clock import cooperatively, yield_to_loop
 from afterrun_exporter.core.history import kept_for
@@ -22,8 +23,12 @@ async def build_registry(
 ) -> tuple[JobRegistry, list[str]]:
     """Return which jobs are watched by *job_config*, and which have left.
 
-    *before* is the roster that is in use meanwhile.
+    *before* is the roster that is in use meanwhile. A job that has not changed is the
+    same object in both.
     """
+    jobs = cooperatively(job_config.jobs.items())
+    same = {name: _unchanged(job, before) async for name, job in jobs}
+    job_config = replace(job_config, jobs=same)
     job_registry, gone = JobRegistry(job_config), []
     seen = 0
     # None leaves the states, and new ones come last.
@@ -41,7 +46,8 @@ async def build_registry(
             if leaves(name, state, job_config):
                 gone.append(name)
             else:
-                job_registry.register(job_config.nameless(name, state.said))
+                job = job_config.nameless(name, state.said)
+                job_registry.register(_unchanged(job, before))
     async for _ in cooperatively(job_registry.sorting()):
         pass
     # One that was retired when it was looked at may have reported since, and new ones.
@@ -50,6 +56,29 @@ async def build_registry(
         if not leaves(name, states[name], job_config):
             job_registry.register(job_config.nameless(name, states[name].said))
     return job_registry, gone
+
+
+async def changed_jobs(before: JobRegistry, after: JobRegistry) -> set[str]:
+    """Return the names of the jobs that *after* describes differently than *before*.
+
+    They come, leave or have other settings. It is the names of all jobs if what all
+    depend on is different.
+    """
+    every = (before.job_config.jobs, before.registered)
+    names = {*chain(*every, after.job_config.jobs, after.registered)}
+    if before.job_config.settings != after.job_config.settings:
+        return names
+    return {
+        name
+        async for name in cooperatively(names)
+        if before.described(name) is not after.described(name)
+    }
+
+
+def _unchanged(job: Job, before: JobRegistry) -> Job:
+    """Return the job that *before* has in the place of *job*, if the two are equal."""
+    current = before.described(job.name)
+    return job if current is None or current != job else current
 
 
 async def recall(

@@ -19,7 +19,12 @@ from afterrun_exporter.engine.change_feed import ChangeFeed, Subscriber
 from afterrun_exporter.engine.decisions import Decisions
 from afterrun_exporter.engine.downtimes import DowntimeMonitor
 from afterrun_exporter.engine.job_registry import JobRegistry, is_made_for_tests
-from afterrun_exporter.engine.reload import build_registry, plan_changes, recall
+from afterrun_exporter.engine.reload import (
+    build_registry,
+    changed_jobs,
+    plan_changes,
+    recall,
+)
 from afterrun_exporter.engine.results import ReportResult, all_repeating, repeating
 from afterrun_exporter.engine.wakeup_queue import WakeupQueue
 from afterrun_exporter.errors import StorageError, UnreadableStorageError
@@ -93,6 +98,8 @@ class Service:
         newest = max((state.last_ping_at for state in states), default=math.inf)
         self.downtimes.begin(newest)
         await self.reconfigure(self.job_config)
+        # Here before anything changed.
+        self._change_feed.note_all(self.names)
         self.downtimes.look(starting=True)
 
     async def reconfigure(self, job_config: JobConfig) -> None:
@@ -122,10 +129,12 @@ class Service:
                     self._follow_up(*made)
             self._recalled = recalled
             self._back_off(changes, results)
-        finally:
-            # Severity, labels or rules may have changed without any fact doing so,
-            # and somebody may have looked before they were changed back.
+        except BaseException:
+            # Somebody may have looked before they were changed back.
             self._change_feed.note_all(gone, job_admin.registered, job_config.jobs)
+            raise
+        # Severity, labels or rules may have changed without any fact doing so.
+        self._change_feed.note_all(gone, await changed_jobs(old, job_admin))
 
     def job(self, name: str) -> Job | None:
         """Return the job of this name, None when it is not watched."""

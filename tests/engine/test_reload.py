@@ -222,3 +222,37 @@ async def test_who_comes_while_the_names_are_put_in_order_is_there_in_the_end(
     everybody = [*STRAY, *new, *(job.name for job in FILE)]
     assert list(service.names) == sorted(everybody)
     assert {job.name for job, _ in service.watched()} == set(everybody)
+
+
+@pytest.mark.parametrize("count", [10, 100])
+async def test_a_reload_renders_only_the_jobs_that_change(
+    store: MemoryStore, clock: ManualClock, count: int
+) -> None:
+    """The rest stays the same object, in memory once, however many jobs there are."""
+    jobs = [replace(BACKUP, name=f"job-{n}") for n in range(count)]
+    service = Service(store, clock, job_config(*jobs))
+    await service.start()
+    await service.record(ping("21 12:00", job="stray"))
+    changes = service.follow()
+    changes.take()
+    again = [replace(job, grace=job.grace) for job in jobs]
+    again[3] = replace(jobs[3], severity="critical")
+
+    await service.reconfigure(job_config(*again))
+
+    assert changes.take() == {"job-3"}
+    assert service.job("job-2") is jobs[2]
+    assert service.job("job-3") is again[3]
+
+
+async def test_a_reload_renders_all_jobs_if_a_setting_of_all_changes(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    service = await running(store, clock)
+    changes = service.follow()
+    changes.take()
+    settings = replace(service.job_config.settings, min_visible=300.0)
+
+    await service.reconfigure(job_config(*FILE, settings=settings))
+
+    assert changes.take() == {job.name for job in FILE}
