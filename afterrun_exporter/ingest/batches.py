@@ -15,7 +15,13 @@ from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import quick, reports
 from afterrun_exporter.ingest.bodies import LARGE_BATCH, parsed
-from afterrun_exporter.ingest.json_text import Object, decode, decode_first, read_json
+from afterrun_exporter.ingest.json_text import (
+    Object,
+    check_nested,
+    decode,
+    decode_first,
+    read_json,
+)
 from afterrun_exporter.ingest.readings import NOTHING_DROPPED
 from afterrun_exporter.ingest.recorder import (
     Read,
@@ -67,11 +73,14 @@ def split(body: bytes) -> list[object]:
 
     One object over many lines, as a pretty-printer writes it, is one item.
     An item that is not JSON is a BrokenItem in the list, and harms no other one.
-    Raises PingError if there are no items, or too many.
+    Raises PingError if there are no items, or too many, or too many objects and arrays
+    in all of them.
     """
     if not body.strip():
         raise PingError(EMPTY)
+    nested = body.count(b"{") + body.count(b"[")
     if body.lstrip().startswith(b"["):
+        check_nested(len(body), nested)
         whole = _parsed(body)
         if isinstance(whole, BrokenItem):
             items = [*islice(_items(body), MAX_ITEMS + 1)]
@@ -82,6 +91,7 @@ def split(body: bytes) -> list[object]:
     else:
         lines = _lines(body)
         _check_count(lines)
+        check_nested(len(body), nested)
         items = [_parsed(line) for line in lines]
     _check_count(items)
     return items

@@ -20,7 +20,7 @@ EMPTY_VARIABLE: Final = "; is a variable of the script empty?"
 MAX_DIGITS: Final = 400
 
 #: Objects and arrays that a text of up to ten times as many characters may have: an
-#: empty one takes 64 bytes.
+#: empty one takes 64 bytes, and the garbage collector visits half a million in one go.
 MAX_NESTED: Final = 100_000
 TOO_MANY: Final = (
     f"the report has over {MAX_NESTED} objects and arrays: send less of them"
@@ -70,9 +70,14 @@ def parse_json(text: str) -> Any:
     NaN, Infinity and numbers of any length are read, so that one such metric does not
     cost the report.
     """
-    if text.count("{") + text.count("[") > max(MAX_NESTED, len(text) // 10):
-        raise PingError(TOO_MANY)
+    check_nested(len(text), text.count("{") + text.count("["))
     return _read(lambda: _DECODER.decode(text.removeprefix("\ufeff")))
+
+
+def check_nested(size: int, count: int) -> None:
+    """Raise PingError if *count* objects and arrays are too many for *size* characters."""
+    if count > max(MAX_NESTED, size // 10):
+        raise PingError(TOO_MANY)
 
 
 def decode_first(text: str, at: int) -> tuple[Any, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import partial
+from functools import lru_cache, partial
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -274,9 +274,14 @@ def _with_leftovers(
 def _refuse_misspelt(fields: dict[str, Any], unknown: list[str]) -> None:
     # {"stauts": "fail"} would be a success if it were only warned about.
     for name in unknown:
-        (near,) = get_close_matches(name.lower()[:MAX_WORD], CLAIMS, 1, 0.8) or ("",)
+        near = _near_claim(name[:MAX_WORD])
         if isinstance(fields[name], CLAIMS.get(near, ())):
             raise PingError(_unknown(name))
+
+
+@lru_cache(maxsize=1024)
+def _near_claim(name: str) -> str:
+    return (get_close_matches(name.lower(), CLAIMS, 1, 0.8) or ("",))[0]
 
 
 def _duration(report: Report) -> float | None:
@@ -291,6 +296,7 @@ def _unknown(name: str) -> str:
     return f"unknown field {clean(name)[:64]!r}{hint}"
 
 
+@lru_cache(maxsize=1024)
 def _meant(name: str) -> str | None:
     if len(name) > MAX_WORD:
         return None

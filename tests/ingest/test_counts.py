@@ -22,8 +22,16 @@ from tests.http import Client
         (b"{}\n" * (MAX_ITEMS + 1), "10001 reports are too many"),
         (b"[" + b"{}," * 20_000 + b"{,}]", "10001 reports are too many"),
         (b"[" + b"1," * 100_000 + b"1]", "100001 reports are too many"),
+        (
+            (b'{"job":"a","metadata":' + b"[" * 800 + b"]" * 800 + b"}\n") * 200,
+            "over 100000 objects and arrays",
+        ),
+        (
+            b"[" + b'{"a":[[]]},' * 40_000 + b"{,}]",
+            "over 100000 objects and arrays",
+        ),
     ],
-    ids=["lines", "returns", "objects", "broken", "numbers"],
+    ids=["lines", "returns", "objects", "broken", "numbers", "deep", "broken and deep"],
 )
 def test_a_batch_with_too_much_in_it_is_refused(body: bytes, message: str) -> None:
     with pytest.raises(PingError, match=message):
