@@ -40,6 +40,7 @@ from afterrun_exporter.core.routing import (
 
 #: A file, or whatever else is one line of text, that may be left out.
 _Optional = Annotated[Line | None, Given]
+_SecretFile = Annotated[alerting_values.SecretFile | None, Given]
 _Lines = Annotated[tuple[Line, ...], alerting_values.OneOrMany]
 
 
@@ -50,7 +51,7 @@ class SmtpSpec(Spec):
     from_: Annotated[alerting_values.Sender, Field(alias="from")] = Smtp().sender
     require_tls: bool = True
     auth_username: _Optional = None
-    auth_password_file: _Optional = None
+    auth_password_file: _SecretFile = None
 
     def smtp(self) -> Smtp:
         return Smtp(
@@ -66,7 +67,7 @@ class SlackSpec(Spec):
     """``slack:`` of a receiver."""
 
     channel: Annotated[alerting_values.Channel | None, Given] = None
-    url_file: _Optional = None
+    url_file: _SecretFile = None
 
     @model_validator(mode="after")
     def _knows_where(self, info: ValidationInfo) -> Self:
@@ -83,14 +84,14 @@ class SlackSpec(Spec):
 class DiscordSpec(Spec):
     """``discord:`` of a receiver."""
 
-    url_file: Line
+    url_file: alerting_values.SecretFile
 
 
 class WebhookSpec(Spec):
     """``webhook:`` of a receiver."""
 
     url: alerting_values.PlainUrl
-    authorization_file: _Optional = None
+    authorization_file: _SecretFile = None
     #: Alertmanager's own default: all of them.
     max_alerts: Annotated[int, Field(ge=0)] = 0
 
@@ -98,7 +99,7 @@ class WebhookSpec(Spec):
 class PagerDutySpec(Spec):
     """``pagerduty:`` of a receiver."""
 
-    routing_key_file: Line
+    routing_key_file: alerting_values.SecretFile
 
 
 class IntegrationSpec(Spec):
@@ -225,7 +226,7 @@ class AlertmanagerSpec(GroupingSpec):
     reload_url: Annotated[alerting_values.ShownUrl | None, Given] = None
     base: _Optional = None
     smtp: Annotated[SmtpSpec | None, MappingOf] = None
-    slack_url_file: _Optional = None
+    slack_url_file: _SecretFile = None
     receivers: Annotated[dict[alerting_values.ReceiverName, _Ways], MappingOf] = Field(
         default_factory=dict
     )

@@ -203,9 +203,19 @@ def _shown_url(text: str) -> str:
     return text
 
 
+def _secret_file(text: str) -> str:
+    if "://" in text:
+        raise ValueError(
+            "is a URL: put it into a file, and the path of the file here, so that it "
+            "is in no configuration"
+        )
+    return text
+
+
 def _host_port(text: str) -> str:
     if not _HOST_PORT.fullmatch(text):
-        raise ValueError(f"{quote(text)} is not host:port; write it like localhost:25")
+        # Not quoted: a user and password may stand in front.
+        raise ValueError("is not host:port; write it like localhost:25")
     return text
 
 
@@ -253,6 +263,8 @@ ShownUrl = Annotated[PlainUrl, AfterValidator(_shown_url)]
 BaseUrl = Annotated[PlainUrl, AfterValidator(_base_url)]
 BaseUrls = Annotated[tuple[BaseUrl, ...], AfterValidator(_distinct_urls)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
+#: The path of a file with a secret, as Alertmanager reads it.
+SecretFile = Annotated[Line, AfterValidator(_secret_file)]
 Sender = Annotated[Line, AfterValidator(_sender)]
 Recipients = Annotated[Line, AfterValidator(_recipients)]
 Channel = Annotated[Line, AfterValidator(_channel)]

@@ -210,7 +210,11 @@ class _Reader:
 
     def _alias(self, event: Any, path: Path) -> object:
         if event.anchor not in self._anchors:
-            message = f"alias *{event.anchor} stands for nothing written before it"
+            # It may be a password: nor is it quoted, nor a tag.
+            message = (
+                "the alias stands for nothing written before it: put a value that "
+                "begins with * in quotes"
+            )
             raise _Refused(_line(event), path, message)
         value, values = self._anchors[event.anchor]
         self._count(values - 1, event, path)
@@ -222,8 +226,10 @@ class _Reader:
             raise _Refused(_line(event), path, "aliases stand for too much: use fewer")
 
     def _refuse_tag(self, event: Any, path: Path) -> None:
-        tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-        message = f"tag {quote(tag)} is not supported: write the value alone"
+        message = (
+            "tags are not supported: write the value alone, or in quotes if it begins "
+            "with !"
+        )
         self._problems.append(Problem(_line(event), show(path), message))
 
 

@@ -41,6 +41,15 @@ def quote(value: object) -> str:
     return "nothing" if value is None else repr(value)
 
 
+def kind_of(value: object) -> str:
+    """Return what sort of value this is, without the value: it may be a secret."""
+    if isinstance(value, str):
+        return "a text"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "a number"
+    return quote(value)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the end of a message that offers what *word* may have meant."""
     meant = near(word, known)

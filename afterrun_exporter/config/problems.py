@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.error_messages import Path, did_you_mean, quote
+from afterrun_exporter.config.error_messages import Path, did_you_mean, kind_of, quote
 
 _EXPECTED = {
     "bool_type": "true or false",
@@ -20,6 +20,17 @@ _EXPECTED = {
     "string_type": "text",
     "tuple_type": "a list such as [one, two]",
 }
+#: Sections whose values are not quoted: a secret may be in the wrong place there.
+_SECRETIVE = frozenset(
+    {
+        "alertmanager",
+        "auth",
+        "basic_auth_users",
+        "http_server_config",
+        "projects",
+        "tls_server_config",
+    }
+)
 # Filled in with the value and with what pydantic knows of the error.
 _WORDS = {
     "greater_than_equal": "{value} is too small: at least {ge}",
@@ -43,8 +54,10 @@ def findings(
 ) -> Iterator[Finding]:
     """Yield what is wrong with *data*, which stands at path *at* of the file."""
     for details in error.errors(include_url=False):
-        path = _within(data, details["loc"])
-        yield Finding((*at, *path), _message(spec, details))
+        path = (*at, *_within(data, details["loc"]))
+        # Another file than the one that was meant may be a single token.
+        is_shown = bool(path) and path[0] not in _SECRETIVE
+        yield Finding(path, _message(spec, details, is_shown))
 
 
 def _within(data: object, location: Path) -> Path:
@@ -65,26 +78,27 @@ def _within(data: object, location: Path) -> Path:
     return tuple(path)
 
 
-def _message(spec: type[Spec], details: ErrorDetails) -> str:
+def _message(spec: type[Spec], details: ErrorDetails, is_shown: bool) -> str:
     kind, value = details["type"], details["input"]
     if kind == "extra_forbidden":
         return _unknown_key(spec, details["loc"])
     if kind == "missing":
         return f"{details['loc'][-1]!r} is missing"
     if kind in _EXPECTED:
-        return _unexpected(kind, value)
+        return _unexpected(kind, value, is_shown)
     words = _WORDS.get(kind, "{msg}")
     return words.format(
         msg=details["msg"], value=quote(value), **details.get("ctx", {})
     )
 
 
-def _unexpected(kind: str, value: object) -> str:
+def _unexpected(kind: str, value: object, is_shown: bool) -> str:
     if value is None:
         return "empty: give it a value or remove the line"
     quotes = kind == "string_type" and isinstance(value, bool | int | float)
     hint = ": put it in quotes" if quotes else ""
-    return f"expected {_EXPECTED[kind]}, not {quote(value)}{hint}"
+    told = quote(value) if is_shown else kind_of(value)
+    return f"expected {_EXPECTED[kind]}, not {told}{hint}"
 
 
 def _unknown_key(spec: type[Spec], location: Path) -> str:
