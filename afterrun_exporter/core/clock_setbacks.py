@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from operator import attrgetter
+from operator import attrgetter, le
 from typing import Any, Final
 
 from msgspec.structs import replace
 
+from afterrun_exporter.core import history as windows
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.repeats import without_future
 from afterrun_exporter.core.run_limits import CLOSE_BEHIND
@@ -227,4 +228,6 @@ def _history(history: History, now: float) -> History:
     ends = array("d", history.ends)
     if max(ends, default=0.0) <= now:
         return history
-    return replace(history, ends=array("d", (min(end, now) for end in ends)).tobytes())
+    right = windows.put_back(ends, now)
+    ordered = all(map(le, right, right[1:]))
+    return replace(history, ends=array("d", right).tobytes(), ordered=ordered)

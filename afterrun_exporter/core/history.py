@@ -17,7 +17,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress, filterfalse
+from itertools import compress, filterfalse, groupby
 from operator import le
 from typing import Final
 
@@ -150,15 +150,41 @@ def joined(
     job: Job, stored: bytes, state: JobState, now: float, settings: Settings
 ) -> History:
     """Return the history of a job from what is *stored*, and what came since."""
-    known = {run.number: run for run in unpack(stored)}
-    known |= {run.number: run for run in pasts(state.history)}
+    known = {run.number: run for run in pasts(state.history)}
+    # Those in memory may have been put back by a clock that was wrong itself.
+    known |= {run.number: run for run in unpack(stored)}
     over, last = kept_for(job), state.recorded - settings.runs_per_job
+    runs = [run for number, run in sorted(known.items()) if number > last]
+    ends = put_back([run.finished_at for run in runs], now)
     return history_of(
-        # A clock that has been set back since may have been ahead.
-        Past(number, min(run.finished_at, now), run.duration, run.ok)
-        for number, run in sorted(known.items())
-        if number > last and run.finished_at + over > now
+        Past(run.number, end, run.duration, run.ok)
+        for run, end in zip(runs, ends, strict=True)
+        if end + over > now
     )
+
+
+def put_back(ends: Sequence[float], now: float) -> Sequence[float]:
+    """Return *ends* of runs, in order of arrival, so that none is later than *now*.
+
+    Runs that were recorded by a clock that was ahead ended before those that arrived
+    later, and after those that had arrived. They keep their distances: all at one
+    moment, those of a month would be in the window of a day.
+    """
+    if max(ends, default=now) <= now:
+        return ends
+    right: list[float] = []
+    earliest = -math.inf
+    for is_ahead, row in groupby(ends, key=now.__lt__):
+        some = [*row]
+        if is_ahead:
+            place = len(right) + len(some)
+            latest = ends[place] if place < len(ends) else now
+            newest = max(some)
+            some = [min(now, max(latest - (newest - end), earliest)) for end in some]
+        else:
+            earliest = max(earliest, *some)
+        right += some
+    return right
 
 
 def slid(job: Job, state: JobState, now: float) -> JobState:

@@ -125,22 +125,22 @@ def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
 def first_overrunning(
     job: Job, state: JobState, settings: Settings
 ) -> tuple[float, float]:
-    """Return what `run_deadline` does, and the limit that passes or has passed by then.
+    """Return the `run_deadline`, and the limit that passes or has passed by then.
 
     That limit is earlier where the start of the run was reported after it.
     """
     if not job.enabled:
         return math.inf, math.inf
     noticed = _noticed_at(state)
-    found = (math.inf, math.inf)
+    first = (math.inf, math.inf)
     for hung in state.hung:
         held = hung.held_until if hung.deadline > noticed else 0.0
-        found = min(found, (max(hung.deadline, held), hung.deadline))
+        first = min(first, (max(hung.deadline, held), hung.deadline))
     for run in state.open_runs:
         limit = overrunning_from(job, run, settings)
         held = held_until(limit, run) if limit > noticed else 0.0
-        found = min(found, (max(limit, held), limit))
-    return found
+        first = min(first, (max(limit, held), limit))
+    return first
 
 
 def held_until(limit: float, run: OpenRun) -> float:
@@ -152,7 +152,7 @@ def held_until(limit: float, run: OpenRun) -> float:
 
 
 def next_overrunning(job: Job, state: JobState, settings: Settings) -> float:
-    """Return when another open run will be overrunning; +inf for never."""
+    """Return the instant after which another open run is overrunning, or +inf."""
     if not job.enabled:
         return math.inf
     return min(

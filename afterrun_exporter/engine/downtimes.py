@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
@@ -14,6 +16,9 @@ from afterrun_exporter.engine.wakeup_queue import WakeupQueue
 
 #: Seconds without a step after which the clock is taken to be right.
 STEADY: Final = 86_400.0
+
+#: Seconds of a step after which the stored runs are read again.
+LEAP: Final = 60.0
 
 #: How often a store that refuses to commit is tried, in seconds.
 PROBE_EVERY: Final = 5.0
@@ -36,6 +41,8 @@ class DowntimeMonitor:
         self._wakeups = wakeups
         #: Whether jobs wait to be planned anew.
         self.is_pending = False
+        #: Whether the clock was set so far since that windows may lack runs.
+        self.is_leapt = False
         self.steps = 0
         self.pauses = 0
         #: When storage began to refuse, or None; by `Clock.elapsed`, as the rest.
@@ -70,6 +77,7 @@ class DowntimeMonitor:
             return
         if noticed.step:
             self.steps += 1
+            self.is_leapt |= abs(noticed.step) >= LEAP
             log.warning("clock_stepped", seconds=round(noticed.step, 3))
             self._ahead = max(0.0, self.ahead() + noticed.step)
             self._stepped_at = self._clock.elapsed()
@@ -78,6 +86,22 @@ class DowntimeMonitor:
             self.pauses += 1
             log.warning("suspended", seconds=round(noticed.pause, 3))
         self._note(noticed.since, noticed.now)
+
+    @contextmanager
+    def planning(self) -> Iterator[bool]:
+        """Plan all jobs again; yield True if their windows may lack runs.
+
+        Where that fails, it is pending as before. Another downtime may be noticed
+        meanwhile.
+        """
+        is_leapt, self.is_leapt = self.is_leapt, False
+        self.is_pending = False
+        try:
+            yield is_leapt
+        except BaseException:
+            self.is_leapt |= is_leapt
+            self.is_pending = True
+            raise
 
     def ahead(self) -> float:
         """Return the seconds by which the clock may be ahead, 0 if it is to be trusted."""

@@ -119,6 +119,25 @@ async def plan_changes(
     return changes
 
 
+async def plan_anew(
+    decisions: Decisions,
+    store: Store,
+    wakeups: WakeupQueue,
+    now: float,
+    *,
+    recalls: bool,
+) -> list[Change]:
+    """Return the changes of all jobs that a downtime may have affected.
+
+    *recalls* is true where windows may have forgotten runs that were long past by a
+    wrong clock.
+    """
+    past: Mapping[str, bytes] = {}
+    if recalls:
+        _, past = await recall(store, decisions.job_registry, {}, now)
+    return await plan_changes(decisions, store, wakeups, now, past)
+
+
 def _quiet_until(
     decisions: Decisions, store: Store, job: Job, now: float
 ) -> float | None:

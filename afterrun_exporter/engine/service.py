@@ -15,16 +15,11 @@ from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.repeats import is_whole
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.upstream import UNHEALTHY
+from afterrun_exporter.engine import reload
 from afterrun_exporter.engine.change_feed import ChangeFeed, Subscriber
 from afterrun_exporter.engine.decisions import Decisions
 from afterrun_exporter.engine.downtimes import DowntimeMonitor
 from afterrun_exporter.engine.job_registry import JobRegistry, is_made_for_tests
-from afterrun_exporter.engine.reload import (
-    build_registry,
-    changed_jobs,
-    plan_changes,
-    recall,
-)
 from afterrun_exporter.engine.results import ReportResult, all_repeating, repeating
 from afterrun_exporter.engine.wakeup_queue import WakeupQueue
 from afterrun_exporter.errors import StorageError, UnreadableStorageError
@@ -113,15 +108,15 @@ class Service:
     async def _change_over(self, job_config: JobConfig) -> None:
         decisions, store = self.decisions, self.store
         old = decisions.job_registry
-        job_admin, gone = await build_registry(job_config, store.states, old)
+        job_admin, gone = await reload.build_registry(job_config, store.states, old)
         # Where this fails, histories may have been cut to windows that are not kept.
         known, self._recalled = self._recalled, {}
         now = self._clock.now()
         try:
             with decisions.using(job_admin):
-                recalled, past = await recall(store, job_admin, known, now)
+                recalled, past = await reload.recall(store, job_admin, known, now)
                 changes = [Change(name, decisions.retire(now)) for name in gone]
-                changes += await plan_changes(
+                changes += await reload.plan_changes(
                     decisions, store, self._wakeups, now, past
                 )
                 results = await self._commit(changes)
@@ -134,7 +129,7 @@ class Service:
             self._change_feed.note_all(gone, job_admin.registered, job_config.jobs)
             raise
         # Severity, labels or rules may have changed without any fact doing so.
-        self._change_feed.note_all(gone, await changed_jobs(old, job_admin))
+        self._change_feed.note_all(gone, await reload.changed_jobs(old, job_admin))
 
     def job(self, name: str) -> Job | None:
         """Return the job of this name, None when it is not watched."""
@@ -277,24 +272,21 @@ class Service:
             self._refused(error)
 
     async def _plan_anew(self) -> int:
-        """Look at every job again after a downtime; return how many it concerned.
+        """Return the number of jobs that a downtime affected, after a look at each.
 
         Raises StorageError, and then the next sweep does it.
         """
         async with self.changing:
-            # Another downtime may be noticed meanwhile.
-            self.downtimes.is_pending = False
-            decisions, wakeups = self.decisions, self._wakeups
+            wakeups, now = self._wakeups, self._clock.now()
             wakeups.clear()
-            now = self._clock.now()
             try:
-                wakes = await plan_changes(decisions, self.store, wakeups, now, {})
-                for name in self._scheduled:
-                    wakeups.plan(name, now)
-                await self._apply_in_steps(wakes)
-            except BaseException:
-                self.downtimes.is_pending = True
-                raise
+                with self.downtimes.planning() as is_leapt:
+                    wakes = await reload.plan_anew(
+                        self.decisions, self.store, wakeups, now, recalls=is_leapt
+                    )
+                    for name in self._scheduled:
+                        wakeups.plan(name, now)
+                    await self._apply_in_steps(wakes)
             finally:
                 self._change_feed.note_all(self.names)
         return len(wakes)

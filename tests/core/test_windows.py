@@ -19,6 +19,7 @@ from afterrun_exporter.core.history import (
     joined,
     pack,
     pasts,
+    put_back,
     slid,
     slow_threshold,
     unpack,
@@ -435,6 +436,54 @@ def test_runs_that_come_and_leave_at_one_time_are_no_news(
     began = [low and not before for before, low in pairwise([False, *lows])]
     # What the last run may have begun is told a quarter of a period later.
     assert sum(began[:-1]) <= len(opened) <= sum(began)
+
+
+#: Ends of runs, in order of arrival, and whether each was recorded by a clock that was
+#: ahead by so much.
+ENDS = st.lists(st.tuples(st.floats(0, 1e6), st.sampled_from([0.0, 0.0, 3e6, 4e7])))
+
+
+@given(ENDS)
+def test_runs_of_a_clock_that_was_ahead_ended_among_those_around_them(
+    runs: list[tuple[float, float]],
+) -> None:
+    now = 1e6
+    ends = [end + ahead for end, ahead in runs]
+
+    right = put_back(ends, now)
+
+    assert [one for one in right if one > now] == []
+    for place, (end, found) in enumerate(zip(ends, right, strict=True)):
+        before = [one for one in ends[:place] if one <= now]
+        after = [one for one in ends[place:] if one <= now]
+        if end <= now:
+            assert found == end
+        else:
+            assert found >= max(before, default=-math.inf)
+            assert found <= max([*before, *(after[:1] or [now])])
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(2e6, 1e9))
+def test_runs_keep_their_distances_where_the_clock_is_set_back(
+    ends: list[float], back: float
+) -> None:
+    """Else all of them would be in the window at once, those of a month ago as well."""
+    right = put_back(ends, max(ends) - back)
+
+    newest = max(ends)
+    assert right == pytest.approx([end - back for end in ends])
+    assert max(right) == newest - back
+
+
+def test_a_run_that_had_left_the_window_does_not_come_back_with_the_clock() -> None:
+    night = night_of(FLAKY, "ffffff" + "o" * 48)
+    assert (night.open, ratio(night)) == ([], Ratio(36, 36))
+
+    night.clock("02 09:50")
+
+    assert (night.open, ratio(night)) == ([], Ratio(36, 36))
+    assert night.clock("02 15:49:59").open == []
+    assert ratio(night) == Ratio(1, 1)
 
 
 @given(st.integers(0, 9), st.integers(0, 9))

@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 from afterrun_exporter.app import sweep_forever, watch_forever
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.job_config import JobConfig
-from afterrun_exporter.core.model import Job, Kind, Outcome, Ping
+from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, SuccessRatio
 from afterrun_exporter.core.schedule import Every, parse_cron
+from afterrun_exporter.core.windows import Ratio
 from afterrun_exporter.engine.downtimes import PROBE_EVERY
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
@@ -31,6 +32,7 @@ HALF_HOURLY = Job(
     name="half-hourly", schedule=parse_cron("*/30 * * * *", "UTC"), grace=60.0
 )
 LIMITED = Job(name="limited", max_runtime=600.0)
+FLAKY = Job(name="flaky", success_ratio=SuccessRatio(below=0.7, over=DAY, min_runs=3))
 
 #: By what, and for how long, the clock is wrong.
 LEAPS = [1.5, 50 * MINUTE, 2 * HOUR, 400 * DAY]
@@ -53,15 +55,23 @@ class World:
     def __init__(self, clock: ManualClock, store: Disk) -> None:
         self.clock = clock
         self.store = store
-        jobs = job_config(MINUTELY, HALF_HOURLY, LIMITED, settle=2 * MINUTE)
+        jobs = job_config(MINUTELY, HALF_HOURLY, LIMITED, FLAKY, settle=2 * MINUTE)
         self.service = Service(store, clock, jobs)
 
-    async def report(self, job: str, kind: Kind = Kind.FINISH) -> None:
+    async def report(
+        self, job: str, kind: Kind = Kind.FINISH, outcome: Outcome = Outcome.OK
+    ) -> None:
         """Report to *job*, now."""
         now = self.clock.now()
+        mark = f"{job}{now}".encode()
         await self.service.record(
-            Ping(job=job, kind=kind, at=now, fingerprint=f"{job}{now}".encode())
+            Ping(job=job, kind=kind, at=now, outcome=outcome, fingerprint=mark)
         )
+
+    @property
+    def ratio(self) -> Ratio | None:
+        state = self.service.state("flaky")
+        return state.success_ratio if state else None
 
     async def live(self, seconds: float, *reporting: str) -> None:
         """Let time pass in which the jobs that are *reporting* do so, every minute."""
@@ -108,6 +118,30 @@ async def world(clock: ManualClock) -> AsyncIterator[World]:
 
 
 class TestAClockThatIsAhead:
+    @pytest.mark.parametrize("leap", [*LEAPS, *(-leap for leap in LEAPS)])
+    async def test_and_is_corrected_hides_no_run_from_a_window(
+        self, world: World, leap: float
+    ) -> None:
+        """Seen: of a job with one failed run in ten, "0 of 1 runs were ok"."""
+        for _ in range(9):
+            await world.report("flaky")
+            await world.clock.advance(MINUTE)
+        await world.clock.step(leap)
+        for _ in range(2):
+            await world.report("flaky", outcome=Outcome.FAIL)
+            await world.clock.advance(MINUTE)
+        await world.clock.step(-leap)
+        await world.clock.advance(MINUTE)
+
+        # What was recorded as of a year ago is not of today.
+        known = Ratio(9, 11) if leap > -DAY else Ratio(9, 9)
+        assert world.ratio == known
+        assert ("flaky", "success_ratio_low") not in world.open
+
+        world.service = Service(world.store, world.clock, world.service.job_config)
+        await world.service.start()
+        assert world.ratio == known
+
     @pytest.mark.parametrize("leap", LEAPS)
     async def test_and_is_corrected_hides_nothing(
         self, world: World, leap: float

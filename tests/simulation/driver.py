@@ -52,6 +52,9 @@ PROBE: Final = 5.0
 
 KEPT_RUNS: Final = 1000
 
+#: Longer than a window and the longest time between two runs.
+KEPT_FOR: Final = 90 * DAY
+
 
 class Disk(MemoryStore):
     """A store that can be full, and from which a new daemon reads all it knows."""
@@ -167,7 +170,7 @@ class Driver:
     def _service(self) -> Service:
         canary = model.Job(name=CANARY)
         jobs = {**self.jobs, CANARY: canary}
-        return Service(self.store, self.clock, JobConfig(jobs=jobs))
+        return Service(self.store, self.clock, JobConfig(jobs=jobs, keep_for=KEPT_FOR))
 
     async def run(self) -> Alerts:
         """Return the alerts of the whole story."""
@@ -275,7 +278,7 @@ class Driver:
         """Go by another description of *job*."""
         self.jobs[job.name] = job
         jobs = {**self.jobs, CANARY: model.Job(name=CANARY)}
-        await self.service.reconfigure(JobConfig(jobs=jobs))
+        await self.service.reconfigure(JobConfig(jobs=jobs, keep_for=KEPT_FOR))
 
     async def _refuse(self, outage: Outage) -> None:
         await self._sweep()

@@ -14,6 +14,8 @@ from tests.simulation.world import Act, Outage, Report, Step, Story
 
 #: A downtime that begins so soon after another one has settled goes on with it.
 SLACK: Final = 60.0
+#: A step of the clock after which windows see the stored runs anew.
+LEAP: Final = 60.0
 #: Conditions that are over when a run has ended, and not when that is reported.
 BY_RUNS: Final = frozenset(
     {
@@ -218,6 +220,8 @@ class Oracle(Reports):
         self.offset += step.seconds
         if step.seconds < 0:
             self._put_back(self.now)
+        if abs(step.seconds) >= LEAP:
+            self.windows.recall(self.now)
         self._down(min(before, self.now))
 
     def _down(self, since: float) -> None:

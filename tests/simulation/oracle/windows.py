@@ -97,9 +97,35 @@ class Windows:
 
     def recall(self, now: float) -> None:
         """Know the stored runs again, also those that a leap of the clock hid."""
-        runs = (replace(run, ended=min(run.ended, now)) for run in self.stored)
+        first = self.number - KEPT_RUNS
+        runs = placed([run for run in self.stored if run.number > first], now)
         self.past = [run for run in runs if run.ended + self.reach > now]
 
     def put_back(self, now: float) -> None:
         """Have no run that ended later than now."""
-        self.past = [replace(run, ended=min(run.ended, now)) for run in self.past]
+        self.past = placed(self.past, now)
+
+
+def placed(runs: list[Past], now: float) -> list[Past]:
+    """Return *runs*, those that a clock recorded that was ahead at a likely time.
+
+    The last ones in a row ended when the run after them did, or just now, and those
+    before them as much earlier as was recorded; none before a run that arrived first.
+    """
+    found: list[Past] = []
+    for place, run in enumerate(runs):
+        if run.ended <= now:
+            found.append(run)
+            continue
+        begin = end = place
+        while begin > 0 and runs[begin - 1].ended > now:
+            begin -= 1
+        while end < len(runs) and runs[end].ended > now:
+            end += 1
+        last = now if end == len(runs) else runs[end].ended
+        ended = last - (max(one.ended for one in runs[begin:end]) - run.ended)
+        for one in runs[:place]:
+            if one.ended <= now:
+                ended = max(ended, one.ended)
+        found.append(replace(run, ended=min(now, ended)))
+    return found
