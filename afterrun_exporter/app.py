@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
-import structlog
 from aiohttp import web
 
 from afterrun_exporter import __version__
@@ -18,8 +14,8 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.dialects import routes as dialects
 from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
+from afterrun_exporter.engine.runtime import running_service
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.errors import StorageError
 from afterrun_exporter.exposition.endpoint import PUSHED_PATH, metrics, pushed_again
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.http_problems import errors_as_problems
@@ -33,17 +29,6 @@ from afterrun_exporter.server import health
 from afterrun_exporter.server.proxied import behind
 from afterrun_exporter.server.security import SECURITY, SecuritySettings
 from afterrun_exporter.server.targets import targets
-
-#: How often the agenda is looked at: a miss is noticed within so many seconds.
-SWEEP_EVERY: Final = 1.0
-#: How often the clocks are read at least.
-WATCH_EVERY: Final = 1.0
-#: The first time soon after the start, for those that are restarted every day, and not
-#: at once: then everybody scrapes, and sends what could not be sent before.
-PRUNE_AFTER: Final = 300.0
-PRUNE_EVERY: Final = 3600.0
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +92,7 @@ def make_app(
             web.post("/-/reload", health.reload(reload)),
         ]
     )
-    app.cleanup_ctx.append(_background(lambda: watch_forever(service, clock)))
-    app.cleanup_ctx.append(_background(lambda: check_forever(service, clock)))
-    app.cleanup_ctx.append(_background(lambda: sweep_forever(service, clock)))
-    app.cleanup_ctx.append(_background(lambda: prune_forever(service, clock)))
+    app.cleanup_ctx.append(lambda _: running_service(service, clock))
     return app
 
 
@@ -122,70 +104,3 @@ def site_of(options: WebOptions, clock: Clock) -> Site:
         external_url=options.external_url,
         telemetry_path=options.telemetry_path,
     )
-
-
-async def watch_forever(service: Service, clock: Clock) -> None:
-    """Notice downtimes, also while a sweep waits for the disk."""
-    while True:
-        await clock.sleep(WATCH_EVERY)
-        try:
-            await service.watch()
-        except Exception:
-            # The next look is to take place.
-            log.exception("watch_failed")
-
-
-async def check_forever(service: Service, clock: Clock) -> None:
-    """Notice that files of the database were replaced. A disk that hangs, hangs this."""
-    while True:
-        await clock.sleep(WATCH_EVERY)
-        try:
-            await service.check_storage()
-        except Exception:
-            # The next look is to take place.
-            log.exception("check_failed")
-
-
-async def sweep_forever(service: Service, clock: Clock) -> None:
-    """Notice misses and overrunning runs as they become true."""
-    while True:
-        await clock.sleep(SWEEP_EVERY)
-        await _guarded(service.sweep, "sweep_failed")
-        for job, error in service.take_failed_jobs().items():
-            log.error("job_cannot_be_judged", job=job, exc_info=error)
-
-
-async def prune_forever(service: Service, clock: Clock) -> None:
-    """Forget old runs soon after the start, and then every hour."""
-    pause = PRUNE_AFTER
-    while True:
-        await clock.sleep(pause)
-        pause = PRUNE_EVERY
-        pruned = await _guarded(service.prune, "prune_failed")
-        if pruned:
-            log.info("pruned", runs=pruned)
-
-
-async def _guarded(work: Callable[[], Awaitable[int]], event: str) -> int:
-    # Whatever goes wrong, the next round is to take place.
-    try:
-        return await work()
-    except StorageError as error:
-        log.error(event, error=str(error))  # noqa: TRY400 - the message says it all
-    except Exception:
-        log.exception(event)
-    return 0
-
-
-def _background(
-    work: Callable[[], Coroutine[None, None, None]],
-) -> Callable[[web.Application], AbstractAsyncContextManager[None]]:
-    @asynccontextmanager
-    async def context(_: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(work())
-        yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    return context

@@ -213,7 +213,7 @@ async def daemon(
     service = Service(store, clock, parse(FILE).job_config)
     await service.start()
     pushed = PushedMetrics(store, service, clock)
-    await pushed.start()
+    await pushed.refresh()
     security = locked(
         everything=token(Scope.ADMIN),
         mine=token(Scope.PING, jobs="mine-.*"),

@@ -115,23 +115,27 @@ class AlertmanagerSender:
     async def run(self) -> None:
         """Tell it whatever becomes due, until cancelled."""
         while True:
-            self._woken.clear()
-            now = self._clock.now()
-            if now < self._looked_at:
-                self._plan_anew(now)
-            self._looked_at = now
-            self._sort(now)
-            is_due = bool(self._news or self._renewals)
-            if is_due and now >= self._retry_at:
-                try:
-                    await self._deliver(now)
-                except Exception as error:
-                    log.exception("push_failed", alertmanager=self.name)
-                    self._failed(error)
-            else:
-                await self._sleep_until(
-                    min(self._wakeups.next(), self._retry_at if is_due else math.inf)
-                )
+            try:
+                await self._run_once()
+            except Exception as error:
+                log.exception("push_failed", alertmanager=self.name)
+                self._failed(error)
+                await self._sleep_until(self._retry_at)
+
+    async def _run_once(self) -> None:
+        self._woken.clear()
+        now = self._clock.now()
+        if now < self._looked_at:
+            self._plan_anew(now)
+        self._looked_at = now
+        self._sort(now)
+        is_due = bool(self._news or self._renewals)
+        if is_due and now >= self._retry_at:
+            await self._deliver(now)
+        else:
+            await self._sleep_until(
+                min(self._wakeups.next(), self._retry_at if is_due else math.inf)
+            )
 
     def _plan_anew(self, now: float) -> None:
         """Plan by a clock that was set back: nothing waits for the old time."""

@@ -15,7 +15,7 @@ from afterrun_exporter.cli.slow_files import Patience
 from afterrun_exporter.cli.web_config import HANGS, WebConfigState, WebFile
 from afterrun_exporter.clock import Clock, in_background
 from afterrun_exporter.config import revision
-from afterrun_exporter.engine.service import Service
+from afterrun_exporter.engine.runtime import Runtime
 from afterrun_exporter.errors import AfterRunError, ConfigError, Problem
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.server.health import Reload
@@ -42,15 +42,16 @@ class Configuration:
         self._current: tuple[bytes, configs.Config] | None = None
 
     async def load(
-        self, apply: Callable[[configs.Config], Awaitable[None]]
+        self, apply: Callable[[configs.Config], Awaitable[None]] | None = None
     ) -> configs.Config:
-        """Apply what the file says now, and remember how that went.
+        """Read the file, *apply* it, and remember how that went.
 
         Raises ConfigError, or what *apply* raises; then nothing has changed.
         """
         try:
             config, sha, digest = await self._read()
-            if self._current is None or config is not self._current[1]:
+            is_new = self._current is None or config is not self._current[1]
+            if apply is not None and is_new:
                 await apply(config)
         except AfterRunError:
             self._own.refused()
@@ -116,29 +117,23 @@ def unreadable(path: Path, patience: Patience) -> ConfigError:
     return ConfigError(str(path), [Problem(0, "", HANGS.format(patience.seconds))])
 
 
-async def nothing_else(_: configs.Config) -> None:
-    """At the start there is nothing yet that the configuration applies to."""
-
-
 def reloader(
     configuration: Configuration,
-    service: Service,
-    then: Callable[[configs.Config], Awaitable[None]] = nothing_else,
+    runtime: Runtime[configs.Config],
     web_file: WebFile | None = None,
+    done: Callable[[], Awaitable[None]] | None = None,
 ) -> Reload:
-    """Return what makes *service* go by the file as it is now, and by the *web_file*.
+    """Return the function that reads the files again and reconfigures *runtime*.
 
-    *then* is done afterwards, and can refuse nothing any more.
+    After each success *done* is awaited.
     """
     one_at_a_time = asyncio.Lock()
 
     async def reload(*, retire_all: bool = False) -> None:
         async def use(new: configs.Config) -> None:
             if not retire_all:
-                configuration.check_jobs(
-                    service.job_config.jobs.keys(), new.jobs.keys()
-                )
-            await service.reconfigure(new.job_config)
+                configuration.check_jobs(runtime.configured_jobs, new.jobs.keys())
+            await runtime.reconfigure(new)
 
         async with one_at_a_time:
             try:
@@ -150,6 +145,7 @@ def reloader(
             if web_file is not None:
                 web_file.apply(locks)
             log.info("config_loaded", hash=config.hash, jobs=len(config.jobs))
-            await then(config)
+            if done is not None:
+                await done()
 
     return reload

@@ -23,7 +23,7 @@ from afterrun_exporter.app import WebOptions, make_app, site_of
 from afterrun_exporter.auth.tokens import callers
 from afterrun_exporter.cli import logs
 from afterrun_exporter.cli.banner import OPEN, usage
-from afterrun_exporter.cli.configuration import Configuration, nothing_else, reloader
+from afterrun_exporter.cli.configuration import Configuration, reloader
 from afterrun_exporter.cli.flags import (
     DURATION,
     check_open_files,
@@ -35,13 +35,14 @@ from afterrun_exporter.cli.flags import (
 from afterrun_exporter.cli.gc_tuning import tune
 from afterrun_exporter.cli.managed_config import kept_file, load_with_base
 from afterrun_exporter.cli.signals import Signals
-from afterrun_exporter.cli.tasks import meanwhile
 from afterrun_exporter.cli.web_config import WebFile, owners, warn_if_open
 from afterrun_exporter.cli.web_config import read as read_locks
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.engine.job_admin import JobAdmin
+from afterrun_exporter.engine.periodic import running
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
+from afterrun_exporter.engine.runtime import Runtime
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import AfterRunError, ConfigError
 from afterrun_exporter.exposition.rendering import Exposition
@@ -235,40 +236,47 @@ async def _serve(
     own = SelfMetrics(__version__)
     configuration = Configuration(config_file, clock, own)
     beside = config_file.parent if config_file else Path()
-    config = await configuration.load(nothing_else)
+    config = await configuration.load()
     security, web_file = entrance.security, entrance.web_file
     web_file.apply(await web_file.read())
-    security.authenticator.trust_tokens(callers(config.tokens))
     async with SQLiteStore.open(storage_path, own.committed) as store, poster() as post:
         service = Service(store, clock, config.job_config)
         url = options.external_url
         notifier = AlertNotifier(service, store.outbox, clock, post, _jitter, url)
-        # Before the start, which may already find something to tell.
-        notifier.configure(config.alertmanager)
         own.watch_pushes(notifier.counts)
-        await service.start()
-        security.authenticator.trust_projects(owners(service))
-        await notifier.refresh()
         pushed = PushedMetrics(store, service, clock)
-        await pushed.start()
         job_admin = JobAdmin(service, clock)
         receivers = Receivers(store, reload_alertmanager, job_admin.announce_successes)
-        await receivers.announce_successes()
         own.watch_alertmanager_file(lambda: receivers.file_ok)
-        receivers.keep(kept_file(config, beside))
 
-        async def keep(config: configs.Config) -> None:
-            # First of all: nobody is to wait for an old token to end.
+        async def authenticate(config: configs.Config) -> None:
             security.authenticator.trust_tokens(callers(config.tokens))
             security.authenticator.trust_projects(owners(service))
-            warn_if_open(security, entrance.binds)
+
+        async def notify(config: configs.Config) -> None:
             notifier.configure(config.alertmanager)
             await notifier.refresh()
-            await pushed.tidy()
+
+        async def expose_pushed(_: configs.Config) -> None:
+            await pushed.refresh()
+
+        async def manage_alertmanager(config: configs.Config) -> None:
             receivers.keep(kept_file(config, beside))
+            await receivers.announce_successes()
+
+        # Tokens first: a token that was removed is refused at once.
+        runtime = Runtime[configs.Config](
+            service, [authenticate, notify, expose_pushed, manage_alertmanager]
+        )
+        # The start may already open alerts.
+        notifier.configure(config.alertmanager)
+        await runtime.start(config)
+
+        async def reloaded() -> None:
+            warn_if_open(security, entrance.binds)
             await receivers.refresh()
 
-        reload = reloader(configuration, service, keep, web_file)
+        reload = reloader(configuration, runtime, web_file, reloaded)
         index, site = Index(service), site_of(options, clock)
         pages = Context(
             service=service,
@@ -304,9 +312,12 @@ async def _serve(
         async with (
             notifier.running(),
             heard,
-            meanwhile(web_file.watch(clock)),
-            meanwhile(receivers.refresh()),
-            meanwhile(index.keep_up(clock)),
+            running(
+                web_file.task().run(clock),
+                index.task().run(clock),
+                # An Alertmanager that hangs must not delay the start.
+                receivers.refresh(),
+            ),
         ):
             tune()
             _greet(entrance, options, config, config_file, storage_path)

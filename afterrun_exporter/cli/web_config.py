@@ -15,8 +15,8 @@ from afterrun_exporter.auth.callers import Caller
 from afterrun_exporter.auth.projects import project_callers
 from afterrun_exporter.auth.web_config import WebConfig
 from afterrun_exporter.cli.slow_files import Patience
-from afterrun_exporter.clock import Clock
 from afterrun_exporter.config.web_loading import load_web
+from afterrun_exporter.engine.periodic import PeriodicTask
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ConfigError, Problem
 from afterrun_exporter.server.addresses import Address
@@ -113,15 +113,9 @@ class WebFile:
         self._locks = locks
         self._marks = locks.marks
 
-    async def watch(self, clock: Clock) -> None:
-        """Read the file again whenever it, or a certificate, has changed."""
-        while self._path is not None:
-            await clock.sleep(LOOK_EVERY)
-            try:
-                await self.look()
-            except Exception:
-                # The next look is to take place.
-                log.exception("web_config_failed")
+    def task(self) -> PeriodicTask:
+        """Return the task that reads the file again when it, or a certificate, changes."""
+        return PeriodicTask(name="web_config", work=self.look, every=LOOK_EVERY)
 
     async def look(self) -> None:
         """Read the file again if it, or a certificate, has changed.
@@ -129,6 +123,8 @@ class WebFile:
         By itself that does not open the daemon: a file that is empty for a
         moment, while it is written, says that there are no users.
         """
+        if self._path is None:
+            return
         try:
             marks = await self._patience(self._seen)
         except TimeoutError:

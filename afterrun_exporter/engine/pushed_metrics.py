@@ -33,16 +33,18 @@ class PushedMetrics:
         self._service = service
         self._clock = clock
         self._groups = Groups()
+        self._is_loaded = False
         self._one_at_a_time = asyncio.Lock()
 
-    async def start(self) -> None:
-        """Expose what was pushed before. The jobs are to be known by now."""
-        self._groups = Groups(await self._store.pushed())
-        await self.tidy()
+    async def refresh(self) -> None:
+        """Expose the groups of today's jobs, and remove those of others.
 
-    async def tidy(self) -> None:
-        """Forget the groups of jobs that are not to be exposed any more."""
+        The first time the stored groups are loaded. Raises StorageError.
+        """
         async with self._one_at_a_time:
+            if not self._is_loaded:
+                self._groups = Groups(await self._store.pushed())
+                self._is_loaded = True
             for group in list(self._groups):
                 if not self.wanted(group.job):
                     await self._drop(group.labels)

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge, nsmallest
 from typing import Final, NamedTuple
 
-from afterrun_exporter.clock import Clock, cooperatively, yield_to_loop
+from afterrun_exporter.clock import cooperatively, yield_to_loop
 from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job
 from afterrun_exporter.core.state import JobState
+from afterrun_exporter.engine.periodic import PeriodicTask
 from afterrun_exporter.engine.service import Service
 
 #: Jobs that are searched or sorted in one go, and those that are looked at anew.
@@ -23,7 +24,7 @@ STEP: Final = 1000
 FEW: Final = 250
 
 #: Seconds between two looks at what has changed, while nobody asks.
-KEEP_UP_EVERY: Final = 10.0
+REFRESH_EVERY: Final = 10.0
 
 #: Words for a job's state besides those of `Status` and `Condition`.
 BROKEN: Final = "broken"
@@ -98,12 +99,9 @@ class Index:
                 self.names = await self._in_order()
                 self._unordered = False
 
-    async def keep_up(self, clock: Clock) -> None:
-        """Refresh now and then, lest whoever comes finds much to be done."""
-        while True:
-            # After a start the first scrape is waited for, and is not to wait for this.
-            await clock.sleep(KEEP_UP_EVERY)
-            await self.refresh()
+    def task(self) -> PeriodicTask:
+        """Return the task that refreshes the index, so that a page has little to do."""
+        return PeriodicTask(name="index", work=self.refresh, every=REFRESH_EVERY)
 
     def _take(self, names: Iterable[str]) -> None:
         """Look at these jobs anew."""

@@ -14,7 +14,7 @@ import structlog
 from aiohttp.http import SERVER_SOFTWARE
 
 from afterrun_exporter import http_problems
-from afterrun_exporter.clock import Clock
+from afterrun_exporter.engine.periodic import PeriodicTask
 
 #: How often connections are looked at, in seconds.
 LOOK_EVERY: Final = 1.0
@@ -143,16 +143,14 @@ class ConnectionLimiter:
             self._closed.clear()
             self._logged_at = now
 
-    async def watch(self, clock: Clock) -> None:
-        """Look at all connections, again and again."""
+    def task(self) -> PeriodicTask:
+        """Return the task that closes connections which have waited too long."""
         loop = asyncio.get_running_loop()
-        while True:
-            await clock.sleep(LOOK_EVERY)
-            try:
-                self.look(loop.time())
-            except Exception:
-                # The next look is to take place.
-                log.exception("look_at_connections_failed")
+
+        async def check() -> None:
+            self.look(loop.time())
+
+        return PeriodicTask(name="connection_check", work=check, every=LOOK_EVERY)
 
 
 class TurnedAway(asyncio.Protocol):

@@ -6,7 +6,7 @@ import asyncio
 import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final, Protocol, cast
 
@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.engine.periodic import running
 from afterrun_exporter.ingest.native import REPORTS
 from afterrun_exporter.server.addresses import Address
 from afterrun_exporter.server.connection import connections
@@ -72,26 +73,35 @@ async def listening(
     connect = connections(
         server, app[REPORTS], in_flight, clock, security, limiter, fast=fast
     )
-    watching = asyncio.create_task(limiter.watch(clock))
     open_: list[_Closable] = []
     try:
-        for bind in binds:
+        async with running(limiter.task().run(clock)):
             try:
-                open_ += await _listen(bind, connect, security.certificates, limiter)
-            except OSError as error:
-                raise ValueError(f"cannot listen on {bind}: {error.strerror}") from None
-            log.info("listening", address=str(bind))
-        yield limiter
+                for bind in binds:
+                    open_ += await _open(bind, connect, security.certificates, limiter)
+                yield limiter
+            finally:
+                for one in open_:
+                    one.close()
+                # aiohttp reads no more of a body once it shuts down.
+                waits = patience - min(CLOSE_SECONDS, patience / 2)
+                await in_flight.done(waits, hurry)
     finally:
-        for one in open_:
-            one.close()
-        # aiohttp reads no more of a body once it shuts down.
-        waits = patience - min(CLOSE_SECONDS, patience / 2)
-        await in_flight.done(waits, hurry)
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
         await runner.cleanup()
+
+
+async def _open(
+    bind: Address,
+    connect: Callable[[], asyncio.Protocol],
+    certificates: Certificates,
+    limiter: ConnectionLimiter,
+) -> Sequence[_Closable]:
+    try:
+        listeners = await _listen(bind, connect, certificates, limiter)
+    except OSError as error:
+        raise ValueError(f"cannot listen on {bind}: {error.strerror}") from None
+    log.info("listening", address=str(bind))
+    return listeners
 
 
 def with_files_for(limits: Limits) -> Limits:

@@ -338,7 +338,7 @@ async def client(
     service = Service(store, clock, job_config(job))
     await service.start()
     pushed = PushedMetrics(store, service, clock)
-    await pushed.start()
+    await pushed.refresh()
     return await aiohttp_client(app_of(service, clock, pushed=pushed))
 
 

@@ -29,7 +29,7 @@ async def client(
     service = Service(store, clock, job_config(ETL, EU, ODD, PLAIN, unknown=None))
     await service.start()
     pushed = PushedMetrics(store, service, clock)
-    await pushed.start()
+    await pushed.refresh()
     return await aiohttp_client(app_of(service, clock, pushed=pushed))
 
 

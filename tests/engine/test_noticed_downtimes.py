@@ -9,13 +9,13 @@ from contextlib import suppress
 import pytest
 from structlog.testing import capture_logs
 
-from afterrun_exporter.app import sweep_forever, watch_forever
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, SuccessRatio
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.windows import Ratio
 from afterrun_exporter.engine.downtimes import PROBE_EVERY
+from afterrun_exporter.engine.runtime import running_service
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.group_commit import Writes
@@ -105,16 +105,9 @@ def clock() -> ManualClock:
 async def world(clock: ManualClock) -> AsyncIterator[World]:
     made = World(clock, Disk())
     await made.service.start()
-    tasks = [
-        asyncio.create_task(watch_forever(made.service, clock)),
-        asyncio.create_task(sweep_forever(made.service, clock)),
-    ]
-    await yield_to_loop()
-    yield made
-    for task in tasks:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    async with running_service(made.service, clock):
+        await yield_to_loop()
+        yield made
 
 
 class TestAClockThatIsAhead:

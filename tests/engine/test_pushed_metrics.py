@@ -40,7 +40,7 @@ async def opened(
     service = Service(store, clock, described)
     await service.start()
     pushed = PushedMetrics(store, service, clock)
-    await pushed.start()
+    await pushed.refresh()
     return pushed
 
 

@@ -13,7 +13,7 @@ from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.page.index import BROKEN, KEEP_UP_EVERY, Index, entry_of, traits
+from afterrun_exporter.page.index import BROKEN, REFRESH_EVERY, Index, entry_of, traits
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
@@ -75,14 +75,14 @@ async def test_what_heals_is_broken_no_more(clock: ManualClock) -> None:
 async def test_it_keeps_up_while_nobody_asks(clock: ManualClock) -> None:
     service = await watching(BACKUP, clock=clock)
     index = Index(service)
-    keeping_up = asyncio.create_task(index.keep_up(clock))
+    keeping_up = asyncio.create_task(index.task().run(clock))
     await yield_to_loop()
     assert list(index.names) == []
 
-    await clock.advance(KEEP_UP_EVERY)
+    await clock.advance(REFRESH_EVERY)
     assert list(index.names) == ["backup"]
     await service.record(replace(ping("21 12:00"), job="another"))
-    await clock.advance(KEEP_UP_EVERY)
+    await clock.advance(REFRESH_EVERY)
     assert list(index.names) == ["another", "backup"]
     keeping_up.cancel()
 
