@@ -217,7 +217,7 @@ def request(
 def wait_until(
     condition: Callable[[], bool],
     what: str,
-    patience: float = 10.0,
+    patience: float = PATIENCE,
     every: float = 0.02,
 ) -> None:
     """Return once *condition* holds; fail if it does not within *patience*."""
@@ -228,7 +228,7 @@ def wait_until(
 
 
 async def until(
-    condition: Callable[[], bool], what: str, patience: float = 10.0
+    condition: Callable[[], bool], what: str, patience: float = PATIENCE
 ) -> None:
     """Do as `wait_until` does, and let others go on meanwhile."""
     give_up = time.monotonic() + patience
