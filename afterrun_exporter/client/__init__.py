@@ -1,4 +1,4 @@
-"""Report runs from Python: nothing but the standard library, and never an exception.
+"""Report runs from Python, with the standard library alone and without raising.
 
     from afterrun_exporter.client import job, ping, run
 
@@ -8,7 +8,7 @@
     @job("nightly-report")              # functions and coroutine functions
     def report(): ...
 
-What the daemon cannot take now waits in the spool, as with ``afterrun exec``.
+A report that cannot be delivered now waits in the spool, as with ``afterrun exec``.
 """
 
 from __future__ import annotations

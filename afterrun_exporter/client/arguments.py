@@ -1,4 +1,4 @@
-"""What people write, to values: durations, metrics, pairs. Nothing else happens here."""
+"""Parsing of durations, metrics and ``name=value`` pairs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final
 
-#: What jobs begin a line with to report metrics on their standard output.
+#: Prefix of a line of standard output that reports metrics.
 MARK: Final = "afterrun:"
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -18,7 +18,7 @@ _PAIR: Final = re.compile(r"([^\s=]+)(?:\s*=\s*|\s+)(\S+)")
 
 
 def duration(text: str) -> float:
-    """Return the seconds that *text* stands for; raises ValueError if none."""
+    """Return the seconds of a duration like 1h30m; raises ValueError if malformed."""
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text!r} is not a duration; write it like 90s, 15m or 1h30m")
@@ -26,7 +26,7 @@ def duration(text: str) -> float:
 
 
 def pair(text: str) -> tuple[str, str]:
-    """Return the two sides of ``name=value``; raises ValueError if there are none."""
+    """Return the two sides of ``name=value``; raises ValueError if malformed."""
     name, equals, value = text.partition("=")
     if not (name.strip() and equals):
         raise ValueError(f"{text!r} is not a pair; write it like name=value")
@@ -34,21 +34,21 @@ def pair(text: str) -> tuple[str, str]:
 
 
 def number(name: str, value: Any) -> float:
-    """Return what metric *name* is; raises ValueError if it is no finite number."""
-    found = math.nan
+    """Return the value of metric *name*; raises ValueError if it is not finite."""
+    parsed = math.nan
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         with suppress(ValueError, OverflowError):
-            found = float(value)
-    if not math.isfinite(found):
+            parsed = float(value)
+    if not math.isfinite(parsed):
         raise ValueError(f"metric {name}={str(value)[:40]!r} is not a number")
     # 42 rows are reported as 42 and not as 42.0.
-    return int(found) if found.is_integer() and abs(found) < 2**53 else found
+    return int(parsed) if parsed.is_integer() and abs(parsed) < 2**53 else parsed
 
 
 class Metrics:
-    """Metrics as they are found, and what was wrong with the others."""
+    """The metrics of a run, and the problems of malformed ones."""
 
-    #: More than that a daemon does not keep of a job by default, many times over.
+    #: Several times the number of metrics that a daemon keeps of a job by default.
     LIMIT: Final = 500
     MAX_PROBLEMS: Final = 10
 
@@ -58,26 +58,26 @@ class Metrics:
         self.further_problems = 0
 
     def copy(self) -> Metrics:
-        """Return metrics that do not change when more are found."""
+        """Return a copy that later additions do not change."""
         other = Metrics()
         other.values, other.problems = dict(self.values), list(self.problems)
         other.further_problems = self.further_problems
         return other
 
     def add(self, name: str, value: Any) -> None:
-        """Take one; a bad one is a problem, and costs nothing else."""
+        """Add one metric; a malformed one is recorded as a problem."""
         try:
-            found = number(name, value)
+            parsed = number(name, value)
         except ValueError as error:
             self.add_problem(str(error))
             return
         if name not in self.values and len(self.values) >= self.LIMIT:
-            self.add_problem(f"metric {name!r} is one too many: {self.LIMIT} are sent")
+            self.add_problem(f"metric {name!r} is ignored: the limit is {self.LIMIT}")
             return
-        self.values[name] = found
+        self.values[name] = parsed
 
     def add_pairs(self, texts: Iterable[str]) -> None:
-        """Take what ``name=value`` texts say."""
+        """Add metrics from ``name=value`` texts."""
         for text in texts:
             try:
                 name, value = pair(text)
@@ -87,12 +87,12 @@ class Metrics:
                 self.add(name, value)
 
     def add_line(self, line: str) -> None:
-        """Take what a line such as ``afterrun: rows=42 bytes=10`` says."""
+        """Add the metrics of a line such as ``afterrun: rows=42 bytes=10``."""
         words = line.strip().removeprefix(MARK).replace(",", " ").split()
         self.add_pairs(words)
 
     def add_file(self, text: str, where: str) -> None:
-        """Take what a file says: a JSON object, or a ``name=value`` or ``name value`` a line."""
+        """Add metrics: a JSON object, or a ``name=value`` or ``name value`` per line."""
         if text.lstrip().startswith("{"):
             self._add_json(text, where)
             return
@@ -108,32 +108,32 @@ class Metrics:
                 self.add(*match.groups())
 
     def add_problem(self, text: str) -> None:
-        """Note why a metric is missing."""
-        # Of a bad line that is written a thousand times the first few are printed.
+        """Record the reason why a metric is missing."""
+        # A bad line may repeat a thousand times; only the first few are printed.
         if len(self.problems) < self.MAX_PROBLEMS:
             self.problems.append(text)
         else:
             self.further_problems += 1
 
     def all_problems(self) -> list[str]:
-        """Return the problems, and the number of those that are left out."""
+        """Return the problems, and the number of omitted ones."""
         if not self.further_problems:
             return self.problems
         return [*self.problems, f"and {self.further_problems} further bad metrics"]
 
     def _add_json(self, text: str, where: str) -> None:
         try:
-            found = json.loads(text)
+            values = json.loads(text)
         except (ValueError, RecursionError) as error:
-            self.add_problem(f"{where}: no JSON object: {error}")
+            self.add_problem(f"{where}: not a JSON object: {error}")
             return
-        for name, value in found.items():
+        for name, value in values.items():
             self.add(name, value)
 
 
 def pairs(texts: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Return what ``name=value`` texts say, and what is wrong with the others."""
-    found: dict[str, str] = {}
+    """Return the parsed ``name=value`` texts, and the problems of malformed ones."""
+    parsed: dict[str, str] = {}
     problems: list[str] = []
     for text in texts:
         try:
@@ -141,5 +141,5 @@ def pairs(texts: Iterable[str]) -> tuple[dict[str, str], list[str]]:
         except ValueError as error:
             problems.append(str(error))
         else:
-            found[name] = value
-    return found, problems
+            parsed[name] = value
+    return parsed, problems

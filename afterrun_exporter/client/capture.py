@@ -1,4 +1,4 @@
-"""The output of one attempt: passed on, and its end and its metrics kept."""
+"""Capture of an attempt's output: it is passed on, its end and metrics are kept."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from typing import Final
 from afterrun_exporter.client.arguments import Metrics
 from afterrun_exporter.client.file_descriptors import same_file
 from afterrun_exporter.client.output_lines import MetricLines, Tail
-from afterrun_exporter.client.spool import Tell
+from afterrun_exporter.client.spool import Warn
 from afterrun_exporter.client.tee import Tee
 
 STDOUT: Final = 1
 STDERR: Final = 2
 NAMES: Final = {STDOUT: "output", STDERR: "error output"}
 
-#: How often a wait for a slow reader is reconsidered, in seconds.
+#: Interval of checks while waiting for a slow reader, in seconds.
 STEP: Final = 0.1
 
 
 class Capture:
-    """Copies a command's stdout and stderr to ours, where something is to be kept."""
+    """Copies a command's stdout and stderr to ours, and keeps what a report needs."""
 
-    def __init__(self, lines: int, tell: Tell) -> None:
+    def __init__(self, lines: int, warn: Warn) -> None:
         self.metrics = Metrics()
-        #: Descriptions of output that has not reached its destination.
-        self.lost: list[str] = []
+        #: Descriptions of output that did not reach its destination.
+        self.lost_output: list[str] = []
         #: Reasons why the message or the metrics of the output are incomplete.
         self.problems: list[str] = []
         #: True if the reader of our output has gone.
-        self.unread = False
-        self._tell = tell
+        self.reader_gone = False
+        self._warn = warn
         self._tail = Tail(lines)
         self._metric_lines = MetricLines(self.metrics)
         self._tees: dict[int, Tee] = {}
         self._merged = False
 
     def open(self, closed: frozenset[int], *, tail: bool) -> None:
-        """Make the pipes; what is *closed* stays so, and what is not needed is left alone."""
+        """Create the pipes that are needed; descriptors in *closed* stay closed."""
         self._merged = not closed & {STDOUT, STDERR} and same_file(STDOUT, STDERR)
         try:
             if STDOUT not in closed:
                 self._add(STDOUT, self._tail.add, self._metric_lines.add)
-            # Through two pipes lines to the same place would not keep their order.
+            # Two pipes to the same place would not keep the order of lines.
             if tail and not self._merged and STDERR not in closed:
                 self._add(STDERR, self._tail.add)
         except (OSError, RuntimeError) as error:
@@ -61,14 +61,14 @@ class Capture:
         return sinks.get(STDOUT), sinks.get(STDERR)
 
     def close_sinks(self) -> None:
-        """Leave the pipes to the command alone."""
+        """Close our write ends of the pipes, so that only the command has them."""
         for tee in self._tees.values():
             tee.close_sink()
 
     def finish(self, give_up: Callable[[], str]) -> None:
-        """Return once all that the command wrote is passed on.
+        """Return once all output of the command is passed on.
 
-        *give_up* returns why that is not waited for any longer, or "".
+        *give_up* returns the reason to stop waiting, or "".
         """
         for tee in self._tees.values():
             tee.finish()
@@ -84,21 +84,21 @@ class Capture:
         return self._tail.text()
 
     def add_problem(self, text: str) -> None:
-        """Note why the report will be incomplete."""
+        """Record the reason why the report is incomplete."""
         self.problems.append(text)
-        self._tell(text)
+        self._warn(text)
 
-    def _add(self, number: int, *see: Callable[[bytes], None]) -> None:
-        def failed(error: OSError) -> None:
-            self.unread = self.unread or error.errno == errno.EPIPE
+    def _add(self, number: int, *consumers: Callable[[bytes], None]) -> None:
+        def on_write_error(error: OSError) -> None:
+            self.reader_gone = self.reader_gone or error.errno == errno.EPIPE
             self._lose(number, error.strerror or str(error))
 
-        def blind(error: Exception) -> None:
+        def on_read_error(error: Exception) -> None:
             self.add_problem(f"the output is not captured to its end: {error!r}")
 
-        self._tees[number] = Tee(number, see, failed, blind)
+        self._tees[number] = Tee(number, consumers, on_write_error, on_read_error)
 
     def _lose(self, number: int, why: str) -> None:
         text = f"cannot write the job's {NAMES[number]}: {why}"
-        self.lost.append(text)
-        self._tell(text)
+        self.lost_output.append(text)
+        self._warn(text)

@@ -1,4 +1,4 @@
-"""The job's process: started, signalled, waited for."""
+"""The job's process: starting it, sending signals, waiting for its end."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from threading import Event, Lock, Thread
 from typing import Final
 
 from afterrun_exporter.client import clock
-from afterrun_exporter.client.spool import Tell
+from afterrun_exporter.client.spool import Warn
 
-#: What a shell exits with.
+#: Exit statuses of a shell.
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
 KILLED: Final = 128
-#: What timeout(1) exits with.
+#: Exit status of timeout(1).
 TIMED_OUT: Final = 124
 
-#: Errors of starting a program that may be gone in a minute.
-PASSING: Final = frozenset(
+#: Errors of starting a program that may disappear within a minute.
+TRANSIENT: Final = frozenset(
     {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY}
 )
 
-#: What a terminal sends to the whole group in its foreground, the job included.
+#: Signals that a terminal sends to its foreground process group, the job included.
 BY_TERMINAL: Final = frozenset({signal.SIGINT, signal.SIGQUIT})
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How a process ended."""
+class ProcessEnd:
+    """The end of a process."""
 
-    #: What a shell would exit with.
+    #: The exit status that a shell would report.
     status: int
     started_at: float
     ended_at: float
-    #: By a clock that is not set meanwhile.
+    #: Measured with a monotonic clock.
     duration: float
     timed_out: bool = False
-    #: What is to be said beside its output.
+    #: A line for the report, in addition to the output.
     remark: str = ""
-    #: Whether there was a process at all.
+    #: False if no process could be started.
     ran: bool = True
     #: True if the command itself chose its status: it was neither killed nor timed out.
     exited: bool = False
-    #: Whether another attempt may go better.
+    #: True if another attempt may succeed.
     again: bool = True
 
 
@@ -58,11 +58,11 @@ class Child:
         self,
         command: Sequence[str],
         environ: Mapping[str, str],
-        tell: Tell,
+        warn: Warn,
         *,
         own_group: bool,
     ) -> None:
-        self._tell = tell
+        self._warn = warn
         self._command = command
         self._environ = environ
         self._own_group = own_group
@@ -76,25 +76,23 @@ class Child:
 
     @property
     def started_at(self) -> float:
-        """When it was started."""
+        """The start of the process, as Unix time."""
         return self._started_at
 
     @property
     def began(self) -> float:
-        """Its start, by the stopwatch."""
+        """The start of the process, by the stopwatch."""
         return self._began
 
-    def start(self, stdout: int | None, stderr: int | None) -> Ended | None:
-        """Start it; return how it ended if there is nothing to start."""
+    def start(self, stdout: int | None, stderr: int | None) -> ProcessEnd | None:
+        """Start the process; return its end at once if it cannot be started."""
         try:
             process = self._spawn(self._command, stdout, stderr)
         except OSError as error:
-            return self._unstartable(error)
+            return self._start_failure(error)
         except ValueError as error:
-            # A NUL in an argument, which no program can get.
-            return self._ended(
-                NOT_EXECUTABLE, remark=str(error), ran=False, again=False
-            )
+            # An argument with a NUL, which no program can receive.
+            return self._end(NOT_EXECUTABLE, remark=str(error), ran=False, again=False)
         with self._lock:
             self._process = process
         for number in self._early:
@@ -102,12 +100,12 @@ class Child:
         return None
 
     def signal(self, number: int) -> None:
-        """Pass a signal on to it, and to what it has started."""
+        """Forward a signal to the process, and to the processes that it started."""
         with self._lock:
             if self._process is None:
                 self._early.append(number)
             elif self._own_group:
-                self._send(number)
+                self._send_to_group(number)
             elif number not in BY_TERMINAL:
                 try:
                     self._process.send_signal(number)
@@ -115,64 +113,64 @@ class Child:
                     self._unreachable(error)
 
     def limit(self, timeout: float, kill_after: float) -> None:
-        """End it after *timeout* seconds, first politely."""
+        """Send SIGTERM after *timeout* seconds, SIGKILL *kill_after* seconds later."""
 
         def watch() -> None:
             if self._over.wait(timeout):
                 return
             self._timed_out = True
-            self._tell(f"timed out after {timeout:g} s: SIGTERM is sent")
+            self._warn(f"timed out after {timeout:g} s: sending SIGTERM")
             self.signal(signal.SIGTERM)
-            self.signal(signal.SIGCONT)  # a stopped one could not hear it
+            self.signal(signal.SIGCONT)  # a stopped process does not handle SIGTERM
             if not self._over.wait(kill_after):
-                self._tell(f"still running {kill_after:g} s later: SIGKILL is sent")
+                self._warn(f"still running {kill_after:g} s later: sending SIGKILL")
                 self.signal(signal.SIGKILL)
 
         Thread(target=watch, name="timeout", daemon=True).start()
 
-    def wait(self) -> Ended:
-        """Return how it ended, once it has."""
+    def wait(self) -> ProcessEnd:
+        """Wait for the end of the process, and return it."""
         assert self._process is not None  # noqa: S101 - `start` has returned None
         code = self._process.wait()
         self._over.set()
         if self._timed_out:
-            return self._ended(TIMED_OUT, timed_out=True)
+            return self._end(TIMED_OUT, timed_out=True)
         if code >= 0:
-            return self._ended(code, exited=True)
+            return self._end(code, exited=True)
         remark = f"killed by {_name(-code)}"
-        return self._ended(KILLED - code, remark=remark)
+        return self._end(KILLED - code, remark=remark)
 
     def _spawn(
         self, command: Sequence[str], stdout: int | None, stderr: int | None
     ) -> subprocess.Popen[bytes]:
         try:
-            return subprocess.Popen(  # noqa: S603 - it is what we were asked to run
+            return subprocess.Popen(  # noqa: S603 - the user's command
                 command,
                 stdout=stdout,
                 stderr=stderr,
                 env=self._environ,
-                # It has the descriptors that we were started with: a lock, a log.
+                # It inherits the descriptors that we were started with: a lock, a log.
                 close_fds=False,
                 process_group=0 if self._own_group else None,
             )
         except OSError as error:
-            import shutil  # noqa: PLC0415 - it brings three compressions
+            import shutil  # noqa: PLC0415 - it imports three compression modules
 
             script = shutil.which(command[0])
             if error.errno != errno.ENOEXEC or script is None:
                 raise
-            # A script without its first line: a shell runs it, so do we.
+            # A script without a "#!" line: a shell runs it with sh, and so do we.
             return self._spawn(["/bin/sh", script, *command[1:]], stdout, stderr)
 
-    def _unstartable(self, error: OSError) -> Ended:
+    def _start_failure(self, error: OSError) -> ProcessEnd:
         missing = isinstance(error, FileNotFoundError)
         status = NOT_FOUND if missing else NOT_EXECUTABLE
         why = "command not found" if missing else error.strerror or str(error)
         remark = f"{self._command[0]}: {why}"
-        again = error.errno in PASSING
-        return self._ended(status, remark=remark, ran=False, again=again)
+        again = error.errno in TRANSIENT
+        return self._end(status, remark=remark, ran=False, again=again)
 
-    def _send(self, number: int) -> None:
+    def _send_to_group(self, number: int) -> None:
         if self._process is not None and self._process.returncode is None:
             try:
                 os.killpg(self._process.pid, number)
@@ -182,9 +180,9 @@ class Child:
                 self._unreachable(error)
 
     def _unreachable(self, error: PermissionError) -> None:
-        self._tell(f"the command cannot be signalled: {error.strerror}")
+        self._warn(f"cannot send signals to the command: {error.strerror}")
 
-    def _ended(
+    def _end(
         self,
         status: int,
         *,
@@ -193,8 +191,8 @@ class Child:
         ran: bool = True,
         exited: bool = False,
         again: bool = True,
-    ) -> Ended:
-        return Ended(
+    ) -> ProcessEnd:
+        return ProcessEnd(
             status=status,
             started_at=self._started_at,
             ended_at=clock.now(),
@@ -208,7 +206,7 @@ class Child:
 
 
 def owns_terminal() -> bool:
-    """Return whether we are in the foreground of a terminal, with somebody at it."""
+    """Return True if this process is in the foreground of a terminal."""
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:

@@ -1,4 +1,4 @@
-"""What time it is: the only place of the client that asks."""
+"""The client's clock; no other module of the client reads the time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 def now() -> float:
-    """Return the current time in Unix seconds, as reports bear it."""
+    """Return the current time in Unix seconds, as used in reports."""
     return time.time()
 
 

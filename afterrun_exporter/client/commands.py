@@ -13,7 +13,7 @@ from typing import Final
 from afterrun_exporter.client import clock
 from afterrun_exporter.client.arguments import Metrics, pairs
 from afterrun_exporter.client.daemon import Answer, HTTPDaemon, NotDeliveredError
-from afterrun_exporter.client.execute import Order, execute, to_stderr
+from afterrun_exporter.client.execute import ExecOptions, execute, to_stderr
 from afterrun_exporter.client.file_descriptors import reserve_standard
 from afterrun_exporter.client.flush import flush
 from afterrun_exporter.client.options import parsers
@@ -34,121 +34,123 @@ VIOLATED: Final = 3
 
 
 def main(name: str, arguments: Sequence[str]) -> int:
-    """Do what the command *name* is asked for; return the exit status."""
+    """Run the command *name* with *arguments*; return the exit status."""
     closed = reserve_standard()
     parser = parsers(os.environ)[name]
     if name == "exec":
         return _exec(parser, arguments, closed)
-    given = parser.parse_args(arguments)
-    return _ping(given) if name == "ping" else _spool(given)
+    options = parser.parse_args(arguments)
+    return _ping(options) if name == "ping" else _spool(options)
 
 
 def _exec(
     parser: ArgumentParser, arguments: Sequence[str], closed: frozenset[int]
 ) -> int:
     own, dashes, command = _split(arguments)
-    given, unknown = parser.parse_known_args(own)
+    options, unknown = parser.parse_known_args(own)
     if unknown and unknown[0].startswith("-"):
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if unknown or not command:
         wrong = "no command after --" if dashes else "put -- before the command"
-        parser.error(f"{wrong}: afterrun exec {given.job} [options] -- COMMAND")
+        parser.error(f"{wrong}: afterrun exec {options.job} [options] -- COMMAND")
     try:
-        exits = exit_outcomes({name: getattr(given, f"{name}_exit") for name in EXITS})
+        exits = exit_outcomes(
+            {name: getattr(options, f"{name}_exit") for name in EXITS}
+        )
     except ValueError as error:
         parser.error(str(error))
-    order = Order(
-        job=given.job,
+    order = ExecOptions(
+        job=options.job,
         command=command,
-        run_id=given.run_id or new_run_id(),
-        timeout=given.timeout,
-        kill_after=given.kill_after,
-        retries=given.retries,
-        retry_delay=given.retry_delay,
-        heartbeat=given.heartbeat or None,
-        capture=given.capture,
-        tail=given.tail,
-        metrics=given.metric,
-        metrics_file=given.metrics_file,
-        metadata=given.metadata,
+        run_id=options.run_id or new_run_id(),
+        timeout=options.timeout,
+        kill_after=options.kill_after,
+        retries=options.retries,
+        retry_delay=options.retry_delay,
+        heartbeat=options.heartbeat or None,
+        capture=options.capture,
+        tail=options.tail,
+        metrics=options.metric,
+        metrics_file=options.metrics_file,
+        metadata=options.metadata,
         exits=exits,
-        pass_token=given.pass_token,
+        pass_token=options.pass_token,
         closed=closed,
     )
-    courier = ReportSender(_settings(given), to_stderr)
-    return execute(order, courier, os.environ, to_stderr)
+    sender = ReportSender(_settings(options), to_stderr)
+    return execute(order, sender, os.environ, to_stderr)
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], bool, list[str]]:
-    """Return what is before the first ``--``, whether there is one, and what follows."""
-    given = list(arguments)
-    if "--" not in given:
-        return given, False, []
-    at = given.index("--")
-    return given[:at], True, given[at + 1 :]
+    """Return the arguments before ``--``, True if there is one, and the rest."""
+    words = list(arguments)
+    if "--" not in words:
+        return words, False, []
+    at = words.index("--")
+    return words[:at], True, words[at + 1 :]
 
 
-def _settings(given: Namespace) -> Settings:
-    spool = given.spool
+def _settings(options: Namespace) -> Settings:
+    spool = options.spool
     return Settings(
-        url=given.url,
-        token=find_token(os.environ, given.token_file, to_stderr),
+        url=options.url,
+        token=find_token(os.environ, options.token_file, to_stderr),
         spool=Path(spool) if spool else default_spool(os.environ, os.geteuid()),
-        patience=given.patience,
-        request_timeout=given.request_timeout,
-        keep=getattr(given, "keep", True),
+        patience=options.patience,
+        request_timeout=options.request_timeout,
+        keep=getattr(options, "keep", True),
     )
 
 
-def _ping(given: Namespace) -> int:
-    courier = ReportSender(_settings(given), to_stderr)
-    parcel = courier.finish(_report(given))
-    courier.wait(parcel)
-    if parcel.verdict is None:
-        kept = parcel.entry is not None and not parcel.refused
-        return 0 if kept else 1
-    for warning in parcel.verdict.get("warnings", ()):
-        to_stderr(f"the daemon remarks: {warning}")
-    _say(verdict(given.job, parcel.verdict))
-    violated = parcel.verdict.get("outcome") == "violated"
-    return VIOLATED if violated and given.fail_on_violation else 0
+def _ping(options: Namespace) -> int:
+    sender = ReportSender(_settings(options), to_stderr)
+    queued = sender.finish(_report(options))
+    sender.wait(queued)
+    if queued.response is None:
+        spooled = queued.entry is not None and not queued.refused
+        return 0 if spooled else 1
+    for warning in queued.response.get("warnings", ()):
+        to_stderr(f"warning from the daemon: {warning}")
+    _print(summary(options.job, queued.response))
+    violated = queued.response.get("outcome") == "violated"
+    return VIOLATED if violated and options.fail_on_violation else 0
 
 
-def verdict(job: str, answer: Answer) -> str:
-    """Return what the daemon makes of a report, in a line."""
+def summary(job: str, answer: Answer) -> str:
+    """Return one line about the daemon's response to a report."""
     words = [job, str(answer.get("outcome") or f"{answer.get('kind')} recorded")]
-    if broken := answer.get("violations"):
-        words.append(", ".join(f"{one['rule']} ({_value(one)})" for one in broken))
+    if violations := answer.get("violations"):
+        words.append(", ".join(f"{one['rule']} ({_value(one)})" for one in violations))
     line = ": ".join(words)
     return f"{line} (recorded before)" if answer.get("duplicate") else line
 
 
-def _value(broken: Answer) -> str:
-    if (text := broken.get("text")) is not None:
+def _value(violation: Answer) -> str:
+    if (text := violation.get("text")) is not None:
         return str(json.dumps(text, ensure_ascii=False))
-    return "missing" if broken["value"] is None else str(broken["value"])
+    return "missing" if violation["value"] is None else str(violation["value"])
 
 
-def _report(given: Namespace) -> Report:
+def _report(options: Namespace) -> Report:
     metrics = Metrics()
-    metrics.add_pairs(given.metric)
-    metadata, problems = pairs(given.metadata)
+    metrics.add_pairs(options.metric)
+    metadata, problems = pairs(options.metadata)
     for problem in (*metrics.all_problems(), *problems):
         to_stderr(problem)
-    status, contradiction = worse_status(given.status, given.exit_code)
+    status, contradiction = worse_status(options.status, options.exit_code)
     if contradiction:
         to_stderr(contradiction)
-    made = report(
-        given.job,
+    unsent = report(
+        options.job,
         status,
-        run_id=given.run_id,
-        exit_code=given.exit_code,
-        duration_ms=None if given.duration is None else 1000 * given.duration,
-        message=cut(_message(given.message)),
+        run_id=options.run_id,
+        exit_code=options.exit_code,
+        duration_ms=None if options.duration is None else 1000 * options.duration,
+        message=cut(_message(options.message)),
         metrics=metrics.values,
         metadata=metadata,
     )
-    return dated(made, clock.now())
+    return dated(unsent, clock.now())
 
 
 def _message(text: str | None) -> str:
@@ -157,21 +159,23 @@ def _message(text: str | None) -> str:
     return sys.stdin.buffer.read().decode("utf-8", "replace").rstrip()
 
 
-def _spool(given: Namespace) -> int:
-    settings = _settings(given)
+def _spool(options: Namespace) -> int:
+    settings = _settings(options)
     spool = Spool(settings.spool, to_stderr)
     try:
         return (
-            _list(spool) if given.action == "list" else _flush(given, settings, spool)
+            _list(spool)
+            if options.action == "list"
+            else _flush(options, settings, spool)
         )
     except OSError as error:
-        to_stderr(f"the spool {spool.folder} cannot be used: {error}")
+        to_stderr(f"cannot use the spool {spool.folder}: {error}")
         return 1
 
 
 def _list(spool: Spool) -> int:
     empty = True
-    for one in spool.listed():
+    for one in spool.files():
         empty = False
         words = [one.name]
         if one.report is not None:
@@ -182,42 +186,42 @@ def _list(spool: Spool) -> int:
             ]
         if one.reason:
             words.append(one.reason)
-        if not _say("  ".join(words)):
+        if not _print("  ".join(words)):
             return 1
     if empty:
-        to_stderr(f"no report waits in {spool.folder}")
+        to_stderr(f"no reports in {spool.folder}")
     return 0
 
 
-def _flush(given: Namespace, settings: Settings, spool: Spool) -> int:
+def _flush(options: Namespace, settings: Settings, spool: Spool) -> int:
     daemon = HTTPDaemon(settings.url, settings.token)
     spool.sweep()
     try:
-        done = flush(
+        result = flush(
             spool,
             daemon,
-            # However much waits, each batch has its time.
+            # Each batch has this time, however many there are.
             lambda: min(settings.request_timeout, settings.patience),
             to_stderr,
-            everything=given.everything,
+            everything=options.everything,
         )
     except NotDeliveredError as error:
         waiting = len(spool.names())
-        to_stderr(f"{error}; {waiting} reports go on waiting in {spool.folder}")
+        to_stderr(f"{error}; {waiting} reports remain in {spool.folder}")
         return 1
-    if not given.quiet:
-        _say(f"{done.delivered} reports delivered, {done.rejected} refused")
-    if done.elsewhere:
+    if not options.quiet:
+        _print(f"{result.delivered} reports delivered, {result.rejected} refused")
+    if result.elsewhere:
         to_stderr(
-            f"{done.elsewhere} reports wait for a daemon at another URL than "
+            f"{result.elsewhere} reports wait for a daemon at another URL than "
             f"{daemon.url}: name it with --url, or use --all"
         )
-    left = done.rejected, done.forbidden, done.unreadable, done.failed
-    return 1 if any(left) else 0
+    undelivered = result.rejected, result.forbidden, result.unreadable, result.failed
+    return 1 if any(undelivered) else 0
 
 
-def _say(line: str) -> bool:
-    """Print *line*; return False, and print why on stderr, if it cannot be printed."""
+def _print(line: str) -> bool:
+    """Print *line*; return False, with the reason on stderr, if that fails."""
     rest = memoryview(f"{line}\n".encode("utf-8", "backslashreplace"))
     try:
         while rest:

@@ -1,4 +1,4 @@
-"""The daemon, as its clients see it: it takes reports, or says why not."""
+"""The daemon as seen by its clients: it records reports, or refuses them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 
-#: Statuses by which AfterRun itself refuses a report for what it is.
+#: Statuses with which AfterRun refuses a report because of its content.
 REFUSALS: Final = frozenset({400, 404, 413, 422})
-#: Statuses after which the same request may soon do better.
-PASSING: Final = frozenset({408, 425, 429})
-#: The status of a fault in the daemon, which another report may not meet.
+#: Statuses after which the same request may soon succeed.
+TRANSIENT: Final = frozenset({408, 425, 429})
+#: The status of a fault in the daemon, which may be limited to one report.
 FAULT: Final = 500
 MAX_ANSWER: Final = 16 * 2**20
 
 
 class NotDeliveredError(Exception):
-    """The daemon did not take what was sent; it may later.
+    """The daemon did not accept the request; it may later.
 
-    *again* says whether there is a point in trying right now, *broken* that it failed
-    over this very request: others may be taken.
+    *again* is True if another attempt now may succeed, *broken* if the daemon failed on
+    this particular request: others may succeed.
     """
 
     def __init__(
@@ -41,55 +41,55 @@ class NotDeliveredError(Exception):
 
 
 class RefusedError(Exception):
-    """The daemon has read what was sent, and will never take it."""
+    """The daemon read the request, and will never accept it."""
 
 
 class Daemon(Protocol):
-    """Takes reports. What it answers is what it has on its disk."""
+    """Records reports. A response means that they are on its disk."""
 
     url: str
 
-    def take(self, report: Report, timeout: float) -> Answer:
-        """Send one report; return the verdict.
+    def send(self, report: Report, timeout: float) -> Answer:
+        """Send one report; return the response.
 
         Raises NotDeliveredError or RefusedError.
         """
         ...
 
-    def take_all(self, reports: Sequence[Report], timeout: float) -> list[Answer]:
-        """Send many reports; return the answer to each: a verdict or a problem.
+    def send_all(self, reports: Sequence[Report], timeout: float) -> list[Answer]:
+        """Send many reports; return the result of each: a response or a problem.
 
-        Raises NotDeliveredError or RefusedError if there is no answer to each.
+        Raises NotDeliveredError or RefusedError without a result for each.
         """
         ...
 
 
 class HTTPDaemon:
-    """The daemon at a URL, which may have credentials; a token counts before them."""
+    """The daemon at a URL; a token takes precedence over credentials in the URL."""
 
     def __init__(self, url: str, token: str = "") -> None:
-        #: Without the credentials.
+        #: The URL without credentials.
         self.url = public_url(url)
         self._target = url.rstrip("/")
         self._token = token
 
-    def take(self, report: Report, timeout: float) -> Answer:
+    def send(self, report: Report, timeout: float) -> Answer:
         path = f"/ping/{quote(report.job, safe='')}"
         answer = self._post(path, report.body(), "application/json", timeout)
         if "kind" not in answer:
-            raise self._strange("no verdict")
+            raise self._unexpected("no result")
         return answer
 
-    def take_all(self, reports: Sequence[Report], timeout: float) -> list[Answer]:
+    def send_all(self, reports: Sequence[Report], timeout: float) -> list[Answer]:
         body = b"\n".join(one.item() for one in reports)
         answer = self._post("/ping", body, "application/x-ndjson", timeout)
         results = answer.get("results")
         if not isinstance(results, list) or len(results) != len(reports):
-            raise self._strange("no result for each report")
+            raise self._unexpected("no result for each report")
         return results
 
     def _post(self, path: str, body: bytes, kind: str, timeout: float) -> Answer:
-        # It takes longer to import than all else together; the job runs meanwhile.
+        # This import takes longer than all others together; the job runs meanwhile.
         from http.client import HTTPException  # noqa: PLC0415
 
         headers = {
@@ -105,20 +105,20 @@ class HTTPDaemon:
                 connection.request("POST", prefix + path, body, headers)
                 answer = connection.getresponse()
                 text = answer.read(MAX_ANSWER)
-                status, reason = answer.status, answer.reason
+                status, phrase = answer.status, answer.reason
         except (OSError, HTTPException) as error:
-            said = getattr(error, "strerror", None) or str(error)
+            reason = getattr(error, "strerror", None) or str(error)
             raise NotDeliveredError(
-                f"no answer from {self.url}: {said or type(error).__name__}"
+                f"no answer from {self.url}: {reason or type(error).__name__}"
             ) from None
         except ValueError as error:
-            # An address, a name or a token that no request can carry.
+            # An address, a name or a token that no request can contain.
             raise NotDeliveredError(
-                f"nothing can be sent to {self.url!r}: {error}; write --url like "
+                f"cannot send to {self.url!r}: {error}; write --url like "
                 "http://127.0.0.1:10707",
                 again=False,
             ) from None
-        return self._read(status, reason, text)
+        return self._read(status, phrase, text)
 
     def _connection(self, timeout: float) -> tuple[HTTPConnection, str]:
         from http.client import HTTPConnection, HTTPSConnection  # noqa: PLC0415
@@ -127,7 +127,7 @@ class HTTPDaemon:
         host, port = parts.hostname or "", parts.port
         if parts.scheme == "http":
             return HTTPConnection(host, port, timeout=timeout), parts.path
-        # It trusts whom the system trusts, and looks at the name.
+        # The system's certificates are trusted, and the host name is checked.
         return HTTPSConnection(host, port, timeout=timeout), parts.path
 
     def _read(self, status: int, reason: str, text: bytes) -> Answer:
@@ -135,21 +135,21 @@ class HTTPDaemon:
             answer = json.loads(text)
         except (ValueError, RecursionError):
             answer = None
-        ours = isinstance(answer, dict)
-        if status == 200 and ours:
+        is_object = isinstance(answer, dict)
+        if status == 200 and is_object:
             return dict(answer)
         if status == 200:
-            raise self._strange("no JSON")
-        detail = str(answer.get("detail", reason)) if ours else reason
-        said = f"{self.url} answered {status}: {detail}"
-        if ours and "detail" in answer and status in REFUSALS:
-            raise RefusedError(said)
-        # What refuses everybody (a token, a proxy, a wrong address) can be mended.
+            raise self._unexpected("no JSON")
+        detail = str(answer.get("detail", reason)) if is_object else reason
+        message = f"{self.url} answered {status}: {detail}"
+        if is_object and "detail" in answer and status in REFUSALS:
+            raise RefusedError(message)
+        # Refusals of all reports (a token, a proxy, a wrong address) can be fixed.
         raise NotDeliveredError(
-            said, again=status >= 500 or status in PASSING, broken=status == FAULT
+            message, again=status >= 500 or status in TRANSIENT, broken=status == FAULT
         )
 
-    def _strange(self, why: str) -> NotDeliveredError:
+    def _unexpected(self, why: str) -> NotDeliveredError:
         return NotDeliveredError(
             f"{self.url} does not answer like AfterRun: {why}", again=False
         )

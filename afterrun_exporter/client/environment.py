@@ -1,4 +1,4 @@
-"""Where a job runs, as far as it is worth a line in the record of a run."""
+"""Facts about a job's process and folder for the metadata of its run."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ _SHA: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 MAX_COMMAND: Final = 500
 
-#: Variables that tell which of its runs a scheduler means, and what we call them.
-TOLD_BY_SCHEDULERS: Final = {
+#: Variables of schedulers that identify a run, and their names in the metadata.
+SCHEDULER_VARIABLES: Final = {
     "INVOCATION_ID": "systemd_invocation_id",
     "CRON_TZ": "cron_tz",
 }
 
 
 def metadata(environ: Mapping[str, str], folder: Path) -> dict[str, Any]:
-    """Return what is known of this process: host, user, pid, commit of *folder*."""
-    found: dict[str, Any] = {
+    """Return facts about this process: host, user, pid, commit of *folder*."""
+    facts: dict[str, Any] = {
         "host": os.uname().nodename,
         "user": _user(),
         "pid": os.getpid(),
     }
     if (sha := git_sha(folder)) is not None:
-        found["git_sha"] = sha
-    for variable, name in TOLD_BY_SCHEDULERS.items():
+        facts["git_sha"] = sha
+    for variable, name in SCHEDULER_VARIABLES.items():
         if value := environ.get(variable):
-            found[name] = value[:100]
-    return found
+            facts[name] = value[:100]
+    return facts
 
 
 def command_environ(environ: Mapping[str, str], *, secrets: bool) -> dict[str, str]:
-    """Return the environment of a command, as it would be without us.
+    """Return the environment for a command, without our changes to it.
 
-    Without *secrets* it has no token, neither in a variable nor in the daemon's URL.
+    Without *secrets* the token and the credentials in the daemon's URL are removed.
     """
-    found = dict(environ)
-    if found.get("LC_CTYPE", "").startswith("C.") and _coerced():
-        del found["LC_CTYPE"]
+    variables = dict(environ)
+    if variables.get("LC_CTYPE", "").startswith("C.") and _coerced():
+        del variables["LC_CTYPE"]
     if not secrets:
-        found.pop("AFTERRUN_TOKEN", None)
-        if url := found.get("AFTERRUN_URL"):
-            found["AFTERRUN_URL"] = public_url(url)
-    return found
+        variables.pop("AFTERRUN_TOKEN", None)
+        if url := variables.get("AFTERRUN_URL"):
+            variables["AFTERRUN_URL"] = public_url(url)
+    return variables
 
 
 def _coerced() -> bool:
@@ -63,13 +63,13 @@ def _coerced() -> bool:
 
 
 def command_line(command: Sequence[str]) -> str:
-    """Return *command* as a shell reads it, cut to what is worth keeping."""
+    """Return *command* quoted for a shell, cut to `MAX_COMMAND` characters."""
     text = shlex.join(command)
     return text if len(text) <= MAX_COMMAND else f"{text[:MAX_COMMAND]}…"
 
 
 def git_sha(folder: Path) -> str | None:
-    """Return the commit that is checked out in *folder*, without running git."""
+    """Return the commit that is checked out in *folder*, without starting git."""
     try:
         git = next(_git_folders(folder.resolve()), None)
         return None if git is None else _head(git)
@@ -83,9 +83,9 @@ def _git_folders(folder: Path) -> Iterator[Path]:
         if git.is_dir():
             yield git
         elif git.is_file():
-            # A worktree or a submodule: the file says where its folder is.
-            said = git.read_text("utf-8").partition("gitdir:")[2].strip()
-            yield place / said
+            # In a worktree or a submodule, .git is a file with the path of the folder.
+            path = git.read_text("utf-8").partition("gitdir:")[2].strip()
+            yield place / path
 
 
 def _head(git: Path) -> str | None:

@@ -1,7 +1,7 @@
-"""`afterrun exec`: run a command, and report how it went.
+"""`afterrun exec`: run a command and report the result.
 
-The command comes first. Whatever goes wrong with the report, it runs as it would
-have without us, and its exit status is ours.
+The command comes first. If a report fails, the command still runs as it would
+without us, and its exit status is ours.
 """
 
 from __future__ import annotations
@@ -17,37 +17,41 @@ from typing import Any, Final, TypeVar
 from afterrun_exporter.client import clock, signals
 from afterrun_exporter.client.arguments import Metrics, pairs
 from afterrun_exporter.client.capture import Capture
-from afterrun_exporter.client.child import Child, Ended, owns_terminal
+from afterrun_exporter.client.child import Child, ProcessEnd, owns_terminal
 from afterrun_exporter.client.environment import (
     command_environ,
     command_line,
     metadata,
 )
 from afterrun_exporter.client.file_descriptors import read_limited
-from afterrun_exporter.client.outcomes import AttemptOutcome, explanation, judge
+from afterrun_exporter.client.outcomes import (
+    AttemptOutcome,
+    attempt_outcome,
+    explanation,
+)
 from afterrun_exporter.client.report_sender import QueuedReport, ReportSender
 from afterrun_exporter.client.reports import cut, new_run_id, report
-from afterrun_exporter.client.spool import Tell
+from afterrun_exporter.client.spool import Warn
 
 T = TypeVar("T")
 
-#: No pause between two attempts is longer.
+#: The longest pause between two attempts, in seconds.
 MAX_PAUSE: Final = 3600.0
 
-#: Signs of life that may be lost in a row, and the shortest silence that means anything.
-MISSED_BEATS: Final = 3
+#: Heartbeats in a row that may get lost, and the shortest silence that is reported.
+MISSED_HEARTBEATS: Final = 3
 MIN_SILENCE: Final = 10.0
 
 MAX_FILE: Final = 2**20
 
-#: How long a slow reader of the output may take after the time limit, or a signal
-#: to end, in seconds.
+#: Time for a slow reader of the output after the time limit or a signal that ends
+#: the run, in seconds.
 DRAIN: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What is to be run, and how it is to be reported."""
+class ExecOptions:
+    """The command, and the options for running and reporting it."""
 
     job: str
     command: Sequence[str]
@@ -58,23 +62,23 @@ class Order:
     retry_delay: float = 60.0
     heartbeat: float | None = None
     capture: bool = True
-    #: How many lines of output become the message.
+    #: The number of last lines of output for the message.
     tail: int = 50
     metrics: Sequence[str] = ()
     metrics_file: str | None = None
     metadata: Sequence[str] = ()
-    #: Outcomes of exit statuses that are no failure.
+    #: Outcomes of exit statuses that are not failures.
     exits: Mapping[int, str] = field(default_factory=dict)
-    #: Whether the command may know the token.
+    #: True if the token is passed to the command.
     pass_token: bool = False
-    #: Those of stdin, stdout and stderr that were closed when we were started.
+    #: Those of stdin, stdout and stderr that were closed at the start.
     closed: frozenset[int] = frozenset()
 
 
 def pauses(first: float) -> Iterator[float]:
-    """Yield the pauses before the second attempt and those that follow.
+    """Yield the pauses before the second and later attempts, in seconds.
 
-    The second is made at once: much that fails once works the next time.
+    The second attempt follows at once: many failures do not repeat.
     """
     yield 0.0
     pause = first
@@ -83,28 +87,30 @@ def pauses(first: float) -> Iterator[float]:
         pause = min(2 * pause, MAX_PAUSE)
 
 
-def silence_of(heartbeat: float | None) -> float | None:
-    """Return how long a run that sends a sign of life every *heartbeat* may be silent.
+def allowed_silence(heartbeat: float | None) -> float | None:
+    """Return the silence to allow a run with a *heartbeat* of so many seconds.
 
-    A request may fail now and then, and take a while.
+    It is longer than one interval: a request may fail, or be slow.
     """
-    return None if heartbeat is None else max(MISSED_BEATS * heartbeat, MIN_SILENCE)
+    return (
+        None if heartbeat is None else max(MISSED_HEARTBEATS * heartbeat, MIN_SILENCE)
+    )
 
 
 def execute(
-    order: Order, courier: ReportSender, environ: Mapping[str, str], tell: Tell
+    options: ExecOptions, sender: ReportSender, environ: Mapping[str, str], warn: Warn
 ) -> int:
-    """Run the command of *order* as often as it asks for; return the exit status."""
-    run = _Run(order, courier, environ, tell)
-    verdict = run.attempt(1)
+    """Run the command, with retries; return the exit status."""
+    run = _Run(options, sender, environ, warn)
+    result = run.attempt(1)
     for attempt, pause in zip(
-        range(2, order.retries + 2), pauses(order.retry_delay), strict=False
+        range(2, options.retries + 2), pauses(options.retry_delay), strict=False
     ):
-        if not verdict.again or run.stopped.wait(pause):
+        if not result.again or run.stopped.wait(pause):
             break
-        verdict = run.attempt(attempt)
+        result = run.attempt(attempt)
     run.close()
-    return verdict.status
+    return result.status
 
 
 class _Run:
@@ -112,208 +118,220 @@ class _Run:
 
     def __init__(
         self,
-        order: Order,
-        courier: ReportSender,
+        options: ExecOptions,
+        sender: ReportSender,
         environ: Mapping[str, str],
-        tell: Tell,
+        warn: Warn,
     ) -> None:
-        self._order = order
-        self._courier = courier
+        self._options = options
+        self._sender = sender
         self._environ = environ
-        self._tell = tell
+        self._warn = warn
         self._child: Child | None = None
-        self._parcels: list[QueuedReport] = []
-        #: Set once we are asked to end: nothing is tried again.
+        self._pending: list[QueuedReport] = []
+        #: Set once a signal asks us to end: there are no more retries.
         self.stopped = Event()
-        #: What asked us.
+        #: That signal.
         self._stop: int | None = None
-        self._metadata = self._quietly(self._known) or {}
+        self._metadata = self._quietly(self._run_metadata) or {}
         try:
             self._own_group = not owns_terminal()
-            signals.forward(self._signalled)
+            signals.forward(self._on_signal)
             signals.keep_children()
         except (OSError, RuntimeError, ValueError) as error:
-            tell(f"signals are not passed on: {error}")
+            warn(f"signals are not forwarded: {error}")
             self._own_group = False
 
     def attempt(self, number: int) -> AttemptOutcome:
         """Run the command once, report it, return its outcome."""
-        order = self._order
-        named = self._named(number)
-        capture = Capture(order.tail, self._tell)
-        if order.capture:
-            capture.open(order.closed, tail=order.tail > 0)
+        options = self._options
+        attempt_fields = self._attempt_fields(number)
+        capture = Capture(options.tail, self._warn)
+        if options.capture:
+            capture.open(options.closed, tail=options.tail > 0)
         self._child = child = Child(
-            order.command,
+            options.command,
             self._child_environ(number),
-            self._tell,
+            self._warn,
             own_group=self._own_group,
         )
         if self._stop is not None:
-            # It came while there was nobody to pass it on to.
+            # The signal came before the start, when there was no process for it.
             child.signal(self._stop)
-        ended = child.start(*capture.sinks())
+        end = child.start(*capture.sinks())
         capture.close_sinks()
-        began = {**named, "started_at": child.started_at, "metadata": self._metadata}
-        started: QueuedReport | None = None
-        if ended is None:
-            started = self._quietly(self._report_start, began)
-            ended = self._watched(child, named, capture)
+        common_fields = {
+            **attempt_fields,
+            "started_at": child.started_at,
+            "metadata": self._metadata,
+        }
+        start_report: QueuedReport | None = None
+        if end is None:
+            start_report = self._quietly(self._report_start, common_fields)
+            end = self._wait_for_end(child, attempt_fields, capture)
         else:
-            self._tell(ended.remark)
+            self._warn(end.remark)
             capture.finish(str)
-        verdict = judge(
-            ended, order.exits, lost=bool(capture.lost), unread=capture.unread
+        result = attempt_outcome(
+            end,
+            options.exits,
+            output_lost=bool(capture.lost_output),
+            reader_gone=capture.reader_gone,
         )
-        self._quietly(self._report_end, ended, verdict, began, capture, started)
-        return verdict
+        self._quietly(
+            self._report_end, end, result, common_fields, capture, start_report
+        )
+        return result
 
     def close(self) -> None:
         """Wait for the reports to be delivered or kept."""
-        for parcel in self._parcels:
-            self._quietly(self._wait, parcel)
+        for queued in self._pending:
+            self._quietly(self._wait, queued)
 
     def _quietly(self, act: Callable[..., T], *args: Any) -> T | None:
-        """Return what *act* returns; a mistake of ours must not cost the job its status."""
+        """Call *act*; an error in reporting must not change the job's exit status."""
         try:
             return act(*args)
-        except Exception as error:  # noqa: BLE001 - that is what is promised
-            self._tell(f"a report was lost: {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - see above
+            self._warn(f"a report was lost: {type(error).__name__}: {error}")
             return None
 
-    def _report_start(self, began: Mapping[str, Any]) -> QueuedReport:
-        silence = silence_of(self._order.heartbeat)
-        told = {**began, "heartbeat_seconds": silence}
-        return self._courier.start(report(self._order.job, "start", **told))
+    def _report_start(self, common_fields: Mapping[str, Any]) -> QueuedReport:
+        silence = allowed_silence(self._options.heartbeat)
+        fields = {**common_fields, "heartbeat_seconds": silence}
+        return self._sender.start(report(self._options.job, "start", **fields))
 
     def _report_end(
         self,
-        ended: Ended,
-        verdict: AttemptOutcome,
-        began: Mapping[str, Any],
+        end: ProcessEnd,
+        result: AttemptOutcome,
+        common_fields: Mapping[str, Any],
         capture: Capture,
-        started: QueuedReport | None,
+        start_report: QueuedReport | None,
     ) -> None:
-        metrics, problems = self._measured(capture)
+        metrics, problems = self._all_metrics(capture)
         lines = (
             capture.text(),
-            *(f"afterrun: {text}" for text in (*problems, *capture.lost)),
-            *explanation(verdict),
-            self._remark(ended),
+            *(f"afterrun: {text}" for text in (*problems, *capture.lost_output)),
+            *explanation(result),
+            self._remark(end),
         )
-        fields = {**began, "exit_code": verdict.status}
-        tried_again = verdict.again and not self.stopped.is_set()
-        if "attempt" in fields and verdict.outcome != "ok" and not tried_again:
-            # Otherwise the daemon would wait for the next one before it judges.
+        fields = {**common_fields, "exit_code": result.status}
+        retried = result.again and not self.stopped.is_set()
+        if "attempt" in fields and result.outcome != "ok" and not retried:
+            # Otherwise the daemon would wait for the next attempt before alerting.
             fields["max_attempts"] = fields["attempt"]
-        if verdict.mapped:
-            # As a field it would say that the run failed.
+        if result.mapped:
+            # The field "exit_code" would make the run a failure.
             code = fields.pop("exit_code")
             fields["metadata"] = {**self._metadata, "exit_code": code}
         finish = report(
-            self._order.job,
-            verdict.outcome,
+            self._options.job,
+            result.outcome,
             **fields,
-            ended_at=ended.ended_at,
-            duration_ms=round(1000 * ended.duration, 3),
+            ended_at=end.ended_at,
+            duration_ms=round(1000 * end.duration, 3),
             message=cut("\n".join(line for line in lines if line)),
             metrics=metrics,
         )
-        self._parcels.append(self._courier.finish(finish, started))
+        self._pending.append(self._sender.finish(finish, start_report))
 
-    def _wait(self, parcel: QueuedReport) -> None:
-        self._courier.wait(parcel)
-        for warning in (parcel.verdict or {}).get("warnings", ()):
-            self._tell(f"the daemon remarks: {warning}")
+    def _wait(self, queued: QueuedReport) -> None:
+        self._sender.wait(queued)
+        for warning in (queued.response or {}).get("warnings", ()):
+            self._warn(f"warning from the daemon: {warning}")
 
-    def _watched(
-        self, child: Child, named: Mapping[str, Any], capture: Capture
-    ) -> Ended:
-        """Return how *child* ended, once its output is passed on.
+    def _wait_for_end(
+        self, child: Child, attempt_fields: Mapping[str, Any], capture: Capture
+    ) -> ProcessEnd:
+        """Return the end of *child*, after its output is passed on.
 
-        Meanwhile limit its time, and report progress.
+        Meanwhile enforce the time limit, and send heartbeats.
         """
-        order = self._order
-        over = Event()
+        options = self._options
+        finished = Event()
         try:
-            if order.timeout is not None:
-                child.limit(order.timeout, order.kill_after)
-            if order.heartbeat is not None:
-                told = {**named, "heartbeat_seconds": silence_of(order.heartbeat)}
-                beat = report(order.job, "progress", **told)
+            if options.timeout is not None:
+                child.limit(options.timeout, options.kill_after)
+            if options.heartbeat is not None:
+                fields = {
+                    **attempt_fields,
+                    "heartbeat_seconds": allowed_silence(options.heartbeat),
+                }
+                heartbeat = report(options.job, "progress", **fields)
 
-                def work(every: float = order.heartbeat) -> None:
-                    while not over.wait(every):
-                        self._courier.beat(beat)
+                def work(every: float = options.heartbeat) -> None:
+                    while not finished.wait(every):
+                        self._sender.heartbeat(heartbeat)
 
                 Thread(target=work, name="heartbeat", daemon=True).start()
         except RuntimeError as error:
             capture.add_problem(f"--timeout and --heartbeat have no effect: {error}")
-        ended = child.wait()
-        patience = _Patience(child.began, order.timeout, self.stopped)
-        capture.finish(patience.exhausted)
-        over.set()
-        if patience.timed_out and not ended.timed_out:
-            return replace(ended, timed_out=True)
-        return ended
+        end = child.wait()
+        drain_limit = _DrainLimit(child.began, options.timeout, self.stopped)
+        capture.finish(drain_limit.exhausted)
+        finished.set()
+        if drain_limit.timed_out and not end.timed_out:
+            return replace(end, timed_out=True)
+        return end
 
-    def _signalled(self, number: int) -> None:
+    def _on_signal(self, number: int) -> None:
         if number in signals.STOPS:
             self._stop = number
             self.stopped.set()
-            self._courier.hurry()
+            self._sender.flush_now()
         if self._child is not None:
             self._child.signal(number)
 
-    def _named(self, number: int) -> dict[str, Any]:
-        tried = {"attempt": number, "max_attempts": self._order.retries + 1}
-        return {"run_id": self._order.run_id, **(tried if self._order.retries else {})}
+    def _attempt_fields(self, number: int) -> dict[str, Any]:
+        count = {"attempt": number, "max_attempts": self._options.retries + 1}
+        return {
+            "run_id": self._options.run_id,
+            **(count if self._options.retries else {}),
+        }
 
     def _child_environ(self, number: int) -> dict[str, str]:
-        secrets = self._order.pass_token
+        secrets = self._options.pass_token
         return {
             **command_environ(self._environ, secrets=secrets),
-            "AFTERRUN_JOB": self._order.job,
-            "AFTERRUN_RUN_ID": self._order.run_id,
+            "AFTERRUN_JOB": self._options.job,
+            "AFTERRUN_RUN_ID": self._options.run_id,
             "AFTERRUN_ATTEMPT": str(number),
         }
 
-    def _known(self) -> dict[str, Any]:
-        given, problems = pairs(self._order.metadata)
+    def _run_metadata(self) -> dict[str, Any]:
+        options, problems = pairs(self._options.metadata)
         for problem in problems:
-            self._tell(f"--metadata {problem}")
-        command = {"command": command_line(self._order.command)}
+            self._warn(f"--metadata {problem}")
+        command = {"command": command_line(self._options.command)}
         try:
-            return {**metadata(self._environ, Path.cwd()), **command, **given}
+            return {**metadata(self._environ, Path.cwd()), **command, **options}
         except OSError:
-            return {**command, **given}  # the folder we are in has been removed
+            return {**command, **options}  # the current folder has been removed
 
-    def _remark(self, ended: Ended) -> str:
-        if ended.timed_out:
-            return f"timed out after {self._order.timeout:g} s"
-        return ended.remark
+    def _remark(self, end: ProcessEnd) -> str:
+        if end.timed_out:
+            return f"timed out after {self._options.timeout:g} s"
+        return end.remark
 
-    def _measured(self, capture: Capture) -> tuple[dict[str, float], list[str]]:
-        """Return all metrics, of the output, the file and the command line.
-
-        And the reasons why some are missing.
-        """
-        # What is still being read must not change them while they are sent.
+    def _all_metrics(self, capture: Capture) -> tuple[dict[str, float], list[str]]:
+        """Return the metrics of output, file and command line, and their problems."""
+        # A copy: output that is still read must not change it while it is sent.
         metrics = capture.metrics.copy()
         try:
-            if (file := self._order.metrics_file) is not None:
+            if (file := self._options.metrics_file) is not None:
                 _add_file(metrics, file)
-            metrics.add_pairs(self._order.metrics)
+            metrics.add_pairs(self._options.metrics)
         except Exception as error:  # noqa: BLE001 - the report goes without them
             metrics.add_problem(f"metrics are missing: {error!r}")
         problems = metrics.all_problems()
         for problem in problems:
-            self._tell(problem)
+            self._warn(problem)
         return metrics.values, [*capture.problems, *problems]
 
 
-class _Patience:
-    """The time that the reader of a command's output has after the command has ended."""
+class _DrainLimit:
+    """A time limit for the reader of the output after the command has ended."""
 
     def __init__(self, began: float, timeout: float | None, stopped: Event) -> None:
         self._until = inf
@@ -321,11 +339,11 @@ class _Patience:
             self._until = max(began + timeout, clock.stopwatch() + DRAIN)
         self._stopped = stopped
         self._stop_until = inf
-        #: Set if that took longer than the run may take.
+        #: True if that exceeded the time limit of the run.
         self.timed_out = False
 
     def exhausted(self) -> str:
-        """Return why there is no point in waiting any longer, or ""."""
+        """Return the reason to stop waiting, or an empty text."""
         now = clock.stopwatch()
         if self._stopped.is_set():
             self._stop_until = min(self._stop_until, now + DRAIN)
@@ -338,7 +356,7 @@ class _Patience:
 
 
 def _add_file(metrics: Metrics, file: str) -> None:
-    """Add the metrics that the command has left in *file*."""
+    """Add the metrics that the command wrote to *file*."""
     try:
         content = read_limited(file, MAX_FILE)
     except OSError as error:
@@ -352,7 +370,7 @@ def _add_file(metrics: Metrics, file: str) -> None:
 
 
 def to_stderr(text: str) -> None:
-    """Say *text* to whoever reads the job's mail, if anybody can be told."""
+    """Print *text* to stderr, if possible; cron mails it."""
     try:
         os.write(2, f"afterrun: {text}\n".encode("utf-8", "backslashreplace"))
     except OSError:

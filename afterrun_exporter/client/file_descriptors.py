@@ -1,4 +1,4 @@
-"""Descriptors that a process was started with, and files that may be anything."""
+"""Standard descriptors at the start, and safe reading of arbitrary files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ STANDARD: Final = (0, 1, 2)
 
 PIECE: Final = 64 * 1024
 
-#: How long the writer of a pipe may take.
+#: Time limit for the writer of a pipe, in seconds.
 PATIENCE: Final = 5.0
 
 
 def reserve_standard() -> frozenset[int]:
     """Return the closed ones among stdin, stdout and stderr, and occupy them.
 
-    Otherwise the next file or socket that is opened would be taken for our output.
-    A program that is started finds them closed, as without us.
+    Otherwise the next file or socket to open would receive our output. The command
+    finds them closed, as it would without us.
     """
     closed: set[int] = set()
     for number in STANDARD:
@@ -36,7 +36,7 @@ def reserve_standard() -> frozenset[int]:
 
 
 def same_file(one: int, other: int) -> bool:
-    """Return True if two descriptors lead to the same place."""
+    """Return True if two descriptors refer to the same file."""
     try:
         return os.path.sameopenfile(one, other)
     except OSError:
@@ -49,28 +49,28 @@ def read_limited(path: str, limit: int) -> bytes:
     Nothing can make it hang: neither a FIFO without a writer nor an endless device.
     Raises ValueError if there are more than *limit* bytes.
     """
-    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        mode = os.fstat(opened).st_mode
+        mode = os.fstat(file).st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, "Is a directory")
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
             raise OSError(errno.EINVAL, "It is neither a file nor a pipe")
-        return _read_all(opened, limit)
+        return _read_all(file, limit)
     finally:
-        os.close(opened)
+        os.close(file)
 
 
-def _read_all(opened: int, limit: int) -> bytes:
+def _read_all(file: int, limit: int) -> bytes:
     until = clock.stopwatch() + PATIENCE
     pieces: list[bytes] = []
-    left = limit + 1
-    while left > 0:
+    remaining = limit + 1
+    while remaining > 0:
         try:
-            piece = os.read(opened, min(PIECE, left))
+            piece = os.read(file, min(PIECE, remaining))
         except BlockingIOError:
             wait = until - clock.stopwatch()
-            if wait <= 0 or not select.select([opened], [], [], wait)[0]:
+            if wait <= 0 or not select.select([file], [], [], wait)[0]:
                 raise TimeoutError(
                     errno.ETIMEDOUT, "Nothing was written to this pipe"
                 ) from None
@@ -78,5 +78,5 @@ def _read_all(opened: int, limit: int) -> bytes:
         if not piece:
             return b"".join(pieces)
         pieces.append(piece)
-        left -= len(piece)
+        remaining -= len(piece)
     raise ValueError(f"It is longer than {limit} bytes")

@@ -1,4 +1,4 @@
-"""The spool, delivered: in batches, the oldest first."""
+"""Delivery of the spool in batches, the oldest reports first."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from afterrun_exporter.client.daemon import (
     NotDeliveredError,
     RefusedError,
 )
-from afterrun_exporter.client.spool import REJECTED, Entry, Spool, Tell, UnreadableError
+from afterrun_exporter.client.spool import REJECTED, Entry, Spool, UnreadableError, Warn
 
-#: A batch stays well below the 1 MiB that a daemon reads by default.
+#: A batch stays well below 1 MiB, the default limit of a daemon.
 BATCH: Final = 100
 BATCH_BYTES: Final = 256 * 1024
 
-#: The status by which a token is refused that is for other jobs.
+#: The status for a token that is not valid for the report's job.
 FORBIDDEN: Final = 403
 
-#: When the daemon fails over reports of so many jobs, one after another, it is down.
-MAX_STUMBLES: Final = 5
+#: The daemon is considered down after failures for so many jobs in a row.
+MAX_FAILURES: Final = 5
 
-#: Of many files that cannot be read the first are named.
+#: The number of unreadable files that are named.
 MAX_NAMED: Final = 5
 
-#: Returns how many seconds a request may still take; raises NotDeliveredError
-#: when there is no time for another.
+#: Returns the time left for a request in seconds; raises NotDeliveredError if there
+#: is none.
 Budget = Callable[[], float]
 
 
 @dataclass(slots=True)
-class Flushed:
-    """The numbers of reports that waited, by what happened to them."""
+class FlushResult:
+    """Numbers of spooled reports by result."""
 
     delivered: int = 0
     rejected: int = 0
-    #: Reports that are for another daemon.
+    #: Reports for another daemon.
     elsewhere: int = 0
-    #: Reports of jobs that the token is not for; they stay.
+    #: Reports of jobs that the token is not valid for; they stay.
     forbidden: int = 0
-    #: Files that cannot be read, or are no reports.
+    #: Files that cannot be read, or are malformed.
     unreadable: int = 0
-    #: Reports over which the daemon stumbles; they stay.
+    #: Reports on which the daemon fails; they stay.
     failed: int = 0
 
 
@@ -53,17 +53,17 @@ def flush(
     spool: Spool,
     daemon: Daemon,
     budget: Budget,
-    tell: Tell,
+    warn: Warn,
     *,
     everything: bool = False,
-) -> Flushed:
-    """Deliver what waits for *daemon*, or *everything* whomever it was for.
+) -> FlushResult:
+    """Deliver the reports for *daemon*, or *everything*, also those for other daemons.
 
-    What somebody else is busy with is left to them, and a file that cannot be read
-    is left out. Raises NotDeliveredError when the daemon stops taking reports; those
-    stay. May raise OSError.
+    Reports locked by another process and unreadable files are skipped. Raises
+    NotDeliveredError when the daemon stops accepting reports; the rest stays in the
+    spool. May raise OSError.
     """
-    one = _Flush(spool, daemon, budget, tell)
+    one = _Flush(spool, daemon, budget, warn)
     url = None if everything else daemon.url
     batches = one.batches(url)
     try:
@@ -83,19 +83,19 @@ class _Flush:
     """One delivery of the spool."""
 
     def __init__(
-        self, spool: Spool, daemon: Daemon, budget: Budget, tell: Tell
+        self, spool: Spool, daemon: Daemon, budget: Budget, warn: Warn
     ) -> None:
         self._spool = spool
         self._daemon = daemon
         self._budget = budget
-        self._tell = tell
-        self.flushed = Flushed()
-        #: Jobs with a report over which the daemon fails: those that follow wait, too.
-        self._held: set[str] = set()
-        self._stumbles = 0
+        self._warn = warn
+        self.flushed = FlushResult()
+        #: Jobs with a report on which the daemon fails: their later reports wait, too.
+        self._blocked_jobs: set[str] = set()
+        self._failures = 0
 
     def batches(self, url: str | None) -> Generator[list[Entry]]:
-        """Yield the reports for the daemon at *url*, or all, a batch at a time."""
+        """Yield the reports for the daemon at *url*, or all, in batches."""
         batch: list[Entry] = []
         size = 0
         for name in self._spool.names():
@@ -106,7 +106,7 @@ class _Flush:
                 self.flushed.elsewhere += 1
                 entry.release()
                 continue
-            if entry.report.job in self._held:
+            if entry.report.job in self._blocked_jobs:
                 self.flushed.failed += 1
                 entry.release()
                 continue
@@ -119,9 +119,9 @@ class _Flush:
             yield batch
 
     def deliver(self, batch: list[Entry]) -> None:
-        """Send *batch*, and remove what is recorded."""
+        """Send *batch*, and remove the recorded reports."""
         try:
-            answers = self._take(batch)
+            answers = self._send(batch)
         except RefusedError as error:
             if len(batch) == 1:
                 self._reject(batch[0], str(error))
@@ -130,25 +130,25 @@ class _Flush:
             if not error.broken:
                 raise
             if len(batch) == 1:
-                self._stumble(batch[0], str(error))
-                if self._stumbles >= MAX_STUMBLES:
+                self._fail(batch[0], str(error))
+                if self._failures >= MAX_FAILURES:
                     raise
                 return
         else:
-            self._sort(batch, answers)
+            self._handle_answers(batch, answers)
             return
-        # One of them spoils it for the others, or there are too many at once.
+        # One report fails the whole batch, or the batch is too large.
         for entry in batch:
-            if entry.report.job in self._held:
+            if entry.report.job in self._blocked_jobs:
                 self.flushed.failed += 1
             else:
                 self.deliver([entry])
 
     def count_unreadable(self) -> None:
-        """Print how many more files cannot be read than were named."""
+        """Print the number of unreadable files that were not named."""
         more = self.flushed.unreadable - MAX_NAMED
         if more > 0:
-            self._tell(
+            self._warn(
                 f"{more} more files in {self._spool.folder} cannot be read: afterrun "
                 "spool list shows them"
             )
@@ -159,13 +159,13 @@ class _Flush:
         except UnreadableError as error:
             self.flushed.unreadable += 1
             if self.flushed.unreadable <= MAX_NAMED:
-                self._tell(str(error))
+                self._warn(str(error))
             return None
 
-    def _take(self, batch: list[Entry]) -> list[Answer]:
-        return self._daemon.take_all([entry.report for entry in batch], self._budget())
+    def _send(self, batch: list[Entry]) -> list[Answer]:
+        return self._daemon.send_all([entry.report for entry in batch], self._budget())
 
-    def _sort(self, batch: list[Entry], answers: list[Answer]) -> None:
+    def _handle_answers(self, batch: list[Entry], answers: list[Answer]) -> None:
         down = ""
         for entry, answer in zip(batch, answers, strict=True):
             if "title" not in answer:
@@ -174,37 +174,37 @@ class _Flush:
             status = int(answer.get("status", FAULT))
             why = str(answer.get("detail", answer["title"]))
             if status == FORBIDDEN:
-                # The token can be changed, and then it is taken.
+                # The token can be changed; the report is then accepted.
                 self.flushed.forbidden += 1
-                self._tell(f"a report of {entry.report.job!r} waits: {why}")
+                self._warn(f"a report of {entry.report.job!r} waits: {why}")
             elif status == FAULT:
-                self._stumble(entry, why)
+                self._fail(entry, why)
             elif status > FAULT:
                 down = why
             else:
                 self._reject(entry, why)
         if down:
             raise NotDeliveredError(
-                f"{self._daemon.url} could not record a report: {down}"
+                f"{self._daemon.url} failed to record a report: {down}"
             )
 
     def _remove(self, entry: Entry) -> None:
         self.flushed.delivered += 1
-        self._stumbles = 0
+        self._failures = 0
         try:
             entry.remove()
         except OSError as error:
-            self._tell(
+            self._warn(
                 f"{entry.path} cannot be removed and will be sent again: "
                 f"{error.strerror or error}"
             )
 
-    def _stumble(self, entry: Entry, why: str) -> None:
+    def _fail(self, entry: Entry, reason: str) -> None:
         job = entry.report.job
         self.flushed.failed += 1
-        self._stumbles += 1
-        self._held.add(job)
-        self._tell(f"a report of {job!r} waits, for the daemon failed over it: {why}")
+        self._failures += 1
+        self._blocked_jobs.add(job)
+        self._warn(f"a report of {job!r} waits: the daemon fails on it: {reason}")
 
     def _reject(self, entry: Entry, why: str) -> None:
         job, name = entry.report.job, entry.path.name
@@ -213,9 +213,9 @@ class _Flush:
         try:
             entry.reject(why)
         except OSError as error:
-            self._tell(
+            self._warn(
                 f"{refused}; it cannot be moved to {REJECTED}/ and stays: "
                 f"{error.strerror or error}"
             )
         else:
-            self._tell(f"{refused}; it is kept as {REJECTED}/{name}")
+            self._warn(f"{refused}; it is kept as {REJECTED}/{name}")

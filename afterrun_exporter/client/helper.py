@@ -36,48 +36,48 @@ PATIENCE: Final = 15.0
 
 
 class Run:
-    """One run of a job, while it lasts; `run` makes them.
+    """One run of a job; created by `run`.
 
-    Nothing here raises because of AfterRun: what is wrong is logged, as a warning
-    of the logger ``afterrun``.
+    Nothing here raises because of AfterRun: problems are logged as warnings of the
+    logger ``afterrun``.
     """
 
     def __init__(
-        self, job: str, courier: ReportSender, run_id: str, metadata: Mapping[str, Any]
+        self, job: str, sender: ReportSender, run_id: str, metadata: Mapping[str, Any]
     ) -> None:
         self.job = job
         self.run_id = run_id
-        #: What the daemon made of it, once it has ended; None if it could not be told.
+        #: The daemon's response to the end of the run; None if there is none.
         self.verdict: Answer | None = None
-        self._courier = courier
+        self._sender = sender
         self._metadata = dict(metadata)
         self._metrics = Metrics()
         self._message = ""
         self._status = "ok"
         self._began: tuple[float, float] = (0.0, 0.0)
-        self._started: QueuedReport | None = None
+        self._start_report: QueuedReport | None = None
 
     def metric(self, name: str, value: float) -> None:
-        """Report a number, for rules to judge; the last one of a name counts."""
+        """Report a metric for rules to check; the last value of a name counts."""
         self._metrics.add(name, value)
 
     def message(self, text: str) -> None:
-        """Keep *text* with the run."""
+        """Set the message of the run."""
         self._message = str(text)
 
     def metadata(self, name: str, value: Any) -> None:
-        """Keep one more fact with the run."""
+        """Add a fact to the metadata of the run."""
         self._metadata[name] = value
 
     def fail(self, text: str = "", status: str = "fail") -> None:
-        """Let the run count as failed, or ``partial``, though nothing is raised."""
+        """Report the run as failed, or as ``partial``, although it raised nothing."""
         self._status = status
         self._message = str(text) or self._message
 
     def progress(self) -> None:
-        """Give a sign of life, with the metrics so far."""
-        beat = self._report("progress", metrics=dict(self._metrics.values))
-        _quietly(self._courier.beat, beat)
+        """Send a progress report with the metrics so far."""
+        heartbeat = self._report("progress", metrics=dict(self._metrics.values))
+        _quietly(self._sender.heartbeat, heartbeat)
 
     def __enter__(self) -> Self:
         self._began = clock.now(), clock.stopwatch()
@@ -101,33 +101,35 @@ class Run:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Only where there is a loop: it takes long to import.
+        # A late import: it takes long, and is needed only with an event loop.
         from asyncio import to_thread  # noqa: PLC0415
 
-        ended = clock.now(), clock.stopwatch()
-        await to_thread(_quietly, self._finish, error, *ended)
+        end_times = clock.now(), clock.stopwatch()
+        await to_thread(_quietly, self._finish, error, *end_times)
 
     def _start(self) -> None:
-        self._started = self._courier.start(self._report("start"))
+        self._start_report = self._sender.start(self._report("start"))
 
     def _finish(
-        self, error: BaseException | None, ended: float, stopped: float
+        self, error: BaseException | None, end_times: float, stopwatch: float
     ) -> None:
-        status, code, said = _judged(error)
+        status, code, error_text = _error_report(error)
         for problem in self._metrics.all_problems():
             _warn(problem)
         finish = self._report(
             status or self._status,
-            ended_at=ended,
-            duration_ms=round(1000 * (stopped - self._began[1]), 3),
+            ended_at=end_times,
+            duration_ms=round(1000 * (stopwatch - self._began[1]), 3),
             exit_code=code,
-            message=cut("\n".join(text for text in (self._message, said) if text)),
+            message=cut(
+                "\n".join(text for text in (self._message, error_text) if text)
+            ),
             metrics=self._metrics.values,
         )
-        parcel = self._courier.finish(finish, self._started)
-        self._courier.wait(parcel)
-        self._courier.close()
-        self.verdict = parcel.verdict
+        queued = self._sender.finish(finish, self._start_report)
+        self._sender.wait(queued)
+        self._sender.close()
+        self.verdict = queued.response
 
     def _report(self, status: str, **fields: Any) -> Any:
         return report(
@@ -152,16 +154,16 @@ def run(
 ) -> Run:
     """Return a run of *job*, to be used ``with`` or ``async with``.
 
-    An exception is a failure, with the end of its traceback as the message, and goes
-    on its way. The options are those of ``afterrun exec``.
+    An exception fails the run, with the end of its traceback as the message, and is
+    raised again. The options are those of ``afterrun exec``.
     """
-    courier = ReportSender(_settings(url, token, spool, patience), _warn)
-    known = {**(_quietly(_surroundings) or {}), **(metadata or {})}
-    return Run(job, courier, run_id or new_run_id(), known)
+    sender = ReportSender(_settings(url, token, spool, patience), _warn)
+    facts = {**(_quietly(_surroundings) or {}), **(metadata or {})}
+    return Run(job, sender, run_id or new_run_id(), facts)
 
 
 def job(name: str, **options: Any) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Let each call of a function, or coroutine function, be a run of job *name*."""
+    """Report each call of a function or coroutine function as a run of job *name*."""
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         if iscoroutinefunction(function):
@@ -198,45 +200,45 @@ def ping(
     spool: str | Path | None = None,
     patience: float = PATIENCE,
 ) -> Answer | None:
-    """Send one report; return the verdict, or None if there is none (yet)."""
+    """Send one report; return the response, or None if there is none (yet)."""
 
     def send() -> Answer | None:
-        found = Metrics()
+        numbers = Metrics()
         for name, value in (metrics or {}).items():
-            found.add(name, value)
-        for problem in found.all_problems():
+            numbers.add(name, value)
+        for problem in numbers.all_problems():
             _warn(problem)
         worse, contradiction = worse_status(status, exit_code)
         if contradiction:
             _warn(contradiction)
-        made = report(
+        unsent = report(
             job,
             worse,
             run_id=run_id,
             exit_code=exit_code,
             duration_ms=None if duration is None else 1000 * duration,
             message=cut(message),
-            metrics=found.values,
+            metrics=numbers.values,
             metadata=dict(metadata or {}),
         )
-        courier = ReportSender(_settings(url, token, spool, patience), _warn)
-        parcel = courier.finish(dated(made, clock.now()))
-        courier.wait(parcel)
-        courier.close()
-        return parcel.verdict
+        sender = ReportSender(_settings(url, token, spool, patience), _warn)
+        queued = sender.finish(dated(unsent, clock.now()))
+        sender.wait(queued)
+        sender.close()
+        return queued.response
 
     return _quietly(send)
 
 
 async def aping(job: str, status: str = "ok", **fields: Any) -> Answer | None:
-    """Do as `ping` does, and let the loop go on meanwhile."""
+    """Send one report as `ping` does, without blocking the event loop."""
     from asyncio import to_thread  # noqa: PLC0415 - see above
 
     return await to_thread(ping, job, status, **fields)
 
 
-def _judged(error: BaseException | None) -> tuple[str, int | None, str]:
-    """Return the status, the exit status and the message that *error* amounts to."""
+def _error_report(error: BaseException | None) -> tuple[str, int | None, str]:
+    """Return the status, the exit status and the message for *error*."""
     if error is None:
         return "", None, ""
     if isinstance(error, SystemExit):
@@ -244,7 +246,7 @@ def _judged(error: BaseException | None) -> tuple[str, int | None, str]:
             return "", 0, ""
         code = error.code if isinstance(error.code, int) else 1
         return "fail", code, "" if isinstance(error.code, int) else str(error.code)
-    from traceback import format_exception  # noqa: PLC0415 - only for the worst case
+    from traceback import format_exception  # noqa: PLC0415 - needed only after an error
 
     return "fail", None, "".join(format_exception(error)).rstrip()
 
@@ -265,15 +267,15 @@ def _surroundings() -> dict[str, Any]:
 
 
 def _quietly(act: Callable[..., T], *args: Any) -> T | None:
-    """Return what *act* returns; a report that fails must not fail the job."""
+    """Call *act*; an error in reporting must not fail the job."""
     try:
         return act(*args)
-    except Exception as error:  # noqa: BLE001 - that is what is promised
+    except Exception as error:  # noqa: BLE001 - see above
         _warn(f"a report was lost: {type(error).__name__}: {error}")
         return None
 
 
 def _warn(text: str) -> None:
-    from logging import getLogger  # noqa: PLC0415 - `afterrun exec` does without
+    from logging import getLogger  # noqa: PLC0415 - `afterrun exec` does not need it
 
     getLogger("afterrun").warning("%s", text)

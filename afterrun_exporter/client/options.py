@@ -1,4 +1,4 @@
-"""The options of `afterrun exec`, `ping` and `spool`, good to read with --help."""
+"""The command-line options of `afterrun exec`, `ping` and `spool`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ examples:
 sh -c 'report.sh | gzip' succeeds when gzip does: without pipefail a failure of
 report.sh is hidden.
 
-The command's exit status is passed on, also where --ok-exit, --partial-exit or
---skipped-exit gives it another meaning. Further statuses: 124 --timeout, 126 not
-executable, 127 not found, 128+N killed by signal N, 74 (141 where the reader has
-gone) the command exited with 0 and its output is lost. A daemon that is down never
-keeps the command from running: the report waits in the spool and is delivered later.
+The command's exit status is passed on, even if --ok-exit, --partial-exit or
+--skipped-exit gives it another outcome. Other exit statuses: 124 --timeout, 126 not
+executable, 127 not found, 128+N killed by signal N, 74 (141 if the reader has gone)
+the command exited with 0 but its output was lost. The command runs even if the daemon
+is down: the report waits in the spool and is delivered later.
 """
 
 EXIT_HELP: Final = {
-    "ok": "exit statuses that are a success, such as 1,3 or 10-12",
-    "partial": "exit statuses of a run that did only a part of its work",
-    "skipped": "exit statuses of a run that rightly had nothing to do",
+    "ok": "exit statuses that count as success, such as 1,3 or 10-12",
+    "partial": "exit statuses of a run that did only part of its work",
+    "skipped": "exit statuses of a run that had nothing to do",
 }
 
 PING_EXAMPLES: Final = """\
@@ -45,9 +45,9 @@ exit status: 0 recorded, or kept in the spool; 1 refused, or not delivered with
 
 
 SPOOL_STATUSES: Final = """\
-exit status of flush: 0 all is delivered; 1 a report was refused or cannot be read, or
-the daemon does not take it. rejected/ has what was refused and what is no report: once
-the reason is gone, move a file back into the spool to send it again.
+exit status of flush: 0 all reports are delivered; 1 a report was refused or cannot be
+read, or the daemon does not accept it. rejected/ has refused reports and malformed
+files: after fixing the cause, move a file back into the spool to send it again.
 """
 
 
@@ -59,26 +59,26 @@ def parsers(environ: Mapping[str, str]) -> dict[str, argparse.ArgumentParser]:
 def _exec(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = _parser(
         "exec",
-        "Run a command, and report how it went.",
+        "Run a command and report the result.",
         "%(prog)s JOB [options] -- COMMAND [ARGUMENT ...]",
         EXEC_EXAMPLES,
     )
     parser.add_argument("job", metavar="JOB", help="the name of the job")
-    _where(parser, environ)
+    _daemon_options(parser, environ)
     limits = parser.add_argument_group("the run")
-    _seconds(limits, "--timeout", "end it after that long: TERM, then KILL", None)
-    _seconds(limits, "--kill-after", "from TERM to KILL (default: 10s)", 10.0)
+    _seconds(limits, "--timeout", "time limit: SIGTERM, then SIGKILL", None)
+    _seconds(limits, "--kill-after", "from SIGTERM to SIGKILL (default: 10s)", 10.0)
     limits.add_argument(
         "--retries",
         type=_count,
         default=0,
         metavar="N",
-        help="try it again up to N times while it fails (not after --ok-exit, "
+        help="retry up to N times while the command fails (not after --ok-exit, "
         "--partial-exit, --skipped-exit or lost output): at once, then after 1, 2, 4 "
         "minutes, at most 1h",
     )
-    _seconds(limits, "--retry-delay", "the second of these pauses (default: 1m)", 60.0)
-    for outcome, what in EXIT_HELP.items():
+    _seconds(limits, "--retry-delay", "the second retry's delay (default: 1m)", 60.0)
+    for outcome, text in EXIT_HELP.items():
         limits.add_argument(
             EXITS[outcome],
             dest=f"{outcome}_exit",
@@ -86,35 +86,35 @@ def _exec(environ: Mapping[str, str]) -> argparse.ArgumentParser:
             action="append",
             default=[],
             metavar="LIST",
-            help=what,
+            help=text,
         )
-    _seconds(limits, "--heartbeat", "report progress that often while it runs", None)
+    _seconds(limits, "--heartbeat", "interval of progress reports", None)
     limits.add_argument(
         "--pass-token",
         action="store_true",
-        help="let the command have AFTERRUN_TOKEN, and the credentials in AFTERRUN_URL, "
-        "to report by itself",
+        help="pass AFTERRUN_TOKEN and the credentials in AFTERRUN_URL to the command, "
+        "so that it can report too",
     )
-    told = parser.add_argument_group("the report")
-    _identity(told)
-    _reported(told)
-    told.add_argument(
+    group = parser.add_argument_group("the report")
+    _run_id_option(group)
+    _metric_options(group)
+    group.add_argument(
         "--metrics-file",
         metavar="PATH",
-        help="metrics that the command leaves there: a JSON object, or name=value lines",
+        help="a file with metrics from the command: a JSON object, or name=value lines",
     )
-    told.add_argument(
+    group.add_argument(
         "--tail",
         type=_count,
         default=50,
         metavar="LINES",
-        help="how many of the last lines of output become the message (default: 50)",
+        help="number of last lines of output for the message (default: 50)",
     )
-    told.add_argument(
+    group.add_argument(
         "--no-capture",
         dest="capture",
         action="store_false",
-        help="leave stdout and stderr to the command as they are; no message, and no "
+        help="do not capture stdout and stderr; the report has no message, and no "
         "metrics from lines such as 'afterrun: rows_processed=42'",
     )
     return parser
@@ -123,33 +123,35 @@ def _exec(environ: Mapping[str, str]) -> argparse.ArgumentParser:
 def _ping(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = _parser(
         "ping",
-        "Report a run by hand, and print the verdict.",
+        "Report a run by hand, and print the result.",
         "%(prog)s JOB [options]",
         PING_EXAMPLES,
     )
     parser.add_argument("job", metavar="JOB", help="the name of the job")
-    told = parser.add_argument_group("the report")
-    told.add_argument(
+    group = parser.add_argument_group("the report")
+    group.add_argument(
         "--status",
         help="start, ok, fail, partial, timeout, canceled, skipped, progress or log "
         "(default: ok, or fail when --exit-code is not 0)",
     )
-    told.add_argument(
+    group.add_argument(
         "--exit-code",
         type=int,
         metavar="N",
-        help="how the run exited; with --status ok the worse of the two counts",
+        help="exit status of the run; with --status ok the worse of the two counts",
     )
-    _seconds(told, "--duration", "how long the run took", None)
-    told.add_argument("--message", help="kept with the run; - reads it from stdin")
-    _identity(told)
-    _reported(told)
-    _where(parser, environ)
+    _seconds(group, "--duration", "duration of the run", None)
+    group.add_argument(
+        "--message", help="text kept with the run; - reads it from stdin"
+    )
+    _run_id_option(group)
+    _metric_options(group)
+    _daemon_options(parser, environ)
     parser.add_argument(
         "--no-spool",
         dest="keep",
         action="store_false",
-        help="keep nothing that cannot be delivered now: exit with 1",
+        help="do not keep reports that cannot be delivered now: exit with 1",
     )
     parser.add_argument(
         "--fail-on-violation",
@@ -169,86 +171,88 @@ def _spool(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument(
         "action",
         choices=["flush", "list"],
-        help="flush: deliver what waits, the oldest first; list: show it",
+        help="flush: deliver waiting reports, the oldest first; list: print them",
     )
-    _where(parser, environ)
+    _daemon_options(parser, environ)
     parser.add_argument(
         "--all",
         dest="everything",
         action="store_true",
-        help="flush also what was meant for a daemon at another URL",
+        help="also flush reports that were meant for a daemon at another URL",
     )
-    parser.add_argument("--quiet", action="store_true", help="say what is wrong alone")
+    parser.add_argument("--quiet", action="store_true", help="print problems only")
     return parser
 
 
-def _parser(name: str, what: str, usage: str, end: str) -> argparse.ArgumentParser:
+def _parser(
+    name: str, description: str, usage: str, epilog: str
+) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         prog=f"afterrun {name}",
         usage=usage,
-        description=what,
-        epilog=end,
+        description=description,
+        epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        # --time for --timeout would break with the next option that begins so.
+        # An abbreviation would break with the next option of the same beginning.
         allow_abbrev=False,
     )
 
 
-def _where(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+def _daemon_options(
+    parser: argparse.ArgumentParser, environ: Mapping[str, str]
+) -> None:
     group = parser.add_argument_group("the daemon")
     group.add_argument(
         "--url",
         default=environ.get("AFTERRUN_URL") or DEFAULT_URL,
-        help=f"where it is (AFTERRUN_URL; default: {DEFAULT_URL})",
+        help=f"URL of the daemon (AFTERRUN_URL; default: {DEFAULT_URL})",
     )
     group.add_argument(
         "--token-file",
         metavar="PATH",
-        help="a file with the token to send (AFTERRUN_TOKEN: the token itself)",
+        help="a file with the token (AFTERRUN_TOKEN: the token itself)",
     )
-    _seconds(group, "--patience", "how long a report is tried (default: 15s)", 15.0)
-    _seconds(
-        group, "--request-timeout", "how long one request may take (default: 10s)", 10.0
-    )
+    _seconds(group, "--patience", "time limit of a report (default: 15s)", 15.0)
+    _seconds(group, "--request-timeout", "time limit of a request (default: 10s)", 10.0)
     group.add_argument(
         "--spool",
         metavar="FOLDER",
-        help="where reports wait that cannot be delivered (AFTERRUN_SPOOL; default: "
+        help="folder of undelivered reports (AFTERRUN_SPOOL; default: "
         "/var/spool/afterrun for root, else afterrun/spool in XDG_STATE_HOME)",
     )
 
 
-def _identity(group: argparse._ArgumentGroup) -> None:
+def _run_id_option(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--run-id", metavar="ID", help="the name of the run (default: one of its own)"
+        "--run-id", metavar="ID", help="the id of the run (default: a random one)"
     )
 
 
-def _reported(group: argparse._ArgumentGroup) -> None:
+def _metric_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--metric",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a metric of the run; as often as you like",
+        help="a metric of the run; can be repeated",
     )
     group.add_argument(
         "--metadata",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="kept with the run; as often as you like",
+        help="a fact to keep with the run; can be repeated",
     )
 
 
 def _seconds(
     group: argparse.ArgumentParser | argparse._ArgumentGroup,
     flag: str,
-    what: str,
+    text: str,
     default: float | None,
 ) -> None:
     group.add_argument(
-        flag, type=_duration, default=default, metavar="DURATION", help=what
+        flag, type=_duration, default=default, metavar="DURATION", help=text
     )
 
 

@@ -1,21 +1,21 @@
-"""The outcome of an attempt, from its exit status and from what went wrong around it."""
+"""The outcome of an attempt, from its exit status and from errors around it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from afterrun_exporter.client.child import KILLED, TIMED_OUT, Ended
+from afterrun_exporter.client.child import KILLED, TIMED_OUT, ProcessEnd
 
-#: EX_IOERR of sysexits.h: the command exited with 0, and its output is lost.
+#: EX_IOERR of sysexits.h: the command exited with 0, but its output was lost.
 OUTPUT_LOST: Final = 74
-#: A command that is killed by SIGPIPE: the reader of its output has gone.
+#: Status of a command killed by SIGPIPE: the reader of its output has gone.
 READER_GONE: Final = KILLED + 13
 
 #: The largest status that a process can exit with.
 MAX_STATUS: Final = 255
 
-#: What a status other than 0 may mean, worst first, and the option for it.
+#: Outcomes of a status other than 0, worst first, and the option for each.
 EXITS: Final = {
     "partial": "--partial-exit",
     "skipped": "--skipped-exit",
@@ -24,44 +24,48 @@ EXITS: Final = {
 
 
 class AttemptOutcome(NamedTuple):
-    """The meaning of an attempt."""
+    """The outcome of an attempt, and the exit status to pass on."""
 
     outcome: str
     #: The exit status of exec.
     status: int
-    #: Whether that status, which is not 0, is no failure.
+    #: True if an option gives the status, which is not 0, an outcome other than fail.
     mapped: bool = False
-    #: Whether it may go better next time.
+    #: True if another attempt may succeed.
     again: bool = False
 
 
-def judge(
-    ended: Ended, exits: Mapping[int, str], *, lost: bool = False, unread: bool = False
+def attempt_outcome(
+    end: ProcessEnd,
+    exits: Mapping[int, str],
+    *,
+    output_lost: bool = False,
+    reader_gone: bool = False,
 ) -> AttemptOutcome:
-    """Return the meaning of *ended*, where *exits* gives statuses another one than fail.
+    """Return the outcome of a process.
 
-    They hold for a status that the command itself exits with: a command that was
-    killed, timed out or was never started has failed. So has one whose output is *lost*,
-    because the reader of it has gone if *unread*.
+    *exits* gives outcomes to statuses with which the command itself exits: a command
+    that was killed, timed out or was never started has failed. It has also failed if
+    its output is lost, because the reader of it has gone if *reader_gone*.
     """
-    if ended.timed_out:
+    if end.timed_out:
         return AttemptOutcome("timeout", TIMED_OUT, again=True)
-    if lost:
-        # The same disk is as full in a minute, and half of the output is on it.
+    if output_lost:
+        # A full disk is still full in a minute, and half of the output is on it.
         return AttemptOutcome(
-            "fail", ended.status or (READER_GONE if unread else OUTPUT_LOST)
+            "fail", end.status or (READER_GONE if reader_gone else OUTPUT_LOST)
         )
-    if ended.status == 0:
+    if end.status == 0:
         return AttemptOutcome("ok", 0)
-    if ended.exited and ended.status in exits:
-        return AttemptOutcome(exits[ended.status], ended.status, mapped=True)
-    return AttemptOutcome("fail", ended.status, again=ended.again)
+    if end.exited and end.status in exits:
+        return AttemptOutcome(exits[end.status], end.status, mapped=True)
+    return AttemptOutcome("fail", end.status, again=end.again)
 
 
 def exit_statuses(text: str) -> frozenset[int]:
     """Return the exit statuses that *text* lists, such as ``1,3,10-12``.
 
-    Raises ValueError if it is no such list.
+    Raises ValueError if it is malformed.
     """
     return frozenset(status for part in text.split(",") for status in _range(part))
 
@@ -83,12 +87,12 @@ def exit_outcomes(options: Mapping[str, Iterable[frozenset[int]]]) -> dict[int, 
     return outcomes
 
 
-def explanation(verdict: AttemptOutcome) -> Sequence[str]:
-    """Return a line for the message of a run whose exit status is no failure."""
-    if not verdict.mapped:
+def explanation(result: AttemptOutcome) -> Sequence[str]:
+    """Return a line for the message of a run whose status has an outcome by option."""
+    if not result.mapped:
         return ()
-    option = EXITS[verdict.outcome]
-    return (f"exit status {verdict.status} is {verdict.outcome} ({option})",)
+    option = EXITS[result.outcome]
+    return (f"exit status {result.status} is {result.outcome} ({option})",)
 
 
 def _range(text: str) -> range:

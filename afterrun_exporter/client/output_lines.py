@@ -1,4 +1,4 @@
-"""What is remembered of a job's output while it passes: its end, and its metrics."""
+"""The last lines and the metrics of a job's output, collected while it passes."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Final
 from afterrun_exporter.client.arguments import MARK, Metrics
 from afterrun_exporter.client.reports import MAX_MESSAGE
 
-#: A line of metrics is not longer.
+#: The length limit of a line of metrics, in bytes.
 MAX_LINE: Final = 4096
 
 
 class Tail:
-    """The last lines of what several threads add."""
+    """The last lines of the output of several threads."""
 
     def __init__(self, lines: int) -> None:
         self._lines = lines
         self._lock = Lock()
-        self._kept = b""
+        self._buffer = b""
 
     def add(self, data: bytes) -> None:
-        """Take the next piece of output."""
+        """Add the next piece of output."""
         with self._lock:
-            self._kept = (self._kept + data[-MAX_MESSAGE:])[-MAX_MESSAGE:]
+            self._buffer = (self._buffer + data[-MAX_MESSAGE:])[-MAX_MESSAGE:]
 
     def text(self) -> str:
-        """Return the last lines; what is no UTF-8 is replaced."""
+        """Return the last lines; bytes that are not UTF-8 are replaced."""
         if self._lines < 1:
             return ""
         with self._lock:
-            text = self._kept.decode("utf-8", "replace")
+            text = self._buffer.decode("utf-8", "replace")
         return "\n".join(text.rstrip().splitlines()[-self._lines :])
 
 
@@ -39,23 +39,23 @@ class MetricLines:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        #: The beginning of the line that is not complete yet.
-        self._begun = b""
+        #: The beginning of a line whose end is still missing.
+        self._incomplete = b""
 
     def add(self, data: bytes) -> None:
-        """Take the next piece of output."""
+        """Add the next piece of output."""
         complete, newline, rest = data.rpartition(b"\n")
         if newline:
-            for line in (self._begun + complete).split(b"\n"):
+            for line in (self._incomplete + complete).split(b"\n"):
                 self._read(line)
-            self._begun = b""
-        # One byte more than a line of metrics has tells that it is none.
-        self._begun = (self._begun + rest)[: MAX_LINE + 1]
+            self._incomplete = b""
+        # One byte more than the limit shows that the line is too long.
+        self._incomplete = (self._incomplete + rest)[: MAX_LINE + 1]
 
     def close(self) -> None:
-        """Take what was begun as a line: nothing follows."""
-        self._read(self._begun)
-        self._begun = b""
+        """Read the incomplete last line: nothing follows."""
+        self._read(self._incomplete)
+        self._incomplete = b""
 
     def _read(self, line: bytes) -> None:
         if not line.startswith(MARK.encode()):

@@ -1,4 +1,4 @@
-"""Reports, as the daemon reads them."""
+"""Reports in the format of the daemon."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from math import isfinite
 from typing import Any, Final
 from uuid import uuid4
 
-#: Statuses that say that something goes on; all others end a run.
-STARTING: Final = frozenset({"start", "started", "running", "in_progress"})
+#: Statuses of a run that goes on; all others end it.
+START_STATUSES: Final = frozenset({"start", "started", "running", "in_progress"})
 PASSING: Final = frozenset({"progress", "log"})
 
-#: Statuses that say that a run went well.
+#: Statuses of a successful run.
 GOOD: Final = frozenset({"ok", "success", "succeeded", "complete", "completed"})
 
-#: What is kept of a message, from its end: there the error stands.
+#: The length limit of a message, in bytes; its end is kept, which has the error.
 MAX_MESSAGE: Final = 8 * 1024
 
-#: What is nested deeper is sent as text.
+#: Values nested deeper are sent as text.
 MAX_DEPTH: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One report of one job; what *fields* may hold, docs/api.md and the README say."""
+    """One report of one job; docs/api.md describes *fields*."""
 
     job: str
     fields: Mapping[str, Any]
 
     @property
     def kind(self) -> str:
-        """``start``, ``passing`` or ``finish``: how much is lost without it."""
+        """``start``, ``passing`` or ``finish``: the importance of the report."""
         status = str(self.fields.get("status", "ok")).strip().lower()
-        if status in STARTING:
+        if status in START_STATUSES:
             return "start"
         return "passing" if status in PASSING else "finish"
 
     def body(self) -> bytes:
-        """Return it as the body of a request that names the job in its path."""
+        """Return the body of a request that names the job in its path."""
         return _json(dict(self.fields))
 
     def item(self) -> bytes:
-        """Return it as an element of a batch: one line."""
+        """Return the report as one line of a batch."""
         return _json({"job": self.job, **self.fields})
 
 
 def read_item(text: bytes) -> Report:
-    """Return the report that `Report.item` wrote; raises ValueError if none."""
+    """Return the report that `Report.item` wrote; raises ValueError if malformed."""
     fields = json.loads(text)
     if not isinstance(fields, dict) or not isinstance(fields.get("job"), str):
         raise ValueError('a report is a JSON object with a "job"')
@@ -56,37 +56,37 @@ def read_item(text: bytes) -> Report:
 
 
 def report(job: str, status: str, **fields: Any) -> Report:
-    """Return a report of *job*; a field that is None or empty is not sent."""
-    known = {n: v for n, v in fields.items() if v is not None and v not in ("", {})}
-    return Report(job, {"status": status, **known})
+    """Return a report of *job*, without fields that are None or empty."""
+    present = {n: v for n, v in fields.items() if v is not None and v not in ("", {})}
+    return Report(job, {"status": status, **present})
 
 
-def dated(made: Report, now: float) -> Report:
-    """Return *made* with its time, and a finish with a name that tells a repeat.
+def dated(original: Report, now: float) -> Report:
+    """Return *original* with its time, and a finish also with a run id.
 
-    A start without a name stays so: then an end without one is known to be its end.
+    A start without a run id stays so: an end without one then belongs to it.
     """
-    if made.kind == "passing":
-        return made
-    if made.kind == "start":
-        return Report(made.job, {"started_at": now, **made.fields})
-    named = {"ended_at": now, "run_id": new_run_id()}
-    return Report(made.job, {**named, **made.fields})
+    if original.kind == "passing":
+        return original
+    if original.kind == "start":
+        return Report(original.job, {"started_at": now, **original.fields})
+    defaults = {"ended_at": now, "run_id": new_run_id()}
+    return Report(original.job, {**defaults, **original.fields})
 
 
-def remarked(made: Report, line: str) -> Report:
-    """Return *made* with a further line at the end of its message."""
-    message = "\n".join(t for t in (str(made.fields.get("message", "")), line) if t)
-    return Report(made.job, {**made.fields, "message": cut(message)})
+def remarked(original: Report, line: str) -> Report:
+    """Return *original* with a further line at the end of its message."""
+    message = "\n".join(t for t in (str(original.fields.get("message", "")), line) if t)
+    return Report(original.job, {**original.fields, "message": cut(message)})
 
 
 def new_run_id() -> str:
-    """Return a name that no other run has."""
+    """Return a random run id."""
     return str(uuid4())
 
 
 def cut(message: str, limit: int = MAX_MESSAGE) -> str:
-    """Return the end of *message*, at most *limit* bytes of it."""
+    """Return the last *limit* bytes of *message*."""
     raw = message.encode("utf-8", "replace")
     return message if len(raw) <= limit else raw[-limit:].decode("utf-8", "ignore")
 
@@ -106,19 +106,19 @@ def worse_status(status: str | None, exit_code: int | None) -> tuple[str, str]:
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
-    # ASCII, so that no line separator of Unicode's can end a line of a batch.
+    # ASCII, so that no Unicode line separator can end a line of a batch.
     try:
         text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         text = json.dumps(_plain(value))
     if "\\ud" in text:
-        # Half a surrogate pair, of an argument that is no UTF-8, makes it unreadable.
+        # Half a surrogate pair, of an argument that is not UTF-8, is invalid JSON.
         text = json.dumps(_plain(value))
     return text.encode()
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """Return *value* as JSON can have it; what it cannot have becomes text."""
+    """Return *value* with all that JSON cannot represent replaced by text."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float) and isfinite(value):

@@ -1,4 +1,4 @@
-"""Where reports go, and how long one tries: from options and the environment."""
+"""The client's settings, from options and the environment."""
 
 from __future__ import annotations
 
@@ -9,53 +9,53 @@ from pathlib import Path
 from typing import Final
 
 from afterrun_exporter.client.file_descriptors import read_limited
-from afterrun_exporter.client.spool import Tell
+from afterrun_exporter.client.spool import Warn
 
 MAX_TOKEN_FILE: Final = 64 * 1024
 
 DEFAULT_URL: Final = "http://127.0.0.1:10707"
 
-#: Where root's jobs keep what could not be delivered.
+#: The spool of root's jobs.
 SYSTEM_SPOOL: Final = Path("/var/spool/afterrun")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where reports go, and how long one tries."""
+    """The daemon's URL, the spool and time limits."""
 
     url: str
     token: str
     spool: Path
-    #: How long one report is tried, in seconds.
+    #: The time limit of a report, in seconds.
     patience: float = 15.0
-    #: How long one request may take.
+    #: The time limit of a request, in seconds.
     request_timeout: float = 10.0
-    #: Whether what cannot be delivered is kept.
+    #: False if undelivered reports are not kept.
     keep: bool = True
 
 
 def default_spool(environ: Mapping[str, str], uid: int) -> Path:
-    """Return the folder of a user's undelivered reports."""
-    if given := environ.get("AFTERRUN_SPOOL"):
-        return Path(given)
+    """Return the default folder for a user's undelivered reports."""
+    if folder := environ.get("AFTERRUN_SPOOL"):
+        return Path(folder)
     if uid == 0:
         return SYSTEM_SPOOL
     state = environ.get("XDG_STATE_HOME", "")
-    # Relative paths in it are to be ignored, says its specification.
+    # The XDG specification says to ignore relative paths.
     base = Path(state) if state.startswith("/") else Path("~/.local/state")
     # Path.expanduser would raise for a user without a home.
     return Path(os.path.expanduser(base)) / "afterrun" / "spool"  # noqa: PTH111
 
 
-def find_token(environ: Mapping[str, str], file: str | None, tell: Tell) -> str:
+def find_token(environ: Mapping[str, str], file: str | None, warn: Warn) -> str:
     """Return the token from *file* or the environment; "" if there is none."""
     if not file:
         return environ.get("AFTERRUN_TOKEN", "").strip()
     try:
         return read_limited(file, MAX_TOKEN_FILE).decode("utf-8-sig").strip()
     except (OSError, ValueError) as error:
-        # No reason not to run the job: the daemon may do without, or the
-        # report waits in the spool.
+        # The job runs anyway: the daemon may accept reports without a token, or
+        # the report waits in the spool.
         why = getattr(error, "strerror", None) or error
-        tell(f"--token-file {file!r} cannot be read: {why}; going on without a token")
+        warn(f"cannot read --token-file {file!r}: {why}; going on without a token")
         return ""

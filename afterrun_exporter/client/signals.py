@@ -1,4 +1,4 @@
-"""Signals sent to us, handed to whoever is to act on them."""
+"""Forwarding of signals to the job."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from threading import Thread
 from typing import Final
 
-#: What is passed on to the job.
+#: Signals that are forwarded to the job.
 FORWARDED: Final = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -18,22 +18,22 @@ FORWARDED: Final = (
     signal.SIGUSR2,
     signal.SIGALRM,
 )
-#: What asks a program to end.
+#: Signals that ask a program to end.
 STOPS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
 
 def forward(act: Callable[[int], None]) -> None:
-    """From now on hand every signal to *act*, in a thread of its own.
+    """From now on pass every signal to *act*, in a separate thread.
 
-    There *act* may take locks, which in a handler could be held already. A signal
-    that was ignored when we started stays so: that is what nohup(1) asks for.
+    There *act* may acquire locks, which a signal handler could find locked. A signal
+    that was ignored at our start stays ignored: nohup(1) asks for that.
     """
     source, sink = os.pipe()
     os.set_blocking(sink, False)
     signal.set_wakeup_fd(sink, warn_on_full_buffer=False)
     for number in FORWARDED:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _noted)
+            signal.signal(number, _ignore)
 
     def work() -> None:
         while True:
@@ -44,13 +44,13 @@ def forward(act: Callable[[int], None]) -> None:
 
 
 def keep_children() -> None:
-    """Let the exit status of a child be kept until it is waited for.
+    """Restore the default handling of SIGCHLD, so that exit statuses are kept.
 
-    Where SIGCHLD is ignored, as some supervisors leave it, the system drops the status.
+    Some supervisors ignore SIGCHLD; the system then drops the statuses.
     """
     if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
-def _noted(number: int, frame: object) -> None:
-    """Let the signal not end us. The pipe has it already."""
+def _ignore(number: int, frame: object) -> None:
+    """Do nothing. The signal is already in the pipe of `forward`."""

@@ -1,11 +1,11 @@
-"""Reports on disk, until the daemon has them.
+"""Reports on disk until the daemon has recorded them.
 
-A folder with one file a report. A file appears whole or not at all, and is on the
-disk before its name is. Whoever is busy with a file holds a lock on it, so nobody
-else sends it meanwhile; the lock ends with the process, however that ends.
+A folder with one file per report. A file appears whole or not at all, and is on the
+disk before its name is. A process that sends a file holds a lock on it, so that no
+other process sends it meanwhile; the lock ends with the process.
 
-One bad file blocks no other: what is no report is moved to ``rejected/``, and what
-cannot be read, though its owner may be able to, stays where it is.
+One bad file blocks no other: a malformed file is moved to ``rejected/``, and an
+unreadable one, which its owner may be able to read, stays there.
 """
 
 from __future__ import annotations
@@ -24,89 +24,89 @@ from afterrun_exporter.client.reports import Report
 from afterrun_exporter.client.spool_files import (
     MAX_REPORT,
     DamagedError,
-    Listed,
+    SpoolFile,
+    describe_file,
     encoded,
-    listed,
     load,
     open_report,
     reason_line,
 )
 
-#: Bounds of a folder: a daemon that is gone for good must not fill a disk.
+#: Limits of a folder: a daemon that is gone for good must not fill a disk.
 MAX_REPORTS: Final = 10_000
 MAX_BYTES: Final = 64 * 2**20
 
 SUFFIX: Final = ".json"
 REJECTED: Final = "rejected"
-#: What a writer that was killed leaves behind is swept away after that time.
+#: Age after which the temporary file of a killed writer is removed, in seconds.
 STALE: Final = 3600.0
 
-Tell = Callable[[str], None]
+Warn = Callable[[str], None]
 
 
 class UnreadableError(Exception):
-    """A file in the spool that cannot be delivered; the text says why, and where it is."""
+    """A file in the spool that cannot be delivered; the text has path and reason."""
 
 
 class Entry:
-    """A report in the spool that is ours alone until it is let go."""
+    """A report in the spool, locked by this process until it is released."""
 
     def __init__(self, path: Path, lock: int, url: str, report: Report) -> None:
         self.path = path
-        #: The daemon that it is for.
+        #: The URL of its daemon.
         self.url = url
         self.report = report
         self._lock = lock
 
     def remove(self) -> None:
-        """Forget the report: the daemon has it."""
+        """Remove the report: the daemon has recorded it."""
         self.path.unlink(missing_ok=True)
         self.release()
 
     def reject(self, why: str) -> None:
-        """Move the report to ``rejected/``: the daemon will never take it.
+        """Move the report to ``rejected/``: the daemon will never accept it.
 
-        Raises OSError if it cannot be moved; it stays then.
+        Raises OSError if it cannot be moved; it stays in the spool then.
         """
         try:
-            path = back_off(self.path)
+            path = move_to_rejected(self.path)
             with suppress(OSError), path.open("ab") as file:
                 file.write(reason_line(why))
         finally:
             self.release()
 
     def release(self) -> None:
-        """Leave the report to the next who comes."""
+        """Unlock the report for other processes."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
 
 class Spool:
-    """The folder of reports that wait. Every method may raise OSError."""
+    """The folder of undelivered reports. Every method may raise OSError."""
 
     def __init__(
         self,
         folder: Path,
-        tell: Tell,
+        warn: Warn,
         max_reports: int = MAX_REPORTS,
         max_bytes: int = MAX_BYTES,
         open_report: Callable[[Path], int] = open_report,
     ) -> None:
         self.folder = folder
-        self._tell = tell
+        self._warn = warn
         self._max_reports = max_reports
         self._max_bytes = max_bytes
         self._open = open_report
 
     def put(self, url: str, report: Report) -> Entry:
-        """Keep *report* for the daemon at *url*; when this returns, a crash does not lose it."""
+        """Write *report* for the daemon at *url* to the disk, safe from a crash."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = encoded(url, report)
         if len(text) > MAX_REPORT:
-            raise OSError(errno.EFBIG, f"a report has at most {MAX_REPORT} bytes")
+            raise OSError(errno.EFBIG, f"the limit of a report is {MAX_REPORT} bytes")
         with suppress(OSError):
-            # If the folder cannot be listed, it may still be possible to write there.
+            # A folder that cannot be listed may still be writable.
             self._make_room(len(text))
         name = f"{int(clock.now() * 1e6):020}-{os.urandom(4).hex()}-{report.kind}"
         path = self.folder / f"{name}{SUFFIX}"
@@ -124,24 +124,24 @@ class Spool:
         return Entry(path, lock, url, report)
 
     def names(self) -> list[str]:
-        """Return the names of the files that wait, the oldest first."""
+        """Return the names of the waiting files, the oldest first."""
         with suppress(FileNotFoundError):
             names = (path.name for path in self.folder.iterdir())
             return sorted(name for name in names if _is_report(name))
         return []
 
     def claim(self, name: str) -> Entry | None:
-        """Return the report in file *name*, or None if another is busy with it.
+        """Return the report in file *name*, or None if another process has it locked.
 
-        Raises UnreadableError if it cannot be read; what is no report is moved away.
+        Raises UnreadableError if it cannot be read; a malformed file is moved away.
         """
         path = self.folder / name
         try:
-            return self._claimed(path)
+            return self._lock_and_load(path)
         except FileNotFoundError:
             return None
         except DamagedError as error:
-            self._back_off(path, error)
+            self._move_damaged(path, error)
             return None
         except OSError as error:
             why = error.strerror or str(error)
@@ -150,30 +150,30 @@ class Spool:
             ) from None
 
     def reports(self) -> Iterator[tuple[str, str, Report]]:
-        """Yield what waits, as it is: name, the daemon's URL, report."""
-        for one in map(self._peek, self.names()):
+        """Yield the waiting reports, unlocked: name, the daemon's URL, report."""
+        for one in map(self._describe, self.names()):
             if one is not None and one.report is not None:
                 yield one.name, one.url, one.report
 
-    def listed(self) -> Iterator[Listed]:
-        """Yield all files: those that wait, and those that were moved to ``rejected/``."""
+    def files(self) -> Iterator[SpoolFile]:
+        """Yield all files: waiting ones, and those that were moved to ``rejected/``."""
         rejected: list[str] = []
         with suppress(FileNotFoundError, NotADirectoryError):
             names = sorted(os.listdir(self.folder / REJECTED))  # noqa: PTH208 - names
             rejected = [f"{REJECTED}/{name}" for name in names]
-        for one in map(self._peek, (*self.names(), *rejected)):
+        for one in map(self._describe, (*self.names(), *rejected)):
             if one is not None:
                 yield one
 
-    def _peek(self, name: str) -> Listed | None:
-        return listed(self.folder, name, self._open)
+    def _describe(self, name: str) -> SpoolFile | None:
+        return describe_file(self.folder, name, self._open)
 
-    def _claimed(self, path: Path) -> Entry | None:
+    def _lock_and_load(self, path: Path) -> Entry | None:
         lock = self._open(path)
         entry = None
         try:
-            # Between its opening and its lock somebody may have delivered it.
-            if _locked(lock) and os.fstat(lock).st_nlink and _is_there(path):
+            # Another process may have delivered it between opening and locking.
+            if _locked(lock) and os.fstat(lock).st_nlink and _exists(path):
                 url, report, _ = load(lock)
                 entry = Entry(path, lock, url, report)
         finally:
@@ -181,21 +181,21 @@ class Spool:
                 os.close(lock)
         return entry
 
-    def _back_off(self, path: Path, error: DamagedError) -> None:
-        what = f"{path} is no report ({error})"
+    def _move_damaged(self, path: Path, error: DamagedError) -> None:
+        what = f"{path} is not a report ({error})"
         try:
-            back_off(path)
+            move_to_rejected(path)
         except FileNotFoundError:
             return  # another process has moved it
-        except OSError as problem:
+        except OSError as move_error:
             raise UnreadableError(
-                f"{what} and stays there, for it cannot be moved to {REJECTED}/: "
-                f"{problem.strerror or problem}"
+                f"{what} and stays there: it cannot be moved to {REJECTED}/: "
+                f"{move_error.strerror or move_error}"
             ) from None
-        raise UnreadableError(f"{what} and was put aside in {REJECTED}/")
+        raise UnreadableError(f"{what} and was moved to {REJECTED}/")
 
     def sweep(self) -> None:
-        """Remove what writers that were killed have left."""
+        """Remove temporary files of killed writers."""
         if not self.folder.is_dir():
             return
         with os.scandir(self.folder) as files:
@@ -210,7 +210,7 @@ class Spool:
         sizes = self._sizes()
         over = len(sizes) + 1 - self._max_reports
         excess = sum(sizes.values()) + size - self._max_bytes
-        # A start or a progress report says little that the end does not.
+        # A start or a progress report adds little to the report of the end.
         dispensable = sorted(sizes, key=lambda name: (_kind(name) == "finish", name))
         dropped = 0
         for name in dispensable:
@@ -223,20 +223,20 @@ class Spool:
             excess -= sizes[name]
             dropped += 1
         if dropped:
-            self._tell(
+            self._warn(
                 f"the spool {self.folder} is full: {dropped} old reports were dropped"
             )
 
     def _sizes(self) -> dict[str, int]:
         with os.scandir(self.folder) as files:
-            found: dict[str, int] = {}
+            sizes: dict[str, int] = {}
             for file in files:
                 if _is_report(file.name):
                     with suppress(FileNotFoundError):
-                        known = file.stat(follow_symlinks=False)
-                        if stat.S_ISREG(known.st_mode):
-                            found[file.name] = known.st_size
-            return found
+                        info = file.stat(follow_symlinks=False)
+                        if stat.S_ISREG(info.st_mode):
+                            sizes[file.name] = info.st_size
+            return sizes
 
     def _sync(self) -> None:
         folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -254,14 +254,14 @@ def _kind(name: str) -> str:
     return name.removesuffix(SUFFIX).rpartition("-")[2]
 
 
-def back_off(path: Path) -> Path:
-    """Move *path* to ``rejected/`` beside it, and return its place; raises OSError."""
+def move_to_rejected(path: Path) -> Path:
+    """Move *path* to ``rejected/`` beside it, return its new path; raises OSError."""
     folder = path.parent / REJECTED
     folder.mkdir(mode=0o700, exist_ok=True)
     return path.replace(folder / path.name)
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         path.lstat()
     except FileNotFoundError:
@@ -275,8 +275,8 @@ def _locked(lock: int) -> bool:
     except BlockingIOError:
         return False
     except OSError:
-        # This file system knows no locks. The worst that comes of it is that a
-        # report is sent twice, which the daemon recognises.
+        # This file system has no locks. At worst a report is sent twice, which the
+        # daemon recognises.
         return True
     return True
 

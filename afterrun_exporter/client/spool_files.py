@@ -1,7 +1,7 @@
-"""A file in the spool: how it is written, and how one is read that may be anything.
+"""The file format of the spool, and safe reading of files in it.
 
-A line of JSON about the file, the report in a line, and, once it is rejected, a line
-with the reason.
+A line of JSON about the file, a line with the report, and a line with the reason if
+the report was rejected.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any, Final, NamedTuple
 from afterrun_exporter.client.reports import Report, read_item
 from afterrun_exporter.client.urls import public_url
 
-#: The format of these files. A file that does not name it has this one.
+#: The format of these files. A file without a format number has this one.
 FORMAT: Final = 1
 
-#: No report is larger; a daemon takes 1 MiB by default.
+#: The largest report; a daemon accepts 1 MiB by default.
 MAX_REPORT: Final = 16 * 2**20
-#: The reason why a report was rejected is not longer.
+#: The length limit of the reason why a report was rejected.
 MAX_REASON: Final = 1000
 
 KINDS: Final = {
@@ -34,14 +34,14 @@ KINDS: Final = {
 
 
 class DamagedError(Exception):
-    """A file that is no report, whoever reads it."""
+    """A malformed file; only a change of the file helps."""
 
 
-class Listed(NamedTuple):
-    """A file in the spool, as it is listed."""
+class SpoolFile(NamedTuple):
+    """A file in the spool, as printed by `afterrun spool list`."""
 
     name: str
-    #: The daemon that it is for.
+    #: The URL of its daemon.
     url: str
     #: None if it cannot be read.
     report: Report | None
@@ -56,12 +56,12 @@ def encoded(url: str, report: Report) -> bytes:
 
 
 def reason_line(why: str) -> bytes:
-    """Return the line by which a file says why it was rejected."""
+    """Return the line with the reason of a rejection."""
     return json.dumps({"rejected": why[:MAX_REASON]}).encode() + b"\n"
 
 
 def open_report(path: Path) -> int:
-    """Open a file of the spool, without hanging on what is none; raises OSError.
+    """Open a file of the spool, without blocking on a FIFO or device; raises OSError.
 
     Raises DamagedError if it is no file.
     """
@@ -69,23 +69,23 @@ def open_report(path: Path) -> int:
     try:
         return os.open(path, flags)
     except OSError as error:
-        # So links, and sockets, refuse to be opened.
+        # Symbolic links and sockets fail with these errors.
         if error.errno in {errno.ELOOP, errno.ENXIO}:
             raise DamagedError(_kind(path.lstat().st_mode)) from None
         raise
 
 
-def load(opened: int) -> tuple[str, Report, str]:
-    """Return the URL, the report and the reason of its rejection from an open file.
+def load(file: int) -> tuple[str, Report, str]:
+    """Return the URL, the report and the reason of its rejection.
 
     Raises DamagedError or OSError.
     """
-    known = os.fstat(opened)
-    if not stat.S_ISREG(known.st_mode):
-        raise DamagedError(_kind(known.st_mode))
-    if known.st_size > MAX_REPORT:
-        raise DamagedError(f"{known.st_size} bytes; the most are {MAX_REPORT}")
-    text = _content(opened)
+    info = os.fstat(file)
+    if not stat.S_ISREG(info.st_mode):
+        raise DamagedError(_kind(info.st_mode))
+    if info.st_size > MAX_REPORT:
+        raise DamagedError(f"{info.st_size} bytes; the limit is {MAX_REPORT}")
+    text = _content(file)
     if not text.strip(b"\0"):
         raise DamagedError("it is empty")
     head, _, rest = text.partition(b"\n")
@@ -101,20 +101,22 @@ def load(opened: int) -> tuple[str, Report, str]:
     return public_url(str(about.get("url", ""))), report, _reason(note)
 
 
-def listed(folder: Path, name: str, open_file: Callable[[Path], int]) -> Listed | None:
-    """Return the file *name* as it is listed; None if it is gone."""
+def describe_file(
+    folder: Path, name: str, open_file: Callable[[Path], int]
+) -> SpoolFile | None:
+    """Return the description of file *name*; None if it is gone."""
     try:
-        opened = open_file(folder / name)
+        file = open_file(folder / name)
     except FileNotFoundError:
         return None
     except (DamagedError, OSError) as error:
-        return Listed(name, "", None, _why(error))
+        return SpoolFile(name, "", None, _why(error))
     try:
-        return Listed(name, *load(opened))
+        return SpoolFile(name, *load(file))
     except (DamagedError, OSError) as error:
-        return Listed(name, "", None, _why(error))
+        return SpoolFile(name, "", None, _why(error))
     finally:
-        os.close(opened)
+        os.close(file)
 
 
 def _check(about: Any) -> None:
@@ -123,17 +125,17 @@ def _check(about: Any) -> None:
         raise ValueError("its first line names no daemon")
     if (number := about.get("format", FORMAT)) != FORMAT:
         raise ValueError(
-            f"format {number!r:.20}, and this version knows {FORMAT}: it was written by "
+            f"format {number!r:.20}, but this version reads {FORMAT}: it was written by "
             "a newer one"
         )
 
 
-def _content(opened: int) -> bytes:
+def _content(file: int) -> bytes:
     pieces: list[bytes] = []
-    left = MAX_REPORT
-    while left > 0 and (piece := os.read(opened, min(left, 2**20))):
+    remaining = MAX_REPORT
+    while remaining > 0 and (piece := os.read(file, min(remaining, 2**20))):
         pieces.append(piece)
-        left -= len(piece)
+        remaining -= len(piece)
     return b"".join(pieces)
 
 

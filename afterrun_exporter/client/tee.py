@@ -1,4 +1,4 @@
-"""A job's output, passed on byte by byte as it comes, and looked at on its way."""
+"""Passing on of a job's output, byte by byte, with copies for other consumers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from afterrun_exporter.client import clock
 
 PIECE: Final = 64 * 1024
 
-#: How long output of others is waited for once the job has ended: what it started
-#: in the background may keep the pipe open for days.
+#: Time to wait for further output after the job has ended, in seconds: its background
+#: processes may keep the pipe open for days.
 GRACE: Final = 0.5
 
-See = Callable[[bytes], None]
+Consumer = Callable[[bytes], None]
 
 
 class Tee:
@@ -33,14 +33,14 @@ class Tee:
     def __init__(
         self,
         out: int,
-        see: Sequence[See],
-        failed: Callable[[OSError], None],
-        blind: Callable[[Exception], None],
+        consumers: Sequence[Consumer],
+        on_write_error: Callable[[OSError], None],
+        on_read_error: Callable[[Exception], None],
     ) -> None:
         self._out = out
-        self._see = see
-        self._failed = failed
-        self._blind = blind
+        self._consumers = consumers
+        self._on_write_error = on_write_error
+        self._on_read_error = on_read_error
         self._source, self.sink = os.pipe()
         self._over, self._end = os.pipe()
         self._thread = Thread(target=self._work, name=f"tee-{out}", daemon=True)
@@ -52,15 +52,15 @@ class Tee:
             raise
 
     def close_sink(self) -> None:
-        """Leave the pipe to the job alone: it ends when the job closes it."""
+        """Close our write end of the pipe, so that it ends when the job does."""
         os.close(self.sink)
 
     def finish(self) -> None:
-        """Pass on what the job, which has ended, has left in the pipe, and stop."""
+        """Pass on the rest of the pipe after the job has ended, and stop."""
         os.close(self._end)
 
     def wait(self, seconds: float) -> bool:
-        """Return True if nothing remains to be passed on, after *seconds* at most."""
+        """Wait at most *seconds*; return True if nothing remains to be passed on."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -75,35 +75,35 @@ class Tee:
             os.close(self._source)
             os.close(self._over)
         if failure is not None:
-            self._failed(failure)
+            self._on_write_error(failure)
 
     def _pass_all(self) -> None:
-        watched = select.poll()
-        watched.register(self._source, select.POLLIN)
-        watched.register(self._over, select.POLLIN)
+        poll = select.poll()
+        poll.register(self._source, select.POLLIN)
+        poll.register(self._over, select.POLLIN)
         while True:
-            ready = dict(watched.poll())
+            ready = dict(poll.poll())
             if self._over in ready:
                 break
             if not self._pass_one():
                 return
-        # All that the job itself wrote is in the pipe now.
-        left = _waiting(self._source)
+        # By now the pipe has all output of the job itself.
+        remaining = _waiting(self._source)
         deadline = clock.stopwatch() + GRACE
-        watched.unregister(self._over)
-        while left > 0 or clock.stopwatch() < deadline:
-            patience = max(0.0, deadline - clock.stopwatch())
-            if not watched.poll(1000 * patience):
+        poll.unregister(self._over)
+        while remaining > 0 or clock.stopwatch() < deadline:
+            wait = max(0.0, deadline - clock.stopwatch())
+            if not poll.poll(1000 * wait):
                 return
             passed = self._pass_one()
             if not passed:
                 return
-            left -= passed
+            remaining -= passed
 
     def _pass_one(self) -> int:
         """Pass one piece on; return its length, 0 at the end."""
         data = os.read(self._source, PIECE)
-        self._look_at(data)
+        self._copy_to_consumers(data)
         rest = memoryview(data)
         while rest:
             try:
@@ -112,13 +112,13 @@ class Tee:
                 select.select([], [self._out], [])
         return len(data)
 
-    def _look_at(self, data: bytes) -> None:
+    def _copy_to_consumers(self, data: bytes) -> None:
         try:
-            for see in self._see:
-                see(data)
+            for consumer in self._consumers:
+                consumer(data)
         except Exception as error:  # noqa: BLE001 - the output must be passed on
-            self._see = ()
-            self._blind(error)
+            self._consumers = ()
+            self._on_read_error(error)
 
     def _flush(self) -> None:
         """Raise OSError if a file system reports only now that a write failed.
@@ -130,6 +130,6 @@ class Tee:
 
 
 def _waiting(pipe: int) -> int:
-    """Return how many bytes can be read from *pipe* at once."""
+    """Return the number of bytes that can be read from *pipe* at once."""
     size: int = unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
     return size

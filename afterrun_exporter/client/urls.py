@@ -1,4 +1,4 @@
-"""The daemon's URL, and the credentials that may be in it."""
+"""The daemon's URL, and credentials in it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from binascii import b2a_base64
 from typing import Final
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
-#: What is shown of a URL that has credentials and cannot be read.
+#: Placeholder for a URL with credentials that cannot be parsed.
 HIDDEN: Final = "***"
 
 
 def public_url(url: str) -> str:
     """Return *url* without user and password, for people and for files.
 
-    Where it cannot be told where they end, all but the scheme is hidden.
+    If their end is ambiguous, all but the scheme is hidden.
     """
     if "@" not in url:
         return url.rstrip("/")
@@ -31,7 +31,7 @@ def target(url: str) -> SplitResult:
         return parts
     if "@" in url:
         raise ValueError(
-            "it cannot be told where its credentials end; write / ? # @ in a user or "
+            "its credentials have no clear end; write / ? # @ in a user or "
             "password as %2F %3F %23 %40"
         )
     raise ValueError("it is not an http or https URL")
@@ -40,13 +40,13 @@ def target(url: str) -> SplitResult:
 def authorization(url: str, token: str) -> str:
     """Return the value of the header for *token*, else for the credentials in *url*.
 
-    "" if there are none; raises ValueError if no header can carry them.
+    "" if there are none; raises ValueError if a header cannot contain them.
     """
     if token:
         if not (token.isascii() and token.isprintable()):
             raise ValueError(
-                "the token has a line break or another character that no header can "
-                "carry; write one token, and nothing else, into its file or variable"
+                "the token has a line break or another character that a header cannot "
+                "contain; write one token, and nothing else, into its file or variable"
             )
         return f"Bearer {token}"
     parts = _split(url)
@@ -59,7 +59,7 @@ def authorization(url: str, token: str) -> str:
 
 
 def _split(url: str) -> SplitResult | None:
-    """Return the parts of *url*; None if they are not those of a daemon's URL."""
+    """Return the parts of *url*; None if it is not a valid URL of a daemon."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname)

@@ -30,24 +30,24 @@ class MemoryDaemon:
     #: The runs it has, in the order in which they came.
     runs: list[str] = field(default_factory=list)
 
-    def take(self, report: Report, timeout: float) -> Answer:
-        (answer,) = self.take_all([report], timeout)
+    def send(self, report: Report, timeout: float) -> Answer:
+        (answer,) = self.send_all([report], timeout)
         if "title" in answer:
             raise RefusedError(answer["detail"])
         return answer
 
-    def take_all(self, reports: Sequence[Report], timeout: float) -> list[Answer]:
+    def send_all(self, reports: Sequence[Report], timeout: float) -> list[Answer]:
         assert timeout > 0
         if not self.up:
             raise NotDeliveredError("connection refused")
         if any(one.job.startswith(POISON) for one in reports):
             raise NotDeliveredError("500: a fault", broken=True)
-        answers = [self._take(one) for one in reports]
+        answers = [self._send(one) for one in reports]
         if not self.answers:
             raise NotDeliveredError("connection reset")
         return answers
 
-    def _take(self, one: Report) -> Answer:
+    def _send(self, one: Report) -> Answer:
         if one.job == REFUSED:
             return {"title": "Bad Request", "status": 400, "detail": "no such job"}
         run_id = one.fields["run_id"]

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.client.daemon import NotDeliveredError
-from afterrun_exporter.client.flush import Flushed, flush
+from afterrun_exporter.client.flush import FlushResult, flush
 from afterrun_exporter.client.spool import REJECTED, Spool
 from afterrun_exporter.client.spool_files import MAX_REPORT, encoded, open_report
 from tests.client.doubles import POISON, REFUSED, URL, MemoryDaemon, silent, told
@@ -79,13 +79,13 @@ BAD = {
     "nested deep": (holding(HEAD + b"\n" + b"[" * 200_000), "nested too deep"),
     "of a newer format": (
         holding(b'{"url": "x", "format": 2}\n' + LINE),
-        "format 2, and this version knows 1",
+        "format 2, but this version reads 1",
     ),
     "of an odd format": (
         holding(b'{"url": "x", "format": "z"}\n' + LINE),
         "format 'z'",
     ),
-    "huge": (huge, f"{MAX_REPORT + 1} bytes; the most are {MAX_REPORT}"),
+    "huge": (huge, f"{MAX_REPORT + 1} bytes; the limit is {MAX_REPORT}"),
 }
 
 
@@ -94,7 +94,7 @@ def put(spool: Spool, *run_ids: str, job: str = "backup") -> None:
         spool.put(URL, told(run_id, job=job)).release()
 
 
-def deliver(spool: Spool, daemon: MemoryDaemon, said: list[str]) -> Flushed:
+def deliver(spool: Spool, daemon: MemoryDaemon, said: list[str]) -> FlushResult:
     return flush(spool, daemon, lambda: 1.0, said.append)
 
 
@@ -109,17 +109,17 @@ def test_what_is_no_report_is_put_aside_and_the_rest_delivered(
     make(spool.folder / "1-finish.json")
     put(spool, "b")
 
-    assert deliver(spool, daemon, said) == Flushed(delivered=2, unreadable=1)
+    assert deliver(spool, daemon, said) == FlushResult(delivered=2, unreadable=1)
     assert daemon.runs == ["a", "b"]
     assert spool.names() == []
     assert len(said) == 1
-    assert "1-finish.json is no report" in said[0]
+    assert "1-finish.json is not a report" in said[0]
     assert why in said[0]
-    (shown,) = spool.listed()
+    (shown,) = spool.files()
     assert shown.name == f"{REJECTED}/1-finish.json"
     assert shown.report is None
     assert why in shown.reason
-    assert deliver(spool, daemon, said) == Flushed()
+    assert deliver(spool, daemon, said) == FlushResult()
 
 
 @given(st.binary(), st.booleans())
@@ -132,11 +132,11 @@ def test_any_bytes_are_a_report_or_put_aside(content: bytes, begun: bool) -> Non
         )
         put(spool, "b")
 
-        done = deliver(spool, daemon, [])
+        finished = deliver(spool, daemon, [])
 
         assert daemon.runs[:2] == ["a", "b"]
-        assert done.delivered + done.unreadable == 3
-        assert len(list(spool.listed())) == done.unreadable
+        assert finished.delivered + finished.unreadable == 3
+        assert len(list(spool.files())) == finished.unreadable
 
 
 def broken(number: int, name: str) -> Callable[[Path], int]:
@@ -162,13 +162,13 @@ def test_what_cannot_be_read_stays_where_it_is(tmp_path: Path, number: int) -> N
     name = whole.names()[1]
     spool = Spool(tmp_path, silent, open_report=broken(number, name))
 
-    assert deliver(spool, daemon, said) == Flushed(delivered=2, unreadable=1)
+    assert deliver(spool, daemon, said) == FlushResult(delivered=2, unreadable=1)
     assert said == [
         f"{tmp_path / name} cannot be read and stays there: {os.strerror(number)}"
     ]
-    (shown,) = spool.listed()
+    (shown,) = spool.files()
     assert (shown.name, shown.reason) == (name, f"unreadable: {os.strerror(number)}")
-    assert deliver(whole, daemon, said) == Flushed(delivered=1)
+    assert deliver(whole, daemon, said) == FlushResult(delivered=1)
     assert daemon.runs == ["a", "c", "bad"]
 
 
@@ -185,7 +185,9 @@ def test_a_bad_sector_is_met_in_the_reading(tmp_path: Path) -> None:
 
     spool = Spool(tmp_path, silent, open_report=open_file)
 
-    assert deliver(spool, MemoryDaemon(), said) == Flushed(delivered=2, unreadable=1)
+    assert deliver(spool, MemoryDaemon(), said) == FlushResult(
+        delivered=2, unreadable=1
+    )
     assert "cannot be read and stays there: Input/output error" in said[0]
     assert spool.names() == [name]
 
@@ -197,7 +199,9 @@ def test_of_many_bad_files_some_are_named(tmp_path: Path) -> None:
     for number in range(12):
         (tmp_path / f"{number}-finish.json").write_text("")
 
-    assert deliver(spool, MemoryDaemon(), said) == Flushed(delivered=1, unreadable=12)
+    assert deliver(spool, MemoryDaemon(), said) == FlushResult(
+        delivered=1, unreadable=12
+    )
     assert len(said) == 6
     assert said[-1].startswith("7 more files")
 
@@ -213,8 +217,8 @@ def test_what_cannot_be_put_aside_is_reported_where_it_is(tmp_path: Path) -> Non
 
     for expected in (2, 0):
         said: list[str] = []
-        done = deliver(spool, daemon, said)
-        assert done == Flushed(delivered=expected, rejected=1, unreadable=1)
+        finished = deliver(spool, daemon, said)
+        assert finished == FlushResult(delivered=expected, rejected=1, unreadable=1)
         assert "cannot be moved to rejected/" in said[0]
         assert "it cannot be moved to rejected/ and stays" in said[1]
     assert daemon.runs == ["a", "b"]
@@ -226,7 +230,7 @@ def test_a_refused_report_is_listed_with_the_reason(tmp_path: Path) -> None:
     put(spool, "bad", job=REFUSED)
     deliver(spool, MemoryDaemon(), [])
 
-    (shown,) = spool.listed()
+    (shown,) = spool.files()
     assert shown.report is not None
     assert (shown.report.job, shown.reason) == (REFUSED, "no such job")
 
@@ -242,9 +246,9 @@ def test_a_report_over_which_the_daemon_fails_blocks_no_other(tmp_path: Path) ->
     put(spool, "p1", "p2", job=POISON)
     put(spool, "b")
 
-    done = deliver(spool, daemon, said)
+    finished = deliver(spool, daemon, said)
 
-    assert done == Flushed(delivered=2, failed=2)
+    assert finished == FlushResult(delivered=2, failed=2)
     assert daemon.runs == ["a", "b"]
     assert len(said) == 1
     assert [report.job for _, _, report in spool.reports()] == [POISON, POISON]
@@ -279,5 +283,5 @@ def test_credentials_in_old_files_are_not_shown(tmp_path: Path) -> None:
     spool = Spool(tmp_path, silent)
     spool.put(URL.replace("//", "//any:T@"), told("a")).release()
 
-    assert [one.url for one in spool.listed()] == [URL]
-    assert deliver(spool, MemoryDaemon(), []) == Flushed(delivered=1)
+    assert [one.url for one in spool.files()] == [URL]
+    assert deliver(spool, MemoryDaemon(), []) == FlushResult(delivered=1)

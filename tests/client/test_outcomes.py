@@ -11,8 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.client.child import Ended
-from afterrun_exporter.client.outcomes import exit_outcomes, exit_statuses, judge
+from afterrun_exporter.client.child import ProcessEnd
+from afterrun_exporter.client.outcomes import (
+    attempt_outcome,
+    exit_outcomes,
+    exit_statuses,
+)
 from afterrun_exporter.client.reports import report, worse_status
 
 
@@ -83,12 +87,12 @@ def test_an_exit_status_has_one_outcome() -> None:
 EXITS = {1: "ok", 3: "partial", 9: "skipped", 124: "ok", 127: "ok", 143: "ok"}
 
 
-def ended(status: int, **fields: Any) -> Ended:
-    return Ended(status, 0.0, 1.0, 1.0, **fields)
+def ended(status: int, **fields: Any) -> ProcessEnd:
+    return ProcessEnd(status, 0.0, 1.0, 1.0, **fields)
 
 
 @pytest.mark.parametrize(
-    ("end", "lost", "outcome", "status", "again"),
+    ("end", "losses", "outcome", "status", "again"),
     [
         (ended(0, exited=True), {}, "ok", 0, False),
         (ended(1, exited=True), {}, "ok", 1, False),
@@ -102,19 +106,29 @@ def ended(status: int, **fields: Any) -> Ended:
         (ended(1, exited=True, timed_out=True), {}, "timeout", 124, True),
         (ended(127, ran=False, again=False), {}, "fail", 127, False),
         (ended(126, ran=False, again=True), {}, "fail", 126, True),
-        (ended(0, exited=True), {"lost": True}, "fail", 74, False),
-        (ended(0, exited=True), {"lost": True, "unread": True}, "fail", 141, False),
-        (ended(1, exited=True), {"lost": True}, "fail", 1, False),
-        (ended(0, timed_out=True), {"lost": True}, "timeout", 124, True),
+        (ended(0, exited=True), {"output_lost": True}, "fail", 74, False),
+        (
+            ended(0, exited=True),
+            {"output_lost": True, "reader_gone": True},
+            "fail",
+            141,
+            False,
+        ),
+        (ended(1, exited=True), {"output_lost": True}, "fail", 1, False),
+        (ended(0, timed_out=True), {"output_lost": True}, "timeout", 124, True),
     ],
 )
 def test_the_outcome_of_an_attempt(
-    end: Ended, lost: dict[str, bool], outcome: str, status: int, again: bool
+    end: ProcessEnd,
+    losses: dict[str, bool],
+    outcome: str,
+    status: int,
+    again: bool,
 ) -> None:
-    verdict = judge(end, EXITS, **lost)
+    result = attempt_outcome(end, EXITS, **losses)
 
-    assert verdict[:2] == (outcome, status)
-    assert verdict.again == again
+    assert result[:2] == (outcome, status)
+    assert result.again == again
 
 
 @given(
@@ -125,17 +139,17 @@ def test_the_outcome_of_an_attempt(
     st.dictionaries(st.integers(1, 255), st.sampled_from(["ok", "partial", "skipped"])),
 )
 def test_a_run_is_ok_only_if_nothing_speaks_against_it(
-    status: int, exited: bool, timed_out: bool, lost: bool, exits: dict[int, str]
+    status: int, exited: bool, timed_out: bool, output_lost: bool, exits: dict[int, str]
 ) -> None:
     """And exec exits with 0 only then."""
     end = ended(status, exited=exited, timed_out=timed_out)
 
-    verdict = judge(end, exits, lost=lost)
+    result = attempt_outcome(end, exits, output_lost=output_lost)
 
     fine = status == 0 or (exited and exits.get(status) == "ok")
-    assert (verdict.outcome == "ok") == (fine and not timed_out and not lost)
-    assert (verdict.status == 0) == (status == 0 and not timed_out and not lost)
-    assert not (verdict.again and verdict.outcome in {"ok", "partial", "skipped"})
+    assert (result.outcome == "ok") == (fine and not timed_out and not output_lost)
+    assert (result.status == 0) == (status == 0 and not timed_out and not output_lost)
+    assert not (result.again and result.outcome in {"ok", "partial", "skipped"})
 
 
 @pytest.mark.parametrize(

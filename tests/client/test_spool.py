@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterrun_exporter.client.daemon import NotDeliveredError
-from afterrun_exporter.client.flush import Flushed, flush
+from afterrun_exporter.client.flush import FlushResult, flush
 from afterrun_exporter.client.spool import Entry, Spool
 from tests.client.doubles import REFUSED, URL, MemoryDaemon, silent, told
 
@@ -33,7 +33,7 @@ def waiting(spool: Spool) -> list[str]:
     return [report.fields["run_id"] for _, _, report in spool.reports()]
 
 
-def deliver(spool: Spool, daemon: MemoryDaemon) -> Flushed:
+def deliver(spool: Spool, daemon: MemoryDaemon) -> FlushResult:
     return flush(spool, daemon, lambda: 1.0, silent)
 
 
@@ -48,7 +48,7 @@ def test_reports_are_delivered_in_their_order(spool: Spool) -> None:
     put(spool, *(str(n) for n in range(250)))
     daemon = MemoryDaemon()
 
-    assert deliver(spool, daemon) == Flushed(delivered=250)
+    assert deliver(spool, daemon) == FlushResult(delivered=250)
     assert daemon.runs == [str(n) for n in range(250)]
     assert spool.names() == []
 
@@ -58,10 +58,10 @@ def test_what_somebody_is_busy_with_is_left_to_them(spool: Spool) -> None:
     mine = spool.put(URL, told("mine"))
     put(spool, "free")
 
-    assert deliver(Spool(spool.folder, silent), daemon) == Flushed(delivered=1)
+    assert deliver(Spool(spool.folder, silent), daemon) == FlushResult(delivered=1)
     assert daemon.runs == ["free"]
     mine.release()
-    assert deliver(spool, daemon) == Flushed(delivered=1)
+    assert deliver(spool, daemon) == FlushResult(delivered=1)
 
 
 def test_a_daemon_that_is_down_gets_it_later(spool: Spool) -> None:
@@ -72,7 +72,7 @@ def test_a_daemon_that_is_down_gets_it_later(spool: Spool) -> None:
         deliver(spool, daemon)
     daemon.up = True
 
-    assert deliver(spool, daemon) == Flushed(delivered=1)
+    assert deliver(spool, daemon) == FlushResult(delivered=1)
 
 
 def test_a_refused_report_is_put_aside(spool: Spool) -> None:
@@ -81,7 +81,7 @@ def test_a_refused_report_is_put_aside(spool: Spool) -> None:
     spool.put(URL, told("bad", job=REFUSED)).release()
     put(spool, "b")
 
-    assert deliver(spool, MemoryDaemon()) == Flushed(delivered=2, rejected=1)
+    assert deliver(spool, MemoryDaemon()) == FlushResult(delivered=2, rejected=1)
     assert len(list((spool.folder / "rejected").iterdir())) == 1
 
 
@@ -90,7 +90,7 @@ def test_a_file_that_is_no_report_is_put_aside(spool: Spool) -> None:
     (spool.folder / "0-broken-finish.json").write_bytes(b"\xff{")
     (spool.folder / "1-other-finish.json").write_text('{"url": "x"}\n[]')
 
-    assert deliver(spool, MemoryDaemon()) == Flushed(delivered=1, unreadable=2)
+    assert deliver(spool, MemoryDaemon()) == FlushResult(delivered=1, unreadable=2)
     assert spool.names() == []
 
 

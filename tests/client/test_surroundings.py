@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from afterrun_exporter.client.commands import verdict
+from afterrun_exporter.client.commands import summary
 from afterrun_exporter.client.environment import command_line, git_sha, metadata
 from afterrun_exporter.client.execute import pauses
 from afterrun_exporter.client.settings import default_spool
@@ -26,10 +26,10 @@ def checkout(tmp_path: Path) -> Path:
 
 def git(folder: Path, *words: str) -> str:
     me = ("-c", "user.name=x", "-c", "user.email=x@example.com")
-    done = subprocess.run(
+    finished = subprocess.run(
         ["git", *me, *words], cwd=folder, check=True, capture_output=True, text=True
     )
-    return done.stdout.strip()
+    return finished.stdout.strip()
 
 
 def test_the_commit_is_found_from_anywhere_inside(checkout: Path) -> None:
@@ -129,4 +129,4 @@ def test_the_pauses_between_attempts_grow_to_an_hour() -> None:
     ],
 )
 def test_a_verdict_is_a_line(answer: dict[str, object], line: str) -> None:
-    assert verdict("backup", answer) == line
+    assert summary("backup", answer) == line

@@ -55,7 +55,7 @@ def test_no_password_is_printed_however_odd_it_is(
     daemon = HTTPDaemon(url)
 
     with pytest.raises(NotDeliveredError) as caught:
-        daemon.take(told("a"), 1.0)
+        daemon.send(told("a"), 1.0)
 
     assert MARK not in str(caught.value)
     assert MARK not in daemon.url
@@ -69,7 +69,7 @@ def test_a_token_that_no_header_can_carry_is_not_printed(text: str, bad: str) ->
     daemon = HTTPDaemon("http://127.0.0.1:9", f"{MARK}{text}{bad}{MARK}")
 
     with pytest.raises(NotDeliveredError, match="the token has a line break") as caught:
-        daemon.take(told("a"), 1.0)
+        daemon.send(told("a"), 1.0)
 
     assert MARK not in str(caught.value)
     assert not caught.value.again

@@ -148,7 +148,7 @@ def test_a_line_without_end_is_no_line_of_metrics() -> None:
     lines.add(b"\nafterrun: b=2\n")
 
     assert metrics.values == {"b": 2}
-    assert len(lines._begun) <= MAX_LINE + 1
+    assert len(lines._incomplete) <= MAX_LINE + 1
 
 
 def test_the_tail_is_what_came_last() -> None:

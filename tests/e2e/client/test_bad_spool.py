@@ -49,7 +49,7 @@ def test_bad_files_block_no_report(daemon: Daemon, cron: Cron) -> None:
     assert (flushed.code, flushed.stdout) == (1, b"2 reports delivered, 0 refused\n")
     denied = f"{forbidden} cannot be read and stays there: Permission denied"
     assert denied in flushed.stderr
-    assert flushed.stderr.count("was put aside in rejected/") == 4
+    assert flushed.stderr.count("was moved to rejected/") == 4
     assert only_run(daemon, "a")["outcome"] == "ok"
     assert only_run(daemon, "b")["outcome"] == "ok"
     assert listed.code == 0
@@ -75,7 +75,7 @@ def test_a_job_delivers_beside_bad_files(daemon: Daemon, cron: Cron) -> None:
     done = cron.exec("new", [], "sh", "-c", "exit 5")
 
     assert done.code == 5
-    assert done.stderr.count("is no report (a FIFO) and was put aside") == 1
+    assert done.stderr.count("is not a report (a FIFO) and was moved") == 1
     assert only_run(daemon, "old")["outcome"] == "ok"
     assert only_run(daemon, "new")["exit_code"] == 5
 

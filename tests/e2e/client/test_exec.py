@@ -444,9 +444,9 @@ def test_the_commit_of_the_working_directory_is_reported(
 def test_the_command_knows_its_run(daemon: Daemon, cron: Cron) -> None:
     """So it can report more about it itself."""
     daemon.start()
-    tell = 'printf \'{"id": "%s", "job": "%s"}\' "$AFTERRUN_RUN_ID" "$AFTERRUN_JOB"'
+    warn = 'printf \'{"id": "%s", "job": "%s"}\' "$AFTERRUN_RUN_ID" "$AFTERRUN_JOB"'
 
-    done = cron.exec("backup", ["--run-id", "mine"], "sh", "-c", tell)
+    done = cron.exec("backup", ["--run-id", "mine"], "sh", "-c", warn)
 
     assert json.loads(done.stdout) == {"id": "mine", "job": "backup"}
     assert only_run(daemon, "backup")["run_id"] == "mine"

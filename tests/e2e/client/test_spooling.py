@@ -218,7 +218,7 @@ def test_a_spool_that_cannot_be_written_hurts_no_job(
     up = cron.exec("backup", IMPATIENT, "sh", "-c", "exit 4")
 
     assert (down.code, down.stdout) == (3, b"fine\n")
-    assert "cannot be written" in down.stderr
+    assert "cannot write to the spool" in down.stderr
     assert 'this report is lost: {"job": "backup", "status": "fail"' in down.stderr
     assert up.code == 4
     assert only_run(daemon, "backup")["exit_code"] == 4
@@ -278,7 +278,7 @@ def test_where_nothing_waits_that_is_said(cron: Cron) -> None:
     listed = cron.run("spool", "list")
 
     assert listed.stdout == b""
-    assert listed.stderr == f"afterrun: no report waits in {cron.spool}\n"
+    assert listed.stderr == f"afterrun: no reports in {cron.spool}\n"
 
 
 def mode(path: Path) -> int:

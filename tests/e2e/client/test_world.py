@@ -292,8 +292,8 @@ def test_a_limit_that_strikes_is_said(alone: Cron) -> None:
     assert done.code == 124
     said = done.stderr.splitlines()
     assert said[:2] == [
-        "afterrun: timed out after 0.3 s: SIGTERM is sent",
-        "afterrun: still running 0.3 s later: SIGKILL is sent",
+        "afterrun: timed out after 0.3 s: sending SIGTERM",
+        "afterrun: still running 0.3 s later: sending SIGKILL",
     ]
 
 
@@ -351,7 +351,7 @@ def test_a_spool_that_cannot_be_written_is_in_the_report(
 
     done = cron.exec("backup", [], "true")
 
-    why = f"the spool {cron.spool} cannot be written: File exists"
+    why = f"cannot write to the spool {cron.spool}: File exists"
     assert done.code == 0
     assert sorted(done.stderr.splitlines()) == [
         f"afterrun: the spool {cron.spool} cannot be read: Not a directory",

@@ -25,9 +25,9 @@ def test_what_waits_is_delivered_before_what_is_new(settings: Settings) -> None:
     for run_id in ("a", "b"):
         spool.put(URL, told(run_id)).release()
     daemon = MemoryDaemon()
-    courier = ReportSender(settings, silent, daemon)
+    sender = ReportSender(settings, silent, daemon)
 
-    courier.wait(courier.finish(told("c")))
+    sender.wait(sender.finish(told("c")))
 
     assert daemon.runs == ["a", "b", "c"]
     assert spool.names() == []
@@ -37,13 +37,13 @@ def test_a_start_that_was_not_delivered_is_dropped_with_the_end(
     settings: Settings,
 ) -> None:
     """The end says when the run began."""
-    courier = ReportSender(settings, silent, MemoryDaemon(up=False))
-    started = courier.start(told("a", "start"))
-    assert started.done.wait(10)
+    sender = ReportSender(settings, silent, MemoryDaemon(up=False))
+    started = sender.start(told("a", "start"))
+    assert started.finished.wait(10)
     spool = Spool(settings.spool, silent)
     assert len(spool.names()) == 1
 
-    courier.wait(courier.finish(told("a"), started))
+    sender.wait(sender.finish(told("a"), started))
 
     (name,) = spool.names()
     assert name.endswith("-finish.json")
@@ -57,45 +57,45 @@ class Watching(MemoryDaemon):
     #: The kinds of the reports that waited whenever an end was sent.
     seen: list[list[str]] = field(default_factory=list)
 
-    def take(self, report: Report, timeout: float) -> Answer:
+    def send(self, report: Report, timeout: float) -> Answer:
         assert self.spool is not None
         if report.kind == "finish":
             self.seen.append([one.kind for _, _, one in self.spool.reports()])
-        return super().take(report, timeout)
+        return super().send(report, timeout)
 
 
 @pytest.mark.parametrize("over", [True, False])
 def test_a_start_does_not_wait_beside_its_end(settings: Settings, over: bool) -> None:
     """Neither one that was put there before, nor one that fails later."""
     daemon = Watching(up=False, spool=Spool(settings.spool, silent))
-    courier = ReportSender(settings, silent, daemon)
-    started = courier.start(told("a", "start"))
+    sender = ReportSender(settings, silent, daemon)
+    started = sender.start(told("a", "start"))
     if over:
-        assert started.done.wait(10)
+        assert started.finished.wait(10)
 
-    courier.wait(courier.finish(told("a"), started))
+    sender.wait(sender.finish(told("a"), started))
 
     assert daemon.seen
     assert all(kinds == ["finish"] for kinds in daemon.seen)
 
 
 def test_a_sign_of_life_is_not_kept(settings: Settings) -> None:
-    courier = ReportSender(settings, silent, MemoryDaemon(up=False))
+    sender = ReportSender(settings, silent, MemoryDaemon(up=False))
 
-    courier.beat(told("a", "progress"))
-    courier.wait(courier.finish(told("a")))
+    sender.heartbeat(told("a", "progress"))
+    sender.wait(sender.finish(told("a")))
 
     assert len(Spool(settings.spool, silent).names()) == 1
 
 
 def test_a_refused_report_is_told_and_kept_aside(settings: Settings) -> None:
     said: list[str] = []
-    courier = ReportSender(settings, said.append, MemoryDaemon())
+    sender = ReportSender(settings, said.append, MemoryDaemon())
 
-    parcel = courier.finish(told("a", job=REFUSED))
-    courier.wait(parcel)
+    queued = sender.finish(told("a", job=REFUSED))
+    sender.wait(queued)
 
-    assert parcel.refused
+    assert queued.refused
     assert len(said) == 1
     assert "the report of 'refused' was refused: no such job" in said[0]
     assert len(list((settings.spool / "rejected").iterdir())) == 1
@@ -103,11 +103,11 @@ def test_a_refused_report_is_told_and_kept_aside(settings: Settings) -> None:
 
 def test_a_courier_that_is_closed_leaves_no_thread(settings: Settings) -> None:
     """A program that runs jobs for months must not collect them."""
-    courier = ReportSender(settings, silent, MemoryDaemon())
-    courier.wait(courier.finish(told("a")))
-    assert courier._thread is not None
+    sender = ReportSender(settings, silent, MemoryDaemon())
+    sender.wait(sender.finish(told("a")))
+    assert sender._thread is not None
 
-    courier.close()
+    sender.close()
 
-    courier._thread.join(10)
-    assert not courier._thread.is_alive()
+    sender._thread.join(10)
+    assert not sender._thread.is_alive()
