@@ -1,7 +1,6 @@
-"""What people do on a page: pause, resume, remove, and say who is to be told.
+"""Forms on the pages: pause, resume and remove jobs, add and remove receivers.
 
-Each is a POST that answers with a redirect back to a page, or with the page itself
-and what was wrong.
+Each is a POST. The response is a redirect to a page, or the page with an error message.
 """
 
 from __future__ import annotations
@@ -24,26 +23,26 @@ from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.forms import FLAGS, pause_of, read_form, receiver_of
 from afterrun_exporter.page.handlers import Refused, job_page
 
-#: Does what a form says for a job; returns the word for that in `messages.DONE`.
+#: Performs the action of a form; returns the key of its message in `messages.DONE`.
 Act = Callable[[Context, web.Request, dict[str, str]], Awaitable[str]]
 
 
 def action(
     context: Context, act: Act, name: str, *fields: str, to: str = ""
 ) -> Handler:
-    """Return the handler of the form *name*, which may have *fields*.
+    """Return the handler of the form *name* with these optional *fields*.
 
-    It leads back to the job, or where *to* says.
+    It redirects to the page of the job, or to *to*.
     """
-    known = frozenset(fields)
+    field_names = frozenset(fields)
 
     async def handle(request: web.Request) -> web.Response:
         form: dict[str, str] = {}
         try:
-            form = await read_form(request, context.site.guard, known)
-            done = await act(context, request, form)
+            form = await read_form(request, context.site.guard, field_names)
+            message_key = await act(context, request, form)
         except UnknownJobError:
-            # Also for a job that has gone since the page was made.
+            # The job may have been removed since the page was rendered.
             return await job_page(context, request)
         except AfterRunError as error:
             code = STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -54,29 +53,29 @@ def action(
                 typed=form,
             )
             return await job_page(context, request, refused)
-        # Relative to where the form was sent, whatever a proxy calls that.
+        # Relative to the request path, because a proxy may change the prefix.
         depth = "../" * (request.rel_url.raw_path.count("/") - 2)
         where = to or f"{depth}{request.match_info['job']}"
-        raise web.HTTPSeeOther(f"{where}?done={done}")
+        raise web.HTTPSeeOther(f"{where}?done={message_key}")
 
     return handle
 
 
 async def pause(context: Context, request: web.Request, form: dict[str, str]) -> str:
-    """Expect nothing of the job for a while."""
+    """Pause monitoring of the job."""
     until = pause_of(form, context.clock.now())
     await context.job_admin.pause(request.match_info["job"], until)
     return "paused"
 
 
 async def resume(context: Context, request: web.Request, _: dict[str, str]) -> str:
-    """Watch the job again."""
+    """Resume monitoring of the job."""
     await context.job_admin.resume(request.match_info["job"])
     return "resumed"
 
 
 async def retire(context: Context, request: web.Request, _: dict[str, str]) -> str:
-    """Forget the job until it pings again."""
+    """Remove the job until it pings again."""
     await context.job_admin.retire(request.match_info["job"])
     return "retired"
 
@@ -84,7 +83,7 @@ async def retire(context: Context, request: web.Request, _: dict[str, str]) -> s
 async def add_receiver(
     context: Context, request: web.Request, form: dict[str, str]
 ) -> str:
-    """Have somebody told of the job."""
+    """Add a receiver to the job."""
     name = request.match_info["job"]
     if context.service.known(name) is None:
         raise UnknownJobError(context.service.job_config.unknown_job(name))
@@ -96,14 +95,14 @@ async def add_receiver(
 async def remove_receiver(
     context: Context, request: web.Request, _: dict[str, str]
 ) -> str:
-    """Have somebody told no more."""
+    """Remove a receiver of the job."""
     number = request.match_info["id"]
     if not (number.isascii() and number.isdigit() and len(number) <= 18):
         raise UnknownReceiverError(f"no receiver has the id {number[:60]!r}")
-    found = await context.receivers.get(int(number))
-    if found.job != request.match_info["job"]:
-        raise RequestError(f"receiver {found.id} belongs to another job")
-    await context.receivers.remove(found.id)
+    receiver = await context.receivers.get(int(number))
+    if receiver.job != request.match_info["job"]:
+        raise RequestError(f"receiver {receiver.id} belongs to another job")
+    await context.receivers.remove(receiver.id)
     return "receiver-removed"
 
 
@@ -111,7 +110,7 @@ RECEIVER_FIELDS: Final = ("alert_type", "target", *FLAGS)
 
 
 def routes(context: Context) -> list[web.RouteDef]:
-    """Return where the forms of a job are sent."""
+    """Return the routes of the forms."""
     at = "/jobs/{job}"
     return [
         web.post(f"{at}/pause", action(context, pause, "pause", "for")),

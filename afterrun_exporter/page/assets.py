@@ -1,4 +1,4 @@
-"""The few files that pages refer to; each address changes with what is in the file."""
+"""Static files of the pages, each with a hash of its content in its address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TYPES: Final = {
 _FOLDER: Final = files("afterrun_exporter.page") / "static"
 _CONTENTS: Final = {name: (_FOLDER / name).read_bytes() for name in TYPES}
 
-#: Where each stands, as seen from the root.
+#: Addresses relative to the root.
 ADDRESSES: Final = {
     name: f"static/{name}?v={sha256(content).hexdigest()[:12]}"
     for name, content in _CONTENTS.items()
@@ -26,7 +26,7 @@ ADDRESSES: Final = {
 
 
 async def asset(request: web.Request) -> web.Response:
-    """Answer with a file; it may be kept as long as its address is known."""
+    """Return a static file, which clients may cache forever."""
     name = request.match_info["name"]
     if name not in _CONTENTS:
         raise web.HTTPNotFound

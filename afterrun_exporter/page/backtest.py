@@ -1,4 +1,4 @@
-"""Rules that are tried on the past runs of a job: what was typed, and what came of it."""
+"""Backtests on the page of a job: the form and the result."""
 
 from __future__ import annotations
 
@@ -32,39 +32,39 @@ from afterrun_exporter.page.graphs import tried_charts
 from afterrun_exporter.page.reasons import expected_of, value_of
 from afterrun_exporter.page.times import Moment, happened, zone_of
 
-#: How far back runs can be counted; "" is all that are kept.
+#: Choices for the age of runs; "" means all stored runs.
 SPANS: Final = {
     "7d": "the last 7 days",
     "30d": "the last 30 days",
-    "": "all that are kept",
+    "": "all stored runs",
 }
-#: Runs that are told of, and broken rules of each.
+#: The maximum number of listed runs, and of violations of each.
 MOST: Final = 50
 FEW: Final = 5
-#: Charts of metrics that rules are about.
+#: The maximum number of charts.
 CHARTS: Final = 4
-#: Characters that fit into an address whatever they are encoded to, or nearly so.
+#: The maximum length of the rules, so that they fit into a URL after encoding.
 LONGEST: Final = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Differing:
-    """A run of which the verdict would be another."""
+    """A run whose result would change."""
 
     run: Run
-    ended: Moment | None
+    finished_at: Moment | None
     newly: bool
-    #: What explains it: the rule, the value and what was expected.
+    #: Each reason: the rule, the value and the expected value.
     why: tuple[tuple[str, str, str], ...]
-    #: Broken rules that are not told.
+    #: The number of violations that are not listed.
     more: int
-    #: Whether the run is in the list on the same page.
-    listed: bool
+    #: True if the run is in the list of runs on the same page.
+    is_on_page: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What tried rules come to."""
+    """The result of a backtest."""
 
     headline: str
     differs: bool
@@ -77,32 +77,32 @@ class Result:
     rules: tuple[Count, ...]
     unknown: bool
     rows: list[Differing]
-    #: Runs that differ and are in no row.
+    #: The number of changed runs without a row.
     left_out: int
-    #: Of the runs that are shown on the same page, how many, and since when.
+    #: Charts of the runs on the same page, their number and the first of them.
     charts: list[tuple[Chart, Markup]]
-    drawn: int
-    drawn_from: Moment | None
+    charted_runs: int
+    charted_from: Moment | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """The form, and what came of it if it was sent."""
+    """The form, and the result if it was submitted."""
 
     rules: str
     since: str
     spans: dict[str, str]
-    #: Whether anything was asked.
-    sent: bool = False
-    #: Each with the line that it is about, 0 for none.
+    #: True if the form was submitted.
+    is_submitted: bool = False
+    #: Line numbers and messages; line 0 for the form as a whole.
     problems: tuple[tuple[int, str], ...] = ()
     result: Result | None = None
-    #: What to paste to make it so; "" where it is so.
+    #: The YAML to paste into afterrun.yml; "" if these are the current rules.
     block: str = ""
 
     @property
     def lines(self) -> int:
-        """How many lines there is to be room for."""
+        """The number of lines in the text field."""
         return min(max(self.rules.count("\n") + 2, 3), 12)
 
 
@@ -110,21 +110,21 @@ async def attempt(
     context: Context,
     reading: Reading,
     job: Job,
-    asked: MultiMapping[str],
-    shown: Sequence[Run],
+    parameters: MultiMapping[str],
+    runs_on_page: Sequence[Run],
     now: float,
 ) -> Attempt:
-    """Return what *asked* tries on the runs of *job*, of which the newest are *shown*."""
+    """Return the form for *parameters*, with the backtest if there is one."""
     own = "\n".join(map(rule_line, job.rules))
-    typed = "\n".join(asked.getall("rules")) if "rules" in asked else own
-    since = asked.get("since", "").strip()
+    typed = "\n".join(parameters.getall("rules")) if "rules" in parameters else own
+    since = parameters.get("since", "").strip()
     spans = SPANS if since in SPANS else {**SPANS, since: f"since {since[:60]}"}
-    if not asked.keys() & {"rules", "since"}:
+    if not parameters.keys() & {"rules", "since"}:
         return Attempt(rules=own, since="", spans=SPANS)
-    rules, found = read_rules(typed)
+    rules, findings = read_rules(typed)
     problems = [
         (one.line, f"{one.path}: {one.message}" if one.path else one.message)
-        for one in found
+        for one in findings
     ]
     begin = -math.inf
     try:
@@ -133,76 +133,82 @@ async def attempt(
         problems.append((0, f"since: {error}"))
     if problems:
         return Attempt(
-            rules=typed, since=since, spans=spans, sent=True, problems=(*problems,)
+            rules=typed,
+            since=since,
+            spans=spans,
+            is_submitted=True,
+            problems=(*problems,),
         )
     question = try_rules(
         context.store, context.service.settings, job.name, rules, begin
     )
-    tried = await reading.or_else(question, None)
+    backtest = await reading.or_else(question, None)
     return Attempt(
         rules=typed,
         since=since,
         spans=spans,
-        sent=True,
-        result=None if tried is None else await _result(job, tried, shown, now),
+        is_submitted=True,
+        result=None
+        if backtest is None
+        else await _result(job, backtest, runs_on_page, now),
         block="" if rules == job.rules else rules_block(job.name, rules),
     )
 
 
 async def _result(
-    job: Job, tried: Backtest, shown: Sequence[Run], now: float
+    job: Job, result: Backtest, runs_on_page: Sequence[Run], now: float
 ) -> Result:
     zone = zone_of(job)
-    listed = {run.number for run in shown}
-    judged = (*tried.rules, *job.rules)
+    numbers = {run.number for run in runs_on_page}
+    judged = (*result.rules, *job.rules)
     rows = [
-        _differing(one, judged, listed, _ended(one.run, now, zone))
-        async for one in cooperatively(islice(newest(tried), MOST))
+        _difference(one, judged, numbers, _finish_time(one.run, now, zone))
+        async for one in cooperatively(islice(newest(result), MOST))
     ]
-    different = sum(tried.changes[change] for change in DIFFERENT)
-    drawn = [run for run in shown if run.finished_at >= tried.since]
-    charts = islice(tried_charts(tried, drawn, now), CHARTS)
+    different = sum(result.changes[change] for change in DIFFERENT)
+    charted = [run for run in runs_on_page if run.finished_at >= result.since]
+    charts = islice(tried_charts(result, charted, now), CHARTS)
     return Result(
-        headline=headline(tried),
+        headline=headline(result),
         differs=different > 0,
-        first=_ended(tried.first, now, zone),
-        last=_ended(tried.last, now, zone),
-        runs=tried.runs,
-        not_judged=tried.runs - tried.judged,
-        warnings=tuple(tried.warnings()),
-        gaps=tuple(tried.gaps()),
-        rules=tuple(tried.by_rule.values()),
-        unknown=tried.changes[Change.UNKNOWN] > 0,
+        first=_finish_time(result.first, now, zone),
+        last=_finish_time(result.last, now, zone),
+        runs=result.runs,
+        not_judged=result.runs - result.judged,
+        warnings=tuple(result.warnings()),
+        gaps=tuple(result.gaps()),
+        rules=tuple(result.by_rule.values()),
+        unknown=result.changes[Change.UNKNOWN] > 0,
         rows=rows,
         left_out=different - len(rows),
         charts=[(chart, chart.svg()) async for chart in cooperatively(charts)],
-        drawn=len(drawn),
-        drawn_from=_ended(drawn[-1], now, zone) if drawn else None,
+        charted_runs=len(charted),
+        charted_from=_finish_time(charted[-1], now, zone) if charted else None,
     )
 
 
-def _differing(
+def _difference(
     one: BacktestRun,
     rules: Sequence[Rule],
-    listed: Collection[int],
-    ended: Moment | None,
+    on_page: Collection[int],
+    finished_at: Moment | None,
 ) -> Differing:
     why = [*_why(one, rules)]
     return Differing(
         run=one.run,
-        ended=ended,
+        finished_at=finished_at,
         newly=one.change is Change.NEWLY,
         why=tuple(why[:FEW]),
         more=len(why[FEW:]),
-        listed=one.run.number in listed,
+        is_on_page=one.run.number in on_page,
     )
 
 
 def _why(one: BacktestRun, rules: Sequence[Rule]) -> Iterator[tuple[str, str, str]]:
-    """Yield the rules it would break, or those that it was flagged for."""
+    """Yield the rules that it would violate, or did violate."""
     for broken in one.violations or one.run.violations:
         yield broken.rule, value_of(broken), expected_of(rules, broken)
 
 
-def _ended(run: Run | None, now: float, zone: tzinfo) -> Moment | None:
+def _finish_time(run: Run | None, now: float, zone: tzinfo) -> Moment | None:
     return None if run is None else happened(run.finished_at, now, zone)

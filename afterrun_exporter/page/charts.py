@@ -1,8 +1,8 @@
-"""Charts of a job's runs: SVG that is as wide as it may be, with text that stays legible.
+"""Charts of a job's runs as SVG that scales in width but keeps its text size.
 
-Places along the chart are percentages and places up and down are pixels, so that
-nothing is scaled; labels of the axes stand beside it, as HTML. What a colour says,
-a mark or a word says as well.
+Horizontal positions are percentages and vertical ones are pixels, so that text is not
+distorted; axis labels are HTML beside the chart. Every colour has a mark or a word as
+an alternative.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from markupsafe import Markup
 
 from afterrun_exporter.page.numbers import short, top_of
 
-#: Height of the drawing, and of the room above it for marks, in pixels.
+#: Height of the chart, and of the space at its top for marks, in pixels.
 HEIGHT: Final = 120
 ROOM: Final = 16
-#: With fewer runs there is room for so many all the same; bars are no doors.
+#: The minimum number of slots for bars, so that few runs do not get wide bars.
 SLOTS: Final = 24
-#: A limit that is so many times the largest value is told and not drawn to scale.
+#: A limit above the largest value times this is not drawn to scale.
 BEYOND: Final = 4.0
 _BELOW: Final = {">", ">="}
 _ABOVE: Final = {"<", "<="}
@@ -32,30 +32,30 @@ _ABOVE: Final = {"<", "<="}
 class Point:
     """One run."""
 
-    #: None where it was not reported.
+    #: None if it was not reported.
     value: float | None
     bad: bool
-    #: What is told of it when it is pointed at.
+    #: The tooltip.
     label: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """What values are held against: one value, or one for each point."""
+    """A limit for values: one value, or one for each point."""
 
     label: str
     op: str
     value: float | None = None
     values: tuple[float | None, ...] = ()
 
-    def known(self) -> Iterator[float]:
-        """Yield what it comes to, where that is known."""
+    def thresholds(self) -> Iterator[float]:
+        """Yield the values of the limit, without unknown ones."""
         yield from (v for v in (self.value, *self.values) if v is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """What is to be drawn, the oldest run first."""
+    """The data of a chart, the oldest run first."""
 
     title: str
     metric: str
@@ -75,7 +75,7 @@ class Chart:
 
     @property
     def legend(self) -> list[str]:
-        """What each line is, in the order of the limits."""
+        """The labels of the lines, in the order of the limits."""
         return [
             f"{limit.label} (above the scale)"
             if limit.value is not None and self._is_beyond(limit.value)
@@ -85,7 +85,7 @@ class Chart:
 
     @property
     def text(self) -> str:
-        """What the chart shows, for who does not see it."""
+        """A description of the chart for screen readers."""
         values = [point.value for point in self.points if point.value is not None]
         many = len(self.points)
         words = [
@@ -95,8 +95,8 @@ class Chart:
         ]
         if values:
             low, middle, high = min(values), statistics.median(values), max(values)
-            told = (short(value, self.metric) for value in (low, high, middle))
-            words.append("from {} to {}, median {}".format(*told))
+            labels = (short(value, self.metric) for value in (low, high, middle))
+            words.append("from {} to {}, median {}".format(*labels))
         else:
             words.append("none reported it")
         words += (f"limit {label}" for label in self.legend)
@@ -125,10 +125,10 @@ class Chart:
         width = 100 / slots
         base = self._y(min(max(0.0, self._scale[0]), self._scale[1]))
         for place, point in enumerate(self.points, slots - len(self.points)):
-            left = place * width
+            x = place * width
             yield Markup(
                 '<g><title>{}</title><rect class="hit" x="{}" width="{}"/>'
-            ).format(point.label, _percent(left), _percent(width))
+            ).format(point.label, _percent(x), _percent(width))
             mark = base
             if point.value is not None:
                 end = self._y(point.value)
@@ -137,7 +137,7 @@ class Chart:
                     '<rect class="bar {}" x="{}" y="{}" width="{}" height="{}"/>'
                 ).format(
                     "bad" if point.bad else "good",
-                    _percent(left + 0.15 * width),
+                    _percent(x + 0.15 * width),
                     _px(mark),
                     _percent(0.7 * width),
                     _px(max(1.0, abs(end - base))),
@@ -145,7 +145,7 @@ class Chart:
             if point.bad:
                 yield Markup('<use href="#{}" x="{}" y="{}"/>').format(
                     "mark-missing" if point.value is None else "mark-bad",
-                    _percent(left + width / 2),
+                    _percent(x + width / 2),
                     _px(mark - 8),
                 )
             yield Markup("</g>")
@@ -192,7 +192,7 @@ class Chart:
 
     def _y(self, value: float) -> float:
         low, high = self._scale
-        # The difference of very large numbers would be infinite.
+        # The difference of very large numbers can overflow to infinity.
         scale = 0.5 if math.isinf(high - low) else 1.0
         share = (value * scale - low * scale) / (high * scale - low * scale)
         return _BOTTOM - min(max(share, 0.0), 1.0) * (_BOTTOM - ROOM)
@@ -204,10 +204,10 @@ _BOTTOM: Final = HEIGHT - 1.0
 def _scale_of(chart: Chart) -> tuple[float, float]:
     values = [point.value for point in chart.points if point.value is not None]
     largest = max((abs(value) for value in values), default=0.0)
-    told = [value for limit in chart.limits for value in limit.known()]
-    # Without any value, the limits are all there is to show.
-    drawn = [v for v in told if not largest or abs(v) <= BEYOND * largest]
-    low, high = min([0.0, *values, *drawn]), max([0.0, *values, *drawn])
+    thresholds = [value for limit in chart.limits for value in limit.thresholds()]
+    # Without any value, only the limits are shown.
+    to_scale = [v for v in thresholds if not largest or abs(v) <= BEYOND * largest]
+    low, high = min([0.0, *values, *to_scale]), max([0.0, *values, *to_scale])
     bottom = -top_of(-low, chart.metric) if low < 0 else 0.0
     return bottom, top_of(high, chart.metric) if high > 0 or not bottom else 0.0
 

@@ -1,4 +1,4 @@
-"""What the handlers of all pages share."""
+"""Dependencies shared by the handlers of all pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.site import Site
 from afterrun_exporter.storage.store import Store
 
-#: Names that are looked at for near misses: among very many it would take long.
+#: The number of names before and after that are compared, to bound the time.
 NEIGHBOURS: Final = 300
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Whom pages ask, and who does what they are told."""
+    """The services that pages use."""
 
     service: Service
     store: Store
@@ -40,7 +40,7 @@ class Context:
     index: Index
 
     def near(self, name: str) -> list[str]:
-        """Return jobs that may have been meant by *name*."""
+        """Return the names of jobs similar to *name*."""
         names = self.index.names
         place = bisect_left(names, name)
         around = names[max(0, place - NEIGHBOURS) : place + NEIGHBOURS]
@@ -48,16 +48,16 @@ class Context:
 
 
 class Reading:
-    """Questions to the store, which a page survives if they cannot be answered.
+    """Reads from the store that may fail without failing the page.
 
-    What is broken is known without the database; that it cannot be read is told.
+    The states of jobs are in memory; the page shows that the database cannot be read.
     """
 
     def __init__(self) -> None:
         self.failed = False
 
     async def or_else(self, question: Awaitable[T], instead: T) -> T:
-        """Return the answer, or *instead* when there is none."""
+        """Return the result, or *instead* if the read fails."""
         try:
             return await question
         except StorageError:
@@ -65,7 +65,7 @@ class Reading:
             self.failed = True
             return instead
         except Exception:
-            # Whatever the store has raised, the rest of the page is needed now.
+            # The rest of the page is useful even after an unexpected error.
             log.exception("page_cannot_read")
             self.failed = True
             return instead

@@ -1,4 +1,4 @@
-"""What is expected of a job, in words."""
+"""Descriptions of rules and expectations in words."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ _ASSERTIONS: Final = {
 
 
 class InWords(NamedTuple):
-    """A rule as it is written, and what it says."""
+    """A rule and its description."""
 
     rule: Rule
     text: str
 
 
 def rule_in_words(rule: Rule) -> str:
-    """Return what *rule* asks of a run."""
+    """Return the description of *rule*."""
     if rule.assertion is not None:
         return _assertion_in_words(rule, rule.assertion)
-    wanted = " and ".join(_bound(rule, bound) for bound in rule.bounds)
+    bounds = " and ".join(_bound(rule, bound) for bound in rule.bounds)
     what = "The duration" if rule.metric == DURATION else rule.metric
-    words = f"{what} must be {wanted}."
+    words = f"{what} must be {bounds}."
     if rule.ignore_missing:
         return f"{words} A run that does not report it is fine."
     return f"{words} A run that does not report it breaks the rule."
@@ -79,13 +79,13 @@ def _bound(rule: Rule, bound: Bound) -> str:
 
 def _after_downtime(patience: float) -> str:
     if not patience:
-        return "It is missed where it was due while AfterRun was down."
+        return "It is missed if it was due while AfterRun was down."
     after = format_duration(patience)
     return f"It is missed {after} after a downtime in which it was due."
 
 
 def expectations(job: Job) -> Iterator[tuple[str, str]]:
-    """Yield what else is expected of *job*: a word for it, and a sentence."""
+    """Yield the other expectations of *job*, each as a word and a sentence."""
     yield "Schedule", schedule_in_words(job)
     if job.schedule is not None:
         late = format_duration(job.grace)
@@ -112,13 +112,13 @@ def _of_alerts(job: Job) -> Iterator[tuple[str, str]]:
     if job.recover_after > 1:
         yield (
             "Recovery",
-            f"It is well again after {job.recover_after} ok runs in a row.",
+            f"It recovers after {job.recover_after} ok runs in a row.",
         )
     if (ratio := job.success_ratio) is not None:
         share = format_number(round(ratio.below * 100, 6))
         within = format_duration(ratio.over)
-        wanted = f"At least {share}% of the runs within {within} must be ok"
-        yield "Success ratio", f"{wanted}, once there are {ratio.min_runs}."
+        minimum = f"At least {share}% of the runs within {within} must be ok"
+        yield "Success ratio", f"{minimum}, once there are {ratio.min_runs}."
     if (slower := job.slower_than) is not None:
         usual = (
             f"the {slower.than} of the ok runs within {format_duration(slower.over)}"
@@ -132,11 +132,11 @@ def _of_alerts(job: Job) -> Iterator[tuple[str, str]]:
 
 
 def schedule_in_words(job: Job) -> str:
-    """Return by what *job* is due."""
+    """Return the description of the schedule of *job*."""
     if job.schedule is None:
-        return "None: it may run whenever it likes, and is never missed."
+        return "None: it may run at any time and is never missed."
     if isinstance(job.schedule, Cron):
-        return f"{job.schedule.text} on the clocks of {job.schedule.zone}."
+        return f"{job.schedule.text} in {job.schedule.zone}."
     return f"{job.schedule.text[0].upper()}{job.schedule.text[1:]} after its last run."
 
 

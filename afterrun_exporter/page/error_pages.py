@@ -1,4 +1,4 @@
-"""Errors as pages, for people; programs get problems as ever."""
+"""Error pages for browsers; other clients get problem documents."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from afterrun_exporter.http_problems import HEADERS, told
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.site import Site
 
-#: What begins like this is for programs, whoever asks.
+#: Paths for programs, also if a browser requests them.
 PROGRAMS: Final = ("/ping", "/api/", "/-/")
 
 _HINTS: Final = {
-    HTTPStatus.NOT_FOUND: "Nothing is at this address.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take such a request: go back "
-    "and use the page.",
+    HTTPStatus.NOT_FOUND: "This page does not exist.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not accept such a request: go "
+    "back and use the page.",
 }
 
 
 def errors_as_pages(site: Site, clock: Clock) -> Middleware:
-    """Return what answers with a page when a browser's request for one fails."""
+    """Return the middleware that renders errors as pages for browsers."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -47,7 +47,7 @@ def errors_as_pages(site: Site, clock: Clock) -> Middleware:
             answer = await _page(
                 site, clock, request, problem["status"], problem["detail"]
             )
-            # A browser that is to ask for a password is told so in one of them.
+            # WWW-Authenticate makes a browser ask for a password.
             answer.headers.extend(HEADERS.get(problem["status"], ()))
             return answer
 

@@ -1,4 +1,4 @@
-"""What people fill in: every POST of a page is read, and checked, here."""
+"""Parsing and validation of forms on the pages."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from afterrun_exporter.core.units import parse_duration
 from afterrun_exporter.errors import PingError, RequestError
 from afterrun_exporter.ingest.bodies import read_body
 
-#: Bytes of a form; ours are far smaller.
+#: The maximum size of a form in bytes.
 LARGEST: Final = 16 * 1024
 TYPE: Final = "application/x-www-form-urlencoded"
 
 #: The hidden field of every form.
 HIDDEN: Final = "token"
 
-#: What a receiver can be told of, and what that is called.
+#: Events that a receiver can be notified of, with their labels.
 FLAGS: Final = {
     "on_failure": "failures",
     "on_timeout": "runs that take too long",
@@ -30,28 +30,28 @@ FLAGS: Final = {
     "on_success": "runs that ended ok",
 }
 
-#: How long a job can be paused from its page; "" until somebody resumes it.
+#: Durations of a pause; "" until the job is resumed.
 PAUSES: Final = {"1h": "for 1 hour", "1d": "for 1 day", "": "until resumed"}
 
 
 class Guard(Protocol):
-    """Sees to it that a form was sent from a page of ours."""
+    """Protection against forms sent from other sites (CSRF)."""
 
     def token(self, request: web.BaseRequest) -> str:
-        """Return what a form is to carry along in its field `HIDDEN`."""
+        """Return the value of the hidden field `HIDDEN` of a form."""
         ...
 
     def check(self, request: web.BaseRequest, form: Mapping[str, str]) -> None:
-        """Raise ForbiddenError for a form that no page of ours has sent."""
+        """Raise ForbiddenError for a form that was sent from another site."""
         ...
 
 
 async def read_form(
     request: web.Request, guard: Guard, fields: frozenset[str]
 ) -> dict[str, str]:
-    """Return the form in the body of *request*, once it is found to be one of ours.
+    """Return the form in the body of *request* after the CSRF check.
 
-    Raises RequestError for one that cannot be read or has other *fields*.
+    Raises RequestError if it cannot be parsed or has fields other than *fields*.
     """
     if request.content_type != TYPE:
         raise RequestError(f"the body is {request.content_type}: send {TYPE}")
@@ -71,7 +71,7 @@ async def read_form(
         raise RequestError("the form cannot be read: send it as UTF-8") from None
     form = dict(pairs)
     if len(form) < len(pairs):
-        raise RequestError("a field of the form is given twice: give it once")
+        raise RequestError("a form field is sent twice: send it once")
     guard.check(request, form)
     form.pop(HIDDEN, None)
     if unknown := sorted(form.keys() - fields):
@@ -80,12 +80,14 @@ async def read_form(
 
 
 def pause_of(form: Mapping[str, str], now: float) -> float | None:
-    """Return until when a pause is asked for; None until somebody resumes the job."""
-    wanted = form.get("for", "")
-    if wanted not in PAUSES:
+    """Return the end of the requested pause; None: until the job is resumed."""
+    duration = form.get("for", "")
+    if duration not in PAUSES:
         offered = ", ".join(repr(one) for one in PAUSES)
-        raise RequestError(f"for: {wanted[:60]!r} is not offered: use one of {offered}")
-    return now + parse_duration(wanted) if wanted else None
+        raise RequestError(
+            f"for: {duration[:60]!r} is not offered: use one of {offered}"
+        )
+    return now + parse_duration(duration) if duration else None
 
 
 def receiver_of(job: str, form: Mapping[str, str], now: float) -> JobReceiver:
@@ -94,16 +96,18 @@ def receiver_of(job: str, form: Mapping[str, str], now: float) -> JobReceiver:
         kind = ReceiverType(form.get("alert_type", ""))
     except ValueError:
         raise RequestError(
-            f"choose one of {', '.join(ReceiverType)} as the way to be told"
+            f"unknown receiver type: choose one of {', '.join(ReceiverType)}"
         ) from None
     target = form.get("target", "").strip()
     if not target:
-        raise RequestError("the target is empty: give a URL or a mail address")
+        raise RequestError("the target is empty: enter a URL or a mail address")
     try:
         check_target(kind, target)
     except ValueError as error:
         raise RequestError(f"the target cannot be used: {error}") from None
     flags = {name: name in form for name in FLAGS}
     if not any(flags.values()):
-        raise RequestError("nobody would ever be told: choose at least one occasion")
+        raise RequestError(
+            "the receiver would never be notified: choose at least one event"
+        )
     return JobReceiver(job=job, type=kind, target=target, created_at=now, **flags)

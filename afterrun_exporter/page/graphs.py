@@ -1,4 +1,4 @@
-"""Which charts a job has: its duration, and each metric, with what they are held against."""
+"""The charts of a job: its duration and its metrics, with their limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from afterrun_exporter.page.times import happened
 def charts(
     job: Job, state: JobState, runs: Sequence[Run], now: float
 ) -> Iterator[Chart]:
-    """Yield the charts of *runs*, which come newest first."""
+    """Yield the charts of *runs*, which are sorted newest first."""
     past = _judged(runs)
     if not past:
         return
@@ -27,15 +27,15 @@ def charts(
         yield _metric(job, metric, past, now)
 
 
-def tried_charts(tried: Backtest, runs: Sequence[Run], now: float) -> Iterator[Chart]:
-    """Yield a chart of each metric that rules were *tried* on, as they would have it.
+def tried_charts(result: Backtest, runs: Sequence[Run], now: float) -> Iterator[Chart]:
+    """Yield a chart for each metric in a backtest *result*, marking violations.
 
-    Of *runs*, which come newest first; a metric that none reported has no chart.
+    *runs* are sorted newest first. A metric that no run reported has no chart.
     """
     numbers = {run.number for run in runs}
     flagging = [
         (one.run.number, violation)
-        for one in tried.shown
+        for one in result.shown
         if one.run.number in numbers
         for violation in one.violations
     ]
@@ -48,7 +48,7 @@ def tried_charts(tried: Backtest, runs: Sequence[Run], now: float) -> Iterator[C
 
     past = _judged(runs)
     reported = {name for run in past for name in measured(run.metrics, run.duration)}
-    thresholds = [rule for rule in tried.rules if rule.assertion is None]
+    thresholds = [rule for rule in result.rules if rule.assertion is None]
     for metric in dict.fromkeys(rule.metric for rule in thresholds):
         if metric in reported:
             points = [
@@ -59,12 +59,12 @@ def tried_charts(tried: Backtest, runs: Sequence[Run], now: float) -> Iterator[C
                 title="Duration" if metric == DURATION else metric,
                 metric=metric,
                 points=points,
-                limits=[*_limits(tried.rules, metric, past, would_be_ok)],
+                limits=[*_limits(result.rules, metric, past, would_be_ok)],
             )
 
 
 def _judged(runs: Sequence[Run]) -> list[Run]:
-    """Return *runs*, the oldest first, without attempts that another one follows."""
+    """Return *runs*, oldest first, without failed attempts that were retried."""
     return [run for run in reversed(runs) if not run.is_retried]
 
 
@@ -96,11 +96,11 @@ def _metric(job: Job, metric: str, past: Sequence[Run], now: float) -> Chart:
 
 def _point(run: Run, metric: str, *, bad: bool, now: float) -> Point:
     if metric == DURATION:
-        value, told = run.duration, duration_text(run.duration) or "duration unknown"
+        value, text = run.duration, duration_text(run.duration) or "duration unknown"
     else:
         value = run.metrics.get(metric)
-        told = "not reported" if value is None else readable(value)
-    return Point(value=value, bad=bad, label=_label(run, told, now))
+        text = "not reported" if value is None else readable(value)
+    return Point(value=value, bad=bad, label=_label(run, text, now))
 
 
 def _limits(
@@ -122,12 +122,12 @@ def _limit(
     rule: Rule, bound: Bound, past: Sequence[Run], is_ok: Callable[[Run], bool]
 ) -> Limit:
     if not bound.of_previous:
-        told = (
+        label = (
             f"{bound.op} {format_duration(bound.value)}"
             if rule.metric == DURATION
             else f"{bound.op} {limit_text(bound.value, rule.metric)}"
         )
-        return Limit(label=told, op=bound.op, value=bound.value)
+        return Limit(label=label, op=bound.op, value=bound.value)
     values: list[float | None] = []
     before: float | None = None
     for run in past:
@@ -144,7 +144,7 @@ def _broke(run: Run, metric: str) -> bool:
     )
 
 
-def _label(run: Run, told: str, now: float) -> str:
-    ended = happened(run.finished_at, now)
-    when = f"{ended.utc}, {ended.away}" if ended else ""
-    return f"run {run.number}: {told} ({run.outcome.value}); {when}"
+def _label(run: Run, text: str, now: float) -> str:
+    finish = happened(run.finished_at, now)
+    when = f"{finish.utc}, {finish.away}" if finish else ""
+    return f"run {run.number}: {text} ({run.outcome.value}); {when}"

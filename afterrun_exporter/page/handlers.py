@@ -1,4 +1,4 @@
-"""The overview and the page of a job, gathered from what is known and rendered."""
+"""Handlers of the overview and the page of a job."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from afterrun_exporter.page.howto import examples
 from afterrun_exporter.page.index import BROKEN, UNOBSERVED, Entry, held_back
 from afterrun_exporter.page.job import (
     alert_rows,
-    lost_slots,
     open_rows,
     retry_rows,
     run_rows,
     slot_rows,
+    unobserved_slots,
 )
 from afterrun_exporter.page.messages import DONE
 from afterrun_exporter.page.reasons import reasons
@@ -41,13 +41,13 @@ from afterrun_exporter.page.strips import LENGTH
 from afterrun_exporter.page.times import happened, moment, zone_of
 from afterrun_exporter.storage.store import AlertFilter, Ended
 
-#: Runs in the charts and the list of a job.
+#: The number of runs in the charts and the list of a job.
 RUNS: Final = 60
-#: Alerts in the history of a job.
+#: The number of alerts in the history of a job.
 ALERTS: Final = 25
-#: Charts that are shown at once; a job may report many metrics.
+#: The number of charts that are not collapsed.
 CHARTS: Final = 8
-#: Runs among which the one is that a condition is about.
+#: The number of last runs that are searched for the reason of a condition.
 RECENT: Final = 3
 
 
@@ -55,13 +55,13 @@ def overview(context: Context) -> Handler:
     """Return the handler for the page at ``/``."""
 
     async def handle(request: web.Request) -> web.Response:
-        asked = query.read(request.query)
+        job_query = query.read(request.query)
         index, now, reading = context.index, context.clock.now(), Reading()
         await index.refresh()
         urgent, wrong = await index.most_urgent(shapes.MOST)
-        pages, found = await _found(context, asked)
-        told = [] if asked.narrows or asked.page > 1 else urgent
-        names = {one.job.name for one in (*found, *told)}
+        pages, entries = await _entries(context, job_query)
+        featured = [] if job_query.narrows or job_query.page > 1 else urgent
+        names = {one.job.name for one in (*entries, *featured)}
         endings = await reading.or_else(context.store.endings(names, LENGTH), {})
         count, jobs = index.counts[BROKEN], len(index.entries)
         groups = shapes.groups_of(wrong)
@@ -69,20 +69,20 @@ def overview(context: Context) -> Handler:
         return await page(
             "overview.html",
             **context.site.common(request, now),
-            asked=asked,
+            query=job_query,
             pages=pages,
-            rows=await _rows(context, found, now, endings),
-            broken=await _broken(context, told, now, endings, reading),
+            rows=await _rows(context, entries, now, endings),
+            broken=await _broken(context, featured, now, endings, reading),
             broken_count=count,
             groups=groups,
             jobs=jobs,
             headline=shapes.headline(count, jobs),
             announcement=shapes.announcement(count, jobs, groups, unobserved),
             unobserved=unobserved,
-            states=shapes.states_of(index.counts, asked),
-            labels=shapes.choices_of(index.choices, "label", asked.label),
-            projects=shapes.choices_of(index.choices, "project", asked.project),
-            tags=shapes.choices_of(index.choices, "tag", asked.tag),
+            states=shapes.states_of(index.counts, job_query),
+            labels=shapes.choices_of(index.choices, "label", job_query.label),
+            projects=shapes.choices_of(index.choices, "project", job_query.project),
+            tags=shapes.choices_of(index.choices, "tag", job_query.tag),
             done=DONE.get(request.query.get("done", ""), ""),
             unreadable=reading.failed,
             url=context.site.url(request),
@@ -91,16 +91,16 @@ def overview(context: Context) -> Handler:
     return handle
 
 
-async def _found(
-    context: Context, asked: query.JobQuery
+async def _entries(
+    context: Context, job_query: query.JobQuery
 ) -> tuple[shapes.Pages, list[Entry]]:
-    """Return the jobs that are asked for, of the last page where there are fewer."""
-    start = (asked.page - 1) * query.PER_PAGE
-    found = await context.index.find(asked.holds, start, query.PER_PAGE)
-    pages = shapes.Pages(asked, found.total)
+    """Return the matching jobs of the page, or of the last page if there are fewer."""
+    start = (job_query.page - 1) * query.PER_PAGE
+    result = await context.index.find(job_query.holds, start, query.PER_PAGE)
+    pages = shapes.Pages(job_query, result.total)
     if pages.start != start:
-        found = await context.index.find(asked.holds, pages.start, query.PER_PAGE)
-    return pages, found.entries
+        result = await context.index.find(job_query.holds, pages.start, query.PER_PAGE)
+    return pages, result.entries
 
 
 async def _rows(
@@ -111,11 +111,11 @@ async def _rows(
 ) -> list[shapes.Row]:
     rows, settings = [], context.service.settings
     async for entry in cooperatively(entries):
-        # One that left meanwhile is not shown.
-        if (known := context.service.known(entry.job.name)) is not None:
+        # Jobs that were removed meanwhile are left out.
+        if (job_and_state := context.service.known(entry.job.name)) is not None:
             past = endings.get(entry.job.name, ())
-            state = status(*known).value
-            rows.append(shapes.row_of(*known, now, past, state, settings))
+            state = status(*job_and_state).value
+            rows.append(shapes.row_of(*job_and_state, now, past, state, settings))
     return rows
 
 
@@ -136,22 +136,24 @@ async def _broken(
     ]
     answers = [await reading.or_else(one, ([], [])) for one in questions]
     rows = await _rows(context, entries, now, endings)
-    told = {one.job.name: answer for one, answer in zip(entries, answers, strict=True)}
+    by_name = {
+        one.job.name: answer for one, answer in zip(entries, answers, strict=True)
+    }
     return [
         shapes.Broken(row=row, reasons=why)
         for row in rows
         if (state := context.service.state(row.job.name)) is not None
-        and (why := reasons(row.job, state, now, *told[row.job.name]))
+        and (why := reasons(row.job, state, now, *by_name[row.job.name]))
     ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A form that was sent and could not be done, with what was typed."""
+    """A rejected form with its input."""
 
     error: str
     code: int
-    #: Which form it was: "receiver" or another one.
+    #: The name of the form, such as "receiver".
     form: str
     typed: Mapping[str, str]
 
@@ -168,38 +170,41 @@ def job(context: Context) -> Handler:
 async def job_page(
     context: Context, request: web.Request, refused: Refused | None = None
 ) -> web.Response:
-    """Return the page of the job that *request* names, and what was *refused*."""
+    """Return the page of the requested job, with the *refused* form if there is one."""
     name, now = request.match_info["job"], context.clock.now()
-    if (known := context.service.known(name)) is None:
+    if (job_and_state := context.service.known(name)) is None:
         return await unknown_job(context, request, name)
     reading, store = Reading(), context.store
     runs = await reading.or_else(store.runs(name, RUNS), [])
-    asked = AlertFilter(job=name, limit=ALERTS)
-    alerts = await reading.or_else(store.alerts(asked), [])
-    recorded = await reading.or_else(store.alerts(replace(asked, open=True)), [])
-    told = await reading.or_else(context.receivers.of(name), [])
-    facts = _facts(context, *known, now)
-    tried = await attempt(context, reading, known[0], request.query, runs, now)
-    drawn = [
-        (chart, chart.svg()) async for chart in cooperatively(charts(*known, runs, now))
+    alert_filter = AlertFilter(job=name, limit=ALERTS)
+    alerts = await reading.or_else(store.alerts(alert_filter), [])
+    recorded = await reading.or_else(store.alerts(replace(alert_filter, open=True)), [])
+    receivers = await reading.or_else(context.receivers.of(name), [])
+    facts = _facts(context, *job_and_state, now)
+    backtest = await attempt(
+        context, reading, job_and_state[0], request.query, runs, now
+    )
+    drawings = [
+        (chart, chart.svg())
+        async for chart in cooperatively(charts(*job_and_state, runs, now))
     ]
     return await page(
         "job.html",
-        code=refused.code if refused else 400 if tried.problems else 200,
+        code=refused.code if refused else 400 if backtest.problems else 200,
         **context.site.common(request, now),
         **facts,
-        reasons=reasons(*known, now, runs, recorded),
-        charts=drawn[:CHARTS],
-        more_charts=drawn[CHARTS:],
-        first=runs and happened(runs[-1].finished_at, now, zone_of(known[0])),
-        last=runs and happened(runs[0].finished_at, now, zone_of(known[0])),
-        runs=run_rows(known[0], runs, now),
-        alerts=alert_rows(known[0], alerts, now),
-        receivers=[_receiver(one) for one in told],
-        examples=examples(*known, context.site.url(request)),
+        reasons=reasons(*job_and_state, now, runs, recorded),
+        charts=drawings[:CHARTS],
+        more_charts=drawings[CHARTS:],
+        first=runs and happened(runs[-1].finished_at, now, zone_of(job_and_state[0])),
+        last=runs and happened(runs[0].finished_at, now, zone_of(job_and_state[0])),
+        runs=run_rows(job_and_state[0], runs, now),
+        alerts=alert_rows(job_and_state[0], alerts, now),
+        receivers=[_receiver(one) for one in receivers],
+        examples=examples(*job_and_state, context.site.url(request)),
         done=DONE.get(request.query.get("done", ""), ""),
         refused=refused,
-        attempt=tried,
+        attempt=backtest,
         longest=LONGEST,
         unreadable=reading.failed,
     )
@@ -215,7 +220,7 @@ def _facts(context: Context, job: Job, state: JobState, now: float) -> dict[str,
         "paused_since": moment(state.paused_at, now, zone),
         "paused_until": moment(state.paused_until or 0.0, now, zone),
         "held_back": list(state.upstream) if held_back(state) else [],
-        "lost": lost_slots(job, state, now),
+        "unobserved": unobserved_slots(job, state, now),
         "row": shapes.row_of(job, state, now, (), status(job, state).value, settings),
         "created": moment(state.created_at, now, zone),
         "last_failure": moment(state.last_failure_at, now, zone),
@@ -233,31 +238,31 @@ def _facts(context: Context, job: Job, state: JobState, now: float) -> dict[str,
 
 
 def _required(context: Context, name: str) -> tuple[str, str]:
-    known = context.service.known(name)
-    return name, "unknown" if known is None else status(*known).value
+    job_and_state = context.service.known(name)
+    return name, "unknown" if job_and_state is None else status(*job_and_state).value
 
 
 def _receiver(receiver: JobReceiver) -> dict[str, Any]:
-    told = [words for flag, words in FLAGS.items() if getattr(receiver, flag)]
+    events = [words for flag, words in FLAGS.items() if getattr(receiver, flag)]
     return {
         "id": receiver.id,
         "type": receiver.type.value,
         "target": shown(receiver.type, receiver.target),
-        "told": ", ".join(told),
+        "events": ", ".join(events),
     }
 
 
 async def unknown_job(
     context: Context, request: web.Request, name: str
 ) -> web.Response:
-    """Return the page that says that nobody knows the job, and what is called alike."""
+    """Return the page for an unknown job, with similar names."""
     await context.index.refresh()
     return await page(
         "error.html",
         code=404,
         **context.site.common(request, context.clock.now()),
-        title=f"No job is called {name[:128]!r}",
+        title=f"Unknown job {name[:128]!r}",
         detail="It has not reported yet, or it was removed. A job appears with its "
-        "first ping, or when afterrun.yml names it.",
+        "first ping, or when it is added to afterrun.yml.",
         near=context.near(name[:128]),
     )

@@ -1,4 +1,4 @@
-"""How a job reports its runs, ready to paste: with its own name, metrics and schedule."""
+"""Examples of reports for a job, with its own name, metrics and schedule."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.texts import MESSAGE
 from afterrun_exporter.core.units import format_duration
 
-#: Metrics in an example; more would hide the rest.
+#: The maximum number of metrics in an example.
 MOST: Final = 6
 
 _CURL: Final = "curl -fsS -m 10 --retry 5 --retry-connrefused"
 
 
 class Example(NamedTuple):
-    """One way to report."""
+    """An example of a report."""
 
     title: str
     note: str
@@ -30,29 +30,29 @@ class Example(NamedTuple):
 
 
 def examples(job: Job, state: JobState, url: str) -> list[Example]:
-    """Return the ways to report runs of *job* to the daemon at *url*."""
+    """Return examples of reporting runs of *job* to the daemon at *url*."""
     metrics = _metrics(job, state)
     ping = quote(f"{url}/ping/{job.name}")
     return [
         Example(
             "curl",
-            "After a run, with what it achieved.",
+            "After a run, with its metrics.",
             _curl(ping, metrics, _texts(job)),
         ),
         Example(
             "crontab",
-            "Reports the exit status, whatever it is. A % is special in crontab.",
+            "Reports the exit status. A % is special in crontab.",
             _crontab(job, ping, metrics),
         ),
         Example(
             "afterrun exec",
             "Reports start, end, duration, exit status and the last lines of output; "
-            "waits on disk while the daemon is away.",
+            "stores reports on disk while the daemon is unreachable.",
             _exec(job, url, metrics),
         ),
         Example(
             "Python",
-            "The standard library is all it needs, next to afterrun-exporter itself.",
+            "Needs only the standard library and afterrun-exporter.",
             _python(job, url, metrics),
         ),
     ]
@@ -67,11 +67,11 @@ def _curl(ping: str, metrics: Mapping[str, float], texts: Mapping[str, object]) 
 
 
 def _crontab(job: Job, ping: str, metrics: Mapping[str, float]) -> str:
-    # Expanded from left to right, so that $? is still the exit status of the job.
+    # The shell expands from left to right, so $? is still the exit status of the job.
     report = '{\\"exit_code\\": $?'
     if names := _simple(metrics):
-        told = ", ".join(f'\\"{name}\\": $(cat /tmp/{name})' for name in names)
-        report += f', \\"metrics\\": {{{told}}}'
+        pairs = ", ".join(f'\\"{name}\\": $(cat /tmp/{name})' for name in names)
+        report += f', \\"metrics\\": {{{pairs}}}'
     line = (
         f'{_when(job)}  /opt/{job.name}.sh; {_CURL} {ping} -d "{report}}}" >/dev/null'
     )
@@ -87,9 +87,9 @@ def _exec(job: Job, url: str, metrics: Mapping[str, float]) -> str:
         f"{_when(job)}  afterrun exec {job.name}{timeout} -- /opt/{job.name}.sh",
     ]
     if names := _simple(metrics):
-        told = " ".join(f"{name}={_text(metrics[name])}" for name in names)
-        lines += ["", "# and in the job, a line of output with its metrics:"]
-        lines.append(f"echo {quote(f'afterrun: {told}')}")
+        pairs = " ".join(f"{name}={_text(metrics[name])}" for name in names)
+        lines += ["", "# in the job, print a line with its metrics:"]
+        lines.append(f"echo {quote(f'afterrun: {pairs}')}")
     return _zone_note(job) + "\n".join(lines)
 
 
@@ -115,47 +115,47 @@ def _when(job: Job) -> str:
 
 def _zone_note(job: Job) -> str:
     if isinstance(job.schedule, Cron):
-        return f"# on a host whose clock is on {job.schedule.zone} time\n"
+        return f"# on a host in time zone {job.schedule.zone}\n"
     return ""
 
 
 def _metrics(job: Job, state: JobState) -> dict[str, float]:
-    """Return what a report of the job has: what rules ask for, then what it sent."""
-    asked = {
+    """Return metrics for a report: those that rules need, then those that it has sent."""
+    required = {
         rule.metric: rule
         for rule in job.rules
         if rule.assertion is None and rule.metric != DURATION
     }
-    sent = _simple(state.metrics)
-    names = list(dict.fromkeys([*asked, *sent]))[:MOST]
-    return {name: _whole(_example(name, asked.get(name), state)) for name in names}
+    reported = _simple(state.metrics)
+    names = list(dict.fromkeys([*required, *reported]))[:MOST]
+    return {name: _whole(_example(name, required.get(name), state)) for name in names}
 
 
 def _simple(names: Iterable[str]) -> list[str]:
-    """Return those of *names* that can be pasted into any shell."""
-    # A job may call its metrics anything.
+    """Return the *names* that are safe in any shell."""
+    # Metric names may contain any character.
     return [name for name in names if PLAIN.fullmatch(name)]
 
 
 def _texts(job: Job) -> dict[str, object]:
-    """Return the message and metadata that rules on text ask for."""
-    asked = {
+    """Return a message and metadata that satisfy rules on text."""
+    required = {
         rule.metric: rule.assertion.text
         for rule in job.rules
         if rule.assertion is not None and rule.assertion.op in {"==", CONTAINS}
     }
-    message = asked.pop(MESSAGE, None)
-    fields = {name.removeprefix("metadata."): text for name, text in asked.items()}
-    found: dict[str, object] = {}
+    message = required.pop(MESSAGE, None)
+    fields = {name.removeprefix("metadata."): text for name, text in required.items()}
+    report: dict[str, object] = {}
     if message is not None:
-        found["message"] = message
+        report["message"] = message
     if fields:
-        found["metadata"] = fields
-    return found
+        report["metadata"] = fields
+    return report
 
 
 def _example(name: str, rule: Rule | None, state: JobState) -> float:
-    """Return a value that is no news: that of the last ok run, or one that rules allow."""
+    """Return an unsuspicious value: that of the last ok run, or one that rules allow."""
     if (before := state.previous.get(name)) is not None:
         return before
     if rule is None:

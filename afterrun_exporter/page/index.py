@@ -1,7 +1,7 @@
-"""What the overview needs to know of every job, kept up to date by those that changed.
+"""An index of all jobs for the overview, updated incrementally.
 
-A hundred thousand jobs are not looked at anew for each visitor: what is asked about
-all of them is here already, and whatever takes longer is done in steps.
+Filters, counts and names are in memory, because evaluating 100,000 jobs for each
+request would take too long. Longer operations yield to the event loop.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.engine.periodic import PeriodicTask
 from afterrun_exporter.engine.service import Service
 
-#: Jobs that are searched or sorted in one go, and those that are looked at anew.
+#: Jobs that are searched or sorted, and jobs that are evaluated, between two yields.
 STEP: Final = 1000
 FEW: Final = 250
 
-#: Seconds between two looks at what has changed, while nobody asks.
+#: Seconds between refreshes while there are no requests.
 REFRESH_EVERY: Final = 10.0
 
-#: Words for a job's state besides those of `Status` and `Condition`.
+#: Words for a job's state in addition to `Status` and `Condition`.
 BROKEN: Final = "broken"
 RUNNING: Final = "running"
 UNOBSERVED: Final = "unobserved"
 
-#: What is most urgent first; a severity that is not here comes after warnings.
+#: Ranks of severities, the most urgent first; others come after warnings.
 SEVERITIES: Final = {
     word: rank
     for rank, words in enumerate(
@@ -43,13 +43,13 @@ OTHER: Final = 3
 
 
 class Entry(NamedTuple):
-    """One job, as far as it is searched, counted and sorted."""
+    """The facts by which a job is searched, counted and sorted."""
 
     job: Job
     status: Status
-    #: Every word by which its state can be asked for.
+    #: Every state filter that it matches.
     words: tuple[str, ...]
-    #: What sorts the broken: smaller is more urgent. None where nothing is.
+    #: The sort key of broken jobs, the most urgent first. None if it is not broken.
     urgency: tuple[bool, int, float] | None
 
 
@@ -57,42 +57,42 @@ Holds = Callable[[Entry], bool]
 
 
 class Index:
-    """Every job by name, how many are in which state, and which are broken."""
+    """All jobs by name, counts by state, and the broken jobs."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._follower = service.follow()
         self._refreshing = asyncio.Lock()
-        #: Names that are outdated, left over where a refresh was broken off.
+        #: Outdated names, if a refresh was cancelled.
         self._changed: set[str] = set()
         self._entries: dict[str, Entry] = {}
-        #: Whether jobs came or left since the names were put in order.
+        #: True if jobs were added or removed since the names were sorted.
         self._unordered = False
-        #: In order. Replaced, never changed: whoever reads it goes on reading it.
+        #: Sorted. Replaced, never changed, because readers may hold a reference.
         self.names: Sequence[str] = ()
-        #: How many jobs can be asked for by each word.
+        #: The number of jobs that match each state filter.
         self.counts: Counter[str] = Counter()
-        #: How many jobs have each label, project and tag: ("tag", "backup").
+        #: The number of jobs with each label, project and tag, as ("tag", "backup").
         self.choices: Counter[tuple[str, str]] = Counter()
         self._broken: dict[str, Entry] = {}
 
     @property
     def entries(self) -> Mapping[str, Entry]:
-        """Every job, by its name."""
+        """All jobs by name."""
         return self._entries
 
     async def refresh(self) -> None:
-        """Take in what has changed, in steps between which everything goes on."""
+        """Apply changes in steps that yield to the event loop."""
         async with self._refreshing:
             changed = self._follower.take()
-            # There are some left only when this was broken off.
+            # Names remain only if a refresh was cancelled.
             self._changed = changed = (
                 self._changed | changed if self._changed else changed
             )
             names = list(changed)
             for at in range(0, len(names), FEW):
                 step = names[at : at + FEW]
-                self._take(step)
+                self._update(step)
                 changed.difference_update(step)
                 await yield_to_loop()
             if self._unordered:
@@ -103,12 +103,12 @@ class Index:
         """Return the task that refreshes the index, so that a page has little to do."""
         return PeriodicTask(name="index", work=self.refresh, every=REFRESH_EVERY)
 
-    def _take(self, names: Iterable[str]) -> None:
-        """Look at these jobs anew."""
-        entries, known = self._entries, self._service.known
+    def _update(self, names: Iterable[str]) -> None:
+        """Update the entries of these jobs."""
+        entries, find_job = self._entries, self._service.known
         for name in names:
-            old, now = entries.get(name), known(name)
-            if old is not None and now is not None and _goes_on(old, *now):
+            old, now = entries.get(name), find_job(name)
+            if old is not None and now is not None and _is_unchanged(old, *now):
                 continue
             new = None if now is None else entry_of(*now)
             if (old is None) != (new is None):
@@ -131,14 +131,14 @@ class Index:
                 self._broken[name] = new
 
     async def _in_order(self) -> list[str]:
-        # Sorting all of them in one go would take too long.
+        # Sorting all of them at once would block the event loop.
         every = list(self._entries)
         starts = range(0, len(every), STEP)
         parts = [sorted(every[at : at + STEP]) async for at in cooperatively(starts)]
         return [name async for name in cooperatively(merge(*parts))]
 
     async def most_urgent(self, limit: int) -> tuple[list[Entry], Counter[str]]:
-        """Return the broken jobs that matter most, and what is wrong with all of them."""
+        """Return the most urgent broken jobs, and the number of broken jobs by condition."""
         best: list[Entry] = []
         wrong: Counter[str] = Counter()
         every = list(self._broken.values())
@@ -150,30 +150,30 @@ class Index:
         return best, wrong
 
     async def find(self, holds: Holds | None, start: int, limit: int) -> SearchResult:
-        """Return the jobs for which *holds*, by name: so many from *start* on."""
+        """Return up to *limit* jobs for which *holds*, by name, from *start* on."""
         names = self.names
         if holds is None:
             page = names[start : start + limit]
-            return SearchResult(self._known(page), len(names))
-        found: list[Entry] = []
+            return SearchResult(self._entries_of(page), len(names))
+        matches: list[Entry] = []
         count = 0
         for at in range(0, len(names), STEP):
-            step = self._known(names[at : at + STEP])
+            step = self._entries_of(names[at : at + STEP])
             matching = [one for one in step if holds(one)]
             if matching and count < start + limit:
-                found += matching[max(0, start - count) : start + limit - count]
+                matches += matching[max(0, start - count) : start + limit - count]
             count += len(matching)
             await yield_to_loop()
-        return SearchResult(found, count)
+        return SearchResult(matches, count)
 
-    def _known(self, names: Sequence[str]) -> list[Entry]:
-        # One that left since the names were put in order is not shown.
+    def _entries_of(self, names: Sequence[str]) -> list[Entry]:
+        # Jobs that were removed since the names were sorted are left out.
         entries = self._entries
         return [entries[name] for name in names if name in entries]
 
 
 class SearchResult(NamedTuple):
-    """Some of the jobs that were asked for, and how many there are."""
+    """A page of matching jobs, and their total number."""
 
     entries: list[Entry]
     total: int
@@ -188,7 +188,7 @@ def _urgency(entry: Entry) -> tuple[tuple[bool, int, float], str]:
 
 
 def entry_of(job: Job, state: JobState) -> Entry:
-    """Return what is to be known of *job*."""
+    """Return the index entry of *job*."""
     one = status(job, state)
     words = (one.value, RUNNING) if state.open_runs else (one.value,)
     if state.unobserved is not None:
@@ -205,8 +205,8 @@ def entry_of(job: Job, state: JobState) -> Entry:
     return Entry(job, one, (*words, *sorted(conditions), BROKEN), urgency)
 
 
-def _goes_on(entry: Entry, job: Job, state: JobState) -> bool:
-    """Return whether a job that was well just is, as nearly all are; False may be wrong."""
+def _is_unchanged(entry: Entry, job: Job, state: JobState) -> bool:
+    """Return True if a job was and is ok; a fast path that may return False for others."""
     return (
         entry.words == _WELL
         and entry.job is job
@@ -215,7 +215,7 @@ def _goes_on(entry: Entry, job: Job, state: JobState) -> bool:
 
 
 def held_back(state: JobState) -> bool:
-    """Return whether nobody is told of the job: one that it requires is to blame."""
+    """Return True if alerts of the job are suppressed because a required job is broken."""
     return any(a.key.condition is Condition.UPSTREAM_UNHEALTHY for a in state.alerts)
 
 
@@ -230,7 +230,7 @@ def _rank(job: Job, rule: str) -> int:
 
 
 def traits(job: Job) -> Iterator[tuple[str, str]]:
-    """Yield what *job* can be filtered by besides its state."""
+    """Yield the labels, project and tags of *job* for filters."""
     for key, value in job.labels:
         if value:
             yield "label", f"{key}={value}"
@@ -244,5 +244,5 @@ _SHARED: Final[dict[tuple[str, ...], tuple[str, ...]]] = {}
 
 
 def _shared(words: tuple[str, ...]) -> tuple[str, ...]:
-    # Most jobs have one of a few; there are as many of these as there are words.
+    # Most jobs share a few combinations, which saves memory.
     return _SHARED.setdefault(words, words)

@@ -1,4 +1,4 @@
-"""What the page of one job shows, worked out from its facts."""
+"""Rows of the page of a job."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ from afterrun_exporter.page.reasons import TITLES, expected_of, value_of
 from afterrun_exporter.page.times import Moment, happened, moment, span, zone_of
 from afterrun_exporter.storage.store import AlertRecord
 
-#: Characters of the metadata of a run that are shown: more would hold up everything.
+#: The maximum length of metadata that is shown, to keep the page fast.
 MAX_METADATA: Final = 16_384
-#: Slots that are shown.
+#: The number of next slots.
 SLOTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """A finished run, with all there is to know of it."""
+    """A finished run with its details."""
 
     run: Run
     outcome: str
-    ended: Moment | None
-    started: Moment | None
+    finished_at: Moment | None
+    started_at: Moment | None
     duration: str
-    #: What it broke, each in words.
+    #: Descriptions of its violations.
     violations: tuple[str, ...]
-    #: Each with its value, and whether that breaks a rule.
+    #: Names, values, and True if the value violates a rule.
     metrics: tuple[tuple[str, str, bool], ...]
     metadata: tuple[tuple[str, str], ...]
 
     @property
     def more(self) -> bool:
-        """Whether there is more to tell than how it ended."""
+        """True if the run has details."""
         run = self.run
         return bool(
             run.message
@@ -57,7 +57,7 @@ class RunRow:
             or self.violations
             or run.run_id
             or run.exit_code is not None
-            or (self.ended and self.ended.ahead)
+            or (self.finished_at and self.finished_at.ahead)
         )
 
 
@@ -69,8 +69,8 @@ class AlertRow:
     rule: str
     severity: str
     summary: str
-    opened: Moment | None
-    resolved: Moment | None
+    opened_at: Moment | None
+    resolved_at: Moment | None
     lasted: str
     run: int
 
@@ -85,31 +85,31 @@ class SlotRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRow:
-    """A run that has not ended."""
+    """An open run."""
 
     run_id: str
     attempt: int
-    started: Moment | None
+    started_at: Moment | None
     due: Moment | None
     late: bool
     metrics: tuple[tuple[str, str], ...]
     metadata: tuple[tuple[str, str], ...]
-    #: The last sign of life; None while it has sent none.
+    #: The last sign of life; None if it has sent none.
     alive: Moment | None
-    #: Whether it had to end in a downtime, and that may not have been reported.
+    #: True if it was due to finish in a downtime, so that its report may be lost.
     unobserved: bool
-    #: Whether it is due for a sign of life rather than for its end.
+    #: True if a sign of life is due before its end.
     silent: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LostSlots:
+class UnobservedSlots:
     """Slots that were due in a downtime."""
 
     count: int
     first: Moment | None
     last: Moment | None
-    #: None where it is not known.
+    #: None if unknown.
     down_since: Moment | None
     up_since: Moment | None
 
@@ -122,13 +122,13 @@ class RetryRow:
     attempt: int
     max_attempts: int
     outcome: str
-    ended: Moment | None
+    finished_at: Moment | None
     until: Moment | None
     message: str
 
 
 def run_rows(job: Job, runs: Iterable[Run], now: float) -> list[RunRow]:
-    """Return *runs* as they are listed."""
+    """Return the rows of *runs*."""
     zone = zone_of(job)
     return [_run_row(job, run, now, zone) for run in runs]
 
@@ -138,8 +138,10 @@ def _run_row(job: Job, run: Run, now: float, zone: tzinfo) -> RunRow:
     return RunRow(
         run=run,
         outcome="retrying" if run.is_retried else run.outcome.value,
-        ended=happened(run.finished_at, now, zone),
-        started=None if run.started_at is None else happened(run.started_at, now, zone),
+        finished_at=happened(run.finished_at, now, zone),
+        started_at=None
+        if run.started_at is None
+        else happened(run.started_at, now, zone),
         duration=duration_text(run.duration),
         violations=tuple(
             f"{one.metric} {value_of(one)}, expected {expected_of(job.rules, one)}"
@@ -155,20 +157,20 @@ def _run_row(job: Job, run: Run, now: float, zone: tzinfo) -> RunRow:
 
 def _metadata(text: str) -> Iterator[tuple[str, str]]:
     if len(text) > MAX_METADATA:
-        yield "metadata", f"{len(text)} characters, which the API has"
+        yield "metadata", f"{len(text)} characters, available in the API"
         return
-    found: Any = json.loads(text) if text else {}
-    for name, value in found.items():
+    metadata: Any = json.loads(text) if text else {}
+    for name, value in metadata.items():
         yield name, value if isinstance(value, str) else json.dumps(value)
 
 
 def duration_text(seconds: float | None) -> str:
-    """Return how long a run took; "" where nobody knows."""
+    """Return the duration of a run as text; "" if unknown."""
     return "" if seconds is None else format_duration(round(seconds, 3))
 
 
 def alert_rows(job: Job, alerts: Iterable[AlertRecord], now: float) -> list[AlertRow]:
-    """Return the recorded *alerts* as they are listed."""
+    """Return the rows of recorded *alerts*."""
     zone = zone_of(job)
     return [
         AlertRow(
@@ -176,8 +178,8 @@ def alert_rows(job: Job, alerts: Iterable[AlertRecord], now: float) -> list[Aler
             rule=one.key.rule,
             severity=one.severity,
             summary=one.summary,
-            opened=happened(one.opened_at, now, zone),
-            resolved=None
+            opened_at=happened(one.opened_at, now, zone),
+            resolved_at=None
             if one.resolved_at is None
             else happened(one.resolved_at, now, zone),
             lasted=span((one.resolved_at or now) - one.opened_at),
@@ -190,39 +192,39 @@ def alert_rows(job: Job, alerts: Iterable[AlertRecord], now: float) -> list[Aler
 def slot_rows(
     job: Job, state: JobState, now: float, settings: Settings
 ) -> list[SlotRow]:
-    """Return the next slots, each with the last moment at which a run is not late."""
+    """Return the next slots with their deadlines."""
     zone = zone_of(job)
     rows: list[SlotRow] = []
     due = next_due(job, state, settings)
     slot = due.slot
     while len(rows) < SLOTS and math.isfinite(slot):
         late = slot + job.grace if rows else due.deadline
-        shown, deadline = moment(slot, now, zone), moment(late, now, zone)
-        if shown is None or deadline is None:
+        slot_moment, deadline = moment(slot, now, zone), moment(late, now, zone)
+        if slot_moment is None or deadline is None:
             break
-        rows.append(SlotRow(slot=shown, deadline=deadline))
+        rows.append(SlotRow(slot=slot_moment, deadline=deadline))
         slot = slot_after(job, slot)
     return rows
 
 
-def lost_slots(job: Job, state: JobState, now: float) -> LostSlots | None:
-    """Return the unobserved slots of *job*, where they are the last that is known."""
-    if (lost := state.unobserved) is None:
+def unobserved_slots(job: Job, state: JobState, now: float) -> UnobservedSlots | None:
+    """Return the unobserved slots of *job* if no run has been reported since."""
+    if (slots := state.unobserved) is None:
         return None
     zone = zone_of(job)
-    return LostSlots(
-        count=lost.count,
-        first=moment(lost.first, now, zone),
-        last=moment(lost.last, now, zone),
-        down_since=moment(lost.down_since, now, zone),
-        up_since=moment(lost.up_since, now, zone),
+    return UnobservedSlots(
+        count=slots.count,
+        first=moment(slots.first, now, zone),
+        last=moment(slots.last, now, zone),
+        down_since=moment(slots.down_since, now, zone),
+        up_since=moment(slots.up_since, now, zone),
     )
 
 
 def open_rows(
     job: Job, state: JobState, now: float, settings: Settings
 ) -> list[OpenRow]:
-    """Return the runs that have started and not ended, the oldest first."""
+    """Return the open runs, the oldest first."""
     zone = zone_of(job)
     rows: list[OpenRow] = []
     for run in sorted(state.open_runs, key=lambda run: run.started_at):
@@ -231,7 +233,7 @@ def open_rows(
             OpenRow(
                 run_id=run.run_id or "",
                 attempt=run.attempt,
-                started=moment(run.started_at, now, zone),
+                started_at=moment(run.started_at, now, zone),
                 due=moment(late if due < late < math.inf else due, now, zone),
                 late=late < now,
                 unobserved=is_unobserved(job, run, settings) and late == math.inf,
@@ -245,7 +247,7 @@ def open_rows(
 
 
 def retry_rows(job: Job, state: JobState, now: float) -> list[RetryRow]:
-    """Return the runs between two attempts, the oldest first."""
+    """Return the runs that wait for their next attempt, the oldest first."""
     zone = zone_of(job)
     return [
         RetryRow(
@@ -253,7 +255,7 @@ def retry_rows(job: Job, state: JobState, now: float) -> list[RetryRow]:
             attempt=one.attempt,
             max_attempts=one.max_attempts,
             outcome=one.outcome.value,
-            ended=moment(one.ended_at, now, zone),
+            finished_at=moment(one.ended_at, now, zone),
             until=moment(one.until, now, zone),
             message=one.message,
         )
@@ -262,16 +264,16 @@ def retry_rows(job: Job, state: JobState, now: float) -> list[RetryRow]:
 
 
 def metrics_of(job: Job, state: JobState, runs: Sequence[Run]) -> list[str]:
-    """Return the metrics that are worth a chart: those of rules first."""
+    """Return the metrics for charts, those with rules first."""
     ruled = [
         rule.metric
         for rule in job.rules
         if rule.assertion is None and rule.metric != DURATION
     ]
-    sent = [name for run in runs for name in run.metrics]
-    return list(dict.fromkeys([*ruled, *state.metrics, *sent]))
+    reported = [name for run in runs for name in run.metrics]
+    return list(dict.fromkeys([*ruled, *state.metrics, *reported]))
 
 
 def is_bad(outcome: Outcome) -> bool:
-    """Return whether a run with this *outcome* counts against the job."""
+    """Return True if *outcome* counts as a failure of the job."""
     return outcome is not Outcome.OK and outcome not in NEUTRAL

@@ -1,17 +1,17 @@
-"""What is said after something was done: a word in the address, a sentence on the page."""
+"""Confirmation messages, by the key in the address."""
 
 from __future__ import annotations
 
 from typing import Final
 
 DONE: Final = {
-    "paused": "The job is paused: nothing is expected of it, and its alerts are resolved.",
-    "resumed": "The job is watched again.",
-    "retired": "The job is removed. Should it ping again, it comes back as a new one.",
-    "receiver-stored": "The receiver is added. No alertmanager.yml is kept up to date, "
-    "so run afterrun generate alertmanager for it to be told.",
-    "receiver-written": "The receiver is added and stands in alertmanager.yml; "
-    "Alertmanager is told when it next reads that file.",
-    "receiver-reloaded": "The receiver is added, and Alertmanager goes by it.",
+    "paused": "The job is paused and its alerts are resolved.",
+    "resumed": "The job is monitored again.",
+    "retired": "The job is removed. Its next ping registers it again as a new job.",
+    "receiver-stored": "The receiver is added. AfterRun does not manage alertmanager.yml here: "
+    "run afterrun generate alertmanager to activate it.",
+    "receiver-written": "The receiver is added to alertmanager.yml; "
+    "Alertmanager uses it after its next reload.",
+    "receiver-reloaded": "The receiver is added and active in Alertmanager.",
     "receiver-removed": "The receiver is removed.",
 }

@@ -1,4 +1,4 @@
-"""Numbers as people read them, and the ticks of an axis."""
+"""Formatting of numbers, and round values for axes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from afterrun_exporter.core.rules import DURATION
 from afterrun_exporter.core.units import format_duration, format_number
 
-#: From where on a number is written in such units.
+#: The smallest value for each unit, its divisor and its symbol.
 _SI: Final = ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
 _BINARY: Final = tuple(
     (2.0**n, 2.0**n, f" {unit}")
@@ -31,7 +31,7 @@ _TIMES: Final = tuple(
 
 
 def readable(value: float) -> str:
-    """Return *value* with its thousands apart, to six digits after the point."""
+    """Return *value* with thousands separators and up to six decimals."""
     if not math.isfinite(value) or abs(value) >= 1e15 or 0 < abs(value) < 1e-6:
         return format_number(value)
     text = f"{value:,.6f}".rstrip("0").rstrip(".")
@@ -39,7 +39,7 @@ def readable(value: float) -> str:
 
 
 def short(value: float, metric: str = "") -> str:
-    """Return *value* of *metric* in few characters: ``48 KiB``, ``1.2M``, ``4m10s``."""
+    """Return *value* of *metric* in a short form: ``48 KiB``, ``1.2M``, ``4m10s``."""
     if _is_time(metric):
         return _time(value)
     if _is_size(metric):
@@ -48,10 +48,10 @@ def short(value: float, metric: str = "") -> str:
 
 
 def limit_text(value: float, metric: str) -> str:
-    """Return *value* of *metric* to every digit, sizes in their unit where it is round."""
-    told = short(value, metric)
+    """Return *value* of *metric* with all digits, round sizes in binary units."""
+    text = short(value, metric)
     if _is_size(metric) and any(value % size == 0 and value for _, size, _ in _BINARY):
-        return told
+        return text
     return readable(value)
 
 
@@ -81,7 +81,7 @@ def _scaled(value: float, units: tuple[tuple[float, float, str], ...]) -> str:
 
 
 def top_of(largest: float, metric: str = "") -> float:
-    """Return a round number, at least *largest*, for the upper end of an axis."""
+    """Return a round number, at least *largest*, for the top of an axis."""
     if largest <= 0 or not math.isfinite(largest):
         return 1.0
     if _is_time(metric) and 1 <= largest <= _TIMES[-1]:

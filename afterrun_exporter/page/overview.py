@@ -1,4 +1,4 @@
-"""What the overview shows: the broken jobs first, then all of them."""
+"""Rows and filters of the overview."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from afterrun_exporter.page.strips import strip
 from afterrun_exporter.page.times import Moment, moment, zone_of
 from afterrun_exporter.storage.store import Ended
 
-#: Broken jobs that are told of in full; more are no list but an outage.
+#: The maximum number of broken jobs that are shown in full.
 MOST: Final = 12
-#: Of everything that jobs can be filtered by, the values that most of them have.
+#: The maximum number of values per filter, the most frequent ones.
 CHOICES: Final = 200
 
-#: What a state is called where it is chosen.
+#: Labels of states in the filter.
 STATE_WORDS: Final = {
     BROKEN: "broken",
     RUNNING: "running now",
@@ -46,11 +46,11 @@ class Row:
 
     job: Job
     status: str
-    #: Whether anything is wrong with it, whatever its status says.
+    #: True if it has an open alert, also if its status is not a broken one.
     broken: bool
     running: int
     held_back: bool
-    #: Whether it was last due in a downtime.
+    #: True if its last slot fell in a downtime.
     unobserved: bool
     last_run: Moment | None
     last_outcome: str
@@ -61,20 +61,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """One broken job, and why it is."""
+    """A broken job with the reasons."""
 
     row: Row
     reasons: Sequence[Reason]
 
     @property
     def severity(self) -> str:
-        """That of what is worst."""
+        """The severity of the worst reason."""
         return self.reasons[0].severity if self.reasons else self.row.job.severity
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """How many jobs have the same trouble."""
+    """The number of jobs with the same condition."""
 
     title: str
     state: str
@@ -83,7 +83,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A value that jobs can be filtered by."""
+    """A value of a filter."""
 
     value: str
     words: str
@@ -92,41 +92,41 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Where in a long list we are."""
+    """The position in a list of many pages."""
 
-    asked: JobQuery
+    query: JobQuery
     count: int
 
     @property
     def last(self) -> int:
-        """The number of the last page, 1 where there is nothing."""
+        """The number of the last page, at least 1."""
         return max(1, math.ceil(self.count / PER_PAGE))
 
     @property
     def number(self) -> int:
-        """The page that is shown: the last one where a later one is asked for."""
-        return min(self.asked.page, self.last)
+        """The number of the current page, at most the last one."""
+        return min(self.query.page, self.last)
 
     @property
     def start(self) -> int:
-        """How many jobs come before it."""
+        """The number of jobs before the page."""
         return (self.number - 1) * PER_PAGE
 
     @property
     def end(self) -> int:
-        """How many jobs there are up to its end."""
+        """The number of jobs up to the end of the page."""
         return min(self.start + PER_PAGE, self.count)
 
     @property
     def links(self) -> list[tuple[str, str]]:
-        """Where one can go from here: a word and an address each."""
+        """Labels and addresses of other pages."""
         steps = (
             ("first", 1, self.number > 2),
             ("previous", self.number - 1, self.number > 1),
             ("next", self.number + 1, self.number < self.last),
             ("last", self.last, self.number < self.last - 1),
         )
-        return [(word, self.asked.address(page=n)) for word, n, there in steps if there]
+        return [(word, self.query.address(page=n)) for word, n, there in steps if there]
 
 
 def row_of(
@@ -137,7 +137,7 @@ def row_of(
     status: str,
     settings: Settings,
 ) -> Row:
-    """Return *job* as it stands in the list."""
+    """Return the row of *job*."""
     zone = zone_of(job)
     wrong = any(alert.key.condition not in BLAMELESS for alert in state.alerts)
     return Row(
@@ -156,7 +156,7 @@ def row_of(
 
 
 def groups_of(wrong: Mapping[str, int]) -> list[Group]:
-    """Return what is wrong with how many jobs, the worst trouble first."""
+    """Return the number of jobs by condition, the worst condition first."""
     return [
         Group(TITLES[one], one.value, wrong[one.value])
         for one in TITLES
@@ -164,26 +164,28 @@ def groups_of(wrong: Mapping[str, int]) -> list[Group]:
     ]
 
 
-def states_of(counts: Mapping[str, int], asked: JobQuery) -> list[Choice]:
-    """Return the states that there are, and the one that is asked for."""
+def states_of(counts: Mapping[str, int], query: JobQuery) -> list[Choice]:
+    """Return the states that jobs are in, and the selected one."""
     return [
         Choice(word, STATE_WORDS[word], counts.get(word, 0))
         for word in STATES
-        if counts.get(word) or word == asked.state
+        if counts.get(word) or word == query.state
     ]
 
 
-def choices_of(every: Counter[tuple[str, str]], kind: str, chosen: str) -> list[Choice]:
-    """Return what jobs can be filtered by, of one kind and in order."""
-    found = {value: n for (of, value), n in every.items() if of == kind and n > 0}
-    kept = dict(Counter(found).most_common(CHOICES))
-    if chosen:
-        kept.setdefault(chosen, found.get(chosen, 0))
-    return [Choice(value, value, kept[value]) for value in sorted(kept)]
+def choices_of(
+    every: Counter[tuple[str, str]], kind: str, selected: str
+) -> list[Choice]:
+    """Return the sorted values of one filter."""
+    counts = {value: n for (of, value), n in every.items() if of == kind and n > 0}
+    choices = dict(Counter(counts).most_common(CHOICES))
+    if selected:
+        choices.setdefault(selected, counts.get(selected, 0))
+    return [Choice(value, value, choices[value]) for value in sorted(choices)]
 
 
 def headline(broken: int, jobs: int) -> str:
-    """Return how things are, in one sentence."""
+    """Return the summary in one sentence."""
     if not jobs:
         return "No job has reported yet"
     if not broken:
@@ -194,8 +196,8 @@ def headline(broken: int, jobs: int) -> str:
 def announcement(
     broken: int, jobs: int, groups: Iterable[Group], unobserved: int
 ) -> str:
-    """Return what is said aloud when it changes."""
-    told = ", ".join(f"{group.count:,} {group.title}" for group in groups)
+    """Return the text that screen readers announce after a change."""
+    details = ", ".join(f"{group.count:,} {group.title}" for group in groups)
     line = headline(broken, jobs)
-    line = f"{line}: {told}." if told else f"{line}."
+    line = f"{line}: {details}." if details else f"{line}."
     return f"{line} {unobserved:,} unobserved." if unobserved else line

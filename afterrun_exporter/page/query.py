@@ -1,4 +1,4 @@
-"""What is asked of the overview: a search, filters and a page, all in its address."""
+"""The query of the overview: search, filters and page number."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from afterrun_exporter.page.index import BROKEN, RUNNING, UNOBSERVED, Entry, Hol
 #: Jobs on a page.
 PER_PAGE: Final = 50
 
-#: Words that a state can be asked for by, as they are offered.
+#: The states of the filter, in order.
 STATES: Final = tuple(
     dict.fromkeys(
         (
@@ -36,14 +36,14 @@ STATES: Final = tuple(
         )
     )
 )
-#: No search is longer, and no page later.
+#: The maximum length of a search and the maximum page number.
 LONGEST: Final = 200
 LAST: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """Which jobs are to be listed; "" makes no difference."""
+    """Filters for jobs; "" matches all."""
 
     q: str = ""
     state: str = ""
@@ -54,12 +54,12 @@ class JobQuery:
 
     @property
     def narrows(self) -> bool:
-        """Whether not all jobs are asked for."""
+        """True if any filter is set."""
         return any((self.q, self.state, self.label, self.project, self.tag))
 
     @property
     def holds(self) -> Holds | None:
-        """What holds for the jobs that are asked for; None where that is all."""
+        """A predicate for matching jobs; None if all match."""
         if not self.narrows:
             return None
         words = self.q.lower().split()
@@ -68,7 +68,7 @@ class JobQuery:
         label = (key, value) if self.label else None
 
         def holds(entry: Entry) -> bool:
-            # Asked of every job, so what is quickest to tell comes first.
+            # Called for every job, so the cheapest checks come first.
             if state and state not in entry.words:
                 return False
             job = entry.job
@@ -78,20 +78,20 @@ class JobQuery:
                 return False
             if label and label not in job.labels:
                 return False
-            return not words or _says(job, words)
+            return not words or _contains(job, words)
 
         return holds
 
     def address(self, **changes: str | int) -> str:
-        """Return the address of the same with *changes*, as a relative one."""
+        """Return the relative address of this query with *changes*."""
         other = replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]
-        given = {name: value for name, value in asdict(other).items() if value}
-        if given.get("page") == 1:
-            del given["page"]
-        return f"?{urlencode(given)}" if given else "?"
+        parameters = {name: value for name, value in asdict(other).items() if value}
+        if parameters.get("page") == 1:
+            del parameters["page"]
+        return f"?{urlencode(parameters)}" if parameters else "?"
 
 
-def _says(job: Job, words: list[str]) -> bool:
+def _contains(job: Job, words: list[str]) -> bool:
     text = job.name
     if job.description or job.display_name:
         text = f"{job.name} {job.display_name} {job.description}"
@@ -102,12 +102,12 @@ def _says(job: Job, words: list[str]) -> bool:
     return True
 
 
-def read(given: MultiMapping[str]) -> JobQuery:
-    """Return what the parameters of an address ask for.
+def read(parameters: MultiMapping[str]) -> JobQuery:
+    """Return the query for the parameters of an address.
 
-    Raises RequestError for one that is unknown, given twice or out of range.
+    Raises RequestError for a parameter that is unknown, repeated or out of range.
     """
-    values = _once_each(given)
+    values = _once_each(parameters)
     state = values.get("state", "")
     if state and state not in STATES:
         raise RequestError(f"unknown state {state!r}: use one of {', '.join(STATES)}")
@@ -126,18 +126,18 @@ def read(given: MultiMapping[str]) -> JobQuery:
     )
 
 
-def _once_each(given: MultiMapping[str]) -> Mapping[str, str]:
-    known = (*JobQuery.__dataclass_fields__, "done")
-    for name in given:
-        if name not in known:
-            meant = near(name, known)
-            hint = f"; did you mean {meant!r}?" if meant else ""
+def _once_each(parameters: MultiMapping[str]) -> Mapping[str, str]:
+    names = (*JobQuery.__dataclass_fields__, "done")
+    for name in parameters:
+        if name not in names:
+            suggestion = near(name, names)
+            hint = f"; did you mean {suggestion!r}?" if suggestion else ""
             raise RequestError(f"unknown parameter {name[:60]!r}{hint}")
-        if (times := len(given.getall(name))) > 1:
+        if (times := len(parameters.getall(name))) > 1:
             raise RequestError(
                 f"parameter {name!r} is sent {times} times: send it once"
             )
-    return dict(given)
+    return dict(parameters)
 
 
 def _page(text: str) -> int:

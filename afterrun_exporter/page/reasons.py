@@ -1,4 +1,4 @@
-"""Why a job counts as broken, as far as a person needs to know at three in the morning."""
+"""Reasons for a broken job, in words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from afterrun_exporter.page.numbers import readable
 from afterrun_exporter.page.times import Moment, moment, zone_of
 from afterrun_exporter.storage.store import AlertRecord
 
-#: What each condition is called, in few words.
+#: Short titles of conditions.
 TITLES: Final = {
     Condition.MISSED: "did not run",
     Condition.FAILING: "failing",
@@ -37,17 +37,17 @@ TITLES: Final = {
     Condition.SUCCEEDED: "ended ok",
 }
 
-#: The worst comes first.
+#: The order of severity, the worst first.
 _ORDER: Final = {condition: place for place, condition in enumerate(TITLES)}
 
-#: Of what a job said, the end: that is where errors stand. Characters, and lines.
+#: Characters and lines shown from the end of a message, where errors usually are.
 LONGEST: Final = 600
 LINES: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One condition that holds."""
+    """An open condition."""
 
     condition: Condition
     title: str
@@ -55,11 +55,11 @@ class Reason:
     since: Moment | None
     #: What happened, in a sentence.
     words: str = ""
-    #: Of a broken rule: the value and what it should have been.
+    #: For a violated rule: the value and the expected value.
     metric: str = ""
     value: str = ""
     expected: str = ""
-    #: What the job itself had to say.
+    #: The message of the job.
     message: str = ""
 
 
@@ -70,21 +70,21 @@ def reasons(
     runs: Sequence[Run],
     recorded: Iterable[AlertRecord] = (),
 ) -> list[Reason]:
-    """Return why *job* is broken, the worst first; [] when it is not.
+    """Return the reasons why *job* is broken, the worst first; [] if it is not.
 
-    *runs* are its last ones, the newest first, and *recorded* its open alerts.
+    *runs* are its last runs, newest first, and *recorded* its open alerts.
     """
     summaries = {record.key: record.summary for record in recorded}
     ordered = sorted(state.alerts, key=lambda alert: _ORDER[alert.key.condition])
-    found: list[Reason] = []
+    result: list[Reason] = []
     for alert in ordered:
         if alert.key.condition not in BLAMELESS:
             reason = _reason(job, state, now, runs, alert, summaries)
-            if any(reason.message == other.message for other in found):
-                # Of one run, what it said is told once.
+            if any(reason.message == other.message for other in result):
+                # Show the message of a run only once.
                 reason = replace(reason, message="")
-            found.append(reason)
-    return found
+            result.append(reason)
+    return result
 
 
 def _reason(
@@ -128,11 +128,11 @@ def _violation(bare: Reason, job: Job, rule: str, runs: Sequence[Run]) -> Reason
                     words=f"The rule is {rule}." if named else "",
                     message=_end_of(run.message),
                 )
-    return replace(bare, words=f"The last run that was judged broke {rule}.")
+    return replace(bare, words=f"The last evaluated run broke {rule}.")
 
 
 def value_of(violation: Violation) -> str:
-    """Return what the metric of a broken rule was."""
+    """Return the value of the metric in *violation* as text."""
     if violation.text is not None:
         return quoted(violation.text)
     if violation.value is None:
@@ -143,7 +143,7 @@ def value_of(violation: Violation) -> str:
 
 
 def expected_of(rules: Iterable[Rule], violation: Violation) -> str:
-    """Return what the metric of a broken rule should have been, durations in units."""
+    """Return the expected value in *violation* as text, durations with units."""
     rule = next((one for one in rules if one.name == violation.rule), None)
     if rule is None or violation.metric != DURATION:
         return violation.expected
@@ -154,18 +154,18 @@ def expected_of(rules: Iterable[Rule], violation: Violation) -> str:
 
 def _failure(job: Job, state: JobState, run: Run | None) -> str:
     if state.last_outcome is Outcome.OK:
-        wanted = f"{state.recovering} of the {job.recover_after} ok runs"
-        return f"It is recovering: {wanted} that it takes are there."
+        progress = f"{state.recovering} of the {job.recover_after} required ok runs"
+        return f"It is recovering: {progress}."
     return " ".join(_about_failure(state, run))
 
 
 def _about_failure(state: JobState, run: Run | None) -> Iterator[str]:
-    ended = f"The last run ended with {state.last_outcome}"
+    sentence = f"The last run ended with {state.last_outcome}"
     if run is not None and run.exit_code is not None:
-        ended += f", exit code {run.exit_code}"
+        sentence += f", exit code {run.exit_code}"
     if run is not None and run.duration is not None:
-        ended += f", after {format_duration(round(run.duration, 3))}"
-    yield f"{ended}."
+        sentence += f", after {format_duration(round(run.duration, 3))}"
+    yield f"{sentence}."
     if state.consecutive_failures > 1:
         yield f"{state.consecutive_failures} runs in a row were not ok."
 

@@ -1,7 +1,6 @@
-"""Templates to pages; the only place that knows Jinja2.
+"""Rendering of pages with Jinja2.
 
-Everything is escaped unless our own code has made it as markup, and a name that is
-missing is an error, not a hole in the page.
+Everything is escaped except Markup from this package, and an undefined name is an error.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ _TEMPLATES: Final = Environment(
     auto_reload=False,
 )
 
-#: Those that have been read.
+#: Names of the templates that are loaded.
 _read: Final[set[str]] = set()
 
 
 async def page(template: str, code: int = 200, **context: Any) -> web.Response:
-    """Return the answer that shows *template*, rendered in steps."""
+    """Return *template* rendered as a response, yielding to the event loop."""
     if template not in _read:
-        # Reading them takes long, the first time; one includes others.
+        # Compiling templates is slow the first time, and they include each other.
         await asyncio.to_thread(_read_all)
     pieces = _TEMPLATES.get_template(template).generate(context)
     return web.Response(

@@ -1,4 +1,4 @@
-"""What every page has: where it stands, and what it links to."""
+"""The common context of all pages: addresses and version."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from afterrun_exporter.page.assets import ADDRESSES
 from afterrun_exporter.page.forms import Guard
 from afterrun_exporter.page.times import moment
 
-#: What a host can be called; anything else is not to be pasted into a shell.
+#: Host names that are safe in a shell.
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where the daemon is reached, and what is said on each page."""
+    """The external address of the daemon and the common context of pages."""
 
     version: str
-    #: How jobs and people reach us; "" to guess.
+    #: The URL for jobs and browsers; "" to derive it from the request.
     external_url: str = ""
     telemetry_path: str = "/metrics"
-    #: Knows the forms of our own pages.
+    #: CSRF protection.
     guard: Guard
 
     def base(self, request: web.BaseRequest) -> str:
-        """Return what leads from the page that *request* asks for to the root.
+        """Return the relative path from the requested page to the root.
 
-        Relative, so that it does not matter below which path a proxy serves us.
+        It is relative, so that a proxy may serve the pages under any prefix.
         """
         prefix = urlsplit(self.external_url).path.rstrip("/")
         if prefix:
@@ -40,7 +40,7 @@ class Site:
         return "../" * (request.rel_url.raw_path.count("/") - 1) or "./"
 
     def url(self, request: web.BaseRequest) -> str:
-        """Return where jobs reach us, without a slash at the end."""
+        """Return the URL for jobs, without a trailing slash."""
         if self.external_url:
             return self.external_url.rstrip("/")
         if _HOST.fullmatch(request.host):
@@ -48,7 +48,7 @@ class Site:
         return f"http://localhost:{DEFAULT_PORT}"
 
     def common(self, request: web.BaseRequest, now: float) -> dict[str, Any]:
-        """Return what the frame of every page needs."""
+        """Return the context of the base template."""
         base = self.base(request)
         return {
             "base": base,

@@ -1,4 +1,4 @@
-"""The strip of a job's last runs: a picture for each row, small and quick to make."""
+"""Small pictures of the last runs of a job, for the rows of the overview."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from markupsafe import Markup
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.storage.store import Ended
 
-#: Runs in a strip.
+#: The number of runs in a strip.
 LENGTH: Final = 20
-#: From one run to the next, in pixels.
+#: The distance between runs, in pixels.
 PITCH: Final = 11
 HEIGHT: Final = 18
 
@@ -30,21 +30,21 @@ _WORDS: Final = {
 
 
 def strip(endings: Sequence[Ended]) -> Markup:
-    """Return the picture of *endings*, which come newest first; the newest is right.
+    """Return the picture of *endings*, which are sorted newest first; newest at the right.
 
-    Each outcome has a colour and a letter of its own, by a symbol of that name which
-    the page defines once; ok is a low bar, so that everything else stands out.
+    Each outcome has its own colour and letter, in a symbol that the page defines once.
+    Ok is a low bar, so that other outcomes are easy to see.
     """
     if not endings:
         return Markup('<span class="none">no runs yet</span>')
     runs = endings[:LENGTH][::-1]
-    left = (LENGTH - len(runs)) * PITCH
+    start = (LENGTH - len(runs)) * PITCH
     cells = "".join(
-        f'<use href="#run-{run.outcome.value}" x="{left + place * PITCH}"/>'
+        f'<use href="#run-{run.outcome.value}" x="{start + place * PITCH}"/>'
         for place, run in enumerate(runs)
     )
     width = LENGTH * PITCH
-    # Numbers and words of our own: nothing here comes from a job.
+    # Numbers and constant words only: no text from a job, so no escaping is needed.
     return Markup(  # noqa: S704
         f'<svg class="strip" role="img" width="{width}" height="{HEIGHT}" '
         f'viewBox="0 0 {width} {HEIGHT}"><title>{in_words(runs)}</title>{cells}</svg>'
@@ -52,12 +52,12 @@ def strip(endings: Sequence[Ended]) -> Markup:
 
 
 def in_words(runs: Sequence[Ended]) -> str:
-    """Return what the strip shows: *runs*, the newest last."""
+    """Return a description of the strip for *runs*, newest last."""
     counts = Counter(run.outcome for run in runs)
-    told = ", ".join(
+    counts_text = ", ".join(
         f"{counts[outcome]} {words}"
         for outcome, words in _WORDS.items()
         if counts[outcome]
     )
     many = f"last {len(runs)} runs" if len(runs) > 1 else "only run"
-    return f"{many}: {told}; the newest {_WORDS[runs[-1].outcome]}"
+    return f"{many}: {counts_text}; the newest {_WORDS[runs[-1].outcome]}"

@@ -1,4 +1,4 @@
-"""Instants and spans as people read them: exact, in a job's own zone, and how long ago."""
+"""Formatting of instants and durations, in the time zone of a job and relative to now."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from afterrun_exporter.core.timestamps import format_time
 
 _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
-#: Later than this is no day that a calendar could show.
+#: Later instants are not formatted, as datetime cannot represent all of them.
 _END: Final = datetime(9900, 1, 1, tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """An instant, ready to be shown."""
+    """A formatted instant."""
 
-    #: For machines: RFC 3339, in UTC.
+    #: RFC 3339 in UTC, for the datetime attribute.
     iso: str
     utc: str
-    #: In the zone of the job; "" where that is UTC.
+    #: In the time zone of the job; "" if that is UTC.
     local: str
-    #: In UTC beside `local`: without the day where that is the same.
+    #: In UTC, next to `local`; without the day if it is the same.
     beside: str
-    #: From now: ``3 h 12 min ago``, ``in 5 min``.
+    #: Relative to now: ``3 h 12 min ago``, ``in 5 min``.
     away: str
-    #: How far the clock was ahead that showed it, at least; "" if it is not known to be.
+    #: The least time by which the clock was ahead when it was recorded, or "".
     ahead: str = ""
 
 
 def moment(instant: float, now: float, zone: tzinfo = UTC) -> Moment | None:
-    """Return *instant* as it is shown at *now*; None for never."""
+    """Return *instant* formatted at *now*; None for never."""
     if not instant or not math.isfinite(instant) or instant > _END:
         return None
-    here, there = _shown(int(instant), zone), _shown(int(instant), UTC)
+    here, there = _parts(int(instant), zone), _parts(int(instant), UTC)
     utc = _exact(instant, now, UTC)
     return Moment(
         iso=format_time(instant),
@@ -52,25 +52,25 @@ def moment(instant: float, now: float, zone: tzinfo = UTC) -> Moment | None:
 
 
 def happened(instant: float, now: float, zone: tzinfo = UTC) -> Moment | None:
-    """Return *instant* as it is shown if it is recorded of something that has happened.
+    """Return the formatted *instant* of a recorded event.
 
-    If it lies ahead, this machine's clock was ahead then, and has been set back.
+    If it is in the future, the server's clock was ahead then and has been set back.
     """
-    shown, seconds = moment(instant, now, zone), instant - now
-    if shown is None or seconds < 1:
-        return shown
-    return replace(shown, away=f"{span(seconds)} ahead", ahead=span(seconds))
+    result, seconds = moment(instant, now, zone), instant - now
+    if result is None or seconds < 1:
+        return result
+    return replace(result, away=f"{span(seconds)} ahead", ahead=span(seconds))
 
 
 def zone_of(job: Job) -> tzinfo:
-    """Return the zone on whose clocks *job* is scheduled: UTC unless it says so."""
+    """Return the time zone of the schedule of *job*, by default UTC."""
     if isinstance(job.schedule, Cron) and job.schedule.zone != "UTC":
         return ZoneInfo(job.schedule.zone)
     return UTC
 
 
 def away(seconds: float) -> str:
-    """Return how far off something is that many seconds ahead, or ago."""
+    """Return *seconds* from now as text; negative ones are in the past."""
     if abs(seconds) < 1:
         return "just now"
     if seconds < 0:
@@ -79,7 +79,7 @@ def away(seconds: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return a length of time in its two largest units: ``3 h 12 min``."""
+    """Return a duration in its two largest units: ``3 h 12 min``."""
     whole = int(seconds)
     for (unit, size), (smaller, less) in zip(
         _UNITS, (*_UNITS[1:], ("", 0)), strict=True
@@ -92,13 +92,13 @@ def span(seconds: float) -> str:
 
 
 def _exact(instant: float, now: float, zone: tzinfo) -> str:
-    then = _shown(int(instant), zone)
-    year = "" if then[1] == _shown(int(now), zone)[1] else f" {then[1]}"
+    then = _parts(int(instant), zone)
+    year = "" if then[1] == _parts(int(now), zone)[1] else f" {then[1]}"
     return f"{then[0]}{year} {then[2]}"
 
 
 @lru_cache(maxsize=8192)
-def _shown(instant: int, zone: tzinfo) -> tuple[str, int, str]:
+def _parts(instant: int, zone: tzinfo) -> tuple[str, int, str]:
     when = datetime.fromtimestamp(instant, zone)
     time = f"{when:%H:%M:%S}" if when.second else f"{when:%H:%M}"
     return f"{when:%a} {when.day} {when:%b}", when.year, f"{time} {when:%Z}"

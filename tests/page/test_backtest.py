@@ -186,7 +186,7 @@ class TestWhatIsShown:
         await service.record(ping("21 13:00", outcome=Outcome.FAIL))
         told = words_of(section(await pages.get(path("rows > 1"))))
 
-        assert "1 did not say it was ok: rules do not judge it." in told
+        assert "1 did not report ok, so rules do not apply to it." in told
 
     async def test_is_limited_in_length(self, pages: Pages, service: Service) -> None:
         """Of very many runs, and of very many rules; all are counted."""
@@ -240,7 +240,7 @@ class TestMakingItLive:
             "jobs:\n  backup:\n    rules:\n      - rows &gt; 100\n"
             "      - {expr: size &gt; 2KiB, on_missing: ignore}</code>"
         ) in told
-        assert "in place of the rules of backup" in told
+        assert "Replace the rules of backup" in told
 
     async def test_of_a_job_without_a_file_says_that_it_is_to_be_added(
         self, pages: Pages, service: Service
@@ -256,7 +256,7 @@ class TestMakingItLive:
         await report(service, 120)
         told = words_of(section(await pages.get("/jobs/backup?since=")))
 
-        assert "These are the rules that it has." in told
+        assert "These are the current rules." in told
         assert "jobs:" not in told
 
 
@@ -269,7 +269,7 @@ class TestWhatCannotBeTried:
         page = section(await pages.get(path(typed, "soon"), status=400))
         told = words_of(page)
 
-        assert "3 things are wrong:" in told
+        assert "3 problems:" in told
         assert "Line 2: cannot read rule 'rows': write METRIC OP VALUE" in told
         assert "Line 3: on_mising: unknown key; did you mean 'on_missing'?" in told
         assert "since: 'soon' is neither a duration nor a time" in told

@@ -37,6 +37,6 @@ async def test_the_page_says_why_a_job_has_no_schedule(pages: Pages) -> None:
     assert answer.status == 202
 
     page = await pages.get("/jobs/nightly")
-    assert "describes it in a way that cannot be used: schedule: cron exp" in page
+    assert "sent settings that cannot be used: schedule: cron exp" in page
     assert "&lt;b&gt;" in page
-    assert "the schedule that its client gives cannot be used" in page
+    assert "the schedule sent by its client cannot be used" in page

@@ -58,7 +58,7 @@ def test_crontab_starts_when_the_job_is_due() -> None:
     job = replace(BACKUP, schedule=parse_cron("0 2 * * *", "Europe/Riga"))
     note, line = code("crontab", Night(job)).split("\n")
 
-    assert note == "# on a host whose clock is on Europe/Riga time"
+    assert note == "# on a host in time zone Europe/Riga"
     assert line.startswith("0 2 * * *  /opt/backup.sh; curl ")
     # In crontab it would end the command.
     assert "%" not in line

@@ -97,9 +97,7 @@ def test_a_job_that_recovers_says_how_far_it_is() -> None:
     night = Night(job).fail("22 02:00", message="boom").ping("22 03:00")
     (reason,) = of(night)
 
-    assert reason.words == (
-        "It is recovering: 1 of the 3 ok runs that it takes are there."
-    )
+    assert reason.words == ("It is recovering: 1 of the 3 required ok runs.")
     assert reason.message == ""
 
 

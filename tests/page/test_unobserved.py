@@ -61,4 +61,4 @@ async def test_an_open_run_had_to_end_in_it(
 
     told = text_of(await pages.get("/jobs/backup"))
 
-    assert "had to end 1 h 3 min ago , while AfterRun was down" in told
+    assert "was due to finish 1 h 3 min ago , while AfterRun was down" in told

@@ -56,11 +56,11 @@ def test_everything_that_is_expected_is_told() -> None:
 
     assert dict(expectations(job)) == {
         "Attempts": "A run fails with its 3rd attempt.",
-        "Schedule": "0 2 * * * on the clocks of Europe/Riga.",
+        "Schedule": "0 2 * * * in Europe/Riga.",
         "Grace": "A run may finish 30m after its slot before it is missed.",
         "Run time": "A run may take 1h from its start to its end.",
         "Failures": "It alerts on the 3rd bad run in a row.",
-        "Recovery": "It is well again after 2 ok runs in a row.",
+        "Recovery": "It recovers after 2 ok runs in a row.",
         "Success ratio": "At least 80% of the runs within 7d must be ok, once there are 5.",
         "Slowness": "A run may take 2 times the median of the ok runs within 7d, once there are 3.",
         "Concurrency": "1 run may be open at once for each tenant.",
@@ -69,7 +69,7 @@ def test_everything_that_is_expected_is_told() -> None:
 
 def test_a_job_of_which_little_is_known_promises_little() -> None:
     assert dict(expectations(Job(name="a", configured=False))) == {
-        "Schedule": "None: it may run whenever it likes, and is never missed."
+        "Schedule": "None: it may run at any time and is never missed."
     }
     every = dict(expectations(Job(name="a", schedule=Every(3600))))
     assert every["Schedule"] == "Every 1h after its last run."

@@ -28,14 +28,14 @@ def test_a_job_is_paused_and_resumed(look: Look, daemon: Daemon) -> None:
     expect(page).to_have_url(f"{daemon.url}/jobs/reindex")
 
     page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_text("The job is watched again.")).to_be_visible()
+    expect(page.get_by_text("The job is monitored again.")).to_be_visible()
     assert daemon.series()["afterrun_job_paused", "reindex"] == 0
 
 
 def test_a_receiver_is_added_and_deleted(look: Look, daemon: Daemon) -> None:
     page = look("/jobs/reindex")
     page.get_by_text("Add a receiver").click()
-    page.get_by_label("By").select_option("email")
+    page.get_by_label("Type", exact=True).select_option("email")
     page.get_by_label("URL or mail address").fill("not an address")
     page.get_by_label("missed runs").uncheck()
     page.get_by_role("button", name="Add").click()

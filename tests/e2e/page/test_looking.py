@@ -119,7 +119,7 @@ def test_everything_works_without_javascript(look: Look, daemon: Daemon) -> None
     expect(page.get_by_text("The job is paused")).to_be_visible()
     assert daemon.get("/api/v1/jobs/reindex").json()["state"] == "paused"
     page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_text("The job is watched again.")).to_be_visible()
+    expect(page.get_by_text("The job is monitored again.")).to_be_visible()
 
 
 def test_filters_are_in_the_address(look: Look) -> None:
