@@ -210,3 +210,35 @@ def test_the_service_knows_the_store_by_its_promises_alone() -> None:
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_a_module_fits_in_a_head(module: Path) -> None:
     assert len(module.read_text("utf-8").splitlines()) <= 400
+
+
+def reached_through(module: Path) -> Iterator[str]:
+    """Yield what *module* takes of the service besides its operations."""
+    parts = {"store", "decisions", "downtimes", "changing"}
+    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr in parts:
+            owner = node.value
+            name = owner.attr if isinstance(owner, ast.Attribute) else None
+            if isinstance(owner, ast.Name):
+                name = owner.id
+            if name and name.strip("_") == "service":
+                yield f"{node.lineno}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if layer(m) != "engine"], ids=name_of
+)
+def test_the_service_offers_operations_and_nobody_reaches_through_it(
+    module: Path,
+) -> None:
+    assert not list(reached_through(module))
+
+
+def test_layers_form_no_cycle() -> None:
+    """Each layer stands above all that it imports."""
+    left = dict(ALLOWED)
+    while ready := [name for name, needs in left.items() if not needs & left.keys()]:
+        for name in ready:
+            del left[name]
+
+    assert not left

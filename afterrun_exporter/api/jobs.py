@@ -142,7 +142,7 @@ def find_job(service: Service, name: str) -> tuple[Job, JobState]:
 
 def _whole(service: Service, name: str) -> response_models.WholeJob:
     job, state = find_job(service, name)
-    described = service.decisions.job_registry.described(name) or job
+    described = service.described(name) or job
     return whole_job_of(job, state, service.settings, enabled=described.enabled)
 
 

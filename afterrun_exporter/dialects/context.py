@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from asyncio import Lock
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from unicodedata import combining, normalize
 
 from aiohttp import hdrs, web
 
 from afterrun_exporter.auth.callers import Caller, Scope
-from afterrun_exporter.clock import Clock, cooperatively
-from afterrun_exporter.core.model import JOB_NAME, Job
+from afterrun_exporter.clock import Clock
+from afterrun_exporter.core.model import JOB_NAME
 from afterrun_exporter.core.projects import Project
-from afterrun_exporter.core.state import JobState
 from afterrun_exporter.dialects.healthchecks.uuid_index import UuidIndex
 from afterrun_exporter.engine.job_admin import JobAdmin, Words
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
@@ -59,12 +58,6 @@ class DialectContext:
     def recorder(self, dialect: str) -> ReportRecorder:
         """Return where *dialect* hands in its pings; it names them in the metrics."""
         return ReportRecorder(self.service, self.clock, dialect)
-
-    async def jobs(self) -> AsyncIterator[tuple[Job, JobState]]:
-        """Yield every watched job, in steps between which pings are taken."""
-        async for name in cooperatively(list(self.service.store.states)):
-            if (known := self.service.known(name)) is not None:
-                yield known
 
     def is_known(self, job: str) -> bool:
         """Return whether the job of this name is watched."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.core.deadlines import outlook, wake_at
 from afterrun_exporter.core.job_config import JobConfig
-from afterrun_exporter.core.model import Job, Ping, Settings
+from afterrun_exporter.core.model import Job, Ping
 from afterrun_exporter.core.repeats import is_whole
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.upstream import UNHEALTHY
@@ -22,6 +22,7 @@ from afterrun_exporter.engine.downtimes import DowntimeMonitor
 from afterrun_exporter.engine.job_registry import JobRegistry, is_made_for_tests
 from afterrun_exporter.engine.results import ReportResult, all_repeating, repeating
 from afterrun_exporter.engine.wakeup_queue import WakeupQueue
+from afterrun_exporter.engine.watched_jobs import WatchedJobs
 from afterrun_exporter.errors import StorageError, UnreadableStorageError
 from afterrun_exporter.storage.store import Change, Store
 
@@ -32,22 +33,19 @@ STEP: Final = 200
 FAILED_JOB_PAUSE: Final = 3600.0
 
 
-class Service:
+class Service(WatchedJobs):
     """The jobs, their states, and what happens to them."""
 
     def __init__(
         self, store: Store, clock: Clock, job_config: JobConfig | None = None
     ) -> None:
-        #: Where everything is kept; others only read there.
-        self.store = store
-        self._clock = clock
-        job_admin = JobRegistry(job_config or JobConfig())
+        registry = JobRegistry(job_config or JobConfig())
         self._wakeups = wakeups = WakeupQueue()
-        settings = job_admin.job_config.settings
-        #: What is decided about jobs, and by which of them.
-        self.decisions = Decisions(
-            job_admin, settings, store.states, store.latest, wakeups.when, clock.now
+        settings = registry.job_config.settings
+        decisions = Decisions(
+            registry, settings, store.states, store.latest, wakeups.when, clock.now
         )
+        super().__init__(store, clock, decisions)
         #: Steps of the clock, pauses, and times in which storage refused.
         self.downtimes = DowntimeMonitor(clock, self.decisions, wakeups)
         #: Held while the jobs themselves are changed, and not what happened to them.
@@ -64,28 +62,6 @@ class Service:
         self.dropped: Counter[str] = Counter()
         #: Transactions that could not be committed, and looks at a broken database.
         self._refusals = 0
-
-    @property
-    def job_config(self) -> JobConfig:
-        """What the configuration says."""
-        return self._job_admin.job_config
-
-    @job_config.setter
-    def job_config(self, job_config: JobConfig) -> None:
-        self._job_admin.job_config = job_config
-
-    @property
-    def _job_admin(self) -> JobRegistry:
-        return self.decisions.job_registry
-
-    def now(self) -> float:
-        """Return the time of day by which jobs are judged."""
-        return self._clock.now()
-
-    @property
-    def settings(self) -> Settings:
-        """What every judgement depends on."""
-        return self.decisions.settings
 
     async def start(self) -> None:
         """Make every configured job known, and retire those that have left."""
@@ -108,13 +84,13 @@ class Service:
     async def _change_over(self, job_config: JobConfig) -> None:
         decisions, store = self.decisions, self.store
         old = decisions.job_registry
-        job_admin, gone = await reload.build_registry(job_config, store.states, old)
+        registry, gone = await reload.build_registry(job_config, store.states, old)
         # Where this fails, histories may have been cut to windows that are not kept.
         known, self._recalled = self._recalled, {}
         now = self._clock.now()
         try:
-            with decisions.using(job_admin):
-                recalled, past = await reload.recall(store, job_admin, known, now)
+            with decisions.using(registry):
+                recalled, past = await reload.recall(store, registry, known, now)
                 changes = [Change(name, decisions.retire(now)) for name in gone]
                 changes += await reload.plan_changes(
                     decisions, store, self._wakeups, now, past
@@ -126,26 +102,10 @@ class Service:
             self._back_off(changes, results)
         except BaseException:
             # Somebody may have looked before they were changed back.
-            self._change_feed.note_all(gone, job_admin.registered, job_config.jobs)
+            self._change_feed.note_all(gone, registry.registered, job_config.jobs)
             raise
         # Severity, labels or rules may have changed without any fact doing so.
-        self._change_feed.note_all(gone, await reload.changed_jobs(old, job_admin))
-
-    def job(self, name: str) -> Job | None:
-        """Return the job of this name, None when it is not watched."""
-        return self._job_admin.get(name)
-
-    def named_by(self, uuid: str) -> str | None:
-        """Return the job that has this ping_uuid, None where none has."""
-        return self._job_admin.named_by(uuid)
-
-    def called(self, kind: str, alias: str) -> Iterator[Job]:
-        """Yield the jobs with this *alias*, a "name" or a "slug" of other systems."""
-        return self._job_admin.called(kind, alias)
-
-    def state(self, name: str) -> JobState | None:
-        """Return what is known of a watched job, as committed."""
-        return self.store.states.get(name) if self.job(name) else None
+        self._change_feed.note_all(gone, await reload.changed_jobs(old, registry))
 
     async def recalled(self, name: str) -> JobState | None:
         """Return what is known of a watched job, with the keys of all runs it has."""
@@ -157,28 +117,19 @@ class Service:
             raise result
         return result.state
 
-    def known(self, name: str) -> tuple[Job, JobState] | None:
-        """Return both of a job that is watched and has a state."""
-        job, state = self._job_admin.get(name), self.store.states.get(name)
-        return None if job is None or state is None else (job, state)
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The names of all watched jobs, in order, as long as nobody waits."""
-        return self._job_admin.names
-
-    def watched(self) -> Iterator[tuple[Job, JobState]]:
-        """Yield every watched job with what is known of it."""
-        states, job_admin = self.store.states, self._job_admin
-        return ((job, states[job.name]) for job in job_admin if job.name in states)
-
     def follow(self) -> Subscriber:
         """Return what collects the jobs that change; at first it has all there are."""
         return self._change_feed.add(job.name for job, _ in self.watched())
 
-    def database_size(self) -> int:
-        """Return the bytes that the store takes on disk."""
-        return self.store.size()
+    @property
+    def clock_steps(self) -> int:
+        """Steps of the wall clock that were noticed."""
+        return self.downtimes.steps
+
+    @property
+    def pauses(self) -> int:
+        """Pauses of the whole process that were noticed."""
+        return self.downtimes.pauses
 
     @property
     def storage_errors(self) -> int:
@@ -191,7 +142,7 @@ class Service:
         Raises UnknownJobError, or StorageError if nothing could be recorded.
         """
         name, decisions = ping.job, self.decisions
-        new = {} if self.job(name) else self._job_admin.auto_registered((name,))
+        new = {} if self.job(name) else self._registry.auto_registered((name,))
         (result,) = await self._commit((Change(name, decisions.take(ping, new)),))
         if isinstance(result, Exception):
             raise result
@@ -206,7 +157,7 @@ class Service:
         One that cannot be taken is answered with its exception and does not
         harm the others. Raises StorageError if nothing could be recorded.
         """
-        new = self._job_admin.auto_registered(ping.job for ping in pings)
+        new = self._registry.auto_registered(ping.job for ping in pings)
         results = await self._commit(
             [Change(ping.job, self.decisions.take(ping, new)) for ping in pings]
         )
@@ -348,15 +299,15 @@ class Service:
         if (known := self.known(change.job)) is not None:
             self._wakeups.plan(change.job, wake_at(*known, self.settings))
             if known[1].retired_at is not None:
-                self._job_admin.dismiss(known[0])
+                self._registry.dismiss(known[0])
 
     def _note(self, name: str, made: Transition) -> None:
         self._change_feed.note(name)
-        job_admin, state = self._job_admin, made.state
-        if (state.paused_at or job_admin.paused) and job_admin.note_pause(name, state):
+        registry, state = self._registry, made.state
+        if (state.paused_at or registry.paused) and registry.note_pause(name, state):
             self._schedule_now(name)
         if made.alerts and any(e.key.condition in UNHEALTHY for e in made.alerts):
-            for dependent in job_admin.downstream(name):
+            for dependent in registry.downstream(name):
                 self._schedule_now(dependent)
 
     def _back_off(
@@ -374,13 +325,13 @@ class Service:
 
     def register(self, job: Job) -> Job | None:
         """Watch a job that has a state now; return it as it is watched."""
-        state, job_admin = self.store.states[job.name], self._job_admin
-        job_config = job_admin.job_config
+        state, registry = self.store.states[job.name], self._registry
+        job_config = registry.job_config
         # What was true when it was decided may not be when it is committed.
         if job_config.unknown is None and not is_made_for_tests(job.name, state):
             return None
         described = job_config.nameless(job.name, state.said)
-        job_admin.register(described)
+        registry.register(described)
         self._wakeups.plan(job.name, wake_at(described, state, self.settings))
         if described != job:
             self._schedule_now(job.name)

@@ -52,7 +52,7 @@ class Exposition:
         """
         jobs = await self._snapshot(shard)
         service = self._service
-        self._own.clock_stepped(service.downtimes.steps, service.settings.up_since)
+        self._own.clock_stepped(service.clock_steps, service.settings.up_since)
         own = wanted
         if shard.number > 1:
             only = frozenset({names.BUILD_INFO})

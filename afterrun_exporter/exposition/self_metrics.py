@@ -145,10 +145,9 @@ class _Counts(Collector):
         errors.add_metric([], service.storage_errors)
         yield errors
 
-        downtimes = service.downtimes
         for name, count in (
-            (names.CLOCK_STEPS, downtimes.steps),
-            (names.PAUSES, downtimes.pauses),
+            (names.CLOCK_STEPS, service.clock_steps),
+            (names.PAUSES, service.pauses),
         ):
             noticed = _counter(name)
             noticed.add_metric([], count)

@@ -65,7 +65,7 @@ async def listed(asked: ManagementRequest) -> web.Response:
     slug = asked.request.query.get("slug")
     found = [
         asked.shown(job, state)
-        async for job, state in asked.context.jobs()
+        async for job, state in asked.context.service.each()
         if is_of(asked.project, job)
         and wanted <= set(job.tags)
         and slug in {None, job.name, job.name.lower(), job_slug(job)}
@@ -138,7 +138,7 @@ async def resumed(asked: ManagementRequest) -> web.Response:
 async def pings(asked: ManagementRequest) -> web.Response:
     """Answer with the ends of the last runs, the newest first."""
     job, _ = await asked.check()
-    runs = await asked.context.service.store.runs(job.name, MOST)
+    runs = await asked.context.service.runs(job.name, MOST)
     where = str(asked.request.url.with_query(None)).rstrip("/")
     told = [
         {
@@ -154,7 +154,7 @@ async def ping_body(asked: ManagementRequest) -> web.Response:
     """Answer with what a run said at its end."""
     job, _ = await asked.check()
     number = int(asked.request.match_info["number"])
-    for run in await asked.context.service.store.runs(job.name, MOST):
+    for run in await asked.context.service.runs(job.name, MOST):
         if run.number == number and run.message:
             return web.Response(text=run.message)
     raise UnknownJobError("ping not found")
@@ -167,9 +167,7 @@ async def flips(asked: ManagementRequest) -> web.Response:
     since, until = _seconds(query, "start", 0), _seconds(query, "end", math.inf)
     if "seconds" in query:
         since = asked.context.clock.now() - _seconds(query, "seconds", 0)
-    recorded = await asked.context.service.store.alerts(
-        AlertFilter(job=job.name, limit=MOST)
-    )
+    recorded = await asked.context.service.alerts(AlertFilter(job=job.name, limit=MOST))
     spans = [
         (one.opened_at, one.resolved_at)
         for one in recorded
@@ -217,7 +215,7 @@ async def _alike(asked: ManagementRequest, told: Mapping[str, Any]) -> Job | Non
     if by or not unique:
         found: Iterable[Job] = _called(asked, told, by)
     else:
-        found = [job async for job, _ in asked.context.jobs()]
+        found = [job async for job, _ in asked.context.service.each()]
     for job in found:
         if is_of(asked.project, job) and (
             checks.is_alike(job, told, unique - by)

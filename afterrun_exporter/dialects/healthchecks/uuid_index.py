@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.dialects.healthchecks.checks import made_of
 from afterrun_exporter.engine.service import Service
@@ -33,11 +31,10 @@ class UuidIndex:
 
     async def _look_at_new_ones(self) -> None:
         # Of all there have been: new ones come last.
-        names = self._service.store.states
-        if len(names) == self._seen:
+        if self._service.job_count == self._seen:
             return
         at = self._seen
-        new = list(islice(names, at, None))
+        new = self._service.all_names(skip=at)
         async for name in cooperatively(new):
             self._made[made_of(name)] = name
         # Somebody else may have looked at them meanwhile.

@@ -28,7 +28,7 @@ class TaskIndex:
     """Which job each task is a run of."""
 
     def __init__(self, context: DialectContext, limit: int = MAX_TASKS) -> None:
-        self._desk = context
+        self._context = context
         self._limit = limit
         self._jobs: OrderedDict[str, str] = OrderedDict()
         #: Time limits of tasks that have not started yet, in seconds.
@@ -78,7 +78,7 @@ class TaskIndex:
             return
         self._some_forgotten = False
         found = None
-        async for job, state in self._desk.jobs():
+        async for job, state in self._context.service.each():
             for run in state.open_runs:
                 if run.run_id == task:
                     found = job.name
@@ -128,6 +128,6 @@ class Attempts:
             attempt, number = attempt + 1, run
         if not number:
             return 1, None
-        runs = await self._service.store.runs(job, 1, number + 1)
+        runs = await self._service.runs(job, 1, number + 1)
         ended = [run.outcome for run in runs if run.number == number]
         return attempt, ended[0] if ended else Outcome.OK
