@@ -62,8 +62,8 @@ types: $(DEV) ## Check types
 	@$(BIN)/mypy
 
 .PHONY: unit
-unit: system-packages $(DEV) ## Run the tests that start no other program
-	@$(BIN)/pytest $(AT_ONCE) --ignore=tests/e2e
+unit: system-packages $(DEV) ## Run the tests of the package itself, without the expensive ones (90 seconds of two cores)
+	@$(BIN)/pytest $(AT_ONCE) --ignore=tests/e2e -m "not slow and not thorough" --hypothesis-profile=unit
 
 .PHONY: e2e
 e2e: system-packages $(DEV) $(CLIENTS) ## Run the end-to-end tests: real processes, real Prometheus

@@ -20,6 +20,8 @@ from tests.services import job_config
 settings.register_profile(
     "laws", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
+# `make unit` looks for mistakes of a minute ago; `make test` for all others.
+settings.register_profile("unit", settings.get_profile("laws"), max_examples=20)
 settings.load_profile("laws")
 
 

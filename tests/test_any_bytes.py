@@ -15,6 +15,7 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import quick, reports
 from afterrun_exporter.ingest.contents import read_report
 from tests.door import Door
+from tests.examples import examples
 from tests.test_any_request import (
     UUID,
     Sent,
@@ -116,7 +117,7 @@ def test_no_bytes_are_an_error_of_ours_anywhere(
 
 
 def check_address(runner: asyncio.Runner, door: Door, path: bytes) -> None:
-    @settings(max_examples=EXAMPLES)
+    @settings(max_examples=examples(EXAMPLES))
     @given(damaged(), st.sampled_from(TYPES))
     def law(body: bytes, kind: bytes) -> None:
         assert runner.run(status_of(door, bytes(sent(path, body, kind)))) < 500
@@ -130,7 +131,7 @@ def test_no_report_of_a_job_that_is_known_is_lost() -> None:
         opening = daemon()
         door, service = runner.run(opening.__aenter__())
 
-        @settings(max_examples=60)
+        @settings(max_examples=examples(60))
         @given(damaged(), st.sampled_from(TYPES))
         @example(b'{"message":"Ger\xe4t"}', b"")
         @example(b'{"rows":' + b"9" * 5000 + b"}", b"application/json")
@@ -180,7 +181,7 @@ def long_way(body: bytes) -> Ping | None:
     return ping
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(damaged(), st.sampled_from([b"", b"\\u0073", b'"status":"fail",', b'"rc":1,']))
 def test_the_fast_path_and_the_slow_path_agree_on_any_bytes(
     body: bytes, more: bytes

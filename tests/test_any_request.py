@@ -24,6 +24,7 @@ from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at
 from tests.door import Door, opened
+from tests.examples import examples
 from tests.http import whole_app
 from tests.services import job_config
 
@@ -398,7 +399,7 @@ def tried_out(
     def answered(sent: Sent) -> int:
         return runner.run(status_of(door, bytes(sent)))
 
-    @settings(max_examples=EXAMPLES)
+    @settings(max_examples=examples(EXAMPLES))
     @given(requests)
     def law(sent: Sent) -> None:
         status = answered(sent)

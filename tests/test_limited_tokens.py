@@ -238,6 +238,7 @@ def test_every_route_that_takes_reports_is_tried() -> None:
     assert REQUESTS.keys() == wanting
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("caller", LIMITED)
 @pytest.mark.parametrize("request_", named(ALL))
 async def test_nothing_that_can_be_seen_changes(

@@ -29,11 +29,14 @@ from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at
 from tests.door import Door, opened
+from tests.examples import examples
 from tests.hostile import ADDRESSES, EVERYWHERE, SHAPES, request
 from tests.hostile.shape import Shape
 from tests.http import whole_app
 from tests.services import job_config
 from tests.test_any_request import UUID
+
+pytestmark = pytest.mark.thorough
 
 #: Requests of any shape to any address.
 EXAMPLES: Final = 60
@@ -203,7 +206,7 @@ ANY_SHAPE: Final = st.builds(
 )
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=examples(EXAMPLES))
 @given(
     address=st.sampled_from(sorted(EVERYWHERE)),
     shape=st.one_of(st.sampled_from(list(SHAPES.values())), ANY_SHAPE),

@@ -12,6 +12,7 @@ from afterrun_exporter.core.notifications import RENEW_EVERY
 from tests.alertmanager.chain import A, B, Chain
 from tests.changed import replace
 from tests.core.jobs import BACKUP
+from tests.examples import examples
 
 ACTS = st.lists(
     st.one_of(
@@ -25,7 +26,7 @@ ACTS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(ACTS)
 async def test_in_the_end_everybody_knows(acts: list[tuple[str, Any]]) -> None:
     """What holds is firing, what does not is over, and every alert was heard of."""

@@ -60,7 +60,7 @@ async def test_a_call_that_hangs_is_given_up_and_no_other_is_begun() -> None:
     go.set()
     while patience.is_waiting:
         await yield_to_loop()
-    assert await patience(int, "5") == 5
+    assert await patience(int, "5", forever=True) == 5
 
 
 def swap(file: Path, other: Path) -> None:
@@ -96,8 +96,10 @@ async def test_a_web_configuration_that_hangs_is_refused(
 ) -> None:
     file = tmp_path / "web.yml"
     file.write_text("{}")
-    web_file = WebFile(file, SecuritySettings(), Patience(SOON))
+    patience = Patience()
+    web_file = WebFile(file, SecuritySettings(), patience)
     web_file.apply(await web_file.read())
+    patience.seconds = SOON
     swap(file, pipe)
 
     with pytest.raises(ConfigError, match=r"cannot be read within 0\.05 s"):

@@ -15,6 +15,7 @@ from afterrun_exporter.client.daemon import NotDeliveredError
 from afterrun_exporter.client.flush import FlushResult, flush
 from afterrun_exporter.client.spool import Entry, Spool
 from tests.client.doubles import REFUSED, URL, MemoryDaemon, silent, told
+from tests.examples import examples
 
 
 @pytest.fixture
@@ -182,7 +183,7 @@ STEPS = st.sampled_from(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(STEPS, max_size=30))
 def test_nothing_is_lost_and_nothing_is_sent_twice_that_was_answered(
     steps: list[Callable[[World], None]],

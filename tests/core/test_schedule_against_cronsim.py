@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.schedule import parse_cron
+from tests.examples import examples
 
 DAY: Final = 86400
 
@@ -91,6 +92,7 @@ MORE_EXPRESSIONS: Final = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("zone", ZONES)
 def test_slots_around_clock_changes_are_those_of_cronsim(zone: str) -> None:
     spans = around_changes(zone, 2026)
@@ -98,6 +100,7 @@ def test_slots_around_clock_changes_are_those_of_cronsim(zone: str) -> None:
     assert list(differences(zone, EXPRESSIONS, spans)) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("zone", ZONES)
 def test_slots_of_a_whole_year_are_those_of_cronsim(zone: str) -> None:
     """Each quiet schedule in every other zone; the rest is in the slow test."""
@@ -116,7 +119,7 @@ def test_the_strangest_clock_changes_give_the_slots_of_cronsim(
     assert list(differences(zone, EXPRESSIONS, spans)) == []
 
 
-@settings(max_examples=500, derandomize=True, database=None)
+@settings(max_examples=examples(500), derandomize=True, database=None)
 @given(
     zone=st.sampled_from(ZONES),
     expression=st.sampled_from(EXPRESSIONS),

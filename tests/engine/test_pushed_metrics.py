@@ -21,6 +21,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
+from tests.examples import examples
 from tests.services import job_config
 
 ETL = {"job": "etl"}
@@ -201,7 +202,7 @@ PLACES = {
 
 
 @given(PUSHES)
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_whatever_is_pushed_the_page_can_be_read(pushes: list[Push]) -> None:
     """Each family once and whole, each series once; and a restart changes nothing."""
     page = asyncio.run(after(pushes)).page().decode()

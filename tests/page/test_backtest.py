@@ -22,6 +22,7 @@ from afterrun_exporter.page.routes import routes
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, GOOD, at, ping
+from tests.examples import examples
 from tests.http import app_of
 from tests.page.conftest import HTML, Pages, context_of
 from tests.page.test_job_page import HOSTILE, Shape
@@ -319,7 +320,9 @@ TYPED = HOSTILE | st.sampled_from(
 
 
 @given(name=HOSTILE, typed=TYPED)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck)
+)
 def test_nothing_that_is_typed_becomes_markup(name: str, typed: str) -> None:
     """Neither in the rules that are tried nor in those that cannot be."""
     letters = "".join(filter(str.isprintable, name)) or "x"

@@ -17,6 +17,7 @@ from afterrun_exporter.page.index import BROKEN, REFRESH_EVERY, Index, entry_of,
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
+from tests.examples import examples
 from tests.services import job_config
 
 
@@ -143,7 +144,7 @@ async def test_the_most_urgent_are_critical_then_new(clock: ManualClock) -> None
         max_size=12,
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_however_jobs_change_the_index_keeps_up(steps: list[tuple[str, str]]) -> None:
     async def run() -> None:
         clock = ManualClock(at("21 12:00"))

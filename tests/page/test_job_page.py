@@ -24,6 +24,7 @@ from afterrun_exporter.page.routes import routes
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
+from tests.examples import examples
 from tests.http import Client, app_of
 from tests.page.conftest import HTML, Pages, context_of
 from tests.page.test_overview import text_of
@@ -464,7 +465,9 @@ HOSTILE = TEXTS | st.sampled_from(
 
 
 @given(words=st.lists(HOSTILE, min_size=6, max_size=6), value=NUMBERS)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck)
+)
 def test_nothing_that_a_job_says_becomes_markup(words: list[str], value: float) -> None:
     """A page has the same elements whatever stands in it."""
 

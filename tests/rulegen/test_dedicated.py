@@ -23,6 +23,8 @@ from afterrun_exporter.rulegen import prometheus, render, rule_tests
 
 from .conftest import Run
 
+pytestmark = pytest.mark.thorough
+
 Data = dict[str, Any]
 
 #: All that PromQL, RE2, Go's templates or YAML could take for something else.

@@ -13,6 +13,8 @@ import pytest
 from afterrun_exporter.rulegen import grafana
 from tests import npm
 
+pytestmark = pytest.mark.thorough
+
 HOME = Path(__file__).parents[1] / "grafana"
 OPTIONS = ["--strict", "--noEmit", "--skipLibCheck", "--target", "es2022"]
 MODULES = ["--module", "nodenext", "--moduleResolution", "nodenext"]

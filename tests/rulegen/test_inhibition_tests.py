@@ -40,6 +40,7 @@ def outcome(run: Run, directory: Path) -> tuple[int, str]:
     return result.returncode, result.stdout + result.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rules", [[], [SAMPLE]], ids=["no rules", "the usual rule"])
 def test_what_is_generated_passes(run: Run, tmp_path: Path, rules: list[Any]) -> None:
     base = {**BASE, "inhibit_rules": rules}
@@ -52,6 +53,7 @@ def test_what_is_shipped_passes(run: Run, root: Path) -> None:
     assert outcome(run, root)[0] == 0
 
 
+@pytest.mark.thorough
 def test_all_that_can_be_configured_passes(
     run: Run, root: Path, tmp_path: Path
 ) -> None:
@@ -60,6 +62,7 @@ def test_all_that_can_be_configured_passes(
     assert outcome(run, tmp_path)[0] == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "rule",
     [
@@ -91,6 +94,7 @@ def test_a_rule_that_silences_other_jobs_fails(
     assert code == 1, words
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", range(6))
 def test_a_rule_of_ours_that_is_gone_fails(
     run: Run, tmp_path: Path, number: int

@@ -17,6 +17,11 @@ from afterrun_exporter import conventions as names
 
 Labels = dict[str, str]
 
+#: Seconds that Alertmanager may take to answer, and to stop.
+PATIENCE = 60
+#: Answers until Alertmanager must have noticed what inhibits: far more than it takes.
+ATTEMPTS = 20_000
+
 
 @pytest.fixture
 def alertmanager(root: Path, tmp_path: Path) -> Iterator[str]:
@@ -42,7 +47,7 @@ def alertmanager(root: Path, tmp_path: Path) -> Iterator[str]:
         yield f"http://{_listening(process)}/api/v2/alerts"
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=PATIENCE)
 
 
 def _listening(process: subprocess.Popen[str]) -> str:
@@ -58,11 +63,11 @@ def _post(url: str, *alerts: Labels) -> None:
     body = json.dumps([{"labels": labels} for labels in alerts]).encode()
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, body, headers)  # noqa: S310
-    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+    urllib.request.urlopen(request, timeout=PATIENCE).close()  # noqa: S310
 
 
 def _inhibited(url: str) -> set[str]:
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:  # noqa: S310
         alerts: list[Any] = json.load(answer)
     return {
         _name(alert["labels"]) for alert in alerts if alert["status"]["inhibitedBy"]
@@ -157,9 +162,7 @@ def test_one_condition_is_one_message(
     _post(alertmanager, *quiet, *loud)
 
     # It learns of a source in the background, within milliseconds.
-    seen = next(
-        (seen for _ in range(1000) if (seen := _inhibited(alertmanager)) >= expected),
-        set(),
-    )
+    answers = (_inhibited(alertmanager) for _ in range(ATTEMPTS))
+    seen = next((seen for seen in answers if seen >= expected), set())
 
     assert seen == expected

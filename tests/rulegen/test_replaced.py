@@ -15,6 +15,8 @@ from afterrun_exporter.rulegen import prometheus, render
 
 from .conftest import Run
 
+pytestmark = pytest.mark.thorough
+
 #: Each gauge that alerts: its own labels, and its values while the condition holds
 #: and while it does not. Deadlines are minutes: one long past, one that never comes.
 FAMILIES: Final = {

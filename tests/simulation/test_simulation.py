@@ -31,7 +31,7 @@ MODULES: Final = sorted(
 SIZE: Final = Size(jobs=40, days=45, trouble=3.0)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.thorough)])
 def test_every_alert_is_true_and_reported_once(seed: int) -> None:
     result = simulate(seed, SIZE, processes=1)
 

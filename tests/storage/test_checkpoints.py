@@ -97,6 +97,7 @@ async def test_the_log_stays_short_under_a_writer_that_never_pauses(
     assert size_of(log_of(path)) < 5 * short
 
 
+@pytest.mark.thorough
 async def test_the_log_stays_short_again_once_a_long_look_is_over(
     store: SQLiteStore, path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import AlertFilter, AlertStats, Store, update
 from afterrun_exporter.testing import MemoryStore
 from tests.changed import replace
+from tests.examples import examples
 from tests.storage.decisions import FAILING, MISSED, T0, opened, resolved
 
 VIOLATED = AlertKey(Condition.VIOLATED, "rows > 0")
@@ -130,7 +131,7 @@ FILTERS = st.builds(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(alerts=ALERTS, filters=st.lists(FILTERS, min_size=1, max_size=8))
 async def test_both_stores_answer_alike(
     alerts: list[tuple[str, AlertKey, int, int | None]], filters: list[AlertFilter]

@@ -20,6 +20,7 @@ from afterrun_exporter.storage.run_keys import CHUNK, KeysInMemory
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import Change, Decide, Store
 from afterrun_exporter.testing import MemoryStore
+from tests.examples import examples
 from tests.storage.decisions import T0, fresh
 
 DAY: Final = 86_400.0
@@ -187,7 +188,7 @@ reports = st.lists(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(reports)
 async def test_every_run_counts_once(steps: list[tuple[int, str]]) -> None:
     """Whatever is sent again, together with what, and after which restarts."""

@@ -20,6 +20,7 @@ from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.sqlite import SQLiteStore
 from afterrun_exporter.storage.store import Change, Decide, update
 from tests.e2e.daemon.disks import SmallDisk, small_disk
+from tests.examples import examples
 from tests.storage.decisions import (
     FAILING,
     MISSED,
@@ -141,7 +142,7 @@ async def test_runs_go_on_after_pruning_and_a_restart(path: Path) -> None:
     assert numbers == [5, 4]
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(facts=st.dictionaries(job_names(), st.tuples(states(), runs()), max_size=4))
 def test_whatever_can_be_known_of_a_job_outlives_a_restart(
     facts: dict[str, tuple[JobState, Run]],
