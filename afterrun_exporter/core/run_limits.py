@@ -96,10 +96,11 @@ def overrunning_from(job: Job, run: OpenRun, settings: Settings) -> float:
     """
     if run.is_overrunning or _last_sign(run) >= settings.up_since:
         return run_limit(job, run)
-    limit = time_limit(job, run)
     if is_unobserved(job, run, settings):
-        limit = math.inf
-    elif downtimes.is_unobserved(limit, settings):
+        # Nor is it silent: it may have ended.
+        return math.inf
+    limit = time_limit(job, run)
+    if downtimes.is_unobserved(limit, settings):
         limit = downtimes.patience(job, settings)
     else:
         limit = downtimes.held_back(run.started_at, limit, settings)

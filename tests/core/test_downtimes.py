@@ -366,6 +366,17 @@ class TestARunWhoseLimitPassedInADowntime:
             ),
         ]
 
+    def test_is_not_silent_until_it_is_given_up(self) -> None:
+        """Seen: overrunning for a minute, and then over."""
+        job = replace(self.JOB, heartbeat=60)
+        night = Night(job).start("22 02:00").ping("22 02:59:30", Kind.PROGRESS)
+        night.settings = self.DOWN
+
+        for when in ("22 05:00", "22 05:01:01", "22 05:02", "22 05:02:01", "22 05:03"):
+            night.clock(when)
+
+        assert (night.alerts, night.state.open_runs) == ([], ())
+
     def test_is_overrunning_at_once_where_it_is_alive(self) -> None:
         night = self.night().ping("22 05:01", Kind.PROGRESS)
 

@@ -36,9 +36,8 @@ class Limits(Known):
         limit = self._time_limit(run)
         if down.had(limit):
             if job.after_downtime is None:
-                limit = math.inf
-            else:
-                limit = max(down.settled, down.until + job.after_downtime)
+                return math.inf
+            limit = max(down.settled, down.until + job.after_downtime)
         elif run.began <= down.until < limit < down.settled:
             limit = down.settled
         silence = self._silence(run)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import Final
 
-from tests.simulation.settings import Job
+from tests.simulation.settings import Job, Ratio
 
 KEPT_RUNS: Final = 1000
 #: By which share of the usual gap between runs a window may be shorter or longer.
@@ -39,6 +39,10 @@ class Windows:
         self.reach = max(over, job.slower.over if job.slower is not None else 0.0)
         #: When a run leaves the window of the success ratio next.
         self.until = math.inf
+        #: Whether the ratio is low over each of the windows, from when until then.
+        self.low: list[bool] | None = None
+        self.low_since = 0.0
+        self.low_number = 0
 
     def is_slow(self, ended: float, duration: float) -> bool:
         slower = self.job.slower
@@ -56,10 +60,17 @@ class Windows:
 
     def is_ratio_low(self, now: float, *, goes_on: bool) -> bool:
         """Return True if too few runs were ok; none at the edge of the window decides."""
-        wanted = self.job.ratio
-        self.until = math.inf
-        if wanted is None:
+        if self.job.ratio is None:
             return False
+        is_known = self.low_since <= now < self.until
+        if self.low is None or not is_known or self.number != self.low_number:
+            self.low = self._low(self.job.ratio, now)
+            self.low_since, self.low_number = now, self.number
+        return any(self.low) if goes_on else all(self.low)
+
+    def _low(self, wanted: Ratio, now: float) -> list[bool]:
+        """Return whether the ratio is low over the window, a shorter and a longer one."""
+        self.until = math.inf
         longest = wanted.over * (1 + EDGE)
         runs = [run for run in self._runs() if run.ended + longest > now]
         ends = sorted(run.ended for run in runs)
@@ -77,7 +88,7 @@ class Windows:
             low.append(enough and good < wanted.below * len(inside))
             leaves = min((run.ended for run in inside), default=math.inf) + over
             self.until = min(self.until, leaves)
-        return any(low) if goes_on else all(low)
+        return low
 
     def _runs(self) -> Iterator[Past]:
         first = self.number - KEPT_RUNS
@@ -89,6 +100,7 @@ class Windows:
         """Remember a run, and no others than windows can see."""
         if not self.reach:
             return
+        self.low = None
         run = Past(self.number, ended, duration, ok)
         self.stored.append(run)
         if self.past and self.past[0].ended + self.reach <= now:
@@ -100,10 +112,12 @@ class Windows:
         first = self.number - KEPT_RUNS
         runs = placed([run for run in self.stored if run.number > first], now)
         self.past = [run for run in runs if run.ended + self.reach > now]
+        self.low = None
 
     def put_back(self, now: float) -> None:
         """Have no run that ended later than now."""
         self.past = placed(self.past, now)
+        self.low = None
 
 
 def placed(runs: list[Past], now: float) -> list[Past]:
