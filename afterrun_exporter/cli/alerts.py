@@ -1,4 +1,4 @@
-"""`afterrun alerts`: what has been wrong, how often, and whether anybody is told."""
+"""`afterrun alerts`: recorded alerts, their statistics, and test alerts."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from afterrun_exporter.core.units import format_duration
 
 @click.group()
 def alerts() -> None:
-    """Show the alerts of a running daemon, or try one out."""
+    """Show the alerts of a running daemon, or open a test alert."""
 
 
 @alerts.command("list")
-@click.option("--job", help="Only those of this job.")
+@click.option("--job", help="Only alerts of this job.")
 @click.option("--state", type=click.Choice(["open", "resolved"]))
-@click.option("--kind", help="Only of this kind, such as missed or violated.")
-@click.option("--severity", help="Only of this severity, such as critical.")
-@click.option("--since", help="Only those that opened since: 7d, 2026-11-22T02:00:00Z.")
+@click.option("--kind", help="Only alerts of this kind, such as missed or violated.")
+@click.option("--severity", help="Only alerts of this severity, such as critical.")
+@click.option(
+    "--since", help="Only alerts opened since, such as 7d or 2026-11-22T02:00:00Z."
+)
 @click.option(
     "--limit",
     type=click.IntRange(1, 1000),
     default=100,
     show_default=True,
-    help="How many, the newest first.",
+    help="Maximum number of alerts, newest first.",
 )
 @client.asks_daemon
 def list_(url: str, as_json: bool, **query: str | int | None) -> None:
-    """Show alerts, the newest first, those that are over included."""
+    """Show alerts, newest first, including resolved ones."""
     answer = client.get(url, "alerts", **query)
     if as_json:
         client.echo_json(answer)
@@ -37,7 +39,7 @@ def list_(url: str, as_json: bool, **query: str | int | None) -> None:
     if not answer["alerts"]:
         click.echo("no alerts")
         return
-    # Here, because it takes a while and JSON does without.
+    # Imported late, because it is slow and not needed for JSON.
     from afterrun_exporter.cli import tables  # noqa: PLC0415
 
     now = SystemClock().now()
@@ -67,15 +69,18 @@ def list_(url: str, as_json: bool, **query: str | int | None) -> None:
 
 
 @alerts.command()
-@click.option("--since", help="Of those that opened since: 7d, the default, or a time.")
+@click.option(
+    "--since",
+    help="Only alerts opened since, such as 2026-11-22T02:00:00Z.  [default: 7d]",
+)
 @client.asks_daemon
 def stats(since: str | None, url: str, as_json: bool) -> None:
-    """Show what went wrong most, and how long it took to mend."""
+    """Count alerts by kind, severity, state and job, and show the time to resolve them."""
     answer = client.get(url, "alerts/stats", since=since)
     if as_json:
         client.echo_json(answer)
         return
-    # Here, because it takes a while and JSON does without.
+    # Imported late, because it is slow and not needed for JSON.
     from afterrun_exporter.cli import tables  # noqa: PLC0415
 
     now = SystemClock().now()
@@ -86,7 +91,7 @@ def stats(since: str | None, url: str, as_json: bool) -> None:
     if took["mean"] is not None:
         mean, median = (format_duration(round(took[one])) for one in ("mean", "median"))
         click.echo(f"time to resolve: {median} median, {mean} mean")
-    counted = [
+    rows = [
         *(("kind", kind, count) for kind, count in answer["by_kind"].items()),
         *(("severity", word, count) for word, count in answer["by_severity"].items()),
         *(("state", state, count) for state, count in answer["by_state"].items()),
@@ -99,28 +104,28 @@ def stats(since: str | None, url: str, as_json: bool) -> None:
             tables.Column(""),
             tables.Column("ALERTS", right=True),
         )
-        tables.show(columns, ((by, word, str(count)) for by, word, count in counted))
+        tables.show(columns, ((by, word, str(count)) for by, word, count in rows))
 
 
 @alerts.command("test")
 @click.argument("job", required=False)
-@click.option("--severity", help="Other than the job's own.")
-@click.option("--for", "lasts", help="How long it lasts, 10s to 1h; 2m by default.")
+@click.option("--severity", help="Severity of the alert.  [default: the job's own]")
+@click.option("--for", "lasts", help="Duration of the alert, 10s to 1h.  [default: 2m]")
 @client.asks_daemon
 def test_(
     job: str | None, severity: str | None, lasts: str | None, url: str, as_json: bool
 ) -> None:
-    """Open an alert of JOB that ends by itself, to see that it arrives.
+    """Open a test alert of JOB, which ends by itself.
 
-    Without JOB it is one of a job that is made for tests.
+    Without JOB, the alert belongs to a job created for tests.
     """
-    wanted = {"job": job, "severity": severity, "for": lasts}
-    body = {name: value for name, value in wanted.items() if value is not None}
+    options = {"job": job, "severity": severity, "for": lasts}
+    body = {name: value for name, value in options.items() if value is not None}
     answer = client.post(url, "alerts/test", body)
     if as_json:
         client.echo_json(answer)
         return
     click.echo(
         f"{answer['alertname']} is open for job {answer['job']}, severity "
-        f"{answer['severity']}, until {answer['until']}: see who is told"
+        f"{answer['severity']}, until {answer['until']}: check who is notified"
     )

@@ -1,4 +1,4 @@
-"""`afterrun backtest`: what would rules have flagged, before they go live?"""
+"""`afterrun backtest`: evaluate rules on past runs, before they go live."""
 
 from __future__ import annotations
 
@@ -18,51 +18,53 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.errors import ConfigError
 
-#: Neither a problem (1) nor a mistake of the command (2).
+#: The exit status of --fail-on-change; 1 is an error and 2 a usage error.
 CHANGED: Final = 3
-#: Runs that are shown of one job, and of each of many.
+#: The number of runs shown for one job, and for each of many.
 FEW, FEWER = 20, 3
 
-#: What came of one job: what the API answers.
+#: The result for one job: the response of the API.
 Answer = dict[str, Any]
 
 
 @click.command()
-@click.option("--job", help="Try rules on this job alone.")
+@click.option("--job", help="Evaluate rules only on this job.")
 @click.option(
     "--rule",
     "rules",
     metavar="RULE",
     multiple=True,
-    help="Try this rule, written as in afterrun.yml, on --job; may be repeated. What is "
-    "given is what is tried: the rules that the job has are left out, unless --add.",
+    help="Evaluate this rule, written as in afterrun.yml, on --job; may be repeated. It "
+    "replaces the rules of the job, unless --add is set.",
 )
-@click.option("--add", is_flag=True, help="Try --rule beside the rules the job has.")
+@click.option(
+    "--add", is_flag=True, help="Evaluate --rule in addition to the rules of the job."
+)
 @click.option(
     "--config.file",
     "config_file",
     type=click.Path(path_type=Path),
-    help="Without --rule: try the rules of this file on every job that has run.  "
+    help="Without --rule: evaluate the rules of this file on every job that has run.  "
     f"[default: {DEFAULT_FILE}]",
 )
 @click.option(
     "--since",
     metavar="TIME",
-    help="Only runs that ended since then, such as 30d or 2026-11-22T02:00:00Z. "
-    "[default: all that are kept]",
+    help="Only runs finished since TIME, such as 30d or 2026-11-22T02:00:00Z. "
+    "[default: all stored runs]",
 )
 @click.option(
     "--limit",
     type=click.IntRange(1, MOST_SHOWN),
     metavar="N",
-    help=f"Show the newest N runs that differ, of each job.  [default: {FEW} of one "
-    f"job, {FEWER} of each of many]",
+    help=f"Show the newest N runs that differ, for each job.  [default: {FEW} for one "
+    f"job, {FEWER} for each of many]",
 )
 @click.option(
     "--fail-on-change",
     is_flag=True,
-    help=f"Exit with {CHANGED} when a run would be flagged that was not, or the other "
-    "way round.",
+    help=f"Exit with {CHANGED} if a run would be flagged that was not, or was flagged "
+    "and would not be.",
 )
 @client.asks_daemon
 def backtest(
@@ -76,42 +78,42 @@ def backtest(
     url: str,
     as_json: bool,
 ) -> None:
-    """Show which past runs rules would have flagged, against what was flagged.
+    """Show which past runs the rules would flag, compared with those that were flagged.
 
-    Ask it before a new threshold goes live. The daemon judges the runs it keeps, and
+    Use it before a new threshold goes live. The daemon evaluates its stored runs and
     changes nothing:
 
     \b
       afterrun backtest --job ingest --rule "rows_processed > 100"
       afterrun backtest --config.file afterrun.yml --since 30d
 
-    Exits 0 whatever it finds; see --fail-on-change.
+    Exits with 0 regardless of the result; see --fail-on-change.
     """
-    asked = {"since": since, "changes": ["newly_flagged", "no_longer_flagged"]}
+    query = {"since": since, "changes": ["newly_flagged", "no_longer_flagged"]}
     if rules:
         if job is None:
-            raise click.UsageError("--rule is tried on one job: name it with --job")
+            raise click.UsageError("--rule needs one job: name it with --job")
         if config_file is not None:
-            raise click.UsageError("give --rule or --config.file, not both")
-        given: dict[str, object] = {"rules": [*map(_read, rules)], "add": add}
-        answers = [_try(url, job, {**asked, **given, "limit": limit or FEW})]
+            raise click.UsageError("use --rule or --config.file, not both")
+        spec: dict[str, object] = {"rules": [*map(_read, rules)], "add": add}
+        answers = [_try(url, job, {**query, **spec, "limit": limit or FEW})]
     elif add:
-        raise click.UsageError("--add is for --rule: there is none")
+        raise click.UsageError("--add needs --rule")
     else:
         path = config_file or DEFAULT_FILE
         jobs, idle = _jobs(url, path, job)
         few = limit or (FEWER if job is None else FEW)
-        answers = [_try_own(url, one, {**asked, "limit": few}) for one in jobs]
+        answers = [_try_own(url, one, {**query, "limit": few}) for one in jobs]
     if job is not None:
         _show_one(answers[0], as_json)
     else:
         _show_many(str(path), answers, idle, as_json)
-    if fail_on_change and any(map(changed, answers)):
+    if fail_on_change and any(map(changes_of, answers)):
         raise click.exceptions.Exit(CHANGED)
 
 
-def changed(answer: Answer) -> int:
-    """Return of how many runs the verdict would be another."""
+def changes_of(answer: Answer) -> int:
+    """Return the number of runs whose result would change."""
     changes = answer["changes"]
     return int(changes["newly_flagged"] + changes["no_longer_flagged"])
 
@@ -137,20 +139,20 @@ def _show_many(
     backtesttables.show_many(file, answers, idle)
 
 
-def _try_own(url: str, job: Job, asked: Mapping[str, object]) -> Answer:
-    """Return what the rules that *job* has in the file come to."""
-    # What a client has said of a job counts where the file does not name it.
-    rules = {"rules": [*map(_written, job.rules)], "said": not job.configured}
-    return _try(url, job.name, {**asked, **rules})
+def _try_own(url: str, job: Job, query: Mapping[str, object]) -> Answer:
+    """Return the backtest of the rules of *job* in the file."""
+    # Rules sent by clients apply to jobs that are not in the file.
+    rules = {"rules": [*map(_rule_spec, job.rules)], "said": not job.configured}
+    return _try(url, job.name, {**query, **rules})
 
 
-def _try(url: str, job: str, asked: Mapping[str, object]) -> Answer:
-    answer: Answer = client.post(url, f"jobs/{client.segment(job)}/backtest", asked)
+def _try(url: str, job: str, query: Mapping[str, object]) -> Answer:
+    answer: Answer = client.post(url, f"jobs/{client.segment(job)}/backtest", query)
     return answer
 
 
 def _read(rule: str) -> object:
-    """Return *rule* as the API takes it: text, or keys and values."""
+    """Return *rule* for the API: text, or keys and values."""
     if not rule.lstrip().startswith("{"):
         return rule
     try:
@@ -161,13 +163,13 @@ def _read(rule: str) -> object:
         ) from None
 
 
-def _written(rule: Rule) -> Mapping[str, object]:
+def _rule_spec(rule: Rule) -> Mapping[str, object]:
     on_missing = "ignore" if rule.ignore_missing else "violate"
     return {"expr": rule.expr, "name": rule.name, "on_missing": on_missing}
 
 
 def _jobs(url: str, path: Path, name: str | None) -> tuple[list[Job], list[str]]:
-    """Return the jobs that the rules of *path* are tried on, and those without runs."""
+    """Return the jobs to backtest with the rules of *path*, and those without runs."""
     try:
         config = configs.load(path)
     except ConfigError as error:
@@ -176,16 +178,16 @@ def _jobs(url: str, path: Path, name: str | None) -> tuple[list[Job], list[str]]
         if (job := _job(config, name)) is None:
             raise click.ClickException(f"{path}: {config.job_config.unknown_job(name)}")
         return [job], []
-    # A dict keeps the order, and a job is soon found in it.
+    # A dict keeps the order and has fast lookups.
     ran = dict.fromkeys(one["name"] for one in every(url) if one["last_run"])
     idle = [one for one in config.jobs if one not in ran]
     return [job for one in ran if (job := _job(config, one)) is not None], idle
 
 
 def _job(config: Config, name: str) -> Job | None:
-    """Return the job *name* as the file describes it, or as its policies would.
+    """Return the job *name* from the file, or as its policy for unknown jobs defines it.
 
-    None where the file has no place for it: it would be rejected.
+    None if the policy rejects it.
     """
     job_config = config.job_config
     if name in job_config.jobs:

@@ -1,4 +1,4 @@
-"""Backtests as people read them: what it comes to, by rule, and the runs that differ."""
+"""Tables of backtests: the result, the counts by rule, and the runs that differ."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, Final
 import click
 
 from afterrun_exporter.cli import tables
-from afterrun_exporter.cli.backtest import Answer, changed
+from afterrun_exporter.cli.backtest import Answer, changes_of
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.metric_names import quoted
 from afterrun_exporter.core.units import format_number
 
-#: Names and warnings that are listed before it is left at a number.
+#: The maximum number of names and warnings that are listed.
 _FEW: Final = 10
 
 _RULES: Final = (
@@ -41,7 +41,7 @@ _RUNS: Final = (
 
 
 def show_one(answer: Answer) -> None:
-    """Print what came of one job."""
+    """Print the result for one job."""
     now = SystemClock().now()
     click.echo(f"{answer['job']}: {answer['headline']}")
     warnings = (f"warning: {warning}" for warning in answer["warnings"])
@@ -53,13 +53,13 @@ def show_one(answer: Answer) -> None:
     if rows := [row for run in answer["flagged"] for row in _run(run, now)]:
         click.echo()
         tables.show(_RUNS, rows)
-    if more := changed(answer) - len(answer["flagged"]):
-        click.echo(f"\n{_counted(more, 'older run')} more: see --limit")
+    if more := changes_of(answer) - len(answer["flagged"]):
+        click.echo(f"\n{_plural(more, 'older run')} more: see --limit")
 
 
 def show_many(file: str, answers: Sequence[Answer], idle: Sequence[str]) -> None:
-    """Print what came of many jobs; those of which nothing differs are counted alone."""
-    now, different = SystemClock().now(), [one for one in answers if changed(one)]
+    """Print the results for many jobs; unchanged jobs are only counted."""
+    now, different = SystemClock().now(), [one for one in answers if changes_of(one)]
     click.echo(f"{file}: {_total(answers, different)}")
     for remark in (*_remarks(answers), *_idle(idle)):
         click.echo(f"  {remark}")
@@ -75,17 +75,17 @@ def show_many(file: str, answers: Sequence[Answer], idle: Sequence[str]) -> None
     ]
     click.echo()
     tables.show((tables.Column("JOB"), *_RUNS), rows)
-    shown = sum(len(answer["flagged"]) for answer in different)
-    if more := sum(map(changed, different)) - shown:
-        click.echo(f"\n{_counted(more, 'older run')} more: see --limit and --job")
+    listed_runs = sum(len(answer["flagged"]) for answer in different)
+    if more := sum(map(changes_of, different)) - listed_runs:
+        click.echo(f"\n{_plural(more, 'older run')} more: see --limit and --job")
 
 
 def _span(answer: Answer, now: float) -> Iterator[str]:
     if answer["runs"]:
         since, until = (tables.when(answer[key], now) for key in ("since", "until"))
-        yield f"{_counted(answer['runs'], 'run')} from {since} to {until}"
+        yield f"{_plural(answer['runs'], 'run')} from {since} to {until}"
     if answer["judged"] and (rest := answer["runs"] - answer["judged"]):
-        yield f"not judged: {_counted(rest, 'run')} that did not end with ok"
+        yield f"not evaluated: {_plural(rest, 'run')} that did not report ok"
 
 
 def _rule(count: dict[str, Any]) -> tuple[str, ...]:
@@ -102,11 +102,11 @@ def _run(run: dict[str, Any], now: float) -> Iterator[tuple[str, ...]]:
         run["change"].replace("_", " "),
     )
     for broken in run["would_break"] or run["broke"]:
-        yield (*about, broken["rule"], _shown(broken), broken["expected"])
+        yield (*about, broken["rule"], _value(broken), broken["expected"])
 
 
-def _shown(broken: dict[str, Any]) -> str:
-    # A daemon of an earlier version knows no rules on text.
+def _value(broken: dict[str, Any]) -> str:
+    # Earlier versions of the daemon do not send this field.
     if (text := broken.get("text")) is not None:
         return quoted(text)
     value = broken["value"]
@@ -128,26 +128,28 @@ def _total(answers: Sequence[Answer], different: Sequence[Answer]) -> str:
         for key in ("judged", "would_flag", "was_flagged")
     )
     if not judged:
-        return "there are no runs to try rules on"
-    told = (
-        f"{would:,} of {_counted(judged, 'run')} of {_counted(len(answers), 'job')} "
+        return "there are no runs to evaluate"
+    summary = (
+        f"{would:,} of {_plural(judged, 'run')} of {_plural(len(answers), 'job')} "
         f"would be flagged, {was:,} {'was' if was == 1 else 'were'}"
     )
     if not different:
-        return f"{told}: no verdict changes"
-    runs = sum(map(changed, answers))
+        return f"{summary}: no verdict changes"
+    runs = sum(map(changes_of, answers))
     change = "verdict changes" if runs == 1 else "verdicts change"
-    return f"{told}: {runs:,} {change}, of {_counted(len(different), 'job')}"
+    return f"{summary}: {runs:,} {change}, of {_plural(len(different), 'job')}"
 
 
 def _remarks(answers: Sequence[Answer]) -> Iterator[str]:
-    warnings = [f"{one['job']}: {said}" for one in answers for said in one["warnings"]]
+    warnings = [
+        f"{one['job']}: {warning}" for one in answers for warning in one["warnings"]
+    ]
     for warning in warnings[:_FEW]:
         yield f"warning: {warning}"
     if (more := len(warnings) - _FEW) > 0:
-        yield f"{_counted(more, 'more warning')} like these"
+        yield f"{_plural(more, 'more warning')} like these"
     if gaps := sum(bool(answer["gaps"]) for answer in answers):
-        yield f"history does not reach back to the first run of {_counted(gaps, 'job')}"
+        yield f"older runs of {_plural(gaps, 'job')} are no longer stored"
 
 
 def _idle(jobs: Sequence[str]) -> Iterator[str]:
@@ -157,5 +159,5 @@ def _idle(jobs: Sequence[str]) -> Iterator[str]:
         yield f"no run yet: {names}"
 
 
-def _counted(count: int, what: str) -> str:
+def _plural(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -1,4 +1,4 @@
-"""`afterrun backup`: a copy of the database, also while the daemon uses it."""
+"""`afterrun backup`: copy the database, also while the daemon is running."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.backup import Contents, back_up
 
-#: Lets the daemon go first on a busy machine.
+#: Gives the daemon priority on a busy machine.
 _NICE: Final = 10
 
 
@@ -25,14 +25,14 @@ _NICE: Final = 10
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("afterrun.db"),
     show_default=True,
-    help="The database, as given to afterrun serve.",
+    help="The database of afterrun serve.",
 )
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def backup(file: Path, storage_path: Path, force: bool) -> None:
-    """Copy the database to FILE, also while the daemon uses it.
+    """Copy the database to FILE, also while the daemon is running.
 
-    The copy has every report that was answered before it began, is checked, and is one
-    file. It appears when it is complete.
+    The copy is one file, contains every report that was acknowledged before it began,
+    and is checked. FILE appears when the copy is complete.
     """
     with suppress(OSError):
         os.nice(_NICE)
@@ -45,6 +45,6 @@ def backup(file: Path, storage_path: Path, force: bool) -> None:
 
 
 def summary(contents: Contents) -> str:
-    """Return what is in a copy, in words."""
+    """Return a description of the contents of a copy."""
     size = f"{contents.size / 1e6:,.1f} MB"
     return f"{contents.jobs:,} jobs, {contents.runs:,} runs, {size}, integrity check passed"

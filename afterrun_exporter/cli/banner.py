@@ -1,4 +1,4 @@
-"""What `afterrun serve` says first: where it is, and what to try."""
+"""The startup message of `afterrun serve`: its address and example commands."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from afterrun_exporter.core.metric_names import PLAIN
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import DURATION, Rule
 
-#: What is tried out where there is no job yet.
+#: The example job, if none is configured.
 _ANY_JOB = "my-job"
 _ANY_METRIC = "rows_processed"
 
 
-#: Said where everybody can come in who reaches the port.
+#: Printed if the daemon is open and reachable from other machines.
 OPEN: Final = (
-    "  open to everybody who reaches this port: they may report, read and change "
-    "everything;\n  set auth in afterrun.yml, or listen on 127.0.0.1"
+    "  no authentication: every client that reaches this port can report, read and "
+    "change everything;\n  set auth in afterrun.yml, or listen on 127.0.0.1"
 )
-#: What `curl` sends where a token is wanted.
-_SHOWN: Final = '-H "Authorization: Bearer $AFTERRUN_TOKEN" '
+#: The option of `curl` for a token.
+_AUTHORIZATION: Final = '-H "Authorization: Bearer $AFTERRUN_TOKEN" '
 
 
 def usage(
     url: str, telemetry_path: str, jobs: Iterable[Job], *, locked: bool = False
 ) -> str:
-    """Return the two commands that show a ping and its verdict.
+    """Return two example commands: a ping, and the metrics of its job.
 
-    Where the daemon is *locked*, they send a token.
+    They send a token if the daemon is *locked*.
     """
     job, body = example(jobs)
-    token = _SHOWN if locked else ""
+    token = _AUTHORIZATION if locked else ""
     return (
         f"  report a run:     curl -fsS {token}{url}/ping/{job} -d '{body}'\n"
-        f"  see the verdict:  curl -fsS {token}{url}{telemetry_path} | grep {job}"
+        f"  see the result:   curl -fsS {token}{url}{telemetry_path} | grep {job}"
     )
 
 
 def example(jobs: Iterable[Job]) -> tuple[str, str]:
-    """Return a job and a report of it, one with a metric that it has a rule for."""
+    """Return a job and a report of it, if possible with a metric that has a rule."""
     watched = [job for job in jobs if job.enabled]
     for job in watched:
         for rule in job.rules:
@@ -52,7 +52,7 @@ def example(jobs: Iterable[Job]) -> tuple[str, str]:
 
 
 def _is_simple(rule: Rule) -> bool:
-    """Return True if a report on *rule* can be pasted into any shell."""
+    """Return True if a report for *rule* is safe in any shell."""
     is_number = rule.assertion is None and rule.metric != DURATION
     return is_number and PLAIN.fullmatch(rule.metric) is not None
 

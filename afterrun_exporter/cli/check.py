@@ -1,4 +1,4 @@
-"""`afterrun check`: is the configuration right, and when will each job be due?"""
+"""`afterrun check`: validate the configuration and show the next slots."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ DEFAULT_FILE: Final = Path("afterrun.yml")
 _YEARS: Final = range(1970, 2201)
 _HEADER: Final = ("JOB", "ZONE", "SLOT", "DEADLINE", "SLOT UTC", "DEADLINE UTC")
 _FOOTNOTE: Final = (
-    "* every: is counted from the job's last run; shown as if that had been at {}."
+    "* every: counts from the job's last run; shown as if that had been at {}."
 )
 
 
 def _moment(
     _context: click.Context, _option: click.Parameter, text: str | None
 ) -> float | None:
-    """Return the Unix seconds that *text* from the command line stands for."""
+    """Return the Unix time of *text* from the command line."""
     if text is None:
         return None
     try:
@@ -70,10 +70,10 @@ def _moment(
     "start",
     metavar="TIME",
     callback=_moment,
-    help="Show slots after TIME, such as 2026-11-22T02:00:00Z, not after now. "
+    help="Show slots after TIME, such as 2026-11-22T02:00:00Z, instead of now. "
     "Without an offset it is UTC.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(
     config: Path | None,
     config_file: Path | None,
@@ -81,49 +81,49 @@ def check(
     start: float | None,
     as_json: bool,
 ) -> None:
-    """Check CONFIG and show every problem at once, each with its line.
+    """Check CONFIG and print all problems, each with its line.
 
-    Exits 1 when there is one. With --slots it also shows when the jobs are due,
-    in their own time zones and in UTC.
+    Exits with 1 if there are problems. With --slots it also prints the next slots of
+    the jobs, in their own time zones and in UTC.
     """
     if config is not None and config_file is not None:
-        raise click.UsageError("give CONFIG or --config.file, not both")
+        raise click.UsageError("use CONFIG or --config.file, not both")
     path = config or config_file or DEFAULT_FILE
     after = SystemClock().now() // 1 if start is None else start
     try:
-        text, found = load_with_base(path)
+        text, config_ = load_with_base(path)
     except ConfigError as error:
         click.echo(str(error), err=True)
         if as_json:
-            click.echo(_json({"file": str(path), **_listed(problems=error.problems)}))
+            click.echo(_json({"file": str(path), **_by_kind(problems=error.problems)}))
         raise click.exceptions.Exit(1) from None
     at = ("alertmanager", "base")
     warnings = (
-        *configuration.warnings(text, found, after),
+        *configuration.warnings(text, config_, after),
         *(
             configuration.problem_at(text, at, warning)
-            for warning in base_warnings(found, path.parent)
+            for warning in base_warnings(config_, path.parent)
         ),
     )
     for warning in warnings:
         click.echo(f"{path}:{warning} (warning)", err=True)
-    plans = [_plan(job, after, slots) for job in found.jobs.values()] if slots else []
+    plans = [_plan(job, after, slots) for job in config_.jobs.values()] if slots else []
     if as_json:
-        report = {"file": str(path), **found.counts, **_listed(warnings=warnings)}
+        report = {"file": str(path), **config_.counts, **_by_kind(warnings=warnings)}
         click.echo(_json(report | {"slots": [plan.as_data() for plan in plans]}))
         return
-    click.echo(f"{path}: {_summary(found)}: no problems")
+    click.echo(f"{path}: {_summary(config_)}: no problems")
     if plans:
         click.echo("\n" + "\n".join(_table(plans, after)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """When a job is due."""
+    """The next slots of a job."""
 
     job: Job
     zone: str
-    #: Each slot with its deadline, as Unix seconds.
+    #: Slots and deadlines as Unix times.
     slots: tuple[tuple[float, float], ...]
 
     def as_data(self) -> dict[str, object]:
@@ -145,7 +145,7 @@ class _Plan:
         }
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """Yield a row of the table for each slot, or one that says why not."""
+        """Yield a table row for each slot, or one with the reason for none."""
         local = ZoneInfo(self.zone)
         mark = " *" if isinstance(self.job.schedule, Every) else ""
         for slot, deadline in self.slots:
@@ -170,7 +170,7 @@ def _plan(job: Job, after: float, count: int) -> _Plan:
 
 def _table(plans: Iterable[_Plan], after: float) -> Iterator[str]:
     rows = [_HEADER, *(row for plan in plans for row in plan.rows())]
-    # A row without slots ends in a remark, which may be wider than its column.
+    # A row without slots ends in a remark that may be wider than its column.
     full = [row for row in rows if len(row) == len(_HEADER)]
     widths = [max(map(len, column)) for column in zip(*full, strict=True)]
     widths[0] = max(len(row[0]) for row in rows)
@@ -190,13 +190,13 @@ def _summary(config: Config) -> str:
     return f"{jobs}, {counts['scheduled']} scheduled, {rules}"
 
 
-def _listed(
+def _by_kind(
     *, problems: Sequence[Problem] = (), warnings: Sequence[Problem] = ()
 ) -> dict[str, object]:
     return {
         kind: [
-            {"line": found.line, "path": found.path, "message": found.message}
-            for found in of_a_kind
+            {"line": problem.line, "path": problem.path, "message": problem.message}
+            for problem in of_a_kind
         ]
         for kind, of_a_kind in (("problems", problems), ("warnings", warnings))
     }

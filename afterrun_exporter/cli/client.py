@@ -1,4 +1,4 @@
-"""Questions to a running daemon, over its API."""
+"""Requests to the API of a running daemon."""
 
 from __future__ import annotations
 
@@ -25,46 +25,46 @@ from afterrun_exporter import __version__
 from afterrun_exporter.client.urls import authorization, public_url
 from afterrun_exporter.conventions import DEFAULT_PORT
 
-#: A question to a long history takes a while.
+#: The timeout in seconds, enough for queries of a long history.
 PATIENCE: Final = 30.0
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """Follows nothing: what answers a question is the daemon that was asked."""
+    """A handler that does not follow redirects."""
 
     def redirect_request(self, *_: object) -> None:
         return None
 
 
-#: The daemon is near: a proxy for the way out would only be in the way.
+#: Without proxies, because the daemon is usually on the same network.
 _open = build_opener(ProxyHandler({}), _NoRedirect()).open
 
 
 def asks_daemon(command: Command) -> Command:
-    """Give *command* the options of all that ask a daemon: `url` and `as_json`."""
+    """Add the common options `url` and `as_json` to *command*."""
     url = click.option(
         "--url",
         envvar="AFTERRUN_URL",
         default=f"http://localhost:{DEFAULT_PORT}",
         show_default=True,
         show_envvar=True,
-        help="Where the daemon is.",
+        help="URL of the daemon.",
     )
     as_json = click.option(
-        "--json", "as_json", is_flag=True, help="Print what the API answers."
+        "--json", "as_json", is_flag=True, help="Print the JSON response of the API."
     )
 
     @wraps(command)
-    def asking(**given: Any) -> None:
+    def asking(**options: Any) -> None:
         try:
-            command(**given)
+            command(**options)
         except (LookupError, TypeError, AttributeError, ValueError) as error:
-            # JSON, but not what this program knows: another one, or another version.
-            where = public_url(given["url"])
+            # Unexpected JSON: from another program or another version.
+            where = public_url(options["url"])
             raise click.ClickException(
-                f"{where} does not answer like AfterRun {__version__}: "
+                f"{where} does not respond like AfterRun {__version__}: "
                 f"{type(error).__name__} at {error}"
             ) from error
 
@@ -72,17 +72,17 @@ def asks_daemon(command: Command) -> Command:
 
 
 def get(url: str, path: str, **query: object) -> Any:
-    """Return what the daemon at *url* says to *path*; what is None is not asked for.
+    """Return the response of the daemon at *url* for *path*, without None parameters.
 
-    What is a tuple is asked for so many times.
+    A tuple becomes a repeated parameter.
     """
-    asked = {name: value for name, value in query.items() if value is not None}
-    given = urlencode(asked, doseq=True)
-    return _answer(url, f"{path}?{given}" if given else path)
+    parameters = {name: value for name, value in query.items() if value is not None}
+    encoded = urlencode(parameters, doseq=True)
+    return _answer(url, f"{path}?{encoded}" if encoded else path)
 
 
 def post(url: str, path: str, body: Mapping[str, object]) -> Any:
-    """Return what the daemon says to *body*, sent to *path* as JSON."""
+    """Return the response of the daemon to *body*, posted to *path* as JSON."""
     return _answer(url, path, json.dumps(body).encode())
 
 
@@ -92,7 +92,7 @@ def segment(text: str) -> str:
 
 
 def echo_json(answer: Any) -> None:
-    """Print *answer* for a program to read."""
+    """Print *answer* as JSON."""
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
 
 
@@ -101,7 +101,7 @@ def _answer(url: str, path: str, body: bytes | None = None) -> Any:
         allowed = authorization(url, os.environ.get("AFTERRUN_TOKEN", "").strip())
     except ValueError as error:
         raise click.UsageError(f"AFTERRUN_TOKEN: {error}") from None
-    # From here on without credentials: it is printed.
+    # Without credentials from here on, because it is printed in messages.
     url = public_url(url)
     if not url.startswith(("http://", "https://")):
         raise click.UsageError(
@@ -113,7 +113,7 @@ def _answer(url: str, path: str, body: bytes | None = None) -> Any:
     try:
         request = Request(where, body, headers)  # noqa: S310 - it is checked above
         if allowed:
-            # Not to whoever this daemon may send us on to.
+            # Not sent to the target of a redirect.
             request.add_unredirected_header("Authorization", allowed)
         with _open(request, timeout=PATIENCE) as answer:
             return json.load(answer)
@@ -124,28 +124,30 @@ def _answer(url: str, path: str, body: bytes | None = None) -> Any:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, SSLCertVerificationError):
             raise click.ClickException(
-                f"{url} shows a certificate that is not trusted: "
-                f"{reason.verify_message}; SSL_CERT_FILE names the CA that it is of"
+                f"the certificate of {url} is not trusted: "
+                f"{reason.verify_message}; set SSL_CERT_FILE to its CA"
             ) from None
-        said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        cause = (
+            getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        )
         raise click.ClickException(
-            f"no answer from {url}: {said}; is the daemon running there? --url or "
-            "AFTERRUN_URL names another"
+            f"no response from {url}: {cause}; is the daemon running there? Set --url or "
+            "AFTERRUN_URL for another address"
         ) from None
     except (ValueError, HTTPException):
-        raise click.ClickException(f"{url} does not answer like AfterRun") from None
+        raise click.ClickException(f"{url} does not respond like AfterRun") from None
 
 
 def _refusal(url: str, error: HTTPError) -> str:
-    """Return the daemon's own words, if it was the daemon who spoke."""
+    """Return the message of the daemon, or a description of another response."""
     if 300 <= error.code < 400 and (to := error.headers.get("Location")):
         return (
-            f"{url} answered {error.code}: it sends on to {public_url(to)[:200]!r}; "
-            "if that is the daemon, name it with --url or AFTERRUN_URL"
+            f"{url} answered {error.code} with a redirect to {public_url(to)[:200]!r}; "
+            "if that is the daemon, set --url or AFTERRUN_URL to it"
         )
     try:
-        said = str(json.load(error)["detail"])
+        detail = str(json.load(error)["detail"])
     except (ValueError, KeyError, TypeError):
-        return f"{url} answered {error.code}: it does not answer like AfterRun"
-    wanted = error.code == HTTPStatus.UNAUTHORIZED
-    return f"{said}: put a token into AFTERRUN_TOKEN" if wanted else said
+        return f"{url} answered {error.code} and does not respond like AfterRun"
+    is_unauthorized = error.code == HTTPStatus.UNAUTHORIZED
+    return f"{detail}: put a token into AFTERRUN_TOKEN" if is_unauthorized else detail

@@ -1,4 +1,4 @@
-"""The configuration file of a daemon: read, applied, and read again."""
+"""Loading and reloading the configuration file of a daemon."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 class Configuration:
-    """The configuration file, and what has become of reading it."""
+    """The configuration file and the state of its last read."""
 
     def __init__(
         self,
@@ -44,9 +44,9 @@ class Configuration:
     async def load(
         self, apply: Callable[[configs.Config], Awaitable[None]] | None = None
     ) -> configs.Config:
-        """Read the file, *apply* it, and remember how that went.
+        """Read the file, *apply* it, and record the result in the metrics.
 
-        Raises ConfigError, or what *apply* raises; then nothing has changed.
+        Raises ConfigError, or any error of *apply*; then nothing has changed.
         """
         try:
             config, sha, digest = await self._read()
@@ -62,7 +62,7 @@ class Configuration:
         return config
 
     async def checked(self, web_file: WebFile | None) -> WebConfigState | None:
-        """Return what *web_file* says now; raise ConfigError if that cannot be."""
+        """Return the content of *web_file*; raise ConfigError if it is invalid."""
         try:
             return await web_file.read() if web_file else None
         except AfterRunError:
@@ -78,7 +78,7 @@ class Configuration:
         if path is None:
             return configs.default(), "", b""
         try:
-            # A start has nothing else to do than to wait for it.
+            # Startup waits for the file without a timeout.
             waits = not self._is_loaded
             text = await self._patience(configs.read_text, path, forever=waits)
             sha = await self._patience(revision.git_sha, path, forever=waits)
@@ -87,14 +87,14 @@ class Configuration:
         digest = sha256(text.encode()).digest()
         if self._current is not None and self._current[0] == digest:
             return self._current[1], sha, digest
-        # A large file takes a while; pings are answered meanwhile.
+        # Parsed in a thread, because a large file takes a while.
         return await in_background(configs.parse, text, str(path)), sha, digest
 
     def check_jobs(self, before: AbstractSet[str], after: AbstractSet[str]) -> None:
-        """Raise ConfigError if none of the jobs *before* is there *after*.
+        """Raise ConfigError if none of the jobs in *before* is in *after*.
 
-        A file that was cut off, or is of somewhere else, would retire them all. A single
-        job may be renamed.
+        A truncated file, or one of another host, would retire all jobs. A single job may
+        be renamed.
         """
         if not before or not after.isdisjoint(before) or (len(before) == 1 and after):
             return
@@ -105,7 +105,7 @@ class Configuration:
                 Problem(
                     0,
                     "jobs",
-                    f"{count} would be retired, for the file has none of them: if that "
+                    f"the file would retire {count}, as it has none of them: if that "
                     "is intended, POST /-/reload?retire=all, or restart the daemon",
                 )
             ],
@@ -121,11 +121,11 @@ def reloader(
     configuration: Configuration,
     runtime: Runtime[configs.Config],
     web_file: WebFile | None = None,
-    done: Callable[[], Awaitable[None]] | None = None,
+    on_success: Callable[[], Awaitable[None]] | None = None,
 ) -> Reload:
     """Return the function that reads the files again and reconfigures *runtime*.
 
-    After each success *done* is awaited.
+    After each success *on_success* is awaited.
     """
     one_at_a_time = asyncio.Lock()
 
@@ -137,15 +137,15 @@ def reloader(
 
         async with one_at_a_time:
             try:
-                locks = await configuration.checked(web_file)
+                web_config = await configuration.checked(web_file)
                 config = await configuration.load(use)
             except AfterRunError as error:
                 log.error("config_refused", problems=str(error))  # noqa: TRY400
                 raise
             if web_file is not None:
-                web_file.apply(locks)
+                web_file.apply(web_config)
             log.info("config_loaded", hash=config.hash, jobs=len(config.jobs))
-            if done is not None:
-                await done()
+            if on_success is not None:
+                await on_success()
 
     return reload

@@ -1,4 +1,4 @@
-"""What flags of `afterrun serve` may be."""
+"""Validation of flags of `afterrun serve`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from afterrun_exporter.exposition.endpoint import PUSHED_PATH
 from afterrun_exporter.server.addresses import Address
 
 _TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
-#: Paths that begin like this are taken.
-_TAKEN: Final = (
+#: Prefixes of reserved paths.
+_RESERVED: Final = (
     "/ping",
     "/api/",
     "/-/",
@@ -32,7 +32,7 @@ _TAKEN: Final = (
 
 
 class _Duration(click.ParamType[float]):
-    """A duration such as 8s; seconds where it is a number already."""
+    """A duration such as 8s; numbers are seconds."""
 
     name = "duration"
 
@@ -52,44 +52,44 @@ class _Duration(click.ParamType[float]):
 
 DURATION: Final = _Duration()
 
-#: Files that a daemon has open with some dozens of connections.
+#: The number of open files that a daemon with some dozens of connections needs.
 MIN_FILES: Final = 128
 
 
 def check_open_files() -> None:
-    """Raise ValueError if this process may not open the files that a daemon needs."""
+    """Raise the limit of open files; raise ValueError if it cannot be high enough."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= MIN_FILES:
         return
     if hard != resource.RLIM_INFINITY and hard < MIN_FILES:
         raise ValueError(
-            f"this process may open only {hard} files, and {MIN_FILES} are needed: "
+            f"this process can open only {hard} files, but {MIN_FILES} are needed: "
             "raise the limit (ulimit -n, or LimitNOFILE= in its systemd unit)"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (MIN_FILES, hard))
 
 
 def check_telemetry_path(path: str) -> None:
-    """Raise ValueError if metrics cannot be at *path*."""
-    if not _TELEMETRY_PATH.fullmatch(path) or path.startswith(_TAKEN):
+    """Raise ValueError if *path* is not a valid path for metrics."""
+    if not _TELEMETRY_PATH.fullmatch(path) or path.startswith(_RESERVED):
         raise ValueError(
-            f"--web.telemetry-path {path!r} cannot be used: write it like /metrics; "
-            f"/, {', '.join(_TAKEN[:-1])} and {_TAKEN[-1]} are taken"
+            f"--web.telemetry-path {path!r} is invalid: write it like /metrics; "
+            f"/, {', '.join(_RESERVED[:-1])} and {_RESERVED[-1]} are reserved"
         )
 
 
 def check_storage_path(path: Path) -> None:
-    """Raise ValueError if *path* is no file that survives a restart."""
+    """Raise ValueError if *path* is not a persistent file."""
     if path == Path():
-        raise ValueError("--storage.path is empty; name a file")
+        raise ValueError("--storage.path is empty: use the path of a file")
     if path == Path(":memory:"):
         raise ValueError(
-            f"--storage.path {str(path)!r} would not survive a restart; name a file"
+            f"--storage.path {str(path)!r} would not survive a restart: use the path of a file"
         )
 
 
 def trusted(networks: Sequence[str]) -> Proxies:
-    """Return the proxies in *networks*; raise ValueError for what is none."""
+    """Return the proxies in *networks*; raise ValueError for an invalid network."""
     try:
         return Proxies(networks)
     except ValueError as error:
@@ -99,7 +99,7 @@ def trusted(networks: Sequence[str]) -> Proxies:
 
 
 def own_names(external_url: str, binds: Sequence[Address]) -> Hosts:
-    """Return the names that whoever asks for this daemon may use."""
+    """Return the host names that requests may use for this daemon."""
     machine = socket.gethostname()
     names = {machine, machine.partition(".")[0], urlsplit(external_url).hostname}
     names |= {bind.host for bind in binds}

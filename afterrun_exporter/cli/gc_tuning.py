@@ -1,18 +1,18 @@
-"""How often a daemon looks for what nobody refers to any more."""
+"""Garbage collection settings of the daemon."""
 
 from __future__ import annotations
 
 import gc
 from typing import Final
 
-#: Objects that may pile up before cycles are looked for.
+#: The number of new objects before a collection.
 GARBAGE: Final = 50_000
 
 
 def tune() -> None:
-    """Have what is there to stay looked at no more, and the rest not so often.
+    """Freeze long-lived objects and make garbage collection less frequent.
 
-    A ping leaves no cycles behind, and the states of many jobs are many objects.
+    Pings create no reference cycles, and many jobs have many long-lived objects.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The commands of ``afterrun``: one module each, imported when it is asked for."""
+"""The commands of ``afterrun``, one module each, imported on use."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from afterrun_exporter.cli.main import CLIENT
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.core.did_you_mean import near
 
-#: Commands, the module each is in, and what it does. The modules are imported
-#: late: `afterrun version` need not load a web server.
+#: Commands and their descriptions. A module has the name of its command and is
+#: imported late, so that `afterrun version` does not load a web server.
 COMMANDS: Final = {
-    "serve": "Take pings, judge runs, expose metrics.",
-    "check": "Validate afterrun.yml; show when its jobs are due.",
-    "generate": "Write alerting rules, routes and dashboards.",
-    "jobs": "Show how every job is doing.",
+    "serve": "Receive pings, evaluate runs, expose metrics.",
+    "check": "Validate afterrun.yml and show the next slots.",
+    "generate": "Write Prometheus rules, Alertmanager configuration and dashboards.",
+    "jobs": "List jobs and their states.",
     "runs": "Show the last runs of a job.",
-    "pause": "Expect nothing of a job for a while.",
-    "resume": "Watch a job again.",
-    "alerts": "Show alerts, or try one out.",
-    "backtest": "Show what rules would have flagged of past runs.",
-    "backup": "Copy the database, also while the daemon uses it.",
-    "restore": "Put a backup in the place of the database.",
-    "token": "Make a token for somebody who is to be let in.",
+    "pause": "Pause monitoring of a job.",
+    "resume": "Resume monitoring of a job.",
+    "alerts": "Show alerts, or open a test alert.",
+    "backtest": "Evaluate rules on past runs.",
+    "backup": "Copy the database, also while the daemon is running.",
+    "restore": "Replace the database with a backup.",
+    "token": "Create tokens for the API.",
     "version": "Print the version.",
 }
 
@@ -47,12 +47,11 @@ class _LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        known = (*COMMANDS, *CLIENT)
-        if name not in known and (meant := near(name, known)):
-            ctx.fail(f"No such command {name!r}; did you mean {meant!r}?")
+        names = (*COMMANDS, *CLIENT)
+        if name not in names and (suggestion := near(name, names)):
+            ctx.fail(f"No such command {name!r}; did you mean {suggestion!r}?")
         if name == "serve":
-            # Importing it takes a while, and a reload that is asked for
-            # meanwhile must not end it.
+            # Importing takes a while, and a SIGHUP meanwhile must not end the process.
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         return super().resolve_command(ctx, args)
 
@@ -72,4 +71,4 @@ class _LazyGroup(click.Group):
 )
 @click.version_option(__version__, message="afterrun %(version)s")
 def afterrun() -> None:
-    """Catch scheduled jobs that ran but did not work, or did not run."""
+    """Monitor scheduled jobs: detect runs that are missed, fail or do not achieve enough."""

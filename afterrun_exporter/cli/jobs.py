@@ -1,4 +1,4 @@
-"""`afterrun jobs`: how every job is doing."""
+"""`afterrun jobs`: list jobs and their states."""
 
 from __future__ import annotations
 
@@ -15,34 +15,36 @@ from afterrun_exporter.clock import SystemClock
 @click.option(
     "--unobserved",
     is_flag=True,
-    help="Only jobs that were last due while AfterRun was down.",
+    help="Only jobs whose last slot fell in a downtime of AfterRun.",
 )
 @click.option(
     "--label",
     metavar="KEY:VALUE",
     multiple=True,
-    help="Only jobs with this label. Again for more of them.",
+    help="Only jobs with this label; may be repeated.",
 )
 @click.option("--project", help="Only jobs of this project.")
-@click.option("--tag", multiple=True, help="Only jobs with this tag. Again for more.")
-@click.option("--search", "q", metavar="TEXT", help="Only jobs with this in the name.")
+@click.option("--tag", multiple=True, help="Only jobs with this tag; may be repeated.")
+@click.option(
+    "--search", "q", metavar="TEXT", help="Only jobs whose name contains TEXT."
+)
 @client.asks_daemon
 def jobs(
     url: str, as_json: bool, unobserved: bool, **query: str | tuple[str, ...] | None
 ) -> None:
     """Show the jobs of a running daemon: state, last run and deadline.
 
-    All that is asked for must hold.
+    A job must match all options.
     """
     query["unobserved"] = "true" if unobserved else None
-    found = every(url, **query)
+    matches = every(url, **query)
     if as_json:
-        client.echo_json({"jobs": found, "next": None})
+        client.echo_json({"jobs": matches, "next": None})
         return
-    if not found:
-        click.echo("no jobs are like that" if any(query.values()) else "no jobs")
+    if not matches:
+        click.echo("no jobs match" if any(query.values()) else "no jobs")
         return
-    # Here, because it takes a while and JSON does without.
+    # Imported late, because it is slow and not needed for JSON.
     from afterrun_exporter.cli import tables  # noqa: PLC0415
 
     now = SystemClock().now()
@@ -67,20 +69,20 @@ def jobs(
                 tables.when(job["deadline"], now) if job["deadline"] else "",
                 ", ".join(map(_alert, job["alerts"])),
             )
-            for job in found
+            for job in matches
         ),
     )
 
 
 def every(url: str, **query: object) -> list[dict[str, Any]]:
-    """Return what the daemon says of all jobs that are asked for, by name."""
-    found: list[dict[str, Any]] = []
+    """Return all matching jobs of the daemon, by name."""
+    jobs: list[dict[str, Any]] = []
     after = None
     while True:
         page = client.get(url, "jobs", **query, limit=1000, after=after)
-        found += page["jobs"]
+        jobs += page["jobs"]
         if (after := page["next"]) is None:
-            return found
+            return jobs
 
 
 def _alert(alert: dict[str, Any]) -> str:

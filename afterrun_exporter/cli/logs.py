@@ -1,4 +1,4 @@
-"""How the daemon writes its log: one line an event, to stderr."""
+"""The log of the daemon: one line per event, to stderr."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _NUMBERS: Final = {
 }
 
 
-#: Control characters, and what turns the direction of a line.
+#: Control characters, and characters that change the text direction.
 _NOT_PRINTED: Final = re.compile(
     "[\0-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
 )
 
 
 class _Stderr(io.TextIOBase):
-    """Where the log goes; one that cannot be written harms nothing else.
+    """Standard error without buffering; write errors are ignored.
 
-    Not buffered: Python would try again at exit, and fail the whole program.
+    With a buffer, Python would try to flush again at exit and fail.
     """
 
     def write(self, text: str) -> int:
@@ -43,9 +43,9 @@ class _Stderr(io.TextIOBase):
 
 
 def _printable(_: object, __: str, event: EventDict) -> EventDict:
-    """Return *event* with nothing in it that a terminal would obey.
+    """Return *event* with control characters escaped.
 
-    What clients send is in it. Newlines are left to the renderer.
+    It may contain text from clients. The renderer escapes newlines.
     """
     return {
         key: _NOT_PRINTED.sub(_escaped, value) if isinstance(value, str) else value
@@ -53,12 +53,12 @@ def _printable(_: object, __: str, event: EventDict) -> EventDict:
     }
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode()
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
 
 
 def configure(level: str, log_format: str) -> None:
-    """Send everything from *level* up to stderr, as *log_format*."""
+    """Log events from *level* up to stderr, in *log_format*."""
     renderer: Any
     shared: list[Any] = [
         structlog.processors.add_log_level,
@@ -68,7 +68,7 @@ def configure(level: str, log_format: str) -> None:
     if log_format == "json":
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     else:
-        # JSON escapes by itself.
+        # JSON escapes these characters itself.
         shared.append(_printable)
         renderer = structlog.processors.LogfmtRenderer(
             key_order=["ts", "level", "event"], bool_as_flag=False
@@ -80,7 +80,7 @@ def configure(level: str, log_format: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(stderr),
         cache_logger_on_first_use=False,
     )
-    # What the libraries have to say comes out the same way.
+    # Logs of libraries use the same format.
     handler = logging.StreamHandler(stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -1,4 +1,4 @@
-"""``afterrun``: what reports goes to the client, all else to the commands of click."""
+"""The entry point ``afterrun``: client commands, or click for all others."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 from importlib import import_module
 from typing import Final
 
-#: The client's commands. Jobs wait for `afterrun exec`, so it loads neither click
-#: nor what the other commands load.
+#: The client's commands. Jobs wait for `afterrun exec`, so it does not load click
+#: or other dependencies.
 CLIENT: Final = {
     "exec": "Run a command, and report how it went.",
     "ping": "Report a run by hand.",
@@ -16,7 +16,7 @@ CLIENT: Final = {
 
 
 def main() -> None:
-    """Do what the command line says, and exit."""
+    """Run the command line and exit."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in CLIENT:
         client = import_module("afterrun_exporter.client.commands")

@@ -1,4 +1,4 @@
-"""The alertmanager.yml that a configuration comes to, and is to be kept up to date."""
+"""Generation of the managed alertmanager.yml."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 def load_with_base(path: Path) -> tuple[str, Config]:
-    """Return the text at *path* and what it says.
+    """Return the text at *path* and its configuration.
 
     Raises ConfigError, also when ``alertmanager: {base}`` cannot be merged with it.
     """
@@ -36,7 +36,7 @@ def load_with_base(path: Path) -> tuple[str, Config]:
 
 
 def base_warnings(config: Config, beside: Path) -> list[str]:
-    """Return one line for each inhibit rule of the base that silences our alerts.
+    """Return a warning for each inhibit rule of the base that silences AfterRun's alerts.
 
     Raises GenerateError if the base cannot be read.
     """
@@ -45,11 +45,11 @@ def base_warnings(config: Config, beside: Path) -> list[str]:
         return []
     path = beside / ours.base
     base = render.read_yaml(path)
-    found = alertmanager.silencers(config.jobs, config.label_keys, ours, base)
-    lines = render.entry_lines(path, "inhibit_rules") if found else []
+    silencers = alertmanager.silencers(config.jobs, config.label_keys, ours, base)
+    lines = render.entry_lines(path, "inhibit_rules") if silencers else []
     return [
         f"{ours.base}:{lines[one.number]}: inhibit_rules[{one.number}] {one.message}"
-        for one in found
+        for one in silencers
     ]
 
 
@@ -61,34 +61,34 @@ def kept_file(config: Config, beside: Path) -> ManagedFile | None:
     if not config.alertmanager.config_file:
         return None
     path = (beside / config.alertmanager.config_file).absolute()
-    # Alertmanager may have been started elsewhere, and is to find its secrets.
-    told = replace(config.alertmanager, config_file=str(path))
+    # An absolute path: Alertmanager may run in another directory and reads secrets.
+    settings = replace(config.alertmanager, config_file=str(path))
 
     is_logged = False
 
     def compile_(receivers: Sequence[JobReceiver]) -> Mapping[Path, str]:
         nonlocal is_logged
-        # Not again with every receiver that comes or goes.
+        # Logged once, not with every change of a receiver.
         if not is_logged:
             is_logged = True
             for warning in base_warnings(config, beside):
                 log.warning("alertmanager_base_silences_alerts", warning=warning)
         return {
-            Path(path.name): _config_text(config, beside, told, receivers),
-            alertmanager.TEMPLATE: alertmanager.template_text(told),
+            Path(path.name): _config_text(config, beside, settings, receivers),
+            alertmanager.TEMPLATE: alertmanager.template_text(settings),
             **alertmanager.secret_files(receivers),
         }
 
-    return ManagedFile(path, told.reload_url, compile_)
+    return ManagedFile(path, settings.reload_url, compile_)
 
 
 def _config_text(
     config: Config,
     beside: Path,
-    told: Alertmanager,
+    settings: Alertmanager,
     receivers: Sequence[JobReceiver] = (),
 ) -> str:
-    base = render.read_yaml(beside / told.base) if told.base else None
+    base = render.read_yaml(beside / settings.base) if settings.base else None
     return alertmanager.config_text(
-        config.jobs, config.label_keys, told, receivers, base
+        config.jobs, config.label_keys, settings, receivers, base
     )

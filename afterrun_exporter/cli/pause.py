@@ -1,4 +1,4 @@
-"""`afterrun pause`: nothing is expected of a job for a while."""
+"""`afterrun pause`: pause monitoring of a job."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from afterrun_exporter.cli import client
 
 @click.command()
 @click.argument("job")
-@click.option("--for", "lasts", metavar="TIME", help="So long, such as 2h or 3d.")
-@click.option("--until", metavar="TIME", help="Until then: 2026-11-23T06:00:00Z.")
-@click.option("--resume-on-ping", is_flag=True, help="A report ends the pause, too.")
+@click.option(
+    "--for", "lasts", metavar="TIME", help="Duration of the pause, such as 2h or 3d."
+)
+@click.option(
+    "--until", metavar="TIME", help="End of the pause, such as 2026-11-23T06:00:00Z."
+)
+@click.option("--resume-on-ping", is_flag=True, help="A report also ends the pause.")
 @client.asks_daemon
 def pause(
     job: str,
@@ -21,12 +25,12 @@ def pause(
     url: str,
     as_json: bool,
 ) -> None:
-    """Expect nothing of JOB, and have its alerts resolved, until `afterrun resume`.
+    """Pause monitoring of JOB and resolve its alerts, until `afterrun resume`.
 
-    It may report all the while, and its runs are kept.
+    Reports are still accepted and its runs are stored.
     """
-    wanted = {"for": lasts, "until": until, "resume_on_ping": resume_on_ping}
-    body = {name: value for name, value in wanted.items() if value}
+    options = {"for": lasts, "until": until, "resume_on_ping": resume_on_ping}
+    body = {name: value for name, value in options.items() if value}
     answer = client.post(url, f"jobs/{client.segment(job)}/pause", body)
     if as_json:
         client.echo_json(answer)

@@ -1,4 +1,4 @@
-"""`afterrun restore`: a backup in the place of the database."""
+"""`afterrun restore`: replace the database with a backup."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from afterrun_exporter.storage import backup
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("afterrun.db"),
     show_default=True,
-    help="The database, as given to afterrun serve.",
+    help="The database of afterrun serve.",
 )
 @click.option(
-    "--force", is_flag=True, help="Replace a database; it is kept beside the new one."
+    "--force", is_flag=True, help="Replace an existing database, which is renamed."
 )
 def restore(file: Path, storage_path: Path, force: bool) -> None:
-    """Put a copy of the backup FILE in the place of the database.
+    """Replace the database with a copy of the backup FILE.
 
     The daemon must be stopped.
     """
@@ -37,4 +37,4 @@ def restore(file: Path, storage_path: Path, force: bool) -> None:
         sys.exit(1)
     click.echo(f"restored {storage_path} from {file}: {summary(contents)}")
     if aside is not None:
-        click.echo(f"the database that was there is now {aside}")
+        click.echo(f"the previous database is now {aside}")

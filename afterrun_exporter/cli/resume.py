@@ -1,4 +1,4 @@
-"""`afterrun resume`: a job that was paused is watched again."""
+"""`afterrun resume`: resume monitoring of a paused job."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from afterrun_exporter.cli import client
 @click.argument("job")
 @client.asks_daemon
 def resume(job: str, url: str, as_json: bool) -> None:
-    """Watch JOB again that was paused. Nothing happens to one that is not."""
+    """Resume monitoring of JOB. Does nothing if it is not paused."""
     answer = client.post(url, f"jobs/{client.segment(job)}/resume", {})
     if as_json:
         client.echo_json(answer)
         return
     if answer["state"] == "paused":
-        click.echo(f"{job} stays as it is: afterrun.yml has it disabled")
+        click.echo(f"{job} is disabled in afterrun.yml; enable it there")
         return
     due = f", due by {answer['deadline']}" if answer["deadline"] else ""
-    click.echo(f"{job} is watched again: {answer['state']}{due}")
+    click.echo(f"{job} is monitored again: {answer['state']}{due}")

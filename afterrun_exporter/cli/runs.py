@@ -1,4 +1,4 @@
-"""`afterrun runs`: what the last runs of a job came to."""
+"""`afterrun runs`: list the last runs of a job."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from afterrun_exporter.core.units import format_duration, format_number
     type=click.IntRange(1, 1000),
     default=20,
     show_default=True,
-    help="How many, the newest first.",
+    help="Maximum number of runs, newest first.",
 )
 @client.asks_daemon
 def runs(job: str, limit: int, url: str, as_json: bool) -> None:
-    """Show the last runs of JOB: how they ended and what they reported."""
+    """List the last runs of JOB with their outcomes and metrics."""
     answer = client.get(url, f"jobs/{client.segment(job)}/runs", limit=limit)
     if as_json:
         client.echo_json(answer)
@@ -30,7 +30,7 @@ def runs(job: str, limit: int, url: str, as_json: bool) -> None:
     if not answer["runs"]:
         click.echo(f"{job} has not run yet")
         return
-    # Here, because it takes a while and JSON does without.
+    # Imported late, because it is slow and not needed for JSON.
     from afterrun_exporter.cli import tables  # noqa: PLC0415
 
     now = SystemClock().now()

@@ -1,4 +1,4 @@
-"""`afterrun serve`: the daemon, and the only place where everything is put together."""
+"""`afterrun serve`: the daemon, and the place where its parts are connected."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from afterrun_exporter.cli.gc_tuning import tune
 from afterrun_exporter.cli.managed_config import kept_file, load_with_base
 from afterrun_exporter.cli.signals import Signals
 from afterrun_exporter.cli.web_config import WebFile, owners, warn_if_open
-from afterrun_exporter.cli.web_config import read as read_locks
+from afterrun_exporter.cli.web_config import read as read_web_config
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.engine.job_admin import JobAdmin
@@ -64,7 +64,7 @@ log = structlog.get_logger()
     "--config.file",
     "config_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="afterrun.yml; without it every job is taken as it comes.",
+    help="Path of afterrun.yml; without it, every job registers with its first ping.",
 )
 @click.option(
     "--config.check", "config_check", is_flag=True, help="Check the file and exit."
@@ -75,7 +75,7 @@ log = structlog.get_logger()
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("afterrun.db"),
     show_default=True,
-    help="The SQLite database; it is created where there is none.",
+    help="The SQLite database; created if it does not exist.",
 )
 @click.option(
     "--web.listen-address",
@@ -90,26 +90,26 @@ log = structlog.get_logger()
     "telemetry_path",
     default="/metrics",
     show_default=True,
-    help="Where Prometheus finds the metrics.",
+    help="Path of the metrics.",
 )
 @click.option(
     "--web.external-url",
     "external_url",
     default="",
-    help="How jobs and people reach this daemon; shown on its page.",
+    help="URL under which jobs and people reach this daemon; shown on its pages.",
 )
 @click.option(
     "--web.config.file",
     "web_config_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="TLS, users and headers, as Prometheus's exporters have it.",
+    help="TLS, users and headers, in the format of Prometheus exporters.",
 )
 @click.option(
     "--web.trusted-proxy",
     "proxies",
     multiple=True,
     metavar="CIDR",
-    help="Whose X-Forwarded-For, -Proto and -Host are believed; may be repeated.",
+    help="Trust X-Forwarded-For, -Proto and -Host from CIDR; may be repeated.",
 )
 @click.option(
     "--web.max-connections",
@@ -117,7 +117,7 @@ log = structlog.get_logger()
     type=click.IntRange(min=1),
     default=Limits().connections,
     show_default=True,
-    help="Connections there may be at once; more are answered 503.",
+    help="Maximum number of connections; further ones get 503.",
 )
 @click.option(
     "--web.shutdown-timeout",
@@ -125,7 +125,7 @@ log = structlog.get_logger()
     type=DURATION,
     default=STOP_SECONDS,
     show_default="8s",
-    help="How long a stop may take; a second signal ends it at once.",
+    help="Maximum duration of a shutdown; a second signal ends it at once.",
 )
 @click.option(
     "--web.max-requests",
@@ -133,14 +133,14 @@ log = structlog.get_logger()
     type=click.IntRange(min=1),
     default=40,
     show_default=True,
-    help="Scrapes that are answered at once.",
+    help="Maximum number of concurrent scrapes.",
 )
 @click.option(
     "--web.fast-path/--no-web.fast-path",
     "fast_path",
     default=True,
     show_default=True,
-    help="Answer single reports in front of aiohttp; without it pings cost more CPU.",
+    help="Handle single reports without aiohttp, which saves CPU.",
 )
 @click.option(
     "--log.level",
@@ -172,7 +172,7 @@ def serve(
     max_requests: int,
     fast_path: bool,
 ) -> None:
-    """Take pings, judge runs, expose metrics."""
+    """Receive pings, evaluate runs, expose metrics."""
     logs.configure(log_level, log_format)
     options = WebOptions(
         telemetry_path=telemetry_path,
@@ -187,17 +187,17 @@ def serve(
             if config_file is not None:
                 load_with_base(config_file)
             if web_config_file is not None:
-                read_locks(web_config_file)
+                read_web_config(web_config_file)
             return
         check_open_files()
         hosts = own_names(external_url, binds)
         security = SecuritySettings(proxies=trusted(proxies), hosts=hosts)
         web_file = WebFile(web_config_file, security)
         limits = Limits(connections=max_connections)
-        entrance = ListenConfig(
+        listen_config = ListenConfig(
             binds, security, web_file, limits, stop_seconds, fast_path
         )
-        uvloop.run(_serve(config_file, storage_path, entrance, options))
+        uvloop.run(_serve(config_file, storage_path, listen_config, options))
     except ConfigError as error:
         for line in str(error).splitlines():
             click.echo(line, err=True)
@@ -214,13 +214,13 @@ def serve(
 
 @dataclass(frozen=True, slots=True)
 class ListenConfig:
-    """Where requests come in, and what they pass."""
+    """Settings of the listening sockets."""
 
     binds: Sequence[addresses.Address]
     security: SecuritySettings
     web_file: WebFile
     limits: Limits
-    #: How long a stop may take.
+    #: The maximum duration of a shutdown in seconds.
     patience: float
     fast_path: bool = True
 
@@ -228,16 +228,16 @@ class ListenConfig:
 async def _serve(
     config_file: Path | None,
     storage_path: Path,
-    entrance: ListenConfig,
+    listen_config: ListenConfig,
     options: WebOptions,
 ) -> None:
-    signals = Signals(entrance.patience)
+    signals = Signals(listen_config.patience)
     clock = SystemClock()
     own = SelfMetrics(__version__)
     configuration = Configuration(config_file, clock, own)
     beside = config_file.parent if config_file else Path()
     config = await configuration.load()
-    security, web_file = entrance.security, entrance.web_file
+    security, web_file = listen_config.security, listen_config.web_file
     web_file.apply(await web_file.read())
     async with SQLiteStore.open(storage_path, own.committed) as store, poster() as post:
         service = Service(store, clock, config.job_config)
@@ -273,7 +273,7 @@ async def _serve(
         await runtime.start(config)
 
         async def reloaded() -> None:
-            warn_if_open(security, entrance.binds)
+            warn_if_open(security, listen_config.binds)
             await receivers.refresh()
 
         reload = reloader(configuration, runtime, web_file, reloaded)
@@ -300,18 +300,18 @@ async def _serve(
             security=security,
             site=site,
         )
-        heard = listening(
+        listener = listening(
             app,
-            entrance.binds,
+            listen_config.binds,
             clock,
-            entrance.limits,
-            fast=entrance.fast_path,
-            patience=entrance.patience,
+            listen_config.limits,
+            fast=listen_config.fast_path,
+            patience=listen_config.patience,
             hurry=signals.hurry,
         )
         async with (
             notifier.running(),
-            heard,
+            listener,
             running(
                 web_file.task().run(clock),
                 index.task().run(clock),
@@ -320,31 +320,31 @@ async def _serve(
             ),
         ):
             tune()
-            _greet(entrance, options, config, config_file, storage_path)
+            _greet(listen_config, options, config, config_file, storage_path)
             await signals.until_stopped(reload)
             log.info("stopping")
     log.info("stopped")
 
 
 def _jitter(longest: float) -> float:
-    return random.uniform(0, longest)  # noqa: S311 - nobody is to be outwitted
+    return random.uniform(0, longest)  # noqa: S311 - not for cryptography
 
 
 def _greet(
-    entrance: ListenConfig,
+    listen_config: ListenConfig,
     options: WebOptions,
     config: configs.Config,
     config_file: Path | None,
     storage_path: Path,
 ) -> None:
-    scheme = "https" if entrance.web_file.encrypts else "http"
-    url = options.external_url.rstrip("/") or entrance.binds[0].url(scheme)
-    locked = not entrance.security.authenticator.is_open
+    scheme = "https" if listen_config.web_file.encrypts else "http"
+    url = options.external_url.rstrip("/") or listen_config.binds[0].url(scheme)
+    locked = not listen_config.security.authenticator.is_open
     source = f"{len(config.jobs)} jobs from {config_file}" if config_file else "no file"
     click.echo(
         f"AfterRun exporter {__version__} listens on {url} "
         f"({source}; database {storage_path}); Ctrl-C stops it\n"
         f"{usage(url, options.telemetry_path, config.jobs.values(), locked=locked)}"
     )
-    if warn_if_open(entrance.security, entrance.binds):
+    if warn_if_open(listen_config.security, listen_config.binds):
         click.echo(OPEN)

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGHUP, as the daemon understands them."""
+"""Handling of SIGTERM, SIGINT and SIGHUP."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ import structlog
 from afterrun_exporter.errors import AfterRunError
 from afterrun_exporter.server.health import Reload
 
-#: Seconds that a stop may take after a second signal.
+#: The maximum duration of a shutdown after a second signal, in seconds.
 AT_ONCE: Final = 1.0
 
 log = structlog.get_logger()
 
 
 class Signals:
-    """What the operator asks for, from before there is anything to stop or reload.
+    """Signals of the operator, which may arrive before startup has finished.
 
-    A stop takes *patience* seconds at most: then the process ends, whatever it waits for.
-    Everything that was acknowledged is on disk.
+    A shutdown takes at most *patience* seconds; then the process exits immediately.
+    All acknowledged reports are on disk.
     """
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        #: Set by a second signal to stop: no request is waited for any longer.
+        #: Set by a second stop signal: in-flight requests are aborted.
         self.hurry = asyncio.Event()
-        #: How to reload, once everything is up.
+        #: The reload function, set when startup is complete.
         self._up: asyncio.Future[Reload] = self._loop.create_future()
         self._reloads: set[asyncio.Task[None]] = set()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -41,7 +41,7 @@ class Signals:
         self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
 
     async def until_stopped(self, reload: Reload) -> None:
-        """Do what is asked for, also what was before, until that is to stop."""
+        """Handle reload signals, including any received during startup, until SIGTERM or SIGINT."""
         self._up.set_result(reload)
         await self._stop.wait()
 
@@ -61,13 +61,13 @@ class Signals:
 
     async def _reload(self) -> None:
         reload = await self._up
-        # It is in the log, and there is nobody to answer.
+        # The reload has logged it.
         with suppress(AfterRunError):
             await reload()
 
 
 def _end_within(seconds: float) -> None:
-    # On a thread: the event loop may wait for a disk or a thread that hangs.
+    # In a thread, because the event loop may be blocked by a hanging disk.
     timer = threading.Timer(seconds, _end, [seconds])
     timer.daemon = True
     timer.start()

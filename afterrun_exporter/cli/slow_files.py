@@ -1,4 +1,4 @@
-"""Reading files that may never be read: a FIFO without a writer, or a dead NFS server."""
+"""Reading files that may hang: a FIFO without a writer, or a dead NFS server."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
-#: Seconds that a file is waited for while the daemon runs.
+#: The timeout for a file while the daemon runs, in seconds.
 PATIENCE: Final = 10.0
 
-#: What the threads are called.
+#: The name of the threads.
 THREAD: Final = "afterrun-read"
 
 T = TypeVar("T")
 
 
 class Patience:
-    """Calls functions on a thread that a stop does not wait for, one at a time."""
+    """Calls functions in a daemon thread, one at a time, with a timeout."""
 
     def __init__(self, seconds: float = PATIENCE) -> None:
         self.seconds = seconds
         self._one_at_a_time = asyncio.Lock()
-        #: True while a call goes on, be it waited for or not.
+        #: True while a call is running, also after its timeout.
         self.is_waiting = False
 
     async def __call__(
         self, function: Callable[..., T], *args: object, forever: bool = False
     ) -> T:
-        """Return the result of a call, or raise what it raises.
+        """Return the result of a call, or raise its error.
 
-        Raises TimeoutError if that takes too long, unless it may take *forever*, and at
-        once while an earlier call that took too long goes on.
+        Raises TimeoutError if it takes too long, unless *forever* is true, and at once
+        while an earlier call that timed out is still running.
         """
         async with self._one_at_a_time:
             if self.is_waiting:
@@ -61,7 +61,7 @@ class Patience:
                 result = function(*args)
             except BaseException as error:  # noqa: BLE001 - it is raised by the caller
                 failure = error
-            # The daemon may have stopped meanwhile.
+            # The event loop may be closed by now.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(finish, result, failure)
 

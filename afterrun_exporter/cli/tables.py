@@ -1,4 +1,4 @@
-"""Tables for people: colours on a terminal, plain text in a pipe."""
+"""Tables with colours on a terminal, and plain text in a pipe."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-#: Wide enough for any line where nobody looks at it in a window.
+#: The width if the output is not a terminal.
 _UNBOUNDED: Final = 10_000
 
-#: What prose is given at least.
+#: The minimum width of a column of prose.
 _NARROWEST: Final = 24
 
-#: What catches the eye, by the word in a cell.
+#: Styles by the first word of a cell.
 _STYLES: Final = {
     "ok": "green",
     "resolved": "green",
@@ -43,16 +43,16 @@ _STYLES: Final = {
 _AGES: Final = ((172_800, 86_400, "d"), (7200, 3600, "h"), (120, 60, "m"), (0, 1, "s"))
 
 
-#: Seconds by which the clocks of two machines differ without a remark.
+#: The difference of two clocks that is ignored, in seconds.
 SKEW: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What stands above a column."""
+    """A column of a table."""
 
     title: str
-    #: Whether its cells are prose, which may go on in the next line.
+    #: True if its cells are prose and may wrap.
     prose: bool = False
     right: bool = False
 
@@ -83,36 +83,36 @@ def show(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
 
 
 def when(moment: str | None, now: float) -> str:
-    """Return an RFC 3339 time as people read it: here, and how long ago."""
+    """Return an RFC 3339 time in local time with its age."""
     if moment is None:
         return "never"
     then = datetime.fromisoformat(moment)
     seconds = now - then.timestamp()
-    told = f"{age(abs(seconds))} ago" if seconds >= 0 else f"in {age(-seconds)}"
-    return f"{then.astimezone():%Y-%m-%d %H:%M} ({told})"
+    relative = f"{age(abs(seconds))} ago" if seconds >= 0 else f"in {age(-seconds)}"
+    return f"{then.astimezone():%Y-%m-%d %H:%M} ({relative})"
 
 
 def happened(moment: str | None, now: float) -> str:
-    """Return the time of something that has happened, as `when` does.
+    """Return the formatted time of a past event.
 
-    If it lies ahead, the daemon's clock was ahead then, or ours is behind.
+    If it is in the future, the daemon's clock was ahead or this one is behind.
     """
     if moment is None or (seconds := _seconds(moment) - now) < 0:
         return when(moment, now)
-    shown, _, _ = when(moment, now).partition(" (")
+    local, _, _ = when(moment, now).partition(" (")
     if seconds < SKEW:
-        return f"{shown} (just now)"
-    return f"{shown} ({age(seconds)} ahead of this clock)"
+        return f"{local} (just now)"
+    return f"{local} ({age(seconds)} ahead of this clock)"
 
 
 def between(start: str, end: str | None, now: float) -> float:
-    """Return the seconds from *start* to *end*, or to *now* where there is no end."""
+    """Return the seconds from *start* to *end*, or to *now* if it has no end."""
     until = now if end is None else _seconds(end)
     return max(0.0, until - _seconds(start))
 
 
 def age(seconds: float) -> str:
-    """Return about how long that is, in one unit."""
+    """Return an approximate duration in one unit."""
     size, unit = next((s, u) for least, s, u in _AGES if seconds >= least)
     return f"{int(seconds // size)}{unit}"
 
@@ -122,6 +122,6 @@ def _seconds(moment: str) -> float:
 
 
 def _text(cell: str) -> Text:
-    # What a job says may be anything, the control codes of a terminal included.
+    # Text from jobs may contain control codes of terminals.
     plain = "".join(c if c.isprintable() else " " for c in cell)
     return Text(plain, style=_STYLES.get(plain.partition(" ")[0], ""))

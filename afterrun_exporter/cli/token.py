@@ -1,4 +1,4 @@
-"""`afterrun token new`: a token for whoever is to be let in."""
+"""`afterrun token new`: create a token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from afterrun_exporter.core.secrets import digest
 
 @click.group()
 def token() -> None:
-    """Make tokens for those who are to be let in."""
+    """Create tokens for clients."""
 
 
 @token.command()
@@ -24,39 +24,39 @@ def token() -> None:
     type=click.Choice([scope.value for scope in Scope]),
     multiple=True,
     required=True,
-    help="What it allows; may be repeated.",
+    help="A scope of the token; may be repeated.",
 )
 @click.option(
     "--jobs",
     metavar="PATTERN",
-    help="A regular expression: the whole names of the jobs that it may ping.",
+    help="Regular expression for the full names of jobs that it may ping.",
 )
-@click.option("--name", help="What the log calls it.")
+@click.option("--name", help="Name of the token in the log.")
 def new(scopes: tuple[str, ...], jobs: str | None, name: str | None) -> None:
-    """Print a new token, and what to write into afterrun.yml.
+    """Print a new token, and the entry for afterrun.yml.
 
-    The token is nowhere else: what is written into the file does not tell it.
+    The token is printed only once. The file contains only its digest.
     """
-    given = [Scope(scope) for scope in dict.fromkeys(scopes)]
+    selected = [Scope(scope) for scope in dict.fromkeys(scopes)]
     if jobs is not None:
-        _check_jobs(jobs, given)
-    made = new_token()
+        _check_jobs(jobs, selected)
+    secret = new_token()
     words = {
-        "name": name or "-".join(given),
-        "hash": digest(made),
-        "scopes": given,
+        "name": name or "-".join(selected),
+        "hash": digest(secret),
+        "scopes": selected,
         "jobs": jobs,
     }
-    # JSON is YAML, whatever is in a name or a pattern.
+    # JSON is valid YAML and escapes names and patterns.
     entry = ", ".join(
         f"{key}: {json.dumps(value, ensure_ascii=False)}"
         for key, value in words.items()
         if value is not None
     )
-    click.echo(made)
+    click.echo(secret)
     click.echo(
-        "\nThe line above is the token, and is shown this once. Into afterrun.yml goes "
-        f"what it is known by:\n\nauth:\n  tokens:\n    - {{{entry}}}\n",
+        "\nThe line above is the token; it is shown only once. Add its digest to "
+        f"afterrun.yml:\n\nauth:\n  tokens:\n    - {{{entry}}}\n",
         err=True,
     )
 
@@ -64,7 +64,7 @@ def new(scopes: tuple[str, ...], jobs: str | None, name: str | None) -> None:
 def _check_jobs(pattern: str, scopes: list[Scope]) -> None:
     if Scope.PING not in scopes or Scope.ADMIN in scopes:
         raise click.UsageError(
-            "--jobs limits scope ping alone: use it with --scope ping, and without "
+            "--jobs only limits scope ping: use it with --scope ping, and without "
             "--scope admin, which may ping every job"
         )
     try:

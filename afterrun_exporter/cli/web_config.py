@@ -1,4 +1,4 @@
-"""The web configuration of a daemon: read, applied, and read again when it changes."""
+"""Loading and reloading the web configuration file of a daemon."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ from afterrun_exporter.server.addresses import Address
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.server.tls import TLSError, context_of
 
-#: How often the files are looked at, in seconds.
+#: The interval of checks for changes, in seconds.
 LOOK_EVERY: Final = 1.0
 
 SWITCHED: Final = "TLS cannot be turned on or off while the daemon runs: restart it"
 OPENED: Final = (
-    "all users are gone, which may leave the daemon open: reload it if that is meant"
+    "all users were removed, which may leave the daemon open: reload it to confirm"
 )
 
 HANGS: Final = "cannot be read within {:g} s: is it a pipe, or on NFS?"
 
 log = structlog.get_logger()
 
-#: What tells a file from another one at the same place.
+#: Identifies a version of a file: modification time, size and inode.
 Mark = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class WebConfigState:
-    """What a web configuration comes to."""
+    """A loaded web configuration."""
 
     config: WebConfig
     context: ssl.SSLContext | None
-    #: Which files it has been made of.
+    #: The versions of its files.
     marks: Sequence[Mark | None]
 
 
 def read(path: Path) -> WebConfigState:
-    """Return what the file at *path* comes to, certificates and all.
+    """Return the configuration of the file at *path*, with its certificates.
 
-    Raises ConfigError with everything that is wrong with it.
+    Raises ConfigError with all problems of the file.
     """
-    # Before it is read: what changes meanwhile is read again.
+    # Before reading, so that a change meanwhile is noticed.
     own = _mark(path)
     text, config = load_web(path)
     marks = (own, *map(_mark, config.files))
@@ -68,7 +68,7 @@ def read(path: Path) -> WebConfigState:
 
 
 class WebFile:
-    """The web configuration file, if there is one, and the doors that go by it."""
+    """The optional web configuration file, applied to the security settings."""
 
     def __init__(
         self,
@@ -78,40 +78,40 @@ class WebFile:
     ) -> None:
         self._path = path
         self._security = security
-        self._locks: WebConfigState | None = None
+        self._state: WebConfigState | None = None
         self._marks: Sequence[Mark | None] = ()
         self._patience = patience or Patience()
 
     @property
     def encrypts(self) -> bool:
-        """Whether connections are encrypted."""
-        return self._locks is not None and self._locks.context is not None
+        """True if connections are encrypted."""
+        return self._state is not None and self._state.context is not None
 
     async def read(self) -> WebConfigState | None:
-        """Return what the file says now; raise ConfigError if that cannot be."""
+        """Return the content of the file; raise ConfigError if it is invalid."""
         if self._path is None:
             return None
-        before = self._locks
+        before = self._state
         waits = before is None
         try:
-            found = await self._patience(read, self._path, forever=waits)
+            state = await self._patience(read, self._path, forever=waits)
         except TimeoutError:
             raise self._problem("", HANGS.format(self._patience.seconds)) from None
-        if before and (found.context is None) is not (before.context is None):
+        if before and (state.context is None) is not (before.context is None):
             raise self._problem("tls_server_config", SWITCHED)
-        return found
+        return state
 
-    def apply(self, locks: WebConfigState | None) -> None:
-        """Go by *locks* from now on: the next request, and the next handshake."""
-        if locks is None:
+    def apply(self, state: WebConfigState | None) -> None:
+        """Use *state* from the next request and the next handshake on."""
+        if state is None:
             return
-        if self._locks is None or locks.config.users != self._locks.config.users:
-            # Or everybody's password would be checked anew.
-            self._security.authenticator.trust_users(locks.config.users)
-        self._security.headers.add(locks.config.headers)
-        self._security.certificates.take(locks.context, locks.config.tls)
-        self._locks = locks
-        self._marks = locks.marks
+        if self._state is None or state.config.users != self._state.config.users:
+            # Only on a change, because it clears the cache of verified passwords.
+            self._security.authenticator.trust_users(state.config.users)
+        self._security.headers.add(state.config.headers)
+        self._security.certificates.take(state.context, state.config.tls)
+        self._state = state
+        self._marks = state.marks
 
     def task(self) -> PeriodicTask:
         """Return the task that reads the file again when it, or a certificate, changes."""
@@ -120,51 +120,51 @@ class WebFile:
     async def look(self) -> None:
         """Read the file again if it, or a certificate, has changed.
 
-        By itself that does not open the daemon: a file that is empty for a
-        moment, while it is written, says that there are no users.
+        This never removes the last user: a file may be empty for a moment while it is
+        written.
         """
         if self._path is None:
             return
         try:
-            marks = await self._patience(self._seen)
+            marks = await self._patience(self._current_marks)
         except TimeoutError:
-            # Nothing can be said of it, and everything goes on.
+            # The check is repeated later.
             return
         if marks == self._marks:
             return
         self._marks = marks
         try:
-            found = await self.read()
-            if self._has_users(self._locks) and not self._has_users(found):
+            state = await self.read()
+            if self._has_users(self._state) and not self._has_users(state):
                 raise self._problem("basic_auth_users", OPENED)
-            self.apply(found)
+            self.apply(state)
         except ConfigError as error:
             log.error("web_config_refused", problems=str(error))  # noqa: TRY400
         else:
             log.info("web_config_loaded")
 
     @staticmethod
-    def _has_users(locks: WebConfigState | None) -> bool:
-        return locks is not None and bool(locks.config.users)
+    def _has_users(state: WebConfigState | None) -> bool:
+        return state is not None and bool(state.config.users)
 
     def _problem(self, key: str, message: str) -> ConfigError:
         return ConfigError(str(self._path), [Problem(0, key, message)])
 
-    def _seen(self) -> Sequence[Mark | None]:
-        if self._path is None or self._locks is None:
+    def _current_marks(self) -> Sequence[Mark | None]:
+        if self._path is None or self._state is None:
             return ()
-        return tuple(map(_mark, (self._path, *self._locks.config.files)))
+        return tuple(map(_mark, (self._path, *self._state.config.files)))
 
 
 def warn_if_open(security: SecuritySettings, binds: Sequence[Address]) -> bool:
-    """Tell the log, and return, that everybody can come in who reaches a port."""
+    """Log a warning and return True if the daemon is open and reachable from outside."""
     wide = [str(bind) for bind in binds if not bind.is_loopback]
     if not security.authenticator.is_open or not wide:
         return False
     log.warning(
         "open_to_everybody",
         address=" ".join(wide),
-        hint="whoever reaches it may report, read and change everything: set auth in "
+        hint="every client that reaches it can report, read and change everything: set auth in "
         "afterrun.yml, or listen on 127.0.0.1",
     )
     return True
@@ -179,7 +179,7 @@ def _mark(path: Path) -> Mark | None:
 
 
 def owners(service: Service) -> Mapping[str, Caller]:
-    """Return who comes with the keys of the projects that *service* knows."""
+    """Return the callers by the ping keys of the projects of *service*."""
 
     def project_of(name: str) -> str | None:
         job = service.job(name)

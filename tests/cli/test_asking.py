@@ -62,7 +62,7 @@ async def test_every_job_is_shown(ask: Ask, service: Service) -> None:
 
 async def test_jobs_in_no_state_are_none(ask: Ask) -> None:
     """In words, for there is no table of nothing."""
-    assert (await ask("jobs", "--state", "missed")).stdout == "no jobs are like that\n"
+    assert (await ask("jobs", "--state", "missed")).stdout == "no jobs match\n"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ async def test_a_job_is_paused_and_resumed(
     assert paused.stdout == said
     assert shown[1][:2] == ["backup", "paused"]
     assert resumed.stdout == (
-        "backup is watched again: new, due by 2026-11-22T02:30:00Z\n"
+        "backup is monitored again: new, due by 2026-11-22T02:30:00Z\n"
     )
 
 
@@ -146,7 +146,7 @@ async def test_a_job_that_the_file_disables_is_not_resumed(
 
     resumed = await ask("resume", "off")
 
-    assert resumed.stdout == "off stays as it is: afterrun.yml has it disabled\n"
+    assert resumed.stdout == "off is disabled in afterrun.yml; enable it there\n"
 
 
 async def test_runs_are_a_table(ask: Ask, service: Service) -> None:
@@ -237,7 +237,7 @@ async def test_a_test_alert_is_tried_out(ask: Ask) -> None:
 
     assert tried.stdout == (
         "AfterRunTest is open for job backup, severity warning, until "
-        "2026-11-21T12:01:00Z: see who is told\n"
+        "2026-11-21T12:01:00Z: check who is notified\n"
     )
     (alert,) = json.loads(listed.stdout)["alerts"]
     assert (alert["job"], alert["state"]) == ("backup", "open")
@@ -250,9 +250,9 @@ async def test_a_test_alert_is_tried_out(ask: Ask) -> None:
         (["jobs", "--state", "x"], "unknown state 'x': use one of paused, missed"),
         (["alerts", "list", "--since", "x"], "since 'x' is neither a duration nor"),
         (["alerts", "test", "--for", "1s"], "for: '1s' is out of range: use 10s to"),
-        (["alerts", "test", "x"], "unknown job 'x': `afterrun jobs` or GET"),
+        (["alerts", "test", "x"], "unknown job 'x': `afterrun jobs` and GET"),
         (["jobs", "--label", "x"], "label 'x' is not a label: write it like team:data"),
-        (["pause", "x"], "unknown job 'x': `afterrun jobs` or GET"),
+        (["pause", "x"], "unknown job 'x': `afterrun jobs` and GET"),
         (
             ["pause", "backup", "--for", "2"],
             "for: '2' is not a duration; write 2s or 2m",
@@ -293,23 +293,23 @@ def somebody_else(said: bytes, heard: list[bytes] | None = None) -> Iterator[str
 @pytest.mark.parametrize(
     ("said", "problem"),
     [
-        (b"HTTP/1.0 200 OK\r\n\r\n<html>", "{} does not answer like AfterRun"),
+        (b"HTTP/1.0 200 OK\r\n\r\n<html>", "{} does not respond like AfterRun"),
         (
             b"HTTP/1.0 404 Not Found\r\n\r\n<html>",
-            "{} answered 404: it does not answer like AfterRun",
+            "{} answered 404 and does not respond like AfterRun",
         ),
-        (b"SSH-2.0-OpenSSH\r\n", "{} does not answer like AfterRun"),
-        (b"HTTP/1.0 200 OK\r\n\r\n[1]", "{} does not answer like AfterRun 0"),
-        (b"HTTP/1.0 200 OK\r\n\r\nnull", "{} does not answer like AfterRun 0"),
+        (b"SSH-2.0-OpenSSH\r\n", "{} does not respond like AfterRun"),
+        (b"HTTP/1.0 200 OK\r\n\r\n[1]", "{} does not respond like AfterRun 0"),
+        (b"HTTP/1.0 200 OK\r\n\r\nnull", "{} does not respond like AfterRun 0"),
         (
             b'HTTP/1.0 200 OK\r\n\r\n{"jobs": [{"name": 1}], "next": null}',
-            "{} does not answer like AfterRun 0",
+            "{} does not respond like AfterRun 0",
         ),
         (
             b"HTTP/1.0 302 Found\r\nLocation: http://b.example/api\r\n\r\n",
-            "{} answered 302: it sends on to 'http://b.example/api'; if that is the",
+            "{} answered 302 with a redirect to 'http://b.example/api'; if that is the",
         ),
-        (b"", "no answer from {}: "),
+        (b"", "no response from {}: "),
     ],
 )
 def test_who_is_no_daemon_is_told_from_one(said: bytes, problem: str) -> None:
@@ -330,8 +330,8 @@ def test_a_daemon_that_does_not_answer_is_one_line() -> None:
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        f"Error: no answer from {url}: Connection refused; is the daemon running "
-        "there? --url or AFTERRUN_URL names another\n"
+        f"Error: no response from {url}: Connection refused; is the daemon running "
+        "there? Set --url or AFTERRUN_URL for another address\n"
     )
 
 
@@ -342,7 +342,7 @@ def test_credentials_in_the_url_are_sent_and_not_printed() -> None:
         result = CliRunner().invoke(afterrun, ["jobs"], env={"AFTERRUN_URL": secret})
 
     assert b"\r\nAuthorization: Basic YW55OlMzQ1JFVA==\r\n" in heard[0]
-    assert result.stderr == f"Error: {url} does not answer like AfterRun\n"
+    assert result.stderr == f"Error: {url} does not respond like AfterRun\n"
 
 
 @pytest.mark.parametrize(

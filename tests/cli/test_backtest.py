@@ -70,7 +70,7 @@ async def test_a_rule_is_tried_on_a_job(ask: Ask, service: Service) -> None:
         "backup: 2 of 4 runs would be flagged, 2 were: 1 newly, 1 no longer"
     )
     assert re.match(r"  5 runs from 2026-11-21 .+ to 2026-11-21 ", span)
-    assert (rest, empty) == ("  not judged: 1 run that did not end with ok", "")
+    assert (rest, empty) == ("  not evaluated: 1 run that did not report ok", "")
     assert table(result, "RULE") == [
         ["rows > 100", "2", "0", "0"],
         ["rows > 0", "not tried", "1", "0"],
@@ -261,14 +261,14 @@ async def test_many_warnings_are_left_at_a_number(
         (
             ["--rule", "rows > 1"],
             2,
-            "Error: --rule is tried on one job: name it with --job\n",
+            "Error: --rule needs one job: name it with --job\n",
         ),
         (
             ["--rule", "rows > 1", "--job", "backup", "--config.file", "x"],
             2,
-            "Error: give --rule or --config.file, not both\n",
+            "Error: use --rule or --config.file, not both\n",
         ),
-        (["--add"], 2, "Error: --add is for --rule: there is none\n"),
+        (["--add"], 2, "Error: --add needs --rule\n"),
         (
             ["--job", "backup", "--rule", "{expr: rows"],
             2,
@@ -327,6 +327,6 @@ async def test_a_job_that_the_file_has_no_place_for_is_told(
 def test_its_help_says_what_is_tried() -> None:
     help_ = CliRunner().invoke(afterrun, ["backtest", "--help"]).stdout
 
-    assert "the rules that the job has are left out, unless --add" in " ".join(
+    assert "It replaces the rules of the job, unless --add is set" in " ".join(
         help_.split()
     )

@@ -33,7 +33,7 @@ sync            UTC          Sat 2026-03-28 14:00 +0000 *  Sat 2026-03-28 14:01:
 by-hand         no schedule
 retired         disabled
 
-* every: is counted from the job's last run; shown as if that had been at 2026-03-28 12:00Z.
+* every: counts from the job's last run; shown as if that had been at 2026-03-28 12:00Z.
 """
 
 SAMPLE = Path(__file__).parents[2] / "afterrun.yml"
@@ -82,7 +82,7 @@ def test_the_file_is_given_once(file: Path) -> None:
     result = _run(file, "--config.file", file)
 
     assert result.exit_code == 2
-    assert "give CONFIG or --config.file, not both" in result.stderr
+    assert "use CONFIG or --config.file, not both" in result.stderr
 
 
 def test_without_a_name_it_is_afterrun_yml_here(

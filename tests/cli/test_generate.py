@@ -202,7 +202,7 @@ def test_without_the_extra_only_the_dashboards_are_missing(tmp_path: Path) -> No
     results = [without_extra(*more, "--out", tmp_path) for more in ([], ["--check"])]
 
     assert [(one.returncode, one.stderr) for one in results] == [
-        (0, f"left out grafana: {NEEDED}")
+        (0, f"skipped grafana: {NEEDED}")
     ] * 2
     found = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert found == {tmp_path / path for path in PROMETHEUS | ALERTMANAGER}

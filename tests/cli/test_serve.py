@@ -47,17 +47,17 @@ def test_a_path_for_metrics_that_is_none_is_one_line(path: str) -> None:
 
     assert (ended.exit_code, ended.stdout) == (1, "")
     assert ended.stderr == (
-        f"afterrun: --web.telemetry-path {path!r} cannot be used: write it like "
+        f"afterrun: --web.telemetry-path {path!r} is invalid: write it like "
         "/metrics; /, /ping, /api/, /-/, /jobs/, /static/, /badge/ and "
-        "/metrics/pushed are taken\n"
+        "/metrics/pushed are reserved\n"
     )
 
 
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        (":memory:", " ':memory:' would not survive a restart; name a file"),
-        ("", " is empty; name a file"),
+        (":memory:", " ':memory:' would not survive a restart: use the path of a file"),
+        ("", " is empty: use the path of a file"),
     ],
 )
 def test_a_database_that_is_no_file_is_one_line(path: str, problem: str) -> None:

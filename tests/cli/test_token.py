@@ -47,7 +47,7 @@ def test_what_it_prints_can_be_pasted(
             ["--scope", "pings"],
             "'pings' is not one of 'ping', 'scrape', 'read', 'manage', 'admin'",
         ),
-        (["--scope", "read", "--jobs", "a"], "--jobs limits scope ping alone"),
+        (["--scope", "read", "--jobs", "a"], "--jobs only limits scope ping"),
         (["--scope", "ping", "--jobs", "("], "--jobs '(' is not a regular expression"),
     ],
 )

@@ -279,8 +279,8 @@ def test_a_certificate_that_is_not_trusted_is_told(locked: Locked) -> None:
         waiting.unlink()
 
     assert asked.stderr == (
-        f"Error: {locked.url} shows a certificate that is not trusted: unable to get "
-        "local issuer certificate; SSL_CERT_FILE names the CA that it is of\n"
+        f"Error: the certificate of {locked.url} is not trusted: unable to get "
+        "local issuer certificate; set SSL_CERT_FILE to its CA\n"
     )
     assert done.returncode == 0
     assert "certificate verify failed" in done.stderr

@@ -120,9 +120,7 @@ def test_a_restore_does_not_replay_the_log_of_the_database_before(
         "--force; it will be kept as 'afterrun.db.before-restore'\n"
     )
     assert restored.code == 0
-    assert restored.stdout.splitlines()[1:] == [
-        f"the database that was there is now {aside}"
-    ]
+    assert restored.stdout.splitlines()[1:] == [f"the previous database is now {aside}"]
     daemon.start()
     assert daemon.rows("SELECT name FROM jobs") == [("first",)]
     assert ask(aside, "SELECT count(*) FROM runs") == [(51,)]
