@@ -128,7 +128,7 @@ OWNERS = {
                 "config/auto_registered.py", "dialects/", "ingest/"},
     "pydantic": {"api/", "config/", "ingest/reports.py"},
     "pydantic_core": {"api/error_messages.py", "config/"},
-    "rich": {"cli/tables.py"},
+    "rich": {"cli/progress.py", "cli/tables.py"},
     "structlog": {"http_problems.py", "cli/", "auth/refusal_log.py",
                   "engine/", "page/context.py", "alertmanager/", "server/",
                   "storage/checkpoints.py", "storage/read_guard.py"},

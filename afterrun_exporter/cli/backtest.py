@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from afterrun_exporter import config as configs
-from afterrun_exporter.cli import client
+from afterrun_exporter.cli import client, progress
 from afterrun_exporter.cli.check import DEFAULT_FILE
 from afterrun_exporter.cli.jobs import every
 from afterrun_exporter.config import Config, document
@@ -103,7 +103,10 @@ def backtest(
         path = config_file or DEFAULT_FILE
         jobs, idle = _jobs(url, path, job)
         few = limit or (FEWER if job is None else FEW)
-        answers = [_try_own(url, one, {**query, "limit": few}) for one in jobs]
+        of_one = {**query, "limit": few}
+        answers = progress.concurrently(
+            lambda one: _try_own(url, one, of_one), jobs, "trying rules"
+        )
     if job is not None:
         _show_one(answers[0], as_json)
     else:
@@ -171,7 +174,8 @@ def _rule_spec(rule: Rule) -> Mapping[str, object]:
 def _jobs(url: str, path: Path, name: str | None) -> tuple[list[Job], list[str]]:
     """Return the jobs to backtest with the rules of *path*, and those without runs."""
     try:
-        config = configs.load(path)
+        with progress.bar(f"reading {path}"):
+            config = configs.load(path)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     if name is not None:
@@ -179,7 +183,8 @@ def _jobs(url: str, path: Path, name: str | None) -> tuple[list[Job], list[str]]
             raise click.ClickException(f"{path}: {config.job_config.unknown_job(name)}")
         return [job], []
     # A dict keeps the order and has fast lookups.
-    ran = dict.fromkeys(one["name"] for one in every(url) if one["last_run"])
+    with progress.bar("listing jobs"):
+        ran = dict.fromkeys(one["name"] for one in every(url) if one["last_run"])
     idle = [one for one in config.jobs if one not in ran]
     return [job for one in ran if (job := _job(config, one)) is not None], idle
 
