@@ -68,6 +68,7 @@ class DatabaseFiles:
             for one in (database, log, index)
         ]
         self._header = os.pread(database.descriptor, _HEADER_SIZE, 0)
+        self._size = os.fstat(database.descriptor).st_size
         self._seen = self._read_index()
         self._fault = ""
 
@@ -128,13 +129,17 @@ class DatabaseFiles:
     ) -> StorageError | None:
         if header and not header.startswith(MAGIC):
             return _fault(self._database.name, "was overwritten while in use")
-        if size < _size_of(header):
+        # The log is copied back page by page up to what readers allow. A last page that
+        # changed after that is left out, so the file may be shorter than its header
+        # says. It is never shorter than before, unless it was compacted: then the
+        # header says so.
+        if size < min(_size_of(header), self._size):
             return _fault(self._database.name, "was truncated while in use")
         seen = self._seen
         is_copied = (index.salts, index.copied) != (seen.salts, seen.copied)
         if header != self._header and not is_copied:
             return _fault(self._database.name, "was overwritten while in use")
-        self._header, self._seen = header, index
+        self._header, self._size, self._seen = header, size, index
         return None
 
     def _read_index(self) -> _Index:
