@@ -14,6 +14,7 @@ from afterrun_exporter.cli.check import DEFAULT_FILE
 from afterrun_exporter.cli.jobs import every
 from afterrun_exporter.config import Config, document
 from afterrun_exporter.core.backtest import MOST_SHOWN
+from afterrun_exporter.core.backtest_summary import changed_verdicts
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.errors import ConfigError
@@ -111,14 +112,8 @@ def backtest(
         _show_one(answers[0], as_json)
     else:
         _show_many(str(path), answers, idle, as_json)
-    if fail_on_change and any(map(changes_of, answers)):
+    if fail_on_change and any(changed_verdicts(one["changes"]) for one in answers):
         raise click.exceptions.Exit(CHANGED)
-
-
-def changes_of(answer: Answer) -> int:
-    """Return the number of runs whose result would change."""
-    changes = answer["changes"]
-    return int(changes["newly_flagged"] + changes["no_longer_flagged"])
 
 
 def _show_one(answer: Answer, as_json: bool) -> None:
@@ -126,9 +121,9 @@ def _show_one(answer: Answer, as_json: bool) -> None:
         client.echo_json(answer)
         return
     # Here, because it takes a while and JSON does without.
-    from afterrun_exporter.cli import backtesttables  # noqa: PLC0415
+    from afterrun_exporter.cli import backtest_tables  # noqa: PLC0415
 
-    backtesttables.show_one(answer)
+    backtest_tables.show_one(answer)
 
 
 def _show_many(
@@ -137,9 +132,9 @@ def _show_many(
     if as_json:
         client.echo_json({"file": file, "jobs": answers, "idle": idle})
         return
-    from afterrun_exporter.cli import backtesttables  # noqa: PLC0415
+    from afterrun_exporter.cli import backtest_tables  # noqa: PLC0415
 
-    backtesttables.show_many(file, answers, idle)
+    backtest_tables.show_many(file, answers, idle)
 
 
 def _try_own(url: str, job: Job, query: Mapping[str, object]) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from hashlib import sha256
@@ -14,11 +15,23 @@ from afterrun_exporter import config as configs
 from afterrun_exporter.cli.slow_files import Patience
 from afterrun_exporter.cli.web_config import HANGS, WebConfigState, WebFile
 from afterrun_exporter.clock import Clock, in_background
-from afterrun_exporter.config import revision
 from afterrun_exporter.engine.runtime import Runtime
 from afterrun_exporter.errors import AfterRunError, ConfigError, Problem
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.server.health import Reload
+
+
+def git_sha(path: Path) -> str:
+    """Return the commit checked out around *path*; "" where there is none."""
+    command = ["git", "-C", str(path.parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed words and a path
+            command, capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
 
 log = structlog.get_logger()
 
@@ -81,7 +94,7 @@ class Configuration:
             # Startup waits for the file without a timeout.
             waits = not self._is_loaded
             text = await self._patience(configs.read_text, path, forever=waits)
-            sha = await self._patience(revision.git_sha, path, forever=waits)
+            sha = await self._patience(git_sha, path, forever=waits)
         except TimeoutError:
             raise unreadable(path, self._patience) from None
         digest = sha256(text.encode()).digest()

@@ -11,8 +11,7 @@ from typing import Final
 import structlog
 
 from afterrun_exporter import config as configs
-from afterrun_exporter.auth.callers import Caller
-from afterrun_exporter.auth.projects import project_callers
+from afterrun_exporter.auth.callers import Caller, project_callers
 from afterrun_exporter.auth.web_config import WebConfig
 from afterrun_exporter.cli.slow_files import Patience
 from afterrun_exporter.config.web_loading import load_web

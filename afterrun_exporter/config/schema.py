@@ -26,7 +26,7 @@ from afterrun_exporter.config.conditions import (
     ConcurrencySpec,
     Dependencies,
 )
-from afterrun_exporter.config.keys import PingUuid, ProjectKey
+from afterrun_exporter.config.error_messages import quote
 from afterrun_exporter.config.pushes import PushSpec
 from afterrun_exporter.config.values import (
     LONGEST_RULE,
@@ -50,9 +50,36 @@ from afterrun_exporter.config.values import (
     Zone,
     refuse_repeats,
 )
-from afterrun_exporter.core.projects import Project
+from afterrun_exporter.core.model import UUID
+from afterrun_exporter.core.projects import KEY, Project
 from afterrun_exporter.core.rules import Rule
+from afterrun_exporter.core.secrets import DIGEST, digest
 from afterrun_exporter.core.units import parse_bytes, parse_duration
+
+
+def _ping_uuid(text: str) -> str:
+    if not UUID.fullmatch(text):
+        raise ValueError(
+            f"{quote(text)} is not a UUID; write it in small letters, like "
+            "0b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a"
+        )
+    return text
+
+
+def _project_key(text: str) -> str:
+    # A key is not repeated in a message: it may be somebody's after all.
+    if DIGEST.fullmatch(text):
+        return text
+    if not KEY.fullmatch(text):
+        raise ValueError(
+            "not a key: 8 to 128 letters, digits, - or _, or the sha256: digest of one"
+        )
+    return digest(text)
+
+
+PingUuid = Annotated[str, AfterValidator(_ping_uuid)]
+#: Kept as a digest, however it is written.
+ProjectKey = Annotated[str, AfterValidator(_project_key)]
 
 
 class RuleSpec(Spec):

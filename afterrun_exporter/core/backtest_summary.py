@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from afterrun_exporter.core.backtest import DIFFERENT, Backtest, BacktestRun, Change
 from afterrun_exporter.core.timestamps import format_time
@@ -35,3 +35,8 @@ def headline(tried: Backtest) -> str:
 
 def _runs(count: int) -> str:
     return f"{count:,} run" if count == 1 else f"{count:,} runs"
+
+
+def changed_verdicts(changes: Mapping[str, int]) -> int:
+    """Return the number of runs with another verdict, from their numbers by `Change`."""
+    return changes[Change.NEWLY] + changes[Change.NO_LONGER]

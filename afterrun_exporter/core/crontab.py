@@ -13,6 +13,22 @@ from zoneinfo import available_timezones
 from afterrun_exporter.core.did_you_mean import near
 from afterrun_exporter.core.units import written_duration
 
+_ZERO: Final = re.compile(r"0{1,2}")
+_WITH_SECONDS: Final = 6
+
+
+def five_fields(text: str) -> str:
+    """Return the expression *text* without a seconds field that is 0.
+
+    node-cron, Quartz and others write six fields, seconds first. Other seconds cannot
+    be dropped: such an expression stays as it is, and is refused where it is read.
+    """
+    fields = text.split()
+    if len(fields) == _WITH_SECONDS and _ZERO.fullmatch(fields[0]):
+        fields = fields[1:]
+    return " ".join(fields)
+
+
 NICKNAMES: Final = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",

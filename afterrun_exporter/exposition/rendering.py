@@ -14,8 +14,7 @@ from afterrun_exporter.core.shards import WHOLE, Shard
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.chunks import Chunk, Chunks
 from afterrun_exporter.exposition.exposed_job import ExposedJob
-from afterrun_exporter.exposition.job_counts import JobCounts
-from afterrun_exporter.exposition.self_metrics import SelfMetrics
+from afterrun_exporter.exposition.self_metrics import JobCounts, SelfMetrics
 from afterrun_exporter.exposition.snapshot import Page, Snapshot
 
 #: Names that are sorted in one go.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
@@ -13,8 +14,10 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from afterrun_exporter import conventions as names
+from afterrun_exporter.core.alerts import Status, status
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.state import JobState
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.exposition.job_counts import JobCounts
 
 #: From a fast SSD's fsync to a disk that is in trouble.
 COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
@@ -27,6 +30,36 @@ REASONS = ("limit", "name", "not_a_number", "process")
 
 #: An Alertmanager, the posts to it that succeeded and failed, alerts that wait.
 Pushes = tuple[str, int, int, int]
+
+
+class JobCounts:
+    """Counts jobs by their status, a change at a time."""
+
+    def __init__(self) -> None:
+        self._statuses: dict[str, Status] = {}
+        self._counts: Counter[Status] = Counter()
+        self._unobserved: set[str] = set()
+
+    def put(self, name: str, now: tuple[Job, JobState] | None) -> None:
+        """Count the job of this name as it is *now*; None for one that is no more."""
+        before = self._statuses.pop(name, None)
+        if before is not None:
+            self._counts[before] -= 1
+        self._unobserved.discard(name)
+        if now is not None:
+            self._statuses[name] = state = status(*now)
+            self._counts[state] += 1
+            if now[1].unobserved is not None:
+                self._unobserved.add(name)
+
+    def counts(self) -> Iterable[tuple[Status, int]]:
+        """Yield every state with the number of jobs that are in it."""
+        return ((state, self._counts[state]) for state in Status)
+
+    @property
+    def unobserved(self) -> int:
+        """The number of jobs that were last due in a downtime."""
+        return len(self._unobserved)
 
 
 class SelfMetrics:

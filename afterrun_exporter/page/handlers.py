@@ -34,12 +34,24 @@ from afterrun_exporter.page.job import (
     slot_rows,
     unobserved_slots,
 )
-from afterrun_exporter.page.messages import DONE
 from afterrun_exporter.page.reasons import reasons
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.strips import LENGTH
 from afterrun_exporter.page.times import happened, moment, zone_of
 from afterrun_exporter.storage.store import AlertFilter, Ended
+
+DONE: Final = {
+    "paused": "The job is paused and its alerts are resolved.",
+    "resumed": "The job is monitored again.",
+    "retired": "The job is removed. Its next ping registers it again as a new job.",
+    "receiver-stored": "The receiver is added. AfterRun does not manage alertmanager.yml here: "
+    "run afterrun generate alertmanager to activate it.",
+    "receiver-written": "The receiver is added to alertmanager.yml; "
+    "Alertmanager uses it after its next reload.",
+    "receiver-reloaded": "The receiver is added and active in Alertmanager.",
+    "receiver-removed": "The receiver is removed.",
+}
+
 
 #: The number of runs in the charts and the list of a job.
 RUNS: Final = 60

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 from afterrun_exporter.clock import stopwatch
@@ -19,7 +21,6 @@ from afterrun_exporter.core.state import (
     Transition,
 )
 from afterrun_exporter.storage import outbox, run_keys
-from afterrun_exporter.storage.bulk_rows import insert
 from afterrun_exporter.storage.checkpoints import CHECKPOINT
 from afterrun_exporter.storage.codec import (
     encode_metrics,
@@ -27,6 +28,37 @@ from afterrun_exporter.storage.codec import (
     encode_violations,
 )
 from afterrun_exporter.storage.group_commit import Writes
+
+#: Rows in one statement at most: SQLite takes 32,766 values.
+MOST: Final = 256
+
+
+def insert(
+    connection: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]], then: str
+) -> None:
+    """Execute ``INSERT INTO into VALUES rows then``, in steps of powers of two.
+
+    So there are few different statements, and all of them stay prepared.
+    """
+    for step in _steps(rows):
+        sql = _statement(into, len(step), len(step[0]), then)
+        connection.execute(sql, tuple(chain.from_iterable(step)))
+
+
+def _steps(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+    at = 0
+    while left := len(rows) - at:
+        size = min(MOST, 1 << (left.bit_length() - 1))
+        yield rows[at : at + size]
+        at += size
+
+
+@lru_cache(maxsize=256)
+def _statement(into: str, rows: int, columns: int, then: str) -> str:
+    row = f"({','.join('?' * columns)})"
+    # Only marks and words of our own are in the text.
+    return f"INSERT INTO {into} VALUES {','.join([row] * rows)} {then}"  # noqa: S608
+
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pytest
 
 from afterrun_exporter.config import parse
+from afterrun_exporter.core.crontab import five_fields
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.dialects.cron_expressions import five_fields
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.exposed_job import ExposedJob
 from afterrun_exporter.exposition.families import schedule_invalid

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from afterrun_exporter.core.alerts import BROKEN, Status, status
+from afterrun_exporter.core.crontab import five_fields
 from afterrun_exporter.core.metric_names import written
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import name_of
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.dialects.cron_expressions import five_fields
 
 #: ``every 5 minutes``; the units by their first letters.
 _EVERY: Final = re.compile(

@@ -12,12 +12,12 @@ from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from afterrun_exporter.core.alerts import Status, status
+from afterrun_exporter.core.crontab import five_fields
 from afterrun_exporter.core.model import BLAMELESS, NEUTRAL, UUID, Job, Outcome, Run
 from afterrun_exporter.core.names import job_slug, name_of
 from afterrun_exporter.core.schedule import Cron, Every
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.dialects.cron_expressions import five_fields
 from afterrun_exporter.errors import RequestError
 
 #: Seconds that a period or a grace may have there.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from afterrun_exporter.dialects.cron_expressions import five_fields
+from afterrun_exporter.core.crontab import five_fields
 
 #: Days of what is not always as long: the most it can be, lest it be late too soon.
 _DAYS: Final[Mapping[str, int]] = {"year": 366, "month": 31, "week": 7, "day": 1}

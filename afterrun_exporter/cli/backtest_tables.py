@@ -8,8 +8,8 @@ from typing import Any, Final
 import click
 
 from afterrun_exporter.cli import tables
-from afterrun_exporter.cli.backtest import Answer, changes_of
 from afterrun_exporter.clock import SystemClock
+from afterrun_exporter.core.backtest_summary import changed_verdicts
 from afterrun_exporter.core.metric_names import quoted
 from afterrun_exporter.core.units import format_number
 
@@ -39,6 +39,8 @@ _RUNS: Final = (
     tables.Column("EXPECTED"),
 )
 
+Answer = dict[str, Any]
+
 
 def show_one(answer: Answer) -> None:
     """Print the result for one job."""
@@ -53,13 +55,16 @@ def show_one(answer: Answer) -> None:
     if rows := [row for run in answer["flagged"] for row in _run(run, now)]:
         click.echo()
         tables.show(_RUNS, rows)
-    if more := changes_of(answer) - len(answer["flagged"]):
+    if more := changed_verdicts(answer["changes"]) - len(answer["flagged"]):
         click.echo(f"\n{_plural(more, 'older run')} more: see --limit")
 
 
 def show_many(file: str, answers: Sequence[Answer], idle: Sequence[str]) -> None:
     """Print the results for many jobs; unchanged jobs are only counted."""
-    now, different = SystemClock().now(), [one for one in answers if changes_of(one)]
+    now, different = (
+        SystemClock().now(),
+        [one for one in answers if changed_verdicts(one["changes"])],
+    )
     click.echo(f"{file}: {_total(answers, different)}")
     for remark in (*_remarks(answers), *_idle(idle)):
         click.echo(f"  {remark}")
@@ -76,7 +81,7 @@ def show_many(file: str, answers: Sequence[Answer], idle: Sequence[str]) -> None
     click.echo()
     tables.show((tables.Column("JOB"), *_RUNS), rows)
     listed_runs = sum(len(answer["flagged"]) for answer in different)
-    if more := sum(map(changes_of, different)) - listed_runs:
+    if more := sum(changed_verdicts(one["changes"]) for one in different) - listed_runs:
         click.echo(f"\n{_plural(more, 'older run')} more: see --limit and --job")
 
 
@@ -135,7 +140,7 @@ def _total(answers: Sequence[Answer], different: Sequence[Answer]) -> str:
     )
     if not different:
         return f"{summary}: no verdict changes"
-    runs = sum(map(changes_of, answers))
+    runs = sum(changed_verdicts(one["changes"]) for one in answers)
     change = "verdict changes" if runs == 1 else "verdicts change"
     return f"{summary}: {runs:,} {change}, of {_plural(len(different), 'job')}"
 
