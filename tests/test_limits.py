@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterrun_exporter.cli.serve import tune
+from afterrun_exporter.cli.serve import tune_garbage_collection
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.security import SecuritySettings
@@ -145,7 +145,7 @@ def forget_peak() -> None:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     running = Daemon(tmp_path_factory.mktemp("limits") / "afterrun.db")
     thresholds = gc.get_threshold()
-    tune()
+    tune_garbage_collection()
     # The first request of a kind imports and compiles things.
     for address in EVERYWHERE:
         running.cost(address, "", b"{}")
