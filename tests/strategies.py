@@ -212,6 +212,7 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "success_until": INSTANTS,
     "paused_at": INSTANTS,
     "paused_until": MAYBE_INSTANT,
+    "paused_for": DURATIONS,
     "resumes_on_ping": st.booleans(),
     "watched_since": MAYBE_INSTANT,
     "said": TEXTS,

@@ -94,9 +94,13 @@ def pause(
         request: ApiRequest[request_models.NoQuery, request_models.Pause],
     ) -> response_models.WholeJob:
         find_job(service, request.job)
-        until = _until(request.body, clock.now())
-        on_ping = request.body.resume_on_ping
-        await job_admin.pause(request.job, until, resumes_on_ping=on_ping)
+        body = request.body
+        await job_admin.pause(
+            request.job,
+            _until(body, clock.now()),
+            lasts=parse_duration(body.lasts) if body.lasts is not None else 0.0,
+            resumes_on_ping=body.resume_on_ping,
+        )
         return _whole(service, request.job)
 
     return act
@@ -155,8 +159,6 @@ def _suggestion(service: Service, name: str) -> str:
 
 
 def _until(body: request_models.Pause, now: float) -> float | None:
-    if body.lasts is not None:
-        return now + parse_duration(body.lasts)
     if body.until is None:
         return None
     if (until := parse_time(body.until)) <= now:

@@ -70,6 +70,8 @@ def put_back(job: Job, state: JobState, now: float, settings: Settings) -> JobSt
         changes["unobserved_through"] = _unobserved_through(job, state, now)
     if (state.watched_since or 0.0) > now:
         changes["watched_since"] = now
+    if state.paused_for and (state.paused_until or 0.0) > now + state.paused_for:
+        changes["paused_until"] = now + state.paused_for
     if state.test_asked_at > now:
         changes["test_until"] = state.test_until - (state.test_asked_at - now)
     if state.success_until > (latest := now + settings.min_visible):

@@ -26,9 +26,10 @@ def on_pause(
     required: Sequence[Required] = (),
     *,
     until: float | None = None,
+    lasts: float = 0.0,
     resumes_on_ping: bool = False,
 ) -> Transition:
-    """Pause *job* until *until*, or until it is resumed if that is None."""
+    """Pause *job* for *lasts* seconds, or until *until*, or until it is resumed."""
     noticed = Transition(state=state)
     if not state.paused_at or is_over(state, now):
         # What was missed a moment ago is recorded, however soon the pause begins.
@@ -36,7 +37,8 @@ def on_pause(
     paused = replace(
         noticed.state,
         paused_at=noticed.state.paused_at or now,
-        paused_until=until,
+        paused_until=now + lasts if lasts else until,
+        paused_for=lasts,
         resumes_on_ping=resumes_on_ping,
     )
     return on_clock(resting(job), paused, now, settings, required).after(noticed)
@@ -53,7 +55,13 @@ def on_resume(
     if not state.paused_at:
         return on_clock(job, state, now, settings, required)
     end = now if state.paused_until is None else min(now, state.paused_until)
-    going_on = replace(state, paused_at=0.0, paused_until=None, resumes_on_ping=False)
+    going_on = replace(
+        state,
+        paused_at=0.0,
+        paused_until=None,
+        paused_for=0.0,
+        resumes_on_ping=False,
+    )
     resumed = on_clock(job, going_on, end, settings, required)
     if end == now:
         return resumed

@@ -221,6 +221,8 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     #: ping is as good as asking.
     paused_at: float = 0.0
     paused_until: float | None = None
+    #: For how long it was paused, where that is what was asked for; 0 where a time was.
+    paused_for: float = 0.0
     resumes_on_ping: bool = False
     #: Since when it is watched without a break: 0 for always, None while it is not,
     #: because it is paused or disabled. No alert opens for an earlier moment.

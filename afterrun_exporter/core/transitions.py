@@ -98,6 +98,7 @@ def on_retired(state: JobState, now: float) -> Transition:
         retired_at=now,
         paused_at=0.0,
         paused_until=None,
+        paused_for=0.0,
         resumes_on_ping=False,
         said="",
         unusable="",

@@ -154,7 +154,13 @@ class Decisions:
         return decide
 
     def pause(
-        self, name: str, now: float, until: float | None, *, resumes_on_ping: bool
+        self,
+        name: str,
+        now: float,
+        until: float | None,
+        *,
+        lasts: float,
+        resumes_on_ping: bool,
     ) -> Decide:
         """Return how nothing is expected of a job from *now* on."""
 
@@ -168,6 +174,7 @@ class Decisions:
                 self.settings,
                 self._required(job),
                 until=until,
+                lasts=lasts,
                 resumes_on_ping=resumes_on_ping,
             )
 

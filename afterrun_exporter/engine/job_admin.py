@@ -63,15 +63,24 @@ class JobAdmin:
         return self._service.job_config
 
     async def pause(
-        self, name: str, until: float | None = None, *, resumes_on_ping: bool = False
+        self,
+        name: str,
+        until: float | None = None,
+        *,
+        lasts: float = 0.0,
+        resumes_on_ping: bool = False,
     ) -> None:
-        """Expect nothing of a job until *until*, or until somebody resumes it.
+        """Pause a job for *lasts* seconds, until *until*, or until a client resumes it.
 
         Its alerts resolve. Where it *resumes_on_ping*, its next run is as good.
         """
         async with self._service.changing:
             decide = self._service.decisions.pause(
-                name, self._clock.now(), until, resumes_on_ping=resumes_on_ping
+                name,
+                self._clock.now(),
+                until,
+                lasts=lasts,
+                resumes_on_ping=resumes_on_ping,
             )
             await self._apply(name, decide)
 

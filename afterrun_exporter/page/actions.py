@@ -63,8 +63,8 @@ def action(
 
 async def pause(context: Context, request: web.Request, form: dict[str, str]) -> str:
     """Pause monitoring of the job."""
-    until = pause_of(form, context.clock.now())
-    await context.job_admin.pause(request.match_info["job"], until)
+    name, lasts = request.match_info["job"], pause_of(form)
+    await context.job_admin.pause(name, lasts=lasts)
     return "paused"
 
 

@@ -79,15 +79,15 @@ async def read_form(
     return form
 
 
-def pause_of(form: Mapping[str, str], now: float) -> float | None:
-    """Return the end of the requested pause; None: until the job is resumed."""
+def pause_of(form: Mapping[str, str]) -> float:
+    """Return the seconds of the requested pause; 0: until the job is resumed."""
     duration = form.get("for", "")
     if duration not in PAUSES:
         offered = ", ".join(repr(one) for one in PAUSES)
         raise RequestError(
             f"for: {duration[:60]!r} is not offered: use one of {offered}"
         )
-    return now + parse_duration(duration) if duration else None
+    return parse_duration(duration) if duration else 0.0
 
 
 def receiver_of(job: str, form: Mapping[str, str], now: float) -> JobReceiver:

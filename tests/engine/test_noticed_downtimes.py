@@ -15,6 +15,7 @@ from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, SuccessRatio
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.windows import Ratio
 from afterrun_exporter.engine.downtimes import PROBE_EVERY
+from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.runtime import running_service
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
@@ -134,6 +135,25 @@ class TestAClockThatIsAhead:
         world.service = Service(world.store, world.clock, world.service.job_config)
         await world.service.start()
         assert world.ratio == known
+
+    @pytest.mark.parametrize("leap", LEAPS)
+    async def test_and_is_corrected_makes_no_pause_longer(
+        self, world: World, leap: float
+    ) -> None:
+        """Seen: a job paused for an hour was not watched for a year."""
+        await world.clock.step(leap)
+        admin = JobAdmin(world.service, world.clock)
+        await admin.pause("minutely", lasts=HOUR)
+        await admin.pause("half-hourly", world.clock.now() + HOUR)
+        await world.clock.step(-leap)
+        await world.clock.advance(HOUR)
+        await world.clock.advance(10 * MINUTE)
+
+        assert ("minutely", "missed") in world.open
+        # A time of day is that time of day.
+        other = world.service.state("half-hourly")
+        assert other is not None
+        assert bool(other.paused_at) is (leap > 10 * MINUTE)
 
     @pytest.mark.parametrize("leap", LEAPS)
     async def test_and_is_corrected_hides_nothing(

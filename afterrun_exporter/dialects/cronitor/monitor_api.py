@@ -122,8 +122,8 @@ async def paused(
     if hours == 0:
         await context.job_admin.resume(job.name)
     else:
-        until = context.clock.now() + hours * 3600
-        await context.job_admin.pause(job.name, until if hours < MOST_HOURS else None)
+        lasts = hours * 3600.0 if hours < MOST_HOURS else 0.0
+        await context.job_admin.pause(job.name, lasts=lasts)
     return compact(_shown(context, request, project))
 
 
