@@ -267,6 +267,7 @@ def is_quiet(job: Job, state: JobState, at: float, wake: float) -> bool:
         state.last_ping_at <= at < wake
         and counted_until(state) <= at
         and state.retired_at is None
+        and not state.paused_for
         and state.configured is job.configured
         and not (state.alerts or state.healed or state.upstream_healed_at)
         and not job.depends_on
