@@ -238,7 +238,7 @@ QUOTED = (
     "the last run ended with",
     "is open for job",
     "no run yet: ",
-    "goes round in a circle",
+    "is a cycle",
     "unknown key",
     "is not a number",
     "cannot write the job's ",

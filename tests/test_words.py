@@ -43,7 +43,6 @@ LEFT_DOCSTRINGS: Final[dict[str, int]] = {
     "alertmanager": 11,
     "app": 2,
     "auth": 35,
-    "config": 47,
     "core": 125,
     "dialects": 51,
     "engine": 36,
@@ -58,7 +57,6 @@ LEFT_DOCSTRINGS: Final[dict[str, int]] = {
 LEFT_NAMES: Final[dict[str, int]] = {
     "alertmanager": 23,
     "auth": 31,
-    "config": 57,
     "core": 174,
     "dialects": 165,
     "engine": 69,

@@ -22,15 +22,15 @@ from afterrun_exporter.server.health import Reload
 
 
 def git_sha(path: Path) -> str:
-    """Return the commit checked out around *path*; "" where there is none."""
+    """Return the checked-out commit of the repository of *path*, or ""."""
     command = ["git", "-C", str(path.parent), "rev-parse", "HEAD"]
     try:
-        done = subprocess.run(  # noqa: S603 - fixed words and a path
+        process = subprocess.run(  # noqa: S603 - fixed words and a path
             command, capture_output=True, text=True, timeout=5, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.strip()
+    return process.stdout.strip()
 
 
 log = structlog.get_logger()

@@ -1,4 +1,4 @@
-"""``alertmanager:`` of afterrun.yml, key by key, with every default."""
+"""Schema of ``alertmanager:`` in afterrun.yml, with every default."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.mute_times import MuteTimeSpec
 from afterrun_exporter.config.values import (
     Duration,
-    Given,
     Line,
     ListOf,
     MappingOf,
+    NotEmpty,
     Pattern,
     Severity,
     Span,
@@ -38,14 +38,14 @@ from afterrun_exporter.core.routing import (
     Webhook,
 )
 
-#: A file, or whatever else is one line of text, that may be left out.
-_Optional = Annotated[Line | None, Given]
-_SecretFile = Annotated[alerting_values.SecretFile | None, Given]
+#: An optional path or other text of one line.
+_Optional = Annotated[Line | None, NotEmpty]
+_SecretFile = Annotated[alerting_values.SecretFile | None, NotEmpty]
 _Lines = Annotated[tuple[Line, ...], alerting_values.OneOrMany]
 
 
 class SmtpSpec(Spec):
-    """``smtp:``, the server that takes mail."""
+    """``smtp:``, the mail server."""
 
     smarthost: alerting_values.HostPort = Smtp().smarthost
     from_: Annotated[alerting_values.Sender, Field(alias="from")] = Smtp().sender
@@ -66,14 +66,14 @@ class SmtpSpec(Spec):
 class SlackSpec(Spec):
     """``slack:`` of a receiver."""
 
-    channel: Annotated[alerting_values.Channel | None, Given] = None
+    channel: Annotated[alerting_values.Channel | None, NotEmpty] = None
     url_file: _SecretFile = None
 
     @model_validator(mode="after")
-    def _knows_where(self, info: ValidationInfo) -> Self:
-        known = info.context
-        if isinstance(known, alerting_values.Known) and not (
-            self.url_file or known.slack
+    def _has_url(self, info: ValidationInfo) -> Self:
+        references = info.context
+        if isinstance(references, alerting_values.References) and not (
+            self.url_file or references.slack
         ):
             raise ValueError(
                 "no URL: set url_file, or alertmanager.slack_url_file for all of them"
@@ -92,7 +92,7 @@ class WebhookSpec(Spec):
 
     url: alerting_values.PlainUrl
     authorization_file: _SecretFile = None
-    #: Alertmanager's own default: all of them.
+    #: The default of Alertmanager: no limit.
     max_alerts: Annotated[int, Field(ge=0)] = 0
 
 
@@ -105,7 +105,7 @@ class PagerDutySpec(Spec):
 class IntegrationSpec(Spec):
     """One way to reach a receiver."""
 
-    email: Annotated[alerting_values.Recipients | None, Given] = None
+    email: Annotated[alerting_values.Recipients | None, NotEmpty] = None
     slack: Annotated[SlackSpec | None, MappingOf] = None
     discord: Annotated[DiscordSpec | None, MappingOf] = None
     webhook: Annotated[WebhookSpec | None, MappingOf] = None
@@ -115,7 +115,7 @@ class IntegrationSpec(Spec):
     def _is_one(self) -> Self:
         if len(self.model_fields_set) != 1:
             ways = ", ".join(type(self).model_fields)
-            raise ValueError(f"each way is an item of its own: one of {ways}")
+            raise ValueError(f"write each integration as its own item: one of {ways}")
         return self
 
     def integration(self, slack_url_file: str) -> Integration:
@@ -140,8 +140,8 @@ class IntegrationSpec(Spec):
 def _reachable(ways: tuple[IntegrationSpec, ...]) -> tuple[IntegrationSpec, ...]:
     if not ways:
         raise ValueError(
-            "no way to reach it: add one such as email: oncall@example.com; "
-            f"{DISCARD!r} is there for telling nobody"
+            "has no integrations: add one such as email: oncall@example.com; "
+            f"use {DISCARD!r} to notify no one"
         )
     return ways
 
@@ -150,7 +150,7 @@ _Ways = Annotated[tuple[IntegrationSpec, ...], ListOf, AfterValidator(_reachable
 
 
 class RouteMatchSpec(Spec):
-    """``match:`` of a route: all that it names must hold of an alert."""
+    """``match:`` of a route: an alert must match all keys."""
 
     severity: Annotated[tuple[Severity, ...], alerting_values.OneOrMany] = ()
     labels: Annotated[dict[alerting_values.MatchedLabel, _Lines], MappingOf] = Field(
@@ -159,12 +159,12 @@ class RouteMatchSpec(Spec):
     alert: Annotated[tuple[alerting_values.Alert, ...], alerting_values.OneOrMany] = ()
     project: _Lines = ()
     tags: _Lines = ()
-    job: Annotated[Pattern | None, Given] = None
+    job: Annotated[Pattern | None, NotEmpty] = None
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
         if not (self.model_fields_set - {"labels"} or self.labels):
-            raise ValueError("names nothing to match: what holds for all is receiver:")
+            raise ValueError("matches nothing: for all alerts use receiver:")
         return self
 
     def match(self) -> Match:
@@ -179,18 +179,21 @@ class RouteMatchSpec(Spec):
 
 
 class GroupingSpec(Spec):
-    """What goes into one message, and when."""
+    """Grouping of alerts into notifications, and their timing."""
 
-    group_by: Annotated[alerting_values.GroupBy | None, Given] = None
-    group_wait: Annotated[Duration | None, Given] = None
-    group_interval: Annotated[Span | None, Given] = None
-    repeat_interval: Annotated[Span | None, Given] = None
+    group_by: Annotated[alerting_values.GroupBy | None, NotEmpty] = None
+    group_wait: Annotated[Duration | None, NotEmpty] = None
+    group_interval: Annotated[Span | None, NotEmpty] = None
+    repeat_interval: Annotated[Span | None, NotEmpty] = None
 
     def grouping(self, default: Grouping) -> Grouping:
-        written = self.model_fields_set
+        fields_set = self.model_fields_set
         keys = GroupingSpec.model_fields
         return Grouping(
-            **{key: getattr(self if key in written else default, key) for key in keys}
+            **{
+                key: getattr(self if key in fields_set else default, key)
+                for key in keys
+            }
         )
 
 
@@ -223,15 +226,15 @@ class AlertmanagerSpec(GroupingSpec):
     )
     resolve_delay: Duration = Alertmanager().resolve_delay
     config_file: _Optional = None
-    reload_url: Annotated[alerting_values.ShownUrl | None, Given] = None
+    reload_url: Annotated[alerting_values.ShownUrl | None, NotEmpty] = None
     base: _Optional = None
     smtp: Annotated[SmtpSpec | None, MappingOf] = None
     slack_url_file: _SecretFile = None
     receivers: Annotated[dict[alerting_values.ReceiverName, _Ways], MappingOf] = Field(
         default_factory=dict
     )
-    receiver: Annotated[alerting_values.ReceiverRef | None, Given] = None
-    watchdog: Annotated[alerting_values.ReceiverRef | None, Given] = None
+    receiver: Annotated[alerting_values.ReceiverRef | None, NotEmpty] = None
+    watchdog: Annotated[alerting_values.ReceiverRef | None, NotEmpty] = None
     routes: Annotated[tuple[RouteSpec, ...], ListOf] = ()
     mute_times: Annotated[
         dict[Line, Annotated[tuple[MuteTimeSpec, ...], alerting_values.OneOrMany]],

@@ -1,4 +1,4 @@
-"""The kinds of values in ``alertmanager:``, each read or refused with the way out."""
+"""Types of values in ``alertmanager:``, with validation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from afterrun_exporter.config.values import (
 from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.routing import DISCARD, JOB_RECEIVER, SCRAPE_LABELS
 
-#: What an alert may carry besides declared labels and those Prometheus adds.
+#: Labels of alerts, except declared labels and those that Prometheus adds.
 _CARRIED: Final = (
     "alertname",
     "instance",
@@ -33,7 +33,7 @@ _CARRIED: Final = (
     names.SEVERITY,
     names.TIMED_OUT,
 )
-#: What routes may ask for: an alert of severity none goes nowhere by them.
+#: Conditions that routes can match; alerts of severity none are never routed.
 _ALERTS: Final = tuple(
     one
     for one in Condition
@@ -47,8 +47,8 @@ _ADDRESS = re.compile(r"[^\s@,{}<>]+@[^\s@,{}<>]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the rest of the file declares, for those that refer to it."""
+class References:
+    """Declarations in other parts of the file that values can refer to."""
 
     #: Keys of labels that the file declares for its jobs.
     declared: tuple[str, ...] = ()
@@ -56,12 +56,12 @@ class Known:
     added: tuple[str, ...] = ()
     receivers: tuple[str, ...] = ()
     mute_times: tuple[str, ...] = ()
-    #: Whether a slack receiver need not say where its URL stands.
+    #: True if slack receivers have a default URL.
     slack: bool = False
 
     @classmethod
     def of(cls, section: Mapping[str, Any], declared: Declared) -> Self:
-        """Return what *section* declares, even when more is wrong with it."""
+        """Return the declarations of *section*, even if it has other errors."""
         scrape = (key for key, _ in SCRAPE_LABELS)
         return cls(
             declared=declared.labels,
@@ -77,33 +77,36 @@ def _keys(section: Mapping[str, Any], key: str) -> Iterable[str]:
     return inside if isinstance(inside, dict) else ()
 
 
-def _known(info: ValidationInfo) -> Known:
-    return info.context if isinstance(info.context, Known) else Known()
+def _references(info: ValidationInfo) -> References:
+    return info.context if isinstance(info.context, References) else References()
 
 
 def _one_or_many(value: object) -> object:
-    """Take a value alone for a list of one."""
+    """Return a list with a single value for a value that is no list."""
     if value is None or value == []:
-        raise ValueError("empty: give it a value or remove the line")
+        raise ValueError("empty: set a value or remove the line")
     return tuple(value) if isinstance(value, list) else (value,)
 
 
-def _reference(text: str, what: str, known: Iterable[str]) -> str:
-    if text not in known:
-        hint = did_you_mean(text, known) or f": use one of {', '.join(sorted(known))}"
+def _reference(text: str, what: str, references: Iterable[str]) -> str:
+    if text not in references:
+        hint = (
+            did_you_mean(text, references)
+            or f": use one of {', '.join(sorted(references))}"
+        )
         raise ValueError(f"there is no {what} {quote(text)}{hint}")
     return text
 
 
 def _receiver(text: str, info: ValidationInfo) -> str:
-    return _reference(text, "receiver", _known(info).receivers)
+    return _reference(text, "receiver", _references(info).receivers)
 
 
 def _mute_time(text: str, info: ValidationInfo) -> str:
-    known = _known(info).mute_times
-    if not known:
+    references = _references(info).mute_times
+    if not references:
         raise ValueError(f"there is no mute time {quote(text)}: add it to mute_times")
-    return _reference(text, "mute time", known)
+    return _reference(text, "mute time", references)
 
 
 def _receiver_name(text: str) -> str:
@@ -120,17 +123,17 @@ def _receiver_name(text: str) -> str:
 def _added_label(text: str, info: ValidationInfo) -> str:
     if not _LABEL.fullmatch(text):
         raise ValueError(f"{quote(text)} is not the name of a label")
-    ours = (*_CARRIED, *_known(info).declared)
+    ours = (*_CARRIED, *_references(info).declared)
     if text in ours and text != "instance":
         raise ValueError(
-            f"label {quote(text)} is our own, Prometheus cannot add it: remove it"
+            f"label {quote(text)} is set by AfterRun, so Prometheus cannot add it: remove it"
         )
     return text
 
 
 def _matched_label(text: str, info: ValidationInfo) -> str:
-    known = _known(info)
-    carried = (*known.declared, *known.added)
+    references = _references(info)
+    carried = (*references.declared, *references.added)
     if text in carried:
         return text
     if text == names.SEVERITY:
@@ -143,8 +146,8 @@ def _matched_label(text: str, info: ValidationInfo) -> str:
 
 
 def _grouped_label(text: str, info: ValidationInfo) -> str:
-    known = _known(info)
-    carried = (*_CARRIED, *known.declared, *known.added)
+    references = _references(info)
+    carried = (*_CARRIED, *references.declared, *references.added)
     if text in {"...", *carried}:
         return text
     hint = did_you_mean(text, carried) or f": use some of {', '.join(sorted(carried))}"
@@ -153,7 +156,7 @@ def _grouped_label(text: str, info: ValidationInfo) -> str:
 
 def _group_by(keys: tuple[str, ...]) -> tuple[str, ...]:
     if "..." in keys and len(keys) > 1:
-        raise ValueError("'...' is all labels there are: remove the others")
+        raise ValueError("'...' means all labels: remove the others")
     return keys
 
 
@@ -173,7 +176,7 @@ def _alert_word(value: object) -> object:
 
 
 def _url(text: str) -> str:
-    # Never quoted: it may be a secret.
+    # Not quoted, because it may be a secret.
     try:
         url = urlsplit(text)
         fine = url.scheme in {"http", "https"} and url.hostname and url.port != 0
@@ -183,7 +186,7 @@ def _url(text: str) -> str:
         raise ValueError("not a URL; write it like https://host:port/path")
     if "@" in url.netloc:
         raise ValueError(
-            "has a user name or password in it, which would be shown: remove it"
+            "contains a user name or password, which would be shown: remove it"
         )
     return text
 
@@ -206,15 +209,15 @@ def _shown_url(text: str) -> str:
 def _secret_file(text: str) -> str:
     if "://" in text:
         raise ValueError(
-            "is a URL: put it into a file, and the path of the file here, so that it "
-            "is in no configuration"
+            "is a URL: write it to a file and set the path of the file here, to keep it "
+            "out of configuration files"
         )
     return text
 
 
 def _host_port(text: str) -> str:
     if not _HOST_PORT.fullmatch(text):
-        # Not quoted: a user and password may stand in front.
+        # Not quoted, because it may begin with a user and password.
         raise ValueError("is not host:port; write it like localhost:25")
     return text
 
@@ -254,11 +257,11 @@ def _distinct_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
     return urls
 
 
-#: For what is one value or a list of them.
+#: One value or a list of values.
 OneOrMany: Final = BeforeValidator(_one_or_many)
 
 PlainUrl = Annotated[str, AfterValidator(_url)]
-#: For one that stands in logs and answers.
+#: A URL that appears in logs and responses.
 ShownUrl = Annotated[PlainUrl, AfterValidator(_shown_url)]
 BaseUrl = Annotated[PlainUrl, AfterValidator(_base_url)]
 BaseUrls = Annotated[tuple[BaseUrl, ...], AfterValidator(_distinct_urls)]

@@ -1,4 +1,4 @@
-"""``auth:``: who may do what, by the tokens they show."""
+"""Schema of ``auth:``: tokens and their scopes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.auth.tokens import Token
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.values import (
-    Given,
     Line,
     ListOf,
+    NotEmpty,
     Pattern,
     refuse_repeats,
 )
@@ -25,7 +25,7 @@ NO_HASH = (
 
 
 def _hash(value: object) -> str:
-    # What stands here instead may be the token itself: it is not repeated.
+    # Not quoted, because it may be the token itself.
     if not isinstance(value, str) or not DIGEST.fullmatch(value):
         raise ValueError(NO_HASH)
     return value
@@ -33,7 +33,7 @@ def _hash(value: object) -> str:
 
 def _some(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
     if not scopes:
-        raise ValueError(f"is empty: name at least one of {', '.join(Scope)}")
+        raise ValueError(f"is empty: list at least one of {', '.join(Scope)}")
     refuse_repeats(map(str, scopes), "scope")
     return scopes
 
@@ -46,7 +46,7 @@ class TokenSpec(Spec):
     scopes: Annotated[
         tuple[Annotated[Scope, Field(strict=False)], ...], ListOf, AfterValidator(_some)
     ]
-    jobs: Annotated[Pattern | None, Given] = None
+    jobs: Annotated[Pattern | None, NotEmpty] = None
 
     @model_validator(mode="after")
     def _jobs_are_pinged(self) -> TokenSpec:
@@ -54,7 +54,7 @@ class TokenSpec(Spec):
             Scope.PING not in self.scopes or Scope.ADMIN in self.scopes
         ):
             raise ValueError(
-                "jobs: limits scope ping alone: a token with jobs has that scope, and "
+                "jobs: only limits scope ping: a token with jobs must have that scope, and "
                 "not admin, which may ping every job"
             )
         return self
@@ -67,19 +67,19 @@ def _distinct(tokens: tuple[TokenSpec, ...]) -> tuple[TokenSpec, ...]:
     if not tokens:
         raise ValueError(
             "no tokens: add one (`afterrun token new`), or remove auth:, which leaves "
-            "the daemon open to everybody who reaches it"
+            "the daemon without authentication"
         )
     refuse_repeats((token.name for token in tokens), "token")
     hashes = [token.hash for token in tokens]
     if len(set(hashes)) < len(hashes):
-        raise ValueError("two tokens have the same hash: make another one")
+        raise ValueError("two tokens have the same hash: create another token")
     return tokens
 
 
 class AuthSpec(Spec):
-    """``auth:``. Where it is missing everybody may do everything."""
+    """``auth:``. Without it, every client may do everything."""
 
     tokens: Annotated[tuple[TokenSpec, ...], ListOf, AfterValidator(_distinct)]
 
-    def kept(self) -> tuple[Token, ...]:
+    def list_tokens(self) -> tuple[Token, ...]:
         return tuple(spec.token() for spec in self.tokens)

@@ -1,4 +1,4 @@
-"""Jobs that are not in the file: what defaults, policies and their clients make of them."""
+"""Auto-registered jobs, from defaults, policies and the settings of their clients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from afterrun_exporter.config.schema import JobSpec
 from afterrun_exporter.config.values import Declared
 from afterrun_exporter.core.model import Job
 
-#: Descriptions that are kept as they were read: programs give their jobs the same.
+#: Cached descriptions, because clients send the same description for many jobs.
 REMEMBERED: Final = 4096
 
 
@@ -26,53 +26,52 @@ def auto_registered(
     policies: Sequence[PolicySpec],
     declared: Declared,
 ) -> Callable[[str, str], Job]:
-    """Return what makes the job of a name that the file does not know.
+    """Return a function that creates a job for a name that is not in the file.
 
-    Of what a client *says* of it, words of a job as a JSON object, everything counts
-    as if it stood in the file; "" says nothing. Raises ValueError for words that the
-    file could not have. *make* makes the job, whatever its name.
+    Its second argument is the client's description of the job: a JSON object with the
+    keys of a job in the file, or "". It raises ValueError for an invalid description.
+    *make* creates a job without a name.
     """
 
     @lru_cache(REMEMBERED)
-    def reading(said: str) -> tuple[JobSpec, Callable[[str], Sequence[PolicySpec]]]:
-        spec = _spec(said, declared) if said else JobSpec()
+    def parse(text: str) -> tuple[JobSpec, Callable[[str], Sequence[PolicySpec]]]:
+        spec = _spec(text, declared) if text else JobSpec()
         return spec, by_name(spec, policies)
 
-    # Jobs that nothing is said of and that the same policies match differ in nothing
-    # but their names.
+    # Jobs without a description that match the same policies differ only in their names.
     alike: dict[tuple[int, ...], Job] = {}
 
-    def stranger(name: str, said: str) -> Job:
-        spec, matching = reading(said)
+    def job_of(name: str, text: str) -> Job:
+        spec, matching = parse(text)
         layers = matching(name)
-        if said:
+        if text:
             return _described(make(merged(spec, layers)), name, spec)
         key = tuple(map(id, layers))
         if key not in alike:
             alike[key] = replace(make(merged(spec, layers)), configured=False)
         return replace(alike[key], name=name)
 
-    return stranger
+    return job_of
 
 
 def _described(job: Job, name: str, spec: JobSpec) -> Job:
     described = replace(job, name=name, configured=False)
     if spec.max_runtime is None:
         return described
-    # Only Sentry's clients set it. There a run has it anew from each sign of life, so
-    # it is the heartbeat as well: defaults and policies must not shorten it.
+    # Only Sentry clients set it. There it restarts with each sign of life, so
+    # it is also the heartbeat: defaults and policies must not shorten it.
     return replace(described, renews_runtime=True, heartbeat=spec.heartbeat)
 
 
-def _spec(said: str, declared: Declared) -> JobSpec:
+def _spec(text: str, declared: Declared) -> JobSpec:
     try:
-        data = json.decode(said)
+        data = json.decode(text)
     except DecodeError:
-        raise ValueError("what is said of the job is not JSON") from None
+        raise ValueError("the description of the job is not JSON") from None
     try:
         return JobSpec.model_validate(data, context=declared)
     except ValidationError as error:
-        found = (
+        problems = (
             f"{show(one.path)}: {one.message}" for one in findings(JobSpec, data, error)
         )
-        raise ValueError("; ".join(found)) from None
+        raise ValueError("; ".join(problems)) from None

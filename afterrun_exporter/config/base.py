@@ -1,4 +1,4 @@
-"""What all sections of afterrun.yml have in common."""
+"""The base class of all sections of afterrun.yml."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from afterrun_exporter.config.values import mapping
 
 
 class Spec(BaseModel):
-    """A section of the file: no key it does not know, no value it must guess."""
+    """A section of the file, without unknown keys and without type conversion."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 

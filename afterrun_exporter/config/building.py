@@ -1,4 +1,4 @@
-"""Plain data, as YAML has it, to jobs and settings: or to all that is wrong with it."""
+"""Conversion of YAML data to jobs and settings, or to a list of all errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from afterrun_exporter.auth.tokens import Token
 from afterrun_exporter.config.alerting import AlertmanagerSpec
-from afterrun_exporter.config.alerting_values import Known
+from afterrun_exporter.config.alerting_values import References
 from afterrun_exporter.config.auto_registered import auto_registered
 from afterrun_exporter.config.error_messages import Path, quote
 from afterrun_exporter.config.graph import (
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What a file comes to."""
+    """The jobs and settings of a file."""
 
     job_config: JobConfig
     label_keys: tuple[str, ...]
@@ -43,20 +43,19 @@ class Built:
 
 
 class Builder:
-    """Makes jobs and settings of plain data, and collects what is in the way."""
+    """Builds jobs and settings from YAML data, and collects errors."""
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
-        #: What is said of it, whatever is wrong elsewhere.
+        #: Its settings, also if other sections have errors.
         self.alertmanager = Alertmanager()
-        # Thousands of jobs share an expression: parse it once, keep it once.
+        # Thousands of jobs may share an expression, which is parsed and stored once.
         self._schedules: dict[tuple[str, str], Schedule] = {}
-        # What each job depends on, as far as that can be read: also of jobs that
-        # something else is wrong with.
+        # The dependencies of each job, also of jobs with other errors.
         self._depends_on: dict[str, list[str]] = {}
 
     def build(self, data: object) -> Built | None:
-        """Return what *data* comes to, or None when there are findings."""
+        """Return the jobs and settings in *data*, or None if there are findings."""
         declared = Declared(_declared_labels(data))
         try:
             spec = FileSpec.model_validate(data, context=declared)
@@ -80,7 +79,7 @@ class Builder:
             return None
         defaults = spec.defaults
         unknown = auto_registered(
-            lambda said: self._job("", said, declared, defaults), policies, declared
+            lambda spec: self._job("", spec, declared, defaults), policies, declared
         )
         job_config = JobConfig(
             jobs=jobs,
@@ -103,14 +102,14 @@ class Builder:
             job_config=job_config,
             label_keys=spec.labels,
             alertmanager=self.alertmanager,
-            tokens=spec.auth.kept() if spec.auth else (),
+            tokens=spec.auth.list_tokens() if spec.auth else (),
         )
 
     def _alertmanager(self, data: object, declared: Declared) -> Alertmanager:
         section, at = _section(data, "alertmanager"), ("alertmanager",)
-        known = Known.of(section, declared)
+        references = References.of(section, declared)
         try:
-            spec = AlertmanagerSpec.model_validate(section, context=known)
+            spec = AlertmanagerSpec.model_validate(section, context=references)
         except ValidationError as error:
             self.findings.extend(findings(AlertmanagerSpec, section, error, at))
             return Alertmanager()
@@ -119,19 +118,17 @@ class Builder:
     def _policies(
         self, data: object, declared: Declared, names: Collection[str]
     ) -> Iterator[PolicySpec]:
-        """Yield the policies that nothing is wrong with."""
+        """Yield the valid policies."""
         section = data.get("policies") if isinstance(data, dict) else None
-        for position, written in enumerate(
-            section if isinstance(section, list) else ()
-        ):
+        for position, entry in enumerate(section if isinstance(section, list) else ()):
             at = ("policies", position)
-            layer = written if isinstance(written, dict) else {}
+            layer = entry if isinstance(entry, dict) else {}
             self._check_one_schedule(layer, at)
             self.findings.extend(unknown_dependencies(layer, names, at))
             try:
-                yield PolicySpec.model_validate(written, context=declared)
+                yield PolicySpec.model_validate(entry, context=declared)
             except ValidationError as error:
-                self.findings.extend(findings(PolicySpec, written, error, at))
+                self.findings.extend(findings(PolicySpec, entry, error, at))
 
     def _jobs(
         self,
@@ -140,10 +137,10 @@ class Builder:
         file: FileSpec | None,
         policies: Sequence[PolicySpec],
     ) -> Iterator[tuple[str, Job]]:
-        """Yield the jobs that nothing is wrong with."""
+        """Yield the valid jobs."""
         section = _section(data, "jobs")
         scheduling = [policy.model_fields_set for policy in policies]
-        for name, written in section.items():
+        for name, entry in section.items():
             at = ("jobs", name)
             before = len(self.findings)
             self._check_name(name)
@@ -153,9 +150,9 @@ class Builder:
                 self._check_no_zone(layer, at)
             self.findings.extend(unknown_dependencies(layer, section, at))
             try:
-                spec = JobSpec.model_validate(written, context=declared)
+                spec = JobSpec.model_validate(entry, context=declared)
             except ValidationError as error:
-                self.findings.extend(findings(JobSpec, written, error, at))
+                self.findings.extend(findings(JobSpec, entry, error, at))
                 self._depends_on[name] = [job for _, job in written_dependencies(layer)]
                 continue
             spec = applied(name, spec, policies)
@@ -182,22 +179,22 @@ class Builder:
 
     def _check_no_zone(self, job: Mapping[str, Any], at: Path) -> None:
         if "timezone" in job:
-            message = "means nothing without a schedule: remove it"
+            message = "has no effect without a schedule: remove it"
             self.findings.append(Finding((*at, "timezone"), message))
 
-    def _check_policies(self, policies: Sequence[PolicySpec], kept: float) -> None:
-        # A policy may be for jobs that are not in the file.
+    def _check_policies(self, policies: Sequence[PolicySpec], retention: float) -> None:
+        # A policy may match jobs that are not in the file.
         for position, policy in enumerate(policies):
             alerts = policy.alerts
             windows = (alerts.success_ratio, alerts.slower_than)
             over = max((window.over for window in windows if window), default=0.0)
-            self._check_window(over, kept, ("policies", position, "alerts"))
+            self._check_window(over, retention, ("policies", position, "alerts"))
 
-    def _check_window(self, over: float, kept: float, at: Path) -> None:
-        if over > kept:
+    def _check_window(self, over: float, retention: float, at: Path) -> None:
+        if over > retention:
             message = (
-                f"a window of {format_duration(over)} is longer than runs are kept: "
-                f"shorten it or raise retention.runs from {format_duration(kept)}"
+                f"a window of {format_duration(over)} is longer than the retention of runs: "
+                f"shorten it or raise retention.runs from {format_duration(retention)}"
             )
             self.findings.append(Finding(at, message))
 
@@ -247,11 +244,11 @@ class Builder:
 
 
 def _shared_uuids(jobs: Mapping[str, Job]) -> Iterator[Finding]:
-    """Yield a finding for each job whose ping_uuid is that of another one."""
-    seen: dict[str, str] = {}
+    """Yield a finding for each job with the ping_uuid of another one."""
+    first_with: dict[str, str] = {}
     for name, job in jobs.items():
-        if job.ping_uuid and seen.setdefault(job.ping_uuid, name) != name:
-            message = f"is that of {seen[job.ping_uuid]} already: give each its own"
+        if job.ping_uuid and first_with.setdefault(job.ping_uuid, name) != name:
+            message = f"is already that of {first_with[job.ping_uuid]}: use another one"
             yield Finding(("jobs", name, "ping_uuid"), message)
 
 
@@ -260,9 +257,9 @@ def _or(value: T | None, default: T) -> T:
 
 
 def _patience(*layers: JobSpec | DefaultsSpec) -> float | None:
-    """Return how long after a downtime runs are waited for; None for no alert.
+    """Return the delay after a downtime until a run counts as missed; None: never.
 
-    The first of *layers* that has a word on it counts.
+    The first of *layers* that sets it wins.
     """
     for layer in layers:
         if layer.after_downtime is not None:
@@ -273,13 +270,13 @@ def _patience(*layers: JobSpec | DefaultsSpec) -> float | None:
 
 
 def _section(data: Any, key: str) -> dict[str, Any]:
-    """Return the mapping under *key*, or an empty one where there is none."""
+    """Return the mapping under *key*, or an empty one."""
     section = data.get(key) if isinstance(data, dict) else None
     return section if isinstance(section, dict) else {}
 
 
 def _declared_labels(data: object) -> tuple[str, ...]:
-    """Return the label keys the file declares, even when more is wrong with it."""
+    """Return the label keys that the file declares, even if it has other errors."""
     keys = data.get("labels") if isinstance(data, dict) else None
     return (
         tuple(key for key in keys if isinstance(key, str))

@@ -1,8 +1,8 @@
-"""A program that checks an afterrun.yml which somebody sent: stdin to JSON on stdout.
+"""A program that checks an afterrun.yml from stdin and prints the result as JSON.
 
-A process of its own, because a file can be written so that checking it takes for
-ever, or all memory: then the process ends and the daemon does not. It reads no file
-that the text names.
+It runs as a separate process, because a malicious file can make the check take too
+long or use all memory: then only this process is killed. It does not read files that
+the text refers to.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from typing import Any, Final
 from afterrun_exporter.config.loading import Config, parse, warnings
 from afterrun_exporter.errors import ConfigError, Problem
 
-#: How long it may take, in seconds of CPU time, and how many bytes of memory.
+#: Limits: seconds of CPU time, and bytes of memory.
 PATIENCE: Final = 10
 MEMORY: Final = 2**30
 
-#: Of problems, and of warnings.
+#: The maximum number of problems, and of warnings.
 MOST: Final = 1000
 
 
 def main() -> None:
-    """Check what comes on stdin, as of the Unix seconds that are the only argument."""
-    # What may not be set (systemd can forbid it) is not: who started us still has
-    # patience for so long.
+    """Check stdin; the only argument is the current Unix time."""
+    # Limits that cannot be set (systemd can forbid it) are skipped: the parent process
+    # has a timeout, too.
     with suppress(OSError):
         os.nice(10)
     for limit, most in ((resource.RLIMIT_CPU, PATIENCE), (resource.RLIMIT_AS, MEMORY)):
         with suppress(OSError, ValueError):
             resource.setrlimit(limit, (most, most))
     text = sys.stdin.buffer.read().decode("utf-8", "surrogatepass")
-    sys.stdout.write(json.dumps(checked(text, float(sys.argv[1]))))
+    sys.stdout.write(json.dumps(check(text, float(sys.argv[1]))))
 
 
-def checked(text: str, now: float) -> dict[str, Any]:
-    """Return what is wrong with the file that *text* is, and what it comes to."""
+def check(text: str, now: float) -> dict[str, Any]:
+    """Return the problems, the warnings and the counts of the file *text*."""
     try:
         config = parse(text, on_disk=False)
     except ConfigError as error:
-        return _told(error.problems, (), None)
-    return _told((), warnings(text, config, now), config)
+        return _result(error.problems, (), None)
+    return _result((), warnings(text, config, now), config)
 
 
-def _told(
+def _result(
     problems: Sequence[Problem], odd: Sequence[Problem], config: Config | None
 ) -> dict[str, Any]:
     unknown: dict[str, int | None] = dict.fromkeys(("jobs", "scheduled", "rules"))
@@ -60,12 +60,12 @@ def _told(
     }
 
 
-def _first(found: Sequence[Problem]) -> list[dict[str, Any]]:
-    shown = list(found[:MOST])
-    if more := len(found) - len(shown):
-        shown.append(Problem(0, "", f"{more} more are not shown: mend these first"))
+def _first(problems: Sequence[Problem]) -> list[dict[str, Any]]:
+    first = list(problems[:MOST])
+    if more := len(problems) - len(first):
+        first.append(Problem(0, "", f"{more} more are not shown: fix these first"))
     return [
-        {"line": one.line, "key": one.path, "message": one.message} for one in shown
+        {"line": one.line, "key": one.path, "message": one.message} for one in first
     ]
 
 

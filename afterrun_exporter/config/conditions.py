@@ -1,4 +1,4 @@
-"""What people write of the conditions that look beyond one run of one job."""
+"""Schema of conditions on several runs or several jobs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.values import (
     Count,
     Factor,
-    Given,
     JobName,
     Line,
+    NotEmpty,
     Share,
     Span,
     refuse_repeats,
@@ -61,16 +61,16 @@ class AlertsSpec(Spec):
 
     after_failures: Count = 1
     recover_after: Annotated[Count, Field(le=100)] = 1
-    success_ratio: Annotated[SuccessRatioSpec | None, Given] = None
-    slower_than: Annotated[SlowerThanSpec | None, Given] = None
+    success_ratio: Annotated[SuccessRatioSpec | None, NotEmpty] = None
+    slower_than: Annotated[SlowerThanSpec | None, NotEmpty] = None
 
 
 class ConcurrencySpec(Spec):
     """``concurrency:`` of a job."""
 
-    # More open runs than that are not kept of a job.
+    # No more open runs of a job are stored.
     max: Annotated[Count, Field(le=MAX_OPEN_RUNS - 1)]
-    by: Annotated[Line | None, Given] = None
+    by: Annotated[Line | None, NotEmpty] = None
 
     def concurrency(self) -> Concurrency:
         return Concurrency(max=self.max, by=self.by)

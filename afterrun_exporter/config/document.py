@@ -1,8 +1,8 @@
-"""YAML text to plain data, and where in the text each piece of it stands.
+"""Parsing of YAML text to plain data, with the line of each value.
 
-Read event by event, not as YAML's nodes: a file of 100,000 jobs is then never
-in memory a second time. Plain scalars mean what YAML 1.2 says, so the traps of
-1.1 are none: ``yes``, ``on``, ``22:30`` and ``2026-11-22`` are text.
+It reads events instead of YAML nodes, so that a file of 100,000 jobs is not in memory
+twice. Plain scalars follow YAML 1.2, without the traps of 1.1: ``yes``, ``on``,
+``22:30`` and ``2026-11-22`` are text.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import yaml
 from afterrun_exporter.config.error_messages import Path, quote, show
 from afterrun_exporter.errors import Problem
 
-# The parser in C is ten times faster; not every build of PyYAML has it.
+# The C parser is ten times faster, but not every build of PyYAML has it.
 LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 MAX_DEPTH: Final = 20
-#: What aliases may stand for in all, in values, whatever the size of the file.
-#: One more for each character of it: a small file cannot become a large one.
+#: The number of values that aliases may expand to, plus one for each character of the
+#: file, so that a small file cannot become a large one.
 MAX_ALIASED: Final = 100_000
 
 _MERGE = "<<"
@@ -36,7 +36,7 @@ _BOOL: Final = {
     "False": False,
     "FALSE": False,
 }
-# Longer numbers are no number that anybody means.
+# Longer numbers are text.
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{0,18}(?:[eE][-+]?[0-9]{1,2})?")
 _TEXT_TAGS: Final = frozenset({"!", "tag:yaml.org,2002:str"})
@@ -45,18 +45,18 @@ _SECTION_TAGS: Final = frozenset(
 )
 
 
-#: What is YAML's in a rule, and the way to write it.
+#: Characters of a rule with a meaning in YAML, and the way to quote them.
 _RULE = re.compile(
     r'["}]\s*(?:[<>=!]=?|!?contains\b|between\b)|(?:[<>=!]=?|contains)\s*"'
 )
 _RULE_IN_YAML: Final = (
-    "a rule with double quotes or braces in it is in single quotes as a whole, such as "
+    "put a rule with double quotes or braces into single quotes as a whole, such as "
     "'\"rows processed\" > 0'"
 )
 
 
 class NotYAMLError(Exception):
-    """The text cannot be read to its end; it has every problem found so far."""
+    """The text is not valid YAML; the error has all problems so far."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__(*problems)
@@ -65,12 +65,12 @@ class NotYAMLError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a YAML text says: dicts, lists, str, int, float, bool and None."""
+    """Parsed YAML: dicts, lists, str, int, float, bool and None."""
 
     data: object
-    #: What is wrong with it so far; the data has what could be read.
+    #: Problems so far; the data has the valid parts.
     problems: tuple[Problem, ...]
-    #: The line of each path that was asked for, where the text has it.
+    #: The lines of the requested paths that are in the text.
     lines: dict[Path, int]
 
     def line(self, path: Path) -> int:
@@ -80,13 +80,13 @@ class Document:
         return self.lines.get(path, 1)
 
 
-def read(text: str, wanted: Collection[Path] = ()) -> Document:
-    """Return what *text* says, with the lines of the *wanted* paths.
+def read(text: str, paths: Collection[Path] = ()) -> Document:
+    """Return the parsed *text*, with the lines of *paths*.
 
-    Lines are only looked for when asked: a file without problems needs none.
-    Raises NotYAMLError when the text is not one YAML document.
+    Lines are only searched for on request: a file without problems needs none.
+    Raises NotYAMLError if the text is not one YAML document.
     """
-    prefixes = {path[:end] for path in wanted for end in range(len(path) + 1)}
+    prefixes = {path[:end] for path in paths for end in range(len(path) + 1)}
     return _Reader(text, prefixes).document()
 
 
@@ -99,12 +99,12 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
 class _Reader:
     """One pass over the events of a text."""
 
-    def __init__(self, text: str, wanted: Collection[Path]) -> None:
+    def __init__(self, text: str, paths: Collection[Path]) -> None:
         self._text = text
-        self._wanted = wanted
+        self._paths = paths
         self._lines: dict[Path, int] = {}
         self._problems: list[Problem] = []
-        #: What an alias may stand for, and how many values that is.
+        #: The value of each anchor, and its number of nested values.
         self._anchors: dict[str, tuple[object, int]] = {}
         self._values = 0
         self._max_values = MAX_ALIASED + len(text)
@@ -129,7 +129,9 @@ class _Reader:
         data = self._value(self._next(), ())
         self._next()  # the end of the document
         if not isinstance(after := self._next(), yaml.StreamEndEvent):
-            raise _Refused(_line(after), (), "a second YAML document; write one")
+            raise _Refused(
+                _line(after), (), "has a second YAML document; write only one"
+            )
         return data
 
     def _value(self, event: Any, path: Path) -> object:
@@ -155,12 +157,12 @@ class _Reader:
         return value
 
     def _mapping(self, path: Path) -> dict[str, object]:
-        found: dict[str, object] = {}
+        result: dict[str, object] = {}
         first: dict[str, int] = {}
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key, line = self._key(event, path), _line(event)
             inner = (*path, key)
-            if self._wanted and inner in self._wanted:
+            if self._paths and inner in self._paths:
                 self._lines.setdefault(inner, line)
             value = self._value(self._next(), inner)
             if key in first:
@@ -168,29 +170,29 @@ class _Reader:
                 self._problems.append(Problem(line, show(inner), message))
                 continue
             first[key] = line
-            found[key] = value
-        if _MERGE in found:
-            return _merged(found, first[_MERGE], path)
-        return found
+            result[key] = value
+        if _MERGE in result:
+            return _merged(result, first[_MERGE], path)
+        return result
 
     def _key(self, event: Any, path: Path) -> str:
         if isinstance(event, yaml.ScalarEvent):
             if event.value == "" and event.implicit[0]:
                 raise _Refused(_line(event), path, "a key is missing before ':'")
-            # A key is a name, so never a number or a yes: 404: is a job "404".
+            # Keys are names, never numbers or booleans: 404: is a job "404".
             return sys.intern(event.value)
         raise _Refused(
             _line(event), path, "a key is plain text, not a list, mapping or alias"
         )
 
     def _sequence(self, path: Path) -> list[object]:
-        found: list[object] = []
+        result: list[object] = []
         while not isinstance(event := self._next(), yaml.SequenceEndEvent):
-            inner = (*path, len(found))
-            if self._wanted and inner in self._wanted:
+            inner = (*path, len(result))
+            if self._paths and inner in self._paths:
                 self._lines.setdefault(inner, _line(event))
-            found.append(self._value(event, inner))
-        return found
+            result.append(self._value(event, inner))
+        return result
 
     def _scalar(self, event: Any, path: Path) -> object:
         text: str = event.value
@@ -210,9 +212,9 @@ class _Reader:
 
     def _alias(self, event: Any, path: Path) -> object:
         if event.anchor not in self._anchors:
-            # It may be a password: nor is it quoted, nor a tag.
+            # Not quoted, because it may be a password; neither are tags.
             message = (
-                "the alias stands for nothing written before it: put a value that "
+                "the alias has no anchor before it: put a value that "
                 "begins with * in quotes"
             )
             raise _Refused(_line(event), path, message)
@@ -223,26 +225,28 @@ class _Reader:
     def _count(self, values: int, event: Any, path: Path) -> None:
         self._values += values
         if self._values > self._max_values:
-            raise _Refused(_line(event), path, "aliases stand for too much: use fewer")
+            raise _Refused(
+                _line(event), path, "aliases expand to too many values: use fewer"
+            )
 
     def _refuse_tag(self, event: Any, path: Path) -> None:
         message = (
-            "tags are not supported: write the value alone, or in quotes if it begins "
+            "tags are not supported: remove the tag, or quote the value if it begins "
             "with !"
         )
         self._problems.append(Problem(_line(event), show(path), message))
 
 
-def _merged(found: dict[str, object], line: int, path: Path) -> dict[str, object]:
-    """Return *found* with ``<<: *base`` written out; its own keys win."""
-    merge = found.pop(_MERGE)
+def _merged(result: dict[str, object], line: int, path: Path) -> dict[str, object]:
+    """Return *result* with ``<<: *base`` expanded; its own keys win."""
+    merge = result.pop(_MERGE)
     for base in merge if isinstance(merge, list) else [merge]:
         if not isinstance(base, dict):
             raise _Refused(
                 line, (*path, _MERGE), f"can merge mappings only, not {quote(base)}"
             )
-        found = {**base, **found}
-    return found
+        result = {**base, **result}
+    return result
 
 
 def _line(event: Any) -> int:
@@ -250,7 +254,7 @@ def _line(event: Any) -> int:
 
 
 def _syntax_problem(text: str, error: Exception) -> Problem:
-    """Return what the parser has to say, with the line it says it of."""
+    """Return the problem for an error of the parser, with its line."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         line = error.problem_mark.line + 1
         lines = text.split("\n", line)
@@ -265,12 +269,12 @@ def _syntax_problem(text: str, error: Exception) -> Problem:
 
 
 def _in_context(error: yaml.MarkedYAMLError, line: int) -> str:
-    """Return what is wrong, what may be behind it, and where that began."""
+    """Return the message of a parser error with a hint and the line where it began."""
     what, context = error.problem or "", error.context or ""
     if "cannot start any token" in what:
         return f"{what}: quote a text that starts with @, and indent by spaces"
     if "mapping values are not allowed" in what:
-        return f"{what}: quote a text with ': ' in it, or look at the indentation"
+        return f"{what}: quote a text with ': ' in it, or check the indentation"
     if "an alias" in context:
         return f"{what} {context}: quote a text that starts with *"
     start = error.context_mark.line + 1 if error.context_mark else line

@@ -1,4 +1,4 @@
-"""How a message shows the place and the value that it is about."""
+"""Formatting of paths and values in error messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = 50
 
 
 def show(path: Path) -> str:
-    """Return *path* the way a problem shows it: ``jobs.backup.rules[2]``."""
+    """Return *path* for messages: ``jobs.backup.rules[2]``."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -27,9 +27,9 @@ def show(path: Path) -> str:
 
 
 def quote(value: object) -> str:
-    """Return what the user wrote, on one line and of a bearable length.
+    """Return *value* for messages: on one line and shortened.
 
-    Lists and mappings are not written out: aliases can make them enormous.
+    Lists and mappings are only named, because aliases can make them huge.
     """
     if isinstance(value, str):
         short = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
@@ -42,7 +42,7 @@ def quote(value: object) -> str:
 
 
 def kind_of(value: object) -> str:
-    """Return what sort of value this is, without the value: it may be a secret."""
+    """Return the type of *value* without the value, which may be a secret."""
     if isinstance(value, str):
         return "a text"
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -50,7 +50,7 @@ def kind_of(value: object) -> str:
     return quote(value)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the end of a message that offers what *word* may have meant."""
-    meant = near(word, known)
-    return f"; did you mean {meant!r}?" if meant else ""
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """Return the part of a message that suggests a correction of *word*, or ""."""
+    suggestion = near(word, names)
+    return f"; did you mean {suggestion!r}?" if suggestion else ""

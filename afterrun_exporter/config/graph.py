@@ -1,4 +1,4 @@
-"""What is wrong with how the jobs of a file build on one another."""
+"""Validation of dependencies between jobs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from afterrun_exporter.config.problems import Finding
 
 
 def written_dependencies(layer: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
-    """Yield what a job or policy *layer* depends on, with its place in the list.
+    """Yield the dependencies of a job or policy *layer*, with their list positions.
 
-    What is no text is a problem of another kind.
+    Entries that are not text are reported elsewhere.
     """
-    told = layer.get("depends_on")
-    for position, written in enumerate(told if isinstance(told, list) else ()):
-        name = written.get("job") if isinstance(written, dict) else written
+    entries = layer.get("depends_on")
+    for position, entry in enumerate(entries if isinstance(entries, list) else ()):
+        name = entry.get("job") if isinstance(entry, dict) else entry
         if isinstance(name, str):
             yield position, name
 
@@ -24,27 +24,29 @@ def written_dependencies(layer: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
 def unknown_dependencies(
     layer: Mapping[str, Any], names: Collection[str], at: Path
 ) -> Iterator[Finding]:
-    """Yield what a job or policy *layer* depends on that is none of *names*."""
+    """Yield a finding for each dependency of *layer* that is not in *names*."""
     for position, name in written_dependencies(layer):
         if name not in names:
-            hint = did_you_mean(name, names) or ": only jobs of this file can be"
+            hint = (
+                did_you_mean(name, names) or ": dependencies must be jobs of this file"
+            )
             message = f"unknown job {quote(name)}{hint}"
             yield Finding((*at, "depends_on", position), message)
 
 
 def circles(graph: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
-    """Yield how jobs depend on themselves; *graph* has what each depends on.
+    """Yield a finding for each cycle in *graph*, which has the dependencies of each job.
 
-    No job is told of twice, and of jobs that all depend on one another at least one
-    circle is told.
+    A job is in at most one finding. For jobs that all depend on one another, at least
+    one cycle is reported.
     """
     order = {name: place for place, name in enumerate(graph)}
-    done: set[str] = set()
-    told: set[str] = set()
+    visited: set[str] = set()
+    reported: set[str] = set()
     for start in graph:
-        if start in done:
+        if start in visited:
             continue
-        # The way from there to where we are, with what is left to look at on it.
+        # The path to the current job, with its remaining dependencies.
         way = [(start, iter(graph[start]))]
         place = {start: 0}
         while way:
@@ -53,13 +55,13 @@ def circles(graph: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
             if name is None:
                 way.pop()
                 del place[here]
-                done.add(here)
+                visited.add(here)
             elif name in place:
                 circle = [one for one, _ in way[place[name] :]]
-                if told.isdisjoint(circle):
-                    told.update(circle)
+                if reported.isdisjoint(circle):
+                    reported.update(circle)
                     yield _circle(circle, order)
-            elif name in graph and name not in done:
+            elif name in graph and name not in visited:
                 place[name] = len(way)
                 way.append((name, iter(graph[name])))
 
@@ -67,5 +69,5 @@ def circles(graph: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
 def _circle(names: list[str], order: Mapping[str, int]) -> Finding:
     first = names.index(min(names, key=order.__getitem__))
     circle = [*names[first:], *names[:first], names[first]]
-    message = f"goes round in a circle: {' -> '.join(circle)}; remove one of them"
+    message = f"is a cycle: {' -> '.join(circle)}; remove one of them"
     return Finding(("jobs", circle[0], "depends_on"), message)

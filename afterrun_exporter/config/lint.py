@@ -1,4 +1,4 @@
-"""What is odd about a configuration without being wrong: warnings of `afterrun check`."""
+"""Warnings of `afterrun check` about valid but suspicious configuration."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.units import format_duration
 
-#: Zones that are called like those with daylight saving time, and what may be meant.
+#: Fixed zones with names like zones with daylight saving time, and the latter.
 _FIXED: Final = {
     "EST": "America/New_York",
     "MST": "America/Denver",
     "HST": "Pacific/Honolulu",
 }
-#: What Prometheus Operator labels targets with.
+#: Labels that Prometheus Operator adds to targets.
 _TARGET_LABELS: Final = frozenset({"namespace", "service", "container", "endpoint"})
-#: Seconds by which clocks of hosts commonly differ.
+#: Common differences of clocks between hosts, in seconds.
 _CLOCKS_DIFFER: Final = 2.0
 #: Seconds from one value of a field to the next; days and months differ in length.
 _MINUTE, _HOUR = 60, 3600
@@ -31,7 +31,7 @@ _DAY_OF_MONTH, _DAY_OF_WEEK = 2, 4
 
 
 def of_job(job: Job, now: float) -> Iterator[Finding]:
-    """Yield what is odd about *job*."""
+    """Yield warnings about *job*."""
     if isinstance(job.schedule, Cron):
         where = ("jobs", job.name, "schedule")
         for message in of_schedule(job.schedule, now):
@@ -47,14 +47,14 @@ def of_job(job: Job, now: float) -> Iterator[Finding]:
             yield Finding(("jobs", job.name, "early"), message)
     if job.concurrency is not None and job.max_runtime is None:
         message = (
-            "without max_runtime a run that crashes without a report overlaps with "
-            "all later ones, until it is given up after five periods or a day"
+            "without max_runtime, a run that crashes without a report overlaps with "
+            "all later ones, until it is abandoned after five periods or a day"
         )
         yield Finding(("jobs", job.name, "concurrency"), message)
 
 
 def of_labels(keys: Sequence[str]) -> Iterator[Finding]:
-    """Yield what is odd about the *keys* of the labels that alerts carry."""
+    """Yield warnings about the *keys* of labels of alerts."""
     for place, key in enumerate(keys):
         if key in _TARGET_LABELS:
             message = (
@@ -66,13 +66,13 @@ def of_labels(keys: Sequence[str]) -> Iterator[Finding]:
 
 
 def of_schedule(schedule: Cron, now: float) -> Iterator[str]:
-    """Yield what is odd about *schedule*: it may not mean what it looks like."""
+    """Yield warnings about *schedule*, if it may be misunderstood."""
     expression = schedule.expression
     if schedule.next_after(now) == math.inf:
-        yield f"{expression!r} names no day that ever comes"
+        yield f"{expression!r} matches no future day"
     fields = expression.split()
     for place, (field, text) in enumerate(zip(crontab.FIELDS, fields, strict=True)):
-        # On all days and in all hours `every` is the same, and even.
+        # If it matches all days and hours, `every` is equivalent and regular.
         is_plain = set(fields[place + 1 :]) == {"*"} and text.count(",") == 0
         for item in text.split(","):
             if item.startswith("*/") and (odd := _uneven(field, item)):
@@ -84,7 +84,7 @@ def of_schedule(schedule: Cron, now: float) -> Iterator[str]:
 
 
 def _uneven(field: crontab.Field, item: str) -> str:
-    """Return what is odd about a step over all values of *field*."""
+    """Return the warning about a step over all values of *field*, or ""."""
     values, step = field.values(item), int(item.partition("/")[2])
     values = [one for one in values if one < _count(field) + field.low]
     if step == 1 or (step == _count(field) and field.name != "day of month"):
@@ -120,16 +120,16 @@ def _two_days(fields: Sequence[str]) -> Iterator[str]:
     else:
         yield (
             f"day of month {days!r} and day of week {weekdays!r}: a day that matches "
-            "either is enough; a job that needs both must check one of them itself"
+            "either is enough; to require both, the job must check one of them itself"
         )
 
 
 def _is_any(text: str, place: int) -> bool:
     field = crontab.FIELDS[place]
-    found = {
+    values = {
         value % 7 if place == _DAY_OF_WEEK else value for value in field.values(text)
     }
-    return len(found) == _count(field)
+    return len(values) == _count(field)
 
 
 def _fixed(zone: str, now: float) -> str:
@@ -138,12 +138,12 @@ def _fixed(zone: str, now: float) -> str:
     offset = datetime.fromtimestamp(now, UTC).astimezone(ZoneInfo(zone)).strftime("%z")
     return (
         f"{zone} is UTC{offset[:3]} all year, without daylight saving time; "
-        f"{_FIXED[zone]} has the time of the clocks there"
+        f"{_FIXED[zone]} has it"
     )
 
 
 def _count(field: crontab.Field) -> int:
-    """Return how many values *field* has: Sunday is one day."""
+    """Return the number of values of *field*; Sunday counts once."""
     return field.high - field.low + (0 if field.name == "day of week" else 1)
 
 

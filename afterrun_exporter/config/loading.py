@@ -1,4 +1,4 @@
-"""afterrun.yml to a Config of core Jobs, or to every problem it has at once."""
+"""Loading of afterrun.yml to a Config, or to a list of all problems."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.errors import ConfigError, Problem
 
-#: What alerting rules, routes and dashboards are generated from.
+#: Sections from which Prometheus rules, routes and dashboards are generated.
 _GENERATED_FROM: Final = ("labels", "defaults", "jobs", "policies", "alertmanager")
 
-#: Room for 300,000 jobs; more is some other file.
+#: The maximum size of the file, enough for 300,000 jobs.
 MAX_BYTES: Final = 128 * 2**20
-#: A redirection that failed leaves an empty file, which would retire every job.
+#: An empty file, such as after a failed redirection, would retire every job.
 EMPTY: Final = "is empty; write 'jobs: {}' if no job is to be configured"
 
-#: Bytes that are read at once.
+#: Bytes per read.
 _PIECE: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What the configuration file says, defaults filled in."""
+    """The configuration, with defaults."""
 
-    #: The jobs in the order of the file, and what all of them depend on.
+    #: The jobs in the order of the file, and common settings.
     job_config: JobConfig
-    #: Keys of the labels that alerts carry, in the order they were declared.
+    #: Keys of labels of alerts, in the order of declaration.
     label_keys: tuple[str, ...]
-    #: Equal for files that say the same of jobs, labels and alerts, in whatever
-    #: order and layout; "" where there is no file.
+    #: Equal for files with the same jobs, labels and alerts, regardless of order and
+    #: layout; "" without a file.
     hash: str
     alertmanager: Alertmanager = field(default_factory=Alertmanager)
-    #: Who may do what; everybody may do everything where there are none.
+    #: Tokens with their scopes; without any, every client may do everything.
     tokens: tuple[Token, ...] = ()
 
     @property
@@ -53,7 +53,7 @@ class Config:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many jobs there are, those with a schedule, and rules."""
+        """The number of jobs, of scheduled jobs, and of rules."""
         jobs = self.jobs.values()
         return {
             "jobs": len(jobs),
@@ -63,25 +63,24 @@ class Config:
 
 
 def load(path: FilePath) -> Config:
-    """Return what the file at *path* says.
+    """Return the configuration in the file at *path*.
 
-    Raises ConfigError with everything that is wrong with it, which may be
-    that it cannot be read.
+    Raises ConfigError with all problems, also if the file cannot be read.
     """
     return parse(read_text(path), str(path))
 
 
 def default() -> Config:
-    """Return the configuration of a daemon that has no file."""
+    """Return the configuration of a daemon without a file."""
     return replace(parse("{}"), hash="")
 
 
 def read_text(path: FilePath) -> str:
-    """Return the text of the file at *path*; raises ConfigError if there is none."""
+    """Return the text of the file at *path*; raise ConfigError if it cannot be read."""
     try:
         data = bytearray()
         with path.open("rb") as file:
-            # All at once, the file would take MAX_BYTES however small it is.
+            # In pieces, because read(MAX_BYTES) would allocate that much memory.
             while len(data) <= MAX_BYTES and (more := file.read(_PIECE)):
                 data += more
     except OSError as error:
@@ -99,26 +98,26 @@ def read_text(path: FilePath) -> str:
 
 
 def parse(text: str, file: str = "afterrun.yml", *, on_disk: bool = True) -> Config:
-    """Return what *text* says; *file* is what problems call it.
+    """Return the configuration in *text*; *file* is its name in problems.
 
-    Unless the text is *on_disk*, no file that it names is looked for. Raises
-    ConfigError with everything that is wrong with it.
+    Unless the text is *on_disk*, files that it refers to are not accessed. Raises
+    ConfigError with all problems.
     """
     try:
-        found = document.read(text)
+        parsed = document.read(text)
     except document.NotYAMLError as error:
         raise ConfigError(file, error.problems) from None
-    if found.data is None and not found.problems:
+    if parsed.data is None and not parsed.problems:
         raise ConfigError(file, [Problem(1, "", EMPTY)])
-    data = {} if found.data is None else found.data
+    data = {} if parsed.data is None else parsed.data
     builder = Builder()
     built = builder.build(data)
     beside = FilePath(file).parent
     where = realpath if on_disk else normpath
     findings = [*builder.findings, *_overwritten(builder.alertmanager, beside, where)]
-    if built is None or findings or found.problems:
+    if built is None or findings or parsed.problems:
         wrong = located(text, findings)
-        raise ConfigError(file, (*found.problems, *wrong))
+        raise ConfigError(file, (*parsed.problems, *wrong))
     return Config(
         job_config=built.job_config,
         label_keys=built.label_keys,
@@ -129,12 +128,12 @@ def parse(text: str, file: str = "afterrun.yml", *, on_disk: bool = True) -> Con
 
 
 def warnings(text: str, config: Config, now: float) -> tuple[Problem, ...]:
-    """Return what is odd about *config*, read from *text*, without being wrong."""
+    """Return warnings about the valid *config*, which was parsed from *text*."""
     return located(text, tuple(_oddities(config, now)))
 
 
 def problem_at(text: str, path: Path, message: str) -> Problem:
-    """Return the problem that *message* is, where *text* says what is at *path*."""
+    """Return a problem with *message* at the line of *path* in *text*."""
     (problem,) = located(text, [Finding(path, message)])
     return problem
 
@@ -142,12 +141,12 @@ def problem_at(text: str, path: Path, message: str) -> Problem:
 def _overwritten(
     alertmanager: Alertmanager, beside: FilePath, where: Callable[[FilePath], str]
 ) -> Iterator[Finding]:
-    """Yield a finding when the daemon would write over what it is to read."""
+    """Yield a finding if the daemon would overwrite a file that it reads."""
     base, ours = alertmanager.base, alertmanager.config_file
     if base and ours and where(beside / base) == where(beside / ours):
         message = (
-            "is config_file itself, which would be overwritten: move what you have, "
-            "and name that"
+            "is the same file as config_file, which would be overwritten: rename the base "
+            "and set its new path"
         )
         yield Finding(("alertmanager", "base"), message)
 
@@ -159,22 +158,22 @@ def _oddities(config: Config, now: float) -> Iterator[Finding]:
     for position, route in enumerate(config.alertmanager.routes):
         match = route.match
         if match.by_configuration and not any(map(match.takes, config.jobs.values())):
-            message = "fits no job of this file, so nobody is told of anything by it"
+            message = "matches no job of this file, so this route is never used"
             yield Finding(("alertmanager", "routes", position, "match"), message)
 
 
-def located(text: str, found: Sequence[Finding]) -> tuple[Problem, ...]:
-    """Return what was found with the lines of *text* that it stands on."""
-    if not found:
+def located(text: str, findings: Sequence[Finding]) -> tuple[Problem, ...]:
+    """Return *findings* as problems with their lines in *text*."""
+    if not findings:
         return ()
-    lines = document.read(text, {finding.path for finding in found})
+    lines = document.read(text, {finding.path for finding in findings})
     return tuple(
         Problem(lines.line(finding.path), show(finding.path), finding.message)
-        for finding in found
+        for finding in findings
     )
 
 
 def _hash(data: Any) -> str:
-    told = {key: data[key] for key in _GENERATED_FROM if data.get(key)}
-    text = json.dumps(told, sort_keys=True, ensure_ascii=False)
+    sections = {key: data[key] for key in _GENERATED_FROM if data.get(key)}
+    text = json.dumps(sections, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

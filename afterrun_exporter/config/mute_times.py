@@ -1,4 +1,4 @@
-"""``mute_times:`` of ``alertmanager:``, recurring times as Alertmanager knows them."""
+"""Schema of ``mute_times:`` in ``alertmanager:``: recurring times as in Alertmanager."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, model_validator
 from afterrun_exporter.config.alerting_values import OneOrMany
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.error_messages import did_you_mean, quote
-from afterrun_exporter.config.values import Given, Zone
+from afterrun_exporter.config.values import NotEmpty, Zone
 from afterrun_exporter.core.routing import TimeInterval
 
 _DAYS: Final = (
@@ -35,7 +35,7 @@ def _clock(text: str) -> str:
 def _range(
     what: str, position: Callable[[str], int | None], words: Sequence[str] = ()
 ) -> AfterValidator:
-    """Return what checks one of *what*, or ``first:last`` in this order."""
+    """Return a validator of one value, or of an ordered range ``first:last``."""
 
     def check(text: str) -> str:
         ends = [end.strip().lower() for end in text.split(":")]
@@ -115,13 +115,13 @@ class MuteTimeSpec(Spec):
     days_of_month: Annotated[tuple[_DayOfMonth, ...], OneOrMany] = ()
     months: Annotated[tuple[_Month, ...], OneOrMany] = ()
     years: Annotated[tuple[_Year, ...], OneOrMany] = ()
-    location: Annotated[Zone | None, Given] = None
+    location: Annotated[Zone | None, NotEmpty] = None
 
     @model_validator(mode="after")
-    def _says_when(self) -> Self:
+    def _has_times(self) -> Self:
         if not self.model_fields_set - {"location"}:
             raise ValueError(
-                "says no time: give it some of times, weekdays, days_of_month, "
+                "has no times: set some of times, weekdays, days_of_month, "
                 "months, years"
             )
         return self

@@ -1,8 +1,7 @@
-"""``policies:``: what is said once for every job that matches.
+"""Schema of ``policies:``, settings for all jobs that match, and their application.
 
-A job's own words win over a policy, and a later policy over an earlier one. What
-is a list or a mapping adds up instead: rules, tags, labels, dependencies, alerts,
-push.
+The job's own settings override policies, and later policies override earlier ones.
+Lists and mappings are merged instead: rules, tags, labels, dependencies, alerts, push.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from afterrun_exporter.config.conditions import DependencySpec
 from afterrun_exporter.config.schema import JobSpec, RuleSpec
 from afterrun_exporter.config.values import (
     DeclaredKey,
-    Given,
     Line,
     ListOf,
     MappingOf,
+    NotEmpty,
     Pattern,
     Text,
 )
@@ -28,8 +27,7 @@ from afterrun_exporter.core.patterns import compiled
 
 _T = TypeVar("_T")
 
-#: Keys of which a layer that has one replaces all: when a job is due, and what becomes
-#: of it in a downtime.
+#: Groups of keys: a layer with one of them overrides the whole group.
 _TOGETHER: Final = (
     frozenset({"schedule", "every"}),
     frozenset({"on_downtime", "after_downtime"}),
@@ -37,30 +35,30 @@ _TOGETHER: Final = (
 
 
 class MatchSpec(Spec):
-    """``match:`` of a policy: all that it names must hold of a job."""
+    """``match:`` of a policy: a job must match all keys."""
 
-    name: Annotated[Pattern | None, Given] = None
+    name: Annotated[Pattern | None, NotEmpty] = None
     tags: Annotated[tuple[Line, ...], ListOf] = ()
-    project: Annotated[Line | None, Given] = None
+    project: Annotated[Line | None, NotEmpty] = None
     labels: Annotated[dict[DeclaredKey, Text], MappingOf] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names_something(self) -> MatchSpec:
         if not self.model_fields_set:
-            raise ValueError("names nothing to match: what holds for all is defaults:")
+            raise ValueError("matches nothing: for all jobs use defaults:")
         return self
 
     def matches(self, name: str, job: JobSpec) -> bool:
-        """Return whether the job *name* is meant, by what it says of itself."""
+        """Return True if the job *name* with its own settings matches."""
         return self.search(name) and self.suits(job)
 
     @property
     def search(self) -> Callable[[str], bool]:
-        """What finds something in the names that are meant."""
+        """The search function for names."""
         return compiled(self.name or "").search
 
     def suits(self, job: JobSpec) -> bool:
-        """Return whether *job* is meant, whatever its name."""
+        """Return True if *job* matches, apart from its name."""
         return (
             set(self.tags) <= set(job.tags)
             and self.project in {None, job.project}
@@ -69,16 +67,16 @@ class MatchSpec(Spec):
 
 
 class PolicySpec(JobSpec):
-    """One of ``policies:``: any key of a job, and which jobs it is for."""
+    """One of ``policies:``: keys of a job, and a match for jobs."""
 
     match: MatchSpec
 
     @model_validator(mode="after")
     def _names_no_job(self) -> PolicySpec:
         if self.ping_uuid is not None:
-            raise ValueError("a ping_uuid is that of one job: write it there")
+            raise ValueError("a ping_uuid belongs to one job: set it there")
         if self.display_name:
-            raise ValueError("a display_name is that of one job: write it there")
+            raise ValueError("a display_name belongs to one job: set it there")
         return self
 
 
@@ -86,20 +84,20 @@ Layers = Sequence[PolicySpec]
 
 
 def applied(name: str, job: JobSpec, policies: Layers) -> JobSpec:
-    """Return *job* with what the policies add to it."""
+    """Return *job* merged with the policies that match it."""
     layers = [policy for policy in policies if policy.match.matches(name, job)]
     return merged(job, layers) if layers else job
 
 
 def by_name(job: JobSpec, policies: Layers) -> Callable[[str], Layers]:
-    """Return what finds the policies that match *job* under a name."""
-    # At a start it is asked for every job that is in no file.
+    """Return a function that finds the policies that match *job* under a name."""
+    # At startup this is called for every auto-registered job.
     named = [(one.match.search, one) for one in policies if one.match.suits(job)]
     return lambda name: [one for search, one in named if search(name)]
 
 
 def merged(job: JobSpec, layers: Layers) -> JobSpec:
-    """Return *job* with what the policies *layers* add to it, all of which match."""
+    """Return *job* merged with *layers*, policies that match it."""
     values: dict[str, Any] = {}
     for layer in (*layers, job):
         keys = layer.model_fields_set - {"match"}
@@ -113,7 +111,7 @@ def merged(job: JobSpec, layers: Layers) -> JobSpec:
 
 
 def _added(key: str, before: Any, value: Any) -> Any:
-    """Return what *key* comes to when a layer says *value* after *before*."""
+    """Return the merged value of *key* from *before* and a later *value*."""
     if before is None or key not in _ADD_UP:
         return value
     return _ADD_UP[key](before, value)
@@ -121,8 +119,8 @@ def _added(key: str, before: Any, value: Any) -> Any:
 
 def _by_key(before: Spec, value: Spec) -> Spec:
     layers = (before, value)
-    told = {key: getattr(one, key) for one in layers for key in one.model_fields_set}
-    return type(value).model_construct(set(told), **told)
+    values = {key: getattr(one, key) for one in layers for key in one.model_fields_set}
+    return type(value).model_construct(set(values), **values)
 
 
 def _last_of_each(items: Iterable[_T], name: Callable[[_T], str]) -> tuple[_T, ...]:
@@ -137,7 +135,7 @@ def _name_of_dependency(spec: DependencySpec) -> str:
     return spec.job
 
 
-#: How the keys add up whose later value does not simply replace the earlier one.
+#: Merge functions of keys whose later value does not replace the earlier one.
 _ADD_UP: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "alerts": _by_key,
     "depends_on": lambda one, two: _last_of_each((*one, *two), _name_of_dependency),

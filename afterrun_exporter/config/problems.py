@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, in our words: the value, the place, the way out."""
+"""Error messages for pydantic's errors: the path, the value, and how to correct it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXPECTED = {
     "string_type": "text",
     "tuple_type": "a list such as [one, two]",
 }
-#: Sections whose values are not quoted: a secret may be in the wrong place there.
+#: Sections whose values are not quoted, because they may contain secrets.
 _SECRETIVE = frozenset(
     {
         "alertmanager",
@@ -31,7 +31,7 @@ _SECRETIVE = frozenset(
         "tls_server_config",
     }
 )
-# Filled in with the value and with what pydantic knows of the error.
+# Templates for the value and the context of pydantic's error.
 _WORDS = {
     "greater_than_equal": "{value} is too small: at least {ge}",
     "less_than_equal": "{value} is too large: at most {le}",
@@ -43,7 +43,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong at a path of the file."""
+    """A problem at a path of the file."""
 
     path: Path
     message: str
@@ -52,19 +52,19 @@ class Finding:
 def findings(
     spec: type[Spec], data: object, error: ValidationError, at: Path = ()
 ) -> Iterator[Finding]:
-    """Yield what is wrong with *data*, which stands at path *at* of the file."""
+    """Yield the findings for *error* in *data*, which is at path *at* of the file."""
     for details in error.errors(include_url=False):
         path = (*at, *_within(data, details["loc"]))
-        # Another file than the one that was meant may be a single token.
+        # A wrong file may consist of a single token.
         is_shown = bool(path) and path[0] not in _SECRETIVE
         yield Finding(path, _message(spec, details, is_shown))
 
 
 def _within(data: object, location: Path) -> Path:
-    """Return *location* as deep as the file has it.
+    """Return the part of *location* that exists in *data*.
 
-    Where people may write one thing for another, such as a text for a rule or a
-    value for a list of one, pydantic looks deeper than what they wrote.
+    Where a shorthand is allowed, such as text for a rule or a value for a list of one,
+    pydantic's location is deeper than the file.
     """
     path: list[str | int] = []
     for part in location:
@@ -94,11 +94,11 @@ def _message(spec: type[Spec], details: ErrorDetails, is_shown: bool) -> str:
 
 def _unexpected(kind: str, value: object, is_shown: bool) -> str:
     if value is None:
-        return "empty: give it a value or remove the line"
+        return "empty: set a value or remove the line"
     quotes = kind == "string_type" and isinstance(value, bool | int | float)
     hint = ": put it in quotes" if quotes else ""
-    told = quote(value) if is_shown else kind_of(value)
-    return f"expected {_EXPECTED[kind]}, not {told}{hint}"
+    text = quote(value) if is_shown else kind_of(value)
+    return f"expected {_EXPECTED[kind]}, not {text}{hint}"
 
 
 def _unknown_key(spec: type[Spec], location: Path) -> str:
@@ -111,13 +111,13 @@ def _unknown_key(spec: type[Spec], location: Path) -> str:
 
 
 def _keys(spec: type[Spec]) -> list[str]:
-    """Return the keys of *spec*, as people write them."""
+    """Return the keys of *spec* as they appear in the file."""
     fields = spec.model_fields.items()
     return [field.alias or name for name, field in fields]
 
 
 def _elsewhere(spec: type[Spec], key: str) -> str:
-    """Return the hint for a key that belongs into a section of *spec*."""
+    """Return the hint for a key that belongs to a section of *spec*."""
     for name in spec.model_fields:
         inner = _section(spec, name)
         if inner is not None and key in inner.model_fields:
@@ -126,13 +126,13 @@ def _elsewhere(spec: type[Spec], key: str) -> str:
 
 
 def _section(spec: type[Spec], name: str) -> type[Spec] | None:
-    """Return the spec of what stands under key *name*, if that has one."""
+    """Return the spec of key *name*, or None."""
     field = spec.model_fields.get(name)
     return None if field is None else _inside(field.annotation)
 
 
 def _inside(annotation: object) -> type[Spec] | None:
-    """Return the spec that *annotation* is about: of one, or of each of many."""
+    """Return the spec in *annotation*, also of the items of a collection."""
     if isinstance(annotation, type) and issubclass(annotation, Spec):
         return annotation
     inner = map(_inside, get_args(annotation))

@@ -1,4 +1,4 @@
-"""``push:`` of a job: the meaning of what it pushes as to a Pushgateway."""
+"""Schema of ``push:`` of a job: the meaning of pushed metrics."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pydantic import AfterValidator, BeforeValidator
 
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.error_messages import quote
-from afterrun_exporter.config.values import Given, Line
+from afterrun_exporter.config.values import Line, NotEmpty
 from afterrun_exporter.core.push_signs import PushSettings
 
-#: Patterns that one key may have, and characters that one may have.
+#: The maximum number of patterns of a key, and the maximum length of a pattern.
 MOST: Final = 100
 LONGEST: Final = 500
 
@@ -24,20 +24,20 @@ def _glob(text: str) -> str:
     return text
 
 
-def _listed(value: object) -> object:
+def _as_list(value: object) -> object:
     """Return a single pattern as a list of one."""
-    listed = value if isinstance(value, list) else [value]
-    if not listed:
-        raise ValueError("empty: name a metric or remove the line")
-    if len(listed) > MOST:
+    patterns = value if isinstance(value, list) else [value]
+    if not patterns:
+        raise ValueError("empty: add a metric or remove the line")
+    if len(patterns) > MOST:
         raise ValueError(f"too many patterns: at most {MOST}")
-    return tuple(listed)
+    return tuple(patterns)
 
 
 Globs = Annotated[
     tuple[Annotated[Line, AfterValidator(_glob)], ...],
-    BeforeValidator(_listed),
-    Given,
+    BeforeValidator(_as_list),
+    NotEmpty,
 ]
 
 

@@ -1,4 +1,4 @@
-"""Rules that are tried before they go live, and as people type them: one a line."""
+"""Rules as text for backtests, one per line."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from afterrun_exporter.config.schema import Rules
 from afterrun_exporter.core.rules import Rule, parse_rule
 from afterrun_exporter.errors import Problem
 
-#: Rules that are tried at once.
+#: The maximum number of rules in a backtest.
 MOST_RULES: Final = 100
 
-#: An entry of a list, as it is copied from afterrun.yml.
+#: The beginning of a list entry, as copied from afterrun.yml.
 _ENTRY = re.compile(r"\A-\s+")
-#: What begins like this is YAML; anything else is a rule.
+#: Prefixes of YAML; other lines are plain rules.
 _YAML: Final = ("{", '"', "'")
-#: What needs no quotes in YAML, wherever it stands.
+#: Text that needs no quotes in YAML.
 _PLAIN = re.compile(r"[A-Za-z_]([A-Za-z0-9_.<>=!*%+/ -]|:(?=\w))*(?<! )")
 _NO_TEXT: Final = frozenset({"true", "false", "null"})
 
 
 def _few(value: object) -> object:
-    # They are counted before they are read, which takes longer.
+    # Counted before they are parsed, which takes longer.
     if isinstance(value, list) and len(value) > MOST_RULES:
         raise ValueError(_too_many(len(value)))
     return value
 
 
 def _too_many(count: int) -> str:
-    return f"{count:,} rules are too many to try at once: at most {MOST_RULES}"
+    return f"{count:,} rules are too many for a backtest: at most {MOST_RULES}"
 
 
 FewRules = Annotated[
@@ -52,9 +52,9 @@ class _Typed(Spec):
 
 
 def read_rules(text: str) -> tuple[tuple[Rule, ...], tuple[Problem, ...]]:
-    """Return the rules in *text*, or everything that is wrong with them, by line.
+    """Return the rules in *text*, or all problems, by line.
 
-    A line has a rule as afterrun.yml has it, with or without the dash before it.
+    A line is a rule as in afterrun.yml, with or without the leading dash.
     """
     lines = {
         number: _ENTRY.sub("", line, count=1)
@@ -67,15 +67,15 @@ def read_rules(text: str) -> tuple[tuple[Rule, ...], tuple[Problem, ...]]:
     entries: dict[int, object] = {}
     for number, line in lines.items():
         try:
-            entries[number], found = _entry(line)
+            entries[number], line_problems = _entry(line)
         except document.NotYAMLError as error:
-            found = error.problems
-        problems += (Problem(number, one.path, one.message) for one in found)
-    given = {"rules": [*entries.values()]}
+            line_problems = error.problems
+        problems += (Problem(number, one.path, one.message) for one in line_problems)
+    data = {"rules": [*entries.values()]}
     try:
-        typed = _Typed.model_validate(given)
+        typed = _Typed.model_validate(data)
     except ValidationError as error:
-        for finding in findings(_Typed, given, error):
+        for finding in findings(_Typed, data, error):
             _, place, *path = finding.path
             number = [*entries][int(place)]
             problems.append(Problem(number, show(tuple(path)), finding.message))
@@ -85,56 +85,56 @@ def read_rules(text: str) -> tuple[tuple[Rule, ...], tuple[Problem, ...]]:
 
 
 def _entry(line: str) -> tuple[object, tuple[Problem, ...]]:
-    """Return what *line* says, and what is wrong with that."""
+    """Return the rule in *line* and its problems."""
     if not line.startswith(_YAML):
         return line, ()
     try:
         read = document.read(line)
     except document.NotYAMLError:
         if not line.startswith("{"):
-            # No text of YAML, but a rule that begins with a name in quotes.
+            # Not YAML, but a rule that begins with a quoted name.
             return line, ()
         raise
     return read.data, read.problems
 
 
 def rule_line(rule: Rule) -> str:
-    """Return *rule* as it is typed; `read_rules` makes the same of it."""
-    # As it was written, where it was not called otherwise: "1KiB" and not "1024".
-    named = _says(rule.name, rule)
-    given = {
+    """Return the text of *rule*, which `read_rules` parses to the same rule."""
+    # The original text if the rule has no other name: "1KiB" and not "1024".
+    named = _is_text_of(rule.name, rule)
+    keys = {
         "expr": rule.name if named else rule.expr,
         "name": "" if named else rule.name,
         "severity": rule.severity or "",
         "on_missing": "ignore" if rule.ignore_missing else "",
     }
-    told = [f"{key}: {_scalar(value)}" for key, value in given.items() if value]
-    return f"{{{', '.join(told)}}}" if len(told) > 1 else given["expr"]
+    parts = [f"{key}: {_scalar(value)}" for key, value in keys.items() if value]
+    return f"{{{', '.join(parts)}}}" if len(parts) > 1 else keys["expr"]
 
 
 def rules_block(job: str, rules: Sequence[Rule]) -> str:
-    """Return what afterrun.yml says of a *job* with these *rules*."""
-    told = [rule_line(rule) for rule in rules]
-    entries = [one if one.startswith("{") else _scalar(one) for one in told]
+    """Return the section of afterrun.yml for *job* with these *rules*."""
+    parts = [rule_line(rule) for rule in rules]
+    entries = [one if one.startswith("{") else _scalar(one) for one in parts]
     lines = [f"jobs:\n  {_scalar(job)}:\n    rules:{'' if rules else ' []'}"]
     return "\n".join((*lines, *(f"      - {entry}" for entry in entries)))
 
 
-def _says(text: str, rule: Rule) -> bool:
+def _is_text_of(text: str, rule: Rule) -> bool:
     try:
-        said = parse_rule(text)
+        parsed = parse_rule(text)
     except ValueError:
         return False
-    return (said.name, *_judges(said)) == (text, *_judges(rule))
+    return (parsed.name, *_condition(parsed)) == (text, *_condition(rule))
 
 
-def _judges(rule: Rule) -> tuple[object, ...]:
+def _condition(rule: Rule) -> tuple[object, ...]:
     return rule.metric, rule.bounds, rule.assertion
 
 
 def _scalar(text: str) -> str:
-    """Return *text* as YAML has it."""
+    """Return *text* as a YAML scalar."""
     if _PLAIN.fullmatch(text) and text.lower() not in _NO_TEXT:
         return text
-    # A text in JSON is one in YAML.
+    # A JSON string is valid YAML.
     return json.dumps(text, ensure_ascii=False)

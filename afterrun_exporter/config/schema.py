@@ -1,6 +1,6 @@
-"""What people write in afterrun.yml, key by key, with every default.
+"""Schema of afterrun.yml, with every default.
 
-These are the words of the file; `loading` makes core Jobs of them.
+`loading` converts it to jobs of the core.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from afterrun_exporter.config.values import (
     DeclaredKey,
     DistinctKeys,
     Duration,
-    Given,
     LabelKey,
     Line,
     ListOf,
     MappingOf,
+    NotEmpty,
     Period,
     RuleText,
     Severity,
@@ -86,8 +86,8 @@ class RuleSpec(Spec):
     """One of ``rules:``; a plain string is its ``expr``."""
 
     expr: RuleText
-    name: Annotated[Line | None, Given] = None
-    severity: Annotated[Severity | None, Given] = None
+    name: Annotated[Line | None, NotEmpty] = None
+    severity: Annotated[Severity | None, NotEmpty] = None
     on_missing: Literal["violate", "ignore"] = "violate"
 
     @model_validator(mode="before")
@@ -99,7 +99,7 @@ class RuleSpec(Spec):
     def __get_pydantic_json_schema__(
         cls, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        # Each word is about one of the types alone.
+        # Each keyword applies to only one of the types.
         types = {"type": ["string", "object"], "maxLength": LONGEST_RULE}
         return {**handler(core), **types}
 
@@ -119,75 +119,75 @@ def _distinct(rules: tuple[RuleSpec, ...]) -> tuple[RuleSpec, ...]:
     return rules
 
 
-#: Each of them has a name of its own.
+#: Rules with unique names.
 Rules = Annotated[tuple[RuleSpec, ...], ListOf, AfterValidator(_distinct)]
 
 
-#: How often a run is tried at most.
+#: The maximum number of attempts of a run.
 Attempts = Annotated[Count, Field(le=1000)]
 
 
 def _alerts(value: float | None, info: ValidationInfo) -> float | None:
     if info.data.get("on_downtime") == "wait":
         raise ValueError(
-            "means nothing with on_downtime: wait, which opens no alert; remove one "
+            "has no effect with on_downtime: wait, which opens no alert; remove one "
             "of them"
         )
     return value
 
 
-OnDowntime = Annotated[Literal["wait", "alert"] | None, Given]
-#: After `on_downtime`, which it is held against.
-AfterDowntime = Annotated[Duration | None, Given, AfterValidator(_alerts)]
+OnDowntime = Annotated[Literal["wait", "alert"] | None, NotEmpty]
+#: Declared after `on_downtime`, because its validator reads that.
+AfterDowntime = Annotated[Duration | None, NotEmpty, AfterValidator(_alerts)]
 
 
 class JobSpec(Spec):
-    """One of ``jobs:``. What is None comes from ``defaults:``."""
+    """One of ``jobs:``. None means the value of ``defaults:``."""
 
     display_name: Text = ""
     description: Text = ""
-    schedule: Annotated[CronText | None, Given] = None
-    every: Annotated[Period | None, Given] = None
-    timezone: Annotated[Zone | None, Given] = None
-    grace: Annotated[Span | None, Given] = None
-    early: Annotated[Duration | None, Given] = None
-    max_runtime: Annotated[Span | None, Given] = None
-    max_attempts: Annotated[Attempts | None, Given] = None
-    heartbeat: Annotated[Span | None, Given] = None
+    schedule: Annotated[CronText | None, NotEmpty] = None
+    every: Annotated[Period | None, NotEmpty] = None
+    timezone: Annotated[Zone | None, NotEmpty] = None
+    grace: Annotated[Span | None, NotEmpty] = None
+    early: Annotated[Duration | None, NotEmpty] = None
+    max_runtime: Annotated[Span | None, NotEmpty] = None
+    max_attempts: Annotated[Attempts | None, NotEmpty] = None
+    heartbeat: Annotated[Span | None, NotEmpty] = None
     on_downtime: OnDowntime = None
     after_downtime: AfterDowntime = None
-    severity: Annotated[Severity | None, Given] = None
+    severity: Annotated[Severity | None, NotEmpty] = None
     labels: Annotated[dict[DeclaredKey, Text], MappingOf] = Field(default_factory=dict)
     project: Text = ""
     tags: Annotated[tuple[Line, ...], ListOf] = ()
-    runbook_url: Annotated[Url | None, Given] = None
+    runbook_url: Annotated[Url | None, NotEmpty] = None
     enabled: bool = True
     rules: Rules = ()
     alerts: AlertsSpec = AlertsSpec()
     depends_on: Annotated[Dependencies, ListOf] = ()
-    concurrency: Annotated[ConcurrencySpec | None, Given] = None
+    concurrency: Annotated[ConcurrencySpec | None, NotEmpty] = None
     alerting: Literal["generic", "dedicated"] = "generic"
-    ping_uuid: Annotated[PingUuid | None, Given] = None
+    ping_uuid: Annotated[PingUuid | None, NotEmpty] = None
     export_as: Literal["nothing", "original"] = "nothing"
-    push: Annotated[PushSpec | None, Given] = None
+    push: Annotated[PushSpec | None, NotEmpty] = None
 
 
 class DefaultsSpec(Spec):
-    """``defaults:`` for what a job leaves out, and for jobs not in the file."""
+    """``defaults:`` for keys that a job does not set, and for jobs not in the file."""
 
     grace: Span = parse_duration("5m")
     early: Duration = parse_duration("1m")
     severity: Severity = "warning"
     timezone: Zone = "UTC"
-    max_runtime: Annotated[Span | None, Given] = None
-    max_attempts: Annotated[Attempts | None, Given] = None
-    heartbeat: Annotated[Span | None, Given] = None
+    max_runtime: Annotated[Span | None, NotEmpty] = None
+    max_attempts: Annotated[Attempts | None, NotEmpty] = None
+    heartbeat: Annotated[Span | None, NotEmpty] = None
     on_downtime: OnDowntime = None
     after_downtime: AfterDowntime = None
 
 
 class LimitsSpec(Spec):
-    """``limits:`` on what jobs may make us keep."""
+    """``limits:`` on data from jobs."""
 
     jobs: Count = 100_000
     metrics_per_job: Count = 50
@@ -203,15 +203,15 @@ class RetentionSpec(Spec):
 
 
 class ProjectSpec(Spec):
-    """One of ``projects:``: the keys under which its jobs report."""
+    """One of ``projects:``: the keys that its jobs report with."""
 
-    ping_key: Annotated[ProjectKey | None, Given] = None
-    api_key: Annotated[ProjectKey | None, Given] = None
+    ping_key: Annotated[ProjectKey | None, NotEmpty] = None
+    api_key: Annotated[ProjectKey | None, NotEmpty] = None
 
     @model_validator(mode="after")
     def _has_a_key(self) -> ProjectSpec:
         if not self.model_fields_set:
-            raise ValueError("a project has a ping_key, an api_key or both")
+            raise ValueError("a project needs a ping_key, an api_key or both")
         return self
 
     def project(self, name: str) -> Project:
@@ -242,10 +242,10 @@ class FileSpec(Spec):
     projects: Annotated[
         dict[Line, ProjectSpec], MappingOf, AfterValidator(_distinct_projects)
     ] = Field(default_factory=dict)
-    #: Each one a JobSpec. They are read one by one: there may be 100,000.
+    #: Each is a JobSpec, validated one by one, because there may be 100,000.
     jobs: Annotated[dict[str, Any], MappingOf] = Field(default_factory=dict)
-    #: Each one a PolicySpec, which is a JobSpec and more.
+    #: Each is a PolicySpec.
     policies: Annotated[tuple[Any, ...], ListOf] = ()
-    #: An AlertmanagerSpec. It refers to what other sections declare.
+    #: An AlertmanagerSpec, which refers to declarations in other sections.
     alertmanager: Annotated[dict[str, Any], MappingOf] = Field(default_factory=dict)
-    auth: Annotated[AuthSpec | None, Given] = None
+    auth: Annotated[AuthSpec | None, NotEmpty] = None

@@ -1,4 +1,4 @@
-"""The kinds of values in afterrun.yml: each is read, or refused with the way out."""
+"""Types of values in afterrun.yml, with validation."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from afterrun_exporter.core.units import (
     ways,
 )
 
-#: Severities that the shipped Alertmanager configuration routes.
+#: Severities that the generated Alertmanager configuration routes.
 SEVERITIES: Final = ("critical", "warning", "info")
 
 LONGEST: Final = parse_duration("3660d")
-#: In characters.
+#: The maximum length of a rule in characters.
 LONGEST_RULE: Final = 1000
 LARGEST_BODY: Final = parse_bytes("1GiB")
 
@@ -49,29 +49,29 @@ _URL = re.compile(r"https?://[^\s/]\S*")
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """The label keys that the file declares, for those that its jobs set."""
+    """The label keys that the file declares, to validate those of jobs."""
 
     labels: tuple[str, ...]
 
 
-def _given(value: object) -> object:
+def _not_empty(value: object) -> object:
     if value is None:
-        raise ValueError("empty: give it a value or remove the line")
+        raise ValueError("empty: set a value or remove the line")
     return value
 
 
 def _list(value: object) -> object:
-    """Take ``rules:`` with nothing below it for an empty list."""
+    """Return an empty list for a key without a value, such as ``rules:``."""
     return () if value is None else tuple(value) if isinstance(value, list) else value
 
 
 def mapping(value: object) -> object:
-    """Take ``limits:`` with nothing below it for an empty mapping."""
+    """Return an empty mapping for a key without a value, such as ``limits:``."""
     return {} if value is None else value
 
 
 def _duration(value: object) -> float:
-    _given(value)
+    _not_empty(value)
     if not isinstance(value, str):
         raise _no_duration(value)
     seconds = parse_duration(value)
@@ -81,7 +81,7 @@ def _duration(value: object) -> float:
 
 
 def _no_duration(value: object) -> ValueError:
-    """Return what to say of a number without a unit, or of something worse."""
+    """Return the error for a value that is not a duration, such as a plain number."""
     if type(value) is int and 0 < value <= LONGEST:
         return ValueError(
             f"{value} is not a duration: write {' or '.join(ways(value))}"
@@ -93,7 +93,7 @@ def _no_duration(value: object) -> ValueError:
 
 def _above_zero(seconds: float) -> float:
     if seconds <= 0:
-        raise ValueError("0s is too short: it must be more than nothing")
+        raise ValueError("0s is too short: it must be more than 0s")
     return seconds
 
 
@@ -104,7 +104,7 @@ def _at_least_a_second(seconds: float) -> float:
 
 
 def _size(value: object) -> int:
-    _given(value)
+    _not_empty(value)
     if not isinstance(value, str):
         raise _no_size(value)
     try:
@@ -125,14 +125,14 @@ def _no_size(value: object) -> ValueError:
 
 def _printable(text: str) -> str:
     if not all(line.isprintable() for line in text.replace("\t", " ").split("\n")):
-        raise ValueError(f"{quote(text)} has characters that do not print")
+        raise ValueError(f"{quote(text)} contains characters that cannot be printed")
     return text
 
 
 def _one_line(text: str) -> str:
     # Prometheus cannot evaluate an expression with a replacement character in it.
     if not text.strip() or not text.isprintable() or "\ufffd" in text:
-        # Not quoted: it may be a secret in the place of a file's name.
+        # Not quoted, because it may be a secret instead of a file name.
         raise ValueError("is not one line of printable text")
     return text
 
@@ -145,8 +145,8 @@ def _severity(text: str) -> str:
         )
     if text.lower() == "none":
         raise ValueError(
-            "'none' is reserved for alerts that notify nobody; "
-            "for a job that needs no alerts write enabled: false"
+            "'none' is reserved for alerts without notifications; "
+            "for a job without alerts write enabled: false"
         )
     if text in SEVERITIES:
         return text
@@ -212,15 +212,15 @@ def _no_rule(value: object) -> ValueError:
 
 
 def refuse_repeats(names: Iterable[str], what: str) -> None:
-    """Raise for each name that was there before, at its place in the list."""
-    seen: set[str] = set()
+    """Raise ValidationError with each repeated name and its position."""
+    previous: set[str] = set()
     wrong: list[InitErrorDetails] = []
     for position, name in enumerate(names):
-        if name in seen:
-            text = f"{what} {quote(name)} is there twice"
+        if name in previous:
+            text = f"{what} {quote(name)} is listed twice"
             error = PydanticCustomError("repeated", "{text}", {"text": text})
             wrong.append({"type": error, "loc": (position,), "input": name})
-        seen.add(name)
+        previous.add(name)
     if wrong:
         raise ValidationError.from_exception_data(what, wrong)
 
@@ -231,7 +231,7 @@ def _distinct_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _share(value: object) -> float:
-    _given(value)
+    _not_empty(value)
     share: float | None = None
     if isinstance(value, str) and value.strip().endswith("%"):
         with suppress(ValueError):
@@ -241,13 +241,13 @@ def _share(value: object) -> float:
     if share is None or not 0 < share <= 1:
         raise ValueError(
             f"{quote(value)} is not a share; write it like 80% or 0.8: more than "
-            "nothing, at most all"
+            "0, at most 100%"
         )
     return share
 
 
 def _factor(value: object) -> float:
-    _given(value)
+    _not_empty(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         factor = float(value)
         if 1 < factor < math.inf:
@@ -258,7 +258,7 @@ def _factor(value: object) -> float:
 def _pattern(text: str) -> str:
     if not text.isprintable():
         raise ValueError(
-            f"{quote(text)} is not a regular expression: it has characters that cannot "
+            f"{quote(text)} is not a regular expression: it contains characters that cannot "
             "be printed"
         )
     try:
@@ -301,9 +301,9 @@ RuleText = Annotated[
 LabelKey = Annotated[str, AfterValidator(_label_key)]
 DeclaredKey = Annotated[str, AfterValidator(_declared)]
 
-#: For what may be left out but not left empty.
-Given = BeforeValidator(_given)
-#: For sections, which may be empty: every entry may be commented out.
+#: Validator of optional keys that must have a value if they are present.
+NotEmpty = BeforeValidator(_not_empty)
+#: Validators of sections that may be empty, such as with all entries commented out.
 ListOf = BeforeValidator(_list)
 MappingOf = BeforeValidator(mapping)
 DistinctKeys = AfterValidator(_distinct_keys)

@@ -1,4 +1,4 @@
-"""A web configuration to what it says, or to every problem it has at once."""
+"""Loading of a web configuration file, or of a list of all its problems."""
 
 from __future__ import annotations
 
@@ -21,24 +21,23 @@ from afterrun_exporter.errors import ConfigError
 
 
 def load_web(path: FilePath) -> tuple[str, WebConfig]:
-    """Return the text of the file at *path*, and what it says.
+    """Return the text of the file at *path* and its configuration.
 
-    Raises ConfigError with everything that is wrong with it. What is in other files
-    is not looked at.
+    Raises ConfigError with all problems. Files that it refers to are not read.
     """
     text = read_text(path)
     try:
-        found = document.read(text)
+        parsed = document.read(text)
     except document.NotYAMLError as error:
         raise ConfigError(str(path), error.problems) from None
-    data = {} if found.data is None else found.data
+    data = {} if parsed.data is None else parsed.data
     try:
         spec = WebSpec.model_validate(data)
     except ValidationError as error:
         wrong = located(text, [*findings(WebSpec, data, error)])
-        raise ConfigError(str(path), (*found.problems, *wrong)) from None
-    if found.problems:
-        raise ConfigError(str(path), found.problems)
+        raise ConfigError(str(path), (*parsed.problems, *wrong)) from None
+    if parsed.problems:
+        raise ConfigError(str(path), parsed.problems)
     tls = spec.tls_server_config
     return text, WebConfig(
         tls=_tls(tls, path.parent) if tls else None,
@@ -50,7 +49,7 @@ def load_web(path: FilePath) -> tuple[str, WebConfig]:
 def _tls(spec: TLSSpec, beside: FilePath) -> TLS:
     named = spec.cipher_suites
     ciphers = tuple(CIPHERS[name] for name in named if name in CIPHERS)
-    # Those of TLS 1.3 alone: then it is TLS 1.3 alone.
+    # Only cipher suites of TLS 1.3 are listed, so only TLS 1.3 is offered.
     min_version = "TLS13" if named and not ciphers else spec.min_version
     ca = None
     if spec.client_ca_file or spec.client_ca:

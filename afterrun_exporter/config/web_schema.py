@@ -1,4 +1,4 @@
-"""What people write in a web configuration, as Prometheus's exporters have it.
+"""Schema of the web configuration file, in the format of Prometheus exporters.
 
 https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
 """
@@ -14,9 +14,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from afterrun_exporter.auth.web_config import ClientAuth
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.error_messages import did_you_mean, quote
-from afterrun_exporter.config.values import Given, Line, ListOf, MappingOf
+from afterrun_exporter.config.values import Line, ListOf, MappingOf, NotEmpty
 
-#: What Go calls cipher suites, and OpenSSL.
+#: Names of cipher suites in Go, and in OpenSSL.
 CIPHERS: Final[Mapping[str, str]] = {
     "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
     "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
@@ -29,7 +29,7 @@ CIPHERS: Final[Mapping[str, str]] = {
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
 }
-#: Those of TLS 1.3, which are always all on.
+#: Cipher suites of TLS 1.3, which are always enabled.
 CIPHERS_13: Final = frozenset(
     {
         "TLS_AES_128_GCM_SHA256",
@@ -43,19 +43,19 @@ CURVES: Final[Mapping[str, str]] = {
     "CurveP521": "secp521r1",
     "X25519": "X25519",
 }
-#: What Python's TLS cannot do: let in a certificate that nobody has signed.
+#: Types that accept unverified certificates, which Python's TLS cannot do.
 _UNVERIFIED: Final = frozenset(
     {"RequestClientCert", "RequireAnyClientCert", "RequireClientCert"}
 )
 
-#: A login takes about a second then, and twice as long for each one above.
+#: The maximum cost: a login takes about a second, doubled by each step above.
 MOST_COST: Final = 14
 
 _BCRYPT: Final = re.compile(r"\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 
 
 def _secret(value: object) -> str:
-    # It may be one although it is in the wrong place: it is not repeated.
+    # Not quoted, because it may be a secret.
     if not isinstance(value, str) or not value.strip():
         raise ValueError("expected text in quotes")
     return value
@@ -83,33 +83,35 @@ def _user(name: str) -> str:
 def _client_auth(text: str) -> str:
     if text in _UNVERIFIED:
         raise ValueError(
-            f"{text!r} cannot be done here, for certificates are always verified: use "
+            f"{text!r} is not supported, as certificates are always verified: use "
             f"{ClientAuth.IF_GIVEN.value} or {ClientAuth.REQUIRED.value}"
         )
-    known = [one.value for one in ClientAuth]
-    if text not in known:
-        hint = did_you_mean(text, known) or f": use one of {', '.join(known)}"
+    names = [one.value for one in ClientAuth]
+    if text not in names:
+        hint = did_you_mean(text, names) or f": use one of {', '.join(names)}"
         raise ValueError(f"{quote(text)} is unknown{hint}")
     return text
 
 
 def _version(text: str) -> str:
     if text in {"TLS10", "TLS11"}:
-        raise ValueError(f"{text} is not offered, for it is broken: use TLS12 or TLS13")
+        raise ValueError(
+            f"{text} is not supported, as it is insecure: use TLS12 or TLS13"
+        )
     return text
 
 
 def _cipher(text: str) -> str:
-    known = [*CIPHERS, *CIPHERS_13]
-    if text not in known:
-        hint = did_you_mean(text, known) or f": use some of {', '.join(known)}"
+    names = [*CIPHERS, *CIPHERS_13]
+    if text not in names:
+        hint = did_you_mean(text, names) or f": use some of {', '.join(names)}"
         raise ValueError(f"unknown cipher {quote(text)}{hint}")
     return text
 
 
 def _curves(curves: tuple[str, ...]) -> tuple[str, ...]:
     if len(curves) > 1:
-        raise ValueError("one curve alone can be offered here: name one, or none")
+        raise ValueError("only one curve is supported: list one, or none")
     return curves
 
 
@@ -122,14 +124,14 @@ def _curve(text: str) -> str:
 
 def _no_http2(on: bool) -> bool:
     if on:
-        raise ValueError("HTTP/2 is not spoken here: write false, or leave it out")
+        raise ValueError("HTTP/2 is not supported: write false, or remove it")
     return on
 
 
 def _no_rate_limit(_: object) -> object:
     raise ValueError(
-        "is not done here, for it would cost jobs their reports: --web.max-requests "
-        "and --web.max-connections limit what is done at once"
+        "is not supported, as jobs would lose reports: use --web.max-requests and "
+        "--web.max-connections to limit concurrency"
     )
 
 
@@ -140,13 +142,13 @@ Secret = Annotated[str, BeforeValidator(_secret)]
 class TLSSpec(Spec):
     """``tls_server_config:``."""
 
-    cert: Annotated[str | None, Given] = None
+    cert: Annotated[str | None, NotEmpty] = None
     key: Secret | None = None
-    client_ca: Annotated[str | None, Given] = None
-    cert_file: Annotated[Line | None, Given] = None
-    key_file: Annotated[Line | None, Given] = None
+    client_ca: Annotated[str | None, NotEmpty] = None
+    cert_file: Annotated[Line | None, NotEmpty] = None
+    key_file: Annotated[Line | None, NotEmpty] = None
     client_auth_type: Annotated[str, AfterValidator(_client_auth)] = "NoClientCert"
-    client_ca_file: Annotated[Line | None, Given] = None
+    client_ca_file: Annotated[Line | None, NotEmpty] = None
     client_allowed_sans: Annotated[tuple[Line, ...] | None, ListOf] = None
     min_version: Version = "TLS12"
     max_version: Version = "TLS13"
@@ -168,43 +170,45 @@ class TLSSpec(Spec):
         return self
 
     def _contradictions(self) -> list[str]:
-        found = []
+        problems = []
         for name in ("cert", "key"):
-            given = [one for one in (name, f"{name}_file") if getattr(self, one)]
-            if not given:
-                found.append(f"{name}_file is missing")
-            if len(given) > 1:
-                found.append(f"{name} and {name}_file are the same: remove one")
+            keys = [one for one in (name, f"{name}_file") if getattr(self, one)]
+            if not keys:
+                problems.append(f"{name}_file is missing")
+            if len(keys) > 1:
+                problems.append(f"{name} and {name}_file are the same: remove one")
         if self.client_ca and self.client_ca_file:
-            found.append("client_ca and client_ca_file are the same: remove one")
+            problems.append("client_ca and client_ca_file are the same: remove one")
         if self.client_auth_type == ClientAuth.NONE.value and (
             self.client_ca or self.client_ca_file
         ):
-            found.append("client_ca_file means nothing without a client_auth_type")
+            problems.append("client_ca_file has no effect without a client_auth_type")
         if self.client_allowed_sans is not None and (
             self.client_auth_type != ClientAuth.REQUIRED.value
         ):
-            found.append(
-                "client_allowed_sans wants client_auth_type "
-                f"{ClientAuth.REQUIRED.value}: others let in clients without one"
+            problems.append(
+                "client_allowed_sans needs client_auth_type "
+                f"{ClientAuth.REQUIRED.value}: others accept clients without one"
             )
         if self.min_version > self.max_version:
-            found.append("min_version is above max_version")
-        return found
+            problems.append("min_version is above max_version")
+        return problems
 
 
 class HeadersSpec(Spec):
-    """``headers:``, which every answer gets."""
+    """``headers:`` of every response."""
 
-    csp: Annotated[Line | None, Given] = Field(None, alias="Content-Security-Policy")
-    frames: Annotated[Literal["deny", "sameorigin"] | None, Given] = Field(
+    csp: Annotated[Line | None, NotEmpty] = Field(None, alias="Content-Security-Policy")
+    frames: Annotated[Literal["deny", "sameorigin"] | None, NotEmpty] = Field(
         None, alias="X-Frame-Options"
     )
-    types: Annotated[Literal["nosniff"] | None, Given] = Field(
+    types: Annotated[Literal["nosniff"] | None, NotEmpty] = Field(
         None, alias="X-Content-Type-Options"
     )
-    xss: Annotated[Line | None, Given] = Field(None, alias="X-XSS-Protection")
-    hsts: Annotated[Line | None, Given] = Field(None, alias="Strict-Transport-Security")
+    xss: Annotated[Line | None, NotEmpty] = Field(None, alias="X-XSS-Protection")
+    hsts: Annotated[Line | None, NotEmpty] = Field(
+        None, alias="Strict-Transport-Security"
+    )
 
 
 class HTTPSpec(Spec):

@@ -242,8 +242,8 @@ async def test_a_job_that_has_not_run_says_so(client: Client) -> None:
             {"rules": [{"expr": "rows > 1", "on_mising": "ignore"}]},
             "rules[0].on_mising: unknown key; did you mean 'on_missing'?",
         ),
-        ({"rules": ["r > 1", "r > 1"]}, "rules[1]: rule 'r > 1' is there twice"),
-        ({"rules": ["r > 1"] * 101}, "rules: 101 rules are too many to try at once"),
+        ({"rules": ["r > 1", "r > 1"]}, "rules[1]: rule 'r > 1' is listed twice"),
+        ({"rules": ["r > 1"] * 101}, "rules: 101 rules are too many for a backtest"),
         (
             {"rules": [f"{'r' * 1000} > 1"]},
             f"rules[0]: '{'r' * 50}...' is too long for a rule: at most 1000 characters",

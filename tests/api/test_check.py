@@ -70,7 +70,7 @@ async def test_what_is_odd_without_being_wrong_is_a_warning(client: Client) -> N
         {
             "line": 3,
             "key": "jobs.never.schedule",
-            "message": "'0 0 30 2 *' names no day that ever comes",
+            "message": "'0 0 30 2 *' matches no future day",
         }
     ]
 
@@ -134,7 +134,7 @@ async def test_thousands_of_problems_are_not_all_told(client: Client) -> None:
     assert answer["problems"][-1] == {
         "line": 0,
         "key": "",
-        "message": "500 more are not shown: mend these first",
+        "message": "500 more are not shown: fix these first",
     }
 
 
@@ -164,7 +164,7 @@ async def test_no_file_is_looked_for(
     gone = "alertmanager: {base: /nothing/is/here.yml, config_file: other.yml}"
     same = "alertmanager: {base: ./real.yml, config_file: real.yml}"
 
-    with pytest.raises(ConfigError, match="is config_file itself"):
+    with pytest.raises(ConfigError, match="is the same file as config_file"):
         loading.parse(named)
     assert (await checked(client, named))["valid"]
     assert (await checked(client, gone))["valid"]

@@ -64,7 +64,7 @@ def test_a_bad_configuration_shows_every_problem_and_writes_nothing(
     assert result.exit_code == 1
     assert result.stderr == (
         f"{config}:1: jobs.a.grcae: unknown key; did you mean 'grace'?\n"
-        f"{config}:1: jobs.b.depends_on: goes round in a circle: b -> b; "
+        f"{config}:1: jobs.b.depends_on: is a cycle: b -> b; "
         "remove one of them\n"
     )
     assert not (tmp_path / "out").exists()

@@ -180,5 +180,5 @@ def test_what_would_be_overwritten_is_no_base(tmp_path: Path, base: str) -> None
     (path.parent / "link.yml").symlink_to("am.yml")
     path.write_text(f"alertmanager: {{config_file: am.yml, base: {base}}}")
 
-    with pytest.raises(ConfigError, match="base: is config_file itself"):
+    with pytest.raises(ConfigError, match="base: is the same file as config_file"):
         load(path)

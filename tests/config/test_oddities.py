@@ -62,7 +62,7 @@ def warned(job: str) -> list[str]:
             "0 3 1-7 * 1",
             (
                 "day of month '1-7' and day of week '1': a day that matches either is enough; "
-                "a job that needs both must check one of them itself"
+                "to require both, the job must check one of them itself"
             ),
         ),
         (
@@ -73,7 +73,7 @@ def warned(job: str) -> list[str]:
             "0 3 1 * *,1",
             None,
         ),
-        ("0 0 30 2 *", "'0 0 30 2 *' names no day that ever comes"),
+        ("0 0 30 2 *", "'0 0 30 2 *' matches no future day"),
     ],
 )
 def test_a_schedule_that_does_not_do_what_it_looks_like(
@@ -105,7 +105,7 @@ def test_a_zone_without_daylight_saving_time(
     assert warned(f'schedule: "0 2 * * *", timezone: {zone}') == [
         (
             f"2: jobs.a.timezone: {zone} is UTC{offset} all year, without daylight saving "
-            f"time; {meant} has the time of the clocks there"
+            f"time; {meant} has it"
         )
     ]
 

@@ -130,5 +130,5 @@ policies: [{match: {name: a}, schedule: "@daily"}]
 
 def test_a_problem_that_a_policy_makes_is_found() -> None:
     """It lends a dependency to a job that it cannot have."""
-    with pytest.raises(Exception, match=r"jobs\.a\.depends_on: goes round in a circle"):
+    with pytest.raises(Exception, match=r"jobs\.a\.depends_on: is a cycle"):
         parse("jobs: {a: }\npolicies: [{match: {name: a}, depends_on: [a]}]")

@@ -71,12 +71,12 @@ def test_a_rule_with_more_to_it_is_in_braces() -> None:
                 "5: ",
             ],
         ),
-        ("r > 1\nq > 1\nr > 1", ["3: rule 'r > 1' is there twice"]),
+        ("r > 1\nq > 1\nr > 1", ["3: rule 'r > 1' is listed twice"]),
         ("{expr: r > 1, expr: r > 2}", ["1: expr: "]),
         ("{name: x}", ["1: 'expr' is missing"]),
         ("{expr: 5}", ["1: expr: expected a rule like rows_processed > 0, not 5"]),
         ("r" * 1001, [f"1: '{'r' * 50}...' is too long for a rule: at most 1000"]),
-        ("r > 1\n" * 101, [" 101 rules are too many to try at once: at most 100"]),
+        ("r > 1\n" * 101, [" 101 rules are too many for a backtest: at most 100"]),
     ],
 )
 def test_all_that_is_wrong_is_told_at_once(text: str, problems: list[str]) -> None:

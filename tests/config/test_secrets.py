@@ -147,5 +147,5 @@ def test_a_secret_url_in_the_place_of_its_file_is_refused(place: str) -> None:
     """It would be in the files that are generated, which everybody may read."""
     text = place.replace("%", VALUES["a URL that is the secret"]) + "jobs: {a: {}}\n"
 
-    with pytest.raises(ConfigError, match="is a URL: put it into a file"):
+    with pytest.raises(ConfigError, match="is a URL: write it to a file"):
         parse(text)

@@ -282,7 +282,7 @@ class TestWhatCannotBeTried:
         rules = "\n".join(f"r{n} > 1" for n in range(101))
         told = words_of(section(await pages.get(path(rules), status=400)))
 
-        assert "101 rules are too many to try at once: at most 100" in told
+        assert "101 rules are too many for a backtest: at most 100" in told
 
     async def test_a_database_that_cannot_be_read_leaves_the_page(
         self,
