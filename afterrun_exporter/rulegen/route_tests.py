@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import (
+    Container,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from typing import Final
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Condition, Job
+from afterrun_exporter.core.patterns import compiled
 from afterrun_exporter.core.routing import (
     DISCARD,
     Alertmanager,
@@ -24,7 +32,8 @@ from afterrun_exporter.core.routing import (
 from afterrun_exporter.rulegen.render import HEADER
 
 _HOW: Final = """\
-# Which receivers an alert of each job reaches. A line is what amtool is asked:
+# Receivers of alerts, for each kind of job that routes can tell apart and for each job
+# with receivers of its own. A line has the arguments of amtool:
 #   grep -v '^#' {file} | xargs -L1 amtool config routes test --config.file={config}
 # names the receivers of each line and exits with 123 when one is not as it says.
 """
@@ -36,6 +45,9 @@ _CONDITIONS: Final = tuple(
     if condition not in {Condition.UPSTREAM_UNHEALTHY, Condition.SUCCEEDED}
 )
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._:/-]+")
+
+#: Jobs of one kind that are tested: each test is a process of amtool.
+OF_EACH_KIND: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +155,7 @@ def _alerts(
     yield Alert(names.WATCHDOG, names.NO_SEVERITY)
     yield Alert(names.EXPORTER_DOWN, "critical")
     some = _told_apart(alertmanager)
-    for job in jobs:
+    for job in _samples(jobs, alertmanager, asked):
         for condition in _CONDITIONS if job.name in asked else some:
             name = names.ALERT_OF[condition]
             yield Alert(name, job.severity, job, condition)
@@ -160,6 +172,28 @@ def _alerts(
             name = names.JOB_UPSTREAM_UNHEALTHY
             condition = Condition.UPSTREAM_UNHEALTHY
             yield Alert(name, names.NO_SEVERITY, job, condition)
+
+
+def _samples(
+    jobs: Iterable[Job], alertmanager: Alertmanager, asked: Container[str]
+) -> Iterator[Job]:
+    """Yield the jobs in *asked*, and the first of each kind that routes tell apart."""
+    routes = alertmanager.routes
+    patterns = [compiled(route.match.job) for route in routes if route.match.job]
+    counts: Counter[Hashable] = Counter()
+    for job in jobs:
+        kind = (
+            job.severity,
+            frozenset(rule.severity for rule in job.rules),
+            bool(job.depends_on),
+            job.labels,
+            job.project,
+            frozenset(job.tags),
+            *(pattern.search(job.name) for pattern in patterns),
+        )
+        counts[kind] += 1
+        if counts[kind] <= OF_EACH_KIND or job.name in asked:
+            yield job
 
 
 def _told_apart(alertmanager: Alertmanager) -> list[Condition]:

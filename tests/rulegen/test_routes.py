@@ -61,6 +61,39 @@ def test_each_job_reaches_whom_its_configuration_names(
     assert failures(run, tmp_path, tests) == []
 
 
+@pytest.mark.parametrize("count", [100, 2_000])
+def test_many_jobs_of_a_kind_need_no_more_tests_than_two(count: int) -> None:
+    """Each test is a process: one for each of 100,000 jobs would take 41 minutes."""
+    text = """\
+labels: [team]
+alertmanager:
+  receivers: {data: [{email: data@example.com}], etl: [{email: etl@example.com}]}
+  routes:
+    - {match: {labels: {team: data}}, receivers: data}
+    - {match: {job: ^etl-}, receivers: etl}
+jobs:
+"""
+    lines = (
+        f"  {kind}-{n}: {{labels: {{team: {team}}}}}\n"
+        for n in range(count)
+        for kind in ("etl", "report")
+        for team in ("data", "web")
+        if (n % 2 == 0) == (team == "data")
+    )
+    config = parse(text + "".join(lines))
+
+    tests = route_tests.text(config.jobs, config.alertmanager, (), "alertmanager.yml")
+
+    tested = [
+        line.split("job_name=")[1].split()[0]
+        for line in tests.splitlines()
+        if "job_name=" in line
+    ]
+    assert sorted(tested) == sorted(
+        f"{kind}-{n}" for kind in ("etl", "report") for n in range(4)
+    )
+
+
 def test_a_wrong_receiver_is_found(run: Run, root: Path, tmp_path: Path) -> None:
     """Else the test above would prove nothing."""
     render.write(files(rich(root)), tmp_path)
