@@ -366,6 +366,7 @@ def addresses(door: Door) -> dict[str, tuple[str, ...]]:
     return {address: tuple(sorted(methods)) for address, methods in found.items()}
 
 
+@pytest.mark.thorough
 def test_no_request_is_an_error_of_ours_or_keeps_reports_from_being_taken(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

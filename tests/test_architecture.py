@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -149,8 +150,13 @@ def layer(module: Path) -> str:
     return module.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def imports(module: Path) -> Iterator[str]:
-    """Yield the dotted names that *module* imports, anywhere in it."""
+@cache
+def imports(module: Path) -> tuple[str, ...]:
+    """Return the dotted names that *module* imports, anywhere in it."""
+    return tuple(_imports(module))
+
+
+def _imports(module: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(module.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

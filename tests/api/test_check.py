@@ -171,6 +171,7 @@ async def test_no_file_is_looked_for(
     assert not (await checked(client, same))["valid"]
 
 
+@pytest.mark.thorough
 async def test_a_file_that_takes_for_ever_is_given_up(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

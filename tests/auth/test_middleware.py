@@ -217,6 +217,7 @@ def spellings(path: str) -> set[str]:
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("header", ["", "Authorization: Bearer wrong\r\n"])
 async def test_no_spelling_of_a_path_is_a_way_around(
     app: web.Application, locked_client: Client, header: str

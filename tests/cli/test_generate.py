@@ -197,6 +197,7 @@ def without_extra(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 NEEDED = "the dashboards need an extra: pip install 'afterrun-exporter[grafana]'\n"
 
 
+@pytest.mark.thorough
 def test_without_the_extra_only_the_dashboards_are_missing(tmp_path: Path) -> None:
     """All else is written and checked; how to get them is said each time."""
     results = [without_extra(*more, "--out", tmp_path) for more in ([], ["--check"])]
@@ -208,6 +209,7 @@ def test_without_the_extra_only_the_dashboards_are_missing(tmp_path: Path) -> No
     assert found == {tmp_path / path for path in PROMETHEUS | ALERTMANAGER}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("what", "code", "said"),
     [("prometheus", 0, ""), ("grafana", 1, f"Error: {NEEDED}")],

@@ -109,6 +109,7 @@ def test_slots_of_a_whole_year_are_those_of_cronsim(zone: str) -> None:
     assert list(differences(zone, share, [whole(2026)])) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("zone", "year"), HISTORY)
 def test_the_strangest_clock_changes_give_the_slots_of_cronsim(
     zone: str, year: int

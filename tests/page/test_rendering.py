@@ -9,6 +9,7 @@ from afterrun_exporter.page import rendering
 from tests.page.conftest import Pages
 
 
+@pytest.mark.thorough
 async def test_no_template_is_read_while_pings_wait(
     pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,6 +99,7 @@ def test_without_a_word_about_it_there_is_something_to_start_from(
     assert "afterrun.yml has no alertmanager.receivers" in head[2]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("receivers", [(), RECEIVERS], ids=["", "with receivers"])
 def test_amtool_and_amlint_find_nothing(
     run: Run, root: Path, tmp_path: Path, receivers: tuple[JobReceiver, ...]
@@ -379,6 +380,7 @@ def test_a_base_that_cannot_be_read_is_named(tmp_path: Path, text: str | None) -
         render.read_yaml(path)
 
 
+@pytest.mark.thorough
 def test_ten_thousand_jobs_need_no_more_routes_than_ten(
     run: Run, tmp_path: Path
 ) -> None:

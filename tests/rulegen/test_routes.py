@@ -45,6 +45,7 @@ def failures(run: Run, directory: Path, tests: Iterable[Sequence[str]]) -> list[
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("receivers", [(), RECEIVERS], ids=["", "with receivers"])
 def test_each_job_reaches_whom_its_configuration_names(
     run: Run, root: Path, tmp_path: Path, receivers: tuple[JobReceiver, ...]
@@ -104,6 +105,7 @@ def test_a_wrong_receiver_is_found(run: Run, root: Path, tmp_path: Path) -> None
     assert len(failures(run, tmp_path, [wrong])) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("broken", "code"), [(False, 0), (True, 123)])
 def test_the_header_says_how_to_run_them(
     root: Path, tmp_path: Path, broken: bool, code: int

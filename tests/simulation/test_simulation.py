@@ -31,7 +31,8 @@ MODULES: Final = sorted(
 SIZE: Final = Size(jobs=40, days=45, trouble=3.0)
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("seed", [1, 2])
 def test_every_alert_is_true_and_reported_once(seed: int) -> None:
     result = simulate(seed, SIZE, processes=1)
 

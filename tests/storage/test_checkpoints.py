@@ -111,6 +111,7 @@ async def test_the_log_stays_short_again_once_a_long_look_is_over(
     assert count_runs(path) == 31 * ROWS
 
 
+@pytest.mark.thorough
 async def test_what_cannot_be_copied_is_told_and_copied_later(
     store: SQLiteStore, path: Path
 ) -> None:

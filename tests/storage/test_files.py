@@ -190,6 +190,7 @@ async def test_a_hard_link_is_no_fault(store: SQLiteStore, path: Path) -> None:
     assert await fault(store) == ""
 
 
+@pytest.mark.thorough
 async def test_looking_while_the_log_is_copied_back_finds_no_fault(
     store: SQLiteStore, path: Path
 ) -> None:
