@@ -4,14 +4,19 @@
 #   docker build -t afterrun-exporter .
 #   docker run -p 10707:10707 -v afterrun:/data afterrun-exporter
 
-FROM python:3.12-slim AS build
+# The official image of Python 3.12.14 on Debian 13, an index of all architectures. Without
+# security updates of a later one: `docker buildx imagetools inspect python:3.12-slim`
+# prints the digest of the current image. To try it: --build-arg PYTHON=python:3.12-slim
+ARG PYTHON=python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea
+
+FROM ${PYTHON} AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY afterrun_exporter afterrun_exporter
 RUN python -m venv /opt/afterrun \
     && /opt/afterrun/bin/pip install --no-cache-dir --disable-pip-version-check .
 
-FROM python:3.12-slim
+FROM ${PYTHON}
 COPY --from=build /opt/afterrun /opt/afterrun
 ENV PATH=/opt/afterrun/bin:$PATH
 # /data belongs to the user before it becomes a volume: a new volume takes that over.

@@ -1,0 +1,16 @@
+"""The image is built from what was looked at, not from what a tag is moved to."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+TEXT = (Path(__file__).parents[1] / "Dockerfile").read_text("utf-8")
+
+
+def test_the_base_is_named_by_its_digest() -> None:
+    (base,) = re.findall(r"^ARG PYTHON=(.*)$", TEXT, re.MULTILINE)
+
+    assert re.fullmatch(r"python:3\.12-slim@sha256:[0-9a-f]{64}", base)
+    bases = re.findall(r"^FROM (\S+)", TEXT, re.MULTILINE)
+    assert set(bases) == {"${PYTHON}"}
