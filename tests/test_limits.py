@@ -30,7 +30,7 @@ from tests.changed import replace
 from tests.core.jobs import BACKUP, at
 from tests.door import Door, opened
 from tests.examples import examples
-from tests.hostile import ADDRESSES, EVERYWHERE, SHAPES, request
+from tests.hostile import ADDRESSES, EVERYWHERE, SHAPES, heads, request
 from tests.hostile.shape import Shape
 from tests.http import whole_app
 from tests.services import job_config
@@ -74,7 +74,11 @@ class Daemon:
 
     def cost(self, address: str, kind: str, body: bytes, coding: str = "") -> Cost:
         """Return what *body* costs at most times, the least of what it is measured at."""
-        return self._runner.run(self._cost(request(address, kind, body, coding)))
+        return self.cost_of(request(address, kind, body, coding))
+
+    def cost_of(self, sent: bytes) -> Cost:
+        """Return what a request costs at most times, as the bytes that are sent."""
+        return self._runner.run(self._cost(sent))
 
     async def _cost(self, sent: bytes) -> Cost:
         reader, writer = await self._door.connect()
@@ -180,6 +184,17 @@ def test_no_body_of_a_format_keeps_others_waiting(running: Daemon, kind: str) ->
     some = shapes[::5] if kind == "YAML" else shapes
     for number, shape in enumerate(some):
         check(running, there[number % len(there)], shape)
+
+
+def test_no_head_keeps_others_waiting(running: Daemon) -> None:
+    slow = {}
+    for what, sent in heads.requests():
+        costs = (running.cost_of(sent) for _ in range(TIMES))
+        fine = (one.hold < yardstick() and one.growth < MOST_MEMORY for one in costs)
+        if not any(fine):
+            slow[what] = running.cost_of(sent)
+
+    assert slow == {}
 
 
 PIECES: Final = st.one_of(

@@ -22,7 +22,7 @@ from urllib.request import (
 import click
 
 from afterrun_exporter import __version__
-from afterrun_exporter.client.urls import authorization, public_url
+from afterrun_exporter.client.urls import authorization, hidden, public_url
 from afterrun_exporter.conventions import DEFAULT_PORT
 
 #: The timeout in seconds, enough for queries of a long history.
@@ -119,7 +119,8 @@ def _answer(url: str, path: str, body: bytes | None = None) -> Any:
             return json.load(answer)
     except HTTPError as error:
         with error:
-            raise click.ClickException(_refusal(url, error)) from None
+            said = hidden(_refusal(url, error), allowed)
+            raise click.ClickException(said) from None
     except OSError as error:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, SSLCertVerificationError):

@@ -80,7 +80,8 @@ def configure(level: str, log_format: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(stderr),
         cache_logger_on_first_use=False,
     )
-    # Logs of libraries use the same format.
+    # Logs of libraries use the same format, without their debug lines: those quote
+    # requests, and the values in SQL statements.
     handler = logging.StreamHandler(stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -91,4 +92,5 @@ def configure(level: str, log_format: str) -> None:
             ],
         )
     )
-    logging.basicConfig(level=_NUMBERS[level], handlers=[handler], force=True)
+    least = max(_NUMBERS[level], logging.INFO)
+    logging.basicConfig(level=least, handlers=[handler], force=True)

@@ -39,8 +39,19 @@ def main(name: str, arguments: Sequence[str]) -> int:
     parser = parsers(os.environ)[name]
     if name == "exec":
         return _exec(parser, arguments, closed)
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    _refuse(parser, unknown)
     return _ping(options) if name == "ping" else _spool(options)
+
+
+def _refuse(parser: ArgumentParser, unknown: Sequence[str]) -> None:
+    """End with an error if there are *unknown* arguments.
+
+    Values of options are not printed: one may be a token, and this goes into cron's mail.
+    """
+    options = [one.partition("=")[0] for one in unknown if one.startswith("-")]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(options or unknown)}")
 
 
 def _exec(
@@ -49,7 +60,7 @@ def _exec(
     own, dashes, command = _split(arguments)
     options, unknown = parser.parse_known_args(own)
     if unknown and unknown[0].startswith("-"):
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        _refuse(parser, unknown)
     if unknown or not command:
         wrong = "no command after --" if dashes else "put -- before the command"
         parser.error(f"{wrong}: afterrun exec {options.job} [options] -- COMMAND")

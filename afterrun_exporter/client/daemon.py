@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
 
 from afterrun_exporter.client.reports import Report
-from afterrun_exporter.client.urls import authorization, public_url, target
+from afterrun_exporter.client.urls import authorization, hidden, public_url, target
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -97,6 +97,7 @@ class HTTPDaemon:
             "User-Agent": "afterrun",
             "Connection": "close",
         }
+        allowed = ""
         try:
             connection, prefix = self._connection(timeout)
             if allowed := authorization(self._target, self._token):
@@ -108,9 +109,8 @@ class HTTPDaemon:
                 status, phrase = answer.status, answer.reason
         except (OSError, HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise NotDeliveredError(
-                f"no answer from {self.url}: {reason or type(error).__name__}"
-            ) from None
+            reason = hidden(reason, allowed) or type(error).__name__
+            raise NotDeliveredError(f"no answer from {self.url}: {reason}") from None
         except ValueError as error:
             # An address, a name or a token that no request can contain.
             raise NotDeliveredError(
@@ -118,7 +118,7 @@ class HTTPDaemon:
                 "http://127.0.0.1:10707",
                 again=False,
             ) from None
-        return self._read(status, phrase, text)
+        return self._read(status, phrase, text, allowed)
 
     def _connection(self, timeout: float) -> tuple[HTTPConnection, str]:
         from http.client import HTTPConnection, HTTPSConnection  # noqa: PLC0415
@@ -130,7 +130,7 @@ class HTTPDaemon:
         # The system's certificates are trusted, and the host name is checked.
         return HTTPSConnection(host, port, timeout=timeout), parts.path
 
-    def _read(self, status: int, reason: str, text: bytes) -> Answer:
+    def _read(self, status: int, reason: str, text: bytes, allowed: str) -> Answer:
         try:
             answer = json.loads(text)
         except (ValueError, RecursionError):
@@ -141,7 +141,7 @@ class HTTPDaemon:
         if status == 200:
             raise self._unexpected("no JSON")
         detail = str(answer.get("detail", reason)) if is_object else reason
-        message = f"{self.url} answered {status}: {detail}"
+        message = f"{self.url} answered {status}: {hidden(detail, allowed)}"
         if is_object and "detail" in answer and status in REFUSALS:
             raise RefusedError(message)
         # Refusals of all reports (a token, a proxy, a wrong address) can be fixed.

@@ -58,6 +58,15 @@ def authorization(url: str, token: str) -> str:
     return f"Basic {b2a_base64(pair, newline=False).decode()}"
 
 
+def hidden(text: str, header: str) -> str:
+    """Return *text*, which another program wrote, without the secret in *header*.
+
+    A proxy may repeat the headers of a request in its answer.
+    """
+    secret = header.partition(" ")[2]
+    return text.replace(secret, HIDDEN) if secret else text
+
+
 def _split(url: str) -> SplitResult | None:
     """Return the parts of *url*; None if it is not a valid URL of a daemon."""
     try:

@@ -37,6 +37,19 @@ MAX_UNKNOWN: Final = 20
 #: Longer messages lose their beginning: the end is where the error stands.
 MAX_MESSAGE: Final = 10_000
 
+#: Names of metadata, in lower case, whose values are not kept: whoever may read runs would
+#: read them. Somebody may have sent `?token=...` for an Authorization.
+SECRETS: Final = frozenset(
+    {
+        *("token", "access_token", "auth_token", "afterrun_token", "authorization"),
+        *("api_key", "api-key", "apikey", "ping_key", "sentry_key", "x-api-key"),
+        *("password", "passwd", "pwd", "secret", "client_secret", "private_key"),
+    }
+)
+HIDDEN: Final = "***"
+#: Of them, so many are named in a warning.
+MAX_SECRETS: Final = 5
+
 #: Values of metadata that are written in one call.
 MAX_DUMPED: Final = 10_000
 _ENCODER: Final = json.JSONEncoder(allow_nan=False)
@@ -334,6 +347,11 @@ def metadata_text(value: dict[str, Any] | None) -> tuple[str, list[str]]:
     """Return *value* as it is stored, and what is to be remarked about it."""
     if value is None:
         return "", []
+    remarks: list[str] = []
+    if secret := [name for name in value if name.lower() in SECRETS]:
+        value = {**value, **dict.fromkeys(secret, HIDDEN)}
+        names = ", ".join(sorted(secret)[:MAX_SECRETS])
+        remarks = [f"{names}: not kept, for it may be a secret"]
     try:
         text = _dumped(value)
         if r"\ud" in text:
@@ -341,7 +359,7 @@ def metadata_text(value: dict[str, Any] | None) -> tuple[str, list[str]]:
             text = _dumped(whole)
     except (ValueError, RecursionError):
         return "", [UNREAD_METADATA]
-    return text, []
+    return text, remarks
 
 
 def _dumped(value: dict[str, Any]) -> str:
