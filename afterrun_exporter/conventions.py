@@ -1,4 +1,4 @@
-"""Every name another system will see. Change one and you break a dashboard."""
+"""Names that other systems see. Changing one breaks dashboards."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Final
 
 DEFAULT_PORT: Final = 10707
 
-# Labels. Not "job": Prometheus puts its own "job" label on every scraped series.
+# Labels. Not "job", because Prometheus adds its own "job" label to every series.
 JOB: Final = "job_name"
 SEVERITY: Final = "severity"
-#: The severity of an alert that only keeps others quiet.
+#: The severity of an alert that only inhibits others.
 NO_SEVERITY: Final = "none"
 RULE: Final = "rule"
 METRIC: Final = "metric"
 OP: Final = "op"
-#: Whether one of the runs that a failing job failed with timed out: "true", or no label.
+#: "true" if one of the runs that a job failed with timed out; otherwise absent.
 TIMED_OUT: Final = "timed_out"
 TRUE: Final = "true"
 STATE: Final = "state"
 CONDITION: Final = "condition"
-#: What a value in the text of an alert is.
+#: The meaning of a value in the text of an alert.
 DETAIL: Final = "detail"
 DETAIL_RUNS: Final = "runs"
 DETAIL_OUTCOME: Final = "outcome"
@@ -27,14 +27,14 @@ DETAIL_SUCCESS: Final = "success"
 DETAIL_VALUE: Final = "value"
 DETAIL_BOUND: Final = "bound"
 DETAIL_LIMIT: Final = "limit"
-#: A label that brings values to the text of an alert; the alert itself drops it.
+#: A label for values in the text of an alert; it is dropped before sending.
 CARRIED: Final = "alert_detail"
 DIALECT: Final = "dialect"
 RESULT: Final = "result"
 ALERTMANAGER: Final = "alertmanager"
 
-# Label keys that a user may not declare: ours, Prometheus's, and those whose
-# meaning another tool of the chain has already taken.
+# Label keys that users cannot declare: those of AfterRun, of Prometheus, and those with
+# a meaning in other tools.
 RESERVED_LABELS: Final = frozenset(
     {
         JOB,
@@ -119,72 +119,72 @@ ALERTMANAGER_RELOAD_SUCCESSFUL: Final = (
 DATABASE_SIZE: Final = "afterrun_database_size_bytes"
 
 HELP: Final = {
-    INFO: "What the configuration says of a job; always 1.",
-    CREATED: "Unix time at which the job was first known.",
+    INFO: "A metric with a constant '1' value, labeled with settings of the job.",
+    CREATED: "Unix time at which the job was registered.",
     LAST_PING: "Unix time of the last ping of any kind; 0 = never.",
     LAST_START: "Unix time at which a run last started; 0 = never.",
     LAST_RUN: "Unix time at which a run last finished; 0 = never.",
     LAST_SUCCESS: "Unix time at which a run last finished ok; 0 = never.",
     LAST_FAILURE: "Unix time at which a run last finished not ok; 0 = never.",
     LAST_RUN_SUCCESS: "Whether the last run was ok; absent before the first.",
-    LAST_OUTCOME: "How the last run ended: 0 ok, 1 fail, 2 violated, 3 partial, "
+    LAST_OUTCOME: "Outcome of the last run: 0 ok, 1 fail, 2 violated, 3 partial, "
     "4 timeout, 5 canceled, 6 invalid, 7 skipped; absent before the first.",
-    LAST_DURATION: "Duration of the last run that told it; NaN before the first.",
-    METRIC_VALUE: "Last value of each metric that the job reported.",
-    RULE_VIOLATED: "Whether the last judged run broke the rule.",
-    RULE_THRESHOLD: "What the rule compares with; NaN while there is nothing yet. "
-    "A rule on text has none.",
+    LAST_DURATION: "Duration of the last run that reported one; NaN before the first.",
+    METRIC_VALUE: "Last value of each metric reported by the job.",
+    RULE_VIOLATED: "Whether the last evaluated run broke the rule.",
+    RULE_THRESHOLD: "Threshold of the rule; NaN if it is not known yet. "
+    "Absent for rules on text.",
     NEXT_RUN: "Unix time of the next slot of the schedule; +Inf = none.",
     DEADLINE: "Unix time after which the job counts as missed; +Inf = never.",
     STALE: "Whether the deadline has passed without a run.",
-    RUNNING: "Runs that started and have not finished.",
-    RUN_DEADLINE: "Unix time after which an open run is overrunning: past its "
-    "max_runtime, or silent for longer than its heartbeat; +Inf = never.",
+    RUNNING: "Number of open runs.",
+    RUN_DEADLINE: "Unix time after which an open run is overrunning, by its "
+    "max_runtime or its heartbeat; +Inf = never.",
     PAUSED: "Whether the job is disabled in the configuration.",
-    UNOBSERVED: "Whether the job was last due in a downtime, and has not reported since.",
-    CONSECUTIVE_FAILURES: "Runs since the last one that was ok.",
-    FAILING: "Whether the job fails: after_failures is reached, recover_after not yet.",
-    SUCCESS_RATIO: "Share of ok runs among those in the window; NaN without any.",
-    SUCCESS_RATIO_LOW: "Whether the share of ok runs is below what is configured.",
-    SLOW: "Whether the last run that told its duration took unusually long.",
-    SLOW_THRESHOLD: "Duration beyond which the last run counts as slow; "
-    "NaN while there are too few runs to compare with.",
-    OVERLAPPING: "Whether more runs are open at once than concurrency.max.",
+    UNOBSERVED: "Whether the last slot of the job fell in a downtime and no run has been reported since.",
+    CONSECUTIVE_FAILURES: "Number of runs since the last one that was ok.",
+    FAILING: "Whether the job is failing: after_failures is reached and recover_after is not.",
+    SUCCESS_RATIO: "Ratio of ok runs in the window; NaN without runs.",
+    SUCCESS_RATIO_LOW: "Whether the ratio of ok runs is below the configured one.",
+    SLOW: "Whether the last run with a duration was slow.",
+    SLOW_THRESHOLD: "Duration above which the last run was slow; "
+    "NaN if there are too few runs to compare with.",
+    OVERLAPPING: "Whether more runs are open than concurrency.max.",
     UPSTREAM_UNHEALTHY: "Whether a job that this one requires is missed, overrunning, "
     "failing or violated, or was when this one was last due.",
-    SUCCEEDED: "Whether a run ended ok just now; only where a receiver is told of it.",
-    TEST_ALERT: "Whether somebody asked for a test alert just now.",
-    ALERT_DETAIL: "Values in the texts of the job's open alerts, by condition; absent "
-    "while none is open.",
-    SCHEDULE_INVALID: "Whether no slot will ever come, or the schedule its client gives is unusable.",
-    RUNS: "Runs that finished.",
-    FAILED_ATTEMPTS: "Failed attempts of runs that another attempt was to follow: no "
-    "runs, and no failures.",
-    RUN_FAILURES: "Runs that finished with fail, partial, timeout or invalid.",
-    VIOLATING_RUNS: "Runs that reported ok and broke a rule.",
-    MISSED_RUNS: "Slots whose deadline passed without a run.",
-    UNOBSERVED_SLOTS: "Slots whose deadline passed in a downtime, and that no run was "
-    "reported for.",
-    DUPLICATE_PINGS: "Pings recognised as repeats and not counted again.",
-    DURATION: "Durations of the runs that told theirs.",
-    JOBS: "Known jobs by state.",
-    UNOBSERVED_JOBS: "Jobs that were last due in a downtime, and have not reported since.",
-    PINGS: "Pings by what became of them.",
-    METRICS_DROPPED: "Reported metric values that were not taken, by reason.",
-    BUILD_INFO: "The version that is running; always 1.",
-    CONFIG_INFO: "The configuration that is loaded, by its hash; always 1.",
-    RELOAD_SUCCESSFUL: "Whether the last reload of the configuration succeeded.",
-    RELOAD_TIMESTAMP: "Unix time of the last successful load of the configuration.",
-    COMMIT_DURATION: "How long commits to the database took, fsync included.",
-    STORAGE_ERRORS: "Transactions that the database refused; nothing was recorded.",
-    CLOCK_STEPS: "Steps of the machine's clock by more than a second, forward or back.",
-    CLOCK: "The time of day by which jobs are judged, as of this scrape.",
-    PAUSES: "Times in which the daemon was stopped or suspended for 5 seconds or more.",
-    PUSHES: "Posts of alerts to Alertmanager, by what became of them.",
-    PUSH_WAITING: "Alerts whose news an Alertmanager has not taken yet.",
-    ALERTMANAGER_RELOAD_SUCCESSFUL: "Whether the alertmanager.yml that is kept up to "
-    "date could last be written and was not refused.",
-    DATABASE_SIZE: "Size of the database on disk, its write-ahead log included.",
+    SUCCEEDED: "Whether a run finished ok recently; only for jobs with a receiver for successes.",
+    TEST_ALERT: "Whether a test alert is open.",
+    ALERT_DETAIL: "Values for the texts of open alerts of the job, by condition; absent "
+    "without open alerts.",
+    SCHEDULE_INVALID: "Whether the schedule has no future slot, or the schedule sent by the client cannot be used.",
+    RUNS: "Total number of finished runs.",
+    FAILED_ATTEMPTS: "Total number of failed attempts that were followed by another one; not "
+    "counted as runs or failures.",
+    RUN_FAILURES: "Total number of runs that finished with fail, partial, timeout or invalid.",
+    VIOLATING_RUNS: "Total number of runs that reported ok and broke a rule.",
+    MISSED_RUNS: "Total number of slots whose deadline passed without a run.",
+    UNOBSERVED_SLOTS: "Total number of slots whose deadline passed in a downtime without a "
+    "reported run.",
+    DUPLICATE_PINGS: "Total number of repeated pings, which are not counted again.",
+    DURATION: "Durations of runs that reported one.",
+    JOBS: "Number of jobs, by state.",
+    UNOBSERVED_JOBS: "Number of jobs whose last slot fell in a downtime and without a reported run since.",
+    PINGS: "Total number of pings received, by dialect and result.",
+    METRICS_DROPPED: "Total number of reported metric values that were dropped, by reason.",
+    BUILD_INFO: "A metric with a constant '1' value, labeled with the version of the exporter.",
+    CONFIG_INFO: "A metric with a constant '1' value, labeled with the hash and commit of the loaded configuration.",
+    RELOAD_SUCCESSFUL: "Whether the last configuration reload was successful.",
+    RELOAD_TIMESTAMP: "Unix time of the last successful configuration reload.",
+    COMMIT_DURATION: "Duration of commits to the database, including fsync.",
+    STORAGE_ERRORS: "Total number of failed transactions; nothing of them was recorded.",
+    CLOCK_STEPS: "Total number of steps of the system clock by more than a second.",
+    CLOCK: "Current Unix time of the clock of the exporter.",
+    PAUSES: "Total number of times that the daemon was suspended for 5 seconds or more.",
+    PUSHES: "Total number of posts of alerts to Alertmanager, by result.",
+    PUSH_WAITING: "Number of alert updates not yet accepted by this Alertmanager.",
+    ALERTMANAGER_RELOAD_SUCCESSFUL: "Whether the managed alertmanager.yml was last "
+    "written successfully and accepted by Alertmanager.",
+    DATABASE_SIZE: "Size of the database on disk, including the write-ahead log.",
 }
 
 # Alerts, as Prometheus rules and the runbook name them.
@@ -211,13 +211,13 @@ JOBS_UNOBSERVED: Final = "AfterRunJobsUnobserved"
 SCRAPED_TWICE: Final = "AfterRunScrapedTwice"
 CLOCK_SKEWED: Final = "AfterRunClockSkewed"
 WATCHDOG: Final = "AfterRunWatchdog"
-#: One that somebody asked for, to see that alerts arrive.
+#: A test alert that a user has requested.
 TEST: Final = "AfterRunTest"
 
-#: The job that test alerts belong to when they belong to none. It goes with them.
+#: The job of test alerts without a job; removed with them.
 TEST_JOB: Final = "afterrun-test"
 
-#: The alert that each condition of a job is, by the condition's value.
+#: Names of alerts, by the value of the condition.
 ALERT_OF: Final = {
     "missed": JOB_MISSED,
     "failing": JOB_FAILING,
@@ -231,25 +231,25 @@ ALERT_OF: Final = {
     "succeeded": JOB_SUCCEEDED,
 }
 
-#: What each alert about a job says first, always the same: pagers group by it.
+#: Summaries of alerts about jobs. They are constant, because pagers group by them.
 SUMMARIES: Final = {
-    JOB_MISSED: "A job has not run when it should have.",
-    JOB_FAILING: "A job fails.",
-    JOB_RULE_VIOLATED: "A job ran, and its result breaks a rule.",
-    JOB_OVERRUNNING: "A run takes longer than it may, or gives no sign of life.",
+    JOB_MISSED: "A job did not run by its deadline.",
+    JOB_FAILING: "A job is failing.",
+    JOB_RULE_VIOLATED: "A run of a job broke a rule.",
+    JOB_OVERRUNNING: "A run exceeds its time limit, or sends no sign of life.",
     JOB_OVERLAPPING: "Runs of a job overlap.",
-    JOB_SLOW: "A run took unusually long.",
+    JOB_SLOW: "A run was slower than usual.",
     JOB_SUCCESS_RATIO_LOW: "A job fails too often.",
     JOB_UPSTREAM_UNHEALTHY: "A job waits for another one that is unhealthy.",
     TEST: "A test alert.",
-    JOB_SUCCEEDED: "A run ended ok.",
+    JOB_SUCCEEDED: "A run finished ok.",
 }
 
-# Where an alert sends its reader; each alert is a section there.
+# The runbook, which has a section for each alert.
 RUNBOOK: Final = (
     "https://github.com/afterrun/afterrun-exporter/blob/main/docs/runbook.md"
 )
 
-# What the scrape job is called in Prometheus, as a regular expression: "afterrun",
+# The name of the scrape job in Prometheus, as a regular expression: "afterrun",
 # "afterrun-staging", "serviceMonitor/monitoring/afterrun/0".
 SCRAPE_JOB: Final = ".*afterrun.*"

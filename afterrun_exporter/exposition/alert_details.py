@@ -1,7 +1,7 @@
-"""Values that the texts of open alerts give.
+"""Values for the texts of open alerts.
 
-Prometheus joins them to an alert once per evaluation. To look each of them up would
-take it longer, when thousands of alerts are open, than the evaluation interval.
+Prometheus joins them to alerts once per evaluation. A query for each of them would
+take longer than the evaluation interval when thousands of alerts are open.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from afterrun_exporter.core.state import AlertKey, JobState
 from afterrun_exporter.exposition.encoders import Sample
 from afterrun_exporter.exposition.exposed_job import ExposedJob, label
 
-#: Alerts read these: a new outcome comes last.
+#: Alerting rules use these codes: a new outcome must come last.
 CODES = {outcome: code for code, outcome in enumerate(Outcome)}
 
 
 def alert_details(subject: ExposedJob) -> Sequence[Sample]:
-    """Return the values that belong to the alerts of a job, while they are open."""
+    """Return the values for open alerts of a job."""
     if subject.calm:
         return ()
     return [
         (subject.own + labels, value)
-        for condition, found in (
+        for condition, details in (
             (Condition.FAILING, _failing(subject)),
             (Condition.VIOLATED, _violated(subject)),
             (Condition.OVERLAPPING, _overlapping(subject)),
             (Condition.SLOW, _slow(subject)),
             (Condition.SUCCESS_RATIO_LOW, _success_ratio(subject)),
         )
-        for labels, value in _labelled(condition, found)
+        for labels, value in _labelled(condition, details)
     ]
 
 
-#: The name of a value, further labels, and the value.
+#: The name of a value, more labels, and the value.
 _Detail = tuple[str, str, float]
 
 
-def _labelled(condition: Condition, found: Iterator[_Detail]) -> Iterator[Sample]:
+def _labelled(condition: Condition, details: Iterator[_Detail]) -> Iterator[Sample]:
     of = f",{label(names.CONDITION, condition.value)}"
-    for detail, more, value in found:
+    for detail, more, value in details:
         yield f"{of},{label(names.DETAIL, detail)}{more}", value
 
 
@@ -60,21 +60,21 @@ def _failing(subject: ExposedJob) -> Iterator[_Detail]:
 def _violated(subject: ExposedJob) -> Iterator[_Detail]:
     for rule in subject.job.rules:
         key = AlertKey(Condition.VIOLATED, rule.name)
-        # A rule on text has no bounds: its name says all there is.
+        # A rule on text has no bounds.
         if rule.bounds and subject.shows(key):
             value, bound, threshold = _broken(rule, subject.state)
-            told = f",{label(names.RULE, rule.name)}"
-            yield names.DETAIL_VALUE, told, value
-            told += f",{label(names.OP, bound.op)}"
-            # It becomes text, in digits that people read.
-            yield names.DETAIL_BOUND, told, float(f"{threshold:.10g}")
+            series_labels = f",{label(names.RULE, rule.name)}"
+            yield names.DETAIL_VALUE, series_labels, value
+            series_labels += f",{label(names.OP, bound.op)}"
+            # Rounded, because it becomes text for people.
+            yield names.DETAIL_BOUND, series_labels, float(f"{threshold:.10g}")
 
 
 def _broken(rule: Rule, state: JobState) -> tuple[float, Bound, float]:
-    """Return the value that breaks *rule*, the bound that it breaks, and where that is.
+    """Return the value that violates *rule*, the violated bound, and its threshold.
 
-    The value is NaN if the last one known keeps the rule: the run that broke the rule
-    did not report the metric, or a later run has healed it.
+    The value is NaN if the last known one satisfies the rule: the violating run did not
+    report the metric, or a later run has resolved the violation.
     """
     value = measured(state.metrics, state.last_duration).get(rule.metric, math.nan)
     before = state.previous.get(rule.metric)
@@ -90,15 +90,15 @@ def _broken(rule: Rule, state: JobState) -> tuple[float, Bound, float]:
 
 
 def _overlapping(subject: ExposedJob) -> Iterator[_Detail]:
-    # Where just one is left, the others have ended since.
+    # With only one open run, the others have finished since.
     running = len(subject.state.open_runs)
     if subject.shows(alerts.OVERLAPPING) and running > 1:
         yield names.DETAIL_RUNS, "", running
 
 
 def _slow(subject: ExposedJob) -> Iterator[_Detail]:
-    # The duration that is known may be that of a later run, which failed at once or
-    # was as fast as ever: hence the comparison.
+    # The last duration may be that of a later run, which failed early or was fast
+    # again, so it is compared with the limit.
     took, limit = subject.state.last_duration, subject.state.slow_threshold
     if subject.shows(alerts.SLOW) and took and limit and took > limit:
         yield names.DETAIL_VALUE, "", took

@@ -1,7 +1,7 @@
-"""The job families as cached bytes: for each family, the lines of many jobs at once.
+"""The families of jobs as cached bytes, in chunks of many jobs.
 
-An object for each (family, job) would be 36 of them a job. In a chunk, the lines of
-a job that changed are cut out and replaced; the rest is copied, not made again.
+An object for each family and job would be 36 objects per job. In a chunk, the lines of
+a changed job are replaced; the rest is copied, not rendered again.
 """
 
 from __future__ import annotations
@@ -14,32 +14,30 @@ from typing import Final
 from afterrun_exporter.exposition.exposed_job import ExposedJob
 from afterrun_exporter.exposition.families import FAMILIES, header
 
-#: Jobs in a chunk. With fewer there are more pieces to go through at each scrape,
-#: with more there is more to copy where a job changed.
+#: Jobs in a chunk. Smaller chunks make scrapes slower, larger ones make changes slower.
 SIZE: Final = 128
 
 _HEADERS: Final = [header(family).encode() for family in FAMILIES]
 
 
 class Chunk:
-    """The lines of some jobs, family by family."""
+    """The lines of some jobs, by family."""
 
     __slots__ = ("_bounds", "names", "texts")
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        #: The lines of all its jobs, for each family.
+        #: The lines of all its jobs, by family.
         self.texts = [b""] * len(FAMILIES)
-        # Where the lines of each job begin, and where the last ones end; those that
-        # were added since are missing.
+        # Offsets of the lines of each job, and of the end; without jobs added since.
         self._bounds = [array("I", [0]) for _ in FAMILIES]
 
     def add(self, name: str) -> None:
-        """Make room at the end for the job of this name; it has no lines yet."""
+        """Add a job, without lines yet."""
         self.names.append(name)
 
     def update(self, subjects: Iterable[ExposedJob]) -> None:
-        """Show these of its jobs as they are now."""
+        """Replace the lines of these jobs."""
         at = {name: place for place, name in enumerate(self.names)}
         changed = sorted(subjects, key=lambda one: at[one.job.name])
         places = [at[one.job.name] for one in changed]
@@ -47,7 +45,7 @@ class Chunk:
             self._replace(number, places, family.lines(changed))
 
     def drop(self, name: str) -> None:
-        """Show nothing of the job of this name any more."""
+        """Remove a job and its lines."""
         place = self.names.index(name)
         for number, bounds in enumerate(self._bounds):
             self._replace(number, [place], [""])
@@ -59,7 +57,7 @@ class Chunk:
         if len(lines) == len(self.names):
             whole = "".join(lines)
             self.texts[number] = text = whole.encode()
-            # Characters are bytes, unless a label says something in other letters.
+            # Lengths differ from bytes only if labels have non-ASCII characters.
             plain = len(text) == len(whole)
             lengths = map(len, lines if plain else map(str.encode, lines))
             bounds[:] = array("I", accumulate(lengths, initial=0))
@@ -86,7 +84,7 @@ class Chunk:
 
 
 class Chunks:
-    """All jobs in chunks, in the order in which they came."""
+    """All jobs in chunks, in the order of their registration."""
 
     def __init__(self, size: int = SIZE) -> None:
         self._size = size
@@ -94,7 +92,7 @@ class Chunks:
         self._homes: dict[str, Chunk] = {}
 
     def home(self, name: str) -> Chunk:
-        """Return the chunk that has the job of this name, or is to have it."""
+        """Return the chunk of a job; add the job if it is new."""
         chunk = self._homes.get(name)
         if chunk is None:
             if not self._chunks or len(self._chunks[-1].names) >= self._size:
@@ -104,14 +102,14 @@ class Chunks:
         return chunk
 
     def drop(self, name: str) -> None:
-        """Show nothing of the job of this name any more."""
+        """Remove a job and its lines."""
         if (chunk := self._homes.pop(name, None)) is not None:
             chunk.drop(name)
             if not chunk.names:
                 self._chunks.remove(chunk)
 
     def pieces(self) -> Iterator[tuple[str, list[bytes]]]:
-        """Yield the name of every family, and what joins to its text."""
+        """Yield the name of every family and the pieces of its text."""
         for number, (family, opening) in enumerate(
             zip(FAMILIES, _HEADERS, strict=True)
         ):

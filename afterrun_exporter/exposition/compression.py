@@ -1,7 +1,7 @@
-"""gzip, of a large part that many answers share and a small one of each.
+"""gzip of a large text shared by many responses and a small individual one.
 
-One gzip member, because clients stop after the first: the two parts are deflate
-streams of which the first ends at a byte, without being the last.
+The result is one gzip member, because some clients stop after the first. Its first
+part is a deflate stream flushed to a byte boundary, which the second part continues.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import zlib
 else:
     try:
-        # Four times as fast, to a better ratio.
+        # Four times as fast, with a better ratio.
         from isal import isal_zlib as zlib
     except ImportError:
         import zlib
@@ -22,13 +22,13 @@ else:
 _FASTEST: Final = 1
 _RAW: Final = -15
 
-#: No name, no time of change, as fast as can be, made on Unix.
+#: Without name and modification time, fastest compression, created on Unix.
 _HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\x03"
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Text that was compressed and may be continued."""
+    """Compressed text that can be continued."""
 
     blocks: list[bytes]
     crc: int
@@ -36,7 +36,7 @@ class Packed:
 
 
 def pack(texts: Iterable[bytes]) -> Packed:
-    """Compress *texts*. Slow where they are long: meant for a thread."""
+    """Compress *texts*. Use a thread for long texts."""
     compressor = zlib.compressobj(_FASTEST, zlib.DEFLATED, _RAW)
     blocks, crc, size = [], 0, 0
     for text in texts:
@@ -48,7 +48,7 @@ def pack(texts: Iterable[bytes]) -> Packed:
 
 
 def gzipped(packed: Packed, rest: bytes) -> list[bytes]:
-    """Return the blocks of a gzip file that holds what was packed, and *rest*."""
+    """Return the blocks of a gzip file with the packed text and *rest*."""
     compressor = zlib.compressobj(_FASTEST, zlib.DEFLATED, _RAW)
     crc = zlib.crc32(rest, packed.crc)
     size = (packed.size + len(rest)) % 2**32

@@ -1,7 +1,7 @@
-"""How the families of jobs become lines of the text format.
+"""Encoding of the families of jobs as lines of the text format.
 
-A scrape of 100,000 jobs has more than three million lines, so this is where its
-time goes: a family makes the lines of many jobs in one go.
+A scrape of 100,000 jobs has more than three million lines, so this code dominates its
+time: each call encodes the lines of many jobs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from afterrun_exporter.exposition.exposed_job import ExposedJob
 #: The text between the braces, and the value.
 Sample = tuple[str, float]
 
-# Moments of one job, slots of many and thresholds of most are the same.
+# Many values are equal, such as slots of many jobs and thresholds.
 _number = lru_cache(1024)(format_number)
 
 
@@ -27,7 +27,7 @@ class Fact:
     name: str
     type: str
     value: Callable[[ExposedJob], float]
-    #: What a sample's name has after the family's: for summaries.
+    #: The suffix of sample names, for summaries.
     suffix: str = ""
 
     def lines(self, subjects: Sequence[ExposedJob]) -> list[str]:
@@ -59,7 +59,7 @@ class Alerting:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A metric family to which jobs add as many samples as they have, often none."""
+    """A metric family with any number of samples per job, often none."""
 
     name: str
     type: str
@@ -70,10 +70,12 @@ class Family:
         """Return the samples of each of *subjects* as lines of the text format."""
         name, samples = self.name, map(self.samples, subjects)
         return [
-            "".join([f"{name}{{{told}}} {_number(value)}\n" for told, value in found])
-            if found
+            "".join(
+                [f"{name}{{{labels}}} {_number(value)}\n" for labels, value in samples]
+            )
+            if samples
             else ""
-            for found in samples
+            for samples in samples
         ]
 
 

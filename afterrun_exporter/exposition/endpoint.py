@@ -20,11 +20,11 @@ from afterrun_exporter.exposition.snapshot import blocks
 #: Prometheus 3 refuses a scrape without it.
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-#: Where the metrics are that are exposed as they were pushed. They stay apart from
-#: ours: whatever is pushed, our alerts do not depend on it.
+#: The path of pushed metrics with their original names. They are separate, so that
+#: they cannot break the scrape that alerts depend on.
 PUSHED_PATH: Final = "/metrics/pushed"
 
-#: Seconds that a client may take for one block before it is given up.
+#: The timeout for sending one block to a client, in seconds.
 PATIENCE: Final = 60.0
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -36,13 +36,13 @@ def metrics(exposition: Exposition, max_requests: int) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         nonlocal scraping
-        shard, wanted = _shard(request), request.query.getall("name[]", None)
+        shard, families = _shard(request), request.query.getall("name[]", None)
         if scraping >= max_requests:
-            text = f"{max_requests} scrapes are under way (--web.max-requests)\n"
+            text = f"{max_requests} scrapes are in progress (--web.max-requests)\n"
             return web.Response(status=503, text=text)
         scraping += 1
         try:
-            page = await exposition.scrape(shard, wanted and frozenset(wanted))
+            page = await exposition.scrape(shard, families and frozenset(families))
             response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
             if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
                 response.headers[hdrs.CONTENT_ENCODING] = "gzip"
@@ -58,7 +58,7 @@ def metrics(exposition: Exposition, max_requests: int) -> Handler:
 
 
 def pushed_again(pushed: PushedMetrics) -> Handler:
-    """Return the handler for scrapes of what was pushed, in its own names."""
+    """Return the handler for scrapes of pushed metrics with their original names."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         page = pushed.page()
@@ -88,16 +88,16 @@ async def _send(
     await response.prepare(request)
     if request.method == hdrs.METH_HEAD:
         return
-    # A client that hangs up has had enough.
+    # Clients may disconnect early.
     with suppress(ConnectionError):
         for block in blocks(pieces):
             try:
                 async with asyncio.timeout(PATIENCE):
                     await response.write(block)
-                    # What the network takes at once is not waited for.
+                    # write() may not yield if the network accepts data at once.
                     await yield_to_loop()
             except TimeoutError:
-                # Whoever takes nothing any more must not keep others from scraping.
+                # A stalled client must not block a slot for scrapes.
                 if request.transport is not None:
                     request.transport.abort()
                 return

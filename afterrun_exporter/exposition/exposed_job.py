@@ -1,4 +1,4 @@
-"""A job as the families see it: its labels as text, and what is to be seen of it."""
+"""A job for the metric families: its labels as text, and its visible alerts."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.state import AlertKey, JobState
 
-#: Labels that many jobs have in common: severities, metrics, rules, schedules.
+#: The size of caches of labels, which many jobs share.
 REMEMBERED: Final = 4096
 
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def label(name: str, value: str) -> str:
-    """Return one label of the text format; *value* may hold anything."""
+    """Return a label of the text format; *value* is escaped."""
     return f'{name}="{value.translate(_ESCAPES)}"'
 
 
 @lru_cache(REMEMBERED)
 def alerting_labels(severity: str, declared: tuple[tuple[str, str], ...]) -> str:
-    """Return what follows the job's name in families that alert."""
-    told = ((names.SEVERITY, severity), *declared)
-    return "".join(f",{label(key, value)}" for key, value in told)
+    """Return the labels after the name of the job in families for alerts."""
+    labels = ((names.SEVERITY, severity), *declared)
+    return "".join(f",{label(key, value)}" for key, value in labels)
 
 
 @lru_cache(REMEMBERED)
 def metric_label(metric: str) -> str:
-    """Return what follows the job's name where a metric is told."""
+    """Return the label of a metric, after the name of the job."""
     return f",{label(names.METRIC, metric)}"
 
 
 @lru_cache(REMEMBERED)
 def rule_labels(rule: str, metric: str) -> str:
-    """Return what names a rule and its metric, to follow other labels."""
+    """Return the labels of a rule and its metric, after other labels."""
     return f",{label(names.RULE, rule)}{metric_label(metric)}"
 
 
 @lru_cache(REMEMBERED)
 def bound_labels(rule: str, metric: str, op: str) -> str:
-    """Return what names a bound of a rule, to follow other labels."""
+    """Return the labels of a bound of a rule, after other labels."""
     return f"{rule_labels(rule, metric)},{label(names.OP, op)}"
 
 
@@ -57,33 +57,33 @@ class ExposedJob:
         self.job = job
         self.state = state
         self.settings = settings
-        #: Labels of families that do not alert.
+        #: Labels in families that are not for alerts.
         self.own = label(names.JOB, job.name)
-        #: Labels of families that alert.
+        #: Labels in families for alerts.
         self.alerting = self.own + alerting_labels(job.severity, job.labels)
-        #: What follows a family's name where it does not alert, and is 0.
+        #: The rest of a line with value 0 in families that are not for alerts.
         self.zero = f"{{{self.own}}} 0\n"
         #: The next slot, and its deadline.
         self.due = next_due(job, state, settings)
-        #: Whether no alert is to be seen, as nearly always.
+        #: True if no alert is visible, which is the usual case.
         self.calm = not (state.alerts or state.healed)
 
     def alerting_as(self, severity: str) -> str:
-        """Return the labels of families that alert, with this severity."""
+        """Return the labels in families for alerts, with this severity."""
         return self.own + alerting_labels(severity, self.job.labels)
 
     def alerting_for(self, rule: Rule) -> str:
-        """Return the labels of a family that alerts for each rule."""
+        """Return the labels in a family for alerts on rules."""
         severity = rule.severity
-        told = self.alerting if severity is None else self.alerting_as(severity)
-        return told + rule_labels(rule.name, rule.metric)
+        labels = self.alerting if severity is None else self.alerting_as(severity)
+        return labels + rule_labels(rule.name, rule.metric)
 
     def shows(self, key: AlertKey) -> bool:
-        """Return whether *key* is to be seen."""
+        """Return True if the alert *key* is visible."""
         return not self.calm and alerts.shown(self.state, key)
 
     def healing_deadline(self, key: AlertKey) -> float | None:
-        """Return the deadline that an alert shows on for which is over."""
+        """Return the deadline of a resolved alert that is still visible, or None."""
         if self.calm:
             return None
         healed = alerts.healing(self.state, key)

@@ -34,35 +34,35 @@ def _info_labels(
     severity: str,
     declared: tuple[tuple[str, str], ...],
 ) -> str:
-    told = {
+    labels = {
         "schedule": schedule,
         "timezone": zone,
         "project": project,
         names.SEVERITY: severity,
         **dict(declared),
     }
-    return "".join(f",{label(key, value)}" for key, value in told.items())
+    return "".join(f",{label(key, value)}" for key, value in labels.items())
 
 
 def info(subject: ExposedJob) -> Sequence[Sample]:
-    """Return what the configuration says, with every declared label."""
+    """Return the settings of the job as labels, with every declared label."""
     job = subject.job
     schedule = job.schedule
     text = schedule.text if schedule else ""
     zone = schedule.zone if isinstance(schedule, Cron) else ""
-    told = _info_labels(text, zone, job.project, job.severity, job.labels)
-    return ((subject.own + told, 1),)
+    labels = _info_labels(text, zone, job.project, job.severity, job.labels)
+    return ((subject.own + labels, 1),)
 
 
 def last_run_success(subject: ExposedJob) -> Sequence[Sample]:
-    """Return whether the last run was ok, once there was one."""
+    """Return 1 if the last run was ok, otherwise 0; nothing before the first."""
     if (outcome := subject.state.last_outcome) is None:
         return ()
     return ((subject.own, outcome is Outcome.OK),)
 
 
 def last_outcome(subject: ExposedJob) -> Sequence[Sample]:
-    """Return how the last run ended, as its place among the outcomes."""
+    """Return the code of the outcome of the last run."""
     if (outcome := subject.state.last_outcome) is None:
         return ()
     return ((subject.own, CODES[outcome]),)
@@ -78,7 +78,7 @@ def metric_values(subject: ExposedJob) -> Sequence[Sample]:
 
 
 def rule_violated(subject: ExposedJob) -> Sequence[Sample]:
-    """Return each rule, and whether its violation is to be seen."""
+    """Return 1 for each rule with a visible violation, and 0 for the others."""
     rules = subject.job.rules
     if subject.calm:
         return [(subject.alerting_for(rule), 0) for rule in rules]
@@ -92,7 +92,7 @@ def rule_violated(subject: ExposedJob) -> Sequence[Sample]:
 
 
 def rule_threshold(subject: ExposedJob) -> Sequence[Sample]:
-    """Return each bound of each rule: the value that is compared with."""
+    """Return the threshold of each bound of each rule."""
     previous = subject.state.previous
     return [
         (
@@ -105,7 +105,7 @@ def rule_threshold(subject: ExposedJob) -> Sequence[Sample]:
 
 
 def job_deadline(subject: ExposedJob) -> float:
-    """Return the moment from which the next run counts as missed."""
+    """Return the time from which the next run counts as missed."""
     due = subject.healing_deadline(alerts.MISSED)
     if due is None:
         due = subject.state.missed_deadline
@@ -113,7 +113,7 @@ def job_deadline(subject: ExposedJob) -> float:
 
 
 def open_run_deadline(subject: ExposedJob) -> float:
-    """Return the moment from which the oldest open run is overrunning."""
+    """Return the time from which the oldest open run is overrunning."""
     due = subject.healing_deadline(alerts.OVERRUNNING)
     if due is None:
         due = run_deadline(subject.job, subject.state, subject.settings)
@@ -121,26 +121,26 @@ def open_run_deadline(subject: ExposedJob) -> float:
 
 
 def failing(subject: ExposedJob) -> Sequence[Sample]:
-    """Return whether the job's failure is to be seen; apart where a run timed out.
+    """Return 1 if the job is visibly failing, with another label if a run timed out.
 
-    The series of the other label stays, at 0: its last value must not be a failure.
+    The series without that label becomes 0, so that it does not stay at 1.
     """
-    shown = subject.shows(alerts.FAILING)
+    is_failing = subject.shows(alerts.FAILING)
     if not subject.state.timed_out:
-        return ((subject.alerting, shown),)
-    return ((subject.alerting, 0), (subject.alerting + _TIMED_OUT, shown))
+        return ((subject.alerting, is_failing),)
+    return ((subject.alerting, 0), (subject.alerting + _TIMED_OUT, is_failing))
 
 
 def success_ratio(subject: ExposedJob) -> Sequence[Sample]:
-    """Return the share of ok runs in the window, where one is configured."""
+    """Return the ratio of ok runs in the window, if configured."""
     if subject.job.success_ratio is None:
         return ()
-    known = subject.state.success_ratio
-    return ((subject.own, known.value if known else math.nan),)
+    ratio = subject.state.success_ratio
+    return ((subject.own, ratio.value if ratio else math.nan),)
 
 
 def slow_threshold(subject: ExposedJob) -> Sequence[Sample]:
-    """Return from which duration on the last run was slow, where configured."""
+    """Return the duration above which the last run was slow, if configured."""
     if subject.job.slower_than is None:
         return ()
     limit = subject.state.slow_threshold
@@ -148,7 +148,7 @@ def slow_threshold(subject: ExposedJob) -> Sequence[Sample]:
 
 
 def test_alert(subject: ExposedJob) -> Sequence[Sample]:
-    """Return a test alert while there is one."""
+    """Return 1 while a test alert is visible."""
     if not subject.shows(alerts.TEST):
         return ()
     severity = subject.state.test_severity or subject.job.severity
@@ -156,14 +156,14 @@ def test_alert(subject: ExposedJob) -> Sequence[Sample]:
 
 
 def succeeded(subject: ExposedJob) -> Sequence[Sample]:
-    """Return that a run ended ok just now, where somebody wants to hear of that."""
+    """Return 1 if a run finished ok recently and a receiver wants successes."""
     return ((subject.alerting, 1),) if subject.shows(alerts.SUCCEEDED) else ()
 
 
 def _condition(
     key: AlertKey, configured: Callable[[Job], object]
 ) -> Callable[[ExposedJob], Sequence[Sample]]:
-    """Return a family of whether *key* is to be seen, where it is configured."""
+    """Return a sample function for the visible alert *key*, if configured."""
 
     def samples(subject: ExposedJob) -> Sequence[Sample]:
         if not configured(subject.job):
@@ -178,7 +178,7 @@ def _requires(job: Job) -> bool:
 
 
 def stale(subject: ExposedJob) -> float:
-    """Return whether a miss is to be seen."""
+    """Return 1 if the job is visibly missed."""
     return subject.shows(alerts.MISSED)
 
 
@@ -188,12 +188,12 @@ def next_run(subject: ExposedJob) -> float:
 
 
 def paused(subject: ExposedJob) -> float:
-    """Return whether the configuration disables the job."""
+    """Return 1 if the job is disabled in the configuration."""
     return not subject.job.enabled
 
 
 def schedule_invalid(subject: ExposedJob) -> float:
-    """Return True if no slot will ever come, or the client's schedule is unusable."""
+    """Return True if the schedule has no future slot or cannot be used."""
     if subject.state.lacks_schedule and not subject.job.configured:
         return True
     return math.isinf(subject.due.slot) and bool(schedule_text(subject.job))
@@ -205,7 +205,7 @@ def last_duration(subject: ExposedJob) -> float:
     return math.nan if duration is None else duration
 
 
-#: In the order they are exposed.
+#: All families, in the order of exposition.
 FAMILIES: tuple[Shape, ...] = (
     Family(names.INFO, "gauge", info),
     Fact(names.CREATED, "gauge", lambda s: s.state.created_at),
@@ -264,7 +264,7 @@ FAMILIES: tuple[Shape, ...] = (
 
 
 def render(jobs: Iterable[tuple[Job, JobState]], settings: Settings) -> bytes:
-    """Return the text of all families for *jobs*, made from nothing."""
+    """Return the text of all families for *jobs*, without caches."""
     subjects = [ExposedJob(job, state, settings) for job, state in jobs]
     text = "".join(
         piece
@@ -275,7 +275,7 @@ def render(jobs: Iterable[tuple[Job, JobState]], settings: Settings) -> bytes:
 
 
 def header(family: Shape) -> str:
-    """Return the lines that open a family; "" for the rest of a summary."""
+    """Return the HELP and TYPE lines of a family; "" for the second part of a summary."""
     if family.suffix == "_count":
         return ""
     return (

@@ -1,4 +1,4 @@
-"""The text that Prometheus scrapes, kept up to date."""
+"""Incremental rendering of the text for scrapes."""
 
 from __future__ import annotations
 
@@ -17,53 +17,53 @@ from afterrun_exporter.exposition.exposed_job import ExposedJob
 from afterrun_exporter.exposition.self_metrics import JobCounts, SelfMetrics
 from afterrun_exporter.exposition.snapshot import Page, Snapshot
 
-#: Names that are sorted in one go.
+#: Names that are sorted between two yields.
 BATCH: Final = 2000
-#: How many times all jobs may be kept as text: whole, and in shards.
+#: The maximum number of copies of all jobs as text: whole, and in shards.
 KEPT: Final = 2
 
 
 class Exposition:
-    """What is scraped of the jobs and of the exporter itself."""
+    """The metrics of jobs and of the exporter itself."""
 
     def __init__(self, service: Service, own: SelfMetrics) -> None:
         self._service = service
         self._follower = service.follow()
         self._own = own
         self._tally = JobCounts()
-        self._known: set[str] = set()
+        self._all_names: set[str] = set()
         self._changed: set[str] = set()
-        #: The one that was asked for last comes last.
+        #: The most recently used one is last.
         self._views: dict[Shard, View] = {}
         self._rendering = asyncio.Lock()
-        #: How many times something has been brought up to date, this time included.
+        #: The number of refreshes so far, including the current one.
         self._turn = 0
         own.watch(service, self._tally)
 
     async def scrape(
-        self, shard: Shard = WHOLE, wanted: Collection[str] | None = None
+        self, shard: Shard = WHOLE, families: Collection[str] | None = None
     ) -> Page:
-        """Return the families of *shard*, or those that are *wanted*.
+        """Return all metric families of *shard*, or only *families*.
 
-        As of the last commit, or of one since. What tells of the exporter and not
-        of jobs is in the first shard only, lest it be counted several times; but
-        alerting rules need to see of every target that it is there.
+        The result includes all commits before the call. The exporter's own metrics are
+        only in the first shard, so that they are not counted several times, except
+        afterrun_build_info, by which alerting rules detect each target.
         """
         jobs = await self._snapshot(shard)
         service = self._service
         self._own.clock_stepped(service.clock_steps, service.settings.up_since)
-        own = wanted
+        own = families
         if shard.number > 1:
             only = frozenset({names.BUILD_INFO})
-            own = only if wanted is None else only.intersection(wanted)
-        return Page(jobs, self._own.render(own), wanted)
+            own = only if families is None else only.intersection(families)
+        return Page(jobs, self._own.render(own), families)
 
     async def _snapshot(self, shard: Shard) -> Snapshot:
-        came = self._turn
+        arrival = self._turn
         async with self._rendering:
             view = self._view(shard)
-            # Scrapes that have waited together share what the first of them makes.
-            if view.snapshot is None or view.turn <= came:
+            # Scrapes that waited at the same time share the first one's snapshot.
+            if view.snapshot is None or view.turn <= arrival:
                 self._turn += 1
                 view.turn = self._turn
                 await self._take_changed()
@@ -71,48 +71,50 @@ class Exposition:
             return view.snapshot
 
     def _view(self, shard: Shard) -> View:
-        view = self._views.pop(shard, None) or View(self._service, shard, self._known)
+        view = self._views.pop(shard, None) or View(
+            self._service, shard, self._all_names
+        )
         self._views[shard] = view
-        while sum(Fraction(1, kept.count) for kept in self._views) > KEPT:
+        while sum(Fraction(1, retained.count) for retained in self._views) > KEPT:
             del self._views[next(iter(self._views))]
         return view
 
     async def _take_changed(self) -> None:
         service, changed = self._service, self._follower.take()
-        # There are some left only when this was broken off.
+        # Names remain only if a refresh was cancelled.
         self._changed = self._changed | changed if self._changed else changed
         outdated = [view.outdated for view in self._views.values()]
         async for name in cooperatively(list(self._changed)):
             for where in outdated:
                 where.add(name)
-            if (known := service.known(name)) is None:
-                self._known.discard(name)
+            if (job_and_state := service.known(name)) is None:
+                self._all_names.discard(name)
                 self._tally.put(name, None)
             else:
-                self._known.add(name)
-                self._tally.put(name, known)
+                self._all_names.add(name)
+                self._tally.put(name, job_and_state)
             self._changed.discard(name)
 
 
 class View:
-    """One shard of the jobs, as text."""
+    """The text of one shard of the jobs."""
 
     def __init__(self, service: Service, shard: Shard, outdated: set[str]) -> None:
         self._service = service
         self._shard = shard
         self._chunks = Chunks()
-        #: Jobs that may have changed, or come or left, since they were rendered.
+        #: Names of jobs that were changed, added or removed since the last refresh.
         self.outdated = set(outdated)
-        #: Whose turn it was when it was last brought up to date.
+        #: The number of the last refresh.
         self.turn = 0
-        #: As it is now; None before the first time and while it is being rendered.
+        #: The current snapshot; None before the first refresh and during a refresh.
         self.snapshot: Snapshot | None = None
 
     async def refresh(self) -> Snapshot:
-        """Render what is outdated, in steps between which everything goes on."""
+        """Render outdated jobs in steps that yield to the event loop."""
         if self.snapshot is not None and not self.outdated:
             return self.snapshot
-        # What is replaced now is not to be kept until the end.
+        # Release the old snapshot before the new one is built, to save memory.
         self.snapshot = None
         mine = [
             name
@@ -135,13 +137,13 @@ class View:
     def _subjects(self, changed: Iterable[str]) -> Iterator[ExposedJob]:
         service = self._service
         for name in changed:
-            # One that has left meanwhile goes with the next scrape.
-            if (known := service.known(name)) is not None:
-                yield ExposedJob(*known, service.settings)
+            # Jobs that were removed meanwhile are dropped at the next scrape.
+            if (job_and_state := service.known(name)) is not None:
+                yield ExposedJob(*job_and_state, service.settings)
 
 
 async def _in_order(unsorted: Sequence[str]) -> Iterator[str]:
-    # Sorting all of them in one go would take too long.
+    # Sorting all of them at once would block the event loop.
     starts = range(0, len(unsorted), BATCH)
     return merge(
         *[sorted(unsorted[at : at + BATCH]) async for at in cooperatively(starts)]

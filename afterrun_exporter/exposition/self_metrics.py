@@ -1,4 +1,4 @@
-"""What the exporter says about itself."""
+"""The exporter's own metrics."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.engine.service import Service
 
-#: From a fast SSD's fsync to a disk that is in trouble.
+#: From the fsync of a fast SSD to a failing disk.
 COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
 
-#: Results and reasons that are exposed from the start, at 0: a counter that
-#: first appears at 1 has not increased, as far as Prometheus can tell.
+#: Results and reasons that are exposed as 0 from the start, because Prometheus does not
+#: see an increase of a counter that first appears at 1.
 RESULTS = ("accepted", "duplicate", "rejected")
 REASONS = ("limit", "name", "not_a_number", "process")
 
 
-#: An Alertmanager, the posts to it that succeeded and failed, alerts that wait.
+#: An Alertmanager, the successful and failed posts to it, and the waiting alerts.
 Pushes = tuple[str, int, int, int]
 
 
 class JobCounts:
-    """Counts jobs by their status, a change at a time."""
+    """Counts jobs by status, updated with each change."""
 
     def __init__(self) -> None:
         self._statuses: dict[str, Status] = {}
@@ -41,7 +41,7 @@ class JobCounts:
         self._unobserved: set[str] = set()
 
     def put(self, name: str, now: tuple[Job, JobState] | None) -> None:
-        """Count the job of this name as it is *now*; None for one that is no more."""
+        """Update the count for a job; *now* is None if it was removed."""
         before = self._statuses.pop(name, None)
         if before is not None:
             self._counts[before] -= 1
@@ -53,17 +53,17 @@ class JobCounts:
                 self._unobserved.add(name)
 
     def counts(self) -> Iterable[tuple[Status, int]]:
-        """Yield every state with the number of jobs that are in it."""
+        """Yield every state with its number of jobs."""
         return ((state, self._counts[state]) for state in Status)
 
     @property
     def unobserved(self) -> int:
-        """The number of jobs that were last due in a downtime."""
+        """The number of unobserved jobs."""
         return len(self._unobserved)
 
 
 class SelfMetrics:
-    """The exporter's own metrics, in a registry of their own."""
+    """The exporter's own metrics, in a separate registry."""
 
     def __init__(self, version: str) -> None:
         self._registry = CollectorRegistry()
@@ -84,11 +84,11 @@ class SelfMetrics:
         self._steps = 0
 
     def committed(self, seconds: float) -> None:
-        """Note that a commit took *seconds*."""
+        """Record the duration of a commit."""
         self._commits.observe(seconds)
 
     def loaded(self, hash_: str, git_sha: str, at: float) -> None:
-        """Note that a configuration was loaded."""
+        """Record a successful configuration load."""
         self._config.clear()
         self._config.labels(hash_, git_sha).set(1)
         self._reload_ok.set(1)
@@ -96,53 +96,53 @@ class SelfMetrics:
         self._reloaded_at.set(at)
 
     def refused(self) -> None:
-        """Note that a configuration was refused, and the old one kept."""
+        """Record a failed configuration load."""
         self._reload_ok.set(0)
 
     def watch(self, service: Service, tally: JobCounts) -> None:
-        """Expose what these two count, read anew at each scrape."""
+        """Expose the counts of *service* and *tally*, read at each scrape."""
         self._registry.register(_Counts(service, tally))
 
     def watch_pushes(self, counts: Callable[[], Iterable[Pushes]]) -> None:
-        """Expose what *counts* returns, asked anew at each scrape."""
+        """Expose the result of *counts*, called at each scrape."""
         self._registry.register(_Pushes(counts))
 
     def watch_alertmanager_file(self, is_ok: Callable[[], bool | None]) -> None:
-        """Expose what *is_ok* returns, asked anew at each scrape; nothing for None."""
+        """Expose the result of *is_ok*, called at each scrape; nothing for None."""
         self._registry.register(_AlertmanagerFile(is_ok))
 
     def clock_stepped(self, steps: int, now: float) -> None:
-        """Put back what lies after *now*, if the clock was set since the last call."""
+        """Move timestamps after *now* back to it, if the clock was set since the last call."""
         if steps == self._steps:
             return
         self._steps = steps
         self._loaded_at = min(self._loaded_at, now)
         self._reloaded_at.set(self._loaded_at)
-        # It keeps the time of day at which the machine booted.
+        # The collector caches the boot time of the machine.
         self._registry.unregister(self._process)
         self._process = ProcessCollector(registry=self._registry)
 
-    def render(self, wanted: Collection[str] | None = None) -> bytes:
-        """Return the text of the exporter's own families, of *wanted* alone if given."""
-        if wanted is None:
+    def render(self, families: Collection[str] | None = None) -> bytes:
+        """Return the text of the exporter's own metrics, or only of *families*."""
+        if families is None:
             return generate_latest(self._registry)
-        return generate_latest(_Some(self._registry, wanted))
+        return generate_latest(_Some(self._registry, families))
 
     def _gauge(self, name: str, *labels: str) -> Gauge:
         return Gauge(name, names.HELP[name], labels, registry=self._registry)
 
 
 class _Some(Collector):
-    """The families of *registry* that have one of the names *wanted*."""
+    """The metrics of *registry* with a name in *families*."""
 
-    def __init__(self, registry: CollectorRegistry, wanted: Collection[str]) -> None:
+    def __init__(self, registry: CollectorRegistry, families: Collection[str]) -> None:
         self._registry = registry
-        self._wanted = wanted
+        self._families = families
 
     def collect(self) -> Iterator[Metric]:
         for metric in self._registry.collect():
             end = "_total" if metric.type == "counter" else ""
-            if metric.name + end in self._wanted:
+            if metric.name + end in self._families:
                 yield metric
 
 

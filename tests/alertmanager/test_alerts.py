@@ -73,7 +73,7 @@ def test_a_failing_job_has_no_rule() -> None:
             "team": "data",
         },
         "annotations": {
-            "summary": "A job fails.",
+            "summary": "A job is failing.",
             "description": "backup: the last run ended with fail: disk full.",
             "runbook_url": f"{names.RUNBOOK}#afterrunjobfailing",
         },

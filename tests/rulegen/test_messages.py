@@ -37,7 +37,7 @@ def alert(
             **labels,
         },
         "annotations": {
-            "summary": "A job ran, and its result breaks a rule.",
+            "summary": "A run of a job broke a rule.",
             "description": f"{job}: rows was 9; the rule is rows < 5.",
             "runbook_url": "https://example.com/runbook",
         },
