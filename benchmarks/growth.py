@@ -42,7 +42,7 @@ AGE: Final = 5
 #: Seconds between two reports.
 EVERY: Final = 0.01
 
-HEAD: Final = ("what", "jobs", "takes", "CPU of the daemon", "slowest 1 % of reports")
+HEAD: Final = ("what", "jobs", "takes", "CPU", "slowest 1 % of reports")
 
 _AFTERRUN: Final = Path(sys.executable).with_name("afterrun")
 _LABELS: Final = """
@@ -247,16 +247,26 @@ def backtest(folder: Path, size: int) -> Iterator[tuple[str, ...]]:
         yield cost.cells(f"afterrun backtest, {AGE} runs of each", size)
 
 
-def routes(folder: Path, size: int) -> Iterator[tuple[str, ...]]:
-    """Generate alertmanager/ with its tests of routes, and count the tests."""
-    text, _ = files(folder, size)
-    config = configs.load(text)
-    some = [
-        JobReceiver(
-            id=n + 1, job=f"job-{n:05d}", type=ReceiverType.EMAIL, target="a@b.example"
-        )
-        for n in range(100)
+def some_receivers(count: int) -> list[JobReceiver]:
+    """Return receivers of *count* jobs."""
+    mail, target = ReceiverType.EMAIL, "a@b.example"
+    return [
+        JobReceiver(id=n + 1, job=f"job-{n:05d}", type=mail, target=target)
+        for n in range(count)
     ]
+
+
+def routes(_: Path, size: int) -> Iterator[tuple[str, ...]]:
+    """Generate alertmanager/ with its tests of routes, and count the tests."""
+    config = configs.parse(config_text(size) + _LABELS.format(more=""))
+    for count in RECEIVERS:
+        cpu, began = process_time(), perf_counter()
+        alertmanager.config_text(
+            config.jobs, config.label_keys, config.alertmanager, some_receivers(count)
+        )
+        cost = Cost(perf_counter() - began, process_time() - cpu, [])
+        yield cost.cells(f"alertmanager.yml with {count:,} receivers", size)
+    some = some_receivers(100)
     began, cpu = perf_counter(), process_time()
     made = alertmanager.files(config.jobs, config.label_keys, config.alertmanager, some)
     cost = Cost(perf_counter() - began, process_time() - cpu, [])
