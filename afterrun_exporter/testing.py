@@ -26,10 +26,10 @@ from afterrun_exporter.core.state import (
     JobState,
     Transition,
 )
-from afterrun_exporter.storage import history
 from afterrun_exporter.storage.group_commit import GroupCommit, Writes
 from afterrun_exporter.storage.outbox import Changes, Outbox
 from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
+from afterrun_exporter.storage.sqlite import alert_history as history
 from afterrun_exporter.storage.store import (
     EVERY_ALERT,
     AlertFilter,

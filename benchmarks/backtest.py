@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Final
 
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from benchmarks.beats import held_since
 from benchmarks.daemon import Daemon, serving
 from benchmarks.fleet import age, config_text, read

@@ -19,7 +19,7 @@ from afterrun_exporter.core.model import Job, Ping, Run, Settings
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.transitions import on_ping, registered
 from afterrun_exporter.ingest.reports import ping_of
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Change, Decide, Store
 
 #: Runs that every job has behind it. Its memory of repeats is then full, so a

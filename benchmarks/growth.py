@@ -27,7 +27,7 @@ from typing import Final
 from afterrun_exporter import config as configs
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.rulegen import alertmanager
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from benchmarks.daemon import Daemon, free_port, serving
 from benchmarks.fleet import Reports, age, config_text, read
 from benchmarks.rounds import table

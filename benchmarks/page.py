@@ -29,7 +29,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from benchmarks.daemon import free_port
 from benchmarks.fetch import Client
 from benchmarks.fleet import Reports, registered_files

@@ -25,7 +25,7 @@ import uvloop
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from benchmarks.daemon import Connection, Daemon, serving
 from benchmarks.fleet import Reports, files, read
 from benchmarks.rounds import Measured, alternate, table, verdict

@@ -132,7 +132,7 @@ OWNERS = {
     "rich": {"cli/progress.py", "cli/tables.py"},
     "structlog": {"http_problems.py", "cli/", "auth/refusal_log.py",
                   "engine/", "page/context.py", "alertmanager/", "server/",
-                  "storage/checkpoints.py", "storage/read_guard.py"},
+                  "storage/sqlite/"},
     "uvloop": {"cli/serve.py"},
     "yaml": {"config/document.py", "rulegen/render.py", "rulegen/yaml_writer.py"},
 }  # fmt: skip

@@ -20,7 +20,7 @@ from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import UnknownJobError
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping

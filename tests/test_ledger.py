@@ -10,7 +10,7 @@ from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from benchmarks.ledger import Series, audit
 
 AT = 1_800_000_000.0

@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.backup import Contents, back_up
+from afterrun_exporter.storage.sqlite.backup import Contents, back_up
 
 #: Gives the daemon priority on a busy machine.
 _NICE: Final = 10

@@ -9,7 +9,7 @@ import click
 
 from afterrun_exporter.cli.backup import summary
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage import backup
+from afterrun_exporter.storage.sqlite import backup
 
 
 @click.command()

@@ -55,7 +55,7 @@ from afterrun_exporter.server import addresses
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.listen import STOP_SECONDS, listening
 from afterrun_exporter.server.security import SecuritySettings
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 
 #: The number of new objects before a collection.
 GARBAGE: Final = 50_000

@@ -20,7 +20,7 @@ from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.storage.outbox import Changes
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.testing import MemoryStore
 from tests.alertmanager.chain import (
     CRITICAL,

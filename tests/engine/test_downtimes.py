@@ -15,7 +15,7 @@ from afterrun_exporter.engine.job_search import JobFilter, page
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at, ping
 from tests.downtimes import NIGHTLY, job, later, restarted

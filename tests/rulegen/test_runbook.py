@@ -89,7 +89,7 @@ def test_every_command_is_one_that_a_shell_can_read(run: Run, runbook: str) -> N
 def test_the_database_understands_every_statement(root: Path, runbook: str) -> None:
     """The schema may change; the runbook then changes with it."""
     database = sqlite3.connect(":memory:")
-    for path in sorted((root / "afterrun_exporter/storage/sql").glob("*.sql")):
+    for path in sorted((root / "afterrun_exporter/storage/sqlite/sql").glob("*.sql")):
         database.executescript(path.read_text())
     words = shlex.split("".join(_blocks(runbook, "sh")), comments=True)
 

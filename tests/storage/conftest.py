@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Store
 from afterrun_exporter.testing import MemoryStore
 

@@ -17,7 +17,7 @@ from msgspec.structs import fields
 from afterrun_exporter.core import state
 from afterrun_exporter.core.state import DERIVED, JobState
 from afterrun_exporter.storage.codec import encode_state
-from afterrun_exporter.storage.migrations import newest
+from afterrun_exporter.storage.sqlite.migrations import newest
 
 FOLDER: Final = Path(__file__).parent / "formats" / "states"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.backup import back_up, restore
-from afterrun_exporter.storage.migrations import newest
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.backup import back_up, restore
+from afterrun_exporter.storage.sqlite.migrations import newest
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import update
 from tests.storage.decisions import ran
 from tests.storage.files import ask

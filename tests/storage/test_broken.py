@@ -12,8 +12,8 @@ from afterrun_exporter.core.model import Job, Kind, Ping
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.http_problems import problem_of
-from afterrun_exporter.storage import read_guard
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite import read_guard
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import update
 from afterrun_exporter.testing import ManualClock
 from tests.services import job_config

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from afterrun_exporter.storage import checkpoints
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite import checkpoints
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import update
 from tests.storage.decisions import ran
 from tests.storage.files import ask, connected, size_of

@@ -13,7 +13,7 @@ import aiosqlite
 import pytest
 
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import update
 from tests.storage.decisions import ran
 from tests.storage.files import ask

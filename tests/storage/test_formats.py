@@ -16,9 +16,9 @@ from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.codec import decode_state, encode_state
-from afterrun_exporter.storage.migrations import newest
-from afterrun_exporter.storage.sqlite import SQLiteStore
-from afterrun_exporter.storage.state_formats import CHANGES
+from afterrun_exporter.storage.sqlite.migrations import newest
+from afterrun_exporter.storage.sqlite.state_formats import CHANGES
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.testing import ManualClock
 from tests.services import job_config
 from tests.storage import shapes
@@ -171,7 +171,7 @@ def test_the_newest_example_has_the_shape_that_states_have_now() -> None:
     """Add one by `python -m tests.storage.shapes`.
 
     If a field was added at the end and has a default, that is all. Otherwise write a
-    migration: afterrun_exporter/storage/state_formats.py.
+    migration: afterrun_exporter/storage/sqlite/state_formats.py.
     """
     found = json.loads(shapes.stored()[-1].read_text("utf-8"))
 

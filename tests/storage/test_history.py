@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.core.state import AlertKey
-from afterrun_exporter.storage import history
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite import alert_history as history
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import AlertFilter, AlertStats, Store, update
 from afterrun_exporter.testing import MemoryStore
 from tests.changed import replace

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.migrations import migrations
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.migrations import migrations
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import update
 from tests.storage.decisions import (
     ran,

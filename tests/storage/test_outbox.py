@@ -19,7 +19,7 @@ from afterrun_exporter.core.state import (
 )
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.group_commit import Writes
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Change, Store, update
 from afterrun_exporter.testing import MemoryStore
 from tests.changed import replace

@@ -10,7 +10,7 @@ from sqlite3 import connect
 
 import pytest
 
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import update
 from tests.storage.decisions import FAILING, opened
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from afterrun_exporter.core.pushed import Family, Group, changed
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Store
 
 ROWS = Family("gauge", 'Rows "ä".\n', {'rows{instance="",job="etl",x="\\n"}': "1.0"})

@@ -17,7 +17,7 @@ from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Settings
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.transitions import on_ping, registered
 from afterrun_exporter.storage.run_keys import CHUNK, KeysInMemory
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Change, Decide, Store
 from afterrun_exporter.testing import MemoryStore
 from tests.examples import examples

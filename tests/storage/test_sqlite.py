@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.model import Run
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.sqlite import SQLiteStore
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Change, Decide, update
 from tests.e2e.daemon.disks import SmallDisk, small_disk
 from tests.examples import examples

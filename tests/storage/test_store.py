@@ -11,6 +11,7 @@ from afterrun_exporter.core.history import pack, past
 from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.state import JobState, Transition
+from afterrun_exporter.storage.sqlite.writes import STEP
 from afterrun_exporter.storage.store import (
     AlertFilter,
     AlertRecord,
@@ -20,7 +21,6 @@ from afterrun_exporter.storage.store import (
     Store,
     update,
 )
-from afterrun_exporter.storage.writes import STEP
 from tests.changed import replace
 from tests.storage.decisions import (
     FAILING,

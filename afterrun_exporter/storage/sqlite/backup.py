@@ -13,9 +13,9 @@ from typing import Final
 from urllib.parse import quote
 
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.files import MAGIC
-from afterrun_exporter.storage.locking import locked
-from afterrun_exporter.storage.migrations import newest
+from afterrun_exporter.storage.sqlite.files import MAGIC
+from afterrun_exporter.storage.sqlite.locking import locked
+from afterrun_exporter.storage.sqlite.migrations import newest
 
 #: Pages that are copied at once, 4 MiB. They are synced at once, too: syncing all of a
 #: large copy in the end would hold up the commits of a daemon on the same disk.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.locking import is_checkpointing
+from afterrun_exporter.storage.sqlite.locking import is_checkpointing
 
 #: Bytes that every database begins with, and the length of its header.
 MAGIC: Final = b"SQLite format 3\0"

@@ -21,13 +21,13 @@ from afterrun_exporter.core.state import (
     Transition,
 )
 from afterrun_exporter.storage import outbox, run_keys
-from afterrun_exporter.storage.checkpoints import CHECKPOINT
 from afterrun_exporter.storage.codec import (
     encode_metrics,
     encode_state,
     encode_violations,
 )
 from afterrun_exporter.storage.group_commit import Writes
+from afterrun_exporter.storage.sqlite.checkpoints import CHECKPOINT
 
 #: Rows in one statement at most: SQLite takes 32,766 values.
 MOST: Final = 256

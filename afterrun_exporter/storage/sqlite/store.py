@@ -30,28 +30,34 @@ from afterrun_exporter.core.pushed import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage import (
-    history,
-    pushed,
-    reads,
-    receivers,
-    run_keys,
-    window_history,
-)
-from afterrun_exporter.storage.checkpoints import Checkpoints
+from afterrun_exporter.storage import run_keys
 from afterrun_exporter.storage.codec import (
     UNDECODABLE,
     UnreadableRowError,
     decode_state,
 )
-from afterrun_exporter.storage.files import DatabaseFiles, watched
 from afterrun_exporter.storage.group_commit import GroupCommit, Writes
-from afterrun_exporter.storage.locking import locked
-from afterrun_exporter.storage.migrations import migrate
 from afterrun_exporter.storage.outbox import Changes, Outbox, Outboxed
 from afterrun_exporter.storage.outbox import load as load_outbox
-from afterrun_exporter.storage.read_guard import CALLERS, FAULTS, ReadGuard, reason
 from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
+from afterrun_exporter.storage.sqlite import alert_history as history
+from afterrun_exporter.storage.sqlite import (
+    pushed,
+    reads,
+    receivers,
+    window_history,
+)
+from afterrun_exporter.storage.sqlite.checkpoints import Checkpoints
+from afterrun_exporter.storage.sqlite.files import DatabaseFiles, watched
+from afterrun_exporter.storage.sqlite.locking import locked
+from afterrun_exporter.storage.sqlite.migrations import migrate
+from afterrun_exporter.storage.sqlite.read_guard import (
+    CALLERS,
+    FAULTS,
+    ReadGuard,
+    reason,
+)
+from afterrun_exporter.storage.sqlite.writes import Writer
 from afterrun_exporter.storage.store import (
     EVERY_ALERT,
     AlertFilter,
@@ -61,7 +67,6 @@ from afterrun_exporter.storage.store import (
     Ended,
     LogRecord,
 )
-from afterrun_exporter.storage.writes import Writer
 
 PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
@@ -122,7 +127,7 @@ class SQLiteStore:
         """Open or create the database at *path*, bring it up to date, load it.
 
         *on_commit* is called with the seconds that each commit took; *key_memory* is
-        how many bytes the keys of older runs take at most (storage/run_keys.py). Raises
+        how many bytes the keys of older runs take at most (storage/sqlite/run_keys.py). Raises
         StorageError when the file cannot be used, also when another daemon does.
         """
         loop = asyncio.get_running_loop()

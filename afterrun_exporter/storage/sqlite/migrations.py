@@ -12,14 +12,14 @@ from functools import partial
 from importlib.resources import files
 
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.state_formats import CHANGES, migrate_states
+from afterrun_exporter.storage.sqlite.state_formats import CHANGES, migrate_states
 
 Step = Callable[[sqlite3.Connection], object]
 
 
 def migrations() -> list[tuple[int, Step]]:
     """Return the number of every step and what applies it, in order."""
-    folder = files("afterrun_exporter.storage") / "sql"
+    folder = files("afterrun_exporter.storage.sqlite") / "sql"
     scripts = (file for file in folder.iterdir() if file.name.endswith(".sql"))
     steps: list[tuple[int, Step]] = [
         (int(file.name[:4]), partial(_run_script, file.read_text("utf-8")))
