@@ -1,4 +1,4 @@
-"""The application: which handler is where, and what runs in the background."""
+"""The aiohttp application: routes, middlewares and background tasks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from afterrun_exporter.server.targets import targets
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebOptions:
-    """What an operator can choose of the web side."""
+    """Options of the HTTP server."""
 
     telemetry_path: str = "/metrics"
     external_url: str = ""
@@ -51,10 +51,10 @@ def make_app(
     security: SecuritySettings | None = None,
     site: Site | None = None,
 ) -> web.Application:
-    """Return the application. It owns the sweeper and the pruner, nothing else.
+    """Return the application, which owns the background tasks.
 
-    *api* are the routes of the JSON API and of the pages, which stand at *site*;
-    *security* are what every request passes.
+    *api* are the routes of the JSON API and of the pages of *site*; *security* applies to
+    every request.
     """
     options, security = options or WebOptions(), security or SecuritySettings()
     middlewares = [
@@ -97,7 +97,7 @@ def make_app(
 
 
 def site_of(options: WebOptions, clock: Clock) -> Site:
-    """Return where the pages stand that *options* ask for."""
+    """Return the site of the pages for *options*."""
     return Site(
         guard=Forms(clock),
         version=__version__,

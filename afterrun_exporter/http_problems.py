@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: ``application/problem+json``, RFC 9457."""
+"""Error responses in the format ``application/problem+json``, RFC 9457."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ from afterrun_exporter.errors import (
 
 CONTENT_TYPE: Final = "application/problem+json"
 
-#: What whoever may not come in is told besides. A browser then asks for a password.
+#: Additional headers by status. A browser prompts for a password on a 401.
 HEADERS: Final[Mapping[int, Sequence[tuple[str, str]]]] = {
     HTTPStatus.UNAUTHORIZED: (
-        # A line each: Chromium reads no second challenge in one.
+        # One header per challenge: Chromium reads only the first one in a header.
         ("WWW-Authenticate", 'Basic realm="AfterRun", charset="UTF-8"'),
         ("WWW-Authenticate", 'Bearer realm="AfterRun"'),
     ),
     HTTPStatus.TOO_MANY_REQUESTS: (("Retry-After", "5"),),
     HTTPStatus.SERVICE_UNAVAILABLE: (("Retry-After", "5"),),
 }
-#: What the types of problems begin with. They name a kind and lead nowhere.
+#: The prefix of problem types, which are identifiers and no links.
 TYPES: Final = "urn:afterrun:problem:"
 
 STATUS: Final[dict[type[AfterRunError], HTTPStatus]] = {
@@ -64,7 +64,7 @@ STATUS: Final[dict[type[AfterRunError], HTTPStatus]] = {
     UnknownJobError: HTTPStatus.NOT_FOUND,
     StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     UnreadableStorageError: HTTPStatus.SERVICE_UNAVAILABLE,
-    # As Prometheus answers a reload of a bad configuration.
+    # The status of Prometheus for a reload with an invalid configuration.
     ConfigError: HTTPStatus.INTERNAL_SERVER_ERROR,
     GenerateError: HTTPStatus.INTERNAL_SERVER_ERROR,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
@@ -79,7 +79,7 @@ STATUS: Final[dict[type[AfterRunError], HTTPStatus]] = {
     AlertmanagerRefusedError: HTTPStatus.BAD_GATEWAY,
 }
 
-#: The kinds of problems that are none of these errors, by their status.
+#: The kinds of other problems, by status.
 KINDS: Final = {
     HTTPStatus.NOT_FOUND: "not-found",
     HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
@@ -87,37 +87,37 @@ KINDS: Final = {
     HTTPStatus.INTERNAL_SERVER_ERROR: "server-failed",
 }
 
-#: Words of the parser itself.
+#: Messages of aiohttp's parser that quote nothing from the request.
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9 /,`':.-]{0,80}")
 
 log = structlog.get_logger()
 
 
-class _Failures:
-    """Logs errors of ours: a traceback for each place they come from, now and then.
+class _FailureLog:
+    """Logs internal errors with a traceback, rate-limited per place of origin.
 
-    Somebody may meet the same one with every request.
+    The same error may occur in every request.
     """
 
-    #: Places that are remembered.
+    #: The most places that are counted.
     MOST: Final = 100
 
     def __init__(self) -> None:
-        self._seen: Counter[tuple[object, ...]] = Counter()
+        self._counts: Counter[tuple[object, ...]] = Counter()
 
-    def tell(self, error: Exception, **facts: str) -> None:
+    def record(self, error: Exception, **facts: str) -> None:
         place = _place_of(error)
-        if len(self._seen) >= self.MOST and place not in self._seen:
-            self._seen.clear()
-        self._seen[place] += 1
-        number = self._seen[place]
-        # The first, the 10th, the 100th ...
+        if len(self._counts) >= self.MOST and place not in self._counts:
+            self._counts.clear()
+        self._counts[place] += 1
+        number = self._counts[place]
+        # Log the first, the 10th, the 100th ...
         if set(str(number)[1:]) <= {"0"} and str(number)[0] == "1":
             log.error("request_failed", **facts, times=number, exc_info=error)
 
 
 def _place_of(error: Exception) -> tuple[object, ...]:
-    """Return what tells errors apart: their type, and where they were raised."""
+    """Return the type of an error and the place where it was raised."""
     raised = error.__traceback__
     while raised is not None and raised.tb_next is not None:
         raised = raised.tb_next
@@ -125,25 +125,29 @@ def _place_of(error: Exception) -> tuple[object, ...]:
     return (type(error), *where)
 
 
-_failures: Final = _Failures()
+_failure_log: Final = _FailureLog()
 
 
 def problem(status: int, detail: str, kind: str = "", **more: Any) -> dict[str, Any]:
     """Return the body of a problem; *more* are extension members.
 
-    Without a *kind* of its own it is of the kind that its status stands for.
+    The default *kind* depends on the status.
     """
-    known = HTTPStatus(status)
-    kind = kind or KINDS.get(known, "bad-request")
-    of = {"type": TYPES + kind, "title": known.phrase, "status": known.value}
-    return {**of, "detail": detail, **more}
+    http_status = HTTPStatus(status)
+    kind = kind or KINDS.get(http_status, "bad-request")
+    members = {
+        "type": TYPES + kind,
+        "title": http_status.phrase,
+        "status": http_status.value,
+    }
+    return {**members, "detail": detail, **more}
 
 
 def problem_of(error: Exception, **more: Any) -> dict[str, Any]:
-    """Return the problem that *error* is; of one that is ours, no detail."""
+    """Return the problem for *error*, without details of internal errors."""
     status = STATUS.get(type(error)) if isinstance(error, AfterRunError) else None
     if status is None or not isinstance(error, AfterRunError):
-        return problem(500, "the server failed; its log says why", **more)
+        return problem(500, "internal server error; see the log of the daemon", **more)
     detail = str(error)
     if type(error) is StorageError:
         detail += "; nothing was recorded: send it again"
@@ -151,94 +155,94 @@ def problem_of(error: Exception, **more: Any) -> dict[str, Any]:
 
 
 def unreadable(error: HttpProcessingError) -> dict[str, Any]:
-    """Return the problem of what cannot be read as HTTP.
+    """Return the problem for a request that is not valid HTTP.
 
-    Nothing that was sent is quoted: a key or a token may stand in any line of it.
+    Nothing of the request is quoted, because any line may contain a key or a token.
     """
-    said, hint = _reason(error), ""
+    reason, hint = _reason(error), ""
     if isinstance(error, InvalidURLError):
-        hint = '; write what is not ASCII percent-encoded, as "%C3%A4"'
-    elif isinstance(error, BadHttpMethod) or "Data after" in said:
-        hint = "; a body needs a Content-Length that is its length in bytes"
-    elif "CRLF" in said:
-        hint = "; end each line of the head with CRLF (\\r\\n)"
-    return problem(400, f"the request cannot be read: {said}{hint}")
+        hint = '; percent-encode non-ASCII characters, as in "%C3%A4"'
+    elif isinstance(error, BadHttpMethod) or "Data after" in reason:
+        hint = "; the Content-Length must be the length of the body in bytes"
+    elif "CRLF" in reason:
+        hint = "; end each header line with CRLF (\\r\\n)"
+    return problem(400, f"the request cannot be read: {reason}{hint}")
 
 
-def unexpected() -> web.Response:
-    """Return the answer to an Expect header that aiohttp would quote."""
-    known = "of expectations, 100-continue alone is understood: leave Expect out"
-    return response(problem(HTTPStatus.EXPECTATION_FAILED, known))
+def unsupported_expectation() -> web.Response:
+    """Return the response to an unknown Expect header, without quoting it."""
+    detail = "unsupported Expect header: use 100-continue, or leave Expect out"
+    return response(problem(HTTPStatus.EXPECTATION_FAILED, detail))
 
 
 def _reason(error: HttpProcessingError) -> str:
-    """Return what aiohttp's parser says of a request, without what it quotes of it."""
+    """Return the message of aiohttp's parser, without quotes from the request."""
     if isinstance(error, LineTooLong):
-        return f"got more than {error.args[1]} bytes in one line or header"
-    # The parser in C puts its own words first, and what it has read below.
-    said, below, _ = error.message.partition(":\n\n")
-    said = " ".join(said.split())
-    if below and _PLAIN.fullmatch(said):
-        return said
+        return f"more than {error.args[1]} bytes in one line or header"
+    # The parser in C puts its message first, and the quoted data below.
+    message, below, _ = error.message.partition(":\n\n")
+    message = " ".join(message.split())
+    if below and _PLAIN.fullmatch(message):
+        return message
     if isinstance(error, InvalidURLError):
-        return "the address is no URL"
+        return "the address is not a valid URL"
     if isinstance(error, BadHttpMethod):
-        return "it begins with no method of HTTP"
+        return "it does not begin with an HTTP method"
     return "it is not HTTP"
 
 
 def response(body: dict[str, Any]) -> web.Response:
-    """Return the answer that carries a problem."""
+    """Return the response with a problem as its body."""
     status = body["status"]
-    answer = web.json_response(body, status=status, content_type=CONTENT_TYPE)
-    answer.headers.extend(HEADERS.get(status, ()))
-    return answer
+    http_response = web.json_response(body, status=status, content_type=CONTENT_TYPE)
+    http_response.headers.extend(HEADERS.get(status, ()))
+    return http_response
 
 
 @web.middleware
 async def errors_as_problems(
     request: web.Request, handler: Handler
 ) -> web.StreamResponse:
-    """Answer every error with a problem; log those that are ours."""
-    answer = await _answer(request, handler)
+    """Return a problem for every error; log internal errors."""
+    http_response = await _handle(request, handler)
     if request.content.exception() is not None:
-        # Where a broken body ends, and the next request begins, nobody can tell.
-        answer.force_close()
-    return answer
+        # The end of a malformed body, and the next request, cannot be found.
+        http_response.force_close()
+    return http_response
 
 
-async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        answer = response(problem(error.status, _hint(request, error)))
+        http_response = response(problem(error.status, _hint(request, error)))
         if "Allow" in error.headers:
-            answer.headers["Allow"] = error.headers["Allow"]
-        return answer
+            http_response.headers["Allow"] = error.headers["Allow"]
+        return http_response
     except ConnectionResetError:
-        # Nobody is there to be answered; clients hang up, it is no error of ours.
+        # The client closed the connection, which is not an error of the daemon.
         path = without_key(request.path)
         log.debug("client_hung_up", method=request.method, path=path)
         return response(problem(400, "the connection closed in mid-request"))
-    except Exception as error:  # noqa: BLE001 - it becomes the answer
-        return response(told(error, request.method, request.path))
+    except Exception as error:  # noqa: BLE001 - it becomes the response
+        return response(logged_problem(error, request.method, request.path))
 
 
-def told(error: Exception, method: str, path: str) -> dict[str, Any]:
-    """Return the problem that *error* is; log one that is ours."""
+def logged_problem(error: Exception, method: str, path: str) -> dict[str, Any]:
+    """Return the problem for *error*; log an internal error."""
     if not isinstance(error, AfterRunError):
-        _failures.tell(error, method=method, path=without_key(path))
+        _failure_log.record(error, method=method, path=without_key(path))
     return problem_of(error)
 
 
 def _hint(request: web.Request, error: web.HTTPException) -> str:
     if error.status == HTTPStatus.NOT_FOUND:
         path = json.dumps(without_key(request.path))
-        return f"nothing is at {path}: jobs report to /ping/{{job}}"
+        return f"no such path {path}; jobs report to /ping/{{job}}"
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         path = without_key(request.path)
-        return f"{request.method} is not for {path}: use one of {allowed}"
+        return f"{request.method} is not allowed for {path}: use one of {allowed}"
     return error.text or error.reason

@@ -1,4 +1,4 @@
-"""Alerts as Alertmanager reads them, by the labels that Prometheus's rules give them."""
+"""Alerts in Alertmanager's format, with the labels of Prometheus's alerting rules."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from afterrun_exporter.core.timestamps import format_time
 Pairs = Iterable[tuple[str, str]]
 
 
-def opened(job: str, event: AlertOpened, added: Pairs) -> AlertNotification:
-    """Return the notice of an alert that opened; *added* is what Prometheus adds."""
+def opened_notification(
+    job: str, event: AlertOpened, added: Pairs
+) -> AlertNotification:
+    """Return the notification of an opened alert; *added* are Prometheus's labels."""
     return AlertNotification(
         labels=_labels(
             job, event.alert, event.severity, event.labels, event.metric, added
@@ -30,7 +32,7 @@ def opened(job: str, event: AlertOpened, added: Pairs) -> AlertNotification:
 
 
 def holding(job: Job, state: JobState, added: Pairs) -> list[AlertNotification]:
-    """Return the notices of all alerts of *job* that are open, without their words."""
+    """Return the notifications of all open alerts of *job*, without summaries."""
     return [
         AlertNotification(
             labels=_labels(
@@ -57,26 +59,26 @@ def message(
     url: str,
     runbook: str = "",
 ) -> dict[str, Any]:
-    """Return what Alertmanager is posted: that it fires, or that it is over.
+    """Return the alert as posted to Alertmanager, firing or resolved.
 
-    *runbook* is a page on this job, where there is one.
+    *runbook* is the runbook of this job; "" if it has none.
     """
     labels = json.loads(notice.labels)
     alert = labels["alertname"]
     over = notice.resolved_at is not None and stage is Stage.RESOLVED
     since = format_time(notice.opened_at)
-    told = {
+    alert_fields = {
         "labels": labels,
         "annotations": {
             "summary": names.SUMMARIES[alert],
             "description": f"{notice.job}: {notice.summary or f'since {since}'}.",
             "runbook_url": runbook or f"{names.RUNBOOK}#{alert.lower()}",
         },
-        # What was noted under a clock that has been set back since is not to come.
+        # Limited to now: the clock may have been set back since.
         "startsAt": _time(min(notice.opened_at, now)),
         "endsAt": _time(min(notice.resolved_at or now, now) if over else expires_at),
     }
-    return {**told, "generatorURL": url} if url else told
+    return {**alert_fields, "generatorURL": url} if url else alert_fields
 
 
 def _labels(
@@ -89,8 +91,8 @@ def _labels(
 ) -> str:
     """Return a label set; a label with an empty value does not exist."""
     key = alert.key
-    found: Mapping[str, str] = {
-        # What the series have of their own is not replaced.
+    pairs: Mapping[str, str] = {
+        # External labels do not replace labels of the series.
         **dict(added),
         **{name: value for name, value in declared if value},
         **({names.RULE: key.rule, names.METRIC: metric} if key.rule else {}),
@@ -99,8 +101,8 @@ def _labels(
         names.JOB: job,
         names.SEVERITY: severity,
     }
-    told = {name: value for name, value in found.items() if value}
-    return json.dumps(told, sort_keys=True)
+    labels = {name: value for name, value in pairs.items() if value}
+    return json.dumps(labels, sort_keys=True)
 
 
 def _severity(job: Job, state: JobState, key: AlertKey) -> str:

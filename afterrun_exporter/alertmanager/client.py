@@ -1,4 +1,4 @@
-"""Posts alerts to the API of Alertmanager, and says what became of them."""
+"""HTTP client for the alerts API of Alertmanager."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import aiohttp
 
 from afterrun_exporter.errors import AlertsRefusedError, PushError
 
-#: An answer that takes longer is none.
+#: Seconds until a request times out.
 TIMEOUT: Final = 5.0
-#: What is quoted of an answer.
+#: The most characters of a response that are quoted.
 LONGEST_QUOTE: Final = 300
 
-#: Posts alerts to the Alertmanager at a URL. Raises AlertsRefusedError when it finds
-#: one of them wrong, PushError when it has not taken them for another reason.
+#: Posts alerts to the Alertmanager at a URL. Raises AlertsRefusedError if one of them is
+#: invalid, and PushError for any other failure.
 Post = Callable[[str, Sequence[dict[str, Any]]], Awaitable[None]]
 
 
 @asynccontextmanager
-async def poster() -> AsyncIterator[Post]:
-    """Yield what posts alerts, over connections that are kept."""
+async def alertmanager_client() -> AsyncIterator[Post]:
+    """Yield a function that posts alerts over persistent connections."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     async with aiohttp.ClientSession(timeout=timeout) as session:
 
@@ -35,14 +35,14 @@ async def poster() -> AsyncIterator[Post]:
                     f"{url.rstrip('/')}/api/v2/alerts",
                     data=json.dumps(alerts).encode(),
                     headers={"Content-Type": "application/json"},
-                    # A post that is redirected becomes a GET, and tells nobody.
+                    # A redirected POST becomes a GET, which posts nothing.
                     allow_redirects=False,
-                ) as answer:
-                    await _check(answer)
+                ) as response:
+                    await _check(response)
             except TimeoutError:
                 raise PushError(f"no answer within {TIMEOUT:g} seconds") from None
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                # Neither the URL nor what quotes it: it may have a password in it.
+                # Remove the URL from the message: it may contain a password.
                 reason = str(error).replace(url, without_credentials(url))
                 raise PushError(reason or type(error).__name__) from None
 
@@ -50,20 +50,20 @@ async def poster() -> AsyncIterator[Post]:
 
 
 def without_credentials(url: str) -> str:
-    """Return *url* as it may be shown, without a slash at its end."""
+    """Return *url* without credentials, query and trailing slash."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=host, query="", fragment="").geturl().rstrip("/")
 
 
-async def _check(answer: aiohttp.ClientResponse) -> None:
-    if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+async def _check(response: aiohttp.ClientResponse) -> None:
+    if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
         return
-    text = " ".join((await answer.text(errors="replace")).split())[:LONGEST_QUOTE]
-    what = f"it answered {answer.status}: {text or answer.reason}"
-    # A proxy that answers 400, or a port that wants TLS, says nothing about alerts.
-    if answer.status == HTTPStatus.BAD_REQUEST and (
-        answer.content_type == "application/json"
+    text = " ".join((await response.text(errors="replace")).split())[:LONGEST_QUOTE]
+    problem = f"it answered {response.status}: {text or response.reason}"
+    # A 400 from a proxy, or from a TLS port, is no judgement of the alerts.
+    if response.status == HTTPStatus.BAD_REQUEST and (
+        response.content_type == "application/json"
     ):
-        raise AlertsRefusedError(what)
-    raise PushError(what)
+        raise AlertsRefusedError(problem)
+    raise PushError(problem)

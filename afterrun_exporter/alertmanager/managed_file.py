@@ -1,4 +1,4 @@
-"""The alertmanager.yml that the daemon keeps up to date, and having it loaded."""
+"""The alertmanager.yml that the daemon manages, and reloads of Alertmanager."""
 
 from __future__ import annotations
 
@@ -21,65 +21,65 @@ from afterrun_exporter.errors import (
 )
 from afterrun_exporter.rulegen import render
 
-#: Makes the files of what was added over the API, by where they go relative to the
-#: directory of alertmanager.yml, itself included.
+#: Returns the files for the receivers added over the API, alertmanager.yml included, by
+#: their paths relative to its directory.
 Compile = Callable[[Sequence[JobReceiver]], Mapping[Path, str]]
-#: Has Alertmanager read its configuration again; raises AlertmanagerError.
+#: Makes Alertmanager reload its configuration; raises AlertmanagerError.
 Reload = Callable[[str], Awaitable[None]]
 
-#: Return True if Alertmanager uses the file as it is, so that it need not read it.
+#: Returns True if Alertmanager has loaded the current file, so that no reload is needed.
 IsLoaded = Callable[["ManagedFile"], Awaitable[bool]]
 
-#: Where files stand that nobody else may read, and those that are ours among them.
+#: The directory of private files, and the pattern of the managed ones.
 SECRETS: Final = "secrets"
-OURS: Final = "receiver-*"
+RECEIVER_FILES: Final = "receiver-*"
 
-#: Alertmanager reads a large configuration within this.
-PATIENCE: Final = 10.0
-#: Of what it says when it refuses one.
-MOST_WORDS: Final = 2000
+#: Timeout of a request in seconds; enough to load a large configuration.
+TIMEOUT: Final = 10.0
+#: The most characters of Alertmanager's error that are quoted.
+LONGEST_QUOTE: Final = 2000
 
 _RELOAD: Final = "/-/reload"
 _METRIC: Final = re.compile(r"^alertmanager_config_(\w+) ([0-9.e+-]+)$", re.MULTILINE)
 
 
 class ManagedFile:
-    """An alertmanager.yml and what belongs to it, made anew on demand."""
+    """An alertmanager.yml with its secrets and templates, rewritten on demand."""
 
     def __init__(self, path: Path, reload_url: str, compile: Compile) -> None:  # noqa: A002
         self.path = path
-        #: What makes Alertmanager read it; "" for nothing.
+        #: The URL that makes Alertmanager reload; "" for none.
         self.reload_url = reload_url
         self._compile = compile
 
     def write(self, receivers: Sequence[JobReceiver]) -> Written:
-        """Write the files for *receivers*; what they were can be had back.
+        """Write the files for *receivers*; return an object that can undo it.
 
-        Raises GenerateError, and then they are as they were: also when one of them
-        was written by somebody else. Of secrets the name says whose they are.
+        Raises GenerateError, without changes, if a file cannot be written or was not
+        generated. Secrets are recognized by name.
         """
         files = self._compile(receivers)
-        # What it refers to comes before it.
+        # The main file comes last, after the files that it refers to.
         order = sorted(files, key=lambda path: (path == Path(self.path.name), path))
-        told = (path for path in order if path.parts[0] != SECRETS)
-        render.refuse_foreign(self.path.parent / path for path in told)
-        written = Written(self.path.parent, frozenset(order))
+        generated = (path for path in order if path.parts[0] != SECRETS)
+        render.refuse_foreign(self.path.parent / path for path in generated)
+        written_files = Written(self.path.parent, frozenset(order))
         for path in order:
-            # A webhook has its URL in the file itself, and with that whoever reads it.
+            # The file contains the URLs of webhooks, which are secrets.
             private = path == Path(self.path.name) and any(
                 one.type is ReceiverType.WEBHOOK for one in receivers
             )
             try:
-                written.replace(path, files[path].encode(), private=private)
+                written_files.replace(path, files[path].encode(), private=private)
             except OSError as error:
-                written.undo()
+                written_files.undo()
                 target, reason = self.path.parent / path, error.strerror or error
                 raise GenerateError(f"cannot write {str(target)!r}: {reason}") from None
-        return written
+        return written_files
 
 
 class Written:
-    """Files that have been replaced, with what they were before."""
+    """Replaced files with their previous contents."""
 
     def __init__(self, directory: Path, files: frozenset[Path]) -> None:
         self._directory = directory
@@ -87,9 +87,9 @@ class Written:
         self._before: dict[Path, bytes | None] = {}
 
     def replace(self, path: Path, data: bytes, *, private: bool = False) -> None:
-        """Replace *path* by *data*, and remember what it was.
+        """Replace *path* by *data*, and remember its previous contents.
 
-        What is *private* is read by its owner, and the group where it was before.
+        A *private* file is readable by its owner, and by its group if it was before.
         """
         target = self._directory / path
         secret = path.parts[0] == SECRETS
@@ -98,7 +98,7 @@ class Written:
         )
         before, mode = None, 0o600 if secret or private else 0o644
         if target.exists():
-            # Whoever may not read the old one may not read the new one.
+            # The new file is not readable by more users than the old one.
             before, mode = target.read_bytes(), target.stat().st_mode & 0o777
             if private and mode & 0o007:
                 mode &= 0o770
@@ -109,11 +109,11 @@ class Written:
 
     @property
     def changes_configuration(self) -> bool:
-        """True if Alertmanager must read what was written: it reads secrets anyway."""
+        """True if Alertmanager must reload; it rereads secrets on its own."""
         return any(path.parts[0] != SECRETS for path in self._before)
 
     def undo(self) -> None:
-        """Put everything back, what refers to the rest first."""
+        """Restore all files, the main file first."""
         for path, before in reversed(self._before.items()):
             target = self._directory / path
             if before is None:
@@ -122,27 +122,27 @@ class Written:
                 mode = target.stat().st_mode & 0o777
                 render.replace(target, before, mode)
 
-    def tidy(self) -> list[tuple[Path, str]]:
-        """Remove the secrets of receivers that are no more.
+    def prune_secrets(self) -> list[tuple[Path, str]]:
+        """Remove the secrets of deleted receivers.
 
-        Returns those that could not be removed, each with the reason: they are of
-        no use to anybody, and what has been written is in use by now.
+        Returns the files that could not be removed, each with the reason. That is no
+        error: nothing refers to them any more.
         """
-        left = []
-        for file in (self._directory / SECRETS).glob(OURS):
+        remaining = []
+        for file in (self._directory / SECRETS).glob(RECEIVER_FILES):
             if file.relative_to(self._directory) not in self._files:
                 try:
                     file.unlink(missing_ok=True)
                 except OSError as error:
-                    left.append((file, error.strerror or str(error)))
-        return left
+                    remaining.append((file, error.strerror or str(error)))
+        return remaining
 
 
 async def is_loaded(file: ManagedFile) -> bool:
-    """Return True if Alertmanager is known to use *file* and its templates as they are.
+    """Return True if Alertmanager uses the current *file* and its templates.
 
-    Its metrics have a hash of the configuration: ``/api/v2/status`` masks addresses
-    and fills in defaults.
+    Compares the hash of the configuration in Alertmanager's metrics, because
+    ``/api/v2/status`` masks addresses and adds defaults.
     """
     if not file.reload_url.endswith(_RELOAD):
         return False
@@ -159,54 +159,54 @@ async def is_loaded(file: ManagedFile) -> bool:
 
 
 def _on_disk(file: ManagedFile) -> tuple[float, float]:
-    """Return the hash of *file*, and when its templates last changed."""
+    """Return the hash of *file*, and the time of the last change of its templates."""
     digest = hashlib.md5(file.path.read_bytes(), usedforsecurity=False).digest()
     templates = (file.path.parent / "templates").glob("*.tmpl")
     changed_at = max((one.stat().st_mtime for one in templates), default=0.0)
-    # Alertmanager shows 48 bits of it: more is no whole number in a float.
+    # Alertmanager exposes 48 bits, which fit in a float.
     return float(int.from_bytes(digest[:6], "little")), changed_at
 
 
 async def _metrics(url: str) -> dict[str, float]:
-    timeout = aiohttp.ClientTimeout(total=PATIENCE)
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
-        session.get(url, allow_redirects=False, raise_for_status=True) as answer,
+        session.get(url, allow_redirects=False, raise_for_status=True) as response,
     ):
-        text = await answer.text(errors="replace")
+        text = await response.text(errors="replace")
     return {key: float(value) for key, value in _METRIC.findall(text)}
 
 
 async def reload_alertmanager(url: str) -> None:
-    """Have the Alertmanager behind *url* read its configuration again.
+    """Make the Alertmanager at *url* reload its configuration.
 
-    Raises AlertmanagerRefusedError, with its own words, when it goes on with the
-    one it has, and AlertmanagerError when it does not answer.
+    Raises AlertmanagerRefusedError, with Alertmanager's message, if it refuses the
+    configuration, and AlertmanagerError if it does not respond.
     """
-    timeout = aiohttp.ClientTimeout(total=PATIENCE)
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.post(url, allow_redirects=False) as answer,
+            session.post(url, allow_redirects=False) as response,
         ):
-            words = (await answer.text(errors="replace"))[:MOST_WORDS].strip()
+            text = (await response.text(errors="replace"))[:LONGEST_QUOTE].strip()
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise AlertmanagerError(
             f"Alertmanager cannot be reached at {url!r}: {_reason(error)}"
         ) from None
-    if not answer.ok or answer.status >= 300:
+    if not response.ok or response.status >= 300:
         raise AlertmanagerRefusedError(
-            f"Alertmanager at {url!r} answered {answer.status} and goes on as before: "
-            f"{words}"
+            f"Alertmanager at {url!r} answered {response.status} and keeps its previous "
+            f"configuration: {text}"
         )
 
 
 def _reason(error: Exception) -> str:
-    """Return why nobody answered, without what aiohttp says around it."""
+    """Return the reason of a failed request, without aiohttp's wrapping."""
     if isinstance(error, TimeoutError):
-        return f"no answer within {PATIENCE:g} s"
+        return f"no answer within {TIMEOUT:g} s"
     cause = getattr(error, "os_error", error)
-    # The numbers of TLS errors are not those of the system.
+    # The numbers of TLS errors are not errno values.
     if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
         if cause.errno is not None and cause.errno > 0:
             return os.strerror(cause.errno)

@@ -1,4 +1,4 @@
-"""The alerts, straight to each Alertmanager: nobody waits for a scrape."""
+"""Direct delivery of alerts to each Alertmanager, without waiting for a scrape."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.outbox import Outbox
 
-#: Alertmanager's own, where it is not configured.
+#: Alertmanager's default.
 GROUP_INTERVAL: Final = 300.0
-#: A group may have been notified right before: it is again an interval later.
+#: Factor of the group interval after which a late notification is certain.
 LATE: Final = 1.1
 
-NOBODY: Final = Alertmanager()
+NO_ALERTMANAGER: Final = Alertmanager()
 
 log = structlog.get_logger()
 
 
 class AlertNotifier:
-    """Has every alert told to every Alertmanager that the configuration names.
+    """Delivers every alert to every configured Alertmanager.
 
-    `configure` says to whom; what is committed from then on is told. `refresh` sees to
-    it that what holds already is told as well, and by the labels of today. Nothing is
-    posted outside `running`.
+    `configure` sets the Alertmanagers; alerts committed from then on are delivered.
+    `refresh` adds the alerts that are already open, with current labels. Alerts are posted
+    only inside `running`.
     """
 
     def __init__(
@@ -59,38 +59,40 @@ class AlertNotifier:
         self._post = post
         self._jitter = jitter
         self._external_url = external_url
-        self._configured = NOBODY
-        self._couriers: dict[str, AlertmanagerSender] = {}
-        #: None while nothing is posted.
+        self._configured = NO_ALERTMANAGER
+        self._senders: dict[str, AlertmanagerSender] = {}
+        #: None outside `running`.
         self._tasks: dict[str, asyncio.Task[None]] | None = None
 
     def configure(self, alertmanager: Alertmanager) -> None:
-        """Tell the Alertmanagers of *alertmanager* from now on, and no others."""
+        """Deliver to the Alertmanagers of *alertmanager* from now on, and to no others."""
         self._configured = alertmanager
         urls = {without_credentials(url): url for url in alertmanager.push_to}
-        for name in self._couriers.keys() - urls.keys():
-            del self._couriers[name]
+        for name in self._senders.keys() - urls.keys():
+            del self._senders[name]
         for name, url in urls.items():
-            terms = self._terms(url)
-            if (known := self._couriers.get(name)) is not None:
-                known.terms = terms
+            settings = self._settings_for(url)
+            if (sender := self._senders.get(name)) is not None:
+                sender.settings = settings
             else:
-                self._couriers[name] = self._courier(name, terms)
+                self._senders[name] = self._new_sender(name, settings)
                 if self._tasks is not None:
-                    self._spare(name)
-        self._outbox.record(self._announce if urls else None, self._look_at)
-        self._look_at(self._outbox.notices)
-        self._run_couriers()
+                    self._skip_resolved(name)
+        self._outbox.record(self._opened_notification if urls else None, self._schedule)
+        self._schedule(self._outbox.notices)
+        self._run_senders()
 
     async def refresh(self) -> None:
-        """Go by today's jobs and labels, also for alerts that opened before."""
+        """Apply the current jobs and labels, also to alerts that opened before."""
         try:
-            if self._couriers:
+            if self._senders:
                 jobs = {notice.job for notice in self._outbox.notices.values()}
                 jobs |= {
                     job.name for job, state in self._service.watched() if state.alerts
                 }
-                await self._outbox.reconcile(jobs, self._holding, self._clock.now)
+                await self._outbox.reconcile(
+                    jobs, self._open_notifications, self._clock.now
+                )
                 await self._outbox.forget(self._is_done)
             else:
                 await self._outbox.forget(lambda _: True)
@@ -99,43 +101,43 @@ class AlertNotifier:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Post whatever becomes due; what is left at the end waits for the next start."""
+        """Post alerts that are due; undelivered ones wait for the next start."""
         self._tasks = {}
         try:
-            self._run_couriers()
+            self._run_senders()
             yield
         finally:
             tasks, self._tasks = self._tasks, None
             await _end(tasks.values())
 
     def counts(self) -> Iterator[tuple[str, int, int, int]]:
-        """Yield each Alertmanager, its posts that succeeded and failed, what waits."""
-        for name, courier in self._couriers.items():
-            posts = courier.posts
-            yield name, posts["ok"], posts["failed"], courier.waiting()
+        """Yield each Alertmanager with its successful and failed posts and waiting alerts."""
+        for name, sender in self._senders.items():
+            posts = sender.posts
+            yield name, posts["ok"], posts["failed"], sender.waiting()
 
-    def _run_couriers(self) -> None:
+    def _run_senders(self) -> None:
         if self._tasks is None:
             return
-        for name in self._tasks.keys() - self._couriers.keys():
+        for name in self._tasks.keys() - self._senders.keys():
             self._tasks.pop(name).cancel()
-        for name in self._couriers.keys() - self._tasks.keys():
-            task = asyncio.create_task(self._couriers[name].run(), name=f"push {name}")
+        for name in self._senders.keys() - self._tasks.keys():
+            task = asyncio.create_task(self._senders[name].run(), name=f"push {name}")
             self._tasks[name] = task
 
-    def _courier(self, name: str, terms: SenderSettings) -> AlertmanagerSender:
+    def _new_sender(self, name: str, settings: SenderSettings) -> AlertmanagerSender:
         return AlertmanagerSender(
             name,
-            terms,
+            settings,
             self._outbox,
             self._clock,
             self._post,
             self._jitter,
-            self._take_note,
+            self._record_deliveries,
         )
 
-    def _spare(self, name: str) -> None:
-        """Tell an Alertmanager that is new nothing of what was over before."""
+    def _skip_resolved(self, name: str) -> None:
+        """Mark resolved alerts as delivered for a new Alertmanager."""
         now = self._clock.now()
         old = {
             labels: DeliveryState(notice.opened_at, Stage.RESOLVED, now, now)
@@ -145,7 +147,7 @@ class AlertNotifier:
         }
         self._outbox.renewed(name, old)
 
-    def _terms(self, url: str) -> SenderSettings:
+    def _settings_for(self, url: str) -> SenderSettings:
         delay = self._configured.resolve_delay
         interval = self._configured.grouping.group_interval or GROUP_INTERVAL
         return SenderSettings(
@@ -157,35 +159,37 @@ class AlertNotifier:
         )
 
     def _runbook(self, name: str) -> str:
-        # As its alerting rules have it: the generic ones know no job's own.
+        # As in the alerting rules: generic rules have no runbook of a single job.
         job = self._service.job(name)
         return job.runbook_url if job is not None and job.dedicated else ""
 
-    def _announce(self, job: str, event: AlertOpened) -> AlertNotification:
-        return alerts.opened(job, event, self._configured.labels)
+    def _opened_notification(self, job: str, event: AlertOpened) -> AlertNotification:
+        return alerts.opened_notification(job, event, self._configured.labels)
 
-    def _holding(self, name: str) -> list[AlertNotification]:
+    def _open_notifications(self, name: str) -> list[AlertNotification]:
         job, state = self._service.job(name), self._service.state(name)
         if job is None or state is None:
             return []
         return alerts.holding(job, state, self._configured.labels)
 
-    def _look_at(self, changed: Iterable[str]) -> None:
+    def _schedule(self, changed: Iterable[str]) -> None:
         labels = tuple(changed)
-        for courier in self._couriers.values():
-            courier.look_at(labels)
+        for sender in self._senders.values():
+            sender.schedule(labels)
 
-    async def _take_note(self, name: str, news: Mapping[str, DeliveryState]) -> None:
+    async def _record_deliveries(
+        self, name: str, news: Mapping[str, DeliveryState]
+    ) -> None:
         try:
             await self._outbox.note(name, news, self._is_done)
         except StorageError as error:
-            # It has been told. At worst it is told once more after a restart.
+            # It was delivered. At worst it is delivered again after a restart.
             log.error("outbox_not_saved", error=str(error))  # noqa: TRY400
 
     def _is_done(self, notice: AlertNotification) -> bool:
-        """Return whether nobody is to be told anything of *notice* any more."""
+        """Return True if *notice* needs no more deliveries."""
         return notice.resolved_at is not None and not any(
-            courier.next_step(notice) for courier in self._couriers.values()
+            sender.next_step(notice) for sender in self._senders.values()
         )
 
 

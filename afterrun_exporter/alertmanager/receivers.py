@@ -1,4 +1,4 @@
-"""Who is told of one job, and the alertmanager.yml in which Alertmanager reads it."""
+"""Receivers of single jobs, and their alertmanager.yml."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ from afterrun_exporter.storage.store import Store
 log = structlog.get_logger()
 
 
-#: Makes the jobs of the first names announce their ok runs, and no others of the second
-#: ones, or of all jobs.
+#: Makes the jobs in the first set announce successful runs, and the other jobs of the
+#: second set not; None for all jobs.
 Announce = Callable[[frozenset[str], frozenset[str] | None], Awaitable[None]]
 
-#: Receivers that are added or removed by one change of the file. Each change makes
-#: Alertmanager read the whole file again, so many receivers take one change, not many.
+#: The most receivers that are added or removed by one change of the file. Alertmanager
+#: reloads the whole file after each change, so concurrent requests share one.
 MOST_AT_ONCE: Final = 1000
 
-#: Errors that one receiver of many may cause.
+#: Errors that a single receiver of a batch may cause.
 _REFUSALS: Final = (AlertmanagerRefusedError, GenerateError)
 
 
 class Applied(StrEnum):
-    """How far a change of the receivers has come."""
+    """The progress of a change of the receivers."""
 
-    #: No alertmanager.yml is kept: it is stored, and `generate` will not see it.
+    #: No alertmanager.yml is managed: the receiver is only stored.
     STORED = "stored"
     WRITTEN = "written"
     RELOADED = "reloaded"
@@ -69,7 +69,7 @@ class _Addition:
 
     @property
     def subject(self) -> tuple[str, str, str]:
-        return _what(self.receiver)
+        return _identity(self.receiver)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,10 @@ _Request = _Addition | _Removal
 
 
 class Receivers:
-    """The stored receivers and the file made of them: changed together or not at all.
+    """The stored receivers and the file generated from them, changed atomically.
 
-    One change at a time; requests that arrive meanwhile share the next one. A change
-    that Alertmanager does not accept is undone, in the database and in the file.
+    Changes are made one at a time; requests that arrive during a change share the next
+    one. A change that Alertmanager refuses is undone in the database and in the file.
     """
 
     def __init__(
@@ -107,48 +107,48 @@ class Receivers:
         self._announce = announce
         self._file: ManagedFile | None = None
         self._file_ok = True
-        self._one_at_a_time = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._waiting: deque[_Request] = deque()
         self._changes: asyncio.Task[None] | None = None
 
-    def keep(self, file: ManagedFile | None) -> None:
-        """Keep *file* up to date from the next change on."""
+    def manage(self, file: ManagedFile | None) -> None:
+        """Manage *file* from the next change on."""
         self._file = file
 
     @property
     def file_ok(self) -> bool | None:
-        """Whether the file is as it should be; None where none is kept.
+        """True if the file is up to date; None if no file is managed.
 
-        It is not when it could not be made anew, or Alertmanager refused it: then
-        it is as it was before. One that does not answer reads it when it starts.
+        False if it could not be written or Alertmanager refused it; then the previous
+        file is still in place. An unreachable Alertmanager reads it when it starts.
         """
         return None if self._file is None else self._file_ok
 
     async def every(self) -> list[JobReceiver]:
-        """Return all there are, in the order they were added."""
+        """Return all receivers, in the order of their creation."""
         return await self._store.receivers()
 
     async def of(self, job: str) -> list[JobReceiver]:
-        """Return who is told of *job*, in the order they were added."""
+        """Return the receivers of *job*, in the order of their creation."""
         return [one for one in await self._store.receivers() if one.job == job]
 
     async def get(self, number: int) -> JobReceiver:
-        """Return the receiver with this id; raise UnknownReceiverError if none has."""
+        """Return the receiver with this id; raise UnknownReceiverError if there is none."""
         return _with_id(number, await self._store.receivers())
 
     async def add(self, receiver: JobReceiver) -> tuple[JobReceiver, Applied]:
-        """Add *receiver*; return it as it is stored, and how far that has come.
+        """Add *receiver*; return it as stored, and the progress of the change.
 
-        Raises ReceiverExistsError, AlertmanagerError, GenerateError or
-        StorageError: then everything is as it was.
+        Raises ReceiverExistsError, AlertmanagerError, GenerateError or StorageError,
+        without changes.
         """
         loop = asyncio.get_running_loop()
         return await self._request(_Addition(receiver, loop.create_future()))
 
     async def remove(self, number: int) -> Applied:
-        """Remove the receiver with this id; return how far that has come.
+        """Remove the receiver with this id; return the progress of the change.
 
-        Raises UnknownReceiverError, or as `add` does.
+        Raises UnknownReceiverError, and the errors of `add`.
         """
         loop = asyncio.get_running_loop()
         _, applied = await self._request(_Removal(number, loop.create_future()))
@@ -157,20 +157,20 @@ class Receivers:
     async def _request(self, request: _Request) -> tuple[JobReceiver, Applied]:
         self._waiting.append(request)
         if self._changes is None:
-            # A task of its own: others may wait for the same change.
+            # A separate task, because several requests may wait for the same change.
             self._changes = asyncio.create_task(self._change_waiting())
         return await request.result
 
     async def _change_waiting(self) -> None:
         try:
             while self._waiting:
-                async with self._one_at_a_time:
+                async with self._lock:
                     await self._change(self._next())
         finally:
             self._changes = None
 
     def _next(self) -> list[_Request]:
-        """Take the next requests that can be one change: all add, or all remove."""
+        """Remove and return the next requests that fit in one change."""
         batch: dict[object, _Request] = {}
         kind = type(self._waiting[0])
         while self._waiting and len(batch) < MOST_AT_ONCE:
@@ -183,32 +183,32 @@ class Receivers:
         return list(batch.values())
 
     async def _change(self, batch: Sequence[_Request]) -> None:
-        """Do what *batch* requests, together, or one by one where that fails."""
+        """Apply *batch* as one change, or one by one if that fails."""
         try:
             await self._add([one for one in batch if isinstance(one, _Addition)])
             await self._remove([one for one in batch if isinstance(one, _Removal)])
         except Exception as error:  # noqa: BLE001 - raised again by `_request`
-            left = [request for request in batch if not request.result.done()]
-            # One of them may be to blame. An Alertmanager that does not answer is not
-            # asked again for each.
-            if len(left) > 1 and isinstance(error, _REFUSALS):
-                for request in left:
+            remaining = [request for request in batch if not request.result.done()]
+            # One request may have caused the error. Do not retry each one with an
+            # Alertmanager that does not respond.
+            if len(remaining) > 1 and isinstance(error, _REFUSALS):
+                for request in remaining:
                     await self._change([request])
                 return
-            for request in left:
+            for request in remaining:
                 request.result.set_exception(error)
 
     async def _add(self, batch: Sequence[_Addition]) -> None:
         if not batch:
             return
-        known = await self._store.receivers()
-        taken = {_what(one): one for one in known}
+        receivers = await self._store.receivers()
+        by_subject = {_identity(one): one for one in receivers}
         accepted: list[_Addition] = []
         for request in batch:
-            if one := taken.get(request.subject):
+            if one := by_subject.get(request.subject):
                 problem = (
-                    f"job {one.job!r} has this {one.type} receiver already: it is "
-                    f"{one.id}; delete that one to change it"
+                    f"job {one.job!r} already has this {one.type} receiver, with id "
+                    f"{one.id}; delete it to change it"
                 )
                 _fail(request, ReceiverExistsError(problem))
             else:
@@ -217,7 +217,7 @@ class Receivers:
             return
         added = await self._store.add_receivers([one.receiver for one in accepted])
         try:
-            applied = await self._apply([*known, *added])
+            applied = await self._apply([*receivers, *added])
         except Exception:
             await self._store.remove_receivers([one.id for one in added])
             raise
@@ -228,36 +228,36 @@ class Receivers:
     async def _remove(self, batch: Sequence[_Removal]) -> None:
         if not batch:
             return
-        known = await self._store.receivers()
-        by_id = {one.id: one for one in known}
-        gone: dict[int, JobReceiver] = {}
+        receivers = await self._store.receivers()
+        by_id = {one.id: one for one in receivers}
+        removed: dict[int, JobReceiver] = {}
         for request in batch:
             if receiver := by_id.get(request.number):
-                gone[request.number] = receiver
+                removed[request.number] = receiver
             else:
                 _fail(request, _unknown(request.number))
-        if not gone:
+        if not removed:
             return
-        applied = await self._apply([one for one in known if one.id not in gone])
+        applied = await self._apply([one for one in receivers if one.id not in removed])
         try:
-            await self._store.remove_receivers(list(gone))
+            await self._store.remove_receivers(list(removed))
         except StorageError:
             with suppress(AfterRunError):
-                await self._apply(known)
+                await self._apply(receivers)
             raise
-        await self._announce_successes({one.job for one in gone.values()})
+        await self._announce_successes({one.job for one in removed.values()})
         for request in batch:
-            if receiver := gone.get(request.number):
+            if receiver := removed.get(request.number):
                 self._resolve("receiver_removed", request, receiver, applied)
 
     async def refresh(self) -> None:
-        """Make the file anew, as after a change of the configuration.
+        """Rewrite the file, as after a change of the configuration.
 
-        What goes wrong is in the log and nowhere else: pings are taken whatever
-        becomes of it. An Alertmanager that does not answer finds the new file
-        when it starts; one that refuses it finds the old one.
+        Errors are only logged, because they must not affect pings. An Alertmanager that
+        does not respond reads the new file when it starts; if it refuses the file, the
+        old one is restored.
         """
-        async with self._one_at_a_time:
+        async with self._lock:
             await self._announce_successes()
             if self._file is None:
                 return
@@ -275,12 +275,12 @@ class Receivers:
                 log.info("alertmanager_file_kept", applied=applied.value)
 
     async def announce_successes(self) -> None:
-        """Have those jobs announce their ok runs that a receiver wants to hear of."""
-        async with self._one_at_a_time:
+        """Make jobs announce successful runs if a receiver is configured for them."""
+        async with self._lock:
             await self._announce_successes()
 
     async def _announce_successes(self, jobs: Iterable[str] | None = None) -> None:
-        """Do it for *jobs*, or for all jobs."""
+        """Update the announcements of *jobs*, or of all jobs."""
         if self._announce is None:
             return
         try:
@@ -290,22 +290,23 @@ class Receivers:
                 None if jobs is None else frozenset(jobs),
             )
         except StorageError as error:
-            # The next change, reload or start does it.
+            # The next change, reload or start repeats it.
             log.error("successes_not_announced", error=str(error))  # noqa: TRY400
 
     async def _apply(
         self, receivers: Sequence[JobReceiver], *, insist: bool = True
     ) -> Applied:
-        """Write the file and have it loaded; put the old one back where that fails.
+        """Write the file and reload Alertmanager; restore the old file if that fails.
 
-        One that Alertmanager uses already is not loaded again: a reload sends anew
-        what is just being sent. Unless we *insist*, an Alertmanager that does not answer is no failure.
+        A file that Alertmanager already uses is not reloaded, because a reload repeats
+        notifications in flight. Unless *insist*, an Alertmanager that does not respond
+        is no failure.
         """
         if (file := self._file) is None:
             return Applied.STORED
-        written = await in_background(file.write, receivers)
+        written_files = await in_background(file.write, receivers)
         if file.reload_url and (
-            written.changes_configuration or not await self._is_loaded(file)
+            written_files.changes_configuration or not await self._is_loaded(file)
         ):
             try:
                 await self._reload(file.reload_url)
@@ -314,15 +315,15 @@ class Receivers:
                     log.warning("alertmanager_not_reloaded", error=str(error))
                     self._file_ok = True
                     return Applied.WRITTEN
-                await asyncio.to_thread(written.undo)
-                # One that refused goes on saying that its file is bad, and one that
-                # took too long to answer may have read the new one.
+                await asyncio.to_thread(written_files.undo)
+                # After a refusal this clears the error state of Alertmanager; after a
+                # timeout it may have read the new file.
                 with suppress(AlertmanagerError):
                     await self._reload(file.reload_url)
-                raise type(error)(f"{error}; the old file is back") from None
+                raise type(error)(f"{error}; the old file was restored") from None
         self._file_ok = True
-        for left, reason in await asyncio.to_thread(written.tidy):
-            log.warning("secret_not_removed", file=str(left), reason=reason)
+        for file_left, reason in await asyncio.to_thread(written_files.prune_secrets):
+            log.warning("secret_not_removed", file=str(file_left), reason=reason)
         return Applied.RELOADED if file.reload_url else Applied.WRITTEN
 
     @staticmethod
@@ -342,7 +343,7 @@ class Receivers:
 
 
 def _fail(request: _Request, error: AfterRunError) -> None:
-    # A client that disconnected has canceled its future.
+    # A disconnected client has canceled its future.
     if not request.result.done():
         request.result.set_exception(error)
 
@@ -352,11 +353,11 @@ def _unknown(number: int) -> UnknownReceiverError:
 
 
 def _with_id(number: int, receivers: Sequence[JobReceiver]) -> JobReceiver:
-    found = next((one for one in receivers if one.id == number), None)
-    if found is None:
+    receiver = next((one for one in receivers if one.id == number), None)
+    if receiver is None:
         raise _unknown(number)
-    return found
+    return receiver
 
 
-def _what(receiver: JobReceiver) -> tuple[str, str, str]:
+def _identity(receiver: JobReceiver) -> tuple[str, str, str]:
     return receiver.job, receiver.type, receiver.target

@@ -1,4 +1,4 @@
-"""Tells one Alertmanager everything, in its own time: another one may be down."""
+"""Delivery of alerts to one Alertmanager, independently of the others."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from afterrun_exporter.engine.wakeup_queue import WakeupQueue
 from afterrun_exporter.errors import AlertsRefusedError, PushError
 from afterrun_exporter.storage.outbox import Outbox
 
-#: Alerts in one post.
+#: The most alerts in one request.
 BATCH: Final = 500
 
-#: The longest pause after a failed post, and after a series of them.
+#: Seconds of the longest pause after the first failure, and after a series of them.
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
 
@@ -40,95 +40,95 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderSettings:
-    """What may change while alerts are being told."""
+    """Settings of a sender that can change while it runs."""
 
     url: str
     delays: Delays
     lifetime: float
-    #: Where the daemon is; "" when that is not known.
+    #: The URL of the daemon; "" if it is unknown.
     external_url: str = ""
-    #: The page on what to do about a job; "" for the one on its alert.
+    #: Returns the runbook of a job; "" for the runbook of the alert.
     runbook: Callable[[str], str] = lambda _: ""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingPost:
-    """A notice as it is being told."""
+    """A notification and the step that is being delivered."""
 
     notice: AlertNotification
     step: Step
 
 
-#: Writes down what an Alertmanager was told.
-TakeNote = Callable[[str, Mapping[str, DeliveryState]], Awaitable[None]]
+#: Records deliveries to an Alertmanager.
+RecordDeliveries = Callable[[str, Mapping[str, DeliveryState]], Awaitable[None]]
 
 
 class AlertmanagerSender:
-    """Tells one Alertmanager what it does not know, and again what would expire."""
+    """Posts new alerts to one Alertmanager, and renews them before they expire."""
 
     def __init__(
         self,
         name: str,
-        terms: SenderSettings,
+        settings: SenderSettings,
         outbox: Outbox,
         clock: Clock,
         post: Post,
         jitter: Callable[[float], float],
-        take_note: TakeNote,
+        record_deliveries: RecordDeliveries,
     ) -> None:
-        #: Its URL as it may be shown.
+        #: Its URL without credentials.
         self.name = name
-        self.terms = terms
-        #: Posts by what became of them.
+        self.settings = settings
+        #: Posts by result.
         self.posts: Counter[str] = Counter(ok=0, failed=0)
         self._outbox = outbox
         self._clock = clock
         self._post = post
         self._jitter = jitter
-        self._take_note = take_note
+        self._record_deliveries = record_deliveries
         self._wakeups = WakeupQueue()
-        #: What is due, in the order in which it became so.
+        #: Steps that are due, in the order in which they became due.
         self._news: dict[str, Step] = {}
         self._renewals: dict[str, Step] = {}
         self._failures = 0
         self._retry_at = -math.inf
         self._woken = asyncio.Event()
-        #: When it last looked. What is stored may be of any clock.
-        self._looked_at = math.inf
+        #: The time of the last check; stored times may come from another clock.
+        self._checked_at = math.inf
 
-    def look_at(self, changed: Iterable[str]) -> None:
-        """See what is to be told of these label sets, at the next opportunity."""
+    def schedule(self, changed: Iterable[str]) -> None:
+        """Check these label sets for due deliveries as soon as possible."""
         for labels in changed:
             self._wakeups.plan(labels, -math.inf)
         self._woken.set()
 
     def waiting(self) -> int:
-        """Return how many alerts have news that has not been taken yet."""
-        self._sort(self._clock.now())
+        """Return the number of alerts with undelivered updates."""
+        self._collect_due(self._clock.now())
         return len(self._news)
 
     def next_step(self, notice: AlertNotification) -> Step | None:
-        """Return what is to be told of *notice* next; None for nothing any more."""
-        told = self._outbox.told(notice.labels, self.name)
-        return next_step(notice, told, self.terms.delays, self._clock.now())
+        """Return the next delivery step for *notice*; None if there is none."""
+        delivery = self._outbox.told(notice.labels, self.name)
+        return next_step(notice, delivery, self.settings.delays, self._clock.now())
 
     async def run(self) -> None:
-        """Tell it whatever becomes due, until cancelled."""
+        """Deliver alerts as they become due, until cancelled."""
         while True:
             try:
                 await self._run_once()
             except Exception as error:
                 log.exception("push_failed", alertmanager=self.name)
-                self._failed(error)
+                self._record_failure(error)
                 await self._sleep_until(self._retry_at)
 
     async def _run_once(self) -> None:
         self._woken.clear()
         now = self._clock.now()
-        if now < self._looked_at:
-            self._plan_anew(now)
-        self._looked_at = now
-        self._sort(now)
+        if now < self._checked_at:
+            self._reschedule(now)
+        self._checked_at = now
+        self._collect_due(now)
         is_due = bool(self._news or self._renewals)
         if is_due and now >= self._retry_at:
             await self._deliver(now)
@@ -137,20 +137,20 @@ class AlertmanagerSender:
                 min(self._wakeups.next(), self._retry_at if is_due else math.inf)
             )
 
-    def _plan_anew(self, now: float) -> None:
-        """Plan by a clock that was set back: nothing waits for the old time."""
+    def _reschedule(self, now: float) -> None:
+        """Reschedule everything after the clock was set back."""
         notices = self._outbox.notices
-        noted: dict[str, DeliveryState] = {}
+        delayed: dict[str, DeliveryState] = {}
         for labels, notice in notices.items():
-            told = self._outbox.told(labels, self.name)
-            if told is not None and (late := noted_later(notice, told, now)):
-                noted[labels] = late
-        self._outbox.renewed(self.name, noted)
+            delivery = self._outbox.told(labels, self.name)
+            if delivery is not None and (late := noted_later(notice, delivery, now)):
+                delayed[labels] = late
+        self._outbox.renewed(self.name, delayed)
         self._retry_at = min(self._retry_at, now)
         self._wakeups = WakeupQueue()
-        self.look_at(notices)
+        self.schedule(notices)
 
-    def _sort(self, now: float) -> None:
+    def _collect_due(self, now: float) -> None:
         for labels in self._wakeups.take_due(now):
             self._news.pop(labels, None)
             self._renewals.pop(labels, None)
@@ -170,63 +170,65 @@ class AlertmanagerSender:
         while batches:
             batch = batches.pop()
             try:
-                await self._post(self.terms.url, [self._message(e, now) for e in batch])
+                await self._post(
+                    self.settings.url, [self._message(e, now) for e in batch]
+                )
             except AlertsRefusedError as error:
                 self.posts["failed"] += 1
                 if len(batch) > 1:
-                    # Alertmanager does not say which: find out.
+                    # Alertmanager does not name the invalid alert: bisect the batch.
                     half = len(batch) // 2
                     batches += [batch[half:], batch[:half]]
                 else:
-                    await self._refused(batch[0], error, now)
+                    await self._record_refusal(batch[0], error, now)
             except PushError as error:
-                self._failed(error)
+                self._record_failure(error)
                 return
             else:
-                self._succeeded()
-                await self._taken(batch, now)
+                self._record_success()
+                await self._record_delivery(batch, now)
 
-    def _message(self, errand: PendingPost, now: float) -> dict[str, Any]:
-        expires_at = now + self.terms.lifetime
-        url = self.terms.external_url
+    def _message(self, pending: PendingPost, now: float) -> dict[str, Any]:
+        expires_at = now + self.settings.lifetime
+        url = self.settings.external_url
         return message(
-            errand.notice,
-            errand.step.stage,
+            pending.notice,
+            pending.step.stage,
             now,
             expires_at,
             url,
-            self.terms.runbook(errand.notice.job),
+            self.settings.runbook(pending.notice.job),
         )
 
-    async def _taken(self, batch: list[PendingPost], now: float) -> None:
+    async def _record_delivery(self, batch: list[PendingPost], now: float) -> None:
         news: dict[str, DeliveryState] = {}
         renewals: dict[str, DeliveryState] = {}
-        for errand in batch:
-            notice, step = errand.notice, errand.step
+        for pending in batch:
+            notice, step = pending.notice, pending.step
             before = self._outbox.told(notice.labels, self.name)
             since = now if step.is_news or before is None else before.since
-            told = DeliveryState(notice.opened_at, step.stage, since, now)
-            (news if step.is_news else renewals)[notice.labels] = told
+            delivery = DeliveryState(notice.opened_at, step.stage, since, now)
+            (news if step.is_news else renewals)[notice.labels] = delivery
         self._outbox.renewed(self.name, renewals)
         if news:
-            await self._take_note(self.name, news)
-        self.look_at(errand.notice.labels for errand in batch)
+            await self._record_deliveries(self.name, news)
+        self.schedule(pending.notice.labels for pending in batch)
 
-    async def _refused(
-        self, errand: PendingPost, error: AlertsRefusedError, now: float
+    async def _record_refusal(
+        self, pending: PendingPost, error: AlertsRefusedError, now: float
     ) -> None:
-        notice = errand.notice
+        notice = pending.notice
         log.error(
             "alert_refused",
             alertmanager=self.name,
             labels=notice.labels,
             error=str(error),
         )
-        told = DeliveryState(notice.opened_at, Stage.REFUSED, now, now)
-        await self._take_note(self.name, {notice.labels: told})
-        self.look_at([notice.labels])
+        delivery = DeliveryState(notice.opened_at, Stage.REFUSED, now, now)
+        await self._record_deliveries(self.name, {notice.labels: delivery})
+        self.schedule([notice.labels])
 
-    def _failed(self, error: Exception) -> None:
+    def _record_failure(self, error: Exception) -> None:
         self.posts["failed"] += 1
         if not self._failures:
             log.warning("push_failing", alertmanager=self.name, error=str(error))
@@ -234,7 +236,7 @@ class AlertmanagerSender:
         self._failures += 1
         self._retry_at = self._clock.now() + self._jitter(longest)
 
-    def _succeeded(self) -> None:
+    def _record_success(self) -> None:
         self.posts["ok"] += 1
         if self._failures:
             log.info("push_recovered", alertmanager=self.name, failed=self._failures)
@@ -242,12 +244,12 @@ class AlertmanagerSender:
         self._retry_at = -math.inf
 
     async def _sleep_until(self, when: float) -> None:
-        naps = [
+        waits = [
             asyncio.ensure_future(self._clock.sleep_until(when)),
             asyncio.ensure_future(self._woken.wait()),
         ]
         try:
-            await asyncio.wait(naps, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for nap in naps:
-                nap.cancel()
+            for wait in waits:
+                wait.cancel()

@@ -56,7 +56,7 @@ class Operation(Generic[Q, B, A]):
     @property
     def scope(self) -> Scope:
         """The scope that a caller needs."""
-        return scopes.wanted(self.method, self.path) or Scope.READ
+        return scopes.required_scope(self.method, self.path) or Scope.READ
 
     @property
     def subject(self) -> str:

@@ -1,4 +1,4 @@
-"""Who is let in: the tokens of afterrun.yml, and the users of the web configuration."""
+"""Authentication by the tokens of afterrun.yml and the users of the web configuration."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from afterrun_exporter.auth.callers import ANYBODY, Caller, Keyring, Scope
 from afterrun_exporter.auth.credentials import Credentials, authorization
 from afterrun_exporter.auth.passwords import Passwords
 
-#: What a user of the web configuration may do, as with every exporter: everything.
+#: The scope of users of the web configuration: everything, as with every exporter.
 _EVERYTHING: Final = frozenset({Scope.ADMIN})
 
 
 class Authenticator:
-    """Knows callers by what they show; both can be exchanged while it stands."""
+    """Identifies callers by their credentials, which can be replaced at any time."""
 
     def __init__(self) -> None:
         self._keyring = Keyring()
@@ -23,50 +23,54 @@ class Authenticator:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is nothing to show: everybody may do everything."""
+        """True if no credentials are configured: every request is allowed."""
         return not self._keyring and not self._passwords
 
     def trust_tokens(self, callers: Mapping[str, Caller]) -> None:
-        """Let in whoever shows a token, by its digest; nobody else has one."""
+        """Replace the set of accepted tokens, keyed by digest."""
         self._keyring = Keyring(callers)
 
     def trust_projects(self, callers: Mapping[str, Caller]) -> None:
-        """Let in whoever shows the key of a project, by its digest.
+        """Replace the set of accepted project keys, keyed by digest.
 
-        Where nothing else is to be shown they are no locks: everybody is let in.
+        Project keys alone do not require authentication: see `is_open`.
         """
         self._projects = Keyring(callers)
 
     def trust_users(self, hashes: Mapping[str, str]) -> None:
-        """Let in the users with these bcrypt hashes; there are no others."""
+        """Replace the set of users, with the bcrypt hashes of their passwords."""
         self._passwords = Passwords(hashes)
 
-    def at_once(self, header: str) -> Caller | None:
-        """Return who sends this Authorization, if that can be told without waiting."""
+    def caller_if_known(self, header: str) -> Caller | None:
+        """Return the caller with this Authorization header, if known without hashing."""
         if self.is_open:
             return ANYBODY
-        shown = authorization(header)
-        if found := self._by_token(shown):
-            return found
-        if shown.user is not None and self._passwords.is_known(*shown.user):
-            return Caller(shown.user[0], _EVERYTHING)
+        credentials = authorization(header)
+        if caller := self._by_token(credentials):
+            return caller
+        if credentials.user is not None and self._passwords.is_verified(
+            *credentials.user
+        ):
+            return Caller(credentials.user[0], _EVERYTHING)
         return None
 
-    async def caller(self, shown: Credentials) -> Caller | None:
-        """Return who shows this; None if that is nobody.
+    async def caller(self, credentials: Credentials) -> Caller | None:
+        """Return the caller with these credentials; None if they are invalid.
 
         Raises TooManyLoginsError.
         """
         if self.is_open:
             return ANYBODY
-        if found := self._by_token(shown):
-            return found
-        if shown.user is not None and await self._passwords.is_right(*shown.user):
-            return Caller(shown.user[0], _EVERYTHING)
+        if caller := self._by_token(credentials):
+            return caller
+        if credentials.user is not None and await self._passwords.is_right(
+            *credentials.user
+        ):
+            return Caller(credentials.user[0], _EVERYTHING)
         return None
 
-    def _by_token(self, shown: Credentials) -> Caller | None:
-        for token in shown.tokens:
-            if found := self._keyring.find(token) or self._projects.find(token):
-                return found
+    def _by_token(self, credentials: Credentials) -> Caller | None:
+        for token in credentials.tokens:
+            if caller := self._keyring.find(token) or self._projects.find(token):
+                return caller
         return None

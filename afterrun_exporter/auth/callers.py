@@ -1,4 +1,4 @@
-"""Who asks, and what they may do."""
+"""Callers and their scopes."""
 
 from __future__ import annotations
 
@@ -12,38 +12,45 @@ from afterrun_exporter.core.secrets import digest
 
 
 class Scope(StrEnum):
-    """What a caller may be allowed to do; one does not include another."""
+    """A permission of a caller; except for ADMIN, no scope includes another."""
 
-    #: Report runs: of all jobs, or of some.
+    #: Report runs of all jobs, or of some.
     PING = "ping"
-    #: Read the metrics, and where they are.
+    #: Read the metrics and the scrape targets.
     SCRAPE = "scrape"
     #: Read the page and the API.
     READ = "read"
-    #: Say what jobs are, pause and remove them, over the APIs of other systems.
+    #: Describe, pause and remove jobs through the APIs of other systems.
     MANAGE = "manage"
     #: Do everything.
     ADMIN = "admin"
 
 
 def every_job(_: str) -> bool:
-    """Say that runs of any job may be reported."""
+    """Return True: runs of any job may be reported."""
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who has shown who they are, or need not."""
+    """The authenticated sender of a request, or the anonymous one."""
 
     name: str
     scopes: frozenset[Scope]
-    #: Says of the name of a job whether its runs may be reported.
+    #: Returns a true value for the name of a job that may be reported.
     pings: Callable[[str], object] = every_job
-    #: Whose jobs these are, for who has come with the key of a project.
+    #: The project, if the caller used the key of a project.
     project: str = ""
 
+    @property
+    def label(self) -> str:
+        """The caller in error messages."""
+        if self.project:
+            return f'key of project "{self.project}"'
+        return f'token "{self.name}"'
+
     def may(self, scope: Scope, job: str = "") -> bool:
-        """Return whether this caller may do that: with *job*, where it is one's."""
+        """Return True if the caller has *scope*; for pings, also for *job*."""
         if Scope.ADMIN in self.scopes:
             return True
         if scope not in self.scopes:
@@ -51,12 +58,12 @@ class Caller:
         return not job or scope is not Scope.PING or bool(self.pings(job))
 
 
-#: Who asks a daemon that has no locks.
+#: The caller of every request if no authentication is configured.
 ANYBODY: Final = Caller("anybody", frozenset(Scope))
 
 
 class Keyring:
-    """The callers, by the digests of their tokens."""
+    """Callers by the digests of their tokens."""
 
     def __init__(self, callers: Mapping[str, Caller] | None = None) -> None:
         self._callers = dict(callers or {})
@@ -65,11 +72,10 @@ class Keyring:
         return len(self._callers)
 
     def find(self, token: str) -> Caller | None:
-        """Return whose *token* it is; None if it is nobody's.
+        """Return the caller with this *token*; None if there is none.
 
-        Tokens are never compared. What is looked up is the digest of what was sent,
-        which tells nothing of a token that is nearly the same: so the time that it
-        takes tells nothing either.
+        The digest of the token is looked up, so that the duration of the lookup does
+        not reveal how similar it is to a valid token.
         """
         return self._callers.get(digest(token))
 
@@ -82,16 +88,16 @@ _MANAGES: Final = frozenset({Scope.PING, Scope.MANAGE})
 def project_callers(
     projects: Iterable[Project], project_of: Callable[[str], str | None]
 ) -> Mapping[str, Caller]:
-    """Return whose each key of a project is, by its digest.
+    """Return the callers of all projects, by the digest of their keys.
 
-    *project_of* answers what project a job belongs to, None for one that nobody
-    knows: that one will belong to whoever reports it first.
+    *project_of* returns the project of a job, or None for an unknown job: that job will
+    belong to the project that reports it first.
     """
-    found: dict[str, Caller] = {}
+    callers: dict[str, Caller] = {}
     for one in projects:
         keys = ((one.ping_key, _PINGS), (one.api_key, _MANAGES))
-        found |= {key: _caller(one.name, may, project_of) for key, may in keys if key}
-    return found
+        callers |= {key: _caller(one.name, may, project_of) for key, may in keys if key}
+    return callers
 
 
 def _caller(

@@ -1,4 +1,4 @@
-"""What a request brings along to show who sends it."""
+"""Credentials in requests."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-#: How other systems' clients send theirs in a header.
+#: Headers and fields with the keys of other systems' clients.
 API_KEY: Final = "X-Api-Key"
 SENTRY_AUTH: Final = "X-Sentry-Auth"
 SENTRY_KEY: Final = "sentry_key"
 
-#: Longer ones are nobody's: a header is not that long.
+#: The most characters in a token, which is less than the limit of a header.
 LONGEST: Final = 4096
 
 _SENTRY: Final = re.compile(r"\bsentry_key\s*=\s*([^\s,]+)", re.IGNORECASE)
@@ -21,7 +21,7 @@ _SENTRY: Final = re.compile(r"\bsentry_key\s*=\s*([^\s,]+)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """All that may be a token, and a name with a password."""
+    """Possible tokens, and a user name with a password."""
 
     tokens: tuple[str, ...] = ()
     user: tuple[str, str] | None = None
@@ -31,10 +31,10 @@ class Credentials:
 
 
 def authorization(header: str) -> Credentials:
-    """Return what an Authorization header says; nothing where it says nothing known.
+    """Return the credentials in an Authorization header; none for an unknown scheme.
 
-    A token may be the password of any user, for those who are asked for one; or the
-    user without a password, as Cronitor's clients send it.
+    With Basic authentication, the token may be the password of any user name, or the
+    user name without a password, as Cronitor's clients send it.
     """
     kind, _, value = header.partition(" ")
     value = value.strip()
@@ -47,9 +47,9 @@ def authorization(header: str) -> Credentials:
 
 
 def sentry(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
-    """Return the public key that one of Sentry's clients sends; "" if it sends none."""
-    if found := _SENTRY.search(headers.get(SENTRY_AUTH, "")):
-        return found[1]
+    """Return the public key from a Sentry client; "" if there is none."""
+    if key_match := _SENTRY.search(headers.get(SENTRY_AUTH, "")):
+        return key_match[1]
     return query.get(SENTRY_KEY, "")
 
 

@@ -1,4 +1,4 @@
-"""Whether a browser sends a request for another site than the one it is sent to."""
+"""Detection of cross-site requests from browsers."""
 
 from __future__ import annotations
 
@@ -6,31 +6,30 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-#: Sent for our own page, or by a person who typed the address.
-_OURS: Final = frozenset({"same-origin", "none"})
-#: Methods with which no Origin is sent.
-_UNTOLD: Final = frozenset({"GET", "HEAD"})
+#: Values of Sec-Fetch-Site for the daemon's own pages and for typed addresses.
+_SAME_SITE: Final = frozenset({"same-origin", "none"})
+#: Methods for which browsers send no Origin.
+_WITHOUT_ORIGIN: Final = frozenset({"GET", "HEAD"})
 _PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 
 
 def is_foreign(headers: Mapping[str, str], host: str, method: str) -> bool:
-    """Return True if another site than *host* may have made a browser send this.
+    """Return True if a site other than *host* may have caused this request.
 
-    Programs send none of these headers, and are not asked for them. Over plain http to
-    a name, browsers send none either with a GET: then the page it comes from must be
-    one of ours.
+    Programs send none of these headers, and need none. Browsers send none with a GET
+    over plain http to a host name: such a request must have a Referer on *host*.
     """
     if site := headers.get("Sec-Fetch-Site"):
-        return site.lower() not in _OURS
+        return site.lower() not in _SAME_SITE
     if origin := headers.get("Origin"):
         return not _is_of(origin, host)
-    if method in _UNTOLD and _is_browser(headers):
+    if method in _WITHOUT_ORIGIN and _is_browser(headers):
         return not _is_of(headers.get("Referer", ""), host)
     return False
 
 
 def _is_browser(headers: Mapping[str, str]) -> bool:
-    """Return True if a browser sent this: a page cannot make it leave these headers out."""
+    """Return True if a browser sent this: pages cannot suppress these headers."""
     agent, accepted = headers.get("User-Agent", ""), headers.get("Accept", "")
     return (
         ("Mozilla/" in agent and "PowerShell/" not in agent)
@@ -46,14 +45,14 @@ def is_from(page: str, host: str) -> bool:
 
 
 def _is_of(url: str, host: str) -> bool:
-    # The scheme is not compared: a proxy may have ended TLS for us.
+    # Do not compare the scheme: a proxy may terminate TLS.
     try:
         parts = urlsplit(url)
         default = _PORTS[parts.scheme]
-        ours = urlsplit(f"//{host}")
+        own = urlsplit(f"//{host}")
         return bool(parts.hostname) and (
             parts.hostname,
             parts.port or default,
-        ) == (ours.hostname, ours.port or default)
+        ) == (own.hostname, own.port or default)
     except (KeyError, ValueError):
         return False

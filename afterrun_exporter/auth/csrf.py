@@ -1,8 +1,8 @@
-"""Forms of the page, and nobody else's: what changes something comes from here.
+"""Protection of the page's forms against cross-site request forgery.
 
-A browser sends a password along with whatever any site makes it send. So a form is
-taken when the browser says that it comes from a page of ours, and when it has in it
-what only such a page knows.
+A browser sends a stored password with requests caused by any site. So a form is
+accepted only if the browser's headers name a page of this daemon, and if the form has
+a valid token from such a page.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from afterrun_exporter.auth.requests import CALLER
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.errors import ForbiddenError
 
-#: The name of the hidden field, as the pages have it.
+#: The name of the hidden field in the forms.
 FIELD: Final = "token"
-#: How long a page may stay open before its forms are sent.
+#: The lifetime of a token, in seconds.
 VALID: Final = 12 * 3600.0
 
 FOREIGN: Final = (
-    "this form was sent for another site: open the page here, and send that"
+    "this form comes from another site: open this page directly and send it again"
 )
-OLD: Final = "this form is too old: load the page again, and send that"
+OLD: Final = "this form has expired: reload the page and send it again"
 
 
 class Forms:
-    """Marks the forms of our pages, and knows them again.
+    """Issues and verifies the tokens of forms.
 
-    The secret is made at the start: a restart makes forms old.
+    The secret is generated at startup, so a restart invalidates open forms.
     """
 
     def __init__(self, clock: Clock, secret: bytes | None = None) -> None:
@@ -41,29 +41,29 @@ class Forms:
         self._secret = secret or secrets.token_bytes(32)
 
     def token(self, request: web.BaseRequest) -> str:
-        """Return what goes into field `FIELD` of the forms on the page for *request*."""
+        """Return the value of field `FIELD` in the forms on the page for *request*."""
         issued = f"{int(self._clock.elapsed())}"
         return f"{issued}.{self._mark(issued, _whose(request))}"
 
     def check(self, request: web.BaseRequest, form: Mapping[str, Any]) -> None:
-        """Return if *form* comes from a page of ours; raise ForbiddenError if not."""
+        """Raise ForbiddenError if *form* does not come from a page of this daemon."""
         if is_foreign(request.headers, request.host, request.method):
             raise ForbiddenError(FOREIGN)
         page = request.headers.get("Referer", "")
-        told = {"Sec-Fetch-Site", "Origin"} & request.headers.keys()
-        if not told and page and not is_from(page, request.host):
+        site_headers = {"Sec-Fetch-Site", "Origin"} & request.headers.keys()
+        if not site_headers and page and not is_from(page, request.host):
             raise ForbiddenError(FOREIGN)
         issued, _, mark = str(form.get(FIELD, "")).partition(".")
-        known = self._mark(issued, _whose(request))
-        if not hmac.compare_digest(mark.encode(), known.encode()):
+        expected = self._mark(issued, _whose(request))
+        if not hmac.compare_digest(mark.encode(), expected.encode()):
             raise ForbiddenError(OLD)
-        # Only we can have marked it: it is a number.
+        # The signature is valid, so this is a number.
         if not self._clock.elapsed() - int(issued) <= VALID:
             raise ForbiddenError(OLD)
 
     def _mark(self, issued: str, whose: str) -> str:
-        said = f"{issued}.{whose}".encode("utf-8", "surrogatepass")
-        return hmac.new(self._secret, said, "sha256").hexdigest()
+        message = f"{issued}.{whose}".encode("utf-8", "surrogatepass")
+        return hmac.new(self._secret, message, "sha256").hexdigest()
 
 
 def _whose(request: web.BaseRequest) -> str:

@@ -1,7 +1,7 @@
-"""By which names a daemon is reached, so that no other name is used against it.
+"""Accepted host names, as a protection against DNS rebinding.
 
-A web site can have its own name lead to the machine of whoever looks at it (DNS
-rebinding). To the browser that is one site, but the name in Host gives it away.
+A web site can make its own name resolve to the visitor's machine. To the browser that
+is the same site, but the Host header still has the name of the web site.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ _LOCAL: Final = "localhost"
 
 
 class Hosts:
-    """Names beside addresses and localhost, which no web site can have."""
+    """Accepted host names, in addition to IP addresses and localhost."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._names = frozenset(name.lower() for name in names)
 
     def has(self, host: str) -> bool:
-        """Return whether *host*, with or without a port, is a name of ours."""
+        """Return True if *host*, with or without a port, is accepted."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
         except ValueError:
@@ -35,12 +35,12 @@ class Hosts:
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether *address* is one that only this machine has."""
+    """Return True if *address* is a loopback address."""
     try:
-        found = ip_address(address.partition("%")[0])
+        parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
+    return (getattr(parsed, "ipv4_mapped", None) or parsed).is_loopback
 
 
 def _is_address(name: str) -> bool:

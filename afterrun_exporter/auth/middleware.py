@@ -1,4 +1,4 @@
-"""Who may go where: every request passes here, before anything is read of it."""
+"""Middleware that authenticates and authorizes every request before it is read."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ from afterrun_exporter.errors import (
     UnauthorizedError,
 )
 
-#: Who asks for what is open to everybody.
+#: The caller of requests to open routes.
 NOBODY: Final = Caller("nobody", frozenset())
 
-#: Where nothing is; the path itself may have a secret in it.
+#: Logged in place of an unknown path, which may contain a secret.
 NO_ROUTE: Final = "(none)"
 
 NO_CREDENTIALS: Final = (
-    "who is asking? send a token as Authorization: Bearer TOKEN, or a user and password"
+    "authentication required: send Authorization: Bearer TOKEN, or a user and password"
 )
-WRONG_CREDENTIALS: Final = "nobody is known by this token, or this user and password"
-FOREIGN: Final = "a browser has sent this for another site"
-MISLED: Final = (
-    "{host!r} is no known name of this daemon, which has no locks: ask for it as "
+WRONG_CREDENTIALS: Final = "invalid token, or invalid user and password"
+CROSS_SITE: Final = "cross-site request from a browser refused"
+UNKNOWN_HOST: Final = (
+    "unknown host name {host!r}: this daemon has no authentication, so use "
     "localhost, start it with --web.external-url=http://NAME, or set auth in "
     "afterrun.yml"
 )
 
 
-#: Makes the response to a refused request of a route, None for the usual one.
+#: Returns the response to a refused request of a route; None for the default one.
 RefusalResponse = Callable[[str, Exception], web.Response | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessSettings:
-    """What decides which requests are allowed."""
+    """The settings by which requests are allowed or refused."""
 
     authenticator: Authenticator
     proxies: Proxies
@@ -66,20 +66,20 @@ def auth_middleware(
 ) -> Middleware:
     """Return the middleware that refuses requests without sufficient permission.
 
-    *refused* answers clients of other systems in the form that they understand.
+    *refused* returns error responses in the format of other systems.
     """
     refusals = RefusalLog("request_refused")
 
     @web.middleware
-    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
         route = _route(request, telemetry_path)
         try:
-            await _admit(access, request, route)
+            await _authorize(access, request, route)
         except AfterRunError as error:
             sender = request.remote or ""
-            refusals.tell(
+            refusals.log_refusal(
                 clock.elapsed(),
-                of=sender,
+                source=sender,
                 method=request.method,
                 route=route or NO_ROUTE,
                 sender=sender,
@@ -90,49 +90,52 @@ def auth_middleware(
             raise
         return await handler(request)
 
-    return guarded
+    return authorize
 
 
-async def _admit(access: AccessSettings, request: web.Request, route: str) -> None:
-    """Note who has sent *request*; raise what it is refused with."""
+async def _authorize(access: AccessSettings, request: web.Request, route: str) -> None:
+    """Store the caller of *request*; raise an error if the request is refused."""
     authenticator = access.authenticator
-    # Of what is not there everybody is told that it is not, who is known at all.
+    # Unknown paths are answered 404 to any authenticated caller.
     missing = request.match_info.http_exception is not None
-    scope = scopes.wanted(request.method, route)
+    scope = scopes.required_scope(request.method, route)
     request[BY_KEY] = False
     if scope is not scopes.OPEN:
         request[SCOPE] = scope
     if scope is scopes.OPEN and not missing:
         request[CALLER] = NOBODY
         return
-    shown = authorization(request.headers.get(hdrs.AUTHORIZATION, ""))
-    caller, by_password = await authenticator.caller(shown), shown.user is not None
+    credentials = authorization(request.headers.get(hdrs.AUTHORIZATION, ""))
+    caller, by_password = (
+        await authenticator.caller(credentials),
+        credentials.user is not None,
+    )
     if caller is None:
         keys = _keys(request, route)
         caller, by_password = await authenticator.caller(keys), False
         request[BY_KEY] = caller is not None
         if caller is None:
-            nothing = not shown and not keys
+            nothing = not credentials and not keys
             raise UnauthorizedError(NO_CREDENTIALS if nothing else WRONG_CREDENTIALS)
     request[CALLER] = caller
     if missing or scope is scopes.OPEN:
         return
     if not caller.may(scope):
-        raise ForbiddenError(f"{caller.name} may not do this: it wants scope {scope}")
+        raise ForbiddenError(f'{caller.label} lacks scope "{scope}"')
     if authenticator.is_open and scope is not Scope.PING:
-        _refuse_the_misled(access, request)
-    # Pages elsewhere may ping, with a token; a password the browser sends by itself.
+        _check_host(access, request)
+    # Pages of other sites may ping with a token, but browsers add passwords on their own.
     harmless = scope is Scope.PING and not by_password
     if harmless or not scopes.changes(request.method, route):
         return
     if is_foreign(request.headers, request.host, request.method):
-        raise ForbiddenError(FOREIGN)
+        raise ForbiddenError(CROSS_SITE)
 
 
-def _refuse_the_misled(access: AccessSettings, request: web.Request) -> None:
-    """Raise ForbiddenError if another site's name has led a browser here.
+def _check_host(access: AccessSettings, request: web.Request) -> None:
+    """Raise ForbiddenError for an unknown host name in a request over loopback.
 
-    That comes over loopback; from elsewhere such a name is one of the network's own.
+    In a request from another machine, it is a name of the local network.
     """
     transport = request.transport
     peer = transport.get_extra_info("peername") if transport is not None else None
@@ -141,19 +144,19 @@ def _refuse_the_misled(access: AccessSettings, request: web.Request) -> None:
     if not host or not is_loopback(address) or access.proxies.trusts(address):
         return
     if not access.hosts.has(host):
-        raise ForbiddenError(MISLED.format(host=host))
+        raise ForbiddenError(UNKNOWN_HOST.format(host=host))
 
 
 def _route(request: web.Request, telemetry_path: str) -> str:
-    """Return the route of *request* as the table has it; "" where there is none."""
+    """Return the route of *request* as in the table of scopes; "" if there is none."""
     resource = request.match_info.route.resource
     path = resource.canonical if resource is not None else ""
     return scopes.TELEMETRY if path == telemetry_path else path
 
 
 def _keys(request: web.Request, route: str) -> Credentials:
-    """Return what other systems' clients send in place of an Authorization."""
-    found = [request.headers.get(API_KEY, ""), request.match_info.get("key", "")]
+    """Return the keys that other systems' clients send instead of Authorization."""
+    keys = [request.headers.get(API_KEY, ""), request.match_info.get("key", "")]
     if route.startswith(("/api/{project}/", "/api/store")):
-        found.append(sentry(request.headers, request.query))
-    return Credentials(tuple(filter(None, found)))
+        keys.append(sentry(request.headers, request.query))
+    return Credentials(tuple(filter(None, keys)))

@@ -1,4 +1,4 @@
-"""Passwords of users, as bcrypt keeps them: checked beside everything else, and once."""
+"""Passwords of users, verified with bcrypt in a thread, with cached results."""
 
 from __future__ import annotations
 
@@ -13,58 +13,58 @@ import bcrypt
 
 from afterrun_exporter.errors import TooManyLoginsError
 
-#: Results that are remembered: of right passwords, and of wrong ones.
+#: The most cached results, of right and of wrong passwords each.
 REMEMBERED: Final = 256
-#: Checks that may wait for their turn. One takes a core for a tenth of a second.
+#: The most waiting checks. One takes a tenth of a second on one core.
 MOST_WAITING: Final = 32
-#: bcrypt looks at so many bytes of a password.
+#: The number of bytes of a password that bcrypt uses.
 LONGEST: Final = 72
 
 
 class Passwords:
     """Users and the hashes of their passwords.
 
-    A check takes long, on purpose. Its result is remembered, so that a scrape costs
-    nothing; and one who is no user takes as long as one who is.
+    A check is slow on purpose. Its result is cached, so that a scrape costs nothing. A
+    check of an unknown user takes as long as one of a known user.
     """
 
     def __init__(self, hashes: Mapping[str, str] | None = None) -> None:
         self._hashes = {name: text.encode() for name, text in (hashes or {}).items()}
-        # The dearest one: the cost is the third part of $2b$10$...
+        # The hash with the highest cost, the second number of $2b$10$...
         self._decoy = max(self._hashes.values(), key=_cost, default=b"")
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._wrong: OrderedDict[bytes, None] = OrderedDict()
-        self._one_at_a_time = asyncio.Lock()
+        self._checking = asyncio.Lock()
         self._waiting = 0
 
     def __len__(self) -> int:
         return len(self._hashes)
 
-    def is_known(self, user: str, password: str) -> bool:
-        """Return whether this has been found right before."""
+    def is_verified(self, user: str, password: str) -> bool:
+        """Return True if this password was verified before."""
         return self._mark(user, password) in self._right
 
     async def is_right(self, user: str, password: str) -> bool:
-        """Return whether *password* is that of *user*.
+        """Return True if *password* is the password of *user*.
 
-        Raises TooManyLoginsError while too many wait for that.
+        Raises TooManyLoginsError if too many checks are waiting.
         """
         if not self._hashes:
             return False
         mark = self._mark(user, password)
-        if (known := self._remembered(mark)) is not None:
-            return known
+        if (cached := self._remembered(mark)) is not None:
+            return cached
         if self._waiting >= MOST_WAITING:
             raise TooManyLoginsError(
                 "too many passwords are being checked: try again in a moment"
             )
         self._waiting += 1
         try:
-            async with self._one_at_a_time:
-                # Somebody may have asked for the same meanwhile.
-                if (known := self._remembered(mark)) is not None:
-                    return known
+            async with self._checking:
+                # A concurrent request may have checked the same password.
+                if (cached := self._remembered(mark)) is not None:
+                    return cached
                 right = await asyncio.to_thread(self._check, user, password)
         finally:
             self._waiting -= 1
@@ -81,25 +81,25 @@ class Passwords:
         return False if mark in self._wrong else None
 
     def _check(self, user: str, password: str) -> bool:
-        kept = self._hashes.get(user)
-        given = password.encode("utf-8", "surrogatepass")[:LONGEST]
+        hash_ = self._hashes.get(user)
+        secret = password.encode("utf-8", "surrogatepass")[:LONGEST]
         try:
-            right = bcrypt.checkpw(given, kept or self._decoy)
+            right = bcrypt.checkpw(secret, hash_ or self._decoy)
         except ValueError:
-            # A password with a NUL in it.
+            # The password contains a NUL character.
             return False
-        return right and kept is not None
+        return right and hash_ is not None
 
     def _mark(self, user: str, password: str) -> bytes:
-        # Keyed: it is of no use to whoever sees it.
+        # Keyed, so that cached marks are useless without the key.
         name = user.encode("utf-8", "surrogatepass")
-        said = b"%d:%b%b" % (
+        message = b"%d:%b%b" % (
             len(name),
             name,
             password.encode("utf-8", "surrogatepass"),
         )
-        return blake2b(said, key=self._key, digest_size=32).digest()
+        return blake2b(message, key=self._key, digest_size=32).digest()
 
 
-def _cost(kept: bytes) -> int:
-    return int(kept.split(b"$")[2])
+def _cost(hash_: bytes) -> int:
+    return int(hash_.split(b"$")[2])

@@ -1,4 +1,4 @@
-"""What proxies say of those they speak for, where they are believed."""
+"""X-Forwarded headers of trusted proxies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PORT: Final = re.compile(r"\[?(.*?)\]?:\d{1,5}")
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """Who has really asked, and for what; None where the proxy did not say."""
+    """The original client, scheme and host; None if the proxy did not send them."""
 
     client: str
     scheme: str | None = None
@@ -25,15 +25,15 @@ class Forwarded:
 
 
 class Proxies:
-    """The networks whose words count; nobody's do where there are none."""
+    """The networks of trusted proxies."""
 
     def __init__(self, networks: Iterable[str] = ()) -> None:
-        """Raise ValueError for what is no network, such as 10.0.0.0/8."""
+        """Raise ValueError for an invalid network; 10.0.0.0/8 is valid."""
         self._networks = tuple(map(ip_network, networks))
         self._trusts = lru_cache(maxsize=1024)(self._is_inside)
 
     def trusts(self, peer: str | None) -> bool:
-        """Return whether what *peer* says of others is believed."""
+        """Return True if *peer* is a trusted proxy."""
         return bool(self._networks) and self._trusts(peer or "")
 
     def forwarded(
@@ -43,25 +43,25 @@ class Proxies:
         schemes: Sequence[str] = (),
         hosts: Sequence[str] = (),
     ) -> Forwarded:
-        """Return what the X-Forwarded- headers that *peer* sent come to.
+        """Return the contents of the X-Forwarded headers in a request from *peer*.
 
-        Each proxy adds whom it speaks for at the end, so they are read from there, as
-        long as they are believed; what a client has put before is never reached.
+        Each proxy appends its client, so the headers are read from the end, as long as
+        the addresses are trusted. Entries forged by a client are never reached.
         """
         return Forwarded(
             self.client(peer, clients), _scheme(_last(schemes)), _host(_last(hosts))
         )
 
     def client(self, peer: str, clients: Sequence[str]) -> str:
-        """Return for whom *peer* speaks, by its X-Forwarded-For headers."""
-        told = peer
+        """Return the original client, by the X-Forwarded-For headers of *peer*."""
+        client = peer
         for part in reversed(",".join(clients).split(",")):
             if (address := _address(part.strip())) is None:
                 break
-            told = str(address)
-            if not self.trusts(told):
+            client = str(address)
+            if not self.trusts(client):
                 break
-        return told
+        return client
 
     def _is_inside(self, peer: str) -> bool:
         address = _address(peer)
@@ -70,13 +70,13 @@ class Proxies:
 
 def _address(text: str) -> Address | None:
     port = _PORT.fullmatch(text)
-    for written in (text, port[1] if port else ""):
+    for candidate in (text, port[1] if port else ""):
         try:
-            # An address of a link comes with the name of the link.
-            found = ip_address(written.partition("%")[0])
+            # A link-local address has the name of the link as a suffix.
+            parsed = ip_address(candidate.partition("%")[0])
         except ValueError:
             continue
-        return getattr(found, "ipv4_mapped", None) or found
+        return getattr(parsed, "ipv4_mapped", None) or parsed
     return None
 
 

@@ -1,4 +1,4 @@
-"""Paths as they may be told to others: without the keys that stand in some."""
+"""Removal of keys from paths that are logged or returned."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from afterrun_exporter.auth.tokens import PREFIX
 
-#: What stands in place of a key.
+#: The replacement for a key.
 HIDDEN: Final = "***"
 
 #: ``/ping/KEY/SLUG`` and ``/p/KEY/JOB``, but not ``/ping/JOB/start`` or ``/ping/UUID/1``.
@@ -17,16 +17,16 @@ _FIRST: Final = re.compile(
 )
 #: ``/api/42/cron/SLUG/KEY`` and ``/api/42/unreal/KEY``.
 _LAST: Final = re.compile(r"^(/api/\d+/(?:cron/[^/?]+|unreal)/)[^/?]+")
-#: A token of ours, wherever it stands.
+#: A token of this daemon, anywhere in a path.
 _TOKEN: Final = re.compile(rf"({re.escape(PREFIX)})[A-Za-z0-9_-]{{40,}}")
 _QUERY: Final = re.compile(r"([?&](?:sentry_key|api_key)=)[^&]+")
 
 
 def without_key(path: str) -> str:
-    """Return *path*, perhaps with a query, without the key that is in it.
+    """Return *path*, with or without a query, with its key replaced.
 
-    What is in the place of a job stays, even where it could be a key.
+    A path segment in the place of a job is kept, even if it could be a key.
     """
-    for found in (_FIRST, _LAST, _QUERY, _TOKEN):
-        path = found.sub(rf"\1{HIDDEN}", path)
+    for pattern in (_FIRST, _LAST, _QUERY, _TOKEN):
+        path = pattern.sub(rf"\1{HIDDEN}", path)
     return path

@@ -1,4 +1,4 @@
-"""Telling the operator what was refused, without drowning the log."""
+"""Rate-limited log of refused requests and reports."""
 
 from __future__ import annotations
 
@@ -7,42 +7,47 @@ from typing import Final
 
 import structlog
 
-#: Refusals of one sender that are told in one minute: gone wild, it has no more to say.
+#: The most logged refusals of one source per minute.
 A_MINUTE: Final = 30
-#: And of all of them, so that many senders drown nothing either.
+#: The most logged refusals of all sources per minute.
 ALTOGETHER: Final = 300
 
-#: What is told, of reports and of what they say of their jobs.
+#: Events for refused reports and refused descriptions of jobs.
 PING: Final = "ping_refused"
 DESCRIPTION: Final = "description_refused"
-#: What is told of the first report of a job whose name may be misspelt.
+#: The event for the first report of an auto-registered job.
 REGISTERED: Final = "job_registered"
 
 log = structlog.get_logger()
 
 
 class RefusalLog:
-    """Logs what was refused, so much a minute, and how much more there was."""
+    """Logs a limited number of refusals per minute, and the number of further ones."""
 
     def __init__(self, event: str = "ping_refused") -> None:
         self._event = event
         self._minute = 0
-        self._told: Counter[str] = Counter()
-        self._untold = 0
+        self._logged: Counter[str] = Counter()
+        self._suppressed = 0
 
-    def tell(self, at: float, event: str = "", *, of: str = "", **facts: str) -> None:
-        """Note that something was refused at *at*; nobody takes the place of *of*."""
+    def log_refusal(
+        self, at: float, event: str = "", *, source: str = "", **facts: str
+    ) -> None:
+        """Log a refusal, rate-limited per *source*."""
         if (minute := int(at // 60)) != self._minute:
-            if self._untold:
-                log.warning("more_refused", what=self._event, more=self._untold)
-            self._minute, self._untold = minute, 0
-            self._told.clear()
-        if self._told[of] >= A_MINUTE or self._told.total() >= ALTOGETHER:
-            if not self._untold:
+            if self._suppressed:
+                log.warning("more_refused", what=self._event, more=self._suppressed)
+            self._minute, self._suppressed = minute, 0
+            self._logged.clear()
+        if self._logged[source] >= A_MINUTE or self._logged.total() >= ALTOGETHER:
+            if not self._suppressed:
                 log.warning(
-                    "refusals_muted", what=self._event, of=of, until="next minute"
+                    "refusals_muted",
+                    what=self._event,
+                    source=source,
+                    until="next minute",
                 )
-            self._untold += 1
+            self._suppressed += 1
             return
-        self._told[of] += 1
+        self._logged[source] += 1
         log.warning(event or self._event, **facts)

@@ -1,4 +1,4 @@
-"""What the authentication of a request has found out, kept with the request."""
+"""Results of authentication, stored in the request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aiohttp import web
 
 from afterrun_exporter.auth.callers import Caller, Scope
 
-#: The caller that sent a request, and whether the key in its path identified it.
+#: The caller that sent a request, and True if the key in its path identified it.
 CALLER: Final[web.RequestKey[Caller]] = web.RequestKey("caller", Caller)
 BY_KEY: Final[web.RequestKey[bool]] = web.RequestKey("by_key", bool)
 #: The scope that a request requires; missing if it requires none.

@@ -1,6 +1,6 @@
-"""What each route wants of whoever asks for it.
+"""The scope that each route requires.
 
-One table, and it fails closed: what is not in it wants everything.
+A route that is missing in the table requires the scope ADMIN.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from typing import Final
 
 from afterrun_exporter.auth.callers import Scope
 
-#: Of what everybody may ask for.
+#: Routes that require no scope.
 OPEN: Final = None
-#: Stands for the path of the metrics, which an operator may choose.
+#: Placeholder for the configurable path of the metrics.
 TELEMETRY: Final = "{telemetry}"
-#: Any method that the route takes, where none of its own is named.
+#: All methods of a route that have no row of their own.
 ANY: Final = "*"
 
 _PING, _SCRAPE = Scope.PING, Scope.SCRAPE
 _READ, _MANAGE, _ADMIN = Scope.READ, Scope.MANAGE, Scope.ADMIN
 
-#: Methods, route, and what it wants. HEAD is what GET is.
+#: Methods, route and scope. HEAD requires the same scope as GET.
 ROWS: Final[tuple[tuple[str, str, Scope | None], ...]] = (
     ("GET", "/-/healthy", OPEN),
     ("GET", "/-/ready", OPEN),
-    # Browsers ask it before anything else, without a token. It is never a ping.
+    # Browsers send OPTIONS first, without a token. It is never a ping.
     ("OPTIONS", "/ping", OPEN),
     ("OPTIONS", "/ping/{job}", OPEN),
     ("OPTIONS", "/ping/{job}{slash}", OPEN),
@@ -33,10 +33,10 @@ ROWS: Final[tuple[tuple[str, str, Scope | None], ...]] = (
     ("OPTIONS", "/{job}/{signal}{slash}", OPEN),
     ("OPTIONS", "/ping/{key}/{job}{slash}", OPEN),
     ("OPTIONS", "/ping/{key}/{job}/{signal}{slash}", OPEN),
-    # Our own API.
+    # The native protocol.
     ("POST", "/ping", _PING),
     ("GET POST", "/ping/{job}", _PING),
-    # Healthchecks, and Cronitor where it has the same paths.
+    # Healthchecks, and Cronitor on the same paths.
     (ANY, "/ping/{job}{slash}", _PING),
     (ANY, "/ping/{job}/{signal}{slash}", _PING),
     (ANY, "/{job}{slash}", _PING),
@@ -61,7 +61,7 @@ ROWS: Final[tuple[tuple[str, str, Scope | None], ...]] = (
     ("GET POST", "/api/{project}/cron/{job}/{key}/", _PING),
     ("POST", "/api/{project}/envelope", _PING),
     ("POST", "/api/{project}/envelope/", _PING),
-    # What else is sent to a DSN.
+    # Other data that clients send to a DSN.
     ("POST", "/api/store{slash}", _PING),
     ("POST", "/api/{project}/store{slash}", _PING),
     ("POST", "/api/{project}/minidump{slash}", _PING),
@@ -140,36 +140,36 @@ TABLE: Final[Mapping[tuple[str, str], Scope | None]] = {
     for method in methods.split()
 }
 
-#: Methods that change nothing.
+#: Methods without side effects.
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-#: But here they do: this is how clients of another system pause.
+#: Routes on which GET has a side effect: Cronitor's clients pause with it.
 _UNSAFE: Final = frozenset(
     {"/api/monitors/{job}/pause", "/api/monitors/{job}/pause/{hours}"}
 )
 
 
 def is_listed(method: str, route: str) -> bool:
-    """Return whether the table says what *route* wants of *method*."""
-    return _found(method, route) is not None
+    """Return True if the table has a scope for *method* of *route*."""
+    return _row(method, route) is not None
 
 
-def wanted(method: str, route: str) -> Scope | None:
-    """Return what *route* wants, `OPEN` for nothing."""
-    found = _found(method, route)
-    return Scope.ADMIN if found is None else TABLE[found]
+def required_scope(method: str, route: str) -> Scope | None:
+    """Return the scope that *route* requires; `OPEN` for none."""
+    row = _row(method, route)
+    return Scope.ADMIN if row is None else TABLE[row]
 
 
 def changes(method: str, route: str) -> bool:
-    """Return whether a request like this changes something; a ping does.
+    """Return True if a request has side effects, like a ping.
 
-    So a browser must not be made to send it by another site.
+    Browsers must not send such requests on behalf of another site.
     """
     if method not in _SAFE or route in _UNSAFE:
         return True
-    return wanted(method, route) in {Scope.PING, Scope.ADMIN}
+    return required_scope(method, route) in {Scope.PING, Scope.ADMIN}
 
 
-def _found(method: str, route: str) -> tuple[str, str] | None:
-    asked = "GET" if method == "HEAD" else method
-    keys = ((method, route), (asked, route), (ANY, route))
+def _row(method: str, route: str) -> tuple[str, str] | None:
+    like = "GET" if method == "HEAD" else method
+    keys = ((method, route), (like, route), (ANY, route))
     return next((key for key in keys if key in TABLE), None)

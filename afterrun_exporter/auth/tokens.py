@@ -1,4 +1,4 @@
-"""Tokens: what the configuration says of them, and new ones."""
+"""Configured tokens, and generation of new ones."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from typing import Final
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.core.patterns import compiled
 
-#: What every token begins with: it can be found where it should not be.
+#: The prefix of every token, by which secret scanners can recognize leaked tokens.
 PREFIX: Final = "ar_"
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as it is kept: not itself, but what it opens."""
+    """A configured token: its hash and its permissions."""
 
     name: str
     hash: str
     scopes: frozenset[Scope]
-    #: A regular expression; it fits the whole names of the jobs that may be pinged.
+    #: A regular expression for the full names of the jobs that may be pinged.
     jobs: str | None = None
 
     def caller(self) -> Caller:
-        """Return who has shown this token."""
+        """Return the caller with this token."""
         if self.jobs is None:
             return Caller(self.name, self.scopes)
-        # One token reports the same jobs again and again.
-        fits = lru_cache(maxsize=4096)(compiled(self.jobs).fullmatch)
-        return Caller(self.name, self.scopes, fits)
+        # Cached, because one token reports the same jobs repeatedly.
+        matches = lru_cache(maxsize=4096)(compiled(self.jobs).fullmatch)
+        return Caller(self.name, self.scopes, matches)
 
 
 def callers(tokens: Iterable[Token]) -> Mapping[str, Caller]:
-    """Return whose each token is, by its hash."""
+    """Return the callers by the hashes of their tokens."""
     return {token.hash: token.caller() for token in tokens}
 
 
 def new_token() -> str:
-    """Return a token that nobody can guess, fit for a URL, a header and a shell."""
+    """Return a random token that needs no quoting in a URL, a header or a shell."""
     return PREFIX + secrets.token_urlsafe(32)

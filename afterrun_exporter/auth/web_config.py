@@ -1,4 +1,4 @@
-"""What a web configuration says, in the words of this program."""
+"""Settings of a web configuration file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class ClientAuth(Enum):
-    """What is asked of a client's certificate."""
+    """Requirements for client certificates."""
 
     NONE = "NoClientCert"
     IF_GIVEN = "VerifyClientCertIfGiven"
@@ -18,7 +18,7 @@ class ClientAuth(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pem:
-    """Something in PEM: in a file, or here."""
+    """PEM data, inline or in a file."""
 
     path: Path | None = None
     text: str = ""
@@ -26,37 +26,37 @@ class Pem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLS:
-    """How connections are encrypted, and who may make one."""
+    """Encryption of connections, and the accepted client certificates."""
 
     cert: Pem
     key: Pem
     client_auth: ClientAuth = ClientAuth.NONE
-    #: None for those whom the system trusts.
+    #: None for the certificate authorities that the system trusts.
     client_ca: Pem | None = None
-    #: Names of which a client's certificate must have one; None for any.
+    #: Names, one of which a client certificate must have; None for any.
     client_sans: frozenset[str] | None = None
     min_version: str = "TLS12"
     max_version: str = "TLS13"
-    #: As OpenSSL calls them, for TLS 1.2; none for its own choice.
+    #: OpenSSL's names of ciphers for TLS 1.2; empty for its defaults.
     ciphers: tuple[str, ...] = ()
     prefer_ours: bool = True
-    #: As OpenSSL calls it.
+    #: OpenSSL's name of the curve.
     curve: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
-    """The whole of a web configuration."""
+    """A web configuration file."""
 
     tls: TLS | None = None
-    #: Headers that every answer gets.
+    #: Headers that are added to every response.
     headers: Mapping[str, str] = field(default_factory=dict)
     #: Users, and bcrypt hashes of their passwords.
     users: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The other files that it is made of."""
+        """The files that the configuration refers to."""
         tls = self.tls
         pems = (tls.cert, tls.key, tls.client_ca) if tls else ()
         return tuple(pem.path for pem in pems if pem is not None and pem.path)

@@ -16,7 +16,7 @@ import uvloop
 
 from afterrun_exporter import __version__
 from afterrun_exporter import config as configs
-from afterrun_exporter.alertmanager.client import poster
+from afterrun_exporter.alertmanager.client import alertmanager_client
 from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
 from afterrun_exporter.alertmanager.notifier import AlertNotifier
 from afterrun_exporter.alertmanager.receivers import Receivers
@@ -254,7 +254,10 @@ async def _serve(
     config = await configuration.load()
     security, web_file = listen_config.security, listen_config.web_file
     web_file.apply(await web_file.read())
-    async with SQLiteStore.open(storage_path, own.committed) as store, poster() as post:
+    async with (
+        SQLiteStore.open(storage_path, own.committed) as store,
+        alertmanager_client() as post,
+    ):
         service = Service(store, clock, config.job_config)
         url = options.external_url
         notifier = AlertNotifier(service, store.outbox, clock, post, _jitter, url)
@@ -276,7 +279,7 @@ async def _serve(
             await pushed.refresh()
 
         async def manage_alertmanager(config: configs.Config) -> None:
-            receivers.keep(kept_file(config, beside))
+            receivers.manage(kept_file(config, beside))
             await receivers.announce_successes()
 
         # Tokens first: a token that was removed is refused at once.

@@ -108,7 +108,7 @@ class WebFile:
             # Only on a change, because it clears the cache of verified passwords.
             self._security.authenticator.trust_users(state.config.users)
         self._security.headers.add(state.config.headers)
-        self._security.certificates.take(state.context, state.config.tls)
+        self._security.certificates.use(state.context, state.config.tls)
         self._state = state
         self._marks = state.marks
 

@@ -18,10 +18,10 @@ _WITH_SECONDS: Final = 6
 
 
 def five_fields(text: str) -> str:
-    """Return the expression *text* without a seconds field that is 0.
+    """Return the expression *text* without a seconds field of 0.
 
-    node-cron, Quartz and others write six fields, seconds first. Other seconds cannot
-    be dropped: such an expression stays as it is, and is refused where it is read.
+    node-cron, Quartz and others write six fields, seconds first. An expression with
+    other seconds is returned unchanged, and is rejected by the parser.
     """
     fields = text.split()
     if len(fields) == _WITH_SECONDS and _ZERO.fullmatch(fields[0]):

@@ -1,4 +1,4 @@
-"""Who may manage the jobs of a project, and what is refused, in whatever dialect."""
+"""Authorization and error responses of the management APIs of all dialects."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from afterrun_exporter.errors import (
 def project_of(
     context: DialectContext, request: web.Request, key: str
 ) -> Project | None:
-    """Return the project whose jobs whoever sends *request* may manage; None for all.
+    """Return the project whose jobs the caller may manage; None for all jobs.
 
-    Where the daemon has locks, that has been found out. Where it has none, *key* is
-    asked for as soon as any project has an API key; raises HTTPUnauthorized.
+    If authentication is configured, the caller is already identified. Otherwise *key*
+    is required as soon as any project has an API key. Raises HTTPUnauthorized.
     """
     projects = [one for one in context.service.job_config.projects if one.api_key]
     caller = caller_of(request)
     if caller is not ANYBODY:
-        mine = (one for one in projects if one.name == caller.project)
-        return next(mine, None)
+        own = (one for one in projects if one.name == caller.project)
+        return next(own, None)
     if not projects:
         return None
     if not key:
@@ -45,39 +45,39 @@ def project_of(
     return project
 
 
-def is_of(project: Project | None, job: Job) -> bool:
-    """Return whether *job* is one that who has the key of *project* may manage."""
+def is_in_project(project: Project | None, job: Job) -> bool:
+    """Return True if *job* can be managed with the key of *project*."""
     return project is None or job.project == project.name
 
 
-def check_is_of(project: Project | None, job: Job) -> None:
+def check_in_project(project: Project | None, job: Job) -> None:
     """Raise HTTPForbidden for a job of another project."""
-    if not is_of(project, job):
+    if not is_in_project(project, job):
         raise web.HTTPForbidden(text=f"{job.name} is in another project")
 
 
-def telling(
+def with_error_responses(
     context: DialectContext,
     handler: Handler,
     refusal: Callable[[int, str], web.Response],
 ) -> Handler:
-    """Return *handler*, with what it refuses told by a *refusal*: status and reason.
+    """Wrap *handler* so that its errors become responses made by *refusal*.
 
-    Descriptions that cannot be used are logged: their clients often show nothing.
+    Rejected descriptions are logged, because many clients do not show the response.
     """
     refusals = RefusalLog(DESCRIPTION)
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        answer = await answered(request)
-        if answer.status == web.HTTPBadRequest.status_code:
-            reason = answer.text if isinstance(answer, web.Response) else ""
+        response = await call(request)
+        if response.status == web.HTTPBadRequest.status_code:
+            reason = response.text if isinstance(response, web.Response) else ""
             path = without_key(request.path)
-            refusals.tell(
-                context.clock.elapsed(), of=path, path=path, reason=reason or ""
+            refusals.log_refusal(
+                context.clock.elapsed(), source=path, path=path, reason=reason or ""
             )
-        return answer
+        return response
 
-    async def answered(request: web.Request) -> web.StreamResponse:
+    async def call(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
         except (RequestError, DescriptionError, PingError) as error:

@@ -1,4 +1,4 @@
-"""Where the dialects of other systems hand in what their clients report."""
+"""Services that the dialects share, and helpers for recording their reports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from afterrun_exporter.errors import (
     RequestError,
     UnknownJobError,
 )
-from afterrun_exporter.ingest.batches import told_all
+from afterrun_exporter.ingest.batches import batch_result
 from afterrun_exporter.ingest.bodies import read_ends
 from afterrun_exporter.ingest.fields import number
 from afterrun_exporter.ingest.json_text import decode
@@ -34,49 +34,49 @@ from afterrun_exporter.ingest.reports import check_name
 
 
 class DialectContext:
-    """What every dialect needs: the time, and the way to the core."""
+    """The clock, the service and the indexes that every dialect needs."""
 
     def __init__(
         self, service: Service, clock: Clock, pushed: PushedMetrics, url: str = ""
     ) -> None:
         self.service = service
         self.clock = clock
-        #: What is exposed again as it was pushed.
+        #: Metrics that are exposed under their original names.
         self.pushed = pushed
-        #: What is said of jobs besides reports.
+        #: Changes of jobs other than reports: descriptions, pauses, retirement.
         self.job_admin = JobAdmin(service, clock)
         self.uuid_index = UuidIndex(service)
-        #: Held while a name that is free is looked for, and taken.
+        #: Held while a free job name is searched for and registered.
         self.creating = Lock()
         self._url = url.rstrip("/")
 
     @property
     def body_limit(self) -> int:
-        """How many bytes of a body are read."""
+        """The maximum number of body bytes that are read."""
         return self.service.job_config.body_bytes
 
     def recorder(self, dialect: str) -> ReportRecorder:
-        """Return where *dialect* hands in its pings; it names them in the metrics."""
+        """Return a recorder for the pings of *dialect*, its label value in the metrics."""
         return ReportRecorder(self.service, self.clock, dialect)
 
     def is_known(self, job: str) -> bool:
-        """Return whether the job of this name is watched."""
+        """Return True if a job of this name is monitored."""
         return self.service.job(job) is not None
 
     def job_called(self, text: str, project: Project | None = None) -> str:
-        """Return the job that another system calls *text*: the same for every dialect.
+        """Return the name of the job that another system calls *text*.
 
-        That is the one with this name there, of the *project* if there is one; else
-        the job of the name that `job_name` makes of it, or one with this slug. Raises
-        PingError for a name that no job can have.
+        Look for a job with this display name, of *project* if there is one; then for the
+        name that `job_name` derives, then for this slug. Raises PingError for a name that
+        no job can have.
         """
         service = self.service
         for job in service.called("name", text):
             if project is None or job.project == project.name:
                 return job.name
         name = job_name(text)
-        if (known := service.job(name)) is not None and (
-            project is None or known.project == project.name
+        if (same := service.job(name)) is not None and (
+            project is None or same.project == project.name
         ):
             return name
         for job in service.called("slug", text):
@@ -85,46 +85,46 @@ class DialectContext:
         return name
 
     def url(self, request: web.Request) -> str:
-        """Return how clients reach us, without a slash at its end.
+        """Return the base URL for clients, without a trailing slash.
 
-        Raises RequestError where the request names a host that is none.
+        Raises RequestError if the Host header of the request is invalid.
         """
         try:
             return self._url or str(request.url.origin())
         except ValueError:
             host = request.headers.get(hdrs.HOST, "")
-            raise RequestError(f"Host: {host[:80]!r} is not a host") from None
+            raise RequestError(f"invalid Host header {host[:80]!r}") from None
 
 
-async def recorded(
+async def record_one(
     recorder: ReportRecorder, received: Received, caller: Caller
 ) -> ReportResult:
-    """Return the verdict on one report; raise what it is refused with."""
-    result = await recorder.take(received, caller)
+    """Record one report and return its result; raise the error if it is refused."""
+    result = await recorder.record(received, caller)
     if isinstance(result, Exception):
         raise result
     return result
 
 
-async def answered(
+async def record_and_respond(
     recorder: ReportRecorder, received: Sequence[Received], caller: Caller
 ) -> web.Response:
-    """Record reports in one transaction, and answer with what was made of each."""
-    return await answer(received, await recorder.take_all(received, caller))
+    """Record reports in one transaction and return a response with each result."""
+    return await batch_response(received, await recorder.record_all(received, caller))
 
 
-async def answer(
+async def batch_response(
     received: Sequence[Received], results: Sequence[ReportResult | Exception]
 ) -> web.Response:
-    """Return the answer to reports.
+    """Return the response to reports.
 
-    Its status is 400 where every one of them is refused, 403 where each for its job.
+    Its status is 400 if every report is refused, 403 if all of them lack permission.
     """
     status = 200
     if results and all(isinstance(result, Exception) for result in results):
         forbidden = all(isinstance(result, ForbiddenError) for result in results)
         status = 403 if forbidden else 400
-    return web.json_response(await told_all(received, results), status=status)
+    return web.json_response(await batch_result(received, results), status=status)
 
 
 async def describe(
@@ -135,23 +135,23 @@ async def describe(
     problems: Sequence[str],
     caller: Caller,
 ) -> tuple[str, ...]:
-    """Have *job* be what a client says of it beside a report; return warnings.
+    """Apply the description of *job* that came with a report; return warnings.
 
-    No report is lost for a description: what cannot be used of it, as *problems* are
-    already, is logged and kept with the job, and the rest counts. Who may not report
-    may not describe either.
+    An invalid description never costs a report: invalid settings, including
+    *problems*, are logged and stored with the job, and the others are applied.
+    Callers that may not report cannot describe the job either.
     """
     if not caller.may(Scope.PING, job):
-        # Its report will be answered with that.
+        # The response to its report has this error.
         return ()
     try:
         usable, unusable = context.job_admin.usable(job, words, problems)
         await context.job_admin.describe(job, usable, unusable)
     except ConfiguredJobError as error:
-        # Its client says the same with every report: nobody wants to read it again.
+        # Clients send their description with every report: do not log it each time.
         return (str(error),)
     except UnknownJobError:
-        # Its report will be answered with that.
+        # The response to its report has this error.
         return ()
     if not unusable.why:
         return ()
@@ -160,11 +160,10 @@ async def describe(
 
 
 def job_name(text: str) -> str:
-    """Return the job that another system calls *text*: that, or what is like it.
+    """Return a valid job name for *text*, which may be *text* itself.
 
-    Names in other letters than ASCII's differ in what cannot be kept of them, so a
-    digest of the name tells them apart. Raises PingError for a name of which nothing
-    is left.
+    Non-ASCII letters are dropped, so a digest of the original name is appended to
+    keep names distinct. Raises PingError if no valid character remains.
     """
     if JOB_NAME.fullmatch(text):
         return text
@@ -181,11 +180,11 @@ def job_name(text: str) -> str:
 
 
 async def read_text(request: web.Request, limit: int) -> tuple[str, bool]:
-    """Return the body of *request* as text, and whether it was longer than *limit*.
+    """Return the body of *request* as text, and True if it exceeded *limit*.
 
-    Of a longer one the beginning and the end are kept. Bytes that its charset does not
-    have are replaced: a ping is not lost for its body. One that cannot be decompressed
-    is taken for empty.
+    The beginning and the end of a longer body are kept. Bytes that are invalid in
+    its charset are replaced, and a body that cannot be decompressed counts as empty:
+    no ping is lost because of its body.
     """
     try:
         body, cut = await read_ends(request, limit)
@@ -195,9 +194,9 @@ async def read_text(request: web.Request, limit: int) -> tuple[str, bool]:
 
 
 def numbers(pairs: Iterable[tuple[str, str]]) -> dict[str, float]:
-    """Return those of *pairs*, as queries and forms have them, that are numbers.
+    """Return the numeric values among *pairs* of a query or form.
 
-    What is not finite is among them: it counts as a metric that is missing.
+    Non-finite values are included: they count as missing metrics.
     """
-    found = {name: number(text) for name, text in pairs}
-    return {name: value for name, value in found.items() if value is not None}
+    parsed_values = {name: number(text) for name, text in pairs}
+    return {name: value for name, value in parsed_values.items() if value is not None}

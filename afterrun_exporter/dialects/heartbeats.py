@@ -1,7 +1,7 @@
 """Push URLs with a token: Uptime Kuma, Dead Man's Snitch, Better Stack.
 
-The token names the job. What they have in common is that a client needs nothing
-but a URL; each has its own words for how it went, and its own answer.
+The token names the job. A client of these systems needs only a URL; each system has
+its own parameters for the outcome, and its own response.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ from afterrun_exporter.dialects.context import (
     DialectContext,
     numbers,
     read_text,
-    recorded,
+    record_one,
 )
-from afterrun_exporter.dialects.report_fields import Fields, fields_of, judged
+from afterrun_exporter.dialects.report_fields import (
+    Fields,
+    fields_of,
+    with_claimed_outcome,
+)
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.bodies import parsed
 from afterrun_exporter.ingest.fields import MAX_TIME
-from afterrun_exporter.ingest.native import counted
+from afterrun_exporter.ingest.native import counting_refusals
 from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender
 from afterrun_exporter.ingest.reports import message_text
 from afterrun_exporter.ingest.responses import compact
@@ -37,14 +41,14 @@ KUMA: Final = "uptime_kuma"
 SNITCH: Final = "dead_mans_snitch"
 BETTER_STACK: Final = "better_stack"
 
-#: Parameters of each with a meaning of their own.
+#: Parameters with a meaning in each dialect.
 OWN: Final[Mapping[str, frozenset[str]]] = {
     KUMA: frozenset({"msg", "ping"}),
     SNITCH: frozenset({"s", "m"}),
     BETTER_STACK: frozenset(),
 }
 
-#: What Uptime Kuma says of every error.
+#: Uptime Kuma's response to every error.
 NOT_FOUND: Final = {"ok": False, "msg": "Monitor not found or not active."}
 
 _STATUS: Final = re.compile(r"[0-9]{1,3}")
@@ -52,7 +56,7 @@ _STATUS: Final = re.compile(r"[0-9]{1,3}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """What one request says of a job."""
+    """The outcome that one request reports."""
 
     kind: Kind = Kind.FINISH
     outcome: Outcome = Outcome.OK
@@ -62,7 +66,7 @@ class Heartbeat:
 
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
-    """Return the routes of all three."""
+    """Return the routes of the three dialects."""
     kuma = kuma_handler(context)
     snitch = snitch_handler(context)
     better = better_stack_handler(context)
@@ -105,25 +109,25 @@ def kuma_handler(context: DialectContext) -> Handler:
         except (PingError, UnknownJobError) as error:
             if isinstance(error, PingError):
                 recorder.refuse(request.match_info["job"], str(error))
-            # Every error of Uptime Kuma's is this one.
-            return _kuma_answer(404, NOT_FOUND)
+            # Uptime Kuma has this one error response.
+            return _kuma_response(404, NOT_FOUND)
         except ForbiddenError as error:
             return kuma_refused(403, str(error))
-        return _kuma_answer(200, {"ok": True})
+        return _kuma_response(200, {"ok": True})
 
     return handle
 
 
 def kuma_refused(status: int, text: str) -> web.Response:
-    """Return what whoever may not push is told."""
-    return _kuma_answer(status, {"ok": False, "msg": text})
+    """Return an error response in Uptime Kuma's format."""
+    return _kuma_response(status, {"ok": False, "msg": text})
 
 
-def _kuma_answer(status: int, value: Mapping[str, object]) -> web.Response:
-    # Clients compare the text.
-    answer = compact(value, status)
-    answer.charset = "utf-8"
-    return answer
+def _kuma_response(status: int, value: Mapping[str, object]) -> web.Response:
+    # Clients compare the text of the body.
+    response = compact(value, status)
+    response.charset = "utf-8"
+    return response
 
 
 def snitch_handler(context: DialectContext) -> Handler:
@@ -141,7 +145,7 @@ def snitch_handler(context: DialectContext) -> Handler:
         )
         return web.Response(status=202, text="Got it, thanks!")
 
-    return counted(recorder, handle)
+    return counting_refusals(recorder, handle)
 
 
 def better_stack_handler(context: DialectContext) -> Handler:
@@ -160,13 +164,13 @@ def better_stack_handler(context: DialectContext) -> Handler:
         )
         return web.Response(text="OK")
 
-    return counted(recorder, handle)
+    return counting_refusals(recorder, handle)
 
 
 def kuma(query: Mapping[str, Any]) -> Heartbeat:
-    """Return what the parameters of a push say.
+    """Return the heartbeat in the parameters of a push.
 
-    ``msg=start`` is a start: borgmatic sends it before the work is done, as up.
+    ``msg=start`` is a start: borgmatic sends it with status up before its work.
     """
     up = all(status == "up" for status in values(query, "status"))
     message = str(query.get("msg") or "")
@@ -180,20 +184,20 @@ def kuma(query: Mapping[str, Any]) -> Heartbeat:
     )
 
 
-def snitch(told: Mapping[str, Any]) -> Heartbeat:
-    """Return what a check-in says: ``s`` is an exit status, or words for it."""
-    statuses = [one for one in values(told, "s") if one]
+def snitch(fields: Mapping[str, Any]) -> Heartbeat:
+    """Return the heartbeat of a check-in: ``s`` is an exit status, or a word for it."""
+    statuses = [one for one in values(fields, "s") if one]
     bad = [one for one in statuses if one not in {"0", "healthy", "success"}]
     status = (bad or statuses or [""])[-1]
     return Heartbeat(
         outcome=Outcome.FAIL if bad else Outcome.OK,
-        message=str(told.get("m") or ""),
+        message=str(fields.get("m") or ""),
         exit_code=int(status) if _STATUS.fullmatch(status) else None,
     )
 
 
 def better_stack(how: str, output: str) -> Heartbeat:
-    """Return what the end of the path says, "" where it ends with the token."""
+    """Return the heartbeat for *how*, the path after the token; "" if there is none."""
     status = int(how) if _STATUS.fullmatch(how) else None
     failed = how == "fail" or bool(status)
     return Heartbeat(
@@ -203,18 +207,18 @@ def better_stack(how: str, output: str) -> Heartbeat:
     )
 
 
-def values(told: Mapping[str, Any], name: str) -> list[str]:
-    """Return all values of *name* as texts."""
-    found = told.all(name) if isinstance(told, Fields) else [told.get(name)]
+def values(fields: Mapping[str, Any], name: str) -> list[str]:
+    """Return all values of the field *name* as strings."""
+    all_values = fields.all(name) if isinstance(fields, Fields) else [fields.get(name)]
     return [
         f"{value:d}" if isinstance(value, int) else str(value)
-        for value in found
+        for value in all_values
         if value is not None
     ]
 
 
 class HeartbeatReport(NamedTuple):
-    """What a request of a dialect says."""
+    """The fields and the body of a request of a dialect."""
 
     dialect: str
     fields: Fields
@@ -224,7 +228,7 @@ class HeartbeatReport(NamedTuple):
 async def _fields(
     context: DialectContext, request: web.Request, *, is_output: bool = False
 ) -> tuple[Fields, str]:
-    """Return what a request says in its query and its body, and the body."""
+    """Return the fields of a request, from its query and its body, and the body."""
     body, _ = await read_text(request, context.body_limit)
     kind = request.headers.get(hdrs.CONTENT_TYPE, "")
     query = [*request.query.items()]
@@ -239,9 +243,9 @@ async def _take(
     recorder: ReportRecorder,
     request: web.Request,
     beat: Heartbeat,
-    told: HeartbeatReport,
+    report: HeartbeatReport,
 ) -> None:
-    said = (sender(request), request.raw_path.encode(), told.body.encode())
+    identity = (sender(request), request.raw_path.encode(), report.body.encode())
     message, warnings = message_text(beat.message)
     ping = Ping(
         job=context.job_called(request.match_info["job"]),
@@ -251,11 +255,13 @@ async def _take(
         duration=None if beat.kind is Kind.START else beat.duration,
         message=message,
         exit_code=beat.exit_code,
-        fingerprint=digest(*said),
+        fingerprint=digest(*identity),
         warnings=tuple(warnings),
     )
     received: Received = await parsed(
-        len(told.body),
-        lambda: judged(ping, told.fields, OWN[told.dialect], strict=False),
+        len(report.body),
+        lambda: with_claimed_outcome(
+            ping, report.fields, OWN[report.dialect], strict=False
+        ),
     )
-    await recorded(recorder, received, caller_of(request))
+    await record_one(recorder, received, caller_of(request))

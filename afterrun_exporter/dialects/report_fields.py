@@ -1,4 +1,4 @@
-"""All that one request says of a run, in its query and in a body of any format."""
+"""The fields of a report, from its query and a body of any format."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAME: Final = re.compile(r"[\w.%+\[\]-]{1,80}=", re.ASCII)
 
 
 class Fields(dict[str, Any]):
-    """Fields by their names, with those that others of the same name replace."""
+    """Fields by name, with the values that later fields of the same name replaced."""
 
     replaced: tuple[tuple[str, Any], ...] = ()
 
@@ -45,10 +45,11 @@ def fields_of(
     *,
     is_output: bool = False,
 ) -> Fields:
-    """Return what a query and a body say; the body counts for more.
+    """Return the fields of a query and a body; those of the body take precedence.
 
-    A body that is neither JSON nor a form says nothing here. One that *is_output* of a
-    job is a form only where it can be nothing else: curl calls everything a form.
+    A body that is neither JSON nor a form has no fields. If the body *is_output* of a
+    job, it is parsed as a form only if it has no whitespace, because curl declares
+    every body a form.
     """
     fields, replaced = Fields(), []
     for name, value in (*query, *_pairs(body, content_type, is_output)):
@@ -59,43 +60,43 @@ def fields_of(
     return fields
 
 
-def judged(
+def with_claimed_outcome(
     ping: Ping, fields: Fields, plain: Collection[str], *, strict: bool = True
 ) -> Ping:
-    """Return *ping*, failed if anything in *fields* or its message says so.
+    """Return *ping*, with a failed outcome if *fields* or its message claim a failure.
 
-    What is named in *plain* has been read. Raises PingError for a claim that cannot be
-    read where this is *strict*; elsewhere the body may be any output.
+    Fields named in *plain* are ignored. If *strict*, raises PingError for an invalid
+    claim; otherwise the body may be arbitrary output.
     """
     try:
-        verdict = outcome_claims.read(
+        claims = outcome_claims.read(
             fields, address=(ping.kind, ping.outcome), plain=plain
         )
     except PingError:
         if strict:
             raise
-        return _judged_by_its_message(ping)
-    code = ping.exit_code if ping.exit_code is not None else verdict.exit_code
-    if verdict.outcome not in FAILURES:
-        return _judged_by_its_message(replace(ping, exit_code=code))
+        return _with_outcome_of_message(ping)
+    code = ping.exit_code if ping.exit_code is not None else claims.exit_code
+    if claims.outcome not in FAILURES:
+        return _with_outcome_of_message(replace(ping, exit_code=code))
     return replace(
         ping,
         kind=Kind.FINISH,
-        outcome=verdict.outcome,
+        outcome=claims.outcome,
         exit_code=code,
-        warnings=(*ping.warnings, *verdict.warnings),
+        warnings=(*ping.warnings, *claims.warnings),
     )
 
 
-def _judged_by_its_message(ping: Ping) -> Ping:
-    said = meaning(ping.message) if len(ping.message) <= MAX_WORD else None
-    if said is None or said[1] not in FAILURES or ping.outcome in FAILURES:
+def _with_outcome_of_message(ping: Ping) -> Ping:
+    claim = meaning(ping.message) if len(ping.message) <= MAX_WORD else None
+    if claim is None or claim[1] not in FAILURES or ping.outcome in FAILURES:
         return ping
     warning = f"the message {ping.message!r} says otherwise: the worse counts"
     return replace(
         ping,
         kind=Kind.FINISH,
-        outcome=said[1],
+        outcome=claim[1],
         warnings=(*ping.warnings, warning),
     )
 
@@ -118,10 +119,10 @@ def _pairs(body: str, content_type: str, is_output: bool) -> Iterator[tuple[str,
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        found = read_json(text.encode("utf-8", "replace"))
+        value = read_json(text.encode("utf-8", "replace"))
     except PingError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _parts(body: str, content_type: str) -> Iterator[tuple[str, str]]:

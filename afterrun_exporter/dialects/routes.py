@@ -1,4 +1,4 @@
-"""The dialects that other systems' clients speak, and where each listens."""
+"""Routes of the dialects of other systems."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from afterrun_exporter.errors import (
 )
 from afterrun_exporter.http_problems import HEADERS, STATUS
 
-#: Makes an answer of a status and a text.
+#: Returns a response with a status and a text.
 Refused = Callable[[int, str], web.Response]
 
 _STATUS: Final[dict[type[Exception], int]] = {
@@ -31,9 +31,9 @@ _STATUS: Final[dict[type[Exception], int]] = {
     for kind in (UnauthorizedError, ForbiddenError, TooManyLoginsError)
 }
 
-#: What makes the routes of each.
+#: Functions that return the routes of each dialect.
 DIALECTS: Final[tuple[Callable[[DialectContext], list[web.RouteDef]], ...]] = (
-    # A UUID is no key: its paths come before those with keys.
+    # Paths with a UUID are matched before paths with a key.
     healthchecks.routes,
     shared_paths.routes,
     cronitor.routes,
@@ -47,7 +47,7 @@ DIALECTS: Final[tuple[Callable[[DialectContext], list[web.RouteDef]], ...]] = (
 )
 
 
-#: Those whose clients read refusals in words of their own, by how their routes begin.
+#: Dialects with their own format of error responses, by the prefix of their routes.
 REFUSED: Final[tuple[tuple[str, Refused], ...]] = (
     ("/api/{project}/", sentry.refused),
     ("/api/push/", heartbeats.kuma_refused),
@@ -60,21 +60,21 @@ REFUSED: Final[tuple[tuple[str, Refused], ...]] = (
 
 
 def refusal(route: str, error: Exception) -> web.Response | None:
-    """Return what a client of *route* is told that may not report; None for a problem."""
+    """Return the error response for *route*; None if it is a problem document."""
     if error.__class__ not in _STATUS:
         return None
     for prefix, refused in REFUSED:
         if route.startswith(prefix):
             status = _STATUS[error.__class__]
-            answer = refused(status, str(error))
-            answer.headers.extend(HEADERS.get(status, ()))
-            return answer
+            response = refused(status, str(error))
+            response.headers.extend(HEADERS.get(status, ()))
+            return response
     return None
 
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
-    """Return the routes of every dialect but our own.
+    """Return the routes of every dialect except the native one.
 
-    Those that are more particular come before ``/ping/{job}``, which is ours.
+    More specific paths come before the native ``/ping/{job}``.
     """
     return [route for dialect in DIALECTS for route in dialect(context)]

@@ -1,4 +1,4 @@
-"""Records that schedulers keep of their runs, posted as they are.
+"""Run records and worker events of schedulers, posted unchanged.
 
 ``POST /runs`` takes rows of a table of runs, ``POST /events`` the events of a worker.
 """
@@ -17,13 +17,17 @@ from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import FAILURES, NEUTRAL, Kind
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.dialects.context import DialectContext, answered, job_name
+from afterrun_exporter.dialects.context import (
+    DialectContext,
+    job_name,
+    record_and_respond,
+)
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import reports, unknown_fields
 from afterrun_exporter.ingest.batches import BrokenItem, split
 from afterrun_exporter.ingest.bodies import LARGE_BATCH, parsed, read_body
 from afterrun_exporter.ingest.fields import instant
-from afterrun_exporter.ingest.native import counted
+from afterrun_exporter.ingest.native import counting_refusals
 from afterrun_exporter.ingest.recorder import (
     Read,
     ReportRecorder,
@@ -36,9 +40,9 @@ from afterrun_exporter.ingest.vocabulary import meaning, meaning_of_event
 RUNS: Final = "runs"
 EVENTS: Final = "events"
 
-#: What is said of a run, by its own words and by ours.
-WORDS: Final = {"error": "message", "error_message": "message", "id": "run_id"}
-#: When a run was due, by the words of several schedulers.
+#: Field names of run records, with the native field of each.
+FIELD_NAMES: Final = {"error": "message", "error_message": "message", "id": "run_id"}
+#: Field names in several schedulers for the time at which a run was due.
 SCHEDULED: Final = (
     "scheduled_time",
     "scheduled_at",
@@ -47,18 +51,20 @@ SCHEDULED: Final = (
     "scheduledAt",
     "scheduledFor",
 )
-#: Its other numbers are metrics.
-KNOWN: Final = {
+#: Fields of a run record with a meaning; other numbers are metrics.
+RECORD_FIELDS: Final = {
     *reports.Report.model_fields,
-    *WORDS,
+    *FIELD_NAMES,
     *SCHEDULED,
     "job_id",
     "job",
     "project",
 }
 
-#: Of these, what a report has no field for.
-NO_FIELDS: Final = KNOWN - reports.Report.model_fields.keys() - WORDS.keys()
+#: The fields of those for which a native report has no field.
+NO_FIELDS: Final = (
+    RECORD_FIELDS - reports.Report.model_fields.keys() - FIELD_NAMES.keys()
+)
 
 #: Fields of an event with a meaning of their own.
 EVENT_FIELDS: Final = {
@@ -67,8 +73,8 @@ EVENT_FIELDS: Final = {
     *("status", "result", "error", *SCHEDULED),
 }
 
-#: Statuses of runs that were called off.
-CALLED_OFF: Final = {(Kind.FINISH, outcome) for outcome in NEUTRAL}
+#: Statuses of canceled or skipped runs.
+CANCELED: Final = {(Kind.FINISH, outcome) for outcome in NEUTRAL}
 
 OUTCOMES: Final = {"job.started": "start", "job.completed": "ok", "job.failed": "fail"}
 
@@ -77,21 +83,27 @@ def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of records and of events."""
     runs, events = context.recorder(RUNS), context.recorder(EVENTS)
     return [
-        web.post("/runs", counted(runs, taking(context, runs, of_run))),
-        web.post("/events", counted(events, taking(context, events, of_event))),
+        web.post(
+            "/runs", counting_refusals(runs, record_handler(context, runs, run_report))
+        ),
+        web.post(
+            "/events",
+            counting_refusals(events, record_handler(context, events, event_report)),
+        ),
     ]
 
 
-#: Makes a job and the fields of a report of one record; None for what is no report.
+#: Returns the job and the report fields of one record; None if it is no report.
 Reading = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]] | None]
 
 
-def taking(
+def record_handler(
     context: DialectContext, recorder: ReportRecorder, reading: Reading
 ) -> Handler:
-    """Return the handler of records that *reading* makes reports of.
+    """Return a handler that records each item for which *reading* returns a report.
 
-    One object, an array, or one a line: one transaction, answered one by one.
+    The body is one object, an array, or one object a line. It is recorded in one
+    transaction, with one result per item.
     """
 
     async def handle(request: web.Request) -> web.Response:
@@ -102,9 +114,9 @@ def taking(
         def parse() -> list[Read]:
             return [*read_all(split(body), reading, now, whose, limit)]
 
-        found = await parsed(len(body), parse, LARGE_BATCH)
-        received = [recorder.settled(one, now) async for one in cooperatively(found)]
-        return await answered(recorder, received, caller_of(request))
+        items = await parsed(len(body), parse, LARGE_BATCH)
+        received = [recorder.resolve(one, now) async for one in cooperatively(items)]
+        return await record_and_respond(recorder, received, caller_of(request))
 
     return handle
 
@@ -112,7 +124,7 @@ def taking(
 def read_all(
     items: Sequence[object], reading: Reading, at: float, whose: bytes, limit: int
 ) -> Iterator[Read]:
-    """Yield what each of *items* says that is a report."""
+    """Yield the reports among *items*."""
     for item in items:
         if isinstance(item, BrokenItem):
             yield Unread("", digest(whose, item.text), item.error)
@@ -127,72 +139,74 @@ def read_all(
             yield read_fields(*read, at, mark, limit)
 
 
-def of_run(record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the job and the report of a row of a table of runs.
+def run_report(record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the job and the report fields of a row of a table of runs.
 
-    Raises PingError for one that names no job.
+    Raises PingError if it names no job.
     """
     job = record.get("job_id") or record.get("job")
     if not isinstance(job, str):
-        raise PingError('a record of a run names its job: "job_id" is missing')
+        raise PingError('"job_id" is missing in the record: name the job of the run')
     fields: dict[str, Any] = {}
-    told = record.get("metrics")
-    metrics = {**told} if isinstance(told, dict) else {}
+    reported = record.get("metrics")
+    metrics = {**reported} if isinstance(reported, dict) else {}
     others: dict[str, Any] = {}
     for name, value in record.items():
-        if name in KNOWN:
+        if name in RECORD_FIELDS:
             if value is not None and name not in NO_FIELDS:
-                fields[WORDS.get(name, name)] = value
+                fields[FIELD_NAMES.get(name, name)] = value
         elif value is not None:
             others[name] = value
-    fields |= unknown_fields.sorted_out(others, metrics, fields)
+    fields |= unknown_fields.distributed(others, metrics, fields)
     if "message" in fields and not isinstance(fields["message"], str):
         fields["message"] = json.dumps(fields["message"])
     error = record.get("error") or record.get("error_message")
-    # Of a cancellation it is the reason.
-    if error and meaning(str(record.get("status"))) not in CALLED_OFF:
+    # The error of a canceled run is its reason.
+    if error and meaning(str(record.get("status"))) not in CANCELED:
         fields["error"] = error
     if "run_id" not in fields and (run_id := _run_id(record)):
         fields["run_id"] = run_id
     return job_name(job), {**fields, "metrics": metrics}
 
 
-def of_event(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """Return the job and the report of an event; None for one of another kind.
+def event_report(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """Return the job and the report fields of an event; None for other event types.
 
-    Raises PingError for one that names no job.
+    Raises PingError if it names no job.
     """
     kind = event.get("type") or event.get("event")
     status = _status_of(str(kind))
     if status is None:
         return None
     payload = event.get("payload")
-    told = payload if isinstance(payload, dict) else event
-    job = told.get("jobId")
+    event_data = payload if isinstance(payload, dict) else event
+    job = event_data.get("jobId")
     if not isinstance(job, str):
         if kind not in OUTCOMES:
             return None
-        raise PingError(f'an event {kind} names its job: "jobId" is missing')
-    result = told.get("result")
+        raise PingError(f'"jobId" is missing in the event {kind}: name the job')
+    result = event_data.get("result")
     reported = result if isinstance(result, dict) else {}
     metrics = {
         name: value
         for name, value in reported.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    others = {name: told[name] for name in told.keys() - EVENT_FIELDS}
-    if isinstance(told.get("status"), str):
-        others["state"] = told["status"]
+    others = {name: event_data[name] for name in event_data.keys() - EVENT_FIELDS}
+    if isinstance(event_data.get("status"), str):
+        others["state"] = event_data["status"]
     fields = {
-        **unknown_fields.sorted_out(others, metrics, {}),
+        **unknown_fields.distributed(others, metrics, {}),
         "status": status,
-        "run_id": told.get("executionId") or told.get("runId") or _scheduled(told),
-        "duration_ms": told.get("durationMs"),
-        "attempt": told.get("attempt"),
-        "max_attempts": told.get("maxAttempts"),
-        "message": _words(told.get("error")),
-        # Both may say that it failed after all.
-        "error": told.get("error"),
+        "run_id": event_data.get("executionId")
+        or event_data.get("runId")
+        or _scheduled(event_data),
+        "duration_ms": event_data.get("durationMs"),
+        "attempt": event_data.get("attempt"),
+        "max_attempts": event_data.get("maxAttempts"),
+        "message": _words(event_data.get("error")),
+        # Both may claim a failure.
+        "error": event_data.get("error"),
         "result": result,
         "ended_at": None if status == "start" else event.get("timestamp"),
         "started_at": event.get("timestamp") if status == "start" else None,
@@ -202,24 +216,24 @@ def of_event(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
 
 
 def _status_of(kind: str) -> str | None:
-    """Return the status that an event of this type reports; None for another kind."""
+    """Return the status that an event of this type reports; None for other types."""
     if (status := OUTCOMES.get(kind)) is not None:
         return status
-    # Workers spell them in their own way: JOB_FAILED, jobFailed, task.failed.
-    known = meaning_of_event(kind)
-    return "fail" if known is not None and known[1] in FAILURES else None
+    # Workers use their own spellings: JOB_FAILED, jobFailed, task.failed.
+    verb = meaning_of_event(kind)
+    return "fail" if verb is not None and verb[1] in FAILURES else None
 
 
 def _run_id(record: Mapping[str, Any]) -> str | None:
-    """Return the key of a row that has no id: the same job never runs twice at once."""
+    """Return a run id for a row without an id: its due time, else its start."""
     if (scheduled := _scheduled(record)) is not None:
         return scheduled
-    started = record.get("started_at")
-    return None if started is None else str(started)
+    started_at = record.get("started_at")
+    return None if started_at is None else str(started_at)
 
 
 def _scheduled(record: Mapping[str, Any]) -> str | None:
-    """Return when a run was due, in one way for all ways to write the same time."""
+    """Return the time at which a run was due, in one normalized spelling."""
     for name in SCHEDULED:
         due = record.get(name)
         if isinstance(due, str | int | float) and not isinstance(due, bool) and due:
@@ -234,7 +248,7 @@ def _scheduled(record: Mapping[str, Any]) -> str | None:
 def _object(item: object) -> dict[str, Any]:
     if isinstance(item, dict):
         return item
-    raise PingError("each record is a JSON object")
+    raise PingError("each record must be a JSON object")
 
 
 def _words(error: object) -> str | None:

@@ -1,6 +1,6 @@
-"""Paths that several dialects share, and which of them a request speaks.
+"""Paths that several dialects share, and the choice of the dialect for a request.
 
-``/ping/A/B`` is Healthchecks' ``/ping/KEY/SLUG``, and Cronitor's ``/ping/KEY/JOB``.
+``/ping/A/B`` is Healthchecks' ``/ping/KEY/SLUG`` and Cronitor's ``/ping/KEY/JOB``.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.dialects.cronitor import telemetry as cronitor
 from afterrun_exporter.dialects.healthchecks import pings as healthchecks
 
-#: By which Cronitor's clients report; OPTIONS is nobody's ping.
+#: Methods of Cronitor's clients; OPTIONS is never a ping.
 METHODS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_POST})
 
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
-    """Return the routes of the paths that are shared, and of those below them."""
+    """Return the routes of the shared paths and of the paths below them."""
     by_slug, by_key = healthchecks.by_slug(context), cronitor.by_key(context)
 
     async def either(request: web.Request) -> web.StreamResponse:
-        ours = request.method in METHODS and cronitor.speaks_cronitor(request.query)
-        return await (by_key if ours else by_slug)(request)
+        is_cronitor = request.method in METHODS and cronitor.speaks_cronitor(
+            request.query
+        )
+        return await (by_key if is_cronitor else by_slug)(request)
 
     two, three = "/ping/{key}/{job}{slash:/?}", "/ping/{key}/{job}/{signal}{slash:/?}"
     return [

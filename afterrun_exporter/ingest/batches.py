@@ -1,4 +1,4 @@
-"""Many reports in one request."""
+"""Batches: several reports in one request."""
 
 from __future__ import annotations
 
@@ -30,19 +30,23 @@ from afterrun_exporter.ingest.recorder import (
     Unread,
     read_fields,
 )
-from afterrun_exporter.ingest.responses import is_recorded, told, verdict
+from afterrun_exporter.ingest.responses import (
+    is_recorded,
+    result_object,
+    result_or_problem,
+)
 
 UTF_16: Final = (BOM_UTF16_BE, BOM_UTF16_LE)
 
-#: More in one transaction would keep single pings waiting.
+#: The most reports in one transaction, so that single pings are not delayed.
 MAX_ITEMS: Final = 10_000
 
-#: Small reports that are read before everything else gets its turn.
+#: The number of small reports that are read without yielding to the event loop.
 STEP: Final = 500
 
 EMPTY: Final = "the batch is empty: send a JSON array, or one report a line"
 
-#: The field by which an item that is not JSON still names its job.
+#: The field that names the job, searched in items that are not valid JSON.
 _JOB: Final = re.compile(rb'"job"\s*:\s*"([A-Za-z0-9][A-Za-z0-9._:-]{0,127})"')
 
 #: The first character of the next element of an array.
@@ -51,19 +55,19 @@ _ITEM: Final = re.compile(r"[^\s,]")
 #: The place where one object of an array ends and the next begins, or the last one ends.
 _GAP: Final = re.compile(r'\}(?=\s*(?:,\s*\{|\]\s*\Z|\Z))|(?=,\s*\{\s*"job"\s*:)')
 
-#: Each broken element may cost a pass over the rest of the body.
+#: The most malformed elements, because each may cost a pass over the rest of the body.
 MAX_BROKEN: Final = 100
 
 
 class BrokenItem(NamedTuple):
-    """An item that is not JSON."""
+    """An item that is not valid JSON."""
 
     error: PingError
     text: bytes
 
     @property
     def job(self) -> str:
-        """The job that its text names; "" if there is none, or more than one."""
+        """The job named in its text; "" if there is none, or more than one."""
         names = {match[1] for match in _JOB.finditer(self.text)}
         return names.pop().decode() if len(names) == 1 else ""
 
@@ -71,10 +75,9 @@ class BrokenItem(NamedTuple):
 def split(body: bytes) -> list[object]:
     """Return the items of a JSON array, or of lines of JSON (NDJSON).
 
-    One object over many lines, as a pretty-printer writes it, is one item.
-    An item that is not JSON is a BrokenItem in the list, and harms no other one.
-    Raises PingError if there are no items, or too many, or too many objects and arrays
-    in all of them.
+    A pretty-printed object over several lines is one item. An invalid item is
+    returned as a BrokenItem and does not affect the others. Raises PingError if there
+    are no items, too many of them, or too many objects and arrays in total.
     """
     if not body.strip():
         raise PingError(EMPTY)
@@ -108,9 +111,9 @@ def _lines(body: bytes) -> list[bytes]:
 
 
 def _items(body: bytes) -> Iterator[object]:
-    """Yield the elements of a JSON array of objects of which some are not JSON.
+    """Yield the elements of a JSON array of objects, some of which are invalid.
 
-    A broken one goes as far as the next place where one object ends and another
+    A malformed element extends to the next place where one object ends and another
     begins.
     """
     text, at, broken = decode(body).strip().removesuffix("]"), 1, 0
@@ -145,9 +148,9 @@ async def read_all(
     *,
     history: bool = False,
 ) -> list[Received]:
-    """Return what the reports in *body* say, in their order; of past runs if *history*.
+    """Return the reports in *body*, in order; reports of past runs if *history*.
 
-    Others get their turn meanwhile. Raises PingError as `split` does.
+    Yields to the event loop in between. Raises PingError like `split`.
     """
     if body.startswith(UTF_16) or b"\0" in body[:4]:
         body = decode(body).encode("utf-8", "replace")
@@ -163,13 +166,13 @@ async def read_all(
 
     def parse() -> list[Read]:
         return (
-            _past(body, at, sender, limit)
+            _read_history(body, at, sender, limit)
             if history
             else _read(body, at, sender, limit)
         )
 
-    found = await parsed(len(body), parse, LARGE_BATCH)
-    return [recorder.settled(one, at) async for one in cooperatively(found)]
+    reads = await parsed(len(body), parse, LARGE_BATCH)
+    return [recorder.resolve(one, at) async for one in cooperatively(reads)]
 
 
 def _read(body: bytes, at: float, sender: bytes, limit: int) -> list[Read]:
@@ -177,32 +180,32 @@ def _read(body: bytes, at: float, sender: bytes, limit: int) -> list[Read]:
     if texts is None:
         return [read_item(item, at, sender, limit) for item in split(body)]
     _check_count(texts)
-    found: list[Read] = []
+    reads: list[Read] = []
     for text in texts:
         ping = quick.read_item(text, at, limit)
         if ping is not None:
-            found.append((ping, NOTHING_DROPPED))
+            reads.append((ping, NOTHING_DROPPED))
         else:
-            found.append(read_item(_parsed(text), at, sender, limit))
-    return found
+            reads.append(read_item(_parsed(text), at, sender, limit))
+    return reads
 
 
-def _past(body: bytes, at: float, sender: bytes, limit: int) -> list[Read]:
-    found: list[Read] = []
+def _read_history(body: bytes, at: float, sender: bytes, limit: int) -> list[Read]:
+    reads: list[Read] = []
     for item in split(body):
         if isinstance(item, dict):
             item = {reports.HISTORY: True, **item}  # noqa: PLW2901
         elif isinstance(item, BrokenItem):
-            # An old line that is not JSON is no news of the job.
+            # A malformed report of a past run is no failure of the job.
             item = item._replace(error=HistoryError(str(item.error)))  # noqa: PLW2901
-        found.append(read_item(item, at, sender, limit))
-    return found
+        reads.append(read_item(item, at, sender, limit))
+    return reads
 
 
 async def _pings(
     recorder: ReportRecorder, items: Sequence[quick.Item], at: float
 ) -> list[Received] | None:
-    """Return the pings of *items*; None where one of them takes a closer look."""
+    """Return the pings of *items*; None if one of them needs the full parser."""
     _check_count(items)
     pings: list[Received] = []
     limit = recorder.metrics_limit
@@ -216,11 +219,11 @@ async def _pings(
 
 
 def read_item(item: object, at: float, sender: bytes, limit: int) -> Read:
-    """Return what *item*, an element of a batch, says."""
+    """Return the report in *item*, an element of a batch."""
     if isinstance(item, BrokenItem):
         return Unread(item.job, digest(sender, item.text), item.error)
     if not isinstance(item, dict) or not isinstance(item.get("job"), str):
-        error = PingError('each report of a batch is an object with a "job"')
+        error = PingError('each report of a batch must be an object with a "job"')
         return Unread("", b"", error)
     mark = digest(sender, json.dumps(item, sort_keys=True).encode())
     job = reports.clean(item["job"])
@@ -233,19 +236,19 @@ def read_item(item: object, at: float, sender: bytes, limit: int) -> Read:
     return read_fields(job, fields, at, mark, limit)
 
 
-async def told_all(
+async def batch_result(
     received: Sequence[Received], results: Sequence[ReportResult | Exception]
 ) -> dict[str, Any]:
-    """Return the answer to a batch: how many are recorded, and each one's own answer."""
-    answers: list[dict[str, Any]] = []
+    """Return the response body for a batch: counts, and the result of each report."""
+    items: list[dict[str, Any]] = []
     bad = 0
     async for one, result in cooperatively(zip(received, results, strict=True)):
         if isinstance(result, ReportResult):
-            answers.append(verdict(result))
+            items.append(result_object(result))
         else:
-            answers.append(told(one, result))
+            items.append(result_or_problem(one, result))
             bad += not is_recorded(one, result)
-    return {"accepted": len(results) - bad, "rejected": bad, "results": answers}
+    return {"accepted": len(results) - bad, "rejected": bad, "results": items}
 
 
 def _parsed(text: bytes) -> Any:

@@ -1,7 +1,7 @@
-"""Request bodies: read up to a limit, unpacked in steps, parsed beside the event loop.
+"""Request bodies: size limits, decompression in steps, and parsing in threads.
 
-aiohttp passes on what is on the wire. Nothing is unpacked of a request that no handler
-reads, and never more than a handler reads of it.
+aiohttp's own decompression is disabled. Only the part of a body that a handler reads
+is decompressed.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from afterrun_exporter.errors import PingError
 
 T = TypeVar("T")
 
-#: Settings of connections: bodies arrive as they are on the wire, and the rest of one
-#: that no handler has read is skipped by `skip_rest` alone.
+#: Settings of connections: bodies are not decompressed, and only `skip_rest` reads the
+#: rest of a body that no handler has read.
 CONNECTION: Final[Mapping[str, Any]] = {"auto_decompress": False, "lingering_time": 0.0}
 
-#: Bodies up to so many bytes are parsed in a few milliseconds, whatever is in them: with
-#: one report, and with many of which each takes time of its own.
+#: The largest bodies, in bytes, that are parsed on the event loop within a few
+#: milliseconds: with one report, and with a batch.
 LARGE: Final = 65_536
 LARGE_BATCH: Final = 4096
-#: Large bodies that are parsed at once: each takes memory, and no two are parsed faster.
+#: The most large bodies that are parsed concurrently, to limit the memory.
 AT_ONCE: Final = 2
-#: Bytes of a body without a reader that are skipped: clients that send all of it before
-#: they read still get their answer, and the connection remains usable.
+#: The most bytes of an unread body that are skipped, so that clients that send all of it
+#: first get a response and the connection remains usable.
 MAX_SKIPPED: Final = 2**21
-#: Seconds in which they must arrive.
+#: Timeout for skipping, in seconds.
 SKIP_SECONDS: Final = 10.0
-#: Bytes of the end of a long body that are kept.
+#: The most bytes of the end of a long body that are kept.
 MAX_END: Final = 65_536
-#: Bytes between both ends that are read to reach the end: more is no log.
+#: The most bytes between both ends that are read to reach the end.
 MAX_MIDDLE: Final = 2**28
 
-#: Packed bytes that are unpacked in one step, and bytes that a step results in.
+#: The most compressed bytes read, and decompressed bytes returned, in one step.
 SLICE: Final = 4096
 PIECE: Final = 65_536
-#: Steps of unpacking before everything else gets its turn.
+#: Steps of decompression without yielding to the event loop.
 STEPS: Final = 16
 
 GZIP: Final = "gzip"
 DEFLATE: Final = "deflate"
-#: Encodings that clients know and this server does not.
-FOREIGN: Final = frozenset({"br", "zstd", "compress"})
+#: Encodings of clients that this server does not support.
+UNSUPPORTED: Final = frozenset({"br", "zstd", "compress"})
 
 _GZIP_START: Final = b"\x1f\x8b"
 
@@ -60,7 +60,8 @@ _parsers: Final = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="parser")
 async def parsed(size: int, parse: Callable[[], T], large: int = LARGE) -> T:
     """Return the result of *parse*, for a body of *size* bytes.
 
-    Of one that is larger than *large* in a thread: it would hold up everything else.
+    A body larger than *large* is parsed in a thread, so that it does not block the
+    event loop.
     """
     if size <= large:
         return parse()
@@ -68,7 +69,7 @@ async def parsed(size: int, parse: Callable[[], T], large: int = LARGE) -> T:
 
 
 async def skip_rest(request: web.BaseRequest) -> bool:
-    """Skip the rest of the body of *request*; return False if there is more of it."""
+    """Skip the rest of the body of *request*; return False if the limit was exceeded."""
     content = request.content
     if content.is_eof():
         return True
@@ -77,16 +78,16 @@ async def skip_rest(request: web.BaseRequest) -> bool:
         async with asyncio.timeout(SKIP_SECONDS):
             while not content.is_eof() and skipped <= MAX_SKIPPED:
                 skipped += len(await content.readany())
-    except Exception:  # noqa: BLE001 - the connection ends, whatever is wrong with it
+    except Exception:  # noqa: BLE001 - the connection is closed on any error
         return False
     return content.is_eof()
 
 
 async def read_ends(request: web.Request, limit: int) -> tuple[bytes, bool]:
-    """Return the body of *request*, and whether it was longer than *limit* bytes.
+    """Return the body of *request*, and True if it was longer than *limit* bytes.
 
-    Of a longer one the beginning and the end are kept, together *limit* bytes.
-    Raises PingError as `unpacked` does.
+    Of a longer body the beginning and the end are kept, *limit* bytes in total.
+    Raises PingError like `unpacked`.
     """
     end = min(MAX_END, limit // 2)
     chunks: list[bytes] = []
@@ -112,17 +113,17 @@ async def read_ends(request: web.Request, limit: int) -> tuple[bytes, bool]:
 
 
 async def read_body(request: web.Request, limit: int, text: str = "") -> bytes:
-    """Return the body of *request*, decompressed; refuse more than *limit* bytes.
+    """Return the decompressed body of *request*, up to *limit* bytes.
 
-    Raises HTTPRequestEntityTooLarge with *text* as soon as that is known, and
-    PingError as `unpacked` does.
+    Raises HTTPRequestEntityTooLarge with *text* for a larger body, and PingError
+    like `unpacked`.
     """
     length = request.content_length
     if length is not None and length > limit:
         raise _too_large(limit, length, text)
     content = request.content
     if content.is_eof() and not _coding(request):
-        # All of it came with the headers, as a small report does.
+        # The whole body arrived with the headers, as with small reports.
         body = content.read_nowait()
         if len(body) > limit:
             raise _too_large(limit, len(body), text)
@@ -140,8 +141,7 @@ async def read_body(request: web.Request, limit: int, text: str = "") -> bytes:
 async def unpacked(request: web.Request) -> AsyncGenerator[bytes]:
     """Yield the body of *request*, decompressed piece by piece.
 
-    Raises PingError for a body that is not compressed, or chunked, as its headers
-    say.
+    Raises PingError if the compression or the chunks of the body are invalid.
     """
     coding = _coding(request)
     if not coding:
@@ -165,20 +165,20 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
         async for chunk in request.content.iter_any():
             yield chunk
     except RequestPayloadError:
-        # Or aiohttp looks for the rest of the body, and logs this as its own error.
+        # Otherwise aiohttp waits for the rest of the body and logs an internal error.
         request.content.feed_eof()
         raise PingError(
-            "the body cannot be read: it is not chunked as its Transfer-Encoding says"
+            "the body cannot be read: its chunks do not match its Transfer-Encoding"
         ) from None
 
 
 def _coding(request: web.Request) -> str:
-    """Return the encoding that the body has to be unpacked from; "" for none.
+    """Return the compression of the body; "" for none.
 
-    Raises PingError for one that this server does not know.
+    Raises PingError if it is not supported.
     """
     coding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
-    if coding in FOREIGN:
+    if coding in UNSUPPORTED:
         raise PingError(
             f"the body cannot be decompressed: Content-Encoding {coding!r} is not "
             "supported; use gzip or deflate"
@@ -187,42 +187,42 @@ def _coding(request: web.Request) -> str:
 
 
 class Unpacker:
-    """Decompresses a body, no more at a time than is asked for."""
+    """Decompresses a body in pieces of limited size."""
 
     def __init__(self, coding: str) -> None:
         self._coding = coding
         self._stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
         self._is_new = True
-        self._is_begun = False
+        self._has_data = False
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Yield what *data*, the next bytes on the wire, is unpacked to.
+        """Yield *data*, the next compressed bytes, decompressed.
 
         Pieces may be empty. Raises PingError.
         """
         for at in range(0, len(data), SLICE):
             rest = data[at : at + SLICE]
-            self._is_begun = True
+            self._has_data = True
             while rest:
                 if self._stream.eof:
                     rest = self._next(rest)
                     continue
                 yield self._step(rest)
                 rest = self._stream.unconsumed_tail or self._stream.unused_data
-        # zlib may hold more than a piece of output when all input is consumed.
-        while self._is_begun and not self._stream.eof:
+        # zlib may buffer more than a piece of output after all input is consumed.
+        while self._has_data and not self._stream.eof:
             if not (piece := self._step(b"")):
                 return
             yield piece
 
     def end(self) -> None:
         """Raise PingError if the body ends before its compressed stream does."""
-        if self._is_begun and not self._stream.eof:
-            raise self._wrong()
+        if self._has_data and not self._stream.eof:
+            raise self._invalid()
 
     def _step(self, data: bytes) -> bytes:
         if self._is_new and self._coding == DEFLATE and data:
-            # Two formats have that name; one begins with a header.
+            # "deflate" names two formats; one of them begins with a header.
             has_header = data[0] & 0x0F == 8
             bits = zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
             self._stream = zlib.decompressobj(bits)
@@ -230,22 +230,22 @@ class Unpacker:
         try:
             return self._stream.decompress(data, PIECE)
         except zlib.error:
-            raise self._wrong() from None
+            raise self._invalid() from None
 
     def _next(self, rest: bytes) -> bytes:
-        """Begin with the next member of a gzip file, which *rest* begins with."""
+        """Start with the next member of a gzip file, at the beginning of *rest*."""
         rest = rest.lstrip(b"\0")
         if not rest:
             return rest
         if self._coding == DEFLATE or not _GZIP_START.startswith(rest[:2]):
-            raise self._wrong()
+            raise self._invalid()
         self._stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
         return rest
 
-    def _wrong(self) -> PingError:
+    def _invalid(self) -> PingError:
         return PingError(
-            f"the body cannot be decompressed; is it {self._coding!r}, as its "
-            "Content-Encoding says?"
+            f"the body cannot be decompressed: it is not {self._coding!r}, as stated in "
+            "its Content-Encoding"
         )
 
 

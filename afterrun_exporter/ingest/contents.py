@@ -12,15 +12,15 @@ from afterrun_exporter.ingest.json_text import decode, parse_json
 from afterrun_exporter.ingest.reports import MAX_MESSAGE, Report
 from afterrun_exporter.ingest.vocabulary import meaning, reads_like_failure, sense_of
 
-#: The type of a text that may speak of failures, as a log does.
+#: The type of a text that may mention failures, such as a log.
 TEXT: Final = "text/plain"
 
-#: Longer texts are no list of fields.
+#: The most lines in a text that is a list of fields.
 MAX_LINES: Final = 50
 
 _BLANK: Final = "\ufeff\0 \t\r\n"
 _JSON_TYPE: Final = re.compile(r"(application|text)/([\w.-]+\+)?json")
-#: Log lines begin with "[2026-", too.
+#: The beginning of JSON. Log lines may begin with "[2026-" as well.
 _JSON_START: Final = re.compile(
     r"""['"\\ ]{0,20}(\{|\[\s*([{\["\]]|(true|false|null|-?[0-9.]+)\s*[,\]]|$))|\""""
 )
@@ -34,15 +34,15 @@ UNDECLARED: Final = (
 
 
 def read_report(body: bytes, content_type: str = "", query: str = "") -> Any:
-    """Return the fields of a report; the body counts for more than the query.
+    """Return the fields of a report; those of the body override those of the query.
 
-    Raises PingError for a body, or a query, that cannot be read.
+    Raises PingError for an invalid body or query.
     """
     fields = _read_body(body, content_type)
     if not query:
         return fields
-    asked = forms.fields_of(forms.urlencoded(query))
-    return forms.combined(asked, fields)
+    query_fields = forms.fields_of(forms.urlencoded(query))
+    return forms.combined(query_fields, fields)
 
 
 def _read_body(body: bytes, content_type: str) -> Any:
@@ -55,7 +55,7 @@ def _read_body(body: bytes, content_type: str) -> Any:
         return forms.fields_of(forms.multipart(text, content_type))
     if _JSON_TYPE.fullmatch(media) is None:
         if plain[:3].upper() in {"%7B", "%5B"}:
-            # As the name of a field that has no value.
+            # Percent-encoded JSON, sent as the name of a field without a value.
             text = plain = forms.unquoted(plain.removesuffix("="))
         if _JSON_START.match(plain) is None:
             if forms.looks_urlencoded(plain, declared=media == forms.URLENCODED):
@@ -66,8 +66,8 @@ def _read_body(body: bytes, content_type: str) -> Any:
 
 
 def parse_object(text: str) -> Any:
-    """Return what *text* says in JSON; raise PingError, as for too many fields."""
-    # Claims are counted again, where colons stand apart from names.
+    """Return *text* parsed as JSON; raise PingError for invalid JSON or too many fields."""
+    # A quick check; the claims are counted exactly later.
     if text.count('":') > 2 * outcome_claims.MAX_FIELDS:
         raise PingError(outcome_claims.TOO_MANY)
     return parse_json(text)
@@ -79,7 +79,7 @@ def media_type(content_type: str) -> str:
 
 
 def _is_part_of_json(text: str) -> bool:
-    """Return True if *text* is a value, or an object that has lost its beginning."""
+    """Return True if *text* is a JSON value, or the end of a truncated object."""
     return _SCALAR.fullmatch(text[:400]) is not None or (
         text[-1] == "}" and re.search(r"[\"']\s{0,8}:", text[:2_000]) is not None
     )
@@ -104,18 +104,20 @@ def _read_text(text: str, *, declared: bool) -> Any:
 
 
 def _lines(text: str) -> list[tuple[str, str]] | None:
-    """Return the fields of a text that has one on each line; None for any other text."""
-    # Some blank lines may be among them.
+    """Return the fields of a text with one field per line; None for any other text."""
+    # Allow for blank lines.
     if text.count("\n") + text.count("\r") > 4 * MAX_LINES:
         return None
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > MAX_LINES:
         return None
-    found = [_LINE.fullmatch(line[:1_000]) for line in lines]
-    pairs = [(one[1], one[2].strip("\"'")) for one in found if one is not None]
+    matches = [_LINE.fullmatch(line[:1_000]) for line in lines]
+    pairs = [(one[1], one[2].strip("\"'")) for one in matches if one is not None]
     if len(pairs) < len(lines):
         return None
-    known = any(name in Report.model_fields or sense_of(name) for name, _ in pairs)
+    has_field = any(name in Report.model_fields or sense_of(name) for name, _ in pairs)
     return (
-        pairs if known or all(number(value) is not None for _, value in pairs) else None
+        pairs
+        if has_field or all(number(value) is not None for _, value in pairs)
+        else None
     )

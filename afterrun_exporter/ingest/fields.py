@@ -1,4 +1,4 @@
-"""What the fields of a report may hold, and what a job is told when they do not."""
+"""Types and limits of the fields of a report, and their error messages."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any, Final
 
 from afterrun_exporter.core.timestamps import parse_time
 
-#: What SQLite and most languages call an integer.
+#: The largest integer in SQLite and most languages.
 MAX_INT: Final = 2**63 - 1
 
-#: The year 5138: later times are milliseconds taken for seconds.
+#: The year 5138; later times are milliseconds sent as seconds.
 MAX_TIME: Final = 1e11
 
 MAX_RUN_ID: Final = 256
 
-#: Python would take other digits as well, and 1_000.
+#: Stricter than Python's float(), which accepts other digits and 1_000.
 _NUMBER: Final = re.compile(
     r"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?|nan)",
     re.ASCII | re.IGNORECASE,
 )
 
-#: The types of pydantic's errors, in JSON's words.
+#: Error messages in JSON's terms, by pydantic's error types.
 REASONS: Final[Mapping[str, str]] = {
     "dict_type": "expected an object",
     "string_type": "expected a text",
@@ -35,7 +35,7 @@ REASONS: Final[Mapping[str, str]] = {
 
 
 def reason(problem: Mapping[str, Any]) -> str:
-    """Return why a field cannot be used, for somebody who writes JSON."""
+    """Return the error message for an invalid field."""
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     if (words := REASONS.get(problem["type"])) is not None:
@@ -44,17 +44,17 @@ def reason(problem: Mapping[str, Any]) -> str:
 
 
 def number(text: str) -> float | None:
-    """Return the number that *text*, of a query or a form, is; None for none."""
+    """Return *text* as a number; None if it is none."""
     return float(text) if _NUMBER.fullmatch(text.strip()) else None
 
 
 def run_id(value: object) -> object:
-    """Return an integer as the text that pydantic wants; anything else as it is."""
+    """Return an integer as a string; any other value unchanged."""
     return str(value) if isinstance(value, int) else value
 
 
 def instant(value: object) -> float:
-    """Return a time, a text or Unix seconds, in Unix seconds."""
+    """Return a time, given as text or Unix seconds, in Unix seconds."""
     if isinstance(value, str):
         value = parse_time(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -65,7 +65,7 @@ def instant(value: object) -> float:
 
 
 def duration(value: float) -> float:
-    """Return *value* if something can take so long."""
+    """Return *value* if it is a valid duration in seconds; raise ValueError if not."""
     if not 0 <= value < MAX_TIME:
         raise ValueError(
             f"{value!r} is not a duration; it must be 0 or more, and less than "
@@ -75,12 +75,12 @@ def duration(value: float) -> float:
 
 
 def flag(value: object) -> bool:
-    """Return true or false from *value*; raise ValueError for anything else."""
-    words = {"true": True, "1": True, "false": False, "0": False}
-    known = words.get(str(value).strip().lower()) if _is_word(value) else None
-    if known is None:
-        raise ValueError("history is true or false")
-    return known
+    """Return *value* as a boolean; raise ValueError for any other value."""
+    values = {"true": True, "1": True, "false": False, "0": False}
+    result = values.get(str(value).strip().lower()) if _is_word(value) else None
+    if result is None:
+        raise ValueError("history must be true or false")
+    return result
 
 
 def _is_word(value: object) -> bool:
@@ -88,15 +88,15 @@ def _is_word(value: object) -> bool:
 
 
 def silence(value: float) -> float:
-    """Return *value* if a run may be silent for so long."""
+    """Return *value* if it is a valid interval between signs of life; raise ValueError if not."""
     if not 0 < value < MAX_TIME:
-        raise ValueError(f"{value!r} is not a time between two signs of life")
+        raise ValueError(f"{value!r} is not an interval between two signs of life")
     return value
 
 
 def exit_status(value: object) -> object:
-    """Return what is as good as an integer as one; anything else as it is."""
-    # What `"exit_code": "$?"` sends, and languages whose numbers are all floats.
+    """Return a text or float with an integral value as an integer; others unchanged."""
+    # Scripts send `"exit_code": "$?"`; some languages have only floats.
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,10}", value.strip()):
         return int(value)
     if isinstance(value, float) and value.is_integer():

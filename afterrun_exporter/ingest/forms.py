@@ -16,13 +16,13 @@ from afterrun_exporter.ingest.vocabulary import MAX_WORD, Sense, meaning, sense_
 URLENCODED: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 
-#: More fields are refused before they are read.
+#: The most fields, counted before they are read.
 MAX_FIELDS: Final = 2_000
-#: Characters of a value that are decoded; of a longer one the end.
+#: The most characters of a value that are decoded, from its end.
 MAX_VALUE: Final = 3 * MAX_MESSAGE
 #: Characters whose percent escapes are replaced at a time.
 STEP: Final = 65_536
-#: Brackets in brackets in a name, as PHP writes them.
+#: The most brackets in a name in PHP's style.
 MAX_BRACKETS: Final = 4
 
 TOO_MANY: Final = f"the form has over {MAX_FIELDS} fields: send them as JSON"
@@ -37,7 +37,7 @@ _NUMBERS: Final = frozenset(
 )
 _INTEGERS: Final = frozenset({"attempt", "max_attempts"})
 _TEXTS: Final = frozenset({"run_id", "message"})
-#: Senses of fields that claim nothing by a number.
+#: Meanings of fields in which a number claims nothing.
 _COUNTS: Final = frozenset(
     {
         *(Sense.ERROR, Sense.ERROR_TEXT, Sense.PART, Sense.SUCCESSES, Sense.COMPLETE),
@@ -50,7 +50,7 @@ _COUNTS: Final = frozenset(
 def urlencoded(text: str) -> list[tuple[str, str]]:
     """Return the fields of a query string or an urlencoded body, in their order.
 
-    Raises PingError for more than anybody sends.
+    Raises PingError for too many fields.
     """
     if text.count("&") >= MAX_FIELDS:
         raise PingError(TOO_MANY)
@@ -67,19 +67,19 @@ def urlencoded(text: str) -> list[tuple[str, str]]:
 
 
 def shortened(text: str) -> str:
-    """Return an urlencoded *text* with the ends of its long values alone."""
+    """Return an urlencoded *text* in which long values are cut to their ends."""
     if len(text) <= MAX_VALUE:
         return text
     return "&".join(map(_shortened, text.split("&")))
 
 
 def unquoted(text: str) -> str:
-    """Return *text* with its percent escapes replaced, some of them at a time."""
+    """Return *text* with its percent escapes replaced, in steps."""
     raw = text.encode("utf-8", "replace")
     pieces, at = [], 0
     while at < len(raw):
         end = at + STEP
-        # An escape is not divided.
+        # Do not split an escape.
         percent = raw.rfind(b"%", end - 2, end)
         if percent >= 0:
             end = percent
@@ -89,16 +89,16 @@ def unquoted(text: str) -> str:
 
 
 def _shortened(field: str) -> str:
-    """Return *field* with the end of its value, if that is long: decoding takes time."""
+    """Return *field* with a long value cut to its end, because decoding takes time."""
     if len(field) <= MAX_VALUE:
         return field
     return f"{field[:200].partition('=')[0]}={field[-MAX_VALUE:]}"
 
 
 def multipart(text: str, content_type: str) -> list[tuple[str, str]]:
-    """Return the fields of a multipart body; a file is one named ``message``.
+    """Return the fields of a multipart body; files are named ``message``.
 
-    Raises PingError for a body whose parts cannot be told apart.
+    Raises PingError if the parts cannot be separated.
     """
     return [
         ("message" if part.is_file or part.name is None else part.name, part.value)
@@ -109,7 +109,7 @@ def multipart(text: str, content_type: str) -> list[tuple[str, str]]:
 class Part(NamedTuple):
     """A part of a multipart body."""
 
-    #: None where it has none.
+    #: None if it has no name.
     name: str | None
     is_file: bool
     value: str
@@ -118,7 +118,7 @@ class Part(NamedTuple):
 def parts(text: str, content_type: str) -> list[Part]:
     """Return the parts of a multipart body.
 
-    Raises PingError where they cannot be told apart, and for too many of them.
+    Raises PingError if they cannot be separated, and for too many of them.
     """
     boundary = re.search(r'boundary="?([^";,]{1,200})', content_type)
     line = f"--{boundary[1].strip()}" if boundary else text.strip().partition("\n")[0]
@@ -148,10 +148,10 @@ def _parts(parts: Iterable[str]) -> Iterator[Part]:
 
 
 def looks_urlencoded(text: str, *, declared: bool) -> bool:
-    """Return True if *text* is an urlencoded body, as far as one can see.
+    """Return True if *text* looks like an urlencoded body.
 
-    Where it is *declared* to be one, values may hold what an encoder would have
-    replaced: curl sends what it is given.
+    If it is *declared* as one, values may contain unencoded characters, because curl
+    does not encode them.
     """
     if _FIRST.match(text) is None:
         return False
@@ -159,9 +159,9 @@ def looks_urlencoded(text: str, *, declared: bool) -> bool:
 
 
 def looks_like_form_in_log(text: str) -> bool:
-    """Return True if *text*, which curl calls a form, can be nothing else.
+    """Return True if *text* is certainly a form.
 
-    Curl says so of any text, such as a log.
+    curl declares any text as a form, for example a log.
     """
     if not looks_urlencoded(text, declared=True):
         return False
@@ -174,10 +174,10 @@ def looks_like_form_in_log(text: str) -> bool:
 
 
 def fields_of(pairs: Pairs) -> Object:
-    """Return the fields of a report that *pairs* of texts stand for.
+    """Return the fields of a report for *pairs* of texts.
 
-    Numbers without a meaning of their own are metrics, other texts metadata. What
-    stands in brackets is inside of what stands before: ``metrics[rows]=3``.
+    Numbers without a meaning become metrics, other texts metadata. A name in brackets
+    is a key of the object before it: ``metrics[rows]=3``.
     """
     form = _Form()
     for name, text in pairs:
@@ -186,7 +186,7 @@ def fields_of(pairs: Pairs) -> Object:
 
 
 class _Form:
-    """The fields of a form, while they are sorted."""
+    """Builder of the fields of a form."""
 
     def __init__(self) -> None:
         self._fields: dict[str, Any] = {}
@@ -201,7 +201,7 @@ class _Form:
         return fields
 
     def add(self, name: str, text: str) -> None:
-        """Put a field where it belongs."""
+        """Add a field to the object where it belongs."""
         if "[" in name[1:]:
             self._add_inside(name, text)
         elif name not in _TEXTS and isinstance(value := _structure(text), dict | list):
@@ -235,7 +235,7 @@ class _Form:
             metadata[name] = text
 
     def _add_inside(self, name: str, text: str) -> None:
-        """Put a field with brackets in its name into the object that it is in."""
+        """Add a field with brackets in its name to its object."""
         head = name[: name.index("[", 1)]
         path = [head, *_BRACKETS.findall(name)[:MAX_BRACKETS]]
         inside: dict[str, Any] = self._fields
@@ -267,7 +267,7 @@ class _Form:
 
 
 def _may_be_misspelt(name: str) -> bool:
-    """Return True if `reports` may take *name* for a misspelt claim."""
+    """Return True if *name* may be a misspelt claim."""
     return len(name) <= MAX_WORD and any(
         abs(len(name) - len(claim)) <= 2 and name[:1].lower() in claim[:2]
         for claim in CLAIMS
@@ -300,9 +300,9 @@ def combined(query: Object, body: Any) -> Any:
         return body
     fields = Object({**query, **body})
     for name in {"metrics", "metadata"} & query.keys() & body.keys():
-        ours, theirs = query[name], body[name]
-        if isinstance(ours, dict) and isinstance(theirs, dict):
-            fields[name] = {**ours, **theirs}
+        of_query, of_body = query[name], body[name]
+        if isinstance(of_query, dict) and isinstance(of_body, dict):
+            fields[name] = {**of_query, **of_body}
     fields.replaced = (
         *query.replaced,
         *getattr(body, "replaced", ()),

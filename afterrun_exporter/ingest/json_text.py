@@ -1,4 +1,4 @@
-"""The text of a request, as JSON."""
+"""Decoding and parsing of JSON in requests."""
 
 from __future__ import annotations
 
@@ -12,19 +12,17 @@ from afterrun_exporter.errors import PingError
 
 T = TypeVar("T")
 
-#: What follows where the value of `"rows": $ROWS` should be, and is not.
+#: Characters that follow a missing value, as in `"rows": $ROWS` with an empty variable.
 EMPTY: Final = frozenset(",}]")
 EMPTY_VARIABLE: Final = "; is a variable of the script empty?"
 
-#: Longer integers than this are no number that anything here holds.
+#: The most digits of an integer; longer ones are parsed as floats.
 MAX_DIGITS: Final = 400
 
-#: Objects and arrays that a text of up to ten times as many characters may have: an
-#: empty one takes 64 bytes, and the garbage collector visits half a million in one go.
+#: The most objects and arrays in a text of up to ten times as many characters: an empty
+#: one takes 64 bytes, and the garbage collector visits half a million in one pass.
 MAX_NESTED: Final = 100_000
-TOO_MANY: Final = (
-    f"the report has over {MAX_NESTED} objects and arrays: send less of them"
-)
+TOO_MANY: Final = f"the report has over {MAX_NESTED} objects and arrays: send fewer"
 
 #: Charsets that are decoded in linear time, and without side effects.
 _CHARSET: Final = re.compile(
@@ -36,39 +34,44 @@ _PARAMETER: Final = re.compile(r"""charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGN
 
 
 class Object(dict[str, Any]):
-    """An object of a report in which a name may come more than once."""
+    """A JSON object with the values of repeated names."""
 
-    #: The values that later ones of the same name replace.
+    #: Values that later ones of the same name replaced.
     replaced: tuple[tuple[str, Any], ...] = ()
 
 
 def decode(body: bytes, content_type: str = "") -> str:
-    """Return *body* as text; what its charset does not have is replaced.
+    """Return *body* as text; invalid bytes are replaced.
 
-    It is UTF-8 if it can be, or as a byte order mark, zero bytes (in JSON) or the
-    *content_type* say.
+    The charset is UTF-8 if that is valid; otherwise it follows from a byte order mark,
+    zero bytes (in JSON) or the *content_type*.
     """
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in body[:4]:
         return body.decode(json.detect_encoding(body), "replace")
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        found = _PARAMETER.search(content_type)
-        named = found is not None and _CHARSET.fullmatch(found[1]) is not None
-        charset = found[1] if found is not None and named else "utf-8-sig"
+        charset_match = _PARAMETER.search(content_type)
+        named = (
+            charset_match is not None
+            and _CHARSET.fullmatch(charset_match[1]) is not None
+        )
+        charset = (
+            charset_match[1] if charset_match is not None and named else "utf-8-sig"
+        )
         return body.decode(charset, "replace")
 
 
 def read_json(body: bytes) -> Any:
-    """Return what *body* says in JSON; raise PingError, saying where it stops."""
+    """Return *body* parsed as JSON; raise PingError with the place of an error."""
     return parse_json(decode(body))
 
 
 def parse_json(text: str) -> Any:
-    """Return what *text* says in JSON; raise PingError, saying where it stops.
+    """Return *text* parsed as JSON; raise PingError with the place of an error.
 
-    NaN, Infinity and numbers of any length are read, so that one such metric does not
-    cost the report.
+    NaN, Infinity and numbers of any length are accepted, so that one such metric does
+    not reject the report.
     """
     check_nested(len(text), text.count("{") + text.count("["))
     return _read(lambda: _DECODER.decode(text.removeprefix("\ufeff")))
@@ -83,7 +86,7 @@ def check_nested(size: int, count: int) -> None:
 def decode_first(text: str, at: int) -> tuple[Any, int]:
     """Return the JSON value at the index *at* of *text*, and the index of its end.
 
-    Raises PingError as `parse_json` does.
+    Raises PingError like `parse_json`.
     """
     return _read(lambda: _DECODER.raw_decode(text, at))
 
@@ -100,12 +103,12 @@ def _read(decode: Callable[[], T]) -> T:
         ) from None
     except RecursionError:
         raise PingError(
-            "the report is not JSON that can be read: it is nested too deeply"
+            "the report is not JSON that can be parsed: it is nested too deeply"
         ) from None
 
 
 def _integer(text: str) -> int | float:
-    # Python refuses thousands of digits; as a float they are infinite.
+    # int() refuses thousands of digits; as a float they are infinite.
     return int(text) if len(text) <= MAX_DIGITS else float(text)
 
 
@@ -121,7 +124,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return repeated
 
 
-#: Scripts put tabs and line ends into messages as they are.
+#: Not strict: scripts put raw tabs and line ends into messages.
 _DECODER: Final = json.JSONDecoder(
     parse_int=_integer, object_pairs_hook=_object, strict=False
 )

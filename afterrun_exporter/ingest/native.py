@@ -1,4 +1,4 @@
-"""Our own API: ``/ping/{job}`` for one report, ``/ping`` for many."""
+"""The native API: ``/ping/{job}`` for one report, ``/ping`` for batches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from afterrun_exporter.ingest.contents import read_report
 from afterrun_exporter.ingest.fields import flag
 from afterrun_exporter.ingest.readings import NOTHING_DROPPED, Readings
 from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender
-from afterrun_exporter.ingest.responses import told
+from afterrun_exporter.ingest.responses import result_or_problem
 
 DIALECT: Final = "native"
 KEY_HEADER: Final = "Idempotency-Key"
@@ -38,21 +38,21 @@ REPORTS: Final[web.AppKey[Reports]] = web.AppKey("reports")
 def routes(
     recorder: ReportRecorder, clock: Clock, single: Reports
 ) -> list[web.RouteDef]:
-    """Return the routes of the native API; *single* takes the reports of one job."""
+    """Return the routes of the native API; *single* handles single reports."""
     return [
-        # aiohttp lets HEAD in where GET is.
-        web.get("/ping/{job}", counted(recorder, single.handle)),
-        web.post("/ping/{job}", counted(recorder, single.handle)),
-        web.post("/ping", counted(recorder, batch(recorder, clock))),
+        # aiohttp accepts HEAD on routes for GET.
+        web.get("/ping/{job}", counting_refusals(recorder, single.handle)),
+        web.post("/ping/{job}", counting_refusals(recorder, single.handle)),
+        web.post("/ping", counting_refusals(recorder, batch(recorder, clock))),
         web.options("/ping/{job}", allowed(ONE)),
         web.options("/ping", allowed(MANY)),
     ]
 
 
-def counted(recorder: ReportRecorder, handler: Handler) -> Handler:
-    """Return *handler*, with the requests it refuses as a whole counted and told.
+def counting_refusals(recorder: ReportRecorder, handler: Handler) -> Handler:
+    """Wrap *handler* to count and log requests that are refused as a whole.
 
-    What was taken in, if only to be refused, `ReportRecorder` has counted already.
+    `ReportRecorder` counts the reports that reach it.
     """
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -66,7 +66,7 @@ def counted(recorder: ReportRecorder, handler: Handler) -> Handler:
 
 
 class Reports:
-    """Takes single reports; one that says nothing is a plain success."""
+    """Handles single reports; an empty report is a success."""
 
     def __init__(self, recorder: ReportRecorder, clock: Clock) -> None:
         self._recorder = recorder
@@ -74,15 +74,15 @@ class Reports:
 
     @property
     def body_limit(self) -> int:
-        """How many bytes a report may have."""
+        """The maximum number of bytes in a report."""
         return self._recorder.body_limit
 
     def refuse(self, reason: str) -> None:
-        """Count and tell a request that could not even be read."""
+        """Count and log an unreadable request."""
         self._recorder.refuse("", reason)
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer the *request* of a route that names the job."""
+        """Handle a *request* whose route names the job."""
         job = reports.check_name(request.match_info["job"])
         whose, caller = sender(request), caller_of(request)
         query = request.rel_url.raw_query_string
@@ -95,13 +95,15 @@ class Reports:
                 now = self._clock.now()
                 received = self._recorder.unreadable(job, now, mark, error)
                 return _response(
-                    told(received, await self._recorder.take(received, caller))
+                    result_or_problem(
+                        received, await self._recorder.record(received, caller)
+                    )
                 )
         return _response(
-            await self.take(job, body, whose, request.headers, caller, query)
+            await self.record(job, body, whose, request.headers, caller, query)
         )
 
-    async def take(
+    async def record(
         self,
         job: str,
         body: bytes,
@@ -110,13 +112,14 @@ class Reports:
         caller: Caller,
         query: str = "",
     ) -> dict[str, Any]:
-        """Take the report in *body* from *caller*; return a verdict, or a problem.
+        """Record the report in *body* from *caller*; return a result, or a problem.
 
-        *job* is a name that jobs may have. Raises StorageError if nothing could be
-        recorded.
+        *job* must be a valid name. Raises StorageError if nothing could be recorded.
         """
         received = await self._read(job, body, whose, headers, query)
-        return told(received, await self._recorder.take(received, caller))
+        return result_or_problem(
+            received, await self._recorder.record(received, caller)
+        )
 
     async def _read(
         self,
@@ -156,12 +159,12 @@ class Reports:
 
 
 def batch(recorder: ReportRecorder, clock: Clock) -> Handler:
-    """Return the handler for many reports: a JSON array, or one a line.
+    """Return the handler of batches: a JSON array, or one report per line.
 
-    They are one transaction, and a bad one does not harm the others: the
-    answer has a result for each, in their order. An Idempotency-Key adds nothing
-    here: every report is recognised by its own run_id, or by its own words. With
-    ``?history=true`` they describe runs of the past.
+    All reports are recorded in one transaction, and an invalid one does not affect the
+    others: the response has a result for each, in order. An Idempotency-Key is
+    ignored, because repeated reports are recognized by their run_id or contents. With
+    ``?history=true`` the reports describe past runs.
     """
 
     async def handle(request: web.Request) -> web.Response:
@@ -175,8 +178,8 @@ def batch(recorder: ReportRecorder, clock: Clock) -> Handler:
         received = await batches.read_all(
             recorder, body, clock.now(), sender(request), history=history
         )
-        results = await recorder.take_all(received, caller_of(request))
-        return _response(await batches.told_all(received, results))
+        results = await recorder.record_all(received, caller_of(request))
+        return _response(await batches.batch_result(received, results))
 
     return handle
 
@@ -190,16 +193,16 @@ def allowed(methods: str) -> Handler:
     return handle
 
 
-def text(answer: dict[str, Any]) -> bytes:
-    """Return *answer* as JSON on one line, with spaces: people read it in cron's mails."""
-    return json.format(json.encode(answer), indent=0)
+def text(body_object: dict[str, Any]) -> bytes:
+    """Return *body_object* as JSON on one line, with spaces for readers of cron's mails."""
+    return json.format(json.encode(body_object), indent=0)
 
 
 def _reason(error: Exception) -> str:
     return (error.text or "") if isinstance(error, web.HTTPException) else str(error)
 
 
-def _response(answer: dict[str, Any]) -> web.Response:
-    if "title" in answer:
-        return http_problems.response(answer)
-    return web.Response(body=text(answer), content_type="application/json")
+def _response(body_object: dict[str, Any]) -> web.Response:
+    if "title" in body_object:
+        return http_problems.response(body_object)
+    return web.Response(body=text(body_object), content_type="application/json")

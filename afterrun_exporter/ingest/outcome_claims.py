@@ -1,8 +1,8 @@
-"""The outcome that a report claims: everything in it is read together, and the worst counts.
+"""The outcome that a report claims: the worst of all claims in it.
 
-A report is ok only if nothing in it says otherwise. A claim is a field whose name
-and value speak of an outcome (`vocabulary` has both), at the top level or in objects
-that are nested in fields without a meaning of their own, as webhooks have them.
+A report is ok only if no claim contradicts it. A claim is a field whose name and value
+denote an outcome (see `vocabulary`), at the top level or in objects nested in fields
+without a meaning, as webhooks have them.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from afterrun_exporter.ingest.vocabulary import (
     words,
 )
 
-#: More fields are not read: a report that has more says who knows what.
+#: The most fields that are read.
 MAX_FIELDS: Final = 5_000
 #: Warnings about claims in one report.
 MAX_WARNINGS: Final = 5
-#: Objects in objects in objects in the report itself.
+#: The deepest nesting of objects that are read.
 MAX_DEPTH: Final = 4
 
 TOO_MANY: Final = (
@@ -46,7 +46,7 @@ TOO_MANY: Final = (
     "'metadata'"
 )
 
-#: Objects with names like these hold context: nothing in them is about this run.
+#: Objects with names like these contain context, and no claims about this run.
 CONTEXT: Final = words(
     """
     metadata labels annotations tags env environment parameters params inputs config
@@ -62,7 +62,7 @@ PARTS: Final = words(
 )
 #: Fields with names like these may have an object as a text.
 EMBEDDED: Final = words("message body payload data detail event result response")
-#: Objects that say one of these is true may fail without harm.
+#: Objects in which one of these is true may fail without harm.
 HARMLESS: Final = ("allow_failure", "continue_on_error", "ignore_errors", "soft_failed")
 
 
@@ -73,7 +73,7 @@ class ClaimedOutcome(NamedTuple):
     outcome: Outcome
     exit_code: int | None
     warnings: tuple[str, ...]
-    #: The fields at the top level that have been read as claims.
+    #: The fields at the top level that were read as claims.
     names: frozenset[str]
 
 
@@ -108,14 +108,14 @@ def read(
 
 
 def scan(text: str) -> Meaning | None:
-    """Return the failure that a text, JSON that is cut or broken, plainly claims."""
-    found = {
+    """Return the failure that truncated or malformed JSON plainly claims."""
+    fields = {
         name: value.strip('"')
         for name, value in _PAIR.findall(text[:65_536])
         if sense_of(name) in _SCANNED
     }
     reading = Claims()
-    _read_object(reading, found, "", 0)
+    _read_object(reading, fields, "", 0)
     worst = _worst(reading.claims)
     return worst if worst[1] in FAILURES else None
 
@@ -134,21 +134,21 @@ def _worst(claims: Iterable[Claim], *, has_ended: bool = False) -> Meaning:
     meanings: dict[Weight, list[Meaning]] = {weight: [] for weight in Weight}
     for claim in claims:
         meanings[claim.weight].append(claim.meaning)
-    spoken = meanings[Weight.WORD]
-    failures = [one for one in spoken if one[1] in FAILURES]
+    words_claimed = meanings[Weight.WORD]
+    failures = [one for one in words_claimed if one[1] in FAILURES]
     if failures:
         return min(failures, key=lambda one: _SEVERITY.index(one[1]))
     for sign in meanings[Weight.SIGN]:
         if sign[1] in FAILURES:
             return sign
-    neutral = [*spoken, *meanings[Weight.SIGN]]
+    neutral = [*words_claimed, *meanings[Weight.SIGN]]
     for outcome in (Outcome.CANCELED, Outcome.SKIPPED):
         if (Kind.FINISH, outcome) in neutral:
             return Kind.FINISH, outcome
     if FAIL in meanings[Weight.EXIT]:
         return FAIL
     for kind in (Kind.START, Kind.PROGRESS, Kind.LOG):
-        if (kind, Outcome.OK) in spoken and not has_ended:
+        if (kind, Outcome.OK) in words_claimed and not has_ended:
             return kind, Outcome.OK
     return FAIL if FAIL in meanings[Weight.HINT] else OK
 
@@ -193,18 +193,18 @@ def _read_object(
     if path and any(fields.get(name) is True for name in HARMLESS):
         return
     counts = _has_counts(fields)
-    plain |= _tried_again(fields)
+    plain |= _retried_fields(fields)
     for name, value in _pairs(fields):
         if name in plain:
             continue
-        # A long name, repeated for everything inside, would take much memory.
+        # A long name, repeated for every nested field, would take much memory.
         place = f"{path}{name[:MAX_WORD]}"
         if (sense := sense_of(name)) is not None:
-            known = sense not in LOOSE
+            is_claim = sense not in LOOSE
             if value is not None:
                 one = Field(reading, place, value, sense, depth, counts)
-                known = one.read() or known
-            if known and not path:
+                is_claim = one.read() or is_claim
+            if is_claim and not path:
                 reading.names.add(name)
             if sense not in NESTING:
                 continue
@@ -231,8 +231,8 @@ def _is_complete(fields: Mapping[str, Any]) -> bool:
     )
 
 
-def _tried_again(fields: Mapping[str, Any]) -> frozenset[str]:
-    """Return the names of fields about attempts that a success came after."""
+def _retried_fields(fields: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of fields about attempts before a success."""
     if _is_complete(fields):
         return frozenset({"failed"})
     if "nodes" in fields and _has_succeeded(fields, "phase"):
@@ -241,9 +241,9 @@ def _tried_again(fields: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _drop_beginnings(reading: Claims, before: int, fields: Mapping[str, Any]) -> None:
-    """Leave out claims that a part goes on, in a check that has its conclusion.
+    """Remove claims of open parts in a check that has a conclusion.
 
-    The suite of a check has not ended yet. *before* is the number of other claims.
+    The suite of a check ends later. *before* is the number of earlier claims.
     """
     claims = reading.claims
     if len(claims) > before and _has_succeeded(fields, "conclusion"):
@@ -252,7 +252,7 @@ def _drop_beginnings(reading: Claims, before: int, fields: Mapping[str, Any]) ->
 
 
 def _embedded(name: str, text: str) -> object:
-    """Return the object that a field's *text* is in JSON; None if it is none."""
+    """Return a field's *text* parsed as a JSON object; None if it is none."""
     if text[:1] != "{" or joined(name) not in EMBEDDED:
         return None
     try:
@@ -284,7 +284,7 @@ def _read_nested(
 
 
 def _read_items(reading: Claims, items: list[Any], place: str, depth: int) -> None:
-    """Read the failures in a list: the rest of it is about parts of the run."""
+    """Read the failures in a list; other claims are about parts of the run."""
     inner = Claims(count=reading.count)
     for number, item in enumerate(items):
         if not isinstance(item, dict):
@@ -302,11 +302,11 @@ def _read_items(reading: Claims, items: list[Any], place: str, depth: int) -> No
 def _read_words(reading: Claims, parts: Any, place: str) -> None:
     """Read the failures among words: ``{"db1": "ok", "db2": "failed"}``."""
     for name, word in parts.items() if isinstance(parts, dict) else enumerate(parts):
-        known = meaning(word) if isinstance(word, str) else None
+        word_meaning = meaning(word) if isinstance(word, str) else None
         own = isinstance(name, str) and sense_of(name) is not None
-        if known is not None and known[1] in FAILURES and not own:
+        if word_meaning is not None and word_meaning[1] in FAILURES and not own:
             at = f"{place}[{name!r:.40}]"
-            reading.claims.append(Claim(at, word, known, Weight.WORD))
+            reading.claims.append(Claim(at, word, word_meaning, Weight.WORD))
 
 
 def _read_condition(reading: Claims, item: Mapping[str, Any], at: str) -> None:
@@ -332,7 +332,7 @@ def _read_measurements(reading: Claims, fields: Mapping[str, Any], path: str) ->
 
 
 def _has_counts(fields: Mapping[str, Any]) -> bool:
-    """Return True if 0 successes are no failure: others are counted, or nothing was done."""
+    """Return True if 0 successes are no failure: failures are counted, or the total is 0."""
     return any(name in fields for name in _FAILURE_COUNTS) or any(
         name in fields and not fields[name] for name in _TOTALS
     )

@@ -1,4 +1,4 @@
-"""Fields that claim an outcome, each read for itself."""
+"""Readers of the single fields that claim an outcome."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from afterrun_exporter.ingest.vocabulary import (
     words,
 )
 
-#: More errors in one list are errors, whatever they are.
+#: The most items of a list that are checked; a longer list counts as errors.
 MAX_ERRORS: Final = 1_000
-#: Misspelt words that are looked for in one report: it takes time.
+#: The most hints at misspelt words in one report, because the search takes time.
 MAX_HINTS: Final = 5
-#: Errors that are objects are looked through as deep as this.
+#: The deepest nesting in which errors are searched.
 MAX_NESTED_ERROR: Final = 4
 
 _TRUE: Final = words("true yes y on 1 t")
 _FALSE: Final = words("false no n off 0 f")
-#: Texts that stand where an error would, in lower case.
+#: Texts that mean "no error", in lower case.
 _NO_ERROR: Final = _FALSE | {
     *("", "none", "null", "nil", "n/a", "na", "-", "undefined", "nothing", "never"),
     *("no error", "no errors", "without errors", "{}", "[]", "unknown_failure"),
@@ -53,7 +53,7 @@ FAIL: Final = (Kind.FINISH, Outcome.FAIL)
 
 
 class Weight(IntEnum):
-    """The claims that a claim gives way to."""
+    """The weight of a claim against other claims."""
 
     #: A count or the level of a log line: only of a run that has ended.
     HINT = 1
@@ -66,7 +66,7 @@ class Weight(IntEnum):
 
 
 class Claim(NamedTuple):
-    """One field's claim to know how the run ended."""
+    """The outcome that one field claims."""
 
     place: str
     value: object
@@ -74,7 +74,7 @@ class Claim(NamedTuple):
     weight: Weight
 
     def __str__(self) -> str:
-        return f"{self.place}: {shown(self.value)}"
+        return f"{self.place}: {format_value(self.value)}"
 
 
 class Unreadable(NamedTuple):
@@ -82,7 +82,7 @@ class Unreadable(NamedTuple):
 
     place: str
     problem: str
-    #: Whether it counts beside claims that can be read.
+    #: True if it counts even if other claims can be read.
     binding: bool
 
 
@@ -99,24 +99,24 @@ class Claims:
 
 @dataclass(slots=True, frozen=True)
 class Field:
-    """A field whose name has a sense, and where it is."""
+    """A field whose name has a meaning, and its place."""
 
     reading: Claims
     place: str
     value: Any
     sense: Sense
     depth: int
-    #: Whether it stands beside other counts.
+    #: True if its object has other counts.
     counts: bool
 
     def read(self) -> bool:
-        """Read this field; return whether that made a claim of it."""
+        """Read this field; return True if it is a claim."""
         before = len(self.reading.claims) + len(self.reading.unreadable)
         READERS[self.sense](self)
         return len(self.reading.claims) + len(self.reading.unreadable) > before
 
-    def claim(self, meant: Meaning, weight: Weight) -> None:
-        self.reading.claims.append(Claim(self.place, self.value, meant, weight))
+    def claim(self, meaning_: Meaning, weight: Weight) -> None:
+        self.reading.claims.append(Claim(self.place, self.value, meaning_, weight))
 
     def cannot_be_read(self, problem: str, binding: bool = True) -> None:
         self.reading.unreadable.append(
@@ -135,33 +135,33 @@ def _read_status(one: Field) -> None:
         return
     if isinstance(text, list) and one.sense is not Sense.STATUS:
         return
-    known = _meaning_of(text) if isinstance(text, str) else None
-    if one.sense is Sense.OTHER_STATE and known is not None:
-        if known[1] in FAILURES:
-            one.claim(known, Weight.WORD)
-    elif known is not None:
-        one.claim(known, Weight.WORD)
+    word_meaning = _meaning_of(text) if isinstance(text, str) else None
+    if one.sense is Sense.OTHER_STATE and word_meaning is not None:
+        if word_meaning[1] in FAILURES:
+            one.claim(word_meaning, Weight.WORD)
+    elif word_meaning is not None:
+        one.claim(word_meaning, Weight.WORD)
     elif one.sense is Sense.STATUS or (one.sense is Sense.STATE and text != ""):
         binding = one.sense is Sense.STATUS
         near = _hint(text if len(one.reading.unreadable) < MAX_HINTS else "")
-        one.cannot_be_read(f"unknown status {shown(text)}; {near}", binding)
+        one.cannot_be_read(f"unknown status {format_value(text)}; {near}", binding)
 
 
 def _read_state_object(one: Field, state: Mapping[str, Any]) -> None:
     """Read ``{"state": {"type": "FAILED"}}``; its fields are read as those of any object."""
     for name in ("type", "name", "value"):
         word = state.get(name)
-        if isinstance(word, str) and (known := _meaning_of(word)) is not None:
+        if isinstance(word, str) and (word_meaning := _meaning_of(word)) is not None:
             one.reading.claims.append(
-                Claim(f"{one.place}.{name}", word, known, Weight.WORD)
+                Claim(f"{one.place}.{name}", word, word_meaning, Weight.WORD)
             )
     if one.sense is Sense.STATUS and one.depth == 0:
         one.cannot_be_read("expected a word for an outcome", binding=False)
 
 
 def _meaning_of(text: str) -> Meaning | None:
-    if (known := meaning(text) or meaning_of_prose(text)) is not None:
-        return known
+    if (word_meaning := meaning(text) or meaning_of_prose(text)) is not None:
+        return word_meaning
     word = text.strip().lower()
     return OK if word in _TRUE - {"1"} else FAIL if word in _FALSE - {"0"} else None
 
@@ -172,15 +172,15 @@ def _hint(status: object) -> str:
 
 
 def _read_event(one: Field) -> None:
-    # In a list, and deeper, it is what somebody wants to hear of.
+    # In lists and nested objects, events are subscriptions.
     if isinstance(one.value, str) and one.depth < 2 and "[" not in one.place:
-        known = meaning_of_event(one.value)
-        if known is not None:
-            one.claim(known, Weight.WORD)
+        word_meaning = meaning_of_event(one.value)
+        if word_meaning is not None:
+            one.claim(word_meaning, Weight.WORD)
 
 
 def _read_success(one: Field) -> None:
-    """Read a flag, or the number of things that went well."""
+    """Read a flag, or the number of successes."""
     text = one.value
     if isinstance(text, dict | list):
         return
@@ -191,18 +191,20 @@ def _read_success(one: Field) -> None:
         if number >= 1:
             one.claim(OK, Weight.SIGN)
         elif number:
-            one.cannot_be_read(f"{shown(text)} is neither true nor false")
+            one.cannot_be_read(f"{format_value(text)} is neither true nor false")
         elif text is False or one.sense is Sense.SUCCESS or not one.counts:
             one.claim(FAIL, Weight.SIGN)
         return
-    known = _meaning_of(text) if isinstance(text, str) else None
-    if known is not None:
+    word_meaning = _meaning_of(text) if isinstance(text, str) else None
+    if word_meaning is not None:
         one.claim(
-            known,
-            Weight.SIGN if known[1] in {Outcome.OK, Outcome.FAIL} else Weight.WORD,
+            word_meaning,
+            Weight.SIGN
+            if word_meaning[1] in {Outcome.OK, Outcome.FAIL}
+            else Weight.WORD,
         )
     elif one.sense is not Sense.PART:
-        one.cannot_be_read(f"{shown(text)} is neither true nor false")
+        one.cannot_be_read(f"{format_value(text)} is neither true nor false")
 
 
 def _read_complete(one: Field) -> None:
@@ -224,7 +226,7 @@ def _read_error(one: Field) -> None:
 
 
 def _is_time_of_last(one: Field) -> bool:
-    """Return True for the date of the last failure: it is no failure of this run."""
+    """Return True for the date of the last failure, which is no failure of this run."""
     name = one.place.rpartition(".")[2].lower()
     return (
         "last" in name
@@ -234,13 +236,13 @@ def _is_time_of_last(one: Field) -> bool:
 
 
 def _is_error(value: object, depth: int) -> bool:
-    """Return True unless *value* is as good as nothing."""
+    """Return True unless *value* means "no error"."""
     if isinstance(value, str):
         text = value[:40].strip().lower()
-        known = meaning(text)
+        word_meaning = meaning(text)
         if text in _NO_ERROR or _NO_ERRORS.match(text) is not None:
             return False
-        return known is None or known != OK
+        return word_meaning is None or word_meaning != OK
     if isinstance(value, dict | list) and depth < MAX_NESTED_ERROR:
         inner = value.values() if isinstance(value, dict) else value
         return len(inner) > MAX_ERRORS or any(
@@ -250,7 +252,7 @@ def _is_error(value: object, depth: int) -> bool:
 
 
 def _read_early_end(one: Field) -> None:
-    """Read a flag for a run that did not come to its end."""
+    """Read a flag for a run that ended early."""
     text = one.value
     # `timeout: 1` is a setting.
     flag = one.sense is Sense.TIMEOUT and "timeout" not in one.place.lower()
@@ -266,10 +268,10 @@ def _read_exit_code(one: Field) -> None:
     value = one.value
     if isinstance(value, dict):
         if "exit" not in one.place.lower():
-            return  # what a function returned
+            return  # the return value of a function
         value = [each for each in value.values() if _number(each) is not None]
     if isinstance(value, list):
-        # Of a pipe's exit codes, the first that is not 0.
+        # The first exit code of a pipe that is not 0.
         value = next((each for each in value if each not in _ZEROS), 0)
     code = exit_status(value)
     if not isinstance(code, int) or isinstance(code, bool) or abs(code) > MAX_INT:
@@ -292,13 +294,13 @@ def _read_signal(one: Field) -> None:
 
 
 def _read_level(one: Field) -> None:
-    known = meaning(one.value) if isinstance(one.value, str) else None
-    if known == FAIL:
+    word_meaning = meaning(one.value) if isinstance(one.value, str) else None
+    if word_meaning == FAIL:
         one.claim(FAIL, Weight.HINT)
 
 
 def _number(value: object) -> float | None:
-    """Return the number that *value* is or spells; None for none, or for no number."""
+    """Return *value* as a number; None if it is none."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         return float(value)
     if isinstance(value, float) and math.isnan(value):
@@ -308,15 +310,15 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     return f"{value!r:.40}"
 
 
-#: Senses of fields that may be about something else.
+#: Meanings of fields that may be about something else.
 LOOSE: Final = frozenset(
     {Sense.PHASE, Sense.EVENT, Sense.OTHER_STATE, Sense.PART, Sense.ERROR_TEXT}
 )
-#: Senses of fields whose value may be an object with claims of its own.
+#: Meanings of fields whose value may be an object with its own claims.
 NESTING: Final = frozenset(
     {
         Sense.STATUS,

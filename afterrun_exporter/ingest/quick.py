@@ -1,7 +1,7 @@
-"""The short way for a report in which there is nothing to remark.
+"""Fast path for reports that need no warnings.
 
-It gives the same ping as `reports.ping_of`, which takes over wherever this one has
-a doubt: an unknown field, a value of another type, a limit.
+It returns the same ping as `reports.ping_of`, which handles all other reports: those
+with an unknown field, a value of another type, or a value over a limit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MetricName = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 
 
 class _Report(Struct, forbid_unknown_fields=True, gc=False):
-    """What most reports are made of; times and odd spellings go the long way."""
+    """The fields of most reports; others need the full parser."""
 
     status: str | None = None
     duration_ms: Duration | None = None
@@ -45,7 +45,7 @@ class _Report(Struct, forbid_unknown_fields=True, gc=False):
 
 
 class Item(_Report, forbid_unknown_fields=True, gc=False):
-    """The same, one of many."""
+    """A report in a batch."""
 
     job: str = ""
 
@@ -58,9 +58,9 @@ _ITEMS: Final = json.Decoder(list[Item])
 _TEXTS: Final = json.Decoder(list[Raw])
 
 
-#: Lines of a batch, blank ones among them, that are taken apart.
+#: The most lines of a batch, including blank ones.
 MAX_LINES: Final = 40_000
-#: Characters that end the values of a batch: more values are counted before they are made.
+#: The most commas in a batch; larger ones are checked before they are decoded.
 MAX_VALUES: Final = 200_000
 
 
@@ -70,36 +70,36 @@ def count_lines(body: bytes) -> int:
 
 
 def items(body: bytes) -> list[Item] | None:
-    """Return the reports in a batch; None where one of them is not plain.
+    """Return the reports in a batch; None if one of them needs the full parser.
 
-    They are elements of a JSON array, or each of them is a line.
+    The batch is a JSON array, or has one report per line.
     """
     text = body.strip()
     if text.count(b"}") > MAX_LINES:
         return None
     try:
         if text.startswith(b"["):
-            found = _ITEMS.decode(text)
-            return None if _any_repeats(text, found) else found
-        found = _ITEM.decode_lines(text)
+            reports = _ITEMS.decode(text)
+            return None if _any_repeats(text, reports) else reports
+        reports = _ITEM.decode_lines(text)
     except (ValueError, RecursionError):
         return None
-    # The decoder does not mind where lines end. Here they end between two reports,
-    # and so nowhere else.
+    # The decoder accepts line ends anywhere. Check that there is exactly one between
+    # two reports.
     ends = text.count(b"\n")
-    if ends == text.count(b"}\n{") == len(found) - 1 and b"\r" not in text:
-        return None if _any_repeats(text, found) else found
+    if ends == text.count(b"}\n{") == len(reports) - 1 and b"\r" not in text:
+        return None if _any_repeats(text, reports) else reports
     return None
 
 
 def _repeats(text: bytes, one: _Report) -> bool:
     """Return True if the report *one* may have two fields of the same name."""
-    # The decoder keeps the last of them, and the other may claim a failure.
+    # The decoder keeps the last field, and the other one may claim a failure.
     return (
         text.count(b'"status"') != (one.status is not None)
         or text.count(b'"exit_code"') != (one.exit_code is not None)
         or text.count(b'"metrics"') != (one.metrics is not None)
-        # No encoder escapes a letter, but who has something to hide.
+        # Encoders do not escape letters, so this may be a hidden field name.
         or (b"\\" in text and _ESCAPED.search(text) is not None)
     )
 
@@ -116,9 +116,9 @@ def _any_repeats(text: bytes, reports: Sequence[_Report]) -> bool:
 
 
 def texts(body: bytes) -> list[bytes] | None:
-    """Return the texts of the reports in a batch; None where that is not plain.
+    """Return the texts of the reports in a batch; None if it needs the full parser.
 
-    They are elements of a JSON array, or lines that each look like an object.
+    They are the elements of a JSON array, or lines that each look like an object.
     """
     text = body.strip()
     if text.startswith(b"["):
@@ -136,7 +136,7 @@ def texts(body: bytes) -> list[bytes] | None:
 
 
 def read_item(text: bytes, at: float, metrics_limit: int) -> Ping | None:
-    """Return the ping of one report among many, if it names its run."""
+    """Return the ping of a report in a batch, if it has a run_id."""
     try:
         item = _ITEM.decode(text)
     except (ValueError, RecursionError):
@@ -147,7 +147,7 @@ def read_item(text: bytes, at: float, metrics_limit: int) -> Ping | None:
 
 
 def ping_of(item: Item, at: float, metrics_limit: int) -> Ping | None:
-    """Return the ping of one report among many, as `read_item` does."""
+    """Return the ping of a report in a batch, like `read_item`."""
     if not item.run_id or not JOB_NAME.fullmatch(item.job):
         return None
     return _ping(item, item.job, at, b"", metrics_limit)
@@ -156,7 +156,7 @@ def ping_of(item: Item, at: float, metrics_limit: int) -> Ping | None:
 def read(
     job: str, body: bytes, at: float, fingerprint: bytes, metrics_limit: int
 ) -> Ping | None:
-    """Return the ping that *body* stands for; None where the long way has to look."""
+    """Return the ping in *body*; None if it needs the full parser."""
     try:
         report = _DECODER.decode(body)
     except (ValueError, RecursionError):
@@ -172,10 +172,10 @@ def _ping(
     if report.status is None:
         failed = report.exit_code not in {None, 0}
         kind, outcome = Kind.FINISH, Outcome.FAIL if failed else Outcome.OK
-    elif (known := STATUSES.get(report.status)) is not None:
-        kind, outcome = known
+    elif (status_meaning := STATUSES.get(report.status)) is not None:
+        kind, outcome = status_meaning
         if report.exit_code and outcome is Outcome.OK:
-            # They contradict each other.
+            # The two fields contradict each other.
             return None
     else:
         return None
@@ -208,7 +208,7 @@ def _ping(
 
 
 def _plain(metrics: Mapping[str, float], kind: Kind, limit: int) -> bool:
-    """Return whether all of *metrics* are taken without a word."""
+    """Return True if all of *metrics* are accepted without warnings."""
     return (
         len(metrics) <= limit
         and DURATION not in metrics

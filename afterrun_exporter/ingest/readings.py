@@ -1,4 +1,4 @@
-"""The numbers in a report: which are taken, and why the others are not."""
+"""The metrics of a report, with warnings about invalid ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 from afterrun_exporter.core.metric_names import MAX_NAME, is_name
 from afterrun_exporter.core.rules import DURATION
 
-#: Metrics of one report that are warned about one by one.
+#: The most metrics of one report with a warning each.
 MAX_WARNINGS: Final = 50
 
 
@@ -21,7 +21,7 @@ class Readings:
 
     values: Mapping[str, float]
     warnings: tuple[str, ...]
-    #: How many were left out, by reason.
+    #: The number of dropped metrics by reason.
     dropped: Counter[str]
 
 

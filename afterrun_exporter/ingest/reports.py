@@ -1,4 +1,4 @@
-"""A JSON report, as people's scripts send it, to a Ping. No aiohttp here."""
+"""Conversion of a JSON report to a Ping, independent of aiohttp."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from afterrun_exporter.ingest.readings import Readings, read_metrics
 from afterrun_exporter.ingest.unknown_fields import message_of
 from afterrun_exporter.ingest.vocabulary import MAX_WORD, Meaning
 
-#: Fields that only claim an outcome, and what may be meant by a value of each.
+#: Fields that only claim an outcome, and the types of their values.
 CLAIMS: Final[Mapping[str, tuple[type, ...]]] = {
     "status": (str, bool),
     "exit_code": (str, int, float),
 }
-#: Unknown fields that a report is told about; looking for what was meant takes time.
+#: The most unknown fields with a warning; the search for similar names takes time.
 MAX_UNKNOWN: Final = 20
 
-#: Longer messages lose their beginning: the end is where the error stands.
+#: The most characters of a message; the end is kept, which has the error.
 MAX_MESSAGE: Final = 10_000
 
-#: Names of metadata, in lower case, whose values are not kept: whoever may read runs would
-#: read them. Somebody may have sent `?token=...` for an Authorization.
+#: Names of metadata, in lower case, whose values are not stored, because clients may send
+#: `?token=...` instead of Authorization, and other users can read runs.
 SECRETS: Final = frozenset(
     {
         *("token", "access_token", "auth_token", "afterrun_token", "authorization"),
@@ -47,23 +47,22 @@ SECRETS: Final = frozenset(
     }
 )
 HIDDEN: Final = "***"
-#: Of them, so many are named in a warning.
+#: The most of them that a warning names.
 MAX_SECRETS: Final = 5
 
-#: Values of metadata that are written in one call.
+#: The most values of metadata that are encoded in one call.
 MAX_DUMPED: Final = 10_000
 _ENCODER: Final = json.JSONEncoder(allow_nan=False)
 
 HISTORY: Final = "history"
-ENDLESS: Final = (
-    "a run of the past has its times: send ended_at, or started_at with duration_ms"
+HISTORY_WITHOUT_TIMES: Final = (
+    "a past run needs its times: send ended_at, or started_at with duration_ms"
 )
-UNREAD_METADATA: Final = (
-    "metadata is left out: it has NaN or Infinity, which JSON has not, or is nested "
-    "too deeply"
+INVALID_METADATA: Final = (
+    "metadata is left out: it contains NaN or Infinity, or is nested too deeply"
 )
-UNREAD_METRICS: Final = (
-    "metrics of a start are not read: report them with progress or at the end"
+METRICS_OF_START: Final = (
+    "metrics of a start are ignored: report them with progress or at the end"
 )
 
 Integer = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
@@ -115,15 +114,15 @@ class Report(BaseModel):
     )
 
 
-#: Fields whose text is the message where there is none.
+#: Fields whose text becomes the message of a report without one.
 ERRORS: Final = ("error", "errors", "error_message")
 
-#: Fields that claim no outcome; of `metrics`, only some numbers do.
+#: Fields that claim no outcome; some numbers in `metrics` do.
 OWN_FIELDS: Final = frozenset(Report.model_fields) - CLAIMS.keys() - {"metrics"}
 
 
 def check_name(job: str) -> str:
-    """Return *job* if a job may be called so; raise PingError if not."""
+    """Return *job* if it is a valid job name; raise PingError if not."""
     if JOB_NAME.fullmatch(job):
         return job
     raise PingError(
@@ -142,11 +141,11 @@ def ping_of(
     key: str | None = None,
     address: Meaning | None = None,
 ) -> tuple[Ping, Readings]:
-    """Return the ping that *fields* stand for, and what became of its metrics.
+    """Return the ping for *fields*, and the result of reading its metrics.
 
-    *key* names the run where the report does not; *address* is what the path claims.
-    A field that cannot be used is left out with a warning. Raises PingError for a report
-    that cannot be understood without it, and HistoryError where that is of the past.
+    *key* is the run id of a report without one; *address* is the claim of the path.
+    An invalid field is left out with a warning. Raises PingError if the report is
+    ambiguous without it, and HistoryError for a past run.
     """
     if not isinstance(fields, dict):
         raise PingError(
@@ -176,13 +175,13 @@ def _ping_of(
     key: str | None,
     address: Meaning | None,
 ) -> tuple[Ping, Readings]:
-    verdict = outcome_claims.read(fields, address=address, plain=OWN_FIELDS)
-    fields = _with_leftovers(fields, verdict)
-    kind = verdict.kind
-    report, warnings = _validated(fields, verdict)
+    claims = outcome_claims.read(fields, address=address, plain=OWN_FIELDS)
+    fields = _with_unknown_texts(fields, claims)
+    kind = claims.kind
+    report, warnings = _validated(fields, claims)
     readings = read_metrics(report.metrics or {}, metrics_limit)
     if kind is Kind.START and report.metrics:
-        warnings.append(UNREAD_METRICS)
+        warnings.append(METRICS_OF_START)
     message, about_message = message_text(report.message or "")
     metadata, about_metadata = metadata_text(report.metadata)
     run_key, about_key = _key(key)
@@ -190,7 +189,7 @@ def _ping_of(
         job=job,
         kind=kind,
         at=at,
-        outcome=verdict.outcome,
+        outcome=claims.outcome,
         run_id=clean(report.run_id or "") or run_key,
         attempt=report.attempt or 1,
         has_attempt=report.attempt is not None,
@@ -200,13 +199,13 @@ def _ping_of(
         duration=_duration(report),
         metrics=readings.values,
         message=message,
-        exit_code=verdict.exit_code,
+        exit_code=claims.exit_code,
         metadata=metadata,
         heartbeat=report.heartbeat_seconds,
         history=report.history is True,
         fingerprint=fingerprint,
         warnings=(
-            *verdict.warnings,
+            *claims.warnings,
             *warnings,
             *about_message,
             *about_metadata,
@@ -218,18 +217,18 @@ def _ping_of(
 
 
 def _check_history(ping: Ping) -> None:
-    """Raise PingError where *ping* does not describe a finished run of the past."""
+    """Raise PingError if *ping* does not describe a finished past run."""
     if ping.kind is not Kind.FINISH:
-        raise PingError(f"history has finished runs alone, and no {ping.kind}")
+        raise PingError(f"history accepts only finished runs, and no {ping.kind}")
     has_end = ping.ended_at is not None or (
         ping.started_at is not None and ping.duration is not None
     )
     if not has_end:
-        raise PingError(ENDLESS)
+        raise PingError(HISTORY_WITHOUT_TIMES)
 
 
 def invalid(job: str, at: float, fingerprint: bytes, error: PingError) -> Ping:
-    """Return the ping that stands for a report nobody could read."""
+    """Return the ping that represents an unreadable report."""
     return Ping(
         job=job,
         kind=Kind.FINISH,
@@ -241,15 +240,15 @@ def invalid(job: str, at: float, fingerprint: bytes, error: PingError) -> Ping:
 
 
 def _validated(
-    fields: dict[str, Any], verdict: outcome_claims.ClaimedOutcome
+    fields: dict[str, Any], claims: outcome_claims.ClaimedOutcome
 ) -> tuple[Report, list[str]]:
     usable = {name: value for name, value in fields.items() if name not in CLAIMS}
     unknown = [
         name
         for name in usable
-        if name not in Report.model_fields and name not in verdict.names
+        if name not in Report.model_fields and name not in claims.names
     ]
-    if not verdict.names & CLAIMS.keys() and verdict.outcome not in FAILURES:
+    if not claims.names & CLAIMS.keys() and claims.outcome not in FAILURES:
         _refuse_misspelt(usable, unknown[:MAX_UNKNOWN])
     warnings = [_unknown(name) for name in unknown[:MAX_UNKNOWN]]
     if len(unknown) > MAX_UNKNOWN:
@@ -264,28 +263,31 @@ def _validated(
         return Report.model_validate(usable), warnings
 
 
-def _with_leftovers(
-    fields: dict[str, Any], verdict: outcome_claims.ClaimedOutcome
+def _with_unknown_texts(
+    fields: dict[str, Any], claims: outcome_claims.ClaimedOutcome
 ) -> dict[str, Any]:
     """Return *fields* with unknown texts as metadata, and errors as the message."""
-    unknown = fields.keys() - Report.model_fields.keys() - verdict.names
+    unknown = fields.keys() - Report.model_fields.keys() - claims.names
     texts = [name for name in unknown if isinstance(fields[name], str) and fields[name]]
-    # What is nearly the name of a field was to be that field: a warning says so.
-    texts = sorted(name for name in texts[:MAX_UNKNOWN] if _meant(name) is None)
+    # A text that is similar to the name of a field gets a warning instead.
+    texts = sorted(name for name in texts[:MAX_UNKNOWN] if _similar_field(name) is None)
     error = next((fields[name] for name in ERRORS if fields.get(name)), None)
     if not texts and (error is None or fields.get("message")):
         return fields
     more = {name: value for name, value in fields.items() if name not in texts}
-    known = fields.get("metadata")
-    if texts and (known is None or isinstance(known, dict)):
-        more["metadata"] = {**{name: fields[name] for name in texts}, **(known or {})}
+    existing = fields.get("metadata")
+    if texts and (existing is None or isinstance(existing, dict)):
+        more["metadata"] = {
+            **{name: fields[name] for name in texts},
+            **(existing or {}),
+        }
     if error is not None and not fields.get("message"):
         more["message"] = message_of(error)
     return more
 
 
 def _refuse_misspelt(fields: dict[str, Any], unknown: list[str]) -> None:
-    # {"stauts": "fail"} would be a success if it were only warned about.
+    # With only a warning, {"stauts": "fail"} would be a success.
     for name in unknown:
         near = _near_claim(name[:MAX_WORD])
         if isinstance(fields[name], CLAIMS.get(near, ())):
@@ -304,13 +306,13 @@ def _duration(report: Report) -> float | None:
 
 
 def _unknown(name: str) -> str:
-    near = _meant(name)
+    near = _similar_field(name)
     hint = f"; did you mean {near!r}?" if near else ": report numbers under 'metrics'"
     return f"unknown field {clean(name)[:64]!r}{hint}"
 
 
 @lru_cache(maxsize=1024)
-def _meant(name: str) -> str | None:
+def _similar_field(name: str) -> str | None:
     if len(name) > MAX_WORD:
         return None
     near = get_close_matches(name.lower(), Report.model_fields, n=1)
@@ -324,7 +326,7 @@ def _kind(value: object) -> str:
 
 
 def _key(header: str | None) -> tuple[str | None, list[str]]:
-    # Any byte can be in a header; different ones stay different keys.
+    # Headers may contain any byte; keep different keys distinct.
     raw = (header or "").encode("utf-8", "surrogateescape")
     key = raw.decode("utf-8", "backslashreplace")
     if len(key) > MAX_RUN_ID:
@@ -335,16 +337,16 @@ def _key(header: str | None) -> tuple[str | None, list[str]]:
 
 
 def message_text(text: str) -> tuple[str, list[str]]:
-    """Return *text* as it is kept, and what is to be remarked about it."""
+    """Return *text* as it is stored, and warnings."""
     whole = clean(text)
     if len(whole) <= MAX_MESSAGE:
         return whole, []
-    told = f"message: only its last {MAX_MESSAGE} characters are kept"
-    return whole[-MAX_MESSAGE:], [told]
+    warning = f"message: only its last {MAX_MESSAGE} characters are kept"
+    return whole[-MAX_MESSAGE:], [warning]
 
 
 def metadata_text(value: dict[str, Any] | None) -> tuple[str, list[str]]:
-    """Return *value* as it is stored, and what is to be remarked about it."""
+    """Return *value* as it is stored, and warnings."""
     if value is None:
         return "", []
     remarks: list[str] = []
@@ -358,14 +360,14 @@ def metadata_text(value: dict[str, Any] | None) -> tuple[str, list[str]]:
             whole = json.loads(clean(json.dumps(value, ensure_ascii=False)))
             text = _dumped(whole)
     except (ValueError, RecursionError):
-        return "", [UNREAD_METADATA]
+        return "", [INVALID_METADATA]
     return text, remarks
 
 
 def _dumped(value: dict[str, Any]) -> str:
     if _is_small(value):
         return json.dumps(value, allow_nan=False)
-    # In one call it would hold the interpreter, and so the event loop, all the time.
+    # A single call would block the interpreter, and so the event loop.
     return "".join(_ENCODER.iterencode(value))
 
 
@@ -383,6 +385,6 @@ def _is_small(value: dict[str, Any]) -> bool:
 
 
 def clean(text: str) -> str:
-    """Return *text* without what UTF-8 cannot hold."""
-    # JSON can hold half a character (\ud800); UTF-8, and so SQLite, cannot.
+    """Return *text* without characters that UTF-8 cannot encode."""
+    # JSON allows lone surrogates (\ud800); UTF-8, and so SQLite, does not.
     return text.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""What is told the job that reported."""
+"""Response bodies for reports."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from afterrun_exporter.errors import ForbiddenError
 from afterrun_exporter.ingest.recorder import Received, Refused
 
 
-def told(received: Received, result: ReportResult | Exception) -> dict[str, Any]:
-    """Return the answer to one report as a JSON object: a verdict or a problem."""
+def result_or_problem(
+    received: Received, result: ReportResult | Exception
+) -> dict[str, Any]:
+    """Return the response to one report as a JSON object: a result or a problem."""
     if isinstance(result, ReportResult):
-        return verdict(result)
+        return result_object(result)
     recorded = is_recorded(received, result)
     outcome = "invalid" if recorded else None
     return http_problems.problem_of(
@@ -35,35 +37,35 @@ def compact(value: object, status: int = 200) -> web.Response:
 
 
 def spaced(value: object, status: int = 200) -> web.Response:
-    """Return a response with *value* as JSON as Python writes it."""
+    """Return a response with *value* as JSON in Python's format."""
     return as_json(json.dumps(value), status)
 
 
 def as_json(text: str, status: int) -> web.Response:
-    """Return a response with the JSON *text*, its charset unnamed."""
+    """Return a response with the JSON *text*, without a charset parameter."""
     body = text.encode("utf-8", "replace")
     return web.Response(body=body, status=status, content_type="application/json")
 
 
 def is_recorded(received: Received, result: ReportResult | Exception) -> bool:
-    """Return whether anything is kept of a report: of some that cannot be read, too."""
+    """Return True if a report was recorded, possibly as an unreadable one."""
     if isinstance(result, ReportResult):
         return True
     unreadable = isinstance(received, Refused) and received.ping is not None
     return unreadable and not isinstance(result, ForbiddenError)
 
 
-def verdict(result: ReportResult) -> dict[str, Any]:
-    """Return *result* as a JSON object; of a repeat, what was recorded first."""
-    ping, made, run = result.ping, result.transition, result.run
+def result_object(result: ReportResult) -> dict[str, Any]:
+    """Return *result* as a JSON object; for a repeat, the first result."""
+    ping, transition, run = result.ping, result.transition, result.run
     return {
         "job": ping.job,
         "kind": ping.kind,
         "run_id": run.run_id if run else ping.run_id,
         "outcome": run.outcome if run else None,
-        **(_retrying(made, run) if run and run.is_retried else {}),
-        "duplicate": made.duplicate,
-        "warnings": [*ping.warnings, *made.warnings],
+        **(_retrying(transition, run) if run and run.is_retried else {}),
+        "duplicate": transition.duplicate,
+        "warnings": [*ping.warnings, *transition.warnings],
         "violations": _violations(run) if run and run.violations else [],
         "deadline": (
             format_time(result.deadline) if math.isfinite(result.deadline) else None
@@ -71,10 +73,10 @@ def verdict(result: ReportResult) -> dict[str, Any]:
     }
 
 
-def _retrying(made: Transition, run: Run) -> dict[str, Any]:
-    """Return that *run* judges nothing, and when the next attempt has to report."""
+def _retrying(transition: Transition, run: Run) -> dict[str, Any]:
+    """Return the fields of a failed attempt: the deadline of the next one."""
     this = (run.run_id, run.attempt)
-    waiting = {(one.run_id, one.attempt): one.until for one in made.state.retries}
+    waiting = {(one.run_id, one.attempt): one.until for one in transition.state.retries}
     by = {"retry_by": format_time(waiting[this])} if this in waiting else {}
     return {"retrying": True, **by}
 
@@ -92,5 +94,5 @@ def _violations(run: Run) -> list[dict[str, Any]]:
 
 
 def _number(value: float | None) -> float | None:
-    # A job that reported 0 reads 0, not 0.0.
+    # Show 0 as 0, not 0.0.
     return value if value is None or not value.is_integer() else int(value)

@@ -1,4 +1,4 @@
-"""Hints at jobs whose names are misspelt in their first report."""
+"""Warnings about misspelt job names in first reports."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Final
 
 from afterrun_exporter.core.model import Ping
 
-#: Shorter names are near too many others, longer ones take too long.
+#: Shorter names are similar to too many others; longer ones take too long.
 MIN_LENGTH: Final = 4
 MAX_LENGTH: Final = 40
-#: Names that are looked at in one minute: more new jobs at once are no typing errors.
+#: The most names that are checked per minute: many new jobs are no typing errors.
 A_MINUTE: Final = 60
 
 _SEPARATORS: Final = re.compile("[._:-]")
@@ -20,7 +20,7 @@ _LETTERS: Final = f"{ascii_lowercase}._:-"
 
 
 class SimilarNames:
-    """Finds the configured job that a new job's name is a misspelling of."""
+    """Finds the configured job with a name similar to that of a new job."""
 
     def __init__(self, is_configured: Callable[[str], bool]) -> None:
         self._is_configured = is_configured
@@ -42,15 +42,15 @@ class SimilarNames:
 
 
 def near_name(name: str, exists: Callable[[str], bool]) -> str | None:
-    """Return the name that *exists* and differs from *name* as typing errors do.
+    """Return an existing name that differs from *name* by a typing error.
 
-    The time it takes depends on the length of the name, not on how many there are.
+    The duration depends on the length of the name, not on the number of jobs.
     """
     return next((other for other in _misspelt(name) if exists(other)), None)
 
 
 def _misspelt(name: str) -> Iterator[str]:
-    """Yield names that differ in case and separators, and those one error away."""
+    """Yield names with other case and separators, and names one error away."""
     if len(name) > MAX_LENGTH:
         return
     for one in (name, name.lower()):
@@ -61,13 +61,13 @@ def _misspelt(name: str) -> Iterator[str]:
         return
     for at in range(len(name) + 1):
         head, tail = name[:at], name[at:]
-        # Numbers, and single letters, tell jobs of one kind apart.
+        # Numbers and single letters distinguish jobs of one kind.
         if not _is_counted(head, tail):
             yield from _one_error(head, tail)
 
 
 def _one_error(head: str, tail: str) -> Iterator[str]:
-    """Yield what is left and right of a place, with an error at that place undone."""
+    """Yield corrections of one error between *head* and *tail*."""
     if tail:
         yield f"{head}{tail[1:2]}{tail[0]}{tail[2:]}"
         yield head + tail[1:]

@@ -1,4 +1,4 @@
-"""Fields of a record that a report has no field for: nothing in them is lost."""
+"""Fields of a record without an equivalent in a report, kept as metrics or metadata."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any, Final
 
 from afterrun_exporter.ingest.vocabulary import sense_of
 
-#: Errors of a run that succeeded in part.
+#: The errors of a partially successful run.
 ERRORS: Final = "errors"
-#: Errors that the message repeats.
+#: The most errors that the message repeats.
 MAX_ERRORS: Final = 100
 
 
-def sorted_out(
+def distributed(
     others: Mapping[str, Any], metrics: dict[str, Any], fields: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return more fields of a report, with all *others* in them.
+    """Return additional fields of a report for all *others*.
 
-    Numbers become *metrics*, texts and the rest metadata, and errors the message where
-    *fields* have none. What claims an outcome stays where it is read.
+    Numbers become *metrics*, other values metadata, and errors the message if *fields*
+    have none. Fields that claim an outcome stay at the top level.
     """
-    known = fields.get("metadata")
-    metadata = {**known} if isinstance(known, dict) else {}
+    existing = fields.get("metadata")
+    metadata = {**existing} if isinstance(existing, dict) else {}
     more: dict[str, Any] = {}
     for name, value in others.items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -41,7 +41,7 @@ def sorted_out(
 
 
 def message_of(errors: object) -> str:
-    """Return a list of errors with one on each line."""
+    """Return a list of errors as text, one per line."""
     if not isinstance(errors, list):
         return errors if isinstance(errors, str) else json.dumps(errors)
     first = errors[:MAX_ERRORS]

@@ -13,7 +13,7 @@ from afterrun_exporter.core.model import Kind, Outcome
 
 Meaning = tuple[Kind, Outcome]
 
-#: Longer names and words have no meaning here.
+#: The most characters of a name or word with a meaning.
 MAX_WORD: Final = 64
 
 _OUTCOMES: Final[Mapping[Meaning, str]] = {
@@ -56,7 +56,7 @@ _OUTCOMES: Final[Mapping[Meaning, str]] = {
         processing executing working ongoing
         """,
     (Kind.PROGRESS, Outcome.OK): "progress progressing",
-    # What waits has not begun: a start would open a run.
+    # A waiting run has not started; a start would open a run.
     (Kind.LOG, Outcome.OK): """
         log pending queued enqueued scheduled created waiting preparing requested
         assigned accepted submitted provisioning initializing blocked paused on_hold
@@ -67,7 +67,7 @@ _OUTCOMES: Final[Mapping[Meaning, str]] = {
 
 #: The words for outcomes.
 STATUSES: Final[Mapping[str, Meaning]] = {
-    word: meant for meant, words in _OUTCOMES.items() for word in words.split()
+    word: outcome for outcome, words in _OUTCOMES.items() for word in words.split()
 }
 
 #: The words that messages offer.
@@ -82,18 +82,18 @@ def words(text: str) -> frozenset[str]:
 _GAPS: Final = re.compile(r"[\s_\-./]+")
 _TOKENS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _WORDS: Final = {word.replace("_", ""): meaning for word, meaning in STATUSES.items()}
-#: Where one of these is in a word, a hint at a success would be wrong.
+#: Parts of words for which a hint at a success would be wrong.
 _BAD_STEMS: Final = re.compile(
     r"fail|err|abort|crit|crash|kill|dead|bad|^(no|un|in(?!_))"
 )
-#: Words that mean a failure wherever they are.
+#: Words that always mean a failure.
 _PLAIN: Final = words(
     """
     fail failed failure failures error errors errored exception fatal aborted crashed
     panic traceback
     """
 )
-#: Phrases of shells and kernels that mean a failure, whatever else a text says.
+#: Phrases of shells and kernels that always mean a failure.
 _PHRASES: Final = re.compile(
     r"\b(exit(ed)?( with)?( non-?zero)? (code|status)[ :=]{0,3}-?0*[1-9]"
     r"|exit -?0*[1-9][0-9]{0,2}$|command not found|no space left on device"
@@ -117,10 +117,10 @@ def meaning_of_prose(text: str) -> Meaning | None:
 
     A phrase with a negation ("0 failed, 3 ok") is not plain.
     """
-    spoken = [word.lower() for word in _TOKENS.findall(text[:1000])]
-    if not _NEGATIONS.isdisjoint(spoken):
+    tokens = [word.lower() for word in _TOKENS.findall(text[:1000])]
+    if not _NEGATIONS.isdisjoint(tokens):
         return None
-    return next((_WORDS[word] for word in spoken if _is_failing(word)), None)
+    return next((_WORDS[word] for word in tokens if _is_failing(word)), None)
 
 
 def meaning_of_event(text: str) -> Meaning | None:
@@ -140,8 +140,8 @@ def reads_like_failure(text: str) -> bool:
     """Return True if a text of any kind plainly reports a failure."""
     if _PHRASES.search(text) is not None:
         return True
-    spoken = [word.lower() for word in _TOKENS.findall(text)]
-    return not _PLAIN.isdisjoint(spoken) and _NEGATIONS.isdisjoint(spoken)
+    tokens = [word.lower() for word in _TOKENS.findall(text)]
+    return not _PLAIN.isdisjoint(tokens) and _NEGATIONS.isdisjoint(tokens)
 
 
 def hint(word: str) -> str | None:
@@ -171,7 +171,7 @@ class Sense(Enum):
 
     #: A word for an outcome; any other word is a claim that cannot be read.
     STATUS = auto()
-    #: The same; but beside a claim that can be read, it may be any other word.
+    #: Like `STATUS`, but it may be any other word if another claim can be read.
     STATE = auto()
     #: A word for an outcome, or any other word.
     PHASE = auto()
@@ -181,11 +181,11 @@ class Sense(Enum):
     OTHER_STATE = auto()
     #: True or 1 for a success.
     SUCCESS = auto()
-    #: As `SUCCESS`, or the number of things that went well.
+    #: Like `SUCCESS`, or the number of successes.
     SUCCESSES = auto()
     #: True or False for the success of a part.
     PART = auto()
-    #: True for the end of the work, False for work that is left.
+    #: True if the work is complete, False if work remains.
     COMPLETE = auto()
     #: An error, or the number of errors.
     ERROR = auto()
@@ -270,7 +270,7 @@ _LAST: Final = _table(
         Sense.TIMEOUT: "timeout",
     }
 )
-#: The same after the name of work that either succeeds or fails.
+#: The last word after the name of work that either succeeds or fails.
 _LAST_OF_WORK: Final = _LAST | _table(
     {
         Sense.STATE: "status outcome conclusion state result health",
@@ -301,7 +301,7 @@ _ERROR_LAST: Final = words(
     files rows records checks
     """
 )
-#: A name with one of these is about something else than this run.
+#: Words in names that are not about this run.
 _ELSEWHERE: Final = words(
     """
     previous prev prior former old before expected desired target allowed ignored ignore
@@ -337,5 +337,5 @@ def _sense_of_parts(parts: list[str]) -> Sense | None:
     if last in _STATE_PARTS and parts[-2] in _STATES:
         return Sense.OTHER_STATE
     sense = (_LAST if _WORK.isdisjoint(parts[:-1]) else _LAST_OF_WORK).get(last)
-    # "last_status" is of the run before; "last_error" need not be.
+    # "last_status" is about the previous run; "last_error" may be about this one.
     return None if "last" in parts and sense is not Sense.ERROR_TEXT else sense

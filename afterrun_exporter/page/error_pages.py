@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from afterrun_exporter.clock import Clock
-from afterrun_exporter.http_problems import HEADERS, told
+from afterrun_exporter.http_problems import HEADERS, logged_problem
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.site import Site
 
@@ -43,7 +43,7 @@ def errors_as_pages(site: Site, clock: Clock) -> Middleware:
         except ConnectionResetError:
             raise
         except Exception as error:  # noqa: BLE001 - it becomes the answer
-            problem = told(error, request.method, request.path)
+            problem = logged_problem(error, request.method, request.path)
             answer = await _page(
                 site, clock, request, problem["status"], problem["detail"]
             )

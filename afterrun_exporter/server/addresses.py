@@ -1,4 +1,4 @@
-"""What `--web.listen-address` takes: ``:10707``, ``127.0.0.1:80``, ``[::1]:80``."""
+"""Values of `--web.listen-address`: ``:10707``, ``127.0.0.1:80``, ``[::1]:80``."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:\[\]]*)):(\d{1,5})
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen; host None is every interface."""
+    """An address to listen on; host None means every interface."""
 
     host: str | None
     port: int
 
     def url(self, scheme: str = "http") -> str:
-        """Return how to reach it from this machine."""
+        """Return the URL for clients on this machine."""
         return f"{scheme}://{_bracketed(self.host or 'localhost')}:{self.port}"
 
     @property
     def is_loopback(self) -> bool:
-        """Whether nobody but this machine can reach it."""
+        """True if only this machine can reach it."""
         host = self.host or ""
         return is_loopback(host) or host.lower() == "localhost"
 
@@ -33,7 +33,7 @@ class Address:
 
 
 def parse(text: str) -> Address:
-    """Return the address that *text* stands for; raises ValueError if none."""
+    """Return *text* parsed as an address; raise ValueError if it is invalid."""
     match = _ADDRESS.fullmatch(text)
     if match is None or int(match[3]) > 65535:
         raise ValueError(

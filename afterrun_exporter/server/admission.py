@@ -1,7 +1,7 @@
-"""Connections that are let in: counted, with their certificates looked at, and timed.
+"""Admitted connections: counted, with checked client certificates and time limits.
 
-Nothing of aiohttp is needed for it but that its protocols are asyncio's, and that a
-request names its protocol: so these limits hold with whatever version of it.
+This module relies only on asyncio protocols and on the protocol of a request, so the
+limits work with any version of aiohttp.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from afterrun_exporter.server.tls import Certificates
 
 
 class Admitted(asyncio.Protocol):
-    """A connection around the protocol that answers on it, which *make* makes."""
+    """A connection that wraps the protocol returned by *make*."""
 
     def __init__(
         self,
@@ -29,20 +29,20 @@ class Admitted(asyncio.Protocol):
         self._certificates = certificates
         self._make = make
         self._inner: asyncio.Protocol | None = None
-        #: None before it is connected, and after.
+        #: None before the connection is made, and after it is lost.
         self.wire: asyncio.Transport | None = None
-        #: Whether a request has come, and the last one that aiohttp has answered.
+        #: True if a request has arrived, and the last one passed to aiohttp.
         self.has_asked = False
         self._request: web.BaseRequest | None = None
         limiter.add(self)
 
     def begin(self, request: web.BaseRequest) -> None:
-        """Note that *request* has come, perhaps without its whole body."""
+        """Record the arrival of *request*, whose body may be incomplete."""
         self.has_asked = True
         self._request = request
 
     def phase(self) -> Phase:
-        """Return what this connection is waiting for its client to do."""
+        """Return the phase in which this connection waits for its client."""
         if self.wire is not None and self.wire.get_write_buffer_size():
             return Phase.READING
         if not self.has_asked:

@@ -1,9 +1,9 @@
-"""Connections on which aiohttp answers, with our words for what it cannot read.
+"""Connections handled by aiohttp, with problem documents for unreadable requests.
 
-Only methods that aiohttp documents, or calls by public names, are overridden here. Of
-what has no such name, its queue of requests is read: without it, a request behind
-another one on a half-closed connection is not answered, and a body that breaks after its
-head is waited for until the limit.
+Only documented or public methods of aiohttp are overridden. The one private attribute
+that is read is the queue of requests: without it, a pipelined request on a half-closed
+connection gets no response, and a body that breaks after its head is waited for until
+the limit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from afterrun_exporter.ingest.bodies import CONNECTION, skip_rest
 from afterrun_exporter.ingest.native import Reports
 from afterrun_exporter.server.admission import Admitted
 
-#: How an HTTP request begins.
+#: The beginning of an HTTP request.
 _METHOD: Final = re.compile(rb"[A-Z]{3,8} ")
 
 
@@ -41,7 +41,7 @@ class AiohttpConnection(web.RequestHandler):
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
-            # No access log: a line a ping would drown everything else.
+            # No access log: one line per ping would hide everything else.
             access_log=cast("Any", None),
             keepalive_timeout=idle,
             **CONNECTION,
@@ -56,38 +56,38 @@ class AiohttpConnection(web.RequestHandler):
         self._is_ended = False
 
     def begin(self, request: web.BaseRequest) -> None:
-        """Note that *request* is about to be answered."""
+        """Record that *request* is about to be handled."""
         self.admitted.begin(request)
         self._request = request
-        self._break_off()
+        self._fail_broken_body()
 
     def data_received(self, data: bytes) -> None:
         if self._is_http is None:
             self._is_http = _METHOD.match(data) is not None
         super().data_received(data)
-        self._break_off()
+        self._fail_broken_body()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """Keep the connection of a client that sends no more until it is answered."""
+        """Keep a half-closed connection open until all requests are answered."""
         wire = self.admitted.wire
         if wire is None or wire.get_extra_info("sslcontext") is not None:
-            # TLS has no half-closed connections here.
+            # asyncio does not support half-closed TLS connections.
             return None
         self._is_ended = True
         self._fail_bodies(ConnectionResetError("the body is incomplete"))
-        # A request that has just been read is in no queue, and has not begun.
+        # A request that was just read is not in the queue yet, and has not begun.
         loop = asyncio.get_running_loop()
         loop.call_soon(loop.call_soon, self._end)
         return True
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request has not been answered yet."""
+        """True if a request has not been answered yet."""
         return self._request is not None or bool(self._queue)
 
     @property
     def _queue(self) -> Sequence[tuple[Any, StreamReader]]:
-        """The requests that have not begun, and last what could not be read."""
+        """The requests that have not begun; the last one may be unreadable."""
         return getattr(self, "_messages", ())
 
     def _end(self) -> None:
@@ -98,19 +98,19 @@ class AiohttpConnection(web.RequestHandler):
         if not busy and self.transport is not None:
             self.transport.close()
 
-    def _break_off(self) -> None:
-        """Wait no longer for a body after which something else came than HTTP has there."""
+    def _fail_broken_body(self) -> None:
+        """Stop waiting for a body that was followed by invalid data."""
         queue = self._queue
         if not queue or isinstance(queue[-1][0], RawRequestMessage):
             return
         error = getattr(queue[-1][0], "exc", None)
         if isinstance(error, HttpProcessingError):
-            told = http_problems.unreadable(error)["detail"]
-            if self._fail_bodies(BodyError(told)):
-                self._reports.refuse(told)
+            detail = http_problems.unreadable(error)["detail"]
+            if self._fail_bodies(BodyError(detail)):
+                self._reports.refuse(detail)
 
     def _fail_bodies(self, error: Exception) -> bool:
-        """Have bodies that are incomplete end with *error*; return True if one does."""
+        """End incomplete bodies with *error*; return True if there is one."""
         bodies = [payload for _, payload in self._queue]
         if self._request is not None:
             bodies.append(self._request.content)
@@ -129,18 +129,18 @@ class AiohttpConnection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Send the response.
 
-        The connection ends where too much of the request is left unread, and after the
-        last response to a client that has closed its sending half.
+        Close the connection if too much of the request is unread, and after the last
+        response to a half-closed connection.
         """
         if isinstance(resp, web.HTTPExpectationFailed):
-            resp = http_problems.unexpected()
-        sent = await super().finish_response(request, resp, start_time)
+            resp = http_problems.unsupported_expectation()
+        sending_result = await super().finish_response(request, resp, start_time)
         if not await skip_rest(request):
             self.force_close()
         self._request = None
         if self._is_ended and not self._queue:
             self.close()
-        return sent
+        return sending_result
 
     def handle_error(
         self,
@@ -149,34 +149,34 @@ class AiohttpConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what cannot be read as HTTP: that is no error of ours."""
+        """Return a problem for an unreadable request, which is no internal error."""
         noise = isinstance(exc, BadHttpMethod) and not self._is_http
         noise = noise and not self.admitted.has_asked
         if noise or not isinstance(exc, HttpProcessingError):
-            # What begins with no HTTP at all, TLS most often, was no report.
-            # Its message quotes what came.
+            # Data other than HTTP, usually TLS, was no report.
+            # The original message quotes the data.
             message = HTTPStatus.BAD_REQUEST.phrase if noise else message
             return super().handle_error(request, status, exc, message)
-        told = http_problems.unreadable(exc)
-        self._reports.refuse(told["detail"])
-        answer = http_problems.response(told)
-        answer.force_close()
-        return answer
+        problem = http_problems.unreadable(exc)
+        self._reports.refuse(problem["detail"])
+        response = http_problems.response(problem)
+        response.force_close()
+        return response
 
     def log_exception(self, *args: Any, **more: Any) -> None:
-        """Log an error of ours: a body that breaks after its answer is none."""
+        """Log an internal error; a body that breaks after the response is none."""
         if isinstance(more.get("exc_info"), RequestPayloadError):
             self.log_debug(*args, **more)
         else:
             super().log_exception(*args, **more)
 
 
-def noting(handler: Handler) -> Handler:
-    """Return *handler*, whose requests are noted by the connections they come on."""
+def registering(handler: Handler) -> Handler:
+    """Wrap *handler* to register each request with its connection."""
 
-    async def noted(request: web.Request) -> web.StreamResponse:
+    async def register(request: web.Request) -> web.StreamResponse:
         if isinstance(request.protocol, AiohttpConnection):
             request.protocol.begin(request)
         return await handler(request)
 
-    return noted
+    return register

@@ -1,4 +1,4 @@
-"""What makes the connections of a daemon: limits first, then the way to the answer."""
+"""Factory of connections, with limits and the choice of the fast path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.ingest.native import Reports
 from afterrun_exporter.server import fast_path
 from afterrun_exporter.server.admission import Admitted
-from afterrun_exporter.server.aiohttp_connection import AiohttpConnection, noting
+from afterrun_exporter.server.aiohttp_connection import AiohttpConnection, registering
 from afterrun_exporter.server.connection_limits import ConnectionLimiter
 from afterrun_exporter.server.fast_path import FastPathConnection
 from afterrun_exporter.server.in_flight import InFlightRequests
@@ -34,11 +34,10 @@ def connections(
     *,
     fast: bool = True,
 ) -> Callable[[], asyncio.Protocol]:
-    """Return what makes the connections of *server*.
+    """Return the factory of connections of *server*.
 
-    One that is too many for *crowd* is turned away. Where it is *fast*, single reports
-    are answered in front of aiohttp; with an aiohttp that is too different it answers
-    them itself, which is as safe and slower.
+    Connections over the limit of *limiter* are refused. If *fast*, single reports bypass
+    aiohttp; with an incompatible version of aiohttp they do not, which is only slower.
     """
     if fast and (missing := fast_path.missing()):
         log.error(
@@ -50,7 +49,7 @@ def connections(
         )
         fast = False
     server.request_handler = cast(
-        "Any", noting(cast("Handler", server.request_handler))
+        "Any", registering(cast("Handler", server.request_handler))
     )
     idle = limiter.limits.idle
 
@@ -66,7 +65,7 @@ def connections(
 
     def connect() -> asyncio.Protocol:
         if limiter.is_full:
-            return limiter.turned_away()
+            return limiter.refuse()
         return Admitted(limiter, security.certificates, make)
 
     return connect

@@ -1,4 +1,4 @@
-"""How many connections there may be, and how long each may keep us waiting."""
+"""Limits on the number of connections and on slow clients."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from aiohttp.http import SERVER_SOFTWARE
 from afterrun_exporter import http_problems
 from afterrun_exporter.engine.periodic import PeriodicTask
 
-#: How often connections are looked at, in seconds.
+#: Seconds between checks of the connections.
 LOOK_EVERY: Final = 1.0
 
-#: Seconds between two lines of the log about slow connections.
+#: Seconds between log lines about slow connections.
 LOG_EVERY: Final = 60.0
 
-#: Connections that are told why they are too many, unless files are few, and for how
-#: long they may listen.
-MOST_TOLD: Final = 256
-TELL_SECONDS: Final = 1.0
+#: The most refused connections that get a 503 at a time, unless files are scarce, and
+#: the seconds for which they stay open.
+MOST_REFUSED: Final = 256
+REFUSAL_SECONDS: Final = 1.0
 
 TOO_MANY: Final = "there are too many connections: try again in a moment"
 
@@ -33,40 +33,40 @@ log = structlog.get_logger()
 
 
 class Phase(Enum):
-    """What a connection is waiting for its client to do."""
+    """The action that a connection waits for its client to take."""
 
-    #: Nothing, or nothing that has a limit.
+    #: None, or one without a limit.
     NONE = auto()
-    #: To send its first request, up to the end of the headers.
+    #: Sending the first request, up to the end of the headers.
     ASKING = auto()
-    #: To send the body.
+    #: Sending the body.
     SENDING = auto()
-    #: To read the answer.
+    #: Reading the response.
     READING = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How many connections there may be, and how many seconds each phase may take."""
+    """The most connections, and the most seconds of each phase."""
 
     connections: int = 4096
-    #: Connections that are told why they are too many, at once.
-    told: int = MOST_TOLD
+    #: The most refused connections that get a 503 at a time.
+    refused_at_once: int = MOST_REFUSED
     asking: float = 10.0
     sending: float = 30.0
     reading: float = 60.0
-    #: Between two requests; whoever sends the next one slowly has no longer.
+    #: Seconds between the ends of two requests, slow sending included.
     idle: float = 75.0
 
 
 class Connection(Protocol):
-    """A client that is connected."""
+    """A connection of a client."""
 
     #: None before it is connected.
     wire: asyncio.Transport | None
 
     def phase(self) -> Phase:
-        """Return what it is waiting for."""
+        """Return the phase in which it waits for its client."""
         ...
 
 
@@ -77,15 +77,15 @@ class _Wait:
 
 
 class ConnectionLimiter:
-    """All connections; closes those that keep us waiting.
+    """The set of connections; closes those of slow clients.
 
-    A request costs nothing for it: the connections are looked at now and then.
+    Connections are checked periodically, without any cost per request.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._waits: dict[Connection, _Wait] = {}
-        self._told: set[TurnedAway] = set()
+        self._refused: set[RefusedConnection] = set()
         self._was_full = False
         #: Slow connections that were closed since they were logged last.
         self._closed: Counter[Phase] = Counter()
@@ -99,7 +99,7 @@ class ConnectionLimiter:
 
     @property
     def is_full(self) -> bool:
-        """Whether another connection would be one too many."""
+        """True if the limit of connections is reached."""
         full = len(self._waits) >= self.limits.connections
         if full and not self._was_full:
             log.warning("connections_exhausted", limit=self.limits.connections)
@@ -107,20 +107,20 @@ class ConnectionLimiter:
         return full
 
     def add(self, connection: Connection) -> None:
-        """Count *connection*, which is about to be made."""
+        """Add *connection*, which is about to be made."""
         now = asyncio.get_running_loop().time()
         self._waits[connection] = _Wait(Phase.ASKING, now)
 
     def discard(self, connection: Connection) -> None:
-        """Count *connection* no more."""
+        """Remove *connection*."""
         self._waits.pop(connection, None)
 
-    def turned_away(self) -> asyncio.Protocol:
-        """Return what tells one connection that it is too many."""
-        return TurnedAway(self._told, self.limits.told)
+    def refuse(self) -> asyncio.Protocol:
+        """Return a protocol that refuses one connection with a 503."""
+        return RefusedConnection(self._refused, self.limits.refused_at_once)
 
-    def look(self, now: float) -> None:
-        """Close those that have kept us waiting for too long at *now*."""
+    def close_slow(self, now: float) -> None:
+        """Close connections that have exceeded the limit of their phase at *now*."""
         limits = self.limits
         allowed = {
             Phase.ASKING: limits.asking,
@@ -148,48 +148,50 @@ class ConnectionLimiter:
         loop = asyncio.get_running_loop()
 
         async def check() -> None:
-            self.look(loop.time())
+            self.close_slow(loop.time())
 
         return PeriodicTask(name="connection_check", work=check, every=LOOK_EVERY)
 
 
-class TurnedAway(asyncio.Protocol):
-    """Says 503, waits a moment for that to be read, and closes.
+class RefusedConnection(asyncio.Protocol):
+    """Sends a 503, waits a moment for the client to read it, and closes.
 
-    Closing at once would reset the connection, and what was said be lost.
+    Closing at once would reset the connection, and the response would be lost.
     """
 
-    def __init__(self, told: set[TurnedAway], most: int = MOST_TOLD) -> None:
-        self._told = told
+    def __init__(
+        self, refused: set[RefusedConnection], most: int = MOST_REFUSED
+    ) -> None:
+        self._refused = refused
         self._most = most
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        if len(self._told) >= self._most:
+        if len(self._refused) >= self._most:
             self._transport.abort()
             return
-        self._told.add(self)
+        self._refused.add(self)
         self._transport.write(_FULL)
         if self._transport.can_write_eof():
             self._transport.write_eof()
         loop = asyncio.get_running_loop()
-        loop.call_later(TELL_SECONDS, self._transport.abort)
+        loop.call_later(REFUSAL_SECONDS, self._transport.abort)
 
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002
-        self._told.discard(self)
+        self._refused.discard(self)
 
 
 def _full() -> bytes:
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    answer = http_problems.response(
+    response = http_problems.response(
         http_problems.problem(status, TOO_MANY, "too-many-connections")
     )
-    body = cast("bytes", answer.body)
+    body = cast("bytes", response.body)
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-        f"Content-Type: {answer.headers['Content-Type']}\r\n"
-        f"Retry-After: {answer.headers['Retry-After']}\r\n"
+        f"Content-Type: {response.headers['Content-Type']}\r\n"
+        f"Retry-After: {response.headers['Retry-After']}\r\n"
         f"Content-Length: {len(body)}\r\n"
         f"Connection: close\r\nServer: {SERVER_SOFTWARE}\r\n\r\n"
     )

@@ -1,9 +1,9 @@
-"""Connections on which single reports are answered without ceremony.
+"""Fast path for connections with single reports, which bypasses aiohttp's handlers.
 
-A request object, a task, a router, middlewares and a response object take aiohttp
-longer than all that we do with a report. So a connection that brings nothing but
-plain reports is answered right from what aiohttp's parser has read. The first
-request that is anything else hands the connection over to aiohttp, for good.
+Request and response objects, a task, the router and middlewares of aiohttp take longer
+than recording a report. So requests that are plain reports are answered directly from
+the output of aiohttp's parser. The first other request hands the connection over to
+aiohttp permanently.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def with_crlf(start: bytes) -> bytes:
 
 PREFIX: Final = "/ping/"
 
-#: What aiohttp does not promise to keep, and `FastPathConnection` needs of it.
-NEEDED: Final = (
+#: Private attributes of aiohttp that `FastPathConnection` needs.
+NEEDED_ATTRIBUTES: Final = (
     "_buffer_paused",
     "_close",
     "_force_close",
@@ -81,17 +81,19 @@ NEEDED: Final = (
 
 
 def missing() -> tuple[str, ...]:
-    """Return what this aiohttp lacks that `FastPathConnection` needs; nothing where it fits."""
-    return tuple(name for name in NEEDED if not hasattr(web.RequestHandler, name))
+    """Return the needed attributes that the installed aiohttp lacks."""
+    return tuple(
+        name for name in NEEDED_ATTRIBUTES if not hasattr(web.RequestHandler, name)
+    )
 
 
 class FastPathConnection(AiohttpConnection):
-    """A connection to `server`, with the reports on it taken on the way."""
+    """A connection to `server` that records plain reports itself."""
 
     __slots__ = (
         "_clock",
-        "_held",
         "_in_flight",
+        "_partial_head",
         "_peer",
         "_security",
         "_sender",
@@ -111,42 +113,42 @@ class FastPathConnection(AiohttpConnection):
         self._in_flight = in_flight
         self._clock = clock
         self._security = security
-        #: What a proxy says is believed of, "" where nothing is.
+        #: The address of a trusted proxy; "" for other clients.
         self._peer = ""
         self._sender = b""
         #: The start of a request whose head is still incomplete, lines ending with LF.
-        self._held = b""
+        self._partial_head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         peer = self.peername
-        # As web.BaseRequest.remote has it.
+        # The same value as web.BaseRequest.remote.
         sender = str(peer[0] if isinstance(peer, tuple) else peer or "")
         self._peer = sender if self._security.proxies.trusts(sender) else ""
         self._sender = sender.encode()
 
     def data_received(self, data: bytes) -> None:
         if not self._request_count:
-            data = self._first(self._held + data)
+            data = self._first(self._partial_head + data)
             if not data:
                 return
         super().data_received(data)
 
     def _first(self, data: bytes) -> bytes:
         """Return the first bytes of a connection for the parser; b"" to wait for more."""
-        self._held = b""
-        # A trusted proxy sends CRLF: what it passes on with LF alone is suspicious.
+        self._partial_head = b""
+        # Trusted proxies send CRLF, so bare LF from one is suspicious.
         if self._peer or not is_bare(data):
             return data
         if not is_whole(data):
-            self._held = data
+            self._partial_head = data
             return b""
         return with_crlf(data)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        if self._held:
-            # The parser refuses it, in an answer that the client still reads.
-            super().data_received(self._held)
+        if self._partial_head:
+            # The parser refuses it with a response that the client can still read.
+            super().data_received(self._partial_head)
         return super().eof_received()
 
     @property
@@ -179,19 +181,19 @@ class FastPathConnection(AiohttpConnection):
                 answer = await self._answer(job, payload.read_nowait(), headers, caller)
             if self.transport is None:
                 return
-            ended = self._is_ended and not self._messages
-            stopping = self._in_flight.stopping or self._close or ended
+            is_last = self._is_ended and not self._messages
+            stopping = self._in_flight.stopping or self._close or is_last
             added = self._security.headers.lines
-            self.transport.write(_written(answer, self._clock.now(), stopping, added))
+            self.transport.write(_serialize(answer, self._clock.now(), stopping, added))
             if stopping:
                 self.transport.close()
                 return
             self._next_keepalive_close_time = self._loop.time() + self.keepalive_timeout
 
     def _plain(self) -> str:
-        """Return the job of the next request, "" if it is not a plain report.
+        """Return the job of the next request; "" if it is not a plain report.
 
-        One that came with its whole body, and nothing behind it.
+        A plain report has arrived with its whole body, and without a next request.
         """
         message, payload = self._messages[0]
         if (
@@ -214,22 +216,22 @@ class FastPathConnection(AiohttpConnection):
         job = message.path.removeprefix(PREFIX)
         if job is message.path or not JOB_NAME.fullmatch(job):
             return ""
-        # Who pings a UUID speaks Healthchecks' dialect.
+        # A ping of a UUID is in Healthchecks' dialect.
         return "" if job.count("-") == 4 and UUID.fullmatch(job.lower()) else job
 
     def _caller(self) -> Caller | None:
-        """Return who sends the next request; None if that takes a closer look.
+        """Return the caller of the next request; None to leave it to the application.
 
-        Whoever is refused is refused by the application, in its words.
+        The application also refuses requests.
         """
         authenticator = self._security.authenticator
         if authenticator.is_open:
             return ANYBODY
         headers = cast("RawRequestMessage", self._messages[0][0]).headers
-        # What a browser sends is looked at more closely.
+        # Requests from browsers need the checks of the application.
         if hdrs.ORIGIN in headers or "Sec-Fetch-Site" in headers:
             return None
-        caller = authenticator.at_once(headers.get(hdrs.AUTHORIZATION, ""))
+        caller = authenticator.caller_if_known(headers.get(hdrs.AUTHORIZATION, ""))
         return caller if caller is not None and caller.may(Scope.PING) else None
 
     async def _answer(
@@ -237,18 +239,18 @@ class FastPathConnection(AiohttpConnection):
     ) -> dict[str, Any]:
         sender = self._sender
         if self._peer:
-            told = self._security.proxies.client(self._peer, headers.getall(FOR, []))
-            sender = told.encode()
+            client = self._security.proxies.client(self._peer, headers.getall(FOR, []))
+            sender = client.encode()
         try:
-            return await self._reports.take(job, body, sender, headers, caller)
-        except Exception as error:  # noqa: BLE001 - it becomes the answer
-            return http_problems.told(error, hdrs.METH_POST, PREFIX + job)
+            return await self._reports.record(job, body, sender, headers, caller)
+        except Exception as error:  # noqa: BLE001 - it becomes the response
+            return http_problems.logged_problem(error, hdrs.METH_POST, PREFIX + job)
 
 
-def _written(answer: dict[str, Any], now: float, last: bool, added: bytes) -> bytes:
-    """Return *answer* as it goes over the wire, as aiohttp would write it.
+def _serialize(answer: dict[str, Any], now: float, last: bool, added: bytes) -> bytes:
+    """Return *answer* as an HTTP response, serialized like aiohttp's.
 
-    *added* are lines of headers that an operator adds.
+    *added* are the lines of configured headers.
     """
     body, status, more = text(answer), b"200 OK", added + _DATA
     content_type = b"application/json"

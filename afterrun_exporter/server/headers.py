@@ -1,4 +1,4 @@
-"""Headers of answers that keep browsers from harm, and those an operator adds."""
+"""Security headers of responses, and configured headers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiohttp import web
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.auth.requests import SCOPE
 
-#: What a page may load and do: what comes from here, and no script within it.
+#: Pages may load only resources of this daemon, and no inline scripts.
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -19,26 +19,26 @@ POLICY: Final = (
 PAGE: Final[Mapping[str, str]] = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    # A form of ours says where it comes from, and nobody else is told.
+    # Send a Referer with the daemon's own forms, and to no other site.
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-#: Of what is read by programs, and should not become a page in a browser.
+#: Headers of responses for programs, which browsers should not render.
 DATA: Final[Mapping[str, str]] = {"X-Content-Type-Options": "nosniff"}
-#: The same where not everybody may ask for it: nobody is to find it in a cache.
+#: Headers of responses that require authentication: caches must not store them.
 LOCKED: Final[Mapping[str, str]] = {**DATA, "Cache-Control": "no-store"}
 
 
 class Headers:
-    """Sets them on every answer; what an operator or a handler has set stays."""
+    """Sets default headers of responses, without replacing existing ones."""
 
     def __init__(self) -> None:
         self._added: Mapping[str, str] = {}
-        #: Those an operator adds, as they go over the wire.
+        #: The lines of configured headers.
         self.lines = b""
 
     def add(self, headers: Mapping[str, str]) -> None:
-        """Add *headers* to every answer from now on, and no others."""
+        """Replace the headers that are added to every response."""
         self._added = dict(headers)
         self.lines = "".join(
             f"{name}: {value}\r\n" for name, value in headers.items()
@@ -47,13 +47,13 @@ class Headers:
     async def prepare(
         self, request: web.BaseRequest, response: web.StreamResponse
     ) -> None:
-        """Complete *response*, which is about to be sent."""
+        """Add the headers to *response*, which is about to be sent."""
         response.headers.update(self._added)
         scope = request.get(SCOPE)
         if response.content_type == "text/html":
             ours = PAGE
         elif scope is Scope.PING:
-            # Jobs are no browsers, and many.
+            # Jobs are not browsers; keep their responses small.
             ours = DATA
         else:
             ours = DATA if scope is None else LOCKED

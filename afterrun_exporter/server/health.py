@@ -1,4 +1,4 @@
-"""``/-/healthy``, ``/-/ready`` and ``/-/reload``, as Prometheus itself has them."""
+"""``/-/healthy``, ``/-/ready`` and ``/-/reload``, as in Prometheus."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from aiohttp.typedefs import Handler
 
 from afterrun_exporter.errors import RequestError
 
-#: What a request to reload says if all jobs may be retired: ``?retire=all``.
+#: The query of a reload that may retire all jobs: ``?retire=all``.
 RETIRE: Final = "retire"
 ALL: Final = "all"
 
 
 class Reload(Protocol):
-    """Reads the configuration again."""
+    """A function that reloads the configuration."""
 
     async def __call__(self, *, retire_all: bool = False) -> None:
         """Use the new configuration; raise ConfigError and change nothing if it is bad.
@@ -25,17 +25,17 @@ class Reload(Protocol):
 
 
 async def healthy(_: web.Request) -> web.Response:
-    """Answer that the process lives."""
+    """Report that the process is running."""
     return web.Response(text="AfterRun exporter is healthy.\n")
 
 
 async def ready(_: web.Request) -> web.Response:
-    """Answer that pings are taken: the port is opened after the database."""
+    """Report that pings are accepted: the port is opened after the database."""
     return web.Response(text="AfterRun exporter is ready.\n")
 
 
 def reload(reload_config: Reload) -> Handler:
-    """Return the handler that reads the configuration anew."""
+    """Return the handler that reloads the configuration."""
 
     async def handle(request: web.Request) -> web.Response:
         retire = request.query.get(RETIRE)

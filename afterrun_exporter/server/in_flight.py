@@ -1,4 +1,4 @@
-"""Requests that have been let in and not been answered yet: a stop waits for them."""
+"""In-flight requests, which a shutdown waits for."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from aiohttp.typedefs import Handler
 
 
 class InFlightRequests:
-    """Counts the requests that have not been answered yet."""
+    """Counter of in-flight requests."""
 
     def __init__(self) -> None:
         self._count = 0
-        #: Whether no more is to come: every answer closes its connection.
+        #: True during a shutdown: every response closes its connection.
         self.stopping = False
         self._none = asyncio.Event()
 
-    async def done(self, patience: float, hurry: asyncio.Event | None = None) -> None:
-        """Return once all are answered, after *patience* seconds, or in a *hurry*.
+    async def drain(self, patience: float, hurry: asyncio.Event | None = None) -> None:
+        """Wait until all requests are answered, for *patience* seconds, or until *hurry*.
 
-        From now on every answer closes its connection: no more is to come.
+        From now on every response closes its connection.
         """
         self.stopping = True
         if not self._count:
@@ -44,13 +44,13 @@ class InFlightRequests:
             self._none.set()
 
     def counting(self, handler: Handler) -> Handler:
-        """Return *handler*, its requests counted while they are under way."""
+        """Wrap *handler* to count its requests while they are in flight."""
 
-        async def counted(request: web.Request) -> web.StreamResponse:
+        async def count(request: web.Request) -> web.StreamResponse:
             with self:
-                answer = await handler(request)
+                response = await handler(request)
                 if self.stopping:
-                    answer.force_close()
-                return answer
+                    response.force_close()
+                return response
 
-        return counted
+        return count

@@ -1,4 +1,4 @@
-"""Where the daemon listens, and how it stops doing so."""
+"""Listening sockets, and graceful shutdown."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from afterrun_exporter.server.security import SECURITY
 from afterrun_exporter.server.tls import Certificates
 from afterrun_exporter.server.tls_listener import TlsListener
 
-#: Seconds that a stop takes at most.
+#: The longest shutdown, in seconds.
 STOP_SECONDS: Final = 8.0
-#: Of these, seconds for what comes after the last answer: closing the database.
+#: Seconds of these for closing the database after the last response.
 CLOSE_SECONDS: Final = 2.0
-#: aiohttp waits twice as long for those that have not been answered.
+#: aiohttp waits twice as long for unanswered requests.
 _LAST_SECONDS: Final = 0.1
 
-#: Connections that may wait to be taken.
+#: The most connections waiting to be accepted.
 BACKLOG: Final = 128
-#: Files that are open besides connections.
+#: Open files other than connections.
 OTHER_FILES: Final = 64
 
 log = structlog.get_logger()
@@ -55,20 +55,20 @@ async def listening(
     patience: float = STOP_SECONDS,
     hurry: asyncio.Event | None = None,
 ) -> AsyncIterator[ConnectionLimiter]:
-    """Run *app*, and answer requests to *binds*; yield the connections there are.
+    """Run *app* and handle requests to *binds*; yield the connections.
 
-    In the end, requests under way are answered first, if that takes less than *patience*
-    less the time to close the database, and as long as there is no *hurry*. Raises
-    ValueError when nobody may listen on one of them.
+    At the end, wait for in-flight requests, for at most *patience* seconds minus the
+    time to close the database, and until *hurry* is set. Raises ValueError if an address
+    cannot be bound.
     """
-    # No access log: a line a ping would drown everything else.
+    # No access log: one line per ping would hide everything else.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
     in_flight, security = InFlightRequests(), app[SECURITY]
     await runner.setup()
     server = cast("web.Server", runner.server)
-    # The application makes the requests: they are web.Requests.
-    counted = in_flight.counting(cast("Handler", server.request_handler))
-    server.request_handler = cast("Any", counted)
+    # The application creates the requests, so they are web.Requests.
+    counting_handler = in_flight.counting(cast("Handler", server.request_handler))
+    server.request_handler = cast("Any", counting_handler)
     limiter = ConnectionLimiter(with_files_for(limits or Limits()))
     connect = connections(
         server, app[REPORTS], in_flight, clock, security, limiter, fast=fast
@@ -83,9 +83,9 @@ async def listening(
             finally:
                 for one in open_:
                     one.close()
-                # aiohttp reads no more of a body once it shuts down.
+                # aiohttp stops reading bodies during its shutdown, so wait before it.
                 waits = patience - min(CLOSE_SECONDS, patience / 2)
-                await in_flight.done(waits, hurry)
+                await in_flight.drain(waits, hurry)
     finally:
         await runner.cleanup()
 
@@ -105,25 +105,29 @@ async def _open(
 
 
 def with_files_for(limits: Limits) -> Limits:
-    """Return *limits* with no more connections than this process may have files.
+    """Return *limits*, reduced to the number of files that this process may open.
 
-    It asks the system for as many as it takes.
+    Raises the soft limit of the process as far as necessary.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OTHER_FILES + limits.connections + limits.told
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
+    needed = OTHER_FILES + limits.connections + limits.refused_at_once
+    if soft == resource.RLIM_INFINITY or soft >= needed:
         return limits
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    if allowed == wanted:
+    if allowed == needed:
         return limits
     room = max(allowed - OTHER_FILES, 2)
-    told = min(limits.told, room // 4)
-    fewer = replace(limits, connections=min(limits.connections, room - told), told=told)
+    refused_at_once = min(limits.refused_at_once, room // 4)
+    fewer = replace(
+        limits,
+        connections=min(limits.connections, room - refused_at_once),
+        refused_at_once=refused_at_once,
+    )
     if fewer.connections < limits.connections:
         log.warning(
             "fewer_connections",
-            wanted=limits.connections,
+            configured=limits.connections,
             limit=fewer.connections,
             reason=f"the system allows this process {allowed} files",
             way_out="raise the limit (ulimit -n, or LimitNOFILE= in its systemd unit)",
@@ -141,18 +145,20 @@ async def _listen(
     if certificates.context is None:
         server = await loop.create_server(connect, bind.host, bind.port)
         return [server]
-    found = await loop.getaddrinfo(
+    addresses = await loop.getaddrinfo(
         bind.host, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    made: list[TlsListener] = []
+    listeners: list[TlsListener] = []
     try:
-        for family, _, _, _, address in dict.fromkeys(found):
-            made.append(_encrypted(family, address, connect, certificates, limiter))
+        for family, _, _, _, address in dict.fromkeys(addresses):
+            listeners.append(
+                _encrypted(family, address, connect, certificates, limiter)
+            )
     except OSError:
-        for one in made:
+        for one in listeners:
             one.close()
         raise
-    return made
+    return listeners
 
 
 def _encrypted(
@@ -166,7 +172,7 @@ def _encrypted(
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # Or it takes IPv4's port too, as asyncio does not let it either.
+            # Like asyncio, do not bind the IPv4 port as well.
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind(address)
         bound.listen(BACKLOG)

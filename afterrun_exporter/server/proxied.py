@@ -1,4 +1,4 @@
-"""Requests that come through a proxy that is believed: as its client sent them."""
+"""Middleware that restores the original client of requests from trusted proxies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOST: Final = "X-Forwarded-Host"
 
 
 def behind(proxies: Proxies) -> Middleware:
-    """Return what makes the request out of one that one of *proxies* passed on."""
+    """Return the middleware that applies the X-Forwarded headers of *proxies*."""
 
     @web.middleware
     async def proxied(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -23,22 +23,22 @@ def behind(proxies: Proxies) -> Middleware:
         if peer is None or not proxies.trusts(peer):
             return await handler(request)
         headers = request.headers
-        told = proxies.forwarded(
+        forwarded = proxies.forwarded(
             peer,
             headers.getall(FOR, []),
             headers.getall(PROTO, []),
             headers.getall(HOST, []),
         )
-        changed: dict[str, Any] = {"remote": told.client}
-        if told.scheme is not None:
-            changed["scheme"] = told.scheme
-        if told.host is not None:
-            changed["host"] = told.host
+        changed: dict[str, Any] = {"remote": forwarded.client}
+        if forwarded.scheme is not None:
+            changed["scheme"] = forwarded.scheme
+        if forwarded.host is not None:
+            changed["host"] = forwarded.host
         inside = request.clone(**changed)
         try:
             return await handler(inside)
         finally:
-            # The answer is made ready for the one that came.
+            # The response is prepared for the original request.
             for key in inside:
                 request[key] = inside[key]
 

@@ -1,4 +1,4 @@
-"""Security settings that every request and every answer passes."""
+"""Security settings that apply to every request and response."""
 
 from __future__ import annotations
 

@@ -10,14 +10,14 @@ from afterrun_exporter.errors import RequestError
 
 
 def targets(telemetry_path: str) -> Handler:
-    """Return the handler that tells of each shard as a target of its own."""
+    """Return the handler that lists each shard as a separate target."""
 
     async def handle(request: web.Request) -> web.Response:
         try:
             count = parse_count(request.query.get("shards", "1"))
         except ValueError as error:
             raise RequestError(str(error)) from None
-        # As Prometheus has reached us, so it will again.
+        # Use the host name by which Prometheus reached this daemon.
         host = request.host
         return web.json_response(
             [
@@ -28,7 +28,7 @@ def targets(telemetry_path: str) -> Handler:
                         "__metrics_path__": telemetry_path,
                         "__param_shard": str(number),
                         "__param_shards": str(count),
-                        # Every target has an `up` of its own.
+                        # Every target has its own `up` metric.
                         "instance": f"{host}/{number}",
                     },
                 }

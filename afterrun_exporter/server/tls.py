@@ -1,4 +1,4 @@
-"""TLS: whom connections are encrypted for, and whose certificates are taken."""
+"""TLS settings, and checks of client certificates."""
 
 from __future__ import annotations
 
@@ -27,51 +27,51 @@ log = structlog.get_logger()
 
 
 class TLSError(Exception):
-    """A certificate or a key cannot be used; *key* is where it is configured."""
+    """A certificate or key cannot be used; *key* is the setting with its path."""
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
         self.key = key
 
 
-#: As OpenSSL calls them, for TLS 1.2: those with forward secrecy, and authenticated.
+#: OpenSSL's names of TLS 1.2 ciphers with forward secrecy and authentication.
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 class Certificates:
-    """Ours, and those of clients that are taken; exchanged while connections stand."""
+    """The server's certificate and the accepted client names, replaceable at runtime."""
 
     def __init__(self) -> None:
-        #: What the next handshake goes by; None where nothing is encrypted.
+        #: The context of the next handshake; None without TLS.
         self.context: ssl.SSLContext | None = None
         self._sans: frozenset[str] | None = None
 
-    def take(self, context: ssl.SSLContext | None, tls: TLS | None) -> None:
-        """Go by *tls*, of which *context* has been made, from the next handshake on."""
+    def use(self, context: ssl.SSLContext | None, tls: TLS | None) -> None:
+        """Use *context*, created from *tls*, from the next handshake on."""
         self.context = context
         self._sans = tls.client_sans if tls else None
 
     def admit(self, transport: asyncio.BaseTransport) -> bool:
-        """Return whether the certificate of whoever connects has a name that may."""
+        """Return True if the client certificate of *transport* has an accepted name."""
         if self._sans is None:
             return True
         certificate = transport.get_extra_info("peercert") or {}
-        found = set(_names(certificate))
-        if not found.isdisjoint(self._sans):
+        cert_names = set(_names(certificate))
+        if not cert_names.isdisjoint(self._sans):
             return True
         peer = transport.get_extra_info("peername")
-        names = " ".join(sorted(found))
+        names = " ".join(sorted(cert_names))
         log.warning("client_certificate_refused", sender=str(peer), names=names)
         return False
 
 
 def context_of(tls: TLS) -> ssl.SSLContext:
-    """Return what encrypts as *tls* says; raise TLSError for files that cannot."""
+    """Return the context for *tls*; raise TLSError for files that cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = VERSIONS[tls.min_version]
     context.maximum_version = VERSIONS[tls.max_version]
     context.set_alpn_protocols(["http/1.1"])
-    # Of TLS 1.2, no suites with CBC.
+    # No CBC suites in TLS 1.2.
     context.set_ciphers(":".join(tls.ciphers) if tls.ciphers else CIPHERS)
     if not tls.prefer_ours:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -83,7 +83,7 @@ def context_of(tls: TLS) -> ssl.SSLContext:
         _load_ca(context, tls.client_ca)
     elif tls.client_auth is not ClientAuth.NONE:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
-    # Whoever is listed is trusted, be it an intermediate.
+    # Trust each listed certificate, even an intermediate one.
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     return context
 
@@ -93,7 +93,7 @@ def _load_chain(context: ssl.SSLContext, tls: TLS) -> None:
         cert = stack.enter_context(_file(tls.cert, "cert"))
         key = stack.enter_context(_file(tls.key, "key"))
         try:
-            # Asked for a password, it has none: nobody is there to type one.
+            # Without a password callback, OpenSSL would prompt on the terminal.
             context.load_cert_chain(cert, key, password=lambda: "")
         except ssl.SSLError as error:
             raise _bad_chain(error, cert, key) from None
@@ -105,15 +105,15 @@ def _bad_chain(error: ssl.SSLError, cert: Path, key: Path) -> TLSError:
     if error.reason == "KEY_VALUES_MISMATCH":
         return TLSError("key_file", f"{key} is not the key of {cert}")
     if error.reason in {"NO_START_LINE", None} or error.library == "PEM":
-        for name, path, marker in (
-            ("cert_file", cert, "-----BEGIN CERTIFICATE-----"),
-            ("key_file", key, "PRIVATE KEY-----"),
+        for name, path, marker, content in (
+            ("cert_file", cert, "-----BEGIN CERTIFICATE-----", "certificate"),
+            ("key_file", key, "PRIVATE KEY-----", "private key"),
         ):
             if marker not in path.read_text("utf-8", "replace"):
-                return TLSError(name, f"{path} has none in PEM")
+                return TLSError(name, f"{path} has no {content} in PEM")
         return TLSError("key_file", f"{key} cannot be read: is it encrypted?")
-    said = error.reason or str(error)
-    return TLSError("cert_file", f"{cert} or {key} cannot be used: {said}")
+    reason = error.reason or str(error)
+    return TLSError("cert_file", f"{cert} or {key} cannot be used: {reason}")
 
 
 def _load_ca(context: ssl.SSLContext, ca: Pem) -> None:
@@ -127,7 +127,7 @@ def _load_ca(context: ssl.SSLContext, ca: Pem) -> None:
 
 @contextmanager
 def _file(pem: Pem, name: str) -> Iterator[Path]:
-    """Yield a file with *pem* in it, for OpenSSL wants one; nobody else can read it."""
+    """Yield a private file with *pem*, because OpenSSL reads only files."""
     if pem.path is None:
         with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
             file.write(pem.text)
@@ -143,10 +143,10 @@ def _file(pem: Pem, name: str) -> Iterator[Path]:
 
 
 def _names(certificate: dict[str, Any]) -> Iterator[str]:
-    """Yield the names that a certificate is for, other than that of its subject."""
+    """Yield the alternative names of a certificate."""
     for kind, value in certificate.get("subjectAltName", ()):
         if kind == "IP Address":
-            # OpenSSL writes an IPv6 address in its own way.
+            # Normalize OpenSSL's spelling of IPv6 addresses.
             yield str(ip_address(value.strip()))
         elif kind in {"DNS", "URI", "email"}:
             yield value

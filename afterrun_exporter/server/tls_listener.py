@@ -1,4 +1,4 @@
-"""Connections that are encrypted: each handshake goes by the newest certificate."""
+"""A listening socket for TLS that uses the newest certificate for each handshake."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import structlog
 from afterrun_exporter.server.connection_limits import ConnectionLimiter
 from afterrun_exporter.server.tls import Certificates
 
-#: Connections that are taken before others get their turn.
+#: The most connections accepted without yielding to the event loop.
 AT_ONCE: Final = 100
-#: How long is waited when the system has no more files for connections.
+#: Seconds to wait if the system has no more files for connections.
 PAUSE: Final = 1.0
 
 log = structlog.get_logger()
 
 
 class TlsListener:
-    """Takes connections from a socket, and hands them on encrypted.
+    """Accepts connections from a socket and encrypts them.
 
-    asyncio would go by the certificate of the start for ever, and count nobody who
-    does not finish the handshake.
+    asyncio's own server would use the first certificate permanently, and would not
+    count connections before the end of the handshake.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class TlsListener:
         self._resume()
 
     def close(self) -> None:
-        """Take no more connections, and give up those that are half made."""
+        """Accept no more connections, and abort unfinished handshakes."""
         self._closed = True
         self._loop.remove_reader(self._listening)
         self._listening.close()
@@ -68,7 +68,7 @@ class TlsListener:
                 self._loop.call_later(PAUSE, self._resume)
                 return
             if self._limiter.is_full:
-                # Nothing can be said before the handshake, which is what costs.
+                # No response is possible before the handshake, which is expensive.
                 connection.close()
                 continue
             task = self._loop.create_task(self._shake_hands(connection))
@@ -79,7 +79,7 @@ class TlsListener:
         connection.setblocking(False)
         protocol = self._connect()
         limit = self._limiter.limits.asking
-        made = False
+        is_connected = False
         try:
             await self._loop.connect_accepted_socket(
                 lambda: protocol,
@@ -88,11 +88,11 @@ class TlsListener:
                 ssl_handshake_timeout=limit,
                 ssl_shutdown_timeout=limit,
             )
-            made = True
+            is_connected = True
         except OSError as error:
-            # Whoever comes without TLS, or leaves: it is no error of ours.
+            # The client sent no TLS, or disconnected, which is no internal error.
             log.debug("handshake_failed", error=str(error))
         finally:
-            if not made:
+            if not is_connected:
                 self._limiter.discard(protocol)  # type: ignore[arg-type]
                 connection.close()

@@ -34,7 +34,7 @@ def posted(
 
 def opened(night: Night) -> list[AlertNotification]:
     return [
-        alerts.opened("backup", event, ADDED)
+        alerts.opened_notification("backup", event, ADDED)
         for event in night.alerts
         if isinstance(event, AlertOpened)
     ]

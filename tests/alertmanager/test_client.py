@@ -11,7 +11,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from afterrun_exporter.alertmanager.client import poster, without_credentials
+from afterrun_exporter.alertmanager.client import (
+    alertmanager_client,
+    without_credentials,
+)
 from afterrun_exporter.errors import AlertsRefusedError, PushError
 from tests.e2e.network import free_port
 
@@ -53,7 +56,7 @@ async def door() -> AsyncIterator[Door]:
 
 async def test_alerts_are_posted_to_the_api(door: Door) -> None:
     """Also below the path of a proxy."""
-    async with poster() as post:
+    async with alertmanager_client() as post:
         await post(door.url, ALERTS)
         await post(f"{door.url}/alerts/", ALERTS)
 
@@ -66,7 +69,7 @@ async def test_alerts_are_posted_to_the_api(door: Door) -> None:
 async def test_credentials_of_the_url_are_used(door: Door) -> None:
     url = door.url.replace("http://", "http://me:secret@")
 
-    async with poster() as post:
+    async with alertmanager_client() as post:
         await post(url, ALERTS)
 
     ((*_, authorization),) = door.requests
@@ -106,7 +109,7 @@ async def test_an_answer_that_is_no_success_says_what_it_is(
 ) -> None:
     door.status, door.content_type, door.text = status, content_type, text
 
-    async with poster() as post:
+    async with alertmanager_client() as post:
         with pytest.raises(PushError) as caught:
             await post(door.url, ALERTS)
 
@@ -119,7 +122,7 @@ async def test_a_redirect_is_not_followed(door: Door) -> None:
     door.status, door.text = 302, "elsewhere"
     door.headers["Location"] = f"{door.url}/login"
 
-    async with poster() as post:
+    async with alertmanager_client() as post:
         with pytest.raises(PushError, match="it answered 302: elsewhere"):
             await post(door.url, ALERTS)
 
@@ -136,7 +139,7 @@ async def test_a_redirect_is_not_followed(door: Door) -> None:
     ids=["refused", "unknown", "unheard of"],
 )
 async def test_where_nobody_answers_no_password_is_told(url: str) -> None:
-    async with poster() as post:
+    async with alertmanager_client() as post:
         with pytest.raises(PushError) as caught:
             await post(url, ALERTS)
 

@@ -76,7 +76,7 @@ def receivers(
         announced.append(among)
 
     kept = Receivers(store, alertmanager.reload, announce)
-    kept.keep(ManagedFile(file, RELOAD, listing))
+    kept.manage(ManagedFile(file, RELOAD, listing))
     return kept
 
 

@@ -64,7 +64,7 @@ def alertmanager(file: Path) -> Alertmanager:
 @pytest.fixture
 def receivers(store: MemoryStore, alertmanager: Alertmanager, file: Path) -> Receivers:
     kept = Receivers(store, alertmanager.reload)
-    kept.keep(ManagedFile(file, RELOAD, listing))
+    kept.manage(ManagedFile(file, RELOAD, listing))
     return kept
 
 
@@ -157,7 +157,7 @@ async def test_without_a_way_to_reload_it_is_only_written(
     receivers: Receivers, alertmanager: Alertmanager, file: Path
 ) -> None:
     """Somebody else has it loaded."""
-    receivers.keep(ManagedFile(file, "", listing))
+    receivers.manage(ManagedFile(file, "", listing))
 
     _, applied = await receivers.add(receiver())
 
@@ -169,7 +169,7 @@ async def test_without_a_file_it_is_only_stored(
     receivers: Receivers, store: MemoryStore, file: Path
 ) -> None:
     """It is in the file once there is one."""
-    receivers.keep(None)
+    receivers.manage(None)
 
     _, applied = await receivers.add(receiver())
     await receivers.refresh()
@@ -197,7 +197,7 @@ async def test_what_alertmanager_does_not_take_is_undone(
     """The old file is back, to the byte, and read again; the receiver is gone."""
     alertmanager.error = error
 
-    with pytest.raises(type(error), match=f"^{error}; the old file is back$"):
+    with pytest.raises(type(error), match=f"^{error}; the old file was restored$"):
         await receivers.add(receiver())
 
     assert alertmanager.read == ["https://a.example/\n", OLD]
@@ -242,7 +242,7 @@ async def test_what_cannot_be_generated_changes_nothing(
     receivers: Receivers, store: MemoryStore, file: Path
 ) -> None:
     """And says what is in the way."""
-    receivers.keep(ManagedFile(file, RELOAD, refusing))
+    receivers.manage(ManagedFile(file, RELOAD, refusing))
 
     with pytest.raises(GenerateError, match="is in base"):
         await receivers.add(receiver())
@@ -356,7 +356,7 @@ async def test_a_refresh_that_is_refused_is_only_logged(
         await receivers.refresh()
 
     assert logs[-1]["log_level"] == "error"
-    assert logs[-1]["error"] == "no route provided; the old file is back"
+    assert logs[-1]["error"] == "no route provided; the old file was restored"
     assert (await targets(store), said(file)) == (["https://a.example/"], OLD)
 
 
@@ -389,10 +389,10 @@ async def test_it_is_known_whether_the_file_is_as_it_should_be(
     alertmanager.error = AlertmanagerError("connection refused")
     await receivers.refresh()
     known.append(receivers.file_ok)
-    receivers.keep(ManagedFile(file, RELOAD, refusing))
+    receivers.manage(ManagedFile(file, RELOAD, refusing))
     await receivers.refresh()
     known.append(receivers.file_ok)
-    receivers.keep(None)
+    receivers.manage(None)
 
     assert known == [True, True, False, True, False]
     assert receivers.file_ok is None
@@ -406,7 +406,7 @@ async def test_a_refresh_survives_what_nobody_thought_of(
     def broken(_: Sequence[JobReceiver]) -> Mapping[Path, str]:
         raise RuntimeError("nobody thought of this")
 
-    receivers.keep(ManagedFile(file, RELOAD, broken))
+    receivers.manage(ManagedFile(file, RELOAD, broken))
 
     with capture_logs() as logs:
         await receivers.refresh()

@@ -94,8 +94,8 @@ async def test_the_same_receiver_twice_is_refused(client: Client) -> None:
 
     assert response.status == 409
     assert (await response.json(content_type=None))["detail"] == (
-        f"job 'backup' has this webhook receiver already: it is {first['id']}; delete "
-        "that one to change it"
+        f"job 'backup' already has this webhook receiver, with id {first['id']}; "
+        "delete it to change it"
     )
     await added(client, {**WEBHOOK, "alert_type": "slack"})
 

@@ -184,5 +184,6 @@ async def test_a_body_that_cannot_be_decompressed_is_told_as_such(
 
     assert response.status == 400
     assert (await response.json(content_type=None))["detail"] == (
-        "the body cannot be decompressed; is it 'gzip', as its Content-Encoding says?"
+        "the body cannot be decompressed: it is not 'gzip', as stated in its "
+        "Content-Encoding"
     )

@@ -25,7 +25,7 @@ from tests.http import Client, locked, token, whole_app
 from tests.server.everywhere import UUID, body_of, endpoints, path_of
 
 HOST = "afterrun.example:10707"
-SITE = re.compile("another site")
+SITE = re.compile("another site|cross-site")
 
 
 def request(headers: Mapping[str, str] | None = None, who: str = "anna") -> web.Request:
@@ -161,8 +161,9 @@ async def test_no_other_site_makes_a_browser_change_anything(
     passed = {
         (method, route): answer
         for (method, route), answer in answers.items()
-        if is_changing(method, route) or scopes.wanted(method, route) is Scope.PING
-        if scopes.wanted(method, route) is not scopes.OPEN
+        if is_changing(method, route)
+        or scopes.required_scope(method, route) is Scope.PING
+        if scopes.required_scope(method, route) is not scopes.OPEN
         if answer[0] != 403 or not (method == "HEAD" or SITE.search(answer[1]))
     }
     assert passed == {}
@@ -187,7 +188,8 @@ async def test_without_locks_no_other_site_changes_anything_but_by_pings(
     assert refused == {
         (method, route)
         for method, route in answers
-        if is_changing(method, route) and scopes.wanted(method, route) is not Scope.PING
+        if is_changing(method, route)
+        and scopes.required_scope(method, route) is not Scope.PING
     }
     assert store.states["backup"].paused_at == 0.0
 
@@ -206,7 +208,7 @@ async def test_without_locks_no_name_of_another_site_leads_here(
     misled = await ask_for_all(client, {"Host": f"evil.example:{client.port}"})
 
     for (method, route), (status, text) in misled.items():
-        wanted = scopes.wanted(method, route)
+        wanted = scopes.required_scope(method, route)
         if wanted is scopes.OPEN or wanted is Scope.PING:
             assert status != 403, (method, route)
         else:

@@ -112,7 +112,7 @@ async def test_every_endpoint_lets_in_whom_it_is_for(
     asked = 0
 
     for method, route in endpoints(app):
-        wanted = scopes.wanted(method, listed(route))
+        wanted = scopes.required_scope(method, listed(route))
         status = await status_of(
             locked_client, method, path_of(route), authorization, body_of(route)
         )
@@ -147,7 +147,7 @@ async def test_no_answer_of_what_is_locked_is_kept_by_a_cache(
     """Unless it is asked for anew each time."""
     kept = set()
     for method, route in endpoints(app):
-        if scopes.wanted(method, listed(route)) in {scopes.OPEN, Scope.PING}:
+        if scopes.required_scope(method, listed(route)) in {scopes.OPEN, Scope.PING}:
             continue
         url = locked_client.make_url("/").join(URL(path_of(route), encoded=True))
         response = await locked_client.session.request(
@@ -306,7 +306,7 @@ async def test_a_forbidden_job_that_is_known_is_left_alone(
         assert response.status == 403
         assert response.content_type == "application/problem+json"
         problem = await response.json()
-        assert problem["detail"] == "ping may not report runs of job 'backup'"
+        assert problem["detail"] == 'token "ping" cannot report runs of job "backup"'
         assert problem["recorded"] is False
 
     assert not await store.runs("backup", 9)
@@ -367,7 +367,7 @@ async def test_nobody_is_told_what_is_known(locked_client: Client) -> None:
 
     ((status, text),) = said
     assert status == 401
-    assert "send a token as Authorization: Bearer TOKEN" in text
+    assert "send Authorization: Bearer TOKEN" in text
 
 
 async def test_a_refusal_is_logged_without_what_was_shown(

@@ -51,7 +51,7 @@ async def test_a_password_is_that_of_its_user(
     known = Passwords({"anna": kept(b"secret"), "long": kept(b"x" * 72)})
 
     assert await known.is_right(user, password) is right
-    assert known.is_known(user, password) is right
+    assert known.is_verified(user, password) is right
     assert await known.is_right(user, password) is right
 
 
@@ -91,7 +91,7 @@ async def test_one_who_guesses_cannot_drive_out_those_who_know() -> None:
     for number in range(REMEMBERED + 10):
         assert not await known.is_right("anna", f"guess {number}")
 
-    assert known.is_known("anna", "secret")
+    assert known.is_verified("anna", "secret")
 
 
 async def test_more_than_can_be_checked_are_sent_away() -> None:

@@ -82,7 +82,7 @@ async def test_what_has_not_changed_is_not_read_again(tmp_path: Path) -> None:
     await web_file.look()
     web_file.apply(await web_file.read())
 
-    assert security.authenticator.at_once(header) is not None
+    assert security.authenticator.caller_if_known(header) is not None
 
 
 async def test_without_a_file_nothing_is_read() -> None:
@@ -150,9 +150,9 @@ def test_the_system_is_asked_for_as_many_files_as_it_takes(
     _, hard = files_allowed
     resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
 
-    limits = with_files_for(Limits(connections=1000, told=200))
+    limits = with_files_for(Limits(connections=1000, refused_at_once=200))
 
-    assert limits == Limits(connections=1000, told=200)
+    assert limits == Limits(connections=1000, refused_at_once=200)
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 1200 + OTHER_FILES
 
 
@@ -164,7 +164,7 @@ def test_more_connections_than_there_may_be_files_are_not_promised(
     with capture_logs() as lines:
         limits = with_files_for(Limits(connections=hard))
 
-    assert limits.connections + limits.told == hard - OTHER_FILES
+    assert limits.connections + limits.refused_at_once == hard - OTHER_FILES
     assert [line["event"] for line in lines] == ["fewer_connections"]
 
 
@@ -177,7 +177,7 @@ def test_of_few_files_most_are_for_connections(
         monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files,) * 2)
         monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
         limits = with_files_for(Limits())
-        made.append((files, limits.connections, limits.told))
+        made.append((files, limits.connections, limits.refused_at_once))
 
     assert made == [(128, 48, 16), (256, 144, 48), (1024, 720, 240)]
 

@@ -170,7 +170,7 @@ async def test_what_cannot_be_asserted_is_said_and_costs_nothing_else(
 
     assert code == 200
     (warning,) = answer["monitors"][0]["warnings"]
-    assert "'metric.error_rate < 0.1' is not taken" in warning
+    assert "'metric.error_rate < 0.1' is ignored" in warning
     job = service.job("nightly")
     assert job is not None
     assert [rule.name for rule in job.rules] == ["count > 0"]

@@ -413,7 +413,7 @@ def test_a_mark_before_the_body_costs_no_metrics() -> None:
 def test_a_schedule_is_not_silently_lost() -> None:
     (warning,) = pinged(SignalReport(query=(("grace", "60"),))).warnings
 
-    assert warning == "grace is read of a job that is new, with create=1"
+    assert warning == "grace is ignored: it applies only to a new job, with create=1"
 
 
 @pytest.mark.parametrize(

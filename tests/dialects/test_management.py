@@ -159,8 +159,8 @@ class TestCreating:
             ({"schedule": "soon"}, "schedule: cron expression 'soon' has 1 fields"),
             ({"desc": "\ud800"}, "cannot be written"),
             ({"schedule": "0 2 * * *", "tz": "Mars"}, "unknown time zone 'Mars'"),
-            ({"manual_resume": True}, "manual_resume is not taken"),
-            ({"methods": "POST"}, "methods is not taken"),
+            ({"manual_resume": True}, "manual_resume is not supported"),
+            ({"methods": "POST"}, "methods is not supported"),
             ([1], "json validation error: value is not an object"),
         ],
     )

@@ -233,11 +233,11 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"\x0a", "a message has 10 bytes, 0 are there"),
-        (b"\xff", "it ends within a number"),
+        (b"\x0a", "a message has 10 bytes, but only 0 remain"),
+        (b"\xff", "the message ends within a number"),
         (b"\xff" * 10 + b"\1", "longer than 10 bytes"),
         (b"\0", "no name"),
-        (delimited([gauge("x", 1)])[:-1], "bytes are there|are there"),
+        (delimited([gauge("x", 1)])[:-1], "bytes, but only"),
         (varint(3) + b"\x0a\x05x", "after the end of its message"),
         (varint(2) + b"\x0f\x00", "wire type 7"),
         (varint(1) + b"\x0c", "wire type 4"),
@@ -245,7 +245,10 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
         (varint(100) + b"\x0b" * 100, "nested too deep"),
         (varint(2) + b"\x00\x01", "field number 0"),
         (delimited([MetricFamily(name="x" * 2000)]), "2000 characters, at most 1024"),
-        (delimited([gauge("x", 1), MetricFamily(name="x", type=0)]), "as gauge and as"),
+        (
+            delimited([gauge("x", 1), MetricFamily(name="x", type=0)]),
+            "two types: gauge and counter",
+        ),
     ],
 )
 def test_a_body_that_is_none_is_refused(body: bytes, message: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
-from afterrun_exporter.dialects.report_fields import fields_of, judged
+from afterrun_exporter.dialects.report_fields import fields_of, with_claimed_outcome
 from afterrun_exporter.testing import MemoryStore
 from tests.http import Client
 
@@ -166,6 +166,6 @@ def test_whatever_is_said_a_failure_stays_one(
     fields = fields_of(query, body, kind)
     for outcome in set(Outcome) - {Outcome.INVALID}:
         ping = Ping(job="x", kind=Kind.FINISH, at=0.0, outcome=outcome)
-        made = judged(ping, fields, (), strict=False)
+        made = with_claimed_outcome(ping, fields, (), strict=False)
         if outcome in FAILURES:
             assert made.outcome in FAILURES

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.dialects.schedulers import of_event, of_run
+from afterrun_exporter.dialects.schedulers import event_report, run_report
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.testing import MemoryStore
@@ -170,7 +170,7 @@ NAMES = st.sampled_from(
 
 @given(st.dictionaries(NAMES, JSON))
 def test_a_record_is_read_or_refused(record: dict[str, Any]) -> None:
-    for reading in (of_run, of_event):
+    for reading in (run_report, event_report):
         with contextlib.suppress(PingError):
             reading({**record, "job_id": record.get("job_id", "a")})
 
@@ -187,8 +187,8 @@ def test_a_record_is_read_or_refused(record: dict[str, Any]) -> None:
     ],
 )
 def test_a_failure_is_one_however_it_is_spelt(kind: str) -> None:
-    read = of_event({"type": kind, "jobId": "etl"})
+    read = event_report({"type": kind, "jobId": "etl"})
 
     assert read is not None
     assert read[1]["status"] == "fail"
-    assert of_event({"type": "deployment.failed"}) is None
+    assert event_report({"type": "deployment.failed"}) is None

@@ -16,7 +16,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.config.loading import parse
 from afterrun_exporter.core.model import Kind, Outcome
-from afterrun_exporter.dialects.sentry.check_ins import opened, ping_of
+from afterrun_exporter.dialects.sentry.check_ins import ping_of, read_envelope
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.testing import ManualClock, MemoryStore
@@ -150,14 +150,14 @@ ENVELOPES = {
 
 @pytest.mark.parametrize("body", ENVELOPES.values(), ids=ENVELOPES)
 async def test_the_check_ins_of_an_envelope_are_found(body: bytes) -> None:
-    _, check_ins = await opened(body)
+    _, check_ins = await read_envelope(body)
     assert len(check_ins) == 2
 
 
 @given(st.binary())
 async def test_no_envelope_raises_but_for_its_header(body: bytes) -> None:
     try:
-        await opened(body)
+        await read_envelope(body)
     except PingError as error:
         assert "begins with a line" in str(error)  # noqa: PT017
 
@@ -169,9 +169,9 @@ async def test_no_envelope_raises_but_for_its_header(body: bytes) -> None:
 async def test_what_stands_behind_check_ins_loses_none(
     items: list[dict[str, str]], rest: bytes
 ) -> None:
-    _, check_ins = await opened(envelope(*items) + b"\n" + rest)
+    _, check_ins = await read_envelope(envelope(*items) + b"\n" + rest)
 
-    assert [one.told for one in check_ins][: len(items)] == items
+    assert [one.fields for one in check_ins][: len(items)] == items
 
 
 class Watched(bytes):
@@ -199,7 +199,7 @@ async def test_an_envelope_is_read_once_however_many_items_it_has(
     items: bytes,
 ) -> None:
     body = Watched(b"{}\n" + items * 1000)
-    await opened(body)
+    await read_envelope(body)
 
     assert body.copied <= len(body)
 
@@ -215,7 +215,7 @@ async def test_others_get_their_turn_while_an_envelope_is_read() -> None:
             turns += 1
 
     others = asyncio.create_task(count())
-    await opened(b"{}\n" + b'{"a":1}\n\n' * 2_000)
+    await read_envelope(b"{}\n" + b'{"a":1}\n\n' * 2_000)
     others.cancel()
 
     assert turns > 10

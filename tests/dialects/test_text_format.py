@@ -104,20 +104,29 @@ def test_numbers_are_written_as_go_writes_them(written: str, read: str) -> None:
     ("body", "message"),
     [
         ("# TYPE m info\nm 1\n", "unknown metric type 'info'"),
-        ("m 1\nm 2\n", "m{.*} is in the push twice"),
-        ('m{x=""} 1\nm 2\n', "m{.*} is in the push twice"),
-        ("afterrun_jobs 1\n", "afterrun_jobs is named as if it were AfterRun's"),
+        ("m 1\nm 2\n", "m{.*} occurs twice in the push"),
+        ('m{x=""} 1\nm 2\n', "m{.*} occurs twice in the push"),
+        (
+            "afterrun_jobs 1\n",
+            "afterrun_jobs has the reserved prefix afterrun_: rename it",
+        ),
         ('{"m.n"} 1\n', "'m.n' is not a metric name"),
         ('m{__x="1"} 1\n', "Invalid labels: __x"),
         ('m{"a.b"="1"} 1\n', "invalid name: 'a.b'"),
         ('m{x="\0"} 1\n', "a NUL character in it: 'x'"),
-        ("# TYPE m histogram\nm 1\n", "m is no part of the histogram m"),
-        ("# TYPE m histogram\nm_bucket 1\n", "m_bucket is no part of the histogram"),
-        ('# TYPE m histogram\nm_sum{le="1"} 1\n', "m_sum is no part of the histogram"),
-        ('# TYPE m histogram\nm_bucket{le="x"} 1\n', "le='x', which is no number"),
+        ("# TYPE m histogram\nm 1\n", "m is not a valid series of the histogram m"),
+        (
+            "# TYPE m histogram\nm_bucket 1\n",
+            "m_bucket is not a valid series of the histogram",
+        ),
+        (
+            '# TYPE m histogram\nm_sum{le="1"} 1\n',
+            "m_sum is not a valid series of the histogram",
+        ),
+        ('# TYPE m histogram\nm_bucket{le="x"} 1\n', "le='x': use a number"),
         ('# TYPE m histogram\nm_bucket{le="1_0"} 1\n', "le='1_0'"),
-        ("# TYPE m summary\nm 1\n", "m is no part of the summary m"),
-        ('# TYPE m summary\nm{quantile=""} 1\n', "quantile='', which is no number"),
+        ("# TYPE m summary\nm 1\n", "m is not a valid series of the summary m"),
+        ('# TYPE m summary\nm{quantile=""} 1\n', "quantile='': use a number"),
     ],
 )
 def test_what_cannot_stand_on_a_page_is_refused(body: str, message: str) -> None:

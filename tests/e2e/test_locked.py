@@ -261,11 +261,11 @@ def test_jobs_report_and_people_ask_with_a_token(locked: Locked) -> None:
     for command in (["jobs"], ["alerts", "list"], ["runs", "backup"]):
         refused = locked.run(PINGER, *command)
         assert refused.returncode == 1
-        assert refused.stderr == (
-            "Error: pinger may not do this: it wants scope read\n"
-        )
+        assert refused.stderr == ('Error: token "pinger" lacks scope "read"\n')
         unknown = locked.run("", *command)
-        assert unknown.stderr.startswith("Error: who is asking? send a token")
+        assert unknown.stderr.startswith(
+            "Error: authentication required: send Authorization"
+        )
         assert "AFTERRUN_TOKEN" in unknown.stderr
 
 
@@ -290,16 +290,19 @@ def test_a_report_of_a_job_that_the_token_is_not_for_waits(locked: Locked) -> No
     """For the token can be changed; and it keeps no other from being delivered."""
     done = locked.run(PINGER, "exec", "other", "--", "true")
     assert done.returncode == 0
-    assert "pinger may not report runs of job 'other'" in done.stderr
+    assert 'token "pinger" cannot report runs of job "other"' in done.stderr
     assert len([*(locked.folder / "spool").glob("*.json")]) == 1
 
     flushed = locked.run(PINGER, "spool", "flush")
     assert flushed.returncode == 1
-    assert "a report of 'other' waits: pinger may not report runs" in flushed.stderr
+    assert (
+        "a report of 'other' waits: token \"pinger\" cannot report runs"
+        in flushed.stderr
+    )
     assert len([*(locked.folder / "spool").glob("*.json")]) == 1
 
     both = locked.run(ADMIN_SAYS, "spool", "flush")
-    assert "nobody is known by this token" in both.stderr
+    assert "invalid token" in both.stderr
     assert not [*(locked.folder / "spool").glob("rejected/*")]
 
 

@@ -25,8 +25,8 @@ class TestABodyThatIsNoGzip:
         told = await response.json(content_type=None)
         assert (response.status, told["outcome"]) == (400, "invalid")
         assert told["detail"] == (
-            "the body cannot be decompressed; is it 'gzip', as its Content-Encoding "
-            "says?"
+            "the body cannot be decompressed: it is not 'gzip', as stated in its "
+            "Content-Encoding"
         )
         assert store.states["backup"].runs_total == 1
         assert caplog.records == []

@@ -96,8 +96,8 @@ async def test_a_file_that_is_sent_again_counts_once(
         ({"status": "progress", "ended_at": 1793671440}, "no progress"),
         ({"status": "log", "ended_at": 1793671440}, "no log"),
         ({"status": "great", "ended_at": 1793671440}, "great"),
-        ({"history": "maybe", "ended_at": 1793671440}, "history is true or false"),
-        ({"history": [], "ended_at": 1793671440}, "history is true or false"),
+        ({"history": "maybe", "ended_at": 1793671440}, "history must be true or false"),
+        ({"history": [], "ended_at": 1793671440}, "history must be true or false"),
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
 )
@@ -157,7 +157,7 @@ async def test_a_query_that_cannot_be_read_is_refused(
     response = await client.post(f"/ping?{query}", data=LINES.encode())
 
     assert response.status == 400
-    assert "history is true or false" in (await response.json())["detail"]
+    assert "history must be true or false" in (await response.json())["detail"]
     assert "nightly-backup" not in store.states
 
 

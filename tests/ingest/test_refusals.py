@@ -8,7 +8,7 @@ from tests.core.jobs import at
 
 def test_a_refused_report_is_told_with_its_reason() -> None:
     with capture_logs() as lines:
-        RefusalLog().tell(
+        RefusalLog().log_refusal(
             at("22 02:00"),
             dialect="native",
             job="backup",
@@ -31,8 +31,8 @@ def test_a_client_gone_wild_does_not_drown_the_log() -> None:
     refusals = RefusalLog()
     with capture_logs() as lines:
         for _ in range(1000):
-            refusals.tell(at("22 02:00:01"), of="wild", reason="not JSON")
-        refusals.tell(at("22 02:01:00"), of="wild", reason="not JSON")
+            refusals.log_refusal(at("22 02:00:01"), source="wild", reason="not JSON")
+        refusals.log_refusal(at("22 02:01:00"), source="wild", reason="not JSON")
 
     events = [line["event"] for line in lines]
     assert events == [
@@ -41,17 +41,17 @@ def test_a_client_gone_wild_does_not_drown_the_log() -> None:
         "more_refused",
         "ping_refused",
     ]
-    assert lines[A_MINUTE]["of"] == "wild"
+    assert lines[A_MINUTE]["source"] == "wild"
     assert lines[-2]["more"] == 1000 - A_MINUTE
 
 
 def test_a_client_gone_wild_does_not_hide_the_others() -> None:
     refusals = RefusalLog()
     for _ in range(1000):
-        refusals.tell(at("22 02:00:01"), of="wild", reason="not JSON")
+        refusals.log_refusal(at("22 02:00:01"), source="wild", reason="not JSON")
 
     with capture_logs() as lines:
-        refusals.tell(at("22 02:00:02"), of="other", reason="not JSON")
+        refusals.log_refusal(at("22 02:00:02"), source="other", reason="not JSON")
 
     assert [line["event"] for line in lines] == ["ping_refused"]
 
@@ -60,6 +60,8 @@ def test_neither_do_a_thousand_of_them_drown_it() -> None:
     refusals = RefusalLog()
     with capture_logs() as lines:
         for sender in range(1000):
-            refusals.tell(at("22 02:00:01"), of=str(sender), reason="not JSON")
+            refusals.log_refusal(
+                at("22 02:00:01"), source=str(sender), reason="not JSON"
+            )
 
     assert len(lines) == ALTOGETHER + 1

@@ -257,14 +257,14 @@ def test_metadata_that_is_no_json_is_not_stored(value: str) -> None:
 
     assert ping.metadata == ""
     (told,) = ping.warnings
-    assert told.startswith("metadata is left out: it has NaN or Infinity")
+    assert told.startswith("metadata is left out: it contains NaN or Infinity")
 
 
 def test_metrics_of_a_start_are_not_lost_without_a_word() -> None:
     ping, _ = read({"status": "start", "metrics": {"rows": 1}})
 
     assert ping.warnings == (
-        "metrics of a start are not read: report them with progress or at the end",
+        "metrics of a start are ignored: report them with progress or at the end",
     )
     assert read({"status": "start", "metrics": {}})[0].warnings == ()
 

@@ -302,7 +302,7 @@ class TestReceivers:
         await pages.send("/jobs/backup/receivers", MAIL)
         page = await pages.send("/jobs/backup/receivers", MAIL, status=409)
 
-        assert "has this email receiver already" in page
+        assert "already has this email receiver" in page
 
     async def test_show_no_secret(self, pages: Pages, store: MemoryStore) -> None:
         target = "https://hooks.slack.com/services/T0/B0/secret"
@@ -345,7 +345,7 @@ class TestAForm:
         )
 
         assert answer.status == 403
-        assert "A browser has sent this for another site" in await answer.text()
+        assert "Cross-site request from a browser refused" in await answer.text()
         assert (state := service.state("backup")) is not None
         assert not state.paused_at
 
@@ -357,7 +357,7 @@ class TestAForm:
         )
 
         assert answer.status == 403
-        assert "this form is too old: load the page again" in await answer.text()
+        assert "this form has expired: reload the page" in await answer.text()
         assert (state := service.state("backup")) is not None
         assert not state.paused_at
 
@@ -434,7 +434,7 @@ class TestErrors:
         monkeypatch.setattr(context.index, "refresh", fail)
         page = await pages.get("/", status=500)
 
-        assert "The server failed; its log says why" in page
+        assert "Internal server error; see the log of the daemon" in page
         assert "hunter2" not in page
 
     async def test_tell_which_method_is_taken(self, client: Client) -> None:

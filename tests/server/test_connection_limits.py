@@ -41,7 +41,7 @@ def look(door: Door, *seconds: float) -> None:
     """Have the connections looked at now, and so many seconds later."""
     now = asyncio.get_running_loop().time()
     for later in (0, *seconds):
-        door.limiter.look(now + later)
+        door.limiter.close_slow(now + later)
 
 
 async def is_closed(reader: asyncio.StreamReader) -> bool:

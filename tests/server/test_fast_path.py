@@ -48,10 +48,10 @@ async def door(service: Service, clock: ManualClock) -> AsyncIterator[Door]:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"GET /ping/\xc3\xa4 HTTP/1.1", "Invalid char in url path; write what"),
-        (b"GET /ping/a?m=\xff HTTP/1.1", "Invalid char in url query; write what"),
-        (b"GET /ping/a\0b HTTP/1.1", "Invalid char in url path; write what"),
-        (b"GET /ping/%b HTTP/1.1" % (b"x" * 9000), "got more than 8190 bytes"),
+        (b"GET /ping/\xc3\xa4 HTTP/1.1", "Invalid char in url path; percent-encode"),
+        (b"GET /ping/a?m=\xff HTTP/1.1", "Invalid char in url query; percent-encode"),
+        (b"GET /ping/a\0b HTTP/1.1", "Invalid char in url path; percent-encode"),
+        (b"GET /ping/%b HTTP/1.1" % (b"x" * 9000), "more than 8190 bytes"),
         (b"GET /ping/a HTTP/1.1\r\nno header", "Invalid header token"),
     ],
 )
@@ -357,7 +357,7 @@ async def test_an_error_of_ours_is_told_without_its_insides(
     async def fail(*_: object) -> dict[str, Any]:
         raise RuntimeError("insides")
 
-    monkeypatch.setattr(Reports, "take", fail)
+    monkeypatch.setattr(Reports, "record", fail)
     status, _, body = await door.answer(post(OK))
 
     assert status == "HTTP/1.1 500 Internal Server Error"
@@ -393,7 +393,7 @@ async def test_a_stop_waits_for_the_answer_and_closes_the_connection(
         reader, writer = await door.connect()
         writer.write(post(OK))
         await slow.asked.wait()
-        stopped = asyncio.create_task(door.in_flight.done(5))
+        stopped = asyncio.create_task(door.in_flight.drain(5))
         await yield_to_loop()
         slow.go.set()
         status, headers, _ = await read(reader)
@@ -415,7 +415,7 @@ async def test_a_report_counts_although_its_sender_hangs_up(
         writer.close()
         await writer.wait_closed()
         slow.go.set()
-        await door.in_flight.done(5)
+        await door.in_flight.drain(5)
 
     (run,) = await slow.runs("backup", 9)
     assert run.run_id == "a"
@@ -425,7 +425,7 @@ async def test_an_aiohttp_that_is_too_different_does_it_all(
     service: Service, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says so, and all limits hold."""
-    monkeypatch.setattr(fast_path, "NEEDED", ("_gone_in_aiohttp_4",))
+    monkeypatch.setattr(fast_path, "NEEDED_ATTRIBUTES", ("_gone_in_aiohttp_4",))
     with capture_logs() as lines:
         async with opened(service, clock, limits=Limits(connections=1)) as door:
             status, _, _ = await door.answer(post(OK))

@@ -207,7 +207,7 @@ async def test_a_proxy_has_no_bare_lines(
 
     assert answer.startswith(b"HTTP/1.0 400")
     detail = json.loads(answer.partition(b"\r\n\r\n")[2])["detail"]
-    assert detail.endswith(r"end each line of the head with CRLF (\r\n)")
+    assert detail.endswith(r"end each header line with CRLF (\r\n)")
     assert not await store.runs("backup", 9)
 
 
@@ -231,7 +231,7 @@ async def test_a_body_without_a_length_is_refused_and_counted(
     request = crlf("POST /ping/backup HTTP/1.1\nHost: x\n\n") + FAILED
     answer = await heard(door, request)
 
-    assert b"a body needs a Content-Length" in answer
+    assert b"the Content-Length must be" in answer
     assert service.pings == {("native", "rejected"): 1}
     assert not await store.runs("backup", 9)
 

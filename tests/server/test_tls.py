@@ -291,8 +291,8 @@ OTHER_KEY = trustme.CA(key_type=EC).issue_cert("x", key_type=EC).private_key_pem
     [
         ("server.crt", None, 2, f"cert_file: CRT {MISSING}"),
         ("server.key", None, 3, f"key_file: KEY {MISSING}"),
-        ("server.crt", "", 2, "cert_file: CRT has none in PEM"),
-        ("server.key", "hunter2", 3, "key_file: KEY has none in PEM"),
+        ("server.crt", "", 2, "cert_file: CRT has no certificate in PEM"),
+        ("server.key", "hunter2", 3, "key_file: KEY has no private key in PEM"),
         ("server.key", ENCRYPTED_KEY, 3,
          "key_file: KEY cannot be read: is it encrypted?"),
         ("server.key", OTHER_KEY.bytes().decode(), 3,

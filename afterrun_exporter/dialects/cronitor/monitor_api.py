@@ -1,7 +1,7 @@
-"""Cronitor's monitor API, as far as its clients use it: ``/api/monitors``.
+"""The part of Cronitor's monitor API that its clients use: ``/api/monitors``.
 
-A monitor is a job here: who puts one describes it. What afterrun.yml says of a job
-counts for more than what a program says.
+A monitor is a job: putting a monitor describes the job. Settings in afterrun.yml take
+precedence over descriptions from clients.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.dialects.authorization import check_is_of, project_of, telling
+from afterrun_exporter.dialects.authorization import (
+    check_in_project,
+    project_of,
+    with_error_responses,
+)
 from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.dialects.cronitor.monitors import (
     Monitor,
@@ -34,9 +38,9 @@ from afterrun_exporter.ingest.json_text import read_json
 from afterrun_exporter.ingest.responses import compact
 
 PATH: Final = "/api/monitors"
-#: Monitors of one request.
+#: The most monitors in one request.
 MAX_MONITORS: Final = 1_000
-#: A pause that is longer is one until somebody resumes the job.
+#: A longer pause lasts until the job is resumed.
 MOST_HOURS: Final = 100_000
 
 Act = Callable[
@@ -47,32 +51,32 @@ Act = Callable[
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of the API."""
     one = f"{PATH}/{{job}}"
-    pause = _handler(context, paused)
+    pause = _handler(context, pause_monitor)
     return [
-        web.put(PATH, _handler(context, put)),
-        web.get(one, _handler(context, shown), allow_head=False),
-        web.delete(one, _handler(context, deleted)),
-        # Their clients pause with a GET; a HEAD is not to.
+        web.put(PATH, _handler(context, put_monitors)),
+        web.get(one, _handler(context, get_monitor), allow_head=False),
+        web.delete(one, _handler(context, delete_monitor)),
+        # Cronitor's clients pause with GET; HEAD must not pause.
         web.get(f"{one}/pause", pause, allow_head=False),
         web.get(rf"{one}/pause/{{hours:\d{{1,9}}}}", pause, allow_head=False),
     ]
 
 
-async def put(
+async def put_monitors(
     context: DialectContext, request: web.Request, project: Project | None
 ) -> web.Response:
-    """Create or change monitors: all of them, or none where one cannot be."""
+    """Create or change monitors: all of them, or none if one is invalid."""
     body = await read_body(request, context.body_limit)
-    told, rollback = await parsed(len(body), lambda: _monitors(body))
-    if len(told) > MAX_MONITORS:
-        raise PingError(f"{len(told)} monitors: put at most {MAX_MONITORS} at once")
-    found, problems = await _read(context, told, project)
+    items, rollback = await parsed(len(body), lambda: _monitors(body))
+    if len(items) > MAX_MONITORS:
+        raise PingError(f"{len(items)} monitors: put at most {MAX_MONITORS} at once")
+    monitors, problems = await _read(context, items, project)
     described, unusable = {}, {}
-    async for name, monitor in cooperatively(found.items()):
+    async for name, monitor in cooperatively(monitors.items()):
         if project is not None:
             monitor.words["project"] = project.name
         if (job := context.service.job(name)) is not None:
-            check_is_of(project, job)
+            check_in_project(project, job)
         try:
             words, unusable[name] = context.job_admin.usable(name, monitor.words)
             described[name] = words
@@ -86,108 +90,112 @@ async def put(
     if not rollback:
         await context.job_admin.describe_all(described, unusable)
     return compact(
-        {"monitors": [_put(context, name, monitor) for name, monitor in found.items()]}
+        {
+            "monitors": [
+                _put(context, name, monitor) for name, monitor in monitors.items()
+            ]
+        }
     )
 
 
 def _put(context: DialectContext, name: str, monitor: Monitor) -> dict[str, Any]:
-    known = context.service.known(name)
+    entry = context.service.known(name)
     key = monitor.key
-    shown = monitor_object(*known, key) if known is not None else {"key": key}
-    return {**shown, "warnings": monitor.warnings}
+    monitor_fields = monitor_object(*entry, key) if entry is not None else {"key": key}
+    return {**monitor_fields, "warnings": monitor.warnings}
 
 
-async def shown(
+async def get_monitor(
     context: DialectContext, request: web.Request, project: Project | None
 ) -> web.Response:
-    """Answer with one monitor."""
-    return compact(_shown(context, request, project))
+    """Return one monitor."""
+    return compact(_monitor_of_request(context, request, project))
 
 
-async def deleted(
+async def delete_monitor(
     context: DialectContext, request: web.Request, project: Project | None
 ) -> web.Response:
     """Retire the job."""
-    job, _ = _known(context, request, project)
+    job, _ = _find_monitor(context, request, project)
     await context.job_admin.retire(job.name)
     return web.Response(status=204)
 
 
-async def paused(
+async def pause_monitor(
     context: DialectContext, request: web.Request, project: Project | None
 ) -> web.Response:
-    """Pause the job for so many hours, until it is resumed, or resume it: 0 hours."""
-    job, _ = _known(context, request, project)
+    """Pause the job for a number of hours or until resumed; 0 hours resumes it."""
+    job, _ = _find_monitor(context, request, project)
     hours = int(request.match_info.get("hours", MOST_HOURS))
     if hours == 0:
         await context.job_admin.resume(job.name)
     else:
         lasts = hours * 3600.0 if hours < MOST_HOURS else 0.0
         await context.job_admin.pause(job.name, lasts=lasts)
-    return compact(_shown(context, request, project))
+    return compact(_monitor_of_request(context, request, project))
 
 
 def _handler(context: DialectContext, act: Act) -> Handler:
-    """Return the handler that has *act* do what is asked by those who may."""
+    """Return a handler that authorizes the request and calls *act*."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         return await act(context, request, project_of(context, request, _key(request)))
 
-    return telling(context, handle, _refusal)
+    return with_error_responses(context, handle, _refusal)
 
 
 def _key(request: web.Request) -> str:
-    """Return the API key: the user of Basic authorization."""
+    """Return the API key, which clients send as the user of Basic authentication."""
     user = authorization(request.headers.get(hdrs.AUTHORIZATION, "")).user
     return user[0] if user else ""
 
 
 def _monitors(body: bytes) -> tuple[list[Any], bool]:
-    """Return what is told of monitors, and whether it is only to be tried."""
-    told = read_json(body)
-    rollback = isinstance(told, Mapping) and told.get("rollback") is True
-    if isinstance(told, Mapping):
-        told = told.get("monitors", told)
-    return told if isinstance(told, list) else [told], rollback
+    """Return the monitors of a request, and True if it is only a dry run."""
+    payload = read_json(body)
+    rollback = isinstance(payload, Mapping) and payload.get("rollback") is True
+    if isinstance(payload, Mapping):
+        payload = payload.get("monitors", payload)
+    return payload if isinstance(payload, list) else [payload], rollback
 
 
 async def _read(
-    context: DialectContext, told: list[Any], project: Project | None
+    context: DialectContext, items: list[Any], project: Project | None
 ) -> tuple[dict[str, Monitor], list[str]]:
-    """Return the monitors by their jobs, and what is wrong with the others."""
-    found: dict[str, Monitor] = {}
+    """Return the valid monitors by job, and the problems of the others."""
+    monitors: dict[str, Monitor] = {}
     problems: list[str] = []
-    async for place, one in cooperatively(enumerate(told)):
+    async for place, one in cooperatively(enumerate(items)):
         key = one.get("key") if isinstance(one, Mapping) else None
         if not isinstance(key, str):
             problems.append(f"monitors[{place}] has no key: give it one")
             continue
         try:
             name = context.job_called(key, project)
-            if name in found:
+            if name in monitors:
                 problems.append(f"{key[:128]}: is the job {name!r} as another one is")
-            found[name] = monitor_of(one)
-            found[name].key = key
+            monitors[name] = monitor_of(one)
+            monitors[name].key = key
         except (PingError, ValueError) as error:
             problems.append(f"{key[:128]}: {error}")
-    return found, problems
+    return monitors, problems
 
 
-def _shown(
+def _monitor_of_request(
     context: DialectContext, request: web.Request, project: Project | None
 ) -> dict[str, Any]:
-    known = _known(context, request, project)
-    return monitor_object(*known, request.match_info["job"])
+    entry = _find_monitor(context, request, project)
+    return monitor_object(*entry, request.match_info["job"])
 
 
-def _known(
+def _find_monitor(
     context: DialectContext, request: web.Request, project: Project | None
 ) -> tuple[Job, JobState]:
     name = context.job_called(request.match_info["job"], project)
-    if (known := context.service.known(name)) is None:
+    if (entry := context.service.known(name)) is None:
         raise UnknownJobError(context.service.job_config.unknown_job(name))
-    check_is_of(project, known[0])
-    return known
+    check_in_project(project, entry[0])
+    return entry
 
 
 def _refusal(status: int, text: str) -> web.Response:

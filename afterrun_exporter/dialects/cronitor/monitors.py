@@ -1,6 +1,7 @@
-"""What Cronitor's clients say of their monitors, in the words of afterrun.yml.
+"""Cronitor monitors as settings of afterrun.yml.
 
-https://cronitor.io/docs/monitor-api has the attributes. Nothing here knows of HTTP.
+https://cronitor.io/docs/monitor-api documents the attributes. This module does not
+depend on HTTP.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import name_of
 from afterrun_exporter.core.state import JobState
 
-#: ``every 5 minutes``; the units by their first letters.
+#: ``every 5 minutes``; units by their first letters.
 _EVERY: Final = re.compile(
     r"every\s+(?:(\d{1,6})\s*)?(sec|min|hour|day|week)[a-z]*", re.IGNORECASE
 )
@@ -31,47 +32,52 @@ _ASSERTION: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
-#: Tags, or assertions, of one monitor.
+#: The most tags, or assertions, of one monitor.
 MOST_LISTED: Final = 500
 
-#: Metrics that are worked out there, of many reports, and not reported.
-_WORKED_OUT: Final = frozenset({"error_rate"})
+#: Metrics that Cronitor computes from many reports; clients do not report them.
+_COMPUTED_METRICS: Final = frozenset({"error_rate"})
 
 
 @dataclass(slots=True)
 class Monitor:
-    """What one monitor comes to."""
+    """The settings and warnings that one monitor results in."""
 
     words: dict[str, Any]
-    #: What its client calls it.
+    #: The key that its client uses.
     key: str = ""
-    #: What of it is not taken, and why.
+    #: The attributes that are ignored, with reasons.
     warnings: list[str] = field(default_factory=list)
 
 
-def monitor_of(told: Mapping[str, Any]) -> Monitor:
-    """Return what the attributes of a monitor are in afterrun.yml.
+def monitor_of(attributes: Mapping[str, Any]) -> Monitor:
+    """Return the attributes of a monitor as settings of afterrun.yml.
 
-    Raises ValueError, with everything that cannot be. What a job here cannot be told
-    is left out, with a warning where it would have been a limit.
+    Raises ValueError with all invalid attributes. Attributes without an equivalent
+    are left out, with a warning if they define a limit.
     """
     problems: list[str] = []
     monitor = Monitor({})
     words = monitor.words
-    words.update(_when(told, problems))
-    if (grace := _whole(told, "grace_seconds", problems)) is not None:
+    words.update(_when(attributes, problems))
+    if (grace := _whole_number(attributes, "grace_seconds", problems)) is not None:
         words["grace"] = f"{max(grace, 1)}s"
-    if (tolerated := _whole(told, "failure_tolerance", problems)) is not None:
+    if (
+        tolerated := _whole_number(attributes, "failure_tolerance", problems)
+    ) is not None:
         words["alerts"] = {"after_failures": tolerated + 1}
-    if isinstance(note := told.get("note"), str):
+    if isinstance(note := attributes.get("note"), str):
         words["description"] = note
-    if isinstance(name := told.get("name"), str) and name not in {"", told.get("key")}:
+    if isinstance(name := attributes.get("name"), str) and name not in {
+        "",
+        attributes.get("key"),
+    }:
         words["display_name"] = name
-    if isinstance(tags := told.get("tags"), list):
-        words["tags"] = list(dict.fromkeys(map(str, _some(tags, "tags", problems))))
+    if isinstance(tags := attributes.get("tags"), list):
+        words["tags"] = list(dict.fromkeys(map(str, _limited(tags, "tags", problems))))
     rules = []
-    asserted = [*_listed(told, "assertions")]
-    for assertion in _some(asserted, "assertions", problems):
+    assertions = [*_list_of(attributes, "assertions")]
+    for assertion in _limited(assertions, "assertions", problems):
         rule, warning = _rule(assertion)
         rules += [rule] if rule else []
         monitor.warnings.extend([warning] if warning else [])
@@ -83,8 +89,8 @@ def monitor_of(told: Mapping[str, Any]) -> Monitor:
 
 
 def monitor_object(job: Job, state: JobState, key: str) -> dict[str, Any]:
-    """Return the monitor that stands for *job*, which its client calls *key*."""
-    known = status(job, state)
+    """Return the monitor object for *job*, which its client calls *key*."""
+    state_name = status(job, state)
     return {
         "key": key,
         "name": name_of(job),
@@ -95,47 +101,47 @@ def monitor_object(job: Job, state: JobState, key: str) -> dict[str, Any]:
         "note": job.description,
         "tags": list(job.tags),
         "group": job.project or None,
-        "initialized": known is not Status.NEW,
-        "passing": known not in BROKEN,
-        "paused": known is Status.PAUSED,
+        "initialized": state_name is not Status.NEW,
+        "passing": state_name not in BROKEN,
+        "paused": state_name is Status.PAUSED,
         "running": bool(state.open_runs),
     }
 
 
-def _when(told: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
-    written = [*_listed(told, "schedules"), *_listed(told, "schedule")]
-    if not written:
+def _when(attributes: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    schedules = [*_list_of(attributes, "schedules"), *_list_of(attributes, "schedule")]
+    if not schedules:
         return {}
-    if len(written) > 1:
-        problems.append("a job has one schedule here: give it one")
+    if len(schedules) > 1:
+        problems.append("more than one schedule: a job has exactly one")
         return {}
-    text = " ".join(str(written[0]).split())
+    text = " ".join(str(schedules[0]).split())
     if every := _EVERY.fullmatch(text):
         return {"every": f"{every[1] or 1}{_UNITS[every[2].lower()]}"}
     return {
         "schedule": five_fields(text),
-        "timezone": str(told.get("timezone") or "UTC"),
+        "timezone": str(attributes.get("timezone") or "UTC"),
     }
 
 
 def _rule(assertion: object) -> tuple[dict[str, Any] | None, str]:
-    """Return the rule that an assertion is, and why it is none."""
-    found = (
+    """Return the rule for an assertion, or None and a warning."""
+    assertion_match = (
         _ASSERTION.fullmatch(assertion.strip()) if isinstance(assertion, str) else None
     )
-    if found is None:
+    if assertion_match is None:
         return None, (
-            f"assertion {assertion!r:.80} is not taken: write it like "
+            f"assertion {assertion!r:.80} is ignored: write it like "
             "'metric.count > 0' or 'metric.duration < 5 min'"
         )
-    metric, op, value, unit = found.groups()
-    if metric in _WORKED_OUT:
+    metric, op, value, unit = assertion_match.groups()
+    if metric in _COMPUTED_METRICS:
         return None, (
-            f"assertion {assertion!r:.80} is not taken: {metric} is not reported; "
-            "success_ratio in afterrun.yml is like it"
+            f"assertion {assertion!r:.80} is ignored: {metric} is not reported; "
+            "use success_ratio in afterrun.yml instead"
         )
     words = f"{written(metric)} {'==' if op == '=' else op} {value}{_span(unit)}"
-    # What is not reported is not asserted there.
+    # Cronitor does not apply assertions to metrics that are not reported.
     return {"expr": words, "on_missing": "ignore"}, ""
 
 
@@ -146,8 +152,10 @@ def _span(unit: str | None) -> str:
     return "ms" if short in {"ms", "millisecond"} else short[0]
 
 
-def _whole(told: Mapping[str, Any], name: str, problems: list[str]) -> int | None:
-    value = told.get(name)
+def _whole_number(
+    attributes: Mapping[str, Any], name: str, problems: list[str]
+) -> int | None:
+    value = attributes.get(name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**9:
@@ -156,15 +164,15 @@ def _whole(told: Mapping[str, Any], name: str, problems: list[str]) -> int | Non
     return value
 
 
-def _some(values: list[Any], name: str, problems: list[str]) -> list[Any]:
+def _limited(values: list[Any], name: str, problems: list[str]) -> list[Any]:
     if len(values) > MOST_LISTED:
         problems.append(f"{name} has {len(values)} values: use {MOST_LISTED} at most")
         return []
     return values
 
 
-def _listed(told: Mapping[str, Any], name: str) -> Iterator[object]:
-    value = told.get(name)
+def _list_of(attributes: Mapping[str, Any], name: str) -> Iterator[object]:
+    value = attributes.get(name)
     if isinstance(value, list):
         yield from value
     elif value is not None and value != "":

@@ -1,7 +1,7 @@
-"""Cronitor's telemetry API, as its clients and borgmatic speak it.
+"""Cronitor's telemetry API, used by its clients and by borgmatic.
 
 ``/p/KEY/JOB[/STATE]`` and ``/ping/KEY/JOB`` with parameters in the query, as on
-https://cronitor.io/docs/telemetry-api. The key is whose job it is; any is taken.
+https://cronitor.io/docs/telemetry-api. The key names the account; any is accepted.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from msgspec import json
 from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.dialects.context import DialectContext, read_text, recorded
-from afterrun_exporter.dialects.report_fields import Fields, fields_of, judged
+from afterrun_exporter.dialects.context import DialectContext, read_text, record_one
+from afterrun_exporter.dialects.report_fields import (
+    Fields,
+    fields_of,
+    with_claimed_outcome,
+)
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import fields
 from afterrun_exporter.ingest.bodies import parsed
-from afterrun_exporter.ingest.native import counted
+from afterrun_exporter.ingest.native import counting_refusals
 from afterrun_exporter.ingest.readings import Readings, read_metrics
 from afterrun_exporter.ingest.recorder import Read, Unread, sender
 from afterrun_exporter.ingest.reports import clean, message_text
@@ -35,58 +39,58 @@ STATES: Final[Mapping[str, tuple[Kind, Outcome]]] = {
     "ok": (Kind.FINISH, Outcome.OK),
     "tick": (Kind.FINISH, Outcome.OK),
     "fail": (Kind.FINISH, Outcome.FAIL),
-    # A heartbeat says nothing but that the job ran.
+    # A heartbeat reports only that the job ran.
     "": (Kind.FINISH, Outcome.OK),
 }
 
-#: Parameters that tell this dialect from that of Healthchecks, on the same paths.
-OURS: Final = frozenset({"state", "series", "metric", "stamp"})
+#: Parameters that distinguish this dialect from Healthchecks on shared paths.
+DISTINCTIVE: Final = frozenset({"state", "series", "metric", "stamp"})
 
-#: All parameters with a meaning of their own.
-PARAMETERS: Final = OURS | {
+#: All parameters with a meaning in this dialect.
+PARAMETERS: Final = DISTINCTIVE | {
     *("duration", "message", "msg", "status_code", "env", "host", "try")
 }
 
-#: What of a request is kept beside the run.
+#: Parameters that are stored as metadata of the run.
 _METADATA: Final = ("env", "host")
-#: A retry differs in it from the ping that it repeats.
+#: The parameter in which a retry differs from the original ping.
 _TRY: Final = "try"
 
 
 def speaks_cronitor(query: Iterable[str]) -> bool:
-    """Return whether a request with these parameters is one of Cronitor's clients."""
-    return not OURS.isdisjoint(query)
+    """Return True if a request with these parameters is from a Cronitor client."""
+    return not DISTINCTIVE.isdisjoint(query)
 
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of ``/p/``."""
     handle = by_key(context)
     paths = ("/p/{key}/{job}{slash:/?}", "/p/{key}/{job}/{state}{slash:/?}")
-    # aiohttp lets HEAD in where GET is.
+    # aiohttp accepts HEAD on routes for GET.
     gets = [web.get(path, handle) for path in paths]
     return [*gets, *(web.post(path, handle) for path in paths)]
 
 
 def by_key(context: DialectContext) -> Handler:
-    """Return the handler of the requests that name a key and a job."""
+    """Return the handler of requests with a key and a job in their path."""
     recorder = context.recorder(DIALECT)
 
     async def handle(request: web.Request) -> web.Response:
         text, _ = await read_text(request, context.body_limit)
         kind = request.headers.get(hdrs.CONTENT_TYPE, "")
-        given, state = [*request.query.items()], request.match_info.get("state")
+        query, state = [*request.query.items()], request.match_info.get("state")
         job, now = context.job_called(request.match_info["job"]), context.clock.now()
         whose, limit = sender(request), recorder.metrics_limit
 
         def parse() -> Read:
-            fields = fields_of(given, text, kind)
+            fields = fields_of(query, text, kind)
             return _read(job, fields, state, text, whose, now, limit)
 
         read = await parsed(len(text), parse)
-        await recorded(recorder, recorder.settled(read, now), caller_of(request))
+        await record_one(recorder, recorder.resolve(read, now), caller_of(request))
         return web.Response(text="OK")
 
-    return counted(recorder, handle)
+    return counting_refusals(recorder, handle)
 
 
 def _read(
@@ -109,7 +113,7 @@ def _read(
         ping, readings = ping_of(job, query, at, mark, limit)
         if ping.exit_code:
             fields["exit_code"] = ping.exit_code
-        return judged(ping, fields, PARAMETERS), readings
+        return with_claimed_outcome(ping, fields, PARAMETERS), readings
     except PingError as error:
         return Unread(job, mark, error)
 
@@ -121,33 +125,37 @@ def ping_of(
     fingerprint: bytes,
     metrics_limit: int,
 ) -> tuple[Ping, Readings]:
-    """Return the ping that the parameters of a request stand for.
+    """Return the ping described by the parameters of a request.
 
-    Of a parameter that is there twice the last one counts, of states the worst. Raises PingError for a
-    state that there is not; what else cannot be used is left out.
+    The last value of a repeated parameter counts, except for states: the worst one
+    counts. Raises PingError for an unknown state; other invalid values are left out.
     """
-    told = dict(query)
+    parameters = dict(query)
     states = [_state(value) for name, value in query if name == "state"]
     failed = [one for one in states if one[1] in FAILURES]
     kind, outcome = (failed or states or [_state("")])[-1]
     reported = dict(_measured(value for name, value in query if name == "metric"))
-    duration = _seconds(told.get("duration", ""), reported.pop("duration", None))
+    duration = _seconds(parameters.get("duration", ""), reported.pop("duration", None))
     readings = read_metrics(reported, metrics_limit)
-    stamp = _instant(told.get("stamp", ""))
-    message, warnings = message_text(told.get("message") or told.get("msg") or "")
-    metadata = {name: clean(told[name]) for name in _METADATA if told.get(name)}
+    stamp = _instant(parameters.get("stamp", ""))
+    message, warnings = message_text(
+        parameters.get("message") or parameters.get("msg") or ""
+    )
+    metadata = {
+        name: clean(parameters[name]) for name in _METADATA if parameters.get(name)
+    }
     ping = Ping(
         job=job,
         kind=kind,
         at=at,
         outcome=outcome,
-        run_id=clean(told.get("series", ""))[: fields.MAX_RUN_ID] or None,
+        run_id=clean(parameters.get("series", ""))[: fields.MAX_RUN_ID] or None,
         started_at=stamp if kind is Kind.START else None,
         ended_at=stamp if kind is Kind.FINISH else None,
         duration=duration,
         metrics={} if kind is Kind.START else readings.values,
         message=message,
-        exit_code=_status(told.get("status_code", "")),
+        exit_code=_status(parameters.get("status_code", "")),
         metadata=json.encode(metadata).decode() if metadata else "",
         fingerprint=fingerprint,
         warnings=(*warnings, *readings.warnings),
@@ -156,7 +164,7 @@ def ping_of(
 
 
 def _identity(query: Iterable[tuple[str, str]]) -> list[bytes]:
-    """Return what a retry has in common with the ping that it repeats."""
+    """Return the parameters that a retry shares with the original ping."""
     return [
         f"{name}={value}".encode("utf-8", "surrogatepass")
         for name, value in query
@@ -168,8 +176,8 @@ def _state(text: str) -> tuple[Kind, Outcome]:
     try:
         return STATES[text.strip().lower()]
     except KeyError:
-        known = ", ".join(filter(None, STATES))
-        raise PingError(f"unknown state {text[:40]!r}: use one of {known}") from None
+        names = ", ".join(filter(None, STATES))
+        raise PingError(f"unknown state {text[:40]!r}: use one of {names}") from None
 
 
 def _measured(values: Iterable[str]) -> Iterable[tuple[str, float]]:
@@ -178,8 +186,8 @@ def _measured(values: Iterable[str]) -> Iterable[tuple[str, float]]:
         name, colon, number = value.rpartition(":")
         if not colon:
             name, _, number = value.rpartition("=")
-        if name and (found := _number(number)) is not None:
-            yield clean(name), found
+        if name and (measurement := _number(number)) is not None:
+            yield clean(name), measurement
 
 
 def _number(text: str) -> float | None:
@@ -190,8 +198,8 @@ def _number(text: str) -> float | None:
 
 
 def _seconds(text: str, measured: float | None) -> float | None:
-    given = _number(text)
-    for seconds in (measured, given):
+    reported = _number(text)
+    for seconds in (measured, reported):
         if seconds is not None and 0 <= seconds < fields.MAX_TIME:
             return seconds
     return None
@@ -199,8 +207,8 @@ def _seconds(text: str, measured: float | None) -> float | None:
 
 def _instant(text: str) -> float | None:
     seconds = _number(text)
-    known = seconds is not None and math.isfinite(seconds)
-    return seconds if known and 0 < (seconds or 0) < fields.MAX_TIME else None
+    is_finite = seconds is not None and math.isfinite(seconds)
+    return seconds if is_finite and 0 < (seconds or 0) < fields.MAX_TIME else None
 
 
 def _status(text: str) -> int | None:

@@ -1,6 +1,7 @@
-"""Checks, as Healthchecks' management API has them, and jobs: one for the other.
+"""Conversion between checks of Healthchecks' management API and jobs.
 
-https://healthchecks.io/docs/api/ has the fields. Nothing here knows of HTTP.
+https://healthchecks.io/docs/api/ documents the fields. This module does not depend on
+HTTP.
 """
 
 from __future__ import annotations
@@ -20,28 +21,28 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import RequestError
 
-#: Seconds that a period or a grace may have there.
+#: Limits of Healthchecks for a period or a grace, in seconds.
 SHORTEST: Final = 60
 LONGEST: Final = 365 * 86400
 
-#: Characters that a name or a slug may have there.
+#: Limit of Healthchecks for the characters of a name or a slug.
 LONGEST_NAME: Final = 100
 
-#: What the peer's complaints about a field begin with.
+#: The beginning of Healthchecks' error messages about a field.
 INVALID: Final = "json validation error: "
 
-#: What a check has that is created without saying so.
+#: Defaults of a new check.
 USUAL: Final[Mapping[str, Any]] = {"timeout": 86400, "grace": 3600}
 
 #: Fields by which a check may be looked up before another one is created.
 UNIQUE: Final = ("name", "slug", "tags", "timeout", "grace")
 
-#: What a check can be told there and a job here cannot, and why.
+#: Fields of a check that a job does not support, and the reason.
 REFUSED: Final[Mapping[str, str]] = {
     "manual_resume": "a check is resumed by its next ping, or over the API",
-    "methods": "any method is a ping",
-    "filter_subject": "a ping says in its URL how it went",
-    "filter_body": "a ping says in its URL how it went",
+    "methods": "requests with any method are pings",
+    "filter_subject": "the URL of a ping reports the outcome",
+    "filter_body": "the URL of a ping reports the outcome",
 }
 
 _KINDS: Final[Mapping[str, tuple[type, str]]] = {
@@ -59,85 +60,87 @@ _KINDS: Final[Mapping[str, tuple[type, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where a check is reached, besides by its id."""
+    """The base URLs of the links in a check."""
 
     #: The API, with its version: ``http://afterrun:10707/api/v3``.
     api: str
-    #: What pings begin with: ``http://afterrun:10707/ping``.
+    #: The base URL of pings: ``http://afterrun:10707/ping``.
     ping: str
 
 
-def checked(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a check that are given; what is unknown is left out.
+def validated(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the validated fields of a check, without unknown ones.
 
-    Raises RequestError, in the peer's words, for one that cannot be.
+    Raises RequestError with Healthchecks' message for an invalid field.
     """
     for name, why in REFUSED.items():
-        if told.get(name):
-            raise RequestError(f"{INVALID}{name} is not taken: {why}")
-    found: dict[str, Any] = {}
+        if payload.get(name):
+            raise RequestError(f"{INVALID}{name} is not supported: {why}")
+    fields: dict[str, Any] = {}
     for name, (kind, words) in _KINDS.items():
-        if (value := told.get(name)) is None:
+        if (value := payload.get(name)) is None:
             continue
         if not isinstance(value, kind) or isinstance(value, bool):
             raise RequestError(f"{INVALID}{name} is not {words}")
-        found[name] = value
-    _check_lengths(found)
-    for name in found.get("unique", ()):
+        fields[name] = value
+    _check_lengths(fields)
+    for name in fields.get("unique", ()):
         if name not in UNIQUE:
             raise RequestError(f"{INVALID}unique contains an unknown value")
-    return found
+    return fields
 
 
-def words_of(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the fields of a check are in afterrun.yml."""
+def words_of(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a check as settings of afterrun.yml."""
     words: dict[str, Any] = {}
-    if "desc" in told:
-        words["description"] = told["desc"]
-    if "tags" in told:
-        words["tags"] = list(dict.fromkeys(told["tags"].split()))
-    # Who names both has a schedule, there as well.
-    if told.get("schedule"):
-        words["schedule"] = five_fields(told["schedule"])
-        words["timezone"] = told.get("tz") or "UTC"
-    elif "timeout" in told:
-        words["every"] = f"{told['timeout']}s"
-    if "grace" in told:
-        words["grace"] = f"{told['grace']}s"
+    if "desc" in fields:
+        words["description"] = fields["desc"]
+    if "tags" in fields:
+        words["tags"] = list(dict.fromkeys(fields["tags"].split()))
+    # As in Healthchecks, a schedule takes precedence over a timeout.
+    if fields.get("schedule"):
+        words["schedule"] = five_fields(fields["schedule"])
+        words["timezone"] = fields.get("tz") or "UTC"
+    elif "timeout" in fields:
+        words["every"] = f"{fields['timeout']}s"
+    if "grace" in fields:
+        words["grace"] = f"{fields['grace']}s"
     return words
 
 
-def changed(words: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *words* with what a check is told now; the rest stays."""
-    new = words_of(told)
-    kept = dict(words)
-    if told.get("tz") and "schedule" not in new and "schedule" in kept:
-        new["timezone"] = told["tz"]
+def updated_settings(
+    words: Mapping[str, Any], fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the settings *words* updated by the fields of a check."""
+    new = words_of(fields)
+    settings = dict(words)
+    if fields.get("tz") and "schedule" not in new and "schedule" in settings:
+        new["timezone"] = fields["tz"]
     if not new.keys().isdisjoint({"schedule", "every"}):
         for name in ("schedule", "timezone", "every"):
-            kept.pop(name, None)
-    return kept | new
+            settings.pop(name, None)
+    return settings | new
 
 
 def uuid_of(job: Job) -> str:
-    """Return the UUID of a check: the job's own, or one that is made of its name."""
-    return job.ping_uuid or made_of(job.name)
+    """Return the UUID of a check: the job's own, or one derived from its name."""
+    return job.ping_uuid or derived_uuid(job.name)
 
 
-def made_of(name: str) -> str:
-    """Return the UUID of a job *name* that has none of its own."""
-    known = UUID.fullmatch(name) is not None
-    return name if known else str(uuid5(NAMESPACE_URL, f"afterrun:{name}"))
+def derived_uuid(name: str) -> str:
+    """Return the UUID derived from a job name."""
+    is_uuid = UUID.fullmatch(name) is not None
+    return name if is_uuid else str(uuid5(NAMESPACE_URL, f"afterrun:{name}"))
 
 
-def is_alike(job: Job, told: Mapping[str, Any], names: Iterable[str]) -> bool:
-    """Return whether *job* is what is *told* of a check, as far as *names* go."""
-    mine = fields_of(job)
-    return all(mine.get(name) == told.get(name) for name in names)
+def is_alike(job: Job, fields: Mapping[str, Any], names: Iterable[str]) -> bool:
+    """Return True if *job* equals the check in the fields *names*."""
+    own = fields_of(job)
+    return all(own.get(name) == fields.get(name) for name in names)
 
 
 def fields_of(job: Job) -> dict[str, Any]:
-    """Return what a check says of *job*, whatever its state."""
+    """Return the fields of the check for *job* that do not depend on its state."""
     schedule = job.schedule
     when: dict[str, Any] = {}
     if isinstance(schedule, Cron):
@@ -155,11 +158,17 @@ def fields_of(job: Job) -> dict[str, Any]:
 
 
 def check_object(
-    job: Job, state: JobState, now: float, due: float, links: Links, *, started: bool
+    job: Job,
+    state: JobState,
+    now: float,
+    due: float,
+    links: Links,
+    *,
+    started_status: bool,
 ) -> dict[str, Any]:
-    """Return the check that stands for *job*, whose next slot is *due*.
+    """Return the check object for *job*, whose next slot is *due*.
 
-    Where *started*, a run that is open is a status of its own, as in version 1.
+    If *started_status*, an open run is reported as the status "started", as in version 1.
     """
     uuid, running = uuid_of(job), bool(state.open_runs)
     where = f"{links.api}/checks/{uuid}"
@@ -167,10 +176,12 @@ def check_object(
         **fields_of(job),
         "uuid": uuid,
         "n_pings": state.recorded,
-        "status": "started" if started and running else _status(job, state, now, due),
+        "status": "started"
+        if started_status and running
+        else _status(job, state, now, due),
         "started": running,
-        "last_ping": _told(state.last_ping_at),
-        "next_ping": _told(due if due < math.inf else 0.0),
+        "last_ping": _time_or_none(state.last_ping_at),
+        "next_ping": _time_or_none(due if due < math.inf else 0.0),
         "last_duration": None
         if state.last_duration is None
         else int(state.last_duration),
@@ -185,7 +196,7 @@ def check_object(
 
 
 def ping_object(run: Run) -> dict[str, Any]:
-    """Return the ping that ended *run*; of who sent it nothing is kept."""
+    """Return the ping object for the end of *run*; the sender is not stored."""
     failed = run.outcome not in {Outcome.OK, Outcome.VIOLATED, *NEUTRAL}
     return {
         "type": "fail" if failed else "success",
@@ -206,30 +217,32 @@ def flips(
     since: float = -math.inf,
     until: float = math.inf,
 ) -> list[dict[str, Any]]:
-    """Return when a check went down and up, the newest first, *since* and *until* then.
+    """Return the changes of a check to down and up within a range, the newest first.
 
-    *spans* are when its alerts opened and resolved, in whatever order; it is down
-    while any is open.
+    *spans* are the times at which its alerts opened and resolved, in any order; the
+    check is down while any alert is open.
     """
     changes: list[tuple[float, int]] = []
     down_until = -math.inf
-    for opened, resolved in sorted(spans, key=lambda span: span[0]):
+    for opened_at, resolved in sorted(spans, key=lambda span: span[0]):
         end = math.inf if resolved is None else resolved
-        if opened > down_until:
-            changes += [(opened, 0), (end, 1)]
+        if opened_at > down_until:
+            changes += [(opened_at, 0), (end, 1)]
         else:
             changes[-1] = (max(end, down_until), 1)
         down_until = max(end, down_until)
-    told = ((at, up) for at, up in changes if since <= at <= until and at < math.inf)
-    return [{"timestamp": format_time(at), "up": up} for at, up in told][::-1]
+    selected = (
+        (at, up) for at, up in changes if since <= at <= until and at < math.inf
+    )
+    return [{"timestamp": format_time(at), "up": up} for at, up in selected][::-1]
 
 
-def _check_lengths(found: Mapping[str, Any]) -> None:
+def _check_lengths(fields: Mapping[str, Any]) -> None:
     for name in ("name", "slug"):
-        if len(found.get(name, "")) > LONGEST_NAME:
+        if len(fields.get(name, "")) > LONGEST_NAME:
             raise RequestError(f"{INVALID}{name} is too long")
     for name in ("timeout", "grace"):
-        _check_span(name, found.get(name, SHORTEST))
+        _check_span(name, fields.get(name, SHORTEST))
 
 
 def _check_span(name: str, seconds: int) -> None:
@@ -240,13 +253,13 @@ def _check_span(name: str, seconds: int) -> None:
 
 
 def _status(job: Job, state: JobState, now: float, due: float) -> str:
-    known = status(job, state)
-    if known in {Status.PAUSED, Status.NEW}:
-        return known.value
+    job_status = status(job, state)
+    if job_status in {Status.PAUSED, Status.NEW}:
+        return job_status.value
     if any(alert.key.condition not in BLAMELESS for alert in state.alerts):
         return "down"
     return "grace" if due < now else "up"
 
 
-def _told(instant: float) -> str | None:
+def _time_or_none(instant: float) -> str | None:
     return format_time(instant) if instant else None

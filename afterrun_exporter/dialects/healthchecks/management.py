@@ -1,8 +1,8 @@
-"""Healthchecks' management API, as far as programs use it: ``/api/v{1,2,3}/checks/``.
+"""The part of Healthchecks' management API that programs use: ``/api/v{1,2,3}/checks/``.
 
-https://healthchecks.io/docs/api/ has the requests and the answers. A check is a job
-here: who creates one describes it, and who deletes it retires it. What afterrun.yml
-says of a job counts for more than what a program says.
+https://healthchecks.io/docs/api/ documents requests and responses. A check is a job:
+creating a check describes the job, and deleting it retires the job. Settings in
+afterrun.yml take precedence over descriptions from programs.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from aiohttp import hdrs, web
 
 from afterrun_exporter.core.model import BLAMELESS, Job
 from afterrun_exporter.core.names import job_slug, slug_of
-from afterrun_exporter.dialects.authorization import is_of
+from afterrun_exporter.dialects.authorization import is_in_project
 from afterrun_exporter.dialects.context import DialectContext, job_name
 from afterrun_exporter.dialects.healthchecks import checks
 from afterrun_exporter.dialects.healthchecks.management_request import (
     ManagementRequest,
-    asking,
+    api_handler,
 )
 from afterrun_exporter.engine.job_admin import IDENTITY
 from afterrun_exporter.errors import PingError, RequestError, UnknownJobError
 from afterrun_exporter.ingest.responses import spaced
 from afterrun_exporter.storage.store import AlertFilter
 
-#: Pings that are listed at most, and flips that are looked for.
+#: The most pings in a list, and the most alerts that flips are derived from.
 MOST: Final = 1000
 
 #: The path of the API; version 3 is the newest.
@@ -38,239 +38,251 @@ API: Final = r"/api/v{version:[123]}"
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of the API."""
     one = f"{API}/checks/{{uuid:[0-9a-fA-F-]{{36}}}}"
-    asked = {
-        (hdrs.METH_GET, f"{API}/checks/"): listed,
-        (hdrs.METH_POST, f"{API}/checks/"): created,
-        (hdrs.METH_GET, one): shown,
-        (hdrs.METH_POST, one): updated,
-        (hdrs.METH_DELETE, one): deleted,
-        (hdrs.METH_POST, f"{one}/pause"): paused,
-        (hdrs.METH_POST, f"{one}/resume"): resumed,
-        (hdrs.METH_GET, f"{one}/pings/"): pings,
-        (hdrs.METH_GET, f"{one}/pings/{{number:[0-9]{{1,9}}}}/body"): ping_body,
-        (hdrs.METH_GET, f"{one}/flips/"): flips,
-        (hdrs.METH_GET, f"{API}/channels/"): channels,
-        (hdrs.METH_GET, f"{API}/badges/"): badges,
+    actions = {
+        (hdrs.METH_GET, f"{API}/checks/"): list_checks,
+        (hdrs.METH_POST, f"{API}/checks/"): create_check,
+        (hdrs.METH_GET, one): get_check,
+        (hdrs.METH_POST, one): update_check,
+        (hdrs.METH_DELETE, one): delete_check,
+        (hdrs.METH_POST, f"{one}/pause"): pause_check,
+        (hdrs.METH_POST, f"{one}/resume"): resume_check,
+        (hdrs.METH_GET, f"{one}/pings/"): list_pings,
+        (hdrs.METH_GET, f"{one}/pings/{{number:[0-9]{{1,9}}}}/body"): get_ping_body,
+        (hdrs.METH_GET, f"{one}/flips/"): list_flips,
+        (hdrs.METH_GET, f"{API}/channels/"): list_channels,
+        (hdrs.METH_GET, f"{API}/badges/"): list_badges,
     }
-    handlers = [(*where, asking(context, act)) for where, act in asked.items()]
+    handlers = [(*where, api_handler(context, act)) for where, act in actions.items()]
     return [
         web.route(method, f"{path.rstrip('/')}{{slash:/?}}", handle)
         for method, path, handle in handlers
     ]
 
 
-async def listed(asked: ManagementRequest) -> web.Response:
-    """Answer with the checks that have every `tag`, and the `slug`, that is asked for."""
-    wanted = set(asked.request.query.getall("tag", ()))
-    slug = asked.request.query.get("slug")
-    found = [
-        asked.shown(job, state)
-        async for job, state in asked.context.service.each()
-        if is_of(asked.project, job)
-        and wanted <= set(job.tags)
+async def list_checks(api_request: ManagementRequest) -> web.Response:
+    """Return the checks that match every `tag` and the `slug` in the query."""
+    tags = set(api_request.request.query.getall("tag", ()))
+    slug = api_request.request.query.get("slug")
+    matches = [
+        api_request.check_object(job, state)
+        async for job, state in api_request.context.service.each()
+        if is_in_project(api_request.project, job)
+        and tags <= set(job.tags)
         and slug in {None, job.name, job.name.lower(), job_slug(job)}
     ]
-    return spaced({"checks": found})
+    return spaced({"checks": matches})
 
 
-async def created(asked: ManagementRequest) -> web.Response:
-    """Create a check, or update the one that is alike in all of `unique`."""
-    told = checks.checked(asked.told)
-    # Two programs at once are not to find the same name free.
-    async with asked.context.creating:
-        return await _created(asked, told)
+async def create_check(api_request: ManagementRequest) -> web.Response:
+    """Create a check, or update the one with the same values of `unique`."""
+    fields = checks.validated(api_request.payload)
+    # Two concurrent requests must not choose the same free name.
+    async with api_request.context.creating:
+        return await _create_check(api_request, fields)
 
 
-async def _created(asked: ManagementRequest, told: Mapping[str, Any]) -> web.Response:
-    if (job := await _alike(asked, told)) is not None:
-        return await _described(asked, job, told)
+async def _create_check(
+    api_request: ManagementRequest, fields: Mapping[str, Any]
+) -> web.Response:
+    if (job := await _existing_job(api_request, fields)) is not None:
+        return await _describe_and_respond(api_request, job, fields)
     uuid = str(uuid4())
-    wanted = told.get("slug") or told.get("name") or ""
-    name = _unused(asked, _job_name(wanted) or uuid)
-    words = {**checks.words_of({**checks.USUAL, **told}), "ping_uuid": uuid}
-    if told.get("name"):
-        words["display_name"] = _display_name(told["name"], name)
-    if asked.project is not None:
-        words["project"] = asked.project.name
-    await asked.context.job_admin.describe(name, words)
-    return asked.again(name, 201)
+    title = fields.get("slug") or fields.get("name") or ""
+    name = _free_name(api_request, _job_name(title) or uuid)
+    words = {**checks.words_of({**checks.USUAL, **fields}), "ping_uuid": uuid}
+    if fields.get("name"):
+        words["display_name"] = _display_name(fields["name"], name)
+    if api_request.project is not None:
+        words["project"] = api_request.project.name
+    await api_request.context.job_admin.describe(name, words)
+    return api_request.respond(name, 201)
 
 
-async def shown(asked: ManagementRequest) -> web.Response:
-    """Answer with one check."""
-    return spaced(asked.shown(*await asked.check()))
+async def get_check(api_request: ManagementRequest) -> web.Response:
+    """Return one check."""
+    return spaced(api_request.check_object(*await api_request.check()))
 
 
-async def updated(asked: ManagementRequest) -> web.Response:
-    """Change what a check is told; the rest of it stays."""
-    told = checks.checked(asked.told)
-    job, _ = await asked.check()
-    slug = told.get("slug")
+async def update_check(api_request: ManagementRequest) -> web.Response:
+    """Update the given fields of a check; keep the others."""
+    fields = checks.validated(api_request.payload)
+    job, _ = await api_request.check()
+    slug = fields.get("slug")
     if slug and slug not in {job.name, job_slug(job)}:
-        raise RequestError(f"{checks.INVALID}slug cannot be changed: it is the job's")
-    return await _described(asked, job, told)
+        raise RequestError(
+            f"{checks.INVALID}slug cannot be changed: it is the name of the job"
+        )
+    return await _describe_and_respond(api_request, job, fields)
 
 
-async def deleted(asked: ManagementRequest) -> web.Response:
-    """Retire the job, and answer with the check that it was."""
-    job, state = await asked.check()
-    was = asked.shown(job, state)
-    await asked.context.job_admin.retire(job.name)
-    return spaced(was)
+async def delete_check(api_request: ManagementRequest) -> web.Response:
+    """Retire the job, and return its last check object."""
+    job, state = await api_request.check()
+    check = api_request.check_object(job, state)
+    await api_request.context.job_admin.retire(job.name)
+    return spaced(check)
 
 
-async def paused(asked: ManagementRequest) -> web.Response:
-    """Pause the job until it pings, or is resumed."""
-    job, _ = await asked.check()
-    await asked.context.job_admin.pause(job.name, resumes_on_ping=True)
-    return asked.again(job.name)
+async def pause_check(api_request: ManagementRequest) -> web.Response:
+    """Pause the job until its next ping or until resumed."""
+    job, _ = await api_request.check()
+    await api_request.context.job_admin.pause(job.name, resumes_on_ping=True)
+    return api_request.respond(job.name)
 
 
-async def resumed(asked: ManagementRequest) -> web.Response:
-    """Resume the job; 409 when it is not paused."""
-    job, state = await asked.check()
+async def resume_check(api_request: ManagementRequest) -> web.Response:
+    """Resume the job; 409 if it is not paused."""
+    job, state = await api_request.check()
     if not state.paused_at:
         raise web.HTTPConflict(text="check is not paused")
-    await asked.context.job_admin.resume(job.name)
-    return asked.again(job.name)
+    await api_request.context.job_admin.resume(job.name)
+    return api_request.respond(job.name)
 
 
-async def pings(asked: ManagementRequest) -> web.Response:
-    """Answer with the ends of the last runs, the newest first."""
-    job, _ = await asked.check()
-    runs = await asked.context.service.runs(job.name, MOST)
-    where = str(asked.request.url.with_query(None)).rstrip("/")
-    told = [
+async def list_pings(api_request: ManagementRequest) -> web.Response:
+    """Return the ends of the last runs as pings, the newest first."""
+    job, _ = await api_request.check()
+    runs = await api_request.context.service.runs(job.name, MOST)
+    where = str(api_request.request.url.with_query(None)).rstrip("/")
+    items = [
         {
             **checks.ping_object(run),
             "body_url": f"{where}/{run.number}/body" if run.message else None,
         }
         for run in runs
     ]
-    return spaced({"pings": told})
+    return spaced({"pings": items})
 
 
-async def ping_body(asked: ManagementRequest) -> web.Response:
-    """Answer with what a run said at its end."""
-    job, _ = await asked.check()
-    number = int(asked.request.match_info["number"])
-    for run in await asked.context.service.runs(job.name, MOST):
+async def get_ping_body(api_request: ManagementRequest) -> web.Response:
+    """Return the message of a run."""
+    job, _ = await api_request.check()
+    number = int(api_request.request.match_info["number"])
+    for run in await api_request.context.service.runs(job.name, MOST):
         if run.number == number and run.message:
             return web.Response(text=run.message)
     raise UnknownJobError("ping not found")
 
 
-async def flips(asked: ManagementRequest) -> web.Response:
-    """Answer with when the check went down and up, the newest first."""
-    job, _ = await asked.check()
-    query = asked.request.query
+async def list_flips(api_request: ManagementRequest) -> web.Response:
+    """Return the changes of the check to down and up, the newest first."""
+    job, _ = await api_request.check()
+    query = api_request.request.query
     since, until = _seconds(query, "start", 0), _seconds(query, "end", math.inf)
     if "seconds" in query:
-        since = asked.context.clock.now() - _seconds(query, "seconds", 0)
-    recorded = await asked.context.service.alerts(AlertFilter(job=job.name, limit=MOST))
+        since = api_request.context.clock.now() - _seconds(query, "seconds", 0)
+    alerts = await api_request.context.service.alerts(
+        AlertFilter(job=job.name, limit=MOST)
+    )
     spans = [
         (one.opened_at, one.resolved_at)
-        for one in recorded
+        for one in alerts
         if one.key.condition not in BLAMELESS
     ]
     return spaced(checks.flips(spans, since, until))
 
 
-async def channels(_: ManagementRequest) -> web.Response:
-    """Answer that nobody is told from here: Alertmanager does that."""
+async def list_channels(_: ManagementRequest) -> web.Response:
+    """Return no channels: Alertmanager sends the notifications."""
     return spaced({"channels": []})
 
 
-async def badges(_: ManagementRequest) -> web.Response:
-    """Answer that tags have no badges; a job's is at ``/badge/JOB.svg``."""
+async def list_badges(_: ManagementRequest) -> web.Response:
+    """Return no badges: tags have none, and those of jobs are at ``/badge/JOB.svg``."""
     return spaced({"badges": {}})
 
 
-async def _described(
-    asked: ManagementRequest, job: Job, told: Mapping[str, Any]
+async def _describe_and_respond(
+    api_request: ManagementRequest, job: Job, fields: Mapping[str, Any]
 ) -> web.Response:
-    """Change what a check is told; answer with it."""
+    """Update the description of the job, and return the check."""
     if not job.configured:
-        words = checks.changed(asked.context.job_admin.words(job.name), told)
-        if name := told.get("name"):
+        words = checks.updated_settings(
+            api_request.context.job_admin.words(job.name), fields
+        )
+        if name := fields.get("name"):
             words["display_name"] = _display_name(name, job.name)
-        await asked.context.job_admin.describe(job.name, words)
-    # Of one that is in afterrun.yml the file's words count, whoever asks.
-    return asked.again(job.name)
+        await api_request.context.job_admin.describe(job.name, words)
+    # A job in afterrun.yml is described by that file alone.
+    return api_request.respond(job.name)
 
 
-async def _alike(asked: ManagementRequest, told: Mapping[str, Any]) -> Job | None:
-    """Return the job that a new check already is; None where it is another one.
+async def _existing_job(
+    api_request: ManagementRequest, fields: Mapping[str, Any]
+) -> Job | None:
+    """Return the job that already exists for a new check; None if there is none.
 
-    That is one which is alike in all of `unique`. Without `unique` it is the job of
-    that name which no program has described yet, or has described in the same way: a
-    program that creates its check at each start gets the same one.
+    That is a job with the same values in all of `unique`. Without `unique` it is the
+    job of that name, if it has no description from a program or an equal one: a
+    program that creates its check at each start gets the same job.
     """
-    unique = set(told.get("unique", ()))
-    if any(name not in told for name in unique):
+    unique = set(fields.get("unique", ()))
+    if any(name not in fields for name in unique):
         return None
     by = unique & {"name", "slug"}
     if not unique:
-        by = {"slug"} if told.get("slug") else {"name"} & told.keys()
+        by = {"slug"} if fields.get("slug") else {"name"} & fields.keys()
     if by or not unique:
-        found: Iterable[Job] = _called(asked, told, by)
+        candidates: Iterable[Job] = _candidates(api_request, fields, by)
     else:
-        found = [job async for job, _ in asked.context.service.each()]
-    for job in found:
-        if is_of(asked.project, job) and (
-            checks.is_alike(job, told, unique - by)
+        candidates = [job async for job, _ in api_request.context.service.each()]
+    for job in candidates:
+        if is_in_project(api_request.project, job) and (
+            checks.is_alike(job, fields, unique - by)
             if unique
-            else job.configured or _is_same(asked, job, told)
+            else job.configured or _is_same(api_request, job, fields)
         ):
             return job
     return None
 
 
-def _called(
-    asked: ManagementRequest, told: Mapping[str, Any], by: set[str]
+def _candidates(
+    api_request: ManagementRequest, fields: Mapping[str, Any], by: set[str]
 ) -> Iterator[Job]:
-    """Yield the jobs that a check may be, looked up *by* its name or slug."""
-    service = asked.context.service
-    if "slug" in by and (slug := told["slug"]):
+    """Yield the jobs that match a check *by* name or slug."""
+    service = api_request.context.service
+    if "slug" in by and (slug := fields["slug"]):
         if (job := service.job(_job_name(slug))) is not None:
             yield job
         yield from service.called("slug", slug)
-    if "name" in by and (name := told["name"]):
+    if "name" in by and (name := fields["name"]):
         yield from service.called("name", name)
-        # Checks were once called by the slug of their name, and pings may be.
+        # A job may have been registered under the slug of the check's name.
         for plain in filter(None, (name, slug_of(name))):
             job = service.job(_job_name(plain))
             if job is not None and (job.configured or not job.display_name):
                 yield job
 
 
-def _is_same(asked: ManagementRequest, job: Job, told: Mapping[str, Any]) -> bool:
-    """Return True if *job* is described in no other way than *told*."""
-    known = asked.context.job_admin.words(job.name)
-    words = checks.words_of({**checks.USUAL, **told})
-    described = {**known}
+def _is_same(
+    api_request: ManagementRequest, job: Job, fields: Mapping[str, Any]
+) -> bool:
+    """Return True if *job* has no description, or the same as this check."""
+    settings = api_request.context.job_admin.words(job.name)
+    words = checks.words_of({**checks.USUAL, **fields})
+    description = {**settings}
     for word in IDENTITY:
-        described.pop(word, None)
-    return described in ({}, words)
+        description.pop(word, None)
+    return description in ({}, words)
 
 
 def _display_name(name: str, job: str) -> str:
-    """Return what is kept of the *name* of a check; "" where the *job*'s is enough."""
+    """Return the display name for a check; "" if it equals the name of the job."""
     return "" if name == job and slug_of(name) in {"", job} else name
 
 
 def _job_name(text: str) -> str:
-    """Return the job that a check of this name or slug is; "" where none can be."""
+    """Return the job name for a check of this name or slug; "" if there is none."""
     try:
         return job_name(text)
     except PingError:
         return ""
 
 
-def _unused(asked: ManagementRequest, name: str) -> str:
-    """Return *name*, or one like it that no job has: several checks may share theirs."""
-    known, number, free = asked.context.is_known, 2, name
-    while known(free):
+def _free_name(api_request: ManagementRequest, name: str) -> str:
+    """Return *name*, with a number if a job has it: checks may share a name."""
+    is_known, number, free = api_request.context.is_known, 2, name
+    while is_known(free):
         free, number = f"{name[:120]}-{number}", number + 1
     return free
 

@@ -1,9 +1,9 @@
-"""Healthchecks' pinging API, as its many clients speak it.
+"""Healthchecks' pinging API.
 
 ``/ping/UUID[/SIGNAL]``, ``/UUID[/SIGNAL]`` and ``/ping/KEY/SLUG[/SIGNAL]``, as on
-https://healthchecks.io/docs/http_api/. A signal is a verb or an exit status; without
-one the job ran, and ran well. The key is whose job it is: any is taken as long as no
-project has one.
+https://healthchecks.io/docs/http_api/. A signal is a verb or an exit status; a ping
+without a signal reports a success. The key names the project: any key is accepted as
+long as no project has a ping key.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender
 
 DIALECT: Final = "healthchecks"
 
-#: As aiohttp's routes want it: any case is taken.
+#: A UUID in either case, as a pattern for aiohttp's routes.
 _UUID: Final = UUID.pattern.replace("a-f", "a-fA-F")
 
 ALLOW: Final = {
@@ -54,9 +54,9 @@ ALLOW: Final = {
 
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
-    """Return the routes of jobs that are named by a UUID.
+    """Return the routes of jobs named by a UUID.
 
-    Whatever the method, it is a ping: clients use what they like.
+    A request with any method is a ping, because clients use various methods.
     """
     handle = _handler(context)
     uuid = f"{{job:{_UUID}}}"
@@ -70,7 +70,7 @@ def routes(context: DialectContext) -> list[web.RouteDef]:
 def by_slug(context: DialectContext) -> Handler:
     """Return the handler of ``/ping/KEY/SLUG`` and ``/ping/KEY/SLUG/SIGNAL``.
 
-    What is a signal is no slug: ``/ping/JOB/SIGNAL`` is of the job of that name.
+    A signal is never a slug: ``/ping/JOB/SIGNAL`` is a ping of the job of that name.
     """
     return _handler(context)
 
@@ -80,46 +80,50 @@ def _handler(context: DialectContext) -> Handler:
 
     async def handle(request: web.Request) -> web.Response:
         if request.method == hdrs.METH_OPTIONS:
-            # Browsers send it unasked: it is never a ping.
+            # Browsers send OPTIONS on their own: it is never a ping.
             return web.Response(status=204, headers=ALLOW)
         caller, by_key = caller_of(request), request[BY_KEY]
-        named, signal, key = target = _target(request.match_info, by_key)
+        name, signal, key = target = _target(request.match_info, by_key)
         text, _ = await read_text(request, context.body_limit)
         query = request.rel_url.raw_query_string
         try:
-            said = _said(request, signal, query, text)
+            report = _report_of(request, signal, query, text)
             project = _project(context, key, by_key)
             job = await _job(context, target, project)
             mark = digest(
                 sender(request), signal.encode(), query.encode(), text.encode()
             )
-            received = await _read(recorder, job, said, context.clock.now(), mark)
-            # What is wrong with it costs no report.
+            received = await _read(recorder, job, report, context.clock.now(), mark)
+            # An invalid description does not reject the report.
             new = not context.is_known(job)
             if new and caller.may(Scope.PING, job):
-                words, problems = description_of(said)
+                words, problems = description_of(report)
                 if project is not None:
                     words["project"] = project.name
                 if words or problems:
                     await describe(context, recorder, job, words, problems, caller)
         except (PingError, UnknownJobError) as error:
-            # Without the address: the key in it is a secret.
-            recorder.refuse(named, str(error))
+            # Do not log the address: the key in it is a secret.
+            recorder.refuse(name, str(error))
             return _refusal(context, error)
-        made = await recorder.take(received, caller)
-        if isinstance(made, PingError | UnknownJobError | ForbiddenError):
-            return _refusal(context, made)
-        if isinstance(made, Exception):
-            raise made
-        created = new and CREATE in said.query
+        result = await recorder.record(received, caller)
+        if isinstance(result, PingError | UnknownJobError | ForbiddenError):
+            return _refusal(context, result)
+        if isinstance(result, Exception):
+            raise result
+        created = new and CREATE in report.query
         return (
-            _answer(context, 201, "Created") if created else _answer(context, 200, "OK")
+            _response(context, 201, "Created")
+            if created
+            else _response(context, 200, "OK")
         )
 
     return handle
 
 
-def _said(request: web.Request, signal: str, query: str, text: str) -> SignalReport:
+def _report_of(
+    request: web.Request, signal: str, query: str, text: str
+) -> SignalReport:
     kind = request.content_type
     return SignalReport(
         signal,
@@ -133,18 +137,18 @@ def _said(request: web.Request, signal: str, query: str, text: str) -> SignalRep
 async def _read(
     recorder: ReportRecorder,
     job: str,
-    said: SignalReport,
+    report: SignalReport,
     at: float,
     fingerprint: bytes,
 ) -> Received:
-    """Return what *said* stands for; raise BadAddressError where that is no ping."""
+    """Return the ping in *report*; raise BadAddressError for an invalid address."""
     limit = recorder.metrics_limit
 
     def parse() -> tuple[Ping, Readings]:
-        return ping_of(job, said, at=at, fingerprint=fingerprint, metrics_limit=limit)
+        return ping_of(job, report, at=at, fingerprint=fingerprint, metrics_limit=limit)
 
     try:
-        return recorder.readable(*await parsed(len(said.text), parse))
+        return recorder.readable(*await parsed(len(report.text), parse))
     except BadAddressError:
         raise
     except PingError as error:
@@ -152,33 +156,33 @@ async def _read(
 
 
 class Target(NamedTuple):
-    """What an address names."""
+    """The job, the signal and the key in an address."""
 
     #: A UUID, or a slug.
-    named: str
+    name: str
     signal: str
-    #: Whose job it is; "" where the address does not say.
+    #: The project's ping key; "" if the address has none.
     key: str = ""
 
 
 def _target(match: Mapping[str, str], by_key: bool) -> Target:
-    """Return what an address names.
+    """Return the target of an address.
 
-    With *by_key* it is known that the key is one, and no job.
+    If *by_key*, authentication has verified that the first segment is a key.
     """
     if "key" not in match:
         return Target(match["job"].lower(), match.get("signal", ""))
     key, slug, signal = match["key"], match["job"], match.get("signal", "")
-    # A verb after the name of a job is for that job, not a job called "start".
+    # A verb after the name of a job is its signal, not a job named "start".
     if not signal and SIGNAL.fullmatch(slug) and not by_key:
         return Target(key, slug)
     return Target(slug, signal, key)
 
 
 def _project(context: DialectContext, key: str, by_key: bool) -> Project | None:
-    """Return the project that has this *key*; None where none has any.
+    """Return the project with this ping key; None if no project has a ping key.
 
-    With *by_key* it may also be a token, of jobs of any project.
+    If *by_key*, the key may also be a token, which is not tied to a project.
     """
     projects = [one for one in context.service.job_config.projects if one.ping_key]
     if not key or not projects:
@@ -189,39 +193,40 @@ def _project(context: DialectContext, key: str, by_key: bool) -> Project | None:
 
 
 async def _job(context: DialectContext, target: Target, project: Project | None) -> str:
-    """Return the name of the job, where the signal is one and it is of the *project*.
+    """Return the name of the job.
 
-    Raises errors in the peer's words.
+    Raises errors with Healthchecks' messages for an invalid signal or name, and for a
+    job of another project.
     """
     if target.signal and not SIGNAL.fullmatch(target.signal):
         raise UnknownJobError(NOT_FOUND)
-    if UUID.fullmatch(target.named):
-        return await context.uuid_index.job(target.named) or target.named
+    if UUID.fullmatch(target.name):
+        return await context.uuid_index.job(target.name) or target.name
     try:
-        name = context.job_called(target.named, project)
+        name = context.job_called(target.name, project)
     except PingError:
         raise PingError(BAD_URL) from None
-    known = context.service.job(name)
-    if known is not None and project is not None and known.project != project.name:
+    job = context.service.job(name)
+    if job is not None and project is not None and job.project != project.name:
         raise UnknownJobError(NOT_FOUND)
     return name
 
 
 def _refusal(context: DialectContext, error: Exception) -> web.Response:
     if isinstance(error, UnknownJobError):
-        return _answer(context, 404, NOT_FOUND)
+        return _response(context, 404, NOT_FOUND)
     if isinstance(error, ForbiddenError):
-        return _answer(context, 403, str(error))
-    return _answer(context, 400, str(error))
+        return _response(context, 403, str(error))
+    return _response(context, 400, str(error))
 
 
 def refused(status: int, text: str) -> web.Response:
-    """Return what whoever may not ping is told."""
+    """Return an error response in Healthchecks' format."""
     headers = {"Access-Control-Allow-Origin": "*"}
     return web.Response(status=status, text=text, headers=headers)
 
 
-def _answer(context: DialectContext, status: int, text: str) -> web.Response:
+def _response(context: DialectContext, status: int, text: str) -> web.Response:
     return web.Response(
         status=status,
         text=text,

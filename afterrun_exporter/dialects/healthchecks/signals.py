@@ -1,6 +1,6 @@
-"""What a request to Healthchecks' pinging API says, whichever address it came to.
+"""Pings of Healthchecks' pinging API, independent of the address format.
 
-A signal is a verb or an exit status; without one the job ran, and ran well.
+A signal is a verb or an exit status; a ping without a signal reports a success.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from afterrun_exporter.ingest.vocabulary import (
     sense_of,
 )
 
-#: What the words in a URL claim.
+#: The meaning of the verbs in a URL.
 VERBS: Final[Mapping[str, Meaning]] = {
     "": (Kind.FINISH, Outcome.OK),
     "start": (Kind.START, Outcome.OK),
     "fail": (Kind.FINISH, Outcome.FAIL),
     "log": (Kind.LOG, Outcome.OK),
 }
-#: The last path segment, where it is not a slug.
+#: The last path segment, if it is not a slug.
 SIGNAL: Final = re.compile(r"start|fail|log|[0-9]+")
 MAX_EXIT_STATUS: Final = 255
 
 DURATIONS: Final = frozenset({"duration_ms", "duration_seconds"})
-#: Parameters that say what a new check is like, and are no metrics.
+#: Parameters that describe a new check, and are no metrics.
 SCHEDULE: Final = frozenset({"timeout", "grace", "schedule", "tz"})
 NO_METRICS: Final = SCHEDULE | {"rid", "create"}
 CREATE: Final = ("create", "1")
 
-#: Numbers in fields of these senses are no metrics.
+#: Numbers in fields with these meanings are no metrics.
 FLAGS: Final = frozenset(
     {Sense.STATUS, Sense.STATE, Sense.EXIT_CODE, Sense.SUCCESS, Sense.HTTP_STATUS}
 )
 
-#: The peer's own words: clients look for them.
+#: Healthchecks' error texts, which clients compare.
 BAD_URL: Final = "invalid url format"
 BAD_RID: Final = "invalid uuid format"
 NOT_FOUND: Final = "not found"
@@ -58,33 +58,33 @@ _SECONDS: Final = re.compile(r"[0-9]{1,9}")
 
 
 class BadAddressError(PingError):
-    """The address of a request names no run of a job."""
+    """The address of a request has an invalid signal or run id."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignalReport:
-    """What a request says about a job."""
+    """The contents of one ping."""
 
     #: A verb or an exit status; "" for a success.
     signal: str = ""
     #: The parameters, in their order.
     query: tuple[tuple[str, str], ...] = ()
     text: str = ""
-    #: Whether `text` may be a form.
+    #: True if `text` may be a form.
     form: bool = False
     #: The Content-Type of a multipart body.
     multipart: str = ""
 
 
 def ping_of(
-    job: str, said: SignalReport, *, at: float, fingerprint: bytes, metrics_limit: int
+    job: str, report: SignalReport, *, at: float, fingerprint: bytes, metrics_limit: int
 ) -> tuple[Ping, Readings]:
-    """Return the ping that *said* stands for, and what became of its metrics.
+    """Return the ping described by *report*, and the result of reading its metrics.
 
-    Raises BadAddressError, in the peer's words, for a signal or a run id that is none,
-    and PingError for a body or query that cannot be read.
+    Raises BadAddressError with Healthchecks' message for an invalid signal or run id,
+    and PingError for an invalid body or query.
     """
-    fields, address = _fields(said)
+    fields, address = _fields(report)
     ping, readings = reports.ping_of(
         job,
         fields,
@@ -93,33 +93,30 @@ def ping_of(
         metrics_limit=metrics_limit,
         address=address,
     )
-    if CREATE in said.query:
+    if CREATE in report.query:
         return ping, readings
     unread = tuple(
-        f"{name} is read of a job that is new, with create=1"
-        for name, _ in said.query
+        f"{name} is ignored: it applies only to a new job, with create=1"
+        for name, _ in report.query
         if name in SCHEDULE
     )
     return replace(ping, warnings=(*ping.warnings, *unread)), readings
 
 
-def description_of(said: SignalReport) -> tuple[dict[str, Any], list[str]]:
-    """Return the description of a new job in the words of afterrun.yml.
-
-    With it come the parameters that cannot be used, and why.
-    """
-    if CREATE not in said.query:
+def description_of(report: SignalReport) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings of a new job, and the problems of invalid parameters."""
+    if CREATE not in report.query:
         return {}, []
-    told: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     problems: list[str] = []
-    for name, value in dict(said.query).items():
+    for name, value in dict(report.query).items():
         if name not in SCHEDULE or not value:
             continue
         try:
-            told |= checks.checked({name: _parameter(name, value)})
+            fields |= checks.validated({name: _parameter(name, value)})
         except RequestError as error:
             problems.append(str(error).removeprefix(checks.INVALID))
-    return checks.words_of(told), problems
+    return checks.words_of(fields), problems
 
 
 def _parameter(name: str, value: str) -> str | int:
@@ -130,36 +127,40 @@ def _parameter(name: str, value: str) -> str | int:
     return int(value)
 
 
-def _fields(said: SignalReport) -> tuple[Object, Meaning]:
-    """Return the fields of a report of our own, and what the path claims."""
-    code = _exit_code(said.signal)
-    run_id = _run_id(said.query)
-    body, failure = _body(said)
-    asked = ((name, text) for name, text in said.query if name not in NO_METRICS)
-    fields = forms.combined(forms.fields_of(asked), body)
-    if not isinstance(fields.get("message"), str) or not said.form:
-        fields["message"] = said.text or fields.get("message")
+def _fields(report: SignalReport) -> tuple[Object, Meaning]:
+    """Return the fields of a native report, and the outcome that the path claims."""
+    code = _exit_code(report.signal)
+    run_id = _run_id(report.query)
+    body, failure = _body(report)
+    parameters = ((name, text) for name, text in report.query if name not in NO_METRICS)
+    fields = forms.combined(forms.fields_of(parameters), body)
+    if not isinstance(fields.get("message"), str) or not report.form:
+        fields["message"] = report.text or fields.get("message")
     if run_id is not None:
         fields["run_id"] = run_id
     if code is not None:
         fields.replaced = (*fields.replaced, ("exit_code", code))
-    if (word := _word(said)) is not None:
+    if (word := _word(report)) is not None:
         fields.replaced = (*fields.replaced, ("status", word))
-    address = _address(said.signal)
+    address = _address(report.signal)
     if address[0] is not Kind.FINISH:
         return _without_claims(fields), address
-    return fields, failure if failure and not said.signal else address
+    return fields, failure if failure and not report.signal else address
 
 
-def _word(said: SignalReport) -> str | None:
-    """Return the body if it is no more than a word for a failure."""
-    word = said.text.strip("\ufeff\"' \t\r\n") if len(said.text) <= 2 * MAX_WORD else ""
-    known = meaning(word)
-    return word if known is not None and known[1] in FAILURES else None
+def _word(report: SignalReport) -> str | None:
+    """Return the body if it is a single word for a failure."""
+    word = (
+        report.text.strip("\ufeff\"' \t\r\n")
+        if len(report.text) <= 2 * MAX_WORD
+        else ""
+    )
+    claim = meaning(word)
+    return word if claim is not None and claim[1] in FAILURES else None
 
 
 def _without_claims(fields: Object) -> Object:
-    """Return *fields* of a run that goes on: its body may be any output."""
+    """Return *fields* without claims: the body of an open run may be any output."""
     metrics = fields.get("metrics")
     own = Object((name, fields[name]) for name in fields.keys() & reports.OWN_FIELDS)
     if isinstance(metrics, dict):
@@ -169,10 +170,10 @@ def _without_claims(fields: Object) -> Object:
 
 
 def _exit_code(signal: str) -> int | None:
-    """Return the exit code that *signal* is; None for a verb."""
+    """Return the exit code in *signal*; None for a verb."""
     if signal in VERBS:
         return None
-    # Thousands of digits are too many for int().
+    # int() refuses thousands of digits.
     digits = signal.lstrip("0") or "0"
     if len(digits) > 3 or int(digits) > MAX_EXIT_STATUS:
         raise BadAddressError(BAD_URL)
@@ -184,31 +185,31 @@ def _address(signal: str) -> Meaning:
 
 
 def _run_id(query: tuple[tuple[str, str], ...]) -> str | None:
-    """Return what names the run: the last ``rid``; an empty one is none."""
+    """Return the run id: the last ``rid``, or None if it is empty."""
     rid = dict(query).get("rid", "").lower()
     if rid and not UUID.fullmatch(rid):
         raise BadAddressError(BAD_RID)
     return rid or None
 
 
-def _body(said: SignalReport) -> tuple[Object, Meaning | None]:
-    """Return the fields in the body, and the failure that a broken one claims.
+def _body(report: SignalReport) -> tuple[Object, Meaning | None]:
+    """Return the fields in the body, and the failure that malformed JSON claims.
 
-    Clients call any text JSON, and curl calls any text a form: one that is neither is
-    the message and no more.
+    Clients declare any text as JSON, and curl declares any text as a form: a body
+    that is neither is only the message.
     """
-    text = said.text.strip("\ufeff \t\r\n")
-    if said.multipart:
+    text = report.text.strip("\ufeff \t\r\n")
+    if report.multipart:
         try:
-            return forms.fields_of(forms.multipart(said.text, said.multipart)), None
+            return forms.fields_of(forms.multipart(report.text, report.multipart)), None
         except PingError:
             return Object(), None
     if text.startswith(("{", "[")):
         return _json(text)
-    if said.form and forms.looks_like_form_in_log(text):
+    if report.form and forms.looks_like_form_in_log(text):
         return forms.fields_of(forms.urlencoded(text)), None
     if forms.looks_urlencoded(text, declared=False):
-        # Nothing says that it is a form: its numbers may be anything.
+        # It is not declared as a form, so its numbers are no metrics.
         fields = forms.fields_of(forms.urlencoded(text))
         fields.pop("metrics", None)
         return fields, None
@@ -222,7 +223,7 @@ def _json(text: str) -> tuple[Object, Meaning | None]:
         return Object(), outcome_claims.scan(text)
     if isinstance(body, list):
         return Object(items=body), None
-    given = body.get("metrics") if isinstance(body, dict) else None
+    metrics = body.get("metrics") if isinstance(body, dict) else None
     if not isinstance(body, dict):
         return Object(), None
     numbers = {
@@ -238,6 +239,6 @@ def _json(text: str) -> tuple[Object, Meaning | None]:
         for name, value in body.items()
         if name not in reports.OWN_FIELDS or name in DURATIONS
     )
-    fields["metrics"] = {**numbers, **(given if isinstance(given, dict) else {})}
+    fields["metrics"] = {**numbers, **(metrics if isinstance(metrics, dict) else {})}
     fields.replaced = getattr(body, "replaced", ())
     return fields, None

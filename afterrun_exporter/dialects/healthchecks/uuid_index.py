@@ -1,41 +1,41 @@
-"""Jobs by a UUID, as Healthchecks' clients name them."""
+"""Lookup of jobs by UUID, for Healthchecks' clients."""
 
 from __future__ import annotations
 
 from afterrun_exporter.clock import cooperatively
-from afterrun_exporter.dialects.healthchecks.checks import made_of
+from afterrun_exporter.dialects.healthchecks.checks import derived_uuid
 from afterrun_exporter.engine.service import Service
 
 
 class UuidIndex:
-    """Which job a UUID names: by its `ping_uuid`, its name, or one made of its name."""
+    """Jobs by their `ping_uuid`, by a name that is a UUID, or by a derived UUID."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        #: Names by the UUIDs that are made of them, of as many jobs as were looked at.
-        self._made: dict[str, str] = {}
-        self._seen = 0
+        #: Job names by derived UUID, for the first `_indexed` jobs.
+        self._by_derived_uuid: dict[str, str] = {}
+        self._indexed = 0
 
     async def job(self, uuid: str) -> str | None:
-        """Return the job that *uuid* names, None where it names none."""
+        """Return the name of the job with this *uuid*; None if there is none."""
         service = self._service
         if (named := service.named_by(uuid)) is not None:
             return named
         if service.job(uuid) is not None:
             return uuid
-        await self._look_at_new_ones()
-        named = self._made.get(uuid)
+        await self._index_new_jobs()
+        named = self._by_derived_uuid.get(uuid)
         job = service.job(named) if named is not None else None
-        # One that has a UUID of its own is named by that alone.
+        # A job with its own UUID is not reachable by the derived one.
         return None if job is None or job.ping_uuid else named
 
-    async def _look_at_new_ones(self) -> None:
-        # Of all there have been: new ones come last.
-        if self._service.job_count == self._seen:
+    async def _index_new_jobs(self) -> None:
+        # New names are at the end.
+        if self._service.job_count == self._indexed:
             return
-        at = self._seen
+        at = self._indexed
         new = self._service.all_names(skip=at)
         async for name in cooperatively(new):
-            self._made[made_of(name)] = name
-        # Somebody else may have looked at them meanwhile.
-        self._seen = max(self._seen, at + len(new))
+            self._by_derived_uuid[derived_uuid(name)] = name
+        # A concurrent call may have indexed them in the meantime.
+        self._indexed = max(self._indexed, at + len(new))

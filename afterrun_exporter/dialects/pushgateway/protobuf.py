@@ -2,9 +2,9 @@
 
 https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metrics.proto
 
-Read by hand: of the wire format three of its types are needed, and a decoder that
-yields sample by sample neither holds the event loop nor builds a tree of objects
-that is a hundred times the size of a body. The tests compare it with Google's.
+This decoder needs only three types of the wire format. It yields sample by sample, so
+that it does not block the event loop and does not build a tree of objects a hundred
+times the size of the body. The tests compare it with Google's implementation.
 Native histograms, exemplars and unknown fields are skipped.
 """
 
@@ -19,25 +19,25 @@ from prometheus_client.samples import Sample
 
 from afterrun_exporter.dialects.pushgateway.text_format import (
     Exposed,
+    format_number,
     help_text,
-    written,
 )
 from afterrun_exporter.errors import PingError
 
-#: Characters that the name of a family may have.
+#: The most characters in the name of a family.
 LONGEST_NAME: Final = 2**10
-#: Bytes that a metric may have: it is read in one step.
+#: The most bytes in a metric, which is read in one step.
 LARGEST_METRIC: Final = 2**15
 #: Fields of a family that are read in one step.
 STEP: Final = 64
-#: Deepest nesting of groups, which nobody writes and a reader has to skip.
+#: The deepest nesting of groups, which are obsolete and skipped.
 MAX_DEPTH: Final = 16
 
 _VARINT, _FIXED64, _BYTES, _GROUP, _END_GROUP, _FIXED32 = range(6)
 _DOUBLE: Final = Struct("<d")
 
-#: By the number of MetricType: the name in the text format, and the field of Metric
-#: that has the value.
+#: By number of MetricType: the name in the text format, and the field of Metric with
+#: the value.
 _TYPES: Final[Mapping[int, tuple[str, int]]] = {
     0: ("counter", 3),
     1: ("gauge", 2),
@@ -51,7 +51,7 @@ _SIMPLE: Final = frozenset({2, 3, 5})
 _SUMMARY: Final = 4
 _HISTOGRAM: Final = 7
 
-#: Number, wire type and value of a field: an integer, or the bytes of all else.
+#: Number and wire type of a field, its integer value, and its bytes.
 Field = tuple[int, int, int, memoryview]
 
 
@@ -64,7 +64,9 @@ def protobuf_steps(body: bytes, exposed: Exposed) -> Iterator[None]:
     while at < len(view):
         size, at = _varint(view, at)
         if size > len(view) - at:
-            raise _malformed(f"a message has {size} bytes, {len(view) - at} are there")
+            raise _malformed(
+                f"a message has {size} bytes, but only {len(view) - at} remain"
+            )
         yield from _family(view[at : at + size], exposed)
         at += size
         yield
@@ -75,7 +77,7 @@ def _family(  # noqa: C901 - two passes over one message
 ) -> Iterator[None]:
     name = help_ = ""
     kind = 0
-    # Fields may come in any order: metrics are read when all else is known.
+    # Fields may come in any order: read the metrics in a second pass.
     for position, (number, wire, value, content) in enumerate(_fields(view)):
         match number, wire:
             case 1, 2:
@@ -99,14 +101,14 @@ def _family(  # noqa: C901 - two passes over one message
 
 
 def _declare(name: str, help_: str, kind: int, exposed: Exposed) -> int:
-    """Add a family to *exposed*; return the field of Metric that has its values."""
+    """Add a family to *exposed*; return the number of the field with its values."""
     if not name:
         raise _malformed("a metric family has no name")
     if len(name) > LONGEST_NAME:
         raise _malformed(f"a name has {len(name)} characters, at most {LONGEST_NAME}")
     type_, holder = _TYPES[kind]
     if exposed.types.setdefault(name, type_) != type_:
-        raise _malformed(f"{name} is there as {exposed.types[name]} and as {type_}")
+        raise _malformed(f"{name} has two types: {exposed.types[name]} and {type_}")
     if help_:
         exposed.helps[name] = help_text(help_)
     return holder
@@ -123,7 +125,7 @@ def _samples(name: str, holder: int, metric: memoryview) -> Iterator[Sample]:
                 raise _malformed(f"{name} has the label {label!r:.200} twice")
             labels[label] = text
         elif (number, wire) == (holder, _BYTES):
-            # The fields of a message that is there twice add up.
+            # Repeated messages are merged.
             parts.append(content)
         elif (number, wire) == (6, _VARINT):
             timestamp = float(value)
@@ -136,7 +138,7 @@ def _samples(name: str, holder: int, metric: memoryview) -> Iterator[Sample]:
 def _values(
     holder: int, parts: list[memoryview]
 ) -> Iterator[tuple[str, dict[str, str], float]]:
-    """Yield suffix, label and value of each series of a metric, as in the text format."""
+    """Yield the suffix, labels and value of each series of a metric."""
     numbers: dict[int, float] = {}
     is_open = holder == _HISTOGRAM
     for part in parts:
@@ -145,14 +147,14 @@ def _values(
                 _add(numbers, number, wire, value, content)
             elif holder == _SUMMARY:
                 one = _numbers(content)
-                rank = written(one.get(_double(1), 0.0))
+                rank = format_number(one.get(_double(1), 0.0))
                 yield "", {"quantile": rank}, one.get(_double(2), 0.0)
             elif holder == _HISTOGRAM:
                 one = _numbers(content)
                 bound = one.get(_double(2), 0.0)
                 is_open = is_open and bound != math.inf
-                found = one.get(1, 0.0) or one.get(_double(4), 0.0)
-                yield "_bucket", {"le": written(bound)}, found
+                count_in_bucket = one.get(1, 0.0) or one.get(_double(4), 0.0)
+                yield "_bucket", {"le": format_number(bound)}, count_in_bucket
     if holder in _SIMPLE:
         yield "", {}, numbers.get(_double(1), 0.0)
         return
@@ -164,7 +166,7 @@ def _values(
 
 
 def _numbers(view: memoryview) -> dict[int, float]:
-    """Return the last value of each number in a message: doubles by `_double`."""
+    """Return the last value of each numeric field; doubles have the key `_double`."""
     numbers: dict[int, float] = {}
     for number, wire, value, content in _fields(view):
         _add(numbers, number, wire, value, content)
@@ -181,7 +183,7 @@ def _add(
 
 
 def _double(number: int) -> int:
-    """Return the key of a double, apart from an integer of the same number."""
+    """Return the key of a double, distinct from an integer of the same field number."""
     return -number
 
 
@@ -196,7 +198,7 @@ def _pair(view: memoryview) -> tuple[str, str]:
 
 
 def _fields(view: memoryview) -> Iterator[Field]:  # noqa: C901 - one loop, one format
-    """Yield the fields of a message; what is in groups has the number 0."""
+    """Yield the fields of a message; those in groups have the number 0."""
     at, groups, nothing = 0, [], view[:0]
     while at < len(view):
         key, at = _varint(view, at)
@@ -230,7 +232,7 @@ def _varint(view: memoryview, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(view):
-            raise _malformed("it ends within a number")
+            raise _malformed("the message ends within a number")
         byte = view[at]
         at += 1
         value |= (byte & 0x7F) << shift

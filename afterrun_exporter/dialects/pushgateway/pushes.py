@@ -1,8 +1,8 @@
-"""Pushes to a Pushgateway: each is a run that ended, and what it pushed its metrics.
+"""The Pushgateway API: each push is a finished run with the pushed metrics.
 
-https://github.com/prometheus/pushgateway#api has the paths, the status codes are
-those of Pushgateway 1.5. What jobs with `export_as: original` push is exposed again
-under its own names, apart from everything else.
+https://github.com/prometheus/pushgateway#api documents the paths; the status codes are
+those of Pushgateway 1.5. Metrics of jobs with `export_as: original` are exposed under
+their original names, separately from all others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from afterrun_exporter.core.push_signs import Push
 from afterrun_exporter.core.pushed import Family
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.dialects.context import DialectContext, job_name, recorded
+from afterrun_exporter.dialects.context import DialectContext, job_name, record_one
 from afterrun_exporter.dialects.pushgateway.protobuf import protobuf_steps
 from afterrun_exporter.dialects.pushgateway.samples import PushReader
 from afterrun_exporter.dialects.pushgateway.text_format import (
@@ -47,9 +47,9 @@ DIALECT: Final = "pushgateway"
 PREFIX: Final = "/metrics/"
 BASE64: Final = "@base64"
 
-#: What is answered without looking at what was pushed.
+#: Errors that are answered without reading the pushed metrics.
 REFUSED: Final = (web.HTTPRequestEntityTooLarge, web.HTTPUnsupportedMediaType)
-#: How a body may be compressed: what aiohttp undoes.
+#: The compressions that aiohttp decodes.
 ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 PROTOBUF: Final = "application/vnd.google.protobuf"
 MESSAGE: Final = "io.prometheus.client.MetricFamily"
@@ -58,21 +58,22 @@ MESSAGE: Final = "io.prometheus.client.MetricFamily"
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of pushes and deletions."""
     recorder = context.recorder(DIALECT)
-    push = _told(recorder, pushed(context, recorder))
-    delete = _told(recorder, deleted(context, recorder))
+    push = _with_error_responses(recorder, push_handler(context, recorder))
+    delete = _with_error_responses(recorder, delete_handler(context, recorder))
     path = r"/metrics/{job:job(@base64)?/.*}"
     return [
         web.put(path, push),
         web.post(path, push),
         web.delete(path, delete),
-        web.get("/api/v1/status", status(context.clock.now())),
+        web.get("/api/v1/status", status_handler(context.clock.now())),
     ]
 
 
-def pushed(context: DialectContext, recorder: ReportRecorder) -> Handler:
+def push_handler(context: DialectContext, recorder: ReportRecorder) -> Handler:
     """Return the handler of PUT and POST.
 
-    They differ in what they leave of the group where it is exposed again.
+    They differ for metrics that are exposed under their original names: PUT replaces
+    the whole group.
     """
 
     async def handle(request: web.Request) -> web.Response:
@@ -106,16 +107,16 @@ def pushed(context: DialectContext, recorder: ReportRecorder) -> Handler:
             if is_read and exposed_again:
                 await context.pushed.refused(job, group)
             received = recorder.unreadable(job, now, mark, error)
-        await recorded(recorder, received, caller_of(request))
+        await record_one(recorder, received, caller_of(request))
         return web.Response()
 
     return handle
 
 
-def deleted(context: DialectContext, recorder: ReportRecorder) -> Handler:
+def delete_handler(context: DialectContext, recorder: ReportRecorder) -> Handler:
     """Return the handler of DELETE.
 
-    The group is exposed no longer, and its runs are kept. Where pushes are progress,
+    The group is no longer exposed; its runs are kept. If pushes are progress reports,
     the deletion ends the open run.
     """
 
@@ -134,15 +135,15 @@ def deleted(context: DialectContext, recorder: ReportRecorder) -> Handler:
                 fingerprint=digest(sender(request), b"DELETE", path.encode()),
                 push=Push(deleted=True),
             )
-            await recorded(recorder, ping, caller_of(request))
+            await record_one(recorder, ping, caller_of(request))
         return web.Response(status=202)
 
     return handle
 
 
-def status(started_at: float) -> Handler:
-    """Return the handler of what some clients ask to see whether we are there."""
-    told = {
+def status_handler(started_at: float) -> Handler:
+    """Return the handler of the status request that some clients use as a health check."""
+    payload = {
         "status": "success",
         "data": {
             "build_information": {"version": __version__},
@@ -152,19 +153,19 @@ def status(started_at: float) -> Handler:
     }
 
     async def handle(_: web.Request) -> web.Response:
-        return web.json_response(told)
+        return web.json_response(payload)
 
     return handle
 
 
 def group_of(path: str) -> dict[str, str]:
-    """Return the grouping labels in *path*, percent-encoded, `job` among them.
+    """Return the grouping labels in the percent-encoded *path*, including `job`.
 
-    Raises PingError as Pushgateway would refuse it.
+    Raises PingError with Pushgateway's message for an invalid path.
     """
     parts = path.split("/")
     if len(parts) > 2 and parts[-1] == "" and len(parts) % 2:
-        # A trailing slash ends nothing.
+        # Ignore a trailing slash.
         parts.pop()
     if len(parts) % 2:
         raise PingError(f"odd number of components in label string {path!r}")
@@ -183,13 +184,13 @@ def group_of(path: str) -> dict[str, str]:
 
 
 def job_of(group: Mapping[str, str]) -> str:
-    """Return the job of a group: its `job`, and the values of its other labels."""
+    """Return the job name for a group: its `job`, and the values of its other labels."""
     others = [group[label] for label in sorted(group) if label != "job"]
     return job_name(":".join([group["job"], *filter(None, others)]))
 
 
 def _check(recorder: ReportRecorder, caller: Caller, job: str) -> None:
-    """Raise ForbiddenError if *caller* may not push as *job*: groups change, too."""
+    """Raise ForbiddenError if *caller* may not report for *job*."""
     try:
         check_may_report(caller, job)
     except ForbiddenError as error:
@@ -210,7 +211,7 @@ def _decoded(label: str, value: str) -> str:
 def _format_of(
     request: web.Request,
 ) -> Callable[[bytes, Exposed], Iterator[None]]:
-    """Return the reader of the body; refuse a format that there is none for."""
+    """Return the reader of the body; raise HTTPUnsupportedMediaType if there is none."""
     encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").lower()
     if encoding not in ENCODINGS:
         raise web.HTTPUnsupportedMediaType(
@@ -231,12 +232,12 @@ def _format_of(
 
 
 def refused(status: int, text: str) -> web.Response:
-    """Return what whoever may not push is told."""
+    """Return an error response in Pushgateway's format."""
     return web.Response(status=status, text=f"{text}\n")
 
 
-def _told(recorder: ReportRecorder, handler: Handler) -> Handler:
-    """Return *handler*, with errors in plain text, as Pushgateway has them."""
+def _with_error_responses(recorder: ReportRecorder, handler: Handler) -> Handler:
+    """Return *handler* with error responses in plain text, like Pushgateway's."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:

@@ -16,9 +16,9 @@ from afterrun_exporter.dialects.pushgateway.text_format import Exposed
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.readings import Readings, read_metrics
 
-#: Metrics of the pusher's own process: those of the default collectors of the client
-#: libraries for Go, Java, JavaScript, Python, .NET, Ruby and Rust. A job may have
-#: metrics of its own under the same prefixes: `process_rows`, `go_live_total`.
+#: Metrics about the pusher's process, from the default collectors of the client
+#: libraries for Go, Java, JavaScript, Python, .NET, Ruby and Rust. Jobs may have their
+#: own metrics with the same prefixes: `process_rows`, `go_live_total`.
 PROCESS: Final = re.compile(
     r"python_(?:info|gc_\w+)"
     r"|process_(?:cpu_(?:(?:user|system)_)?seconds_total|cpu_usage|uptime_seconds"
@@ -36,15 +36,15 @@ PROCESS: Final = re.compile(
     r"|promhttp_metric_handler_(?:requests|errors)\w*"
 )
 
-#: Metrics of one push that are considered for the run; the others are counted.
+#: The most metrics of one push that are recorded; further ones are only counted.
 MOST_METRICS: Final = 2000
 
-#: Parts of a histogram or summary, which are no value of the run.
+#: Labels of the parts of a histogram or summary, which are no metrics of the run.
 _PARTS: Final = ("le", "quantile")
 
 
 class PushReader:
-    """Reads the samples of a push as a report of *job*, None for an unknown one."""
+    """Reads the samples of a push as a report of *job*; None for an unknown job."""
 
     def __init__(
         self, job: Job | None, name: str, group: Mapping[str, str], metrics_limit: int
@@ -57,13 +57,13 @@ class PushReader:
         thresholds = (rule for rule in rules if rule.assertion is None)
         self._rules = frozenset(rule.metric for rule in thresholds)
         self._signs = SignReader(name, settings, self._rules)
-        #: Values of metrics that rules name, and of others.
-        self._judged: dict[str, float] = {}
+        #: Values of metrics with a rule, and of other metrics.
+        self._rule_values: dict[str, float] = {}
         self._values: dict[str, float] = {}
         self._dropped: Counter[str] = Counter()
 
     def read(self, sample: Sample) -> None:
-        """Take one sample.
+        """Add one sample.
 
         Raises PingError if it has a timestamp.
         """
@@ -72,7 +72,7 @@ class PushReader:
         labels = {k: v for k, v in sample.labels.items() if k not in self._group}
         name, series = sample.name, series_name(sample.name, labels)
         if series in self._rules:
-            self._judged[series] = sample.value
+            self._rule_values[series] = sample.value
         elif PROCESS.fullmatch(name):
             self._dropped["process"] += 1
             return
@@ -87,8 +87,8 @@ class PushReader:
     def ping(
         self, at: float, fingerprint: bytes, exposed: Exposed
     ) -> tuple[Ping, Readings]:
-        """Return the ping that the samples make, and its metrics."""
-        readings = read_metrics({**self._judged, **self._values}, self._limit)
+        """Return the ping with all samples, and the result of reading its metrics."""
+        readings = read_metrics({**self._rule_values, **self._values}, self._limit)
         readings.dropped.update(self._dropped)
         duration, warning = self._signs.duration()
         ping = Ping(
@@ -112,10 +112,10 @@ def ping_of(
     at: float,
     fingerprint: bytes,
     metrics_limit: int,
-    known: Job | None = None,
+    known_job: Job | None = None,
 ) -> tuple[Ping, Readings]:
-    """Return the ping that a push is, and its metrics: see PushReader."""
-    reader = PushReader(known, job, group, metrics_limit)
+    """Return the ping for a push, and its metrics: see PushReader."""
+    reader = PushReader(known_job, job, group, metrics_limit)
     for sample in exposed.samples:
         reader.read(sample)
     return reader.ping(at, fingerprint, exposed)

@@ -1,4 +1,4 @@
-"""The text format in which metrics are pushed: read, and made families of.
+"""Parser of the Prometheus text format, and conversion to metric families.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 """
@@ -29,32 +29,32 @@ _TYPE: Final = re.compile(
 _HELP: Final = re.compile(
     rf"^[ \t]*#[ \t]+HELP[ \t]+({_NAME.pattern})[ \t]+(.*)$", re.MULTILINE
 )
-#: As Go reads one, where Python would read more.
+#: A number in Go's syntax; Python would accept more.
 _NUMBER: Final = re.compile(
     r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:[+-]?inf|nan)",
 )
 _HELP_ESCAPE: Final = re.compile(r"\\[\\n]")
-#: By which label the series of a histogram or summary that are not its sum or
-#: count differ.
+#: The label that distinguishes the buckets of a histogram or the quantiles of a
+#: summary.
 _BOUND: Final = {"histogram": "le", "summary": "quantile"}
 
 
-#: Lines that are parsed in one step, and characters that one line may have: the time
-#: of the parser grows with the square of a line.
+#: The most lines in one step, and the most characters in a line: the time of the
+#: parser grows with the square of a line.
 LINES: Final = 50
 LONGEST_LINE: Final = 2**14
 
 
-#: Samples that one push may have.
+#: The most samples in one push.
 MOST_SAMPLES: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """The contents of a body."""
+    """The samples, types and help texts in a body."""
 
     samples: list[Sample] = field(default_factory=list)
-    #: Of families, as far as the body has them.
+    #: Types and help texts by family, if the body has them.
     types: dict[str, str] = field(default_factory=dict)
     helps: dict[str, str] = field(default_factory=dict)
 
@@ -66,7 +66,7 @@ class Exposed:
 
 
 def read_text(body: bytes) -> Exposed:
-    """Return the contents of *body*; raise PingError if it is no text format."""
+    """Return the contents of *body*; raise PingError if it is not in the text format."""
     exposed = Exposed()
     for _ in text_steps(body, exposed):
         pass
@@ -107,51 +107,51 @@ def _read_lines(text: str, exposed: Exposed) -> None:
         if kind.lower() not in _TYPES:
             raise PingError(f"text format parsing error: unknown metric type {kind!r}")
         exposed.types[name] = kind.lower()
-    for name, written in _HELP.findall(text):
+    for name, text_of_help in _HELP.findall(text):
         exposed.helps[name] = help_text(
-            _HELP_ESCAPE.sub(lambda m: "\n" if m[0] == r"\n" else "\\", written)
+            _HELP_ESCAPE.sub(lambda m: "\n" if m[0] == r"\n" else "\\", text_of_help)
         )
-    # The parser knows how to group them, and names counters anew as it does so.
+    # The parser renames counters when it groups samples: declare all types untyped.
     for sample in _samples(_TYPE.sub(r"\1untyped", text)):
         exposed.add(sample)
 
 
 def help_text(text: str) -> str:
-    """Return a help text as it can be exposed again."""
+    """Return a help text without characters that cannot be exposed."""
     return text.strip().replace(NUL, "")
 
 
 def families_of(exposed: Exposed, group: Mapping[str, str]) -> dict[str, Family]:
-    """Return the families of a push to *group*, its labels on every series.
+    """Return the families of a push to *group*, with its labels on every series.
 
-    Raises PingError where they could not be exposed.
+    Raises PingError if they cannot be exposed.
     """
-    found: dict[str, Family] = {}
-    for _ in family_steps(exposed, group, found):
+    families: dict[str, Family] = {}
+    for _ in family_steps(exposed, group, families):
         pass
-    return found
+    return families
 
 
 def family_steps(
-    exposed: Exposed, group: Mapping[str, str], found: dict[str, Family]
+    exposed: Exposed, group: Mapping[str, str], families: dict[str, Family]
 ) -> Iterator[None]:
-    """Add the families of a push to *found*, in short steps: see `families_of`."""
+    """Add the families of a push to *families*, in short steps: see `families_of`."""
     for sample in exposed.samples:
         yield
         name = _family_of(sample.name, exposed.types)
         if name in TIMES:
-            continue  # these are ours to say
+            continue  # added by this exporter
         labels = {**sample.labels, **group}
         kind = exposed.types.get(name, "untyped")
         _check(sample.name, name, kind, labels)
         if (bound := _BOUND.get(kind, "")) in labels:
-            labels[bound] = written(float(labels[bound]))
-        if name not in found:
-            found[name] = Family(kind, exposed.helps.get(name, ""), {})
-        one, known = series(sample.name, labels), found[name].series
-        if one in known:
-            raise PingError(f"{one:.200} is in the push twice")
-        known[one] = written(sample.value)
+            labels[bound] = format_number(float(labels[bound]))
+        if name not in families:
+            families[name] = Family(kind, exposed.helps.get(name, ""), {})
+        one, values = series(sample.name, labels), families[name].series
+        if one in values:
+            raise PingError(f"{one:.200} occurs twice in the push")
+        values[one] = format_number(sample.value)
 
 
 def _family_of(name: str, types: Mapping[str, str]) -> str:
@@ -165,13 +165,13 @@ def _family_of(name: str, types: Mapping[str, str]) -> str:
 
 
 def _check(name: str, family: str, kind: str, labels: Mapping[str, str]) -> None:
-    """Raise PingError for a series that cannot stand on a page."""
+    """Raise PingError for a series that cannot be exposed."""
     if not _NAME.fullmatch(name):
         raise PingError(
             f"{name!r:.200} is not a metric name: use letters, digits, _, :"
         )
     if name.startswith(RESERVED):
-        raise PingError(f"{name} is named as if it were AfterRun's: rename it")
+        raise PingError(f"{name} has the reserved prefix {RESERVED}: rename it")
     for label, value in labels.items():
         if not LABEL.fullmatch(label) or label.startswith("__"):
             raise PingError(f"{name} has a label with an invalid name: {label!r:.200}")
@@ -181,11 +181,11 @@ def _check(name: str, family: str, kind: str, labels: Mapping[str, str]) -> None
         return
     is_bound = name == family + ("_bucket" if kind == "histogram" else "")
     if is_bound is not (bound in labels) or (name == family and kind == "histogram"):
-        raise PingError(f"{name} is no part of the {kind} {family}: see its {bound!r}")
-    if is_bound and not _NUMBER.fullmatch(labels[bound]):
         raise PingError(
-            f"{name} has {bound}={labels[bound]!r:.200}, which is no number"
+            f"{name} is not a valid series of the {kind} {family}: check its label {bound!r}"
         )
+    if is_bound and not _NUMBER.fullmatch(labels[bound]):
+        raise PingError(f"{name} has {bound}={labels[bound]!r:.200}: use a number")
 
 
 def _samples(text: str) -> Iterator[Sample]:
@@ -198,13 +198,13 @@ def _samples(text: str) -> Iterator[Sample]:
 def _next(families: Iterator[Metric]) -> Metric | None:
     try:
         return next(families, None)
-    # The parser checks less than it relies on.
+    # The parser does not validate all of its input.
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
         raise PingError(f"text format parsing error: {error!s:.200}") from None
 
 
 def _finite(value: float) -> float:
-    """Return *value* as a number that can be reckoned with."""
+    """Return *value* as a number that fits in a float."""
     try:
         float(value)
     except OverflowError:  # an integer of hundreds of digits
@@ -212,8 +212,8 @@ def _finite(value: float) -> float:
     return value
 
 
-def written(value: float) -> str:
-    """Return *value* as Go writes it, whose bounds of buckets dashboards know."""
+def format_number(value: float) -> str:
+    """Return *value* in Go's format, which dashboards expect in bucket bounds."""
     number = float(value)
     if math.isnan(number):
         return "NaN"

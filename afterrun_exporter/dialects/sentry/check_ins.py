@@ -1,8 +1,8 @@
 """Check-ins of Sentry Crons: by URL, and in the envelopes of its SDKs.
 
 https://docs.sentry.io/product/crons/getting-started/http/ and
-https://develop.sentry.dev/sdk/telemetry/check-ins/ say how they are written. The
-project and the key say whose job it is; any is taken.
+https://develop.sentry.dev/sdk/telemetry/check-ins/ document the formats. The project
+and the key identify the owner of the job; any is accepted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.dialects.context import DialectContext, describe, job_name
-from afterrun_exporter.dialects.report_fields import Fields, fields_of, judged
+from afterrun_exporter.dialects.report_fields import (
+    Fields,
+    fields_of,
+    with_claimed_outcome,
+)
 from afterrun_exporter.dialects.sentry import events
 from afterrun_exporter.dialects.sentry.monitors import words_of
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
@@ -44,7 +48,7 @@ STATUSES: Final[Mapping[str, tuple[Kind, Outcome]]] = {
     "timeout": (Kind.FINISH, Outcome.TIMEOUT),
 }
 
-#: Fields of a check-in with a meaning of their own.
+#: Fields of a check-in with a meaning in this dialect.
 FIELDS: Final = frozenset(
     {
         *("status", "check_in_id", "monitor_slug", "environment", "release"),
@@ -55,12 +59,12 @@ FIELDS: Final = frozenset(
 #: Longer slugs are cut, longer environments refused, as Sentry does.
 MAX_SLUG: Final = 50
 MAX_ENVIRONMENT: Final = 64
-#: Of the environment that has no name, too.
+#: The environment of check-ins without one.
 PRODUCTION: Final = "production"
 
-#: Clients send one an envelope; reading and recording many would hold up others.
+#: Clients send one per envelope; recording many would delay other requests.
 MAX_CHECK_INS: Final = 100
-#: Bytes of the header of an envelope, or of an item: a longer one cannot be read.
+#: The most bytes in the header of an envelope or an item.
 LONGEST_HEADER: Final = 65_536
 
 _BETWEEN: Final = re.compile(rb"[\r\n]*")
@@ -71,31 +75,31 @@ _NUMBER: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of the cron URLs and of the envelopes."""
     recorder = context.recorder(DIALECT)
-    by_url = _told(recorder, cron_url(context, recorder))
+    by_url = _with_error_responses(recorder, cron_url(context, recorder))
     monitor = "/api/{project:[0-9]+}/cron/{job}"
     paths = [monitor, f"{monitor}/", f"{monitor}/{{key}}", f"{monitor}/{{key}}/"]
-    # aiohttp lets HEAD in where GET is, and a HEAD is no check-in.
+    # HEAD is not a check-in, and aiohttp accepts it on routes for GET by default.
     gets = [web.get(path, by_url, allow_head=False) for path in paths]
     posts = [web.post(path, by_url) for path in paths]
-    taken = _told(recorder, envelope(context, recorder))
+    by_envelope = _with_error_responses(recorder, envelope(context, recorder))
     ends = ("/api/{project:[0-9]+}/envelope/", "/api/{project:[0-9]+}/envelope")
-    envelopes = [web.post(path, taken) for path in ends]
+    envelopes = [web.post(path, by_envelope) for path in ends]
     return [*gets, *posts, *envelopes, *events.routes(context)]
 
 
 def cron_url(context: DialectContext, recorder: ReportRecorder) -> Handler:
-    """Return the handler of a check-in whose URL, or JSON body, says it all."""
+    """Return the handler of a check-in in a URL and an optional JSON body."""
 
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, context.body_limit)
         kind = request.headers.get(hdrs.CONTENT_TYPE, "")
         query = [*request.query.items()]
-        told = await parsed(
+        fields = await parsed(
             len(body), lambda: fields_of(query, body.decode("utf-8", "replace"), kind)
         )
-        told["monitor_slug"] = request.match_info["job"]
-        words = b"%b\n%b" % (request.rel_url.raw_query_string.encode(), body)
-        one = await _received(context, recorder, request, CheckIn(told, words))
+        fields["monitor_slug"] = request.match_info["job"]
+        raw = b"%b\n%b" % (request.rel_url.raw_query_string.encode(), body)
+        one = await _received(context, recorder, request, CheckIn(fields, raw))
         await _take(recorder, [one], caller_of(request))
         return web.Response(status=202)
 
@@ -103,11 +107,11 @@ def cron_url(context: DialectContext, recorder: ReportRecorder) -> Handler:
 
 
 def envelope(context: DialectContext, recorder: ReportRecorder) -> Handler:
-    """Return the handler of envelopes; what is in them besides is not ours."""
+    """Return the handler of envelopes; items other than check-ins are ignored."""
 
     async def handle(request: web.Request) -> web.Response:
         try:
-            header, check_ins = await opened(
+            header, check_ins = await read_envelope(
                 await read_body(request, context.body_limit)
             )
         except PingError as error:
@@ -127,18 +131,18 @@ def envelope(context: DialectContext, recorder: ReportRecorder) -> Handler:
 
 @dataclass(frozen=True, slots=True)
 class CheckIn:
-    """What a client says of a run, and in which words."""
+    """The payload of a check-in, parsed and as it was sent."""
 
-    told: Mapping[str, Any]
-    words: bytes
+    fields: Mapping[str, Any]
+    raw: bytes
 
 
-async def opened(body: bytes) -> tuple[dict[str, Any], list[CheckIn]]:
+async def read_envelope(body: bytes) -> tuple[dict[str, Any], list[CheckIn]]:
     """Return the header of an envelope and the check-ins in it.
 
-    What is broken ends it: the check-ins before that are kept. Raises PingError
-    where not even the header can be read, and for too many of them. Others get
-    their turn meanwhile.
+    Reading ends at a malformed item; the check-ins before it are returned. Raises
+    PingError for an invalid header and for too many check-ins. Yields to the event
+    loop between items.
     """
     first, rest = _line(body, 0)
     try:
@@ -160,48 +164,50 @@ async def opened(body: bytes) -> tuple[dict[str, Any], list[CheckIn]]:
     return header, check_ins
 
 
-def ping_of(told: Mapping[str, Any], at: float, fingerprint: bytes) -> Ping:
-    """Return the ping that a check-in stands for; raises PingError if for none."""
-    kind, outcome = _status(told)
-    run_id, release = _run_id(told.get("check_in_id")), told.get("release")
+def ping_of(fields: Mapping[str, Any], at: float, fingerprint: bytes) -> Ping:
+    """Return the ping for a check-in; raise PingError if it is invalid."""
+    kind, outcome = _status(fields)
+    run_id, release = _run_id(fields.get("check_in_id")), fields.get("release")
     metadata = {"release": clean(str(release))} if release else {}
     ping = Ping(
-        job=job_of(told),
+        job=job_of(fields),
         kind=kind,
         at=at,
         outcome=outcome,
         run_id=run_id,
         keeps_alive=kind is Kind.START and run_id is not None,
-        duration=None if kind is Kind.START else _seconds(told.get("duration")),
+        duration=None if kind is Kind.START else _seconds(fields.get("duration")),
         metadata=json.encode(metadata).decode() if metadata else "",
         fingerprint=fingerprint,
     )
-    return judged(ping, Fields(told), FIELDS)
+    return with_claimed_outcome(ping, Fields(fields), FIELDS)
 
 
-def _status(told: Mapping[str, Any]) -> tuple[Kind, Outcome]:
+def _status(fields: Mapping[str, Any]) -> tuple[Kind, Outcome]:
     """Return the worst status of a check-in; raises PingError for an unknown one."""
-    statuses = told.all("status") if isinstance(told, Fields) else [told.get("status")]
-    found = []
+    statuses = (
+        fields.all("status") if isinstance(fields, Fields) else [fields.get("status")]
+    )
+    meanings = []
     for status in statuses or [""]:
         if not isinstance(status, str) or status not in STATUSES:
             text = "" if status is None else str(status)
             raise PingError(
                 f"unknown status {text[:40]!r}: use one of {', '.join(STATUSES)}"
             )
-        found.append(STATUSES[status])
-    return next((one for one in found if one[1] in FAILURES), found[-1])
+        meanings.append(STATUSES[status])
+    return next((one for one in meanings if one[1] in FAILURES), meanings[-1])
 
 
-def job_of(told: Mapping[str, Any]) -> str:
-    """Return the job of a check-in: each environment of a monitor is one.
+def job_of(fields: Mapping[str, Any]) -> str:
+    """Return the job of a check-in: each environment of a monitor is a job.
 
-    Raises PingError where there is none.
+    Raises PingError if the check-in names no monitor.
     """
-    slug = str(told.get("monitor_slug") or "")[:MAX_SLUG]
-    environment = str(told.get("environment") or PRODUCTION)
+    slug = str(fields.get("monitor_slug") or "")[:MAX_SLUG]
+    environment = str(fields.get("environment") or PRODUCTION)
     if not slug:
-        raise PingError("a check-in names its monitor: monitor_slug is missing")
+        raise PingError("monitor_slug is missing: name the monitor of the check-in")
     if len(environment) > MAX_ENVIRONMENT:
         raise PingError(
             f"environment has {len(environment)} characters: use at most "
@@ -211,9 +217,9 @@ def job_of(told: Mapping[str, Any]) -> str:
 
 
 def _items(body: bytes, at: int) -> Iterator[tuple[str, bytes]]:
-    """Yield type and content of each item of *body*, from *at* on.
+    """Yield the type and the content of each item of *body*, from *at* on.
 
-    No byte is copied but for the item that it is in.
+    Each item is copied once.
     """
     while True:
         between = _BETWEEN.match(body, at)
@@ -230,13 +236,13 @@ def _items(body: bytes, at: int) -> Iterator[tuple[str, bytes]]:
 
 
 def _line(body: bytes, at: int) -> tuple[bytes, int]:
-    """Return the line of *body* that begins at *at*, and where the next one does."""
+    """Return the line of *body* that begins at *at*, and the start of the next one."""
     end = body.find(b"\n", at)
     return (body[at:], len(body)) if end < 0 else (body[at:end], end + 1)
 
 
 def _object(text: bytes) -> dict[str, Any]:
-    """Return the JSON object that *text* is; an empty one if it is none."""
+    """Return *text* decoded as a JSON object; an empty one if it is invalid."""
     try:
         return _OBJECT.decode(text)
     except (ValueError, RecursionError):
@@ -244,12 +250,12 @@ def _object(text: bytes) -> dict[str, Any]:
 
 
 def _run_id(value: object) -> str | None:
-    """Return a check-in's id in one spelling of many; None for none."""
+    """Return a check-in's id in its canonical spelling; None if it is no UUID."""
     try:
-        known = UUID(str(value))
+        uuid = UUID(str(value))
     except ValueError:
         return None
-    return known.hex if known.int else None
+    return uuid.hex if uuid.int else None
 
 
 def _seconds(value: object) -> float | None:
@@ -266,23 +272,23 @@ async def _received(
     request: web.Request,
     check_in: CheckIn,
 ) -> Received:
-    told, now = check_in.told, context.clock.now()
-    mark = digest(sender(request), check_in.words)
+    fields, now = check_in.fields, context.clock.now()
+    mark = digest(sender(request), check_in.raw)
     try:
-        ping = await parsed(len(check_in.words), lambda: ping_of(told, now, mark))
+        ping = await parsed(len(check_in.raw), lambda: ping_of(fields, now, mark))
     except PingError as error:
-        return recorder.unreadable(_whose(told), now, mark, error)
-    config = told.get("monitor_config")
+        return recorder.unreadable(_job_or_empty(fields), now, mark, error)
+    config = fields.get("monitor_config")
     if config is None:
         return ping
-    caller, described = caller_of(request), words_of(config)
-    warnings = await describe(context, recorder, ping.job, *described, caller)
+    caller, description = caller_of(request), words_of(config)
+    warnings = await describe(context, recorder, ping.job, *description, caller)
     return replace(ping, warnings=warnings)
 
 
-def _whose(told: Mapping[str, Any]) -> str:
+def _job_or_empty(fields: Mapping[str, Any]) -> str:
     try:
-        return job_of(told)
+        return job_of(fields)
     except PingError:
         return ""
 
@@ -290,20 +296,20 @@ def _whose(told: Mapping[str, Any]) -> str:
 async def _take(
     recorder: ReportRecorder, received: list[Received], caller: Caller
 ) -> None:
-    """Record check-ins; raise what is wrong with all of them."""
-    results = await recorder.take_all(received, caller)
-    refused = [result for result in results if isinstance(result, Exception)]
-    if len(refused) == len(results):
-        raise refused[0]
+    """Record check-ins; raise the first error if all of them are refused."""
+    results = await recorder.record_all(received, caller)
+    errors = [result for result in results if isinstance(result, Exception)]
+    if len(errors) == len(results):
+        raise errors[0]
 
 
 def refused(status: int, text: str) -> web.Response:
-    """Return what whoever may not check in is told."""
+    """Return an error response in Sentry's format."""
     return compact({"detail": text}, status)
 
 
-def _told(recorder: ReportRecorder, handler: Handler) -> Handler:
-    """Return *handler*, with Sentry's own words for what is refused."""
+def _with_error_responses(recorder: ReportRecorder, handler: Handler) -> Handler:
+    """Return *handler* with error responses in Sentry's format."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:

@@ -1,8 +1,8 @@
 """Errors, crashes and traces on a Sentry DSN: accepted and ignored.
 
-Clients send them to the same DSN as their check-ins, and print an error for each one
-that is refused. Unknown paths stay unknown: a check-in with a wrong address must not
-be lost silently.
+Clients send them to the same DSN as their check-ins, and print an error for each
+refused one. Unknown paths are still answered 404: a check-in with a wrong address must
+not be lost silently.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from afterrun_exporter.ingest.responses import compact
 _PROJECT: Final = "/api/{project:[0-9]+}"
 _EVENT: Final = json.Decoder(dict[str, Any])
 
-#: Returns the peer's answer to a request with this text.
-Answer = Callable[[str], web.Response]
+#: Returns Sentry's response to a request with this body.
+Responder = Callable[[str], web.Response]
 
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
-    """Return the routes of everything but check-ins that clients send to a DSN."""
-    answers: dict[str, Answer] = {
-        "/api/store": _stored,
-        f"{_PROJECT}/store": _stored,
-        f"{_PROJECT}/minidump": _crashed,
-        f"{_PROJECT}/unreal/{{key}}": _crashed,
-        f"{_PROJECT}/playstation": _crashed,
+    """Return the routes of everything that clients send to a DSN except check-ins."""
+    answers: dict[str, Responder] = {
+        "/api/store": _store,
+        f"{_PROJECT}/store": _store,
+        f"{_PROJECT}/minidump": _crash,
+        f"{_PROJECT}/unreal/{{key}}": _crash,
+        f"{_PROJECT}/playstation": _crash,
         f"{_PROJECT}/security": _empty,
         f"{_PROJECT}/csp-report": _empty,
         f"{_PROJECT}/nel": _empty,
-        f"{_PROJECT}/events/{{event}}/attachments": _attached,
-        f"{_PROJECT}/integration/otlp/v1/{{kind:traces|logs}}": _exported,
+        f"{_PROJECT}/events/{{event}}/attachments": _attachment,
+        f"{_PROJECT}/integration/otlp/v1/{{kind:traces|logs}}": _otlp,
     }
     return [
-        web.post(f"{path}{{slash:/?}}", _ignoring(context, answer))
-        for path, answer in answers.items()
+        web.post(f"{path}{{slash:/?}}", _ignore(context, respond))
+        for path, respond in answers.items()
     ]
 
 
 def event_id(value: object) -> str:
-    """Return an event's id as Sentry answers with it; "" for none."""
+    """Return an event's id as in Sentry's responses; "" if there is none."""
     if not isinstance(value, str):
         return ""
     try:
@@ -55,24 +55,24 @@ def event_id(value: object) -> str:
         return value
 
 
-def _ignoring(context: DialectContext, answer: Answer) -> Handler:
+def _ignore(context: DialectContext, respond: Responder) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         text, _ = await read_text(request, context.body_limit)
-        return answer(text)
+        return respond(text)
 
     return handle
 
 
-def _stored(text: str) -> web.Response:
+def _store(text: str) -> web.Response:
     try:
         event = _EVENT.decode(text)
     except (ValueError, RecursionError):
-        # Cut off, or compressed in a way of its own.
+        # Truncated, or in an unknown compression.
         event = {}
     return compact({"id": event_id(event.get("event_id")) or uuid4().hex})
 
 
-def _crashed(_: str) -> web.Response:
+def _crash(_: str) -> web.Response:
     return web.Response(text=str(uuid4()))
 
 
@@ -80,9 +80,9 @@ def _empty(_: str) -> web.Response:
     return web.Response()
 
 
-def _attached(_: str) -> web.Response:
+def _attachment(_: str) -> web.Response:
     return web.Response(status=201)
 
 
-def _exported(_: str) -> web.Response:
+def _otlp(_: str) -> web.Response:
     return compact({})

@@ -1,6 +1,6 @@
-"""What Sentry's clients say of their monitors, in the words of afterrun.yml.
+"""Sentry monitors as settings of afterrun.yml.
 
-https://develop.sentry.dev/sdk/telemetry/check-ins/ has the fields of a
+https://develop.sentry.dev/sdk/telemetry/check-ins/ documents the fields of a
 ``monitor_config``.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from afterrun_exporter.core.crontab import five_fields
 
-#: Days of what is not always as long: the most it can be, lest it be late too soon.
+#: Days per unit: the longest possible, so that no run is reported late too early.
 _DAYS: Final[Mapping[str, int]] = {"year": 366, "month": 31, "week": 7, "day": 1}
 _MINUTES: Final[Mapping[str, int]] = {
     "minute": 1,
@@ -19,14 +19,14 @@ _MINUTES: Final[Mapping[str, int]] = {
     **{unit: days * 1440 for unit, days in _DAYS.items()},
 }
 
-#: No limit there is is larger: a year in minutes.
+#: The largest limit, in minutes: a year.
 MOST: Final = 366 * 1440
 
 
 def words_of(config: object) -> tuple[dict[str, Any], list[str]]:
-    """Return *config* in the words of afterrun.yml, and what cannot be used of it.
+    """Return *config* as settings of afterrun.yml, and the problems of invalid fields.
 
-    Unknown fields are left out.
+    Unknown fields are ignored.
     """
     if not isinstance(config, Mapping):
         return {}, [f"monitor_config is {config!r:.40}: use an object"]
@@ -46,7 +46,7 @@ def words_of(config: object) -> tuple[dict[str, Any], list[str]]:
         return None
 
     words: dict[str, Any] = {}
-    # Sentry turns a margin of 0 into one minute as well.
+    # Like Sentry, treat a margin of 0 as one minute.
     if margin := number("checkin_margin", 1):
         words["grace"] = f"{margin}m"
     if limit := number("max_runtime", 1):
@@ -65,28 +65,35 @@ def _when(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     schedule = config.get("schedule")
     if schedule is None:
         return {}
-    told = schedule if isinstance(schedule, Mapping) else {}
-    found = dict(_crontab(config, told) if told.get("type") == "crontab" else ())
-    if not found and told.get("type") == "interval":
-        found = dict(_interval(told))
-    if not found:
+    schedule_fields = schedule if isinstance(schedule, Mapping) else {}
+    settings = dict(
+        _crontab(config, schedule_fields)
+        if schedule_fields.get("type") == "crontab"
+        else ()
+    )
+    if not settings and schedule_fields.get("type") == "interval":
+        settings = dict(_interval(schedule_fields))
+    if not settings:
         problems.append(
             f"schedule is {schedule!r:.80}: use a crontab with a value, or an interval "
             f"with a value of 1 or more and a unit of {', '.join(_MINUTES)}"
         )
-    return found
+    return settings
 
 
 def _crontab(
-    config: Mapping[str, Any], told: Mapping[str, Any]
+    config: Mapping[str, Any], schedule_fields: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    if isinstance(value := told.get("value"), str) and value.strip():
+    if isinstance(value := schedule_fields.get("value"), str) and value.strip():
         yield "schedule", five_fields(value)
         yield "timezone", str(config.get("timezone") or "UTC")
 
 
-def _interval(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    value, minutes = told.get("value"), _MINUTES.get(str(told.get("unit")), 0)
+def _interval(schedule_fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    value, minutes = (
+        schedule_fields.get("value"),
+        _MINUTES.get(str(schedule_fields.get("unit")), 0),
+    )
     if isinstance(value, bool) or not isinstance(value, int):
         return
     if 0 < value * minutes <= MOST:

@@ -11,8 +11,8 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.vocabulary import meaning, words
 
-#: What each status, or trigger of a webhook, says of a run. One that waits is only
-#: noted: its run has not begun.
+#: The report status for each task status or webhook trigger. A waiting task is only
+#: logged: its run has not started.
 STATUSES: Final[Mapping[str, str]] = {
     "pending": "log",
     "waiting": "log",
@@ -25,40 +25,42 @@ STATUSES: Final[Mapping[str, str]] = {
     "cancelled": "canceled",
 }
 
-#: Fields of a task with a meaning of their own, or with none for us.
-KNOWN: Final = words(
+#: Fields of a task that are read or ignored on purpose.
+READ_FIELDS: Final = words(
     """
     id name kind status metadata failure_reason started_at ended_at created_at
     updated_at last_updated timeout success failures new_success new_failures task_id
     dependencies rules on_start on_success on_failure on_cancel actions
     """
 )
-#: Parts of a task that are not read, and what to write instead.
-UNREAD: Final = {
-    "dependencies": "write depends_on in afterrun.yml, which holds between jobs",
-    "rules": "write concurrency in afterrun.yml, which holds for the runs of one job",
+#: Unsupported fields of a task, and their replacements.
+UNSUPPORTED: Final = {
+    "dependencies": "use depends_on in afterrun.yml, which applies between jobs",
+    "rules": "use concurrency in afterrun.yml, which applies to the runs of one job",
 }
 
-#: The metrics that counts of items become.
+#: The metrics for counts of items.
 SUCCEEDED: Final = "items_succeeded"
 FAILED: Final = "items_failed"
 
 
 def report_of(task: Mapping[str, Any], event: str | None) -> tuple[str, dict[str, Any]]:
-    """Return the job and the fields of a report of *task*; *event* is a webhook's.
+    """Return the job and the report fields of *task*; *event* is a webhook's trigger.
 
-    Raises PingError where it names no job, or has a status that there is not.
+    Raises PingError if it names no job or has an unknown status.
     """
-    # A task that is just created has no status yet.
+    # A new task has no status yet.
     name, status = task.get("name"), str(event or task.get("status") or "Pending")
     if not isinstance(name, str) or not name:
-        raise PingError('a task names its job: "name" is missing')
+        raise PingError('"name" is missing in the task: name its job')
     if status.lower() not in STATUSES:
-        known = "Pending, Waiting, Paused, Running, Success, Failure, Canceled"
-        raise PingError(f"unknown status {status[:40]!r} of a task: use one of {known}")
+        statuses = "Pending, Waiting, Paused, Running, Success, Failure, Canceled"
+        raise PingError(
+            f"unknown status {status[:40]!r} of a task: use one of {statuses}"
+        )
     kind = STATUSES[status.lower()]
-    told = task.get("metadata")
-    metadata = {**told} if isinstance(told, dict) else {}
+    task_metadata = task.get("metadata")
+    metadata = {**task_metadata} if isinstance(task_metadata, dict) else {}
     if task.get("kind"):
         metadata["kind"] = task["kind"]
     reason = task.get("failure_reason")
@@ -71,21 +73,21 @@ def report_of(task: Mapping[str, Any], event: str | None) -> tuple[str, dict[str
         "metadata": metadata or None,
         "metrics": (total_counts(task) if kind not in {"log", "start"} else None)
         or None,
-        # What else it says may claim a failure; a webhook comes with the task as it was.
+        # Other fields may claim a failure; a webhook sends the task's previous state.
         **_contradiction(task, event),
-        **{key: value for key, value in task.items() if key not in KNOWN},
+        **{key: value for key, value in task.items() if key not in READ_FIELDS},
     }
-    # Of a cancellation it is the reason, and no error.
+    # The failure reason of a canceled task is no error.
     if reason and kind not in {"log", "canceled"}:
         fields["error"] = reason
     return job_name(name), {k: v for k, v in fields.items() if v is not None}
 
 
 def _contradiction(task: Mapping[str, Any], event: str | None) -> dict[str, Any]:
-    """Return the state of a task that failed, where its webhook says that it did not."""
+    """Return the status of a failed task whose webhook reports a success."""
     status = task.get("status")
-    known = meaning(status) if isinstance(status, str) else None
-    if event != "success" or known is None or known[1] not in FAILURES:
+    claim = meaning(status) if isinstance(status, str) else None
+    if event != "success" or claim is None or claim[1] not in FAILURES:
         return {}
     return {"state": status}
 
@@ -103,27 +105,27 @@ def limit_of(task: Mapping[str, Any]) -> tuple[float | None, list[str]]:
 
 
 def unread(task: Mapping[str, Any]) -> Iterator[str]:
-    """Yield warnings about the parts of *task* that nothing is made of."""
-    for name, instead in UNREAD.items():
+    """Yield a warning for each unsupported field of *task*."""
+    for name, instead in UNSUPPORTED.items():
         if task.get(name):
-            yield f"{name} of a task are not read: {instead}"
+            yield f"{name} of a task are ignored: {instead}"
 
 
 def new_counts(update: Mapping[str, Any]) -> dict[str, float]:
-    """Return how many more items are done; raise PingError for what is no count."""
+    """Return the counts of new items; raise PingError for an invalid count."""
     return dict(_numbers(update, {"new_success": SUCCEEDED, "new_failures": FAILED}))
 
 
 def total_counts(task: Mapping[str, Any]) -> dict[str, float]:
-    """Return how many items are done; raise PingError for what is no count."""
+    """Return the total counts of items; raise PingError for an invalid count."""
     return dict(_numbers(task, {"success": SUCCEEDED, "failures": FAILED}))
 
 
 def _numbers(
-    told: Mapping[str, Any], names: Mapping[str, str]
+    fields: Mapping[str, Any], names: Mapping[str, str]
 ) -> Iterator[tuple[str, float]]:
     for name, metric in names.items():
-        value = told.get(name)
+        value = fields.get(name)
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:

@@ -1,4 +1,4 @@
-"""Which job each task is a run of, and which attempt of it is under way."""
+"""Indexes from tasks to their jobs and attempts."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ForbiddenError, UnknownJobError
 
-#: Tasks whose job is remembered; of those that are forgotten, the ones that are
-#: under way are looked for.
+#: The most tasks in the index. Older tasks are found again only while they run.
 MAX_TASKS: Final = 100_000
 
-#: A task that ended so and starts again is tried again. One that was done is not:
-#: what arrives late then is the start of what has ended.
-TRIED_AGAIN: Final = FAILURES | {Outcome.CANCELED}
+#: Outcomes after which a start is a new attempt. After a success, a start is a late
+#: report of the finished run.
+RETRIED: Final = FAILURES | {Outcome.CANCELED}
 
 
 class TaskIndex:
-    """Which job each task is a run of."""
+    """The job of each task."""
 
     def __init__(self, context: DialectContext, limit: int = MAX_TASKS) -> None:
         self._context = context
@@ -33,9 +32,9 @@ class TaskIndex:
         self._jobs: OrderedDict[str, str] = OrderedDict()
         #: Time limits of tasks that have not started yet, in seconds.
         self._limits: OrderedDict[str, float] = OrderedDict()
-        # After a restart all are.
+        # True at first, because the index is empty after a restart.
         self._some_forgotten = True
-        self._looking = asyncio.Lock()
+        self._searching = asyncio.Lock()
 
     def note(self, task: str, job: str) -> None:
         """Remember that *task* is a run of *job*."""
@@ -53,69 +52,69 @@ class TaskIndex:
             self._limits.popitem(last=False)
 
     def limit_of(self, task: str) -> float | None:
-        """Return how long *task* may take, None where nothing is known of that."""
+        """Return the time limit of *task* in seconds; None if it has none."""
         return self._limits.get(task)
 
     async def job_of(self, task: str, caller: Caller) -> str:
-        """Return the job of *task*; raise UnknownJobError where nobody told.
+        """Return the job of *task*; raise UnknownJobError if it is unknown.
 
-        Those whose runs are open are known, whatever has happened since. Raises
-        ForbiddenError, without the name of the job, if *caller* may not report its runs.
+        A task with an open run is always found. Raises ForbiddenError, without the name
+        of the job, if *caller* may not report for it.
         """
         if task not in self._jobs:
-            async with self._looking:
+            async with self._searching:
                 await self._look_for(task)
         if (job := self._jobs.get(task)) is None:
             raise UnknownJobError(
                 f"unknown task {task[:64]!r}: send the task with its name first"
             )
         if not caller.may(Scope.PING, job):
-            raise ForbiddenError(f"{caller.name} may not report task {task[:64]!r}")
+            raise ForbiddenError(f"{caller.label} cannot report task {task[:64]!r}")
         return job
 
     async def _look_for(self, task: str) -> None:
         if task in self._jobs or not self._some_forgotten:
             return
         self._some_forgotten = False
-        found = None
+        job_of_task = None
         async for job, state in self._context.service.each():
             for run in state.open_runs:
                 if run.run_id == task:
-                    found = job.name
+                    job_of_task = job.name
                 elif run.run_id is not None:
                     self.note(run.run_id, job.name)
-        if found is not None:
-            # Last, or those that are found after it might push it out.
-            self.note(task, found)
+        if job_of_task is not None:
+            # Added last, so that the tasks added by the search do not evict it.
+            self.note(task, job_of_task)
 
 
 class Attempts:
-    """Which attempt of its task each report of one request is about.
+    """The attempt number of each report of one request.
 
-    A task is tried again under its own id.
+    A task is retried under the same id.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        #: The last attempt of each, and how it ended; None while it has not.
+        #: The last attempt of each task, and its outcome; None while it is running.
         self._last: dict[tuple[str, str], tuple[int, Outcome | None]] = {}
 
     async def of(self, ping: Ping) -> Ping:
-        """Return *ping*, which comes after those asked about before, with its attempt."""
+        """Return *ping* with its attempt; call in the order of the reports."""
         if ping.run_id is None or ping.kind not in {Kind.START, Kind.FINISH}:
             return ping
         task = (ping.job, ping.run_id)
         if task not in self._last:
-            self._last[task] = await self._known(*task)
-        attempt, ended = self._last[task]
-        if ping.kind is Kind.START and ended in TRIED_AGAIN:
-            attempt, ended = attempt + 1, None
-        elif ping.kind is Kind.FINISH and ended is None:
-            ended = ping.outcome
-        self._last[task] = (attempt, ended)
+            self._last[task] = await self._last_attempt(*task)
+        attempt, outcome = self._last[task]
+        if ping.kind is Kind.START and outcome in RETRIED:
+            attempt, outcome = attempt + 1, None
+        elif ping.kind is Kind.FINISH and outcome is None:
+            outcome = ping.outcome
+        self._last[task] = (attempt, outcome)
         return replace(ping, attempt=attempt, has_attempt=True)
 
-    async def _known(self, job: str, task: str) -> tuple[int, Outcome | None]:
+    async def _last_attempt(self, job: str, task: str) -> tuple[int, Outcome | None]:
         state = await self._service.recalled(job)
         if state is None:
             return 1, None
@@ -129,5 +128,5 @@ class Attempts:
         if not number:
             return 1, None
         runs = await self._service.runs(job, 1, number + 1)
-        ended = [run.outcome for run in runs if run.number == number]
-        return attempt, ended[0] if ended else Outcome.OK
+        outcomes = [run.outcome for run in runs if run.number == number]
+        return attempt, outcomes[0] if outcomes else Outcome.OK

@@ -1,7 +1,7 @@
 """Tasks of a task runner: its webhooks, its task JSON, and its updates by task id.
 
-``POST /task`` takes tasks as they are; ``PUT /task`` counts of items that are done,
-which add up; ``PATCH`` and ``DELETE /task/{id}`` change one.
+``POST /task`` accepts tasks; ``PUT /task`` counts of finished items, which are added
+up; ``PATCH`` and ``DELETE /task/{id}`` change one task.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.dialects.context import DialectContext, answer
+from afterrun_exporter.dialects.context import DialectContext, batch_response
 from afterrun_exporter.dialects.tasks.task_fields import (
     limit_of,
     new_counts,
@@ -32,7 +32,7 @@ from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.batches import BrokenItem, split
 from afterrun_exporter.ingest.bodies import LARGE_BATCH, parsed, read_body
-from afterrun_exporter.ingest.native import counted
+from afterrun_exporter.ingest.native import counting_refusals
 from afterrun_exporter.ingest.recorder import (
     Read,
     Received,
@@ -53,23 +53,23 @@ def routes(context: DialectContext) -> list[web.RouteDef]:
 
     def route(make: Any, method: str, path: str) -> web.RouteDef:
         return web.route(
-            method, path, counted(recorder, make(context, recorder, tasks))
+            method, path, counting_refusals(recorder, make(context, recorder, tasks))
         )
 
     return [
-        route(created, "POST", "/task"),
-        route(created, "POST", r"/hooks/task/{event:start|success|failure}"),
-        route(added_up, "PUT", "/task"),
-        route(changed, "PATCH", "/task/{task}"),
-        route(paused, "PATCH", "/task/pause/{task}"),
-        route(canceled, "DELETE", "/task/{task}"),
+        route(tasks_handler, "POST", "/task"),
+        route(tasks_handler, "POST", r"/hooks/task/{event:start|success|failure}"),
+        route(counts_handler, "PUT", "/task"),
+        route(update_handler, "PATCH", "/task/{task}"),
+        route(pause_handler, "PATCH", "/task/pause/{task}"),
+        route(cancel_handler, "DELETE", "/task/{task}"),
     ]
 
 
-def created(
+def tasks_handler(
     context: DialectContext, recorder: ReportRecorder, tasks: TaskIndex
 ) -> Handler:
-    """Return the handler of tasks as they are, and of what webhooks send of them."""
+    """Return the handler of tasks and of webhooks about tasks."""
 
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, context.body_limit)
@@ -82,30 +82,30 @@ def created(
 
         received: list[Received] = []
         async for one in cooperatively(await parsed(len(body), parse, LARGE_BATCH)):
-            received += _of_task(recorder, tasks, one, at, caller)
-        return await _answered(context, recorder, tasks, received, caller)
+            received += _reports_of_task(recorder, tasks, one, at, caller)
+        return await _record_and_respond(context, recorder, tasks, received, caller)
 
     return handle
 
 
-def added_up(
+def counts_handler(
     context: DialectContext, recorder: ReportRecorder, tasks: TaskIndex
 ) -> Handler:
-    """Return the handler of counts of items, of one task or of many."""
+    """Return the handler of counts of items, of one task or several."""
 
     async def handle(request: web.Request) -> web.Response:
         body = await read_body(request, context.body_limit)
         at, caller = context.clock.now(), caller_of(request)
         received = [
-            await _of_counts(recorder, tasks, item, at, caller)
+            await _report_of_counts(recorder, tasks, item, at, caller)
             async for item in cooperatively(await _split(body))
         ]
-        return await _answered(context, recorder, tasks, received, caller)
+        return await _record_and_respond(context, recorder, tasks, received, caller)
 
     return handle
 
 
-def changed(
+def update_handler(
     context: DialectContext, recorder: ReportRecorder, tasks: TaskIndex
 ) -> Handler:
     """Return the handler of a change to one task."""
@@ -116,60 +116,60 @@ def changed(
         items = await _split(body)
         item = items[0] if len(items) == 1 else None
         if not isinstance(item, dict):
-            raise PingError("a change of a task is one JSON object")
+            raise PingError("an update of a task must be one JSON object")
         caller = caller_of(request)
         job = await tasks.job_of(task, caller)
         received: list[Received]
         if "status" in item:
-            told = {**item, "id": task, "name": job}
+            task_fields = {**item, "id": task, "name": job}
             limit, whose = recorder.metrics_limit, sender(request)
             one = await parsed(
-                len(body), lambda: read_task(told, None, at, whose, limit)
+                len(body), lambda: read_task(task_fields, None, at, whose, limit)
             )
-            received = _of_task(recorder, tasks, one, at, caller)
+            received = _reports_of_task(recorder, tasks, one, at, caller)
         else:
             received = [*_progress(task, job, item, at)]
-            received = received or [_counted(task, job, {}, at)]
-        return await _answered(context, recorder, tasks, received, caller)
+            received = received or [_progress_ping(task, job, {}, at)]
+        return await _record_and_respond(context, recorder, tasks, received, caller)
 
     return handle
 
 
-def paused(
+def pause_handler(
     context: DialectContext, recorder: ReportRecorder, tasks: TaskIndex
 ) -> Handler:
-    """Return the handler of a pause, which is only noted."""
-    return _saying("Paused", context, recorder, tasks)
+    """Return the handler of a pause, which is only logged."""
+    return _status_handler("Paused", context, recorder, tasks)
 
 
-def canceled(
+def cancel_handler(
     context: DialectContext, recorder: ReportRecorder, tasks: TaskIndex
 ) -> Handler:
     """Return the handler of a cancellation."""
-    return _saying("Canceled", context, recorder, tasks)
+    return _status_handler("Canceled", context, recorder, tasks)
 
 
 def _limited(
-    said: Ping, task: Mapping[str, Any], tasks: TaskIndex, caller: Caller
+    ping: Ping, task: Mapping[str, Any], tasks: TaskIndex, caller: Caller
 ) -> Ping:
-    """Return *said* with the time limit of its task, and with warnings.
+    """Return *ping* with the time limit of its task, and with warnings.
 
-    The limit may have come with the creation of the task.
+    The limit may be in an earlier report that created the task.
     """
     limit, warnings = limit_of(task)
-    run_id = said.run_id or ""
-    may = caller.may(Scope.PING, said.job)
-    if may and said.kind is Kind.LOG and limit is not None and run_id:
+    run_id = ping.run_id or ""
+    may = caller.may(Scope.PING, ping.job)
+    if may and ping.kind is Kind.LOG and limit is not None and run_id:
         tasks.note_limit(run_id, limit)
-    if said.kind is Kind.START:
+    if ping.kind is Kind.START:
         limit = limit or tasks.limit_of(run_id)
-        said = replace(said, max_runtime=limit)
-    return replace(said, warnings=(*said.warnings, *warnings, *unread(task)))
+        ping = replace(ping, max_runtime=limit)
+    return replace(ping, warnings=(*ping.warnings, *warnings, *unread(task)))
 
 
 @dataclass(frozen=True, slots=True)
 class TaskReport:
-    """A task as it was sent, and the report that it is."""
+    """A task as it was sent, and the report read from it."""
 
     task: Mapping[str, Any]
     read: Read
@@ -181,7 +181,7 @@ class TaskReport:
 def read_task(
     item: object, event: str | None, at: float, whose: bytes, limit: int
 ) -> TaskReport | Unread:
-    """Return what a task says, or a change of one: how it is, and its counts."""
+    """Return the report of a task, or of an update of one, with its counts."""
     if isinstance(item, BrokenItem):
         return Unread("", digest(whose, item.text), item.error)
     mark = digest(whose, repr((event, item)).encode("utf-8", "surrogatepass"))
@@ -196,7 +196,7 @@ def read_task(
     )
 
 
-def _of_task(
+def _reports_of_task(
     recorder: ReportRecorder,
     tasks: TaskIndex,
     one: TaskReport | Unread,
@@ -205,33 +205,33 @@ def _of_task(
 ) -> list[Received]:
     """Return the reports of a task.
 
-    Counts that come with an end are of the run that it ends; others are progress.
+    Counts sent with the end of a run belong to that run; others are progress.
     """
-    said = recorder.settled(one if isinstance(one, Unread) else one.read, at)
-    if isinstance(one, Unread) or not isinstance(said, Ping):
-        return [said]
-    said = _limited(said, one.task, tasks, caller)
-    if said.kind is not Kind.FINISH:
-        return [said, *_progress(said.run_id, one.job, one.task, at)]
+    report = recorder.resolve(one if isinstance(one, Unread) else one.read, at)
+    if isinstance(one, Unread) or not isinstance(report, Ping):
+        return [report]
+    report = _limited(report, one.task, tasks, caller)
+    if report.kind is not Kind.FINISH:
+        return [report, *_progress(report.run_id, one.job, one.task, at)]
     if not one.counts:
-        return [said]
+        return [report]
     if not one.totals:
-        return [replace(said, metrics=one.counts, adds=True)]
-    return [_counted(said.run_id, one.job, one.counts, at), said]
+        return [replace(report, metrics=one.counts, adds=True)]
+    return [_progress_ping(report.run_id, one.job, one.counts, at), report]
 
 
 async def _split(body: bytes) -> list[object]:
     return await parsed(len(body), lambda: split(body), LARGE_BATCH)
 
 
-async def _of_counts(
+async def _report_of_counts(
     recorder: ReportRecorder, tasks: TaskIndex, item: object, at: float, caller: Caller
 ) -> Received:
     try:
         update = _object(item)
         task = str(update.get("task_id") or "")
         job = await tasks.job_of(task, caller)
-        return _counted(task, job, new_counts(update), at)
+        return _progress_ping(task, job, new_counts(update), at)
     except PingError as error:
         return recorder.unreadable("", at, b"", error)
     except UnknownJobError as error:
@@ -241,17 +241,17 @@ async def _of_counts(
 
 
 def _progress(
-    task: str | None, job: str, told: Mapping[str, Any], at: float
+    task: str | None, job: str, fields: Mapping[str, Any], at: float
 ) -> Iterator[Ping]:
-    """Yield what *told* says of the items of a task that has not ended."""
-    # Those of a task that has only begun are no news, and may be late.
-    if totals := {name: count for name, count in total_counts(told).items() if count}:
-        yield replace(_counted(task, job, totals, at), adds=False)
-    if counts := new_counts(told):
-        yield _counted(task, job, counts, at)
+    """Yield progress reports with the counts of items of an open task."""
+    # Counts of 0 are no progress, and may be late.
+    if totals := {name: count for name, count in total_counts(fields).items() if count}:
+        yield replace(_progress_ping(task, job, totals, at), adds=False)
+    if counts := new_counts(fields):
+        yield _progress_ping(task, job, counts, at)
 
 
-def _counted(
+def _progress_ping(
     task: str | None, job: str, counts: Mapping[str, float], at: float
 ) -> Ping:
     return Ping(
@@ -264,36 +264,36 @@ def _counted(
     )
 
 
-async def _answered(
+async def _record_and_respond(
     context: DialectContext,
     recorder: ReportRecorder,
     tasks: TaskIndex,
     received: Sequence[Received],
     caller: Caller,
 ) -> web.Response:
-    """Record reports in one transaction, and answer with what was made of each."""
+    """Record reports in one transaction and return a response with each result."""
     attempts = Attempts(context.service)
-    told = [
+    reports = [
         await attempts.of(one) if isinstance(one, Ping) else one
         async for one in cooperatively(received)
     ]
-    results = await recorder.take_all(told, caller)
-    for one, result in zip(told, results, strict=True):
+    results = await recorder.record_all(reports, caller)
+    for one, result in zip(reports, results, strict=True):
         if isinstance(one, Ping) and isinstance(result, ReportResult) and one.run_id:
             tasks.note(one.run_id, one.job)
-    return await answer(told, results)
+    return await batch_response(reports, results)
 
 
-def _saying(
+def _status_handler(
     status: str, context: DialectContext, recorder: ReportRecorder, tasks: TaskIndex
 ) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         task, caller = request.match_info["task"], caller_of(request)
         job, at = await tasks.job_of(task, caller), context.clock.now()
-        told = {"id": task, "name": job, "status": status}
-        one = read_task(told, None, at, b"", recorder.metrics_limit)
-        received = _of_task(recorder, tasks, one, at, caller)
-        return await _answered(context, recorder, tasks, received, caller)
+        task_fields = {"id": task, "name": job, "status": status}
+        one = read_task(task_fields, None, at, b"", recorder.metrics_limit)
+        received = _reports_of_task(recorder, tasks, one, at, caller)
+        return await _record_and_respond(context, recorder, tasks, received, caller)
 
     return handle
 
@@ -303,4 +303,4 @@ def _object(item: object) -> dict[str, Any]:
         raise item.error
     if isinstance(item, dict):
         return item
-    raise PingError("each task is a JSON object")
+    raise PingError("each task must be a JSON object")
