@@ -44,13 +44,11 @@ LEFT_DOCSTRINGS: Final[dict[str, int]] = {
     "engine": 36,
     "errors": 3,
     "rulegen": 20,
-    "storage": 24,
 }
 LEFT_NAMES: Final[dict[str, int]] = {
     "core": 174,
     "engine": 69,
     "rulegen": 56,
-    "storage": 51,
     "testing": 7,
 }
 

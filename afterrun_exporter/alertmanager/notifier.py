@@ -143,7 +143,7 @@ class AlertNotifier:
             labels: DeliveryState(notice.opened_at, Stage.RESOLVED, now, now)
             for labels, notice in self._outbox.notices.items()
             if notice.resolved_at is not None
-            and self._outbox.told(labels, name) is None
+            and self._outbox.delivery(labels, name) is None
         }
         self._outbox.renewed(name, old)
 

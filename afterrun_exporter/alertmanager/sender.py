@@ -109,7 +109,7 @@ class AlertmanagerSender:
 
     def next_step(self, notice: AlertNotification) -> Step | None:
         """Return the next delivery step for *notice*; None if there is none."""
-        delivery = self._outbox.told(notice.labels, self.name)
+        delivery = self._outbox.delivery(notice.labels, self.name)
         return next_step(notice, delivery, self.settings.delays, self._clock.now())
 
     async def run(self) -> None:
@@ -142,8 +142,8 @@ class AlertmanagerSender:
         notices = self._outbox.notices
         delayed: dict[str, DeliveryState] = {}
         for labels, notice in notices.items():
-            delivery = self._outbox.told(labels, self.name)
-            if delivery is not None and (late := noted_later(notice, delivery, now)):
+            delivery = self._outbox.delivery(labels, self.name)
+            if delivery is not None and (late := corrected(notice, delivery, now)):
                 delayed[labels] = late
         self._outbox.renewed(self.name, delayed)
         self._retry_at = min(self._retry_at, now)
@@ -205,7 +205,7 @@ class AlertmanagerSender:
         renewals: dict[str, DeliveryState] = {}
         for pending in batch:
             notice, step = pending.notice, pending.step
-            before = self._outbox.told(notice.labels, self.name)
+            before = self._outbox.delivery(notice.labels, self.name)
             since = now if step.is_news or before is None else before.since
             delivery = DeliveryState(notice.opened_at, step.stage, since, now)
             (news if step.is_news else renewals)[notice.labels] = delivery

@@ -1,4 +1,4 @@
-"""Facts to JSON and back. What has its default value is left out."""
+"""Encoding of stored values as JSON; default values are omitted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _plain(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be stored")
 
 
-#: What is not stored with a state: `seen` is bytes, and a column of its own.
+#: Fields that are not stored with a state: `seen` is bytes, in a separate column.
 _ELSEWHERE: Final = {
     field.name: field.default
     for field in fields(JobState)
@@ -44,18 +44,18 @@ _VIOLATIONS: Final = json.Decoder(tuple[Violation, ...])
 
 
 def encode_state(state: JobState) -> str:
-    """Return *state* as a JSON object, all but `seen` and what is derived."""
+    """Return *state* as a JSON object, without `seen` and derived fields."""
     text = _ENCODER.encode(replace(state, **_ELSEWHERE))
-    # What is not finite would be written as null, and could not be read again. It
-    # has been refused at the border: none may slip in here.
+    # Infinite values would be written as null, and could not be decoded. They are
+    # refused on input; this is a second line of defence.
     if b"null" in text:
         _readable(text, _STATE)
     return text.decode()
 
 
-def decode_state(text: str, seen: bytes) -> JobState:
-    """Return the state that *text* was made of."""
-    return replace(_STATE.decode(text), seen=seen)
+def decode_state(text: str, keys: bytes) -> JobState:
+    """Return the state that was encoded as *text*, with its run keys."""
+    return replace(_STATE.decode(text), seen=keys)
 
 
 def encode_violations(violations: Sequence[Violation]) -> str:
@@ -64,12 +64,12 @@ def encode_violations(violations: Sequence[Violation]) -> str:
 
 
 def decode_violations(text: str) -> tuple[Violation, ...]:
-    """Return the violations that *text* was made of."""
+    """Return the violations that were encoded as *text*."""
     return _VIOLATIONS.decode(text)
 
 
 def encode_metrics(metrics: Mapping[str, float]) -> str:
-    """Return reported values as a JSON object."""
+    """Return metrics as a JSON object."""
     text = _ENCODER.encode(metrics)
     if b"null" in text:
         _readable(text, _METRICS)
@@ -77,13 +77,15 @@ def encode_metrics(metrics: Mapping[str, float]) -> str:
 
 
 def decode_metrics(text: str) -> dict[str, float]:
-    """Return the reported values that *text* was made of."""
+    """Return the metrics that were encoded as *text*."""
     return _METRICS.decode(text)
 
 
 def _readable(text: bytes, decoder: json.Decoder[Any]) -> None:
-    """Raise ValueError when *decoder* could not read *text*."""
+    """Raise ValueError if *decoder* cannot decode *text*."""
     try:
         decoder.decode(text)
     except ValidationError as error:
-        raise ValueError(f"what is not finite cannot be stored: {error}") from error
+        raise ValueError(
+            f"a number that is not finite cannot be stored: {error}"
+        ) from error

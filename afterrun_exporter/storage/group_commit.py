@@ -1,7 +1,7 @@
-"""Many updates, one commit: whatever waits while the disk syncs goes next.
+"""Group commit: updates that wait while the disk syncs share the next commit.
 
-A commit costs as much as deciding about ten pings, however few are in it. So what
-arrives while others are decided joins them, until nothing more arrives.
+A commit costs as much as deciding about ten pings, whatever its size. So updates that
+arrive during the decisions join it, until no more arrive.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.run_keys import MEMORY, KeysInMemory, OlderKeys
 from afterrun_exporter.storage.store import Change, Decide
 
-#: Requests that share one commit at most, so that none waits long for others.
+#: Maximum of requests that share one commit, so that none waits long for others.
 MAX_SHARED: Final = 512
 
-#: Changes of one request, or of several, that are decided before everything else
-#: gets its turn.
+#: Changes, of one request or several, to decide before the event loop handles
+#: other events.
 STEP: Final = 250
 
-#: Transitions to write in one transaction, in the order they were decided.
+#: Transitions to write in one transaction, in the order of their decisions.
 Writes = Sequence[tuple[str, Transition]]
 Write = Callable[[Writes], Awaitable[None]]
 
@@ -53,11 +53,10 @@ class _Waiting:
 
 
 class GroupCommit:
-    """Decides updates one after another and commits those that wait together.
+    """Decides updates one after another, and commits those that wait together.
 
-    Deciding happens on the event loop, against committed states, and only
-    writing leaves it: no lock, no lost update, and no answer before the commit
-    that it stands for.
+    Decisions are made on the event loop, based on committed states, and only writing
+    happens elsewhere: no lock, no lost update, and no answer before its commit.
     """
 
     def __init__(
@@ -70,13 +69,13 @@ class GroupCommit:
         self._states = states
         self._write = write
         self._load = load
-        #: What is in memory of the keys that *load* loads: *memory* bytes at most.
+        #: Bounds the memory of the keys from *load* to *memory* bytes.
         self.keys = KeysInMemory(states, memory)
-        #: What was decided since the last commit.
+        #: States decided since the last commit.
         self._staged: dict[str, JobState] = {}
         self._waiting: deque[_Waiting] = deque()
         self._drain: asyncio.Task[None] | None = None
-        #: When the transaction began that is being written, by `stopwatch`; or None.
+        #: The start of the transaction that is being written, by `stopwatch`.
         self._writing_since: float | None = None
 
     def update_all(
@@ -84,7 +83,7 @@ class GroupCommit:
     ) -> asyncio.Future[list[Transition | Exception]]:
         """See `Store.update_all`.
 
-        A client that hangs up takes back its own question, not what is written.
+        A client that disconnects cancels its answer, not what is written.
         """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(changes, loop.create_future())
@@ -103,7 +102,7 @@ class GroupCommit:
         return 0.0 if since is None else stopwatch() - since
 
     async def drained(self) -> None:
-        """Return once nothing waits any more."""
+        """Wait until no update is waiting."""
         while self._drain is not None:
             await self._drain
 
@@ -117,16 +116,16 @@ class GroupCommit:
     async def _commit_next(self) -> None:
         batch: list[_Waiting] = []
         try:
-            writes = await self._decided(batch)
+            writes = await self._decide_batch(batch)
         except StorageError as error:
             _refuse(batch, error)
         else:
             await self._commit(batch, writes)
 
-    async def _decided(self, batch: list[_Waiting]) -> Writes:
-        """Decide what waits, and what arrives meanwhile; return what to write.
+    async def _decide_batch(self, batch: list[_Waiting]) -> Writes:
+        """Decide waiting updates, and those that arrive meanwhile; return the writes.
 
-        *batch* is filled with it. Raises StorageError.
+        Adds the updates to *batch*. Raises StorageError.
         """
         self._staged = {}
         writes: list[tuple[str, Transition]] = []
@@ -136,7 +135,7 @@ class GroupCommit:
             writes += await self._decide(one)
             decided += len(one.changes)
             if decided >= STEP or not self._waiting:
-                # Who was answered by the commit before may report again at once.
+                # Clients answered by the previous commit may report again at once.
                 await yield_to_loop()
                 decided = 0
         return writes
@@ -147,9 +146,9 @@ class GroupCommit:
             await self._write(writes)
         except StorageError as error:
             _refuse(batch, error)
-        except Exception as error:  # noqa: BLE001 - raised again, to whom it belongs
+        except Exception as error:  # noqa: BLE001 - set on the update that caused it
             if len(batch) > 1:
-                # One of them cannot be written, whatever it is: find out which.
+                # One update cannot be written: commit each alone, to find out which.
                 for one in batch:
                     await self._commit_alone(one)
                 return
@@ -158,9 +157,9 @@ class GroupCommit:
             self._states.update(self._staged)
             self.keys.note(self._staged)
             self.keys.make_room()
-            for done in batch:
-                if not done.answer.done():
-                    done.answer.set_result(done.results)
+            for update in batch:
+                if not update.answer.done():
+                    update.answer.set_result(update.results)
         finally:
             self._writing_since = None
 
@@ -174,25 +173,25 @@ class GroupCommit:
             await self._commit([one], writes)
 
     async def _decide(self, one: _Waiting) -> Writes:
-        """Take all decisions of *one*; return those that are to be written."""
+        """Make all decisions of *one*; return those to write."""
         writes: list[tuple[str, Transition]] = []
-        # Not for the first time, maybe: see `_commit`.
+        # This may be a repetition: see `_commit`.
         one.results = []
-        #: Of each job, its last result and the last of what is written then.
+        #: For each job: the index of its last result and of its last write.
         latest: dict[str, tuple[int, int]] = {}
         for count, (job, decide) in enumerate(one.changes, start=1):
             if count % STEP == 0:
-                # Nobody else decides meanwhile: they wait for their turn.
+                # No other decision is made meanwhile: they wait for their turn.
                 await yield_to_loop()
-            result = self._tried(job, decide)
+            result = self._call(job, decide)
             if isinstance(result, OlderRunsNeededError):
                 await self._recall(job)
-                result = self._tried(job, decide)
+                result = self._call(job, decide)
             one.results.append(result)
             if isinstance(result, Exception):
                 continue
             if job in latest:
-                # Of up to 240 KB in each of thousands of states, the last is kept.
+                # Keep only the last of thousands of states with up to 240 KB each.
                 _forget_unnamed(one.results, writes, *latest[job])
             transition, before = result, self.latest(job)
             if transition.state is not before:
@@ -202,28 +201,27 @@ class GroupCommit:
             latest[job] = count - 1, len(writes) - 1
         return writes
 
-    def _tried(self, job: str, decide: Decide) -> Transition | Exception:
+    def _call(self, job: str, decide: Decide) -> Transition | Exception:
         try:
             return decide(self.latest(job))
-        except Exception as error:  # noqa: BLE001 - it is the answer
+        except Exception as error:  # noqa: BLE001 - it is the result
             return error
 
     async def _recall(self, job: str) -> None:
-        """Put the keys of the older runs of *job* into its state.
+        """Add the keys of older runs to the state of *job*.
 
-        And those of the jobs that wait for their turn, which may be in want of theirs,
-        too. Raises StorageError.
+        Also to those of waiting jobs, which may need them, too. Raises StorageError.
         """
         waiting = {change.job for one in self._waiting for change in one.changes}
         others = (name for name in waiting - {job} if self._is_partial(name))
         jobs = [job, *islice(others, STEP)]
-        found = await self._load(jobs)
+        keys = await self._load(jobs)
         for name in jobs:
-            older = found.get(name, OlderKeys())
+            older = keys.get(name, OlderKeys())
             for states in (self._states, self._staged):
                 if state := states.get(name):
                     states[name] = recalled(state, *older)
-        self.keys.note({name: self._states[name] for name in found})
+        self.keys.note({name: self._states[name] for name in keys})
 
     def _is_partial(self, job: str) -> bool:
         state = self.latest(job)
@@ -233,17 +231,17 @@ class GroupCommit:
 def _forget_unnamed(
     results: list[Transition | Exception],
     writes: list[tuple[str, Transition]],
-    place: int,
-    written: int,
+    index: int,
+    write_index: int,
 ) -> None:
-    """Leave the unnamed pings out of the state of a result that another one replaces."""
-    before = results[place]
+    """Remove the unnamed pings from the state of a result that a later one replaces."""
+    before = results[index]
     if isinstance(before, Exception) or not before.state.unnamed_seen:
         return
     slim = without_unnamed(before)
-    results[place] = slim
-    if written >= 0 and writes[written][1] is before:
-        writes[written] = (writes[written][0], slim)
+    results[index] = slim
+    if write_index >= 0 and writes[write_index][1] is before:
+        writes[write_index] = (writes[write_index][0], slim)
 
 
 def _has_news(transition: Transition, before: JobState | None) -> bool:
@@ -256,5 +254,5 @@ def _refuse(batch: Sequence[_Waiting], error: Exception) -> None:
     for one in batch:
         if not one.answer.done():
             one.answer.set_exception(error)
-            # Nobody may be left to hear of it.
+            # The client may have gone: mark the error as retrieved.
             one.answer.exception()

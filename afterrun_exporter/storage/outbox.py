@@ -1,4 +1,4 @@
-"""What Alertmanagers are to be told: stored with the alerts, kept in memory as well."""
+"""Alert notifications for Alertmanagers: stored with the alerts, and kept in memory."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from afterrun_exporter.core.state import (
 )
 from afterrun_exporter.storage.codec import UnreadableRowError
 
-#: Jobs that are looked at in one transaction, so that pings get their turn.
+#: Jobs to check in one transaction, so that pings are not delayed.
 STEP: Final = 500
 
-#: Makes the notice of an alert that a job opened.
+#: Creates the notification of an alert that a job opened.
 Announce = Callable[[str, AlertOpened], AlertNotification]
 
 Writes = Sequence[tuple[str, Transition]]
 
-#: What an outbox is made from: the notices, and for each what has been told.
+#: The content of a stored outbox: notifications, and the deliveries of each.
 Outboxed = tuple[list[AlertNotification], dict[str, dict[str, DeliveryState]]]
 
 _SAVE = """
@@ -60,75 +60,77 @@ SET job = excluded.job, condition = excluded.condition, rule = excluded.rule,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What is to be written of an outbox."""
+    """Changes of the outbox to write."""
 
     notices: tuple[AlertNotification, ...] = ()
-    #: For each label set, what each Alertmanager has been told.
-    told: Mapping[str, Mapping[str, DeliveryState]] = field(default_factory=dict)
-    gone: tuple[str, ...] = ()
+    #: For each label set, the state of its delivery to each Alertmanager.
+    deliveries: Mapping[str, Mapping[str, DeliveryState]] = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
 
 
 class Outbox:
-    """The notices as committed, and what each Alertmanager has been told of them."""
+    """The committed notifications, and the state of their delivery to Alertmanagers."""
 
     def __init__(
         self,
         write: Callable[[Changes], Awaitable[object]],
         notices: Iterable[AlertNotification] = (),
-        told: Mapping[str, Mapping[str, DeliveryState]] | None = None,
+        deliveries: Mapping[str, Mapping[str, DeliveryState]] | None = None,
     ) -> None:
         self._write = write
         self._notices: dict[str, AlertNotification] = {}
-        self._of: dict[str, set[str]] = {}
-        self._told = {labels: dict(by) for labels, by in (told or {}).items()}
+        self._labels_of: dict[str, set[str]] = {}
+        self._deliveries = {
+            labels: dict(by) for labels, by in (deliveries or {}).items()
+        }
         self._announce: Announce | None = None
         self._on_change: Callable[[Iterable[str]], None] = lambda _: None
-        # What is written is worked out from what is committed.
+        # Changes are computed from the committed notifications, so one at a time.
         self._one_at_a_time = asyncio.Lock()
-        self._keep(notices)
+        self._apply(notices)
 
     @property
     def notices(self) -> Mapping[str, AlertNotification]:
-        """The committed notices, by their labels: a live view."""
+        """The committed notifications, by their labels: a live view."""
         return self._notices
 
-    def told(self, labels: str, alertmanager: str) -> DeliveryState | None:
-        """Return what *alertmanager* was last told of *labels*."""
-        return self._told.get(labels, {}).get(alertmanager)
+    def delivery(self, labels: str, alertmanager: str) -> DeliveryState | None:
+        """Return the last state of the delivery of *labels* to *alertmanager*."""
+        return self._deliveries.get(labels, {}).get(alertmanager)
 
     def record(
         self,
         announce: Announce | None,
         on_change: Callable[[Iterable[str]], None] = lambda _: None,
     ) -> None:
-        """Write notices with the alerts from now on; with None, none any more.
+        """Write notifications with the alerts from now on; with None, stop doing so.
 
-        *on_change* is called with the labels of those that changed or went, right
-        after the commit.
+        *on_change* is called with the labels of changed and removed ones, right after
+        the commit.
         """
         self._announce = announce
         self._on_change = on_change
 
     @asynccontextmanager
     async def recording(self, writes: Writes) -> AsyncIterator[Changes]:
-        """Yield what *writes* mean for the outbox, to be committed with them.
+        """Yield the outbox changes for *writes*, to commit together with them.
 
-        It is kept when the block ends without an error.
+        The changes are applied in memory if the block ends without an error.
         """
         async with self._one_at_a_time:
             changes = Changes(notices=tuple(self._news(writes)))
             yield changes
-            self._keep(changes.notices)
+            self._apply(changes.notices)
 
     async def reconcile(
         self,
         jobs: Iterable[str],
-        wanted: Callable[[str], list[AlertNotification]],
+        expected: Callable[[str], list[AlertNotification]],
         now: Callable[[], float],
     ) -> None:
-        """See to it that of each of *jobs* the *wanted* notices are open, no others.
+        """Open the *expected* notifications of each of *jobs*, and resolve all others.
 
-        Raises StorageError when that cannot be written.
+        Raises StorageError if the changes cannot be written.
         """
         names = list(dict.fromkeys(jobs))
         for at in range(0, len(names), STEP):
@@ -136,11 +138,13 @@ class Outbox:
                 changed = [
                     notice
                     for job in names[at : at + STEP]
-                    for notice in reconciled(self._held(job), wanted(job), now())
+                    for notice in reconciled(
+                        self._notices_of(job), expected(job), now()
+                    )
                 ]
                 if changed:
                     await self._write(Changes(notices=tuple(changed)))
-                    self._keep(changed)
+                    self._apply(changed)
 
     async def note(
         self,
@@ -148,94 +152,104 @@ class Outbox:
         news: Mapping[str, DeliveryState],
         is_done: Callable[[AlertNotification], bool],
     ) -> None:
-        """Remember what *alertmanager* was told; drop what is done with.
+        """Record deliveries to *alertmanager*; drop notifications that are finished.
 
-        Raises StorageError when that cannot be written. It is remembered all the
-        same: it has been told.
+        Raises StorageError if that cannot be written; they are recorded in memory even
+        then, because they were delivered.
         """
-        for labels, told in news.items():
-            self._told.setdefault(labels, {})[alertmanager] = told
+        for labels, state in news.items():
+            self._deliveries.setdefault(labels, {})[alertmanager] = state
         async with self._one_at_a_time:
-            known = [labels for labels in news if labels in self._notices]
-            gone = tuple(one for one in known if is_done(self._notices[one]))
-            told_of = {one: dict(self._told[one]) for one in known if one not in gone}
-            for labels in news.keys() - set(known):
-                self._told.pop(labels, None)
-            await self._write(Changes(told=told_of, gone=gone))
-            self._drop(gone)
+            current = [labels for labels in news if labels in self._notices]
+            removed = tuple(one for one in current if is_done(self._notices[one]))
+            deliveries = {
+                one: dict(self._deliveries[one])
+                for one in current
+                if one not in removed
+            }
+            for labels in news.keys() - set(current):
+                self._deliveries.pop(labels, None)
+            await self._write(Changes(deliveries=deliveries, removed=removed))
+            self._drop(removed)
 
-    def renewed(self, alertmanager: str, told: Mapping[str, DeliveryState]) -> None:
-        """Remember when *alertmanager* was told the same again; a crash forgets it."""
-        for labels in told.keys() & self._notices.keys():
-            self._told.setdefault(labels, {})[alertmanager] = told[labels]
+    def renewed(self, alertmanager: str, states: Mapping[str, DeliveryState]) -> None:
+        """Record repeated deliveries to *alertmanager*, in memory only."""
+        for labels in states.keys() & self._notices.keys():
+            self._deliveries.setdefault(labels, {})[alertmanager] = states[labels]
 
     async def forget(self, is_done: Callable[[AlertNotification], bool]) -> None:
-        """Drop what is done with; raises StorageError when that cannot be written."""
+        """Drop finished notifications; raises StorageError if it cannot be written."""
         async with self._one_at_a_time:
-            gone = tuple(
+            removed = tuple(
                 one for one, notice in self._notices.items() if is_done(notice)
             )
-            if gone:
-                await self._write(Changes(gone=gone))
-                self._drop(gone)
+            if removed:
+                await self._write(Changes(removed=removed))
+                self._drop(removed)
 
     def _news(self, writes: Writes) -> Iterable[AlertNotification]:
         if self._announce is None:
             return ()
         news: dict[str, AlertNotification] = {}
-        opened: set[str] = set()
+        new_labels: set[str] = set()
         for job, transition in writes:
             for event in transition.alerts:
                 if isinstance(event, AlertOpened):
                     notice = self._announce(job, event)
                     # It may have been open under other labels.
-                    ended = AlertResolved(event.key, event.alert.shown_at)
-                    held = self._known(job, news)
-                    held.pop(notice.labels, None)
+                    event_end = AlertResolved(event.key, event.alert.shown_at)
+                    current = self._notices_after(job, news)
+                    current.pop(notice.labels, None)
                 elif isinstance(event, AlertMoved):
-                    put_back = moved(self._known(job, news).values(), event)
-                    news |= {one.labels: one for one in put_back}
+                    moved_back = moved(self._notices_after(job, news).values(), event)
+                    news |= {one.labels: one for one in moved_back}
                     continue
                 else:
-                    notice, ended, held = None, event, self._known(job, news)
-                over = resolved(held.values(), ended, transition.state)
-                news |= {one.labels: one for one in over}
+                    notice, event_end, current = (
+                        None,
+                        event,
+                        self._notices_after(job, news),
+                    )
+                resolved_notices = resolved(
+                    current.values(), event_end, transition.state
+                )
+                news |= {one.labels: one for one in resolved_notices}
                 if notice is not None:
                     news[notice.labels] = notice
-                    opened.add(notice.labels)
-                elif is_history(ended, transition.state):
-                    for labels in opened & {one.labels for one in over}:
+                    new_labels.add(notice.labels)
+                elif is_history(event_end, transition.state):
+                    for labels in new_labels & {one.labels for one in resolved_notices}:
                         del news[labels]
         return news.values()
 
-    def _known(
+    def _notices_after(
         self, job: str, news: Mapping[str, AlertNotification]
     ) -> dict[str, AlertNotification]:
-        """Return the notices of *job* by their labels, as *news* leaves them."""
-        known = {one.labels: one for one in self._held(job)}
-        return known | {one.labels: one for one in news.values() if one.job == job}
+        """Return the notifications of *job* by their labels, with *news* applied."""
+        current = {one.labels: one for one in self._notices_of(job)}
+        return current | {one.labels: one for one in news.values() if one.job == job}
 
-    def _held(self, job: str) -> list[AlertNotification]:
-        return [self._notices[labels] for labels in self._of.get(job, ())]
+    def _notices_of(self, job: str) -> list[AlertNotification]:
+        return [self._notices[labels] for labels in self._labels_of.get(job, ())]
 
-    def _keep(self, notices: Iterable[AlertNotification]) -> None:
+    def _apply(self, notices: Iterable[AlertNotification]) -> None:
         changed = []
         for notice in notices:
             self._notices[notice.labels] = notice
-            self._of.setdefault(notice.job, set()).add(notice.labels)
+            self._labels_of.setdefault(notice.job, set()).add(notice.labels)
             changed.append(notice.labels)
         if changed:
             self._on_change(changed)
 
-    def _drop(self, gone: Sequence[str]) -> None:
-        for labels in gone:
+    def _drop(self, removed: Sequence[str]) -> None:
+        for labels in removed:
             notice = self._notices.pop(labels)
-            self._told.pop(labels, None)
-            others = self._of[notice.job]
+            self._deliveries.pop(labels, None)
+            others = self._labels_of[notice.job]
             others.discard(labels)
             if not others:
-                del self._of[notice.job]
-        self._on_change(gone)
+                del self._labels_of[notice.job]
+        self._on_change(removed)
 
 
 def save(connection: sqlite3.Connection, changes: Changes) -> None:
@@ -243,22 +257,22 @@ def save(connection: sqlite3.Connection, changes: Changes) -> None:
     connection.executemany(_SAVE, [_row(notice) for notice in changes.notices])
     connection.executemany(
         "UPDATE outbox SET told = ? WHERE labels = ?",
-        [(_encode(told), labels) for labels, told in changes.told.items()],
+        [(_encode(states), labels) for labels, states in changes.deliveries.items()],
     )
     connection.executemany(
-        "DELETE FROM outbox WHERE labels = ?", [(labels,) for labels in changes.gone]
+        "DELETE FROM outbox WHERE labels = ?", [(labels,) for labels in changes.removed]
     )
 
 
 def load(connection: sqlite3.Connection) -> Outboxed:
-    """Return what is stored: the notices, and for each what has been told."""
+    """Return the stored notifications, and the deliveries of each."""
     rows = connection.execute(
         "SELECT labels, job, condition, rule, summary, opened_at, resolved_at, "
         "shown_until, told FROM outbox"
     ).fetchall()
     decoded = [_decoded(*row) for row in rows]
     notices = [notice for notice, _ in decoded]
-    return notices, {notice.labels: told for notice, told in decoded}
+    return notices, {notice.labels: states for notice, states in decoded}
 
 
 def _decoded(
@@ -270,7 +284,7 @@ def _decoded(
     opened_at: float,
     resolved_at: float | None,
     shown_until: float,
-    told: str,
+    deliveries: str,
 ) -> tuple[AlertNotification, dict[str, DeliveryState]]:
     try:
         notice = AlertNotification(
@@ -282,7 +296,7 @@ def _decoded(
             resolved_at=resolved_at,
             shown_until=shown_until,
         )
-        return notice, _decode(told)
+        return notice, _decode(deliveries)
     except (ValueError, TypeError, AttributeError) as error:
         raise UnreadableRowError("alert", job, error) from error
 
@@ -301,12 +315,12 @@ def _row(notice: AlertNotification) -> tuple[object, ...]:
     )
 
 
-def _encode(told: Mapping[str, DeliveryState]) -> str:
-    # What was refused is tried again after a restart: the other side may be newer.
+def _encode(deliveries: Mapping[str, DeliveryState]) -> str:
+    # Refused ones are not stored: the Alertmanager may be newer after a restart.
     return json.dumps(
         {
             alertmanager: [one.opened_at, one.stage, one.since]
-            for alertmanager, one in told.items()
+            for alertmanager, one in deliveries.items()
             if one.stage is not Stage.REFUSED
         }
     )

@@ -1,8 +1,8 @@
-"""Keys of finished runs, by which a repeat is recognised as long as its run is kept.
+"""Keys of finished runs, which detect repeated reports as long as the run is kept.
 
-The newest are in the row of their job. Older ones are written 32 at a time, which costs
-a report almost nothing, and are read when a report of their job cannot be told from a
-repeat without them. Then they stay in memory, for the jobs that reported last.
+The newest keys are in the row of their job. Older ones are written 32 at a time, which
+costs a report almost nothing, and are loaded if a report might repeat an older run.
+Then they stay in memory, for the jobs with the most recent reports.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from afterrun_exporter.core.state import JobState, Transition
 #: Keys in one row of the table `run_keys`.
 CHUNK: Final = REMEMBERED
 
-#: Bytes of the keys in memory at most, those of the last 32 runs of each job aside:
-#: 8 bytes a run.
+#: Maximum memory for keys in bytes, without those of the last 32 runs of each job:
+#: 8 bytes per run.
 MEMORY: Final = 64 * 1024 * 1024
 
 INSERT: Final = (
@@ -49,9 +49,9 @@ class OlderKeys(NamedTuple):
     through: int = 0
 
 
-def rows_of(job_id: int, made: Transition) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows that the runs of *made* complete."""
-    state, runs = made.state, made.runs
+def rows_of(job_id: int, transition: Transition) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows that the runs of *transition* complete."""
+    state, runs = transition.state, transition.runs
     last = state.recorded
     before = last - len(runs)
     for chunk in range(before // CHUNK + 1, last // CHUNK + 1):
@@ -63,16 +63,16 @@ def rows_of(job_id: int, made: Transition) -> Iterator[tuple[Any, ...]]:
 
 
 def load(connection: sqlite3.Connection, jobs: Collection[str]) -> dict[str, OlderKeys]:
-    """Return the keys that are stored of *jobs*; a job that has none is left out."""
-    found: dict[str, dict[int, bytes]] = {}
+    """Return the stored keys of *jobs*, without jobs that have none."""
+    chunks_by_job: dict[str, dict[int, bytes]] = {}
     for name, chunk, keys in connection.execute(_SELECT, (json.dumps([*jobs]),)):
-        found.setdefault(name, {})[chunk] = keys
-    return {name: _joined(chunks) for name, chunks in found.items()}
+        chunks_by_job.setdefault(name, {})[chunk] = keys
+    return {name: _joined(chunks) for name, chunks in chunks_by_job.items()}
 
 
 def _joined(chunks: Mapping[int, bytes]) -> OlderKeys:
     first, last = min(chunks), max(chunks)
-    # Where no run had an id, there is no row.
+    # There is no row if no run of it had an id.
     rows = (chunks.get(chunk, _NO_KEYS) for chunk in range(first, last + 1))
     return OlderKeys(b"".join(rows), last * CHUNK)
 
@@ -80,7 +80,7 @@ def _joined(chunks: Mapping[int, bytes]) -> OlderKeys:
 def next_rows(
     connection: sqlite3.Connection, after: Place, limit: int
 ) -> list[tuple[Place, float, str]]:
-    """Return the place of each of the next rows, when it ends, and the name of its job."""
+    """Return place, end and job of each of the next rows."""
     rows = connection.execute(_NEXT, (*after, limit))
     return [((job_id, chunk), at, name) for job_id, chunk, at, name in rows]
 
@@ -93,16 +93,16 @@ def delete(connection: sqlite3.Connection, places: Collection[Place]) -> None:
 class KeysInMemory:
     """Bounds the memory of the keys in *states*."""
 
-    def __init__(self, states: dict[str, JobState], most: int) -> None:
+    def __init__(self, states: dict[str, JobState], limit: int) -> None:
         self._states = states
-        self._most = most
-        #: Bytes of each job that has more keys than are stored with its state, those
-        #: that reported last at the end.
+        self._most = limit
+        #: Bytes of the keys of each job that has more keys than are stored with its
+        #: state, those with the most recent reports last.
         self._sizes: dict[str, int] = {}
         self._total = 0
 
     def note(self, states: Mapping[str, JobState]) -> None:
-        """Take note of *states* that have been committed."""
+        """Update the sizes after *states* have been committed."""
         for name, state in states.items():
             size = len(state.seen)
             if size > REMEMBERED * KEY_SIZE:
@@ -110,12 +110,12 @@ class KeysInMemory:
                 self._sizes[name] = size
 
     def make_room(self) -> None:
-        """Forget the keys of those that have not reported for the longest time."""
+        """Forget the keys of the jobs with the oldest reports."""
         while self._total > self._most:
             self.forget([next(iter(self._sizes))])
 
     def forget(self, jobs: Collection[str]) -> None:
-        """Leave of *jobs* the keys that are stored with their states."""
+        """Keep only the keys of *jobs* that are stored with their states."""
         for name in jobs:
             self._total -= self._sizes.pop(name, 0)
             if state := self._states.get(name):

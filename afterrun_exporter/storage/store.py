@@ -1,4 +1,4 @@
-"""What storage promises, whatever stands behind it."""
+"""The contract of a store, independent of the database."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import AlertKey, JobState, Transition
 from afterrun_exporter.storage.outbox import Outbox
 
-#: A pure function of the current state of a job, None for one that is new; it
-#: must be safe to call again.
+#: A pure function of the current state of a job, None for a new one; it must be safe
+#: to call again.
 Decide = Callable[[JobState | None], Transition]
 
 
 class Change(NamedTuple):
-    """What is to become of one job."""
+    """A change of one job."""
 
     job: str
     decide: Decide
 
 
 class Ended(NamedTuple):
-    """A finished run in short: how it ended, and when."""
+    """The end of a finished run, in short."""
 
     number: int
     outcome: Outcome
@@ -43,48 +43,48 @@ class AlertRecord:
     summary: str
     opened_at: float
     resolved_at: float | None
-    #: Number of the run that opened it; 0 where none did.
+    #: Number of the run that opened it; 0 if none did.
     run: int
-    #: Names the record; one that says the same is the same all the same.
+    #: Identifies the record; not part of comparisons.
     id: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFilter:
-    """Which recorded alerts are asked for; what is None makes no difference."""
+    """A selection of recorded alerts; None means no restriction."""
 
     job: str | None = None
     #: Empty for every condition.
     conditions: tuple[Condition, ...] = ()
     severity: str | None = None
-    #: Open ones, or resolved ones.
+    #: True for open alerts, False for resolved ones.
     open: bool | None = None
-    #: Opened then or later.
+    #: Alerts opened at this time or later.
     since: float = -math.inf
-    #: Those that come after the record with this id, which may be of any kind; none
-    #: when there is no such record any more.
+    #: Alerts that follow the record with this id, which need not match the filter; none
+    #: if there is no such record any more.
     before: int | None = None
     limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertStats:
-    """What the recorded alerts of a time come to."""
+    """Statistics of the recorded alerts of a period."""
 
-    #: By condition, severity and whether it is still open.
+    #: By condition, severity, and True if still open.
     counts: Mapping[tuple[Condition, str, bool], int]
-    #: The jobs with the most alerts, those first.
+    #: The jobs with the most alerts, in descending order.
     jobs: tuple[tuple[str, int], ...]
-    #: How long they stayed open; None where none has been resolved.
+    #: Duration of resolved alerts in seconds; None without any.
     mean: float | None
     median: float | None
-    #: Alerts that are open now, whenever they opened.
+    #: Alerts that are open now, regardless of the period.
     open_now: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRecord:
-    """What a job logged outside the report of a run."""
+    """A message that a job logged outside the report of a run."""
 
     job: str
     at: float
@@ -103,20 +103,20 @@ class Store(Protocol):
     def states(self) -> Mapping[str, JobState]:
         """The committed state of every job, retired ones included.
 
-        A live view in memory: it never shows what could still be rolled back.
+        A live view in memory, without changes that could still be rolled back.
         """
         ...
 
     @property
     def outbox(self) -> Outbox:
-        """What Alertmanagers are to be told, committed with the alerts themselves."""
+        """Notifications for Alertmanagers, committed together with the alerts."""
         ...
 
     def latest(self, job: str) -> JobState | None:
-        """Return the state of *job* as the change that is being decided finds it.
+        """Return the state of *job* for a decision, with earlier changes applied.
 
-        For `decide` alone: the changes before it may still be rolled back, but
-        then it will be, too.
+        For `decide` alone: the earlier changes may still be rolled back, but then
+        the decision will be, too.
         """
         ...
 
@@ -125,31 +125,31 @@ class Store(Protocol):
     ) -> Awaitable[list[Transition | Exception]]:
         """Apply *changes*, in this order, in one transaction.
 
-        Each is decided on the state that the one before it left. One whose
-        `decide` raises changes nothing and is answered with its exception; it
-        does not harm the others. When this returns, all the rest survives a
-        power cut: states, runs, alerts and logs together.
+        Each is decided on the state after the previous one. If `decide` raises, the
+        change has no effect and its result is the exception; the others are not
+        affected. After the return all results survive a power cut: states, runs,
+        alerts and logs together.
 
-        Raises StorageError when the transaction could not be committed: then
-        nothing has changed.
+        Raises StorageError if the transaction could not be committed; then nothing
+        has changed.
         """
         ...
 
     async def runs(self, job: str, limit: int, before: int | None = None) -> list[Run]:
-        """Return the last *limit* runs of *job*, the newest first.
+        """Return the last *limit* runs of *job*, newest first.
 
-        Of those whose numbers are lower than *before*, where that is given.
+        With *before*, only runs with lower numbers.
         """
         ...
 
     async def endings(
         self, jobs: Collection[str], limit: int
     ) -> dict[str, list[Ended]]:
-        """Return how the last *limit* runs of each of *jobs* ended, the newest first.
+        """Return the ends of the last *limit* runs of each of *jobs*, newest first.
 
 
-        Attempts that another one was to follow are not among them.
-        A job that never ran has none; it is not in the answer.
+        Attempts to be followed by another one are omitted, and so are jobs without a
+        run.
         """
         ...
 
@@ -158,67 +158,66 @@ class Store(Protocol):
     ) -> dict[str, bytes]:
         """Return the history (core/history.py) of each job in *reach*.
 
-        That is what it ran in so many seconds up to *now*, or somewhat more, and
-        at most *limit* runs.
+        It covers at least so many seconds before *now*, and at most *limit* runs.
         """
         ...
 
-    async def alerts(self, which: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
-        """Return the recorded alerts that *which* asks for, the newest first."""
+    async def alerts(self, query: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
+        """Return the recorded alerts that *query* selects, newest first."""
         ...
 
     async def alert_stats(self, since: float, jobs: int) -> AlertStats:
-        """Return what the alerts opened at *since* or later come to.
+        """Return statistics of the alerts that were opened at *since* or later.
 
-        But for those in which nothing is wrong with the job itself: `BLAMELESS`.
-        Of the jobs with the most alerts, the first *jobs*.
+        Alerts that are no problem of the job itself are excluded: `BLAMELESS`.
+        *jobs* limits the number of jobs with the most alerts.
         """
         ...
 
     async def receivers(self) -> list[JobReceiver]:
-        """Return every receiver that was added, in that order."""
+        """Return all receivers, in the order of their creation."""
         ...
 
     async def add_receivers(self, added: Sequence[JobReceiver]) -> list[JobReceiver]:
-        """Keep the receivers *added*; return them with ids that are never used again.
+        """Store the receivers *added*; return them with ids that are never reused.
 
-        Raises StorageError, and then none is kept.
+        Raises StorageError; then none is stored.
         """
         ...
 
     async def remove_receivers(self, numbers: Collection[int]) -> None:
-        """Delete the receivers with these ids, as far as there are any.
+        """Delete the receivers with these ids; missing ones are ignored.
 
-        Raises StorageError, and then all are still there.
+        Raises StorageError; then none is deleted.
         """
         ...
 
     async def pushed(self) -> list[Group]:
-        """Return every group whose pushes are exposed again."""
+        """Return all groups of pushed metrics."""
         ...
 
     async def save_pushed(self, group: Group) -> None:
-        """Keep *group* in the place of the one with its labels, if there is one.
+        """Store *group* in place of the one with the same labels.
 
-        When this returns, it survives a power cut. Raises StorageError, and then
-        nothing has changed.
+        After the return it survives a power cut. Raises StorageError; then nothing
+        has changed.
         """
         ...
 
     async def drop_pushed(self, labels: Labels) -> None:
-        """Forget the group with these labels, if there is one.
+        """Delete the group with these labels, if there is one.
 
-        Raises StorageError, and then it is still there.
+        Raises StorageError; then it is not deleted.
         """
         ...
 
     async def logs(self, job: str) -> list[LogRecord]:
-        """Return what *job* logged, the newest first."""
+        """Return the log messages of *job*, newest first."""
         ...
 
     async def prune(self, before: float, runs_per_job: int) -> int:
-        """Forget runs, logs and resolved alerts older than *before*, and all
-        but the newest *runs_per_job* runs of each job; return how many runs.
+        """Delete runs, logs and resolved alerts older than *before*, and all
+        but the newest *runs_per_job* runs of each job; return the number of runs.
 
         The last run of a job is kept. Works in small steps between which other
         updates are committed.
@@ -226,36 +225,36 @@ class Store(Protocol):
         ...
 
     def writing_for(self) -> float:
-        """Return for how many seconds a transaction has been under way; 0 for none."""
+        """Return the seconds since the current transaction began; 0 without one."""
         ...
 
     async def probe(self) -> None:
-        """Commit a transaction that changes nothing; raise StorageError if that fails."""
+        """Commit a transaction without changes; raise StorageError if that fails."""
         ...
 
     async def check(self) -> None:
-        """Raise StorageError if nothing more can be kept: the files were replaced.
+        """Raise StorageError if commits would be lost: the files were replaced.
 
-        To be called once a second; transactions are refused from then on, until the
-        files are back.
+        Call it once a second; transactions are refused from then on, until the files
+        are back.
         """
         ...
 
     def failures(self) -> int:
-        """Return how many calls but `update_all` and `check` have raised StorageError."""
+        """Return the number of StorageErrors, except of `update_all` and `check`."""
         ...
 
     def size(self) -> int:
-        """Return the bytes on disk."""
+        """Return the size on disk in bytes."""
         ...
 
     async def close(self) -> None:
-        """Commit what is waiting, and let go of everything."""
+        """Commit the waiting updates, and release all resources."""
         ...
 
 
 async def update(store: Store, job: str, decide: Decide) -> Transition:
-    """Apply one change; raise what its `decide` raised."""
+    """Apply one change; raise the exception of its `decide`."""
     (result,) = await store.update_all([Change(job, decide)])
     if isinstance(result, Exception):
         raise result

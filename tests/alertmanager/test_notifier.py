@@ -446,7 +446,7 @@ async def test_a_restart_neither_loses_nor_repeats(tmp_path: Path) -> None:
         chain.b.is_up = False
         await chain.start()
         await chain.fail()
-        while not store.outbox.told(next(iter(store.outbox.notices)), A):
+        while not store.outbox.delivery(next(iter(store.outbox.notices)), A):
             await yield_to_loop()
         await chain.wait(10)
         await chain.succeed()

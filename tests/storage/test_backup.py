@@ -192,7 +192,7 @@ def foreign(file: Path) -> str:
 def newer(file: Path) -> str:
     ask(file, f"PRAGMA user_version = {newest() + 1}")
     return (
-        f"'{file}' has schema {newest() + 1}, this afterrun knows {newest()}: "
+        f"'{file}' has schema {newest() + 1}, this afterrun supports {newest()}: "
         "run the version that wrote it, or a newer one"
     )
 

@@ -41,7 +41,7 @@ async def length_after_copying(store: SQLiteStore, path: Path, times: int = 1) -
     """Write until the log was copied back so often; return how many bytes it has."""
     for _ in range(times):
         await written(store, "backup", ROWS)
-        await store._checkpoints.done()
+        await store._checkpoints.wait()
     return size_of(log_of(path))
 
 

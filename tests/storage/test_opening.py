@@ -82,7 +82,7 @@ async def test_a_database_of_a_newer_version_is_left_alone(path: Path) -> None:
     ask(path, f"PRAGMA user_version = {NEWEST + 1}")
 
     assert await refused_to_open(path) == (
-        f"the database has schema {NEWEST + 1}, this afterrun knows {NEWEST}: "
+        f"the database has schema {NEWEST + 1}, this afterrun supports {NEWEST}: "
         "run the version that wrote it, or a newer one"
     )
     assert ask(path, "PRAGMA user_version") == [(NEWEST + 1,)]

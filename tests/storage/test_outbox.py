@@ -184,8 +184,8 @@ async def test_what_was_told_is_remembered_for_each_alertmanager(store: Store) -
 
     await store.outbox.note(A, {LABELS: FIRING}, lambda _: False)
 
-    assert store.outbox.told(LABELS, A) == FIRING
-    assert store.outbox.told(LABELS, B) is None
+    assert store.outbox.delivery(LABELS, A) == FIRING
+    assert store.outbox.delivery(LABELS, B) is None
 
 
 async def test_what_is_done_with_goes(store: Store) -> None:
@@ -195,7 +195,7 @@ async def test_what_is_done_with_goes(store: Store) -> None:
     await store.outbox.note(A, {LABELS: OVER}, lambda n: n.resolved_at is not None)
 
     assert store.outbox.notices == {}
-    assert store.outbox.told(LABELS, A) is None
+    assert store.outbox.delivery(LABELS, A) is None
 
 
 async def test_what_comes_back_while_its_end_is_noted_stays(store: Store) -> None:
@@ -287,8 +287,8 @@ async def test_a_restart_knows_what_was_told(path: Path) -> None:
 
     async with SQLiteStore.open(path) as again:
         assert again.outbox.notices == before
-        assert again.outbox.told(LABELS, A) == FIRING
-        assert again.outbox.told(LABELS, B) is None
+        assert again.outbox.delivery(LABELS, A) == FIRING
+        assert again.outbox.delivery(LABELS, B) is None
 
 
 async def test_an_alert_that_comes_back_keeps_what_was_told(path: Path) -> None:
@@ -302,7 +302,7 @@ async def test_an_alert_that_comes_back_keeps_what_was_told(path: Path) -> None:
 
     async with SQLiteStore.open(path) as again:
         assert again.outbox.notices[LABELS].opened_at == T0 + 400
-        assert again.outbox.told(LABELS, A) == FIRING
+        assert again.outbox.delivery(LABELS, A) == FIRING
 
 
 async def test_what_is_done_with_is_gone_from_the_database(path: Path) -> None:

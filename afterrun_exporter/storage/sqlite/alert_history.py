@@ -1,4 +1,4 @@
-"""Questions to the recorded alerts; a long history is never read as a whole."""
+"""Queries on the recorded alerts; a long history is never read as a whole."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from afterrun_exporter.core.model import BLAMELESS, Condition
 from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.storage.store import AlertFilter, AlertRecord, AlertStats
 
-#: As an SQL number: there is no infinity to bind, and nothing is older.
+#: The minimum for times: SQL cannot bind an infinity.
 _EVER: Final = -1e300
 
-# Those that count: all but `BLAMELESS`.
+# Alerts that are counted: all except `BLAMELESS`.
 _COUNTS: Final = """
 SELECT condition, severity, resolved_at IS NULL AS open, count(*) AS alerts
 FROM alerts WHERE opened_at >= ? AND condition NOT IN ('upstream_unhealthy', 'test')
@@ -28,7 +28,7 @@ SELECT j.name, count(*) AS alerts FROM alerts a JOIN jobs j ON j.id = a.job_id
 WHERE a.opened_at >= ? AND condition NOT IN ('upstream_unhealthy', 'test')
 GROUP BY a.job_id ORDER BY alerts DESC, j.name LIMIT ?
 """
-#: The mean, and the mean of the one or two in the middle.
+#: The mean and the median of durations.
 _LASTED: Final = """
 WITH resolved AS (
     SELECT resolved_at - opened_at AS lasted,
@@ -41,7 +41,7 @@ SELECT avg(lasted),
     avg(lasted) FILTER (WHERE place IN ((alerts + 1) / 2, (alerts + 2) / 2))
 FROM resolved
 """
-#: Where a record stands among the others.
+#: The position of a record in the order of the result.
 _PLACE: Final = "(SELECT opened_at, id FROM alerts WHERE id = ?)"
 _OPEN_NOW: Final = """
 SELECT count(*) FROM alerts
@@ -49,9 +49,9 @@ WHERE resolved_at IS NULL AND condition NOT IN ('upstream_unhealthy', 'test')
 """
 
 
-async def alerts(reader: aiosqlite.Connection, which: AlertFilter) -> list[AlertRecord]:
+async def alerts(reader: aiosqlite.Connection, query: AlertFilter) -> list[AlertRecord]:
     """See `Store.alerts`."""
-    rows = await reader.execute_fetchall(*query_of(which))
+    rows = await reader.execute_fetchall(*query_of(query))
     return [_record(row) for row in rows]
 
 
@@ -74,19 +74,19 @@ async def stats(reader: aiosqlite.Connection, since: float, jobs: int) -> AlertS
     )
 
 
-def matches(which: AlertFilter, record: AlertRecord) -> bool:
-    """Return whether *which* asks for *record*."""
+def matches(query: AlertFilter, record: AlertRecord) -> bool:
+    """Return True if *query* selects *record*."""
     return (
-        which.job in {None, record.job}
-        and (not which.conditions or record.key.condition in which.conditions)
-        and which.severity in {None, record.severity}
-        and which.open in {None, record.resolved_at is None}
-        and record.opened_at >= which.since
+        query.job in {None, record.job}
+        and (not query.conditions or record.key.condition in query.conditions)
+        and query.severity in {None, record.severity}
+        and query.open in {None, record.resolved_at is None}
+        and record.opened_at >= query.since
     )
 
 
 def stats_of(records: Iterable[AlertRecord], since: float, jobs: int) -> AlertStats:
-    """Return what *records*, all there are, come to: see `Store.alert_stats`."""
+    """Return the statistics of *records*, all there are: see `Store.alert_stats`."""
     every = [one for one in records if one.key.condition not in BLAMELESS]
     recent = [record for record in every if record.opened_at >= since]
     by_job = Counter(record.job for record in recent)
@@ -108,34 +108,34 @@ def stats_of(records: Iterable[AlertRecord], since: float, jobs: int) -> AlertSt
     )
 
 
-def query_of(which: AlertFilter) -> tuple[str, list[Any]]:
-    """Return the SQL that asks for *which*, and its values."""
-    # The newest are found by their time; the plus keeps SQLite from that where a
-    # few open alerts would have to be looked for among all that were resolved.
-    time = "+a.opened_at" if which.open else "a.opened_at"
+def query_of(query: AlertFilter) -> tuple[str, list[Any]]:
+    """Return the SQL for *query*, and its values."""
+    # The newest alerts are found by the index on time; the plus disables that index
+    # if a few open alerts would have to be searched among all resolved ones.
+    time = "+a.opened_at" if query.open else "a.opened_at"
     conditions: list[str] = [f"{time} >= ?"]
-    values: list[Any] = [max(which.since, _EVER)]
-    if which.job is not None:
+    values: list[Any] = [max(query.since, _EVER)]
+    if query.job is not None:
         conditions.append("a.job_id = (SELECT id FROM jobs WHERE name = ?)")
-        values.append(which.job)
-    if which.conditions:
-        marks = ", ".join("?" for _ in which.conditions)
+        values.append(query.job)
+    if query.conditions:
+        marks = ", ".join("?" for _ in query.conditions)
         conditions.append(f"a.condition IN ({marks})")
-        values += which.conditions
-    if which.severity is not None:
+        values += query.conditions
+    if query.severity is not None:
         conditions.append("a.severity = ?")
-        values.append(which.severity)
-    if which.open is not None:
-        conditions.append(f"a.resolved_at IS {'' if which.open else 'NOT '}NULL")
-    if which.before is not None:
+        values.append(query.severity)
+    if query.open is not None:
+        conditions.append(f"a.resolved_at IS {'' if query.open else 'NOT '}NULL")
+    if query.before is not None:
         conditions.append(f"({time}, a.id) < {_PLACE}")
-        values.append(which.before)
-    # Only marks and words of our own are in the text.
+        values.append(query.before)
+    # The text has only placeholders and constants.
     sql = (
         "SELECT j.name, a.* FROM alerts a JOIN jobs j ON j.id = a.job_id "  # noqa: S608
         f"WHERE {' AND '.join(conditions)} ORDER BY {time} DESC, a.id DESC LIMIT ?"
     )
-    return sql, [*values, -1 if which.limit is None else which.limit]
+    return sql, [*values, -1 if query.limit is None else query.limit]
 
 
 def _record(row: sqlite3.Row) -> AlertRecord:

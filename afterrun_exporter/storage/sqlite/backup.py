@@ -1,4 +1,4 @@
-"""Backing up a database that is in use, and restoring a backup."""
+"""Backup of a database in use, and restoring from a backup."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from afterrun_exporter.storage.sqlite.files import MAGIC
 from afterrun_exporter.storage.sqlite.locking import locked
 from afterrun_exporter.storage.sqlite.migrations import newest
 
-#: Pages that are copied at once, 4 MiB. They are synced at once, too: syncing all of a
-#: large copy in the end would hold up the commits of a daemon on the same disk.
+#: Pages copied at once, 4 MiB. They are synced at once, too: syncing a large copy
+#: at the end would hold up the commits of a daemon on the same disk.
 _PAGES: Final = 1024
 
-#: Where the database that a restore replaces is kept.
+#: Suffix of the database that a restore replaces.
 _ASIDE: Final = ".before-restore"
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is in a copy of a database, found by checking it."""
+    """The content of a copy of a database, counted while checking it."""
 
     jobs: int
     runs: int
@@ -35,11 +35,11 @@ class Contents:
 
 
 def back_up(database: Path, target: Path, *, overwrite: bool = False) -> Contents:
-    """Copy the *database*, as it is at this moment, to *target*; return what is in it.
+    """Copy the *database* in its present state to *target*; return its content.
 
-    A daemon may use it meanwhile. *target* is one file, and appears whole and checked, or
-    not at all. Raises StorageError, also if there is a file at *target* and it is not to
-    be overwritten.
+    A daemon may use the database meanwhile. *target* is one file, and appears whole and
+    checked, or not at all. Raises StorageError, also if *target* exists without
+    *overwrite*.
     """
     if not database.is_file() or not database.stat().st_size:
         raise StorageError(f"no database at {str(database)!r}: check --storage.path")
@@ -51,7 +51,7 @@ def back_up(database: Path, target: Path, *, overwrite: bool = False) -> Content
             f"{str(target)!r} exists: name another file, or overwrite it with --force"
         )
     with _new_file(target) as copy:
-        # Not read-only: then its log would be left behind if no daemon uses it.
+        # Not read-only: otherwise SQLite would leave its log behind if no daemon runs.
         contents = _copy(database, copy, "rw")
         _replace(copy, target)
     return contents
@@ -60,14 +60,14 @@ def back_up(database: Path, target: Path, *, overwrite: bool = False) -> Content
 def restore(
     backup: Path, database: Path, *, overwrite: bool = False
 ) -> tuple[Contents, Path | None]:
-    """Put a copy of *backup* in the place of *database*.
+    """Replace *database* with a copy of *backup*.
 
-    Returns what is in it, and where the database is now that was there before, if there
-    was one. Raises StorageError, and then nothing has changed: also if a daemon uses the
-    database, or if there is one and it is not to be overwritten.
+    Returns the content, and the new path of the previous database, if there was one.
+    Raises StorageError without a change, also if a daemon uses the database, or if it
+    exists without *overwrite*.
     """
     _refuse_foreign(backup)
-    # The file itself, by whatever symbolic link it was named.
+    # The file itself, not a symbolic link to it.
     real = Path(os.path.realpath(database))
     _refuse_same(backup, real)
     is_new = not real.exists() or (real.is_file() and not real.stat().st_size)
@@ -80,10 +80,10 @@ def restore(
         owner = _owner(real, is_new=is_new)
         with _new_file(real) as copy:
             contents = _copy(backup, copy)
-            _give(copy, owner)
-            _back_off(real, is_new=is_new)
+            _chown(copy, owner)
+            _move_aside(real, is_new=is_new)
             _replace(copy, real)
-        _give(Path(f"{real}.lock"), owner)
+        _chown(Path(f"{real}.lock"), owner)
     return contents, None if is_new else Path(f"{real}{_ASIDE}")
 
 
@@ -93,7 +93,7 @@ def _locked(database: Path, *, is_new: bool) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            # The lock has made an empty file.
+            # The lock has created an empty file.
             if is_new and database.is_file() and not database.stat().st_size:
                 database.unlink()
             raise
@@ -118,7 +118,7 @@ def _refuse_foreign(backup: Path) -> None:
 
 @contextmanager
 def _new_file(beside: Path) -> Iterator[Path]:
-    """Yield an empty file beside a path; remove it in the end, if it is still there."""
+    """Yield an empty file in the folder of a path; remove it at the end."""
     try:
         descriptor, name = tempfile.mkstemp(
             prefix=f".{beside.name}.", suffix=".new", dir=beside.parent
@@ -139,8 +139,8 @@ def _copy(source: Path, target: Path, mode: str = "ro") -> Contents:
     """Copy a database as one file, and check the copy."""
     try:
         with _reading(source, mode) as connection, _writing(target) as copy:
-            # One transaction: without it, each commit of a daemon would make SQLite
-            # begin anew, and the copy never end.
+            # One transaction: without it, SQLite would start again at each commit of
+            # a daemon, and the copy would never end.
             connection.execute("BEGIN")
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             file = os.open(target, os.O_RDONLY)
@@ -151,7 +151,7 @@ def _copy(source: Path, target: Path, mode: str = "ro") -> Contents:
             finally:
                 os.close(file)
         with _writing(target) as copy:
-            # A file of its own, which also those can read who may not write beside it.
+            # One file, readable also for users without write access to the folder.
             copy.execute("PRAGMA journal_mode = DELETE").fetchall()
             contents = _checked(copy, source, target)
         _sync(target)
@@ -169,8 +169,8 @@ def _reading(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
     real = os.path.realpath(path)
     name = f"file:{quote(real)}?mode={mode}"
     if mode == "ro" and not Path(f"{real}-wal").exists():
-        # Nobody writes to a backup. SQLite would leave files beside it, and not be able
-        # to read it where it may not make them.
+        # No process writes to a backup. Without this, SQLite would leave files beside
+        # it, and fail where it has no permission to create them.
         name += "&immutable=1"
     with closing(sqlite3.connect(name, uri=True, isolation_level=None)) as connection:
         connection.execute("PRAGMA busy_timeout = 5000").fetchall()
@@ -180,7 +180,7 @@ def _reading(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def _writing(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        # It is synced as a whole, and thrown away if anything goes wrong.
+        # It is synced as a whole, and deleted on any error.
         connection.execute("PRAGMA journal_mode = OFF").fetchall()
         connection.execute("PRAGMA synchronous = OFF").fetchall()
         yield connection
@@ -193,12 +193,12 @@ def _checked(copy: sqlite3.Connection, source: Path, target: Path) -> Contents:
         raise StorageError(f"{str(source)!r} is broken: {error}") from error
     if problems != [("ok",)]:
         # The first line names the index or the page; there may be thousands.
-        told = "; ".join(" ".join(str(line).split()) for (line,) in problems)
-        raise StorageError(f"{str(source)!r} is broken: {told}")
+        details = "; ".join(" ".join(str(line).split()) for (line,) in problems)
+        raise StorageError(f"{str(source)!r} is broken: {details}")
     ((version,),) = copy.execute("PRAGMA user_version").fetchall()
     if version > newest():
         raise StorageError(
-            f"{str(source)!r} has schema {version}, this afterrun knows {newest()}: "
+            f"{str(source)!r} has schema {version}, this afterrun supports {newest()}: "
             "run the version that wrote it, or a newer one"
         )
     tables = {name for (name,) in copy.execute("SELECT name FROM sqlite_schema")}
@@ -209,19 +209,19 @@ def _checked(copy: sqlite3.Connection, source: Path, target: Path) -> Contents:
     return Contents(jobs, runs, target.stat().st_size)
 
 
-def _back_off(database: Path, *, is_new: bool) -> None:
-    """Move the database away with its log, which must not be applied to another one."""
+def _move_aside(database: Path, *, is_new: bool) -> None:
+    """Move the database away with its log, which must not be applied to another."""
     aside = Path(f"{database}{_ASIDE}")
     for end in ("-wal", "-shm", ""):
-        there, away = Path(f"{database}{end}"), Path(f"{aside}{end}")
+        source, destination = Path(f"{database}{end}"), Path(f"{aside}{end}")
         if is_new or end == "-shm":
-            # SQLite makes its index of the log anew.
+            # SQLite rebuilds its index of the log.
             if end:
-                there.unlink(missing_ok=True)
-        elif there.exists():
-            there.replace(away)
+                source.unlink(missing_ok=True)
+        elif source.exists():
+            source.replace(destination)
         else:
-            away.unlink(missing_ok=True)
+            destination.unlink(missing_ok=True)
     _sync(database.parent)
 
 
@@ -235,13 +235,13 @@ def _replace(copy: Path, target: Path) -> None:
 
 
 def _owner(database: Path, *, is_new: bool) -> os.stat_result | None:
-    """Return whose a restored file must be for the daemon to be able to use it."""
+    """Return the owner that a restored file needs for the daemon to use it."""
     if os.geteuid():
         return None
     return (database.parent if is_new else database).stat()
 
 
-def _give(file: Path, owner: os.stat_result | None) -> None:
+def _chown(file: Path, owner: os.stat_result | None) -> None:
     if owner is not None:
         os.chown(file, owner.st_uid, owner.st_gid)
 

@@ -1,10 +1,10 @@
-"""Copying SQLite's log back into the database, beside the writer.
+"""Checkpoints: copying SQLite's log back into the database, beside the writer.
 
-SQLite by itself copies it inside the commit that fills it, some 32 MiB and an fsync of
-them, and whoever waits for that commit waits for all of it: 0.1 s among 100,000 jobs.
+SQLite by itself copies the log inside the commit that fills it, some 32 MiB with an
+fsync, and all reports in that commit wait for it: 0.1 s with 100,000 jobs.
 
-When the log may begin anew, and that the database is synced before, stays SQLite's to
-decide: whatever goes wrong here costs time, and no report.
+SQLite still decides when the log may restart, and syncs the database before: an error
+here costs time, and no report.
 """
 
 from __future__ import annotations
@@ -20,25 +20,24 @@ import structlog
 
 log = structlog.get_logger()
 
-#: Rows that change before the log is copied back. A ping changes two, and they fill
-#: about one page: this is 32 MiB. The longer the log, the more writes of one page are
-#: copied as one.
+#: Changed rows before the log is copied back. A ping changes two, which fill about one
+#: page: this is 32 MiB. With a longer log, more writes of one page are copied as one.
 ROWS: Final = 16_384
 
-#: New pages that are few enough for the writer to copy itself.
+#: The number of new pages that the writer can copy itself.
 FEW: Final = 256
 
-#: A writer that is never caught up with gets more to copy than that.
+#: The limit of passes; the rest is left to the writer.
 ATTEMPTS: Final = 4
 
 CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 
 
 class Checkpoints:
-    """Copies the log of *path* back whenever `ROWS` more have changed.
+    """Copies the log of *path* back after every `ROWS` changed rows.
 
-    *last* copies what is left while nothing is written, so that the log can begin
-    anew. To be closed after all other connections to *path*.
+    *last* copies the rest while nothing is written, so that the log can restart. Close
+    this after all other connections to *path*.
     """
 
     def __init__(self, path: Path, last: Callable[[], Awaitable[object]]) -> None:
@@ -47,28 +46,28 @@ class Checkpoints:
         self._copied_at = 0
         self._stopped = False
         self._task: asyncio.Task[None] | None = None
-        self._opened: tuple[sqlite3.Connection, int] | None = None
+        self._connection: tuple[sqlite3.Connection, int] | None = None
 
     def changed(self, rows: int) -> None:
-        """Take note that *rows* have been changed so far; never waits."""
+        """Start a copy if the total of changed *rows* requires one; never waits."""
         idle = self._task is None and not self._stopped
         if idle and rows - self._copied_at >= ROWS:
             self._copied_at = rows
             self._task = asyncio.create_task(self._copy_back(), name="checkpoint")
 
-    async def done(self) -> None:
-        """Return once nothing is being copied."""
+    async def wait(self) -> None:
+        """Wait until no copy is running."""
         if self._task is not None:
             await self._task
 
     async def stop(self) -> None:
-        """Begin no other copy, and return once nothing is being copied."""
+        """Start no further copy, and wait until no copy is running."""
         self._stopped = True
-        await self.done()
+        await self.wait()
 
     def close(self) -> None:
-        if self._opened is not None:
-            connection, file = self._opened
+        if self._connection is not None:
+            connection, file = self._connection
             connection.close()
             os.close(file)
 
@@ -82,15 +81,15 @@ class Checkpoints:
             self._task = None
 
     def _catch_up(self) -> None:
-        """Copy until little is left; the writer goes on meanwhile."""
-        if self._opened is None:
-            self._opened = _open(self._path)
-        connection, file = self._opened
+        """Copy until few pages remain; the writer goes on meanwhile."""
+        if self._connection is None:
+            self._connection = _open(self._path)
+        connection, file = self._connection
         before = 0
         for _ in range(ATTEMPTS):
             _, _, copied = connection.execute(CHECKPOINT).fetchone()
-            # SQLite syncs only a log that is copied to its end. Then there would be
-            # everything to sync, and the writer waiting for it.
+            # SQLite syncs only a log that is copied to its end. Then all would be
+            # left to sync, while the writer waits.
             os.fdatasync(file)
             if copied - before <= FEW:
                 break
@@ -99,6 +98,6 @@ class Checkpoints:
 
 def _open(path: Path) -> tuple[sqlite3.Connection, int]:
     # Kept open: closing any descriptor of the file drops the locks that SQLite has on
-    # it, and the next to look into the database would delete the log under the writer.
+    # it, and the next process to open the database would delete the writer's log.
     file = os.open(path, os.O_RDONLY)
     return sqlite3.connect(path, check_same_thread=False), file

@@ -1,6 +1,6 @@
-"""Noticing that files of the database are deleted, replaced or overwritten while in use.
+"""Detection of database files that are deleted, replaced or overwritten while in use.
 
-SQLite goes on with the files that it has open, and everything it commits there is lost.
+SQLite keeps using its open files, and everything it commits to such files is lost.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.sqlite.locking import is_checkpointing
 
-#: Bytes that every database begins with, and the length of its header.
+#: The first bytes of every database, and the length of its header.
 MAGIC: Final = b"SQLite format 3\0"
 _HEADER_SIZE: Final = 100
 
-#: The log has a header, and one before each page.
+#: The log has one header for itself, and one for each page.
 _LOG_HEADER: Final = 32
 _FRAME_HEADER: Final = 24
 
@@ -33,15 +33,15 @@ class _Index(NamedTuple):
     page_size: int
     #: The last committed page in the log.
     frames: int
-    #: What tells this log from the one before.
+    #: Random values that distinguish this log from the previous one.
     salts: bytes
-    #: How many pages of the log have been copied back, and how many were to be.
+    #: Pages of the log that were copied back, and pages that a copy was started for.
     copied: int
     attempted: int
 
     @property
     def log_size(self) -> int:
-        """The bytes that the log has at least."""
+        """The minimum size of the log, in bytes."""
         if not self.frames:
             return 0
         return _LOG_HEADER + self.frames * (_FRAME_HEADER + self.page_size)
@@ -56,7 +56,7 @@ class _File:
 class DatabaseFiles:
     """The open files of a database, compared with those at its path.
 
-    Made by `watched`. `check` and `inspect` raise StorageError.
+    Created by `watched`. `check` and `inspect` raise StorageError.
     """
 
     def __init__(self, database: _File, log: _File, index: _File) -> None:
@@ -69,38 +69,42 @@ class DatabaseFiles:
         ]
         self._header = os.pread(database.descriptor, _HEADER_SIZE, 0)
         self._size = os.fstat(database.descriptor).st_size
-        self._seen = self._read_index()
-        self._fault = ""
+        self._last_index = self._read_index()
+        self._fault_message = ""
 
     def check(self) -> None:
         """Raise StorageError if a file is not the one at its path; cheap."""
         for name, identity in self._identities:
             try:
-                found = os.stat(name)  # noqa: PTH116 - for each transaction
+                status = os.stat(name)  # noqa: PTH116 - for each transaction
             except FileNotFoundError:
-                raise _fault(name, "was deleted or moved while in use") from None
+                raise _storage_error(
+                    name, "was deleted or moved while in use"
+                ) from None
             except OSError as error:
-                raise _fault(name, f"is inaccessible: {error.strerror}") from None
-            if _identity(found) != identity:
-                raise _fault(name, "was replaced while in use")
-        if self._fault:
-            raise StorageError(self._fault)
+                raise _storage_error(
+                    name, f"is inaccessible: {error.strerror}"
+                ) from None
+            if _identity(status) != identity:
+                raise _storage_error(name, "was replaced while in use")
+        if self._fault_message:
+            raise StorageError(self._fault_message)
 
     def inspect(self) -> None:
-        """Do as `check` does, and raise StorageError if what is in a file was changed.
+        """Do as `check` does, and raise StorageError if a file was overwritten.
 
-        For once a second: `check` goes by the last result of this.
+        Call it once a second: `check` uses its last result.
         """
-        self._fault = ""
+        self._fault_message = ""
         self.check()
         try:
             problem = self._problem()
         except OSError as error:
-            raise _fault(
+            raise _storage_error(
                 self._database.name, f"is unreadable: {error.strerror}"
             ) from None
         if problem is not None:
-            self._fault = str(problem)
+            self._fault_message = str(problem)
             raise problem
 
     def _problem(self) -> StorageError | None:
@@ -111,14 +115,14 @@ class DatabaseFiles:
         log_size = os.fstat(self._log.descriptor).st_size
         log_salts = os.pread(self._log.descriptor, 8, 16)
         if self._read_index() != before:
-            # Written meanwhile: the next look will do.
+            # Written meanwhile: the next check decides.
             return None
         if log_size < before.log_size:
-            return _fault(self._log.name, "was truncated while in use")
+            return _storage_error(self._log.name, "was truncated while in use")
         if before.frames and log_salts != before.salts:
-            return _fault(self._log.name, "was overwritten while in use")
-        # Only copying the log back changes the database file. If that failed half-way,
-        # as on a full disk, the file is incomplete until it is done again.
+            return _storage_error(self._log.name, "was overwritten while in use")
+        # Only a checkpoint changes the database file. If it failed half-way, such as
+        # on a full disk, the file is incomplete until the next one succeeds.
         is_copying = is_copying or is_checkpointing(self._index.descriptor)
         if is_copying or before.attempted > before.copied:
             return None
@@ -128,18 +132,18 @@ class DatabaseFiles:
         self, header: bytes, size: int, index: _Index
     ) -> StorageError | None:
         if header and not header.startswith(MAGIC):
-            return _fault(self._database.name, "was overwritten while in use")
+            return _storage_error(self._database.name, "was overwritten while in use")
         # The log is copied back page by page up to what readers allow. A last page that
         # changed after that is left out, so the file may be shorter than its header
         # says. It is never shorter than before, unless it was compacted: then the
         # header says so.
         if size < min(_size_of(header), self._size):
-            return _fault(self._database.name, "was truncated while in use")
-        seen = self._seen
-        is_copied = (index.salts, index.copied) != (seen.salts, seen.copied)
+            return _storage_error(self._database.name, "was truncated while in use")
+        last = self._last_index
+        is_copied = (index.salts, index.copied) != (last.salts, last.copied)
         if header != self._header and not is_copied:
-            return _fault(self._database.name, "was overwritten while in use")
-        self._header, self._size, self._seen = header, size, index
+            return _storage_error(self._database.name, "was overwritten while in use")
+        self._header, self._size, self._last_index = header, size, index
         return None
 
     def _read_index(self) -> _Index:
@@ -154,14 +158,14 @@ class DatabaseFiles:
 
 @contextmanager
 def watched(path: Path) -> Iterator[DatabaseFiles]:
-    """Keep the files of the open database at *path* open, and yield what checks them.
+    """Keep the files of the open database at *path* open, and yield their checks.
 
-    To be left after all connections are closed: closing any descriptor of a file drops
-    SQLite's locks on it. Raises StorageError if they cannot be opened.
+    Leave this context after all connections are closed: closing any descriptor of a
+    file drops SQLite's locks on it. Raises StorageError if a file cannot be opened.
     """
     real = os.path.realpath(path)
     with ExitStack() as stack:
-        opened = []
+        open_files = []
         for name in (real, f"{real}-wal", f"{real}-shm"):
             try:
                 descriptor = os.open(name, os.O_RDONLY)
@@ -170,21 +174,21 @@ def watched(path: Path) -> Iterator[DatabaseFiles]:
                     f"cannot use database {str(path)!r}: {error.strerror}: {name}"
                 ) from None
             stack.callback(os.close, descriptor)
-            opened.append(_File(name, descriptor))
-        yield DatabaseFiles(*opened)
+            open_files.append(_File(name, descriptor))
+        yield DatabaseFiles(*open_files)
 
 
-def _identity(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _size_of(header: bytes) -> int:
-    """Return the size of a database with this *header*; 1 if it has none."""
+    """Return the size of a database according to its *header*; 1 without one."""
     if len(header) < _HEADER_SIZE:
         return 1
     page_size, pages = struct.unpack_from(">H10xI", header, 16)
     return int(65536 if page_size == 1 else page_size) * int(pages)
 
 
-def _fault(name: str, what: str) -> StorageError:
-    return StorageError(f"cannot write to {name}: it {what}; {_HINT}")
+def _storage_error(name: str, problem: str) -> StorageError:
+    return StorageError(f"cannot write to {name}: it {problem}; {_HINT}")

@@ -1,4 +1,4 @@
-"""One daemon per database."""
+"""Exclusive locks: one daemon per database."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _FLOCK: Final = "hhqqi4x"
 def locked(path: Path) -> Iterator[None]:
     """Hold the exclusive right to write to the database at *path*.
 
-    Two locks: one on a file beside it, which holds for whatever is moved to *path*, and
-    one on the database file, which holds for any of its names and if the other file is
-    removed. SQLite's exclusive mode is not used: it would keep readers out.
+    Two locks: one on a separate file, which also protects a file moved to *path* later,
+    and one on the database file, which works for any of its names and if the other file
+    is removed. SQLite's exclusive mode is not used: it would lock out readers.
 
     Raises StorageError if another process holds one of them.
     """
     with ExitStack() as stack:
-        # The file itself, by whatever symbolic link it was named.
+        # The file itself, not a symbolic link to it.
         name = f"{os.path.realpath(path)}.lock"
         try:
             beside = os.open(name, os.O_RDWR | os.O_CREAT, 0o644)
@@ -44,12 +44,12 @@ def locked(path: Path) -> Iterator[None]:
             fcntl.flock(beside, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise _in_use(path) from None
-        # SQLite refuses in its own words what cannot be opened.
+        # SQLite reports an error for a file that cannot be opened.
         with suppress(OSError):
-            # Addresses of receivers are secrets, so no other user may read it. SQLite
-            # gives its other files the same mode.
+            # It contains addresses of receivers, which are secrets: no other user may
+            # read it. SQLite creates its other files with the same mode.
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            # Closed last: closing it drops SQLite's own locks on the file.
+            # Closed last: this drops SQLite's own locks on the file.
             stack.callback(os.close, file)
             if not _lock_byte(file):
                 raise _in_use(path)
@@ -57,7 +57,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_checkpointing(shared_memory: int) -> bool:
-    """Return True if any process, this one included, copies the log back now."""
+    """Return True if any process, this one included, is copying the log back."""
     # Byte 121 of the shared memory file is SQLite's checkpoint lock. A lock of an open
     # file description conflicts with those of this process, too.
     request = _flock(fcntl.F_WRLCK, 121)

@@ -1,7 +1,7 @@
-"""The format of the database, as numbered steps that are never edited once released.
+"""Migrations: the database format, as numbered steps that never change once released.
 
-A step is SQL (``sql/NNNN_name.sql``) or a change of stored states (stateformats.py).
-`PRAGMA user_version` is the number of the last one that was applied.
+A step is SQL (``sql/NNNN_name.sql``) or a change of stored states (state_formats.py).
+`PRAGMA user_version` is the number of the last applied step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Step = Callable[[sqlite3.Connection], object]
 
 
 def migrations() -> list[tuple[int, Step]]:
-    """Return the number of every step and what applies it, in order."""
+    """Return the number and the function of every step, in order."""
     folder = files("afterrun_exporter.storage.sqlite") / "sql"
     scripts = (file for file in folder.iterdir() if file.name.endswith(".sql"))
     steps: list[tuple[int, Step]] = [
@@ -36,16 +36,16 @@ def newest() -> int:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Take the database to the newest format, each step whole or not at all.
+    """Migrate the database to the newest format, each step whole or not at all.
 
-    Raises StorageError when it is of a newer version than this program knows.
+    Raises StorageError if it was written by a newer version of this program.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     steps = migrations()
-    known = steps[-1][0]
-    if version > known:
+    supported = steps[-1][0]
+    if version > supported:
         raise StorageError(
-            f"the database has schema {version}, this afterrun knows {known}: "
+            f"the database has schema {version}, this afterrun supports {supported}: "
             "run the version that wrote it, or a newer one"
         )
     for number, step in steps:
@@ -62,7 +62,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def _run_script(sql: str, connection: sqlite3.Connection) -> None:
-    # `executescript` commits before it begins.
+    # `executescript` would commit before it starts.
     statement = ""
     for line in sql.splitlines(keepends=True):
         statement += line

@@ -1,4 +1,4 @@
-"""Rows of the table `pushed`: what is exposed again under its own names."""
+"""Rows of the table `pushed`: pushed metrics to expose under their own names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ON CONFLICT (labels) DO UPDATE SET job = excluded.job, families = excluded.famil
 
 
 def save(connection: sqlite3.Connection, group: Group) -> None:
-    """Store *group* in the place of its former self."""
+    """Store *group*, in place of its previous content."""
     families = {
         name: (family.type, family.help, family.series)
         for name, family in group.families.items()
@@ -33,7 +33,7 @@ def drop(connection: sqlite3.Connection, labels: Labels) -> None:
 
 
 async def groups(reader: aiosqlite.Connection) -> list[Group]:
-    """Return all of them, in the order in which they were first pushed."""
+    """Return all groups, in the order of their first push."""
     rows = await reader.execute_fetchall("SELECT * FROM pushed ORDER BY id")
     return [_group(row) for row in rows]
 

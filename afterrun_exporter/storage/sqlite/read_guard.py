@@ -1,4 +1,4 @@
-"""Reads that fail: reported as storage errors, counted, and logged once."""
+"""Handling of failed reads: they become storage errors, counted and logged once."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ CALLERS: Final = (
 #: Errors of the database.
 FAULTS: Final = (sqlite3.DatabaseError, MemoryError)
 
-#: Seconds without a failure after which reads count as working again: one broken page
-#: lets reads of other jobs succeed.
+#: Seconds without a failure after which reads count as working again: with one broken
+#: page, reads of other jobs still succeed.
 QUIET: Final = 60.0
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class ReadGuard:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        #: Reads that have failed.
+        #: The number of failed reads.
         self.failures = 0
         self._failing_since: float | None = None
         self._failed_at = 0.0
@@ -72,7 +72,7 @@ class ReadGuard:
 
 
 def reason(error: Exception) -> str:
-    """Return why the database failed, in one line."""
+    """Return the reason of a database failure, in one line."""
     if isinstance(error, MemoryError):
         return "out of memory"
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Questions to the history of runs and logs."""
+"""Queries on the history of runs and logs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.storage.codec import decode_metrics, decode_violations
 from afterrun_exporter.storage.store import Ended, LogRecord
 
-# The runs of a job from the newest back: each knows the one before. Those that
-# are asked for have their place, the others place 0.
+# The runs of a job, newest first: each has the id of the previous one. The selected
+# runs have a place from 1, the others place 0.
 _CHAIN: Final = """
 WITH RECURSIVE chain (id, previous_id, place) AS (
     SELECT r.id, r.previous_id, coalesce(r.number < ?3, true)
@@ -29,13 +29,13 @@ SELECT runs.* FROM chain JOIN runs ON runs.id = chain.id
 WHERE place BETWEEN 1 AND ?2 ORDER BY place
 """
 
-# The same of many jobs at once, and of each run only how it ended. What was pruned
-# ends a chain: nothing is found behind it. Attempts that another one was to follow
-# (`Run.is_retried`) have no place of their own.
+# The same for many jobs at once, with only the end of each run. A pruned run ends a
+# chain: the runs before it are not found. Attempts to be followed by another one
+# (`Run.is_retried`) have no place.
 _RETRIED: Final = (
     "coalesce(r.attempt < r.max_attempts AND r.outcome IN ('fail', 'timeout'), 0)"
 )
-# Only words of our own are in the text.
+# The text has only constants.
 _CHAINS: Final = f"""
 WITH RECURSIVE chain (job, id, place) AS (
     SELECT name, last_run, 1 FROM jobs WHERE name IN (SELECT value FROM json_each(?1))
@@ -62,7 +62,7 @@ async def runs(
 ) -> list[Run]:
     """See `Store.runs`."""
     rows = await reader.execute_fetchall(_CHAIN, (job, limit, before))
-    # Thousands of them take a while to read, and pings are to be answered meanwhile.
+    # Reading thousands of rows takes a while; pings must be answered meanwhile.
     return [_run(row) async for row in cooperatively(rows)]
 
 
@@ -71,15 +71,15 @@ async def endings(
 ) -> dict[str, list[Ended]]:
     """See `Store.endings`."""
     rows = await reader.execute_fetchall(_CHAINS, (json.dumps([*jobs]), limit))
-    found: dict[str, list[Ended]] = {}
+    endings_by_job: dict[str, list[Ended]] = {}
     for job, number, outcome, finished_at in rows:
-        ended = Ended(number, Outcome(outcome), finished_at)
-        found.setdefault(job, []).append(ended)
-    return found
+        ending = Ended(number, Outcome(outcome), finished_at)
+        endings_by_job.setdefault(job, []).append(ending)
+    return endings_by_job
 
 
 async def logs(reader: aiosqlite.Connection, job: str) -> list[LogRecord]:
-    """Return what *job* logged, the newest first."""
+    """Return the log messages of *job*, newest first."""
     rows = await reader.execute_fetchall(
         "SELECT l.* FROM logs l JOIN jobs j ON j.id = l.job_id "
         "WHERE j.name = ? ORDER BY l.id DESC",

@@ -1,4 +1,4 @@
-"""Rows of the table `receivers`: who is told of one job."""
+"""Rows of the table `receivers`: notification targets of one job."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add(
 
 
 def remove(connection: sqlite3.Connection, numbers: Collection[int]) -> None:
-    """Delete the receivers with these ids, as far as there are any."""
+    """Delete the receivers with these ids; missing ones are ignored."""
     rows = [(number,) for number in numbers]
     connection.executemany("DELETE FROM receivers WHERE id = ?", rows)
 
@@ -51,7 +51,7 @@ def _row(receiver: JobReceiver) -> tuple[Any, ...]:
 
 
 async def receivers(reader: aiosqlite.Connection) -> list[JobReceiver]:
-    """Return all of them, in the order they were added."""
+    """Return all receivers, in the order of their creation."""
     rows = await reader.execute_fetchall("SELECT * FROM receivers ORDER BY id")
     return [_receiver(row) for row in rows]
 

@@ -1,8 +1,8 @@
-"""Changes of the format of stored states, each a numbered migration.
+"""Changes of the format of stored states, as numbered migrations.
 
-A new field with a default needs none: it is left out of older states. Whatever else is
-changed about `JobState`, or about what is in it, is a new function here. They work on
-decoded JSON, never on `JobState`, so that they need no change when that is changed.
+A new field with a default needs none: it is missing in older states. Other changes of
+`JobState` or its parts need a new function here. They work on decoded JSON, never on
+`JobState`, so that they stay valid when that changes.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from afterrun_exporter.storage.codec import UnreadableRowError
 #: Changes one state in place.
 Change = Callable[[dict[str, Any]], None]
 
-#: A report without a run id: its fingerprint, its time, and the number of its run.
+#: A report without a run id: fingerprint, time, and number of its run.
 _UNNAMED: Final = struct.Struct("<8sdq")
 
 
 def nested_keys(state: dict[str, Any]) -> None:
-    """Put condition and rule of an alert into a list, and pack reports without a run id.
+    """Put condition and rule of an alert into a list; pack reports without a run id.
 
     Until 2026-11-23 an alert began with its condition and its rule; until 2026-11-28
     `unnamed` was a list. This migration came later, and finds either format.
@@ -46,7 +46,7 @@ def _fingerprint(text: str) -> bytes:
     return bytes.fromhex(text) if len(text) == 16 else base64.b64decode(text)
 
 
-#: The migrations by their numbers, which are those of schema migrations as well.
+#: The migrations by number, in one sequence with schema migrations.
 CHANGES: Final[Mapping[int, Change]] = {6: nested_keys}
 
 

@@ -1,4 +1,4 @@
-"""The store in one SQLite file: one writer on a thread of its own, WAL, fsync."""
+"""A store in one SQLite file: one writer thread, WAL, fsync."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ from afterrun_exporter.storage.store import (
 
 PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
-    # NORMAL may lose the last commits in a power cut. We answered 200 for
-    # them, so we pay for the fsync.
+    # NORMAL may lose the last commits in a power cut. They were answered with 200,
+    # so the fsync is necessary.
     "PRAGMA synchronous = FULL",
     "PRAGMA busy_timeout = 5000",
-    # 64 MiB: the states of 100,000 jobs are to be found in memory, not read again.
+    # 64 MiB: the states of 100,000 jobs must fit in memory.
     "PRAGMA cache_size = -65536",
-    # Pages (96 MiB): `Checkpoints` copies the log back long before, except where a
-    # reader or a slow disk keeps it from that.
+    # Pages (96 MiB): `Checkpoints` copies the log back long before, unless a reader or
+    # a slow disk prevents that.
     "PRAGMA wal_autocheckpoint = 24576",
     "PRAGMA temp_store = MEMORY",
 )
@@ -87,7 +87,7 @@ V = TypeVar("V")
 
 
 class SQLiteStore:
-    """See `Store` for what it promises; opened by `SQLiteStore.open`."""
+    """Implements `Store`; created by `SQLiteStore.open`."""
 
     def __init__(
         self,
@@ -107,8 +107,8 @@ class SQLiteStore:
         self._writer = writer
         self._states = states
         self._thread = thread
-        # What a person asks of a long history may take seconds, and a ping that
-        # needs to know of an earlier run is not to wait for it.
+        # A person's query of a long history may take seconds; a ping that needs an
+        # earlier run must not wait for it.
         self._reader, self._browser = readers
         self._reading = ReadGuard(path)
         self._on_commit = on_commit
@@ -124,11 +124,11 @@ class SQLiteStore:
         on_commit: Callable[[float], None] = lambda _: None,
         key_memory: int = MEMORY,
     ) -> AsyncIterator[SQLiteStore]:
-        """Open or create the database at *path*, bring it up to date, load it.
+        """Open or create the database at *path*, migrate and load it.
 
-        *on_commit* is called with the seconds that each commit took; *key_memory* is
-        how many bytes the keys of older runs take at most (storage/sqlite/run_keys.py). Raises
-        StorageError when the file cannot be used, also when another daemon does.
+        *on_commit* is called with the duration of each commit in seconds; *key_memory*
+        limits the memory for keys of older runs in bytes (run_keys.py). Raises
+        StorageError if the file cannot be used, also because another daemon uses it.
         """
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
@@ -190,8 +190,8 @@ class SQLiteStore:
             window_history.histories(self._reader, reach, now, limit)
         )
 
-    async def alerts(self, which: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
-        return await self._reading(history.alerts(self._browser, which))
+    async def alerts(self, query: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
+        return await self._reading(history.alerts(self._browser, query))
 
     async def alert_stats(self, since: float, jobs: int) -> AlertStats:
         return await self._reading(history.stats(self._browser, since, jobs))
@@ -264,10 +264,10 @@ class SQLiteStore:
                 commit = self._writer.commit
                 self._on_commit(await self._on_thread(commit, writes, news))
 
-    async def _alone(self, act: Callable[[sqlite3.Connection, V], T], what: V) -> T:
-        """Do what no report waits for, so that nobody else counts its failure."""
+    async def _alone(self, act: Callable[[sqlite3.Connection, V], T], argument: V) -> T:
+        """Run *act* in a transaction without reports, and count its failure."""
         try:
-            return await self._on_thread(self._writer.do_at_once, act, what)
+            return await self._on_thread(self._writer.do_at_once, act, argument)
         except StorageError:
             self._reading.failures += 1
             raise
@@ -290,7 +290,7 @@ class SQLiteStore:
                 self._thread, self._checked, function, *args
             )
         except CALLERS:
-            # What was to be written is at fault, not the database.
+            # The values to write are wrong, not the database.
             raise
         except FAULTS as error:
             problem = f"cannot write to {self._path}: {reason(error)}"
@@ -299,7 +299,7 @@ class SQLiteStore:
         return result
 
     def _checked(self, function: Callable[..., T], *args: object) -> T:
-        # What is committed to a file that was deleted is lost.
+        # Commits to a deleted file are lost.
         self._files.check()
         return function(*args)
 
@@ -354,9 +354,9 @@ def _load(connection: sqlite3.Connection) -> tuple[dict[str, JobState], Writer]:
     ids: dict[str, int] = {}
     last_runs: dict[str, int | None] = {}
     rows = connection.execute("SELECT id, name, last_run, state, seen FROM jobs")
-    for id_, name, last_run, state, seen in rows:
+    for id_, name, last_run, state, keys in rows:
         try:
-            states[name] = decode_state(state, seen)
+            states[name] = decode_state(state, keys)
         except UNDECODABLE as error:
             raise UnreadableRowError("state", name, error) from error
         ids[name] = id_
@@ -366,16 +366,16 @@ def _load(connection: sqlite3.Connection) -> tuple[dict[str, JobState], Writer]:
 
 
 def _check_writable(path: Path) -> None:
-    # SQLite would open such a file, and refuse one ping after the other.
+    # SQLite would open such a file, and then refuse each ping.
     if not os.access(path, os.W_OK):
         raise StorageError(
-            f"cannot use database {str(path)!r}: it may be read but not written; "
+            f"cannot use database {str(path)!r}: it is readable but not writable; "
             "choose another --storage.path or make it writable"
         )
 
 
 def _sync_directory(path: Path) -> None:
-    # SQLite syncs the files; their names in the directory are ours to sync.
+    # SQLite syncs the files, but not their names in the directory.
     with suppress(OSError):
         descriptor = os.open(path.parent, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""The histories that windows look at, read from the runs that are stored."""
+"""Histories for the windows of rules, read from the stored runs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import aiosqlite
 from afterrun_exporter.core.history import Past, pack
 from afterrun_exporter.core.model import NEUTRAL, Outcome, is_to_be_retried
 
-#: Jobs that are read at once.
+#: Jobs to read at once.
 STEP: Final = 500
 
-# The runs of these jobs from the newest back, each along its chain, as long as
-# they arrived after ?2: nothing that ended later can have arrived earlier.
+# The runs of these jobs, newest first, each along its chain, if they were received
+# after ?2: a run that ended later cannot have been received earlier.
 _CHAINS: Final = """
 WITH RECURSIVE chain (job, id, place) AS (
     SELECT name, last_run, 1 FROM jobs WHERE name IN (SELECT value FROM json_each(?1))
@@ -35,17 +35,17 @@ async def histories(
     reader: aiosqlite.Connection, reach: Mapping[str, float], now: float, limit: int
 ) -> dict[str, bytes]:
     """See `Store.histories`."""
-    found: dict[str, bytes] = {}
-    # Those that look back equally far together.
+    histories_by_job: dict[str, bytes] = {}
+    # Jobs with similar reach together.
     names = iter(sorted(reach, key=lambda name: reach[name]))
     while step := list(islice(names, STEP)):
         since = now - max(reach[name] for name in step)
         rows = await reader.execute_fetchall(_CHAINS, (json.dumps(step), since, limit))
         past: defaultdict[str, list[Past]] = defaultdict(list)
-        for job, *told in rows:
-            past[job].extend(_past(*told))
-        found.update((name, pack(past[name])) for name in step)
-    return found
+        for job, *values in rows:
+            past[job].extend(_past(*values))
+        histories_by_job.update((name, pack(past[name])) for name in step)
+    return histories_by_job
 
 
 def _past(
@@ -58,5 +58,5 @@ def _past(
 ) -> Iterator[Past]:
     retried = is_to_be_retried(attempt, max_attempts, outcome)
     if outcome not in NEUTRAL and not retried:
-        known = float("nan") if duration is None else duration
-        yield Past(number, finished_at, known, outcome == Outcome.OK)
+        seconds = float("nan") if duration is None else duration
+        yield Past(number, finished_at, seconds, outcome == Outcome.OK)

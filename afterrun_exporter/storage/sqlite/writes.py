@@ -1,4 +1,4 @@
-"""What the writer thread does: transitions to rows, and forgetting old rows."""
+"""The writer thread: writing transitions as rows, and pruning old rows."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from afterrun_exporter.storage.codec import (
 from afterrun_exporter.storage.group_commit import Writes
 from afterrun_exporter.storage.sqlite.checkpoints import CHECKPOINT
 
-#: Rows in one statement at most: SQLite takes 32,766 values.
-MOST: Final = 256
+#: The maximum of rows in one statement: SQLite allows 32,766 values.
+MAX_ROWS: Final = 256
 
 
 def insert(
@@ -38,7 +38,7 @@ def insert(
 ) -> None:
     """Execute ``INSERT INTO into VALUES rows then``, in steps of powers of two.
 
-    So there are few different statements, and all of them stay prepared.
+    So the number of different statements is small, and all stay prepared.
     """
     for step in _steps(rows):
         sql = _statement(into, len(step), len(step[0]), then)
@@ -47,8 +47,8 @@ def insert(
 
 def _steps(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
     at = 0
-    while left := len(rows) - at:
-        size = min(MOST, 1 << (left.bit_length() - 1))
+    while remaining := len(rows) - at:
+        size = min(MAX_ROWS, 1 << (remaining.bit_length() - 1))
         yield rows[at : at + size]
         at += size
 
@@ -56,14 +56,14 @@ def _steps(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
 @lru_cache(maxsize=256)
 def _statement(into: str, rows: int, columns: int, then: str) -> str:
     row = f"({','.join('?' * columns)})"
-    # Only marks and words of our own are in the text.
+    # The text has only placeholders and constants.
     return f"INSERT INTO {into} VALUES {','.join([row] * rows)} {then}"  # noqa: S608
 
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Rows looked at in one step of pruning, so that commits do not wait long.
+#: Rows to check in one step of pruning, so that commits do not wait long.
 STEP: Final = 1000
 
 _JOBS = "jobs (id, name, last_run, state, seen)"
@@ -80,7 +80,7 @@ UPDATE OR IGNORE alerts SET resolved_at = NULL
 WHERE job_id = ? AND condition = ? AND rule = ? AND opened_at = ?
     AND resolved_at IS NOT NULL
 """
-# One that opened after it ended was opened by a clock that has been set back since.
+# An alert that opened after its end was opened before the clock was set back.
 _RESOLVE_ALERT = """
 UPDATE alerts SET resolved_at = ?1, opened_at = min(opened_at, ?1)
 WHERE job_id = ?2 AND condition = ?3 AND rule = ?4 AND resolved_at IS NULL
@@ -114,7 +114,7 @@ class Writer:
         """Write *writes* and *news* in one transaction; return the seconds it took."""
         began = stopwatch()
         ids = {name: self._ids.get(name) for name, _ in writes}
-        new = (name for name, known in ids.items() if known is None)
+        new = (name for name, id_ in ids.items() if id_ is None)
         fresh = {name: self._newest_job + n for n, name in enumerate(new, start=1)}
         batch = _Batch(
             {**self._ids_of(ids), **fresh}, self._last_runs, self._newest_run
@@ -149,9 +149,9 @@ class Writer:
     def prune_runs(
         self, cursor: int, newest: Mapping[str, int], before: float, runs_per_job: int
     ) -> tuple[int | None, int]:
-        """Look at the next rows after *cursor* and delete those to be forgotten.
+        """Check the next rows after *cursor*, and delete those to prune.
 
-        Returns where to go on, None at the end, and how many were deleted.
+        Returns the next cursor, None at the end, and the number of deleted rows.
         *newest* has the number of each job's last run.
         """
         rows = self._connection.execute(
@@ -180,9 +180,9 @@ class Writer:
         before: float,
         runs_per_job: int,
     ) -> tuple[run_keys.Place | None, set[str]]:
-        """Delete of the next rows after *cursor* those all of whose runs are pruned.
+        """Delete the next rows after *cursor* whose runs are all pruned.
 
-        Returns where to go on, None at the end, and the jobs they were of.
+        Returns the next cursor, None at the end, and the jobs of the rows.
         """
         rows = run_keys.next_rows(self._connection, cursor, STEP)
         old = [
@@ -198,7 +198,7 @@ class Writer:
         return rows[-1][0] if len(rows) == STEP else None, jobs
 
     def prune_rest(self, before: float) -> int:
-        """Delete some logs and resolved alerts from *before*; return how many."""
+        """Delete some logs and resolved alerts older than *before*; return the count."""
         with self._transaction():
             logs = self._connection.execute(
                 "DELETE FROM logs WHERE id IN "
@@ -218,28 +218,28 @@ class Writer:
             outbox.save(self._connection, changes)
 
     def probe(self) -> None:
-        """Write what is there already, in a transaction of its own."""
+        """Write the existing version, in a separate transaction."""
         ((version,),) = self._connection.execute("PRAGMA user_version").fetchall()
         with self._transaction():
             self._connection.execute(f"PRAGMA user_version = {int(version)}")
 
     @property
     def rows_changed(self) -> int:
-        """How many since the connection was opened."""
+        """The number of changed rows since the connection was opened."""
         return self._connection.total_changes
 
     def checkpoint(self) -> None:
-        """Copy the log back as far as readers let it be copied."""
+        """Copy the log back as far as readers permit."""
         self._connection.execute(CHECKPOINT).fetchone()
 
-    def do(self, act: Callable[[sqlite3.Connection, T], R], what: T) -> R:
-        """Return what the one statement of *act* comes to, for *what*."""
-        return act(self._connection, what)
+    def do(self, act: Callable[[sqlite3.Connection, T], R], argument: T) -> R:
+        """Return the result of the one statement of *act* for *argument*."""
+        return act(self._connection, argument)
 
-    def do_at_once(self, act: Callable[[sqlite3.Connection, T], R], what: T) -> R:
-        """Return the result of *act* for *what*, in one transaction."""
+    def do_at_once(self, act: Callable[[sqlite3.Connection, T], R], argument: T) -> R:
+        """Return the result of *act* for *argument*, in one transaction."""
         with self._transaction():
-            return act(self._connection, what)
+            return act(self._connection, argument)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -302,26 +302,26 @@ class _Batch:
             )
         )
 
-    def add_keys(self, name: str, made: Transition) -> None:
-        self.keys.extend(run_keys.rows_of(self._ids[name], made))
+    def add_keys(self, name: str, transition: Transition) -> None:
+        self.keys.extend(run_keys.rows_of(self._ids[name], transition))
 
     def add_event(self, name: str, event: AlertEvent) -> None:
         if event.key.condition is Condition.SUCCEEDED:
-            # The run is the record of it.
+            # The run is its record.
             return
         job_id = self._ids[name]
         if isinstance(event, AlertOpened):
             alert, key = event.alert, event.alert.key
-            what = (job_id, key.condition, key.rule, event.severity, event.summary)
-            which = (job_id, key.condition, key.rule, alert.opened_at)
-            self.alerts.append((_REOPEN_ALERT, which))
-            self.alerts.append((_OPEN_ALERT, (*what, event.run, alert.opened_at)))
+            values = (job_id, key.condition, key.rule, event.severity, event.summary)
+            alert_id = (job_id, key.condition, key.rule, alert.opened_at)
+            self.alerts.append((_REOPEN_ALERT, alert_id))
+            self.alerts.append((_OPEN_ALERT, (*values, event.run, alert.opened_at)))
             return
-        where = (job_id, event.key.condition, event.key.rule)
+        alert_key = (job_id, event.key.condition, event.key.rule)
         if isinstance(event, AlertMoved):
-            self.alerts.append((_MOVE_ALERT, (event.opened_at, *where)))
+            self.alerts.append((_MOVE_ALERT, (event.opened_at, *alert_key)))
         else:
-            self.alerts.append((_RESOLVE_ALERT, (event.at, *where)))
+            self.alerts.append((_RESOLVE_ALERT, (event.at, *alert_key)))
 
     def add_log(self, name: str, entry: LogEntry) -> None:
         self.logs.append(
