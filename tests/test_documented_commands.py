@@ -234,7 +234,7 @@ QUOTED = (
     "expected at least every",
     "required jobs are unhealthy",
     "would be flagged",
-    "history begins after",
+    "history is incomplete",
     "the last run ended with",
     "is open for job",
     "no run yet: ",

@@ -10,7 +10,7 @@ from afterrun_exporter.api.parameter_types import Since
 from afterrun_exporter.api.response_models import Answer, Time, Violation
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.rule_lines import FewRules
-from afterrun_exporter.core.backtest import MOST_SHOWN, Change
+from afterrun_exporter.core.backtest import MAX_FLAGGED, Change
 from afterrun_exporter.core.model import Outcome
 
 #: The changes that a result can list runs of.
@@ -43,7 +43,7 @@ class RulesToTry(Spec):
     changes: Annotated[tuple[Shown, ...], Field(strict=False)] = Field(
         get_args(Shown), description="list runs with one of these changes"
     )
-    limit: Annotated[int, Field(ge=1, le=MOST_SHOWN)] = Field(
+    limit: Annotated[int, Field(ge=1, le=MAX_FLAGGED)] = Field(
         100, description="maximum number of listed runs, newest first; all are counted"
     )
 

@@ -13,7 +13,7 @@ from afterrun_exporter.cli import client, progress
 from afterrun_exporter.cli.check import DEFAULT_FILE
 from afterrun_exporter.cli.jobs import every
 from afterrun_exporter.config import Config, document
-from afterrun_exporter.core.backtest import MOST_SHOWN
+from afterrun_exporter.core.backtest import MAX_FLAGGED
 from afterrun_exporter.core.backtest_summary import changed_verdicts
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import Rule
@@ -56,7 +56,7 @@ Answer = dict[str, Any]
 )
 @click.option(
     "--limit",
-    type=click.IntRange(1, MOST_SHOWN),
+    type=click.IntRange(1, MAX_FLAGGED),
     metavar="N",
     help=f"Show the newest N runs that differ, for each job.  [default: {FEW} for one "
     f"job, {FEWER} for each of many]",

@@ -1,4 +1,4 @@
-"""Which conditions hold, and which alerts that opens and resolves."""
+"""Conditions that hold for a job, and the alerts to open and to resolve."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ UPSTREAM_UNHEALTHY = AlertKey(Condition.UPSTREAM_UNHEALTHY)
 TEST = AlertKey(Condition.TEST)
 SUCCEEDED = AlertKey(Condition.SUCCEEDED)
 
-#: Conditions that are over when a run has ended, and not when that is reported.
+#: Conditions that end when a run ends, not when that is reported.
 ENDING_WITH_RUNS: Final = frozenset(
     {
         Condition.FAILING,
@@ -62,29 +62,29 @@ ENDING_WITH_RUNS: Final = frozenset(
     }
 )
 
-#: The severity of an alert that nobody is told of.
+#: The severity of an alert that is not sent to any receiver.
 NO_SEVERITY: Final = "none"
 
 
 class Status(StrEnum):
-    """A job in one word; the first that applies."""
+    """The status of a job in one word; the first that applies."""
 
     PAUSED = "paused"
     MISSED = "missed"
     FAILING = "failing"
     VIOLATED = "violated"
-    #: A run has failed and is tried again: nothing is known yet.
+    #: A run has failed and will be retried: its outcome is still open.
     RETRYING = "retrying"
     NEW = "new"
     OK = "ok"
 
 
-#: States in which something is wrong, and an alert open.
+#: Statuses with an open alert on the job itself.
 BROKEN: Final = frozenset({Status.MISSED, Status.FAILING, Status.VIOLATED})
 
 
 def status(job: Job, state: JobState) -> Status:
-    """Return how *job* is doing."""
+    """Return the status of *job*."""
     if not job.enabled:
         return Status.PAUSED
     holding = {alert.key.condition for alert in state.alerts} if state.alerts else ()
@@ -107,34 +107,36 @@ class _Holding:
     summary: str
     deadline: float | None = None
     metric: str = ""
-    #: From when on it can be seen by its deadline, where that is later.
-    shown: float = 0.0
+    #: The start of its visibility by the deadline, if that is later.
+    is_visible: float = 0.0
 
 
 def update(
     job: Job, state: JobState, now: float, settings: Settings, run: Run | None = None
 ) -> tuple[JobState, tuple[AlertEvent, ...]]:
-    """Return *state* with the alerts that its facts call for, and the changes.
+    """Return *state* with its alerts updated, and the changes.
 
-    *run* is the run that was just judged, if one was. One condition is one
-    alert: while it holds, nothing more is opened.
+    *run* is the run that was just recorded, if any. One condition is one alert: while
+    it holds, no other is opened.
     """
-    if is_calm(state):
+    if is_steady(state):
         return state, ()
     holding = _holding(job, state, now, settings, run)
     open_keys = {alert.key for alert in state.alerts}
-    kept = tuple(
-        _relabelled(alert, state, now) for alert in state.alerts if alert.key in holding
+    remaining = tuple(
+        _with_labels(alert, state, now)
+        for alert in state.alerts
+        if alert.key in holding
     )
-    changed = holding.keys() ^ open_keys or kept != state.alerts
+    changed = holding.keys() ^ open_keys or remaining != state.alerts
     if not (changed or state.healed or (state.ended and run)):
         return state, ()
 
     new = (
         _open(key, holding[key], state, now) for key in holding if key not in open_keys
     )
-    opened = tuple(new)
-    news = (*opened, *(alert for alert in kept if alert not in state.alerts))
+    new_alerts = tuple(new)
+    news = (*new_alerts, *(alert for alert in remaining if alert not in state.alerts))
     events = tuple(
         AlertOpened(
             alert,
@@ -146,45 +148,45 @@ def update(
         )
         for alert in news
     )
-    over = {
-        alert: _over_at(alert, now, run)
+    end_times = {
+        alert: _end_of(alert, now, run)
         for alert in state.alerts
         if alert.key not in holding
     }
-    healed = (
+    recent = (
         *state.healed,
         *(
             _heal(alert, settings)
-            for alert, at in over.items()
-            # What was over by then is history: nobody needs to see it now.
+            for alert, at in end_times.items()
+            # An alert that ended before that is history, which needs no visibility.
             if at + settings.min_visible > now
         ),
     )
     state = replace(
         state,
-        alerts=(*kept, *opened),
-        ended=_ended(state, over, run),
+        alerts=(*remaining, *new_alerts),
+        ended=_ended_alerts(state, end_times, run),
         healed=tuple(
-            # No longer than from now: the clock may have been set back.
+            # At most from now on: the clock may have been set back.
             replace(one, until=min(one.until, now + settings.min_visible))
-            for one in healed
+            for one in recent
             if one.until > now and one.key not in holding
         ),
     )
-    resolved = (AlertResolved(alert.key, at) for alert, at in over.items())
+    resolved = (AlertResolved(alert.key, at) for alert, at in end_times.items())
     return state, (*resolved, *events)
 
 
 def is_troubled(job: Job, state: JobState, now: float, settings: Settings) -> bool:
-    """Return True if anything is wrong with *job* that an alert is about."""
+    """Return True if a condition holds that is a problem of *job* itself."""
     holding = _holding(job, state, now, settings, None)
     return any(key.condition not in BLAMELESS for key in holding)
 
 
-def is_calm(state: JobState) -> bool:
-    """Return whether no fact of *state* is one that an alert is about.
+def is_steady(state: JobState) -> bool:
+    """Return True if *state* has no fact that an alert could depend on.
 
-    Nearly always that is so. False is always right.
+    This is nearly always so. False is always correct.
     """
     return not (
         state.alerts
@@ -205,25 +207,28 @@ def is_calm(state: JobState) -> bool:
 
 
 def resolve_all(state: JobState, now: float) -> tuple[JobState, tuple[AlertEvent, ...]]:
-    """Return *state* without any alert, and what that resolves."""
+    """Return *state* without any alert, and the resolved alerts."""
     events = tuple(AlertResolved(alert.key, now) for alert in state.alerts)
     return replace(state, alerts=(), healed=(), ended=()), events
 
 
-def shown(state: JobState, key: AlertKey) -> bool:
-    """Return whether *key* is to be seen: it holds, or opened only just now."""
-    return any(a.key == key for a in state.alerts) or healing(state, key) is not None
+def is_visible(state: JobState, key: AlertKey) -> bool:
+    """Return True if *key* must be visible: it holds, or was resolved recently."""
+    return (
+        any(a.key == key for a in state.alerts)
+        or recently_resolved(state, key) is not None
+    )
 
 
-def healing(state: JobState, key: AlertKey) -> RecentlyResolved | None:
-    """Return the alert that is over but still shown for *key*, if any."""
+def recently_resolved(state: JobState, key: AlertKey) -> RecentlyResolved | None:
+    """Return the alert for *key* that is over but still visible, if any."""
     return next((healed for healed in state.healed if healed.key == key), None)
 
 
-def _relabelled(alert: OpenAlert, state: JobState, now: float) -> OpenAlert:
-    """Return *alert* with the labels that it has from *now* on.
+def _with_labels(alert: OpenAlert, state: JobState, now: float) -> OpenAlert:
+    """Return *alert* with the labels it has from *now* on.
 
-    It says that a run timed out as soon as one has, and as long as it is open.
+    It is marked as timed out as soon as a run timed out, until it is resolved.
     """
     if alert.timed_out or not (state.timed_out and alert.key == FAILING):
         return alert
@@ -231,38 +236,38 @@ def _relabelled(alert: OpenAlert, state: JobState, now: float) -> OpenAlert:
 
 
 def _open(key: AlertKey, facts: _Holding, state: JobState, now: float) -> OpenAlert:
-    # What was so before a pause, or happened during it, is an alert from its end on.
+    # A condition from before or during a pause is an alert from the end of the pause.
     earliest = min(state.watched_since or 0.0, now)
     opened_at = max(facts.since, earliest)
     for one in state.ended:
         if one.alert.key == key and opened_at <= one.at <= now:
-            return _relabelled(one.alert, state, now)
+            return _with_labels(one.alert, state, now)
     return OpenAlert(
         key=key,
         opened_at=opened_at,
-        # A passed deadline could be seen by everyone when it passed.
-        shown_at=now if facts.deadline is None else max(opened_at, facts.shown),
+        # A passed deadline is visible to everyone at its moment.
+        shown_at=now if facts.deadline is None else max(opened_at, facts.is_visible),
         deadline=facts.deadline,
         timed_out=key == FAILING and state.timed_out,
     )
 
 
-def _over_at(alert: OpenAlert, now: float, run: Run | None) -> float:
-    """Return when *alert* was over; *run* is the one that was just judged, if any."""
+def _end_of(alert: OpenAlert, now: float, run: Run | None) -> float:
+    """Return the end of *alert*; *run* is the one that was just recorded, if any."""
     ends_with_run = run is not None and alert.key.condition in ENDING_WITH_RUNS
     return max(run.finished_at if run and ends_with_run else now, alert.opened_at)
 
 
-def _ended(
-    state: JobState, over: Mapping[OpenAlert, float], run: Run | None
+def _ended_alerts(
+    state: JobState, end_times: Mapping[OpenAlert, float], run: Run | None
 ) -> tuple[EndedAlert, ...]:
-    """Return the alerts that ended with *run*, or with a run that ended at its time."""
+    """Return the alerts that ended with *run*, or with a run with the same end."""
     if run is None:
         return state.ended
-    ended = (EndedAlert(alert, at) for alert, at in over.items())
+    new = (EndedAlert(alert, at) for alert, at in end_times.items())
     return tuple(
         one
-        for one in (*state.ended, *ended)
+        for one in (*state.ended, *new)
         if one.at == run.finished_at and one.alert.key.condition in ENDING_WITH_RUNS
     )
 
@@ -276,27 +281,27 @@ def _holding(
     job: Job, state: JobState, now: float, settings: Settings, run: Run | None
 ) -> Mapping[AlertKey, _Holding]:
     since = now if run is None else run.finished_at
-    holding = dict(_asked_for(job, state, now))
+    holding = dict(_test_alert(job, state, now))
     if job.enabled:
         holding |= _late(job, state, now, settings)
-        holding |= _gone_wrong(job, state, since, run)
+        holding |= _bad_runs(job, state, since, run)
         holding |= _unusual(job, state, now, since, settings)
-        # One far ahead of us was noted before the clock was set back.
+        # A later time was recorded before the clock was set back.
         if now < state.success_until <= now + settings.min_visible:
-            words = _success(state)
-            holding[SUCCEEDED] = _Holding(since, NO_SEVERITY, words)
+            summary = _success(state)
+            holding[SUCCEEDED] = _Holding(since, NO_SEVERITY, summary)
     if not state.loaded:
         return holding
     return loading.with_frozen(job, state, holding, _Holding(now, job.severity, ""))
 
 
-def _asked_for(
+def _test_alert(
     job: Job, state: JobState, now: float
 ) -> Iterator[tuple[AlertKey, _Holding]]:
     if state.test_until > now:
         severity = state.test_severity or job.severity
-        # Not until when: that may be put off.
-        yield TEST, _Holding(now, severity, "somebody asked for a test alert")
+        # Without the end of the test, which may be postponed.
+        yield TEST, _Holding(now, severity, "a test alert was requested")
 
 
 def _late(
@@ -304,16 +309,19 @@ def _late(
 ) -> Iterator[tuple[AlertKey, _Holding]]:
     if (missed := state.missed_deadline) is not None:
         summary = f"no run finished by {format_time(missed)}"
-        # A report that takes back a run under way makes an earlier deadline count.
+        # A report that replaces an open run makes an earlier deadline count.
         since = max(missed, min(state.last_ping_at, now))
         yield MISSED, _Holding(since, job.severity, summary, missed)
     overdue, limit = first_overrunning(job, state, settings)
     if overdue < now:
         summary = hung_runs.summary(job, state, limit)
-        yield OVERRUNNING, _Holding(limit, job.severity, summary, limit, shown=overdue)
+        yield (
+            OVERRUNNING,
+            _Holding(limit, job.severity, summary, limit, is_visible=overdue),
+        )
 
 
-def _gone_wrong(
+def _bad_runs(
     job: Job, state: JobState, since: float, run: Run | None
 ) -> Iterator[tuple[AlertKey, _Holding]]:
     if recovery.is_failing(job, state):
@@ -329,28 +337,28 @@ def _gone_wrong(
 def _unusual(
     job: Job, state: JobState, now: float, since: float, settings: Settings
 ) -> Iterator[tuple[AlertKey, _Holding]]:
-    if words := overlaps.overlap(job, state, now, settings):
+    if summary := overlaps.overlap(job, state, now, settings):
         began = max(run.started_at for run in state.open_runs)
-        yield OVERLAPPING, _Holding(began, job.severity, words)
+        yield OVERLAPPING, _Holding(began, job.severity, summary)
     if job.slower_than is not None and state.slow:
         yield SLOW, _Holding(since, job.severity, _slowness(job, state))
-    if words := _low_ratio(job, state):
-        yield SUCCESS_RATIO_LOW, _Holding(since, job.severity, words)
+    if summary := _low_ratio(job, state):
+        yield SUCCESS_RATIO_LOW, _Holding(since, job.severity, summary)
     if upstream.held_back(state):
         yield UPSTREAM_UNHEALTHY, _Holding(now, NO_SEVERITY, upstream.summary(state))
 
 
 def _failure(job: Job, state: JobState, run: Run | None) -> str:
-    words = f"the last run ended with {state.last_outcome}"
+    summary = f"the last run ended with {state.last_outcome}"
     if state.last_outcome is Outcome.OK:
-        needed = f"{state.recovering} of {job.recover_after} ok runs in a row"
-        return f"the job has failed and is recovering: {needed} so far"
+        progress = f"{state.recovering} of {job.recover_after} ok runs in a row"
+        return f"the job has failed and is recovering: {progress} so far"
     if state.consecutive_failures > 1:
-        words = f"{state.consecutive_failures} runs in a row were not ok; {words}"
+        summary = f"{state.consecutive_failures} runs in a row were not ok; {summary}"
     if run is not None and run.outcome is not Outcome.OK:
-        said = last_words(run.message)
-        words = f"{words}: {said}" if said else words
-    return words
+        message = last_words(run.message)
+        summary = f"{summary}: {message}" if message else summary
+    return summary
 
 
 def _success(state: JobState) -> str:
@@ -363,7 +371,7 @@ def _violation(rule: str, run: Run | None) -> str:
     for violation in run.violations if run else ():
         if violation.rule == rule:
             return str(violation)
-    return f"the last judged run broke {rule!r}"
+    return f"the last run violated rule {rule!r}"
 
 
 def _slowness(job: Job, state: JobState) -> str:
@@ -371,8 +379,8 @@ def _slowness(job: Job, state: JobState) -> str:
     if job.slower_than is None or took is None or limit is None:
         return "the last run took unusually long"
     if took <= limit:
-        # A later run that failed said how long it took, too.
-        return "the last run that ended well took unusually long"
+        # A later failed run may have reported its duration, too.
+        return "the last ok run took unusually long"
     usual = limit / job.slower_than.factor
     return (
         f"the last run took {format_duration(round(took, 3))}, more than "
@@ -382,13 +390,13 @@ def _slowness(job: Job, state: JobState) -> str:
 
 
 def _low_ratio(job: Job, state: JobState) -> str:
-    wanted, found = job.success_ratio, state.success_ratio
-    if wanted is None or found is None:
+    limit, ratio = job.success_ratio, state.success_ratio
+    if limit is None or ratio is None:
         return ""
     goes_on = any(alert.key == SUCCESS_RATIO_LOW for alert in state.alerts)
-    if not history.is_ratio_low(wanted, state, goes_on=goes_on):
+    if not history.is_ratio_low(limit, state, goes_on=goes_on):
         return ""
     return (
-        f"{found.ok} of {found.runs} runs within {format_duration(wanted.over)} were "
-        f"ok, less than {format_number(wanted.below * 100)}%"
+        f"{ratio.ok} of {ratio.runs} runs within {format_duration(limit.over)} were "
+        f"ok, less than {format_number(limit.below * 100)}%"
     )

@@ -1,14 +1,14 @@
-"""Attempts of a run: a failed one judges nothing while another is to follow.
+"""Attempts of a run: a failed attempt has no effect while another one is expected.
 
-A run is judged with its last attempt. Between two attempts the job remembers the one
-that failed (`Retry`); where no other one comes in time, that one is the run.
+The outcome of a run is that of its last attempt. Between two attempts the state has the
+failed one (`Retry`); if no other attempt comes in time, it is the run.
 
-Which attempts belong together:
+Attempts belong together as follows:
 
-- Those of one run id. Without an id it is the run without an id that waits for its next
-  attempt, unless the report says by its number that another run has begun.
-- A report that does not number its attempt is the next one of a run that waits. One
-  that says the same as the attempt before is a repeat of it.
+- By run id. Without an id, to the run without an id that waits for its next attempt,
+  unless the attempt number of the report shows that another run has begun.
+- A report without an attempt number is the next attempt of a run that waits, or, if its
+  content is that of the previous attempt, a repeat of it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from msgspec.structs import replace
 
 from afterrun_exporter.core import metadata, repeats, spans
 from afterrun_exporter.core.deadlines import (
-    counted_until,
     covered_by,
+    decided_until,
     is_in_time,
     retry_limit,
     slot_after,
@@ -32,30 +32,30 @@ from afterrun_exporter.core.run_limits import is_later_attempt
 from afterrun_exporter.core.state import JobState, OpenRun, Retry
 from afterrun_exporter.core.timestamps import format_time
 
-#: The share of its `max_runtime` that is too little to try a run again in.
+#: The share of its `max_runtime` that is too short for another attempt.
 ALMOST: Final = 0.1
 
-#: Where nothing else limits it: how long after a failed attempt the next one has to
-#: report. Schedulers wait an hour at most.
+#: Without another limit: the time for the next attempt to report after a failed one,
+#: in seconds. Schedulers wait an hour at most.
 NEXT_WITHIN: Final = 7200.0
 
-#: The same for the end of an attempt that has started.
+#: The same for the end of a started attempt.
 ENDS_WITHIN: Final = 86400.0
 
-#: Runs of one job that wait for an attempt; the oldest is judged beyond that.
+#: Maximum of runs of one job that wait for an attempt; then the oldest is concluded.
 MAX_WAITING: Final = 20
 
-#: Later attempts of a run that are looked for when a failed one is reported.
+#: Later attempts of a run to search for when a failed one is reported.
 MAX_LATER: Final = 32
 
-#: Characters of what an attempt said that are kept until its run is judged: the end.
+#: Characters of an attempt's message that are kept until its run ends: the last ones.
 MAX_MESSAGE: Final = 1000
 
 
-def are_tried(job: Job, state: JobState) -> bool:
-    """Return True if runs of *job* may have several attempts, as far as is known.
+def may_have_attempts(job: Job, state: JobState) -> bool:
+    """Return True if runs of *job* may have several attempts.
 
-    Most have none, and a report of those is not asked for its attempt.
+    Most jobs have none, and their reports need no attempt number.
     """
     if state.retries or job.max_attempts is not None:
         return True
@@ -65,44 +65,44 @@ def are_tried(job: Job, state: JobState) -> bool:
     return False
 
 
-def numbered(
+def with_attempt(
     job: Job,
     state: JobState,
     ping: Ping,
     open_run: OpenRun | None,
     settings: Settings,
 ) -> Ping:
-    """Return *ping* with the number of its attempt and of all attempts of its run.
+    """Return *ping* with its attempt number and the number of attempts of its run.
 
-    Where it does not say so itself: from the start of the run, from the attempt before,
-    and from the job. *open_run* is the one that it is about.
+    Missing numbers come from the start of the run, from the previous attempt, and from
+    the job. *open_run* is the run that the report is about.
     """
     if ping.outcome is Outcome.INVALID:
-        # Nobody can tell which attempt an unreadable report is about.
+        # The attempt of an unreadable report is unknown.
         return ping
     run_id = ping.run_id or (open_run.run_id if open_run else None)
     retry = waiting(state, run_id, ping)
-    attempt, most = ping.attempt, ping.max_attempts
+    attempt, max_attempts = ping.attempt, ping.max_attempts
     if not ping.is_numbered:
         if open_run is not None:
             attempt = open_run.attempt
         elif retry is not None:
             attempt = retry.attempt + _is_next(ping, retry, settings)
-    if most is None and open_run is not None:
-        most = open_run.max_attempts
-    if most is None and retry is not None:
-        most = retry.max_attempts
-    if most is None:
-        most = job.max_attempts
-    if (attempt, most) == (ping.attempt, ping.max_attempts):
+    if max_attempts is None and open_run is not None:
+        max_attempts = open_run.max_attempts
+    if max_attempts is None and retry is not None:
+        max_attempts = retry.max_attempts
+    if max_attempts is None:
+        max_attempts = job.max_attempts
+    if (attempt, max_attempts) == (ping.attempt, ping.max_attempts):
         return ping
-    return replace(ping, attempt=attempt, max_attempts=most)
+    return replace(ping, attempt=attempt, max_attempts=max_attempts)
 
 
 def waiting(state: JobState, run_id: str | None, ping: Ping) -> Retry | None:
     """Return the run *run_id* that *ping* is about, if it waits for an attempt.
 
-    Where only one side has an id, it is the only run that waits, for a later attempt.
+    If only one of them has an id, it is the only waiting run, for a later attempt.
     """
     for retry in state.retries:
         if retry.run_id == run_id:
@@ -115,7 +115,7 @@ def waiting(state: JobState, run_id: str | None, ping: Ping) -> Retry | None:
 
 
 def overtaken(state: JobState, ping: Ping, open_run: OpenRun | None) -> Retry | None:
-    """Return the run without an id that waits no more: *ping* is about a new one."""
+    """Return the run without an id that waits no more, because *ping* is a new run."""
     run_id = ping.run_id or (open_run.run_id if open_run else None)
     if run_id is not None or not ping.is_numbered:
         return None
@@ -129,7 +129,7 @@ def overtaken(state: JobState, ping: Ping, open_run: OpenRun | None) -> Retry | 
     return None
 
 
-def recorded(
+def with_failed_attempt(
     job: Job,
     state: JobState,
     run: Run,
@@ -137,13 +137,13 @@ def recorded(
     still_open: tuple[OpenRun, ...],
     settings: Settings,
 ) -> JobState:
-    """Return *state* after the failed attempt *run*, which another is to follow."""
+    """Return *state* after the failed attempt *run*, which another will follow."""
     retry = waiting(state, run.run_id, ping)
     retries = state.retries
     if not _is_earlier(state, run, retry, settings):
         others = tuple(one for one in retries if one is not retry)
-        rest = replace(state, retries=others, open_runs=still_open)
-        retries = (*others, _retry(job, rest, run, ping, retry))
+        base = replace(state, retries=others, open_runs=still_open)
+        retries = (*others, _retry(job, base, run, ping, retry))
     return replace(
         state,
         last_ping_at=run.received_at,
@@ -154,8 +154,8 @@ def recorded(
     )
 
 
-def concluded(state: JobState, run: Run, ping: Ping) -> tuple[Retry, ...]:
-    """Return the runs that wait for an attempt after *run* was the last one of its own."""
+def retries_after(state: JobState, run: Run, ping: Ping) -> tuple[Retry, ...]:
+    """Return the runs that still wait for an attempt after *run*, a last attempt."""
     retry = waiting(state, run.run_id, ping)
     if retry is None or (
         run.attempt < retry.attempt and run.outcome is not Outcome.INVALID
@@ -164,8 +164,8 @@ def concluded(state: JobState, run: Run, ping: Ping) -> tuple[Retry, ...]:
     return tuple(one for one in state.retries if one is not retry)
 
 
-def begun(job: Job, state: JobState, run: OpenRun, ping: Ping) -> JobState:
-    """Return *state* where its run waits for the attempt *run*, which has started."""
+def with_next_attempt(job: Job, state: JobState, run: OpenRun, ping: Ping) -> JobState:
+    """Return *state* with the waiting run of the attempt *run*, which has started."""
     retry = waiting(state, run.run_id, ping)
     if retry is None or run.attempt <= retry.attempt:
         return state
@@ -186,18 +186,18 @@ def begun(job: Job, state: JobState, run: OpenRun, ping: Ping) -> JobState:
     )
 
 
-def without(state: JobState, ended: Sequence[OpenRun]) -> JobState:
-    """Return *state* where the runs wait no more that have *ended* as last attempts."""
+def without(state: JobState, timed_out: Sequence[OpenRun]) -> JobState:
+    """Return *state* without the waiting runs whose last attempts *timed_out*."""
     retries = tuple(
         retry
         for retry in state.retries
-        if not any(is_later_attempt(run, retry) for run in ended)
+        if not any(is_later_attempt(run, retry) for run in timed_out)
     )
     return replace(state, retries=retries)
 
 
 def next_due(job: Job, state: JobState, now: float, settings: Settings) -> Retry | None:
-    """Return a run that has waited for its next attempt for too long by *now*."""
+    """Return a run whose next attempt has not come in time by *now*."""
     for retry in state.retries:
         if retry_limit(job, state, retry, settings) < now:
             return retry
@@ -205,16 +205,16 @@ def next_due(job: Job, state: JobState, now: float, settings: Settings) -> Retry
 
 
 def last_attempt(retry: Retry, number: int, now: float) -> Run:
-    """Return the run that *retry* is, now that no other attempt has come."""
+    """Return the run of *retry*, whose next attempt has not come."""
     message = (
-        f"attempt {retry.attempt} of {retry.max_attempts} failed and no other one "
-        f"came by {format_time(min(retry.until, now))}"
+        f"attempt {retry.attempt} of {retry.max_attempts} failed and no further attempt "
+        f"was reported by {format_time(min(retry.until, now))}"
     )
     return Run(
         number=number,
         run_id=retry.run_id,
         attempt=retry.attempt,
-        # Not how many there could have been: it was the last.
+        # The planned number does not matter: this was the last attempt.
         max_attempts=None,
         outcome=retry.outcome,
         started_at=retry.started_at,
@@ -231,11 +231,11 @@ def last_attempt(retry: Retry, number: int, now: float) -> Run:
 def _retry(
     job: Job, state: JobState, run: Run, ping: Ping, before: Retry | None
 ) -> Retry:
-    started = run.finished_at if run.started_at is None else run.started_at
-    begun_at = started if before is None else min(started, before.begun_at)
-    until = _deadline(job, state, begun_at, started, run.finished_at, NEXT_WITHIN)
+    start = run.finished_at if run.started_at is None else run.started_at
+    begun_at = start if before is None else min(start, before.begun_at)
+    until = _deadline(job, state, begun_at, start, run.finished_at, NEXT_WITHIN)
     if until < run.received_at:
-        # A late report: those of the attempts that followed may be close behind.
+        # A late report: those of the following attempts may arrive soon.
         until = run.received_at + job.grace
     about, _ = metadata.bounded(run.metadata)
     return Retry(
@@ -260,54 +260,54 @@ def _retry(
 def _is_earlier(
     state: JobState, run: Run, retry: Retry | None, settings: Settings
 ) -> bool:
-    """Return True if a later attempt of the run of *run* has been reported."""
+    """Return True if a later attempt of the run of *run* was reported."""
     if retry is not None:
         return run.attempt < retry.attempt
     if run.run_id is None:
         return False
-    most = min(run.max_attempts or 0, run.attempt + MAX_LATER)
+    last = min(run.max_attempts or 0, run.attempt + MAX_LATER)
     return any(
         repeats.finished_as(state, run.run_id, attempt, settings)
-        for attempt in range(run.attempt + 1, most + 1)
+        for attempt in range(run.attempt + 1, last + 1)
     )
 
 
 def _is_next(ping: Ping, retry: Retry, settings: Settings) -> bool:
-    """Return True if *ping* is about the attempt after *retry*, and no repeat of it."""
+    """Return True if *ping* is about the attempt after *retry*, not a repeat of it."""
     if ping.kind is Kind.FINISH:
         return repeats.contents(ping) != retry.contents
     if ping.started_at is not None:
         return ping.started_at > retry.ended_at
-    # A start may arrive after the end that it belongs to.
+    # A start may arrive after its end.
     return ping.run_id is None or ping.at > retry.ended_at + settings.dedup_window
 
 
 def _deadline(
     job: Job,
     state: JobState,
-    begun: float,
-    started: float,
+    with_next_attempt: float,
+    attempt_start: float,
     since: float,
     patience: float,
 ) -> float:
-    """Return when a run must have gone on that began at *begun* and failed once.
+    """Return the deadline for the next attempt of a run that began at *run_start*.
 
-    Its attempt that *started* last is waited for since *since*. That is until the
-    deadline of its slot or the end of its `max_runtime`, whichever is later; with
-    neither for *patience*. Where there is no time left, it is `grace` from then on: an
-    attempt that was killed at its `max_runtime` is tried again, too.
+    Its last attempt started at *attempt_start*; the wait begins at *since*. The
+    deadline is that of its slot or the end of its `max_runtime`, whichever is later;
+    without both, *since* plus *patience*. If no time remains, it is *since* plus
+    `grace`: an attempt that was killed at its `max_runtime` is retried, too.
     """
-    slot = slot_after(job, counted_until(state))
+    slot = slot_after(job, decided_until(state))
     late = slot + job.grace
-    in_time = is_in_time(job, state, begun, slot)
-    if begun < slot - job.early:
+    in_time = is_in_time(job, state, with_next_attempt, slot)
+    if with_next_attempt < slot - job.early:
         late = min(late, since + patience)
-    limit = -math.inf if job.max_runtime is None else started + job.max_runtime
+    limit = -math.inf if job.max_runtime is None else attempt_start + job.max_runtime
     if in_time and limit <= late:
         until = late
     elif job.max_runtime is not None:
-        left = limit - since
-        until = limit if left > ALMOST * job.max_runtime else since + job.grace
+        remaining = limit - since
+        until = limit if remaining > ALMOST * job.max_runtime else since + job.grace
     else:
         until = min(late, since + patience)
     return until if until > since else since + job.grace

@@ -1,16 +1,16 @@
-"""Rules tried on the finished runs of a job: what they would have flagged.
+"""Backtest: rules applied to the finished runs of a job.
 
-A run is flagged when it says that it is ok and breaks a rule. What was flagged is
-what was recorded of it, whatever the rules were then. What would have been is judged
-as a report is (core/finishes.py), run after run: `previous` is the last run that
-would have been ok under the rules that are tried.
+A run is flagged if it reported ok and violates a rule. The recorded violations are
+those of the rules at that time. The tested rules are applied as to a report
+(core/finishes.py), run after run: `previous` is the last run that would have been ok
+under the tested rules.
 
-History says less than the job once did where its oldest runs are not kept any more:
+The history is incomplete if the oldest runs of the job were deleted:
 
-- What the oldest run that is kept compares with is not known. Until a run was ok, a
-  rule relative to `previous` is neither kept nor broken, and `UNKNOWN` says so. Whether
-  such a run was ok is what was recorded of it.
-- The oldest run that is kept is taken to have come in its turn.
+- The previous run of the oldest one is unknown. Until a run was ok, a rule relative to
+  `previous` is neither satisfied nor violated, and the result is `UNKNOWN`. The
+  recorded outcome then decides if the run was ok.
+- The oldest run is assumed to have arrived in order.
 """
 
 from __future__ import annotations
@@ -35,234 +35,242 @@ from afterrun_exporter.core.rules import (
 )
 from afterrun_exporter.core.texts import Texts
 
-#: Flagged runs that are kept in detail, the newest ones; all are counted.
-MOST_SHOWN: Final = 500
+#: The number of newest flagged runs to keep in detail; all are counted.
+MAX_FLAGGED: Final = 500
 
-#: Names of text fields that are remembered to see what a misspelt one may mean.
-MOST_FIELDS: Final = 1000
+#: The number of names of text fields to keep for spelling hints.
+MAX_FIELDS: Final = 1000
 
-_SAID_OK: Final = frozenset({Outcome.OK, Outcome.VIOLATED})
+_REPORTED_OK: Final = frozenset({Outcome.OK, Outcome.VIOLATED})
 _NOTHING: Final[Mapping[str, float]] = {}
 
 
 class Change(StrEnum):
-    """What other rules make of a run, against what was made of it."""
+    """The result of the tested rules for a run, compared with the recorded result."""
 
     NEWLY = "newly_flagged"
     NO_LONGER = "no_longer_flagged"
     BOTH = "flagged_by_both"
     NEITHER = "flagged_by_neither"
-    #: A rule compares it with a run that is not kept any more; it breaks no other.
+    #: A rule compares it with a deleted run; it violates no other rule.
     UNKNOWN = "unknown"
-    #: It did not say that it was ok: rules do not judge it.
+    #: It did not report ok: rules do not apply to it.
     NOT_JUDGED = "not_judged"
 
 
-#: Runs that rules judge.
+#: Runs that rules apply to.
 JUDGED: Final = frozenset(Change) - {Change.NOT_JUDGED}
-#: Of these the verdict would have been another.
+#: Changes of the result.
 DIFFERENT: Final = frozenset({Change.NEWLY, Change.NO_LONGER})
 
 
 @dataclass(frozen=True, slots=True)
 class BacktestRun:
-    """A run, and what it would have come to."""
+    """A run, and its result under the tested rules."""
 
     run: Run
     change: Change
-    #: The rules it would have broken, with the value and the threshold of then.
+    #: The rules it would have violated, with values and thresholds of that time.
     violations: tuple[Violation, ...]
-    #: Names of rules that it cannot be held against.
+    #: Names of rules that cannot be evaluated for it.
     unknown: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Count:
-    """How often one rule flags."""
+    """The number of runs that one rule flags."""
 
     rule: str
     metric: str
-    #: Whether it is one of those that are tried; if not, it was recorded alone.
-    tried: bool
+    #: False if the rule is recorded only, and not one of the tested rules.
+    is_tested: bool
     would_flag: int = 0
     was_flagged: int = 0
-    #: Of those it would flag, runs that did not report the metric.
+    #: Runs that it would flag because they did not report the metric.
     not_reported: int = 0
     unknown: int = 0
 
 
 class Backtest:
-    """What rules would have flagged of the runs of a job, against what was flagged.
+    """The comparison of tested rules with the recorded violations of a job's runs.
 
-    It takes all runs that are kept, the oldest first, and one at a time: whoever
-    has many may pause. Counted are those that ended at *since* or later.
+    It receives all kept runs, the oldest first, one at a time, so that the caller can
+    pause. Runs that ended at *since* or later are counted.
     """
 
     def __init__(
         self,
         rules: Sequence[Rule],
         since: float = -math.inf,
-        most_shown: int = MOST_SHOWN,
+        max_flagged: int = MAX_FLAGGED,
     ) -> None:
         self.rules = tuple(rules)
         self.since = since
-        #: How many runs came to what.
+        #: The number of runs by result.
         self.changes: Counter[Change] = Counter()
-        #: How many were flagged, those included of which no more is known.
+        #: The number of flagged runs, unknown ones included.
         self.was_flagged = 0
-        #: The newest runs that would be flagged, or were, or cannot be told.
-        self.shown: deque[BacktestRun] = deque(maxlen=most_shown)
-        #: By name: the rules that were tried, then those that were only recorded.
+        #: The newest runs that are or were flagged, or are unknown.
+        self.flagged: deque[BacktestRun] = deque(maxlen=max_flagged)
+        #: By name: the tested rules, then those that were only recorded.
         self.by_rule = {
-            rule.name: Count(rule.name, rule.metric, tried=True) for rule in rules
+            rule.name: Count(rule.name, rule.metric, is_tested=True) for rule in rules
         }
-        #: The first run that is kept, and the first and last one that are counted.
+        #: The oldest kept run, and the first and last one that are counted.
         self.oldest: Run | None = None
         self.first: Run | None = None
         self.last: Run | None = None
         self._replay = _Replay(self.rules)
         self._texts = [rule for rule in rules if rule.assertion is not None]
-        #: Metrics and text fields that any run reported.
+        #: Names of all reported metrics and text fields.
         self._reported: set[str] = set()
         self._fields: set[str] = set()
 
-    def take(self, run: Run) -> None:
-        """Judge *run* as well, the next one that came in."""
+    def add(self, run: Run) -> None:
+        """Apply the rules to *run*, the next one in order of arrival."""
         if self.oldest is None:
             self.oldest = run
-        tried = self._replay.take(run)
+        result = self._replay.add(run)
         if run.finished_at < self.since or run.is_retried:
             return
         self.first, self.last = self.first or run, run
-        self.changes[tried.change] += 1
-        if tried.change is Change.NOT_JUDGED:
+        self.changes[result.change] += 1
+        if result.change is Change.NOT_JUDGED:
             return
         self.was_flagged += run.outcome is Outcome.VIOLATED
         self._reported.update(measured(run.metrics, run.duration))
         if self._texts:
-            self._note_fields(run)
-        if tried.change is not Change.NEITHER:
-            self.shown.append(tried)
-        for violation in tried.violations:
+            self._record_fields(run)
+        if result.change is not Change.NEITHER:
+            self.flagged.append(result)
+        for violation in result.violations:
             count = self.by_rule[violation.rule]
             count.would_flag += 1
             count.not_reported += violation.shown is None
-        for rule in tried.unknown:
+        for rule in result.unknown:
             self.by_rule[rule].unknown += 1
-        for broken in run.violations:
+        for violation in run.violations:
             count = self.by_rule.setdefault(
-                broken.rule, Count(broken.rule, broken.metric, tried=False)
+                violation.rule, Count(violation.rule, violation.metric, is_tested=False)
             )
             count.was_flagged += 1
 
     @property
     def runs(self) -> int:
-        """How many runs were looked at."""
+        """The number of counted runs."""
         return self.changes.total()
 
     @property
     def judged(self) -> int:
-        """How many of them said that they were ok."""
+        """The number of counted runs that reported ok."""
         return self.runs - self.changes[Change.NOT_JUDGED]
 
     @property
     def would_flag(self) -> int:
-        """How many runs the rules would have flagged."""
+        """The number of runs that the rules would have flagged."""
         return self.changes[Change.NEWLY] + self.changes[Change.BOTH]
 
     @property
     def forgotten(self) -> int:
-        """How many older runs are not kept any more that *since* asks for."""
+        """The number of deleted runs that *since* would include."""
         if self.oldest is None or self.oldest.finished_at < self.since:
             return 0
         return self.oldest.number - 1
 
     def warnings(self) -> Iterator[str]:
-        """Yield what is odd about the rules: they may be misspelt."""
+        """Yield warnings about rules that may be misspelt."""
         for rule in self.rules if self.judged else ():
             reported = self._reported if rule.assertion is None else self._fields
             if rule.metric not in reported and not is_message(rule):
                 yield self._never_reported(rule, reported)
 
     def gaps(self) -> Iterator[str]:
-        """Yield what history cannot tell."""
+        """Yield the gaps of the history."""
         if self.forgotten:
-            older = _counted(self.forgotten, "older run")
-            yield f"history begins after {older} of this job: not kept any more"
+            older = _count(self.forgotten, "older run")
+            were = "was" if self.forgotten == 1 else "were"
+            yield f"history is incomplete: {older} of this job {were} deleted"
         if unknown := self.changes[Change.UNKNOWN]:
             yield (
-                f"{_counted(unknown, 'run')} cannot be told: what `previous` was then is "
-                "not kept any more"
+                f"{_count(unknown, 'run')} cannot be evaluated: what they compare "
+                "with (`previous`) was deleted"
             )
 
-    def _note_fields(self, run: Run) -> None:
+    def _record_fields(self, run: Run) -> None:
         reported = Texts(run.message, run.metadata)
-        if len(self._fields) < MOST_FIELDS:
+        if len(self._fields) < MAX_FIELDS:
             self._fields.update(reported.names())
         for rule in self._texts:
             if reported.get(rule.metric) is not None:
                 self._fields.add(rule.metric)
 
     def _never_reported(self, rule: Rule, reported: Collection[str]) -> str:
-        comes_to = "never flags" if rule.ignore_missing else "flags every run"
+        effect = "never flags" if rule.ignore_missing else "flags every run"
         if rule.metric == DURATION:
             return (
-                f"{rule.name!r} {comes_to}: how long these runs took is not known; "
+                f"{rule.name!r} {effect}: the duration of these runs is unknown; "
                 "report duration_ms, or their start"
             )
         if rule.assertion is not None and rule.metric in self._reported:
-            metric = f"{rule.metric!r} is a metric and no text"
-            return f"{rule.name!r} {comes_to}: {metric}; compare it with a number"
-        meant = near(rule.metric, reported)
-        hint = f"; did you mean {meant!r}?" if meant else _offered(reported)
-        return f"{rule.name!r} {comes_to}: {rule.metric!r} was never reported{hint}"
+            metric = f"{rule.metric!r} is a metric, not a text"
+            return f"{rule.name!r} {effect}: {metric}; compare it with a number"
+        match = near(rule.metric, reported)
+        hint = f"; did you mean {match!r}?" if match else _reported_names(reported)
+        return f"{rule.name!r} {effect}: {rule.metric!r} was never reported{hint}"
 
 
 def backtest(
     rules: Sequence[Rule], runs: Iterable[Run], since: float = -math.inf
 ) -> Backtest:
-    """Return what *rules* would have flagged of *runs*, the oldest of which is first."""
-    tried = Backtest(rules, since)
+    """Return the backtest of *rules* on *runs*, which start with the oldest."""
+    result = Backtest(rules, since)
     for run in runs:
-        tried.take(run)
-    return tried
+        result.add(run)
+    return result
 
 
 class _Replay:
-    """Judges runs in the order they came in, as `finishes.finish` does."""
+    """Applies rules to runs in order of arrival, as `finishes.finish` does."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
         self._relative = [
             rule for rule in rules if any(bound.of_previous for bound in rule.bounds)
         ]
-        #: What the last ok run reported; None while that is not known.
+        #: The metrics of the last ok run; None while unknown.
         self._previous: Mapping[str, float] | None = None
         self._judged_at = -math.inf
-        #: Runs that were given up: what their own end says of a failure is no news.
+        #: Runs that were given up: a later report of their failure has no effect.
         self._given_up: set[tuple[str | None, int]] = set()
 
-    def take(self, run: Run) -> BacktestRun:
+    def add(self, run: Run) -> BacktestRun:
         if run.number == 1:
             self._previous = _NOTHING
-        said_ok, known = run.outcome in _SAID_OK, measured(run.metrics, run.duration)
+        reported_ok, values = (
+            run.outcome in _REPORTED_OK,
+            measured(run.metrics, run.duration),
+        )
         violations: tuple[Violation, ...] = ()
         unknown: tuple[str, ...] = ()
-        if said_ok:
+        if reported_ok:
             violations = judge_all(
                 self._rules,
-                known,
+                values,
                 self._previous or _NOTHING,
                 run.message,
                 run.metadata,
             )
-            unknown = tuple(self._untold(known, violations))
-        # What cannot be told is as it was recorded.
-        ok = said_ok and not violations and (not unknown or run.outcome is Outcome.OK)
+            unknown = tuple(self._unknown_rules(values, violations))
+        # Unknown results are as recorded.
+        ok = (
+            reported_ok
+            and not violations
+            and (not unknown or run.outcome is Outcome.OK)
+        )
         ignored = run.outcome in NEUTRAL or run.is_retried or self._is_given_up(run)
         if not (ignored or is_late(run, self._judged_at)):
             self._judged_at = run.finished_at
-            self._previous = known if ok else self._previous
+            self._previous = values if ok else self._previous
         return BacktestRun(run, _change(run, violations, unknown), violations, unknown)
 
     def _is_given_up(self, run: Run) -> bool:
@@ -273,20 +281,20 @@ class _Replay:
             return True
         return attempt in self._given_up and run.outcome in FAILURES
 
-    def _untold(
-        self, known: Mapping[str, float], violations: Sequence[Violation]
+    def _unknown_rules(
+        self, values: Mapping[str, float], violations: Sequence[Violation]
     ) -> Iterator[str]:
         if self._previous is None:
-            broken = {violation.rule for violation in violations}
+            violated = {violation.rule for violation in violations}
             for rule in self._relative:
-                if rule.metric in known and rule.name not in broken:
+                if rule.metric in values and rule.name not in violated:
                     yield rule.name
 
 
 def _change(
     run: Run, violations: Sequence[Violation], unknown: Sequence[str]
 ) -> Change:
-    if run.outcome not in _SAID_OK:
+    if run.outcome not in _REPORTED_OK:
         return Change.NOT_JUDGED
     if unknown and not violations:
         return Change.UNKNOWN
@@ -295,10 +303,10 @@ def _change(
     return Change.NEWLY if violations else Change.NEITHER
 
 
-def _offered(names: Iterable[str]) -> str:
+def _reported_names(names: Iterable[str]) -> str:
     few = sorted(set(names) - {DURATION})[:10]
     return f"; these runs reported {', '.join(few)}" if few else ""
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

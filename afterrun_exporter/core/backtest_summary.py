@@ -1,4 +1,4 @@
-"""What a backtest comes to: the same wherever it is shown."""
+"""Summary of a backtest, the same on the page, in the API and in the CLI."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from afterrun_exporter.core.timestamps import format_time
 
 
 def newest(
-    tried: Backtest, changes: Collection[Change] = DIFFERENT
+    result: Backtest, changes: Collection[Change] = DIFFERENT
 ) -> Iterator[BacktestRun]:
-    """Yield the runs that came to one of *changes*, the newest first."""
-    return (one for one in reversed(tried.shown) if one.change in changes)
+    """Yield the runs with one of *changes*, the newest first."""
+    return (one for one in reversed(result.flagged) if one.change in changes)
 
 
-def headline(tried: Backtest) -> str:
-    """Return in one sentence what it comes to."""
-    if tried.oldest is None:
-        return "it has not run yet: there is nothing to try rules on"
-    if not tried.runs:
-        return f"no run ended since {format_time(tried.since)}"
-    if not tried.judged:
-        return f"none of {_runs(tried.runs)} said that it was ok: rules judge no other"
-    newly, no_longer = tried.changes[Change.NEWLY], tried.changes[Change.NO_LONGER]
-    told = (
-        f"{tried.would_flag:,} of {_runs(tried.judged)} would be flagged, "
-        f"{tried.was_flagged:,} {'was' if tried.was_flagged == 1 else 'were'}"
+def headline(result: Backtest) -> str:
+    """Return the result in one sentence."""
+    if result.oldest is None:
+        return "no runs yet: there is nothing to test rules on"
+    if not result.runs:
+        return f"no run ended since {format_time(result.since)}"
+    if not result.judged:
+        return f"none of {_runs(result.judged)} reported ok: rules apply to no others"
+    newly, no_longer = result.changes[Change.NEWLY], result.changes[Change.NO_LONGER]
+    summary = (
+        f"{result.would_flag:,} of {_runs(result.judged)} would be flagged, "
+        f"{result.was_flagged:,} {'was' if result.was_flagged == 1 else 'were'}"
     )
     if not (newly or no_longer):
-        return f"{told}: no verdict changes"
-    return f"{told}: {newly:,} newly, {no_longer:,} no longer"
+        return f"{summary}: no result changes"
+    return f"{summary}: {newly:,} newly, {no_longer:,} no longer"
 
 
 def _runs(count: int) -> str:

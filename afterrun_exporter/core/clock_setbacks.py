@@ -1,10 +1,10 @@
-"""Instants of a state that lie ahead of the clock, because the clock was set back.
+"""Times of a state that are in the future, because the clock was set back.
 
-A state must not keep any: the job would stay quiet until that time has come again. They
-are put back to now, whoever noted them and however little they are ahead. Instants that
-are promises about the future stay: `paused_until`, `test_until`, `Retry.until`,
-`RecentlyResolved.until`, `HungRun.held_until`, `success_until`, `ratio_until`. None of them
-lies further ahead than it was meant to.
+A state must not keep any: the job would be silent until that time comes again. All are
+set to now, whatever their source and distance. Times that are meant to be in the future
+stay: `paused_until`, `test_until`, `Retry.until`, `RecentlyResolved.until`,
+`HungRun.held_until`, `success_until`, `ratio_until`. None of them is further ahead than
+intended.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from afterrun_exporter.core.state import (
 )
 from afterrun_exporter.core.windows import History
 
-#: Instants of a state that are never ahead of the clock by which they were noted.
+#: Times of a state that are never after the time of their recording.
 INSTANTS: Final = (
     "created_at",
     "missed_through",
@@ -51,19 +51,19 @@ INSTANTS: Final = (
     "test_asked_at",
 )
 
-#: `due_after` can be ahead rightly, but then the state needs a closer look.
-_noted: Final = attrgetter("due_after", *INSTANTS)
+#: `due_after` can be in the future correctly, which needs a closer check.
+_recorded_times: Final = attrgetter("due_after", *INSTANTS)
 
 
 def put_back(job: Job, state: JobState, now: float, settings: Settings) -> JobState:
-    """Return *state* without an instant that lies after *now*."""
+    """Return *state* without times after *now*."""
     changes: dict[str, Any] = {}
-    if max(_noted(state)) > now:
+    if max(_recorded_times(state)) > now:
         changes = {name: now for name in INSTANTS if getattr(state, name) > now}
         if _is_leapt(job, state.due_after, state.last_finish_at, now):
             changes["due_after"] = now
     if (state.missed_deadline or 0.0) > now:
-        # The slot is expected again, and so are those after it.
+        # The slot and those after it are expected again.
         changes["missed_deadline"] = None
         changes["missed_through"] = 0.0
     if state.unobserved_through > _decided_by(job, now):
@@ -83,7 +83,7 @@ def put_back(job: Job, state: JobState, now: float, settings: Settings) -> JobSt
 def moved(
     before: Sequence[OpenAlert], after: Sequence[OpenAlert]
 ) -> tuple[AlertMoved, ...]:
-    """Return the changes from the alerts *before* to those *after* they were put back."""
+    """Return the changes from the alerts *before* to those *after* they were moved."""
     if before is after:
         return ()
     return tuple(
@@ -94,36 +94,36 @@ def moved(
 
 
 def _decided_by(job: Job, now: float) -> float:
-    """Return up to when slots can have been decided as unobserved: see `Unobserved`.
+    """Return the time up to which slots can be unobserved: see `Unobserved`.
 
-    A slot is expected again while its deadline has not passed. With `every` it is the end
-    of the downtime that is noted, and not a slot.
+    A slot is expected again while its deadline is in the future. With `every` it is the
+    recorded end of the downtime, not a slot.
     """
     return now if isinstance(job.schedule, Every) else now - job.grace
 
 
 def _unobserved_through(job: Job, state: JobState, now: float) -> float:
-    """Return up to when slots are unobserved that were so for longer."""
+    """Return the time up to which slots are unobserved, corrected for the clock."""
     if isinstance(job.schedule, Every):
         slot = job.schedule.next_after(state.covered_until)
         return now if slot + job.grace <= now else 0.0
     return now - job.grace
 
 
-def _is_leapt(job: Job, covers: float, ended: float, now: float) -> bool:
-    """Return True if slots are not covered up to *covers* by a run that *ended* then.
+def _is_leapt(job: Job, covers: float, end: float, now: float) -> bool:
+    """Return True if no run that ended at *end* covers slots up to *covers*.
 
     A run that ends early covers the next slot, which is not due yet.
     """
     if covers <= now:
         return False
-    # Also where the job is paused: then no slot is expected, and this one is run.
+    # Also for a paused job: then no slot is expected, and this one counts as run.
     slot = now if job.schedule is None else job.schedule.next_after(now)
-    return ended > now or covers != slot
+    return end > now or covers != slot
 
 
 def _parts(job: Job, state: JobState, now: float) -> dict[str, Any]:
-    """Return the parts of *state* that hold instants, those that must change."""
+    """Return the parts of *state* with times that must change."""
     parts: dict[str, Any] = {}
     if state.open_runs:
         parts["open_runs"] = tuple(_open_run(one, now) for one in state.open_runs)
@@ -142,7 +142,7 @@ def _parts(job: Job, state: JobState, now: float) -> dict[str, Any]:
     if state.healed:
         parts["healed"] = tuple(_healed(one, now) for one in state.healed)
     if state.last_ping_at > now:
-        # These come with reports alone, and can be long.
+        # These change with reports only, and can be long.
         marks = state.marks or {}
         parts["marks"] = {name: _mark(one, now) for name, one in marks.items()} or None
         parts["unnamed_seen"] = without_future(state.unnamed_seen, now)
@@ -176,7 +176,7 @@ def _hung(run: HungRun, now: float) -> HungRun:
 
 
 def _retry(job: Job, state: JobState, retry: Retry, now: float) -> Retry:
-    # It is waited for no longer than from now on.
+    # The wait for it starts from now at the latest.
     attempts = (r.started_at for r in state.open_runs if r.run_id == retry.run_id)
     ahead = max(0.0, retry.ended_at - now, *(began - now for began in attempts))
     leapt = _is_leapt(job, retry.covers, retry.ended_at, now)
@@ -222,7 +222,7 @@ def _healed(alert: RecentlyResolved, now: float) -> RecentlyResolved:
 
 
 def _mark(mark: Mark, now: float) -> Mark:
-    # Its value is a time by the clock of the client.
+    # The value is a time by the clock of the client.
     return mark if mark.at <= now else replace(mark, at=now)
 
 

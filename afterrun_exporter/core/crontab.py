@@ -1,4 +1,4 @@
-"""Reading crontab(5): nicknames, the five fields, names of time zones."""
+"""Parsing of crontab(5): nicknames, the five fields, names of time zones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NICKNAMES: Final = {
     "@hourly": "0 * * * *",
 }
 
-#: What others call some expressions.
+#: Nicknames of other systems.
 _OTHER_NICKNAMES: Final = {
     "@minutely": "* * * * *",
     "@every_minute": "* * * * *",
@@ -49,13 +49,13 @@ _OTHER_NICKNAMES: Final = {
     "@noon": "0 12 * * *",
 }
 
-#: A time zone before the fields, as some have it.
+#: A time zone before the fields, as some systems have it.
 _ZONED: Final = re.compile(r"(?:CRON_)?TZ=[\"']?([^\"']+)[\"']?")
 #: A field of seconds that is due once a minute.
 _SECONDS: Final = re.compile(r"[0-5]?\d", re.ASCII)
 _EACH_SECONDS: Final = re.compile(r"(?:\*|0)/([1-9]\d?)", re.ASCII)
 _YEAR: Final = re.compile(r"(?:19|20)\d\d([-,/]\d+)*", re.ASCII)
-#: A duration has at most so many words.
+#: The maximum number of words of a duration.
 _FEW: Final = 4
 
 # Items of a list: * 5 5-9 */5 5-9/2 5/15
@@ -67,7 +67,7 @@ _ITEM: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One of the five fields: its name in messages, and what it may hold."""
+    """One of the five fields: its name for messages, and its range of values."""
 
     name: str
     low: int
@@ -81,7 +81,7 @@ class Field:
     def _range(self, item: str) -> range:
         match = _ITEM.fullmatch(item)
         if match is None or (match["first"] or "").upper() == "H":
-            self._refuse_others(item)
+            self._refuse_other_syntax(item)
         if match is None:
             like = f"*, {self.low}, {self.low}-{self.high} or */2"
             raise ValueError(f"cannot read {self.name} {item!r}; write it like {like}")
@@ -96,8 +96,8 @@ class Field:
             raise ValueError(f"{self.name} {item!r} runs backwards; use {split!r}")
         return range(low, high + 1, int(step or 1))
 
-    def _refuse_others(self, item: str) -> None:
-        """Raise ValueError for what is right in another system's expressions."""
+    def _refuse_other_syntax(self, item: str) -> None:
+        """Raise ValueError for syntax of other systems."""
         if item == "?":
             raise ValueError(f"cron has no '?': write * for any {self.name}")
         if re.match(r"H(?![A-Za-z])", item, re.IGNORECASE):
@@ -132,9 +132,9 @@ FIELDS: Final = (
 
 
 def split(text: str) -> list[str]:
-    """Return the five fields of *text*, which may be a nickname; not yet read.
+    """Return the five fields of *text*, which may be a nickname; not parsed yet.
 
-    Raises ValueError when there are not five.
+    Raises ValueError if there are not five.
     """
     fields = text.split()
     if len(fields) == 1 and fields[0].startswith("@"):
@@ -147,7 +147,7 @@ def split(text: str) -> list[str]:
 
 
 def _not_five(text: str, fields: Sequence[str]) -> str:
-    """Return what is wrong with an expression that has not five fields."""
+    """Return the error message for an expression without exactly five fields."""
     first, _, rest = text.strip().partition(" ")
     if zone := _ZONED.fullmatch(first):
         return (
@@ -168,19 +168,19 @@ def _not_five(text: str, fields: Sequence[str]) -> str:
 
 
 def _too_many(fields: Sequence[str]) -> str:
-    """Return which of more than five fields to drop; "" where that is not sure."""
+    """Return a hint on the fields to drop from more than five; "" if unsure."""
     count = len(FIELDS)
     if len(fields) <= count:
         return ""
     plain = ["*" if field == "?" else field for field in fields]
     if not _is_cron(plain[count], FIELDS[-1]) and not _YEAR.fullmatch(fields[count]):
-        # A line of a crontab, with its user or its command.
+        # A line of a crontab, with a user or a command.
         return _drop("rest", plain[:count], fields)
     seconds = _SECONDS.fullmatch(fields[0])
     if len(fields) != count + 1:
         quartz = len(fields) == count + 2 and seconds
-        left = plain[1:-1] if quartz else []
-        return _drop("seconds field and the year", left, fields)
+        remaining = plain[1:-1] if quartz else []
+        return _drop("seconds field and the year", remaining, fields)
     # With the year last, the "?" for a day is one place earlier.
     if _YEAR.fullmatch(fields[-1]) or "?" in {fields[2], fields[4]}:
         return _drop("year", plain[:-1], fields)
@@ -191,13 +191,13 @@ def _too_many(fields: Sequence[str]) -> str:
     return f"; seconds are not supported{period}"
 
 
-def _drop(what: str, left: Sequence[str], fields: Sequence[str]) -> str:
-    if not left or not all(map(_is_cron, left, FIELDS)):
+def _drop(part: str, remaining: Sequence[str], fields: Sequence[str]) -> str:
+    if not remaining or not all(map(_is_cron, remaining, FIELDS)):
         return ""
-    if "?" in fields and any(map(str.isdigit, left[-1])):
-        # Where "?" is known, 1 is Sunday; here it is Monday.
-        return f"; drop the {what}, and write days of the week by name: sun-sat"
-    return f"; drop the {what}: '{' '.join(left)}'"
+    if "?" in fields and any(map(str.isdigit, remaining[-1])):
+        # Where "?" is allowed, 1 is Sunday; here it is Monday.
+        return f"; drop the {part}, and write days of the week by name: sun-sat"
+    return f"; drop the {part}: '{' '.join(remaining)}'"
 
 
 def _is_cron(text: str, field: Field) -> bool:
@@ -209,7 +209,7 @@ def _is_cron(text: str, field: Field) -> bool:
 
 
 def check_zone(zone: str) -> None:
-    """Raise ValueError when *zone* is no time zone, naming the one that was meant."""
+    """Raise ValueError with a suggestion if *zone* is not a time zone."""
     if zone not in _zone_names():
         raise ValueError(_unknown_zone(zone))
 
@@ -217,13 +217,13 @@ def check_zone(zone: str) -> None:
 def _unknown_nickname(nickname: str) -> str:
     if nickname.lower() == "@reboot":
         return (
-            "@reboot is no time, so no run can be missed: leave out the schedule, and "
-            "runs are judged whenever they come"
+            "@reboot has no time, so no run can be missed: omit the schedule; runs are "
+            "then accepted at any time"
         )
     if (same := _OTHER_NICKNAMES.get(nickname.lower())) is not None:
         return f"unknown cron nickname {nickname!r}; use {same!r}"
-    meant = near(nickname.lower(), NICKNAMES)
-    hint = f"did you mean {meant!r}?" if meant else f"use {', '.join(NICKNAMES)}"
+    match = near(nickname.lower(), NICKNAMES)
+    hint = f"did you mean {match!r}?" if match else f"use {', '.join(NICKNAMES)}"
     return f"unknown cron nickname {nickname!r}; {hint}"
 
 
@@ -233,11 +233,17 @@ def _zone_names() -> frozenset[str]:
 
 
 def _unknown_zone(zone: str) -> str:
-    # "CEST" is not EST, and Etc/GMT+3 is west of Greenwich: better no guess.
+    # "CEST" is not EST, and Etc/GMT+3 is west of Greenwich: no guess is better.
     names = [name for name in _zone_names() if "/" in name and name[:4] != "Etc/"]
-    meant = {name.casefold(): name for name in (*names, "UTC")}
-    cities = {name.rpartition("/")[2]: name for name in sorted(meant)}
-    wanted = zone.strip().replace(" ", "_").casefold()
-    near = difflib.get_close_matches(cities.get(wanted, wanted), meant, n=1, cutoff=0.8)
-    hint = f"did you mean {meant[near[0]]!r}?" if near else "use one like 'Europe/Riga'"
+    names_by_key = {name.casefold(): name for name in (*names, "UTC")}
+    cities = {name.rpartition("/")[2]: name for name in sorted(names_by_key)}
+    key = zone.strip().replace(" ", "_").casefold()
+    near = difflib.get_close_matches(
+        cities.get(key, key), names_by_key, n=1, cutoff=0.8
+    )
+    hint = (
+        f"did you mean {names_by_key[near[0]]!r}?"
+        if near
+        else "use one like 'Europe/Riga'"
+    )
     return f"unknown time zone {zone!r}; {hint}"

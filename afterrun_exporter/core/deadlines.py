@@ -1,4 +1,4 @@
-"""When a job is due, and from when on it is missed or overrunning."""
+"""Deadlines: due slots, and times after which a job is missed or overrunning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from afterrun_exporter.core.state import JobState, Retry
 
 
 def schedule_text(job: Job) -> str:
-    """Return what slots are expected of *job* by; "" when none is."""
+    """Return the schedule of expected slots of *job*; "" without one."""
     if not job.enabled or job.schedule is None:
         return ""
     zone = job.schedule.zone if isinstance(job.schedule, Cron) else ""
@@ -29,7 +29,7 @@ def schedule_text(job: Job) -> str:
 
 
 def slot_after(job: Job, instant: float) -> float:
-    """Return the first slot later than *instant*; +inf when there is none."""
+    """Return the first slot after *instant*; +inf without one."""
     if not job.enabled or job.schedule is None:
         return math.inf
     return job.schedule.next_after(instant)
@@ -38,11 +38,11 @@ def slot_after(job: Job, instant: float) -> float:
 class Unobserved(NamedTuple):
     """Slots whose deadlines passed in a downtime."""
 
-    #: The first of them.
+    #: The first slot.
     first: float
     #: The first slot after them.
     following: float
-    #: When they are decided, if no run has come for them.
+    #: The time at which they are decided if no run was reported for them.
     until: float
 
 
@@ -50,27 +50,27 @@ class Due(NamedTuple):
     """The slot of a job that is decided next."""
 
     slot: float
-    #: The instant after which the job is missed if no run has come.
+    #: The instant after which the job is missed without a run.
     deadline: float
-    #: Slots that wait to be decided as unobserved, or, by `after_downtime`, as missed.
+    #: Slots to be decided as unobserved, or, by `after_downtime`, as missed.
     unobserved: Unobserved | None = None
 
 
-def counted_until(state: JobState) -> float:
-    """Return the instant up to which all slots have been run or counted."""
+def decided_until(state: JobState) -> float:
+    """Return the instant up to which all slots are covered by runs or counted."""
     return max(state.covered_until, state.missed_through, state.unobserved_through)
 
 
 def next_slot(job: Job, state: JobState, settings: Settings) -> float:
-    """Return the first slot that is neither run, counted as missed, nor unobserved."""
+    """Return the first slot that is not covered, counted as missed, or unobserved."""
     return next_due(job, state, settings).slot
 
 
 def slot_deadline(job: Job, state: JobState, slot: float) -> float:
-    """Return the last moment at which a run for *slot* is not late.
+    """Return the last instant at which a run for *slot* is not late.
 
-    A run that started in time has its whole `max_runtime`. Signs of life alone
-    give it no more time: a run that hangs may go on sending them.
+    A run that started in time has its whole `max_runtime`. Heartbeats do not extend it:
+    a run that hangs may still send them.
     """
     deadline = slot + job.grace
     for run in state.open_runs:
@@ -80,29 +80,30 @@ def slot_deadline(job: Job, state: JobState, slot: float) -> float:
     return deadline
 
 
-def is_in_time(job: Job, state: JobState, begun: float, slot: float) -> bool:
-    """Return True if a run that began at *begun* is a run for *slot*, and not late.
+def is_in_time(job: Job, state: JobState, start: float, slot: float) -> bool:
+    """Return True if a run that began at *start* is a run for *slot*, and not late.
 
-    The slots of `every` go by the last finish, and timers often by the last start: any
-    run that began since that finish is the run for the next slot, however early.
+    The slots of `every` count from the last finish, and timers often from the last
+    start: any run that began after that finish is the run for the next slot, however
+    early.
     """
     if isinstance(job.schedule, Every):
-        # A pause moves the slots on, and a run that goes on meanwhile is no older run.
-        return min(state.due_after, state.last_finish_at) <= begun <= slot + job.grace
-    return slot - job.early <= begun <= slot + job.grace
+        # A pause moves the slots; a run that is open meanwhile is not an older run.
+        return min(state.due_after, state.last_finish_at) <= start <= slot + job.grace
+    return slot - job.early <= start <= slot + job.grace
 
 
 def next_due(job: Job, state: JobState, settings: Settings) -> Due:
-    """Return the slot of *job* that is decided next, and by when."""
-    return due_from(job, state, counted_until(state), settings)
+    """Return the slot of *job* that is decided next, with its deadline."""
+    return due_from(job, state, decided_until(state), settings)
 
 
 def due_from(job: Job, state: JobState, instant: float, settings: Settings) -> Due:
-    """Return the slot after *instant* that is decided next, and by when."""
+    """Return the slot after *instant* that is decided next, with its deadline."""
     slot = slot_after(job, instant)
     deadline = slot_deadline(job, state, slot)
     if deadline > settings.settled_at:
-        # Nearly always.
+        # The usual case.
         return Due(slot, deadline)
     if not downtimes.is_unobserved(deadline, settings):
         return Due(slot, _late_at(job, state, slot, deadline, settings))
@@ -119,9 +120,9 @@ def due_from(job: Job, state: JobState, instant: float, settings: Settings) -> D
 def _late_at(
     job: Job, state: JobState, slot: float, deadline: float, settings: Settings
 ) -> float:
-    """Return the instant after which *slot* is missed, which is due by *deadline*.
+    """Return the instant after which *slot*, due by *deadline*, is missed.
 
-    It may be held back, but not longer than the first slot after the downtime.
+    It may be held back, at most until the first slot after the downtime.
     """
     late = downtimes.held_back(slot, deadline, settings)
     if late == deadline:
@@ -135,24 +136,24 @@ def _late_at(
 def _observed_after(
     job: Job, state: JobState, slot: float, settings: Settings
 ) -> float:
-    """Return the first slot after *slot* that is due later than the downtime."""
+    """Return the first slot after *slot* that is due after the downtime."""
     if isinstance(job.schedule, Every):
-        # When it runs since then is not known.
+        # The times of later runs are unknown.
         return settings.up_since + job.schedule.period
-    found = slot_after(job, max(slot, settings.up_since - job.grace))
+    first = slot_after(job, max(slot, settings.up_since - job.grace))
     for run in state.open_runs:
         earliest = math.nextafter(run.started_at - job.grace, -math.inf)
         started_for = slot_after(job, max(slot, earliest))
         if slot_deadline(job, state, started_for) > settings.up_since:
-            found = min(found, started_for)
-    return found
+            first = min(first, started_for)
+    return first
 
 
 def deadline(job: Job, state: JobState, settings: Settings) -> float:
-    """Return the instant after which *job* counts as missed; +inf for never.
+    """Return the instant after which *job* is missed; +inf for never.
 
-    After a miss it stays where it is until the job runs: moving it on would
-    silence the alert.
+    After a miss it stays the same until the job runs: moving it on would silence the
+    alert.
     """
     if state.missed_deadline is not None:
         return state.missed_deadline
@@ -160,10 +161,10 @@ def deadline(job: Job, state: JobState, settings: Settings) -> float:
 
 
 def retry_limit(job: Job, state: JobState, retry: Retry, settings: Settings) -> float:
-    """Return the instant after which *retry* is judged, as it was the last attempt.
+    """Return the instant after which *retry* counts as the last attempt of its run.
 
-    While a later one is under way that has a limit of its own, that is never: it is
-    overrunning when it does not end.
+    Never, while a later attempt is open that has its own limit: it is overrunning if it
+    does not end.
     """
     for run in state.open_runs:
         if is_later_attempt(run, retry) and math.isfinite(run_limit(job, run)):
@@ -175,48 +176,50 @@ def retry_limit(job: Job, state: JobState, retry: Retry, settings: Settings) -> 
     return downtimes.held_back(retry.ended_at, retry.until, settings)
 
 
-def covered_by(job: Job, ended: float, started: float | None) -> float:
-    """Return up to which instant a run that ended at *ended* satisfies the slots.
+def covered_by(job: Job, end: float, start: float | None) -> float:
+    """Return the instant up to which a run that ended at *end* covers the slots.
 
-    That is `ended`, or the slot after it when the whole run lies shortly before
-    that slot. A long run for the slot before is no early run for the next one.
+    That is *end*, or the slot after it if the whole run is shortly before that slot. A
+    long run for the previous slot is not an early run for the next one.
     """
     if job.schedule is None:
-        return ended
-    slot = job.schedule.next_after(ended)
+        return end
+    slot = job.schedule.next_after(end)
     if not math.isfinite(slot):
-        return ended
-    begun = ended if started is None else min(started, ended)
-    if slot - begun > job.early:
-        return ended
-    return slot if slot - begun <= early_limit(job.schedule, slot, job.early) else ended
+        return end
+    earliest = end if start is None else min(start, end)
+    if slot - earliest > job.early:
+        return end
+    return (
+        slot if slot - earliest <= early_limit(job.schedule, slot, job.early) else end
+    )
 
 
 def release_at(job: Job, state: JobState, settings: Settings) -> float:
-    """Return when a job had its chance since the jobs it requires have healed.
+    """Return the end of a job's chance to run after its required jobs recovered.
 
-    That is its next deadline from then on, with the time that a run under way has, and
-    after a downtime if its run may have come in that; +inf when none is expected.
+    That is its next deadline, extended for an open run, and after a downtime if its run
+    may have been in it; +inf if none is expected.
     """
     if not state.upstream_healed_at:
         return math.inf
     since = max(state.upstream_healed_at, state.due_after)
     if isinstance(job.schedule, Every):
-        # Its slots go by its last run, and not by the moment that is asked about.
+        # Its slots count from its last run, not from the given instant.
         since -= (since - state.due_after) % job.schedule.period
     return due_from(job, state, since, settings).deadline
 
 
 def wake_at(job: Job, state: JobState, settings: Settings) -> float:
-    """Return when, without a ping, the next fact about *job* will change."""
+    """Return the time of the next change of *job* without a ping."""
     return outlook(job, state, settings)[1]
 
 
 def outlook(job: Job, state: JobState, settings: Settings) -> tuple[float, float]:
-    """Return what `deadline` does, and `wake_at`: both ask for the next slot."""
+    """Return `deadline` and `wake_at`, which share a computation."""
     due = next_due(job, state, settings)
     missed = due.deadline if state.missed_deadline is None else state.missed_deadline
-    # Of most jobs nothing else is to be expected.
+    # Most jobs have nothing else to wait for.
     wake = min(due.deadline, state.ratio_until)
     if due.unobserved is not None:
         wake = min(wake, due.unobserved.until)
@@ -236,7 +239,7 @@ def outlook(job: Job, state: JobState, settings: Settings) -> tuple[float, float
 
 
 def _under_way_until(job: Job, state: JobState, settings: Settings) -> float:
-    """Return when the next fact about runs under way changes without a ping."""
+    """Return the time of the next change of open runs without a ping."""
     wake = math.inf
     for retry in state.retries:
         wake = min(wake, retry_limit(job, state, retry, settings))
@@ -248,7 +251,7 @@ def _under_way_until(job: Job, state: JobState, settings: Settings) -> float:
     if job.concurrency is not None:
         for run in state.open_runs:
             if run.reported_at:
-                # From then on it may overlap.
+                # From then on the run may overlap.
                 wake = min(wake, run.reported_at + CLOSE_BEHIND)
     return wake
 
@@ -257,15 +260,15 @@ def _holds(state: JobState, condition: Condition) -> bool:
     return any(alert.key.condition is condition for alert in state.alerts)
 
 
-def is_quiet(job: Job, state: JobState, at: float, wake: float) -> bool:
-    """Return whether `on_clock` has nothing to notice at the instant *at*.
+def is_unchanged(job: Job, state: JobState, at: float, wake: float) -> bool:
+    """Return True if `on_clock` changes nothing at the instant *at*.
 
-    *wake* is not later than `wake_at` is, for a state that it has seen already.
-    False is always right, and the answer for every job that is in trouble.
+    *wake* is at most `wake_at` of a state that was checked already. False is always
+    correct, and the result for every job with a problem.
     """
     return (
         state.last_ping_at <= at < wake
-        and counted_until(state) <= at
+        and decided_until(state) <= at
         and state.retired_at is None
         and not state.paused_for
         and state.configured is job.configured

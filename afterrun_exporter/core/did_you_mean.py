@@ -1,8 +1,8 @@
-"""What a misspelt word may mean: a close match, or nothing.
+"""Suggestions for misspelt words: a close match, or none.
 
-A wrong hint is worse than none. A match is close if a slip of the keyboard makes one
-of the other: at most two letters are different, or it is the beginning of the word. It
-is none if it may mean the opposite (`min_runtime` and `max_runtime`).
+A wrong hint is worse than none. A match is close if a typing error turns one into the
+other: at most two letters differ, or the word is a prefix. It is rejected if it may
+mean the opposite (`min_runtime` and `max_runtime`).
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Final
 
 #: Longer words are not compared.
 MAX_WORD: Final = 200
-#: Shorter words are any other's slip.
+#: Shorter words match too many others.
 _SHORTEST: Final = 3
-#: Up to how many characters a word differs from its match by one letter at most.
+#: The length of words up to which one wrong letter is allowed, not two.
 _SHORT: Final = 5
-#: Characters of a beginning that says which word it is of.
+#: The minimum length of a prefix.
 _STEM: Final = 3
-#: Close matches that are compared letter by letter.
+#: The number of close matches to compare letter by letter.
 _FEW: Final = 5
 
 _PARTS = re.compile(r"[^a-z0-9]+")
 _ENDING = re.compile(r"(?:ing|ed)$")
-#: By which a word becomes its opposite.
+#: Prefixes that turn a word into its opposite.
 _NEGATIONS: Final = ("un", "in", "im", "dis", "de", "non", "no", "not", "anti")
 _OPPOSITES: Final = tuple(
     frozenset(pair.split())
@@ -43,15 +43,15 @@ _OPPOSITES: Final = tuple(
 )  # fmt: skip
 
 
-def near(word: str, known: Iterable[str]) -> str | None:
-    """Return which of *known* the misspelt *word* must mean; None if that is not sure."""
+def near(word: str, words: Iterable[str]) -> str | None:
+    """Return the one of *words* that the misspelt *word* must mean; None if unsure."""
     if not word or len(word) > MAX_WORD:
         return None
-    names = sorted(known)
+    names = sorted(words)
     longer = [name for name in names if _begins(word, name)]
     candidates = [
         *(name for name in names if _same(word, name)),
-        # Of two that begin like it neither is meant more than the other.
+        # If two begin like it, neither is more likely.
         *(longer if len(longer) == 1 else ()),
         *(one for one in get_close_matches(word, names, _FEW) if _is_slip(word, one)),
     ]
@@ -80,7 +80,7 @@ def _begins(word: str, name: str) -> bool:
 def _is_opposite(word: str, name: str) -> bool:
     ones, others = _words(word.lower()), _words(name.lower())
     for pair in _OPPOSITES:
-        if len(found := pair & ones) == 1 and (pair - found) & (others - ones):
+        if len(match := pair & ones) == 1 and (pair - match) & (others - ones):
             return True
     return any(
         _negates(one, other) or _negates(other, one)
@@ -98,15 +98,22 @@ def _negates(one: str, other: str) -> bool:
 
 
 def _distance(one: str, other: str, limit: int) -> int:
-    """Return how many letters are wrong, missing, too many or swapped; or above *limit*."""
+    """Return the number of typing errors between two words; or above *limit*."""
     if abs(len(one) - len(other)) > limit:
         return limit + 1
     before: list[int] = []
     row: list[int] = [*range(len(other) + 1)]
-    for i, left in enumerate(one, 1):
+    for i, letter in enumerate(one, 1):
         before, last, row = row, before, [i]
-        for j, right in enumerate(other, 1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (left != right))
-            swapped = i > 1 and j > 1 and left == other[j - 2] and one[i - 2] == right
+        for j, other_letter in enumerate(other, 1):
+            cost = min(
+                before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != other_letter)
+            )
+            swapped = (
+                i > 1
+                and j > 1
+                and letter == other[j - 2]
+                and one[i - 2] == other_letter
+            )
             row.append(min(cost, last[j - 2] + 1) if swapped else cost)
     return row[-1]

@@ -1,8 +1,8 @@
-"""Downtimes: times in which no report could arrive.
+"""Downtimes: periods in which no report could arrive.
 
-The daemon was down, suspended or could not store anything, or the clock leapt. What was
-due by a moment in one is *unobserved*: the run may have come, and its report got lost.
-`Settings` describes the last downtime. Once it is settled, clients have tried again.
+The daemon was down, suspended or could not store anything, or the clock leapt. Slots
+due in one are *unobserved*: the run may have happened, with its report lost. `Settings`
+describes the last downtime. Once it is settled, clients have had time to retry.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from afterrun_exporter.core.model import Job, Settings
 
-#: Seconds after it is settled in which a downtime may not have been dealt with.
+#: Seconds after its settling in which a downtime may not have been processed yet.
 SLACK: Final = 60.0
 
 
@@ -23,15 +23,15 @@ def is_unobserved(instant: float, settings: Settings) -> bool:
 
 
 def patience(job: Job, settings: Settings) -> float:
-    """Return the instant until which reports of what is unobserved are waited for."""
+    """Return the instant until which reports for unobserved slots are accepted."""
     return max(settings.settled_at, settings.up_since + (job.after_downtime or 0.0))
 
 
 def held_back(slot: float, deadline: float, settings: Settings) -> float:
-    """Return the instant after which a run for *slot* is late, by its *deadline*.
+    """Return the instant after which a run for *slot* with *deadline* is late.
 
-    A run that was due before the end of the downtime may have been reported in vain, and
-    is waited for until clients have tried again.
+    The report of a run that was due before the end of the downtime may have failed; it
+    is late only after clients have had time to retry.
     """
     if slot <= settings.up_since < deadline < settings.settled_at:
         return settings.settled_at
@@ -43,9 +43,9 @@ def settling(
 ) -> Settings:
     """Return *settings* after a downtime from *since* until *now*.
 
-    It goes on from the last one where that was hardly settled: what was due in it may
-    not have been recorded yet. *waits* is the longest `after_downtime` of any job: for
-    so long some of that is undecided.
+    It extends the previous one if that was hardly settled: slots due in that may not
+    have been recorded yet. *waits* is the longest `after_downtime` of any job: that
+    long some of them are undecided.
     """
     if since <= max(settings.settled_at, settings.up_since + waits) + SLACK:
         since = min(since, settings.down_since)

@@ -1,4 +1,4 @@
-"""What the end of a run means for its job."""
+"""Effects of the end of a run on its job."""
 
 from __future__ import annotations
 
@@ -37,20 +37,21 @@ from afterrun_exporter.core.timestamps import format_time
 def finish(
     job: Job, state: JobState, ping: Ping, settings: Settings
 ) -> tuple[JobState, Run, tuple[str, ...]]:
-    """Return the state after the run that *ping* ended, that run, and warnings."""
+    """Return the state after the end of a run by *ping*, that run, and warnings."""
     open_run = open_run_of(state, ping)
     span = spans.span_of(ping, open_run)
-    ended, started, duration = span.ended, span.started, span.duration
+
+    end, start, duration = span.ended_at, span.started_at, span.duration
 
     metrics, about = ping.metrics, ping.metadata
     if open_run is not None:
-        metrics = reported(open_run.metrics, ping, settings.metrics_per_job)
+        metrics = metrics_after(open_run.metrics, ping, settings.metrics_per_job)
         about = metadata.merged(open_run.metadata, about)
-    known = measured(metrics, duration)
+    values = measured(metrics, duration)
     violations: tuple[Violation, ...] = ()
     outcome = ping.outcome
     if outcome is Outcome.OK and job.rules:
-        violations = judge_all(job.rules, known, state.previous, ping.message, about)
+        violations = judge_all(job.rules, values, state.previous, ping.message, about)
         outcome = Outcome.VIOLATED if violations else outcome
 
     run = Run(
@@ -59,8 +60,8 @@ def finish(
         attempt=ping.attempt,
         max_attempts=ping.max_attempts,
         outcome=outcome,
-        started_at=started,
-        finished_at=ended,
+        started_at=start,
+        finished_at=end,
         received_at=ping.at,
         duration=duration,
         exit_code=ping.exit_code,
@@ -77,33 +78,37 @@ def finish(
             if other is not open_run and not is_earlier_attempt(other, ping)
         )
     if run.max_attempts is not None and run.is_retried:
-        after = attempts.recorded(job, state, run, ping, still_open, settings)
+        after = attempts.with_failed_attempt(
+            job, state, run, ping, still_open, settings
+        )
     else:
         if state.retries:
-            state = replace(state, retries=attempts.concluded(state, run, ping))
-        began, again = None, False
+            state = replace(state, retries=attempts.retries_after(state, run, ping))
+        began, was_hung = None, False
         if open_run is not None:
             began = open_run.started_at
         elif run.run_id is not None and (state.hung or run.outcome in FAILURES):
-            again = hung_runs.was_given_up(state, run, settings)
-        after = _after(job, state, run, known, still_open, settings, began, again=again)
+            was_hung = hung_runs.was_given_up(state, run, settings)
+        after = _effects(
+            job, state, run, values, still_open, settings, began, was_hung=was_hung
+        )
     if after.unobserved_through:
-        after = misses.observed(job, after, ended)
+        after = misses.observed(job, after, end)
     return after, run, span.warnings
 
 
 def judge_last_attempt(
     job: Job, state: JobState, retry: Retry, now: float, settings: Settings
 ) -> tuple[JobState, Run]:
-    """Return the state after *retry* was the last attempt of its run, and that run."""
+    """Return the state after the last attempt *retry* of a run, and that run."""
     run = attempts.last_attempt(retry, state.recorded + 1, now)
     rest = tuple(one for one in state.retries if one is not retry)
-    known = measured(run.metrics, run.duration)
+    values = measured(run.metrics, run.duration)
     waiting = replace(state, retries=rest)
-    after = _after(job, waiting, run, known, state.open_runs, settings)
-    # An attempt that still comes is a report like any other, and none has come now.
-    seen = repeats.remembered(state.seen, repeats.NO_KEY, settings)
-    return replace(after, seen=seen, last_ping_at=state.last_ping_at), run
+    after = _effects(job, waiting, run, values, state.open_runs, settings)
+    # A later attempt is an ordinary report, and none has come now.
+    keys = repeats.remembered(state.seen, repeats.NO_KEY, settings)
+    return replace(after, seen=keys, last_ping_at=state.last_ping_at), run
 
 
 def time_out(
@@ -116,8 +121,8 @@ def time_out(
 ) -> tuple[JobState, Run]:
     """Return the state after giving up *open_run*, and the run it became.
 
-    It satisfies no slot: nobody has reported its end. The run of *ping* has followed
-    it, which began at *follower*: the job is failing if that one is not ok, either.
+    It covers no slot: its end was not reported. The run of *ping*, which began at
+    *follower*, has followed it: the job is failing if that one is not ok, either.
     """
     now = ping.at
     run = Run(
@@ -134,23 +139,23 @@ def time_out(
         f"{'ended' if ping.kind is Kind.FINISH else 'started'}",
         metadata=open_run.metadata,
     )
-    # A finish that still comes is a report like any other, not a repeat.
+    # A later finish is an ordinary report, not a repeat.
     key = repeats.given_up(repeats.key_of(run))
-    seen = repeats.remembered(state.seen, key, settings)
-    counted = replace(_counted(state, run, state.open_runs, settings), seen=seen)
+    keys = repeats.remembered(state.seen, key, settings)
+    updated = replace(_with_run(state, run, state.open_runs, settings), seen=keys)
     if is_late(run, state.last_judged_at):
         return hung_runs.remembered(
-            job, counted, open_run, follower, is_last=False
+            job, updated, open_run, follower, is_last=False
         ), run
     record = recovery.record(job, state, Outcome.TIMEOUT)
     failed = replace(
-        counted,
+        updated,
         last_outcome=Outcome.TIMEOUT,
         loaded=False,
         consecutive_failures=record.consecutive_failures,
-        timed_out=_goes_on_timed_out(state, series=state.consecutive_failures > 0),
+        timed_out=_stays_timed_out(state, series=state.consecutive_failures > 0),
         recovering=record.recovering,
-        # The run that followed tells whether the job works again.
+        # The following run shows if the job works again.
         failing=recovery.was_failing(state),
     )
     return hung_runs.remembered(job, failed, open_run, follower, is_last=True), run
@@ -158,28 +163,28 @@ def time_out(
 
 def _unfinished(job: Job, open_run: OpenRun) -> str:
     if silence_limit(job, open_run) < time_limit(job, open_run):
-        return f"had given no sign of life since {format_time(open_run.alive_at)}"
+        return f"had sent no sign of life since {format_time(open_run.alive_at)}"
     return "had not ended"
 
 
 def is_late(run: Run, last_judged_at: float) -> bool:
-    """Return whether *run* ended before the one that was judged last: no news.
+    """Return True if *run* ended before the last judged run, so that it is no news.
 
-    Only a report that says when it ended can be older than what we know; a
-    judgement ahead of us was noted before the clock was set back.
+    Only a report with its own end time can be older than the state; a later judgement
+    than that was recorded before the clock was set back.
     """
     return run.finished_at < last_judged_at <= run.received_at
 
 
 def was_given_up(run: Run) -> bool:
-    """Return whether nobody reported the end of *run*: see `time_out`."""
+    """Return True if the end of *run* was never reported: see `time_out`."""
     # A report about a run whose start is known always has a duration.
     never_ended = run.started_at is not None and run.duration is None
     return run.outcome is Outcome.TIMEOUT and never_ended
 
 
 def is_earlier_attempt(run: OpenRun, ping: Ping) -> bool:
-    """Return whether *ping* is about a later attempt of *run*: that one is over."""
+    """Return True if *ping* is about a later attempt of *run*, which is over then."""
     same = run.run_id is not None and run.run_id == ping.run_id
     return same and run.attempt < ping.attempt
 
@@ -187,8 +192,8 @@ def is_earlier_attempt(run: OpenRun, ping: Ping) -> bool:
 def open_run_of(state: JobState, ping: Ping) -> OpenRun | None:
     """Return the open run that *ping* is about, or None.
 
-    With an id that is the run of this id; without one the newest run that has
-    none either. Where only one side has an id, it is the only run there is.
+    With an id, the run with this id; without one, the newest run that has none either.
+    If only one of them has an id, the only open run.
     """
     if not state.open_runs:
         return None
@@ -196,7 +201,7 @@ def open_run_of(state: JobState, ping: Ping) -> OpenRun | None:
     if ping.run_id is not None and same:
         exact = [run for run in same if run.attempt == ping.attempt]
         if ping.is_numbered and not exact:
-            # A later attempt is not over with an earlier one.
+            # An earlier attempt does not end a later one.
             exact = [run for run in same if run.attempt < ping.attempt]
             return exact[-1] if exact else None
         return next(iter(exact or same))
@@ -207,69 +212,73 @@ def open_run_of(state: JobState, ping: Ping) -> OpenRun | None:
     return only if half_named else None
 
 
-def merged(
-    known: Mapping[str, float], reported: Mapping[str, float], limit: int
+def merged_metrics(
+    current: Mapping[str, float], reported: Mapping[str, float], limit: int
 ) -> Mapping[str, float]:
     """Return the last value of each metric, at most *limit* of them.
 
-    What this report brings stays; the longest unreported makes room for it.
+    The reported values are kept; the oldest other ones make room for them.
     """
-    if known.keys() == reported.keys():
+    if current.keys() == reported.keys():
         return reported
-    kept = {name: value for name, value in known.items() if name not in reported}
+    unreported = {
+        name: value for name, value in current.items() if name not in reported
+    }
     room = max(0, limit - len(reported))
-    for name in list(kept)[: max(0, len(kept) - room)]:
-        del kept[name]
-    return {**kept, **reported}
+    for name in list(unreported)[: max(0, len(unreported) - room)]:
+        del unreported[name]
+    return {**unreported, **reported}
 
 
-def reported(known: Mapping[str, float], ping: Ping, limit: int) -> Mapping[str, float]:
-    """Return what a run has reported that had reported *known* before *ping*."""
+def metrics_after(
+    current: Mapping[str, float], ping: Ping, limit: int
+) -> Mapping[str, float]:
+    """Return the metrics of a run that had reported *current* before *ping*."""
     if not ping.adds:
-        return merged(known, ping.metrics, limit)
-    sums = {name: known.get(name, 0.0) + more for name, more in ping.metrics.items()}
+        return merged_metrics(current, ping.metrics, limit)
+    sums = {name: current.get(name, 0.0) + more for name, more in ping.metrics.items()}
     # Two finite numbers may add up to one that is not.
     finite = {name: value for name, value in sums.items() if math.isfinite(value)}
-    return merged(known, finite, limit)
+    return merged_metrics(current, finite, limit)
 
 
 def _run_id(ping: Ping, open_run: OpenRun | None) -> str | None:
-    # Nobody can tell what an unreadable report was about: a readable one about
-    # this run, which may still come, must not be taken for its repeat.
+    # An unreadable report has no known run: a readable one about this run, which may
+    # still come, must not be a repeat of it.
     if open_run is None or ping.outcome is Outcome.INVALID:
         return ping.run_id
     return ping.run_id or open_run.run_id
 
 
-def _after(
+def _effects(
     job: Job,
     state: JobState,
     run: Run,
-    known: Mapping[str, float],
+    values: Mapping[str, float],
     still_open: tuple[OpenRun, ...],
     settings: Settings,
     began: float | None = None,
     *,
-    again: bool = False,
+    was_hung: bool = False,
 ) -> JobState:
-    """Return *state* with all that follows from *run*, which reported *known*.
+    """Return *state* with all effects of *run*, which reported *values*.
 
-    Its start was reported at *began*, if at all. *again* is true for a run that was
-    given up before: it has been judged, and only a better outcome is news.
+    Its start was reported at *began*, if at all. *was_hung* is true for a run that was
+    given up before: only a better outcome is news.
     """
     if run.outcome is Outcome.CANCELED:
-        return _counted(state, run, still_open, settings)
+        return _with_run(state, run, still_open, settings)
     covered = covered_by(job, run.finished_at, run.started_at)
-    after = _counted(state, run, still_open, settings, covered)
-    is_news = not (again and run.outcome in FAILURES)
+    after = _with_run(state, run, still_open, settings, covered)
+    is_news = not (was_hung and run.outcome in FAILURES)
     is_news = is_news and run.outcome is not Outcome.SKIPPED
     judged = is_news and not is_late(run, state.last_judged_at)
     if judged:
-        after = _judged(job, after, run, known, settings)
+        after = _with_outcome(job, after, run, values, settings)
         if job.slower_than is not None:
-            after = _timed(job, after, run)
+            after = _with_slowness(job, after, run)
     if state.hung and is_news:
-        hung = hung_runs.after(state, run, began, again=again, judged=judged)
+        hung = hung_runs.after(state, run, began, again=was_hung, judged=judged)
         after = replace(after, hung=hung)
     if after.unobserved_through:
         after = misses.observed(job, after, run.finished_at)
@@ -278,16 +287,16 @@ def _after(
     return after
 
 
-def _counted(
+def _with_run(
     state: JobState,
     run: Run,
     still_open: tuple[OpenRun, ...],
     settings: Settings,
     covered: float = -math.inf,
 ) -> JobState:
-    """Return *state* with *run* in it, and no run due for the slots up to *covered*."""
-    # Every copy of a state costs: here is all that follows from any run at all.
-    ended, outcome = run.finished_at, run.outcome
+    """Return *state* with *run* counted, and the slots up to *covered* done."""
+    # Each copy of a state is expensive: this one has all that any run changes.
+    end, outcome = run.finished_at, run.outcome
     ok = outcome is Outcome.OK
     bad = not ok and outcome in FAILURES
     violated = not ok and outcome is Outcome.VIOLATED
@@ -301,15 +310,15 @@ def _counted(
         violating_total=state.violating_total + violated,
         duration_sum=state.duration_sum + (run.duration or 0.0),
         duration_count=state.duration_count + (run.duration is not None),
-        last_finish_at=max(state.last_finish_at, ended),
-        last_success_at=max(state.last_success_at, ended if ok else 0.0),
-        last_failure_at=max(state.last_failure_at, ended if bad or violated else 0.0),
+        last_finish_at=max(state.last_finish_at, end),
+        last_success_at=max(state.last_success_at, end if ok else 0.0),
+        last_failure_at=max(state.last_failure_at, end if bad or violated else 0.0),
         seen=repeats.remembered(state.seen, repeats.key_of(run), settings),
     )
 
 
-def _judged(
-    job: Job, state: JobState, run: Run, known: Mapping[str, float], settings: Settings
+def _with_outcome(
+    job: Job, state: JobState, run: Run, values: Mapping[str, float], settings: Settings
 ) -> JobState:
     healthy = run.outcome is Outcome.OK
     record = recovery.record(job, state, run.outcome)
@@ -323,9 +332,9 @@ def _judged(
         consecutive_failures=record.consecutive_failures,
         recovering=record.recovering,
         failing=record.failing,
-        timed_out=_has_timed_out(state, run),
-        metrics=merged(state.metrics, run.metrics, settings.metrics_per_job),
-        previous=known if healthy else state.previous,
+        timed_out=_is_timed_out(state, run),
+        metrics=merged_metrics(state.metrics, run.metrics, settings.metrics_per_job),
+        previous=values if healthy else state.previous,
         violated=(
             tuple(violation.rule for violation in run.violations)
             if reported_ok
@@ -334,29 +343,29 @@ def _judged(
     )
 
 
-def _has_timed_out(state: JobState, run: Run) -> bool:
-    """Return whether *run* timed out, or one of the bad runs that it adds to.
+def _is_timed_out(state: JobState, run: Run) -> bool:
+    """Return True if *run* timed out, or one of the bad runs before it in a row.
 
-    What was so of the last ones stays until there are others: it is still shown.
+    The value of the last series stays until the next one: it is still shown.
     """
     is_ok = run.outcome is Outcome.OK
     if run.outcome is Outcome.TIMEOUT or (hung_runs.is_pending(state) and not is_ok):
         return True
-    return _goes_on_timed_out(state, series=is_ok or state.consecutive_failures > 0)
+    return _stays_timed_out(state, series=is_ok or state.consecutive_failures > 0)
 
 
-def _goes_on_timed_out(state: JobState, *, series: bool) -> bool:
+def _stays_timed_out(state: JobState, *, series: bool) -> bool:
     healed = any(one.key.condition is Condition.FAILING for one in state.healed)
     return state.timed_out and (series or healed or recovery.was_failing(state))
 
 
-def _timed(job: Job, state: JobState, run: Run) -> JobState:
-    """Return *state* with whether *run* took unusually long.
+def _with_slowness(job: Job, state: JobState, run: Run) -> JobState:
+    """Return *state* with the mark of an unusually long *run*.
 
-    A run that failed says nothing about how long the work takes.
+    The duration of a failed run is not representative.
     """
-    done = run.outcome in {Outcome.OK, Outcome.VIOLATED}
-    if run.duration is None or not done:
+    completed = run.outcome in {Outcome.OK, Outcome.VIOLATED}
+    if run.duration is None or not completed:
         return state
     limit = history.slow_threshold(job, state.history, run.finished_at)
     slow = limit is not None and run.duration > limit

@@ -1,11 +1,11 @@
-"""The last runs of a job, as far back as its windows reach: 25 bytes each.
+"""The last runs of a job, as far back as its windows reach: 25 bytes per run.
 
-Kept for jobs with a success ratio or a usual duration only, and in memory only:
-after a restart it is made anew of the runs that are stored.
+Kept for jobs with a success ratio or a usual duration only, and in memory only: after a
+restart it is rebuilt from the stored runs.
 
-A ping must not cost more the more runs there are. So a window begins where bisection
-finds its first run, and columns are copied and counted as a whole, not run by run.
-Runs that did not end in the order in which they arrived are looked at one by one.
+The cost of a ping must not grow with the number of runs. So the first run of a window
+is found by bisection, and columns are copied and counted as a whole, not run by run.
+Only runs that did not end in the order of their arrival are checked one by one.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from afterrun_exporter.core.model import (
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.windows import NO_HISTORY, History, Ratio
 
-#: Number, end, duration (NaN when unknown), whether it was ok.
+#: Number, end, duration (NaN if unknown), True if ok.
 _RECORD: Final = struct.Struct("<Qdd?")
 
-#: By which share of the usual gap between runs two more windows are shorter and longer
-#: than that of a success ratio.
+#: Two more windows are shorter and longer than that of a success ratio, by this share
+#: of the usual gap between runs.
 EDGE: Final = 0.25
 
 #: Bytes of a number, an end or a duration.
@@ -48,32 +48,32 @@ _WIDTH: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What windows look at of a run that has finished."""
+    """The facts about a finished run that windows use."""
 
     number: int
     finished_at: float
-    #: NaN when unknown.
+    #: NaN if unknown.
     duration: float
     ok: bool
 
 
 def reach(job: Job) -> float:
-    """Return how many seconds back the windows of *job* look; 0 without any."""
+    """Return the reach of the windows of *job* in seconds; 0 without any."""
     ratio, slower = job.success_ratio, job.slower_than
     return max(ratio.over if ratio else 0.0, slower.over if slower else 0.0)
 
 
 def kept_for(job: Job) -> float:
-    """Return how many seconds runs of *job* are remembered for its windows; 0 without.
+    """Return the time in seconds to keep runs of *job* for its windows; 0 without any.
 
-    A success ratio looks at a longer window, too.
+    A success ratio also uses a longer window.
     """
     ratio = job.success_ratio
     return max(reach(job), ratio.over * (1 + EDGE) if ratio else 0.0)
 
 
 def pack(runs: Iterable[Past]) -> bytes:
-    """Return *runs* as a store hands them over: by number, each once."""
+    """Return *runs* in the format of a store: by number, each once."""
     by_number = {run.number: run for run in runs}
     return b"".join(
         _RECORD.pack(run.number, run.finished_at, run.duration, run.ok)
@@ -81,21 +81,21 @@ def pack(runs: Iterable[Past]) -> bytes:
     )
 
 
-def unpack(stored: bytes) -> Iterator[Past]:
-    """Yield the runs that *stored* was packed of, in order of arrival."""
-    for record in _RECORD.iter_unpack(stored):
+def unpack(packed: bytes) -> Iterator[Past]:
+    """Yield the runs in *packed*, in order of arrival."""
+    for record in _RECORD.iter_unpack(packed):
         yield Past(*record)
 
 
 def history_of(runs: Iterable[Past]) -> History:
-    """Return *runs*, which are in order of arrival, as a history."""
-    known = [*runs]
-    ends = [run.finished_at for run in known]
+    """Return a history of *runs*, which are in order of arrival."""
+    all_runs = [*runs]
+    ends = [run.finished_at for run in all_runs]
     return History(
-        numbers=array("Q", (run.number for run in known)).tobytes(),
+        numbers=array("Q", (run.number for run in all_runs)).tobytes(),
         ends=array("d", ends).tobytes(),
-        durations=array("d", (run.duration for run in known)).tobytes(),
-        oks=bytes(run.ok for run in known),
+        durations=array("d", (run.duration for run in all_runs)).tobytes(),
+        oks=bytes(run.ok for run in all_runs),
         ordered=all(map(le, ends, ends[1:])),
     )
 
@@ -108,20 +108,20 @@ def pasts(history: History) -> Iterator[Past]:
 
 
 def past(run: Run) -> Past | None:
-    """Return what to remember of *run*; None for one that judges nothing."""
+    """Return the facts to keep of *run*; None if it counts in no window."""
     if run.outcome in NEUTRAL or run.is_retried:
         return None
     duration = math.nan if run.duration is None else run.duration
     return Past(run.number, run.finished_at, duration, run.outcome is Outcome.OK)
 
 
-def extended(
+def with_run(
     job: Job, history: History, run: Run, now: float, settings: Settings
 ) -> History:
-    """Return *history* with *run*, and without what no window sees any more.
+    """Return *history* with *run*, without runs that no window reaches any more.
 
-    Nor has it more runs than the store keeps of a job: a restart must not
-    change what a window comes to.
+    It has no more runs than the store keeps of a job: a restart must not change the
+    result of a window.
     """
     if not (over := kept_for(job)):
         return NO_HISTORY
@@ -137,24 +137,24 @@ def with_runs(
     job: Job, state: JobState, runs: Sequence[Run], now: float, settings: Settings
 ) -> JobState:
     """Return *state* with *runs*, which have just finished, in its history."""
-    looked_at = job.success_ratio is not None or job.slower_than is not None
-    if not (looked_at or len(state.history)):
+    has_windows = job.success_ratio is not None or job.slower_than is not None
+    if not (has_windows or len(state.history)):
         return state
     for run in runs:
-        known = extended(job, state.history, run, now, settings)
-        state = replace(state, history=known)
+        extended = with_run(job, state.history, run, now, settings)
+        state = replace(state, history=extended)
     return state
 
 
 def joined(
-    job: Job, stored: bytes, state: JobState, now: float, settings: Settings
+    job: Job, packed: bytes, state: JobState, now: float, settings: Settings
 ) -> History:
-    """Return the history of a job from what is *stored*, and what came since."""
-    known = {run.number: run for run in pasts(state.history)}
-    # Those in memory may have been put back by a clock that was wrong itself.
-    known |= {run.number: run for run in unpack(stored)}
+    """Return the history of a job from *packed*, and from the runs since then."""
+    by_number = {run.number: run for run in pasts(state.history)}
+    # The times of those in memory may have been corrected by a wrong clock.
+    by_number |= {run.number: run for run in unpack(packed)}
     over, last = kept_for(job), state.recorded - settings.runs_per_job
-    runs = [run for number, run in sorted(known.items()) if number > last]
+    runs = [run for number, run in sorted(by_number.items()) if number > last]
     ends = put_back([run.finished_at for run in runs], now)
     return history_of(
         Past(run.number, end, run.duration, run.ok)
@@ -164,11 +164,11 @@ def joined(
 
 
 def put_back(ends: Sequence[float], now: float) -> Sequence[float]:
-    """Return *ends* of runs, in order of arrival, so that none is later than *now*.
+    """Return *ends* of runs, in order of arrival, with none later than *now*.
 
-    Runs that were recorded by a clock that was ahead ended before those that arrived
-    later, and after those that had arrived. They keep their distances: all at one
-    moment, those of a month would be in the window of a day.
+    Runs recorded by a clock that was ahead ended before those that arrived later, and
+    after those that arrived before. Their distances are kept: otherwise the runs of a
+    month would all be in the window of a day.
     """
     if max(ends, default=now) <= now:
         return ends
@@ -187,8 +187,8 @@ def put_back(ends: Sequence[float], now: float) -> Sequence[float]:
     return right
 
 
-def slid(job: Job, state: JobState, now: float) -> JobState:
-    """Return *state* with the success ratio as it is at *now*."""
+def with_ratio(job: Job, state: JobState, now: float) -> JobState:
+    """Return *state* with the success ratio at *now*."""
     if job.success_ratio is None:
         return replace(
             state, success_ratio=None, ratio_edges=None, ratio_until=math.inf
@@ -209,30 +209,30 @@ def slid(job: Job, state: JobState, now: float) -> JobState:
     return replace(state, success_ratio=ratio, ratio_edges=edges, ratio_until=until)
 
 
-def is_ratio_low(wanted: SuccessRatio, state: JobState, *, goes_on: bool) -> bool:
+def is_ratio_low(limit: SuccessRatio, state: JobState, *, goes_on: bool) -> bool:
     """Return True if too few of the last runs were ok.
 
-    *goes_on* is true while an alert says so. Where the window is a multiple of the
-    period, the new run comes seconds before or after the first one leaves it: neither
-    may begin or end an alert. So it begins where the ratio is low over windows that are
-    a quarter of the usual gap between runs shorter and longer, too, and goes on while
-    it is over one of them.
+    *goes_on* is true while such an alert is open. If the window is a multiple of the
+    period, a new run comes seconds before or after the oldest one leaves: neither may
+    open or resolve an alert. So it opens if the ratio is low in the window and in two
+    others, a quarter of the usual gap between runs shorter and longer, and stays open
+    while it is low in one of them.
     """
     if state.success_ratio is None:
         return False
     ratios = (state.success_ratio, *(state.ratio_edges or ()))
     low = (
-        ratio.runs >= max(1, wanted.min_runs) and ratio.value < wanted.below
+        ratio.runs >= max(1, limit.min_runs) and ratio.value < limit.below
         for ratio in ratios
     )
     return any(low) if goes_on else all(low)
 
 
 def slow_threshold(job: Job, history: History, now: float) -> float | None:
-    """Return from which duration on a run that ends at *now* is slow.
+    """Return the duration from which on a run that ends at *now* is slow.
 
-    That is a factor of the median or mean of the ok runs before it; None where
-    nothing is configured or too few of them are known.
+    A factor of the median or mean of the ok runs before it; None if not configured, or
+    with too few runs.
     """
     if (slower := job.slower_than) is None:
         return None
@@ -240,8 +240,8 @@ def slow_threshold(job: Job, history: History, now: float) -> float | None:
         first = _first(history, slower.over, now)
     else:
         history, first = _only(history, _inside(history, slower.over, now)), 0
-    told = compress(_durations(history)[first:], history.oks[first:])
-    durations = [*filterfalse(math.isnan, told)]
+    ok_durations = compress(_durations(history)[first:], history.oks[first:])
+    durations = [*filterfalse(math.isnan, ok_durations)]
     if len(durations) < max(1, slower.min_runs):
         return None
     average = statistics.median if slower.than is Average.MEDIAN else statistics.fmean
@@ -249,9 +249,9 @@ def slow_threshold(job: Job, history: History, now: float) -> float | None:
 
 
 def _ratio(history: History, over: float, now: float) -> tuple[Ratio, float]:
-    """Return how the runs that ended less than *over* seconds before *now* did.
+    """Return the ratio of the runs that ended less than *over* seconds before *now*.
 
-    And when the next of them will have ended longer ago; +inf for never.
+    Also the time at which the next of them leaves; +inf for never.
     """
     if history.ordered:
         first, runs = _first(history, over, now), len(history)
@@ -263,10 +263,10 @@ def _ratio(history: History, over: float, now: float) -> tuple[Ratio, float]:
 
 
 def _usual_gap(history: History, over: float, now: float) -> tuple[float, float]:
-    """Return how long after one run the next one ends on average: at most *over*.
+    """Return the average time from one run to the next: at most *over*.
 
-    Of those that ended not much more than *over* seconds before *now*; and when the next
-    of them will have ended longer ago, +inf for never.
+    It counts runs that ended little more than *over* seconds before *now*. Also the
+    time at which the next of them leaves; +inf for never.
     """
     reached = over * (1 + EDGE)
     if history.ordered:
@@ -280,34 +280,34 @@ def _usual_gap(history: History, over: float, now: float) -> tuple[float, float]
 
 
 def _first(history: History, over: float, now: float) -> int:
-    """Return the place of the first run that ended less than *over* before *now*.
+    """Return the index of the first run that ended less than *over* before *now*.
 
-    Of a history that is in order.
+    The history must be in order.
     """
     return bisect_right(_ends(history), now, key=lambda end: end + over)
 
 
 def _inside(history: History, over: float, now: float) -> list[bool]:
-    """Return of each run whether it ended less than *over* before *now*."""
+    """Return True for each run that ended less than *over* before *now*."""
     return [end + over > now for end in _ends(history)]
 
 
-def _only(history: History, chosen: Sequence[bool]) -> History:
-    """Return *history* with the runs alone that are *chosen*."""
-    if all(chosen):
+def _only(history: History, selection: Sequence[bool]) -> History:
+    """Return *history* with the runs in *selection* only."""
+    if all(selection):
         return history
-    ends = array("d", compress(_ends(history), chosen))
+    ends = array("d", compress(_ends(history), selection))
     return History(
-        numbers=array("Q", compress(_numbers(history), chosen)).tobytes(),
+        numbers=array("Q", compress(_numbers(history), selection)).tobytes(),
         ends=ends.tobytes(),
-        durations=array("d", compress(_durations(history), chosen)).tobytes(),
-        oks=bytes(compress(history.oks, chosen)),
+        durations=array("d", compress(_durations(history), selection)).tobytes(),
+        oks=bytes(compress(history.oks, selection)),
         ordered=all(map(le, ends, ends[1:])),
     )
 
 
 def _appended(history: History, first: int, run: Past | None) -> History:
-    """Return *history* from its place *first* on, and then *run*."""
+    """Return *history* from the index *first* on, followed by *run*."""
     if run is None and not first:
         return history
     more = NO_HISTORY if run is None else history_of([run])
@@ -323,7 +323,7 @@ def _appended(history: History, first: int, run: Past | None) -> History:
 
 
 def _cut(column: bytes, start: int, more: bytes) -> bytes:
-    # One copy, and not one for each.
+    # One copy instead of one per part.
     return b"".join((memoryview(column)[start:], more))
 
 

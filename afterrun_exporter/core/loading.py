@@ -70,7 +70,7 @@ def loaded(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transit
 
 def slid(job: Job, state: JobState, now: float) -> JobState:
     """Return *state* with the success ratio as it is at *now*."""
-    return state if job.success_ratio is None else history.slid(job, state, now)
+    return state if job.success_ratio is None else history.with_ratio(job, state, now)
 
 
 def with_frozen(

@@ -89,7 +89,8 @@ def made_up_for(job: Job, state: JobState, now: float, settings: Settings) -> Jo
     unobserved = state.unobserved_through
     if isinstance(job.schedule, Every) and math.isfinite(first):
         period = job.schedule.period
-        # After a downtime there may be some among them whose deadlines are still to come.
+        # After a downtime there may be some among them whose deadlines are still to
+        # come.
         passed = (min(through, now - job.grace) - covered) // period
         through = covered + max(0.0, passed) * period
         due = due_from(job, state, max(through, unobserved), settings)

@@ -105,9 +105,10 @@ class Settings(Struct, frozen=True, kw_only=True, gc=False):
     metrics_per_job: int = 50
     #: Finished runs that are kept of one job: no window sees more.
     runs_per_job: int = 1000
-    #: The last time in which no report could arrive (core/downtimes.py): from when, until
-    #: when, and when clients have had time to try again. The daemon was down, suspended
-    #: or could not store anything, or the clock leapt. Without one, all are -inf.
+    #: The last time in which no report could arrive (core/downtimes.py): from when,
+    #: until when, and when clients have had time to try again. The daemon was down,
+    #: suspended or could not store anything, or the clock leapt. Without one, all are
+    #: -inf.
     down_since: float = -math.inf
     up_since: float = -math.inf
     settled_at: float = -math.inf

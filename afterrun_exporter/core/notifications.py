@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from afterrun_exporter.core.alerts import healing
+from afterrun_exporter.core.alerts import recently_resolved
 from afterrun_exporter.core.state import AlertKey, AlertMoved, AlertResolved, JobState
 
 #: How often an alert is posted again, and how often while it is fresh.
@@ -161,7 +161,7 @@ def resolved(
     notices: Iterable[AlertNotification], event: AlertResolved, state: JobState
 ) -> list[AlertNotification]:
     """Return those of *notices* that *event* ends, as it leaves them."""
-    healed = healing(state, event.key)
+    healed = recently_resolved(state, event.key)
     return [
         replace(
             notice,
@@ -186,7 +186,7 @@ def moved(
 
 def is_history(event: AlertResolved, state: JobState) -> bool:
     """Return True for the end of an alert that was over long before it was reported."""
-    return event.at < state.last_ping_at and healing(state, event.key) is None
+    return event.at < state.last_ping_at and recently_resolved(state, event.key) is None
 
 
 def reconciled(

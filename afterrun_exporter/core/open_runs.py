@@ -69,7 +69,7 @@ def at_finish(
     """
     open_run = finishes.open_run_of(state, ping)
     span = spans.span_of(ping, open_run)
-    began = span.ended if span.started is None else span.started
+    began = span.ended_at if span.started_at is None else span.started_at
     others = Others()
     # Which run ends may not depend on those that are given up.
     named = ping.run_id is not None and all(run.run_id for run in state.open_runs)

@@ -25,10 +25,10 @@ def progressed(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tra
         return _added_to_nothing(state, ping)
     limit = settings.metrics_per_job
     before = open_run.metrics if open_run else {}
-    now = finishes.reported(before, ping, limit)
+    now = finishes.metrics_after(before, ping, limit)
     open_runs, left_out = _reporting(state, open_run, ping, metrics=now)
     told = {name: now[name] for name in ping.metrics if name in now}
-    metrics = finishes.merged(state.metrics, told, limit)
+    metrics = finishes.merged_metrics(state.metrics, told, limit)
     return Transition(
         state=replace(
             state, last_ping_at=ping.at, open_runs=open_runs, metrics=metrics

@@ -28,8 +28,8 @@ ENDS_FIRST: Final = "the run ends before it starts: its duration is unknown"
 class Span(Struct, frozen=True, gc=False):
     """The time that a run took."""
 
-    ended: float
-    started: float | None = None
+    ended_at: float
+    started_at: float | None = None
     duration: float | None = None
     warnings: tuple[str, ...] = ()
 

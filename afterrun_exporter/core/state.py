@@ -207,8 +207,8 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     #: long as that still matters; 0 for never.
     upstream: tuple[str, ...] = ()
     upstream_healed_at: float = 0.0
-    #: A test alert: until when, when a client asked for it last, and its severity if not
-    #: the job's.
+    #: A test alert: until when, when a client asked for it last, and its severity if
+    #: not the job's.
     test_until: float = 0.0
     test_asked_at: float = 0.0
     test_severity: str = ""
@@ -254,7 +254,8 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     #: Derived from the stored runs, hence not stored with the rest.
     history: History = NO_HISTORY
     success_ratio: Ratio | None = None
-    #: The same of a window that is a little shorter, and of one that is a little longer.
+    #: The same of a window that is a little shorter, and of one that is a little
+    #: longer.
     ratio_edges: tuple[Ratio, Ratio] | None = None
     #: When a run leaves one of these windows next.
     ratio_until: float = math.inf

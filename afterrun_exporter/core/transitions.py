@@ -120,7 +120,7 @@ def on_ping(
     """Take one report of *job*; a repeat of an earlier one changes nothing.
 
     *required* is how the jobs are doing that this one requires; *quiet* is known to
-    be true where `is_quiet` said so.
+    be true where `is_unchanged` said so.
     """
     before: Transition | None = None
     if not quiet:
@@ -199,8 +199,8 @@ def _taken(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transit
 
 
 def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
-    if attempts.are_tried(job, state):
-        ping = attempts.numbered(job, state, ping, None, settings)
+    if attempts.may_have_attempts(job, state):
+        ping = attempts.with_attempt(job, state, ping, None, settings)
     if (repeated := repeats.start_of(state, ping, settings)) is not None:
         if ping.keeps_alive and not repeated:
             return progress.gone_on(state, ping)
@@ -257,7 +257,7 @@ def _with_attempt(
     if (retry := attempts.overtaken(state, ping, None)) is not None:
         state, ended = finishes.judge_last_attempt(job, state, retry, ping.at, settings)
         return state, [ended]
-    return attempts.begun(job, state, run, ping), []
+    return attempts.with_next_attempt(job, state, run, ping), []
 
 
 def _progressed(
@@ -269,9 +269,9 @@ def _progressed(
 
 
 def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
-    if attempts.are_tried(job, state):
+    if attempts.may_have_attempts(job, state):
         open_run = finishes.open_run_of(state, ping)
-        ping = attempts.numbered(job, state, ping, open_run, settings)
+        ping = attempts.with_attempt(job, state, ping, open_run, settings)
     if (repeated := repeats.finish_of(state, ping, settings)) is not None:
         return _duplicate(state, ping, repeated)
     runs: tuple[Run, ...] = ()
@@ -344,7 +344,7 @@ def _surroundings(
         # Who asks for it again does not ask about a run that is long past.
         state = replace(state, slow=False, slow_threshold=None)
     if job.success_ratio is not None or state.success_ratio is not None:
-        state = history.slid(job, state, now)
+        state = history.with_ratio(job, state, now)
     if job.concurrency is not None and state.open_runs:
         state = overlaps.noted(job, state, now, settings)
     if state.success_until and state.success_until <= now:

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core.deadlines import is_quiet, schedule_text, wake_at
+from afterrun_exporter.core.deadlines import is_unchanged, schedule_text, wake_at
 from afterrun_exporter.core.model import Job, Outcome, Settings
 from afterrun_exporter.core.state import DERIVED, JobState
 
@@ -39,7 +39,7 @@ def quiet_until(
     ):
         return None
     wake = wake_at(job, state, settings)
-    return wake if is_quiet(job, state, at, wake) else None
+    return wake if is_unchanged(job, state, at, wake) else None
 
 
 def same_facts(one: JobState, other: JobState) -> bool:

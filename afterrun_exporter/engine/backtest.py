@@ -28,5 +28,5 @@ async def try_rules(
     tried = Backtest(rules, since)
     # There may be many, and pings are to be answered meanwhile.
     async for run in cooperatively(reversed(runs)):
-        tried.take(run)
+        tried.add(run)
     return tried

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from msgspec.structs import replace
 
 from afterrun_exporter.core import pauses
-from afterrun_exporter.core.deadlines import is_quiet
+from afterrun_exporter.core.deadlines import is_unchanged
 from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.repeats import OlderRunsNeededError, is_whole
 from afterrun_exporter.core.state import USABLE, JobState, Transition, Unusable
@@ -106,7 +106,7 @@ class Decisions:
                 not self.in_change
                 # What is planned goes by what is committed.
                 and self._states.get(ping.job) is known
-                and is_quiet(job, known, report.at, self._next_wake(ping.job))
+                and is_unchanged(job, known, report.at, self._next_wake(ping.job))
             )
             required = self._required(job)
             return on_ping(job, known, report, self.settings, required, quiet=quiet)

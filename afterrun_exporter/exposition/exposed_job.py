@@ -80,11 +80,11 @@ class ExposedJob:
 
     def shows(self, key: AlertKey) -> bool:
         """Return True if the alert *key* is visible."""
-        return not self.calm and alerts.shown(self.state, key)
+        return not self.calm and alerts.is_visible(self.state, key)
 
     def healing_deadline(self, key: AlertKey) -> float | None:
         """Return the deadline of a resolved alert that is still visible, or None."""
         if self.calm:
             return None
-        healed = alerts.healing(self.state, key)
+        healed = alerts.recently_resolved(self.state, key)
         return healed.deadline if healed is not None else None

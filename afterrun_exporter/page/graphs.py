@@ -35,7 +35,7 @@ def tried_charts(result: Backtest, runs: Sequence[Run], now: float) -> Iterator[
     numbers = {run.number for run in runs}
     flagging = [
         (one.run.number, violation)
-        for one in result.shown
+        for one in result.flagged
         if one.run.number in numbers
         for violation in one.violations
     ]

@@ -39,7 +39,7 @@ CONFIG: Final = DIRECTORY / "alertmanager.yml"
 TEMPLATE: Final = Path("templates/afterrun.tmpl")
 
 #: Alerts that a message shows in full; of the others it has the number.
-MOST_SHOWN: Final = 20
+MAX_FLAGGED: Final = 20
 
 #: Finds when an alert of the group last began or ended. Templates know no other time.
 _NEWEST: Final = """\
@@ -147,7 +147,7 @@ def template_text(alertmanager: Alertmanager) -> str:
     groupings = (alertmanager.grouping, *(r.grouping for r in alertmanager.routes))
     longest = max(grouping.group_interval or 0.0 for grouping in groupings)
     newest = _NEWEST.replace("@INTERVAL@", str(round(longest * 1e9)))
-    return text.replace("@NEWEST@", newest).replace("@MOST@", str(MOST_SHOWN))
+    return text.replace("@NEWEST@", newest).replace("@MOST@", str(MAX_FLAGGED))
 
 
 def _beside(alertmanager: Alertmanager, base: Mapping[str, Any]) -> Smtp | None:

@@ -227,7 +227,7 @@ async def test_nothing_is_changed_by_it(
 async def test_a_job_that_has_not_run_says_so(client: Client) -> None:
     answer = await tried(client, rules=["rows > 100"])
 
-    assert answer["headline"] == "it has not run yet: there is nothing to try rules on"
+    assert answer["headline"] == "no runs yet: there is nothing to test rules on"
     assert (answer["runs"], answer["since"], answer["flagged"]) == (0, None, [])
 
 

@@ -129,7 +129,7 @@ async def test_a_job_without_runs_is_no_error(ask: Ask) -> None:
 
     assert (result.exit_code, result.stdout) == (
         0,
-        "backup: it has not run yet: there is nothing to try rules on\n",
+        "backup: no runs yet: there is nothing to test rules on\n",
     )
 
 
@@ -176,7 +176,7 @@ async def test_a_file_that_changes_nothing_is_one_line(
 
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0].endswith(
-        "1 of 2 runs of 1 job would be flagged, 1 was: no verdict changes"
+        "1 of 2 runs of 1 job would be flagged, 1 was: no result changes"
     )
 
 
@@ -192,7 +192,7 @@ async def test_rules_that_a_client_gave_a_job_are_no_change(
     result = await ask("backtest", "--config.file", file)
 
     assert result.stdout.splitlines()[0].endswith(
-        "1 of 2 runs of 1 job would be flagged, 1 was: no verdict changes"
+        "1 of 2 runs of 1 job would be flagged, 1 was: no result changes"
     )
 
 

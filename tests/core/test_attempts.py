@@ -181,7 +181,7 @@ def test_without_another_attempt_the_last_one_is_judged(
     failing = next(one for one in night.alerts if one.key == FAILING)
     assert failing.run == 2
     assert failing.summary == (
-        "the last run ended with fail: attempt 1 of 3 failed and no other one came by "
+        "the last run ended with fail: attempt 1 of 3 failed and no further attempt was reported by "
         f"2026-11-{until.replace(' ', 'T')}:00Z: disk full"
     )
 

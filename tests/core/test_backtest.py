@@ -39,7 +39,7 @@ def tried(rules: Sequence[Rule], runs: Sequence[Run], **more: Any) -> Backtest:
 
 def changes(found: Backtest) -> list[tuple[int, str]]:
     """Return what is to be said of which run, the oldest first."""
-    return [(one.run.number, one.change.value) for one in found.shown]
+    return [(one.run.number, one.change.value) for one in found.flagged]
 
 
 class TestARun:
@@ -107,13 +107,13 @@ class TestARun:
         found = tried([parse_rule("duration < 10m")], lived.runs)
 
         assert changes(found) == [(1, "newly_flagged")]
-        assert str(found.shown[0].violations[0]) == "duration was 600, expected < 600"
+        assert str(found.flagged[0].violations[0]) == "duration was 600, expected < 600"
 
     def test_is_told_with_the_value_and_the_threshold_of_then(self) -> None:
         """By each rule that it would break."""
         found = tried([ENOUGH, HALVED], night(200, 50).runs)
 
-        assert [str(broken) for broken in found.shown[0].violations] == [
+        assert [str(broken) for broken in found.flagged[0].violations] == [
             "rows was 50, expected > 100",
             "rows was 50, expected >= 100 (0.5 * previous)",
         ]
@@ -126,7 +126,7 @@ class TestPrevious:
 
         found = tried(rules, night(200, 90, 60).runs)
 
-        (_, last) = found.shown
+        (_, last) = found.flagged
         assert [str(broken) for broken in last.violations] == [
             "rows was 60, expected > 100",
             "rows was 60, expected >= 100 (0.5 * previous)",
@@ -186,8 +186,8 @@ class TestHistory:
         assert found.by_rule["rows-halved"].unknown == 1
         assert [*found.warnings()] == []
         assert [*found.gaps()] == [
-            "history begins after 1 older run of this job: not kept any more",
-            "1 run cannot be told: what `previous` was then is not kept any more",
+            "history is incomplete: 1 older run of this job was deleted",
+            "1 run cannot be evaluated: what they compare with (`previous`) was deleted",
         ]
 
     def test_tells_what_can_be_told_without_the_previous_run(self) -> None:
@@ -232,11 +232,11 @@ class TestHistory:
         assert [found.forgotten for found in asked] == [1, 0]
 
     def test_keeps_the_newest_in_detail_and_counts_all(self) -> None:
-        found = Backtest([ENOUGH], most_shown=2)
+        found = Backtest([ENOUGH], max_flagged=2)
         for run in night(1, 2, 3).runs:
-            found.take(run)
+            found.add(run)
 
-        assert [one.run.number for one in found.shown] == [2, 3]
+        assert [one.run.number for one in found.flagged] == [2, 3]
         assert found.would_flag == 3
 
 
@@ -245,9 +245,9 @@ class TestARule:
         found = tried([ENOUGH], night(500, 50, 0, None).runs)
 
         now, then = found.by_rule.values()
-        assert (now.rule, now.tried) == ("rows > 100", True)
+        assert (now.rule, now.is_tested) == ("rows > 100", True)
         assert (now.would_flag, now.was_flagged, now.not_reported) == (3, 0, 1)
-        assert (then.rule, then.tried) == ("rows > 0", False)
+        assert (then.rule, then.is_tested) == ("rows > 0", False)
         assert (then.would_flag, then.was_flagged) == (0, 2)
 
     @pytest.mark.parametrize(
@@ -301,9 +301,9 @@ class TestWhatItComesTo:
     @pytest.mark.parametrize(
         ("rows", "said"),
         [
-            ([], "it has not run yet: there is nothing to try rules on"),
-            ([500], "0 of 1 run would be flagged, 0 were: no verdict changes"),
-            ([0, 0], "2 of 2 runs would be flagged, 2 were: no verdict changes"),
+            ([], "no runs yet: there is nothing to test rules on"),
+            ([500], "0 of 1 run would be flagged, 0 were: no result changes"),
+            ([0, 0], "2 of 2 runs would be flagged, 2 were: no result changes"),
             ([500, 50, 0], "2 of 3 runs would be flagged, 1 was: 1 newly, 0 no longer"),
         ],
     )
@@ -320,7 +320,7 @@ class TestWhatItComesTo:
 
         assert headline(later) == "no run ended since 2026-11-23T00:00:00Z"
         assert headline(failed) == (
-            "none of 1 run said that it was ok: rules judge no other"
+            "none of 1 run reported ok: rules apply to no others"
         )
 
 
@@ -416,8 +416,8 @@ def test_the_rules_a_job_always_had_flag_what_they_flagged(
 
     found = tried(rules, runs)
 
-    assert {one.change for one in found.shown} <= {Change.BOTH}
-    assert [(one.run, one.violations) for one in found.shown] == [
+    assert {one.change for one in found.flagged} <= {Change.BOTH}
+    assert [(one.run, one.violations) for one in found.flagged] == [
         (run, run.violations) for run in runs if run.outcome is Outcome.VIOLATED
     ]
 
@@ -431,8 +431,8 @@ def test_a_history_that_is_not_whole_says_nothing_else(
 
     found = tried(rules, runs)
 
-    assert {one.change for one in found.shown} <= {Change.BOTH, Change.UNKNOWN}
-    for one in found.shown:
+    assert {one.change for one in found.flagged} <= {Change.BOTH, Change.UNKNOWN}
+    for one in found.flagged:
         recorded = [parts(broken) for broken in one.run.violations]
         broken = [parts(broken) for broken in one.violations]
         assert broken == [each for each in recorded if each[0] not in one.unknown]
@@ -449,7 +449,7 @@ def test_what_would_be_flagged_is_what_a_job_with_those_rules_would_flag(
     found = tried(others, live)
 
     assert [
-        (one.run.number, one.violations) for one in found.shown if one.violations
+        (one.run.number, one.violations) for one in found.flagged if one.violations
     ] == [(run.number, run.violations) for run in otherwise if run.violations]
 
 

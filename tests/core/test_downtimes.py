@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from afterrun_exporter.core.deadlines import deadline, is_quiet, next_slot, wake_at
+from afterrun_exporter.core.deadlines import deadline, is_unchanged, next_slot, wake_at
 from afterrun_exporter.core.model import Concurrency, Job, Kind, Outcome, Settings
 from afterrun_exporter.core.run_limits import run_deadline
 from afterrun_exporter.core.schedule import Every, parse_cron
@@ -75,7 +75,7 @@ class TestASlotThatWasDueInADowntime:
 
         assert night.state.unobserved is not None
         assert wake_at(BACKUP, night.state, RESTART) == at("23 02:30")
-        assert is_quiet(BACKUP, night.state, at("22 11:00"), at("23 02:30"))
+        assert is_unchanged(BACKUP, night.state, at("22 11:00"), at("23 02:30"))
 
     def test_is_never_shown_as_the_next_one(self) -> None:
         night = after_restart(HOURLY).clock("22 10:00:30")

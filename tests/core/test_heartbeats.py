@@ -73,7 +73,7 @@ class TestARunThatSendsSignsOfLife:
         assert night.outcomes == ["timeout"]
         assert told(night.runs[0].finished_at) == "22 02:19:00"
         assert night.runs[0].message == (
-            "started at 2026-11-22T02:00:00Z and had given no sign of life since "
+            "started at 2026-11-22T02:00:00Z and had sent no sign of life since "
             "2026-11-22T02:14:00Z when the next run started"
         )
         assert [run.run_id for run in night.state.open_runs] == ["b"]

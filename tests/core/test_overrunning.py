@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.alerts import OVERRUNNING, shown
+from afterrun_exporter.core.alerts import OVERRUNNING, is_visible
 from afterrun_exporter.core.model import Concurrency, Job, Kind, Settings
 from afterrun_exporter.core.pauses import on_pause, on_resume
 from afterrun_exporter.core.run_limits import run_deadline
@@ -140,8 +140,8 @@ class TestAStartThatIsReportedAfterItsLimit:
         night.clock("22 06:00:31").ping("22 06:00:32")
 
         assert night.open == []
-        assert shown(night.clock("22 06:01:29").state, OVERRUNNING)
-        assert not shown(night.clock("22 06:01:31").state, OVERRUNNING)
+        assert is_visible(night.clock("22 06:01:29").state, OVERRUNNING)
+        assert not is_visible(night.clock("22 06:01:31").state, OVERRUNNING)
 
     def test_is_none_where_its_end_follows(self, night: Night) -> None:
         night.ping("22 06:00:01", Kind.FINISH, ended_at=at("22 05:00"))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core import alerts
-from afterrun_exporter.core.deadlines import is_quiet, wake_at
+from afterrun_exporter.core.deadlines import is_unchanged, wake_at
 from afterrun_exporter.core.model import Concurrency, Job, Kind, Outcome, SuccessRatio
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
@@ -77,7 +77,7 @@ def test_where_it_is_quiet_time_has_done_nothing(
     night, now = after(job, acts)
     now += later
     # What is planned is what was right when the job was last looked at.
-    if not is_quiet(job, night.state, now, wake_at(job, night.state, SETTINGS)):
+    if not is_unchanged(job, night.state, now, wake_at(job, night.state, SETTINGS)):
         return
 
     noticed = on_clock(job, night.state, now, SETTINGS)
@@ -94,7 +94,7 @@ def test_a_calm_state_has_nothing_to_alert_of(
 ) -> None:
     """Not whatever the time is: what a deadline has done is a fact by then."""
     night, now = after(job, acts)
-    if not alerts.is_calm(night.state):
+    if not alerts.is_steady(night.state):
         return
 
     # A test alert that is long over is looked at, and changes nothing.
@@ -116,4 +116,4 @@ def test_it_is_quiet_until_the_next_deadline(when: str, quiet: bool) -> None:
     night = Night().ping("21 13:00")
     wake = wake_at(night.job, night.state, SETTINGS)
 
-    assert is_quiet(night.job, night.state, at(when), wake) is quiet
+    assert is_unchanged(night.job, night.state, at(when), wake) is quiet

@@ -434,12 +434,12 @@ class TestAConditionThatIsSoonOver:
         night = Night().fail("22 02:10:00").ping("22 02:10:05")
 
         assert night.open == []
-        assert alerts.shown(night.state, alerts.FAILING)
+        assert alerts.is_visible(night.state, alerts.FAILING)
         assert told(wake_at(BACKUP, night.state, SETTINGS)) == "22 02:11:00"
 
         night.clock("22 02:11:00")
 
-        assert not alerts.shown(night.state, alerts.FAILING)
+        assert not alerts.is_visible(night.state, alerts.FAILING)
 
     def test_has_its_exact_times_in_the_record(self) -> None:
         night = Night().fail("22 02:10:00").ping("22 02:10:05")
@@ -451,19 +451,19 @@ class TestAConditionThatIsSoonOver:
     def test_is_not_shown_longer_for_having_been_seen(self) -> None:
         night = Night().fail("22 02:10").ping("22 03:10")
 
-        assert not alerts.shown(night.state, alerts.FAILING)
+        assert not alerts.is_visible(night.state, alerts.FAILING)
 
     def test_is_not_shown_for_days_when_the_clock_is_set_back(self) -> None:
         night = Night().fail("25 02:10:00").ping("25 02:10:05")
 
         night.clock("22 02:10:00").clock("22 02:11:01")
 
-        assert not alerts.shown(night.state, alerts.FAILING)
+        assert not alerts.is_visible(night.state, alerts.FAILING)
 
     def test_shows_the_deadline_that_was_missed(self) -> None:
         night = Night().ping("22 02:30:10")
 
-        healed = alerts.healing(night.state, alerts.MISSED)
+        healed = alerts.recently_resolved(night.state, alerts.MISSED)
         assert healed is not None
         assert healed.deadline is not None
         assert told(healed.deadline) == "22 02:30:00"

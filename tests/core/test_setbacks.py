@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.deadlines import is_quiet, slot_after, wake_at
+from afterrun_exporter.core.deadlines import is_unchanged, slot_after, wake_at
 from afterrun_exporter.core.downtimes import settling
 from afterrun_exporter.core.model import (
     Concurrency,
@@ -250,7 +250,7 @@ def test_nothing_lies_ahead_once_the_clock_has_been_set_back(
     assert all(alert.opened_at <= now for alert in corrected.alerts)
     if ahead:
         # Neither a ping nor a look at the jobs passes over it.
-        assert not is_quiet(job, state, now, math.inf)
+        assert not is_unchanged(job, state, now, math.inf)
     again = on_clock(job, corrected, now, SETTINGS, required).state
     assert again == corrected
 

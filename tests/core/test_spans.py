@@ -36,7 +36,7 @@ def span(
     )
     run = OpenRun(run_id=None, attempt=1, started_at=opened) if opened else None
     found = span_of(ping, run)
-    return found.ended, found.started, found.duration, "; ".join(found.warnings)
+    return found.ended_at, found.started_at, found.duration, "; ".join(found.warnings)
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def test_it_does_not_matter_which_two_are_reported(
     )
 
     for other in others:
-        assert other.ended == pytest.approx(first.ended)
-        assert other.started == pytest.approx(first.started)
+        assert other.ended_at == pytest.approx(first.ended_at)
+        assert other.started_at == pytest.approx(first.started_at)
         assert other.duration == pytest.approx(first.duration, abs=1e-6)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from afterrun_exporter.core.alerts import SUCCEEDED, Status, shown, status
+from afterrun_exporter.core.alerts import SUCCEEDED, Status, is_visible, status
 from afterrun_exporter.core.deadlines import wake_at
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.state import AlertOpened, AlertResolved
@@ -32,7 +32,7 @@ def test_an_ok_run_is_shown_for_a_minute() -> None:
     assert night.clock("22 02:05:59").open == ["succeeded"]
     assert night.clock("22 02:06").open == []
     assert isinstance(night.alerts[-1], AlertResolved)
-    assert not shown(night.state, SUCCEEDED)
+    assert not is_visible(night.state, SUCCEEDED)
     assert night.state.success_until == 0.0
 
 

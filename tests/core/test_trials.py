@@ -55,7 +55,7 @@ def test_its_words_hold_as_long_as_it_does() -> None:
     """They are written once: an end that may be put off is not among them."""
     (opened,) = asked(Night(), "22 01:00", 60).last.alerts
 
-    assert opened.summary == "somebody asked for a test alert"
+    assert opened.summary == "a test alert was requested"
 
 
 def test_a_job_that_returns_has_none() -> None:

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.deadlines import wake_at
 from afterrun_exporter.core.history import (
     Past,
-    extended,
     history_of,
     joined,
     pack,
     pasts,
     put_back,
-    slid,
     slow_threshold,
     unpack,
+    with_ratio,
+    with_run,
 )
 from afterrun_exporter.core.model import (
     Average,
@@ -268,7 +268,7 @@ def test_an_alert_that_opens_again_says_nothing_of_a_later_run() -> None:
     night.clock("22 03:20")
 
     (again,) = (a for a in night.last.alerts if a.key.condition.value == "slow")
-    assert again.summary == "the last run that ended well took unusually long"
+    assert again.summary == "the last ok run took unusually long"
 
 
 def test_how_slow_it_was_is_said_in_words() -> None:
@@ -336,7 +336,7 @@ def test_windows_are_exact_in_whatever_order_runs_end(
             received_at=now,
             duration=duration,
         )
-        history = extended(job, state.history, run, now, limits)
+        history = with_run(job, state.history, run, now, limits)
         state = replace(state, history=history)
         plain = [*plain, run] if outcome is not Outcome.CANCELED else plain
         plain = [
@@ -357,7 +357,7 @@ def test_windows_are_exact_in_whatever_order_runs_end(
     ]
 
     assert [one.number for one in pasts(state.history)] == [one.number for one in plain]
-    slid_on = slid(job, state, now)
+    slid_on = with_ratio(job, state, now)
     oks = sum(one.outcome is Outcome.OK for one in inside)
     assert slid_on.success_ratio == Ratio(oks, len(inside))
     slack = a_quarter_of_the_gap([one.finished_at for one in plain], 100.0, now)
