@@ -21,8 +21,8 @@ from afterrun_exporter.core.notifications import (
     DeliveryState,
     Stage,
     Step,
+    corrected,
     next_step,
-    noted_later,
 )
 from afterrun_exporter.engine.wakeup_queue import WakeupQueue
 from afterrun_exporter.errors import AlertsRefusedError, PushError

@@ -21,7 +21,7 @@ from afterrun_exporter.api.jobs import find_job
 from afterrun_exporter.api.request_models import NoQuery
 from afterrun_exporter.api.serializers import violations_of
 from afterrun_exporter.clock import Clock, cooperatively
-from afterrun_exporter.core.backtest import Backtest, BacktestRun, Change
+from afterrun_exporter.core.backtest import Backtest, BacktestRun, Change, Count
 from afterrun_exporter.core.backtest_summary import headline, newest
 from afterrun_exporter.core.model import Job, Run
 from afterrun_exporter.core.rules import Rule
@@ -91,7 +91,7 @@ def _result(job: Job, result: Backtest) -> BacktestResult:
         was_flagged=result.was_flagged,
         changes={change: result.changes[change] for change in Change},
         forgotten=result.forgotten,
-        rules=[RuleCount(**asdict(count)) for count in result.by_rule.values()],
+        rules=[_rule_count(count) for count in result.by_rule.values()],
         flagged=[],
     )
 
@@ -126,3 +126,8 @@ def _run(result: BacktestRun) -> TriedRun:
 
 def _finish_time(run: Run | None) -> str | None:
     return None if run is None else format_time(run.finished_at)
+
+
+def _rule_count(count: Count) -> RuleCount:
+    fields = asdict(count)
+    return RuleCount(tried=fields.pop("is_tested"), **fields)

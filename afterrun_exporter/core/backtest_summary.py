@@ -22,7 +22,7 @@ def headline(result: Backtest) -> str:
     if not result.runs:
         return f"no run ended since {format_time(result.since)}"
     if not result.judged:
-        return f"none of {_runs(result.judged)} reported ok: rules apply to no others"
+        return f"none of {_runs(result.runs)} reported ok: rules apply to no others"
     newly, no_longer = result.changes[Change.NEWLY], result.changes[Change.NO_LONGER]
     summary = (
         f"{result.would_flag:,} of {_runs(result.judged)} would be flagged, "

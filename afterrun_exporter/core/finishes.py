@@ -93,7 +93,7 @@ def finish(
             job, state, run, values, still_open, settings, began, was_hung=was_hung
         )
     if after.unobserved_through:
-        after = misses.observed(job, after, end)
+        after = misses.with_report(job, after, end)
     return after, run, span.warnings
 
 
@@ -144,7 +144,7 @@ def time_out(
     keys = repeats.remembered(state.seen, key, settings)
     updated = replace(_with_run(state, run, state.open_runs, settings), seen=keys)
     if is_late(run, state.last_judged_at):
-        return hung_runs.remembered(
+        return hung_runs.with_hung_run(
             job, updated, open_run, follower, is_last=False
         ), run
     record = recovery.record(job, state, Outcome.TIMEOUT)
@@ -158,7 +158,7 @@ def time_out(
         # The following run shows if the job works again.
         failing=recovery.was_failing(state),
     )
-    return hung_runs.remembered(job, failed, open_run, follower, is_last=True), run
+    return hung_runs.with_hung_run(job, failed, open_run, follower, is_last=True), run
 
 
 def _unfinished(job: Job, open_run: OpenRun) -> str:
@@ -278,12 +278,12 @@ def _effects(
         if job.slower_than is not None:
             after = _with_slowness(job, after, run)
     if state.hung and is_news:
-        hung = hung_runs.after(state, run, began, again=was_hung, judged=judged)
+        hung = hung_runs.still_hung(state, run, began, again=was_hung, judged=judged)
         after = replace(after, hung=hung)
     if after.unobserved_through:
-        after = misses.observed(job, after, run.finished_at)
+        after = misses.with_report(job, after, run.finished_at)
     if after.missed_deadline is not None and after.due_after > state.due_after:
-        after = misses.made_up_for(job, after, run.received_at, settings)
+        after = misses.with_late_run(job, after, run.received_at, settings)
     return after
 
 

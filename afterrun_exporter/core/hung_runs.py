@@ -1,9 +1,9 @@
-"""Runs that hang: given up when another run follows them, and reported as one alert.
+"""Runs that hang: given up when another run follows, and reported as one alert.
 
-A run past its limit is overrunning. Once another run follows, it counts as timed out,
-and the job goes on overrunning until a run that followed has ended: only that run tells
-whether the job works again. So its end resolves the alert or makes the job failing, and
-the timeout by itself does neither.
+A run past its limit is overrunning. Once another run follows, it counts as timed out, and
+the job stays overrunning until a run that followed has ended: only that run shows if the
+job works again. Its end resolves the alert or makes the job failing; the timeout alone
+does neither.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from afterrun_exporter.core.state import HungRun, JobState, OpenRun
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.core.units import format_duration
 
-#: Hung runs of one job that are remembered: the first, and the last ones.
+#: Maximum of hung runs to keep of one job: the first, and the last ones.
 MAX_HUNG: Final = 20
 
 
-def remembered(
+def with_hung_run(
     job: Job, state: JobState, run: OpenRun, follower: float, *, is_last: bool
 ) -> JobState:
-    """Return *state* that remembers that *run* hung.
+    """Return *state* with *run* recorded as hung.
 
-    A run that began at *follower* is the reason to give it up. *is_last* is true for
-    one that was judged, and for that reason counts as the last run of its job.
+    The run that began at *follower* is the reason to give it up. *is_last* is true if it
+    was judged, and so counts as the last run of its job.
     """
     limit = run_limit(job, run)
     hung = HungRun(
@@ -43,7 +43,7 @@ def remembered(
         attempt=run.attempt,
         started_at=run.started_at,
         deadline=limit,
-        # Clocks differ: the run that gives it up has followed it in any case.
+        # Clocks differ: in any case the run that replaces it has followed it.
         followed_from=min(limit, follower),
         is_last=is_last,
         held_until=held_until(limit, run),
@@ -52,13 +52,13 @@ def remembered(
     return replace(state, hung=(*first, *later[2 - MAX_HUNG :], hung))
 
 
-def after(
+def still_hung(
     state: JobState, run: Run, began: float | None, *, again: bool, judged: bool
 ) -> tuple[HungRun, ...]:
-    """Return the runs that still hang after *run* has ended.
+    """Return the runs that still hang after the end of *run*.
 
-    Its start was reported at *began*, if at all. *again* is true for one that was given
-    up before, and *judged* is false for one that ended before the last judged run.
+    Its start was reported at *began*, if at all. *again* is true for a run that was given
+    up before, and *judged* is false for a run that ended before the last judged one.
     """
     itself = _hung_as(state, run) if again else None
     if itself is not None:
@@ -78,12 +78,12 @@ def after(
 
 
 def is_pending(state: JobState) -> bool:
-    """Return True if the last run that was judged hung, and none that followed ended."""
+    """Return True if the last judged run hung, and no later one has ended."""
     return any(run.is_last for run in state.hung)
 
 
 def was_given_up(state: JobState, run: Run | Ping, settings: Settings) -> bool:
-    """Return True if *run* had been given up before its end was reported.
+    """Return True if *run* was given up before its end was reported.
 
     Raises OlderRunsNeededError.
     """
@@ -94,7 +94,7 @@ def was_given_up(state: JobState, run: Run | Ping, settings: Settings) -> bool:
 
 
 def summary(job: Job, state: JobState, overdue: float) -> str:
-    """Return in words what is overrunning since *overdue*: a run that is open, or hung."""
+    """Return the text of an overrunning alert since *overdue*, on an open or hung run."""
     run = min(state.open_runs, key=lambda run: run_limit(job, run), default=None)
     hung = min(state.hung, key=lambda one: one.deadline, default=None)
     if hung and (run is None or hung.deadline <= run_limit(job, run)):

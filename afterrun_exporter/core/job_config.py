@@ -1,4 +1,4 @@
-"""Which jobs there are, and what is to become of a job nobody knows."""
+"""Configured jobs, and the policy for unknown ones."""
 
 from __future__ import annotations
 
@@ -13,60 +13,60 @@ from afterrun_exporter.core.did_you_mean import near
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.projects import Project
 
-#: A near miss is looked for among so many names; among more it would take long.
+#: The maximum number of names to search for a suggestion, which is slow.
 MAX_SUGGESTIONS: Final = 500
 
 
-def plain_job(name: str, said: str = "") -> Job:
-    """Return the job that a ping registers where nothing else is configured.
+def plain_job(name: str, client_settings: str = "") -> Job:
+    """Return the job that a ping registers without a configuration.
 
-    Nothing is known here of the words that may be *said* of one.
+    Client settings cannot be applied without a configuration.
     """
-    if said:
-        raise ValueError("only a configuration can tell what is said of a job")
+    if client_settings:
+        raise ValueError("client settings of a job need a configuration file")
     return Job(name=name, configured=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobConfig:
-    """One reading of the configuration, as the service needs it."""
+    """A loaded configuration, as the service uses it."""
 
     jobs: Mapping[str, Job] = field(default_factory=dict)
-    #: Makes the job that the first ping of an unknown name registers, with what a
-    #: client says of it: words of afterrun.yml as a JSON object, "" for none. Raises
-    #: ValueError, saying what is wrong with them. None where unknown jobs are rejected.
+    #: Creates the job for the first ping of an unknown name, from the settings that a
+    #: client sent for it: keys of afterrun.yml as a JSON object, or "". Raises ValueError
+    #: for unusable settings. None if unknown jobs are rejected.
     unknown: Callable[[str, str], Job] | None = plain_job
     #: The projects that have keys.
     projects: tuple[Project, ...] = ()
-    #: How many jobs there may be before unknown ones are rejected.
+    #: The number of jobs from which on unknown ones are rejected.
     max_jobs: int = 100_000
     settings: Settings = field(default_factory=Settings)
-    #: How long after a start nothing that fell into the downtime is judged.
+    #: Seconds after a start in which nothing due during the downtime is judged.
     settle: float = 120.0
-    #: Finished runs are forgotten after `keep_for`, and beyond `keep_runs`.
+    #: Finished runs are deleted after `keep_for`, and beyond `keep_runs`.
     keep_for: float = 30 * 86400.0
     keep_runs: int = 1000
-    #: Largest body that is read.
+    #: The largest accepted body, in bytes.
     body_bytes: int = 2**20
-    #: What may be kept of pushes that are exposed again.
+    #: The maximum size of pushes to expose, in bytes.
     pushed_bytes: int = 2**24
 
-    def nameless(self, name: str, said: str = "") -> Job:
-        """Return the job *name* that is in no file, whatever jobs may ping.
+    def nameless(self, name: str, client_settings: str = "") -> Job:
+        """Return the job *name*, which is in no file, even if unknown jobs are rejected.
 
-        What was *said* of it counts as far as this configuration understands it.
+        Unusable *client_settings* are ignored.
         """
         if self.unknown is not None:
             with suppress(ValueError):
-                return self.unknown(name, said)
+                return self.unknown(name, client_settings)
             return self.unknown(name, "")
-        # Every job carries every declared label.
+        # Each job has all declared labels.
         some = next(iter(self.jobs.values()), plain_job(name))
         labels = tuple((key, "") for key, _ in some.labels)
         return replace(plain_job(name), labels=labels)
 
     def refusal(self, name: str) -> str:
-        """Return why a ping may not register the job *name*."""
+        """Return the reason why a ping cannot register the job *name*."""
         if self.unknown is not None:
             return (
                 f"unknown job {name!r}: there are {self.max_jobs} jobs already; "
@@ -75,7 +75,7 @@ class JobConfig:
         return self.unknown_job(name)
 
     def unknown_job(self, name: str) -> str:
-        """Return that there is no job *name*, and which one may have been meant."""
+        """Return the message that there is no job *name*, with a suggestion."""
         few = self.jobs if len(self.jobs) <= MAX_SUGGESTIONS else ()
-        meant = near(name, few)
-        return f"unknown job {name!r}" + (f"; did you mean {meant!r}?" if meant else "")
+        match = near(name, few)
+        return f"unknown job {name!r}" + (f"; did you mean {match!r}?" if match else "")

@@ -1,7 +1,7 @@
-"""Loading past runs: they are recorded, judged and counted, and alert nobody.
+"""Loading past runs: they are recorded and counted, but open no alerts.
 
-A job whose newest run was loaded is shown as that run left it, but its alerts stay as
-they are until a run that is reported in the ordinary way is judged.
+A job whose newest run was loaded has the status of that run, but its alerts stay
+unchanged until an ordinary report.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ FROZEN: Final = frozenset(
 )
 
 
-def loaded(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
-    """Return what becomes of *state* by the past run that *ping* describes.
+def with_past_run(
+    job: Job, state: JobState, ping: Ping, settings: Settings
+) -> Transition:
+    """Return the transition of *state* by the past run that *ping* describes.
 
     Raises OlderRunsNeededError.
     """
-    # A file that is loaded twice counts once, also where its runs have no ids.
+    # A file that is loaded twice counts once, even if its runs have no ids.
     key = repeats.key_of(ping) if ping.run_id is not None else repeats.contents(ping)
     if number := repeats.recorded_as(state, key, settings):
         again = replace(state, duplicates_total=state.duplicates_total + 1)
@@ -46,12 +48,12 @@ def loaded(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transit
     after, run, warnings = finishes.finish(job, before, ping, settings)
     after = replace(
         after,
-        loaded=True,
+        with_past_run=True,
         seen=repeats.remembered(state.seen, key, settings),
-        # An open alert says no more than it did, and none opens later for this run.
+        # An open alert keeps its text, and none opens later for this run.
         timed_out=state.timed_out,
         failing=state.failing,
-        # It was said then, and not now.
+        # The run is from the past, and is no report of the present.
         last_ping_at=max(state.last_ping_at, run.finished_at),
         open_runs=(*others, *after.open_runs),
         hung=state.hung,
@@ -68,21 +70,21 @@ def loaded(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transit
     return Transition(state=after, runs=(run,), run=run, warnings=warnings)
 
 
-def slid(job: Job, state: JobState, now: float) -> JobState:
-    """Return *state* with the success ratio as it is at *now*."""
+def with_ratio(job: Job, state: JobState, now: float) -> JobState:
+    """Return *state* with the success ratio at *now*."""
     return state if job.success_ratio is None else history.with_ratio(job, state, now)
 
 
 def with_frozen(
     job: Job, state: JobState, holding: Mapping[AlertKey, T], unchanged: T
 ) -> dict[AlertKey, T]:
-    """Return *holding* without what a loaded run would open, and with what is open.
+    """Return *holding* without conditions of a loaded run, and with the open ones.
 
-    *unchanged* stands for facts that no longer hold.
+    *unchanged* is used for conditions that no longer hold.
     """
     free = {key: facts for key, facts in holding.items() if key.condition not in FROZEN}
-    kept = (alert.key for alert in state.alerts if _is_frozen(job, alert.key))
-    return free | {key: holding.get(key, unchanged) for key in kept}
+    open_keys = (alert.key for alert in state.alerts if _is_frozen(job, alert.key))
+    return free | {key: holding.get(key, unchanged) for key in open_keys}
 
 
 def _is_of(run: OpenRun, ping: Ping) -> bool:
@@ -91,7 +93,7 @@ def _is_of(run: OpenRun, ping: Ping) -> bool:
 
 
 def _is_frozen(job: Job, key: AlertKey) -> bool:
-    """Return True if an open alert *key* stays, for the configuration still asks for it."""
+    """Return True if an open alert *key* stays, because the job still has it."""
     if not job.enabled:
         return False
     match key.condition:

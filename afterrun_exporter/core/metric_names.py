@@ -1,8 +1,8 @@
-"""Names of metrics: the one grammar for reports, rules, gauges and the API.
+"""Names of metrics: one grammar for reports, rules, gauges and the API.
 
 A name is any printable text. A rule writes it plainly (``rows_processed``), with labels
-as a pushed sample has them (``backup_status{profile="photos"}``), or in double quotes
-with JSON's escapes (``"rows processed"``), which is the way to write any of them.
+like a pushed sample (``backup_status{profile="photos"}``), or in double quotes with
+JSON's escapes (``"rows processed"``), which works for any name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_NAME: Final = 128
 #: A name without labels that needs no quotes.
 PLAIN: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_.:-]*")
 
-#: Fields of a report, which are metrics in quotes alone.
+#: Fields of a report, which are metrics in quotes only.
 FIELDS: Final = frozenset({"duration_ms", "duration_seconds"})
 
 #: A text in double quotes, as a regular expression.
@@ -35,20 +35,20 @@ UNUSABLE: Final = "\ufffd"
 
 
 def is_name(name: str) -> bool:
-    """Return True if a metric can be called *name*."""
+    """Return True if *name* is a valid name of a metric."""
     return 0 < len(name) <= MAX_NAME and name.isprintable()
 
 
 def series_name(name: str, labels: Mapping[str, str]) -> str:
-    """Return the name of a series as rules and exposed metrics spell it."""
+    """Return the name of a series as written in rules and exposed metrics."""
     if not labels:
         return name
     pairs = (f'{key}="{labels[key].translate(_ESCAPES)}"' for key in sorted(labels))
     return f"{name}{{{','.join(pairs)}}}"
 
 
-def written(name: str) -> str:
-    """Return the metric *name* as a rule has it; `read` returns it again."""
+def as_rule(name: str) -> str:
+    """Return the metric *name* as written in a rule; the inverse of `read`."""
     try:
         is_plain = name not in FIELDS and UNUSABLE not in name and read(name) == name
     except ValueError:
@@ -57,9 +57,9 @@ def written(name: str) -> str:
 
 
 def read(text: str) -> str:
-    """Return the name of the metric that a rule calls *text*.
+    """Return the name of the metric that a rule writes as *text*.
 
-    Raises ValueError where it is none, with the way to write it.
+    Raises ValueError with the correct syntax if it is none.
     """
     if text.startswith('"'):
         name = unquoted(text)
@@ -82,7 +82,7 @@ def read(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return *text* in double quotes, printable; `unquoted` returns it again."""
+    """Return *text* in double quotes, printable; the inverse of `unquoted`."""
     return "".join(
         one if one.isprintable() and one != UNUSABLE else json.dumps(one)[1:-1]
         for one in json.dumps(text, ensure_ascii=False)
@@ -90,21 +90,21 @@ def quoted(text: str) -> str:
 
 
 def unquoted(text: str) -> str:
-    """Return what *text* in double quotes stands for; raise ValueError if nothing."""
+    """Return the content of *text* in double quotes; raise ValueError if malformed."""
     try:
-        found: str = json.loads(text)
-        found.encode()
+        content: str = json.loads(text)
+        content.encode()
     except ValueError:
         raise ValueError(
             f"cannot read {text}: inside double quotes write \\\\ for a backslash, "
             '\\" for a quote, \\n for a line end, \\u00e4 for any character'
         ) from None
-    return found
+    return content
 
 
 def _labels(text: str, whole: str) -> dict[str, str]:
-    """Return the labels that *text* lists, the inside of the braces of *whole*."""
-    found: dict[str, str] = {}
+    """Return the labels in *text*, the part in braces of *whole*."""
+    labels: dict[str, str] = {}
     start = 0
     while text[start:].strip():
         match = _LABEL.match(text, start)
@@ -115,17 +115,17 @@ def _labels(text: str, whole: str) -> dict[str, str]:
                 "quotes"
             )
         label, value = match.groups()
-        if label in found:
-            raise ValueError(f"label {label!r} is there twice in {whole!r}")
-        found[label] = _ESCAPE.sub(lambda one: _value(one, whole), value[1:-1])
+        if label in labels:
+            raise ValueError(f"label {label!r} is repeated in {whole!r}")
+        labels[label] = _ESCAPE.sub(lambda one: _value(one, whole), value[1:-1])
         start = match.end() + 1
-    return found
+    return labels
 
 
 def _value(escape: re.Match[str], whole: str) -> str:
-    if (found := _ESCAPED.get(escape[1])) is not None:
-        return found
+    if (character := _ESCAPED.get(escape[1])) is not None:
+        return character
     raise ValueError(
-        f'{escape[0]!r} in {whole!r} is no escape: write \\\\ for a backslash, \\" for '
+        f'{escape[0]!r} in {whole!r} is not an escape: write \\\\ for a backslash, \\" for '
         "a quote, \\n for a line end"
     )

@@ -1,4 +1,4 @@
-"""Slots that have passed without a run, by today's configuration and clock."""
+"""Missed and unobserved slots, by the present configuration and clock."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import JobState, LogEntry, OpenRun, UnobservedSlots
 from afterrun_exporter.core.timestamps import format_time
 
-#: Slots counted one by one when the clock has leapt ahead.
+#: Maximum of slots to count one by one when the clock has leapt ahead.
 MAX_MISSES_AT_ONCE: Final = 1000
 
 
 def reconciled(job: Job, state: JobState, now: float) -> JobState:
-    """Return *state* on the footing of today's configuration and clock."""
+    """Return *state* adapted to the present configuration and clock."""
     if state.retired_at is not None:
         state = _revived(state, now)
     if state.configured is not job.configured:
@@ -36,7 +36,7 @@ def reconciled(job: Job, state: JobState, now: float) -> JobState:
         state = replace(state, watched_since=now if job.enabled else None)
     text = schedule_text(job)
     if text != state.schedule:
-        # A run shortly before its slot counts for it, also while the job was paused.
+        # A run shortly before its slot covers it, even if the job was paused.
         is_early = now < state.due_after <= now + job.early
         return replace(
             state,
@@ -77,20 +77,21 @@ def _revived(state: JobState, now: float) -> JobState:
     )
 
 
-def made_up_for(job: Job, state: JobState, now: float, settings: Settings) -> JobState:
-    """Return *state* with no slot missed for which a run has come after all.
+def with_late_run(
+    job: Job, state: JobState, now: float, settings: Settings
+) -> JobState:
+    """Return *state* without missed slots for which a run has come after all.
 
-    A report that comes late may leave later slots without a run: the job is missed as
-    before. The slots of `every` go by that run from then on, and take the place of the
-    ones that are counted already. A run that waits for its next attempt has come, too.
+    A late report may leave later slots without a run: the job stays missed. The slots of
+    `every` count from that run from then on, and replace the ones counted before. A run
+    that waits for its next attempt counts, too.
     """
     covered = state.covered_until
     first, through = slot_after(job, covered), state.missed_through
     unobserved = state.unobserved_through
     if isinstance(job.schedule, Every) and math.isfinite(first):
         period = job.schedule.period
-        # After a downtime there may be some among them whose deadlines are still to
-        # come.
+        # After a downtime, some of them may have deadlines in the future.
         passed = (min(through, now - job.grace) - covered) // period
         through = covered + max(0.0, passed) * period
         due = due_from(job, state, max(through, unobserved), settings)
@@ -100,7 +101,7 @@ def made_up_for(job: Job, state: JobState, now: float, settings: Settings) -> Jo
                 through, _ = _unobserved(job, due.unobserved, settings)
             due = due_from(job, state, through, settings)
     due = due_from(job, state, max(covered, unobserved), settings)
-    # One that may come this very moment is missed in the next one: no alert in between.
+    # If a run may still come this very second, the next second decides: no short alert.
     is_missed = _ends_missed(job, due) and due.deadline <= now
     is_missed = is_missed or first <= through
     if math.isfinite(first) and is_missed:
@@ -109,27 +110,27 @@ def made_up_for(job: Job, state: JobState, now: float, settings: Settings) -> Jo
 
 
 def _ends_missed(job: Job, due: Due) -> bool:
-    """Return True if the slots of *due* are missed when they are decided."""
+    """Return True if the slots of *due* will be decided as missed."""
     return due.unobserved is None or job.after_downtime is not None
 
 
-def counted(
+def with_due_slots(
     job: Job, state: JobState, now: float, settings: Settings, *, at_once: bool = False
 ) -> tuple[JobState, tuple[LogEntry, ...]]:
-    """Return *state* with the slots counted that are decided by *now*, and log entries.
+    """Return *state* with the slots counted that are due by *now*, and log entries.
 
-    A slot is missed once its deadline has passed, and unobserved where that was in a
-    downtime. Reports for unobserved slots are waited for, unless *at_once*.
+    A slot is missed once its deadline has passed, or unobserved if that was in a downtime.
+    Unobserved slots wait for reports, unless *at_once*.
     """
     first, through, missed = state.missed_deadline, state.missed_through, 0
-    recorded, covered = state.unobserved_through, state.covered_until
-    lost: list[UnobservedSlots] = []
+    unobserved, covered = state.unobserved_through, state.covered_until
+    new_slots: list[UnobservedSlots] = []
     logs: list[LogEntry] = []
     if first is not None and slot_after(job, state.due_after) + job.grace > now:
-        # The configuration gives more grace than it did when this was missed.
+        # The configuration now gives more grace than when this was missed.
         first, through = None, 0.0
     for turn in count(1):
-        due = due_from(job, state, max(covered, through, recorded), settings)
+        due = due_from(job, state, max(covered, through, unobserved), settings)
         if due.unobserved is None:
             if not due.deadline < now:
                 break
@@ -141,41 +142,44 @@ def counted(
         elif not (due.unobserved.until < now or at_once):
             break
         elif job.after_downtime is None:
-            recorded, slots = _unobserved(job, due.unobserved, settings)
-            lost.append(slots)
+            unobserved, slots = _unobserved(job, due.unobserved, settings)
+            new_slots.append(slots)
             logs.append(_entry(slots, due.unobserved.until))
         else:
             first = due.unobserved.until if first is None else first
             through, slots = _unobserved(job, due.unobserved, settings)
             missed += slots.count
-    if not (missed or lost) and first is state.missed_deadline:
+    if not (missed or new_slots) and first is state.missed_deadline:
         return state, ()
-    opened = first is not None and state.missed_deadline is None
+    becomes_missed = first is not None and state.missed_deadline is None
     return replace(
         state,
-        # A run for an unobserved slot makes up for no miss after it.
-        due_after=max(state.due_after, recorded) if opened else state.due_after,
+        # A run for an unobserved slot does not cover a later miss.
+        due_after=max(state.due_after, unobserved)
+        if becomes_missed
+        else state.due_after,
         missed_deadline=first,
         missed_through=through,
         missed_total=state.missed_total + missed,
-        unobserved_through=recorded,
-        unobserved=_joined(state.unobserved, lost) if first is None else None,
-        unobserved_total=state.unobserved_total + sum(slots.count for slots in lost),
+        unobserved_through=unobserved,
+        unobserved=_joined(state.unobserved, new_slots) if first is None else None,
+        unobserved_total=state.unobserved_total
+        + sum(slots.count for slots in new_slots),
     ), tuple(logs)
 
 
 def _unobserved(
-    job: Job, lost: Unobserved, settings: Settings
+    job: Job, group: Unobserved, settings: Settings
 ) -> tuple[float, UnobservedSlots]:
-    """Return the instant up to which the slots of *lost* are counted, and those."""
-    before = math.nextafter(lost.following, -math.inf)
+    """Return the instant up to which the slots of *group* are counted, and the slots."""
+    before = math.nextafter(group.following, -math.inf)
     until = min(settings.up_since - job.grace, before)
-    number, last = 1, lost.first
+    number, last = 1, group.first
     if job.schedule is not None:
-        number, last = job.schedule.between(lost.first, until)
+        number, last = job.schedule.between(group.first, until)
     slots = UnobservedSlots(
         count=number,
-        first=lost.first,
+        first=group.first,
         last=last,
         down_since=max(settings.down_since, 0.0),
         up_since=settings.up_since,
@@ -184,13 +188,13 @@ def _unobserved(
 
 
 def _joined(
-    before: UnobservedSlots | None, lost: Sequence[UnobservedSlots]
+    before: UnobservedSlots | None, new_slots: Sequence[UnobservedSlots]
 ) -> UnobservedSlots | None:
-    known = lost if before is None else [before, *lost]
-    if not known:
+    groups = new_slots if before is None else [before, *new_slots]
+    if not groups:
         return None
-    number = sum(slots.count for slots in known)
-    return replace(known[-1], count=number, first=known[0].first)
+    number = sum(slots.count for slots in groups)
+    return replace(groups[-1], count=number, first=groups[0].first)
 
 
 def _entry(slots: UnobservedSlots, at: float) -> LogEntry:
@@ -198,73 +202,74 @@ def _entry(slots: UnobservedSlots, at: float) -> LogEntry:
     if slots.count > 1:
         period = f"from {format_time(slots.first)} to {format_time(slots.last)}"
         when = f"{slots.count:,} slots {period} are"
-    message = f"{when} unobserved: no report could arrive {spell(slots)}"
+    message = f"{when} unobserved: no report could arrive {format_downtime(slots)}"
     return LogEntry(at, None, message)
 
 
-def spell(slots: UnobservedSlots) -> str:
-    """Return the time of the downtime that *slots* were due in."""
+def format_downtime(slots: UnobservedSlots) -> str:
+    """Return the period of the downtime in which *slots* were due."""
     up_since = format_time(slots.up_since)
     if not slots.down_since:
         return f"until {up_since}"
     return f"from {format_time(slots.down_since)} to {up_since}"
 
 
-def observed(job: Job, state: JobState, ended: float) -> JobState:
-    """Return *state* after a run was reported that *ended* then.
+def with_report(job: Job, state: JobState, end: float) -> JobState:
+    """Return *state* after the report of a run that ended at *end*.
 
-    Slots that are unobserved before another one that is covered are not the last that
-    is known of the job any more.
+    Unobserved slots before a covered one are no longer the latest fact about the job.
     """
     slot = slot_after(job, state.covered_until)
-    if (lost := state.unobserved) is None:
-        # The slots of `every` go by the last run, whenever that is known of.
+    if (slots := state.unobserved) is None:
+        # The slots of `every` count from the last run, even if reported late.
         due = slot + job.grace
         is_moved = isinstance(job.schedule, Every) and due > state.unobserved_through
         return replace(state, unobserved_through=0.0) if is_moved else state
-    if slot + job.grace > lost.up_since:
+    if slot + job.grace > slots.up_since:
         return replace(state, unobserved=None, unobserved_through=0.0)
-    if ended >= lost.up_since:
+    if end >= slots.up_since:
         return replace(state, unobserved=None)
-    if slot <= lost.first or job.schedule is None:
+    if slot <= slots.first or job.schedule is None:
         return state
-    number, last = job.schedule.between(slot, lost.up_since - job.grace)
-    return replace(state, unobserved=replace(lost, count=number, first=slot, last=last))
+    number, last = job.schedule.between(slot, slots.up_since - job.grace)
+    return replace(
+        state, unobserved=replace(slots, count=number, first=slot, last=last)
+    )
 
 
-def settled(
+def with_decided_slots(
     job: Job, state: JobState, now: float, settings: Settings
 ) -> tuple[JobState, tuple[LogEntry, ...]]:
-    """Return *state* with what is decided by *now*, and log entries.
+    """Return *state* with everything decided by *now*, and log entries.
 
-    A run is given up where it must have ended in the downtime, and has not been
-    reported since.
+    An open run is given up if it must have ended in the downtime, and was not reported
+    since.
     """
-    state, logs = counted(job, state, now, settings)
+    state, logs = with_due_slots(job, state, now, settings)
     if not (state.open_runs and settings.settled_at < now):
         return state, logs
-    if not (lost := unobserved_runs(job, state, settings)):
+    if not (unobserved := unobserved_runs(job, state, settings)):
         return state, logs
-    rest = tuple(run for run in state.open_runs if run not in lost)
-    entries = (_run_entry(job, run, settings) for run in lost)
+    rest = tuple(run for run in state.open_runs if run not in unobserved)
+    entries = (_run_entry(job, run, settings) for run in unobserved)
     return replace(state, open_runs=rest), (*logs, *entries)
 
 
 def with_another_run(
     job: Job, state: JobState, now: float, settings: Settings
 ) -> tuple[JobState, tuple[LogEntry, ...]]:
-    """Return *state* as another run starts, and log entries.
+    """Return *state* before another run starts, and log entries.
 
-    It may replace a run whose end is unobserved, and with it what is known of its slot.
+    The run may replace one whose end is unobserved, together with its slot.
     """
     if not state.open_runs or not unobserved_runs(job, state, settings):
         return state, ()
-    return counted(job, state, now, settings, at_once=True)
+    return with_due_slots(job, state, now, settings, at_once=True)
 
 
 def _run_entry(job: Job, run: OpenRun, settings: Settings) -> LogEntry:
     message = (
-        f"the run started at {format_time(run.started_at)} is given up: it had to end "
+        f"the run started at {format_time(run.started_at)} was given up: it had to end "
         f"by {format_time(time_limit(job, run))}, when no report could arrive"
     )
     return LogEntry(settings.settled_at, run.run_id, message, run.metadata)

@@ -1,4 +1,4 @@
-"""What we think in: jobs, pings and runs.
+"""The domain model: jobs, pings and runs.
 
 All values are frozen. All instants are Unix seconds, all durations seconds.
 """
@@ -20,20 +20,20 @@ from afterrun_exporter.core.schedule import Schedule
 
 JOB_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
-#: A UUID, as it is written in URLs.
+#: A UUID as written in URLs.
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 _NOTHING: Final[Mapping[str, float]] = MappingProxyType({})
 
 
 def nothing() -> Mapping[str, float]:
-    """Return no metrics."""
-    # One for all: most jobs have nothing in most places.
+    """Return an empty mapping of metrics."""
+    # Shared by all: most jobs have no metrics in most places.
     return _NOTHING
 
 
 class Kind(StrEnum):
-    """What a ping says has happened to a run."""
+    """The event of a run that a ping reports."""
 
     START = "start"
     FINISH = "finish"
@@ -42,7 +42,7 @@ class Kind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a run ended. Healthy is `OK` alone."""
+    """The outcome of a run. Only `OK` is healthy."""
 
     OK = "ok"
     FAIL = "fail"
@@ -51,27 +51,27 @@ class Outcome(StrEnum):
     TIMEOUT = "timeout"
     CANCELED = "canceled"
     INVALID = "invalid"
-    #: There was rightly nothing to do: it counts for its slot and judges nothing.
+    #: Nothing had to be done: the run covers its slot, and changes no status.
     SKIPPED = "skipped"
 
 
-#: Outcomes that make a job *failing*. A violated rule has an alert of its own.
+#: Outcomes that make a job *failing*. A violated rule has its own alert.
 FAILURES: Final = frozenset(
     {Outcome.FAIL, Outcome.PARTIAL, Outcome.TIMEOUT, Outcome.INVALID}
 )
 
 
-#: Outcomes after which schedulers try again. A partial run has come to a result, and
-#: of an unreadable report nobody can tell whether another attempt will follow it.
+#: Outcomes that schedulers retry. A partial run has a result, and whether an
+#: unreadable report is followed by another attempt is unknown.
 RETRIED: Final = frozenset({Outcome.FAIL, Outcome.TIMEOUT})
 
 
-#: Outcomes that judge nothing: such a run neither fails nor heals its job.
+#: Outcomes that change no status: the job neither fails nor recovers.
 NEUTRAL: Final = frozenset({Outcome.CANCELED, Outcome.SKIPPED})
 
 
 class Condition(StrEnum):
-    """What can be wrong with a job; each is one alert."""
+    """A problem of a job; each is one alert."""
 
     MISSED = "missed"
     FAILING = "failing"
@@ -80,196 +80,195 @@ class Condition(StrEnum):
     OVERLAPPING = "overlapping"
     SLOW = "slow"
     SUCCESS_RATIO_LOW = "success_ratio_low"
-    #: Keeps the job's other alerts quiet; nobody is told of it.
+    #: Holds back other alerts of the job; it is never sent.
     UPSTREAM_UNHEALTHY = "upstream_unhealthy"
-    #: Somebody asked for an alert, to see that it arrives.
+    #: A client requested a test alert.
     TEST = "test"
-    #: A run ended ok, and somebody wants to hear of that.
+    #: A run ended ok, and a receiver is notified of that.
     SUCCEEDED = "succeeded"
 
 
-#: In these nothing is wrong with the job itself.
+#: Conditions that are no problem of the job itself.
 BLAMELESS: Final = frozenset(
     {Condition.UPSTREAM_UNHEALTHY, Condition.TEST, Condition.SUCCEEDED}
 )
 
 
 class Settings(Struct, frozen=True, kw_only=True, gc=False):
-    """What the judgement of every job depends on."""
+    """Settings that apply to all jobs."""
 
-    #: Identical reports without an id within this time are one report.
+    #: Equal reports without an id are one report within this time.
     dedup_window: float = 10.0
-    #: How long an opened condition shows at least, even when healed sooner.
+    #: Minimum time that a condition is visible, even if resolved sooner.
     min_visible: float = 60.0
-    #: Distinct metrics that are kept of one job.
+    #: Maximum of metrics to keep of one job.
     metrics_per_job: int = 50
-    #: Finished runs that are kept of one job: no window sees more.
+    #: Maximum of finished runs to keep of one job, and so in a window.
     runs_per_job: int = 1000
-    #: The last time in which no report could arrive (core/downtimes.py): from when,
-    #: until when, and when clients have had time to try again. The daemon was down,
-    #: suspended or could not store anything, or the clock leapt. Without one, all are
-    #: -inf.
+    #: The last period in which no report could arrive (core/downtimes.py): its start, its
+    #: end, and the time by which clients have had time to retry. The daemon was down,
+    #: suspended or could not store anything, or the clock leapt. Without one, all are -inf.
     down_since: float = -math.inf
     up_since: float = -math.inf
     settled_at: float = -math.inf
 
 
 class SuccessRatio(Struct, frozen=True, kw_only=True, gc=False):
-    """The share of ok runs that a job is to keep up."""
+    """The minimum share of ok runs."""
 
-    #: Alerts below it: a share from 0 to 1.
+    #: The share from 0 to 1 below which an alert opens.
     below: float
-    #: How far back runs count.
+    #: The length of the window in seconds.
     over: float
-    #: With fewer runs in that time nothing is said.
+    #: The minimum of runs in the window for an alert.
     min_runs: int = 1
 
 
 class Average(StrEnum):
-    """What a job's usual duration is taken for."""
+    """The average that defines the usual duration of a job."""
 
     MEDIAN = "median"
     MEAN = "mean"
 
 
 class SlowerThan(Struct, frozen=True, kw_only=True, gc=False):
-    """How much longer than usual a run may take."""
+    """The limit of a run's duration, relative to the usual one."""
 
     factor: float
     than: Average = Average.MEDIAN
-    #: How far back ok runs tell what is usual.
+    #: The length of the window of ok runs in seconds.
     over: float
-    #: With fewer of them in that time nothing is said.
+    #: The minimum of ok runs in the window for an alert.
     min_runs: int = 3
 
 
 class Concurrency(Struct, frozen=True, kw_only=True, gc=False):
-    """How many runs of a job may be open at once."""
+    """The limit of simultaneously open runs of a job."""
 
     max: int
-    #: A key of the runs' metadata: `max` holds for each of its values.
+    #: A key of the runs' metadata: `max` applies to each of its values.
     by: str | None = None
 
 
 class Dependency(Struct, frozen=True, gc=False):
-    """A job that another one builds on."""
+    """A job that another job depends on."""
 
     job: str
-    #: Whether the other one's alerts are held back while this one is unhealthy, or
-    #: only while it has not ended when it should have.
+    #: True if the other job's alerts are held back while this one is unhealthy; False if
+    #: only while it has not ended in time.
     requires_success: bool = True
 
 
 class Job(Struct, frozen=True, kw_only=True, gc=False):
-    """A job as the configuration describes it, or as its first ping did."""
+    """A job, as described by the configuration or registered by its first ping."""
 
     name: str
     schedule: Schedule | None = None
-    #: How late a run may finish.
+    #: The tolerance for the end of a run, in seconds.
     grace: float = 300.0
-    #: How long before its slot a finish may come and still count for it.
+    #: The tolerance for an end before its slot, in seconds.
     early: float = 60.0
-    #: How long a run may take from start to finish.
+    #: The time limit of a run, from start to finish.
     max_runtime: float | None = None
-    #: How often a run is tried, where its reports do not say so.
+    #: The number of attempts, unless the reports have it.
     max_attempts: int | None = None
-    #: The longest silence of an open run that sends signs of life.
+    #: The longest silence of an open run that sends heartbeats.
     heartbeat: float | None = None
-    #: Whether each sign of life begins `max_runtime` anew: the client itself set it,
-    #: and that is what it means in the client's protocol.
+    #: True if each heartbeat restarts `max_runtime`: the client set that, and its protocol
+    #: defines it so.
     renews_runtime: bool = False
     rules: tuple[Rule, ...] = ()
     #: Consecutive bad runs before the job counts as failing.
     after_failures: int = 1
-    #: Consecutive ok runs before a failing job counts as well again.
+    #: Consecutive ok runs before a failing job counts as ok again.
     recover_after: int = 1
     success_ratio: SuccessRatio | None = None
     slower_than: SlowerThan | None = None
     concurrency: Concurrency | None = None
     depends_on: tuple[Dependency, ...] = ()
-    #: Whether Prometheus gets alerting rules for this job alone.
+    #: True if Prometheus gets alerting rules for this job alone.
     dedicated: bool = False
-    #: Whether what it pushes is exposed again under its own names.
+    #: True if its pushed metrics are exposed under their own names.
     exposes_pushes: bool = False
-    #: The meaning of its pushes, where the configuration gives one.
+    #: The meaning of its pushes, if configured.
     push: PushSettings | None = None
-    #: How long after a downtime the runs that were due in it are waited for before they
-    #: count as missed; None where the next run decides instead.
+    #: Seconds after a downtime until runs that were due in it count as missed; None if
+    #: the next run decides instead.
     after_downtime: float | None = None
     enabled: bool = True
     severity: str = "warning"
-    #: Declared label keys and their values, in the order they were declared.
+    #: Declared label keys and their values, in declaration order.
     labels: tuple[tuple[str, str], ...] = ()
     project: str = ""
     tags: tuple[str, ...] = ()
     description: str = ""
     runbook_url: str = ""
-    #: A UUID by which pings may name it, too; "" for none.
+    #: An alternative name for pings, a UUID; "" for none.
     ping_uuid: str = ""
-    #: Whether the configuration names it; if not, a ping registered it.
+    #: True if it is in the configuration; False if a ping registered it.
     configured: bool = True
-    #: The name that people know it by, where that is no job name; "" for none.
+    #: The name for people, if it is not a valid job name; "" for none.
     display_name: str = ""
 
 
 class Ping(Struct, frozen=True, kw_only=True, gc=False):
-    """One readable report, as it was received."""
+    """One readable report."""
 
     job: str
     kind: Kind
-    #: When we received it.
+    #: The time of its arrival.
     at: float
-    #: How the run ended, for a finish.
+    #: The outcome of a finished run.
     outcome: Outcome = Outcome.OK
     run_id: str | None = None
     attempt: int = 1
-    #: Whether the report itself numbers its attempt.
+    #: True if the report has an attempt number.
     has_attempt: bool = False
     max_attempts: int | None = None
-    #: When the run started and ended, where the report says so.
+    #: Start and end of the run, if reported.
     started_at: float | None = None
     ended_at: float | None = None
     duration: float | None = None
     metrics: Mapping[str, float] = field(default_factory=nothing)
-    #: Whether they add to what the run has reported before, instead of replacing it.
+    #: True if the metrics are added to those reported before, instead of replacing them.
     adds: bool = False
-    #: Whether another start of an open run is a sign of life, and no repeat.
+    #: True if another start of an open run is a heartbeat, not a repeat.
     keeps_alive: bool = False
-    #: Within how many seconds the run sends its next sign of life, if it does.
+    #: Seconds until the next heartbeat of the run, if it sends one.
     heartbeat: float | None = None
     message: str = ""
     exit_code: int | None = None
     #: A JSON object, kept as text.
     metadata: str = ""
-    #: Equal for identical bodies from the same sender, and for those alone.
+    #: Equal only for identical bodies from the same sender.
     fingerprint: bytes = b""
-    #: What was wrong with the report without making it unreadable.
+    #: Problems of the report that did not make it unreadable.
     warnings: tuple[str, ...] = ()
-    #: The signs in a push of metrics: with them, the state decides kind and outcome.
+    #: The signs in a push of metrics: they and the state decide kind and outcome.
     push: Push | None = None
-    #: How long the run that it starts may take, in seconds.
+    #: The time limit of the run that it starts, in seconds.
     max_runtime: float | None = None
-    #: Whether it describes a run of the past: it alerts nobody.
+    #: True for a run of the past: it opens no alerts.
     history: bool = False
 
     @property
     def is_numbered(self) -> bool:
-        """Whether it says which attempt of its run it is about."""
+        """True if it has the attempt number of its run."""
         return self.has_attempt or self.attempt > 1
 
 
 def is_to_be_retried(attempt: int, max_attempts: int | None, outcome: str) -> bool:
-    """Return True for a failed attempt of a run that has more of them to come.
+    """Return True for a failed attempt of a run that will be followed by another one.
 
-    It is no run yet: it is recorded and shown, and judges nothing.
+    It is not a run yet: it is recorded and shown, but changes no status.
     """
     return max_attempts is not None and attempt < max_attempts and outcome in RETRIED
 
 
 class Run(Struct, frozen=True, kw_only=True, gc=False):
-    """A run that finished, with the judgement of it; or a failed attempt of one."""
+    """A finished run with its result, or a failed attempt of a run."""
 
-    #: Counts the finished runs of a job, and their failed attempts, from 1.
+    #: The number among the finished runs and failed attempts of a job, from 1.
     number: int
     run_id: str | None
     attempt: int
@@ -287,5 +286,5 @@ class Run(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def is_retried(self) -> bool:
-        """Whether it is an attempt that another one is to follow."""
+        """True if it is an attempt to be followed by another one."""
         return is_to_be_retried(self.attempt, self.max_attempts, self.outcome)

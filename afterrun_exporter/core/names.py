@@ -1,4 +1,4 @@
-"""Names of jobs in other systems: what people and URLs call them there."""
+"""Names of jobs in other systems, for people and URLs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _SLUG: Final = re.compile(r"[a-z0-9_-]+")
 
 
 def name_of(job: Job) -> str:
-    """Return the name that people know *job* by."""
+    """Return the name of *job* for people."""
     return job.display_name or job.name
 
 
 def slug_of(name: str) -> str:
-    """Return the slug that Healthchecks makes of a *name*; "" for none.
+    """Return the slug that Healthchecks would create from *name*; "" for none.
 
-    As Django's `slugify` makes it of names in ASCII: their pings are sent to it.
+    Like Django's `slugify` for ASCII names: clients send pings to that slug.
     """
     if not name.isascii():
         return ""
@@ -35,7 +35,7 @@ def job_slug(job: Job) -> str:
 
 
 def aliases(job: Job) -> Iterator[tuple[str, str]]:
-    """Yield what else *job* is called, each as a "name" or a "slug"."""
+    """Yield the other names of *job*, each as a "name" or a "slug"."""
     if not job.display_name:
         return
     yield "name", job.display_name

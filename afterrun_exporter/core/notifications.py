@@ -1,25 +1,24 @@
-"""What Alertmanagers are to be told, when, and what they have been told already.
+"""Notifications of Alertmanagers about alerts: content, time and state of delivery.
 
-Alertmanager knows an alert by its label set. Of two posts with one label set the
-newer wins: one that says "resolved" ends the alert whatever was said before, one
-that says "firing" opens it again; the later `endsAt` of two that say "firing" stays
-(its `Alert.Merge`). Prometheus posts the same label sets, and sees later than we do
-what becomes of a condition. Hence
+Alertmanager identifies an alert by its label set. Of two posts with one label set the
+newer wins: "resolved" ends the alert in any case, and "firing" opens it again; of two
+posts with "firing" the later `endsAt` is kept (its `Alert.Merge`). Prometheus posts the
+same label sets, and notices changes of a condition later than this daemon. Hence
 
-- firing is posted at once: Prometheus's own post, a scrape and an evaluation later,
-  is merged into it;
+- firing is posted at once: Prometheus's own post, a scrape and an evaluation later, is
+  merged into it;
 - nothing is renewed once a condition is over: it could arrive after Prometheus said
   "resolved", and open the alert anew;
-- the end is posted when Prometheus must have seen it, too: the gauge went down at
-  `shown_until`, and a scrape and an evaluation later (`resolve_delay`) no "firing" of
-  Prometheus can follow. Where there is no Prometheus, this is what ends the alert;
-  where there is one, it has been ended by then and this changes nothing. Until then
-  the last renewal must last, or the alert would end early: `lifetime` sees to it;
-- what has just opened is renewed more often: Prometheus repeats for 15 minutes that
-  an earlier alert was resolved, until it has seen the new one;
-- what could be told only when it was over (Alertmanager was down) is told as firing
-  all the same, and held for as long as a group may wait for its next message; it is
-  renewed meanwhile, against the same repeats.
+- the end is posted when Prometheus must have noticed it, too: the gauge is 0 from
+  `shown_until`, and a scrape and an evaluation later (`resolve_delay`) Prometheus posts
+  no more "firing". Without a Prometheus, this ends the alert; with one, it has ended
+  before and this changes nothing. The last renewal must last until then, or the alert
+  would end early: see `lifetime`;
+- a new alert is renewed more often: for 15 minutes Prometheus repeats that an earlier
+  alert was resolved, until it has noticed the new one;
+- an alert that could be delivered only after its end (Alertmanager was down) is posted
+  as firing all the same, for as long as a group may wait for its next message; it is
+  renewed meanwhile, because of the same repeats.
 """
 
 from __future__ import annotations
@@ -33,126 +32,129 @@ from typing import Final
 from afterrun_exporter.core.alerts import recently_resolved
 from afterrun_exporter.core.state import AlertKey, AlertMoved, AlertResolved, JobState
 
-#: How often an alert is posted again, and how often while it is fresh.
+#: Interval of renewals, and their interval while the alert is new.
 RENEW_EVERY: Final = 60.0
 RENEW_FRESH: Final = 10.0
 
-#: What Alertmanager takes for the end of an alert that is not renewed, at least.
+#: The minimum time until Alertmanager ends an alert that is not renewed.
 LIFETIME: Final = 300.0
-#: Posts take a while, and two clocks may differ.
+#: For the duration of posts, and the difference of two clocks.
 SLACK: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertNotification:
-    """An alert as Alertmanagers are told of it."""
+    """An alert, as posted to Alertmanagers."""
 
-    #: A JSON object, sorted by name: what they know it by.
+    #: A JSON object, sorted by name, which identifies it.
     labels: str
     job: str
     key: AlertKey
-    #: Why it opened, in words for a person; "" when that is not known any more.
+    #: The reason for a person; "" if it is not known any more.
     summary: str = ""
     opened_at: float
     #: None while it holds.
     resolved_at: float | None = None
-    #: Until when a gauge shows it; it means nothing while it holds.
+    #: The end of its visibility in a gauge; meaningless while it holds.
     shown_until: float = 0.0
 
 
 class Stage(StrEnum):
-    """What an Alertmanager has taken of an alert."""
+    """The last accepted post of an alert to an Alertmanager."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
-    #: Nothing, and it never will: it says that it cannot read it.
+    #: None, and retries are useless: the Alertmanager cannot read it.
     REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryState:
-    """What one Alertmanager was last told of a label set."""
+    """The state of delivery of one label set to one Alertmanager."""
 
-    #: Of which alert with these labels: when that one opened.
+    #: The opening time of the alert with these labels.
     opened_at: float
     stage: Stage
-    #: When it was first told so, and when last.
+    #: Times of the first and the last delivery of this stage.
     since: float
     last: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delays:
-    """How long an end is kept back."""
+    """Delays of the end of an alert, in seconds."""
 
-    #: After the gauge went down, for Prometheus to see it.
+    #: After the gauge is 0, for Prometheus to notice it.
     resolve: float
-    #: After news that came late, for a group to be notified of it.
+    #: After a late first post, for a group to be notified of it.
     late: float
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an Alertmanager is to be told next, and from when on."""
+    """The next post to an Alertmanager, and its earliest time."""
 
     stage: Stage
     at: float
-    #: Whether it does not know that yet.
+    #: True if the Alertmanager does not know it yet.
     is_news: bool = True
 
 
 def next_step(
-    notice: AlertNotification, told: DeliveryState | None, delays: Delays, now: float
+    notice: AlertNotification,
+    delivery: DeliveryState | None,
+    delays: Delays,
+    now: float,
 ) -> Step | None:
-    """Return what comes next for an Alertmanager that was *told*; None for nothing.
+    """Return the next post to an Alertmanager after *delivery*; None for none.
 
-    It hears of every alert, also of one that was over before it could be told.
+    Every alert is posted, also one that ended before it could be delivered.
     """
-    if told is None or told.opened_at != notice.opened_at:
+    if delivery is None or delivery.opened_at != notice.opened_at:
         return Step(Stage.FIRING, -math.inf)
-    if told.stage is Stage.REFUSED:
+    if delivery.stage is Stage.REFUSED:
         return None
     if notice.resolved_at is None:
-        if told.stage is Stage.RESOLVED:
+        if delivery.stage is Stage.RESOLVED:
             return Step(Stage.FIRING, -math.inf)
-        is_fresh = told.last - told.since < delays.resolve
+        is_fresh = delivery.last - delivery.since < delays.resolve
         pause = RENEW_FRESH if is_fresh else RENEW_EVERY
-        return Step(Stage.FIRING, told.last + pause, is_news=False)
-    if told.stage is Stage.FIRING:
-        return _ending(notice, told, delays, now)
+        return Step(Stage.FIRING, delivery.last + pause, is_news=False)
+    if delivery.stage is Stage.FIRING:
+        return _ending(notice, delivery, delays, now)
     return None
 
 
-def noted_later(
-    notice: AlertNotification, told: DeliveryState, now: float
+def corrected(
+    notice: AlertNotification, delivery: DeliveryState, now: float
 ) -> DeliveryState | None:
-    """Return *told* as of *now* where the clock was set back since; None where not."""
-    if max(told.last, notice.resolved_at or now) <= now:
+    """Return *delivery* corrected to *now* if the clock was set back; otherwise None."""
+    if max(delivery.last, notice.resolved_at or now) <= now:
         return None
-    return replace(told, since=min(told.since, now), last=now)
+    return replace(delivery, since=min(delivery.since, now), last=now)
 
 
 def _ending(
-    notice: AlertNotification, told: DeliveryState, delays: Delays, now: float
+    notice: AlertNotification, delivery: DeliveryState, delays: Delays, now: float
 ) -> Step:
     shown_until = notice.shown_until
     if notice.resolved_at is not None and notice.resolved_at > now + RENEW_EVERY:
-        # By the old time. It was told last when the clock was set back.
-        shown_until += told.last - notice.resolved_at
-    if told.since <= shown_until:
+        # By the old clock: the last delivery was when it was set back.
+        shown_until += delivery.last - notice.resolved_at
+    if delivery.since <= shown_until:
         return Step(Stage.RESOLVED, shown_until + delays.resolve)
-    over = told.since + max(delays.resolve, delays.late)
-    renewal = told.last + RENEW_FRESH
+    over = delivery.since + max(delays.resolve, delays.late)
+    renewal = delivery.last + RENEW_FRESH
     if renewal < over:
         return Step(Stage.FIRING, renewal, is_news=False)
     return Step(Stage.RESOLVED, over)
 
 
 def lifetime(min_visible: float, resolve_delay: float) -> float:
-    """Return how long a post that says "firing" must last.
+    """Return the lifetime of a post with "firing", in seconds.
 
-    The condition may end right before the next renewal, is shown for `min_visible`
-    at most from then on, and its end is posted `resolve_delay` after that.
+    The condition may end right before the next renewal, is visible for at most
+    `min_visible` after that, and its end is posted `resolve_delay` later.
     """
     return max(LIFETIME, RENEW_EVERY + min_visible + resolve_delay + SLACK)
 
@@ -160,13 +162,13 @@ def lifetime(min_visible: float, resolve_delay: float) -> float:
 def resolved(
     notices: Iterable[AlertNotification], event: AlertResolved, state: JobState
 ) -> list[AlertNotification]:
-    """Return those of *notices* that *event* ends, as it leaves them."""
-    healed = recently_resolved(state, event.key)
+    """Return the open ones of *notices* that *event* resolves, resolved."""
+    recent = recently_resolved(state, event.key)
     return [
         replace(
             notice,
             resolved_at=max(event.at, notice.opened_at),
-            shown_until=event.at if healed is None else max(event.at, healed.until),
+            shown_until=event.at if recent is None else max(event.at, recent.until),
         )
         for notice in notices
         if notice.key == event.key and notice.resolved_at is None
@@ -176,7 +178,7 @@ def resolved(
 def moved(
     notices: Iterable[AlertNotification], event: AlertMoved
 ) -> list[AlertNotification]:
-    """Return those of *notices* that *event* is about, as it leaves them."""
+    """Return the open ones of *notices* that *event* moves, moved."""
     return [
         replace(notice, opened_at=event.opened_at)
         for notice in notices
@@ -185,30 +187,30 @@ def moved(
 
 
 def is_history(event: AlertResolved, state: JobState) -> bool:
-    """Return True for the end of an alert that was over long before it was reported."""
+    """Return True for the end of an alert that ended long before its report."""
     return event.at < state.last_ping_at and recently_resolved(state, event.key) is None
 
 
 def reconciled(
     notices: Iterable[AlertNotification],
-    wanted: Sequence[AlertNotification],
+    expected: Sequence[AlertNotification],
     now: float,
 ) -> list[AlertNotification]:
-    """Return what must change for those of *wanted* to be the ones that are open.
+    """Return the changes that make the *expected* notifications the open ones.
 
-    Labels may have changed while an alert was open: the old label set ends, the new
-    one opens, and says the same.
+    Labels may change while an alert is open: then the old label set is resolved, and the
+    new one opens with the same text.
     """
     holding = {n.labels: n for n in notices if n.resolved_at is None}
     summaries = {notice.key: notice.summary for notice in holding.values()}
-    right = {notice.labels for notice in wanted}
-    over = [
+    labels_expected = {notice.labels for notice in expected}
+    ended_notices = [
         replace(notice, resolved_at=max(now, notice.opened_at), shown_until=now)
         for labels, notice in holding.items()
-        if labels not in right
+        if labels not in labels_expected
     ]
-    return over + [
+    return ended_notices + [
         replace(notice, summary=summaries.get(notice.key, notice.summary))
-        for notice in wanted
+        for notice in expected
         if notice.labels not in holding
     ]

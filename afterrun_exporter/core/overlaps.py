@@ -1,8 +1,8 @@
-"""Runs of one job that are open at once.
+"""Overlaps: runs of one job that are open at the same time.
 
-They overlap from the start of the one that is too many until all runs that were open
-then have ended. A run that died without a word is open until it is given up: the runs
-that come and go meanwhile are no alerts of their own.
+They overlap from the start of the run that exceeds the limit until all runs that were
+open then have ended. A run that died silently is open until it is given up: the runs
+that start and end meanwhile open no further alerts.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from afterrun_exporter.core.run_limits import CLOSE_BEHIND, is_unobserved
 from afterrun_exporter.core.state import JobState, OpenRun
 from afterrun_exporter.core.timestamps import format_time
 
-#: It is remembered as long as the run is open, and shown.
+#: The length limit of a group, which is stored while the run is open, and shown.
 MAX_GROUP: Final = 200
 
 
 def group_of(job: Job, ping: Ping) -> str:
-    """Return which runs the one that *ping* starts may not overlap.
+    """Return the group of the run that *ping* starts; only runs of one group overlap.
 
-    That is the value of the metadata field that `concurrency.by` names; runs
-    without it are a group of their own.
+    It is the value of the metadata field in `concurrency.by`; runs without it are a group
+    of their own.
     """
     if job.concurrency is None or job.concurrency.by is None or not ping.metadata:
         return ""
@@ -37,27 +37,29 @@ def group_of(job: Job, ping: Ping) -> str:
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    # It may be half a character (\ud800), which UTF-8 cannot hold.
+    # It may be half a surrogate pair (\ud800), which UTF-8 cannot encode.
     return text[:MAX_GROUP].encode("utf-8", "replace").decode()
 
 
-def noted(job: Job, state: JobState, now: float, settings: Settings) -> JobState:
-    """Return *state* with how many runs its open ones have been open together with."""
+def with_overlaps(
+    job: Job, state: JobState, now: float, settings: Settings
+) -> JobState:
+    """Return *state* with the largest overlap of each open run updated."""
     if job.concurrency is None:
         return state
     if len(state.open_runs) <= job.concurrency.max:
         return state
-    for runs in _groups(_counted(job, state, now, settings)):
+    for runs in _groups(_may_overlap(job, state, now, settings)):
         for run in runs[:-1]:
             if run.among < len(runs) > job.concurrency.max:
                 state = _with(state, run, replace(run, among=len(runs)))
     return state
 
 
-def arrived(job: Job, state: JobState, now: float) -> JobState:
-    """Return *state* where starts are late no more that were reported some time ago.
+def without_late_starts(job: Job, state: JobState, now: float) -> JobState:
+    """Return *state* without the mark of late starts that were reported some time ago.
 
-    Their ends have not followed at once: from now on these runs may overlap.
+    Their ends have not followed: from now on these runs may overlap.
     """
     if job.concurrency is None:
         return state
@@ -72,17 +74,17 @@ def _has_arrived(run: OpenRun, now: float) -> bool:
 
 
 def overlap(job: Job, state: JobState, now: float, settings: Settings) -> str:
-    """Return in words what overlaps more than it may; "" when nothing does."""
+    """Return a text on the runs that overlap; "" if there are none."""
     if job.concurrency is None:
         return ""
-    runs = _counted(job, state, now, settings)
+    runs = _may_overlap(job, state, now, settings)
     together: Sequence[OpenRun] = max(_groups(runs), key=len, default=())
     may = f"{job.concurrency.max} may be"
     if len(together) > job.concurrency.max:
-        group, whose = together[0].group, ""
+        group, suffix = together[0].group, ""
         if (by := job.concurrency.by) is not None:
-            whose = f" with {by} {group!r}" if group else f" without {by}"
-        return f"{len(together)} runs{whose} are open at once, {may}"
+            suffix = f" with {by} {group!r}" if group else f" without {by}"
+        return f"{len(together)} runs{suffix} are open at once, {may}"
     for run in runs:
         if run.among > job.concurrency.max:
             began = format_time(run.started_at)
@@ -93,13 +95,13 @@ def overlap(job: Job, state: JobState, now: float, settings: Settings) -> str:
     return ""
 
 
-def _counted(
+def _may_overlap(
     job: Job, state: JobState, now: float, settings: Settings
 ) -> Sequence[OpenRun]:
     """Return the open runs that may overlap.
 
-    One that may have ended unobserved overlaps with none. Nor does one whose start was
-    reported late, and just now: the report of its end may be close behind.
+    A run that may have ended unobserved does not overlap. Nor does a run whose start was
+    just reported late: the report of its end may follow.
     """
     return [
         run
@@ -114,6 +116,6 @@ def _with(state: JobState, run: OpenRun, changed: OpenRun) -> JobState:
 
 
 def _groups(runs: Iterable[OpenRun]) -> Sequence[Sequence[OpenRun]]:
-    """Return the runs of each group, the last one to start last."""
+    """Return the runs of each group, in the order of their starts."""
     ordered = sorted(runs, key=attrgetter("group", "started_at"))
     return [[*same] for _, same in groupby(ordered, key=attrgetter("group"))]

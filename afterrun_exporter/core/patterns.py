@@ -1,7 +1,7 @@
-"""Regular expressions of operators, in RE2: no name of a job takes long to match.
+"""Regular expressions of operators, with RE2: matching takes linear time.
 
-Python's own engine tries out ways to match: `([a-z]+-?)+` takes it hours for a name of
-41 characters. Prometheus and Alertmanager use RE2 as well.
+Python's own engine backtracks: `([a-z]+-?)+` takes it hours for a name of 41 characters.
+Prometheus and Alertmanager use RE2 as well.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Final
 
 import re2
 
-#: Parts that Python has and RE2 has not, or that both read in different ways, and the
-#: way out.
-_PYTHONS_OWN: Final = (
+#: Syntax of Python that RE2 lacks, or that both interpret differently, and the
+#: replacement.
+_PYTHON_ONLY: Final = (
     (
         re.compile(r"\(\?<?[=!]"),
         "RE2 has no lookahead or lookbehind: write out what to match, as in ^(etl|sync)-",
@@ -36,9 +36,9 @@ _PYTHONS_OWN: Final = (
     (re.compile(r"\{,"), "RE2 repeats nothing by {,3}: write {0,3}"),
 )
 _REPEATS: Final = re.compile(r"\{(\d+)(?:,(\d*))?\}")
-_MOST_REPEATS: Final = 1000
+_MAX_REPEATS: Final = 1000
 
-#: A class, or an escaped character other than those that `_PYTHONS_OWN` is about.
+#: A class, or an escaped character that is not in `_PYTHONS_OWN`.
 _NO_SYNTAX: Final = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]|\\[^1-9ZC]", re.DOTALL)
 
 SYNTAX: Final = "see https://github.com/google/re2/wiki/Syntax"
@@ -66,14 +66,14 @@ class Pattern:
 
 @lru_cache(maxsize=1024)
 def compiled(text: str) -> Pattern:
-    """Return the expression *text*; raise ValueError, saying why, if it is none."""
+    """Return the compiled expression *text*; raise ValueError with the reason if invalid."""
     plain = _NO_SYNTAX.sub("x", text)
-    for part, hint in _PYTHONS_OWN:
+    for part, hint in _PYTHON_ONLY:
         if part.search(plain) is not None:
             raise ValueError(hint)
     counts = (count for repeat in _REPEATS.findall(plain) for count in repeat)
-    if any(int(count) > _MOST_REPEATS for count in counts if count):
-        raise ValueError(f"RE2 repeats {_MOST_REPEATS} times at most")
+    if any(int(count) > _MAX_REPEATS for count in counts if count):
+        raise ValueError(f"RE2 repeats {_MAX_REPEATS} times at most")
     try:
         return Pattern(text)
     except (re2.error, UnicodeEncodeError) as error:

@@ -1,8 +1,8 @@
 """Pausing and resuming jobs.
 
-A pause resolves the alerts of a job and expects nothing of it. What is reported
-meanwhile is judged and kept. At its end the slots in between are not missed, and what
-is still wrong by the runs and their time limits is an alert again, from then on.
+A pause resolves the alerts of a job, and no runs are expected. Reports are recorded
+meanwhile. At its end the slots in between are not missed, and problems that persist are
+alerts again, from then on.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def on_pause(
     """Pause *job* for *lasts* seconds, or until *until*, or until it is resumed."""
     noticed = Transition(state=state)
     if not state.paused_at or is_over(state, now):
-        # What was missed a moment ago is recorded, however soon the pause begins.
+        # Misses from before the pause are recorded, however recent.
         noticed = on_resume(job, state, now, settings, required)
     paused = replace(
         noticed.state,
@@ -41,7 +41,7 @@ def on_pause(
         paused_for=lasts,
         resumes_on_ping=resumes_on_ping,
     )
-    return on_clock(resting(job), paused, now, settings, required).after(noticed)
+    return on_clock(paused_job(job), paused, now, settings, required).after(noticed)
 
 
 def on_resume(
@@ -51,7 +51,7 @@ def on_resume(
     settings: Settings,
     required: Sequence[Required] = (),
 ) -> Transition:
-    """Watch *job* again from *now* on, or from the end of its pause if that was before."""
+    """Resume *job* at *now*, or at the end of its pause if that was earlier."""
     if not state.paused_at:
         return on_clock(job, state, now, settings, required)
     end = now if state.paused_until is None else min(now, state.paused_until)
@@ -69,15 +69,15 @@ def on_resume(
 
 
 def is_over(state: JobState, now: float) -> bool:
-    """Return True if the job has been paused for as long as was requested."""
+    """Return True if the requested duration of the pause is over."""
     return state.paused_until is not None and state.paused_until <= now
 
 
-def ends_with(state: JobState, ping: Ping) -> bool:
-    """Return True if *ping*, unless it is a repeat, is the sign that the job goes on.
+def is_ended_by(state: JobState, ping: Ping) -> bool:
+    """Return True if *ping*, unless it is a repeat, ends the pause.
 
-    Nobody can tell what an unreadable report means, and one of a run that ended
-    before the pause says nothing of what has been since.
+    An unreadable report does not, and neither does that of a run that ended before the
+    pause.
     """
     readable = ping.kind is not Kind.LOG and ping.outcome is not Outcome.INVALID
     readable = readable and not ping.history
@@ -85,6 +85,6 @@ def ends_with(state: JobState, ping: Ping) -> bool:
     return requested or is_over(state, ping.at)
 
 
-def resting(job: Job) -> Job:
-    """Return *job* as it is judged while it is paused."""
+def paused_job(job: Job) -> Job:
+    """Return *job* with the settings that apply while it is paused."""
     return replace(job, enabled=False)

@@ -1,4 +1,4 @@
-"""What a run reports before its end."""
+"""Reports of a run before its end."""
 
 from __future__ import annotations
 
@@ -13,70 +13,74 @@ from afterrun_exporter.core.units import format_duration
 
 NONE_OPEN: Final = "no run is open: send a start before progress"
 NOTHING_TO_ADD_TO: Final = (
-    "no run is open: what comes before a start or after the end is noted in the log, "
-    "and adds to nothing"
+    "no run is open: this is recorded in the log only, as there is no run whose metrics "
+    "it could add to"
 )
 
 
-def progressed(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
-    """Return what becomes of *state* by a report on the run that *ping* is about."""
+def with_progress(
+    job: Job, state: JobState, ping: Ping, settings: Settings
+) -> Transition:
+    """Return the transition of *state* by a progress report."""
     open_run = finishes.open_run_of(state, ping)
     if open_run is None and ping.adds:
         return _added_to_nothing(state, ping)
     limit = settings.metrics_per_job
     before = open_run.metrics if open_run else {}
     now = finishes.metrics_after(before, ping, limit)
-    open_runs, left_out = _reporting(state, open_run, ping, metrics=now)
-    told = {name: now[name] for name in ping.metrics if name in now}
-    metrics = finishes.merged_metrics(state.metrics, told, limit)
+    open_runs, omitted = _reporting(state, open_run, ping, metrics=now)
+    reported = {name: now[name] for name in ping.metrics if name in now}
+    metrics = finishes.merged_metrics(state.metrics, reported, limit)
     return Transition(
         state=replace(
             state, last_ping_at=ping.at, open_runs=open_runs, metrics=metrics
         ),
-        logs=(said_by(ping),) if ping.message else (),
-        warnings=(*left_out, *announced(job, ping)) if open_run else (NONE_OPEN,),
+        logs=(log_entry(ping),) if ping.message else (),
+        warnings=(*omitted, *heartbeat_warnings(job, ping))
+        if open_run
+        else (NONE_OPEN,),
     )
 
 
-def gone_on(state: JobState, ping: Ping) -> Transition:
-    """Return what becomes of *state* by a sign that the run of *ping* goes on."""
+def with_heartbeat(state: JobState, ping: Ping) -> Transition:
+    """Return the transition of *state* by a heartbeat of the run of *ping*."""
     open_run = finishes.open_run_of(state, ping)
-    open_runs, left_out = _reporting(state, open_run, ping)
+    open_runs, omitted = _reporting(state, open_run, ping)
     going_on = replace(state, last_ping_at=ping.at, open_runs=open_runs)
-    return Transition(state=going_on, warnings=left_out)
+    return Transition(state=going_on, warnings=omitted)
 
 
-def logged(job: Job, state: JobState, ping: Ping) -> Transition:
-    """Return what becomes of *state* by a message, which is a sign of life as well."""
+def with_log(job: Job, state: JobState, ping: Ping) -> Transition:
+    """Return the transition of *state* by a log message, which is a heartbeat, too."""
     open_run = finishes.open_run_of(state, ping)
-    heard = replace(state, last_ping_at=ping.at)
+    updated = replace(state, last_ping_at=ping.at)
     if open_run is None:
-        return Transition(state=heard, logs=(said_by(ping),))
+        return Transition(state=updated, logs=(log_entry(ping),))
     open_runs = tuple(
         replace(run, **_alive(run, ping)) if run is open_run else run
         for run in state.open_runs
     )
     return Transition(
-        state=replace(heard, open_runs=open_runs),
-        logs=(said_by(ping),),
-        warnings=announced(job, ping),
+        state=replace(updated, open_runs=open_runs),
+        logs=(log_entry(ping),),
+        warnings=heartbeat_warnings(job, ping),
     )
 
 
-def announced(job: Job, ping: Ping) -> tuple[str, ...]:
-    """Return a warning where *ping* announces rarer signs of life than *job* expects."""
+def heartbeat_warnings(job: Job, ping: Ping) -> tuple[str, ...]:
+    """Return a warning if *ping* announces rarer heartbeats than *job* expects."""
     if ping.heartbeat is None or not job.heartbeat or ping.heartbeat <= job.heartbeat:
         return ()
     rarer, counts = map(format_duration, (ping.heartbeat, job.heartbeat))
     warning = (
-        f"heartbeat_seconds announces a sign of life within {rarer}: the job's "
+        f"heartbeat_seconds announces a heartbeat within {rarer}: the job's "
         f"heartbeat of {counts} counts; send them more often or raise it"
     )
     return (warning,)
 
 
-def said_by(ping: Ping) -> LogEntry:
-    """Return what *ping* says, as the log has it."""
+def log_entry(ping: Ping) -> LogEntry:
+    """Return the log entry with the message of *ping*."""
     return LogEntry(ping.at, ping.run_id, ping.message, ping.metadata)
 
 
@@ -85,20 +89,19 @@ def _reporting(
 ) -> tuple[tuple[OpenRun, ...], tuple[str, ...]]:
     """Return the open runs with *changes* and the metadata of *ping* in *open_run*.
 
-    It is a sign of life of that run. And a warning where not all of the metadata is
-    kept.
+    This is a heartbeat of that run. Also a warning if metadata was omitted.
     """
-    left_out: tuple[str, ...] = ()
+    omitted: tuple[str, ...] = ()
     if open_run is None:
-        return state.open_runs, left_out
+        return state.open_runs, omitted
     changes |= _alive(open_run, ping)
     if ping.metadata:
         whole = metadata.merged(open_run.metadata, ping.metadata)
-        changes["metadata"], left_out = metadata.bounded(whole)
+        changes["metadata"], omitted = metadata.bounded(whole)
     open_runs = tuple(
         replace(run, **changes) if run is open_run else run for run in state.open_runs
     )
-    return open_runs, left_out
+    return open_runs, omitted
 
 
 def _alive(run: OpenRun, ping: Ping) -> dict[str, Any]:
@@ -106,11 +109,11 @@ def _alive(run: OpenRun, ping: Ping) -> dict[str, Any]:
 
 
 def _added_to_nothing(state: JobState, ping: Ping) -> Transition:
-    """Return *state* with its metrics as they are: nobody knows what these add to."""
+    """Return *state* with unchanged metrics: there is no run to add them to."""
     counts = ", ".join(f"{name} +{more:g}" for name, more in ping.metrics.items())
-    noted = LogEntry(ping.at, ping.run_id, f"{counts}, while no run was open")
+    entry = LogEntry(ping.at, ping.run_id, f"{counts}, while no run was open")
     return Transition(
         state=replace(state, last_ping_at=ping.at),
-        logs=(noted,) if counts else (),
+        logs=(entry,) if counts else (),
         warnings=(NOTHING_TO_ADD_TO,),
     )

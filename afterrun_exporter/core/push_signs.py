@@ -1,8 +1,8 @@
 """Signs of success, failure and duration in the metrics of one push.
 
-A push has no status: its metrics are all there is to judge the run by. This module
-reads what one push states by itself; `core/pushes.py` compares it with the earlier
-pushes of the job.
+A push has no status: the outcome of the run depends on its metrics alone. This module
+reads the signs in one push; `core/pushes.py` compares them with the earlier pushes of
+the job.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class PushSettings(Struct, frozen=True, kw_only=True, gc=False):
     duration_metric: tuple[str, ...] = ()
     #: Metrics that state nothing about the run.
     ignore: tuple[str, ...] = ()
-    #: Whether a push without a sign of the end is progress of an open run.
+    #: True if a push without a sign of the end is progress of an open run.
     progress: bool = False
 
 
@@ -118,9 +118,9 @@ class Push(Struct, frozen=True, kw_only=True):
     failures: tuple[str, ...] = ()
     #: Success flags that are not set, in words.
     unset: tuple[str, ...] = ()
-    #: Whether a success flag is set.
+    #: True if a success flag is set.
     confirmed: bool = False
-    #: Whether this is the deletion of the group in place of a push.
+    #: True for a deletion of the group instead of a push.
     deleted: bool = False
 
 
@@ -165,7 +165,7 @@ class SignReader:
         self._durations: list[tuple[bool, str, float]] = []
 
     def read(self, name: str, labels: Mapping[str, str], value: float) -> None:
-        """Take one sample, without the labels of its group."""
+        """Read one sample, without the labels of its group."""
         settings, series = self._settings, series_name(name, labels)
         self._read_duration(name, labels, value)
         if _matches(settings.ignore, name) or _matches(settings.ignore, series):
@@ -183,21 +183,21 @@ class SignReader:
 
     def duration(self) -> tuple[float | None, str]:
         """Return the duration of the run in seconds, if any, and a warning or ""."""
-        found = self._durations
-        own = [value for plain, name, value in found if plain and name in self._own]
-        plain = [value for plain, _, value in found if plain]
-        for candidates in (own, [value for *_, value in found], plain):
+        durations = self._durations
+        own = [value for plain, name, value in durations if plain and name in self._own]
+        plain = [value for plain, _, value in durations if plain]
+        for candidates in (own, [value for *_, value in durations], plain):
             if len(candidates) == 1:
                 return candidates[0], ""
-        if found and self._settings.duration_metric:
+        if durations and self._settings.duration_metric:
             return None, (
-                f"{len(found)} metrics match push.duration_metric: the duration of the "
+                f"{len(durations)} metrics match push.duration_metric: the duration of the "
                 "run is unknown; name one"
             )
         return None, ""
 
     def push(self, declared: Iterable[str] = ()) -> Push:
-        """Return the signs; *declared* are names of metrics, with samples or without."""
+        """Return the signs; *declared* are metric names, with or without samples."""
         configured = self._settings.success_metric
         return Push(
             succeeded=self._succeeded,
@@ -271,18 +271,18 @@ def _is_failed_state(name: str, labels: Mapping[str, str]) -> bool:
 def _add(times: dict[str, Times], name: str, value: float) -> None:
     at = instant(value)
     bad = "" if at else f"{value:g}"
-    if (known := times.get(name)) is None:
+    if (times_before := times.get(name)) is None:
         times[name] = Times(at, at, 1, bad)
     else:
-        low, high = min(known.low, at), max(known.high, at)
-        times[name] = Times(low, high, known.series + 1, known.bad or bad)
+        low, high = min(times_before.low, at), max(times_before.high, at)
+        times[name] = Times(low, high, times_before.series + 1, times_before.bad or bad)
 
 
-def _describe(found: list[str], series: str, value: float) -> None:
-    if len(found) < MAX_DESCRIBED:
-        found.append(f"{_key(series)} is {value:g}")
-    elif len(found) == MAX_DESCRIBED:
-        found.append("and others")
+def _describe(descriptions: list[str], series: str, value: float) -> None:
+    if len(descriptions) < MAX_DESCRIBED:
+        descriptions.append(f"{_key(series)} is {value:g}")
+    elif len(descriptions) == MAX_DESCRIBED:
+        descriptions.append("and others")
 
 
 def _key(name: str) -> str:

@@ -1,8 +1,7 @@
-"""What jobs have pushed, to be exposed again under the names they gave it.
+"""Pushed metrics, to expose under their own names.
 
-Pushes belong to groups, as in Pushgateway: one for each set of grouping labels. A
-group that is at odds with the others does not come in, so a page made of them can
-be read whatever has been pushed.
+Pushes belong to groups, as in Pushgateway: one per set of grouping labels. A group that
+conflicts with the others is refused, so that a page of all groups is always valid.
 """
 
 from __future__ import annotations
@@ -13,23 +12,23 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-#: Sorted by name, and none of them empty: to Prometheus that is one that is missing.
+#: Sorted by name, without empty values: for Prometheus an empty label is a missing one.
 Labels = tuple[tuple[str, str], ...]
 
-#: When a group was last changed by a push, and when a push was last refused.
+#: Times of the last accepted and of the last refused push of a group.
 PUSHED: Final = "push_time_seconds"
 FAILED: Final = "push_failure_time_seconds"
 TIMES: Final = {
     PUSHED: "Last Unix time when changing this group succeeded.",
     FAILED: "Last Unix time when changing this group failed.",
 }
-#: Whose series are ours: alerting rules read them.
+#: The prefix of our own series, which alerting rules read.
 RESERVED: Final = "afterrun_"
 
-#: Where it stands in a label, Prometheus can read nothing that follows.
+#: Prometheus fails on a page with this character in a label.
 NUL: Final = "\0"
 
-#: What a family has beside the series of its own name.
+#: Suffixes of the series of a family, by its type.
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "histogram": ("_bucket", "_sum", "_count"),
     "summary": ("_sum", "_count"),
@@ -40,26 +39,26 @@ _HELP_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n"})
 
 
 class Family(Struct, frozen=True):
-    """The series of one name and type, as one group has them."""
+    """The series of one name and type in one group."""
 
     type: str
     help: str
-    #: Each with its value, both as they are written.
+    #: Series and values, both as text.
     series: dict[str, str]
 
 
 class Group(Struct, frozen=True, kw_only=True):
-    """What was pushed under one set of grouping labels."""
+    """The metrics pushed under one set of grouping labels."""
 
     labels: Labels
-    #: Under which its pushes are runs.
+    #: The job whose runs these pushes are.
     job: str
     families: dict[str, Family] = {}
 
     @property
     def size(self) -> int:
-        """How many bytes it adds to a page, or somewhat more."""
-        # In a few long texts: there may be many series.
+        """An upper bound of its size on a page, in bytes."""
+        # Joined, because there may be many series.
         return sum(
             len(f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n".encode())
             + len(" ".join(family.series).encode())
@@ -70,34 +69,36 @@ class Group(Struct, frozen=True, kw_only=True):
 
 
 def labels_of(labels: Mapping[str, str]) -> Labels:
-    """Return what names the group with these grouping labels."""
+    """Return the identity of the group with these grouping labels."""
     return tuple(sorted((name, value) for name, value in labels.items() if value))
 
 
 def series(name: str, labels: Mapping[str, str]) -> str:
-    """Return a series as it is written: one way for each."""
-    # An empty instance keeps Prometheus from putting ours in its place.
-    known = {"instance": "", **{k: v for k, v in labels.items() if v}}
-    told = (f'{key}="{known[key].translate(_ESCAPES)}"' for key in sorted(known))
-    return f"{name}{{{','.join(told)}}}"
+    """Return the canonical text of a series."""
+    # With an empty instance, Prometheus does not add its own.
+    all_labels = {"instance": "", **{k: v for k, v in labels.items() if v}}
+    pairs = (
+        f'{key}="{all_labels[key].translate(_ESCAPES)}"' for key in sorted(all_labels)
+    )
+    return f"{name}{{{','.join(pairs)}}}"
 
 
-def changed(
+def after_push(
     group: Group, families: Mapping[str, Family], now: float, *, replacing: bool
 ) -> Group:
     """Return *group* after a push of *families*.
 
-    They replace all that it has, or what it has under the same names.
+    They replace all families of the group, or those with the same names.
     """
-    kept = {} if replacing else group.families
+    other_families = {} if replacing else group.families
     times = {
         PUSHED: _time(group, PUSHED, now),
         FAILED: group.families.get(FAILED) or _time(group, FAILED, 0),
     }
-    return replace(group, families={**kept, **families, **times})
+    return replace(group, families={**other_families, **families, **times})
 
 
-def failed(group: Group, now: float) -> Group:
+def after_refusal(group: Group, now: float) -> Group:
     """Return *group* after a push that was refused."""
     times = {
         PUSHED: group.families.get(PUSHED) or _time(group, PUSHED, 0),
@@ -111,16 +112,16 @@ def _time(group: Group, name: str, at: float) -> Family:
 
 
 class Groups:
-    """All groups, none of them at odds with another."""
+    """All groups, without conflicts between them."""
 
     def __init__(self, groups: Iterable[Group] = ()) -> None:
         self._groups: dict[Labels, Group] = {}
-        #: Of each family, what each group adds to it.
+        #: Of each family, the lines that each group adds to it.
         self._members: dict[str, dict[Labels, bytes]] = {}
-        #: Which group a series is of.
+        #: The group of each series.
         self._owners: dict[str, Labels] = {}
         self._page: bytes | None = None
-        #: What they come to, in bytes.
+        #: The total size, in bytes.
         self.size = 0
         for group in groups:
             self.put(group)
@@ -133,27 +134,27 @@ class Groups:
         return self._groups.get(labels)
 
     def conflict(self, group: Group) -> str:
-        """Return why *group* cannot be put beside the others; "" if it can."""
+        """Return the reason why *group* conflicts with the others; "" if it does not."""
         return next(filter(None, self.conflicts(group)), "")
 
     def conflicts(self, group: Group) -> Iterator[str]:
-        """Yield why *group* cannot be put beside the others; "" after each step."""
+        """Yield the reasons why *group* conflicts with the others; "" after each step."""
         if any(NUL in value for _, value in group.labels):
-            yield f"a NUL character is in a grouping label: {told(group.labels)!r}"
+            yield f"a NUL character is in a grouping label: {format_group(group.labels)!r}"
         for name, family in group.families.items():
             yield ""
-            known = self._type(name, group.labels)
-            if known not in {"", family.type}:
-                yield f"{name} is of type {family.type}, and {known} in another group"
+            other_type = self._type(name, group.labels)
+            if other_type not in {"", family.type}:
+                yield f"{name} is of type {family.type}, but {other_type} in another group"
             if other := self._namesake(name, family.type, group):
                 yield f"{name} ({family.type}) shares names with {other}"
             for one in family.series:
                 owner = self._owners.get(one, group.labels)
                 if owner != group.labels:
-                    yield f"{one:.200} is pushed by another group: {told(owner)}"
+                    yield f"{one:.200} is pushed by another group: {format_group(owner)}"
 
     def put(self, group: Group) -> None:
-        """Put *group*, which is at odds with none, in the place of its former self."""
+        """Add *group*, which has no conflicts, in place of its previous content."""
         self.drop(group.labels)
         self._groups[group.labels] = group
         self.size += group.size
@@ -163,7 +164,7 @@ class Groups:
             self._owners.update(dict.fromkeys(family.series, group.labels))
 
     def drop(self, labels: Labels) -> None:
-        """Forget the group with these labels, if there is one."""
+        """Remove the group with these labels, if there is one."""
         self._page = None
         group = self._groups.pop(labels, None)
         if group is None:
@@ -177,7 +178,7 @@ class Groups:
                 del self._owners[one]
 
     def page(self) -> bytes:
-        """Return all of them in the text format."""
+        """Return all groups in the text format."""
         if self._page is None:
             self._page = b"".join(self._blocks())
         return self._page
@@ -185,7 +186,7 @@ class Groups:
     def _blocks(self) -> Iterator[bytes]:
         for name in sorted(self._members):
             members = self._members[name]
-            # Groups need not agree in the help text: one has its way, always the same.
+            # Groups may have different help texts: the choice is always the same.
             family = self._groups[min(members)].families[name]
             if family.help:
                 text = family.help.translate(_HELP_ESCAPES)
@@ -193,15 +194,15 @@ class Groups:
             yield f"# TYPE {name} {family.type}\n".encode()
             yield from members.values()
 
-    def _type(self, name: str, besides: Labels) -> str:
-        """Return the type of a family, as another group has it."""
+    def _type(self, name: str, except_in: Labels) -> str:
+        """Return the type of a family in another group."""
         for labels in self._members.get(name, ()):
-            if labels != besides:
+            if labels != except_in:
                 return self._groups[labels].families[name].type
         return ""
 
     def _namesake(self, name: str, kind: str, group: Group) -> str:
-        """Return a family with which this one would have names in common."""
+        """Return the name of a family that would share series names with this one."""
 
         def type_of(other: str) -> str:
             own = group.families.get(other)
@@ -217,6 +218,6 @@ class Groups:
         return ""
 
 
-def told(labels: Labels) -> str:
-    """Return a group as people are told of it."""
+def format_group(labels: Labels) -> str:
+    """Return the labels of a group as text for people."""
     return "{" + ", ".join(f'{name}="{value}"' for name, value in labels) + "}"

@@ -111,7 +111,7 @@ class Rule:
     @property
     def expr(self) -> str:
         """The rule as people write it: `parse_rule` makes the same of it."""
-        subject = metric_names.written(self.metric)
+        subject = metric_names.as_rule(self.metric)
         if self.assertion is not None:
             return f"{subject} {self.assertion}"
         if len(self.bounds) == 1:

@@ -71,7 +71,7 @@ def on_clock(
         caught_up, runs = _given_no_more_attempts(job, caught_up, now, settings)
         judged = _newest(runs, caught_up.last_finish_at)
         caught_up = history.with_runs(job, caught_up, runs, now, settings)
-    caught_up, logs = misses.settled(job, caught_up, now, settings)
+    caught_up, logs = misses.with_decided_slots(job, caught_up, now, settings)
     caught_up = _surroundings(job, caught_up, now, settings, required)
     caught_up, events = alerts.update(job, caught_up, now, settings, judged)
     caught_up = _looked_at(job, caught_up, now, settings)
@@ -132,9 +132,9 @@ def on_ping(
             return before or Transition(state=state)
         ping = judged_push
     if ping.history:
-        made = loading.loaded(job, state, ping, settings)
+        made = loading.with_past_run(job, state, ping, settings)
         state = history.with_runs(job, made.state, made.runs, ping.at, settings)
-        state = loading.slid(job, state, ping.at)
+        state = loading.with_ratio(job, state, ping.at)
         return replace(made, state=state).after(before)
     made = _taken(job, state, ping, settings)
     if ping.push is not None and not made.duplicate:
@@ -191,7 +191,7 @@ def _taken(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transit
         case Kind.PROGRESS:
             made = _progressed(job, state, ping, settings)
         case Kind.LOG:
-            made = progress.logged(job, state, ping)
+            made = progress.with_log(job, state, ping)
     if made.duplicate or made.state.unnamed_seen is not state.unnamed_seen:
         return made
     seen = repeats.remember_unnamed(state, ping, settings)
@@ -203,7 +203,7 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         ping = attempts.with_attempt(job, state, ping, None, settings)
     if (repeated := repeats.start_of(state, ping, settings)) is not None:
         if ping.keeps_alive and not repeated:
-            return progress.gone_on(state, ping)
+            return progress.with_heartbeat(state, ping)
         return _duplicate(state, ping, repeated)
     at, warnings = spans.reported_time(ping.started_at, ping.at, "started_at")
     about, left_out = metadata.bounded(ping.metadata)
@@ -220,7 +220,7 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         max_runtime=ping.max_runtime or 0.0,
         reported_at=ping.at if at < ping.at else 0.0,
     )
-    warnings = (*warnings, *progress.announced(job, ping))
+    warnings = (*warnings, *progress.heartbeat_warnings(job, ping))
 
     state, entries = misses.with_another_run(job, state, ping.at, settings)
     others = open_runs.at_start(job, state, ping, settings)
@@ -232,16 +232,16 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
     state = replace(
         state,
         last_ping_at=ping.at,
-        open_runs=(*others.kept, run),
+        open_runs=(*others.still_open, run),
         last_start_at=max(state.last_start_at, at),
         unnamed_seen=repeats.remember_unnamed(state, ping, settings),
     )
-    state = open_runs.replaced(job, state, others.replaced, at)
+    state = open_runs.with_replaced(job, state, others.superseded, at)
     for late in others.timed_out:
         state, ended = finishes.time_out(job, state, late, at, ping, settings)
         runs.append(ended)
     if ping.message:
-        logs.append(progress.said_by(ping))
+        logs.append(progress.log_entry(ping))
     return Transition(
         state=state,
         runs=tuple(runs),
@@ -265,7 +265,7 @@ def _progressed(
 ) -> Transition:
     if ended := repeats.progress_of(state, ping, settings):
         return _duplicate(state, ping, ended)
-    return progress.progressed(job, state, ping, settings)
+    return progress.with_progress(job, state, ping, settings)
 
 
 def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
@@ -302,11 +302,11 @@ def _outlived(
     And those that have timed out by that, and log entries on the rest.
     """
     others, began = open_runs.at_finish(job, state, ping, settings)
-    gone = (*others.timed_out, *others.replaced)
-    if not gone and len(others.kept) == len(state.open_runs):
+    gone = (*others.timed_out, *others.superseded)
+    if not gone and len(others.still_open) == len(state.open_runs):
         return state, (), ()
-    state = replace(state, open_runs=tuple(others.kept))
-    state = open_runs.replaced(job, state, others.replaced, began)
+    state = replace(state, open_runs=tuple(others.still_open))
+    state = open_runs.with_replaced(job, state, others.superseded, began)
     if state.retries:
         state = attempts.without(state, others.timed_out)
     runs: list[Run] = []
@@ -328,7 +328,7 @@ def _pushed_progress(
         started = _started(job, state, ping, settings)
         if started.duplicate:
             return started
-    after = progress.progressed(job, started.state, ping, settings)
+    after = progress.with_progress(job, started.state, ping, settings)
     return replace(started, state=after.state)
 
 
@@ -346,7 +346,7 @@ def _surroundings(
     if job.success_ratio is not None or state.success_ratio is not None:
         state = history.with_ratio(job, state, now)
     if job.concurrency is not None and state.open_runs:
-        state = overlaps.noted(job, state, now, settings)
+        state = overlaps.with_overlaps(job, state, now, settings)
     if state.success_until and state.success_until <= now:
         state = replace(state, success_until=0.0)
     if required or upstream.held_back(state):
@@ -359,7 +359,9 @@ def _looked_at(job: Job, state: JobState, now: float, settings: Settings) -> Job
     """Return *state* with what is known of its open runs by *now*."""
     if not state.open_runs:
         return state
-    return overlaps.arrived(job, run_limits.watched(job, state, now, settings), now)
+    return overlaps.without_late_starts(
+        job, run_limits.watched(job, state, now, settings), now
+    )
 
 
 def _upstream_warnings(

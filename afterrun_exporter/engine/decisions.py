@@ -97,11 +97,11 @@ class Decisions:
                 report = replace(ping, at=self._at(ping.at, state))
             known = state or registered(job, report.at)
             if known.paused_at:
-                if pauses.ends_with(known, report):
+                if pauses.is_ended_by(known, report):
                     made = self._resuming(known, report)
                     if not made.duplicate:
                         return made
-                job = pauses.resting(job)
+                job = pauses.paused_job(job)
             quiet = (
                 not self.in_change
                 # What is planned goes by what is committed.
@@ -127,7 +127,7 @@ class Decisions:
             if pauses.is_over(known, at):
                 decided = pauses.on_resume
             elif known.paused_at:
-                job = pauses.resting(job)
+                job = pauses.paused_job(job)
             made = decided(job, known, at, self.settings, self._required(job))
             if is_made_for_tests(name, made.state) and is_spent(made.state):
                 gone = on_retired(made.state, at)
@@ -145,7 +145,7 @@ class Decisions:
             # It may have been paused or resumed since that was requested.
             standing = self.job_registry.described(job.name) or job
             if known.paused_at:
-                standing = pauses.resting(standing)
+                standing = pauses.paused_job(standing)
             required = self._required(job)
             return on_test(
                 standing, known, at, seconds, severity, self.settings, required
@@ -204,7 +204,7 @@ class Decisions:
                 unusable=unusable.why,
                 lacks_schedule=unusable.schedule,
             )
-            standing = pauses.resting(job) if known.paused_at else job
+            standing = pauses.paused_job(job) if known.paused_at else job
             required = self._required(job)
             return on_clock(standing, known, at, self.settings, required)
 
@@ -224,7 +224,7 @@ class Decisions:
             job, known = self._watched(name, state, at)
             until = known.success_until if successes else 0.0
             known = replace(known, announces_success=successes, success_until=until)
-            standing = pauses.resting(job) if known.paused_at else job
+            standing = pauses.paused_job(job) if known.paused_at else job
             required = self._required(job)
             return on_clock(standing, known, at, self.settings, required)
 

@@ -12,7 +12,7 @@ from afterrun_exporter.conventions import TEST_JOB
 from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import aliases
-from afterrun_exporter.core.pauses import resting
+from afterrun_exporter.core.pauses import paused_job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.upstream import (
     Required,
@@ -73,7 +73,7 @@ class JobRegistry:
         """Return the job of this name, None when it is not watched."""
         job = self.described(name)
         if self.paused and job is not None and name in self.paused:
-            return resting(job)
+            return paused_job(job)
         return job
 
     def of(self, names: Iterable[str]) -> Iterator[Job]:
@@ -82,7 +82,7 @@ class JobRegistry:
         for name in names:
             job = jobs.get(name) or registered.get(name)
             if job is not None:
-                yield resting(job) if name in paused else job
+                yield paused_job(job) if name in paused else job
 
     def described(self, name: str) -> Job | None:
         """Return the job of this name, as if it were not paused if it is."""
@@ -99,7 +99,7 @@ class JobRegistry:
     def __iter__(self) -> Iterator[Job]:
         for jobs in (self.job_config.jobs, self._registered):
             for name, job in jobs.items():
-                yield resting(job) if name in self.paused else job
+                yield paused_job(job) if name in self.paused else job
 
     def __len__(self) -> int:
         return len(self.job_config.jobs) + len(self._registered)

@@ -12,8 +12,8 @@ from afterrun_exporter.core.pushed import (
     Group,
     Groups,
     Labels,
-    changed,
-    failed,
+    after_push,
+    after_refusal,
     labels_of,
 )
 from afterrun_exporter.engine.service import Service
@@ -72,14 +72,14 @@ class PushedMetrics:
         *,
         replacing: bool,
     ) -> None:
-        """Change a group; see `changed`. When this returns, it is on the disk.
+        """Change a group; see `after_push`. When this returns, it is on the disk.
 
         Raises PingError for families that do not fit what is exposed, and
         StorageError: then the group is as it was.
         """
         async with self._one_at_a_time:
             before = self._group(job, labels)
-            group = changed(before, families, self._clock.now(), replacing=replacing)
+            group = after_push(before, families, self._clock.now(), replacing=replacing)
             async for problem in cooperatively(self._groups.conflicts(group)):
                 if problem:
                     raise PingError(
@@ -99,7 +99,7 @@ class PushedMetrics:
         Raises StorageError.
         """
         async with self._one_at_a_time:
-            group = failed(self._group(job, labels), self._clock.now())
+            group = after_refusal(self._group(job, labels), self._clock.now())
             if self._fits(group) and not self._groups.conflict(group):
                 await self._save(group)
 

@@ -21,7 +21,7 @@ from afterrun_exporter.core.model import (
     Settings,
     SlowerThan,
 )
-from afterrun_exporter.core.pauses import is_over, on_pause, on_resume, resting
+from afterrun_exporter.core.pauses import is_over, on_pause, on_resume, paused_job
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.state import AlertKey, AlertOpened, JobState, Transition
@@ -190,7 +190,7 @@ class Life:
 
     def sleep(self, until: float) -> None:
         while self.is_prompt:
-            job = resting(self.job) if self.state.paused_at else self.job
+            job = paused_job(self.job) if self.state.paused_at else self.job
             # The moment itself still belongs to what was before.
             wake = wake_at(job, self.state, SETTINGS) + 0.25
             if not self.now < wake < until:
@@ -203,7 +203,7 @@ class Life:
         if is_over(self.state, now):
             self._note(on_resume(self.job, self.state, now, SETTINGS, self.required))
         else:
-            job = resting(self.job) if self.state.paused_at else self.job
+            job = paused_job(self.job) if self.state.paused_at else self.job
             self._note(on_clock(job, self.state, now, SETTINGS, self.required))
 
     def run(self, outcome: str, duration: int | None, late: int) -> None:
@@ -305,7 +305,7 @@ class Life:
         if is_over(self.state, ping.at):
             self.clock(ping.at)
         elif self.state.paused_at:
-            job = resting(job)
+            job = paused_job(job)
         self._note(on_ping(job, self.state, ping, SETTINGS, self.required))
 
     def _note(self, made: Transition) -> None:
@@ -378,7 +378,7 @@ def test_looking_more_often_changes_nothing_but_how_soon_we_know(
 def shown(life: Life) -> set[str]:
     """Return the conditions that the gauges of the job show."""
     paused = bool(life.state.paused_at)
-    job = resting(life.job) if paused else life.job
+    job = paused_job(life.job) if paused else life.job
     now = life.now + 0.5
     found: set[str] = set()
     for line in render([(job, life.state)], SETTINGS).decode().splitlines():

@@ -361,7 +361,7 @@ class TestARunWhoseLimitPassedInADowntime:
                 "from 2026-11-22T03:00:00Z to 2026-11-22T05:00:00Z"
             ),
             (
-                "the run started at 2026-11-22T02:00:00Z is given up: it had to end by "
+                "the run started at 2026-11-22T02:00:00Z was given up: it had to end by "
                 "2026-11-22T04:00:00Z, when no report could arrive"
             ),
         ]

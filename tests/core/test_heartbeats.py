@@ -225,7 +225,7 @@ class TestARunThatAnnouncesItsSignsOfLife:
         night = Night(BEATS).start("22 02:00", heartbeat=900.0)
         assert night.last.warnings == (
             (
-                "heartbeat_seconds announces a sign of life within 15m: the job's heartbeat "
+                "heartbeat_seconds announces a heartbeat within 15m: the job's heartbeat "
                 "of 5m counts; send them more often or raise it"
             ),
         )

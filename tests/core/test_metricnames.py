@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.metric_names import (
     MAX_NAME,
+    as_rule,
     is_name,
     quoted,
     read,
     series_name,
     unquoted,
-    written,
 )
 from afterrun_exporter.core.rules import OPERATORS, judge, parse_rule
 from afterrun_exporter.dialects.pushgateway.samples import ping_of
@@ -112,13 +112,13 @@ def test_each_metric_that_a_report_can_carry_can_be_judged_by_a_rule(
     if name not in reported:
         assert name == "duration" or not is_name(name)
         return
-    rule = parse_rule(f"{written(name)} {op} {values}")
+    rule = parse_rule(f"{as_rule(name)} {op} {values}")
 
     assert rule.metric == name
     assert len(rule.name) <= 1000
     again = parse_rule(str(rule))
     assert (again.metric, again.bounds) == (rule.metric, rule.bounds)
-    assert read(written(name)) == name
+    assert read(as_rule(name)) == name
     broken = judge(rule, reported, {name: 1.0})
     assert (broken is None) is (op == "!=")
     missing = judge(rule, {}, {})
@@ -146,7 +146,7 @@ def test_each_sample_that_is_pushed_can_be_judged_by_a_rule(
     except PingError:
         return
     for name in pushed.metrics:
-        broken = judge(parse_rule(f"{written(name)} >= 1"), pushed.metrics, {})
+        broken = judge(parse_rule(f"{as_rule(name)} >= 1"), pushed.metrics, {})
         assert broken is not None
         assert broken.value == 0
 

@@ -18,7 +18,7 @@ from afterrun_exporter.core.model import (
     SlowerThan,
     SuccessRatio,
 )
-from afterrun_exporter.core.pauses import is_over, on_pause, on_resume, resting
+from afterrun_exporter.core.pauses import is_over, on_pause, on_resume, paused_job
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.state import AlertKey, AlertOpened
@@ -56,7 +56,7 @@ class Life(Night):
                 until=None if until is None else at(until),
             )
         )
-        self.job = resting(self.described)
+        self.job = paused_job(self.described)
         return self
 
     def resume(self, when: str) -> Self:
@@ -67,7 +67,7 @@ class Life(Night):
         return self
 
     def disable(self, when: str) -> Self:
-        self.job = resting(self.described)
+        self.job = paused_job(self.described)
         return self.clock(when)
 
     def enable(self, when: str) -> Self:

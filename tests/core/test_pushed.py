@@ -10,8 +10,8 @@ from afterrun_exporter.core.pushed import (
     Family,
     Group,
     Groups,
-    changed,
-    failed,
+    after_push,
+    after_refusal,
     labels_of,
     series,
 )
@@ -27,12 +27,12 @@ def family(group: Group, name: str, kind: str = "gauge", **labels: str) -> Famil
 
 
 def pushed(group: Group, *, now: float = 5.0, **families: Family) -> Group:
-    return changed(group, families, now, replacing=True)
+    return after_push(group, families, now, replacing=True)
 
 
 def one(group: Group, name: str, kind: str) -> Group:
     """Return *group* with one family pushed to it."""
-    return changed(group, {name: family(group, name, kind)}, 5.0, replacing=True)
+    return after_push(group, {name: family(group, name, kind)}, 5.0, replacing=True)
 
 
 def test_what_is_pushed_is_exposed_with_the_labels_of_its_group() -> None:
@@ -69,8 +69,8 @@ def test_a_push_replaces_all_or_what_has_its_names() -> None:
     first = pushed(ETL, rows=family(ETL, "rows"), size=family(ETL, "size"))
     new = {"rows": family(ETL, "rows", table="a")}
 
-    put = changed(first, new, 9, replacing=True)
-    post = changed(first, new, 9, replacing=False)
+    put = after_push(first, new, 9, replacing=True)
+    post = after_push(first, new, 9, replacing=False)
 
     assert put.families.keys() == {"rows", PUSHED, FAILED}
     assert post.families.keys() == {"rows", "size", PUSHED, FAILED}
@@ -78,13 +78,13 @@ def test_a_push_replaces_all_or_what_has_its_names() -> None:
 
 
 def test_a_refusal_is_remembered_beside_what_was_pushed_before() -> None:
-    refused = failed(pushed(ETL, now=5, rows=family(ETL, "rows")), 9)
-    again = changed(refused, {}, 11, replacing=True)
+    refused = after_refusal(pushed(ETL, now=5, rows=family(ETL, "rows")), 9)
+    again = after_push(refused, {}, 11, replacing=True)
 
     assert [*refused.families[PUSHED].series.values()] == ["5"]
     assert [*refused.families[FAILED].series.values()] == ["9"]
     assert [*again.families[FAILED].series.values()] == ["9"]
-    assert [*failed(ETL, 9).families[PUSHED].series.values()] == ["0"]
+    assert [*after_refusal(ETL, 9).families[PUSHED].series.values()] == ["0"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,9 @@ def test_families_of_one_push_may_be_at_odds_too() -> None:
         "m_sum": family(ETL, "m_sum", "gauge", x="1"),
     }
 
-    assert "shares names" in Groups().conflict(changed(ETL, both, 5.0, replacing=True))
+    assert "shares names" in Groups().conflict(
+        after_push(ETL, both, 5.0, replacing=True)
+    )
 
 
 def test_a_series_has_one_group() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Kind, Ping
-from afterrun_exporter.core.pauses import ends_with
+from afterrun_exporter.core.pauses import is_ended_by
 from afterrun_exporter.core.spans import TOLERATED_SKEW, span_of
 from afterrun_exporter.core.state import JobState, OpenRun
 from tests.changed import replace
@@ -199,4 +199,4 @@ def test_a_derived_end_tells_whether_a_run_is_from_before_a_pause(
         created_at=0.0, due_after=0.0, paused_at=paused, resumes_on_ping=True
     )
 
-    assert ends_with(state, ping) is (paused <= at("22 02:10"))
+    assert is_ended_by(state, ping) is (paused <= at("22 02:10"))

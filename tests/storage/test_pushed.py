@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from afterrun_exporter.core.pushed import Family, Group, changed
+from afterrun_exporter.core.pushed import Family, Group, after_push
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Store
 
 ROWS = Family("gauge", 'Rows "ä".\n', {'rows{instance="",job="etl",x="\\n"}': "1.0"})
-ETL = changed(
+ETL = after_push(
     Group(labels=(("job", "etl"), ("region", "eu")), job="etl:eu"),
     {"rows": ROWS},
     5.0,
@@ -19,7 +19,7 @@ SYNC = Group(labels=(("job", "sync"),), job="sync")
 
 
 async def test_a_group_is_kept_as_it_was_last_saved(store: Store) -> None:
-    later = changed(ETL, {}, 6.0, replacing=True)
+    later = after_push(ETL, {}, 6.0, replacing=True)
     await store.save_pushed(ETL)
     await store.save_pushed(SYNC)
     await store.save_pushed(later)

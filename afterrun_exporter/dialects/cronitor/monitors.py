@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from afterrun_exporter.core.alerts import BROKEN, Status, status
 from afterrun_exporter.core.crontab import five_fields
-from afterrun_exporter.core.metric_names import written
+from afterrun_exporter.core.metric_names import as_rule
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import name_of
 from afterrun_exporter.core.state import JobState
