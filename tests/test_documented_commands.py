@@ -227,8 +227,8 @@ def test_the_hash_of_the_configuration_is_where_it_is_documented() -> None:
 #: Parts of messages that documents quote: who rewords one finds the other.
 QUOTED = (
     "this job requires",
-    "it has not run when it should have",
-    "its run has not ended when it should have",
+    "it did not run when it was due",
+    "its run did not end in time",
     "are open at once",
     "no sign of life since",
     "expected at least every",

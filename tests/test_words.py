@@ -36,17 +36,19 @@ ALLOWED: Final[frozenset[str]] = frozenset(
         # Fields of the HTTP API.
         "api/backtest_models.py: said",
         "api/backtest_models.py: tried",
+        # Names of stored fields.
+        "core/state.py: ended",
+        "core/state.py: said",
+        "core/state.py: seen",
     }
 )
 #: How many are left to reword in a folder. A number never grows.
 LEFT_DOCSTRINGS: Final[dict[str, int]] = {
-    "core": 125,
     "engine": 36,
     "errors": 3,
     "rulegen": 20,
 }
 LEFT_NAMES: Final[dict[str, int]] = {
-    "core": 174,
     "engine": 69,
     "rulegen": 56,
     "testing": 7,

@@ -16,7 +16,7 @@ from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.run_limits import overrunning_from
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import JobState, OpenAlert, OpenRun, UnobservedSlots
-from afterrun_exporter.core.targets import shown
+from afterrun_exporter.core.targets import displayed
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.storage.store import AlertRecord, AlertStats
 
@@ -168,7 +168,7 @@ def receiver_of(receiver: JobReceiver) -> response_models.Receiver:
         id=receiver.id,
         job=receiver.job,
         alert_type=receiver.type,
-        target=shown(receiver.type, receiver.target),
+        target=displayed(receiver.type, receiver.target),
         on_failure=receiver.on_failure,
         on_timeout=receiver.on_timeout,
         on_violation=receiver.on_violation,

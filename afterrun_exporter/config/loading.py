@@ -157,7 +157,7 @@ def _oddities(config: Config, now: float) -> Iterator[Finding]:
         yield from lint.of_job(job, now)
     for position, route in enumerate(config.alertmanager.routes):
         match = route.match
-        if match.by_configuration and not any(map(match.takes, config.jobs.values())):
+        if match.by_configuration and not any(map(match.matches, config.jobs.values())):
             message = "matches no job of this file, so this route is never used"
             yield Finding(("alertmanager", "routes", position, "match"), message)
 

@@ -149,7 +149,7 @@ def with_failed_attempt(
         last_ping_at=run.received_at,
         open_runs=still_open,
         attempts_total=state.attempts_total + 1,
-        seen=repeats.remembered(state.seen, repeats.key_of(run), settings),
+        seen=repeats.with_key(state.seen, repeats.key_of(run), settings),
         retries=retries,
     )
 

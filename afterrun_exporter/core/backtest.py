@@ -146,7 +146,7 @@ class Backtest:
         for violation in result.violations:
             count = self.by_rule[violation.rule]
             count.would_flag += 1
-            count.not_reported += violation.shown is None
+            count.not_reported += violation.actual is None
         for rule in result.unknown:
             self.by_rule[rule].unknown += 1
         for violation in run.violations:

@@ -107,7 +107,7 @@ def judge_last_attempt(
     waiting = replace(state, retries=rest)
     after = _effects(job, waiting, run, values, state.open_runs, settings)
     # A later attempt is an ordinary report, and none has come now.
-    keys = repeats.remembered(state.seen, repeats.NO_KEY, settings)
+    keys = repeats.with_key(state.seen, repeats.NO_KEY, settings)
     return replace(after, seen=keys, last_ping_at=state.last_ping_at), run
 
 
@@ -141,7 +141,7 @@ def time_out(
     )
     # A later finish is an ordinary report, not a repeat.
     key = repeats.given_up(repeats.key_of(run))
-    keys = repeats.remembered(state.seen, key, settings)
+    keys = repeats.with_key(state.seen, key, settings)
     updated = replace(_with_run(state, run, state.open_runs, settings), seen=keys)
     if is_late(run, state.last_judged_at):
         return hung_runs.with_hung_run(
@@ -313,7 +313,7 @@ def _with_run(
         last_finish_at=max(state.last_finish_at, end),
         last_success_at=max(state.last_success_at, end if ok else 0.0),
         last_failure_at=max(state.last_failure_at, end if bad or violated else 0.0),
-        seen=repeats.remembered(state.seen, repeats.key_of(run), settings),
+        seen=repeats.with_key(state.seen, repeats.key_of(run), settings),
     )
 
 

@@ -1,9 +1,9 @@
 """Runs that hang: given up when another run follows, and reported as one alert.
 
-A run past its limit is overrunning. Once another run follows, it counts as timed out, and
-the job stays overrunning until a run that followed has ended: only that run shows if the
-job works again. Its end resolves the alert or makes the job failing; the timeout alone
-does neither.
+A run past its limit is overrunning. Once another run follows, it counts as timed out,
+and the job stays overrunning until a run that followed has ended: only that run shows
+if the job works again. Its end resolves the alert or makes the job failing; the timeout
+alone does neither.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from msgspec.structs import replace
 from afterrun_exporter.core import repeats
 from afterrun_exporter.core.model import Job, Ping, Run, Settings
 from afterrun_exporter.core.run_limits import (
+    allowed_silence,
     held_until,
     run_limit,
     silence_limit,
-    silence_of,
 )
 from afterrun_exporter.core.state import HungRun, JobState, OpenRun
 from afterrun_exporter.core.timestamps import format_time
@@ -34,8 +34,8 @@ def with_hung_run(
 ) -> JobState:
     """Return *state* with *run* recorded as hung.
 
-    The run that began at *follower* is the reason to give it up. *is_last* is true if it
-    was judged, and so counts as the last run of its job.
+    The run that began at *follower* is the reason to give it up. *is_last* is true if
+    it was judged, and so counts as the last run of its job.
     """
     limit = run_limit(job, run)
     hung = HungRun(
@@ -57,8 +57,9 @@ def still_hung(
 ) -> tuple[HungRun, ...]:
     """Return the runs that still hang after the end of *run*.
 
-    Its start was reported at *began*, if at all. *again* is true for a run that was given
-    up before, and *judged* is false for a run that ended before the last judged one.
+    Its start was reported at *began*, if at all. *again* is true for a run that was
+    given up before, and *judged* is false for a run that ended before the last judged
+    one.
     """
     itself = _hung_as(state, run) if again else None
     if itself is not None:
@@ -106,7 +107,7 @@ def summary(job: Job, state: JobState, overdue: float) -> str:
         return f"a run should have finished by {format_time(overdue)}"
     return (
         f"no sign of life since {format_time(run.alive_at)}, expected at least every "
-        f"{format_duration(silence_of(job, run))}"
+        f"{format_duration(allowed_silence(job, run))}"
     )
 
 

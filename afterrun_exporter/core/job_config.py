@@ -33,8 +33,8 @@ class JobConfig:
 
     jobs: Mapping[str, Job] = field(default_factory=dict)
     #: Creates the job for the first ping of an unknown name, from the settings that a
-    #: client sent for it: keys of afterrun.yml as a JSON object, or "". Raises ValueError
-    #: for unusable settings. None if unknown jobs are rejected.
+    #: client sent for it: keys of afterrun.yml as a JSON object, or "". Raises
+    #: ValueError for unusable settings. None if unknown jobs are rejected.
     unknown: Callable[[str, str], Job] | None = plain_job
     #: The projects that have keys.
     projects: tuple[Project, ...] = ()

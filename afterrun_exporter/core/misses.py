@@ -82,9 +82,9 @@ def with_late_run(
 ) -> JobState:
     """Return *state* without missed slots for which a run has come after all.
 
-    A late report may leave later slots without a run: the job stays missed. The slots of
-    `every` count from that run from then on, and replace the ones counted before. A run
-    that waits for its next attempt counts, too.
+    A late report may leave later slots without a run: the job stays missed. The slots
+    of `every` count from that run from then on, and replace the ones counted before. A
+    run that waits for its next attempt counts, too.
     """
     covered = state.covered_until
     first, through = slot_after(job, covered), state.missed_through
@@ -119,8 +119,8 @@ def with_due_slots(
 ) -> tuple[JobState, tuple[LogEntry, ...]]:
     """Return *state* with the slots counted that are due by *now*, and log entries.
 
-    A slot is missed once its deadline has passed, or unobserved if that was in a downtime.
-    Unobserved slots wait for reports, unless *at_once*.
+    A slot is missed once its deadline has passed, or unobserved if that was in a
+    downtime. Unobserved slots wait for reports, unless *at_once*.
     """
     first, through, missed = state.missed_deadline, state.missed_through, 0
     unobserved, covered = state.unobserved_through, state.covered_until

@@ -105,9 +105,10 @@ class Settings(Struct, frozen=True, kw_only=True, gc=False):
     metrics_per_job: int = 50
     #: Maximum of finished runs to keep of one job, and so in a window.
     runs_per_job: int = 1000
-    #: The last period in which no report could arrive (core/downtimes.py): its start, its
-    #: end, and the time by which clients have had time to retry. The daemon was down,
-    #: suspended or could not store anything, or the clock leapt. Without one, all are -inf.
+    #: The last period in which no report could arrive (core/downtimes.py): its start,
+    #: its end, and the time by which clients have had time to retry. The daemon was
+    #: down, suspended or could not store anything, or the clock leapt. Without one, all
+    #: are -inf.
     down_since: float = -math.inf
     up_since: float = -math.inf
     settled_at: float = -math.inf
@@ -154,8 +155,8 @@ class Dependency(Struct, frozen=True, gc=False):
     """A job that another job depends on."""
 
     job: str
-    #: True if the other job's alerts are held back while this one is unhealthy; False if
-    #: only while it has not ended in time.
+    #: True if the other job's alerts are held back while this one is unhealthy; False
+    #: if only while it has not ended in time.
     requires_success: bool = True
 
 
@@ -174,8 +175,8 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     max_attempts: int | None = None
     #: The longest silence of an open run that sends heartbeats.
     heartbeat: float | None = None
-    #: True if each heartbeat restarts `max_runtime`: the client set that, and its protocol
-    #: defines it so.
+    #: True if each heartbeat restarts `max_runtime`: the client set that, and its
+    #: protocol defines it so.
     renews_runtime: bool = False
     rules: tuple[Rule, ...] = ()
     #: Consecutive bad runs before the job counts as failing.
@@ -230,7 +231,8 @@ class Ping(Struct, frozen=True, kw_only=True, gc=False):
     ended_at: float | None = None
     duration: float | None = None
     metrics: Mapping[str, float] = field(default_factory=nothing)
-    #: True if the metrics are added to those reported before, instead of replacing them.
+    #: True if the metrics are added to those reported before, instead of replacing
+    #: them.
     adds: bool = False
     #: True if another start of an open run is a heartbeat, not a repeat.
     keeps_alive: bool = False

@@ -198,8 +198,8 @@ def reconciled(
 ) -> list[AlertNotification]:
     """Return the changes that make the *expected* notifications the open ones.
 
-    Labels may change while an alert is open: then the old label set is resolved, and the
-    new one opens with the same text.
+    Labels may change while an alert is open: then the old label set is resolved, and
+    the new one opens with the same text.
     """
     holding = {n.labels: n for n in notices if n.resolved_at is None}
     summaries = {notice.key: notice.summary for notice in holding.values()}

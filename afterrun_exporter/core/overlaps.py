@@ -27,8 +27,8 @@ MAX_GROUP: Final = 200
 def group_of(job: Job, ping: Ping) -> str:
     """Return the group of the run that *ping* starts; only runs of one group overlap.
 
-    It is the value of the metadata field in `concurrency.by`; runs without it are a group
-    of their own.
+    It is the value of the metadata field in `concurrency.by`; runs without it are a
+    group of their own.
     """
     if job.concurrency is None or job.concurrency.by is None or not ping.metadata:
         return ""
@@ -100,8 +100,8 @@ def _may_overlap(
 ) -> Sequence[OpenRun]:
     """Return the open runs that may overlap.
 
-    A run that may have ended unobserved does not overlap. Nor does a run whose start was
-    just reported late: the report of its end may follow.
+    A run that may have ended unobserved does not overlap. Nor does a run whose start
+    was just reported late: the report of its end may follow.
     """
     return [
         run

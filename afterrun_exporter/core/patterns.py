@@ -1,7 +1,7 @@
 """Regular expressions of operators, with RE2: matching takes linear time.
 
-Python's own engine backtracks: `([a-z]+-?)+` takes it hours for a name of 41 characters.
-Prometheus and Alertmanager use RE2 as well.
+Python's own engine backtracks: `([a-z]+-?)+` takes it hours for a name of 41
+characters. Prometheus and Alertmanager use RE2 as well.
 """
 
 from __future__ import annotations

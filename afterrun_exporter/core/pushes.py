@@ -1,8 +1,8 @@
-"""Judgement of a push: an ended run, a failed one, or progress.
+"""The outcome of a push: an ended run, a failed one, or progress.
 
-It depends on the earlier pushes of the job, so it is made with the state that the
-push finds. Client libraries push in `finally` and set `*_last_success*` only if the
-job succeeded: a push without it, or with its old value, is a failed run.
+It depends on the earlier pushes of the job, so it is decided with the current state.
+Client libraries push in `finally` and set `*_last_success*` only if the job succeeded:
+a push without it, or with its old value, is a failed run.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from afterrun_exporter.core.push_signs import (
 from afterrun_exporter.core.state import JobState, Mark
 from afterrun_exporter.core.timestamps import format_time
 
-#: Metrics of one job whose times are remembered. None makes room for another: a job
-#: must not lose the memory of its success metric.
+#: Maximum of metrics of one job whose times are kept. None replaces another: a job
+#: must not lose the time of its success metric.
 MAX_MARKS: Final = 100
 
 DELETED: Final = "its group was deleted before a push reported success"
 
 
-def judged(job: Job, state: JobState, ping: Ping, push: Push) -> Ping | None:
-    """Return *ping* as *push* and the earlier pushes of the job make it.
+def with_outcome(job: Job, state: JobState, ping: Ping, push: Push) -> Ping | None:
+    """Return *ping* with the outcome according to *push* and the earlier pushes.
 
-    None for the deletion of a group that means nothing for a run.
+    None for the deletion of a group that is not the end of a run.
     """
     settings = job.push or DEFAULTS
     if push.deleted:
@@ -58,10 +58,10 @@ def judged(job: Job, state: JobState, ping: Ping, push: Push) -> Ping | None:
 
 
 def marks_of(state: JobState) -> Mapping[str, Mark]:
-    """Return the times that the pushes of a job have reported, by metric name."""
+    """Return the times that pushes of a job have reported, by metric name."""
     if state.marks is not None:
         return state.marks
-    # A state that is older than the marks has the last values alone.
+    # A state from before the introduction of marks has the last values only.
     marks: dict[str, Mark] = {}
     for series, value in state.metrics.items():
         name = series.partition("{")[0]
@@ -71,20 +71,20 @@ def marks_of(state: JobState) -> Mapping[str, Mark]:
     return marks
 
 
-def remembered(state: JobState, before: JobState, push: Push, at: float) -> JobState:
-    """Return *state* with the marks of *before* and the times of *push*.
+def with_marks(state: JobState, before: JobState, push: Push, at: float) -> JobState:
+    """Return *state* with the marks of *before*, updated with the times of *push*.
 
-    *at* is when it was received.
+    *at* is the time of its arrival.
     """
     marks = dict(marks_of(before))
     for name, times in (*push.succeeded.items(), *push.failed.items()):
-        known = marks.get(name)
-        if known is not None:
-            marks[name] = _later(known, times, at)
+        mark = marks.get(name)
+        if mark is not None:
+            marks[name] = _later(mark, times, at)
         elif len(marks) < MAX_MARKS:
             marks[name] = Mark(times.high, at, times.series)
     for name in push.missing:
-        # Declared and never set: the next push must have it, too.
+        # Declared but never set: the next push must have it, too.
         if name not in marks and len(marks) < MAX_MARKS:
             marks[name] = Mark(0.0, at)
     return state if marks == state.marks else replace(state, marks=marks)
@@ -130,14 +130,14 @@ def _doubts(
     for name, times in push.succeeded.items():
         if times.bad:
             yield f"{name} is {times.bad}: never succeeded"
-        elif (known := marks.get(name)) is not None and not _advanced(known, times):
-            yield f"{name} did not advance: it is {_shown(times.low)} again"
+        elif (last := marks.get(name)) is not None and not _advanced(last, times):
+            yield f"{name} did not advance: it is {_format(times.low)} again"
 
 
 def _advanced(mark: Mark, times: Times) -> bool:
-    # A clock that was ahead must not keep later successes from counting.
+    # A clock that was ahead must not make later successes invalid.
     return times.low > min(mark.value, mark.at) and times.low != mark.value
 
 
-def _shown(value: float) -> str:
+def _format(value: float) -> str:
     return format_time(value) if value >= MIN_TIME else f"{value:g}"

@@ -1,8 +1,8 @@
-"""When a job begins to fail, and when it has recovered.
+"""The failing state of a job, and its recovery.
 
-It is failing from `after_failures` bad runs in a row on, until `recover_after` ok runs
-in a row. That depends on the runs alone: a pause resolves the alert and changes nothing
-about the job.
+A job is failing from `after_failures` bad runs in a row until `recover_after` ok runs
+in a row. That depends on the runs alone: a pause resolves the alert, but not the
+failing state.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from afterrun_exporter.core.state import JobState
 
 
 class Record(NamedTuple):
-    """The latest runs of a job, as far as they decide whether it is failing."""
+    """The facts about the latest runs of a job that decide if it is failing."""
 
     consecutive_failures: int
-    #: Consecutive ok runs, as far as `recover_after` looks; 0 where it is 1.
+    #: Consecutive ok runs, at most `recover_after`; 0 if that is 1.
     recovering: int
     failing: bool
 
 
 def record(job: Job, state: JobState, outcome: Outcome) -> Record:
-    """Return the record after one more run that ended with *outcome*."""
+    """Return the record after another run with *outcome*."""
     if outcome is Outcome.OK:
         if job.recover_after == 1:
             return Record(0, 0, failing=False)
@@ -38,16 +38,16 @@ def record(job: Job, state: JobState, outcome: Outcome) -> Record:
 
 
 def is_failing(job: Job, state: JobState) -> bool:
-    """Return True if *job* is failing, by the numbers that its configuration gives now."""
+    """Return True if *job* is failing, according to its present configuration."""
     if hung_runs.is_pending(state) and not was_failing(state):
         return False
     return has_failed(job, state)
 
 
 def has_failed(job: Job, state: JobState) -> bool:
-    """Return True if *job* is failing by its runs, those that hung included.
+    """Return True if *job* is failing by its runs, hung ones included.
 
-    While no run has ended after one that hung, the alert on it says enough.
+    While no run has ended after a hung one, the alert on that one is enough.
     """
     enough = state.consecutive_failures >= job.after_failures
     if enough and state.last_outcome in FAILURES:
@@ -59,5 +59,5 @@ def was_failing(state: JobState) -> bool:
     """Return True if the job was failing by its last run."""
     if state.failing:
         return True
-    # A state that is older than the field has the alert alone.
+    # A state from before the introduction of the field has the alert only.
     return any(alert.key.condition is Condition.FAILING for alert in state.alerts)

@@ -1,4 +1,4 @@
-"""Who is told of an alert: what afterrun.yml says of Alertmanager, as data."""
+"""Routing of alerts to receivers: the Alertmanager settings of afterrun.yml."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from typing import Final
 from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.patterns import compiled
 
-#: What Prometheus adds to every alert of ours unless it is told otherwise: the
-#: name of the scrape job.
+#: Labels that Prometheus adds to all our alerts by default: the name of the scrape job.
 SCRAPE_LABELS: Final = (("job", "afterrun"),)
 
-#: The receiver that is always there, and tells nobody.
+#: The receiver that always exists, and sends nothing.
 DISCARD: Final = "discard"
 
-#: What the names of receivers begin with that were added over the API.
+#: Prefix of the names of receivers that were added over the API.
 JOB_RECEIVER: Final = "afterrun-job-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smtp:
-    """The server that takes mail; by default the one on this host, as cron's."""
+    """The mail server; by default the one on this host, which cron uses, too."""
 
     smarthost: str = "localhost:25"
     sender: str = "AfterRun <afterrun@localhost>"
@@ -42,9 +41,9 @@ class Email:
 class Slack:
     """A message in Slack, by an incoming webhook."""
 
-    #: "" for the one that belongs to the incoming webhook.
+    #: "" for the default channel of the incoming webhook.
     channel: str = ""
-    #: Where its URL stands; "" when the base configuration knows one.
+    #: The file with its URL; "" if the base configuration has it.
     url_file: str = ""
 
 
@@ -52,7 +51,7 @@ class Slack:
 class Discord:
     """A message in Discord, by a webhook."""
 
-    #: Where its URL stands, with ``/slack`` at its end.
+    #: The file with its URL, which ends with ``/slack``.
     url_file: str
 
 
@@ -61,9 +60,9 @@ class Webhook:
     """A POST of Alertmanager's JSON."""
 
     url: str
-    #: Where the bearer token stands; "" for none.
+    #: The file with the bearer token; "" for none.
     authorization_file: str = ""
-    #: Alerts in one message: of more it has the number. 0 for all.
+    #: Maximum of alerts in one message; of further ones it has the number. 0 for all.
     max_alerts: int = 0
 
 
@@ -79,7 +78,7 @@ Integration = Email | Slack | Discord | Webhook | PagerDuty
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """A name for somebody, and all the ways by which they are told."""
+    """A name, and all integrations that it sends to."""
 
     name: str
     integrations: tuple[Integration, ...]
@@ -87,7 +86,7 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """Which alerts a route takes: those for which all that is given holds."""
+    """A filter for alerts of a route: all conditions must hold."""
 
     #: Any of these.
     severities: tuple[str, ...] = ()
@@ -104,11 +103,11 @@ class Match:
 
     @property
     def by_configuration(self) -> bool:
-        """Whether it asks for what alerts do not carry and only afterrun.yml says."""
+        """True if it depends on properties that are in afterrun.yml, not in alert labels."""
         return bool(self.projects or self.tags)
 
-    def takes(self, job: Job) -> bool:
-        """Return whether *job* is one whose alerts it is about."""
+    def matches(self, job: Job) -> bool:
+        """Return True if it matches alerts of *job*."""
         return (
             (not self.projects or job.project in self.projects)
             and set(self.tags) <= set(job.tags)
@@ -118,7 +117,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grouping:
-    """What goes into one message, and when; None is what stands further up."""
+    """Grouping and timing of messages; None inherits from the parent route."""
 
     group_by: tuple[str, ...] | None = None
     group_wait: float | None = None
@@ -126,37 +125,37 @@ class Grouping:
     repeat_interval: float | None = None
 
 
-#: Prometheus dates an alert by the beginning of the evaluation that finds it, and
-#: Alertmanager counts from that date: `group_wait` must be longer than the evaluation
-#: of all rule groups and the interval between two of them.
+#: Prometheus dates an alert at the start of the evaluation that finds it, and
+#: Alertmanager counts from that: `group_wait` must be longer than the evaluation of all
+#: rule groups plus the interval between two of them.
 DEFAULT_GROUPING: Final = Grouping(
     group_wait=30.0, group_interval=300.0, repeat_interval=4 * 3600.0
 )
 
-#: The same where the daemon posts alerts itself: they arrive at once, and the whole
-#: way from a report to a message must take less than five seconds.
+#: The same if the daemon itself posts alerts: they arrive at once, and the time from a
+#: report to a message must be less than five seconds.
 PUSHED_GROUPING: Final = replace(DEFAULT_GROUPING, group_wait=2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Who is told of the alerts that it takes."""
+    """The receivers of the alerts that match."""
 
     match: Match
     receivers: tuple[str, ...]
     grouping: Grouping = Grouping()
-    #: Names of times at which they are not told, and of those at which they are.
+    #: Names of time intervals that mute it, and of those in which it is active.
     mute: tuple[str, ...] = ()
     active: tuple[str, ...] = ()
-    #: Whether the routes below it get to see what it takes.
+    #: True if later routes also receive its alerts.
     continues: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeInterval:
-    """A recurring time: all that is given holds. Ranges are ``first:last``."""
+    """A recurring time: all conditions must hold. Ranges are ``first:last``."""
 
-    #: From and until, as HH:MM.
+    #: Start and end, as HH:MM.
     times: tuple[tuple[str, str], ...] = ()
     weekdays: tuple[str, ...] = ()
     days_of_month: tuple[str, ...] = ()
@@ -168,28 +167,28 @@ class TimeInterval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alertmanager:
-    """``alertmanager:`` of the configuration."""
+    """The section ``alertmanager:`` of the configuration."""
 
-    #: Base URLs of the Alertmanagers that the daemon itself posts alerts to.
+    #: Base URLs of the Alertmanagers to which the daemon posts alerts.
     push_to: tuple[str, ...] = ()
-    #: What Prometheus adds to our alerts: the scrape job, external labels.
+    #: Labels that Prometheus adds to our alerts: the scrape job, external labels.
     labels: tuple[tuple[str, str], ...] = SCRAPE_LABELS
-    #: How long after a condition is no longer shown its end is posted: longer than
-    #: Prometheus may take to see it. A scrape and an evaluation are a minute each
-    #: where nothing else is configured, and either may be slow.
+    #: Seconds from the end of a condition's visibility until its end is posted: longer
+    #: than Prometheus may need to notice it. A scrape and an evaluation take a minute
+    #: each by default, and either may be slow.
     resolve_delay: float = 150.0
     #: The alertmanager.yml that the daemon keeps up to date; "" for none.
     config_file: str = ""
-    #: What makes Alertmanager read it again; "" for nothing.
+    #: The URL that makes Alertmanager reload it; "" for none.
     reload_url: str = ""
-    #: An alertmanager.yml that ours is merged into; "" for none.
+    #: An alertmanager.yml to merge ours into; "" for none.
     base: str = ""
-    #: None when nothing is said of it.
+    #: None if not configured.
     smtp: Smtp | None = None
     receivers: tuple[Receiver, ...] = ()
-    #: Who is told of what no route takes.
+    #: The receiver of alerts that match no route.
     receiver: str = DISCARD
-    #: Who gets the alert that always fires.
+    #: The receiver of the alert that always fires.
     watchdog: str = DISCARD
     grouping: Grouping = field(default=DEFAULT_GROUPING)
     routes: tuple[Route, ...] = ()
@@ -197,7 +196,7 @@ class Alertmanager:
 
 
 class ReceiverType(StrEnum):
-    """How a receiver that was added over the API is reached."""
+    """The type of a receiver that was added over the API."""
 
     WEBHOOK = "webhook"
     EMAIL = "email"
@@ -207,7 +206,7 @@ class ReceiverType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReceiver:
-    """Somebody who is told of one job, as added over the API."""
+    """A receiver for one job, added over the API."""
 
     #: 0 before it is stored.
     id: int = 0
@@ -224,17 +223,17 @@ class JobReceiver:
 
     @property
     def name(self) -> str:
-        """What Alertmanager calls it."""
+        """Its name in Alertmanager."""
         return f"{JOB_RECEIVER}{self.job}-{self.id}"
 
     @property
     def success_name(self) -> str:
-        """What Alertmanager calls it where it is told of ok runs, and not of their end."""
+        """Its name in Alertmanager for ok runs, whose end is not sent."""
         return f"{self.name}-success"
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """What it is told of; a test always arrives."""
+        """The conditions it is notified of; tests are always sent."""
         flags = {
             Condition.FAILING: self.on_failure,
             Condition.SUCCESS_RATIO_LOW: self.on_failure,
@@ -248,5 +247,5 @@ class JobReceiver:
 
     @property
     def timeouts_alone(self) -> bool:
-        """Whether it is told of a failing job only where a run timed out."""
+        """True if it is notified of a failing job only if a run timed out."""
         return self.on_timeout and not self.on_failure

@@ -1,4 +1,4 @@
-"""Rules on what a run reported: read, judged and explained.
+"""Rules on the reports of a run: parsing, evaluation and explanation.
 
 A rule is a threshold on a metric, ``rows_processed > 0``, or an assertion on a text
 field, ``status_text == "done"``.
@@ -48,9 +48,9 @@ _RULE = re.compile(rf"({_SUBJECT}) ?({_OPERATOR}) ?(.*)", re.DOTALL)
 _BETWEEN = re.compile(r"(.+?) and (.+)")
 _PREVIOUS = re.compile(r"(?:(.+?)\s*\*\s*)?previous")
 _STRING = re.compile(STRING)
-#: White space, and texts in quotes, in which it stays what it is.
+#: White space, and quoted texts, in which it is kept.
 _SPACE = re.compile(rf"({STRING})|\s+", re.DOTALL)
-#: What was to be a name, with a space in it.
+#: A malformed name with a space in it.
 _SPACED = re.compile(rf"([^\"<>=!{{}}]* [^\"<>=!{{}}]*?) ?(?:{_OPERATOR}) ?.+")
 _FORMS = (
     "METRIC OP VALUE, METRIC OP FACTOR * previous, METRIC between A and B, "
@@ -67,7 +67,7 @@ class Bound:
     of_previous: bool = False
 
     def threshold(self, previous: float | None) -> float:
-        """Return what to compare with; NaN while there is no previous value."""
+        """Return the value to compare with; NaN without a previous value."""
         if not self.of_previous:
             return self.value
         return math.nan if previous is None else self.value * previous
@@ -79,13 +79,13 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """What the text of a field must be, or must have in it. Case counts."""
+    """An assertion on the text of a field. Case matters."""
 
     op: str
     text: str
 
     def holds(self, text: str) -> bool:
-        """Return True if *text* is as it should be."""
+        """Return True if *text* satisfies the assertion."""
         return TEXT_OPERATORS[self.op](text, self.text)
 
     def __str__(self) -> str:
@@ -94,23 +94,23 @@ class Assertion:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a metric or a text field of every run must satisfy."""
+    """A condition on a metric or a text field of every run."""
 
-    #: What alerts and gauges call it: its name, else the text as written.
+    #: Its name in alerts and gauges: the configured name, or the text of the rule.
     name: str
     #: The metric, or the text field.
     metric: str
-    #: Of a metric; a rule on text has none.
+    #: Bounds of a metric; a rule on text has none.
     bounds: tuple[Bound, ...]
-    #: In place of the job's.
+    #: Overrides the job's severity.
     severity: str | None = None
     ignore_missing: bool = False
-    #: Of a text field.
+    #: The assertion on a text field.
     assertion: Assertion | None = None
 
     @property
     def expr(self) -> str:
-        """The rule as people write it: `parse_rule` makes the same of it."""
+        """The rule as text: the inverse of `parse_rule`."""
         subject = metric_names.as_rule(self.metric)
         if self.assertion is not None:
             return f"{subject} {self.assertion}"
@@ -124,27 +124,27 @@ class Rule:
 
 
 class Violation(Struct, frozen=True, array_like=True, gc=False):
-    """A rule that a run broke; value and text are None if it was not reported."""
+    """A rule that a run violated; value and text are None if it was not reported."""
 
     rule: str
     metric: str
     value: float | None
-    #: What the value or text should have been, in words.
+    #: The required value or text, in words.
     expected: str
-    #: Of a rule on text: the text, or the part of it that matters.
+    #: For a rule on text: the text, or the relevant part of it.
     text: str | None = None
 
     @property
-    def shown(self) -> str | None:
-        """The value or text that broke the rule, for people; None if there was none."""
+    def actual(self) -> str | None:
+        """The violating value or text for people; None if it was not reported."""
         if self.text is not None:
             return metric_names.quoted(self.text)
         return None if self.value is None else format_number(self.value)
 
     def __str__(self) -> str:
-        if (shown := self.shown) is None:
+        if (actual := self.actual) is None:
             return f"{self.metric} was not reported, expected {self.expected}"
-        return f"{self.metric} was {shown}, expected {self.expected}"
+        return f"{self.metric} was {actual}, expected {self.expected}"
 
 
 def parse_rule(
@@ -154,11 +154,11 @@ def parse_rule(
     severity: str | None = None,
     ignore_missing: bool = False,
 ) -> Rule:
-    """Return the rule that *text* stands for.
+    """Return the rule that is written as *text*.
 
-    Raises ValueError, with the forms a rule can have, when it stands for none.
+    Raises ValueError with the possible forms if it is malformed.
     """
-    text = _SPACE.sub(lambda found: found[1] or " ", text).strip()
+    text = _SPACE.sub(lambda match: match[1] or " ", text).strip()
     match = _RULE.fullmatch(text)
     if match is None:
         raise _unreadable(text)
@@ -182,15 +182,15 @@ def parse_rule(
 def _unreadable(text: str) -> ValueError:
     hint = ""
     if match := _SPACED.fullmatch(text):
-        hint = f"; a name with spaces is in double quotes: {metric_names.quoted(match[1].strip())}"
+        hint = f"; write a name with spaces in double quotes: {metric_names.quoted(match[1].strip())}"
     return ValueError(f"cannot read rule {text!r}: write {_FORMS}{hint}")
 
 
 def _text(operand: str, text: str) -> str:
     if operand.startswith('"') and '"' not in operand[1:]:
         raise ValueError(
-            f"cannot read {operand} in rule {text!r}: its closing quote is missing; in "
-            "YAML, a rule with # or : in it is in single quotes as a whole"
+            f"cannot read {operand} in rule {text!r}: the closing quote is missing; in YAML, "
+            "write a rule that has # or : in single quotes"
         )
     if not _STRING.fullmatch(operand):
         plain = operand.strip("'\"")
@@ -223,7 +223,7 @@ def _metric(subject: str, text: str) -> str:
         name = metric_names.quoted(metric)
         raise ValueError(f"rule {text!r} has a {UNUSABLE!r} in it: write {name}")
     for one in text:
-        # It is the name of the rule, unless that has another.
+        # The text is the name of the rule, unless it has another one.
         if not one.isprintable() or one == UNUSABLE:
             escape = metric_names.quoted(one)[1:-1]
             raise ValueError(
@@ -246,13 +246,15 @@ def _bound(op: str, value: str) -> Bound:
         if op not in TEXT_OPERATORS:
             raise
         plain = metric_names.quoted(value.strip("'\""))
-        raise ValueError(f"{error}; a text is in double quotes: {op} {plain}") from None
+        raise ValueError(
+            f"{error}; write a text in double quotes: {op} {plain}"
+        ) from None
 
 
 def measured(
     metrics: Mapping[str, float], duration: float | None
 ) -> Mapping[str, float]:
-    """Return what rules judge a run by that reported *metrics* and took so long."""
+    """Return the metrics for rules: those reported, and the duration."""
     return metrics if duration is None else {**metrics, DURATION: duration}
 
 
@@ -263,31 +265,31 @@ def judge_all(
     message: str = "",
     metadata: str = "",
 ) -> tuple[Violation, ...]:
-    """Return how a run broke *rules*, in their order: see `judge` and `judge_text`.
+    """Return the violations of *rules* by a run, in their order.
 
-    *message* and *metadata* are those that are recorded of the run.
+    *message* and *metadata* are those recorded of the run.
     """
-    found: tuple[Violation, ...] = ()
+    violations: tuple[Violation, ...] = ()
     reported = None
     for rule in rules:
         if rule.assertion is None:
             violation = judge(rule, metrics, previous)
         else:
-            # Metadata is read where a rule needs it, and once.
+            # Metadata is parsed only if a rule needs it, and once.
             reported = reported or Texts(message, metadata)
             violation = judge_text(rule, rule.assertion, reported)
         if violation:
-            found = (*found, violation)
-    return found
+            violations = (*violations, violation)
+    return violations
 
 
 def judge(
     rule: Rule, metrics: Mapping[str, float], previous: Mapping[str, float]
 ) -> Violation | None:
-    """Return how a run that reported *metrics* broke *rule*, or None.
+    """Return the violation of *rule* by a run with *metrics*, or None.
 
-    Both mappings are what was `measured` of a run.
-    A comparison with a previous value that does not exist holds.
+    Both mappings are results of `measured`. A comparison with a missing previous value
+    holds.
     """
     value = metrics.get(rule.metric)
     before = previous.get(rule.metric)
@@ -303,9 +305,10 @@ def judge(
 
 
 def judge_text(rule: Rule, assertion: Assertion, reported: Texts) -> Violation | None:
-    """Return how a run that reported these texts broke *rule*, or None.
+    """Return the violation of *rule* by a run with these texts, or None.
 
-    A run without a message has an empty one, and it is missing where that is ignored.
+    A run without a message has an empty one, which counts as missing if that is
+    ignored.
     """
     text = reported.get(rule.metric)
     if not text and rule.ignore_missing and (text is None or is_message(rule)):
@@ -315,12 +318,12 @@ def judge_text(rule: Rule, assertion: Assertion, reported: Texts) -> Violation |
     if assertion.holds(text):
         return None
     around = assertion.text if assertion.op == LACKS else ""
-    shown = texts.excerpt(text, around)
-    return Violation(rule.name, rule.metric, None, str(assertion), shown)
+    actual = texts.excerpt(text, around)
+    return Violation(rule.name, rule.metric, None, str(assertion), actual)
 
 
 def is_message(rule: Rule) -> bool:
-    """Return True if *rule* is about the text of the message."""
+    """Return True if *rule* is an assertion on the message."""
     return rule.assertion is not None and rule.metric == texts.MESSAGE
 
 

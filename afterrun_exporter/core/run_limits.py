@@ -1,4 +1,4 @@
-"""When a run that is open must have ended, and what becomes of it if it has not."""
+"""Limits of open runs, and the handling of runs that exceed them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from afterrun_exporter.core import downtimes
 from afterrun_exporter.core.model import Condition, Job, Settings
 from afterrun_exporter.core.state import JobState, OpenRun, Retry
 
-#: Seconds after the late report of a start in which that of its end may be on its way:
-#: clients deliver what they have kept in order, one after another.
+#: Seconds after a late report of a start in which that of its end may follow: clients
+#: deliver spooled reports in order, one after another.
 CLOSE_BEHIND: Final = 30.0
 
-#: After how many periods, or usual durations, a run without a limit is given up, and
-#: where no period is known, not before a day.
+#: The number of periods, or usual durations, after which a run without a limit is given
+#: up; without a known period, after a day at the earliest.
 SEVERAL: Final = 5
 DAY: Final = 86400.0
 
 
 def time_limit(job: Job, run: OpenRun) -> float:
-    """Return the instant by which *run* must end: its `max_runtime` from its start on.
+    """Return the instant by which *run* must end: its start plus `max_runtime`.
 
-    Of the job's limit and the one that the run set itself, the shorter counts. Signs
-    of life do not move it, unless its client measures it so (`renews_runtime`).
+    The shorter one of the job's limit and the run's own limit counts. Heartbeats do not
+    extend it, unless its client defines it so (`renews_runtime`).
     """
     longest = min(job.max_runtime or math.inf, run.max_runtime or math.inf)
     if job.renews_runtime:
@@ -34,17 +34,17 @@ def time_limit(job: Job, run: OpenRun) -> float:
     return run.started_at + longest
 
 
-def silence_of(job: Job, run: OpenRun) -> float:
-    """Return the longest silence that *run* may keep; +inf where none is too long.
+def allowed_silence(job: Job, run: OpenRun) -> float:
+    """Return the longest allowed silence of *run*; +inf without a limit.
 
-    The job's `heartbeat` counts, or else the one that the run's own reports announced.
+    The job's `heartbeat` counts, otherwise the one that the run itself announced.
     """
     return (job.heartbeat or run.heartbeat or math.inf) if run.alive_at else math.inf
 
 
 def silence_limit(job: Job, run: OpenRun) -> float:
-    """Return the instant by which *run* must send its next sign of life, or end."""
-    return run.alive_at + silence_of(job, run)
+    """Return the instant by which *run* must send its next heartbeat, or end."""
+    return run.alive_at + allowed_silence(job, run)
 
 
 def run_limit(job: Job, run: OpenRun) -> float:
@@ -53,15 +53,15 @@ def run_limit(job: Job, run: OpenRun) -> float:
 
 
 def is_overdue(job: Job, run: OpenRun, now: float, settings: Settings) -> bool:
-    """Return True if *run* is past its limits for good, as another run starts."""
+    """Return True if *run* is past its limits when another run starts."""
     return overrunning_from(job, run, settings) < now
 
 
 def is_abandoned(job: Job, state: JobState, run: OpenRun, now: float) -> bool:
-    """Return True if nobody will report the end of *run*, as far as one can tell.
+    """Return True if the end of *run* will probably never be reported.
 
-    It has no limit of its own, and has been open for several periods of its job and
-    several times as long as the run before. Without a schedule, for a day at least.
+    It has no limit, and has been open for several periods of its job and several times
+    the last duration. Without a schedule, for a day at least.
     """
     if math.isfinite(run_limit(job, run)):
         return False
@@ -76,10 +76,10 @@ def is_abandoned(job: Job, state: JobState, run: OpenRun, now: float) -> bool:
 
 
 def is_unobserved(job: Job, run: OpenRun, settings: Settings) -> bool:
-    """Return True if *run* may have ended in the downtime, as it must have.
+    """Return True if *run* must have ended in the downtime, so its report may be lost.
 
-    A sign of life since then shows that it has not, and one that was overrunning before
-    then did not end when it had to.
+    A heartbeat since then proves that it has not ended; a run that was overrunning
+    before did not end when it had to.
     """
     return (
         not run.is_overrunning
@@ -92,12 +92,12 @@ def is_unobserved(job: Job, run: OpenRun, settings: Settings) -> bool:
 def overrunning_from(job: Job, run: OpenRun, settings: Settings) -> float:
     """Return the instant after which *run* is overrunning, if its end is not reported.
 
-    That is never where the end is unobserved.
+    Never, if its end is unobserved.
     """
     if run.is_overrunning or _last_sign(run) >= settings.up_since:
         return run_limit(job, run)
     if is_unobserved(job, run, settings):
-        # Nor is it silent: it may have ended.
+        # It is not silent either: it may have ended.
         return math.inf
     limit = time_limit(job, run)
     if downtimes.is_unobserved(limit, settings):
@@ -106,7 +106,7 @@ def overrunning_from(job: Job, run: OpenRun, settings: Settings) -> float:
         limit = downtimes.held_back(run.started_at, limit, settings)
     silence = silence_limit(job, run)
     if silence >= settings.down_since:
-        silence = max(silence, settings.up_since + silence_of(job, run))
+        silence = max(silence, settings.up_since + allowed_silence(job, run))
     return min(limit, silence)
 
 
@@ -117,8 +117,8 @@ def _last_sign(run: OpenRun) -> float:
 def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
     """Return the instant after which an open run is overrunning.
 
-    That is the earliest of all their limits: of run time, and of silence. A run that
-    was given up counts until one that followed it has ended.
+    The earliest of all limits, of run time and of silence. A run that was given up
+    counts until a run that followed it has ended.
     """
     return first_overrunning(job, state, settings)[0]
 
@@ -126,28 +126,28 @@ def run_deadline(job: Job, state: JobState, settings: Settings) -> float:
 def first_overrunning(
     job: Job, state: JobState, settings: Settings
 ) -> tuple[float, float]:
-    """Return the `run_deadline`, and the limit that passes or has passed by then.
+    """Return the `run_deadline`, and the limit that has passed at that time.
 
-    That limit is earlier where the start of the run was reported after it.
+    That limit is earlier if the start of the run was reported after it.
     """
     if not job.enabled:
         return math.inf, math.inf
     noticed = _noticed_at(state)
     first = (math.inf, math.inf)
     for hung in state.hung:
-        held = hung.held_until if hung.deadline > noticed else 0.0
-        first = min(first, (max(hung.deadline, held), hung.deadline))
+        wait_until = hung.held_until if hung.deadline > noticed else 0.0
+        first = min(first, (max(hung.deadline, wait_until), hung.deadline))
     for run in state.open_runs:
         limit = overrunning_from(job, run, settings)
-        held = held_until(limit, run) if limit > noticed else 0.0
-        first = min(first, (max(limit, held), limit))
+        wait_until = held_until(limit, run) if limit > noticed else 0.0
+        first = min(first, (max(limit, wait_until), limit))
     return first
 
 
 def held_until(limit: float, run: OpenRun) -> float:
-    """Return until when an alert on *run* waits, whose *limit* is given; 0 for not at all.
+    """Return the time until which an alert on *run* for *limit* waits; 0 for no wait.
 
-    Where the limit had passed when the start was reported, the run may be over as well.
+    If the limit had passed when the start was reported, the run may be over as well.
     """
     return run.reported_at + CLOSE_BEHIND if limit < run.reported_at else 0.0
 
@@ -166,18 +166,22 @@ def next_overrunning(job: Job, state: JobState, settings: Settings) -> float:
     )
 
 
-def watched(job: Job, state: JobState, now: float, settings: Settings) -> JobState:
-    """Return *state* with those open runs marked that are overrunning by *now*.
+def with_overrunning(
+    job: Job, state: JobState, now: float, settings: Settings
+) -> JobState:
+    """Return *state* with the runs marked that are overrunning by *now*.
 
-    While the job is paused or disabled none is added.
+    None is newly marked while the job is paused or disabled.
     """
-    runs = tuple(_watched(job, run, now, settings) for run in state.open_runs)
+    runs = tuple(_with_overrunning(job, run, now, settings) for run in state.open_runs)
     if all(map(is_, runs, state.open_runs)):
         return state
     return replace(state, open_runs=runs)
 
 
-def _watched(job: Job, run: OpenRun, now: float, settings: Settings) -> OpenRun:
+def _with_overrunning(
+    job: Job, run: OpenRun, now: float, settings: Settings
+) -> OpenRun:
     is_over = job.enabled or run.is_overrunning
     is_over = is_over and _certain_from(job, run, settings) < now
     if is_over is run.is_overrunning:
@@ -186,13 +190,13 @@ def _watched(job: Job, run: OpenRun, now: float, settings: Settings) -> OpenRun:
 
 
 def _certain_from(job: Job, run: OpenRun, settings: Settings) -> float:
-    """Return the instant after which *run* is overrunning, and has not just ended."""
+    """Return the instant after which *run* is overrunning, and not just ended."""
     limit = overrunning_from(job, run, settings)
     return max(limit, held_until(limit, run))
 
 
 def _noticed_at(state: JobState) -> float:
-    """Return the limit that the alert is about while a run is overrunning."""
+    """Return the limit of the open alert on an overrunning run."""
     for alert in state.alerts:
         if alert.key.condition is Condition.OVERRUNNING:
             return alert.opened_at
@@ -202,12 +206,12 @@ def _noticed_at(state: JobState) -> float:
 def unobserved_runs(
     job: Job, state: JobState, settings: Settings
 ) -> tuple[OpenRun, ...]:
-    """Return the open runs whose end is unobserved; they are given up in the end."""
+    """Return the open runs whose end is unobserved; they will be given up."""
     if not job.enabled or not state.open_runs:
         return ()
     return tuple(run for run in state.open_runs if is_unobserved(job, run, settings))
 
 
 def is_later_attempt(run: OpenRun, retry: Retry) -> bool:
-    """Return True if *run* is an attempt that *retry* waits for."""
+    """Return True if *run* is an attempt after *retry*."""
     return run.run_id == retry.run_id and run.attempt > retry.attempt

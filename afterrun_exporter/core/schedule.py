@@ -1,17 +1,17 @@
-"""When a job is due: every so often, or when Debian's cron(8) would start it.
+"""Schedules: fixed intervals, and cron expressions as Debian's cron(8) reads them.
 
-Cron expressions speak of the wall clock, and twice a year that clock jumps:
+Cron expressions refer to the wall clock, and twice a year that clock jumps:
 
 * A job at a fixed time (neither minute nor hour starts with ``*``) follows the
-  wall clock. With two 01:30s in a day it runs at the first one; when 02:30 does
+  wall clock. If a day has two 01:30s it runs at the first one; if 02:30 does
   not exist it runs right after the gap.
-* Any other job follows real time: in both hours that are called 01:00, and not
-  at all in the hour that is left out.
+* Any other job follows real time: it runs in both hours that are called 01:00, and
+  not in the hour that is skipped.
 
-croniter is the calendar: it says which days an expression names. It is given
-plain numbers and no time of day, because on its own it reads some expressions
-unlike cron ("5-5" is every minute) and has slots where the clocks change that
-cron has not. Instants are Unix seconds.
+croniter is the calendar: it returns the days of an expression. It is called with
+plain numbers and without a time of day, because on its own it reads some
+expressions differently from cron ("5-5" is every minute) and has slots that cron
+does not have when the clocks change. Instants are Unix seconds.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Every:
         return instant + self.period
 
     def between(self, first: float, until: float) -> tuple[int, float]:
-        """Return how many slots lie from *first* to *until*, and the last of them.
+        """Return the number of slots from *first* to *until*, and the last of them.
 
         *first* is a slot, and not later than *until*.
         """
@@ -57,34 +57,33 @@ class Every:
 
     @property
     def text(self) -> str:
-        """The schedule for people to read: ``every 1h30m``."""
+        """The schedule for people: ``every 1h30m``."""
         return f"every {format_duration(self.period)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """Due when cron(8) in *zone* would start it; made by :func:`parse_cron`."""
+    """Due when cron(8) in *zone* would start it; created by :func:`parse_cron`."""
 
     expression: str
     zone: str
-    #: The slot that was asked for last, after the moment from which it is the next.
+    #: The last result, after the instant from which it is valid.
     _gap: tuple[float, float] = field(
         default=(math.inf, -math.inf), init=False, repr=False, compare=False
     )
 
     @property
     def text(self) -> str:
-        """The schedule for people to read: the expression."""
+        """The schedule for people: the expression."""
         return self.expression
 
     def next_after(self, instant: float) -> float:
         """Return the first slot strictly later than *instant*.
 
-        ``math.inf`` when there never is one, as on 30 February. Slots are
-        remembered per expression and zone, so asking again is cheap, in
-        whatever order instants come.
+        ``math.inf`` if there is none, as for 30 February. Slots are cached by
+        expression and zone, so repeated calls are cheap, in any order of instants.
         """
-        # Nearly always it is asked about now: the next slot stays the same for long.
+        # The instant is nearly always the present, for which the slot rarely changes.
         since, slot = self._gap
         if since <= instant < slot:
             return slot
@@ -98,7 +97,7 @@ class Cron:
         return slot
 
     def between(self, first: float, until: float) -> tuple[int, float]:
-        """Return how many slots lie from *first* to *until*, and the last of them.
+        """Return the number of slots from *first* to *until*, and the last of them.
 
         *first* is a slot, and not later than *until*.
         """
@@ -118,10 +117,10 @@ Schedule = Every | Cron
 
 
 def early_limit(schedule: Schedule, slot: float, early: float) -> float:
-    """Return how long before *slot* a finish still counts for it.
+    """Return the time before *slot* in which a finish still counts for it, in seconds.
 
-    That is *early*, but at most a tenth of the time from *slot* to the next
-    one: 6 seconds for a job that runs every minute.
+    That is *early*, but at most a tenth of the time from *slot* to the next one:
+    6 seconds for a job that runs every minute.
     """
     if isinstance(schedule, Every):
         return min(early, schedule.period / 10)
@@ -129,10 +128,10 @@ def early_limit(schedule: Schedule, slot: float, early: float) -> float:
 
 
 def parse_cron(text: str, zone: str) -> Cron:
-    """Return the schedule that *text* stands for on the clocks of *zone*.
+    """Return the schedule written as *text* for the clocks of *zone*.
 
-    Five fields as in crontab(5), or ``@daily`` and its like. A ValueError says
-    what is wrong with anything else, and what to write instead.
+    Five fields as in crontab(5), or a nickname like ``@daily``. Raises ValueError with
+    the problem and a correction.
     """
     crontab.check_zone(zone)
     cron = Cron(" ".join(crontab.split(text)), zone)
@@ -142,19 +141,19 @@ def parse_cron(text: str, zone: str) -> Cron:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A cron expression, read."""
+    """A parsed cron expression."""
 
-    days: str  #: which days, for croniter
-    both: bool  #: whether a day must match both day fields, or either
+    days: str  #: the days, for croniter
+    both: bool  #: True if a day must match both day fields, not either
     times: array[int]  #: the times of such a day, in seconds after midnight
-    fixed: bool  #: whether it follows the wall clock, rather than real time
+    fixed: bool  #: True if it follows the wall clock, not real time
     zone: ZoneInfo
-    width: int  #: how many seconds one block covers, with 64 slots or so
+    width: int  #: the length of one block in seconds, with about 64 slots
 
 
 @lru_cache(maxsize=8192)
 def _plan(expression: str, zone: str) -> _Plan:
-    """Return what *expression* says, or raise ValueError."""
+    """Return the plan of *expression*, or raise ValueError."""
     texts = expression.split()
     minutes, hours, days, months, weekdays = (
         field.values(text) for field, text in zip(crontab.FIELDS, texts, strict=True)
@@ -163,7 +162,7 @@ def _plan(expression: str, zone: str) -> _Plan:
     times = array("i", (h * _HOUR + m * 60 for h in hours for m in minutes))
     return _Plan(
         days=" ".join(("0 0", *(",".join(map(str, numbers)) for numbers in calendar))),
-        # Cron looks at the first character only: "1,*" is no star.
+        # Cron checks the first character only: "1,*" is no star.
         both=texts[2].startswith("*") or texts[4].startswith("*"),
         times=times,
         fixed=not (texts[0].startswith("*") or texts[1].startswith("*")),
@@ -177,17 +176,17 @@ def _block(expression: str, zone: str, number: int) -> array[float]:
     """Return the slots in one block of time, and the first one after it."""
     plan = _plan(expression, zone)
     start, end = number * plan.width, (number + 1) * plan.width
-    # Clocks set back over midnight repeat the end of a day after the next one
-    # has begun. So a neighbouring day may have slots between those of this one.
+    # Clocks set back over midnight repeat the end of a day after the next one has
+    # begun. So a neighbouring day may have slots between those of this one.
     first_day = datetime.fromtimestamp(start, plan.zone).toordinal() - 1
     last_day = datetime.fromtimestamp(end, plan.zone).toordinal() + 1
-    found = [math.inf]
+    instants = [math.inf]
     for day in _days_from(plan.days, plan.both, first_day):
         slots = _slots_of(day, plan)
-        found += slots
+        instants += slots
         if day >= last_day and max(slots, default=-math.inf) >= end:
             break
-    ordered = sorted({slot for slot in found if slot >= start})
+    ordered = sorted({slot for slot in instants if slot >= start})
     return array("d", ordered[: bisect_left(ordered, end) + 1])
 
 
@@ -204,17 +203,17 @@ def _days_in(days: str, both: bool, year: int) -> tuple[array[int], int | None]:
     """Return the days in *year*, and the year of the first one after it."""
     eve = datetime.combine(date(year - 1, 12, 31), time.max)
     calendar = croniter(days, eve, ret_type=datetime, day_or=not both)
-    found = array("i")
+    in_year = array("i")
     try:
         while (day := calendar.get_next()).year == year:
-            found.append(day.toordinal())
+            in_year.append(day.toordinal())
     except CroniterBadDateError:
-        return found, None
-    return found, day.year
+        return in_year, None
+    return in_year, day.year
 
 
 def _slots_of(day: int, plan: _Plan) -> list[float]:
-    """Return when a job is due on a *day* of the wall clock, in any order."""
+    """Return the slots on a *day* of the wall clock, in any order."""
     midnight = datetime.fromordinal(day).replace(tzinfo=plan.zone)
     next_midnight = (midnight + timedelta(days=1)).replace(fold=1)
     if midnight.utcoffset() == next_midnight.utcoffset():
@@ -227,7 +226,7 @@ def _slots_of(day: int, plan: _Plan) -> list[float]:
 
 
 def _once(wall: datetime) -> float:
-    """Return when the clock first shows *wall*, or has just skipped it."""
+    """Return the first instant at which the clock shows or skips *wall*."""
     while not _readings(wall):
         wall += timedelta(minutes=1)
     return wall.timestamp()
@@ -236,5 +235,5 @@ def _once(wall: datetime) -> float:
 def _readings(wall: datetime) -> set[float]:
     """Return the instants, up to two, at which the clock shows *wall*."""
     first, second = wall.timestamp(), wall.replace(fold=1).timestamp()
-    # The wrong way round is how datetime says that it never does (PEP 495).
+    # In this order datetime reports that the time does not exist (PEP 495).
     return {first, second} if first <= second else set()

@@ -1,4 +1,4 @@
-"""Secrets that are random, as they are kept: by a digest that tells nothing of them."""
+"""Random secrets, stored as digests."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-#: How a secret is kept: the name of the algorithm, and what it makes of the secret.
+#: A stored secret: the name of the algorithm, and the digest.
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def digest(secret: str) -> str:
-    """Return what is kept of *secret*.
+    """Return the digest of *secret* to store.
 
-    A plain hash is enough: nobody can go through all random secrets. A password
-    that a person has thought up wants bcrypt instead.
+    A plain hash is enough for random secrets, which cannot be guessed. Passwords chosen
+    by people need bcrypt instead.
     """
     return (
         f"sha256:{hashlib.sha256(secret.encode('utf-8', 'surrogatepass')).hexdigest()}"
@@ -24,12 +24,12 @@ def digest(secret: str) -> str:
 
 
 def is_one_of(secret: str, digests: Iterable[str]) -> bool:
-    """Return whether *secret* is one of those kept as *digests*.
+    """Return True if *secret* matches one of *digests*.
 
-    It takes as long whether it is or not, and whichever it is.
+    The time does not depend on the result.
     """
-    given = digest(secret)
-    found = False
-    for known in digests:
-        found |= hmac.compare_digest(given, known)
-    return found
+    candidate = digest(secret)
+    matches = False
+    for one in digests:
+        matches |= hmac.compare_digest(candidate, one)
+    return matches

@@ -1,4 +1,4 @@
-"""Parts of the jobs that are scraped on their own: which job is in which."""
+"""Shards: parts of the jobs that are scraped separately."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
-#: More would be targets without jobs.
-MOST: Final = 100
+#: The maximum number of shards; more would have no jobs.
+MAX_SHARDS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Shard:
     count: int
 
     def holds(self, name: str) -> bool:
-        """Return whether the job of this name is in it: always in the same one."""
+        """Return True if the job of this name is in the shard, which never changes."""
         if self.count == 1:
             return True
         digest = blake2b(name.encode(), digest_size=8).digest()
@@ -30,26 +30,26 @@ WHOLE: Final = Shard(1, 1)
 
 
 def parse_shard(number: str | None, count: str | None) -> Shard:
-    """Return the shard that a request asks for; the whole where it asks for none.
+    """Return the requested shard; all jobs without a request.
 
-    Raises ValueError with a sentence that says what is wrong.
+    Raises ValueError with the problem.
     """
     if number is None and count is None:
         return WHOLE
     if number is None or count is None:
         raise ValueError("shard and shards go together, as in shard=1&shards=4")
-    of = parse_count(count)
-    return Shard(_number("shard", number, of), of)
+    total = parse_count(count)
+    return Shard(_number("shard", number, total), total)
 
 
 def parse_count(text: str) -> int:
-    """Return how many shards there are to be; raises ValueError like the above."""
-    return _number("shards", text, MOST)
+    """Return the number of shards; raises ValueError if invalid."""
+    return _number("shards", text, MAX_SHARDS)
 
 
-def _number(name: str, text: str, most: int) -> int:
-    # int() takes more than digits; so many of them need no reading.
-    known = text.isascii() and text.isdigit() and len(text) <= len(str(MOST))
-    if not known or not 1 <= int(text) <= most:
-        raise ValueError(f"{name} must be a number from 1 to {most}, not {text!r}")
+def _number(name: str, text: str, maximum: int) -> int:
+    # int() accepts more than digits; long texts are not parsed.
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_SHARDS))
+    if not is_number or not 1 <= int(text) <= maximum:
+        raise ValueError(f"{name} must be a number from 1 to {maximum}, not {text!r}")
     return int(text)

@@ -1,7 +1,7 @@
-"""The start, the end and the duration of a run, from what a report says of them.
+"""Start, end and duration of a run, from the fields of its reports.
 
-Any two of the three give the third. Where all three are known and do not agree, the
-reported duration counts, and a warning says so.
+Any two of them give the third. If all three are reported and contradict, the reported
+duration counts, with a warning.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from afterrun_exporter.core.model import Ping
 from afterrun_exporter.core.state import OpenRun
 from afterrun_exporter.core.units import format_duration
 
-#: How far ahead of ours a reporting machine's clock may be without a remark.
+#: Seconds that a client's clock may be ahead of ours without a warning.
 TOLERATED_SKEW: Final = 2.0
 
-#: How much a reported duration may differ from the time between start and end without
-#: a remark: clocks are read one after the other, and adjusted during a long run.
+#: Difference between the reported duration and the time from start to end that needs no
+#: warning: clocks are read one after the other, and adjusted during a long run.
 TOLERATED_DIFFERENCE: Final = 2.0
 TOLERATED_SHARE: Final = 0.01
 
@@ -35,47 +35,47 @@ class Span(Struct, frozen=True, gc=False):
 
 
 def span_of(ping: Ping, open_run: OpenRun | None) -> Span:
-    """Return the time that the run took that *ping* ended.
+    """Return the span of the run that *ping* ended.
 
-    *open_run* is that run where its start was reported. It never ends after the
-    report of its end arrived.
+    *open_run* is that run if its start was reported. It never ends after the report of
+    its end arrived.
     """
-    ended, warnings = _end(ping)
-    started, duration = _start(ping, open_run), ping.duration
+    end, warnings = _end(ping)
+    start, duration = _start(ping, open_run), ping.duration
     if warnings and ping.started_at is not None:
         # A clock that is ahead at the end was ahead at the start: only the time
-        # between the two is known.
-        started = None
+        # between them is correct.
+        start = None
         if duration is None and ping.ended_at is not None:
             duration = ping.ended_at - ping.started_at
     if duration is None:
-        if started is None:
-            return Span(ended, None, None, warnings)
-        duration = ended - started
+        if start is None:
+            return Span(end, None, None, warnings)
+        duration = end - start
     if duration < 0:
-        return Span(ended, None, None, (*warnings, ENDS_FIRST))
-    if started is None:
-        return Span(ended, ended - duration, duration, warnings)
-    if started > ended:
-        return Span(ended, ended - duration, duration, (_backwards(ping, duration),))
-    between = ended - started
+        return Span(end, None, None, (*warnings, ENDS_FIRST))
+    if start is None:
+        return Span(end, end - duration, duration, warnings)
+    if start > end:
+        return Span(end, end - duration, duration, (_backwards(ping, duration),))
+    between = end - start
     if _contradict(ping, between, duration):
         warnings = (*warnings, _difference(between, duration))
-    return Span(ended, started, duration, warnings)
+    return Span(end, start, duration, warnings)
 
 
 def end_of(ping: Ping) -> float:
-    """Return when the run ended that *ping* ended; not after the report arrived."""
+    """Return the end of the run that *ping* ended; not after the report arrived."""
     return _end(ping)[0]
 
 
 def reported_time(
-    reported: float | None, received: float, what: str
+    reported: float | None, received: float, field: str
 ) -> tuple[float, tuple[str, ...]]:
-    """Return when a thing happened, which is never after we heard of it.
+    """Return the time of an event, which is never after its report arrived.
 
-    A time ahead of ours is a clock that is wrong: ours counts, and a warning
-    says so.
+    A time in the future is due to a wrong clock: the arrival counts, with a
+    warning.
     """
     if reported is None:
         return received, ()
@@ -84,7 +84,7 @@ def reported_time(
         return min(reported, received), ()
     by = format_duration(round(ahead))
     warning = (
-        f"{what} is {by} ahead of this machine's clock: the time of arrival counts"
+        f"{field} is {by} ahead of this machine's clock: the time of arrival counts"
     )
     return received, (warning,)
 
@@ -98,17 +98,17 @@ def _start(ping: Ping, open_run: OpenRun | None) -> float | None:
 
 
 def _end(ping: Ping) -> tuple[float, tuple[str, ...]]:
-    ended, what = ping.ended_at, "ended_at"
-    if ended is None and ping.started_at is not None and ping.duration is not None:
-        ended, what = ping.started_at + ping.duration, "started_at plus the duration"
-    return reported_time(ended, ping.at, what)
+    end, field = ping.ended_at, "ended_at"
+    if end is None and ping.started_at is not None and ping.duration is not None:
+        end, field = ping.started_at + ping.duration, "started_at plus the duration"
+    return reported_time(end, ping.at, field)
 
 
 def _contradict(ping: Ping, between: float, duration: float) -> bool:
-    """Return True if no run can have taken *duration* in the time *between*.
+    """Return True if a run cannot have taken *duration* in the time *between*.
 
     Less than the time from a start report to the end is no contradiction: a job may
-    report how long its work took, and not how long it waited.
+    report the duration of its work without waiting times.
     """
     tolerated = max(TOLERATED_DIFFERENCE, TOLERATED_SHARE * max(between, duration))
     if ping.started_at is not None and ping.ended_at is not None:

@@ -1,4 +1,4 @@
-"""What is remembered of a job between pings, and what a decision changes.
+"""The state of a job between pings, and the changes of a decision.
 
 All values are frozen. All instants are Unix seconds, all durations seconds.
 """
@@ -24,29 +24,29 @@ class OpenRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     started_at: float
     #: Values that progress pings reported so far.
     metrics: Mapping[str, float] = field(default_factory=nothing)
-    #: Which other runs it may not overlap: a value of `concurrency.by`.
+    #: The group of runs that it must not overlap with: a value of `concurrency.by`.
     group: str = ""
-    #: The last sign of life; 0 for a run that sends none.
+    #: The last heartbeat; 0 for a run that sends none.
     alive_at: float = 0.0
-    #: What its start and its progress reported: a JSON object of bounded size, or "".
+    #: Metadata of its start and progress: a JSON object of limited size, or "".
     metadata: str = ""
-    #: How many attempts the run has, where its start says so.
+    #: The number of attempts of the run, if its start has it.
     max_attempts: int | None = None
-    #: Seconds within which its own reports announced the next one; 0 for none.
+    #: The announced interval of heartbeats in seconds; 0 for none.
     heartbeat: float = 0.0
     #: The time limit that its own start sets, in seconds; 0 for none.
     max_runtime: float = 0.0
-    #: When its start was reported, if that was late: later than it says; 0 if not.
+    #: The arrival of its start, if that was reported late; otherwise 0.
     reported_at: float = 0.0
-    #: The most runs of its group that were open at once when another one began; 0 while
-    #: none has.
+    #: The most runs of its group that were open when another one began; 0 if none has
+    #: begun since.
     among: int = 0
-    #: True once it was overrunning while it was watched: no downtime changes that.
+    #: True once it was overrunning while watched: no downtime changes that.
     is_overrunning: bool = False
 
 
 class HungRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """A run that was given up past its limit, until a run that followed it ends."""
+    """A run that was given up past its limit, until a run that followed has ended."""
 
     run_id: str | None
     attempt: int
@@ -55,39 +55,40 @@ class HungRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     deadline: float
     #: Runs that started at this instant or later followed it.
     followed_from: float
-    #: True until any run is judged after it: its timeout alone is no failing job.
+    #: True until another run is judged: its timeout alone does not make the job
+    #: failing.
     is_last: bool = False
-    #: Until when its alert waits, if its start was reported after its limit; or 0.
+    #: The time until which its alert waits, if its start was reported after its limit.
     held_until: float = 0.0
 
 
 class Retry(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """A run whose last attempt failed and that waits for the next one."""
+    """A run whose last attempt failed, and which waits for the next one."""
 
     run_id: str | None
-    #: The attempt that failed, of how many, and how.
+    #: The failed attempt, the number of attempts, and the outcome.
     attempt: int
     max_attempts: int
     outcome: Outcome
-    #: When the first attempt that is known of began.
+    #: The start of the first known attempt.
     begun_at: float
     started_at: float | None
     ended_at: float
     duration: float | None
-    #: When the next attempt must have reported: if none has, this one is judged.
+    #: The deadline for the next attempt: without one, the failed attempt is final.
     until: float
-    #: The slots up to here are those of this run.
+    #: The run covers slots up to here.
     covers: float
     exit_code: int | None = None
     metrics: Mapping[str, float] = field(default_factory=nothing)
     message: str = ""
     metadata: str = ""
-    #: By which a repeat is recognised that does not number its attempt.
+    #: Detects a repeat that has no attempt number.
     contents: bytes = b""
 
 
 class AlertKey(Struct, frozen=True, array_like=True, gc=False):
-    """Names one condition of a job; `rule` only where a rule is broken."""
+    """The identity of a condition of a job; `rule` only for violated rules."""
 
     condition: Condition
     rule: str = ""
@@ -97,18 +98,18 @@ class OpenAlert(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A condition that holds."""
 
     key: AlertKey
-    #: When it became true, not when we noticed.
+    #: The time when it became true, not when it was noticed.
     opened_at: float
-    #: When it could first be seen.
+    #: The time when it first became visible.
     shown_at: float
     #: The deadline that passed, for a missed or overrunning job.
     deadline: float | None = None
-    #: Whether a run timed out since the job was ok last: the alert says so.
+    #: True if a run timed out since the job was last ok; the alert has it as a label.
     timed_out: bool = False
 
 
 class RecentlyResolved(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """A condition that is over and still shown, so that a scrape can see it."""
+    """A condition that is over but still visible, so that a scrape notices it."""
 
     key: AlertKey
     until: float
@@ -116,10 +117,10 @@ class RecentlyResolved(Struct, frozen=True, kw_only=True, array_like=True, gc=Fa
 
 
 class EndedAlert(Struct, frozen=True, array_like=True, gc=False):
-    """An alert that a run ended which was the last one by its time.
+    """An alert that ended with the last run by end time.
 
-    Another run may have ended at the same moment. Where that one brings the condition
-    back, it is the same alert, which has not ended.
+    Another run may have ended at the same time. If it brings the condition back, that
+    is the same alert, which has not ended.
     """
 
     alert: OpenAlert
@@ -127,11 +128,11 @@ class EndedAlert(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Mark(Struct, frozen=True, array_like=True, gc=False):
-    """The latest time that pushes reported in one metric: see core/pushes.py."""
+    """The latest time that pushes reported in one metric; see core/pushes.py."""
 
     #: In Unix seconds; 0 for none yet.
     value: float
-    #: When it was received.
+    #: The time of its arrival.
     at: float
     #: The most series of the metric in one push.
     series: int = 0
@@ -143,34 +144,34 @@ class UnobservedSlots(Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
     count: int
     first: float
     last: float
-    #: The last of these downtimes; 0 where its begin is not known.
+    #: The last of these downtimes; 0 if its start is unknown.
     down_since: float
     up_since: float
 
 
 class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What we remember about a job between pings.
+    """The stored state of a job.
 
-    Facts only. What follows from facts and the time of day is computed when
-    asked for.
+    It has facts only. Everything that follows from facts and the time of day is
+    computed when needed.
     """
 
     created_at: float
-    #: Slots up to here need no further run: it ran, was paused or unknown.
+    #: Slots up to here need no further run: it ran, was paused or not yet known.
     due_after: float
-    #: Whether the configuration named it when we last looked.
+    #: True if the configuration had the job at the last check.
     configured: bool = False
-    #: When it left the configuration; None while it is watched.
+    #: The time when it left the configuration; None while it is watched.
     retired_at: float | None = None
     #: The schedule that `due_after` and the missed slots belong to.
     schedule: str = ""
     #: Slots up to here are counted in `missed_total`.
     missed_through: float = 0.0
-    #: The deadline that passed first since the job last ran.
+    #: The first deadline that passed since the job last ran.
     missed_deadline: float | None = None
     #: Slots up to here are counted in `unobserved_total`.
     unobserved_through: float = 0.0
-    #: The unobserved slots, where they are the last that is known of the job.
+    #: The unobserved slots, if nothing later is known of the job.
     unobserved: UnobservedSlots | None = None
 
     last_ping_at: float = 0.0
@@ -178,90 +179,88 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     last_finish_at: float = 0.0
     last_success_at: float = 0.0
     last_failure_at: float = 0.0
-    #: End of the last run that was reported and judged.
+    #: End of the last judged run.
     last_judged_at: float = 0.0
-    #: Of the last run that was not canceled.
+    #: Outcome of the last run that was not canceled.
     last_outcome: Outcome | None = None
     last_duration: float | None = None
     consecutive_failures: int = 0
-    #: Whether one of the bad runs timed out: of those now, or of the last ones.
+    #: True if one of the present, or else of the last, bad runs in a row timed out.
     timed_out: bool = False
-    #: Consecutive ok runs, as far as `recover_after` looks; 0 where it is 1.
+    #: Consecutive ok runs, at most `recover_after`; 0 if that is 1.
     recovering: int = 0
-    #: True from `after_failures` bad runs in a row on until `recover_after` ok ones,
-    #: also while no alert says so: see core/recovery.py.
+    #: True from `after_failures` bad runs in a row until `recover_after` ok ones, even
+    #: without an alert: see core/recovery.py.
     failing: bool = False
     #: Last value of each reported metric.
     metrics: Mapping[str, float] = field(default_factory=dict)
-    #: What the last ok run reported, its duration included.
+    #: Metrics of the last ok run, including its duration.
     previous: Mapping[str, float] = field(default_factory=dict)
-    #: Whether the last run that was judged was one of the past (core/loading.py).
+    #: True if the last judged run was loaded as a past one (core/loading.py).
     loaded: bool = False
-    #: Names of the rules that the last judged run broke.
+    #: Names of the rules that the last judged run violated.
     violated: tuple[str, ...] = ()
-    #: Whether the last run that told its duration took unusually long, and from
-    #: which duration on it did; None while there is nothing to compare with.
+    #: True if the last run with a duration took unusually long, and the duration from
+    #: which on it did; None without enough runs to compare with.
     slow: bool = False
     slow_threshold: float | None = None
-    #: Required jobs that are unhealthy, and since when none is any more, as
-    #: long as that still matters; 0 for never.
+    #: Required jobs that are unhealthy, and the time since when none is, as long as
+    #: that matters; 0 for never.
     upstream: tuple[str, ...] = ()
     upstream_healed_at: float = 0.0
-    #: A test alert: until when, when a client asked for it last, and its severity if
-    #: not the job's.
+    #: A test alert: its end, the time of its last request, and its severity if not the
+    #: job's.
     test_until: float = 0.0
     test_asked_at: float = 0.0
     test_severity: str = ""
-    #: Whether somebody is told of each ok run, and until when that is shown of the
-    #: last one; 0 while it is not.
+    #: True if a receiver is notified of each ok run, and the end of the visibility of
+    #: the last one; 0 without one.
     announces_success: bool = False
     success_until: float = 0.0
-    #: Since when nothing is expected, as somebody has asked for; 0 while it is not
-    #: so. Until when, or None until somebody asks for the opposite; and whether a
-    #: ping is as good as asking.
+    #: The start of a pause, 0 without one; its end, None until it is resumed by
+    #: request; and True if a ping also resumes it.
     paused_at: float = 0.0
     paused_until: float | None = None
     #: For how long it was paused, where that is what was asked for; 0 where a time was.
     paused_for: float = 0.0
     resumes_on_ping: bool = False
-    #: Since when it is watched without a break: 0 for always, None while it is not,
-    #: because it is paused or disabled. No alert opens for an earlier moment.
+    #: The start of uninterrupted watching: 0 for always, None while it is paused or
+    #: disabled. No alert opens for an earlier time.
     watched_since: float | None = 0.0
-    #: What a client has said of the job, where the configuration does not name it:
-    #: words of afterrun.yml as a JSON object.
+    #: Settings that a client sent, if the configuration does not have the job: keys of
+    #: afterrun.yml as a JSON object.
     said: str = ""
-    #: What else a client says of the job and cannot be used, and why; and whether the
-    #: job lacks a schedule for that.
+    #: Unusable settings of a client with the reason; and True if the job has no
+    #: schedule because of that.
     unusable: str = ""
     lacks_schedule: bool = False
 
     open_runs: tuple[OpenRun, ...] = ()
     #: Runs that were given up past their limits: the job is overrunning until a run
-    #: that followed them ends.
+    #: that followed them has ended.
     hung: tuple[HungRun, ...] = ()
     #: Runs between two attempts.
     retries: tuple[Retry, ...] = ()
     alerts: tuple[OpenAlert, ...] = ()
     healed: tuple[RecentlyResolved, ...] = ()
     ended: tuple[EndedAlert, ...] = ()
-    #: Keys of the last finished runs, 8 bytes each, the newest last; of all that are
-    #: kept if `seen_whole` (core/repeats.py).
+    #: Keys of the last finished runs, 8 bytes each, the newest last; of all kept runs
+    #: if `seen_whole` (core/repeats.py).
     seen: bytes = b""
     seen_whole: bool = False
-    #: Pings without a run id that a repeat may still follow.
+    #: Pings without a run id that may still be repeated.
     unnamed_seen: bytes = b""
-    #: The runs that windows look at (core/history.py), and what they come to.
-    #: Derived from the stored runs, hence not stored with the rest.
+    #: The runs in windows (core/history.py), and their results. Not stored with the
+    #: state, but derived from the stored runs.
     history: History = NO_HISTORY
     success_ratio: Ratio | None = None
-    #: The same of a window that is a little shorter, and of one that is a little
-    #: longer.
+    #: The ratios of a slightly shorter and a slightly longer window.
     ratio_edges: tuple[Ratio, Ratio] | None = None
-    #: When a run leaves one of these windows next.
+    #: The time when the next run leaves one of these windows.
     ratio_until: float = math.inf
 
     runs_total: int = 0
-    #: Failed attempts that another one was to follow: no runs, and not among them.
+    #: Failed attempts followed by another one, which are not counted as runs.
     attempts_total: int = 0
     failures_total: int = 0
     violating_total: int = 0
@@ -276,12 +275,12 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     @property
     def recorded(self) -> int:
-        """The number of the last run or attempt that was recorded."""
+        """The number of the last recorded run or attempt."""
         return self.runs_total + self.attempts_total
 
     @property
     def covered_until(self) -> float:
-        """Up to which slot runs have come, those included that wait for an attempt."""
+        """The slot up to which runs have come, including waiting ones."""
         if not self.retries:
             return self.due_after
         return max(self.due_after, *(retry.covers for retry in self.retries))
@@ -290,19 +289,19 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 class AlertOpened(Struct, frozen=True, gc=False):
     """A condition became true, at `alert.opened_at`.
 
-    For an alert that is open already: from `alert.shown_at` on it has other labels. For
-    one that is resolved: it goes on, as a run that ended at the same moment has it.
+    For an open alert: from `alert.shown_at` on it has other labels. For a resolved one:
+    it continues, because of a run that ended at the same time.
     """
 
     alert: OpenAlert
     severity: str
-    #: Why, in words for a person.
+    #: The reason, in words for a person.
     summary: str
-    #: The run that broke it; 0 where none did.
+    #: The run that violated the rule; 0 if none did.
     run: int = 0
-    #: The metric that the broken rule is about.
+    #: The metric of the violated rule.
     metric: str = ""
-    #: The declared labels of the job, as the alert carries them.
+    #: The declared labels of the job, as in the alert.
     labels: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -311,24 +310,24 @@ class AlertOpened(Struct, frozen=True, gc=False):
 
 
 class AlertResolved(Struct, frozen=True, gc=False):
-    """A condition is over."""
+    """The end of a condition."""
 
     key: AlertKey
     at: float
 
 
 class AlertMoved(Struct, frozen=True, gc=False):
-    """An open alert was recorded by a clock that was ahead, and opened at `opened_at`."""
+    """A corrected time of an open alert: its time came from a clock that was ahead."""
 
     key: AlertKey
     opened_at: float
 
 
 class Unusable(NamedTuple):
-    """The part of a client's description that cannot be used."""
+    """The unusable part of a client's settings."""
 
     why: str = ""
-    #: True if the job lacks its schedule for that.
+    #: True if the job has no schedule because of that.
     schedule: bool = False
 
 
@@ -336,7 +335,7 @@ USABLE: Final = Unusable()
 
 
 class LogEntry(Struct, frozen=True, gc=False):
-    """What a log ping said, or what happened to a run that nobody reported."""
+    """A log message, or a note on a run whose end was not reported."""
 
     at: float
     run_id: str | None
@@ -346,7 +345,7 @@ class LogEntry(Struct, frozen=True, gc=False):
 
 AlertEvent = AlertOpened | AlertResolved | AlertMoved
 
-#: Facts of a state that are not stored with it.
+#: Fields of a state that are not stored.
 DERIVED: Final = (
     "seen_whole",
     "history",
@@ -357,7 +356,7 @@ DERIVED: Final = (
 
 
 class Transition(Struct, frozen=True, kw_only=True, gc=False):
-    """What one decision comes to; it is stored whole or not at all."""
+    """The result of one decision; it is stored whole or not at all."""
 
     state: JobState
     runs: tuple[Run, ...] = ()

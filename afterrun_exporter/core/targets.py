@@ -1,4 +1,4 @@
-"""Where a receiver that was added over the API is reached: checked, and told safely."""
+"""Targets of receivers that were added over the API: validation and safe display."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from afterrun_exporter.core.routing import ReceiverType
 
-LONGEST: Final = 2048
+MAX_URL: Final = 2048
 
 # What HTML takes for an address, without the braces that would begin a template.
 _MAIL = re.compile(
@@ -16,27 +16,27 @@ _MAIL = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
     r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
 )
-_LONGEST_MAIL: Final = 254
+_MAX_MAIL: Final = 254
 # RFC 3986. The braces that would begin a template are not among them.
 _NOT_IN_A_URL = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]")
 _URL_EXAMPLE: Final = "write it like https://hooks.example.com/afterrun"
 
 
 def check_target(kind: ReceiverType, target: str) -> None:
-    """Raise ValueError when *target* is no place to reach a receiver of *kind*."""
+    """Raise ValueError if *target* is invalid for a receiver of *kind*."""
     if kind is ReceiverType.EMAIL:
         _check_mail(target)
     else:
         _check_url(target)
         if kind is ReceiverType.DISCORD and "?" in target:
-            # /slack is to come at its end.
+            # /slack is added to its end.
             raise ValueError("it has a query: leave out ? and the rest")
 
 
-def shown(kind: ReceiverType, target: str) -> str:
-    """Return *target* as it may be shown: of a URL the host alone.
+def displayed(kind: ReceiverType, target: str) -> str:
+    """Return *target* for display: of a URL the host only.
 
-    Whoever knows the rest of one may often post to the channel behind it.
+    Anyone with the rest of a URL can often post to the channel behind it.
     """
     if kind is ReceiverType.EMAIL:
         return target
@@ -46,23 +46,23 @@ def shown(kind: ReceiverType, target: str) -> str:
 
 
 def origin(kind: ReceiverType, target: str) -> str:
-    """Return what may be logged of *target*: its scheme and host."""
+    """Return the part of *target* that is safe to log: scheme and host."""
     if kind is ReceiverType.EMAIL:
         return f"mailto:{target.rpartition('@')[2]}"
     return _origin(urlsplit(target))
 
 
 def _check_mail(target: str) -> None:
-    if len(target) > _LONGEST_MAIL or not _MAIL.fullmatch(target):
+    if len(target) > _MAX_MAIL or not _MAIL.fullmatch(target):
         raise ValueError(
-            f"{target[:_LONGEST_MAIL]!r} is not a mail address: write one, like "
+            f"{target[:_MAX_MAIL]!r} is not a mail address: write one, like "
             "oncall@example.com"
         )
 
 
 def _check_url(target: str) -> None:
-    if len(target) > LONGEST:
-        raise ValueError(f"it has {len(target)} characters: use at most {LONGEST}")
+    if len(target) > MAX_URL:
+        raise ValueError(f"it has {len(target)} characters: use at most {MAX_URL}")
     if odd := _NOT_IN_A_URL.search(target):
         raise ValueError(
             f"it has {odd[0]!r}, which a URL may not have: write it as "
@@ -75,10 +75,10 @@ def _check_url(target: str) -> None:
         reason = str(error).lower()
         raise ValueError(f"it is not a URL: {reason}; {_URL_EXAMPLE}") from None
     if "@" in url.netloc:
-        # Not quoted: what stands there is a password.
+        # Not quoted: it is a password.
         raise ValueError(
             "it has a user or password before its host: leave them out, they would "
-            "stand in a file that others read"
+            "be in a file that others can read"
         )
     if url.scheme not in {"http", "https"} or not url.hostname or port == 0:
         raise ValueError(f"{target!r} is not an http or https URL: {_URL_EXAMPLE}")

@@ -1,4 +1,4 @@
-"""Alerts that somebody asks for, to see that they arrive."""
+"""Test alerts, which a client requests to check the way to receivers."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def on_test(
     settings: Settings,
     required: Sequence[Required] = (),
 ) -> Transition:
-    """Open a test alert for so many *seconds*; *severity* "" is the job's own.
+    """Open a test alert for so many *seconds*; *severity* "" is the job's.
 
-    One of that severity that is open lasts longer instead, one of another ends.
+    An open test alert of this severity is extended; one of another severity ends.
     """
-    until, ended = now + seconds, on_clock(job, state, now, settings, required)
-    state = ended.state
+    until, transition = now + seconds, on_clock(job, state, now, settings, required)
+    state = transition.state
     if any(alert.key == TEST for alert in state.alerts):
         if (severity or job.severity) == (state.test_severity or job.severity):
             until = max(until, state.test_until)
         else:
             state = replace(state, test_until=0.0)
-            over = on_clock(job, state, now, settings, required)
-            state, ended = over.state, over.after(ended)
+            without_test = on_clock(job, state, now, settings, required)
+            state, transition = without_test.state, without_test.after(transition)
     state = replace(state, test_until=until, test_asked_at=now, test_severity=severity)
-    return on_clock(job, state, now, settings, required).after(ended)
+    return on_clock(job, state, now, settings, required).after(transition)

@@ -1,8 +1,8 @@
-"""Text that a run reported: its message, and fields of its metadata by name.
+"""Texts that a run reported: its message, and fields of its metadata by name.
 
-A field is the text at a path of keys joined by dots. At each level the longest key that
-fits counts, as keys may have dots in them. Numbers and booleans count as JSON writes
-them; null, lists and objects are no text. Metadata that cannot be read has no fields.
+A field is the text at a path of keys joined by dots. At each level the longest matching
+key counts, as keys may have dots. Numbers and booleans are texts as in JSON; null,
+lists and objects are not. Unreadable metadata has no fields.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ from typing import Final
 
 from msgspec import DecodeError, Raw, json
 
-#: The field that is no metadata.
+#: The field that is not in the metadata.
 MESSAGE: Final = "message"
 _METADATA: Final = "metadata."
 
-#: Characters of a text that a violation shows.
+#: Maximum characters of a text in a violation.
 MAX_EXCERPT: Final = 200
 
-#: Characters of a message that an alert quotes.
+#: Maximum characters of a message in an alert.
 MAX_QUOTE: Final = 300
 
 _NOTHING: Final[Mapping[str, Raw]] = {}
 _OBJECT: Final = json.Decoder(dict[str, Raw])
 _STRING: Final = json.Decoder(str)
-#: What DecodeError does not cover: nesting, and bytes that are no text.
+#: Errors beyond DecodeError: nesting, and bytes that are not text.
 _UNREADABLE: Final = (DecodeError, RecursionError, UnicodeError)
 
 
 def field(name: str) -> str:
-    """Return the name of the field *name* as gauges have it: ``metadata.`` is left out.
+    """Return the name of the field *name* in gauges: without ``metadata.``.
 
-    Unless what remains would be another field.
+    Unless that would be the name of another field.
     """
     rest = name.removeprefix(_METADATA)
     return name if rest in {"", MESSAGE} or rest.startswith(_METADATA) else rest
 
 
 def last_words(text: str) -> str:
-    """Return the end of *text* in one line: errors are there, and alerts quote them."""
-    # A long text is not looked at as a whole.
+    """Return the end of *text* in one line: it has the errors, which alerts quote."""
+    # Only the end of a long text is processed.
     end = text.rstrip()[-4 * MAX_QUOTE :]
     line = "".join(one if one.isprintable() else " " for one in end)
     line = " ".join(line.split())
@@ -50,7 +50,7 @@ def last_words(text: str) -> str:
 
 
 class Texts:
-    """Text fields of one run; its metadata is read when it is first needed."""
+    """Text fields of one run; its metadata is parsed when first needed."""
 
     __slots__ = ("_fields", "_message", "_metadata")
 
@@ -60,9 +60,9 @@ class Texts:
         self._fields: Mapping[str, Raw] | None = None
 
     def get(self, name: str) -> str | None:
-        """Return the text of the field *name*; None where the run has none.
+        """Return the text of the field *name*; None if the run has none.
 
-        Every run has a message, if only an empty one.
+        Every run has a message, which may be empty.
         """
         if name == MESSAGE:
             return self._message
@@ -75,7 +75,7 @@ class Texts:
         return None
 
     def names(self) -> Iterator[str]:
-        """Yield the names of the fields at the top of the metadata that are text."""
+        """Yield the names of the text fields at the top level of the metadata."""
         return (name for name in self._top() if self.get(name) is not None)
 
     def _top(self) -> Mapping[str, Raw]:
@@ -87,7 +87,7 @@ class Texts:
 def excerpt(text: str, around: str = "") -> str:
     """Return at most `MAX_EXCERPT` characters of *text*, with *around* in the middle.
 
-    Without *around*, the end of it: that is where errors are.
+    Without *around*, the end of it, which has the errors.
     """
     if len(text) <= MAX_EXCERPT:
         return text
@@ -95,9 +95,9 @@ def excerpt(text: str, around: str = "") -> str:
     if around and (at := text.find(around)) >= 0:
         before = max(0, MAX_EXCERPT - len(around)) // 2
         start = min(max(0, at - before), start)
-    shown = text[start : start + MAX_EXCERPT]
+    part = text[start : start + MAX_EXCERPT]
     after = "…" if start + MAX_EXCERPT < len(text) else ""
-    return f"{'…' if start else ''}{shown}{after}"
+    return f"{'…' if start else ''}{part}{after}"
 
 
 def _longest(fields: Mapping[str, Raw], path: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Instants as people and programs write them, RFC 3339, to Unix seconds and back."""
+"""Conversion between RFC 3339 times and Unix seconds."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from afterrun_exporter.core.units import parse_duration
 
 
 def parse_time(text: str) -> float:
-    """Return the Unix seconds of an RFC 3339 time; without an offset it is UTC.
+    """Return the Unix seconds of an RFC 3339 time, in UTC if it has no offset.
 
-    Raises ValueError when *text* is no such time.
+    Raises ValueError if *text* is malformed.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -37,11 +37,11 @@ END: Final = parse_time("9999-12-31T00:00:00Z")
 
 
 def instant(text: str, now: float) -> float:
-    """Return the instant that *text* names, or that lies so long before *now*.
+    """Return the time *text*, or the time that is a duration *text* before *now*.
 
-    Raises ValueError where it does neither.
+    Raises ValueError if *text* is neither.
     """
-    # What lies outside these years means the same as their ends, and can be told.
+    # Times outside these years are equivalent to the limits, which can be formatted.
     return min(max(_instant(text, now), EPOCH), END)
 
 

@@ -1,7 +1,7 @@
-"""What a ping, the passing of time and a change of configuration do to a job.
+"""Transitions of a job by a ping, by the passing of time and by a new configuration.
 
-Everything here is a pure function of its arguments: to replay a log of pings is
-to arrive at the same states, runs and alerts.
+Everything here is a pure function of its arguments: replaying a log of pings gives the
+same states, runs and alerts.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from afterrun_exporter.core.upstream import Required
 
 
 def registered(job: Job, now: float) -> JobState:
-    """Return the state of a job that is known from *now* on.
+    """Return the state of a new job.
 
-    A job that never ran is due from this moment.
+    A job that never ran is due from *now* on.
     """
     return JobState(
         created_at=now,
@@ -56,41 +56,41 @@ def on_clock(
     settings: Settings,
     required: Sequence[Required] = (),
 ) -> Transition:
-    """Notice what became true by *now* without a ping.
+    """Update *state* with everything that became true by *now* without a ping.
 
-    The slot and its deadline stay the reference, not the moment we noticed:
-    how often this is called changes nothing but how soon we know. *required* is
-    how the jobs are doing that this one requires.
+    Times refer to the slot and its deadline, not to the time of this call: more
+    frequent calls change nothing else than how soon changes are noticed. *required* has
+    the required jobs of this one.
     """
     right = clock_setbacks.put_back(job, state, now, settings)
     moved = clock_setbacks.moved(state.alerts, right.alerts)
-    caught_up = misses.reconciled(job, right, now)
+    updated = misses.reconciled(job, right, now)
     runs: tuple[Run, ...] = ()
     judged: Run | None = None
-    if caught_up.retries:
-        caught_up, runs = _given_no_more_attempts(job, caught_up, now, settings)
-        judged = _newest(runs, caught_up.last_finish_at)
-        caught_up = history.with_runs(job, caught_up, runs, now, settings)
-    caught_up, logs = misses.with_decided_slots(job, caught_up, now, settings)
-    caught_up = _surroundings(job, caught_up, now, settings, required)
-    caught_up, events = alerts.update(job, caught_up, now, settings, judged)
-    caught_up = _looked_at(job, caught_up, now, settings)
+    if updated.retries:
+        updated, runs = _with_last_attempts(job, updated, now, settings)
+        judged = _newest(runs, updated.last_finish_at)
+        updated = history.with_runs(job, updated, runs, now, settings)
+    updated, logs = misses.with_decided_slots(job, updated, now, settings)
+    updated = _with_surroundings(job, updated, now, settings, required)
+    updated, events = alerts.update(job, updated, now, settings, judged)
+    updated = _with_open_runs(job, updated, now, settings)
     events = (*moved, *events) if moved else events
-    return Transition(state=caught_up, runs=runs, alerts=events, logs=logs)
+    return Transition(state=updated, runs=runs, alerts=events, logs=logs)
 
 
-def recalled(
-    job: Job, state: JobState, stored: bytes, now: float, settings: Settings
+def with_history(
+    job: Job, state: JobState, packed: bytes, now: float, settings: Settings
 ) -> JobState:
-    """Return *state* with the *stored* history that the windows of *job* look at."""
-    known = history.joined(job, stored, state, now, settings)
-    return replace(state, history=known)
+    """Return *state* with the *packed* history for the windows of *job*."""
+    joined = history.joined(job, packed, state, now, settings)
+    return replace(state, history=joined)
 
 
 def on_retired(state: JobState, now: float) -> Transition:
-    """Stop watching a job that left, or was removed: its alerts resolve.
+    """Stop watching a job that was removed: its alerts are resolved.
 
-    Should it come back, it is neither paused nor what a client had said of it.
+    If it returns, it is neither paused nor has it settings from a client.
     """
     resolved, events = alerts.resolve_all(state, now)
     retired = replace(
@@ -117,62 +117,64 @@ def on_ping(
     *,
     quiet: bool = False,
 ) -> Transition:
-    """Take one report of *job*; a repeat of an earlier one changes nothing.
+    """Apply one report of *job*; a repeat of an earlier one changes nothing.
 
-    *required* is how the jobs are doing that this one requires; *quiet* is known to
-    be true where `is_unchanged` said so.
+    *required* has the required jobs of this one; *quiet* must be true only if
+    `is_unchanged` returned True.
     """
     before: Transition | None = None
     if not quiet:
         before = on_clock(job, state, ping.at, settings, required)
         state = before.state
     if ping.push is not None:
-        judged_push = pushes.judged(job, state, ping, ping.push)
+        judged_push = pushes.with_outcome(job, state, ping, ping.push)
         if judged_push is None:
             return before or Transition(state=state)
         ping = judged_push
     if ping.history:
-        made = loading.with_past_run(job, state, ping, settings)
-        state = history.with_runs(job, made.state, made.runs, ping.at, settings)
+        transition = loading.with_past_run(job, state, ping, settings)
+        state = history.with_runs(
+            job, transition.state, transition.runs, ping.at, settings
+        )
         state = loading.with_ratio(job, state, ping.at)
-        return replace(made, state=state).after(before)
-    made = _taken(job, state, ping, settings)
-    if ping.push is not None and not made.duplicate:
-        memory = pushes.remembered(made.state, state, ping.push, ping.at)
-        made = replace(made, state=memory)
-    judged = _newest(made.runs, made.state.last_finish_at)
-    state = history.with_runs(job, made.state, made.runs, ping.at, settings)
+        return replace(transition, state=state).after(before)
+    transition = _on_report(job, state, ping, settings)
+    if ping.push is not None and not transition.duplicate:
+        memory = pushes.with_marks(transition.state, state, ping.push, ping.at)
+        transition = replace(transition, state=memory)
+    judged = _newest(transition.runs, transition.state.last_finish_at)
+    state = history.with_runs(job, transition.state, transition.runs, ping.at, settings)
     if state.announces_success and judged and judged.outcome is Outcome.OK:
         state = replace(state, success_until=ping.at + settings.min_visible)
     state, events = alerts.update(
         job,
-        _surroundings(job, state, ping.at, settings, required),
+        _with_surroundings(job, state, ping.at, settings, required),
         ping.at,
         settings,
         judged,
     )
-    state = _looked_at(job, state, ping.at, settings)
-    if not (state is made.state and not (events or required)):
-        warnings = made.warnings
+    state = _with_open_runs(job, state, ping.at, settings)
+    if not (state is transition.state and not (events or required)):
+        warnings = transition.warnings
         if required:
-            warnings = (*warnings, *_upstream_warnings(ping, made, required))
-        made = replace(made, state=state, alerts=events, warnings=warnings)
-    return made.after(before)
+            warnings = (*warnings, *_upstream_warnings(ping, transition, required))
+        transition = replace(transition, state=state, alerts=events, warnings=warnings)
+    return transition.after(before)
 
 
 def _newest(runs: Sequence[Run], last_finish_at: float) -> Run | None:
-    """Return the last of *runs* that was judged, if it ended last, too."""
+    """Return the last of *runs* that was judged, if its end is the latest."""
     for run in reversed(runs):
         if run.max_attempts is None or not run.is_retried:
-            # One that ended before the last one did changes no verdict.
+            # A run that ended before the last one changes no status.
             return run if run.finished_at >= last_finish_at else None
     return None
 
 
-def _given_no_more_attempts(
+def _with_last_attempts(
     job: Job, state: JobState, now: float, settings: Settings
 ) -> tuple[JobState, tuple[Run, ...]]:
-    """Return *state* with those runs judged whose next attempt has not come by *now*."""
+    """Return *state* after the end of the wait for next attempts by *now*, and the runs."""
     runs: list[Run] = []
     while (retry := attempts.next_due(job, state, now, settings)) is not None:
         state, run = finishes.judge_last_attempt(job, state, retry, now, settings)
@@ -180,25 +182,29 @@ def _given_no_more_attempts(
     return state, tuple(runs)
 
 
-def _taken(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
+def _on_report(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
     match ping.kind:
         case Kind.FINISH:
-            return _finished(job, state, ping, settings)
+            return _on_finish(job, state, ping, settings)
         case Kind.START:
-            return _started(job, state, ping, settings)
+            return _on_start(job, state, ping, settings)
         case Kind.PROGRESS if ping.push is not None:
-            made = _pushed_progress(job, state, ping, settings)
+            transition = _pushed_progress(job, state, ping, settings)
         case Kind.PROGRESS:
-            made = _progressed(job, state, ping, settings)
+            transition = _on_progress(job, state, ping, settings)
         case Kind.LOG:
-            made = progress.with_log(job, state, ping)
-    if made.duplicate or made.state.unnamed_seen is not state.unnamed_seen:
-        return made
-    seen = repeats.remember_unnamed(state, ping, settings)
-    return replace(made, state=replace(made.state, unnamed_seen=seen)) if seen else made
+            transition = progress.with_log(job, state, ping)
+    if transition.duplicate or transition.state.unnamed_seen is not state.unnamed_seen:
+        return transition
+    unnamed = repeats.remember_unnamed(state, ping, settings)
+    return (
+        replace(transition, state=replace(transition.state, unnamed_seen=unnamed))
+        if unnamed
+        else transition
+    )
 
 
-def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
+def _on_start(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
     if attempts.may_have_attempts(job, state):
         ping = attempts.with_attempt(job, state, ping, None, settings)
     if (repeated := repeats.start_of(state, ping, settings)) is not None:
@@ -214,7 +220,7 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         group=overlaps.group_of(job, ping),
         metadata=about,
         max_attempts=ping.max_attempts,
-        # A run that announces signs of life is silent from its start on.
+        # The silence of a run that announces heartbeats begins with its start.
         alive_at=ping.at if ping.heartbeat else 0.0,
         heartbeat=ping.heartbeat or 0.0,
         max_runtime=ping.max_runtime or 0.0,
@@ -237,9 +243,11 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
         unnamed_seen=repeats.remember_unnamed(state, ping, settings),
     )
     state = open_runs.with_replaced(job, state, others.superseded, at)
-    for late in others.timed_out:
-        state, ended = finishes.time_out(job, state, late, at, ping, settings)
-        runs.append(ended)
+    for run_past_limit in others.timed_out:
+        state, timed_out_run = finishes.time_out(
+            job, state, run_past_limit, at, ping, settings
+        )
+        runs.append(timed_out_run)
     if ping.message:
         logs.append(progress.log_entry(ping))
     return Transition(
@@ -253,22 +261,24 @@ def _started(job: Job, state: JobState, ping: Ping, settings: Settings) -> Trans
 def _with_attempt(
     job: Job, state: JobState, run: OpenRun, ping: Ping, settings: Settings
 ) -> tuple[JobState, list[Run]]:
-    """Return what becomes of runs that wait for an attempt now that *run* has started."""
+    """Return *state* after the start of the attempt *run*, and runs that end by it."""
     if (retry := attempts.overtaken(state, ping, None)) is not None:
-        state, ended = finishes.judge_last_attempt(job, state, retry, ping.at, settings)
-        return state, [ended]
+        state, concluded = finishes.judge_last_attempt(
+            job, state, retry, ping.at, settings
+        )
+        return state, [concluded]
     return attempts.with_next_attempt(job, state, run, ping), []
 
 
-def _progressed(
+def _on_progress(
     job: Job, state: JobState, ping: Ping, settings: Settings
 ) -> Transition:
-    if ended := repeats.progress_of(state, ping, settings):
-        return _duplicate(state, ping, ended)
+    if number := repeats.progress_of(state, ping, settings):
+        return _duplicate(state, ping, number)
     return progress.with_progress(job, state, ping, settings)
 
 
-def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
+def _on_finish(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
     if attempts.may_have_attempts(job, state):
         open_run = finishes.open_run_of(state, ping)
         ping = attempts.with_attempt(job, state, ping, open_run, settings)
@@ -277,14 +287,14 @@ def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tran
     runs: tuple[Run, ...] = ()
     logs: tuple[LogEntry, ...] = ()
     if open_runs.has_others(state, ping):
-        state, runs, logs = _outlived(job, state, ping, settings)
+        state, runs, logs = _without_ended_runs(job, state, ping, settings)
     if state.retries:
         open_run = finishes.open_run_of(state, ping)
         if (retry := attempts.overtaken(state, ping, open_run)) is not None:
-            state, ended = finishes.judge_last_attempt(
+            state, concluded = finishes.judge_last_attempt(
                 job, state, retry, ping.at, settings
             )
-            runs = (*runs, ended)
+            runs = (*runs, concluded)
     state, run, warnings = finishes.finish(job, state, ping, settings)
     if ping.run_id is None or state.unnamed_seen:
         unnamed = repeats.remember_unnamed(state, ping, settings, run.number)
@@ -294,54 +304,54 @@ def _finished(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tran
     )
 
 
-def _outlived(
+def _without_ended_runs(
     job: Job, state: JobState, ping: Ping, settings: Settings
 ) -> tuple[JobState, tuple[Run, ...], tuple[LogEntry, ...]]:
-    """Return *state* without the open runs that are over as *ping* ends another one.
+    """Return *state* without the open runs that are over when *ping* ends another one.
 
-    And those that have timed out by that, and log entries on the rest.
+    Also the runs that have timed out thereby, and log entries on the others.
     """
     others, began = open_runs.at_finish(job, state, ping, settings)
-    gone = (*others.timed_out, *others.superseded)
-    if not gone and len(others.still_open) == len(state.open_runs):
+    past_limit = (*others.timed_out, *others.superseded)
+    if not past_limit and len(others.still_open) == len(state.open_runs):
         return state, (), ()
     state = replace(state, open_runs=tuple(others.still_open))
     state = open_runs.with_replaced(job, state, others.superseded, began)
     if state.retries:
         state = attempts.without(state, others.timed_out)
     runs: list[Run] = []
-    for late in others.timed_out:
-        state, ended = finishes.time_out(job, state, late, began, ping, settings)
-        runs.append(ended)
+    for run in others.timed_out:
+        state, timed_out_run = finishes.time_out(job, state, run, began, ping, settings)
+        runs.append(timed_out_run)
     return state, tuple(runs), tuple(others.logs)
 
 
 def _pushed_progress(
     job: Job, state: JobState, ping: Ping, settings: Settings
 ) -> Transition:
-    """Record the progress that a push reports; the first one starts the run."""
+    """Record the progress of a push; the first one starts the run."""
     if repeated := repeats.finish_of(state, ping, settings):
         return _duplicate(state, ping, repeated)
-    started = Transition(state=state)
+    transition = Transition(state=state)
     open_run = finishes.open_run_of(state, ping)
     if open_run is None or is_overdue(job, open_run, ping.at, settings):
-        started = _started(job, state, ping, settings)
-        if started.duplicate:
-            return started
-    after = progress.with_progress(job, started.state, ping, settings)
-    return replace(started, state=after.state)
+        transition = _on_start(job, state, ping, settings)
+        if transition.duplicate:
+            return transition
+    after = progress.with_progress(job, transition.state, ping, settings)
+    return replace(transition, state=after.state)
 
 
-def _surroundings(
+def _with_surroundings(
     job: Job,
     state: JobState,
     now: float,
     settings: Settings,
     required: Sequence[Required],
 ) -> JobState:
-    """Return *state* with what time and other jobs have made of it."""
+    """Return *state* updated for the time and for other jobs."""
     if job.slower_than is None and state.slow:
-        # Who asks for it again does not ask about a run that is long past.
+        # A later configuration of it must not refer to an old run.
         state = replace(state, slow=False, slow_threshold=None)
     if job.success_ratio is not None or state.success_ratio is not None:
         state = history.with_ratio(job, state, now)
@@ -355,19 +365,21 @@ def _surroundings(
     return state
 
 
-def _looked_at(job: Job, state: JobState, now: float, settings: Settings) -> JobState:
-    """Return *state* with what is known of its open runs by *now*."""
+def _with_open_runs(
+    job: Job, state: JobState, now: float, settings: Settings
+) -> JobState:
+    """Return *state* with its open runs updated for *now*."""
     if not state.open_runs:
         return state
     return overlaps.without_late_starts(
-        job, run_limits.watched(job, state, now, settings), now
+        job, run_limits.with_overrunning(job, state, now, settings), now
     )
 
 
 def _upstream_warnings(
-    ping: Ping, made: Transition, required: Sequence[Required]
+    ping: Ping, transition: Transition, required: Sequence[Required]
 ) -> Iterator[str]:
-    if ping.kind in {Kind.START, Kind.FINISH} and not made.duplicate:
+    if ping.kind in {Kind.START, Kind.FINISH} and not transition.duplicate:
         for one in required:
             if one.trouble:
                 yield f"this job requires {one.job!r}: {one.trouble}"

@@ -1,4 +1,4 @@
-"""Jobs that a start or a reload has nothing to do for, and changes that are none."""
+"""Jobs that are unchanged by a start or a reload, and comparison of stored states."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _FINE: Final = frozenset({None, Outcome.OK})
 def quiet_until(
     job: Job, state: JobState, at: float, settings: Settings
 ) -> float | None:
-    """Return until when *job* need not be looked at, unless it is to be now.
+    """Return the time until which *job* needs no check; None if it needs one now.
 
-    Until then `on_clock` has nothing to notice, however the job was described
-    before and whatever the settings were. None is always right, and the answer for
-    every job that something is to be said of, or was said of.
+    Until then `on_clock` changes nothing, whatever the previous configuration and
+    settings of the job. None is always correct, and the result for every job with a
+    problem.
     """
     if (
         state.last_outcome not in _FINE
@@ -43,7 +43,7 @@ def quiet_until(
 
 
 def same_facts(one: JobState, other: JobState) -> bool:
-    """Return True if two states are equal in all that is stored of them."""
+    """Return True if two states are equal in all stored fields."""
     if one.last_ping_at != other.last_ping_at:
         return False
     return one == replace(other, **{name: getattr(one, name) for name in DERIVED})

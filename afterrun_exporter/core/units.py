@@ -1,4 +1,4 @@
-"""What people write, ``1h30m``, ``1KiB``, ``80%``, to numbers and back."""
+"""Conversion of durations, sizes and numbers: ``1h30m``, ``1KiB``, ``80%``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BYTES: Final = {
     "TiB": 2**40,
 }
 
-#: Units as people call them.
+#: Units as people write them.
 _UNITS: Final = {
     word: unit
     for unit, words in {
@@ -45,64 +45,64 @@ _UNITS: Final = {
 _SPOKEN = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*(?:,|and\b)?", re.ASCII)
 LONGEST_TEXT: Final = 100
 
-# ASCII: float() reads the digits of any script; nobody else on the way does.
+# ASCII: float() would accept digits of any script, which no other program does.
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])", re.ASCII)
 _QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*([A-Za-z%]*)", re.ASCII)
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that *text* stands for, such as ``90s`` or ``1h30m``.
+    """Return the seconds of a duration such as ``90s`` or ``1h30m``.
 
-    Raises ValueError for anything else, a bare number included: 300 what?
+    Raises ValueError for anything else, also for a number without a unit.
     """
     if not _DURATION.fullmatch(text):
-        hint = _meant_duration(text) or "write it like 90s, 15m, 1h30m or 7d"
+        hint = _duration_hint(text) or "write it like 90s, 15m, 1h30m or 7d"
         raise ValueError(f"{text!r} is not a duration; {hint}")
     parts = _DURATION_PART.findall(text)
     return sum(float(number) * SECONDS[unit] for number, unit in parts)
 
 
 def written_duration(text: str) -> str | None:
-    """Return *text* as a duration if there is no doubt which: ``5 min`` is ``5m``."""
+    """Return *text* as a duration if it is unambiguous: ``5 min`` is ``5m``."""
     parts = _SPOKEN.sub(r" \1 \2 ", text.removeprefix("PT").strip()).split()
     if not text or len(parts) % 2 or len(text) > LONGEST_TEXT:
         return None
-    # A capital M may be months, and megabytes.
+    # A capital M may mean months or megabytes.
     units = [
         _UNITS.get(unit if unit == "M" and not text.startswith("PT") else unit.lower())
         for unit in parts[1::2]
     ]
-    told = "".join(f"{n}{unit}" for n, unit in zip(parts[::2], units, strict=True))
-    return told if None not in units and _DURATION.fullmatch(told) else None
+    duration = "".join(f"{n}{unit}" for n, unit in zip(parts[::2], units, strict=True))
+    return duration if None not in units and _DURATION.fullmatch(duration) else None
 
 
-def _meant_duration(text: str) -> str:
+def _duration_hint(text: str) -> str:
     if re.fullmatch(r"[1-9]\d{0,5}", text.strip(), re.ASCII):
         return f"write {' or '.join(ways(int(text)))}"
-    meant = written_duration(text)
-    return f"did you mean {meant!r}?" if meant else ""
+    duration = written_duration(text)
+    return f"did you mean {duration!r}?" if duration else ""
 
 
 def ways(number: int) -> tuple[str, str]:
-    """Return what *number* without a unit may mean as a duration."""
+    """Return the possible durations for a *number* without a unit."""
     minutes = f"{number}m"
     return f"{number}s", format_duration(number) if number >= SECONDS["m"] else minutes
 
 
 def parse_bytes(text: str) -> int:
-    """Return the bytes that *text* stands for, such as ``1MiB`` or ``64kB``."""
+    """Return the bytes of a size such as ``1MiB`` or ``64kB``."""
     number, unit = _split(text)
     if unit not in BYTES or not math.isfinite(number):
-        hint = _meant_unit(text, BYTES) or "; write it like 64KiB, 1MiB or 10MB"
+        hint = _unit_hint(text, BYTES) or "; write it like 64KiB, 1MiB or 10MB"
         raise ValueError(f"{text!r} is not a size{hint}")
     return int(number * BYTES[unit])
 
 
 def parse_quantity(text: str) -> float:
-    """Return the number that *text* stands for, its unit applied.
+    """Return the number of a text with an optional unit.
 
-    Durations become seconds, sizes bytes, ``80%`` is 0.8; no unit, no change.
+    Durations become seconds, sizes bytes, ``80%`` becomes 0.8.
     """
     if _DURATION.fullmatch(text):
         return parse_duration(text)
@@ -115,18 +115,18 @@ def parse_quantity(text: str) -> float:
         return number * SECONDS[unit]
     if unit in BYTES:
         return number * BYTES[unit]
-    known = ", ".join((*SECONDS, *BYTES, "%"))
-    hint = _meant_unit(text, {**BYTES, **_UNITS}) or f": use one of {known}"
+    units = ", ".join((*SECONDS, *BYTES, "%"))
+    hint = _unit_hint(text, {**BYTES, **_UNITS}) or f": use one of {units}"
     raise ValueError(f"unknown unit {unit!r} in {text!r}{hint}")
 
 
-def _meant_unit(text: str, among: Collection[str]) -> str:
-    """Return the hint for a unit in other letters or in words; "" without one."""
+def _unit_hint(text: str, among: Collection[str]) -> str:
+    """Return a hint for a unit in other case or in words; "" without one."""
     match = _QUANTITY.fullmatch(text)
     if match is None:
         return ""
     number, unit = match.groups()
-    # A single letter may be of bytes and of time.
+    # A single letter may be a unit of size and of time.
     few = [one for one in BYTES if len(unit) > 1 and one.lower() == unit.lower()]
     few += [f"{unit}B"] if f"{unit}B" in BYTES and len(unit) > 1 else []
     if not few and unit.lower() in _UNITS and unit != "M" and "m" in among:
@@ -144,7 +144,7 @@ def _split(text: str) -> tuple[float, str]:
 
 
 def format_duration(seconds: float) -> str:
-    """Return *seconds* the way people write it: ``90`` becomes ``1m30s``."""
+    """Return *seconds* as people write it: ``90`` becomes ``1m30s``."""
     if seconds < 0:
         return f"-{format_duration(-seconds)}"
     if 0 < seconds < 1:
@@ -162,9 +162,9 @@ def format_duration(seconds: float) -> str:
 
 
 def format_number(value: float) -> str:
-    """Return the shortest text that reads back as *value*, without a needless ``.0``.
+    """Return the shortest text that parses as *value*, without a trailing ``.0``.
 
-    What is not finite is written as Prometheus does: ``NaN``, ``+Inf``, ``-Inf``.
+    Special values are written as in Prometheus: ``NaN``, ``+Inf``, ``-Inf``.
     """
     if not value:
         return "0"

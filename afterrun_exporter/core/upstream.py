@@ -1,8 +1,8 @@
-"""Jobs that build on others: whose fault it is when they fail.
+"""Dependencies between jobs: alerts that have their cause in another job.
 
-While a job that another one requires is unhealthy, alerts of that other one are
-held back: they would say the same thing twice. They stay so until it had its
-own chance with a healthy upstream, which is its next run or its next deadline.
+While a job that another one requires is unhealthy, alerts of that other one are held
+back: they would repeat the same problem. They are held back until the other job has had
+a chance with a healthy upstream: until its next run or its next deadline.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from afterrun_exporter.core.deadlines import release_at
 from afterrun_exporter.core.model import Condition, Job, Outcome, Settings
 from afterrun_exporter.core.state import JobState
 
-#: What makes a job unhealthy that another one only waits for: it has not ended.
+#: Conditions that make a job unhealthy for one that only waits for its end.
 UNFINISHED: Final = frozenset({Condition.MISSED, Condition.OVERRUNNING})
 
-#: What makes a job unhealthy whose success is required.
+#: Conditions that make a job unhealthy for one that requires its success.
 UNHEALTHY: Final = UNFINISHED | {Condition.FAILING, Condition.VIOLATED}
 
 
@@ -31,7 +31,7 @@ class Required:
 
     job: str
     healthy: bool
-    #: What is wrong with its last run, in words; "" when nothing is.
+    #: The problem of its last run, in words; "" for none.
     trouble: str
 
 
@@ -40,45 +40,48 @@ def requirements(
 ) -> tuple[Required, ...]:
     """Return all jobs that *job* requires, the nearest first.
 
-    The success of one is required where each step on a way to it requires success; of
-    any other one no more than that it ends. *look_up* answers a name with the job and
-    its state, or with None for one that is not watched: nothing is known to be wrong
-    with that.
+    The success of a job is required if each step on a way to it requires success;
+    otherwise only its end. *look_up* returns the job of a name with its state, or None
+    for a job that is not watched, which counts as healthy.
     """
-    found: dict[str, Required] = {}
+    requirements_by_job: dict[str, Required] = {}
     successes: set[str] = set()
     waiting = [(one.job, one.requires_success) for one in job.depends_on]
     for name, success in waiting:
-        if name == job.name or name in successes or (name in found and not success):
+        if (
+            name == job.name
+            or name in successes
+            or (name in requirements_by_job and not success)
+        ):
             continue
         if (pair := look_up(name)) is None:
             continue
         if success:
             successes.add(name)
-        found[name] = _required_as(*pair, success=success)
+        requirements_by_job[name] = _required_as(*pair, success=success)
         waiting.extend(
             (one.job, success and one.requires_success) for one in pair[0].depends_on
         )
-    return tuple(found.values())
+    return tuple(requirements_by_job.values())
 
 
 def dependents(jobs: Iterable[Job]) -> dict[str, tuple[str, ...]]:
-    """Return for each job the jobs that depend on it directly."""
-    found: dict[str, list[str]] = {}
+    """Return the direct dependents of each job."""
+    names_by_job: dict[str, list[str]] = {}
     for job in jobs:
         for one in job.depends_on:
-            found.setdefault(one.job, []).append(job.name)
-    return {name: tuple(names) for name, names in found.items()}
+            names_by_job.setdefault(one.job, []).append(job.name)
+    return {name: tuple(names) for name, names in names_by_job.items()}
 
 
 def downstream(name: str, dependents: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Yield every job that depends on *name*, directly or through others."""
-    seen = {name}
+    visited = {name}
     waiting = [name]
     for one in waiting:
         for child in dependents.get(one, ()):
-            if child not in seen:
-                seen.add(child)
+            if child not in visited:
+                visited.add(child)
                 waiting.append(child)
                 yield child
 
@@ -91,9 +94,9 @@ def reconciled(
     settings: Settings,
     is_troubled: Callable[[], bool],
 ) -> JobState:
-    """Return *state* with what is known upstream by *now*.
+    """Return *state* with the upstream facts of *now*.
 
-    *is_troubled* is asked for whether the job has anything to heal.
+    *is_troubled* is called to check if the job has a problem of its own.
     """
     if not job.depends_on:
         return replace(state, upstream=(), upstream_healed_at=0.0)
@@ -104,7 +107,7 @@ def reconciled(
         return replace(state, upstream=unhealthy, upstream_healed_at=0.0)
     if state.upstream:
         state = replace(state, upstream=(), upstream_healed_at=now)
-    if state.upstream_healed_at and _had_its_chance(
+    if state.upstream_healed_at and _has_had_chance(
         job, state, now, settings, is_troubled
     ):
         state = replace(state, upstream_healed_at=0.0)
@@ -112,18 +115,18 @@ def reconciled(
 
 
 def held_back(state: JobState) -> bool:
-    """Return whether the alerts of a job are held back for another's fault."""
+    """Return True if the alerts of a job are held back because of another job."""
     return bool(state.upstream or state.upstream_healed_at)
 
 
 def summary(state: JobState) -> str:
-    """Return in words why the alerts of a job are held back."""
+    """Return the reason why the alerts of a job are held back, in words."""
     if state.upstream:
         return f"required jobs are unhealthy: {', '.join(state.upstream)}"
     return "required jobs have just recovered; this one has not run since"
 
 
-def _had_its_chance(
+def _has_had_chance(
     job: Job,
     state: JobState,
     now: float,
@@ -131,11 +134,11 @@ def _had_its_chance(
     is_troubled: Callable[[], bool],
 ) -> bool:
     healed = state.upstream_healed_at
-    # A moment ahead of us was noted before the clock was set back.
+    # A later time than now was recorded before the clock was set back.
     if state.last_judged_at >= healed or healed > now:
         return True
     if not job.enabled:
-        # While it is paused it has none but a run.
+        # While paused, only a run is a chance.
         return False
     release = release_at(job, state, settings)
     return release < now or (math.isinf(release) and not is_troubled())
@@ -145,9 +148,9 @@ def _required_as(job: Job, state: JobState, *, success: bool) -> Required:
     holding = {alert.key.condition for alert in state.alerts}
     trouble = ""
     if Condition.MISSED in holding:
-        trouble = "it has not run when it should have"
+        trouble = "it did not run when it was due"
     elif Condition.OVERRUNNING in holding:
-        trouble = "its run has not ended when it should have"
+        trouble = "its run did not end in time"
     elif success and state.last_outcome not in {None, Outcome.OK}:
         trouble = f"its last run ended with {state.last_outcome}"
     unhealthy = UNHEALTHY if success else UNFINISHED

@@ -1,4 +1,4 @@
-"""What the windows of a job look at, and what they come to. No decisions are made here."""
+"""Data of a job's windows, without decisions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class Ratio(Struct, frozen=True, gc=False):
-    """How many of the runs in a window were ok."""
+    """The number of ok runs in a window."""
 
     ok: int
     runs: int
@@ -21,19 +21,19 @@ class Ratio(Struct, frozen=True, gc=False):
 
 
 class History(Struct, frozen=True, kw_only=True, gc=False):
-    """The runs that windows look at, in order of arrival: one column a fact.
+    """The runs in windows, in order of arrival: one column per fact.
 
-    Made and read by core/history.py.
+    Written and read by core/history.py.
     """
 
     #: Unsigned integers of 8 bytes.
     numbers: bytes = b""
-    #: Floats of 8 bytes; a duration that is unknown is NaN.
+    #: Floats of 8 bytes; an unknown duration is NaN.
     ends: bytes = b""
     durations: bytes = b""
     #: Booleans of 1 byte.
     oks: bytes = b""
-    #: Whether they ended in this order, too: nearly always, and much is faster then.
+    #: True if they also ended in this order, which is usual and much faster.
     ordered: bool = True
 
     def __len__(self) -> int:

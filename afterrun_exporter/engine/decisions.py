@@ -17,8 +17,8 @@ from afterrun_exporter.core.transitions import (
     on_clock,
     on_ping,
     on_retired,
-    recalled,
     registered,
+    with_history,
 )
 from afterrun_exporter.core.upstream import Required
 from afterrun_exporter.engine.job_registry import (
@@ -122,7 +122,7 @@ class Decisions:
                 raise UnknownJobError(f"job {name!r} has left the configuration")
             known = state or registered(job, at)
             if past is not None:
-                known = recalled(job, known, past, at, self.settings)
+                known = with_history(job, known, past, at, self.settings)
             decided = on_clock
             if pauses.is_over(known, at):
                 decided = pauses.on_resume

@@ -16,7 +16,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.core.targets import shown
+from afterrun_exporter.core.targets import displayed
 from afterrun_exporter.page import overview as shapes
 from afterrun_exporter.page import query
 from afterrun_exporter.page.backtest import LONGEST, attempt
@@ -259,7 +259,7 @@ def _receiver(receiver: JobReceiver) -> dict[str, Any]:
     return {
         "id": receiver.id,
         "type": receiver.type.value,
-        "target": shown(receiver.type, receiver.target),
+        "target": displayed(receiver.type, receiver.target),
         "events": ", ".join(events),
     }
 

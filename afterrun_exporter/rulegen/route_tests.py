@@ -145,7 +145,7 @@ def _takes(match: Match, alert: Alert, alertmanager: Alertmanager) -> bool:
             return False
     if not (match.by_configuration or match.job):
         return True
-    return alert.job is not None and match.takes(alert.job)
+    return alert.job is not None and match.matches(alert.job)
 
 
 def _alerts(

@@ -17,7 +17,7 @@ from afterrun_exporter.clock import stopwatch, yield_to_loop
 from afterrun_exporter.core.repeats import (
     OlderRunsNeededError,
     is_partial,
-    recalled,
+    with_older_keys,
     without_unnamed,
 )
 from afterrun_exporter.core.state import JobState, Transition
@@ -220,7 +220,7 @@ class GroupCommit:
             older = keys.get(name, OlderKeys())
             for states in (self._states, self._staged):
                 if state := states.get(name):
-                    states[name] = recalled(state, *older)
+                    states[name] = with_older_keys(state, *older)
         self.keys.note({name: self._states[name] for name in keys})
 
     def _is_partial(self, job: str) -> bool:

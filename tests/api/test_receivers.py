@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import ReceiverType
-from afterrun_exporter.core.targets import check_target, origin, shown
+from afterrun_exporter.core.targets import check_target, displayed, origin
 from afterrun_exporter.engine.service import Service
 from tests.core.jobs import BACKUP
 from tests.http import Client
@@ -134,7 +134,7 @@ async def test_what_is_secret_is_never_shown(
     ],
 )
 def test_of_a_webhook_the_host_is_shown(target: str, expected: str) -> None:
-    assert shown(ReceiverType.WEBHOOK, target) == expected
+    assert displayed(ReceiverType.WEBHOOK, target) == expected
 
 
 @pytest.mark.parametrize(
@@ -291,4 +291,4 @@ def test_whatever_is_taken_can_be_told_in_one_line(
         return
 
     assert origin(kind, target).isprintable()
-    assert shown(kind, target).isprintable()
+    assert displayed(kind, target).isprintable()

@@ -25,7 +25,12 @@ from afterrun_exporter.core.model import (
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.core.transitions import on_clock, on_ping, recalled, registered
+from afterrun_exporter.core.transitions import (
+    on_clock,
+    on_ping,
+    registered,
+    with_history,
+)
 from afterrun_exporter.storage.codec import decode_state, encode_state
 from tests.changed import replace
 
@@ -117,7 +122,7 @@ def replayed(
         if restarts:
             state = decode_state(encode_state(state), state.seen)
             stored = pack(filter(None, map(past, runs)))
-            state = recalled(WATCHED, state, stored, ping.at, SETTINGS)
+            state = with_history(WATCHED, state, stored, ping.at, SETTINGS)
             state = on_clock(WATCHED, state, ping.at, SETTINGS).state
     return state, runs, alerts
 

@@ -123,7 +123,7 @@ def test_each_metric_that_a_report_can_carry_can_be_judged_by_a_rule(
     assert (broken is None) is (op == "!=")
     missing = judge(rule, {}, {})
     assert missing is not None
-    assert missing.shown is None
+    assert missing.actual is None
 
 
 @given(labels=LABELS)

@@ -15,10 +15,10 @@ from afterrun_exporter.core.repeats import (
     UNNAMED,
     OlderRunsNeededError,
     finished_as,
-    recalled,
     remember_unnamed,
-    remembered,
     run_key,
+    with_key,
+    with_older_keys,
 )
 from afterrun_exporter.ingest.batches import MAX_ITEMS
 from tests.changed import replace
@@ -103,7 +103,7 @@ class TestWithARunId:
 
         night.state = last
         assert night.ping("22 02:20", run_id="39").last.duplicate_of == 40
-        night.state = recalled(last, whole.seen[: 32 * KEY_SIZE], 32)
+        night.state = with_older_keys(last, whole.seen[: 32 * KEY_SIZE], 32)
         assert night.state == replace(whole, seen_whole=True)
         assert night.ping("22 02:20", run_id="3").last.duplicate_of == 4
 
@@ -311,7 +311,7 @@ run_ids = st.lists(st.text(max_size=3), max_size=80)
 def test_among_the_last_runs_each_is_found_under_its_number(ids: list[str]) -> None:
     settings, seen = Settings(runs_per_job=REMEMBERED), b""
     for run_id in ids:
-        seen = remembered(seen, run_key(run_id, 1), settings)
+        seen = with_key(seen, run_key(run_id, 1), settings)
     state = replace(Night().state, seen=seen, runs_total=len(ids))
 
     for back, run_id in enumerate(reversed(ids[-REMEMBERED:])):

@@ -167,8 +167,8 @@ def test_an_excerpt_is_short_and_of_the_text(text: str, around: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("status_text == done", 'a text is in double quotes: == "done"'),
-        ("status_text == 'done'", 'a text is in double quotes: == "done"'),
+        ("status_text == done", 'write a text in double quotes: == "done"'),
+        ("status_text == 'done'", 'write a text in double quotes: == "done"'),
         ("message contains WARN", 'in double quotes, such as "WARN"'),
         ("message !contains 'WARN'", 'in double quotes, such as "WARN"'),
         ("message contains", "cannot read '' in rule 'message contains'"),
@@ -182,7 +182,7 @@ def test_an_excerpt_is_short_and_of_the_text(text: str, around: str) -> None:
         ('status_text > "5"', "> compares numbers"),
         ('rows between "1" and "5"', "compares numbers"),
         ('duration == "5"', "duration is a number"),
-        ("rows processed > 0", '; a name with spaces is in double quotes: "rows'),
+        ("rows processed > 0", '; write a name with spaces in double quotes: "rows'),
     ],
 )
 def test_what_is_no_rule_on_text_is_refused_with_the_way_out(

@@ -345,7 +345,7 @@ def test_a_violated_or_missed_requirement_is_unhealthy_and_a_canceled_one_is_not
     parent.ping("22 02:20", metrics={"rows": 0.0, "size": 5000.0})
     assert found() == Required("backup", False, "its last run ended with violated")
     parent.ping("22 02:25").clock("23 02:31")
-    assert found() == Required("backup", False, "it has not run when it should have")
+    assert found() == Required("backup", False, "it did not run when it was due")
 
 
 GRAPHS = st.dictionaries(

@@ -18,8 +18,8 @@ from afterrun_exporter.core.repeats import (
     KEY_SIZE,
     NO_KEY,
     OlderRunsNeededError,
-    recalled,
     shortened,
+    with_older_keys,
 )
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, Schedule, parse_cron
@@ -111,7 +111,7 @@ class Disk(MemoryStore):
             older = b"".join(keys.get(number, NO_KEY) for number in every)
             for states in (self._states, self._staged):
                 if job in states:
-                    states[job] = recalled(states[job], older, max(keys))
+                    states[job] = with_older_keys(states[job], older, max(keys))
             return decide(self.latest(job))
 
     def _note(self, job: str, transition: Transition) -> None:
