@@ -1,4 +1,4 @@
-"""The only place that reads clocks, and the only one that waits for them."""
+"""Clocks and waiting; no other module reads or waits for them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Final, ParamSpec, Protocol, TypeVar
 
 from afterrun_exporter.core.clock_watch import ClockJump, jump
 
-# A wall clock can jump while we sleep (NTP step, suspended machine), so no
-# single nap is longer than this.
-MAX_NAP: Final = 1.0
+# A wall clock can jump during a sleep (NTP step, suspended machine), so no single
+# sleep is longer than this.
+MAX_SLEEP: Final = 1.0
 
-#: Seconds of work before everything else gets its turn.
+#: Seconds of work before other tasks of the event loop run.
 STEP: Final = 0.002
 
-#: Without a clock that goes on during a suspension, that is a step of the wall clock.
+#: Without a clock that includes suspensions, those appear as steps of the wall clock.
 _BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-#: Seconds that a thread may compute before another one gets its turn, while a long
-#: computation runs beside the event loop. Python's default is 5 ms, and a report needs
+#: Seconds of computation before a thread yields to another one, during a long
+#: computation beside the event loop. Python's default is 5 ms, and a report needs
 #: several turns.
 TURN: Final = 0.0002
 
@@ -30,40 +30,40 @@ P = ParamSpec("P")
 
 
 class Clock(Protocol):
-    """The time of day, the time that passes, and waiting for both."""
+    """The time of day, elapsed time, and waiting for both."""
 
     def now(self) -> float:
         """Return the current time in Unix seconds. It can be set, also back."""
         ...
 
     def elapsed(self) -> float:
-        """Return seconds from an arbitrary start, which are never set.
+        """Return seconds from an arbitrary start, on a clock that is never set.
 
-        They go on while the machine is suspended.
+        It includes suspensions of the machine.
         """
         ...
 
     def look(self) -> ClockJump | None:
         """Return the step of the wall clock or the pause since the last call, if any.
 
-        It must be called at least once a second.
+        Call it at least once a second.
         """
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many *seconds*, whatever is done to the wall clock."""
+        """Return after so many *seconds*, independent of the wall clock."""
         ...
 
     async def sleep_until(self, when: float) -> None:
-        """Return once ``now() >= when``, or when the clock has been set back.
+        """Return once ``now() >= when``, or when the clock was set back.
 
-        What was planned by the old time is then to be planned anew.
+        In that case the caller must plan again by the new time.
         """
         ...
 
 
 class SystemClock:
-    """The clock of the machine we run on."""
+    """The clock of this machine."""
 
     def __init__(self) -> None:
         self._looked_at = self.elapsed()
@@ -77,15 +77,15 @@ class SystemClock:
 
     def look(self) -> ClockJump | None:
         wall, passed = self.now(), self.elapsed()
-        noticed = jump(self._offset, self._looked_at, wall, passed)
-        if noticed is not None:
-            # The process may have been stopped between reading the one and the other.
+        jump_or_none = jump(self._offset, self._looked_at, wall, passed)
+        if jump_or_none is not None:
+            # The process may have been stopped between the two readings.
             wall, passed = self.now(), self.elapsed()
-            noticed = jump(self._offset, self._looked_at, wall, passed)
+            jump_or_none = jump(self._offset, self._looked_at, wall, passed)
         self._looked_at = passed
-        if noticed is not None and noticed.step:
+        if jump_or_none is not None and jump_or_none.step:
             self._offset = wall - passed
-        return noticed
+        return jump_or_none
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -93,22 +93,22 @@ class SystemClock:
     async def sleep_until(self, when: float) -> None:
         before = now = self.now()
         while before <= now < when:
-            await asyncio.sleep(min(when - now, MAX_NAP))
+            await asyncio.sleep(min(when - now, MAX_SLEEP))
             before, now = now, self.now()
 
 
 def stopwatch() -> float:
-    """Return seconds from an arbitrary start, for measuring how long a thing takes."""
+    """Return seconds from an arbitrary start, for measuring durations."""
     return time.perf_counter()
 
 
 async def yield_to_loop() -> None:
-    """Let everything else that waits for the event loop go first."""
+    """Yield to all other tasks that are ready on the event loop."""
     await asyncio.sleep(0)
 
 
 async def cooperatively(items: Iterable[T]) -> AsyncIterator[T]:
-    """Yield *items*, and now and then let everything else go first."""
+    """Yield *items*, and regularly let other tasks of the event loop run."""
     until = stopwatch() + STEP
     for item in items:
         yield item
@@ -126,7 +126,7 @@ async def in_background(
 
 
 class _ShortTurns:
-    """Short turns of threads, as long as any computation needs them."""
+    """Short turns of threads while any long computation is running."""
 
     def __init__(self) -> None:
         self._computations = 0

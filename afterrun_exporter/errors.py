@@ -1,6 +1,6 @@
-"""What can go wrong, one class per thing a caller may want to catch.
+"""Exceptions for errors that a user can fix, one class per kind.
 
-The core raises plain `ValueError`; the layers around it say which kind it is.
+The core raises plain `ValueError`; the outer layers turn it into one of these.
 """
 
 from __future__ import annotations
@@ -11,44 +11,44 @@ from typing import ClassVar
 
 
 class AfterRunError(Exception):
-    """The root of all errors that a user can do something about."""
+    """The base class of all errors that a user can fix."""
 
-    #: What programs know it by, in answers over HTTP; it never changes.
+    #: Its identifier for programs, in responses over HTTP; it never changes.
     kind: ClassVar[str] = "failed"
 
 
 class PingError(AfterRunError):
-    """A report could not be read; the message says what is wrong with it."""
+    """A report could not be parsed; the message has the problem."""
 
     kind = "unreadable-report"
 
 
 class HistoryError(PingError):
-    """A report of a past run could not be read: nothing is recorded of it."""
+    """A report of a past run could not be parsed; nothing of it was recorded."""
 
     kind = "unreadable-history"
 
 
 class BodyError(AfterRunError):
-    """A body does not arrive as HTTP has it; the message says what is wrong with it."""
+    """The body of a request is invalid HTTP; the message has the problem."""
 
     kind = "bad-request"
 
 
 class UnknownJobError(AfterRunError):
-    """There is no job of this name, and none may be registered."""
+    """There is no job of this name, and none can be registered."""
 
     kind = "unknown-job"
 
 
 class ConfiguredJobError(AfterRunError):
-    """What is to be done with a job is for the configuration to say: it names it."""
+    """The job is defined in the configuration, and must be changed there."""
 
     kind = "configured-job"
 
 
 class DescriptionError(AfterRunError):
-    """What a client says of its job cannot be used; the message says what."""
+    """Settings that a client sent for its job are invalid; the message has the problem."""
 
     kind = "invalid-description"
 
@@ -66,25 +66,25 @@ class UnreadableStorageError(StorageError):
 
 
 class UnauthorizedError(AfterRunError):
-    """Nobody knows who sent a request, and it is not for everybody."""
+    """Authentication is required, or failed."""
 
     kind = "unauthorized"
 
 
 class ForbiddenError(AfterRunError):
-    """Whoever sent a request is known, and may not do this."""
+    """The client is authenticated, but lacks the permission."""
 
     kind = "forbidden"
 
 
 class TooManyLoginsError(AfterRunError):
-    """More passwords are to be checked than can be; it passes."""
+    """Too many passwords are being checked; a retry may succeed."""
 
     kind = "too-many-logins"
 
 
 class RequestError(AfterRunError):
-    """A request to the API cannot be understood; the message says why."""
+    """A request to the API is invalid; the message has the problem."""
 
     kind = "invalid-request"
 
@@ -96,29 +96,29 @@ class UnknownReceiverError(AfterRunError):
 
 
 class ReceiverExistsError(AfterRunError):
-    """The same target is told of the same job already."""
+    """The job already has a receiver with this target."""
 
     kind = "receiver-exists"
 
 
 class AlertmanagerError(AfterRunError):
-    """Alertmanager did not load what was written for it, or did not answer."""
+    """Alertmanager did not load its new configuration, or did not respond."""
 
     kind = "alertmanager-unavailable"
 
 
 class AlertmanagerRefusedError(AlertmanagerError):
-    """Alertmanager read what was written for it, and goes on with the old one."""
+    """Alertmanager refused its new configuration, and keeps the old one."""
 
     kind = "alertmanager-refused"
 
 
 class PushError(AfterRunError):
-    """Alertmanager has not taken alerts that were posted to it; it may later."""
+    """Alertmanager did not accept posted alerts; it may later."""
 
 
 class AlertsRefusedError(PushError):
-    """Alertmanager finds at least one of these alerts wrong, and always will."""
+    """Alertmanager refuses at least one of these alerts permanently."""
 
 
 class GenerateError(AfterRunError):
@@ -129,7 +129,7 @@ class GenerateError(AfterRunError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing wrong with a configuration file, where it stands."""
+    """A problem of a configuration file, with its position."""
 
     #: Counted from 1; 0 for the file as a whole.
     line: int
@@ -143,7 +143,7 @@ class Problem:
 
 
 class ConfigError(AfterRunError):
-    """A configuration file is refused; it has every problem found, by line."""
+    """A configuration file is invalid; it has every problem, by line."""
 
     kind = "invalid-configuration"
 

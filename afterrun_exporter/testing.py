@@ -1,7 +1,7 @@
-"""A clock that is turned by hand and a store without a disk, for tests.
+"""A manual clock and an in-memory store, for tests.
 
-Both keep the promises of what they stand in for, and are shipped so that tests
-of users can build on them too.
+Both implement the full contracts, and are part of the package, so that tests of users
+can build on them, too.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ class _Sleeper:
     when: float
     task: asyncio.Task[Any] | None
     waking: asyncio.Future[None]
-    #: Whether it waits for a time of day, or for time to pass.
+    #: True if it waits for a time of day, False for elapsed time.
     by_wall: bool
 
 
 class ManualClock:
-    """Shows the time it was set to, until it is advanced.
+    """A clock that shows a fixed time until it is advanced.
 
-    The daemon is awake all that time. `step` and `suspend` are what it has to notice.
+    The daemon is running meanwhile. It must detect `step` and `suspend` itself.
     """
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
@@ -69,8 +69,8 @@ class ManualClock:
         return self._elapsed
 
     def look(self) -> ClockJump | None:
-        noticed, self._jump = self._jump, None
-        return noticed
+        jump, self._jump = self._jump, None
+        return jump
 
     async def sleep(self, seconds: float) -> None:
         await self._sleep(self._elapsed + seconds, by_wall=False)
@@ -80,14 +80,14 @@ class ManualClock:
             await self._sleep(when, by_wall=True)
 
     def show(self, now: float) -> None:
-        """Show *now*, be it earlier or later, and wake nobody."""
+        """Show *now*, earlier or later, without waking any task."""
         self._elapsed += max(0.0, now - self._now)
         self._now = now
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass; return when everyone it woke is asleep again or done.
+        """Advance the time; return when all woken tasks sleep again or are finished.
 
-        Less than no time sets the clock back.
+        A negative number sets the clock back.
         """
         if seconds < 0:
             await self.step(seconds)
@@ -103,7 +103,7 @@ class ManualClock:
         await self._wake(is_back=seconds < 0)
 
     async def suspend(self, seconds: float) -> None:
-        """Let time pass in which the daemon sleeps; return as `advance` does."""
+        """Advance the time as if the machine was suspended; return as `advance` does."""
         self._now += seconds
         self._elapsed += seconds
         self._add(pause=seconds)
@@ -138,12 +138,12 @@ class ManualClock:
 
 
 class MemoryStore:
-    """Keeps everything but a restart: see `Store` for the promises."""
+    """Implements `Store` without persistence."""
 
     def __init__(self, key_memory: int = MEMORY) -> None:
         self._states: dict[str, JobState] = {}
         self._runs: list[tuple[str, Run]] = []
-        #: For each job the keys of its runs, by their numbers.
+        #: The keys of the runs of each job, by run number.
         self._keys: defaultdict[str, dict[int, bytes]] = defaultdict(dict)
         self._alerts: list[AlertRecord] = []
         self._logs: list[LogRecord] = []
@@ -179,17 +179,19 @@ class MemoryStore:
     async def endings(
         self, jobs: Collection[str], limit: int
     ) -> dict[str, list[Ended]]:
-        found: dict[str, list[Ended]] = {}
+        endings: dict[str, list[Ended]] = {}
         for name, run in reversed(self._runs):
-            ended = found.setdefault(name, []) if name in jobs else []
-            if not run.is_retried and len(ended) < limit:
-                ended.append(Ended(run.number, run.outcome, run.finished_at))
-        return {name: ended for name, ended in found.items() if ended}
+            job_endings = endings.setdefault(name, []) if name in jobs else []
+            if not run.is_retried and len(job_endings) < limit:
+                job_endings.append(Ended(run.number, run.outcome, run.finished_at))
+        return {
+            name: job_endings for name, job_endings in endings.items() if job_endings
+        }
 
     async def histories(
         self,
         reach: Mapping[str, float],
-        now: float,  # noqa: ARG002 - more than was asked for will do
+        now: float,  # noqa: ARG002 - it may return more than necessary
         limit: int,
     ) -> dict[str, bytes]:
         return {
@@ -197,13 +199,13 @@ class MemoryStore:
             for name in reach
         }
 
-    async def alerts(self, which: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
+    async def alerts(self, query: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
         every = sorted(self._alerts, key=_place, reverse=True)
-        if which.before is not None:
+        if query.before is not None:
             ids = [alert.id for alert in every]
-            start = ids.index(which.before) + 1 if which.before in ids else len(ids)
+            start = ids.index(query.before) + 1 if query.before in ids else len(ids)
             every = every[start:]
-        return [a for a in every if history.matches(which, a)][: which.limit]
+        return [a for a in every if history.matches(query, a)][: query.limit]
 
     async def alert_stats(self, since: float, jobs: int) -> AlertStats:
         return history.stats_of(self._alerts, since, jobs)
@@ -213,10 +215,10 @@ class MemoryStore:
 
     async def add_receivers(self, added: Sequence[JobReceiver]) -> list[JobReceiver]:
         first = self._newest_receiver + 1
-        stored = [replace(one, id=id_) for id_, one in enumerate(added, start=first)]
-        self._newest_receiver += len(stored)
-        self._receivers |= {one.id: one for one in stored}
-        return stored
+        receivers = [replace(one, id=id_) for id_, one in enumerate(added, start=first)]
+        self._newest_receiver += len(receivers)
+        self._receivers |= {one.id: one for one in receivers}
+        return receivers
 
     async def remove_receivers(self, numbers: Collection[int]) -> None:
         for number in numbers:
@@ -235,19 +237,19 @@ class MemoryStore:
         return [entry for entry in reversed(self._logs) if entry.job == job]
 
     async def prune(self, before: float, runs_per_job: int) -> int:
-        kept = [
+        remaining = [
             (name, run)
             for name, run in self._runs
             if run.number == (newest := self._states[name].recorded)
             or (run.received_at >= before and run.number > newest - runs_per_job)
         ]
-        pruned = len(self._runs) - len(kept)
-        numbers = {(name, run.number) for name, run in kept}
+        pruned = len(self._runs) - len(remaining)
+        numbers = {(name, run.number) for name, run in remaining}
         for name, keys in self._keys.items():
             for number in [one for one in keys if (name, one) not in numbers]:
                 del keys[number]
         self._commits.keys.forget(self._keys)
-        self._runs = kept
+        self._runs = remaining
         self._logs = [entry for entry in self._logs if entry.at >= before]
         self._alerts = [
             alert
@@ -263,7 +265,7 @@ class MemoryStore:
         await self._write([])
 
     async def check(self) -> None:
-        """There are no files."""
+        """Do nothing: there are no files."""
 
     def failures(self) -> int:
         return 0
@@ -276,21 +278,21 @@ class MemoryStore:
 
     async def _write(self, writes: Writes) -> None:
         async with self.outbox.recording(writes):
-            self._keep(writes)
+            self._apply(writes)
 
     async def _older_keys(self, jobs: Collection[str]) -> dict[str, OlderKeys]:
-        found: dict[str, OlderKeys] = {}
+        keys_by_job: dict[str, OlderKeys] = {}
         for name in jobs:
             if keys := self._keys.get(name):
                 every = range(min(keys), max(keys) + 1)
                 joined = b"".join(keys.get(number, NO_KEY) for number in every)
-                found[name] = OlderKeys(joined, max(keys))
-        return found
+                keys_by_job[name] = OlderKeys(joined, max(keys))
+        return keys_by_job
 
     async def _write_outbox(self, changes: Changes) -> None:
-        """There is nothing but the memory of it."""
+        """Do nothing: the outbox is in memory only."""
 
-    def _keep(self, writes: Writes) -> None:
+    def _apply(self, writes: Writes) -> None:
         for name, transition in writes:
             self._runs.extend((name, run) for run in transition.runs)
             keys = transition.state.seen
@@ -311,13 +313,13 @@ class MemoryStore:
                 if event.key.condition is Condition.SUCCEEDED:
                     continue
                 if isinstance(event, AlertOpened):
-                    self._opened(name, event)
+                    self._open_alert(name, event)
                 elif isinstance(event, AlertMoved):
-                    self._moved(name, event)
+                    self._move_alert(name, event)
                 else:
-                    self._resolved(name, event)
+                    self._resolve_alert(name, event)
 
-    def _opened(self, job: str, event: AlertOpened) -> None:
+    def _open_alert(self, job: str, event: AlertOpened) -> None:
         still_open = {a.key for a in self._alerts if a.job == job and not a.resolved_at}
         if event.alert.key in still_open:
             return
@@ -340,7 +342,7 @@ class MemoryStore:
             )
         )
 
-    def _moved(self, job: str, event: AlertMoved) -> None:
+    def _move_alert(self, job: str, event: AlertMoved) -> None:
         self._alerts = [
             replace(alert, opened_at=event.opened_at)
             if (alert.job, alert.key, alert.resolved_at) == (job, event.key, None)
@@ -348,7 +350,7 @@ class MemoryStore:
             for alert in self._alerts
         ]
 
-    def _resolved(self, job: str, event: AlertResolved) -> None:
+    def _resolve_alert(self, job: str, event: AlertResolved) -> None:
         self._alerts = [
             replace(
                 alert,
