@@ -175,8 +175,8 @@ async def test_a_field_that_no_run_reported_is_suspected(client: Client) -> None
 
     _, rows, _ = (await answer.json())["warnings"]
     assert rows == (
-        "'\"rows processed\" == \"5\"' flags every run: 'rows processed' is a metric "
-        "and no text; compare it with a number"
+        "'\"rows processed\" == \"5\"' flags every run: 'rows processed' is a metric, "
+        "not a text; compare it with a number"
     )
 
 

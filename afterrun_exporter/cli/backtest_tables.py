@@ -139,9 +139,9 @@ def _total(answers: Sequence[Answer], different: Sequence[Answer]) -> str:
         f"would be flagged, {was:,} {'was' if was == 1 else 'were'}"
     )
     if not different:
-        return f"{summary}: no verdict changes"
+        return f"{summary}: no result changes"
     runs = sum(changed_verdicts(one["changes"]) for one in answers)
-    change = "verdict changes" if runs == 1 else "verdicts change"
+    change = "result changes" if runs == 1 else "results change"
     return f"{summary}: {runs:,} {change}, of {_plural(len(different), 'job')}"
 
 

@@ -147,7 +147,7 @@ async def test_a_changed_file_is_tried_on_every_job(
     headline, idle = result.stdout.splitlines()[:2]
     assert headline == (
         f"{tmp_path}/afterrun.yml: 3 of 6 runs of 3 jobs would be flagged, 1 was: "
-        "2 verdicts change, of 2 jobs"
+        "2 results change, of 2 jobs"
     )
     assert idle == "  no run yet: unheard-of"
     assert table(result, "JOB ") == [

@@ -271,8 +271,8 @@ class TestARule:
             (
                 parse_rule("duration < 10m"),
                 (
-                    "'duration < 10m' flags every run: how long these runs took is not "
-                    "known; report duration_ms, or their start"
+                    "'duration < 10m' flags every run: the duration of these runs is "
+                    "unknown; report duration_ms, or their start"
                 ),
             ),
         ],

@@ -72,8 +72,8 @@ def test_a_name_is_written_plainly_series_name_or_in_quotes(
         ('up{job=~"a"}', 'write them like backup_status{profile="photos"}'),
         ('up{a="1" b="2"}', 'write them like backup_status{profile="photos"}'),
         ('up{a="1",,}', 'write them like backup_status{profile="photos"}'),
-        ('up{a="1",a="2"}', "label 'a' is there twice"),
-        (r'up{a="\d"}', r"is no escape: write \\ for a backslash"),
+        ('up{a="1",a="2"}', "label 'a' is repeated"),
+        (r'up{a="\d"}', r"is not an escape: write \\ for a backslash"),
     ],
 )
 def test_what_is_no_name_is_refused_with_the_way_out(text: str, problem: str) -> None:

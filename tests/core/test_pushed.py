@@ -90,7 +90,7 @@ def test_a_refusal_is_remembered_beside_what_was_pushed_before() -> None:
 @pytest.mark.parametrize(
     ("there", "new", "why"),
     [
-        (("m", "gauge"), ("m", "counter"), "m is of type counter, and gauge in"),
+        (("m", "gauge"), ("m", "counter"), "m is of type counter, but gauge in"),
         (("m", "histogram"), ("m_sum", "gauge"), "names with the histogram m"),
         (("m", "histogram"), ("m_bucket", "gauge"), "names with the histogram m"),
         (("m", "summary"), ("m_count", "gauge"), "names with the summary m"),

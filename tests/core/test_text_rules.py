@@ -173,7 +173,7 @@ def test_an_excerpt_is_short_and_of_the_text(text: str, around: str) -> None:
         ("message !contains 'WARN'", 'in double quotes, such as "WARN"'),
         ("message contains", "cannot read '' in rule 'message contains'"),
         ('message contains "a" or "b"', "write one text in double quotes"),
-        ('message == "a', "its closing quote is missing"),
+        ('message == "a', "the closing quote is missing"),
         ('message == "\\d"', r"write \\ for a backslash"),
         ('message == "a\nb"', r"\n for a line end"),
         ('message == "a\u200bb"', r"write \u200b for it"),

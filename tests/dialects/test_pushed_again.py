@@ -95,7 +95,7 @@ async def test_what_does_not_fit_is_refused_and_known_to_have_been(
     assert response.status == 400
     assert await response.text() == (
         "pushed metrics are invalid or inconsistent with existing metrics: "
-        "m is of type counter, and gauge in another group\n"
+        "m is of type counter, but gauge in another group\n"
     )
     (run,) = await store.runs("etl:eu", 9)
     assert run.outcome == "invalid"

@@ -82,7 +82,7 @@ async def test_one_that_does_not_fit_changes_nothing(
 
     assert str(caught.value) == (
         "pushed metrics are invalid or inconsistent with existing metrics: "
-        "m is of type counter, and untyped in another group"
+        "m is of type counter, but untyped in another group"
     )
     assert pushed.page() == before
     assert (await opened(store, clock)).page() == before
