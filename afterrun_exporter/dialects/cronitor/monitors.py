@@ -140,7 +140,7 @@ def _rule(assertion: object) -> tuple[dict[str, Any] | None, str]:
             f"assertion {assertion!r:.80} is ignored: {metric} is not reported; "
             "use success_ratio in afterrun.yml instead"
         )
-    words = f"{written(metric)} {'==' if op == '=' else op} {value}{_span(unit)}"
+    words = f"{as_rule(metric)} {'==' if op == '=' else op} {value}{_span(unit)}"
     # Cronitor does not apply assertions to metrics that are not reported.
     return {"expr": words, "on_missing": "ignore"}, ""
 
