@@ -46,6 +46,7 @@ HEAD: Final = ("what", "jobs", "takes", "CPU", "slowest 1 % of reports")
 
 _AFTERRUN: Final = Path(sys.executable).with_name("afterrun")
 _LABELS: Final = """
+limits: {{jobs: 200000}}
 labels: [team]
 alertmanager:
   receivers:
