@@ -119,8 +119,8 @@ def _answer(url: str, path: str, body: bytes | None = None) -> Any:
             return json.load(answer)
     except HTTPError as error:
         with error:
-            said = hidden(_refusal(url, error), allowed)
-            raise click.ClickException(said) from None
+            message = hidden(_refusal(url, error), allowed)
+            raise click.ClickException(message) from None
     except OSError as error:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, SSLCertVerificationError):

@@ -176,7 +176,7 @@ class TestWhatIsShown:
         await store.prune(at("21 12:00:30"), 1000)
         told = words_of(section(await pages.get(path("rows >= 0.5 * previous"))))
 
-        assert "History begins after 1 older run of this job: not kept" in told
+        assert "History is incomplete: 1 older run of this job was deleted" in told
         assert "1 run cannot be told" in told
         assert "Not reported Unknown" in told
 
