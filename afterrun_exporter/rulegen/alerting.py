@@ -1,4 +1,4 @@
-"""The shape of one alerting rule."""
+"""Construction of one alerting rule."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from afterrun_exporter import conventions as names
 
-#: One alerting rule, or a whole rule file, as Prometheus's YAML has it.
+#: An alerting rule or a rule file, as data for Prometheus' YAML.
 Data = dict[str, Any]
 
 
@@ -21,11 +21,11 @@ def alert(
     summary: str | None = None,
     carried: Iterable[str] = (),
 ) -> Data:
-    """Return one rule; without *severity* the series bring theirs along.
+    """Return an alerting rule; without *severity*, the severity of the series is used.
 
-    The summary is a fixed sentence, so that pagers group by it. Labels are fixed
-    too: a templated one would make a new alert of each value. Those that are *carried*
-    are there for the description alone: an empty label is none.
+    The summary is a constant sentence, so that pagers group by it. Labels are constant,
+    too: a templated label would create a new alert for each value. Labels in *carried*
+    are only used by the description, so the rule sets them to "", which removes them.
     """
     labels = dict.fromkeys(carried, "")
     if severity:

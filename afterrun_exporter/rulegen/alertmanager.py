@@ -1,7 +1,7 @@
-"""alertmanager.yml and what belongs to it: who is told what, and how often.
+"""Generation of alertmanager.yml, its template and its tests.
 
-Only what Alertmanager 0.25 knows. Pure but for the template, which is part of the
-package.
+It uses only features of Alertmanager 0.25. It is pure, except that it reads the template
+from the package.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from afterrun_exporter.rulegen.inhibitions import inhibit_rules
 DIRECTORY: Final = Path("alertmanager")
 CONFIG: Final = DIRECTORY / "alertmanager.yml"
 
-#: Where the template goes, beside alertmanager.yml.
+#: The path of the template, relative to alertmanager.yml.
 TEMPLATE: Final = Path("templates/afterrun.tmpl")
 
-#: Alerts that a message shows in full; of the others it has the number.
+#: The number of alerts that a message shows in full; others are only counted.
 MAX_FLAGGED: Final = 20
 
-#: Finds when an alert of the group last began or ended. Templates know no other time.
+#: The last time an alert of the group started or ended; templates have no current time.
 _NEWEST: Final = """\
 {{- $newest := (index .Alerts 0).StartsAt }}
 {{- range .Alerts }}
@@ -60,8 +60,8 @@ def files(
 ) -> Mapping[Path, str]:
     """Return all files that Alertmanager needs, and the tests of its routes.
 
-    *receivers* are those that were added over the API; *base* is the content of
-    ``alertmanager.base``. Raises GenerateError when the two cannot be one.
+    *receivers* are those added over the API; *base* is the content of
+    ``alertmanager.base``. Raises GenerateError if they cannot be merged.
     """
     config = config_text(jobs, label_keys, alertmanager, receivers, base)
     secrets = secret_files(receivers)
@@ -85,10 +85,10 @@ def config_text(
     receivers: Sequence[JobReceiver] = (),
     base: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return alertmanager.yml alone, for the same arguments.
+    """Return the text of alertmanager.yml, for the same arguments.
 
-    Equal arguments give equal text. It refers to `secret_files` and to the
-    template, both beside it.
+    Equal arguments give equal text. It refers to `secret_files` and to the template
+    with relative paths.
     """
     receivers = sorted(receivers, key=lambda receiver: receiver.id)
     smtp = None if base is None else _beside(alertmanager, base)
@@ -133,9 +133,9 @@ def silencers(
 
 
 def secret_files(receivers: Iterable[JobReceiver]) -> Mapping[Path, str]:
-    """Return the secrets that alertmanager.yml refers to, by where they go beside it.
+    """Return the secrets that alertmanager.yml refers to, by relative path.
 
-    Nobody but Alertmanager may read them.
+    Only Alertmanager may read them.
     """
     return ways.secret_files(receivers)
 
@@ -151,9 +151,9 @@ def template_text(alertmanager: Alertmanager) -> str:
 
 
 def _beside(alertmanager: Alertmanager, base: Mapping[str, Any]) -> Smtp | None:
-    """Return by what our mails go beside those of *base*; None for its own way.
+    """Return the mail server of AfterRun's mails; None for that of *base*.
 
-    Raises GenerateError when ours cannot stand beside it.
+    Raises GenerateError if the two conflict.
     """
     slack = (way for r in alertmanager.receivers for way in r.integrations)
     if not merging.has(base, "slack_api_url") and any(
@@ -167,7 +167,7 @@ def _beside(alertmanager: Alertmanager, base: Mapping[str, Any]) -> Smtp | None:
     if ours is None:
         return None if merging.has(base, "smtp_smarthost") else Smtp()
     if not ours.auth_username and merging.has(base, "smtp_auth_"):
-        # Alertmanager fills in what we leave out, and would show the password of
+        # Alertmanager uses global settings as defaults, and would send the password of
         # one server to the other.
         raise GenerateError(
             f"global of {alertmanager.base!r} has smtp_auth_username: set "
@@ -202,6 +202,6 @@ def _notes(alertmanager: Alertmanager, base: Mapping[str, Any] | None) -> Iterat
         yield f"# Holds all of {alertmanager.base}, secrets included if it has any.\n"
     if not alertmanager.receivers:
         yield (
-            "# Nobody is told of anything yet: afterrun.yml has no "
+            "# No notifications are sent yet: afterrun.yml has no "
             "alertmanager.receivers.\n"
         )

@@ -1,9 +1,9 @@
-"""What alerts say: sentences in Prometheus's template language.
+"""Descriptions of alerts, in Prometheus' template language.
 
-They ask Prometheus nothing: a query for each of thousands of alerts takes longer than
-the evaluation interval. What they give is the alert's value, and a label that its
-expression adds and the alert drops; either may be unknown (the exporter is down, or
-older), and every sentence must still be one.
+They do not query Prometheus, because a query for each of thousands of alerts takes longer
+than the evaluation interval. They use the value of the alert, and a label that the
+expression adds and the alert drops. Both may be unknown (the exporter is down, or older),
+and every sentence must be correct without them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from afterrun_exporter.core.rules import DURATION
 
 
 class _Sentence(string.Template):
-    """Fills in our names; $, % and braces belong to Prometheus's templates."""
+    """A template with @ as delimiter; $, % and braces belong to Prometheus' templates."""
 
     delimiter = "@"
 
 
-# As the mail's own times are written; humanizeTimestamp has milliseconds.
+# The format of times in mails; humanizeTimestamp would add milliseconds.
 _TIME: Final = '{{ ($value | toTime).Format "2006-01-02 15:04:05 UTC" }}'
 
 MISSED: Final = (
@@ -32,10 +32,10 @@ MISSED: Final = (
 
 OVERRUNNING: Final = (
     "{{ $labels.job_name }} has started and not finished; "
-    f"it should have ended, or given a sign of life, by {_TIME}."
+    f"it should have finished, or sent a sign of life, by {_TIME}."
 )
 
-#: How a run that is not ok ended.
+#: Descriptions of outcomes other than ok.
 _ENDED: Final = {
     Outcome.FAIL: "failed",
     Outcome.PARTIAL: "did only a part of its work",
@@ -67,14 +67,14 @@ the last run was not ok
     ENDED=" ".join(f'"{_ENDED.get(outcome, "")}"' for outcome in Outcome),
 )
 
-# A run that does not report the metric breaks the rule as well: the value is NaN, which
-# differs from itself. Without a bound nothing is known.
+# A run that does not report the metric also breaks the rule: the value is NaN, which
+# is not equal to itself. Without a bound, the value is unknown.
 RULE_VIOLATED: Final = _Sentence(
     """\
 {{ $labels.job_name }}: {{ $labels.metric }} {{ if not $labels.@DETAIL -}}
 broke its rule
 {{- else if ne $value $value -}}
-was not reported, or a later run has healed it
+was not reported, or a later run has resolved it
 {{- else if eq $labels.metric "@DURATION" -}}
 was {{ $value | humanizeDuration }}
 {{- else -}}
@@ -99,25 +99,25 @@ SUCCESS_RATIO_LOW: Final = (
 )
 
 OVERLAPPING: Final = (
-    "{{ $labels.job_name }} has more runs open at once than it may"
+    "{{ $labels.job_name }} has more open runs than allowed"
     "{{ if gt $value 1.0 }}, {{ $value }} in all{{ end }}."
 )
 
 UPSTREAM_UNHEALTHY: Final = (
     "A job that {{ $labels.job_name }} requires is missed, overrunning, failing or "
-    "violated, or was when {{ $labels.job_name }} was last due. Its own alerts are held back: mend the "
-    "other one first."
+    "violated, or was when {{ $labels.job_name }} was last due. Its own alerts are suppressed: fix the "
+    "other job first."
 )
 
-SUCCEEDED: Final = "{{ $labels.job_name }}: a run ended ok."
+SUCCEEDED: Final = "{{ $labels.job_name }}: a run finished ok."
 
 TEST: Final = (
-    "Somebody asked for this test alert. Nothing is wrong with {{ $labels.job_name }}, "
-    "and it ends by itself."
+    "This is a test alert. Nothing is wrong with {{ $labels.job_name }}, "
+    "and the alert ends by itself."
 )
 
 RULES_OUTDATED: Final = (
-    "AfterRun ({{ $labels.job }}) goes by a configuration that these alerting rules were "
+    "AfterRun ({{ $labels.job }}) uses a configuration that these alerting rules were "
     "not generated from: routes and rules of single jobs may be wrong or missing. Run "
     "`afterrun generate` and reload Prometheus and Alertmanager."
 )
@@ -150,14 +150,14 @@ CLOCK_SKEWED: Final = (
 
 SCRAPED_TWICE: Final = (
     "{{ $value }} scrape jobs of Prometheus read one AfterRun, so every alert of its jobs "
-    "is told {{ $value }} times. Remove all but one of them from scrape_configs; targets "
-    "of one exporter, such as shards, belong into one scrape job."
+    "is sent {{ $value }} times. Remove all but one of them from scrape_configs; targets "
+    "of one exporter, such as shards, belong to one scrape job."
 )
 
 DISAPPEARED: Final = (
-    "AfterRun answers and no longer knows {{ $labels.job_name }}, so nothing would "
-    "tell if it failed. Was it removed on purpose? Then do nothing: this resolves by "
-    "itself, 6 hours after the job was last seen. If not, look for a change of "
+    "AfterRun is up but no longer knows {{ $labels.job_name }}, so its failures would "
+    "not be noticed. Was it removed on purpose? Then do nothing: this resolves by "
+    "itself, 6 hours after the job was last seen. If not, check for a change of "
     "afterrun.yml or a lost database."
 )
 
@@ -170,19 +170,19 @@ JOBS_UNOBSERVED: Final = (
 
 EXPORTER_DOWN: Final = (
     "AfterRun at {{ $labels.instance }} has not answered for 2 minutes. "
-    "No job is being watched, and what jobs report is being lost."
+    "No job is being monitored, and reports of jobs are being lost."
 )
 
 EXPORTER_ABSENT: Final = (
-    "Prometheus gets no metrics of any AfterRun exporter, so no job is being watched. "
+    "Prometheus gets no metrics of any AfterRun exporter, so no job is being monitored. "
     "Is it among the scrape targets, and is its port the right one?"
 )
 
 CONFIG_RELOAD_FAILED: Final = (
     "AfterRun ({{ $labels.job }}) refused its changed configuration, or Alertmanager "
-    "the alertmanager.yml that AfterRun keeps for it, and goes on with the one before. "
-    "`afterrun check` lists what is wrong with afterrun.yml, and the log what is wrong "
-    "with the other."
+    "the alertmanager.yml that AfterRun manages, and still uses the previous one. "
+    "`afterrun check` lists the problems of afterrun.yml, and the log those "
+    "of alertmanager.yml."
 )
 
 PINGS_REJECTED: Final = (
@@ -198,6 +198,6 @@ STORAGE_FAILING: Final = (
 )
 
 WATCHDOG: Final = (
-    "This alert always fires. When its notifications stop, the way from Prometheus "
+    "This alert always fires. When its notifications stop, the path from Prometheus "
     "to you is broken."
 )

@@ -1,8 +1,8 @@
-"""Inhibit rules of the base configuration that silence alerts of AfterRun.
+"""Detection of inhibit rules of the base configuration that silence alerts of AfterRun.
 
-Alertmanager takes a label that two alerts lack for one that is equal in both. Alerts
+For Alertmanager, a label that two alerts lack is equal in both. Alerts
 of jobs have no ``instance``, so the usual ``critical -> warning, equal: [alertname,
-instance]`` lets a critical job silence all other jobs. Rules are judged by the alerts
+instance]`` lets a critical job silence all other jobs. Rules are evaluated by the alerts
 that they match, not by their spelling: a rule silences if there can be two alerts, a
 source and a target, that it applies to.
 """
@@ -22,17 +22,17 @@ from afterrun_exporter.rulegen import matchers
 from afterrun_exporter.rulegen.matchers import Matcher
 from afterrun_exporter.rulegen.prometheus import exporter_rules
 
-#: What keeps a rule of the base away from our alerts.
+#: The matcher that excludes AfterRun's alerts from a rule of the base.
 NOT_OURS: Final = 'alertname !~ "AfterRun.+"'
 _ONLY_OURS: Final = 'alertname =~ "AfterRun.+"'
 
 _PREFIX: Final = "AfterRun"
 _INSTANCE: Final = "instance"
 _SEVERITIES: Final = ("critical", "warning", "info")
-#: Values that no configuration names.
+#: Example values that are in no configuration.
 _SOME: Final = ("some-a", "some-b")
-#: A condition that is not told to anybody cannot be missed by anybody.
-_UNTOLD: Final = frozenset({names.JOB_UPSTREAM_UNHEALTHY, names.JOB_SUCCEEDED})
+#: Alerts without notifications, so silencing them is harmless.
+_UNNOTIFIED: Final = frozenset({names.JOB_UPSTREAM_UNHEALTHY, names.JOB_SUCCEEDED})
 
 #: Label values of a source and a target, and whether the rule fails to match the
 #: source as a target, or the target as a source.
@@ -43,22 +43,22 @@ _Pair = tuple[str, str, bool]
 class Silencer:
     """An inhibit rule of the base that can silence alerts of AfterRun."""
 
-    #: Its place among the inhibit rules.
+    #: Its index among the inhibit rules.
     number: int
-    #: True for a rule that is written with `NOT_OURS`: it was not made for our alerts.
+    #: True if the rule is generated with `NOT_OURS`, as it was not made for AfterRun.
     is_excluded: bool
     message: str
-    #: Labels of two alerts of which it lets the first silence the second.
+    #: Labels of an alert, and of another alert that it silences.
     source: Mapping[str, str]
     target: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Domain:
-    """The values that a label can have."""
+    """The possible values of a label."""
 
     values: tuple[str, ...]
-    #: True if it can have any other value as well, but for "".
+    #: True if it can have any other value, except "".
     is_open: bool = False
 
     def has(self, value: str, label: str) -> bool:
@@ -70,10 +70,10 @@ class _Domain:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """All alerts of one name, or all alerts of other systems."""
+    """All alerts with one name, or all alerts of other systems."""
 
     labels: Mapping[str, _Domain]
-    #: What labels can be that are not among these.
+    #: The values of all other labels.
     rest: _Domain = _Domain(("",))
     is_ours: bool = True
 
@@ -96,8 +96,8 @@ _OTHERS: Final = _Shape(
 class Alerts:
     """The label sets that alerts of AfterRun can have.
 
-    Severities, labels and jobs may be added without generating anything: rules are
-    judged by those that there are and by any others.
+    Severities, labels and jobs may be added without regenerating the file, so rules are
+    evaluated with existing values and with any others.
     """
 
     def __init__(
@@ -116,25 +116,25 @@ class Alerts:
 
     def _of_jobs(self) -> Iterator[_Shape]:
         jobs = self._jobs.values()
-        found = [job.severity for job in jobs]
-        found += [r.severity for job in jobs for r in job.rules if r.severity]
+        severities = [job.severity for job in jobs]
+        severities += [r.severity for job in jobs for r in job.rules if r.severity]
         declared = {
             key: _some_or(value for job in jobs for k, value in job.labels if k == key)
             for key in self._label_keys
         }
         common = self._added | declared | {names.JOB: _open(self._jobs)}
-        severity = _open((*_SEVERITIES, *found))
+        severity = _open((*_SEVERITIES, *severities))
         for name in names.ALERT_OF.values():
             own = {"alertname": _Domain((name,)), names.SEVERITY: severity}
-            if name in _UNTOLD:
+            if name in _UNNOTIFIED:
                 own[names.SEVERITY] = _Domain((names.NO_SEVERITY,))
             if name == names.JOB_FAILING:
                 own[names.TIMED_OUT] = _Domain(("", names.TRUE))
             if name == names.JOB_RULE_VIOLATED:
                 own |= {names.RULE: _open(()), names.METRIC: _open(())}
             yield _Shape(common | own)
-        gone = {"alertname": _Domain((names.JOB_DISAPPEARED,))}
-        yield _Shape(common | gone | {names.SEVERITY: _Domain(("warning",))})
+        disappeared = {"alertname": _Domain((names.JOB_DISAPPEARED,))}
+        yield _Shape(common | disappeared | {names.SEVERITY: _Domain(("warning",))})
 
     def _of_exporters(self) -> Iterator[_Shape]:
         for rule in exporter_rules():
@@ -152,29 +152,29 @@ class Alerts:
 
 
 def silencers(rules: Iterable[Any], alerts: Alerts) -> list[Silencer]:
-    """Return those of *rules*, the inhibit rules of a base, that silence our alerts.
+    """Return those inhibit *rules* of a base that silence alerts of AfterRun.
 
-    One that Alertmanager would refuse is left to it.
+    Invalid rules are skipped; Alertmanager reports them.
     """
-    found = []
+    result = []
     for number, entry in enumerate(rules):
         try:
             rule = _Rule(entry)
         except ValueError:
             continue
-        silencer = _judged(number, rule, alerts)
+        silencer = _silencer_for(number, rule, alerts)
         if silencer is not None:
-            found.append(silencer)
-    return found
+            result.append(silencer)
+    return result
 
 
 def excluding_ours(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *rule* such that it applies to no alert of AfterRun."""
+    """Return *rule* with a matcher that excludes alerts of AfterRun."""
     return {**rule, "target_matchers": [*(rule.get("target_matchers") or ()), NOT_OURS]}
 
 
-def _judged(number: int, rule: _Rule, alerts: Alerts) -> Silencer | None:
-    targets = [shape for shape in alerts.shapes if shape.name not in _UNTOLD]
+def _silencer_for(number: int, rule: _Rule, alerts: Alerts) -> Silencer | None:
+    targets = [shape for shape in alerts.shapes if shape.name not in _UNNOTIFIED]
     targets = [shape for shape in targets if rule.can_be("target", shape)]
     is_about_us = not rule.can_be("target", _OTHERS)
     is_general = rule.can_be("source", _OTHERS)
@@ -182,7 +182,7 @@ def _judged(number: int, rule: _Rule, alerts: Alerts) -> Silencer | None:
         if not rule.can_be("source", source):
             continue
         if not is_general and names.JOB not in source.labels:
-            # It names an alert about the exporter: all jobs depend on that.
+            # The source is an alert about the exporter, which affects all jobs.
             continue
         for target in targets:
             if witness := rule.witness(source, target):
@@ -190,7 +190,7 @@ def _judged(number: int, rule: _Rule, alerts: Alerts) -> Silencer | None:
                 message = _between_ours(source, target, witness, rule, accident)
                 return _silencer(number, accident, message, witness)
     if is_about_us:
-        # Written for our alerts, with a source that is none of ours: on purpose.
+        # Written for AfterRun's alerts with a source of another system: intentional.
         return None
     for target in targets:
         if witness := rule.witness(_OTHERS, target):
@@ -208,7 +208,7 @@ def _silencer(
 
 
 class _Rule:
-    """One inhibit rule, and the alerts that it applies to."""
+    """An inhibit rule and the alerts that it applies to."""
 
     def __init__(self, entry: Any) -> None:
         if not isinstance(entry, Mapping):
@@ -235,21 +235,21 @@ class _Rule:
         )
 
     def witness(self, source: _Shape, target: _Shape) -> dict[str, _Pair] | None:
-        """Return label values of two alerts of which one silences the other.
+        """Return label values of two alerts, one of which silences the other.
 
-        None if there are none, or if they are about one and the same thing.
+        None if there are none, or if both alerts are about the same thing.
         """
-        chosen: dict[str, _Pair] = {}
+        pair_of: dict[str, _Pair] = {}
         one_sided = False
         for label in self.labels:
             pairs = self._pairs(label, source, target)
             best = max(pairs, key=lambda pair: pair[2], default=None)
             if best is None:
                 return None
-            chosen[label] = best
+            pair_of[label] = best
             one_sided = one_sided or best[2]
-        # An alert that is on both sides is not silenced by another one that is.
-        return chosen if one_sided else None
+        # Alertmanager does not let alerts silence each other that match both sides.
+        return pair_of if one_sided else None
 
     def _pairs(self, label: str, source: _Shape, target: _Shape) -> Iterator[_Pair]:
         targets = [v for v in self._values_of(label, target) if v[2]]
@@ -257,12 +257,12 @@ class _Rule:
             has = source.domain(label).has
             is_identity = label in {names.JOB, _INSTANCE}
             for value, is_source, _ in targets:
-                # Of one job, of one instance: that is for the rule to say.
+                # Rules for the same job or instance are intentional.
                 if is_source and has(value, label) and not (value and is_identity):
                     yield value, value, False
             return
         sources = [v for v in self._values_of(label, source) if v[1]]
-        # Two alerts: of two jobs where both are of jobs, else of two names.
+        # Two alerts differ by job if both are about jobs, otherwise by name.
         differ = label == names.JOB and names.JOB in target.labels
         differ = differ or (label == "alertname" and names.JOB not in target.labels)
         for one, other in product(_few(sources), _few(targets)):
@@ -270,7 +270,7 @@ class _Rule:
                 yield one[0], other[0], not (other[1] and one[2])
 
     def _values_of(self, label: str, shape: _Shape) -> list[tuple[str, bool, bool]]:
-        """Return values of *label*, and which sides of the rule match each of them."""
+        """Return values of *label*, and True or False for each side of the rule."""
         domain = shape.domain(label)
         key = label, id(domain)
         if key not in self._values:
@@ -284,7 +284,7 @@ class _Rule:
                 for value in self._candidates(label, domain)
             ]
             if domain.is_open:
-                # An expression for which no example was found may match anything.
+                # An expression without an example may match anything.
                 sides = _is_opaque(source), _is_opaque(target)
                 if any(sides):
                     self._values[key].append((_SOME[0], *sides))
@@ -294,14 +294,14 @@ class _Rule:
         if not domain.is_open:
             return domain.values
         if label not in self._samples:
-            # All values are alike.
+            # All values are equivalent.
             return domain.values[:3]
         samples = (s for s in self._samples[label] if domain.has(s, label))
         return dict.fromkeys((*domain.values, *samples))
 
 
 def _is_opaque(every: Iterable[Matcher]) -> bool:
-    """Return True if no example matches a regular expression among *every*."""
+    """Return True if a regular expression in *every* has no matching example."""
     return any(
         matcher.op == "=~" and not any(map(matcher.matches, matcher.samples()))
         for matcher in every
@@ -313,7 +313,7 @@ def _of(every: Iterable[Matcher], label: str) -> list[Matcher]:
 
 
 def _few(values: Iterable[tuple[str, bool, bool]]) -> list[tuple[str, bool, bool]]:
-    """Return two values of each kind: more would say no more."""
+    """Return two values of each kind, which is enough."""
     kinds: dict[tuple[bool, bool], list[tuple[str, bool, bool]]] = {}
     for value in values:
         kinds.setdefault(value[1:], []).append(value)
@@ -347,9 +347,9 @@ def _between_ours(
         return (
             f"{what}{why}, so it is generated with {NOT_OURS!r} among its "
             f"target_matchers: add that to the base, or a rule for {_ONLY_OURS!r} if "
-            "it is meant"
+            "it is intended"
         )
-    return f"{what}{why}: add {names.JOB!r} to its equal if that is not meant"
+    return f"{what}{why}: add {names.JOB!r} to its equal if that is not intended"
 
 
 def _by_others(target: _Shape, witness: Mapping[str, _Pair], rule: _Rule) -> str:
@@ -359,7 +359,7 @@ def _by_others(target: _Shape, witness: Mapping[str, _Pair], rule: _Rule) -> str
     return (
         f"lets an alert that matches {source}{lacking} silence "
         f"{_alert(target, witness, 1)}: add {NOT_OURS!r} to its target_matchers if that "
-        f"is not meant, or write a rule of its own with {_ONLY_OURS!r} there if it is"
+        f"is not intended, or add a separate rule with {_ONLY_OURS!r} there if it is"
     )
 
 

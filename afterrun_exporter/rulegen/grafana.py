@@ -1,4 +1,4 @@
-"""The dashboards as Grafana imports them. Importing this needs the extra `grafana`."""
+"""Encoding of dashboards as JSON for Grafana. It needs the extra `grafana`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.rulegen import dashboards as boards
-from afterrun_exporter.rulegen.grafana_panels import SOURCE, rendered
+from afterrun_exporter.rulegen.grafana_panels import SOURCE, build_panel
 from afterrun_exporter.rulegen.panels import Dashboard, Variable
 
-#: What finds our dashboards among others.
+#: The tag of the generated dashboards.
 _TAG: Final = "afterrun"
 
 
 def dashboards(label_keys: Sequence[str] = ()) -> Mapping[str, str]:
-    """Return the JSON of every dashboard by its file's name; the same bytes each time.
+    """Return the JSON of every dashboard by file name. The result is deterministic.
 
     *label_keys* are the labels that the configuration declares: the reader can
     filter by them, and tables show them.
@@ -65,7 +65,7 @@ def _dashboard_json(board: Dashboard) -> str:
             .url(names.RUNBOOK)
             .target_blank(True)
         )
-        # The reader chooses which Prometheus; the first one unless told otherwise.
+        # The data source is selectable; the default is the first Prometheus.
         .with_variable(
             dashboard.DatasourceVariable("datasource")
             .label("Data source")
@@ -80,7 +80,7 @@ def _dashboard_json(board: Dashboard) -> str:
         builder.with_row(dashboard.Row(row.title).id(number))
         for panel in row.panels:
             number += 1
-            builder.with_panel(rendered(panel).id(number))
+            builder.with_panel(build_panel(panel).id(number))
     return json.dumps(builder.build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
 
 
@@ -100,12 +100,12 @@ def _variable(
         .description(variable.description)
         .datasource(SOURCE)
         .query(variable.query)
-        # Jobs come and go while the dashboard is open.
+        # Jobs may be added and removed while the dashboard is open.
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.NATURAL_ASC)
     )
     if variable.many:
-        # Said outright: else Grafana begins with the first value alone.
+        # Explicit, because Grafana would select only the first value.
         everything = VariableOption(selected=True, text=["All"], value=["$__all"])
         builder.multi(True).include_all(True).current(everything)
         if variable.everything:

@@ -1,4 +1,4 @@
-"""One panel, as Grafana's own builders make it."""
+"""Conversion of panels to builders of the Grafana SDK."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from afterrun_exporter.rulegen.panels import Column, Kind, Panel, Query, Text
 
-#: The Prometheus that the reader has chosen.
+#: The selected data source.
 SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 _Builder = stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
@@ -44,8 +44,8 @@ _Builder = stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
 _INSTANT: Final = frozenset({Kind.STAT, Kind.TABLE})
 
 
-def rendered(panel: Panel) -> _Builder:
-    """Return *panel*, but for its place and its number."""
+def build_panel(panel: Panel) -> _Builder:
+    """Return the builder for *panel*, without position and id."""
     builder = (
         _shape(panel)
         .title(panel.title)
@@ -87,7 +87,7 @@ def _target(query: Query, kind: Kind, ref_id: str) -> prometheus.Dataquery:
 
 
 def _shape(panel: Panel) -> _Builder:
-    """Return an empty panel of the kind that is asked for."""
+    """Return an empty builder for the kind of *panel*."""
     match panel.kind:
         case Kind.STAT:
             return _stat(panel)
@@ -95,7 +95,7 @@ def _shape(panel: Panel) -> _Builder:
             return (
                 timeseries.Panel()
                 .draw_style(GraphDrawStyle.LINE)
-                # What is shown holds until the next scrape, not halfway to it.
+                # A value is valid until the next scrape.
                 .line_interpolation(LineInterpolation.STEP_AFTER)
             )
         case Kind.BARS:
@@ -104,7 +104,7 @@ def _shape(panel: Panel) -> _Builder:
                 .draw_style(GraphDrawStyle.BARS)
                 .fill_opacity(60)
                 .stacking(settings.StackingConfig().mode(StackingMode.NORMAL))
-                # Runs are hours apart: a bar of a minute would not be seen.
+                # Runs are hours apart: a bar of one minute would be invisible.
                 .interval("10m")
                 .min(0)
             )
@@ -112,7 +112,7 @@ def _shape(panel: Panel) -> _Builder:
             return (
                 statetimeline.Panel()
                 .fill_opacity(70)
-                # The colour says it; the words stand beside the line.
+                # The colour shows the state; the name is beside the line.
                 .show_value(VisibilityMode.NEVER)
             )
         case Kind.TABLE:
@@ -121,14 +121,14 @@ def _shape(panel: Panel) -> _Builder:
 
 def _stat(panel: Panel) -> stat.Panel:
     last = settings.ReduceDataOptions().calcs(["lastNotNull"])
-    shown = BigValueTextMode.NAME if panel.shows_legend else BigValueTextMode.AUTO
+    text_mode = BigValueTextMode.NAME if panel.shows_legend else BigValueTextMode.AUTO
     return (
         stat.Panel()
         .reduce_options(last)
-        .text_mode(shown)
+        .text_mode(text_mode)
         .color_mode(BigValueColorMode.VALUE)
         .graph_mode(BigValueGraphMode.NONE)
-        # Without thresholds of its own, 80 of anything is red.
+        # Without thresholds, Grafana shows values from 80 in red.
         .thresholds(_steps("text"))
     )
 
@@ -140,7 +140,7 @@ def _table(panel: Panel) -> table.Panel:
         .filterable(True)
         .thresholds(_steps("text"))
         .with_transformation(
-            # These columns, in this order: the scrape's own labels tell nothing.
+            # Only these columns, without the labels of the scrape.
             DataTransformerConfig(
                 id_val="filterFieldsByName",
                 options={"include": {"names": list(titles)}},
@@ -168,17 +168,19 @@ def _table(panel: Panel) -> table.Panel:
 
 
 def _properties(column: Column) -> list[DynamicConfigValue]:
-    """Return what sets *column* apart from the other columns."""
-    found = []
+    """Return the overrides of *column*."""
+    properties = []
     if column.unit:
-        found.append(DynamicConfigValue("unit", column.unit))
+        properties.append(DynamicConfigValue("unit", column.unit))
     if column.texts:
-        found.append(DynamicConfigValue("mappings", [_mapping(column.texts)]))
-        found.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
+        properties.append(DynamicConfigValue("mappings", [_mapping(column.texts)]))
+        properties.append(
+            DynamicConfigValue("custom.cellOptions", {"type": "color-text"})
+        )
     if column.link:
         link = {"title": column.link_title, "url": column.link}
-        found.append(DynamicConfigValue("links", [link]))
-    return found
+        properties.append(DynamicConfigValue("links", [link]))
+    return properties
 
 
 def _with_colours(builder: _Builder, panel: Panel) -> _Builder:
@@ -195,7 +197,7 @@ def _with_colours(builder: _Builder, panel: Panel) -> _Builder:
 
 
 def _override(builder: _Builder, series: str, properties: Mapping[str, object]) -> None:
-    # Between slashes, and whole: else "ok" would also mean "not ok".
+    # Anchored, because "ok" would also match "not ok".
     values = [DynamicConfigValue(key, value) for key, value in properties.items()]
     builder.override_by_regexp(f"/^(?:{series})$/", values)
 

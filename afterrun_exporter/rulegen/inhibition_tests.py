@@ -1,7 +1,7 @@
-"""Tests for the inhibit rules of alertmanager.yml, to be run by amlint.
+"""Generation of tests for the inhibit rules of alertmanager.yml, for amlint.
 
-What is expected is what docs/routing.md promises, and not what the rules say: an alert
-is silenced by what explains it, and by nothing else. Rules of a base count as well.
+Expectations follow docs/routing.md, not the rules: an alert is silenced only by an alert
+that explains it. Rules of a base are tested as well.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _HOW: Final = """\
 # exits with 1 if an alert of a job is silenced by another job's, or by something else.
 """
 
-#: Alerts about a job that somebody is told of.
-_TOLD: Final = (
+#: Alerts about jobs with notifications.
+_NOTIFIED: Final = (
     names.JOB_MISSED,
     names.JOB_FAILING,
     names.JOB_RULE_VIOLATED,
@@ -32,23 +32,23 @@ _TOLD: Final = (
     names.JOB_SUCCESS_RATIO_LOW,
     names.JOB_DISAPPEARED,
 )
-_NEEDS_ANOTHER: Final = frozenset(_TOLD) - {
+_NEEDS_ANOTHER: Final = frozenset(_NOTIFIED) - {
     names.JOB_OVERLAPPING,
     names.JOB_DISAPPEARED,
 }
-#: What explains an alert of the same job, or of any job of the same exporter.
+#: Alerts that are explained by an alert of the same job, or of the same exporter.
 _SAME_JOB: Final = {
     names.JOB_OVERRUNNING: {names.JOB_MISSED},
     names.JOB_UPSTREAM_UNHEALTHY: _NEEDS_ANOTHER,
 }
 _SAME_EXPORTER: Final = {
-    names.EXPORTER_DOWN: frozenset(_TOLD),
-    names.EXPORTER_ABSENT: frozenset(_TOLD),
+    names.EXPORTER_DOWN: frozenset(_NOTIFIED),
+    names.EXPORTER_ABSENT: frozenset(_NOTIFIED),
     names.STORAGE_FAILING: {names.JOB_MISSED, names.JOB_OVERRUNNING},
 }
 _SEVERITIES: Final = ("critical", "warning", "info")
 
-#: Severities with labels that are tried; a thousand teams prove no more than some.
+#: The maximum number of combinations of severity and labels in the tests.
 MOST_KINDS: Final = 20
 
 Labels = dict[str, str]
@@ -66,19 +66,19 @@ def _cases(
 ) -> Iterator[dict[str, Any]]:
     added = dict(alertmanager.labels)
     kinds = list(islice(_kinds(jobs.values()), MOST_KINDS))
-    # The same list for all: YAML refers to it.
+    # The same list object for all, so that YAML uses an alias.
     others = list(_others(jobs, kinds, added))
     for job, severity, declared in kinds:
-        for alert in _TOLD:
+        for alert in _NOTIFIED:
             labels = _alert(alert, job, severity, declared, added)
             yield {
-                "name": f"{alert} of {job} ({severity}) is told whatever else fires",
+                "name": f"{alert} of {job} ({severity}) is sent whatever else fires",
                 "labels": labels,
                 "firing": others,
                 "inhibited": False,
             }
     job, severity, declared = kinds[0]
-    for alert in _TOLD:
+    for alert in _NOTIFIED:
         labels = _alert(alert, job, severity, declared, added)
         for source, targets in (*_SAME_JOB.items(), *_SAME_EXPORTER.items()):
             own = _alert(source, job, severity, declared, added)
@@ -106,16 +106,16 @@ def _cases(
 
 
 def _kinds(jobs: Iterable[Job]) -> Iterator[tuple[str, str, Mapping[str, str]]]:
-    """Yield a job, a severity and labels, for each that alerts differ in."""
+    """Yield a job, a severity and labels for each distinct combination."""
     for severity in _SEVERITIES:
         yield "registered-by-a-ping", severity, {}
-    seen: set[tuple[str, tuple[tuple[str, str], ...]]]
-    seen = {(severity, ()) for severity in _SEVERITIES}
+    combinations: set[tuple[str, tuple[tuple[str, str], ...]]]
+    combinations = {(severity, ()) for severity in _SEVERITIES}
     for job in jobs:
         severities = {job.severity, *(rule.severity for rule in job.rules)} - {None}
         for severity in sorted(filter(None, severities)):
-            if (severity, job.labels) not in seen:
-                seen.add((severity, job.labels))
+            if (severity, job.labels) not in combinations:
+                combinations.add((severity, job.labels))
                 labels = {key: value for key, value in job.labels if value}
                 yield job.name, severity, labels
 
@@ -125,7 +125,7 @@ def _others(
     kinds: Iterable[tuple[str, str, Mapping[str, str]]],
     added: Labels,
 ) -> Iterator[Labels]:
-    """Yield alerts of another job, of every severity, and one that is not ours."""
+    """Yield alerts of another job with every severity, and one of another system."""
     other = "another-job"
     while other in jobs:
         other += "-still"
@@ -133,7 +133,7 @@ def _others(
     severities = dict.fromkeys([*_SEVERITIES, *(severity for _, severity, _ in kinds)])
     for declared in labels.values():
         for severity in severities:
-            for alert in _TOLD:
+            for alert in _NOTIFIED:
                 yield _alert(alert, other, severity, declared, added)
         yield _alert(names.JOB_UPSTREAM_UNHEALTHY, other, "none", declared, added)
     yield {"alertname": "NodeDown", "instance": "node-1", names.SEVERITY: "critical"}
@@ -157,8 +157,8 @@ def _alert(
 
 def _of_exporter(alert: str, added: Labels) -> Labels:
     instance = {"instance": "a:10707"} if alert == names.EXPORTER_DOWN else {}
-    # An exporter that is absent has no name.
-    shown = {
+    # An absent exporter has no label job.
+    shared = {
         k: v for k, v in added.items() if alert != names.EXPORTER_ABSENT or k != "job"
     }
-    return {"alertname": alert, names.SEVERITY: "critical", **instance, **shown}
+    return {"alertname": alert, names.SEVERITY: "critical", **instance, **shared}

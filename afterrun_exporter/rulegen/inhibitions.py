@@ -15,15 +15,15 @@ _ANY_JOB: Final = 'alertname =~ "AfterRunJob.*"'
 
 def inhibit_rules(alertmanager: Alertmanager) -> list[dict[str, Any]]:
     """Return the entries of ``inhibit_rules:``."""
-    # External labels tell apart the Prometheus servers behind one Alertmanager.
+    # External labels distinguish Prometheus servers with the same Alertmanager.
     shared = ["job", *(key for key, _ in alertmanager.labels if key != "job")]
     return [
-        # Nobody watches: what we think of jobs is old.
+        # The exporter is down, so the states of jobs are outdated.
         _rule(_is(names.EXPORTER_DOWN), _ANY_JOB, shared),
-        # An absent exporter has no `job`. None of these has an `instance`: it
-        # stands there because a rule that asks for no equal label looks forgotten.
+        # An absent exporter has no `job`. None of these alerts has an `instance`, which
+        # is only listed because a rule without equal labels looks like a mistake.
         _rule(_is(names.EXPORTER_ABSENT), _ANY_JOB, ["instance", *shared[1:]]),
-        # Jobs report and nothing can be recorded: "missed" means nothing.
+        # Reports cannot be stored, so "missed" is meaningless.
         _rule(_is(names.STORAGE_FAILING), _jobs("Missed", "Overrunning"), shared),
         # A run that never ends also misses its deadline.
         _rule(
@@ -37,7 +37,7 @@ def inhibit_rules(alertmanager: Alertmanager) -> list[dict[str, Any]]:
             "target_matchers": [f'{names.SEVERITY} = "warning"', _ANY_JOB],
             "equal": ["alertname", *shared, names.JOB, names.METRIC],
         },
-        # It cannot do well before the job that it needs does.
+        # The job cannot succeed before the required job does.
         _rule(
             _is(names.JOB_UPSTREAM_UNHEALTHY),
             _jobs(
@@ -57,7 +57,7 @@ def _rule(source: str, target: str, equal: list[str]) -> dict[str, Any]:
     return {
         "source_matchers": [source],
         "target_matchers": [target],
-        # A copy: YAML would refer to a list that is there twice.
+        # A copy, to avoid YAML aliases.
         "equal": list(equal),
     }
 

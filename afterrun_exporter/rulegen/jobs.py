@@ -1,4 +1,4 @@
-"""The alerting rules about jobs: for all of them, or for one alone."""
+"""Alerting rules about all jobs, or about one job."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from afterrun_exporter.rulegen.promql import (
 
 
 def job_rules(among: str = "") -> list[Data]:
-    """Return the rules about jobs; severity and declared labels come along.
+    """Return the rules about jobs, with their severity and declared labels.
 
-    *among* selects the jobs. None has a `for`: one scrape that fails would start
-    it over. Those that inhibit others come first: a group is evaluated and sent in
+    *among* selects the jobs. The rules have no `for`, because a failed scrape would
+    restart it. Rules that inhibit others come first, as a group is evaluated and sent in
     order.
     """
     return [
@@ -30,10 +30,10 @@ def job_rules(among: str = "") -> list[Data]:
             names.JOB_UPSTREAM_UNHEALTHY,
             expr=firing(
                 names.UPSTREAM_UNHEALTHY + among,
-                # Two of them would become one label set: nothing works then.
+                # Without it, two series could get the same labels, which is an error.
                 without=f"{TARGET}, {names.SEVERITY}",
             ),
-            # Nobody is told of it: it keeps the job's other alerts quiet.
+            # Not sent: it only inhibits other alerts of the job.
             severity=names.NO_SEVERITY,
             description=says.UPSTREAM_UNHEALTHY,
         ),
@@ -78,7 +78,7 @@ def job_rules(among: str = "") -> list[Data]:
         alert(
             names.JOB_SUCCEEDED,
             expr=firing(names.SUCCEEDED + among, without=f"{TARGET}, {names.SEVERITY}"),
-            # Those who want to hear of it have routes of their own.
+            # Only sent to receivers with on_success, by their own routes.
             severity=names.NO_SEVERITY,
             description=says.SUCCEEDED,
         ),
@@ -91,48 +91,47 @@ def job_rules(among: str = "") -> list[Data]:
 
 
 def rules_of(job: Job) -> list[Data]:
-    """Return the rules about one job alone, as the generic ones would have it.
+    """Return the rules about one job, equivalent to the generic ones.
 
-    They say what is known of the job: its description, its own runbook, and each
-    of its rules by name.
+    They contain the description of the job, its runbook, and each of its rules by name.
     """
-    found = []
+    rules = []
     for rule in job_rules(selector((names.JOB, "=", job.name))):
         if rule["alert"] == names.JOB_RULE_VIOLATED:
-            found += [_of_job(job, _violated(job, one), one.name) for one in job.rules]
+            rules += [_of_job(job, _violated(job, one), one.name) for one in job.rules]
         elif _applies(rule["alert"], job):
-            found.append(_of_job(job, rule))
-    return found
+            rules.append(_of_job(job, rule))
+    return rules
 
 
 def first_line(job: Job) -> str:
-    """Return what an alert of *job* alone tells of its description."""
+    """Return the first line of the description of *job*, for its alerts."""
     return job.description.strip().partition("\n")[0]
 
 
 def _violated(job: Job, rule: Rule) -> Data:
     among = selector((names.JOB, "=", job.name), (names.RULE, "=", rule.name))
-    (found,) = (
+    (rule_data,) = (
         one for one in job_rules(among) if one["alert"] == names.JOB_RULE_VIOLATED
     )
-    return found
+    return rule_data
 
 
 def _applies(alert: str, job: Job) -> bool:
-    """Return whether the configuration lets this alert of *job* ever fire."""
-    wanted: dict[str, object] = {
+    """Return True if this alert of *job* can fire with its configuration."""
+    configured: dict[str, object] = {
         names.JOB_MISSED: job.schedule,
         names.JOB_OVERLAPPING: job.concurrency,
         names.JOB_SLOW: job.slower_than,
         names.JOB_SUCCESS_RATIO_LOW: job.success_ratio,
         names.JOB_UPSTREAM_UNHEALTHY: job.depends_on,
     }
-    return alert not in wanted or bool(wanted[alert])
+    return alert not in configured or bool(configured[alert])
 
 
 def _of_job(job: Job, rule: Data, threshold: str = "") -> Data:
-    # The series have these labels already. Here they tell the rules apart: Prometheus
-    # takes two rules with one name and the same labels for a mistake.
+    # The series already have these labels. They are also set here because Prometheus
+    # rejects two rules with the same name and labels.
     labels = {**rule.get("labels", {}), names.JOB: _plain(job.name)}
     if threshold:
         labels[names.RULE] = _plain(threshold)
@@ -141,12 +140,12 @@ def _of_job(job: Job, rule: Data, threshold: str = "") -> Data:
         annotations["description"] += f" ({_plain(about)})"
     if job.runbook_url:
         annotations["runbook_url"] = _plain(job.runbook_url)
-    told = {key: value for key, value in rule.items() if key != "annotations"}
-    return {**told, "labels": labels, "annotations": annotations}
+    rest = {key: value for key, value in rule.items() if key != "annotations"}
+    return {**rest, "labels": labels, "annotations": annotations}
 
 
 def _plain(text: str) -> str:
-    """Return *text* such that Prometheus's templates leave it as it is."""
+    """Return *text* escaped for Prometheus' templates."""
     return text.replace("{{", '{{ "{{" }}')
 
 

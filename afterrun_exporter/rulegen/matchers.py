@@ -1,4 +1,4 @@
-"""Matchers of Alertmanager: both spellings, and the alerts that they match."""
+"""Parsing and evaluation of Alertmanager's matchers, in both syntaxes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MATCHER: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE: Final = re.compile(r'\\(["\\n])')
-#: What repeats in a regular expression, with a text that it matches.
+#: Parts of regular expressions, with text that they match.
 _SAMPLES: Final = (
     (re.compile(r"\(\?(?:[a-z]+\)|[a-z]*:|P<\w+>)|[()^$]"), ""),
     (re.compile(r"\.\*\??"), ""),
@@ -31,16 +31,16 @@ _SAMPLES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """One condition on a label; a label that an alert lacks has the value ""."""
+    """A condition on a label; a missing label has the value ""."""
 
     label: str
     op: str
     value: str
 
     def matches(self, value: str) -> bool:
-        """Return True if the label may have *value*.
+        """Return True if *value* matches.
 
-        A regular expression that only Alertmanager can read may match anything.
+        A regular expression that only Alertmanager can compile matches everything.
         """
         if "~" not in self.op:
             return (value == self.value) is (self.op == "=")
@@ -51,7 +51,7 @@ class Matcher:
         return pattern.fullmatch(value) is (self.op == "=~")
 
     def samples(self) -> Iterator[str]:
-        """Yield values that it names, whether it matches or rejects them."""
+        """Yield example values, which it may match or reject."""
         if "~" not in self.op:
             yield self.value
             return
@@ -69,8 +69,7 @@ class Matcher:
 def side_of(rule: Mapping[str, Any], side: str) -> list[Matcher]:
     """Return the matchers of *side*, source or target, of an entry of ``inhibit_rules``.
 
-    All spellings count together. Raises ValueError for one that Alertmanager would
-    refuse.
+    All syntaxes are combined. Raises ValueError for matchers that Alertmanager rejects.
     """
     return [
         *(Matcher(key, "=", value) for key, value in _pairs(rule, f"{side}_match")),
@@ -84,7 +83,7 @@ def side_of(rule: Mapping[str, Any], side: str) -> list[Matcher]:
 
 
 def strings(rule: Mapping[str, Any], key: str) -> Sequence[str]:
-    """Return the list of texts at *key*; raise ValueError where it is another thing."""
+    """Return the list of texts at *key*; raise ValueError if it is not a list."""
     entries = rule.get(key)
     if entries is None:
         return []
@@ -94,23 +93,23 @@ def strings(rule: Mapping[str, Any], key: str) -> Sequence[str]:
 
 
 def parse(text: str) -> list[Matcher]:
-    """Return the matchers of one text: several are separated by commas.
+    """Return the comma-separated matchers in *text*.
 
-    Raises ValueError when it has none, or something else.
+    Raises ValueError if it is not valid.
     """
     rest = text.strip()
     if rest.startswith("{"):
         rest = rest[1:].removesuffix("}")
     rest = rest.strip().removesuffix(",")
-    found, at = [], 0
+    result, at = [], 0
     while at < len(rest):
         match = _MATCHER.match(rest, at)
         if match is None:
             raise ValueError(f"{text!r} is not a matcher")
         label, op, value = match["label"], match["op"], match["value"]
-        found.append(Matcher(_unquoted(label), op, _unquoted(value)))
+        result.append(Matcher(_unquoted(label), op, _unquoted(value)))
         at = match.end()
-    return found
+    return result
 
 
 def _pairs(rule: Mapping[str, Any], key: str) -> Iterator[tuple[str, str]]:
@@ -124,7 +123,7 @@ def _pairs(rule: Mapping[str, Any], key: str) -> Iterator[tuple[str, str]]:
 
 
 def _text(value: object) -> str:
-    """Return a scalar of YAML as Alertmanager reads it, which wants text there."""
+    """Return a YAML scalar as text, as Alertmanager reads it."""
     if isinstance(value, bool):
         return str(value).lower()
     if value is None or isinstance(value, Mapping | list):

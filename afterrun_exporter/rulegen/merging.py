@@ -1,4 +1,4 @@
-"""Our part of alertmanager.yml, alone or beside what is there already."""
+"""Merging of the generated configuration with an existing alertmanager.yml."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from afterrun_exporter.errors import GenerateError
 #: A section of alertmanager.yml, or all of it.
 Data = dict[str, Any]
 
-# Where intervals stand, now and in files from before Alertmanager 0.24.
+# The keys of intervals, now and before Alertmanager 0.24.
 _INTERVALS: Final = ("time_intervals", "mute_time_intervals")
 
 
 def merged(ours: Data, base: Mapping[str, Any], file: str) -> Data:
-    """Return *base*, the content of *file*, with *ours* in it.
+    """Return *base*, the content of *file*, merged with *ours*.
 
-    What is not ours goes where it went. Raises GenerateError when a name is taken,
-    or when *base* is no configuration of Alertmanager.
+    Routing of other alerts does not change. Raises GenerateError if a name is used twice,
+    or if *base* is not a configuration of Alertmanager.
     """
     result = dict(base)
     result["global"] = {**ours["global"], **_section(base, "global", file)}
@@ -32,10 +32,12 @@ def merged(ours: Data, base: Mapping[str, Any], file: str) -> Data:
         theirs = _list(base, key, file)
         result[key] = [*theirs, *(item for item in ours[key] if item not in theirs)]
     if "time_intervals" in ours:
-        taken = {str(e["name"]) for key in _INTERVALS for e in _named(base, key, file)}
-        _refuse_taken(
+        existing = {
+            str(e["name"]) for key in _INTERVALS for e in _named(base, key, file)
+        }
+        _refuse_conflicts(
             "time interval",
-            (e["name"] for e in ours["time_intervals"] if e["name"] in taken),
+            (e["name"] for e in ours["time_intervals"] if e["name"] in existing),
             file,
         )
         result["time_intervals"] = [
@@ -46,7 +48,7 @@ def merged(ours: Data, base: Mapping[str, Any], file: str) -> Data:
 
 
 def has(base: Mapping[str, Any], key: str) -> bool:
-    """Return whether ``global:`` of *base* says anything of what begins with *key*."""
+    """Return True if ``global:`` of *base* has a key that begins with *key*."""
     section = base.get("global")
     return isinstance(section, Mapping) and any(
         str(name).startswith(key) for name in section
@@ -67,16 +69,18 @@ def _new_receivers(
 ) -> list[Data]:
     theirs = {str(entry["name"]): entry for entry in _named(base, "receivers", file)}
     if DISCARD in theirs and len(theirs[DISCARD]) == 1:
-        # It has ours already: a name, and nothing behind it.
+        # The base already has the empty receiver.
         ours = [entry for entry in ours if entry["name"] != DISCARD]
     ours = list(ours)
-    _refuse_taken("receiver", (e["name"] for e in ours if e["name"] in theirs), file)
+    _refuse_conflicts(
+        "receiver", (e["name"] for e in ours if e["name"] in theirs), file
+    )
     return ours
 
 
-def _refuse_taken(what: str, taken: Iterable[str], file: str) -> None:
-    if found := sorted(taken):
-        names = ", ".join(map(repr, found))
+def _refuse_conflicts(what: str, conflicts: Iterable[str], file: str) -> None:
+    if duplicates := sorted(conflicts):
+        names = ", ".join(map(repr, duplicates))
         raise GenerateError(
             f"{what} {names} is in alertmanager: of afterrun.yml and in its base "
             f"{file!r}: rename one of the two"
@@ -103,7 +107,7 @@ def _list(data: Mapping[str, Any], key: str, file: str) -> list[Any]:
 
 def _named(data: Mapping[str, Any], key: str, file: str) -> list[Any]:
     entries = _list(data, key, file)
-    # A number is a name to Alertmanager.
+    # Alertmanager accepts numbers as names.
     if not all(
         isinstance(e, Mapping) and isinstance(e.get("name"), str | int | float)
         for e in entries

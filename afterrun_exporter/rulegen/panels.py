@@ -1,4 +1,4 @@
-"""What a dashboard is made of, as data: no Grafana here, and nothing of its JSON."""
+"""Data model of dashboards, independent of Grafana's JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """How a panel shows its queries."""
+    """The type of a panel."""
 
     STAT = "stat"
     LINES = "lines"
@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked of Prometheus, and what its series are called."""
+    """A PromQL query and the legend of its series."""
 
     expr: str
     legend: str = ""
@@ -27,7 +27,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What is shown in place of a value; without a colour, in that of text."""
+    """The text for a value, by default in the colour of text."""
 
     text: str
     colour: str = "text"
@@ -41,13 +41,13 @@ class Column:
     title: str
     unit: str = ""
     texts: Mapping[str, Text] = field(default_factory=dict)
-    #: Where a click leads: a URL, with Grafana's variables.
+    #: The URL of a link, with Grafana's variables.
     link: str = ""
-    #: What the link is called.
+    #: The title of the link.
     link_title: str = ""
 
 
-#: The column that has no label.
+#: The column of values.
 VALUE = "Value"
 
 
@@ -60,30 +60,30 @@ class Panel:
     queries: tuple[Query, ...]
     description: str = ""
     unit: str = ""
-    #: The range that a share or a switch moves in.
+    #: The range of the axis.
     low: float | None = None
     high: float | None = None
     decimals: int | None = None
     width: int = 12
     height: int = 8
-    #: What is shown for certain values.
+    #: Texts for certain values.
     texts: Mapping[str, Text] = field(default_factory=dict)
     #: Colours of series, by a regular expression of their legends.
     colours: Mapping[str, str] = field(default_factory=dict)
-    #: Series that are red from 1 on and green below it; likewise an expression.
+    #: Series that are red from 1 on and otherwise green, also a regular expression.
     red: str = ""
-    #: Series that are limits, drawn dashed and red; likewise an expression.
+    #: Series that are limits, drawn dashed and red, also a regular expression.
     limits: str = ""
-    #: Of a table: in this order, and no others.
+    #: The columns of a table, in order.
     columns: tuple[Column, ...] = ()
-    #: The title of the column that a table is sorted by, and which end comes first.
+    #: The title of the sort column of a table, and its direction.
     sorted_by: str = ""
     descending: bool = False
-    #: What is shown when there is nothing to show.
+    #: The text for an empty result.
     empty: str = ""
-    #: A variable; the panel is there once for each of its values.
+    #: A variable; the panel is repeated for each of its values.
     repeat: str = ""
-    #: A stat shows what its series is called, not its value.
+    #: True if a stat shows the name of its series instead of the value.
     shows_legend: bool = False
 
 
@@ -97,22 +97,22 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
-    """What the reader chooses at the top of a dashboard."""
+    """A selectable variable of a dashboard."""
 
     name: str
     title: str
-    #: label_values(series, label); "" lets the reader type.
+    #: label_values(series, label); "" for free text.
     query: str = ""
     description: str = ""
-    #: Whether several can be chosen at once, all of them to begin with.
+    #: True if several values can be selected; the default is all.
     many: bool = False
-    #: The regular expression that "all" stands for; "" for all that is on offer.
+    #: The regular expression for "all"; "" for all values of the query.
     everything: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dashboard:
-    """A page of Grafana."""
+    """A dashboard."""
 
     uid: str
     title: str

@@ -1,8 +1,8 @@
-"""The alerting rules, as data.
+"""The alerting rules as data.
 
-They are generic: as many rules for a hundred thousand jobs as for one, and right
-for every job from its first ping on. A job may have some of its own instead, where
-that is worth a rule's price. Only PromQL that 2.42 knows.
+They are generic: their number does not depend on the number of jobs, and they apply to
+every job from its first ping on. A job may have its own rules instead, at a higher cost.
+They use only PromQL of Prometheus 2.42.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ _CLOCK_SKEWED: Final = f"abs({names.CLOCK} - timestamp({names.CLOCK})) > 30"
 
 
 def rules_file(jobs: Iterable[Job] = (), hash_: str = "") -> Data:
-    """Return the content of the file that Prometheus loads.
+    """Return the content of the rule file for Prometheus.
 
-    Of *jobs* those count that want alerting rules of their own: the generic ones
-    leave them out. *hash_* is that of the configuration they are from, "" for none.
+    Jobs with dedicated alerting rules are excluded from the generic ones. *hash_* is that
+    of the configuration, or "".
     """
     dedicated = sorted((job for job in jobs if job.dedicated), key=lambda job: job.name)
     others = ""
@@ -85,7 +85,7 @@ def rules_file(jobs: Iterable[Job] = (), hash_: str = "") -> Data:
                 {"name": f"afterrun-job-{job.name}", "rules": rules_of(job)}
                 for job in dedicated
             ),
-            # It looks hours back, and a minute later is soon enough for it.
+            # It has a range of hours, and a delay of a minute is acceptable.
             {"name": "afterrun-gone", "interval": "1m", "rules": [_disappeared()]},
         ]
     }
@@ -96,13 +96,13 @@ def _disappeared() -> Data:
         names.JOB_DISAPPEARED,
         expr=_DISAPPEARED,
         severity="warning",
-        summary="A job is no longer known, so nobody watches it.",
+        summary="A job is no longer known, so it is not monitored.",
         description=says.DISAPPEARED,
     )
 
 
 def exporter_rules(hash_: str = "") -> list[Data]:
-    """Return the rules about the exporter itself and the way to the reader.
+    """Return the rules about the exporter itself and the delivery of alerts.
 
     Those that inhibit others come first: a group is evaluated and sent in order.
     *hash_* is that of the configuration which the others were generated from.
@@ -117,7 +117,7 @@ def exporter_rules(hash_: str = "") -> list[Data]:
             expr=f"{_UP} == 0",
             hold="2m",
             severity="critical",
-            summary="AfterRun does not answer.",
+            summary="AfterRun is down.",
             description=says.EXPORTER_DOWN,
         ),
         alert(
@@ -142,7 +142,7 @@ def exporter_rules(hash_: str = "") -> list[Data]:
             expr=f"{_own(names.RELOAD_SUCCESSFUL)} == 0\nor\n"
             f"{_own(names.ALERTMANAGER_RELOAD_SUCCESSFUL)} == 0",
             severity="warning",
-            summary="A changed configuration was refused.",
+            summary="A changed configuration was rejected.",
             description=says.CONFIG_RELOAD_FAILED,
         ),
         alert(
@@ -151,7 +151,7 @@ def exporter_rules(hash_: str = "") -> list[Data]:
             # the first rejection of one that begins at 1.
             expr=f"sum by (job, {names.DIALECT}) (increase({rejected}[10m])) > 0",
             severity="warning",
-            summary="Reports of jobs are being refused.",
+            summary="Reports of jobs are being rejected.",
             description=says.PINGS_REJECTED,
         ),
         alert(
@@ -202,7 +202,7 @@ def exporter_rules(hash_: str = "") -> list[Data]:
             # A target that moves to another scrape job is in both for a while.
             hold="5m",
             severity="warning",
-            summary="An exporter is scraped by two jobs, and each alert comes twice.",
+            summary="An exporter is scraped by two jobs, so each alert is sent twice.",
             description=says.SCRAPED_TWICE,
         ),
         alert(
@@ -225,5 +225,5 @@ def exporter_rules(hash_: str = "") -> list[Data]:
 
 
 def _own(gauge: str, aggregation: str = "min") -> str:
-    """Return the worst value that any exporter reports of itself."""
+    """Return the worst value of a gauge of all exporters."""
     return merged(gauge, aggregation, subject="")

@@ -1,4 +1,4 @@
-"""The PromQL that alerting rules and dashboards share: how a gauge of ours is read."""
+"""PromQL expressions shared by alerting rules and dashboards."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Final
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Condition
 
-#: How long the last value counts while the exporter does not answer. Longer
-#: than ExporterDown and ExporterAbsent wait, so that they take over before it ends.
+#: The time for which the last value counts while the exporter is down. It is longer than
+#: `for` of ExporterDown and ExporterAbsent, so that these fire before it ends.
 MEMORY: Final = "10m"
 
-#: Labels that change when the exporter moves or is scraped twice. An alert
-#: with one of them would resolve and open anew.
+#: Labels that change when the exporter moves or is scraped twice. With one of them, an
+#: alert would resolve and open again.
 TARGET: Final = "instance, pod"
 
 _SPECIAL: Final = re.compile(r"[.*+?()|\[\]{}^$\\]")
@@ -23,20 +23,20 @@ _SPECIAL: Final = re.compile(r"[.*+?()|\[\]{}^$\\]")
 
 def selector(*matchers: tuple[str, str, str]) -> str:
     """Return (label, operator, value) matchers in braces; "" without any."""
-    told = (f"{label}{op}{quoted(value)}" for label, op, value in matchers)
-    return f"{{{','.join(told)}}}" if matchers else ""
+    pairs = (f"{label}{op}{quoted(value)}" for label, op, value in matchers)
+    return f"{{{','.join(pairs)}}}" if matchers else ""
 
 
 def quoted(text: str) -> str:
     """Return *text* as a string of PromQL."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    # Prometheus reads no replacement character but an escaped one.
+    # Prometheus only accepts an escaped replacement character.
     escaped = escaped.replace("\ufffd", "\\ufffd")
     return f'"{escaped}"'
 
 
 def any_of(texts: Iterable[str]) -> str:
-    """Return the regular expression, as RE2 has it, for any of *texts*."""
+    """Return the RE2 regular expression for any of *texts*."""
     return "|".join(_SPECIAL.sub(r"\\\g<0>", text) for text in texts)
 
 
@@ -107,7 +107,7 @@ def labelled(values: str, label: str = names.CARRIED, by: Iterable[str] = ()) ->
 
 
 def detailed(gauge: str, value: str, label: str = "", by: Iterable[str] = ()) -> str:
-    """Return what `firing` does, with a *value* and a *label* where they are known.
+    """Return `firing`, joined with a *value* and a *label* if they are known.
 
     Both are about each job and each of *by*. The label is `CARRIED`. The alerts
     are the same without them: what fires is told even if nothing else is known.

@@ -1,6 +1,6 @@
-"""Receivers of afterrun.yml, and those added over the API, in Alertmanager's words.
+"""Receivers of afterrun.yml, and those added over the API, as Alertmanager configuration.
 
-No secret is written into it: what is one stands in a file of its own.
+Secrets are written to separate files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from afterrun_exporter.core.routing import (
     Webhook,
 )
 
-#: Where the secrets of receivers stand that were added over the API, beside
+#: The directory for secrets of receivers added over the API, relative to
 #: alertmanager.yml.
 SECRETS: Final = Path("secrets")
 
@@ -35,7 +35,7 @@ def configured(
 ) -> dict[str, Any]:
     """Return *receiver* as an entry of ``receivers:``.
 
-    Mails go by *smtp*; None leaves that to ``global:``.
+    *smtp* is the mail server; None for that in ``global:``.
     """
     return _entry(receiver.name, receiver.integrations, alertmanager, smtp)
 
@@ -43,17 +43,17 @@ def configured(
 def added(
     receiver: JobReceiver, alertmanager: Alertmanager, smtp: Smtp | None
 ) -> Iterator[dict[str, Any]]:
-    """Yield *receiver* as entries of ``receivers:``, its secret aside."""
+    """Yield *receiver* as entries of ``receivers:``, without its secret."""
     ways = [_integration(receiver)]
     yield _entry(receiver.name, ways, alertmanager, smtp)
     if receiver.on_success:
-        # A run that ended well does not end once more.
+        # A success has no second message when it resolves.
         name = receiver.success_name
         yield _entry(name, ways, alertmanager, smtp, resolved=False)
 
 
 def secret_files(receivers: Iterable[JobReceiver]) -> Mapping[Path, str]:
-    """Return the secrets of *receivers*, by where they go beside alertmanager.yml."""
+    """Return the secrets of *receivers*, by path relative to alertmanager.yml."""
     return {
         Path(_secret_file(receiver)): _secret(receiver)
         for receiver in receivers
@@ -165,10 +165,10 @@ def _smtp(smtp: Smtp, alertmanager: Alertmanager) -> dict[str, Any]:
 
 
 def _path(file: str, alertmanager: Alertmanager) -> str:
-    """Return *file* so that Alertmanager finds it.
+    """Return a path of *file* that Alertmanager finds.
 
-    It looks for most such files from the directory that it was started in, and not
-    from its configuration. An absolute path is the same from everywhere.
+    Alertmanager resolves most such paths relative to its working directory, not to its
+    configuration, so the path is absolute if possible.
     """
     config = PurePosixPath(alertmanager.config_file)
     return str(config.parent / file) if file and config.is_absolute() else file

@@ -1,7 +1,7 @@
-"""Tests for the routes of alertmanager.yml, to be run by amtool.
+"""Generation of tests for the routes of alertmanager.yml, for amtool.
 
-What is expected comes from the configuration itself, read route by route for one
-alert at a time, and not from the tree that `routes` makes of it.
+Expectations come from the configuration, evaluated route by route for each alert, and not
+from the tree that `routes` generates.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _HOW: Final = """\
 # Receivers of alerts, for each kind of job that routes can tell apart and for each job
 # with receivers of its own. A line has the arguments of amtool:
 #   grep -v '^#' {file} | xargs -L1 amtool config routes test --config.file={config}
-# names the receivers of each line and exits with 123 when one is not as it says.
+# prints the receivers of each line and exits with 123 if one differs.
 """
 
-#: What somebody may be told of.
+#: Conditions with notifications.
 _CONDITIONS: Final = tuple(
     condition
     for condition in Condition
@@ -52,15 +52,15 @@ OF_EACH_KIND: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert, by what decides who is told of it."""
+    """An alert with the facts that determine its receivers."""
 
     name: str
     severity: str
     #: None for alerts of the exporter itself.
     job: Job | None = None
-    #: None for alerts that no condition of a job is behind.
+    #: None for alerts that are not about a condition of a job.
     condition: Condition | None = None
-    #: Whether a run of a failing job timed out.
+    #: True if a run of a failing job timed out.
     timed_out: bool = False
 
     @property
@@ -74,14 +74,14 @@ def text(
     receivers: Sequence[JobReceiver],
     config: str,
 ) -> str:
-    """Return the tests of alertmanager.yml, which is at *config*, one a line."""
+    """Return the tests of alertmanager.yml at *config*, one per line."""
     file = config.rpartition("/")[0] + "/routes.test"
-    asked: dict[str, list[JobReceiver]] = defaultdict(list)
+    by_job: dict[str, list[JobReceiver]] = defaultdict(list)
     for receiver in sorted(receivers, key=lambda receiver: receiver.id):
-        asked[receiver.job].append(receiver)
+        by_job[receiver.job].append(receiver)
     lines = (
-        shlex.join(arguments(alert, alertmanager, asked.get(alert.job_name, [])))
-        for alert in _alerts(jobs.values(), alertmanager, asked)
+        shlex.join(arguments(alert, alertmanager, by_job.get(alert.job_name, [])))
+        for alert in _alerts(jobs.values(), alertmanager, by_job)
     )
     how = _HOW.format(file=file, config=config)
     return HEADER + how + "".join(f"{line}\n" for line in lines)
@@ -90,14 +90,14 @@ def text(
 def arguments(
     alert: Alert, alertmanager: Alertmanager, receivers: Sequence[JobReceiver]
 ) -> list[str]:
-    """Return what `amtool config routes test` is given to test *alert*.
+    """Return the arguments of `amtool config routes test` for *alert*.
 
-    *receivers* are those that were added over the API for its job.
+    *receivers* are those added over the API for its job.
     """
-    told = ",".join(recipients(alert, alertmanager, receivers))
+    names_ = ",".join(recipients(alert, alertmanager, receivers))
     labels = _labels(alert, alertmanager)
     return [
-        f"--verify.receivers={told}",
+        f"--verify.receivers={names_}",
         *(f"{key}={_quoted(value)}" for key, value in labels.items()),
     ]
 
@@ -105,19 +105,19 @@ def arguments(
 def recipients(
     alert: Alert, alertmanager: Alertmanager, receivers: Sequence[JobReceiver]
 ) -> list[str]:
-    """Return the names of all who are told of *alert*, in order.
+    """Return the names of the receivers of *alert*, in order.
 
-    *receivers* are those that were added over the API for its job.
+    *receivers* are those added over the API for its job.
     """
     if alert.condition is Condition.SUCCEEDED:
-        asked = [one.success_name for one in receivers if one.on_success]
-        return [*asked, *_routed(alert, alertmanager)]
-    asked = [
+        own = [one.success_name for one in receivers if one.on_success]
+        return [*own, *_routed(alert, alertmanager)]
+    own = [
         one.name
         for one in receivers
         if alert.condition in one.conditions or (alert.timed_out and one.timeouts_alone)
     ]
-    return [*asked, *_routed(alert, alertmanager)]
+    return [*own, *_routed(alert, alertmanager)]
 
 
 def _routed(alert: Alert, alertmanager: Alertmanager) -> list[str]:
@@ -125,16 +125,16 @@ def _routed(alert: Alert, alertmanager: Alertmanager) -> list[str]:
         return [alertmanager.watchdog]
     if alert.severity == names.NO_SEVERITY:
         return [DISCARD]
-    told: list[str] = []
+    receivers: list[str] = []
     for route in alertmanager.routes:
-        if _takes(route.match, alert, alertmanager):
-            told += route.receivers
+        if _matches(route.match, alert, alertmanager):
+            receivers += route.receivers
             if not route.continues:
                 break
-    return told or [alertmanager.receiver]
+    return receivers or [alertmanager.receiver]
 
 
-def _takes(match: Match, alert: Alert, alertmanager: Alertmanager) -> bool:
+def _matches(match: Match, alert: Alert, alertmanager: Alertmanager) -> bool:
     if match.severities and alert.severity not in match.severities:
         return False
     if match.conditions and alert.condition not in match.conditions:
@@ -149,17 +149,17 @@ def _takes(match: Match, alert: Alert, alertmanager: Alertmanager) -> bool:
 
 
 def _alerts(
-    jobs: Iterable[Job], alertmanager: Alertmanager, asked: Container[str]
+    jobs: Iterable[Job], alertmanager: Alertmanager, jobs_with_receivers: Container[str]
 ) -> Iterator[Alert]:
-    """Yield an alert of each kind that may be told to somebody of its own."""
+    """Yield an alert for each case that may have different receivers."""
     yield Alert(names.WATCHDOG, names.NO_SEVERITY)
     yield Alert(names.EXPORTER_DOWN, "critical")
-    some = _told_apart(alertmanager)
-    for job in _samples(jobs, alertmanager, asked):
-        for condition in _CONDITIONS if job.name in asked else some:
+    some = _representatives(alertmanager)
+    for job in _samples(jobs, alertmanager, jobs_with_receivers):
+        for condition in _CONDITIONS if job.name in jobs_with_receivers else some:
             name = names.ALERT_OF[condition]
             yield Alert(name, job.severity, job, condition)
-        if job.name in asked:
+        if job.name in jobs_with_receivers:
             name, condition = names.JOB_FAILING, Condition.FAILING
             yield Alert(name, job.severity, job, condition, timed_out=True)
             name, condition = names.JOB_SUCCEEDED, Condition.SUCCEEDED
@@ -175,9 +175,9 @@ def _alerts(
 
 
 def _samples(
-    jobs: Iterable[Job], alertmanager: Alertmanager, asked: Container[str]
+    jobs: Iterable[Job], alertmanager: Alertmanager, jobs_with_receivers: Container[str]
 ) -> Iterator[Job]:
-    """Yield the jobs in *asked*, and the first of each kind that routes tell apart."""
+    """Yield the jobs in *jobs_with_receivers*, and the first of each kind that routes distinguish."""
     routes = alertmanager.routes
     patterns = [compiled(route.match.job) for route in routes if route.match.job]
     counts: Counter[Hashable] = Counter()
@@ -192,12 +192,12 @@ def _samples(
             *(pattern.search(job.name) for pattern in patterns),
         )
         counts[kind] += 1
-        if counts[kind] <= OF_EACH_KIND or job.name in asked:
+        if counts[kind] <= OF_EACH_KIND or job.name in jobs_with_receivers:
             yield job
 
 
-def _told_apart(alertmanager: Alertmanager) -> list[Condition]:
-    """Return the conditions that some route names, and one that none does."""
+def _representatives(alertmanager: Alertmanager) -> list[Condition]:
+    """Return the conditions that routes match explicitly, and one other."""
     named = {condition for r in alertmanager.routes for condition in r.match.conditions}
     others = [condition for condition in _CONDITIONS if condition not in named]
     return [*(one for one in _CONDITIONS if one in named), *others[:1]]
@@ -214,7 +214,7 @@ def _labels(alert: Alert, alertmanager: Alertmanager) -> dict[str, str]:
 
 
 def _quoted(value: str) -> str:
-    """Return *value* as amtool reads it."""
+    """Return *value* quoted for amtool."""
     if _PLAIN.fullmatch(value):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,4 +1,4 @@
-"""The routes of afterrun.yml as Alertmanager's tree of routes."""
+"""Generation of Alertmanager's routing tree."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from afterrun_exporter.core.routing import (
 )
 from afterrun_exporter.core.units import format_duration
 
-#: What belongs into Alertmanager's tree, in its own words.
+#: A node of the routing tree.
 Node = dict[str, Any]
 
 _WATCHDOG: Final = Grouping(group_wait=0.0, group_interval=60.0, repeat_interval=300.0)
 
-# Somebody asked to be told of this job: soon, and of each job apart. Not at once: a
-# run that breaks two rules is one message.
+# Receivers of single jobs get alerts soon, and separately for each job. A short wait
+# groups the violations of a run into one message.
 _JOB_RECEIVER: Final = Grouping(
     group_by=("alertname", names.JOB), group_wait=1.0, group_interval=60.0
 )
 
-# What has a meaning of its own in RE2.
+# Special characters of RE2.
 _SPECIAL: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 
@@ -43,23 +43,22 @@ def tree(
     alertmanager: Alertmanager,
     receivers: Sequence[JobReceiver],
 ) -> Node:
-    """Return the route that all of our alerts take, with those below it."""
+    """Return the route for all alerts of AfterRun, with its child routes."""
     grouping = alertmanager.grouping
     if grouping.group_by is None:
         grouping = replace(grouping, group_by=("alertname", *label_keys))
     top = {"receiver": alertmanager.receiver, **_grouping(grouping)}
     below = [*_own(alertmanager), *_configured(jobs, alertmanager.routes)]
-    # Alertmanager takes a route with `continue` for an answer, too: without a branch
-    # of their own, nobody else would hear of what no route takes. It is there without
-    # receivers as well: groups are known by the way to their route, and if the first
-    # receiver changed that, everybody would be told again of everything.
+    # A match of a route with `continue` counts as a match, so the default receiver needs
+    # its own branch. The branch also exists without receivers, because groups are
+    # identified by the path to their route: a changed path would repeat notifications.
     rest = {"receiver": alertmanager.receiver, "routes": below}
-    asked = chain.from_iterable(map(_job_receiver, receivers))
-    return {**top, "routes": [*asked, rest]}
+    job_receivers = chain.from_iterable(map(_job_receiver, receivers))
+    return {**top, "routes": [*job_receivers, rest]}
 
 
 def matcher(label: str, values: Iterable[str]) -> str:
-    """Return what Alertmanager matches *label* with: it is one of *values*."""
+    """Return a matcher for *label* with any of *values*."""
     distinct = sorted(set(values))
     if len(distinct) == 1:
         return f"{label} = {_quoted(distinct[0])}"
@@ -68,14 +67,14 @@ def matcher(label: str, values: Iterable[str]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return *seconds* as Alertmanager reads it, which knows no fractions."""
+    """Return *seconds* as a duration for Alertmanager, without fractions."""
     if seconds.is_integer():
         return format_duration(seconds)
     return f"{max(round(seconds * 1000), 1)}ms"
 
 
 def _own(alertmanager: Alertmanager) -> Iterator[Node]:
-    """Yield the routes of alerts that mean something else than trouble."""
+    """Yield the routes of alerts that are not problems."""
     if alertmanager.watchdog != DISCARD:
         yield {
             "matchers": [matcher("alertname", [names.WATCHDOG])],
@@ -96,41 +95,41 @@ def _configured(jobs: Mapping[str, Job], routes: Iterable[Route]) -> Iterator[No
         for tag in job.tags:
             tags[tag].add(name)
     for route in routes:
-        chosen = _chosen(route.match, projects, tags)
-        # Alertmanager cannot say "no job at all".
-        if chosen is None or chosen:
-            yield _route(route, list(_matchers(route.match, chosen)))
+        job_names = _jobs_of(route.match, projects, tags)
+        # Alertmanager has no matcher for no job.
+        if job_names is None or job_names:
+            yield _route(route, list(_matchers(route.match, job_names)))
 
 
-def _chosen(
+def _jobs_of(
     match: Match, projects: Mapping[str, set[str]], tags: Mapping[str, set[str]]
 ) -> set[str] | None:
-    """Return the jobs that *match* names by what alerts do not carry.
+    """Return the jobs that *match* selects by project or tags, which alerts do not have.
 
-    None when it names none in this way.
+    None if it does not use them.
     """
     sets = [tags.get(tag, set()) for tag in match.tags]
     if match.projects:
-        wanted = (projects.get(project, set()) for project in match.projects)
-        sets.append(set().union(*wanted))
+        names_of = (projects.get(project, set()) for project in match.projects)
+        sets.append(set().union(*names_of))
     return set.intersection(*sets) if sets else None
 
 
-def _matchers(match: Match, chosen: set[str] | None) -> Iterator[str]:
+def _matchers(match: Match, job_names: set[str] | None) -> Iterator[str]:
     if match.conditions:
         yield matcher("alertname", (names.ALERT_OF[c] for c in match.conditions))
     if match.severities:
         yield matcher(names.SEVERITY, match.severities)
     for label, values in match.labels:
         yield matcher(label, values)
-    if chosen is not None:
-        yield matcher(names.JOB, chosen)
+    if job_names is not None:
+        yield matcher(names.JOB, job_names)
     if match.job:
-        # As an expression and not as a list of jobs: it also finds those that
-        # are registered by their first ping.
+        # A regular expression, not a list of jobs, so that it also matches jobs that
+        # are registered later.
         yield f"{names.JOB} =~ {_quoted(f'.*(?:{match.job}).*')}"
         if compiled(match.job).search(""):
-            # A label that is not there is an empty one.
+            # A missing label equals an empty one.
             yield f'{names.JOB} != ""'
 
 
@@ -140,7 +139,7 @@ def _route(route: Route, matchers: list[str]) -> Node:
         node["receiver"] = route.receivers[0]
         node |= _times(route)
     else:
-        # One set of matchers for all of them: it may name ten thousand jobs.
+        # One set of matchers for all, as it may list ten thousand jobs.
         node["receiver"] = route.receivers[0]
         node["routes"] = [
             {"receiver": receiver, **_times(route), "continue": True}
@@ -154,7 +153,7 @@ def _route(route: Route, matchers: list[str]) -> Node:
 
 
 def _times(route: Route) -> Node:
-    """Return when *route* is quiet. The routes below one do not inherit it."""
+    """Return the time intervals of *route*, which child routes do not inherit."""
     times: Node = {}
     if route.mute:
         times["mute_time_intervals"] = list(route.mute)
@@ -165,11 +164,11 @@ def _times(route: Route) -> Node:
 
 def _job_receiver(receiver: JobReceiver) -> Iterator[Node]:
     alerts = (names.ALERT_OF[condition] for condition in receiver.conditions)
-    wanted = [[matcher("alertname", alerts)]]
+    alternatives = [[matcher("alertname", alerts)]]
     if receiver.timeouts_alone:
         timed_out = matcher(names.TIMED_OUT, [names.TRUE])
-        wanted.append([matcher("alertname", [names.JOB_FAILING]), timed_out])
-    ways = [(receiver.name, matchers) for matchers in wanted]
+        alternatives.append([matcher("alertname", [names.JOB_FAILING]), timed_out])
+    ways = [(receiver.name, matchers) for matchers in alternatives]
     if receiver.on_success:
         succeeded = [matcher("alertname", [names.JOB_SUCCEEDED])]
         ways.append((receiver.success_name, succeeded))

@@ -1,8 +1,8 @@
-"""promtool's tests of the alerting rules about jobs, generated with them.
+"""Generation of promtool tests for the alerting rules about jobs.
 
-For each kind of alert, and for each job that has alerting rules of its own: quiet,
-firing, firing while the exporter restarts, resolved. Exactly one alert each time.
-All of them in one test: promtool evaluates every alerting rule in each.
+For each kind of alert, and for each job with its own alerting rules: quiet, firing,
+firing while the exporter restarts, resolved; exactly one alert each time. All cases are
+in one test, because promtool evaluates every alerting rule in each test.
 """
 
 from __future__ import annotations
@@ -19,36 +19,35 @@ from afterrun_exporter.rulegen.alerting import Data
 from afterrun_exporter.rulegen.jobs import first_line, job_rules, rules_of
 from afterrun_exporter.rulegen.promql import quoted
 
-#: Minute by minute: all is well, then not, then the exporter is away, then all
-#: is well again.
+#: By minute: ok, firing, the exporter is down, firing, ok.
 _GAUGE: Final = "0x4 1x5 stale _x3 1x5 0x5"
 _ANSWERS: Final = "1x10 stale _x3 1x10"
 _QUIET: Final = ("4m", "21m")
 _FIRING: Final = ("5m", "12m", "15m")
 
-#: A deadline that passes after ten minutes, until a run moves it on.
+#: A deadline that passes after ten minutes, until a run moves it.
 _DEADLINE: Final = "600x10 stale _x3 600x5 6000x5"
 _DUE_QUIET: Final = ("10m", "21m")
 _DUE_FIRING: Final = ("16m", "20m")
 _DUE: Final = "1970-01-01 00:10:00 UTC"
 
-# What the sentences come to when nothing else is known of the job.
+# The descriptions without details of the job.
 _SAYS: Final = {
     names.JOB_MISSED: f"{{job}} should have finished by {_DUE}, grace included, "
     "and has not.",
     names.JOB_OVERRUNNING: "{job} has started and not finished; it should have "
-    f"ended, or given a sign of life, by {_DUE}.",
+    f"finished, or sent a sign of life, by {_DUE}.",
     names.JOB_FAILING: "{job}: the last run was not ok.",
     names.JOB_RULE_VIOLATED: "{job}: {metric} broke its rule; the rule is {rule}.",
-    names.JOB_OVERLAPPING: "{job} has more runs open at once than it may.",
+    names.JOB_OVERLAPPING: "{job} has more open runs than allowed.",
     names.JOB_SLOW: "{job}: a run took unusually long.",
     names.JOB_SUCCESS_RATIO_LOW: "{job}: too few of its recent runs were ok.",
     names.JOB_UPSTREAM_UNHEALTHY: "A job that {job} requires is missed, overrunning, "
-    "failing or violated, or was when {job} was last due. Its own alerts are held back: mend the "
-    "other one first.",
-    names.JOB_SUCCEEDED: "{job}: a run ended ok.",
-    names.TEST: "Somebody asked for this test alert. Nothing is wrong with {job}, and "
-    "it ends by itself.",
+    "failing or violated, or was when {job} was last due. Its own alerts are suppressed: fix the "
+    "other job first.",
+    names.JOB_SUCCEEDED: "{job}: a run finished ok.",
+    names.TEST: "This is a test alert. Nothing is wrong with {job}, and the alert "
+    "ends by itself.",
 }
 
 _METRIC: Final = {
@@ -64,16 +63,16 @@ _METRIC: Final = {
     names.TEST: names.TEST_ALERT,
 }
 
-#: A job as any other may be, with one rule.
+#: An example rule of a job.
 _ANY: Final = Rule(name="rows > 0", metric="rows", bounds=())
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One job in trouble of one kind, and what is to be said of it."""
+    """A job with one alert and its expected annotations."""
 
     alert: str
-    #: Those of its series.
+    #: Labels of the series.
     labels: dict[str, str]
     annotations: dict[str, str]
 
@@ -83,8 +82,8 @@ class _Case:
 
     @property
     def series(self) -> Data:
-        told = {**self.labels, "instance": "a:10707"}
-        pairs = ",".join(f"{key}={quoted(value)}" for key, value in told.items())
+        labels = {**self.labels, "instance": "a:10707"}
+        pairs = ",".join(f"{key}={quoted(value)}" for key, value in labels.items())
         return {
             "series": f"{_METRIC[self.alert]}{{{pairs}}}",
             "values": _DEADLINE if self.is_due else _GAUGE,
@@ -92,20 +91,20 @@ class _Case:
 
     @property
     def expected(self) -> Data:
-        told = dict(self.labels)
+        labels = dict(self.labels)
         if self.alert in {names.JOB_UPSTREAM_UNHEALTHY, names.JOB_SUCCEEDED}:
-            told[names.SEVERITY] = names.NO_SEVERITY
-        return {"exp_labels": told, "exp_annotations": self.annotations}
+            labels[names.SEVERITY] = names.NO_SEVERITY
+        return {"exp_labels": labels, "exp_annotations": self.annotations}
 
 
 def tests_file(jobs: Iterable[Job], label_keys: Sequence[str], rules_file: str) -> Data:
-    """Return what ``promtool test rules`` reads; *rules_file* is beside it."""
+    """Return the test file for ``promtool test rules``; *rules_file* is relative to it."""
     dedicated = sorted((job for job in jobs if job.dedicated), key=lambda job: job.name)
-    # No job that has alerting rules of its own.
+    # The name of a job without its own alerting rules.
     name = _free("any-job-", {job.name for job in dedicated})
     plain = Job(name=name, labels=tuple((key, f"some {key}") for key in label_keys))
-    # A label that the scrape might add. An alerting rule can say that an alert is
-    # about its job; it cannot say so of another job's series without showing it.
+    # A label that the scrape might add. It proves that an alert is about the series of
+    # its own job.
     mark = _free("series_", {*label_keys, *names.RESERVED_LABELS})
     cases = [*_cases(plain, job_rules(), (_ANY,), mark)]
     for job in dedicated:
@@ -128,8 +127,8 @@ def tests_file(jobs: Iterable[Job], label_keys: Sequence[str], rules_file: str) 
     }
 
 
-def _free(name: str, taken: Container[str]) -> str:
-    return next(n for n in (f"{name}{n}" for n in count(1)) if n not in taken)
+def _free(name: str, reserved: Container[str]) -> str:
+    return next(n for n in (f"{name}{n}" for n in count(1)) if n not in reserved)
 
 
 def _checks(cases: Iterable[_Case]) -> Iterator[Data]:
@@ -152,23 +151,25 @@ def _cases(
     thresholds = iter(rules)
     for one in alerting:
         alert = one["alert"]
-        severity, more, told = job.severity, {}, ""
+        severity, more, suffix = job.severity, {}, ""
         if alert == names.JOB_RULE_VIOLATED:
-            # There is one alerting rule for each, in the same order.
+            # One alerting rule for each rule, in the same order.
             threshold = next(thresholds)
             severity = threshold.severity or severity
             more = {names.RULE: threshold.name, names.METRIC: threshold.metric}
-        said = _SAYS[alert].format(job=job.name, **{"rule": "", "metric": "", **more})
-        # What stands after the sentence is known beforehand.
+        sentence = _SAYS[alert].format(
+            job=job.name, **{"rule": "", "metric": "", **more}
+        )
+        # The text after the sentence is constant.
         if job.dedicated and (about := first_line(job)):
-            told = f" ({about})"
+            suffix = f" ({about})"
         labels = {"job": "afterrun", names.JOB: job.name, names.SEVERITY: severity}
         labels |= {key: value for key, value in job.labels if value}
         labels |= {**more, mark: f"{job.name} {more.get(names.RULE, '')}".rstrip()}
         yield _Case(
             alert,
             labels,
-            {**one["annotations"], **_runbook(job), "description": said + told},
+            {**one["annotations"], **_runbook(job), "description": sentence + suffix},
         )
 
 

@@ -61,15 +61,15 @@ def dump(data: Mapping[str, Any] | Sequence[Any]) -> str:
     return "".join(_entries(data, 0, ""))
 
 
-def _needs_aliases(node: Any, seen: set[int]) -> bool:
+def _needs_aliases(node: Any, visited: set[int]) -> bool:
     kind = type(node)
     if kind is not dict and kind is not list:
         return False
-    if id(node) in seen:
+    if id(node) in visited:
         return True
-    seen.add(id(node))
+    visited.add(id(node))
     return any(
-        _needs_aliases(value, seen)
+        _needs_aliases(value, visited)
         for value in (node.values() if kind is dict else node)
     )
 
@@ -127,12 +127,12 @@ def _scalar(text: str, column: int) -> str | None:
         return None
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text if column + len(text) < WIDTH else None
-    written = _written(text)
-    return written if column + len(written) < WIDTH else None
+    scalar = _quoted_scalar(text)
+    return scalar if column + len(scalar) < WIDTH else None
 
 
 @lru_cache(REMEMBERED)
-def _written(text: str) -> str:
+def _quoted_scalar(text: str) -> str:
     """Return *text* as a scalar; if it has several lines, more than fits on one."""
     if _BREAKS.search(text):
         return " " * WIDTH

@@ -94,7 +94,7 @@ TROUBLES = [
         night.OVERRUNS,
         names.JOB_OVERRUNNING,
         words=(
-            "has started and not finished; it should have ended, or given a sign of life, by 20",
+            "has started and not finished; it should have finished, or sent a sign of life, by 20",
         ),
     ),
     Trouble(

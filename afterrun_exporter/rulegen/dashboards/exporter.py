@@ -1,4 +1,4 @@
-"""The dashboard of the exporter itself: does it answer, store, deliver, keep up?"""
+"""The dashboard of the exporter itself: pings, storage, delivery, process."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ _NOW: Final = Row(
             "Configuration",
             _of(names.RELOAD_SUCCESSFUL),
             texts={"0": Text("refused", "red"), "1": Text("loaded", "green")},
-            description="Whether the last reload succeeded. One that was refused "
+            description="Whether the last reload succeeded. A rejected one "
             "leaves the old configuration in place.",
         ),
         _stat(
@@ -162,12 +162,12 @@ _PINGS: Final = Row(
             colours={"rejected.*": "red", "duplicate.*": "blue"},
         ),
         _bars(
-            "Metric values that were not taken",
+            "Dropped metric values",
             Query(
                 f"sum by (reason) ({_increase(names.METRICS_DROPPED)})",
                 _legend("reason"),
             ),
-            description="The ping itself counted.",
+            description="The pings themselves were recorded.",
         ),
     ),
 )
@@ -185,8 +185,8 @@ _STORAGE: Final = Row(
             "Commit duration",
             Query(_commit("0.5"), "p50"),
             Query(_commit("0.99"), "p99"),
-            description="Every ping waits for one, fsync included. Slow ones are a "
-            "disk in trouble.",
+            description="Every ping waits for one, including fsync. Slow commits indicate a "
+            "slow disk.",
             unit="s",
         ),
         _lines(
@@ -221,16 +221,16 @@ _DELIVERY: Final = Row(
                 f"sum by ({names.ALERTMANAGER}, {names.RESULT}) ({_increase(names.PUSHES)})",
                 _legend(names.ALERTMANAGER, names.RESULT),
             ),
-            description="Alerts that the exporter itself delivers.",
+            description="Alerts sent by the exporter itself.",
             empty=_NOT_PUSHED,
         ),
         _lines(
-            "Alerts that wait for an Alertmanager",
+            "Alerts waiting for an Alertmanager",
             Query(
                 f"max by ({names.ALERTMANAGER}) ({_of(names.PUSH_WAITING)})",
                 _legend(names.ALERTMANAGER),
             ),
-            description="More than 0 for long: that Alertmanager is down, or refuses.",
+            description="Above 0 for long: that Alertmanager is down or rejects alerts.",
             empty=_NOT_PUSHED,
         ),
         _bars(
@@ -275,7 +275,7 @@ _PROCESS: Final = Row(
         _lines(
             "Scrape duration",
             Query(_of("scrape_duration_seconds"), _INSTANCE),
-            description="Prometheus gives up after 10 s unless it is told otherwise.",
+            description="The default timeout of Prometheus is 10 s.",
             unit="s",
         ),
         _lines("Samples in a scrape", Query(_of("scrape_samples_scraped"), _INSTANCE)),
@@ -284,7 +284,7 @@ _PROCESS: Final = Row(
 
 
 def dashboard() -> Dashboard:
-    """Return the dashboard; its panels show every instance that was chosen."""
+    """Return the dashboard for all selected instances."""
     return Dashboard(
         uid=shared.EXPORTER_UID,
         title="AfterRun exporter",

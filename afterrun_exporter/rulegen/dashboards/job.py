@@ -1,4 +1,4 @@
-"""The dashboard of one job: how it is, how it was, its metrics and their limits."""
+"""The dashboard of one job: its state, its history, its metrics and their limits."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _now(label_keys: Sequence[str]) -> Row:
             _stat(
                 "Open runs",
                 of_job(names.RUNNING),
-                description="Runs that started and have not finished.",
+                description="Runs that have started and not finished.",
             ),
             Panel(
                 title="Broken now",
@@ -152,7 +152,7 @@ _HISTORY: Final = Row(
 
 
 def _increase(metric: str) -> str:
-    """Return what the job's counter has grown by; exporters that follow count on."""
+    """Return the increase of the job's counter, also across successive exporters."""
     each = f"max by (job) ({metric}{{{OF_JOB}}})"
     return f"sum(increase(({each})[{RANGE}:]))"
 
@@ -195,7 +195,7 @@ _RUNS: Final = Row(
             title="Success ratio",
             kind=Kind.LINES,
             queries=(Query(of_job(names.SUCCESS_RATIO), "ok"),),
-            description="The share of ok runs in the window that is configured.",
+            description="Ratio of ok runs in the configured window.",
             unit="percentunit",
             low=0,
             high=1,

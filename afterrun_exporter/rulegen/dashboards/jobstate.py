@@ -1,4 +1,4 @@
-"""One job's state: how it is asked for, and the words for the answers."""
+"""Queries for the state of a job, and texts for their values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from afterrun_exporter import conventions as names
 from afterrun_exporter.rulegen.dashboards.shared import OF_EXPORTER
 from afterrun_exporter.rulegen.panels import Text
 
-#: The series of the job that the reader has chosen.
+#: The matcher for the selected job.
 OF_JOB: Final = f'{OF_EXPORTER},{names.JOB}="${names.JOB}"'
 
 
@@ -57,7 +57,7 @@ OUTCOMES: Final = {
 
 SWITCH: Final = {"0": Text("no", "green"), "1": Text("yes", "red")}
 
-#: Every condition; where one is not configured there is no series.
+#: All conditions; those that are not configured have no series.
 CONDITIONS: Final = {
     "missed": of_job(names.STALE),
     "failing": of_job(names.FAILING),

@@ -1,4 +1,4 @@
-"""The dashboard of all jobs: what is broken, what goes wrong, what is due."""
+"""The dashboard of all jobs: open conditions, bad runs, next slots."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from afterrun_exporter.rulegen.panels import (
 
 _NAMED: Final = "jobs"
 
-#: As many as a table shows: with 100,000 jobs nobody reads them all.
+#: The maximum number of rows of a table.
 _TOP: Final = 20
 
 _STATES: Final = Panel(
     title="Jobs by state",
     kind=Kind.STAT,
     queries=(shared.jobs_by_state(OF_EXPORTER),),
-    description="Every job of the chosen exporters, whatever else is chosen above. "
+    description="All jobs of the selected exporters, regardless of other filters. "
     "A job counts once: paused, else missed, else failing, else violated.",
     red="missed|failing|violated",
     colours={"ok": "green"},
@@ -43,8 +43,7 @@ _EXPORTERS: Final = Panel(
         Query(f"sum(up{{{OF_EXPORTER}}})", "answer"),
         Query(f"sum(1 - up{{{OF_EXPORTER}}})", "do not answer"),
     ),
-    description="While one does not answer, its jobs are missing below, and nobody "
-    "watches them.",
+    description="While one is down, its jobs are missing below and are not monitored.",
     red="do not answer",
     height=4,
     width=8,
@@ -55,16 +54,16 @@ def dashboard(label_keys: Sequence[str]) -> Dashboard:
     """Return the dashboard, filtered by severity and by each declared label."""
     filters = (
         _filter(names.SEVERITY, names.SEVERITY),
-        # A label may be called as one of our own variables.
+        # A declared label may have the name of another variable.
         *(_filter(key, f"label_{key}") for key in label_keys),
     )
     matchers = [OF_EXPORTER, f'{names.JOB}=~".*(?:${_NAMED}).*"']
     matchers += [matcher for _, matcher in filters]
-    chosen = ",".join(matchers)
+    selected = ",".join(matchers)
     return Dashboard(
         uid=shared.OVERVIEW_UID,
         title="AfterRun",
-        description="All jobs: what is broken now, what goes wrong, what is due.",
+        description="All jobs: open conditions, bad runs, next slots.",
         variables=(
             shared.EXPORTER,
             *(variable for variable, _ in filters),
@@ -80,36 +79,36 @@ def dashboard(label_keys: Sequence[str]) -> Dashboard:
                 (
                     _STATES,
                     _EXPORTERS,
-                    _broken(chosen, label_keys),
-                    _upstream(chosen, label_keys),
-                    _due(chosen),
+                    _broken(selected, label_keys),
+                    _upstream(selected, label_keys),
+                    _due(selected),
                 ),
             ),
-            Row("Lately", (*_trouble(chosen), _slowest(chosen), _least(chosen))),
+            Row("Lately", (*_trouble(selected), _slowest(selected), _least(selected))),
         ),
     )
 
 
 def _filter(key: str, name: str) -> tuple[Variable, str]:
-    """Return the variable *name*, which chooses by the label *key*, and its matcher."""
-    # A rule may be more severe than its job.
+    """Return the variable *name*, which filters by label *key*, and its matcher."""
+    # A rule may have another severity than its job.
     series = f'{{__name__=~"{names.INFO}|{names.RULE_VIOLATED}"}}'
     variable = Variable(
         name=name,
         title=shared.label_column(key).title,
         query=f"label_values({series}, {key})",
         many=True,
-        # Also the jobs on which it is not set.
+        # Also matches jobs without the label.
         everything=".*",
     )
     return variable, f'{key}=~"${name}"'
 
 
-def _broken(chosen: str, label_keys: Sequence[str]) -> Panel:
+def _broken(selected: str, label_keys: Sequence[str]) -> Panel:
     return Panel(
         title="Broken now",
         kind=Kind.TABLE,
-        queries=(shared.broken(chosen, label_keys),),
+        queries=(shared.broken(selected, label_keys),),
         description="Every condition of every job that calls for an alert. "
         "A job leads to its own dashboard, a condition to the runbook.",
         columns=(shared.JOB_COLUMN, *shared.broken_columns(label_keys)),
@@ -120,13 +119,13 @@ def _broken(chosen: str, label_keys: Sequence[str]) -> Panel:
     )
 
 
-def _upstream(chosen: str, label_keys: Sequence[str]) -> Panel:
+def _upstream(selected: str, label_keys: Sequence[str]) -> Panel:
     return Panel(
         title="Held back by a job they require",
         kind=Kind.TABLE,
-        queries=(shared.upstream_unhealthy(chosen, label_keys),),
+        queries=(shared.upstream_unhealthy(selected, label_keys),),
         description="A job that these require is missed, overrunning, failing or violated. "
-        "Nobody is told of their own alerts until that one is healthy again.",
+        "Their own alerts are suppressed until that job is healthy again.",
         columns=(
             shared.JOB_COLUMN,
             shared.SEVERITY_COLUMN,
@@ -143,10 +142,10 @@ def _upstream(chosen: str, label_keys: Sequence[str]) -> Panel:
     )
 
 
-def _due(chosen: str) -> Panel:
+def _due(selected: str) -> Panel:
     return _top(
         "Next due",
-        f"bottomk({_TOP}, {_each(names.NEXT_RUN, chosen)} < Inf) * 1000",
+        f"bottomk({_TOP}, {_each(names.NEXT_RUN, selected)} < Inf) * 1000",
         Column(label=VALUE, title="Due", unit="dateTimeFromNow"),
         description="The next slot of each schedule; past when it has been missed.",
         descending=False,
@@ -154,22 +153,22 @@ def _due(chosen: str) -> Panel:
     )
 
 
-def _trouble(chosen: str) -> tuple[Panel, Panel]:
+def _trouble(selected: str) -> tuple[Panel, Panel]:
     counters = {
         "missed": names.MISSED_RUNS,
         "failed": names.RUN_FAILURES,
         "violating": names.VIOLATING_RUNS,
     }
-    misses = _of_chosen(_increase(names.MISSED_RUNS), chosen)
+    misses = _of_selected(_increase(names.MISSED_RUNS), selected)
     return (
         Panel(
             title="Runs that went wrong",
             kind=Kind.BARS,
             queries=tuple(
-                Query(f"sum({_of_chosen(_increase(metric), chosen)})", legend)
+                Query(f"sum({_of_selected(_increase(metric), selected)})", legend)
                 for legend, metric in counters.items()
             ),
-            description="Missed, failed, or ok and in breach of a rule.",
+            description="Missed, failed, or ok with a broken rule.",
             colours=shared.COLOURS,
             decimals=0,
         ),
@@ -182,18 +181,18 @@ def _trouble(chosen: str) -> tuple[Panel, Panel]:
                     f"{{{{{names.JOB}}}}}",
                 ),
             ),
-            description="When many jobs miss at once, look at the host they share.",
+            description="If many jobs are missed at once, check the host that they share.",
             decimals=0,
             empty="No run was missed",
         ),
     )
 
 
-def _slowest(chosen: str) -> Panel:
+def _slowest(selected: str) -> Panel:
     return _top(
         "Slowest jobs",
-        # Every comparison drops the NaN of a job that never told its duration.
-        f"topk({_TOP}, {_each(names.LAST_DURATION, chosen)} >= 0)",
+        # The comparison drops NaN of jobs without a reported duration.
+        f"topk({_TOP}, {_each(names.LAST_DURATION, selected)} >= 0)",
         Column(label=VALUE, title="Last duration", unit="s"),
         description=f"The {_TOP} longest of the jobs' last runs.",
         descending=True,
@@ -201,10 +200,10 @@ def _slowest(chosen: str) -> Panel:
     )
 
 
-def _least(chosen: str) -> Panel:
+def _least(selected: str) -> Panel:
     return _top(
         "Least successful jobs",
-        f"bottomk({_TOP}, {_each(names.SUCCESS_RATIO, chosen)} >= 0)",
+        f"bottomk({_TOP}, {_each(names.SUCCESS_RATIO, selected)} >= 0)",
         Column(label=VALUE, title="Success ratio", unit="percentunit"),
         description="Where alerts.success_ratio is configured, over its own window.",
         descending=False,
@@ -234,16 +233,16 @@ def _top(
 
 
 def _increase(counter: str) -> str:
-    """Return the increase for each job, of exporters that count alike only one."""
+    """Return the increase for each job, once for all exporters with the same counts."""
     increase = f"increase({counter}{{{OF_EXPORTER}}}[{RANGE}])"
     return f"max by (job, {names.JOB}) ({increase})"
 
 
-def _each(metric: str, chosen: str) -> str:
-    of_chosen = _of_chosen(f"{metric}{{{OF_EXPORTER}}}", chosen)
-    return f"max by ({names.JOB}) ({of_chosen})"
+def _each(metric: str, selected: str) -> str:
+    of_selected = _of_selected(f"{metric}{{{OF_EXPORTER}}}", selected)
+    return f"max by ({names.JOB}) ({of_selected})"
 
 
-def _of_chosen(expr: str, chosen: str) -> str:
-    """Return those of *expr*, series without a severity, whose jobs are chosen."""
-    return f"{expr} and on (job, {names.JOB}) {names.INFO}{{{chosen}}}"
+def _of_selected(expr: str, selected: str) -> str:
+    """Return the series of *expr* whose jobs are selected."""
+    return f"{expr} and on (job, {names.JOB}) {names.INFO}{{{selected}}}"

@@ -1,4 +1,4 @@
-"""What several dashboards ask for in the same words."""
+"""Queries and columns shared by several dashboards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Condition
 from afterrun_exporter.rulegen.panels import VALUE, Column, Query, Text, Variable
 
-#: Where the links between dashboards lead.
+#: Links between dashboards.
 OVERVIEW_UID: Final = "afterrun"
 JOB_UID: Final = "afterrun-job"
 EXPORTER_UID: Final = "afterrun-exporter"
@@ -18,7 +18,7 @@ EXPORTER_UID: Final = "afterrun-exporter"
 RANGE: Final = "$__rate_interval"
 
 _EXPORTER: Final = "exporter"
-#: The series of the chosen exporters.
+#: The matcher for the selected exporters.
 OF_EXPORTER: Final = f'job=~"${_EXPORTER}"'
 
 EXPORTER: Final = Variable(
@@ -29,7 +29,7 @@ EXPORTER: Final = Variable(
     many=True,
 )
 
-#: A job's name, and a click to the dashboard of that job.
+#: The name of a job, with a link to its dashboard.
 JOB_COLUMN: Final = Column(
     label=names.JOB,
     title="Job",
@@ -54,7 +54,7 @@ SEVERITY_COLUMN: Final = Column(
 #: Grafana counts in milliseconds; 0 is what we say for "never".
 NEVER: Final = {"0": Text("never")}
 
-#: What becomes of a run, in the colours that it has everywhere.
+#: Colours of outcomes, the same in all panels.
 COLOURS: Final = {
     "ok": "green",
     "missed": "purple",
@@ -76,7 +76,7 @@ _BROKEN: Final = {
     Condition.SUCCESS_RATIO_LOW: (names.SUCCESS_RATIO_LOW, "== 1"),
 }
 
-# A label that no job can have of its own.
+# A label that jobs cannot have.
 _CONDITION: Final = "alertname"
 
 
@@ -86,7 +86,7 @@ def _section(condition: Condition) -> str:
 
 
 def broken_columns(label_keys: Sequence[str]) -> tuple[Column, ...]:
-    """Return how the answer to `broken` is shown, but for the job."""
+    """Return the columns for the result of `broken`, without the job."""
     return (
         Column(
             label=_CONDITION,
@@ -112,7 +112,7 @@ def label_column(key: str) -> Column:
 
 
 def broken(selector: str, label_keys: Sequence[str]) -> Query:
-    """Return what is wrong now: a row for each condition, its value the last success."""
+    """Return the open conditions, one per row, with the last success as value."""
     by = ", ".join((names.JOB, names.SEVERITY, *label_keys, names.RULE, names.METRIC))
     # Exporters of one scrape job are one: of two deadlines the later one counts.
     arms = "\nor\n".join(
@@ -125,16 +125,16 @@ def broken(selector: str, label_keys: Sequence[str]) -> Query:
 
 
 def jobs_by_state(selector: str) -> Query:
-    """Return the number of jobs in each state; an exporter and its successor are one."""
+    """Return the number of jobs in each state, once for an exporter and its successor."""
     each = f"max by (job, {names.STATE}) ({names.JOBS}{{{selector}}})"
     return Query(f"sum by ({names.STATE}) ({each})", f"{{{{{names.STATE}}}}}")
 
 
 def upstream_unhealthy(selector: str, label_keys: Sequence[str]) -> Query:
-    """Return the jobs whose alerts are held back, with their last success."""
+    """Return the jobs whose alerts are suppressed, with their last success."""
     by = ", ".join((names.JOB, names.SEVERITY, *label_keys))
-    held = f"max by ({by}) ({names.UPSTREAM_UNHEALTHY}{{{selector}}} == 1)"
-    return Query(f"0 * {held}\n{_plus_last_success()}")
+    suppressed = f"max by ({by}) ({names.UPSTREAM_UNHEALTHY}{{{selector}}} == 1)"
+    return Query(f"0 * {suppressed}\n{_plus_last_success()}")
 
 
 def _plus_last_success() -> str:
