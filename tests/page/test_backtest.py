@@ -177,7 +177,7 @@ class TestWhatIsShown:
         told = words_of(section(await pages.get(path("rows >= 0.5 * previous"))))
 
         assert "History is incomplete: 1 older run of this job was deleted" in told
-        assert "1 run cannot be told" in told
+        assert "1 run cannot be evaluated" in told
         assert "Not reported Unknown" in told
 
     async def test_says_which_runs_are_not_judged(
@@ -202,7 +202,7 @@ class TestWhatIsShown:
     async def test_a_job_that_has_not_run_says_so(self, pages: Pages) -> None:
         told = words_of(section(await pages.get(path("rows > 1"))))
 
-        assert "It has not run yet: there is nothing to try rules on." in told
+        assert "No runs yet: there is nothing to test rules on." in told
 
     async def test_draws_the_threshold_that_is_tried(
         self, pages: Pages, service: Service
