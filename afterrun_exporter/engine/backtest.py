@@ -1,4 +1,4 @@
-"""Rules tried on the runs that are kept of a job, while pings are answered."""
+"""Backtests of rules on the stored runs of a job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from afterrun_exporter.core.model import Settings
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.storage.store import Store
 
-#: Runs of a job that are looked at, whatever the retention: they are all in memory.
+#: The most runs of a job in a backtest, because all of them are held in memory.
 MOST_RUNS: Final = 100_000
 
 
@@ -23,10 +23,10 @@ async def try_rules(
     rules: Sequence[Rule],
     since: float = -math.inf,
 ) -> Backtest:
-    """Return what *rules* would have flagged of the runs of *job*; nothing is changed."""
+    """Return the violations of *rules* in the stored runs of *job*, without changes."""
     runs = await store.runs(job, min(settings.runs_per_job, MOST_RUNS))
-    tried = Backtest(rules, since)
-    # There may be many, and pings are to be answered meanwhile.
+    backtest = Backtest(rules, since)
+    # Yield to the event loop: there may be many runs.
     async for run in cooperatively(reversed(runs)):
-        tried.add(run)
-    return tried
+        backtest.add(run)
+    return backtest

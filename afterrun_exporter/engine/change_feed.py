@@ -1,4 +1,4 @@
-"""Who is to know which jobs changed; each asks when it has the time."""
+"""Notification of subscribers about changed jobs."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from collections.abc import Iterable
 
 
 class Subscriber:
-    """Collects the jobs that changed until somebody takes them."""
+    """Collects the names of changed jobs until they are taken."""
 
     def __init__(self, changed: Iterable[str]) -> None:
         self.changed = set(changed)
 
     def take(self) -> set[str]:
-        """Return the jobs that changed, or left, since this was last asked."""
+        """Return the jobs that changed or were removed since the last call."""
         changed, self.changed = self.changed, set()
         return changed
 
 
 class ChangeFeed:
-    """All who are to know."""
+    """All subscribers."""
 
     def __init__(self) -> None:
-        self._all: list[Subscriber] = []
+        self._subscribers: list[Subscriber] = []
 
     def add(self, changed: Iterable[str]) -> Subscriber:
-        """Return another one, for whom these have changed already."""
-        self._all.append(Subscriber(changed))
-        return self._all[-1]
+        """Return a new subscriber for which the jobs *changed* are already pending."""
+        self._subscribers.append(Subscriber(changed))
+        return self._subscribers[-1]
 
     def note(self, name: str) -> None:
-        """Tell everyone that this job changed."""
-        for follower in self._all:
-            follower.changed.add(name)
+        """Notify all subscribers that this job changed."""
+        for subscriber in self._subscribers:
+            subscriber.changed.add(name)
 
     def note_all(self, *names: Iterable[str]) -> None:
-        """Tell everyone that all of these changed."""
-        for follower in self._all:
-            follower.changed.update(*names)
+        """Notify all subscribers that all of these jobs changed."""
+        for subscriber in self._subscribers:
+            subscriber.changed.update(*names)

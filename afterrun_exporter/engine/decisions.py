@@ -1,4 +1,4 @@
-"""What is to become of a job, decided when its turn to be written has come."""
+"""Decisions about jobs, made at the time of each write."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from afterrun_exporter.storage.store import Decide
 
 
 class Decisions:
-    """Makes the decisions that the store carries out.
+    """Makes the decisions that the store applies.
 
-    Each goes by the roster and the settings of the moment it is taken at.
+    Each decision uses the registry and the settings of the moment at which it is made.
     """
 
     def __init__(
@@ -46,23 +46,23 @@ class Decisions:
         now: Callable[[], float],
     ) -> None:
         self.job_registry = job_registry
-        #: What every judgement depends on.
+        #: Settings that apply to every decision.
         self.settings = settings
-        #: Committed ones, and the one that a change finds.
+        #: Committed states, and the latest state, which may be uncommitted.
         self._states = states
         self._latest = latest
-        #: Answers when a job wants to be looked at next, or somewhat earlier.
+        #: Returns the time of the next check of a job, or an earlier one.
         self._next_wake = next_wake
         self._now = now
-        #: Whether jobs may not have been looked at since their roster changed.
+        #: True while jobs may not have been checked since the registry changed.
         self.in_change = False
-        #: Whether the clock has been set back: what was received before may be decided
+        #: True if the clock was set back, so that earlier reports may be decided
         #: only now.
         self.is_set_back = False
 
     @contextmanager
     def using(self, job_registry: JobRegistry) -> Iterator[None]:
-        """Decide by *roster* from now on, and by the one before where that fails."""
+        """Use *job_registry* from now on; restore the previous one on an error."""
         before = self.job_registry
         job_registry.keep_pauses(self.job_registry, self._states)
         self._use(job_registry)
@@ -86,7 +86,7 @@ class Decisions:
         )
 
     def take(self, ping: Ping, auto_registered: Mapping[str, Job]) -> Decide:
-        """Return what *ping* does; it may be the first of one of *strangers*."""
+        """Return the decision on *ping*, which may register one of *auto_registered*."""
 
         def decide(state: JobState | None) -> Transition:
             job = self.job_registry.described(ping.job) or auto_registered.get(ping.job)
@@ -95,60 +95,60 @@ class Decisions:
             report = ping
             if self.is_set_back or (state and state.last_ping_at > ping.at):
                 report = replace(ping, at=self._at(ping.at, state))
-            known = state or registered(job, report.at)
-            if known.paused_at:
-                if pauses.is_ended_by(known, report):
-                    made = self._resuming(known, report)
-                    if not made.duplicate:
-                        return made
+            current = state or registered(job, report.at)
+            if current.paused_at:
+                if pauses.is_ended_by(current, report):
+                    transition = self._resuming(current, report)
+                    if not transition.duplicate:
+                        return transition
                 job = pauses.paused_job(job)
             quiet = (
                 not self.in_change
-                # What is planned goes by what is committed.
-                and self._states.get(ping.job) is known
-                and is_unchanged(job, known, report.at, self._next_wake(ping.job))
+                # The wakeup was planned for the committed state.
+                and self._states.get(ping.job) is current
+                and is_unchanged(job, current, report.at, self._next_wake(ping.job))
             )
             required = self._required(job)
-            return on_ping(job, known, report, self.settings, required, quiet=quiet)
+            return on_ping(job, current, report, self.settings, required, quiet=quiet)
 
         return decide
 
     def wake(self, name: str, now: float, past: bytes | None = None) -> Decide:
-        """Return what time does; *past* is a stored history to take in first."""
+        """Return the decision on the passage of time; *past* is a history to add first."""
 
         def decide(state: JobState | None) -> Transition:
             at = self._at(now, state)
             if (job := self.job_registry.described(name)) is None:
                 raise UnknownJobError(f"job {name!r} has left the configuration")
-            known = state or registered(job, at)
+            current = state or registered(job, at)
             if past is not None:
-                known = with_history(job, known, past, at, self.settings)
+                current = with_history(job, current, past, at, self.settings)
             decided = on_clock
-            if pauses.is_over(known, at):
+            if pauses.is_over(current, at):
                 decided = pauses.on_resume
-            elif known.paused_at:
+            elif current.paused_at:
                 job = pauses.paused_job(job)
-            made = decided(job, known, at, self.settings, self._required(job))
-            if is_made_for_tests(name, made.state) and is_spent(made.state):
-                gone = on_retired(made.state, at)
-                return Transition(state=gone.state, alerts=made.alerts)
-            return made
+            transition = decided(job, current, at, self.settings, self._required(job))
+            if is_made_for_tests(name, transition.state) and is_spent(transition.state):
+                retired = on_retired(transition.state, at)
+                return Transition(state=retired.state, alerts=transition.alerts)
+            return transition
 
         return decide
 
     def test(self, job: Job, now: float, seconds: float, severity: str) -> Decide:
-        """Return how a test alert of *job* is opened."""
+        """Return the decision that opens a test alert of *job*."""
 
         def decide(state: JobState | None) -> Transition:
             at = self._at(now, state)
-            known = state or registered(job, at)
+            current = state or registered(job, at)
             # It may have been paused or resumed since that was requested.
             standing = self.job_registry.described(job.name) or job
-            if known.paused_at:
+            if current.paused_at:
                 standing = pauses.paused_job(standing)
             required = self._required(job)
             return on_test(
-                standing, known, at, seconds, severity, self.settings, required
+                standing, current, at, seconds, severity, self.settings, required
             )
 
         return decide
@@ -162,14 +162,14 @@ class Decisions:
         lasts: float,
         resumes_on_ping: bool,
     ) -> Decide:
-        """Return how nothing is expected of a job from *now* on."""
+        """Return the decision that pauses a job from *now* on."""
 
         def decide(state: JobState | None) -> Transition:
             at = self._at(now, state)
-            job, known = self._watched(name, state, at)
+            job, current = self._watched(name, state, at)
             return pauses.on_pause(
                 job,
-                known,
+                current,
                 at,
                 self.settings,
                 self._required(job),
@@ -181,69 +181,70 @@ class Decisions:
         return decide
 
     def resume(self, name: str, now: float) -> Decide:
-        """Return how a job is watched again that was paused."""
+        """Return the decision that resumes a paused job."""
 
         def decide(state: JobState | None) -> Transition:
             at = self._at(now, state)
-            job, known = self._watched(name, state, at)
+            job, current = self._watched(name, state, at)
             required = self._required(job)
-            return pauses.on_resume(job, known, at, self.settings, required)
+            return pauses.on_resume(job, current, at, self.settings, required)
 
         return decide
 
     def describe(
-        self, job: Job, said: str, now: float, unusable: Unusable = USABLE
+        self, job: Job, description: str, now: float, unusable: Unusable = USABLE
     ) -> Decide:
-        """Return how *job* becomes what is *said* of it, but for what is *unusable*."""
+        """Return the decision that stores the *description* of *job*."""
 
         def decide(state: JobState | None) -> Transition:
             at = self._at(now, state)
-            known = replace(
+            current = replace(
                 state or registered(job, at),
-                said=said,
+                said=description,
                 unusable=unusable.why,
                 lacks_schedule=unusable.schedule,
             )
-            standing = pauses.paused_job(job) if known.paused_at else job
+            standing = pauses.paused_job(job) if current.paused_at else job
             required = self._required(job)
-            return on_clock(standing, known, at, self.settings, required)
+            return on_clock(standing, current, at, self.settings, required)
 
         return decide
 
     def recall(self, state: JobState | None) -> Transition:
-        """Change nothing; see to it that the keys of all runs are in *state*."""
+        """Change nothing, but require the keys of all runs in *state*."""
         if state is None or not is_whole(state, self.settings):
             raise OlderRunsNeededError
         return Transition(state=state)
 
     def announce(self, name: str, now: float, *, successes: bool) -> Decide:
-        """Return how a job announces its ok runs from *now* on, or does so no more."""
+        """Return the decision that turns announcements of successful runs on or off."""
 
         def decide(state: JobState | None) -> Transition:
             at = self._at(now, state)
-            job, known = self._watched(name, state, at)
-            until = known.success_until if successes else 0.0
-            known = replace(known, announces_success=successes, success_until=until)
-            standing = pauses.paused_job(job) if known.paused_at else job
+            job, current = self._watched(name, state, at)
+            until = current.success_until if successes else 0.0
+            current = replace(current, announces_success=successes, success_until=until)
+            standing = pauses.paused_job(job) if current.paused_at else job
             required = self._required(job)
-            return on_clock(standing, known, at, self.settings, required)
+            return on_clock(standing, current, at, self.settings, required)
 
         return decide
 
     def retire(self, now: float) -> Decide:
-        """Return how a job stops being watched."""
+        """Return the decision that retires a job."""
 
         def decide(state: JobState | None) -> Transition:
             at = self._at(now, state)
-            # Only jobs with a state are ever retired.
+            # Only jobs with a state are retired.
             return on_retired(state or JobState(created_at=at, due_after=at), at)
 
         return decide
 
     def _at(self, at: float, state: JobState | None) -> float:
-        """Return the time of a change that was requested at *at*, as it is decided.
+        """Return the effective time of a change that was requested at *at*.
 
-        It is not before a report that was decided first, and not by an old clock.
+        It is not earlier than a report that was decided before, and not later than a
+        clock that was set back.
         """
         if self.is_set_back:
             at = min(at, self._now())
@@ -252,12 +253,12 @@ class Decisions:
         return at
 
     def _resuming(self, state: JobState, ping: Ping) -> Transition:
-        """Return what *ping* does to a job that is paused, and goes on with it."""
-        job, known = self._watched(ping.job, state, ping.at)
+        """Return the transition of a paused job that *ping* resumes."""
+        job, current = self._watched(ping.job, state, ping.at)
         required = self._required(job)
-        resumed = pauses.on_resume(job, known, ping.at, self.settings, required)
-        made = on_ping(job, resumed.state, ping, self.settings, required)
-        return made.after(resumed)
+        resumed = pauses.on_resume(job, current, ping.at, self.settings, required)
+        transition = on_ping(job, resumed.state, ping, self.settings, required)
+        return transition.after(resumed)
 
     def _watched(
         self, name: str, state: JobState | None, now: float

@@ -1,4 +1,4 @@
-"""Times in which no report could arrive, as the running daemon notices them."""
+"""Detection of downtimes in which no report could arrive."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What people and programs do to jobs besides reporting for them.
+"""Administration of jobs: descriptions, pauses, retirement and test alerts.
 
-Nothing is decided here: the judge decides, and the service makes it so.
+`Decisions` makes the decisions, and the service applies them.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ from afterrun_exporter.errors import (
 )
 from afterrun_exporter.storage.store import Change, Decide
 
-#: Words of afterrun.yml that describe a job, as plain data.
+#: Settings of afterrun.yml that describe a job, as plain data.
 Words = Mapping[str, Any]
 
 
-#: Characters of a description, in JSON.
+#: The most characters of a description in JSON.
 MAX_DESCRIPTION: Final = 16_384
 
-#: Words that say when a job is due.
+#: Settings of the schedule.
 SCHEDULE: Final = ("schedule", "timezone", "every")
-#: How problems begin for which a job lacks its schedule, by the words of all dialects.
+#: Beginnings of problems that leave a job without a schedule, in all dialects.
 _ABOUT_SCHEDULES: Final = (*SCHEDULE, "timeout", "tz", "monitor_config")
 
-#: Words by which a job is reached, and whose it is: no other description undoes them.
+#: Settings that identify a job and its project; later descriptions keep them.
 IDENTITY: Final = ("ping_uuid", "project", "display_name")
 
 
 class JobAdmin:
-    """The jobs of *service*, to be described, paused, removed and tried out.
+    """Changes of the jobs of *service*, which are durable when a method returns.
 
-    What is answered for is on disk. Every method raises UnknownJobError for a job
-    that is not watched, and StorageError if nothing could be recorded.
+    Every method raises UnknownJobError for a job that is not monitored, and StorageError
+    if nothing could be recorded.
     """
 
     def __init__(self, service: Service, clock: Clock) -> None:
@@ -85,20 +85,20 @@ class JobAdmin:
             await self._apply(name, decide)
 
     async def resume(self, name: str) -> None:
-        """Watch a job again; nothing happens to one that is not paused."""
+        """Resume monitoring of a job; no effect if it is not paused."""
         async with self._service.changing:
             decide = self._service.decisions.resume(name, self._clock.now())
             await self._apply(name, decide)
 
     async def retire(self, name: str) -> None:
-        """Watch a job no more, until it pings again.
+        """Stop monitoring a job until its next ping.
 
-        Raises ConfiguredJobError where the configuration names it.
+        Raises ConfiguredJobError if it is defined in the configuration.
         """
         async with self._service.changing:
             if name in self._job_config.jobs:
                 raise ConfiguredJobError(
-                    f"job {name!r} stands in the configuration: remove it there"
+                    f"job {name!r} is defined in afterrun.yml; remove it there"
                 )
             if self._service.job(name) is None:
                 raise UnknownJobError(self._job_config.unknown_job(name))
@@ -107,7 +107,7 @@ class JobAdmin:
     async def announce_successes(
         self, names: Collection[str], among: Collection[str] | None = None
     ) -> None:
-        """Make the jobs *names* announce their ok runs, and no others *among* these.
+        """Make the jobs *names* announce successful runs, and no others of *among*.
 
         *among* are all jobs by default.
         """
@@ -120,65 +120,67 @@ class JobAdmin:
             watched = (
                 list(service.watched())
                 if among is None
-                else [known for name in among if (known := service.known(name))]
+                else [entry for name in among if (entry := service.known(name))]
             )
             changes = [
-                Change(job.name, decisions.announce(job.name, now, successes=wanted))
+                Change(job.name, decisions.announce(job.name, now, successes=announces))
                 async for job, state in cooperatively(watched)
-                if (wanted := job.name in names) is not state.announces_success
+                if (announces := job.name in names) is not state.announces_success
             ]
             await self._service.apply(changes)
 
     async def describe(
         self, name: str, words: Words, unusable: Unusable = USABLE
     ) -> Job:
-        """Have a job be what its client says of it; return it, as it is watched.
+        """Apply a client's description of a job; return the job.
 
-        It is registered if it is not known. By what it is reached, `IDENTITY`, stays
-        as it was where *words* do not say. Raises ConfiguredJobError where the
-        configuration names the job, whose words count; DescriptionError, saying what
-        is wrong with *words*; UnknownJobError where no job may be registered. What is
-        *unusable* of the description is kept, for people to see.
+        An unknown job is registered. Settings of `IDENTITY` are kept unless *words* has
+        them. Raises ConfiguredJobError if the job is defined in the configuration;
+        DescriptionError with the problems of *words*; UnknownJobError if no job may be
+        registered. The *unusable* part of the description is stored to be shown.
         """
         (job,) = await self.describe_all({name: words}, {name: unusable})
         return job
 
     async def describe_all(
         self,
-        told: Mapping[str, Words],
+        descriptions: Mapping[str, Words],
         unusable: Mapping[str, Unusable] = MappingProxyType({}),
     ) -> list[Job]:
-        """Do what `describe` does with several jobs: with all of them, or none."""
+        """Apply descriptions of several jobs, all of them or none; see `describe`."""
         async with self._service.changing:
-            said = {name: self._said(name, words) for name, words in told.items()}
-            jobs = self._described(said)
+            texts = {
+                name: self._description_text(name, words)
+                for name, words in descriptions.items()
+            }
+            jobs = self._described(texts)
             now = self._clock.now()
             decisions = self._service.decisions
             rest = {name: unusable.get(name, USABLE) for name in jobs}
             changes = [
-                Change(name, decisions.describe(job, said[name], now, rest[name]))
+                Change(name, decisions.describe(job, texts[name], now, rest[name]))
                 for name, job in jobs.items()
-                if not self._is_said(name, said[name], rest[name])
+                if not self._is_described_as(name, texts[name], rest[name])
             ]
-            # Room has been looked for: what is refused now is a mistake of ours.
-            for made in await self._service.apply(changes):
-                if isinstance(made, Exception):
-                    raise made
+            # The limit of jobs was checked, so an error now is an internal one.
+            for result in await self._service.apply(changes):
+                if isinstance(result, Exception):
+                    raise result
             for change in changes:
                 self._service.register(jobs[change.job])
             return [self._service.job(name) or job for name, job in jobs.items()]
 
     def check(self, name: str, words: Words) -> None:
-        """Raise what `describe` would raise for these words; change nothing."""
-        self._described({name: self._said(name, words)})
+        """Raise the errors of `describe` for these settings, without changes."""
+        self._described({name: self._description_text(name, words)})
 
     def usable(
         self, name: str, words: Words, problems: Sequence[str] = ()
     ) -> tuple[dict[str, Any], Unusable]:
-        """Return what can be used of *words*, and what cannot, besides *problems*.
+        """Return the valid settings of *words*, and the invalid ones, with *problems*.
 
-        A schedule that cannot be used leaves the one that was said before. Raises what
-        `describe` raises but for DescriptionError.
+        An invalid schedule keeps the previous one. Raises the errors of `describe`
+        except DescriptionError.
         """
         try:
             self.check(name, words)
@@ -193,22 +195,22 @@ class JobAdmin:
                     problems.append(str(error))
         lacks_schedule = any(one.startswith(_ABOUT_SCHEDULES) for one in problems)
         if lacks_schedule:
-            known = self.words(name)
-            usable |= {word: known[word] for word in SCHEDULE if word in known}
+            previous = self.words(name)
+            usable |= {word: previous[word] for word in SCHEDULE if word in previous}
         return usable, Unusable("; ".join(problems), lacks_schedule)
 
     def words(self, name: str) -> dict[str, Any]:
-        """Return what a client has said of the job *name*."""
+        """Return the settings in the client's description of the job *name*."""
         state = self._service.state(name)
         return dict(json.decode(state.said)) if state and state.said else {}
 
     async def test_alert(
         self, name: str | None, seconds: float, severity: str = ""
     ) -> OpenAlert:
-        """Open an alert that ends by itself, to see that it arrives.
+        """Open a test alert, which resolves by itself.
 
-        It is one of the job *name*, or of a job made for it, and has that job's
-        severity unless told otherwise.
+        It belongs to the job *name*, or to a temporary job, and has the severity of that
+        job by default.
         """
         now = self._clock.now()
         job = self._service.job(name or TEST_JOB)
@@ -222,60 +224,62 @@ class JobAdmin:
             self._service.register(job)
         return next(one for one in state.alerts if one.key == TEST)
 
-    def _said(self, name: str, words: Words) -> str:
-        known = self.words(name)
-        kept: dict[str, Any] = {word: known[word] for word in IDENTITY if word in known}
-        return _written({**kept, **words})
+    def _description_text(self, name: str, words: Words) -> str:
+        previous = self.words(name)
+        identity: dict[str, Any] = {
+            word: previous[word] for word in IDENTITY if word in previous
+        }
+        return _encoded({**identity, **words})
 
-    def _is_said(self, name: str, said: str, unusable: Unusable) -> bool:
-        if (known := self._service.known(name)) is None:
+    def _is_described_as(self, name: str, text: str, unusable: Unusable) -> bool:
+        if (entry := self._service.known(name)) is None:
             return False
-        state = known[1]
+        state = entry[1]
         now = (state.said, state.unusable, state.lacks_schedule)
-        return now == (said, *unusable)
+        return now == (text, *unusable)
 
-    def _described(self, said: Mapping[str, str]) -> dict[str, Job]:
-        """Return the jobs by name, as they will be; raise for what cannot be."""
+    def _described(self, texts: Mapping[str, str]) -> dict[str, Job]:
+        """Return the described jobs by name; raise an error for an invalid one."""
         job_config, job_registry = (
             self._job_config,
             self._service.decisions.job_registry,
         )
-        new = [name for name in said if self._service.job(name) is None]
+        new = [name for name in texts if self._service.job(name) is None]
         if job_config.unknown is None or len(job_registry.auto_registered(new)) < len(
             new
         ):
-            refused = new[0] if new else next(iter(said), "")
+            refused = new[0] if new else next(iter(texts), "")
             if refused not in job_config.jobs:
                 raise UnknownJobError(job_config.refusal(refused))
-        return {name: self._made(name, words) for name, words in said.items()}
+        return {name: self._job_for(name, words) for name, words in texts.items()}
 
-    def _made(self, name: str, said: str) -> Job:
+    def _job_for(self, name: str, text: str) -> Job:
         if name in self._job_config.jobs:
             raise ConfiguredJobError(
-                f"job {name!r} stands in the configuration, whose words count"
+                f"job {name!r} is defined in afterrun.yml; change it there"
             )
         unknown = self._job_config.unknown
         if unknown is None:
             raise UnknownJobError(self._job_config.refusal(name))
-        if len(said) > MAX_DESCRIPTION:
+        if len(text) > MAX_DESCRIPTION:
             raise DescriptionError(
-                f"the description has {len(said)} characters: at most "
-                f"{MAX_DESCRIPTION} are taken"
+                f"the description has {len(text)} characters: use at most "
+                f"{MAX_DESCRIPTION}"
             )
         try:
-            return unknown(name, said)
+            return unknown(name, text)
         except ValueError as error:
             raise DescriptionError(str(error)) from None
 
     async def _apply(self, name: str, decide: Decide) -> JobState:
-        (made,) = await self._service.apply([Change(name, decide)])
-        if isinstance(made, Transition):
-            return made.state
-        raise made
+        (result,) = await self._service.apply([Change(name, decide)])
+        if isinstance(result, Transition):
+            return result.state
+        raise result
 
 
 def _parts(words: Words) -> Iterator[dict[str, Any]]:
-    """Yield the parts of a description that can be used without each other."""
+    """Yield the parts of a description that are valid independently of each other."""
     if when := {word: words[word] for word in SCHEDULE if word in words}:
         yield when
     for word, value in words.items():
@@ -283,9 +287,11 @@ def _parts(words: Words) -> Iterator[dict[str, Any]]:
             yield {word: value}
 
 
-def _written(words: Words) -> str:
-    """Return *words* as a state keeps them; "" for none."""
+def _encoded(words: Words) -> str:
+    """Return *words* as stored in a state; "" for none."""
     try:
         return json.encode(words, order="deterministic").decode() if words else ""
     except UnicodeEncodeError:
-        raise DescriptionError("a text in it cannot be written in UTF-8") from None
+        raise DescriptionError(
+            "a text in the description cannot be encoded in UTF-8"
+        ) from None

@@ -1,4 +1,4 @@
-"""Which jobs are watched: those the configuration names, and those that pinged."""
+"""The registry of monitored jobs: configured ones, and auto-registered ones."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from afterrun_exporter.core.upstream import (
     requirements,
 )
 
-#: Names that are sorted at once.
+#: The number of names that are sorted in one step.
 STEP: Final = 2000
 
 
 class JobRegistry:
-    """The jobs by their names, and which of them build on which."""
+    """The jobs by name, and their dependencies."""
 
     def __init__(self, job_config: JobConfig) -> None:
         self.job_config = job_config
         self._registered: dict[str, Job] = {}
-        #: Names of the jobs that are paused, and therefore at rest here.
+        #: Names of paused jobs, which are returned as disabled.
         self.paused: set[str] = set()
         self._names: list[str] | None = None
         self._dependents: dict[str, list[str]] = {}
@@ -41,14 +41,14 @@ class JobRegistry:
             for name, job in job_config.jobs.items()
             if job.ping_uuid
         }
-        #: Names of jobs by what else they are called, see `names.aliases`.
+        #: Names of jobs by alias, see `names.aliases`.
         self._by_alias: dict[tuple[str, str], dict[str, None]] = {}
         for job in job_config.jobs.values():
             self._note_aliases(None, job)
 
     @property
     def registered(self) -> AbstractSet[str]:
-        """The names of the jobs that the configuration does not name."""
+        """The names of auto-registered jobs."""
         return self._registered.keys()
 
     @property
@@ -60,24 +60,24 @@ class JobRegistry:
         return self._names or ()
 
     def sorting(self) -> Iterator[None]:
-        """Put `names` in order, a step at each turn; no job may come meanwhile."""
+        """Sort `names` in steps; no job may be registered in between."""
         names = [*self.job_config.jobs, *self._registered]
         for at in range(0, len(names), STEP):
             names[at : at + STEP] = sorted(names[at : at + STEP])
             yield
-        # What is in order piece by piece is merged rather than sorted.
+        # Sorting sorted pieces only merges them.
         names.sort()
         self._names = names
 
     def get(self, name: str) -> Job | None:
-        """Return the job of this name, None when it is not watched."""
+        """Return the job of this name; None if it is not monitored."""
         job = self.described(name)
         if self.paused and job is not None and name in self.paused:
             return paused_job(job)
         return job
 
     def of(self, names: Iterable[str]) -> Iterator[Job]:
-        """Yield the jobs of these *names* that are watched, as `get` returns them."""
+        """Yield the monitored jobs with these *names*, as returned by `get`."""
         jobs, registered, paused = self.job_config.jobs, self._registered, self.paused
         for name in names:
             job = jobs.get(name) or registered.get(name)
@@ -85,11 +85,11 @@ class JobRegistry:
                 yield paused_job(job) if name in paused else job
 
     def described(self, name: str) -> Job | None:
-        """Return the job of this name, as if it were not paused if it is."""
+        """Return the job of this name without regard to pauses."""
         return self.job_config.jobs.get(name) or self._registered.get(name)
 
     def named_by(self, uuid: str) -> str | None:
-        """Return the name of the job that has this ping_uuid, None where none has."""
+        """Return the name of the job with this ping_uuid; None if there is none."""
         return self._by_uuid.get(uuid)
 
     def called(self, kind: str, alias: str) -> Iterator[Job]:
@@ -105,7 +105,7 @@ class JobRegistry:
         return len(self.job_config.jobs) + len(self._registered)
 
     def register(self, job: Job) -> None:
-        """Watch a job that the configuration does not name, as *job* describes it."""
+        """Add or replace the auto-registered *job*."""
         before = self._registered.get(job.name)
         self._registered[job.name] = job
         self._note_uuid(before, job)
@@ -118,7 +118,7 @@ class JobRegistry:
             self._note_all_dependents()
 
     def dismiss(self, job: Job) -> None:
-        """Stop watching a job that was registered."""
+        """Remove an auto-registered job."""
         before = self._registered.pop(job.name, None)
         if before is not None and self._names is not None:
             del self._names[bisect_left(self._names, job.name)]
@@ -128,14 +128,14 @@ class JobRegistry:
             self._note_all_dependents()
 
     def note_pause(self, name: str, state: JobState) -> bool:
-        """Have the job *name* at rest as far as *state* says; return whether that is new."""
+        """Record the pause of the job *name* in *state*; return True if it changed."""
         if bool(state.paused_at) == (name in self.paused):
             return False
         self.paused ^= {name}
         return True
 
     def keep(self, other: JobRegistry, states: Mapping[str, JobState]) -> None:
-        """Watch those too that have been registered with *other* meanwhile."""
+        """Add the jobs that were registered with *other* in the meantime."""
         for name in other.registered - self._registered.keys():
             state = states[name]
             if self.get(name) is None and not leaves(name, state, self.job_config):
@@ -143,12 +143,12 @@ class JobRegistry:
         self.keep_pauses(other, states)
 
     def keep_pauses(self, other: JobRegistry, states: Mapping[str, JobState]) -> None:
-        """Have those at rest that are paused now, *other* being what was gone by."""
+        """Apply the current pauses of the jobs paused here or in *other*."""
         for name in self.paused | other.paused:
             self.note_pause(name, states[name])
 
     def auto_registered(self, names: Iterable[str]) -> dict[str, Job]:
-        """Return the jobs that may be registered, as far as there is room."""
+        """Return the unknown jobs among *names* that may be registered, up to the limit."""
         unknown = self.job_config.unknown
         if unknown is None:
             return {}
@@ -159,13 +159,17 @@ class JobRegistry:
     def requirements(
         self, job: Job, latest: Callable[[str], JobState | None]
     ) -> tuple[Required, ...]:
-        """Return how the jobs are doing that *job* requires, by their *latest*."""
+        """Return the condition of the jobs that *job* requires, by their *latest* states."""
         if not job.depends_on:
             return ()
 
         def look_up(name: str) -> tuple[Job, JobState] | None:
-            found, state = self.get(name), latest(name)
-            return (found, state) if found is not None and state is not None else None
+            required, state = self.get(name), latest(name)
+            return (
+                (required, state)
+                if required is not None and state is not None
+                else None
+            )
 
         return requirements(job, look_up)
 
@@ -176,7 +180,7 @@ class JobRegistry:
     def _note_uuid(self, before: Job | None, job: Job | None) -> None:
         if before is not None and self._by_uuid.get(before.ping_uuid) == before.name:
             del self._by_uuid[before.ping_uuid]
-        # What the configuration says counts for more.
+        # A configured job takes precedence.
         if job is not None and job.ping_uuid:
             self._by_uuid.setdefault(job.ping_uuid, job.name)
 
@@ -201,18 +205,18 @@ class JobRegistry:
 
 
 def leaves(name: str, state: JobState, job_config: JobConfig) -> bool:
-    """Return whether a job that *job_config* does not name is to be retired."""
+    """Return True if a job that *job_config* does not define must be retired."""
     if is_made_for_tests(name, state):
         return is_spent(state)
-    # What only pings have named stays, as long as pings may name jobs.
+    # Auto-registered jobs stay as long as auto-registration is allowed.
     return state.configured or job_config.unknown is None
 
 
 def is_made_for_tests(name: str, state: JobState) -> bool:
-    """Return whether nobody knows of this job but who asked for a test alert."""
+    """Return True if this job exists only for test alerts."""
     return name == TEST_JOB and not (state.configured or state.last_ping_at)
 
 
 def is_spent(state: JobState) -> bool:
-    """Return whether nothing of the job's alerts is to be seen any more."""
+    """Return True if the job has no open or recently resolved alerts."""
     return not (state.alerts or state.healed)

@@ -1,4 +1,4 @@
-"""What jobs push and want to see again under its own names: kept, and exposed."""
+"""Pushed metrics that are exposed under their original names."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from afterrun_exporter.storage.store import Store
 class PushedMetrics:
     """The groups of the jobs with `export_as: original`, on disk and in memory.
 
-    What is on the disk is what is exposed. One change at a time: whether a push
-    fits depends on all that came before it.
+    Only stored groups are exposed. Changes are made one at a time, because a push must
+    be consistent with all earlier ones.
     """
 
     def __init__(self, store: Store, service: Service, clock: Clock) -> None:
@@ -34,31 +34,31 @@ class PushedMetrics:
         self._clock = clock
         self._groups = Groups()
         self._is_loaded = False
-        self._one_at_a_time = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def refresh(self) -> None:
-        """Expose the groups of today's jobs, and remove those of others.
+        """Expose the groups of the current jobs, and remove those of others.
 
-        The first time the stored groups are loaded. Raises StorageError.
+        The first call loads the stored groups. Raises StorageError.
         """
-        async with self._one_at_a_time:
+        async with self._lock:
             if not self._is_loaded:
                 self._groups = Groups(await self._store.pushed())
                 self._is_loaded = True
             for group in list(self._groups):
-                if not self.wanted(group.job):
+                if not self.is_exposed(group.job):
                     await self._drop(group.labels)
 
-    def wanted(self, job: str) -> bool:
-        """Return whether what *job* pushes is to be exposed again.
+    def is_exposed(self, job: str) -> bool:
+        """Return True if the pushed metrics of *job* are exposed.
 
-        Also of one that its first push will register.
+        This includes a job that its first push will register.
         """
-        known = self.job(job)
-        return known is not None and known.exposes_pushes
+        described = self.job(job)
+        return described is not None and described.exposes_pushes
 
     def job(self, name: str) -> Job | None:
-        """Return the job *name*, also one that its first push will register."""
+        """Return the job *name*, including one that its first push will register."""
         job_registry = self._service.decisions.job_registry
         return self._service.job(name) or job_registry.auto_registered((name,)).get(
             name
@@ -72,12 +72,12 @@ class PushedMetrics:
         *,
         replacing: bool,
     ) -> None:
-        """Change a group; see `after_push`. When this returns, it is on the disk.
+        """Change a group durably; see `after_push`.
 
-        Raises PingError for families that do not fit what is exposed, and
-        StorageError: then the group is as it was.
+        Raises PingError for families that conflict with exposed ones, and StorageError;
+        then the group is unchanged.
         """
-        async with self._one_at_a_time:
+        async with self._lock:
             before = self._group(job, labels)
             group = after_push(before, families, self._clock.now(), replacing=replacing)
             async for problem in cooperatively(self._groups.conflicts(group)):
@@ -88,27 +88,27 @@ class PushedMetrics:
                     )
             if not self._fits(group):
                 raise PingError(
-                    f"there is no room for what is pushed: all groups may come to "
-                    f"{self._limit} bytes; delete some, or raise limits.pushed_bytes"
+                    f"all pushed groups would exceed limits.pushed_bytes ({self._limit} "
+                    "bytes): delete some, or raise the limit"
                 )
             await self._save(group)
 
     async def refused(self, job: str, labels: Mapping[str, str]) -> None:
-        """Expose that a push to a group has been refused, if there is room for it.
+        """Record the failure of a push to a group, if the limit allows it.
 
         Raises StorageError.
         """
-        async with self._one_at_a_time:
+        async with self._lock:
             group = after_refusal(self._group(job, labels), self._clock.now())
             if self._fits(group) and not self._groups.conflict(group):
                 await self._save(group)
 
     async def delete(self, labels: Mapping[str, str]) -> None:
-        """Forget a group, if there is one.
+        """Remove a group, if there is one.
 
-        Raises StorageError, and then it is still there.
+        Raises StorageError, without changes.
         """
-        async with self._one_at_a_time:
+        async with self._lock:
             await self._drop(labels_of(labels))
 
     def page(self) -> bytes:
@@ -120,8 +120,10 @@ class PushedMetrics:
         return self._service.job_config.pushed_bytes
 
     def _group(self, job: str, labels: Mapping[str, str]) -> Group:
-        named = labels_of(labels)
-        return self._groups.get(named) or Group(labels=named, job=job)
+        labels_of_group = labels_of(labels)
+        return self._groups.get(labels_of_group) or Group(
+            labels=labels_of_group, job=job
+        )
 
     def _fits(self, group: Group) -> bool:
         before = self._groups.get(group.labels)

@@ -1,4 +1,4 @@
-"""Going by another configuration, in steps between which pings are taken."""
+"""Reload of the configuration in steps, without blocking pings."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from afterrun_exporter.storage.store import Change, Store
 async def build_registry(
     job_config: JobConfig, states: Mapping[str, JobState], before: JobRegistry
 ) -> tuple[JobRegistry, list[str]]:
-    """Return which jobs are watched by *job_config*, and which have left.
+    """Return the registry for *job_config*, and the names of removed jobs.
 
-    *before* is the roster that is in use meanwhile. A job that has not changed is the
+    *before* is the registry that is in use meanwhile. A job that has not changed is the
     same object in both.
     """
     jobs = cooperatively(job_config.jobs.items())
     same = {name: _unchanged(job, before) async for name, job in jobs}
     job_config = replace(job_config, jobs=same)
-    job_registry, gone = JobRegistry(job_config), []
-    seen = 0
-    # None leaves the states, and new ones come last.
-    while seen < len(states):
-        names = list(islice(states, seen, None))
-        seen += len(names)
+    job_registry, removed = JobRegistry(job_config), []
+    checked = 0
+    # States are never removed, and new ones are appended.
+    while checked < len(states):
+        names = list(islice(states, checked, None))
+        checked += len(names)
         async for name in cooperatively(names):
             state = states[name]
             if state.retired_at is not None:
@@ -44,25 +44,25 @@ async def build_registry(
             if name in job_config.jobs:
                 continue
             if leaves(name, state, job_config):
-                gone.append(name)
+                removed.append(name)
             else:
                 job = job_config.nameless(name, state.said)
                 job_registry.register(_unchanged(job, before))
     async for _ in cooperatively(job_registry.sorting()):
         pass
-    # One that was retired when it was looked at may have reported since, and new ones.
+    # Retired and new jobs may have reported since they were checked.
     missing = before.registered - job_registry.registered - job_config.jobs.keys()
-    for name in missing.difference(gone):
+    for name in missing.difference(removed):
         if not leaves(name, states[name], job_config):
             job_registry.register(job_config.nameless(name, states[name].said))
-    return job_registry, gone
+    return job_registry, removed
 
 
 async def changed_jobs(before: JobRegistry, after: JobRegistry) -> set[str]:
-    """Return the names of the jobs that *after* describes differently than *before*.
+    """Return the names of the jobs that differ between *before* and *after*.
 
-    They come, leave or have other settings. It is the names of all jobs if what all
-    depend on is different.
+    They were added, removed or have other settings. All names are returned if global
+    settings differ.
     """
     every = (before.job_config.jobs, before.registered)
     names = {*chain(*every, after.job_config.jobs, after.registered)}
@@ -82,18 +82,18 @@ def _unchanged(job: Job, before: JobRegistry) -> Job:
 
 
 async def recall(
-    store: Store, job_registry: JobRegistry, known: Mapping[str, float], now: float
+    store: Store, job_registry: JobRegistry, previous: Mapping[str, float], now: float
 ) -> tuple[dict[str, float], dict[str, bytes]]:
-    """Return how far back the windows of jobs reach, and the stored histories of
-    those whose windows reach back further than is *known*.
+    """Return the reach of the windows of all jobs into the past, and the stored
+    histories of those that reach further than in *previous*.
     """
-    # It was drawn up without a breath in the end.
+    # The registry was completed without yielding to the event loop.
     await yield_to_loop()
     jobs = cooperatively(list(job_registry))
     reaching = {job.name: far async for job in jobs if (far := kept_for(job))}
-    wanted = {n: r for n, r in reaching.items() if r > known.get(n, 0.0)}
+    to_read = {n: r for n, r in reaching.items() if r > previous.get(n, 0.0)}
     runs = job_registry.job_config.keep_runs
-    return reaching, await store.histories(wanted, now, runs)
+    return reaching, await store.histories(to_read, now, runs)
 
 
 async def plan_changes(
@@ -103,9 +103,9 @@ async def plan_changes(
     now: float,
     past: Mapping[str, bytes],
 ) -> list[Change]:
-    """Return what is to be decided about jobs, *past* being histories to take in.
+    """Return the pending changes of jobs; *past* are histories to add.
 
-    The others have their place on the *wakeups*.
+    The other jobs are scheduled in *wakeups*.
     """
     changes: list[Change] = []
     await yield_to_loop()
@@ -129,8 +129,7 @@ async def plan_anew(
 ) -> list[Change]:
     """Return the changes of all jobs that a downtime may have affected.
 
-    *recalls* is true where windows may have forgotten runs that were long past by a
-    wrong clock.
+    *recalls* is True if a wrong clock may have removed runs from windows.
     """
     past: Mapping[str, bytes] = {}
     if recalls:
@@ -142,10 +141,10 @@ def _quiet_until(
     decisions: Decisions, store: Store, job: Job, now: float
 ) -> float | None:
     state = store.states.get(job.name)
-    # What is being committed was decided by the roster before, perhaps.
+    # A change in progress may be based on the previous registry.
     if state is None or store.latest(job.name) is not state:
         return None
     try:
         return quiet_until(job, state, now, decisions.settings)
-    except Exception:  # noqa: BLE001 - deciding will raise it again, and tell
+    except Exception:  # noqa: BLE001 - the decision will raise and report it again
         return None

@@ -78,14 +78,14 @@ class Runtime(Generic[C]):
 
 
 def service_tasks(service: Service) -> list[PeriodicTask]:
-    """Return the periodic tasks without which *service* notices nothing by itself."""
+    """Return the periodic tasks by which *service* follows the clock."""
 
     async def sweep() -> None:
         try:
             await service.sweep()
         finally:
             for job, error in service.take_failed_jobs().items():
-                log.error("job_cannot_be_judged", job=job, exc_info=error)
+                log.error("evaluation_failed", job=job, exc_info=error)
 
     async def prune() -> None:
         if removed := await service.prune():

@@ -1,4 +1,4 @@
-"""Recording pings and watching the clock: load, let the core decide, save."""
+"""The service that records pings and evaluates jobs as time passes."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from afterrun_exporter.engine.watched_jobs import WatchedJobs
 from afterrun_exporter.errors import StorageError, UnreadableStorageError
 from afterrun_exporter.storage.store import Change, Store
 
-#: Jobs that are woken in one transaction, so that pings get their turn.
+#: The most jobs that are checked in one transaction, so that pings are not delayed.
 STEP: Final = 200
 
-#: A job whose judgement fails is left alone for so long, lest it stop the rest.
+#: Seconds before a job whose evaluation raised is checked again.
 FAILED_JOB_PAUSE: Final = 3600.0
 
 
 class Service(WatchedJobs):
-    """The jobs, their states, and what happens to them."""
+    """The jobs, their states and all changes of them."""
 
     def __init__(
         self, store: Store, clock: Clock, job_config: JobConfig | None = None
@@ -46,69 +46,71 @@ class Service(WatchedJobs):
             registry, settings, store.states, store.latest, wakeups.when, clock.now
         )
         super().__init__(store, clock, decisions)
-        #: Steps of the clock, pauses, and times in which storage refused.
+        #: Steps of the clock, pauses of the process, and outages of the storage.
         self.downtimes = DowntimeMonitor(clock, self.decisions, wakeups)
-        #: Held while the jobs themselves are changed, and not what happened to them.
+        #: Held while the set of jobs or their settings change.
         self.changing = asyncio.Lock()
-        #: Jobs to look at although their own time has not come.
+        #: Jobs to check before their planned time.
         self._scheduled: set[str] = set()
-        #: How far back the history of a job has been recalled.
+        #: The reach of the loaded history of each job.
         self._recalled: dict[str, float] = {}
         self._change_feed = ChangeFeed()
         self._failed_jobs: dict[str, Exception] = {}
         #: Pings by (dialect, result), for the exporter's own metrics.
         self.pings: Counter[tuple[str, str]] = Counter()
-        #: Reported values that were not taken, by reason.
+        #: Dropped metric values by reason.
         self.dropped: Counter[str] = Counter()
-        #: Transactions that could not be committed, and looks at a broken database.
+        #: Failed transactions and failed checks of the database.
         self._refusals = 0
 
     async def start(self) -> None:
-        """Make every configured job known, and retire those that have left."""
+        """Register every configured job, and retire removed ones."""
         states = self.store.states.values()
         newest = max((state.last_ping_at for state in states), default=math.inf)
         self.downtimes.begin(newest)
         await self.reconfigure(self.job_config)
-        # Here before anything changed.
+        # All jobs count as changed at first.
         self._change_feed.note_all(self.names)
         self.downtimes.look(starting=True)
 
     async def reconfigure(self, job_config: JobConfig) -> None:
-        """Go by *job_config* from now on; jobs that have left it are retired.
+        """Use *job_config* from now on, and retire removed jobs.
 
-        Raises StorageError, and then goes by the old one.
+        Raises StorageError, and then keeps the old configuration.
         """
         async with self.changing:
-            await self._change_over(job_config)
+            await self._reconfigure(job_config)
 
-    async def _change_over(self, job_config: JobConfig) -> None:
+    async def _reconfigure(self, job_config: JobConfig) -> None:
         decisions, store = self.decisions, self.store
         old = decisions.job_registry
-        registry, gone = await reload.build_registry(job_config, store.states, old)
-        # Where this fails, histories may have been cut to windows that are not kept.
-        known, self._recalled = self._recalled, {}
+        registry, removed = await reload.build_registry(job_config, store.states, old)
+        # If this fails, histories may have been cut to windows of the new configuration.
+        previous, self._recalled = self._recalled, {}
         now = self._clock.now()
         try:
             with decisions.using(registry):
-                recalled, past = await reload.recall(store, registry, known, now)
-                changes = [Change(name, decisions.retire(now)) for name in gone]
+                recalled, past = await reload.recall(store, registry, previous, now)
+                changes = [Change(name, decisions.retire(now)) for name in removed]
                 changes += await reload.plan_changes(
                     decisions, store, self._wakeups, now, past
                 )
                 results = await self._commit(changes)
-                async for made in cooperatively(zip(changes, results, strict=True)):
-                    self._follow_up(*made)
+                async for change_and_result in cooperatively(
+                    zip(changes, results, strict=True)
+                ):
+                    self._follow_up(*change_and_result)
             self._recalled = recalled
             self._back_off(changes, results)
         except BaseException:
-            # Somebody may have looked before they were changed back.
-            self._change_feed.note_all(gone, registry.registered, job_config.jobs)
+            # Subscribers may have read the jobs before the rollback.
+            self._change_feed.note_all(removed, registry.registered, job_config.jobs)
             raise
-        # Severity, labels or rules may have changed without any fact doing so.
-        self._change_feed.note_all(gone, await reload.changed_jobs(old, registry))
+        # Severity, labels or rules may have changed without a change of state.
+        self._change_feed.note_all(removed, await reload.changed_jobs(old, registry))
 
     async def recalled(self, name: str) -> JobState | None:
-        """Return what is known of a watched job, with the keys of all runs it has."""
+        """Return the state of a monitored job with the keys of all its runs."""
         state = self.state(name)
         if state is None or is_whole(state, self.settings):
             return state
@@ -118,26 +120,26 @@ class Service(WatchedJobs):
         return result.state
 
     def follow(self) -> Subscriber:
-        """Return what collects the jobs that change; at first it has all there are."""
+        """Return a subscriber of changed jobs, with all jobs pending."""
         return self._change_feed.add(job.name for job, _ in self.watched())
 
     @property
     def clock_steps(self) -> int:
-        """Steps of the wall clock that were noticed."""
+        """The number of detected steps of the wall clock."""
         return self.downtimes.steps
 
     @property
     def pauses(self) -> int:
-        """Pauses of the whole process that were noticed."""
+        """The number of detected pauses of the process."""
         return self.downtimes.pauses
 
     @property
     def storage_errors(self) -> int:
-        """Transactions, reads and looks at the files that failed."""
+        """The number of failed transactions, reads and checks of the files."""
         return self._refusals + self.store.failures()
 
     async def record(self, ping: Ping) -> ReportResult:
-        """Make *ping* durable, and act on it.
+        """Record *ping* durably, and act on it.
 
         Raises UnknownJobError, or StorageError if nothing could be recorded.
         """
@@ -152,10 +154,10 @@ class Service(WatchedJobs):
         return recorded
 
     async def record_all(self, pings: Sequence[Ping]) -> list[ReportResult | Exception]:
-        """Make *pings* durable in one transaction, and act on them.
+        """Record *pings* durably in one transaction, and act on them.
 
-        One that cannot be taken is answered with its exception and does not
-        harm the others. Raises StorageError if nothing could be recorded.
+        The result of a refused ping is its exception; the others are recorded. Raises
+        StorageError if nothing could be recorded.
         """
         new = self._registry.auto_registered(ping.job for ping in pings)
         results = await self._commit(
@@ -170,20 +172,20 @@ class Service(WatchedJobs):
         return await all_repeating(self.store, recorded)
 
     async def sweep(self) -> int:
-        """Notice what has become true by now; return how many jobs it concerned.
+        """Check the jobs that are due; return their number.
 
-        Raises StorageError when that could not be recorded; the next sweep will
-        notice it again.
+        Raises StorageError if the results could not be recorded; the next sweep repeats
+        the checks.
         """
         self.downtimes.look()
         if self.downtimes.is_pending:
-            return await self._plan_anew()
+            return await self._check_all()
         now = self._clock.now()
         due = []
         for name in self._wakeups.take_due(now):
-            if (known := self.known(name)) is None:
+            if (entry := self.known(name)) is None:
                 continue
-            when = wake_at(*known, self.settings)
+            when = wake_at(*entry, self.settings)
             if when <= now or name in self._scheduled:
                 due.append(name)
             else:
@@ -199,12 +201,12 @@ class Service(WatchedJobs):
         return len(due)
 
     async def watch(self) -> None:
-        """Notice steps of the clock, pauses, and the end of a time of refused commits."""
+        """Detect steps of the clock, pauses, and the end of a storage outage."""
         downtimes = self.downtimes
         downtimes.look()
         if not downtimes.watch_storage(self.store.writing_for()):
             return
-        # Deadlines that are exposed move on while nothing can be recorded.
+        # Exposed deadlines move while nothing can be recorded.
         self._change_feed.note_all(self.names)
         if self.store.writing_for():
             return
@@ -216,16 +218,16 @@ class Service(WatchedJobs):
             downtimes.accepted()
 
     async def check_storage(self) -> None:
-        """Notice that files of the database were deleted or replaced."""
+        """Detect deleted or replaced database files."""
         try:
             await self.store.check()
         except StorageError as error:
             self._refused(error)
 
-    async def _plan_anew(self) -> int:
-        """Return the number of jobs that a downtime affected, after a look at each.
+    async def _check_all(self) -> int:
+        """Check all jobs after a downtime; return the number of affected ones.
 
-        Raises StorageError, and then the next sweep does it.
+        Raises StorageError, and then the next sweep repeats it.
         """
         async with self.changing:
             wakeups, now = self._wakeups, self._clock.now()
@@ -248,22 +250,22 @@ class Service(WatchedJobs):
             self._back_off(step, await self.apply(step))
 
     def take_failed_jobs(self) -> dict[str, Exception]:
-        """Return the judgements that raised since this was last asked, by job."""
+        """Return the errors of evaluations since the last call, by job."""
         failed_jobs, self._failed_jobs = self._failed_jobs, {}
         return failed_jobs
 
     async def prune(self) -> int:
-        """Forget what the configuration says not to keep; return how many runs."""
-        # While the clock may be ahead, young runs may look old.
+        """Delete runs beyond the configured retention; return their number."""
+        # If the clock may be ahead, recent runs may look old.
         now = self._clock.now() - self.downtimes.ahead()
         before = now - self.job_config.keep_for
         return await self.store.prune(before, self.job_config.keep_runs)
 
     async def apply(self, changes: Sequence[Change]) -> list[Transition | Exception]:
-        """Make decisions of `decisions` durable in one transaction, and act on them.
+        """Apply changes durably in one transaction, and act on them.
 
-        One that cannot be made is answered with its exception. Raises StorageError
-        if nothing could be recorded.
+        The result of a failed change is its exception. Raises StorageError if nothing
+        could be recorded.
         """
         results = await self._commit(changes)
         for change, result in zip(changes, results, strict=True):
@@ -271,7 +273,7 @@ class Service(WatchedJobs):
         return results
 
     async def _commit(self, changes: Sequence[Change]) -> list[Transition | Exception]:
-        # A report right after a pause must not be judged as if nothing had happened.
+        # A report right after a pause must be evaluated with regard to the pause.
         self.downtimes.look()
         try:
             results = await self.store.update_all(changes)
@@ -296,24 +298,26 @@ class Service(WatchedJobs):
         if isinstance(result, Exception):
             return
         self._note(change.job, result)
-        if (known := self.known(change.job)) is not None:
-            self._wakeups.plan(change.job, wake_at(*known, self.settings))
-            if known[1].retired_at is not None:
-                self._registry.dismiss(known[0])
+        if (entry := self.known(change.job)) is not None:
+            self._wakeups.plan(change.job, wake_at(*entry, self.settings))
+            if entry[1].retired_at is not None:
+                self._registry.dismiss(entry[0])
 
-    def _note(self, name: str, made: Transition) -> None:
+    def _note(self, name: str, transition: Transition) -> None:
         self._change_feed.note(name)
-        registry, state = self._registry, made.state
+        registry, state = self._registry, transition.state
         if (state.paused_at or registry.paused) and registry.note_pause(name, state):
             self._schedule_now(name)
-        if made.alerts and any(e.key.condition in UNHEALTHY for e in made.alerts):
+        if transition.alerts and any(
+            e.key.condition in UNHEALTHY for e in transition.alerts
+        ):
             for dependent in registry.downstream(name):
                 self._schedule_now(dependent)
 
     def _back_off(
         self, changes: Sequence[Change], results: Sequence[Transition | Exception]
     ) -> None:
-        """Leave the jobs alone for a while whose judgement raised."""
+        """Postpone the next check of jobs whose evaluation raised."""
         for change, result in zip(changes, results, strict=True):
             if isinstance(result, Exception) and self.job(change.job):
                 self._failed_jobs[change.job] = result
@@ -324,10 +328,10 @@ class Service(WatchedJobs):
         self._wakeups.plan(name, self._clock.now())
 
     def register(self, job: Job) -> Job | None:
-        """Watch a job that has a state now; return it as it is watched."""
+        """Add a job that has a state to the registry; return it as registered."""
         state, registry = self.store.states[job.name], self._registry
         job_config = registry.job_config
-        # What was true when it was decided may not be when it is committed.
+        # The conditions may have changed between decision and commit.
         if job_config.unknown is None and not is_made_for_tests(job.name, state):
             return None
         described = job_config.nameless(job.name, state.said)
@@ -338,14 +342,14 @@ class Service(WatchedJobs):
         return described
 
     def _result_of(
-        self, ping: Ping, made: Transition, new: Mapping[str, Job]
+        self, ping: Ping, transition: Transition, new: Mapping[str, Job]
     ) -> ReportResult:
-        """Plan what follows from *ping*, and return what to answer."""
+        """Plan the next check after *ping*, and return its result."""
         name, due = ping.job, math.inf
-        self._note(name, made)
+        self._note(name, transition)
         if (job := self.job(name)) is None and name in new:
             job = self.register(new[name])
         if job is not None:
-            due, wake = outlook(job, made.state, self.settings)
+            due, wake = outlook(job, transition.state, self.settings)
             self._wakeups.plan(name, wake)
-        return ReportResult(ping, made, made.run, due)
+        return ReportResult(ping, transition, transition.run, due)

@@ -1,4 +1,4 @@
-"""When which job wants to be looked at next."""
+"""A queue of the next checks of jobs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import math
 
 
 class WakeupQueue:
-    """At most one appointment a job that counts, the earliest that was made.
+    """The earliest planned check of each job.
 
-    A job whose time moves away is not moved here: its old appointment comes
-    up, and is then made anew. So a ping costs no search, and jobs that ping
-    often do not pile up appointments.
+    A later time does not move a planned check: the check happens early and is planned
+    again. So a ping needs no search, and frequent pings do not accumulate entries.
     """
 
     def __init__(self) -> None:
@@ -19,26 +18,26 @@ class WakeupQueue:
         self._next: dict[str, float] = {}
 
     def plan(self, name: str, when: float) -> None:
-        """Look at *name* at *when*, or earlier if that was planned before."""
+        """Plan a check of *name* at *when*, unless an earlier one is planned."""
         if when < self._next.get(name, math.inf):
             self._next[name] = when
             heapq.heappush(self._heap, (when, name))
 
     def clear(self) -> None:
-        """Forget all appointments: each is to be made anew."""
+        """Remove all planned checks."""
         self._heap.clear()
         self._next.clear()
 
     def next(self) -> float:
-        """Return when to look again; it may turn out to be too early."""
+        """Return the time of the next check, which may be too early."""
         return self._heap[0][0] if self._heap else math.inf
 
     def when(self, name: str) -> float:
-        """Return when *name* is looked at next; -inf where nothing is planned."""
+        """Return the time of the next check of *name*; -inf if none is planned."""
         return self._next.get(name, -math.inf)
 
     def take_due(self, now: float) -> list[str]:
-        """Return the jobs whose time has come, and cross them out."""
+        """Remove and return the jobs whose check is due."""
         due = []
         while self._heap and self._heap[0][0] <= now:
             when, name = heapq.heappop(self._heap)

@@ -43,15 +43,15 @@ class WatchedJobs:
 
     @property
     def settings(self) -> Settings:
-        """What every judgement depends on."""
+        """The settings that apply to every decision."""
         return self.decisions.settings
 
     def job(self, name: str) -> Job | None:
-        """Return the job of this name, None when it is not watched."""
+        """Return the job of this name; None if it is not monitored."""
         return self._registry.get(name)
 
     def named_by(self, uuid: str) -> str | None:
-        """Return the job that has this ping_uuid, None where none has."""
+        """Return the job with this ping_uuid; None if there is none."""
         return self._registry.named_by(uuid)
 
     def called(self, kind: str, alias: str) -> Iterator[Job]:
@@ -63,26 +63,26 @@ class WatchedJobs:
         return self._registry.described(name)
 
     def state(self, name: str) -> JobState | None:
-        """Return what is known of a watched job, as committed."""
+        """Return the committed state of a monitored job."""
         return self.store.states.get(name) if self.job(name) else None
 
     def known(self, name: str) -> tuple[Job, JobState] | None:
-        """Return both of a job that is watched and has a state."""
+        """Return a monitored job and its state; None if it has none."""
         job, state = self._registry.get(name), self.store.states.get(name)
         return None if job is None or state is None else (job, state)
 
     @property
     def names(self) -> Sequence[str]:
-        """The names of all watched jobs, in order, as long as nobody waits."""
+        """The sorted names of all monitored jobs, until the next yield to the event loop."""
         return self._registry.names
 
     def watched(self) -> Iterator[tuple[Job, JobState]]:
-        """Yield every watched job with what is known of it."""
+        """Yield every monitored job with its state."""
         states, registry = self.store.states, self._registry
         return ((job, states[job.name]) for job in registry if job.name in states)
 
     async def each(self) -> AsyncIterator[tuple[Job, JobState]]:
-        """Yield what `watched` does, cooperatively: other requests run in between."""
+        """Yield the same as `watched`, letting the event loop run in between."""
         async for name in cooperatively(self.all_names()):
             if (job_and_state := self.known(name)) is not None:
                 yield job_and_state

@@ -31,31 +31,31 @@ from afterrun_exporter.server.in_flight import InFlightRequests
 from afterrun_exporter.server.proxied import FOR
 from afterrun_exporter.server.security import SecuritySettings
 
-#: Longer heads are refused by the parser in any case.
+#: The most bytes of a head; the parser refuses longer ones.
 MAX_HEAD: Final = 8190
 
 _REQUEST_LINE: Final = re.compile(rb"[A-Z]+ [^\r\n]+ HTTP/1\.[01]\n")
 _CHUNKED: Final = re.compile(rb"\ntransfer-encoding\s*:", re.IGNORECASE)
 
-#: The connection is closed after such a request: nothing can hide behind it.
+#: Closes the connection after such a request, to prevent request smuggling.
 _LAST: Final = b"Connection: close\r\n\r\n"
 
 
 def is_bare(start: bytes) -> bool:
-    """Return True if a connection *start*s with a request line that ends with LF."""
+    """Return True if *start* begins with a request line that ends with a bare LF."""
     return _REQUEST_LINE.match(start) is not None
 
 
 def is_whole(start: bytes) -> bool:
-    """Return True if there is nothing to wait for: the head is complete, or refused."""
+    """Return True if the head is complete, or too long."""
     return b"\n\n" in start or b"\r" in start or len(start) > MAX_HEAD
 
 
 def with_crlf(start: bytes) -> bytes:
-    """Return a bare request as HTTP has it.
+    """Return *start* with CRLF line ends in its head.
 
-    A head that mixes both line ends, or has a Transfer-Encoding, stays as it is, so that
-    the parser refuses it: a proxy in front may have read it differently.
+    A head that mixes both line ends, or has a Transfer-Encoding, is returned unchanged,
+    so that the parser refuses it: a proxy may have parsed it differently.
     """
     head, blank, body = start.partition(b"\n\n")
     if not blank or b"\r" in head or _CHUNKED.search(head):

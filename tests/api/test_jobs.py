@@ -534,6 +534,6 @@ async def test_a_job_of_the_configuration_is_removed_there(client: Client) -> No
     problem = await response.json(content_type=None)
     assert problem["type"] == "urn:afterrun:problem:configured-job"
     assert problem["detail"] == (
-        "job 'backup' stands in the configuration: remove it there"
+        "job 'backup' is defined in afterrun.yml; remove it there"
     )
     assert await names(client, "") == ["backup"]

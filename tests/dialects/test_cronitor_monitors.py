@@ -185,7 +185,7 @@ async def test_what_stands_in_the_file_counts_for_more(
 
     assert code == 200
     assert answer["monitors"][0]["warnings"] == [
-        "job 'nightly' stands in the configuration, whose words count"
+        "job 'nightly' is defined in afterrun.yml; change it there"
     ]
     job = service.job("nightly")
     assert job is not None

@@ -268,7 +268,7 @@ class TestRemoving:
         assert job_admin.words("stray") == {}
 
     async def test_a_job_of_the_file_is_for_the_file(self, job_admin: JobAdmin) -> None:
-        with pytest.raises(ConfiguredJobError, match="'backup' stands in the conf"):
+        with pytest.raises(ConfiguredJobError, match="'backup' is defined in"):
             await job_admin.retire("backup")
 
     async def test_nothing_is_refused(self, job_admin: JobAdmin) -> None:
@@ -335,7 +335,7 @@ class TestADescription:
         assert standing(service, "stray") is Status.PAUSED
 
     async def test_does_not_count_against_the_file(self, job_admin: JobAdmin) -> None:
-        with pytest.raises(ConfiguredJobError, match="whose words count"):
+        with pytest.raises(ConfiguredJobError, match="is defined in"):
             await job_admin.describe("backup", HOURLY)
 
     async def test_is_followed_by_the_policies_that_match(

@@ -93,9 +93,9 @@ async def test_what_is_kept_has_a_limit(store: MemoryStore, clock: ManualClock) 
     pushed = await opened(store, clock, JobConfig(unknown=exposing, pushed_bytes=600))
     await push(pushed, "m 1\n")
 
-    with pytest.raises(PingError, match=r"all groups may come to 600 bytes; delete"):
+    with pytest.raises(PingError, match=r"limits.pushed_bytes \(600 bytes\): delete"):
         await push(pushed, "m 1\n", region="eu")
-    with pytest.raises(PingError, match=r"or raise limits\.pushed_bytes"):
+    with pytest.raises(PingError, match=r"or raise the limit"):
         await push(pushed, f"m 1\nn{{x='{'x' * 200}'}} 1\n".replace("'", '"'))
     await pushed.refused("etl:eu", ETL | {"region": "eu"})
     await push(pushed, "m 3\n")

@@ -93,4 +93,4 @@ async def test_a_description_that_is_too_long_is_told(client: Client) -> None:
     response = await client.put("/api/monitors", json=monitor)
 
     told = await response.json(content_type=None)
-    assert "at most 16384 are taken" in json.dumps(told)
+    assert "use at most 16384" in json.dumps(told)

@@ -255,7 +255,7 @@ class TestRemoving:
         assert "/retire" not in await pages.get("/jobs/backup")
         page = await pages.send("/jobs/backup/retire", status=409)
 
-        assert "stands in the configuration: remove it there" in page
+        assert "is defined in afterrun.yml; remove it there" in page
         assert service.job("backup") is not None
 
 

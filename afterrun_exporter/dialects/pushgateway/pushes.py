@@ -84,7 +84,7 @@ def push_handler(context: DialectContext, recorder: ReportRecorder) -> Handler:
         _check(recorder, caller_of(request), job)
         body = await read_body(request, context.body_limit)
         now, mark = context.clock.now(), digest(sender(request), path.encode(), body)
-        exposed_again, exposed = context.pushed.wanted(job), Exposed()
+        exposed_again, exposed = context.pushed.is_exposed(job), Exposed()
         is_read = False
         try:
             async for _ in cooperatively(steps(body, exposed)):
