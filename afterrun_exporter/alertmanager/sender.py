@@ -15,6 +15,7 @@ import structlog
 from afterrun_exporter.alertmanager.alerts import message
 from afterrun_exporter.alertmanager.client import Post
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.notifications import (
     AlertNotification,
     Delays,
@@ -87,7 +88,9 @@ class AlertmanagerSender:
         self._jitter = jitter
         self._record_deliveries = record_deliveries
         self._wakeups = WakeupQueue()
-        #: Steps that are due, in the order in which they became due.
+        #: Steps that are due, in the order in which they became due. Those that inhibit
+        #: the alerts of dependent jobs are posted first: their groups wait only shortly.
+        self._inhibitors: dict[str, Step] = {}
         self._news: dict[str, Step] = {}
         self._renewals: dict[str, Step] = {}
         self._failures = 0
@@ -105,7 +108,7 @@ class AlertmanagerSender:
     def waiting(self) -> int:
         """Return the number of alerts with undelivered updates."""
         self._collect_due(self._clock.now())
-        return len(self._news)
+        return len(self._inhibitors) + len(self._news)
 
     def next_step(self, notice: AlertNotification) -> Step | None:
         """Return the next delivery step for *notice*; None if there is none."""
@@ -129,7 +132,7 @@ class AlertmanagerSender:
             self._reschedule(now)
         self._checked_at = now
         self._collect_due(now)
-        is_due = bool(self._news or self._renewals)
+        is_due = bool(self._inhibitors or self._news or self._renewals)
         if is_due and now >= self._retry_at:
             await self._deliver(now)
         else:
@@ -152,19 +155,25 @@ class AlertmanagerSender:
 
     def _collect_due(self, now: float) -> None:
         for labels in self._wakeups.take_due(now):
+            self._inhibitors.pop(labels, None)
             self._news.pop(labels, None)
             self._renewals.pop(labels, None)
             notice = self._outbox.notices.get(labels)
             step = self.next_step(notice) if notice else None
-            if step is None:
+            if notice is None or step is None:
                 continue
             if step.at > now:
                 self._wakeups.plan(labels, step.at)
+            elif not step.is_news:
+                self._renewals[labels] = step
+            elif notice.key.condition is Condition.UPSTREAM_UNHEALTHY:
+                self._inhibitors[labels] = step
             else:
-                (self._news if step.is_news else self._renewals)[labels] = step
+                self._news[labels] = step
 
     async def _deliver(self, now: float) -> None:
-        due = islice(chain(self._news.items(), self._renewals.items()), BATCH)
+        queues = (self._inhibitors, self._news, self._renewals)
+        due = islice(chain.from_iterable(queue.items() for queue in queues), BATCH)
         notices = self._outbox.notices
         batches = [[PendingPost(notices[labels], step) for labels, step in due]]
         while batches:

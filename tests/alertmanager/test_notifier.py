@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from afterrun_exporter import conventions as names
 from afterrun_exporter.alertmanager.sender import BATCH, LONGEST_PAUSE
 from afterrun_exporter.clock import yield_to_loop
-from afterrun_exporter.core.model import Outcome
+from afterrun_exporter.core.model import Dependency, Outcome
 from afterrun_exporter.core.notifications import RENEW_EVERY, RENEW_FRESH
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.errors import StorageError
@@ -240,6 +240,30 @@ async def test_many_alerts_go_in_few_posts() -> None:
 
     assert len(chain.a.firing(chain.clock.now())) == BATCH + 1
     assert chain.a.posts == 2
+    await chain.stop()
+
+
+async def test_what_inhibits_alerts_of_dependent_jobs_is_posted_before_them() -> None:
+    """A storm takes many posts, and the groups of pushed alerts wait for two seconds."""
+    upstream = (Dependency("backup"),)
+    children = [
+        replace(BACKUP, name=f"child-{number}", depends_on=upstream)
+        for number in range(BATCH)
+    ]
+    chain = await Chain(None, BACKUP, *children).start()
+    chain.a.is_up = False
+    await chain.service.record_all(
+        [
+            ping("21 12:00", job=job.name, outcome=Outcome.FAIL)
+            for job in (*children, BACKUP)
+        ]
+    )
+    await chain.wait(1)
+    chain.a.is_up = True
+    await chain.wait(600)
+
+    first = dict.fromkeys(one for one, _, _ in chain.a.said[:BATCH])
+    assert first == dict.fromkeys(f"{job.name} none" for job in children)
     await chain.stop()
 
 
