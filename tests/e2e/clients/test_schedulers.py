@@ -108,7 +108,10 @@ def test_a_task_is_changed_by_curl(daemon: Daemon) -> None:
     assert (good["outcome"], good["attempt"]) == ("ok", 2)
     assert good["metrics"] == {"items_succeeded": 10}
     late = json.loads(curl("-X", "PATCH", "-d", '{"new_success": 5}', task))
-    assert "adds to nothing" in late["results"][0]["warnings"][0]
+    assert (
+        "there is no run whose metrics it could add to"
+        in late["results"][0]["warnings"][0]
+    )
     assert runs(daemon, "Ingest-A") == [bad, good]
 
 

@@ -208,8 +208,8 @@ def test_an_empty_file_retires_no_job(daemon: Daemon, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("jobs: {}", "all 2 jobs would be retired"),
-        ("jobs: {elsewhere: {}}", "all 2 jobs would be retired"),
+        ("jobs: {}", "the file would retire all 2 jobs"),
+        ("jobs: {elsewhere: {}}", "the file would retire all 2 jobs"),
     ],
 )
 @pytest.mark.parametrize("reload", [by_signal, by_request])

@@ -123,7 +123,7 @@ def test_too_few_files_are_one_line(daemon: Daemon, files: int) -> None:
     assert most > files
     assert (ended.code, ended.stdout) == (1, "")
     assert ended.stderr == (
-        f"afterrun: this process can open only {files} files, and 128 are needed: "
+        f"afterrun: this process can open only {files} files, but 128 are needed: "
         "raise the limit (ulimit -n, or LimitNOFILE= in its systemd unit)\n"
     )
 
