@@ -30,6 +30,7 @@ from afterrun_exporter.core.model import (
 )
 from afterrun_exporter.core.pauses import on_pause, on_resume
 from afterrun_exporter.core.push_signs import Push, Times
+from afterrun_exporter.core.run_limits import CLOSE_BEHIND
 from afterrun_exporter.core.schedule import Cron, Every, parse_cron
 from afterrun_exporter.core.state import (
     AlertEvent,
@@ -265,13 +266,16 @@ def test_from_then_on_a_job_is_judged_as_one_that_is_new(
     required = required_by(job)
     state = on_clock(job, state, now, SETTINGS, required).state
     if state.open_runs and job.max_runtime:
-        limit = now + job.max_runtime
+        # A start that arrives late waits for its end, which may arrive late as well.
+        limit = now + max(job.max_runtime, CLOSE_BEHIND)
         assert wake_at(job, state, SETTINGS) <= limit or _holds(
             state, Condition.OVERRUNNING
         )
         overdue = on_clock(job, state, limit + 1.0, SETTINGS, required).state
         assert _holds(overdue, Condition.OVERRUNNING)
-    covered = max([state.due_after, *(retry.covers for retry in state.retries)])
+    # A failed attempt is judged later, and then covers a slot that it was early for.
+    early = (retry.covers + job.early for retry in state.retries)
+    covered = max([state.due_after, *early])
     # A slot of cron may have passed, and not its deadline.
     since = now if isinstance(job.schedule, Every) else now - job.grace
     slot = slot_after(job, max(covered, since))
