@@ -48,7 +48,7 @@ def with_past_run(
     after, run, warnings = finishes.finish(job, before, ping, settings)
     after = replace(
         after,
-        with_past_run=True,
+        loaded=True,
         seen=repeats.with_key(state.seen, key, settings),
         # An open alert keeps its text, and none opens later for this run.
         timed_out=state.timed_out,

@@ -158,8 +158,8 @@ def test_of_a_webhook_the_host_is_shown(target: str, expected: str) -> None:
             dict.fromkeys(("on_failure", "on_timeout", "on_violation"), False)
             | {**WEBHOOK, "on_missed": False},
             (
-                "on_failure, on_timeout, on_violation, on_missed, on_success are all false: nobody "
-                "would ever be told; set one"
+                "on_failure, on_timeout, on_violation, on_missed, on_success are all false: the "
+                "receiver would never be notified; set one"
             ),
         ),
         (

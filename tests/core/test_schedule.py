@@ -310,7 +310,7 @@ def test_anything_but_five_fields_is_refused(count: int) -> None:
         ("every 5 min", "use every: 5m"),
         ("1h", "use every: 1h"),
         ("hourly", "use '@hourly'"),
-        ("@reboot", "leave out the schedule"),
+        ("@reboot", "omit the schedule"),
         (
             "CRON_TZ=Europe/Riga 0 2 * * *",
             'timezone: Europe/Riga, and schedule: "0 2 * * *"',

@@ -157,7 +157,7 @@ class TestCreating:
             ({"unique": ["status"]}, "json validation error: unique contains an"),
             ({"unique": [["name"]]}, "json validation error: unique contains an"),
             ({"schedule": "soon"}, "schedule: cron expression 'soon' has 1 fields"),
-            ({"desc": "\ud800"}, "cannot be written"),
+            ({"desc": "\ud800"}, "cannot be encoded"),
             ({"schedule": "0 2 * * *", "tz": "Mars"}, "unknown time zone 'Mars'"),
             ({"manual_resume": True}, "manual_resume is not supported"),
             ({"methods": "POST"}, "methods is not supported"),

@@ -173,7 +173,7 @@ async def test_counts_after_the_end_change_nothing_and_are_told(
     await patch(client, status="Success", new_success=100)
     answer = await patch(client, new_success=5)
 
-    assert "after the end is noted in the log" in answer["warnings"][0]
+    assert "this is recorded in the log only" in answer["warnings"][0]
     assert store.states["Cluster-A"].metrics == {"items_succeeded": 100}
     (run,) = await store.runs("Cluster-A", 9)
     assert dict(run.metrics) == {"items_succeeded": 100}

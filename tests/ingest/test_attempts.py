@@ -63,7 +63,7 @@ async def test_the_clock_judges_what_is_not_tried_again(
 
     assert totals(service) == (1, 1, 1)
     (alert,) = await store.alerts()
-    assert alert.summary.endswith("came by 2026-11-21T14:00:00Z: disk full")
+    assert alert.summary.endswith("was reported by 2026-11-21T14:00:00Z: disk full")
     run, attempt = await store.runs("backup", 9)
     assert (run.number, run.exit_code, run.is_retried) == (2, 4, False)
     assert (attempt.number, attempt.is_retried) == (1, True)

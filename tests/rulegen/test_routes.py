@@ -327,8 +327,8 @@ def test_a_match_without_a_job_matches_nothing_and_is_told() -> None:
     assert [route["receiver"] for route in rest["routes"]] == ["discard"]
     assert [str(problem) for problem in warnings(text, config, 0)] == [
         (
-            "4: alertmanager.routes[0].match: fits no job of this file, so nobody is told "
-            "of anything by it"
+            "4: alertmanager.routes[0].match: matches no job of this file, so this route "
+            "is never used"
         )
     ]
 
