@@ -307,7 +307,7 @@ def test_a_limit_that_strikes_is_said(alone: Cron) -> None:
         ("ln -s m m", "Too many levels of symbolic links"),
         ("head -c 2000000 /dev/zero > m", "It is longer than 1048576 bytes"),
         ("touch m", "the file is empty"),
-        ("echo '{\"rows\": ' > m", "m: no JSON object"),
+        ("echo '{\"rows\": ' > m", "m: not a JSON object"),
         ('echo \'{"rows": "many"}\' > m', "metric rows='many' is not a number"),
         ("for i in $(seq 30); do echo x; done > m", "and 20 further bad metrics"),
     ],
@@ -354,7 +354,7 @@ def test_a_spool_that_cannot_be_written_is_in_the_report(
     why = f"cannot write to the spool {cron.spool}: File exists"
     assert done.code == 0
     assert sorted(done.stderr.splitlines()) == [
-        f"afterrun: the spool {cron.spool} cannot be read: Not a directory",
+        f"afterrun: cannot read the spool {cron.spool}: Not a directory",
         f"afterrun: {why}",
     ]
     run = only_run(daemon, "backup")

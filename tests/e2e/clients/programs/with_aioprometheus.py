@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from aioprometheus import REGISTRY, Gauge
-from aioprometheus.notifier import Pusher
+from aioprometheus.pusher import Pusher
 from job import url, work
 
 duration = Gauge("nightly_duration_seconds", "How long it took.")
