@@ -425,7 +425,7 @@ def test_the_token_is_sent(cron: Cron) -> None:
 
     assert sent == ["Bearer secret", "Bearer secret", "Bearer other", None, None]
     assert done.code == 0
-    assert "--token-file 'none' cannot be read" in done.stderr
+    assert "cannot read --token-file 'none'" in done.stderr
 
 
 def test_the_commit_of_the_working_directory_is_reported(
@@ -472,14 +472,14 @@ def test_a_mistake_is_told_before_anything_runs(
 
 BROKEN = """
 import os
-from afterrun_exporter.client.execute import Order, execute, to_stderr
-order = Order(job="backup", command=["sh", "-c", "echo ran; exit 7"])
-raise SystemExit(execute(order, None, os.environ, to_stderr))
+from afterrun_exporter.client.execute import ExecOptions, execute, to_stderr
+options = ExecOptions(job="backup", command=["sh", "-c", "echo ran; exit 7"])
+raise SystemExit(execute(options, None, os.environ, to_stderr))
 """
 
 
 def test_a_mistake_of_ours_costs_the_job_nothing(cron: Cron) -> None:
-    """Here there is no courier at all."""
+    """Here there is no sender of reports at all."""
     done = subprocess.run(
         [sys.executable, "-c", BROKEN],
         capture_output=True,
