@@ -1,4 +1,4 @@
-"""The courier: delivered or kept, and never for long."""
+"""The sender of reports: delivered or kept, and never for long."""
 
 from __future__ import annotations
 
