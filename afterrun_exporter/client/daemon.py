@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from afterrun_exporter.client.reports import Report
-from afterrun_exporter.client.urls import authorization, hidden, public_url, target
-
-if TYPE_CHECKING:
-    from http.client import HTTPConnection
+from afterrun_exporter.client.transport import NoResponseError, Transport
 
 Answer = dict[str, Any]
 
@@ -68,10 +63,9 @@ class HTTPDaemon:
     """The daemon at a URL; a token takes precedence over credentials in the URL."""
 
     def __init__(self, url: str, token: str = "") -> None:
+        self._transport = Transport(url, token)
         #: The URL without credentials.
-        self.url = public_url(url)
-        self._target = url.rstrip("/")
-        self._token = token
+        self.url = self._transport.url
 
     def send(self, report: Report, timeout: float) -> Answer:
         path = f"/ping/{quote(report.job, safe='')}"
@@ -88,68 +82,33 @@ class HTTPDaemon:
             raise self._unexpected("no result for each report")
         return results
 
-    def _post(self, path: str, body: bytes, kind: str, timeout: float) -> Answer:
-        # This import takes longer than all others together; the job runs meanwhile.
-        from http.client import HTTPException  # noqa: PLC0415
-
-        headers = {
-            "Content-Type": kind,
-            "User-Agent": "afterrun",
-            "Connection": "close",
-        }
-        allowed = ""
+    def _post(self, path: str, body: bytes, media: str, timeout: float) -> Answer:
         try:
-            connection, prefix = self._connection(timeout)
-            if allowed := authorization(self._target, self._token):
-                headers["Authorization"] = allowed
-            with closing(connection):
-                connection.request("POST", prefix + path, body, headers)
-                answer = connection.getresponse()
-                text = answer.read(MAX_ANSWER)
-                status, phrase = answer.status, answer.reason
-        except (OSError, HTTPException) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            reason = hidden(reason, allowed) or type(error).__name__
-            raise NotDeliveredError(f"no answer from {self.url}: {reason}") from None
+            response = self._transport.request(
+                "POST", path, timeout, body, media, MAX_ANSWER
+            )
+        except NoResponseError as error:
+            raise NotDeliveredError(str(error)) from None
         except ValueError as error:
-            # An address, a name or a token that no request can contain.
-            raise NotDeliveredError(
-                f"cannot send to {self.url!r}: {error}; write --url like "
-                "http://127.0.0.1:10707",
-                again=False,
-            ) from None
-        return self._read(status, phrase, text, allowed)
-
-    def _connection(self, timeout: float) -> tuple[HTTPConnection, str]:
-        from http.client import HTTPConnection, HTTPSConnection  # noqa: PLC0415
-
-        parts = target(self._target)
-        host, port = parts.hostname or "", parts.port
-        if parts.scheme == "http":
-            return HTTPConnection(host, port, timeout=timeout), parts.path
-        # The system's certificates are trusted, and the host name is checked.
-        return HTTPSConnection(host, port, timeout=timeout), parts.path
-
-    def _read(self, status: int, reason: str, text: bytes, allowed: str) -> Answer:
-        try:
-            answer = json.loads(text)
-        except (ValueError, RecursionError):
-            answer = None
-        is_object = isinstance(answer, dict)
-        if status == 200 and is_object:
-            return dict(answer)
+            raise NotDeliveredError(str(error), again=False) from None
+        status = response.status
         if status == 200:
-            raise self._unexpected("no JSON")
-        detail = str(answer.get("detail", reason)) if is_object else reason
-        message = f"{self.url} answered {status}: {hidden(detail, allowed)}"
-        if is_object and "detail" in answer and status in REFUSALS:
-            raise RefusedError(message)
+            if not isinstance(response.document, dict):
+                raise self._unexpected("no JSON")
+            return response.document
+        problem = response.problem
+        if response.detail:
+            problem = f"{self.url} answered {status}: {problem}"
+            if status in REFUSALS:
+                raise RefusedError(problem)
         # Refusals of all reports (a token, a proxy, a wrong address) can be fixed.
         raise NotDeliveredError(
-            message, again=status >= 500 or status in TRANSIENT, broken=status == FAULT
+            problem,
+            again=status >= 500 or status in TRANSIENT,
+            broken=status == FAULT,
         )
 
     def _unexpected(self, why: str) -> NotDeliveredError:
         return NotDeliveredError(
-            f"{self.url} does not answer like AfterRun: {why}", again=False
+            f"{self.url} does not respond like AfterRun: {why}", again=False
         )

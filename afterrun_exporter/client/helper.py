@@ -23,11 +23,11 @@ from afterrun_exporter.client.reports import (
     worse_status,
 )
 from afterrun_exporter.client.settings import (
-    DEFAULT_URL,
     Settings,
     default_spool,
     find_token,
 )
+from afterrun_exporter.client.urls import DEFAULT_URL
 
 P = ParamSpec("P")
 T = TypeVar("T")

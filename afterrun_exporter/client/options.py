@@ -8,7 +8,7 @@ from typing import Final
 
 from afterrun_exporter.client.arguments import duration
 from afterrun_exporter.client.outcomes import EXITS, exit_statuses
-from afterrun_exporter.client.settings import DEFAULT_URL
+from afterrun_exporter.client.urls import DEFAULT_URL
 
 EXEC_EXAMPLES: Final = """\
 examples:

@@ -109,7 +109,7 @@ class ReportSender:
         remaining = queued.give_up_at - clock.stopwatch()
         if not queued.finished.wait(max(0.0, remaining)):
             # The thread is blocked by a lookup or a read; it ends with the process.
-            queued.problem = queued.problem or f"no answer from {self._daemon.url}"
+            queued.problem = queued.problem or f"no response from {self._daemon.url}"
         if queued.response is None and not queued.refused:
             self._warn_undelivered(queued)
 

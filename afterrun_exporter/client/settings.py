@@ -13,8 +13,6 @@ from afterrun_exporter.client.spool import Warn
 
 MAX_TOKEN_FILE: Final = 64 * 1024
 
-DEFAULT_URL: Final = "http://127.0.0.1:10707"
-
 #: The spool of root's jobs.
 SYSTEM_SPOOL: Final = Path("/var/spool/afterrun")
 
@@ -47,10 +45,15 @@ def default_spool(environ: Mapping[str, str], uid: int) -> Path:
     return Path(os.path.expanduser(base)) / "afterrun" / "spool"  # noqa: PTH111
 
 
+def environ_token(environ: Mapping[str, str]) -> str:
+    """Return the token from the environment; "" if there is none."""
+    return environ.get("AFTERRUN_TOKEN", "").strip()
+
+
 def find_token(environ: Mapping[str, str], file: str | None, warn: Warn) -> str:
     """Return the token from *file* or the environment; "" if there is none."""
     if not file:
-        return environ.get("AFTERRUN_TOKEN", "").strip()
+        return environ_token(environ)
     try:
         return read_limited(file, MAX_TOKEN_FILE).decode("utf-8-sig").strip()
     except (OSError, ValueError) as error:

@@ -6,6 +6,8 @@ from binascii import b2a_base64
 from typing import Final
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
+DEFAULT_URL: Final = "http://127.0.0.1:10707"
+
 #: Placeholder for a URL with credentials that cannot be parsed.
 HIDDEN: Final = "***"
 
@@ -31,10 +33,12 @@ def target(url: str) -> SplitResult:
         return parts
     if "@" in url:
         raise ValueError(
-            "its credentials have no clear end; write / ? # @ in a user or "
-            "password as %2F %3F %23 %40"
+            f"the credentials in --url {public_url(url)!r} have no clear end; write "
+            "/ ? # @ in a user or password as %2F %3F %23 %40"
         )
-    raise ValueError("it is not an http or https URL")
+    raise ValueError(
+        f"--url {url!r} is not an http or https URL: write it like {DEFAULT_URL}"
+    )
 
 
 def authorization(url: str, token: str) -> str:
@@ -46,7 +50,7 @@ def authorization(url: str, token: str) -> str:
         if not (token.isascii() and token.isprintable()):
             raise ValueError(
                 "the token has a line break or another character that a header cannot "
-                "contain; write one token, and nothing else, into its file or variable"
+                "contain; write one token, and nothing else, into AFTERRUN_TOKEN or its file"
             )
         return f"Bearer {token}"
     parts = _split(url)

@@ -283,6 +283,10 @@ def somebody_else(said: bytes, heard: list[bytes] | None = None) -> Iterator[str
                 if heard is not None:
                     heard.append(request)
                 connection.sendall(said)
+                connection.shutdown(socket.SHUT_WR)
+                # With unread bytes left, closing would discard the response.
+                while connection.recv(4096):
+                    pass
 
         thread = Thread(target=answer)
         thread.start()
@@ -296,7 +300,7 @@ def somebody_else(said: bytes, heard: list[bytes] | None = None) -> Iterator[str
         (b"HTTP/1.0 200 OK\r\n\r\n<html>", "{} does not respond like AfterRun"),
         (
             b"HTTP/1.0 404 Not Found\r\n\r\n<html>",
-            "{} answered 404 and does not respond like AfterRun",
+            "{} answered 404 Not Found and does not respond like AfterRun",
         ),
         (b"SSH-2.0-OpenSSH\r\n", "{} does not respond like AfterRun"),
         (b"HTTP/1.0 200 OK\r\n\r\n[1]", "{} does not respond like AfterRun 0"),

@@ -1,0 +1,146 @@
+"""HTTP requests to the daemon, of the commands that report and of those that read.
+
+Only the standard library is used: `afterrun exec` starts before every job, and must not
+delay it. Proxies are not used, because the daemon is usually on the same network, and
+redirects are not followed, because the token is not meant for their target.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import SplitResult
+
+from afterrun_exporter.client.urls import authorization, hidden, public_url, target
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection, HTTPResponse
+
+#: The most characters of another program's text in a message.
+LONGEST_QUOTE: Final = 200
+
+
+class NoResponseError(Exception):
+    """No response, or none that is HTTP; *hint* says what a user can change."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response of the daemon, or of another program at its URL."""
+
+    status: int
+    #: The parsed JSON body; `NOT_JSON` if it is none.
+    document: Any
+    #: The reason that the daemon gives for refusing the request, or "".
+    detail: str
+    #: A message for people, if the status is an error.
+    problem: str
+
+
+#: The document of a response that is not JSON.
+NOT_JSON: Final = object()
+
+
+class Transport:
+    """Requests to the daemon at a URL; a token takes precedence over credentials in it."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        #: The URL without credentials.
+        self.url = public_url(url)
+        self._target = url.rstrip("/")
+        self._token = token
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        timeout: float,
+        body: bytes | None = None,
+        media: str = "application/json",
+        most: int | None = None,
+    ) -> Response:
+        """Return the response to one request; at most *most* bytes of it are read.
+
+        Raises NoResponseError, and ValueError if the URL or the token cannot be used.
+        """
+        # This import takes longer than all others together; the job runs meanwhile.
+        from http.client import HTTPException  # noqa: PLC0415
+
+        headers = {"User-Agent": "afterrun", "Connection": "close"}
+        if body is not None:
+            headers["Content-Type"] = media
+        parts = target(self._target)
+        if allowed := authorization(self._target, self._token):
+            headers["Authorization"] = allowed
+        try:
+            with closing(_connection(parts, timeout)) as connection:
+                connection.request(method, parts.path + path, body, headers)
+                answer = connection.getresponse()
+                text = answer.read(most)
+        except OSError as error:
+            raise self._unreachable(error, allowed) from None
+        except HTTPException as error:
+            reason = _one_line(hidden(str(error), allowed)) or type(error).__name__
+            raise NoResponseError(
+                f"{self.url} does not respond like AfterRun: {reason}"
+            ) from None
+        except ValueError as error:
+            # A name that no request can contain.
+            raise ValueError(f"cannot send to {self.url!r}: {error}") from None
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
+            document = NOT_JSON
+        is_problem = isinstance(document, dict) and "detail" in document
+        detail = hidden(str(document["detail"]), allowed) if is_problem else ""
+        problem = detail or self._unexpected(answer, allowed)
+        if detail and answer.status == 401:
+            problem += ": put a token into AFTERRUN_TOKEN"
+        return Response(answer.status, document, detail, problem)
+
+    def _unexpected(self, answer: HTTPResponse, allowed: str) -> str:
+        """Return the description of an error that is not one of the daemon."""
+        if to := hidden(answer.getheader("Location") or "", allowed):
+            return (
+                f"{self.url} answered {answer.status} with a redirect to "
+                f"{public_url(to)[:LONGEST_QUOTE]!r}; if that is the daemon, set --url or "
+                "AFTERRUN_URL to it"
+            )
+        status = f"{answer.status} {hidden(answer.reason, allowed)}".strip()
+        return f"{self.url} answered {status} and does not respond like AfterRun"
+
+    def _unreachable(self, error: OSError, allowed: str) -> NoResponseError:
+        # Errors about a certificate have it.
+        if untrusted := getattr(error, "verify_message", ""):
+            return NoResponseError(
+                f"the certificate of {self.url} is not trusted: {untrusted}; set "
+                "SSL_CERT_FILE to its CA"
+            )
+        reason = hidden(error.strerror or str(error), allowed) or type(error).__name__
+        return NoResponseError(
+            f"no response from {self.url}: {reason}",
+            hint="; is the daemon running there? Set --url or AFTERRUN_URL for another "
+            "address",
+        )
+
+
+def _connection(parts: SplitResult, timeout: float) -> HTTPConnection:
+    from http.client import HTTPConnection, HTTPSConnection  # noqa: PLC0415
+
+    host, port = parts.hostname or "", parts.port
+    if parts.scheme == "http":
+        return HTTPConnection(host, port, timeout=timeout)
+    # The system's certificates are trusted, and the host name is checked.
+    return HTTPSConnection(host, port, timeout=timeout)
+
+
+def _one_line(text: str) -> str:
+    """Return *text* without line breaks and control characters, shortened."""
+    plain = "".join(one if one.isprintable() else " " for one in text)
+    return " ".join(plain.split())[:LONGEST_QUOTE]
