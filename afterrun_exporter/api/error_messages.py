@@ -9,7 +9,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from afterrun_exporter.core.did_you_mean import near
+from afterrun_exporter.core.did_you_mean import did_you_mean, unknown_value
 
 #: Types of fields by pydantic's error type, in words for people.
 _WORDS = {"string_type": "a string", "bool_type": "true or false"}
@@ -21,7 +21,7 @@ def about_parameter(query: type[BaseModel], error: ErrorDetails) -> str:
     if kind == "extra_forbidden":
         return unknown("parameter", name, query)
     if kind in {"enum", "literal_error"}:
-        return f"unknown {name} {value!r}: use one of {_choices(error)}"
+        return unknown_value(name, str(value), _choices(error))
     if kind == "value_error":
         return f"{name} {error['ctx']['error']}"
     least, most = _span(query, name)
@@ -43,7 +43,7 @@ def about_field(body: type[BaseModel], error: ErrorDetails) -> str:
         ]
         return f"{name!r} is missing: send {' and '.join(needed)}"
     if kind == "enum" and isinstance(value, str):
-        return f"unknown {name} {value[:60]!r}: use one of {_choices(error)}"
+        return unknown_value(name, value, _choices(error))
     if kind == "string_too_short":
         message = "it is empty: give it a value or leave it out"
     if message:
@@ -57,10 +57,8 @@ def about_field(body: type[BaseModel], error: ErrorDetails) -> str:
 def unknown(what: str, name: str, model: type[BaseModel]) -> str:
     """Return the message for a parameter or field that *model* does not have."""
     names = field_names(model)
-    if suggestion := near(name, names):
-        return f"unknown {what} {name[:60]!r}; did you mean {suggestion!r}?"
-    way_out = f"use {', '.join(names)}" if names else f"no {what}s are allowed here"
-    return f"unknown {what} {name[:60]!r}: {way_out}"
+    way_out = f": use {', '.join(names)}" if names else f": no {what}s are allowed here"
+    return f"unknown {what} {name[:60]!r}{did_you_mean(name, names) or way_out}"
 
 
 def field_names(model: type[BaseModel]) -> list[str]:
@@ -68,9 +66,9 @@ def field_names(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _choices(error: ErrorDetails) -> str:
+def _choices(error: ErrorDetails) -> list[str]:
     expected: str = error["ctx"]["expected"]
-    return expected.replace("'", "").replace(" or ", ", ")
+    return expected.replace("'", "").replace(" or ", ", ").split(", ")
 
 
 def _span(model: type[BaseModel], name: str) -> tuple[Any, Any]:

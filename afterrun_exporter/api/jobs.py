@@ -8,7 +8,7 @@ from afterrun_exporter.api import request_models, response_models
 from afterrun_exporter.api.handlers import Act, ApiRequest
 from afterrun_exporter.api.serializers import job_of, run_of, whole_job_of
 from afterrun_exporter.clock import Clock, cooperatively
-from afterrun_exporter.core.did_you_mean import near
+from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.job_config import MAX_SUGGESTIONS
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
@@ -153,9 +153,8 @@ def _whole(service: Service, name: str) -> response_models.WholeJob:
 def _suggestion(service: Service, name: str) -> str:
     # Comparing with many names would take too long.
     few = list(islice(service.names, MAX_SUGGESTIONS + 1))
-    if len(few) <= MAX_SUGGESTIONS and (suggestion := near(name, few)):
-        return f"; did you mean {suggestion!r}?"
-    return ": `afterrun jobs` and GET /api/v1/jobs list all jobs"
+    hint = did_you_mean(name, few) if len(few) <= MAX_SUGGESTIONS else ""
+    return hint or ": `afterrun jobs` and GET /api/v1/jobs list all jobs"
 
 
 def _until(body: request_models.Pause, now: float) -> float | None:

@@ -11,7 +11,7 @@ import click
 from afterrun_exporter import __version__
 from afterrun_exporter.cli.main import CLIENT
 from afterrun_exporter.conventions import DEFAULT_PORT
-from afterrun_exporter.core.did_you_mean import near
+from afterrun_exporter.core.did_you_mean import did_you_mean
 
 #: Commands and their descriptions. A module has the name of its command and is
 #: imported late, so that `afterrun version` does not load a web server.
@@ -48,8 +48,8 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         names = (*COMMANDS, *CLIENT)
-        if name not in names and (suggestion := near(name, names)):
-            ctx.fail(f"No such command {name!r}; did you mean {suggestion!r}?")
+        if name not in names and (hint := did_you_mean(name, names)):
+            ctx.fail(f"No such command {name!r}{hint}")
         if name == "serve":
             # Importing takes a while, and a SIGHUP meanwhile must not end the process.
             signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.config.error_messages import did_you_mean, quote
+from afterrun_exporter.config.error_messages import quote
 from afterrun_exporter.config.values import (
     Declared,
     DistinctKeys,
     Line,
     refuse_repeats,
 )
+from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.routing import DISCARD, JOB_RECEIVER, SCRAPE_LABELS
 

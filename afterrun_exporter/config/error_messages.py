@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-
-from afterrun_exporter.core.did_you_mean import near
 
 #: Keys and list positions from the top of the file down to a value.
 Path = tuple[str | int, ...]
@@ -48,9 +45,3 @@ def kind_of(value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return "a number"
     return quote(value)
-
-
-def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """Return the part of a message that suggests a correction of *word*, or ""."""
-    suggestion = near(word, names)
-    return f"; did you mean {suggestion!r}?" if suggestion else ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from afterrun_exporter.config.error_messages import Path, did_you_mean, quote
+from afterrun_exporter.config.error_messages import Path, quote
 from afterrun_exporter.config.problems import Finding
+from afterrun_exporter.core.did_you_mean import did_you_mean
 
 
 def written_dependencies(layer: Mapping[str, Any]) -> Iterator[tuple[int, str]]:

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.error_messages import Path, did_you_mean, kind_of, quote
+from afterrun_exporter.config.error_messages import Path, kind_of, quote
+from afterrun_exporter.core.did_you_mean import did_you_mean
 
 _EXPECTED = {
     "bool_type": "true or false",

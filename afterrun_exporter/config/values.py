@@ -20,8 +20,9 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from afterrun_exporter.config.error_messages import did_you_mean, quote
+from afterrun_exporter.config.error_messages import quote
 from afterrun_exporter.conventions import RESERVED_LABELS
+from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.model import JOB_NAME
 from afterrun_exporter.core.patterns import compiled
 from afterrun_exporter.core.rules import Rule, parse_rule

@@ -13,8 +13,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from afterrun_exporter.auth.web_config import ClientAuth
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.error_messages import did_you_mean, quote
+from afterrun_exporter.config.error_messages import quote
 from afterrun_exporter.config.values import Line, ListOf, MappingOf, NotEmpty
+from afterrun_exporter.core.did_you_mean import did_you_mean
 
 #: Names of cipher suites in Go, and in OpenSSL.
 CIPHERS: Final[Mapping[str, str]] = {

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from afterrun_exporter.core.did_you_mean import near
+from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.finishes import is_late, was_given_up
 from afterrun_exporter.core.model import FAILURES, NEUTRAL, Outcome, Run
 from afterrun_exporter.core.rules import (
@@ -214,8 +214,7 @@ class Backtest:
         if rule.assertion is not None and rule.metric in self._reported:
             metric = f"{rule.metric!r} is a metric, not a text"
             return f"{rule.name!r} {effect}: {metric}; compare it with a number"
-        match = near(rule.metric, reported)
-        hint = f"; did you mean {match!r}?" if match else _reported_names(reported)
+        hint = did_you_mean(rule.metric, reported) or _reported_names(reported)
         return f"{rule.name!r} {effect}: {rule.metric!r} was never reported{hint}"
 
 

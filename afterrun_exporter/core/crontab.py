@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import available_timezones
 
-from afterrun_exporter.core.did_you_mean import near
+from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.units import written_duration
 
 _ZERO: Final = re.compile(r"0{1,2}")
@@ -222,9 +222,8 @@ def _unknown_nickname(nickname: str) -> str:
         )
     if (same := _OTHER_NICKNAMES.get(nickname.lower())) is not None:
         return f"unknown cron nickname {nickname!r}; use {same!r}"
-    match = near(nickname.lower(), NICKNAMES)
-    hint = f"did you mean {match!r}?" if match else f"use {', '.join(NICKNAMES)}"
-    return f"unknown cron nickname {nickname!r}; {hint}"
+    hint = did_you_mean(nickname.lower(), NICKNAMES) or f"; use {', '.join(NICKNAMES)}"
+    return f"unknown cron nickname {nickname!r}{hint}"
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ mean the opposite (`min_runtime` and `max_runtime`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Final
 
@@ -56,6 +56,18 @@ def near(word: str, words: Iterable[str]) -> str | None:
         *(one for one in get_close_matches(word, names, _FEW) if _is_slip(word, one)),
     ]
     return next((one for one in candidates if not _is_opposite(word, one)), None)
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """Return the part of a message that suggests a correction of *word*, or ""."""
+    suggestion = near(word, names)
+    return f"; did you mean {suggestion!r}?" if suggestion else ""
+
+
+def unknown_value(what: str, value: str, choices: Sequence[str]) -> str:
+    """Return the message that *value* is none of the *choices* for *what*."""
+    hint = did_you_mean(value, choices) or f": use one of {', '.join(choices)}"
+    return f"unknown {what} {value[:60]!r}{hint}"
 
 
 def _is_slip(word: str, name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core.did_you_mean import near
+from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.projects import Project
 
@@ -77,5 +77,4 @@ class JobConfig:
     def unknown_job(self, name: str) -> str:
         """Return the message that there is no job *name*, with a suggestion."""
         few = self.jobs if len(self.jobs) <= MAX_SUGGESTIONS else ()
-        match = near(name, few)
-        return f"unknown job {name!r}" + (f"; did you mean {match!r}?" if match else "")
+        return f"unknown job {name!r}{did_you_mean(name, few)}"
