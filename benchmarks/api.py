@@ -43,9 +43,9 @@ QUESTIONS: Final = (
     ("1,000 in the middle", f"/api/v1/jobs?limit=1000&after=job-{JOBS // 2:05d}"),
     ("the 100 that are failing", "/api/v1/jobs?state=failing&limit=1000"),
     ("of a state that none is in", "/api/v1/jobs?state=paused"),
-    ("of one team", "/api/v1/jobs?label=team:last"),
-    ("of a project, tag and label", "/api/v1/jobs?project=p&tag=db&label=team:none"),
-    ("a part of the name", f"/api/v1/jobs?q={JOBS - 1}"),
+    ("of one team", "/api/v1/jobs?label=team=last"),
+    ("of a project, tag and label", "/api/v1/jobs?project=p&tag=db&label=team=none"),
+    ("a part of the name or description", f"/api/v1/jobs?q={JOBS - 1}"),
     ("one job", f"/api/v1/jobs/job-{JOBS // 2:05d}"),
     ("a badge", f"/badge/job-{JOBS // 2:05d}.svg"),
 )

@@ -10,6 +10,7 @@ from afterrun_exporter.api.serializers import job_of, run_of, whole_job_of
 from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.job_config import MAX_SUGGESTIONS
+from afterrun_exporter.core.job_query import parse_query
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import END, parse_time
@@ -30,27 +31,24 @@ def jobs(
         request: ApiRequest[request_models.JobsQuery, request_models.NoBody],
     ) -> response_models.Jobs:
         query = request.query
+        try:
+            job_query = parse_query(
+                q=query.q or "",
+                state=query.state or "",
+                label=query.label,
+                project=query.project or "",
+                tag=query.tag,
+            )
+        except ValueError as error:
+            raise RequestError(str(error)) from None
         page, more = await job_search.page(
-            service, job_filter(query), query.limit, query.after or ""
+            service, job_query, query.limit, query.after or ""
         )
         matches = cooperatively(page)
         jobs = [job_of(*one, service.settings) async for one in matches]
         return response_models.Jobs(jobs=jobs, next=jobs[-1].name if more else None)
 
     return act
-
-
-def job_filter(query: request_models.JobsQuery) -> job_search.JobFilter:
-    """Return the filter that *query* describes."""
-    pairs = (label.partition(":") for label in query.label)
-    return job_search.JobFilter(
-        state=query.state,
-        unobserved=None if query.unobserved is None else query.unobserved == "true",
-        labels=tuple((key, value) for key, _, value in pairs),
-        project=query.project,
-        tags=query.tag,
-        part=query.q or "",
-    )
 
 
 def job(

@@ -7,7 +7,9 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from afterrun_exporter.core.alerts import NO_SEVERITY, Status
+from afterrun_exporter.core.alerts import NO_SEVERITY
+from afterrun_exporter.core.job_query import LABEL, STATES
+from afterrun_exporter.core.job_query import LONGEST as SEARCH
 from afterrun_exporter.core.model import JOB_NAME, Condition
 from afterrun_exporter.core.routing import ReceiverType
 from afterrun_exporter.core.timestamps import END, instant, parse_time
@@ -27,7 +29,6 @@ LONGEST: Final = parse_duration("1h")
 LONGEST_PAUSE: Final = parse_duration("3660d")
 
 _SEVERITY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*:.*", re.DOTALL)
 _DURATION: Final = r"^([0-9]{1,6}(\.[0-9]{1,3})?(ms|[smhdw]))+$"
 
 Text = Annotated[str, Field(min_length=1)]
@@ -42,12 +43,6 @@ def _digits(value: object) -> object:
 
 def _since(text: str) -> str:
     instant(text, END)
-    return text
-
-
-def _label(text: str) -> str:
-    if not _LABEL.fullmatch(text):
-        raise ValueError(f"{text!r} is not a label: write it like team:data")
     return text
 
 
@@ -87,12 +82,12 @@ Since = Annotated[
     AfterValidator(_since),
     WithJsonSchema({"anyOf": [_DURATION_SCHEMA, _TIME_SCHEMA], "examples": ["7d"]}),
 ]
+#: Filters of a `JobQuery`, which validates them.
 Label = Annotated[
-    str,
-    AfterValidator(_label),
-    WithJsonSchema({"type": "string", "pattern": "^[a-zA-Z_][a-zA-Z0-9_]*:"}),
+    str, WithJsonSchema({"type": "string", "pattern": f"^{LABEL.pattern}"})
 ]
-State = Annotated[Status, Field(strict=False)]
+State = Annotated[str, WithJsonSchema({"type": "string", "enum": [*STATES]})]
+Search = Annotated[str, WithJsonSchema({"type": "string", "maxLength": SEARCH})]
 Kind = Annotated[Condition, Field(strict=False)]
 Receiver = Annotated[ReceiverType, Field(strict=False)]
 Severity = Annotated[str, AfterValidator(_severity)]

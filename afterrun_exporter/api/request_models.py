@@ -13,6 +13,7 @@ from afterrun_exporter.api.parameter_types import (
     Page,
     PauseSpan,
     Receiver,
+    Search,
     Severity,
     Since,
     State,
@@ -47,15 +48,13 @@ class JobsQuery(Query):
 
     state: State | None = Field(None, description="jobs in this state")
     label: tuple[Label, ...] = Field(
-        (), description="jobs with this label, as key:value; may be repeated"
-    )
-    unobserved: Literal["true", "false"] | None = Field(
-        None,
-        description="true: jobs whose last slot fell in a downtime; false: the others",
+        (), description="jobs with this label, as key=value; may be repeated"
     )
     project: Text | None = Field(None, description="jobs of this project")
     tag: tuple[Text, ...] = Field((), description="jobs with this tag; may be repeated")
-    q: Text | None = Field(None, description="jobs whose name contains this text")
+    q: Search | None = Field(
+        None, description="jobs whose name or description contains all these words"
+    )
     limit: Page = 100
     after: Text | None = Field(
         None, description="jobs whose names come after this one: `next` of a page"

@@ -11,32 +11,37 @@ from afterrun_exporter.clock import SystemClock
 
 
 @click.command()
-@click.option("--state", help="Only jobs in this state, such as missed or failing.")
+@click.argument("text", nargs=-1)
 @click.option(
-    "--unobserved",
-    is_flag=True,
-    help="Only jobs whose last slot fell in a downtime of AfterRun.",
+    "--state",
+    metavar="STATE",
+    help="Only jobs in this state, such as broken or missed.",
 )
 @click.option(
     "--label",
-    metavar="KEY:VALUE",
+    metavar="KEY=VALUE",
     multiple=True,
     help="Only jobs with this label; may be repeated.",
 )
-@click.option("--project", help="Only jobs of this project.")
-@click.option("--tag", multiple=True, help="Only jobs with this tag; may be repeated.")
+@click.option("--project", metavar="PROJECT", help="Only jobs of this project.")
 @click.option(
-    "--search", "q", metavar="TEXT", help="Only jobs whose name contains TEXT."
+    "--tag",
+    metavar="TAG",
+    multiple=True,
+    help="Only jobs with this tag; may be repeated.",
 )
 @client.asks_daemon
 def jobs(
-    url: str, as_json: bool, unobserved: bool, **query: str | tuple[str, ...] | None
+    url: str,
+    as_json: bool,
+    text: tuple[str, ...],
+    **query: str | tuple[str, ...] | None,
 ) -> None:
     """Show the jobs of a running daemon: state, last run and deadline.
 
-    A job must match all options.
+    A job must match all filters. TEXT is words that its name or description contains.
     """
-    query["unobserved"] = "true" if unobserved else None
+    query["q"] = " ".join(text) or None
     matches = every(url, **query)
     if as_json:
         client.echo_json({"jobs": matches, "next": None})

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.alerts import status
+from afterrun_exporter.core.job_query import BROKEN, UNOBSERVED, JobQuery
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.core.schedule import Every
@@ -25,7 +26,7 @@ from afterrun_exporter.page.descriptions import InWords, expectations, rule_in_w
 from afterrun_exporter.page.forms import FLAGS, PAUSES
 from afterrun_exporter.page.graphs import charts
 from afterrun_exporter.page.howto import examples
-from afterrun_exporter.page.index import BROKEN, UNOBSERVED, Entry, held_back
+from afterrun_exporter.page.index import Entry, held_back
 from afterrun_exporter.page.job import (
     alert_rows,
     open_rows,
@@ -67,12 +68,12 @@ def overview(context: Context) -> Handler:
     """Return the handler for the page at ``/``."""
 
     async def handle(request: web.Request) -> web.Response:
-        job_query = query.read(request.query)
+        job_query, number = query.read(request.query)
         index, now, reading = context.index, context.clock.now(), Reading()
         await index.refresh()
         urgent, wrong = await index.most_urgent(shapes.MOST)
-        pages, entries = await _entries(context, job_query)
-        featured = [] if job_query.narrows or job_query.page > 1 else urgent
+        pages, entries = await _entries(context, job_query, number)
+        featured = [] if job_query.narrows or number > 1 else urgent
         names = {one.job.name for one in (*entries, *featured)}
         endings = await reading.or_else(context.store.endings(names, LENGTH), {})
         count, jobs = index.counts[BROKEN], len(index.entries)
@@ -92,9 +93,14 @@ def overview(context: Context) -> Handler:
             announcement=shapes.announcement(count, jobs, groups, unobserved),
             unobserved=unobserved,
             states=shapes.states_of(index.counts, job_query),
-            labels=shapes.choices_of(index.choices, "label", job_query.label),
-            projects=shapes.choices_of(index.choices, "project", job_query.project),
-            tags=shapes.choices_of(index.choices, "tag", job_query.tag),
+            choices={
+                name: (values, shapes.choices_of(index.choices, name, values))
+                for name, values in (
+                    ("label", job_query.label),
+                    ("project", (job_query.project,)),
+                    ("tag", job_query.tag),
+                )
+            },
             done=DONE.get(request.query.get("done", ""), ""),
             unreadable=reading.failed,
             url=context.site.url(request),
@@ -104,14 +110,14 @@ def overview(context: Context) -> Handler:
 
 
 async def _entries(
-    context: Context, job_query: query.JobQuery
+    context: Context, job_query: JobQuery, number: int
 ) -> tuple[shapes.Pages, list[Entry]]:
     """Return the matching jobs of the page, or of the last page if there are fewer."""
-    start = (job_query.page - 1) * query.PER_PAGE
-    result = await context.index.find(job_query.holds, start, query.PER_PAGE)
-    pages = shapes.Pages(job_query, result.total)
+    start, predicate = (number - 1) * query.PER_PAGE, job_query.predicate
+    result = await context.index.find(predicate, start, query.PER_PAGE)
+    pages = shapes.Pages(job_query, number, result.total)
     if pages.start != start:
-        result = await context.index.find(job_query.holds, pages.start, query.PER_PAGE)
+        result = await context.index.find(predicate, pages.start, query.PER_PAGE)
     return pages, result.entries
 
 

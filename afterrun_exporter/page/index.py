@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge, nsmallest
 from typing import Final, NamedTuple
 
 from afterrun_exporter.clock import cooperatively, yield_to_loop
-from afterrun_exporter.core.alerts import Status, status
+from afterrun_exporter.core.alerts import Status
+from afterrun_exporter.core.job_query import BROKEN, Predicate, states_of
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.engine.periodic import PeriodicTask
@@ -25,11 +26,6 @@ FEW: Final = 250
 
 #: Seconds between refreshes while there are no requests.
 REFRESH_EVERY: Final = 10.0
-
-#: Words for a job's state in addition to `Status` and `Condition`.
-BROKEN: Final = "broken"
-RUNNING: Final = "running"
-UNOBSERVED: Final = "unobserved"
 
 #: Ranks of severities, the most urgent first; others come after warnings.
 SEVERITIES: Final = {
@@ -46,14 +42,10 @@ class Entry(NamedTuple):
     """The facts by which a job is searched, counted and sorted."""
 
     job: Job
-    status: Status
-    #: Every state filter that it matches.
-    words: tuple[str, ...]
+    #: All states that it is in, as `states_of` returns them.
+    states: tuple[str, ...]
     #: The sort key of broken jobs, the most urgent first. None if it is not broken.
     urgency: tuple[bool, int, float] | None
-
-
-Holds = Callable[[Entry], bool]
 
 
 class Index:
@@ -70,7 +62,7 @@ class Index:
         self._unordered = False
         #: Sorted. Replaced, never changed, because readers may hold a reference.
         self.names: Sequence[str] = ()
-        #: The number of jobs that match each state filter.
+        #: The number of jobs in each state.
         self.counts: Counter[str] = Counter()
         #: The number of jobs with each label, project and tag, as ("tag", "backup").
         self.choices: Counter[tuple[str, str]] = Counter()
@@ -119,12 +111,12 @@ class Index:
         if old == new:
             return
         if old is not None:
-            self.counts.subtract(old.words)
+            self.counts.subtract(old.states)
             self.choices.subtract(traits(old.job))
             self._broken.pop(name, None)
             del self._entries[name]
         if new is not None:
-            self.counts.update(new.words)
+            self.counts.update(new.states)
             self.choices.update(traits(new.job))
             self._entries[name] = new
             if new.urgency is not None:
@@ -145,21 +137,23 @@ class Index:
         for at in range(0, len(every), STEP):
             step = every[at : at + STEP]
             best = nsmallest(limit, [*best, *step], key=_urgency)
-            wrong.update(word for one in step for word in one.words if word in _WRONG)
+            wrong.update(word for one in step for word in one.states if word in _WRONG)
             await yield_to_loop()
         return best, wrong
 
-    async def find(self, holds: Holds | None, start: int, limit: int) -> SearchResult:
-        """Return up to *limit* jobs for which *holds*, by name, from *start* on."""
+    async def find(
+        self, predicate: Predicate | None, start: int, limit: int
+    ) -> SearchResult:
+        """Return up to *limit* jobs that match, by name, from *start* on."""
         names = self.names
-        if holds is None:
+        if predicate is None:
             page = names[start : start + limit]
             return SearchResult(self._entries_of(page), len(names))
         matches: list[Entry] = []
         count = 0
         for at in range(0, len(names), STEP):
             step = self._entries_of(names[at : at + STEP])
-            matching = [one for one in step if holds(one)]
+            matching = [one for one in step if predicate(one.job, one.states)]
             if matching and count < start + limit:
                 matches += matching[max(0, start - count) : start + limit - count]
             count += len(matching)
@@ -180,7 +174,7 @@ class SearchResult(NamedTuple):
 
 
 _WELL: Final = (Status.OK.value,)
-_WRONG: Final = frozenset(condition.value for condition in Condition)
+_WRONG: Final = frozenset(one.value for one in Condition if one not in BLAMELESS)
 
 
 def _urgency(entry: Entry) -> tuple[tuple[bool, int, float], str]:
@@ -189,26 +183,22 @@ def _urgency(entry: Entry) -> tuple[tuple[bool, int, float], str]:
 
 def entry_of(job: Job, state: JobState) -> Entry:
     """Return the index entry of *job*."""
-    one = status(job, state)
-    words = (one.value, RUNNING) if state.open_runs else (one.value,)
-    if state.unobserved is not None:
-        words = (*words, UNOBSERVED)
+    states = _shared(states_of(job, state))
+    if BROKEN not in states:
+        return Entry(job, states, None)
     wrong = [a for a in state.alerts if a.key.condition not in BLAMELESS]
-    if not wrong or one is Status.PAUSED:
-        return Entry(job, one, _shared(words), None)
-    conditions = {alert.key.condition.value for alert in wrong} - {one.value}
     urgency = (
         held_back(state),
         min(_rank(job, alert.key.rule) for alert in wrong),
         -max(alert.opened_at for alert in wrong),
     )
-    return Entry(job, one, (*words, *sorted(conditions), BROKEN), urgency)
+    return Entry(job, states, urgency)
 
 
 def _is_unchanged(entry: Entry, job: Job, state: JobState) -> bool:
     """Return True if a job was and is ok; a fast path that may return False for others."""
     return (
-        entry.words == _WELL
+        entry.states == _WELL
         and entry.job is job
         and not (state.alerts or state.open_runs or state.retries or state.unobserved)
     )
@@ -243,6 +233,6 @@ def traits(job: Job) -> Iterator[tuple[str, str]]:
 _SHARED: Final[dict[tuple[str, ...], tuple[str, ...]]] = {}
 
 
-def _shared(words: tuple[str, ...]) -> tuple[str, ...]:
+def _shared(states: tuple[str, ...]) -> tuple[str, ...]:
     # Most jobs share a few combinations, which saves memory.
-    return _SHARED.setdefault(words, words)
+    return _SHARED.setdefault(states, states)

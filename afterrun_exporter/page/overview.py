@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from markupsafe import Markup
 
-from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.core.deadlines import next_slot
-from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Settings
+from afterrun_exporter.core.job_query import RUNNING, STATES, JobQuery
+from afterrun_exporter.core.model import BLAMELESS, Job, Settings
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.page.index import BROKEN, RUNNING, UNOBSERVED, held_back
-from afterrun_exporter.page.query import PER_PAGE, STATES, JobQuery
+from afterrun_exporter.page.index import held_back
+from afterrun_exporter.page.query import PER_PAGE, address
 from afterrun_exporter.page.reasons import TITLES, Reason
 from afterrun_exporter.page.strips import strip
 from afterrun_exporter.page.times import Moment, moment, zone_of
@@ -25,19 +25,6 @@ from afterrun_exporter.storage.store import Ended
 MOST: Final = 12
 #: The maximum number of values per filter, the most frequent ones.
 CHOICES: Final = 200
-
-#: Labels of states in the filter.
-STATE_WORDS: Final = {
-    BROKEN: "broken",
-    RUNNING: "running now",
-    UNOBSERVED: "unobserved",
-    **{one.value: one.value for one in Status},
-    **{
-        one.value: one.value.replace("_", " ")
-        for one in Condition
-        if one not in BLAMELESS
-    },
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +82,7 @@ class Pages:
     """The position in a list of many pages."""
 
     query: JobQuery
+    requested: int
     count: int
 
     @property
@@ -105,7 +93,7 @@ class Pages:
     @property
     def number(self) -> int:
         """The number of the current page, at most the last one."""
-        return min(self.query.page, self.last)
+        return min(self.requested, self.last)
 
     @property
     def start(self) -> int:
@@ -126,7 +114,7 @@ class Pages:
             ("next", self.number + 1, self.number < self.last),
             ("last", self.last, self.number < self.last - 1),
         )
-        return [(word, self.query.address(page=n)) for word, n, there in steps if there]
+        return [(word, address(self.query, n)) for word, n, there in steps if there]
 
 
 def row_of(
@@ -167,20 +155,24 @@ def groups_of(wrong: Mapping[str, int]) -> list[Group]:
 def states_of(counts: Mapping[str, int], query: JobQuery) -> list[Choice]:
     """Return the states that jobs are in, and the selected one."""
     return [
-        Choice(word, STATE_WORDS[word], counts.get(word, 0))
-        for word in STATES
-        if counts.get(word) or word == query.state
+        Choice(state, _in_words(state), counts.get(state, 0))
+        for state in STATES
+        if counts.get(state) or state == query.state
     ]
 
 
+def _in_words(state: str) -> str:
+    return "running now" if state == RUNNING else state.replace("_", " ")
+
+
 def choices_of(
-    every: Counter[tuple[str, str]], kind: str, selected: str
+    every: Counter[tuple[str, str]], kind: str, selected: Collection[str]
 ) -> list[Choice]:
     """Return the sorted values of one filter."""
     counts = {value: n for (of, value), n in every.items() if of == kind and n > 0}
     choices = dict(Counter(counts).most_common(CHOICES))
-    if selected:
-        choices.setdefault(selected, counts.get(selected, 0))
+    for value in filter(None, selected):
+        choices.setdefault(value, counts.get(value, 0))
     return [Choice(value, value, choices[value]) for value in sorted(choices)]
 
 

@@ -164,8 +164,8 @@ DISAPPEARED: Final = (
 JOBS_UNOBSERVED: Final = (
     "{{ $value }} {{ if eq $value 1.0 }}job was{{ else }}jobs were{{ end }} due while "
     "AfterRun ({{ $labels.job }}) was down; the next run of each decides. Until then it "
-    "is not known whether they ran: `afterrun jobs --unobserved` and the status page "
-    "at /?state=unobserved list them."
+    "is not known whether they ran: `afterrun jobs --state unobserved` and the status "
+    "page at /?state=unobserved list them."
 )
 
 EXPORTER_DOWN: Final = (

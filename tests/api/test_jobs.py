@@ -225,7 +225,7 @@ async def test_as_many_runs_as_are_asked_for(client: Client) -> None:
         (
             "jobs?x=1",
             400,
-            "unknown parameter 'x': use state, label, unobserved, project, tag, q, limit, after",
+            "unknown parameter 'x': use state, label, project, tag, q, limit, after",
         ),
         (
             "jobs/backup?x=1",
@@ -233,12 +233,9 @@ async def test_as_many_runs_as_are_asked_for(client: Client) -> None:
             "unknown parameter 'x': no parameters are allowed here",
         ),
         (
-            "jobs?state=broken",
+            "jobs?state=borken",
             400,
-            (
-                "unknown state 'broken': use one of paused, missed, failing, violated, "
-                "retrying, new, ok"
-            ),
+            "unknown state 'borken'; did you mean 'broken'?",
         ),
         ("jobs?limit=0", 400, "limit '0' is out of range: use a number from 1 to 1000"),
         (
@@ -303,17 +300,17 @@ async def names(client: Client, query: str) -> list[str]:
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("label=team:data", ["load", "sync"]),
-        ("label=team:data&label=env:prod", ["load"]),
-        ("label=url:https://x", ["sync"]),
-        ("label=team:", []),
+        ("label=team=data", ["load", "sync"]),
+        ("label=team=data&label=env=prod", ["load"]),
+        ("label=url=https://x", ["sync"]),
+        ("label=team=", []),
         ("project=shop", ["sync"]),
         ("tag=db&tag=big", ["load"]),
         ("q=LO", ["load"]),
         ("q=o&state=paused", ["off"]),
         ("q=nothing", []),
-        ("label=team:data&limit=1", ["load"]),
-        ("label=team:data&limit=1&after=load", ["sync"]),
+        ("label=team=data&limit=1", ["load"]),
+        ("label=team=data&limit=1&after=load", ["sync"]),
     ],
 )
 async def test_jobs_can_be_chosen_by_what_describes_them(
@@ -337,8 +334,8 @@ async def test_jobs_can_be_chosen_by_what_describes_them(
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
-        ("label=team", "label 'team' is not a label: write it like team:data"),
-        ("label=a:b&label=:x", "label ':x' is not a label: write it like team:data"),
+        ("label=team", "label 'team' is not a label: write it like team=data"),
+        ("label=a:b&label=:x", "label ':x' is not a label: write it like team=data"),
         (
             "tag=db&tag=",
             "parameter 'tag' is empty: set a value or leave it out",

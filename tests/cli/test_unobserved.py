@@ -27,5 +27,5 @@ async def test_they_are_shown_and_listed(ask: Ask) -> None:
         ("weekly", "new"),
     ]
 
-    found = json.loads((await ask("jobs", "--unobserved", "--json")).stdout)
+    found = json.loads((await ask("jobs", "--state", "unobserved", "--json")).stdout)
     assert [job["name"] for job in found["jobs"]] == ["backup", "report"]

@@ -8,10 +8,11 @@ from typing import Final
 import pytest
 
 from afterrun_exporter import conventions as names
+from afterrun_exporter.core.job_query import JobQuery
 from afterrun_exporter.core.model import Dependency, Job, Kind
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.engine.job_admin import JobAdmin
-from afterrun_exporter.engine.job_search import JobFilter, page
+from afterrun_exporter.engine.job_search import page
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
@@ -34,7 +35,7 @@ def open_alerts(service: Service) -> list[tuple[str, str]]:
 
 
 async def unobserved(service: Service) -> list[str]:
-    found, _ = await page(service, JobFilter(unobserved=True), 1000)
+    found, _ = await page(service, JobQuery(state="unobserved"), 1000)
     return [job.name for job, _ in found]
 
 

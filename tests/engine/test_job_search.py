@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from afterrun_exporter.clock import yield_to_loop
-from afterrun_exporter.core.alerts import Status
+from afterrun_exporter.core.job_query import JobQuery
 from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.engine.job_admin import JobAdmin
-from afterrun_exporter.engine.job_search import JobFilter, page
+from afterrun_exporter.engine.job_search import page
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock
 from tests.core.jobs import ping
@@ -24,7 +24,7 @@ JOBS = (
 )
 
 
-async def names(service: Service, wanted: JobFilter, limit: int = 9) -> list[str]:
+async def names(service: Service, wanted: JobQuery, limit: int = 9) -> list[str]:
     found, _ = await page(service, wanted, limit)
     return [job.name for job, _ in found]
 
@@ -32,21 +32,21 @@ async def names(service: Service, wanted: JobFilter, limit: int = 9) -> list[str
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
-        (JobFilter(), ["Report", "a-load", "b-load", "off"]),
-        (JobFilter(labels=(("team", "data"),)), ["a-load", "b-load"]),
-        (JobFilter(labels=(("team", "data"), ("env", "prod"))), ["b-load"]),
-        (JobFilter(labels=(("team", "nobody"),)), []),
-        (JobFilter(project="shop"), ["a-load", "off"]),
-        (JobFilter(tags=("db",)), ["Report", "b-load"]),
-        (JobFilter(tags=("big", "db")), ["b-load"]),
-        (JobFilter(part="LOAD"), ["a-load", "b-load"]),
-        (JobFilter(part="rep"), ["Report"]),
-        (JobFilter(state=Status.PAUSED), ["off"]),
-        (JobFilter(state=Status.NEW, project="shop"), ["a-load"]),
+        (JobQuery(), ["Report", "a-load", "b-load", "off"]),
+        (JobQuery(label=("team=data",)), ["a-load", "b-load"]),
+        (JobQuery(label=("team=data", "env=prod")), ["b-load"]),
+        (JobQuery(label=("team=nobody",)), []),
+        (JobQuery(project="shop"), ["a-load", "off"]),
+        (JobQuery(tag=("db",)), ["Report", "b-load"]),
+        (JobQuery(tag=("big", "db")), ["b-load"]),
+        (JobQuery(q="LOAD"), ["a-load", "b-load"]),
+        (JobQuery(q="rep"), ["Report"]),
+        (JobQuery(state="paused"), ["off"]),
+        (JobQuery(state="new", project="shop"), ["a-load"]),
     ],
 )
 async def test_all_that_is_asked_for_must_hold(
-    service: Service, wanted: JobFilter, found: list[str]
+    service: Service, wanted: JobQuery, found: list[str]
 ) -> None:
     """In the order of the names."""
     await service.reconfigure(job_config(*JOBS))
@@ -58,16 +58,16 @@ async def test_a_job_between_two_attempts_is_found(service: Service) -> None:
     report = ping("21 12:00", outcome=Outcome.FAIL, attempt=1, max_attempts=2)
     await service.record(report)
 
-    assert await names(service, JobFilter(state=Status.RETRYING)) == ["backup"]
-    assert await names(service, JobFilter(state=Status.OK)) == []
+    assert await names(service, JobQuery(state="retrying")) == ["backup"]
+    assert await names(service, JobQuery(state="ok")) == []
 
 
 async def test_a_page_says_whether_there_are_more(service: Service) -> None:
     """A page that happens to be full is not the reason to ask again."""
     await service.reconfigure(job_config(*JOBS))
 
-    first, more = await page(service, JobFilter(), 2)
-    second, end = await page(service, JobFilter(), 2, after="a-load")
+    first, more = await page(service, JobQuery(), 2)
+    second, end = await page(service, JobQuery(), 2, after="a-load")
 
     assert ([job.name for job, _ in first], more) == (["Report", "a-load"], True)
     assert ([job.name for job, _ in second], end) == (["b-load", "off"], False)
@@ -80,14 +80,14 @@ async def test_jobs_are_found_as_they_come_and_go(
     job_admin = JobAdmin(service, clock)
     for name in ("new-2", "new-1", "new-3"):
         await service.record(ping("21 12:00", job=name))
-    before = await names(service, JobFilter(part="new"))
+    before = await names(service, JobQuery(q="new"))
     await job_admin.retire("new-2")
-    without = await names(service, JobFilter(part="new"))
+    without = await names(service, JobQuery(q="new"))
     await service.record(ping("21 12:01", job="new-2"))
 
     assert before == ["new-1", "new-2", "new-3"]
     assert without == ["new-1", "new-3"]
-    assert await names(service, JobFilter(part="new")) == before
+    assert await names(service, JobQuery(q="new")) == before
     assert list(service.names) == sorted(service.names)
 
 
@@ -109,7 +109,7 @@ async def test_a_search_holds_nobody_up_and_misses_nobody(service: Service) -> N
     meanwhile = asyncio.create_task(others())
     await yield_to_loop()
     before = turns
-    found, more = await page(service, JobFilter(state=Status.NEW), 30_000)
+    found, more = await page(service, JobQuery(state="new"), 30_000)
     meanwhile.cancel()
 
     assert turns - before > 3

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.alerts import status
+from afterrun_exporter.core.job_query import BROKEN
 from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.page.index import BROKEN, REFRESH_EVERY, Index, entry_of, traits
+from afterrun_exporter.page.index import REFRESH_EVERY, Index, entry_of, traits
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
@@ -164,9 +165,11 @@ def test_however_jobs_change_the_index_keeps_up(steps: list[tuple[str, str]]) ->
         every = {one.name: (one, state) for one, state in service.watched()}
         assert list(index.names) == sorted(every)
         assert index.entries == {name: entry_of(*one) for name, one in every.items()}
-        words = [word for one in index.entries.values() for word in one.words]
-        assert +index.counts == {word: words.count(word) for word in words}
-        assert all(one.status == status(*every[n]) for n, one in index.entries.items())
+        states = [state for one in index.entries.values() for state in one.states]
+        assert +index.counts == {state: states.count(state) for state in states}
+        assert all(
+            one.states[0] == status(*every[n]) for n, one in index.entries.items()
+        )
 
     asyncio.run(run())
 
@@ -186,7 +189,7 @@ async def test_ten_thousand_jobs_do_not_hold_up_the_rest(clock: ManualClock) -> 
 
     watcher = asyncio.create_task(watch())
     await index.refresh()
-    found = await index.find(lambda one: one.job.name.endswith("7"), 500, 50)
+    found = await index.find(lambda job, _: job.name.endswith("7"), 500, 50)
     done = True
     await watcher
 
@@ -202,7 +205,7 @@ async def test_a_page_of_what_is_found(
     index = Index(service)
     await index.refresh()
 
-    found = await index.find(lambda one: int(one.job.name[1:]) % 2 == 1, start, 2)
+    found = await index.find(lambda job, _: int(job.name[1:]) % 2 == 1, start, 2)
     assert [one.job.name for one in found.entries] == names
     assert found.total == 3
     assert (await index.find(None, 4, 9)).total == 6

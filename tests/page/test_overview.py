@@ -133,6 +133,7 @@ class TestTheList:
             ("state=failing", ["job-07"]),
             ("project=p1&tag=even", ["job-00", "job-02", "job-04"]),
             ("label=team%3Dops&q=job-0", ["job-00", "job-03", "job-06", "job-09"]),
+            ("label=team%3Aops&label=&q=job-00", ["job-00"]),
         ],
     )
     async def test_is_narrowed_by_its_address(
@@ -144,12 +145,16 @@ class TestTheList:
         assert f"of {len(names)} that match, of 90" in page
 
     async def test_keeps_what_was_asked_in_the_form(self, pages: Pages) -> None:
-        page = await pages.get("/?q=%22job%22&state=new&label=team%3Dops&tag=gone")
+        page = await pages.get(
+            "/?q=%22job%22&state=new&label=team%3Dops&tag=gone&tag=even"
+        )
 
         assert 'value="&#34;job&#34;"' in page
         assert '<option value="new" selected>' in page
         assert '<option value="team=ops" selected>team=ops (30)' in page
         assert '<option value="gone" selected>gone (0)' in page
+        assert '<option value="even" selected>even (45)' in page
+        assert page.count('name="tag"') == 2
 
     async def test_says_so_when_nothing_matches(self, pages: Pages) -> None:
         page = await pages.get("/?q=nothing-like-it")
@@ -167,7 +172,7 @@ class TestTheList:
     async def test_refuses_what_it_does_not_know(self, pages: Pages) -> None:
         page = await pages.get("/?state=borken", status=400)
 
-        assert "Unknown state &#39;borken&#39;: use one of broken, missed" in page
+        assert "Unknown state &#39;borken&#39;; did you mean &#39;broken&#39;?" in page
 
 
 async def test_an_outage_is_told_by_numbers_and_the_worst(

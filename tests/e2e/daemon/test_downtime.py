@@ -46,7 +46,7 @@ def test_jobs_that_were_due_meanwhile_are_unobserved(daemon: Daemon) -> None:
     wait_until(lambda: daemon.series()["afterrun_job_stale", "matters"] == 1, "missed")
     alerts = daemon.get("/api/v1/alerts").json()["alerts"]
     assert [(one["job"], one["kind"]) for one in alerts] == [("matters", "missed")]
-    found = daemon.get("/api/v1/jobs?unobserved=true").json()["jobs"]
+    found = daemon.get("/api/v1/jobs?state=unobserved").json()["jobs"]
     assert [job["name"] for job in found] == ["lost"]
     assert "1 job</a> was due while AfterRun was down" in daemon.get("/").text
     assert "it is not known whether it ran" in daemon.get("/jobs/lost").text
