@@ -81,6 +81,10 @@ JOBS: Final[dict[str, tuple[JobState, set[str]]]] = {
         alerting(Condition.FAILING, Condition.SLOW),
         {"failing", "slow", "broken"},
     ),
+    "three": (
+        alerting(Condition.FAILING, Condition.MISSED, Condition.UPSTREAM_UNHEALTHY),
+        {"missed", "failing", "upstream_unhealthy", "broken"},
+    ),
     "ok": (OK, {"ok"}),
     "new": (NEW, {"new"}),
     "running": (replace(OK, open_runs=(RUN,)), {"ok", "running"}),
