@@ -8,7 +8,7 @@ import pytest
 
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
-from tests.cli.test_asking import rows
+from tests.cli.test_jobs_runs_alerts import rows
 from tests.downtimes import after_downtime
 
 from .conftest import Ask

@@ -12,7 +12,7 @@ from afterrun_exporter.config.document import read
 from afterrun_exporter.config.web_loading import load_web
 from afterrun_exporter.config.web_schema import HTTPSpec, TLSSpec, WebSpec
 from afterrun_exporter.errors import ConfigError
-from tests.config.test_files import promised
+from tests.config.test_example_files import promised
 
 WEB = Path(__file__).parents[1] / "configs" / "web"
 GOOD_FILES = sorted((WEB / "good").glob("*.yml"))

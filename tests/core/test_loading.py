@@ -12,7 +12,7 @@ from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.model import Kind, Outcome
 from tests.changed import replace
 from tests.core.jobs import BACKUP, GOOD, Night, at
-from tests.core.test_past import WATCHED, WEEKS
+from tests.core.test_past_runs import WATCHED, WEEKS
 
 FAILED = [Outcome.FAIL, Outcome.TIMEOUT, Outcome.PARTIAL, Outcome.INVALID]
 NOW = "22 12:00"

@@ -19,7 +19,7 @@ from afterrun_exporter.core.unchanged_jobs import quiet_until
 from tests.changed import replace
 
 from .jobs import BACKUP, SETTINGS, Night, at, told
-from .test_quiet import JOBS
+from .test_unchanged_at_ping import JOBS
 
 #: What a line in the file makes of a job.
 DESCRIBED = (
