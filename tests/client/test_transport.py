@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.client.daemon import HTTPDaemon, NotDeliveredError, RefusedError
-from tests.cli.test_asking import somebody_else
+from tests.cli.test_jobs_runs_alerts import somebody_else
 from tests.client.doubles import told
 
 HEAD = b"HTTP/1.0 %s\r\nContent-Type: application/problem+json\r\n\r\n%s"
