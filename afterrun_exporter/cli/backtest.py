@@ -178,8 +178,7 @@ def _jobs(url: str, path: Path, name: str | None) -> tuple[list[Job], list[str]]
             raise click.ClickException(f"{path}: {config.job_config.unknown_job(name)}")
         return [job], []
     # A dict keeps the order and has fast lookups.
-    with progress.bar("listing jobs"):
-        ran = dict.fromkeys(one["name"] for one in every(url) if one["last_run"])
+    ran = dict.fromkeys(one["name"] for one in every(url) if one["last_run"])
     idle = [one for one in config.jobs if one not in ran]
     return [job for one in ran if (job := _job(config, one)) is not None], idle
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from afterrun_exporter import config as configuration
+from afterrun_exporter.cli import progress
 from afterrun_exporter.cli.managed_config import base_warnings, load_with_base
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.config import Config
@@ -91,23 +92,25 @@ def check(
     path = config or config_file or DEFAULT_FILE
     after = SystemClock().now() // 1 if start is None else start
     try:
-        text, config_ = load_with_base(path)
+        with progress.bar(f"reading {path}"):
+            text, config_ = load_with_base(path)
     except ConfigError as error:
         click.echo(str(error), err=True)
         if as_json:
             click.echo(_json({"file": str(path), **_by_kind(problems=error.problems)}))
         raise click.exceptions.Exit(1) from None
     at = ("alertmanager", "base")
-    warnings = (
-        *configuration.warnings(text, config_, after),
-        *(
-            configuration.problem_at(text, at, warning)
-            for warning in base_warnings(config_, path.parent)
-        ),
-    )
+    with progress.bar(f"checking {path}"):
+        warnings = (
+            *configuration.warnings(text, config_, after),
+            *(
+                configuration.problem_at(text, at, warning)
+                for warning in base_warnings(config_, path.parent)
+            ),
+        )
     for warning in warnings:
         click.echo(f"{path}:{warning} (warning)", err=True)
-    plans = [_plan(job, after, slots) for job in config_.jobs.values()] if slots else []
+    plans = list(_plans(config_.jobs.values(), after, slots)) if slots else []
     if as_json:
         report = {"file": str(path), **config_.counts, **_by_kind(warnings=warnings)}
         click.echo(_json(report | {"slots": [plan.as_data() for plan in plans]}))
@@ -158,6 +161,13 @@ class _Plan:
         if not self.job.enabled:
             return "disabled"
         return "never due" if self.job.schedule else "no schedule"
+
+
+def _plans(jobs: Collection[Job], after: float, count: int) -> Iterator[_Plan]:
+    with progress.bar("computing slots", len(jobs)) as advance:
+        for job in jobs:
+            yield _plan(job, after, count)
+            advance()
 
 
 def _plan(job: Job, after: float, count: int) -> _Plan:

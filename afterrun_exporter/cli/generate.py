@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from afterrun_exporter import config as configs
+from afterrun_exporter.cli import progress
 from afterrun_exporter.cli.managed_config import base_warnings
 from afterrun_exporter.config import Config
 from afterrun_exporter.errors import ConfigError, GenerateError
@@ -122,13 +123,18 @@ def generate(
 
 def _files(what: str, config_file: Path | None) -> render.Files:
     path = config_file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    config = configs.load(path) if path else configs.default()
+    if path is None:
+        config = configs.default()
+    else:
+        with progress.bar(f"reading {path}"):
+            config = configs.load(path)
     beside = path.parent if path else Path()
     names = list(GENERATORS) if what == "all" else [what]
     files: dict[Path, str] = {}
     for name in names:
         try:
-            files |= GENERATORS[name](config, beside)
+            with progress.bar(f"generating {name}"):
+                files |= GENERATORS[name](config, beside)
         except MissingExtraError as error:
             if what != "all":
                 raise

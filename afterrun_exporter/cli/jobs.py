@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from afterrun_exporter.cli import client
+from afterrun_exporter.cli import client, progress
 from afterrun_exporter.clock import SystemClock
 
 
@@ -83,11 +83,12 @@ def every(url: str, **query: object) -> list[dict[str, Any]]:
     """Return all matching jobs of the daemon, by name."""
     jobs: list[dict[str, Any]] = []
     after = None
-    while True:
-        page = client.get(url, "jobs", **query, limit=1000, after=after)
-        jobs += page["jobs"]
-        if (after := page["next"]) is None:
-            return jobs
+    with progress.bar("listing jobs"):
+        while True:
+            page = client.get(url, "jobs", **query, limit=1000, after=after)
+            jobs += page["jobs"]
+            if (after := page["next"]) is None:
+                return jobs
 
 
 def _alert(alert: dict[str, Any]) -> str:
