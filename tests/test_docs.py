@@ -10,7 +10,6 @@ import pytest
 from pydantic import BaseModel
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.api.error_messages import field_names
 from afterrun_exporter.api.openapi import AnyOperation
 from afterrun_exporter.api.operation import PREFIX
 from afterrun_exporter.api.operations import OPERATIONS
@@ -26,6 +25,7 @@ from afterrun_exporter.exposition.families import FAMILIES
 from afterrun_exporter.http_problems import KINDS, STATUS
 from afterrun_exporter.ingest.reports import Report
 from afterrun_exporter.ingest.vocabulary import STATUSES
+from afterrun_exporter.validation import keys as written_keys
 
 ROOT = Path(__file__).parents[1]
 DOCS = {
@@ -188,7 +188,7 @@ def test_every_operation_of_the_api_is_documented(
 ) -> None:
     """With its parameters and the fields of its body."""
     words = set(re.findall(r"\w+", API))
-    names = [*field_names(operation.query), *field_names(operation.body)]
+    names = [*keys(operation.query), *written_keys(operation.body)]
 
     if operation.path != f"{PREFIX}/":
         assert re.search(f"`{operation.method} {re.escape(operation.path)}[`?]", API)

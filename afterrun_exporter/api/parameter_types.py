@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from afterrun_exporter.core.alerts import NO_SEVERITY
+from afterrun_exporter.config.values import no_duration, severity
 from afterrun_exporter.core.job_query import LABEL, STATES
 from afterrun_exporter.core.job_query import LONGEST as SEARCH
 from afterrun_exporter.core.model import JOB_NAME, Condition
@@ -28,7 +28,6 @@ LONGEST: Final = parse_duration("1h")
 #: The longest pause, other than until it is resumed.
 LONGEST_PAUSE: Final = parse_duration("3660d")
 
-_SEVERITY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _DURATION: Final = r"^([0-9]{1,6}(\.[0-9]{1,3})?(ms|[smhdw]))+$"
 
 Text = Annotated[str, Field(min_length=1)]
@@ -36,8 +35,8 @@ Text = Annotated[str, Field(min_length=1)]
 
 def _digits(value: object) -> object:
     # Few ASCII digits only: int() accepts other digits, and thousands of them.
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value) if len(value) <= len(str(LAST)) else value
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,30}", value):
+        return int(value)
     return value
 
 
@@ -46,20 +45,13 @@ def _since(text: str) -> str:
     return text
 
 
-def _lasting(shortest: float, longest: float, text: str) -> str:
+def _lasting(shortest: float, longest: float, text: object) -> str:
+    if not isinstance(text, str):
+        raise no_duration(text)
     seconds = parse_duration(text)
     if not shortest <= seconds <= longest:
         span = f"{format_duration(shortest)} to {format_duration(longest)}"
         raise ValueError(f"{text[:60]!r} is out of range: use {span}")
-    return text
-
-
-def _severity(text: str) -> str:
-    if text and (text == NO_SEVERITY or not _SEVERITY.fullmatch(text)):
-        raise ValueError(
-            f"{text[:64]!r} is not a severity: use one that your routes match, such as "
-            "critical, warning or info"
-        )
     return text
 
 
@@ -90,16 +82,21 @@ State = Annotated[str, WithJsonSchema({"type": "string", "enum": [*STATES]})]
 Search = Annotated[str, WithJsonSchema({"type": "string", "maxLength": SEARCH})]
 Kind = Annotated[Condition, Field(strict=False)]
 Receiver = Annotated[ReceiverType, Field(strict=False)]
-Severity = Annotated[str, AfterValidator(_severity)]
+#: "" is the severity of the job.
+Severity = Annotated[
+    str,
+    Field(max_length=64),
+    AfterValidator(lambda text: text and severity(text)),
+]
 Time = Annotated[str, AfterValidator(_time), WithJsonSchema(_TIME_SCHEMA)]
 TestSpan = Annotated[
     str,
-    AfterValidator(lambda text: _lasting(SHORTEST, LONGEST, text)),
+    BeforeValidator(lambda text: _lasting(SHORTEST, LONGEST, text)),
     WithJsonSchema(_DURATION_SCHEMA),
 ]
 PauseSpan = Annotated[
     str,
-    AfterValidator(lambda text: _lasting(1.0, LONGEST_PAUSE, text)),
+    BeforeValidator(lambda text: _lasting(1.0, LONGEST_PAUSE, text)),
     WithJsonSchema(_DURATION_SCHEMA),
 ]
 

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Final, NoReturn, TypeVar, get_origin
 
 from aiohttp import web
 from multidict import MultiMapping
 from pydantic import BaseModel, ValidationError
 
-from afterrun_exporter.api.error_messages import (
-    about_field,
-    about_parameter,
-    field_names,
-    unknown,
-)
 from afterrun_exporter.api.operation import JSON, Operation
 from afterrun_exporter.api.request_models import Query
-from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.error_messages import show
-from afterrun_exporter.config.problems import findings
+from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.errors import PingError, RequestError
 from afterrun_exporter.ingest.bodies import parsed
 from afterrun_exporter.ingest.bodies import read_body as read
+from afterrun_exporter.ingest.json_text import syntax_error
+from afterrun_exporter.validation import findings, keys, unknown_choice
 
 #: Larger bodies are parsed in a thread, because they may contain many errors.
 LARGE: Final = 4096
 #: The maximum number of values in a body, including nested ones.
 MAX_VALUES: Final = 2_000
+#: The maximum number of problems in a response.
+MAX_PROBLEMS: Final = 100
 
 Q = TypeVar("Q", bound=Query)
 B = TypeVar("B", bound=BaseModel)
@@ -40,10 +38,10 @@ def read_query(model: type[Q], parameters: MultiMapping[str]) -> Q:
     """
     if not parameters:
         return model()
-    names, values = field_names(model), dict[str, Any]()
+    names, values = keys(model), dict[str, Any]()
     for name in dict.fromkeys(parameters):
         if name not in names:
-            raise RequestError(unknown("parameter", name, model))
+            raise RequestError(_unknown_parameter(name, names))
         all_of_it = parameters.getall(name)
         if not all(all_of_it):
             raise RequestError(
@@ -60,7 +58,23 @@ def read_query(model: type[Q], parameters: MultiMapping[str]) -> Q:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise RequestError(about_parameter(model, _first(error))) from None
+        raise RequestError(_invalid_parameters(model, values, error)) from None
+
+
+def _unknown_parameter(name: str, names: Sequence[str]) -> str:
+    way_out = (
+        f": use {', '.join(names)}" if names else ": no parameters are allowed here"
+    )
+    return f"unknown parameter {name[:60]!r}{did_you_mean(name, names) or way_out}"
+
+
+def _invalid_parameters(
+    model: type[Query], values: object, error: ValidationError
+) -> str:
+    (first, *_), (finding, *_) = error.errors(), findings(model, values, error)
+    if first["type"] in {"enum", "literal_error"}:
+        return unknown_choice(str(finding.path[0]), first)
+    return str(finding)
 
 
 async def read_body(operation: Operation[Any, B, Any], request: web.Request) -> B:
@@ -86,7 +100,8 @@ def _object_of(operation: Operation[Any, B, Any], body: bytes, is_text: bool) ->
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise RequestError(_wrong(model, data, error)) from None
+        problems = islice(findings(model, data, error), MAX_PROBLEMS)
+        raise RequestError("\n".join(map(str, problems))) from None
 
 
 def _check_count(data: dict[str, Any]) -> None:
@@ -99,14 +114,6 @@ def _check_count(data: dict[str, Any]) -> None:
                 rest.append(iter(value.values() if isinstance(value, dict) else value))
             if count > MAX_VALUES:
                 raise RequestError(f"the body has over {MAX_VALUES} values: send less")
-
-
-def _wrong(model: type[BaseModel], data: object, error: ValidationError) -> str:
-    if not issubclass(model, Spec):
-        return about_field(model, _first(error))
-    # Written as in afterrun.yml: report all errors, in the same words.
-    errors = findings(model, data, error)
-    return "\n".join(f"{show(one.path)}: {one.message}" for one in errors)
 
 
 async def _read(request: web.Request, most: int) -> bytes:
@@ -128,12 +135,6 @@ def _text(body: bytes) -> str:
         ) from None
 
 
-def _first(error: ValidationError) -> Any:
-    """Return the error to report: an unknown name first, as it explains a missing one."""
-    errors = error.errors(include_url=False)
-    return next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-
-
 def _parse(body: bytes) -> Any:
     try:
         return json.loads(
@@ -142,10 +143,7 @@ def _parse(body: bytes) -> Any:
             parse_constant=_no_number,
         )
     except json.JSONDecodeError as error:
-        raise RequestError(
-            f"the body is not JSON: {error.msg.lower()} at line {error.lineno} "
-            f"column {error.colno}"
-        ) from None
+        raise RequestError(syntax_error("body", error)) from None
     except (ValueError, RecursionError):
         raise RequestError("the body is not valid JSON") from None
 

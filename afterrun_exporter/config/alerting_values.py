@@ -12,16 +12,16 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.config.error_messages import quote
 from afterrun_exporter.config.values import (
     Declared,
     DistinctKeys,
     Line,
     refuse_repeats,
 )
-from afterrun_exporter.core.did_you_mean import did_you_mean
+from afterrun_exporter.core.did_you_mean import did_you_mean, unknown_value
 from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.routing import DISCARD, JOB_RECEIVER, SCRAPE_LABELS
+from afterrun_exporter.validation import quote
 
 #: Labels of alerts, except declared labels and those that Prometheus adds.
 _CARRIED: Final = (
@@ -85,7 +85,7 @@ def _references(info: ValidationInfo) -> References:
 def _one_or_many(value: object) -> object:
     """Return a list with a single value for a value that is no list."""
     if value is None or value == []:
-        raise ValueError("empty: set a value or remove the line")
+        raise ValueError("empty: set a value or remove the key")
     return tuple(value) if isinstance(value, list) else (value,)
 
 
@@ -166,8 +166,7 @@ def _alert(text: str) -> Condition:
         if condition.value == text:
             return condition
     words = [condition.value for condition in _ALERTS]
-    hint = did_you_mean(text, words) or f": use one of {', '.join(words)}"
-    raise ValueError(f"unknown alert {quote(text)}{hint}")
+    raise ValueError(unknown_value("alert", text, words))
 
 
 def _alert_word(value: object) -> object:

@@ -10,12 +10,11 @@ from msgspec import DecodeError, json
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from afterrun_exporter.config.error_messages import show
 from afterrun_exporter.config.policies import PolicySpec, by_name, merged
-from afterrun_exporter.config.problems import findings
 from afterrun_exporter.config.schema import JobSpec
 from afterrun_exporter.config.values import Declared
 from afterrun_exporter.core.model import Job
+from afterrun_exporter.validation import findings
 
 #: Cached descriptions, because clients send the same description for many jobs.
 REMEMBERED: Final = 4096
@@ -71,7 +70,5 @@ def _spec(text: str, declared: Declared) -> JobSpec:
     try:
         return JobSpec.model_validate(data, context=declared)
     except ValidationError as error:
-        problems = (
-            f"{show(one.path)}: {one.message}" for one in findings(JobSpec, data, error)
-        )
+        problems = map(str, findings(JobSpec, data, error))
         raise ValueError("; ".join(problems)) from None

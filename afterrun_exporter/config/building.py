@@ -12,14 +12,12 @@ from afterrun_exporter.auth.tokens import Token
 from afterrun_exporter.config.alerting import AlertmanagerSpec
 from afterrun_exporter.config.alerting_values import References
 from afterrun_exporter.config.auto_registered import auto_registered
-from afterrun_exporter.config.error_messages import Path, quote
 from afterrun_exporter.config.graph import (
     circles,
     unknown_dependencies,
     written_dependencies,
 )
 from afterrun_exporter.config.policies import PolicySpec, applied
-from afterrun_exporter.config.problems import Finding, findings
 from afterrun_exporter.config.schema import DefaultsSpec, FileSpec, JobSpec
 from afterrun_exporter.config.values import Declared
 from afterrun_exporter.core.history import reach
@@ -28,6 +26,7 @@ from afterrun_exporter.core.model import JOB_NAME, Job, Settings
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.core.schedule import Every, Schedule, parse_cron
 from afterrun_exporter.core.units import format_duration
+from afterrun_exporter.validation import Finding, Path, findings, quote
 
 T = TypeVar("T")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from afterrun_exporter.config.error_messages import Path, quote
-from afterrun_exporter.config.problems import Finding
 from afterrun_exporter.core.did_you_mean import did_you_mean
+from afterrun_exporter.validation import Finding, Path, quote
 
 
 def written_dependencies(layer: Mapping[str, Any]) -> Iterator[tuple[int, str]]:

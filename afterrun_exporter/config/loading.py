@@ -13,12 +13,11 @@ from typing import Any, Final
 from afterrun_exporter.auth.tokens import Token
 from afterrun_exporter.config import document, lint
 from afterrun_exporter.config.building import Builder
-from afterrun_exporter.config.error_messages import Path, show
-from afterrun_exporter.config.problems import Finding
 from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.errors import ConfigError, Problem
+from afterrun_exporter.validation import Finding, Path, show
 
 #: Sections from which Prometheus rules, routes and dashboards are generated.
 _GENERATED_FROM: Final = ("labels", "defaults", "jobs", "policies", "alertmanager")

@@ -10,10 +10,10 @@ from pydantic import AfterValidator, model_validator
 
 from afterrun_exporter.config.alerting_values import OneOrMany
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.error_messages import quote
 from afterrun_exporter.config.values import NotEmpty, Zone
 from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.routing import TimeInterval
+from afterrun_exporter.validation import quote
 
 _DAYS: Final = (
     *("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"),

@@ -7,9 +7,9 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BeforeValidator
 
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.error_messages import quote
 from afterrun_exporter.config.values import Line, NotEmpty
 from afterrun_exporter.core.push_signs import PushSettings
+from afterrun_exporter.validation import quote
 
 #: The maximum number of patterns of a key, and the maximum length of a pattern.
 MOST: Final = 100
@@ -28,7 +28,7 @@ def _as_list(value: object) -> object:
     """Return a single pattern as a list of one."""
     patterns = value if isinstance(value, list) else [value]
     if not patterns:
-        raise ValueError("empty: add a metric or remove the line")
+        raise ValueError("empty: add a metric or remove the key")
     if len(patterns) > MOST:
         raise ValueError(f"too many patterns: at most {MOST}")
     return tuple(patterns)

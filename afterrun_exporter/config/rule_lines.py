@@ -11,11 +11,10 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from afterrun_exporter.config import document
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.error_messages import show
-from afterrun_exporter.config.problems import findings
 from afterrun_exporter.config.schema import Rules
 from afterrun_exporter.core.rules import Rule, parse_rule
 from afterrun_exporter.errors import Problem
+from afterrun_exporter.validation import findings, show
 
 #: The maximum number of rules in a backtest.
 MOST_RULES: Final = 100

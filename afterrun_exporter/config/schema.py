@@ -26,7 +26,6 @@ from afterrun_exporter.config.conditions import (
     ConcurrencySpec,
     Dependencies,
 )
-from afterrun_exporter.config.error_messages import quote
 from afterrun_exporter.config.pushes import PushSpec
 from afterrun_exporter.config.values import (
     LONGEST_RULE,
@@ -55,6 +54,7 @@ from afterrun_exporter.core.projects import KEY, Project
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.secrets import DIGEST, digest
 from afterrun_exporter.core.units import parse_bytes, parse_duration
+from afterrun_exporter.validation import quote
 
 
 def _ping_uuid(text: str) -> str:

@@ -20,7 +20,6 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from afterrun_exporter.config.error_messages import quote
 from afterrun_exporter.conventions import RESERVED_LABELS
 from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.model import JOB_NAME
@@ -34,6 +33,7 @@ from afterrun_exporter.core.units import (
     parse_quantity,
     ways,
 )
+from afterrun_exporter.validation import EMPTY, quote
 
 #: Severities that the generated Alertmanager configuration routes.
 SEVERITIES: Final = ("critical", "warning", "info")
@@ -57,7 +57,7 @@ class Declared:
 
 def _not_empty(value: object) -> object:
     if value is None:
-        raise ValueError("empty: set a value or remove the line")
+        raise ValueError(EMPTY)
     return value
 
 
@@ -74,14 +74,14 @@ def mapping(value: object) -> object:
 def _duration(value: object) -> float:
     _not_empty(value)
     if not isinstance(value, str):
-        raise _no_duration(value)
+        raise no_duration(value)
     seconds = parse_duration(value)
     if seconds > LONGEST:
         raise ValueError(f"{quote(value)} is too long: at most ten years")
     return seconds
 
 
-def _no_duration(value: object) -> ValueError:
+def no_duration(value: object) -> ValueError:
     """Return the error for a value that is not a duration, such as a plain number."""
     if type(value) is int and 0 < value <= LONGEST:
         return ValueError(
@@ -138,7 +138,7 @@ def _one_line(text: str) -> str:
     return text
 
 
-def _severity(text: str) -> str:
+def severity(text: str) -> str:
     if not _SEVERITY.fullmatch(text):
         raise ValueError(
             f"{quote(text)} is not a severity: it starts with a letter and goes on "
@@ -289,7 +289,7 @@ JobName = Annotated[str, AfterValidator(_job_name)]
 Share = Annotated[float, BeforeValidator(_share)]
 Factor = Annotated[float, BeforeValidator(_factor)]
 Url = Annotated[str, AfterValidator(_url)]
-Severity = Annotated[str, AfterValidator(_severity)]
+Severity = Annotated[str, AfterValidator(severity)]
 Zone = Annotated[str, AfterValidator(_zone)]
 CronText = Annotated[str, AfterValidator(_cron)]
 RuleText = Annotated[

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from afterrun_exporter.auth.web_config import TLS, ClientAuth, Pem, WebConfig
 from afterrun_exporter.config import document
 from afterrun_exporter.config.loading import located, read_text
-from afterrun_exporter.config.problems import findings
 from afterrun_exporter.config.web_schema import (
     CIPHERS,
     CURVES,
@@ -18,6 +17,7 @@ from afterrun_exporter.config.web_schema import (
     WebSpec,
 )
 from afterrun_exporter.errors import ConfigError
+from afterrun_exporter.validation import findings
 
 
 def load_web(path: FilePath) -> tuple[str, WebConfig]:

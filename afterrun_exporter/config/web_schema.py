@@ -13,9 +13,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from afterrun_exporter.auth.web_config import ClientAuth
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.error_messages import quote
 from afterrun_exporter.config.values import Line, ListOf, MappingOf, NotEmpty
-from afterrun_exporter.core.did_you_mean import did_you_mean
+from afterrun_exporter.core.did_you_mean import unknown_value
+from afterrun_exporter.validation import quote
 
 #: Names of cipher suites in Go, and in OpenSSL.
 CIPHERS: Final[Mapping[str, str]] = {
@@ -89,8 +89,7 @@ def _client_auth(text: str) -> str:
         )
     names = [one.value for one in ClientAuth]
     if text not in names:
-        hint = did_you_mean(text, names) or f": use one of {', '.join(names)}"
-        raise ValueError(f"{quote(text)} is unknown{hint}")
+        raise ValueError(unknown_value("value", text, names))
     return text
 
 
@@ -105,8 +104,7 @@ def _version(text: str) -> str:
 def _cipher(text: str) -> str:
     names = [*CIPHERS, *CIPHERS_13]
     if text not in names:
-        hint = did_you_mean(text, names) or f": use some of {', '.join(names)}"
-        raise ValueError(f"unknown cipher {quote(text)}{hint}")
+        raise ValueError(unknown_value("cipher", text, names))
     return text
 
 
@@ -118,8 +116,7 @@ def _curves(curves: tuple[str, ...]) -> tuple[str, ...]:
 
 def _curve(text: str) -> str:
     if text not in CURVES:
-        hint = did_you_mean(text, CURVES) or f": use one of {', '.join(CURVES)}"
-        raise ValueError(f"unknown curve {quote(text)}{hint}")
+        raise ValueError(unknown_value("curve", text, [*CURVES]))
     return text
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from afterrun_exporter.core.timestamps import parse_time
 
@@ -21,26 +20,6 @@ _NUMBER: Final = re.compile(
     r"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?|nan)",
     re.ASCII | re.IGNORECASE,
 )
-
-#: Error messages in JSON's terms, by pydantic's error types.
-REASONS: Final[Mapping[str, str]] = {
-    "dict_type": "expected an object",
-    "string_type": "expected a text",
-    "float_type": "expected a number",
-    "int_type": "expected a whole number",
-    "greater_than_equal": "expected {ge} or more",
-    "less_than_equal": "expected {le} or less",
-    "string_too_long": "expected at most {max_length} characters",
-}
-
-
-def reason(problem: Mapping[str, Any]) -> str:
-    """Return the error message for an invalid field."""
-    if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
-    if (words := REASONS.get(problem["type"])) is not None:
-        return words.format(**problem.get("ctx", {}))
-    return str(problem["msg"]).lower()
 
 
 def number(text: str) -> float | None:

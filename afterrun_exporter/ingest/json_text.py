@@ -95,16 +95,21 @@ def _read(decode: Callable[[], T]) -> T:
     try:
         return decode()
     except json.JSONDecodeError as error:
-        text = error.doc
-        raise PingError(
-            f"the report is not JSON: {error.msg.lower()} at line {error.lineno} "
-            f"column {error.colno}, near {_near(text, error.pos)!r}"
-            f"{EMPTY_VARIABLE if text[error.pos : error.pos + 1] in EMPTY else ''}"
-        ) from None
+        raise PingError(syntax_error("report", error)) from None
     except RecursionError:
         raise PingError(
             "the report is not JSON that can be parsed: it is nested too deeply"
         ) from None
+
+
+def syntax_error(what: str, error: json.JSONDecodeError) -> str:
+    """Return the message with the place of *error* in *what*."""
+    text, at = error.doc, error.pos
+    return (
+        f"the {what} is not JSON: {error.msg.lower()} at line {error.lineno} column "
+        f"{error.colno}, near {text[max(0, at - 24) : at + 12]!r}"
+        f"{EMPTY_VARIABLE if text[at : at + 1] in EMPTY else ''}"
+    )
 
 
 def _integer(text: str) -> int | float:
@@ -128,7 +133,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER: Final = json.JSONDecoder(
     parse_int=_integer, object_pairs_hook=_object, strict=False
 )
-
-
-def _near(text: str, at: int) -> str:
-    return text[max(0, at - 24) : at + 12]

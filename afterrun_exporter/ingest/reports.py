@@ -17,14 +17,16 @@ from pydantic import (
     ValidationError,
 )
 
+from afterrun_exporter.core.did_you_mean import near
 from afterrun_exporter.core.model import FAILURES, JOB_NAME, Kind, Outcome, Ping
 from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import fields as values
 from afterrun_exporter.ingest import outcome_claims
-from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID, reason
+from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID
 from afterrun_exporter.ingest.readings import Readings, read_metrics
 from afterrun_exporter.ingest.unknown_fields import message_of
 from afterrun_exporter.ingest.vocabulary import MAX_WORD, Meaning
+from afterrun_exporter.validation import findings, quote, show
 
 #: Fields that only claim an outcome, and the types of their values.
 CLAIMS: Final[Mapping[str, tuple[type, ...]]] = {
@@ -250,16 +252,16 @@ def _validated(
     ]
     if not claims.names & CLAIMS.keys() and claims.outcome not in FAILURES:
         _refuse_misspelt(usable, unknown[:MAX_UNKNOWN])
-    warnings = [_unknown(name) for name in unknown[:MAX_UNKNOWN]]
+    warnings = [_unknown(name, _similar_field(name)) for name in unknown[:MAX_UNKNOWN]]
     if len(unknown) > MAX_UNKNOWN:
         warnings.append(f"{len(unknown) - MAX_UNKNOWN} more fields are unknown")
     try:
         return Report.model_validate(usable), warnings
     except ValidationError as error:
-        for problem in error.errors(include_url=False):
-            name = str(problem["loc"][0])
+        for problem in findings(Report, usable, error):
+            name = str(problem.path[0])
             if usable.pop(name, None) is not None:
-                warnings.append(f"{name} is left out: {reason(problem)}")
+                warnings.append(f"{name} is left out: {problem.message}")
         return Report.model_validate(usable), warnings
 
 
@@ -289,9 +291,9 @@ def _with_unknown_texts(
 def _refuse_misspelt(fields: dict[str, Any], unknown: list[str]) -> None:
     # With only a warning, {"stauts": "fail"} would be a success.
     for name in unknown:
-        near = _near_claim(name[:MAX_WORD])
-        if isinstance(fields[name], CLAIMS.get(near, ())):
-            raise PingError(_unknown(name))
+        claim = _near_claim(name[:MAX_WORD])
+        if isinstance(fields[name], CLAIMS.get(claim, ())):
+            raise PingError(_unknown(name, claim))
 
 
 @lru_cache(maxsize=1024)
@@ -305,18 +307,20 @@ def _duration(report: Report) -> float | None:
     return report.duration_seconds
 
 
-def _unknown(name: str) -> str:
-    near = _similar_field(name)
-    hint = f"; did you mean {near!r}?" if near else ": report numbers under 'metrics'"
-    return f"unknown field {clean(name)[:64]!r}{hint}"
+def _unknown(name: str, similar: str | None) -> str:
+    hint = (
+        f"; did you mean {similar!r}?"
+        if similar
+        else ": report numbers under 'metrics'"
+    )
+    return f"{show((name,))}: unknown key{hint}"
 
 
 @lru_cache(maxsize=1024)
 def _similar_field(name: str) -> str | None:
     if len(name) > MAX_WORD:
         return None
-    near = get_close_matches(name.lower(), Report.model_fields, n=1)
-    return near[0] if near else None
+    return near(name.lower(), Report.model_fields)
 
 
 def _kind(value: object) -> str:
@@ -330,9 +334,8 @@ def _key(header: str | None) -> tuple[str | None, list[str]]:
     raw = (header or "").encode("utf-8", "surrogateescape")
     key = raw.decode("utf-8", "backslashreplace")
     if len(key) > MAX_RUN_ID:
-        return None, [
-            f"Idempotency-Key is left out: expected at most {MAX_RUN_ID} characters"
-        ]
+        problem = f"{quote(key)} is too long: at most {MAX_RUN_ID} characters"
+        return None, [f"Idempotency-Key is left out: {problem}"]
     return key or None, []
 
 

@@ -255,7 +255,7 @@ async def test_a_job_that_has_not_run_says_so(client: Client) -> None:
         ({"limit": 501}, "limit: 501 is too large: at most 500"),
         (
             {"changes": ["newly"]},
-            "changes[0]: 'newly' is unknown: use 'newly_flagged', 'no_longer_flagged'",
+            "changes[0]: unknown value 'newly'; did you mean 'newly_flagged'?",
         ),
         ({"add": "yes"}, "add: expected true or false, not 'yes'"),
         (["rows > 1"], "the body is not a JSON object: send {...}"),

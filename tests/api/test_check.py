@@ -90,11 +90,11 @@ async def test_a_body_is_the_file_unless_it_is_json(client: Client, kind: str) -
 @pytest.mark.parametrize(
     ("body", "kind", "detail"),
     [
-        ("{}", "application/json", "'config' is missing: send config"),
+        ("{}", "application/json", "'config' is missing"),
         (
             '{"jobs": {}}',
             "application/json",
-            "unknown field 'jobs': use config",
+            "'config' is missing\njobs: unknown key: use one of config",
         ),
         (
             "jobs:\n  \xe9: {}",

@@ -248,7 +248,7 @@ async def test_a_test_alert_is_tried_out(ask: Ask) -> None:
     ("arguments", "problem"),
     [
         (["jobs", "--state", "x"], "unknown state 'x': use one of broken, missed"),
-        (["alerts", "list", "--since", "x"], "since 'x' is neither a duration nor"),
+        (["alerts", "list", "--since", "x"], "since: 'x' is neither a duration nor"),
         (["alerts", "test", "--for", "1s"], "for: '1s' is out of range: use 10s to"),
         (["alerts", "test", "x"], "unknown job 'x': `afterrun jobs` and GET"),
         (["jobs", "--label", "x"], "label 'x' is not a label: write it like team=data"),
