@@ -115,7 +115,7 @@ async def measure(text: str, database: Path) -> bool:
     """Print the table; return whether the bars are kept to."""
     client = await Client.start()
     # As the daemon does.
-    gc.set_threshold(GARBAGE, *gc.get_threshold()[1:])
+    gc.set_threshold(*GARBAGE)
     rows: list[Sequence[str]] = []
     kept = True
     async with SQLiteStore.open(database) as store:

@@ -93,11 +93,10 @@ class Configuration:
         try:
             # Startup waits for the file without a timeout.
             waits = not self._is_loaded
-            text = await self._patience(configs.read_text, path, forever=waits)
+            text, digest = await self._patience(_read_text, path, forever=waits)
             sha = await self._patience(git_sha, path, forever=waits)
         except TimeoutError:
             raise unreadable(path, self._patience) from None
-        digest = sha256(text.encode()).digest()
         if self._current is not None and self._current[0] == digest:
             return self._current[1], sha, digest
         # Parsed in a thread, because a large file takes a while.
@@ -123,6 +122,12 @@ class Configuration:
                 )
             ],
         )
+
+
+def _read_text(path: Path) -> tuple[str, bytes]:
+    """Return the text at *path* and its digest."""
+    text = configs.read_text(path)
+    return text, sha256(text.encode()).digest()
 
 
 def unreadable(path: Path, patience: Patience) -> ConfigError:

@@ -22,6 +22,9 @@ from afterrun_exporter.validation import Finding, Path, show
 #: Sections from which Prometheus rules, routes and dashboards are generated.
 _GENERATED_FROM: Final = ("labels", "defaults", "jobs", "policies", "alertmanager")
 
+#: Levels of nesting that are hashed piece by piece: the sections, and their entries.
+_NESTED: Final = 2
+
 #: The maximum size of the file, enough for 300,000 jobs.
 MAX_BYTES: Final = 128 * 2**20
 #: An empty file, such as after a failed redirection, would retire every job.
@@ -174,5 +177,23 @@ def located(text: str, findings: Sequence[Finding]) -> tuple[Problem, ...]:
 
 def _hash(data: Any) -> str:
     sections = {key: data[key] for key in _GENERATED_FROM if data.get(key)}
-    text = json.dumps(sections, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    digest = hashlib.sha256()
+    for piece in _json(sections, _NESTED):
+        digest.update(piece.encode())
+    return digest.hexdigest()[:12]
+
+
+def _json(data: Any, levels: int) -> Iterator[str]:
+    """Yield the JSON of *data*, with sorted keys, in pieces of that many *levels*.
+
+    Encoding 100,000 jobs in one call would keep other threads from running.
+    """
+    if not levels or not isinstance(data, dict):
+        yield json.dumps(data, sort_keys=True, ensure_ascii=False)
+        return
+    separator = "{"
+    for key in sorted(data):
+        yield f"{separator}{json.dumps(key, ensure_ascii=False)}: "
+        yield from _json(data[key], levels - 1)
+        separator = ", "
+    yield "}" if data else "{}"

@@ -112,20 +112,15 @@ class JobAdmin:
         *among* are all jobs by default.
         """
         async with self._service.changing:
-            now, decisions, service = (
-                self._clock.now(),
-                self._service.decisions,
-                self._service,
-            )
-            watched = (
-                list(service.watched())
-                if among is None
-                else [entry for name in among if (entry := service.known(name))]
-            )
+            now, service = self._clock.now(), self._service
+            decisions = service.decisions
             changes = [
-                Change(job.name, decisions.announce(job.name, now, successes=announces))
-                async for job, state in cooperatively(watched)
-                if (announces := job.name in names) is not state.announces_success
+                Change(name, decisions.announce(name, now, successes=announces))
+                async for name in cooperatively(
+                    service.all_names() if among is None else among
+                )
+                if (entry := service.known(name)) is not None
+                and (announces := name in names) is not entry[1].announces_success
             ]
             await self._service.apply(changes)
 

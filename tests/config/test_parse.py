@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from afterrun_exporter.config import default, load, parse, read_text, warnings
+from afterrun_exporter.config import (
+    default,
+    load,
+    loading,
+    parse,
+    read_text,
+    warnings,
+)
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.conditions import (
     AlertsSpec,
@@ -324,6 +333,27 @@ def test_files_that_say_something_else_have_another_hash(text: str) -> None:
 
     assert hash_ != parse("jobs: {a: {every: 1h}, b: {}}").hash
     assert len(hash_) == 12
+
+
+def test_a_hash_is_computed_job_by_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call for 100,000 jobs would keep reports waiting for a quarter of a second."""
+    text = "labels: [team]\njobs:\n" + "".join(
+        f"  job-{n}: {{every: 1h, description: ä, rules: [a > {n}], labels: {{}}}}\n"
+        for n in range(200, 0, -1)
+    )
+    data = read(text).data
+    assert isinstance(data, dict)
+    whole = json.dumps(data, sort_keys=True, ensure_ascii=False)
+    pieces: list[str] = []
+
+    def dumps(part: object, **options: bool) -> str:
+        pieces.append(json.dumps(part, **options))  # type: ignore[arg-type]
+        return pieces[-1]
+
+    monkeypatch.setattr(loading, "json", SimpleNamespace(dumps=dumps))
+
+    assert parse(text).hash == sha256(whole.encode()).hexdigest()[:12]
+    assert max(map(len, pieces)) < 100
 
 
 def test_no_file_has_no_hash() -> None:

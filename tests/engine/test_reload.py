@@ -13,6 +13,7 @@ from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Condition, Job, Outcome
 from afterrun_exporter.core.transitions import on_clock
 from afterrun_exporter.engine import job_registry
+from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.group_commit import Writes
@@ -256,3 +257,23 @@ async def test_a_reload_renders_all_jobs_if_a_setting_of_all_changes(
     await service.reconfigure(job_config(*FILE, settings=settings))
 
     assert changes.take() == {job.name for job in FILE}
+
+
+async def test_updating_the_announcements_of_all_jobs_lets_pings_in_between(
+    store: MemoryStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading 100,000 jobs at once would keep them waiting, twice in each reload."""
+    service = await running(store, clock, *STRAY)
+    monkeypatch.setattr(service, "watched", None)
+    update = asyncio.create_task(
+        JobAdmin(service, clock).announce_successes({"file-1", "stray-1"})
+    )
+    turns = 0
+    while not update.done():
+        await yield_to_loop()
+        turns += 1
+    await update
+
+    assert turns > len(service.names)
+    states = store.states.items()
+    assert [n for n, s in states if s.announces_success] == ["file-1", "stray-1"]
