@@ -7,23 +7,23 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 import structlog
 
+from afterrun_exporter.alertmanager.loaded_file import Applied, LoadedFile
 from afterrun_exporter.alertmanager.managed_file import (
     IsLoaded,
     ManagedFile,
     Reload,
     is_loaded,
 )
-from afterrun_exporter.clock import in_background
+from afterrun_exporter.alertmanager.shared_reload import SharedReload
+from afterrun_exporter.clock import Clock, SystemClock
 from afterrun_exporter.core.routing import JobReceiver
-from afterrun_exporter.core.targets import origin
+from afterrun_exporter.core.targets import is_plain, origin
 from afterrun_exporter.errors import (
     AfterRunError,
-    AlertmanagerError,
     AlertmanagerRefusedError,
     GenerateError,
     ReceiverExistsError,
@@ -43,17 +43,11 @@ Announce = Callable[[frozenset[str], frozenset[str] | None], Awaitable[None]]
 #: reloads the whole file after each change, so concurrent requests share one.
 MOST_AT_ONCE: Final = 1000
 
+#: With more receivers than this, changes soon after a reload share the next one.
+FEW: Final = 100
+
 #: Errors that a single receiver of a batch may cause.
 _REFUSALS: Final = (AlertmanagerRefusedError, GenerateError)
-
-
-class Applied(StrEnum):
-    """The progress of a change of the receivers."""
-
-    #: No alertmanager.yml is managed: the receiver is only stored.
-    STORED = "stored"
-    WRITTEN = "written"
-    RELOADED = "reloaded"
 
 
 #: The receiver of a request and what its change resulted in.
@@ -92,6 +86,7 @@ class Receivers:
 
     Changes are made one at a time; requests that arrive during a change share the next
     one. A change that Alertmanager refuses is undone in the database and in the file.
+    Many changes one after another share reloads, if Alertmanager cannot refuse them.
     """
 
     def __init__(
@@ -100,29 +95,26 @@ class Receivers:
         reload: Reload,
         announce: Announce | None = None,
         is_loaded: IsLoaded = is_loaded,
+        clock: Clock | None = None,
     ) -> None:
         self._store = store
-        self._reload = reload
-        self._is_loaded = is_loaded
         self._announce = announce
-        self._file: ManagedFile | None = None
-        self._file_ok = True
+        self._file = LoadedFile(reload, is_loaded)
+        self._shared_reload = SharedReload(clock or SystemClock(), self._reload_shared)
+        #: The stored receivers, once they were read.
+        self._cache: list[JobReceiver] | None = None
         self._lock = asyncio.Lock()
         self._waiting: deque[_Request] = deque()
         self._changes: asyncio.Task[None] | None = None
 
     def manage(self, file: ManagedFile | None) -> None:
         """Manage *file* from the next change on."""
-        self._file = file
+        self._file.managed = file
 
     @property
     def file_ok(self) -> bool | None:
-        """True if the file is up to date; None if no file is managed.
-
-        False if it could not be written or Alertmanager refused it; then the previous
-        file is still in place. An unreachable Alertmanager reads it when it starts.
-        """
-        return None if self._file is None else self._file_ok
+        """See `LoadedFile.is_ok`."""
+        return self._file.is_ok
 
     async def every(self) -> list[JobReceiver]:
         """Return all receivers, in the order of their creation."""
@@ -153,6 +145,17 @@ class Receivers:
         loop = asyncio.get_running_loop()
         _, applied = await self._request(_Removal(number, loop.create_future()))
         return applied
+
+    async def finish(self) -> None:
+        """Make Alertmanager load the last changes, as part of a shutdown."""
+        with suppress(TimeoutError):
+            await self._shared_reload.finish()
+
+    async def _all(self) -> list[JobReceiver]:
+        """Return the stored receivers; they are read once, as each change needs all."""
+        if self._cache is None:
+            self._cache = await self._store.receivers()
+        return self._cache
 
     async def _request(self, request: _Request) -> tuple[JobReceiver, Applied]:
         self._waiting.append(request)
@@ -201,7 +204,7 @@ class Receivers:
     async def _add(self, batch: Sequence[_Addition]) -> None:
         if not batch:
             return
-        receivers = await self._store.receivers()
+        receivers = await self._all()
         by_subject = {_identity(one): one for one in receivers}
         accepted: list[_Addition] = []
         for request in batch:
@@ -215,12 +218,17 @@ class Receivers:
                 accepted.append(request)
         if not accepted:
             return
+        self._cache = None
         added = await self._store.add_receivers([one.receiver for one in accepted])
         try:
-            applied = await self._apply([*receivers, *added])
+            applied = await self._apply(
+                [*receivers, *added],
+                may_share=all(is_plain(one.type, one.target) for one in added),
+            )
         except Exception:
             await self._store.remove_receivers([one.id for one in added])
             raise
+        self._cache = [*receivers, *added]
         await self._announce_successes({one.job for one in added})
         for request, receiver in zip(accepted, added, strict=True):
             self._resolve("receiver_added", request, receiver, applied)
@@ -228,7 +236,7 @@ class Receivers:
     async def _remove(self, batch: Sequence[_Removal]) -> None:
         if not batch:
             return
-        receivers = await self._store.receivers()
+        receivers = await self._all()
         by_id = {one.id: one for one in receivers}
         removed: dict[int, JobReceiver] = {}
         for request in batch:
@@ -238,13 +246,16 @@ class Receivers:
                 _fail(request, _unknown(request.number))
         if not removed:
             return
-        applied = await self._apply([one for one in receivers if one.id not in removed])
+        remaining = [one for one in receivers if one.id not in removed]
+        applied = await self._apply(remaining, may_share=True)
+        self._cache = None
         try:
             await self._store.remove_receivers(list(removed))
         except StorageError:
             with suppress(AfterRunError):
                 await self._apply(receivers)
             raise
+        self._cache = remaining
         await self._announce_successes({one.job for one in removed.values()})
         for request in batch:
             if receiver := removed.get(request.number):
@@ -258,21 +269,43 @@ class Receivers:
         old one is restored.
         """
         async with self._lock:
+            self._cache = None
             await self._announce_successes()
-            if self._file is None:
-                return
-            try:
-                receivers = await self._store.receivers()
-                applied = await self._apply(receivers, insist=False)
-            except AfterRunError as error:
-                self._file_ok = False
-                reason = str(error)
-                log.error("alertmanager_file_not_kept", error=reason)  # noqa: TRY400
-            except Exception:
-                self._file_ok = False
-                log.exception("alertmanager_file_not_kept")
-            else:
-                log.info("alertmanager_file_kept", applied=applied.value)
+            await self._keep()
+
+    async def _keep(self) -> bool:
+        responds = await self._file.keep(self._all)
+        if responds and self._file.is_ok:
+            self._shared_reload.note()
+        return responds
+
+    async def _reload_shared(self) -> bool:
+        """Reload Alertmanager for several changes; return False if it does not respond."""
+        async with self._lock:
+            responds = await self._keep()
+            if not self._file.is_ok:
+                # The receivers are not the reason: they are written again later.
+                await self._file.restore()
+            return responds
+
+    async def _apply(
+        self, receivers: Sequence[JobReceiver], *, may_share: bool = False
+    ) -> Applied:
+        """Write the file and reload Alertmanager; restore the old file if that fails.
+
+        A change that *may_share* a reload is loaded a moment later if there are many
+        receivers and another reload is near.
+        """
+        file = self._file
+        shares = may_share and file.is_ok and len(receivers) > FEW
+        if shares and self._shared_reload.is_near:
+            applied = await file.write(receivers)
+            if applied is Applied.RELOADING:
+                self._shared_reload.schedule()
+            return applied
+        applied = await file.apply(receivers)
+        self._shared_reload.note()
+        return applied
 
     async def announce_successes(self) -> None:
         """Make jobs announce successful runs if a receiver is configured for them."""
@@ -284,7 +317,7 @@ class Receivers:
         if self._announce is None:
             return
         try:
-            receivers = await self._store.receivers()
+            receivers = await self._all()
             await self._announce(
                 frozenset(r.job for r in receivers if r.on_success),
                 None if jobs is None else frozenset(jobs),
@@ -292,39 +325,6 @@ class Receivers:
         except StorageError as error:
             # The next change, reload or start repeats it.
             log.error("successes_not_announced", error=str(error))  # noqa: TRY400
-
-    async def _apply(
-        self, receivers: Sequence[JobReceiver], *, insist: bool = True
-    ) -> Applied:
-        """Write the file and reload Alertmanager; restore the old file if that fails.
-
-        A file that Alertmanager already uses is not reloaded, because a reload repeats
-        notifications in flight. Unless *insist*, an Alertmanager that does not respond
-        is no failure.
-        """
-        if (file := self._file) is None:
-            return Applied.STORED
-        written_files = await in_background(file.write, receivers)
-        if file.reload_url and (
-            written_files.changes_configuration or not await self._is_loaded(file)
-        ):
-            try:
-                await self._reload(file.reload_url)
-            except AlertmanagerError as error:
-                if not (insist or isinstance(error, AlertmanagerRefusedError)):
-                    log.warning("alertmanager_not_reloaded", error=str(error))
-                    self._file_ok = True
-                    return Applied.WRITTEN
-                await asyncio.to_thread(written_files.undo)
-                # After a refusal this clears the error state of Alertmanager; after a
-                # timeout it may have read the new file.
-                with suppress(AlertmanagerError):
-                    await self._reload(file.reload_url)
-                raise type(error)(f"{error}; the old file was restored") from None
-        self._file_ok = True
-        for file_left, reason in await asyncio.to_thread(written_files.prune_secrets):
-            log.warning("secret_not_removed", file=str(file_left), reason=reason)
-        return Applied.RELOADED if file.reload_url else Applied.WRITTEN
 
     @staticmethod
     def _resolve(

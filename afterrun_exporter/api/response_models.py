@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from afterrun_exporter.alertmanager.receivers import Applied
+from afterrun_exporter.alertmanager.loaded_file import Applied
 from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.core.model import Condition, Outcome
 from afterrun_exporter.core.routing import ReceiverType

@@ -265,7 +265,9 @@ async def _serve(
         own.watch_pushes(notifier.counts)
         pushed = PushedMetrics(store, service, clock)
         job_admin = JobAdmin(service, clock)
-        receivers = Receivers(store, reload_alertmanager, job_admin.announce_successes)
+        receivers = Receivers(
+            store, reload_alertmanager, job_admin.announce_successes, clock=clock
+        )
         own.watch_alertmanager_file(lambda: receivers.file_ok)
 
         async def authenticate(config: configs.Config) -> None:
@@ -342,6 +344,7 @@ async def _serve(
             _greet(listen_config, options, config, config_file, storage_path)
             await signals.until_stopped(reload)
             log.info("stopping")
+        await receivers.finish()
     log.info("stopped")
 
 

@@ -19,6 +19,11 @@ _MAIL = re.compile(
 _MAX_MAIL: Final = 254
 # RFC 3986. The braces that would begin a template are not among them.
 _NOT_IN_A_URL = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]")
+# What no program reads differently, so that none refuses it.
+_PLAIN_URL = re.compile(
+    r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
+    r"(?:/[A-Za-z0-9._~/-]*)?"
+)
 _URL_EXAMPLE: Final = "write it like https://hooks.example.com/afterrun"
 
 
@@ -31,6 +36,12 @@ def check_target(kind: ReceiverType, target: str) -> None:
         if kind is ReceiverType.DISCORD and "?" in target:
             # /slack is added to its end.
             raise ValueError("it has a query: leave out ? and the rest")
+
+
+def is_plain(kind: ReceiverType, target: str) -> bool:
+    """Return True if Alertmanager cannot refuse a configuration for this valid target."""
+    # Only the URLs of webhooks are in the file as URLs: others have files of their own.
+    return kind is not ReceiverType.WEBHOOK or bool(_PLAIN_URL.fullmatch(target))
 
 
 def displayed(kind: ReceiverType, target: str) -> str:

@@ -49,6 +49,8 @@ DONE: Final = {
     "run afterrun generate alertmanager to activate it.",
     "receiver-written": "The receiver is added to alertmanager.yml; "
     "Alertmanager uses it after its next reload.",
+    "receiver-reloading": "The receiver is added to alertmanager.yml; "
+    "Alertmanager loads it in a moment.",
     "receiver-reloaded": "The receiver is added and active in Alertmanager.",
     "receiver-removed": "The receiver is removed.",
 }

@@ -5,7 +5,8 @@ Secrets are written to separate files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -22,6 +23,11 @@ from afterrun_exporter.core.routing import (
     Smtp,
     Webhook,
 )
+from afterrun_exporter.rulegen.yaml_writer import Constant
+
+#: Receivers added over the API whose parts of the file are cached: each change of one
+#: writes all of them.
+REMEMBERED: Final = 16_384
 
 #: The directory for secrets of receivers added over the API, relative to
 #: alertmanager.yml.
@@ -42,14 +48,24 @@ def configured(
 
 def added(
     receiver: JobReceiver, alertmanager: Alertmanager, smtp: Smtp | None
-) -> Iterator[dict[str, Any]]:
-    """Yield *receiver* as entries of ``receivers:``, without its secret."""
+) -> tuple[Constant, ...]:
+    """Return *receiver* as entries of ``receivers:``, without its secret."""
+    return _added(receiver, alertmanager.config_file, smtp)
+
+
+@lru_cache(REMEMBERED)
+def _added(
+    receiver: JobReceiver, config_file: str, smtp: Smtp | None
+) -> tuple[Constant, ...]:
     ways = [_integration(receiver)]
-    yield _entry(receiver.name, ways, alertmanager, smtp)
+    # The other settings have no effect on entries.
+    alertmanager = Alertmanager(config_file=config_file)
+    entries = [_entry(receiver.name, ways, alertmanager, smtp)]
     if receiver.on_success:
         # A success has no second message when it resolves.
         name = receiver.success_name
-        yield _entry(name, ways, alertmanager, smtp, resolved=False)
+        entries.append(_entry(name, ways, alertmanager, smtp, resolved=False))
+    return tuple(map(Constant, entries))
 
 
 def secret_files(receivers: Iterable[JobReceiver]) -> Mapping[Path, str]:

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ from afterrun_exporter.core.routing import (
     Route,
 )
 from afterrun_exporter.core.units import format_duration
+from afterrun_exporter.rulegen.receivers import REMEMBERED
+from afterrun_exporter.rulegen.yaml_writer import Constant
 
 #: A node of the routing tree.
 Node = dict[str, Any]
@@ -53,7 +56,7 @@ def tree(
     # its own branch. The branch also exists without receivers, because groups are
     # identified by the path to their route: a changed path would repeat notifications.
     rest = {"receiver": alertmanager.receiver, "routes": below}
-    job_receivers = chain.from_iterable(map(_job_receiver, receivers))
+    job_receivers = chain.from_iterable(map(_job_receiver_nodes, receivers))
     return {**top, "routes": [*job_receivers, rest]}
 
 
@@ -160,6 +163,11 @@ def _times(route: Route) -> Node:
     if route.active:
         times["active_time_intervals"] = list(route.active)
     return times
+
+
+@lru_cache(REMEMBERED)
+def _job_receiver_nodes(receiver: JobReceiver) -> tuple[Node, ...]:
+    return tuple(map(Constant, _job_receiver(receiver)))
 
 
 def _job_receiver(receiver: JobReceiver) -> Iterator[Node]:

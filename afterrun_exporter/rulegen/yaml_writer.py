@@ -36,6 +36,25 @@ REMEMBERED: Final = 4096
 LONGEST: Final = 256
 
 
+class Constant(dict[str, Any]):
+    """A mapping that does not change any more, and whose text is cached.
+
+    It is written without aliases.
+    """
+
+    __slots__ = ("_texts",)
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        super().__init__(data)
+        self._texts: dict[int, str] = {}
+
+    def item(self, indent: int) -> str:
+        """Return the text as an item of a list, without the indent of the first line."""
+        if indent not in self._texts:
+            self._texts[indent] = "".join(_entries(self, indent + 2, "- "))
+        return self._texts[indent]
+
+
 class _Dumper(yaml.SafeDumper):
     """PyYAML's writer, with literal blocks and indented lists."""
 
@@ -49,6 +68,7 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _text)
+_Dumper.add_representer(Constant, _Dumper.represent_dict)
 
 
 def dump(data: Mapping[str, Any] | Sequence[Any]) -> str:
@@ -92,7 +112,9 @@ def _entries(data: Any, indent: int, lead: str) -> Iterator[str]:
 
 def _item(value: Any, indent: int, lead: str) -> Iterator[str]:
     kind = type(value)
-    if kind in {dict, list} and value:
+    if kind is Constant:
+        yield lead + value.item(indent)
+    elif kind in {dict, list} and value:
         yield from _entries(value, indent + 2, f"{lead}- ")
     elif kind is str and (plain := _scalar(value, indent + 2)) is not None:
         yield f"{lead}- {plain}\n"

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from afterrun_exporter.alertmanager.loaded_file import Applied
 from afterrun_exporter.alertmanager.managed_file import ManagedFile
-from afterrun_exporter.alertmanager.receivers import Receivers
+from afterrun_exporter.alertmanager.receivers import FEW, Receivers
+from afterrun_exporter.alertmanager.shared_reload import EVERY, RETRY
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.errors import (
@@ -18,7 +20,7 @@ from afterrun_exporter.errors import (
     UnknownReceiverError,
 )
 from afterrun_exporter.rulegen.render import HEADER
-from afterrun_exporter.testing import MemoryStore
+from afterrun_exporter.testing import ManualClock, MemoryStore
 
 RELOAD = "http://localhost:9093/-/reload"
 #: No Alertmanager accepts a file with this target.
@@ -71,11 +73,15 @@ def receivers(
     alertmanager: Alertmanager,
     file: Path,
     announced: list[frozenset[str] | None],
+    clock: ManualClock,
 ) -> Receivers:
     async def announce(_: frozenset[str], among: frozenset[str] | None) -> None:
         announced.append(among)
 
-    kept = Receivers(store, alertmanager.reload, announce)
+    async def is_loaded(_: ManagedFile) -> bool:
+        return False
+
+    kept = Receivers(store, alertmanager.reload, announce, is_loaded, clock)
     kept.manage(ManagedFile(file, RELOAD, listing))
     return kept
 
@@ -208,3 +214,135 @@ async def test_only_the_jobs_of_a_change_are_looked_at(
     await receivers.remove(added.id)
 
     assert announced == [frozenset({"nightly"})] * 2
+
+
+class TestOneAfterTheOther:
+    """With many receivers, changes soon after a reload share the next one."""
+
+    @pytest.fixture(autouse=True)
+    async def _many(self, receivers: Receivers, alertmanager: Alertmanager) -> None:
+        await add_all(receivers, many(FEW))
+        alertmanager.reads = 0
+
+    async def test_receivers_are_in_the_file_at_once_and_loaded_together(
+        self,
+        receivers: Receivers,
+        alertmanager: Alertmanager,
+        store: MemoryStore,
+        file: Path,
+        clock: ManualClock,
+    ) -> None:
+        """A reload for each would take half an hour for 2,000 receivers."""
+        for number in range(50):
+            _, applied = await receivers.add(receiver(f"https://new/{number}"))
+            assert applied is Applied.RELOADING
+            assert f"https://new/{number}\n" in text(file)
+        assert alertmanager.reads == 0
+        assert len(await store.receivers()) == FEW + 50
+
+        await clock.advance(EVERY)
+
+        assert alertmanager.reads == 1
+        await clock.advance(10 * EVERY)
+        assert alertmanager.reads == 1
+
+    async def test_stored_receivers_are_read_once(
+        self, receivers: Receivers, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Reading 2,000 of them for each change would hold the event loop."""
+        monkeypatch.setattr(store, "receivers", None)
+
+        added, _ = await receivers.add(receiver("https://new/"))
+        await receivers.remove(added.id)
+
+    async def test_receivers_are_removed_in_the_same_way(
+        self,
+        receivers: Receivers,
+        alertmanager: Alertmanager,
+        file: Path,
+        clock: ManualClock,
+    ) -> None:
+        added = [(await receivers.add(receiver(f"https://new/{n}")))[0] for n in "abc"]
+        await clock.advance(EVERY)
+        alertmanager.reads = 0
+
+        results = [await receivers.remove(one.id) for one in added[:2]]
+        await clock.advance(EVERY)
+
+        assert results == [Applied.RELOADING] * 2
+        assert text(file).split("https://new/")[1:] == ["c\n"]
+        assert alertmanager.reads == 1
+
+    @pytest.mark.parametrize(
+        "target", ["https://new/%zz", "https://[::1]/", "https://new/?key=1"]
+    )
+    async def test_a_target_that_alertmanager_may_refuse_is_loaded_at_once(
+        self, receivers: Receivers, alertmanager: Alertmanager, target: str
+    ) -> None:
+        """Nothing is added that is refused: so it is loaded before the response."""
+        webhook = JobReceiver(job="backup", type=ReceiverType.WEBHOOK, target=target)
+
+        _, applied = await receivers.add(webhook)
+
+        assert (applied, alertmanager.reads) == (Applied.RELOADED, 1)
+
+    async def test_a_single_receiver_is_loaded_at_once(
+        self, receivers: Receivers, alertmanager: Alertmanager, clock: ManualClock
+    ) -> None:
+        await clock.advance(EVERY)
+
+        _, applied = await receivers.add(receiver("https://new/"))
+
+        assert (applied, alertmanager.reads) == (Applied.RELOADED, 1)
+
+    async def test_a_refusal_for_another_reason_loses_no_receiver(
+        self,
+        receivers: Receivers,
+        store: MemoryStore,
+        file: Path,
+        clock: ManualClock,
+    ) -> None:
+        """The last file that was loaded is restored; the next change writes them again."""
+        loaded = text(file)
+        # A real Alertmanager refuses no Slack receiver; this one does.
+        bad, applied = await receivers.add(receiver(BAD))
+        assert applied is Applied.RELOADING
+        await clock.advance(EVERY)
+
+        assert (text(file), receivers.file_ok) == (loaded, False)
+        assert bad in await store.receivers()
+        with pytest.raises(AlertmanagerRefusedError):
+            await receivers.add(receiver("https://new/"))
+        assert text(file) == loaded
+
+        await receivers.remove(bad.id)
+        _, applied = await receivers.add(receiver("https://new/"))
+        assert receivers.file_ok
+        assert text(file) == f"{loaded}https://new/\n"
+
+    async def test_a_reload_is_repeated_until_alertmanager_responds(
+        self, receivers: Receivers, alertmanager: Alertmanager, clock: ManualClock
+    ) -> None:
+        """Meanwhile no other receiver is added."""
+        await receivers.add(receiver("https://new/1"))
+        alertmanager.is_up = False
+        await clock.advance(EVERY)
+        with pytest.raises(AlertmanagerError):
+            await receivers.add(receiver("https://new/2"))
+        alertmanager.is_up = True
+        alertmanager.reads = 0
+
+        await clock.advance(RETRY)
+        await clock.advance(RETRY)
+
+        assert alertmanager.reads == 1
+
+    async def test_a_shutdown_loads_the_last_changes(
+        self, receivers: Receivers, alertmanager: Alertmanager
+    ) -> None:
+        await receivers.add(receiver("https://new/"))
+
+        await receivers.finish()
+        await receivers.finish()
+
+        assert alertmanager.reads == 1

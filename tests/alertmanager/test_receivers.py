@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from afterrun_exporter.alertmanager.loaded_file import Applied
 from afterrun_exporter.alertmanager.managed_file import ManagedFile
-from afterrun_exporter.alertmanager.receivers import Applied, Receivers
+from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import yaml
@@ -103,3 +104,34 @@ def test_pyyaml_is_asked_once_for_equal_text(monkeypatch: Any) -> None:
 
     assert text.count("job_name = ") == 500
     assert len(documents) <= 1
+
+
+@given(st.dictionaries(_SCALARS, _DATA, min_size=1, max_size=4))
+def test_a_constant_mapping_is_written_like_any_other(data: dict[Any, Any]) -> None:
+    """At every indent, and in a document with aliases."""
+    constant = yaml_writer.Constant(data)
+    marked: dict[str, Any] = {"x": [constant], "y": {"z": [constant]}, "end": "a"}
+    expected = {"x": [data], "y": {"z": [deepcopy(data)]}, "end": "a"}
+    assert yaml_writer.dump(marked) == _expected(expected)
+
+    shared = ["a"]
+    marked = {"x": [constant], "y": shared, "end": shared}
+    expected = {"x": [data], "y": shared, "end": shared}
+    assert yaml_writer.dump(marked) == _expected(expected)
+
+
+def test_a_constant_mapping_is_laid_out_once(monkeypatch: Any) -> None:
+    """A change of one receiver of 2,000 writes the file of all."""
+    receivers = [yaml_writer.Constant({"name": f"job-{n}"}) for n in range(500)]
+    text = yaml_writer.dump({"receivers": receivers})
+    pairs: list[Any] = []
+    pair = yaml_writer._pair
+
+    def counting(*arguments: Any) -> Any:
+        pairs.append(arguments)
+        return pair(*arguments)
+
+    monkeypatch.setattr(yaml_writer, "_pair", counting)
+
+    assert yaml_writer.dump({"receivers": receivers}) == text
+    assert len(pairs) == 1
