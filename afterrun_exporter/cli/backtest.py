@@ -89,7 +89,7 @@ def backtest(
       afterrun backtest --config.file afterrun.yml --since 30d
 
     Exits with 0 regardless of the result; see --fail-on-change.
-    """
+    """  # noqa: D301 - click reads \b
     query = {"since": since, "changes": ["newly_flagged", "no_longer_flagged"]}
     if rules:
         if job is None:

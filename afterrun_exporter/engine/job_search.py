@@ -22,8 +22,7 @@ Match = tuple[Job, JobState]
 async def page(
     service: Service, query: JobQuery, limit: int, after: str = ""
 ) -> tuple[list[Match], bool]:
-    """Return the first *limit* jobs that match after the name *after*, and True if
-    there are more.
+    """Return the first *limit* jobs that match after *after*, and True if there are more.
 
     They are in the order of their names. A job that is added or removed during the
     search may be missing; every other match is returned exactly once.

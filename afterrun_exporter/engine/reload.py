@@ -84,8 +84,9 @@ def _unchanged(job: Job, before: JobRegistry) -> Job:
 async def recall(
     store: Store, job_registry: JobRegistry, previous: Mapping[str, float], now: float
 ) -> tuple[dict[str, float], dict[str, bytes]]:
-    """Return the reach of the windows of all jobs into the past, and the stored
-    histories of those that reach further than in *previous*.
+    """Return the reach of the windows of all jobs into the past, and stored histories.
+
+    These are of the jobs whose windows reach further than in *previous*.
     """
     # The registry was completed without yielding to the event loop.
     await yield_to_loop()

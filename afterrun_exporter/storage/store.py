@@ -147,7 +147,6 @@ class Store(Protocol):
     ) -> dict[str, list[Ended]]:
         """Return the ends of the last *limit* runs of each of *jobs*, newest first.
 
-
         Attempts to be followed by another one are omitted, and so are jobs without a
         run.
         """
@@ -216,10 +215,10 @@ class Store(Protocol):
         ...
 
     async def prune(self, before: float, runs_per_job: int) -> int:
-        """Delete runs, logs and resolved alerts older than *before*, and all
-        but the newest *runs_per_job* runs of each job; return the number of runs.
+        """Delete old runs, logs and resolved alerts; return the number of runs.
 
-        The last run of a job is kept. Works in small steps between which other
+        These are older than *before*, or not among the newest *runs_per_job* runs of a
+        job. The last run of a job is kept. Works in small steps between which other
         updates are committed.
         """
         ...

@@ -88,8 +88,9 @@ def generate(directory: Path, config: Path, shorten: bool = True) -> None:
 
 
 def assemble(directory: Path, text: str, at: Ports | None = None) -> Generated:
-    """Return the chain for *text*, an afterrun.yml in which HOOK is the webhook's
-    address and ALERTMANAGER that of Alertmanager.
+    """Return the chain for *text*, an afterrun.yml.
+
+    HOOK is the webhook's address in it, and ALERTMANAGER that of Alertmanager.
     """
     at = at or Ports()
     hook = f"{chain.url(at.webhook)}/alerts"

@@ -45,7 +45,7 @@ def test_promtool_accepts_the_rules_without_a_lint(run: Run) -> None:
 @pytest.mark.thorough
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
 def test_what_fires_and_when(run: Run, path: Path) -> None:
-    """promtool evaluates the rules on made-up series."""
+    """On made-up series, evaluated by promtool."""
     result = run("promtool", "test", "rules", path)
 
     assert result.returncode == 0, result.stdout + result.stderr

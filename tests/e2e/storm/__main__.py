@@ -1,4 +1,4 @@
-"""A storm of full size: `make storm`, or
+"""A storm of full size: `make storm`.
 
     python -m tests.e2e.storm [--jobs N] [--failing N] [--way rules|push|both]
                               [--shards N] [--queue N] [--group-wait SECONDS]
