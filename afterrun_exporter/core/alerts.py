@@ -392,7 +392,7 @@ def _slowness(job: Job, state: JobState) -> str:
 def _low_ratio(job: Job, state: JobState) -> str:
     limit, ratio = job.success_ratio, state.success_ratio
     is_open = any(alert.key == SUCCESS_RATIO_LOW for alert in state.alerts)
-    if not (limit and ratio and history.is_ratio_low(limit, state, goes_on=is_open)):
+    if not (limit and ratio and history.is_ratio_low(limit, ratio, state, is_open)):
         return ""
     return (
         f"{ratio.ok} of {ratio.runs} runs within {format_duration(limit.over)} were "

@@ -201,8 +201,6 @@ def release_at(job: Job, state: JobState, settings: Settings) -> float:
     That is its next deadline, extended for an open run, and after a downtime if its run
     may have been in it; +inf if none is expected.
     """
-    if not state.upstream_healed_at:
-        return math.inf
     since = max(state.upstream_healed_at, state.due_after)
     if isinstance(job.schedule, Every):
         # Its slots count from its last run, not from the given instant.

@@ -27,6 +27,7 @@ from afterrun_exporter.core.model import (
     Ping,
     Run,
     Settings,
+    SlowerThan,
 )
 from afterrun_exporter.core.rules import Violation, judge_all, measured
 from afterrun_exporter.core.run_limits import run_limit, silence_limit, time_limit
@@ -72,11 +73,7 @@ def finish(
     )
     still_open = state.open_runs
     if still_open:
-        still_open = tuple(
-            other
-            for other in still_open
-            if other is not open_run and not is_earlier_attempt(other, ping)
-        )
+        still_open = tuple(other for other in still_open if other is not open_run)
     if run.max_attempts is not None and run.is_retried:
         after = attempts.with_failed_attempt(
             job, state, run, ping, still_open, settings
@@ -276,7 +273,7 @@ def _effects(
     if judged:
         after = _with_outcome(job, after, run, values, settings)
         if job.slower_than is not None:
-            after = _with_slowness(job, after, run)
+            after = _with_slowness(job.slower_than, after, run)
     if state.hung and is_news:
         hung = hung_runs.still_hung(state, run, began, again=was_hung, judged=judged)
         after = replace(after, hung=hung)
@@ -359,7 +356,7 @@ def _stays_timed_out(state: JobState, *, series: bool) -> bool:
     return state.timed_out and (series or healed or recovery.was_failing(state))
 
 
-def _with_slowness(job: Job, state: JobState, run: Run) -> JobState:
+def _with_slowness(slower: SlowerThan, state: JobState, run: Run) -> JobState:
     """Return *state* with the mark of an unusually long *run*.
 
     The duration of a failed run is not representative.
@@ -367,6 +364,6 @@ def _with_slowness(job: Job, state: JobState, run: Run) -> JobState:
     completed = run.outcome in {Outcome.OK, Outcome.VIOLATED}
     if run.duration is None or not completed:
         return state
-    limit = history.slow_threshold(job, state.history, run.finished_at)
+    limit = history.slow_threshold(slower, state.history, run.finished_at)
     slow = limit is not None and run.duration > limit
     return replace(state, slow=slow, slow_threshold=limit)

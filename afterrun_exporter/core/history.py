@@ -30,6 +30,7 @@ from afterrun_exporter.core.model import (
     Outcome,
     Run,
     Settings,
+    SlowerThan,
     SuccessRatio,
 )
 from afterrun_exporter.core.state import JobState
@@ -209,8 +210,10 @@ def with_ratio(job: Job, state: JobState, now: float) -> JobState:
     return replace(state, success_ratio=ratio, ratio_edges=edges, ratio_until=until)
 
 
-def is_ratio_low(limit: SuccessRatio, state: JobState, *, goes_on: bool) -> bool:
-    """Return True if too few of the last runs were ok.
+def is_ratio_low(
+    limit: SuccessRatio, ratio: Ratio, state: JobState, goes_on: bool
+) -> bool:
+    """Return True if too few of the last runs were ok: *ratio* of them.
 
     *goes_on* is true while such an alert is open. If the window is a multiple of the
     period, a new run comes seconds before or after the oldest one leaves: neither may
@@ -218,24 +221,18 @@ def is_ratio_low(limit: SuccessRatio, state: JobState, *, goes_on: bool) -> bool
     others, a quarter of the usual gap between runs shorter and longer, and stays open
     while it is low in one of them.
     """
-    if state.success_ratio is None:
-        return False
-    ratios = (state.success_ratio, *(state.ratio_edges or ()))
+    ratios = (ratio, *(state.ratio_edges or ()))
     low = (
-        ratio.runs >= max(1, limit.min_runs) and ratio.value < limit.below
-        for ratio in ratios
+        one.runs >= max(1, limit.min_runs) and one.value < limit.below for one in ratios
     )
     return any(low) if goes_on else all(low)
 
 
-def slow_threshold(job: Job, history: History, now: float) -> float | None:
+def slow_threshold(slower: SlowerThan, history: History, now: float) -> float | None:
     """Return the duration from which on a run that ends at *now* is slow.
 
-    A factor of the median or mean of the ok runs before it; None if not configured, or
-    with too few runs.
+    A factor of the median or mean of the ok runs before it; None with too few runs.
     """
-    if (slower := job.slower_than) is None:
-        return None
     if history.ordered:
         first = _first(history, slower.over, now)
     else:

@@ -94,8 +94,6 @@ def _is_of(run: OpenRun, ping: Ping) -> bool:
 
 def _is_frozen(job: Job, key: AlertKey) -> bool:
     """Return True if an open alert *key* stays, because the job still has it."""
-    if not job.enabled:
-        return False
     match key.condition:
         case Condition.FAILING:
             return True

@@ -129,7 +129,7 @@ def with_due_slots(
     if first is not None and slot_after(job, state.due_after) + job.grace > now:
         # The configuration now gives more grace than when this was missed.
         first, through = None, 0.0
-    for turn in count(1):
+    for turn in count(1):  # pragma: no branch - until break
         due = due_from(job, state, max(covered, through, unobserved), settings)
         if due.unobserved is None:
             if not due.deadline < now:
@@ -175,7 +175,7 @@ def _unobserved(
     before = math.nextafter(group.following, -math.inf)
     until = min(settings.up_since - job.grace, before)
     number, last = 1, group.first
-    if job.schedule is not None:
+    if job.schedule is not None:  # pragma: no branch - it has slots
         number, last = job.schedule.between(group.first, until)
     slots = UnobservedSlots(
         count=number,

@@ -82,10 +82,7 @@ def at_finish(
         # A run that crashed silently would overlap with every later one.
         nameless = other.run_id is None and ping.run_id is None
         nameless = nameless and job.concurrency is not None
-        if finishes.is_earlier_attempt(other, ping):
-            if overdue:
-                others.superseded.append(other)
-        elif overdue and (
+        if overdue and (
             nameless
             or (
                 open_run is None

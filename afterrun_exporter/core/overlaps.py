@@ -45,9 +45,7 @@ def with_overlaps(
     job: Job, state: JobState, now: float, settings: Settings
 ) -> JobState:
     """Return *state* with the largest overlap of each open run updated."""
-    if job.concurrency is None:
-        return state
-    if len(state.open_runs) <= job.concurrency.max:
+    if job.concurrency is None or len(state.open_runs) <= job.concurrency.max:
         return state
     for runs in _groups(_may_overlap(job, state, now, settings)):
         for run in runs[:-1]:

@@ -118,8 +118,6 @@ def _fields(value: bytes) -> Mapping[str, Raw]:
 
 def _text(value: bytes) -> str | None:
     if value.startswith(b'"'):
-        try:
-            return _STRING.decode(value)
-        except _UNREADABLE:
-            return None
+        # It was validated with the object that has it.
+        return _STRING.decode(value)
     return None if value.startswith((b"{", b"[", b"n")) else value.decode()

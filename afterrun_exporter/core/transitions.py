@@ -192,7 +192,7 @@ def _on_report(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tra
             transition = _pushed_progress(job, state, ping, settings)
         case Kind.PROGRESS:
             transition = _on_progress(job, state, ping, settings)
-        case Kind.LOG:
+        case Kind.LOG:  # pragma: no branch - the last kind
             transition = progress.with_log(job, state, ping)
     if transition.duplicate or transition.state.unnamed_seen is not state.unnamed_seen:
         return transition
@@ -312,11 +312,9 @@ def _without_ended_runs(
     Also the runs that have timed out thereby, and log entries on the others.
     """
     others, began = open_runs.at_finish(job, state, ping, settings)
-    past_limit = (*others.timed_out, *others.superseded)
-    if not past_limit and len(others.still_open) == len(state.open_runs):
+    if len(others.still_open) == len(state.open_runs):
         return state, (), ()
     state = replace(state, open_runs=tuple(others.still_open))
-    state = open_runs.with_replaced(job, state, others.superseded, began)
     if state.retries:
         state = attempts.without(state, others.timed_out)
     runs: list[Run] = []
@@ -335,9 +333,8 @@ def _pushed_progress(
     transition = Transition(state=state)
     open_run = finishes.open_run_of(state, ping)
     if open_run is None or is_overdue(job, open_run, ping.at, settings):
+        # Never a repeat: progress without a run id has none.
         transition = _on_start(job, state, ping, settings)
-        if transition.duplicate:
-            return transition
     after = progress.with_progress(job, transition.state, ping, settings)
     return replace(transition, state=after.state)
 
@@ -355,7 +352,7 @@ def _with_surroundings(
         state = replace(state, slow=False, slow_threshold=None)
     if job.success_ratio is not None or state.success_ratio is not None:
         state = history.with_ratio(job, state, now)
-    if job.concurrency is not None and state.open_runs:
+    if state.open_runs:
         state = overlaps.with_overlaps(job, state, now, settings)
     if state.success_until and state.success_until <= now:
         state = replace(state, success_until=0.0)

@@ -94,7 +94,7 @@ def parse_bytes(text: str) -> int:
     """Return the bytes of a size such as ``1MiB`` or ``64kB``."""
     number, unit = _split(text)
     if unit not in BYTES or not math.isfinite(number):
-        hint = _unit_hint(text, BYTES) or "; write it like 64KiB, 1MiB or 10MB"
+        hint = _unit_hint(text, unit, BYTES) or "; write it like 64KiB, 1MiB or 10MB"
         raise ValueError(f"{text!r} is not a size{hint}")
     return int(number * BYTES[unit])
 
@@ -116,16 +116,13 @@ def parse_quantity(text: str) -> float:
     if unit in BYTES:
         return number * BYTES[unit]
     units = ", ".join((*SECONDS, *BYTES, "%"))
-    hint = _unit_hint(text, {**BYTES, **_UNITS}) or f": use one of {units}"
+    hint = _unit_hint(text, unit, {**BYTES, **_UNITS}) or f": use one of {units}"
     raise ValueError(f"unknown unit {unit!r} in {text!r}{hint}")
 
 
-def _unit_hint(text: str, among: Collection[str]) -> str:
+def _unit_hint(text: str, unit: str, among: Collection[str]) -> str:
     """Return a hint for a unit in other case or in words; "" without one."""
-    match = _QUANTITY.fullmatch(text)
-    if match is None:
-        return ""
-    number, unit = match.groups()
+    number = text.removesuffix(unit).rstrip()
     # A single letter may be a unit of size and of time.
     few = [one for one in BYTES if len(unit) > 1 and one.lower() == unit.lower()]
     few += [f"{unit}B"] if f"{unit}B" in BYTES and len(unit) > 1 else []

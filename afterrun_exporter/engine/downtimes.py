@@ -111,9 +111,8 @@ class DowntimeMonitor:
 
     def refused(self, error: object) -> None:
         """Note that a transaction could not be committed: nothing is recorded."""
-        if self._refusing_since is None:
-            self._refuse(0.0, error)
-        self._extend()
+        since = self._refusing_since
+        self._extend(self._refuse(0.0, error) if since is None else since)
 
     def accepted(self) -> None:
         """Note that a transaction was committed."""
@@ -135,26 +134,25 @@ class DowntimeMonitor:
                 return False
             self._refuse(writing_for, f"a transaction takes {writing_for:.0f} s")
             return True
-        self._extend()
+        self._extend(self._refusing_since)
         elapsed = self._clock.elapsed()
         if elapsed - self._probed_at < PROBE_EVERY:
             return False
         self._probed_at = elapsed
         return True
 
-    def _refuse(self, lasted: float, error: object) -> None:
+    def _refuse(self, lasted: float, error: object) -> float:
         elapsed, now = self._clock.elapsed(), self._clock.now()
         self._refusing_since = elapsed - lasted
         self._probed_at = elapsed
         log.error("storage_failing", error=str(error))
         self._settle(now - lasted, now, self._longest_wait())
+        return self._refusing_since
 
-    def _extend(self) -> None:
+    def _extend(self, since: float) -> None:
         """Have the downtime last until now. Whatever is planned comes only later."""
-        since = self._refusing_since
-        if since is not None:
-            now = self._clock.now()
-            self._settle(now - (self._clock.elapsed() - since), now)
+        now = self._clock.now()
+        self._settle(now - (self._clock.elapsed() - since), now)
 
     def _note(self, since: float, now: float) -> None:
         self._settle(since, now, self._longest_wait())

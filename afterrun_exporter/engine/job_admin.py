@@ -240,12 +240,8 @@ class JobAdmin:
             self._service.decisions.job_registry,
         )
         new = [name for name in texts if self._service.job(name) is None]
-        if job_config.unknown is None or len(job_registry.auto_registered(new)) < len(
-            new
-        ):
-            refused = new[0] if new else next(iter(texts), "")
-            if refused not in job_config.jobs:
-                raise UnknownJobError(job_config.refusal(refused))
+        if len(job_registry.auto_registered(new)) < len(new):
+            raise UnknownJobError(job_config.refusal(new[0]))
         return {name: self._job_for(name, words) for name, words in texts.items()}
 
     def _job_for(self, name: str, text: str) -> Job:

@@ -24,7 +24,7 @@ from afterrun_exporter.engine.results import ReportResult, all_repeating, repeat
 from afterrun_exporter.engine.wakeup_queue import WakeupQueue
 from afterrun_exporter.engine.watched_jobs import WatchedJobs
 from afterrun_exporter.errors import StorageError, UnreadableStorageError
-from afterrun_exporter.storage.store import Change, Store
+from afterrun_exporter.storage.store import Change, Store, update
 
 #: The most jobs that are checked in one transaction, so that pings are not delayed.
 STEP: Final = 200
@@ -114,10 +114,7 @@ class Service(WatchedJobs):
         state = self.state(name)
         if state is None or is_whole(state, self.settings):
             return state
-        (result,) = await self.store.update_all([Change(name, self.decisions.recall)])
-        if isinstance(result, Exception):
-            raise result
-        return result.state
+        return (await update(self.store, name, self.decisions.recall)).state
 
     def follow(self) -> Subscriber:
         """Return a subscriber of changed jobs, with all jobs pending."""

@@ -532,3 +532,41 @@ def test_a_late_report_ends_a_miss_where_the_next_run_waits_for_an_attempt() -> 
     night.ping("22 02:55", run_id="old", ended_at=at("21 02:10"))
 
     assert night.open == []
+
+
+def test_a_retry_is_held_back_until_clients_had_time_to_report_after_a_downtime() -> (
+    None
+):
+    night = Tries(PLAIN).attempt("22 02:05", 1)
+    night.settings = Settings(
+        down_since=at("22 03:00"), up_since=at("22 04:00"), settled_at=at("22 04:10")
+    )
+
+    assert wake_at(PLAIN, night.state, night.settings) == at("22 04:10")
+
+
+def test_the_end_of_a_later_attempt_ends_an_earlier_one_past_its_limit() -> None:
+    night = Tries(LIMITED).begin("22 02:00", 1)
+
+    night.attempt("22 04:00", 2)
+
+    assert night.state.open_runs == ()
+    assert night.state.hung == ()
+
+
+def test_another_run_that_timed_out_leaves_the_retries_as_they_are() -> None:
+    night = Tries(PLAIN).attempt("22 02:05", 1)
+    night.start("22 02:06", run_id="b", max_runtime=3600.0)
+
+    night.attempt("22 03:10", 1, Outcome.FAIL, run_id="c")
+
+    assert [run.run_id for run in night.runs if run.outcome is Outcome.TIMEOUT] == ["b"]
+    assert [retry.run_id for retry in night.state.retries] == ["a", "c"]
+
+
+def test_an_open_attempt_is_not_given_up_while_its_run_waits_for_it() -> None:
+    night = Tries(PLAIN).attempt("22 02:05", 1).begin("22 02:10", 2)
+
+    night.ping("22 12:00", run_id="b")
+
+    assert [run.run_id for run in night.state.open_runs] == ["a"]

@@ -7,13 +7,14 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from struct import iter_unpack
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afterrun_exporter.core.clock_setbacks import put_back
 from afterrun_exporter.core.deadlines import is_unchanged, slot_after, wake_at
 from afterrun_exporter.core.downtimes import settling
 from afterrun_exporter.core.model import (
@@ -38,8 +39,12 @@ from afterrun_exporter.core.state import (
     AlertMoved,
     AlertOpened,
     AlertResolved,
+    HungRun,
     JobState,
+    Mark,
+    RecentlyResolved,
     Transition,
+    UnobservedSlots,
 )
 from afterrun_exporter.core.test_alerts import on_test
 from afterrun_exporter.core.transitions import on_clock, on_ping, on_retired, registered
@@ -355,3 +360,73 @@ def test_a_job_that_leaves_then_has_no_alert_that_ends_later(
 
 def _holds(state: JobState, condition: Condition) -> bool:
     return any(alert.key.condition is condition for alert in state.alerts)
+
+
+class TestEachPartOfAState:
+    """What the clock that is set back to the 22nd leaves of the 25th."""
+
+    NOW: Final = at("22 12:00")
+
+    def put_back(self, **changes: Any) -> JobState:
+        state = replace(registered(BACKUP, BEGIN), **changes)
+        return put_back(BACKUP, state, self.NOW, SETTINGS)
+
+    def test_a_test_alert_lasts_as_long_as_was_requested(self) -> None:
+        asked = at("25 12:00")
+
+        state = self.put_back(test_asked_at=asked, test_until=asked + 60)
+
+        assert state.test_until == self.NOW + 60
+
+    def test_a_run_that_hangs_began_by_now(self) -> None:
+        later = at("25 12:00")
+        hung = HungRun(
+            run_id="a",
+            attempt=1,
+            started_at=BEGIN,
+            deadline=later,
+            followed_from=later,
+            held_until=later,
+        )
+
+        (right,) = self.put_back(hung=(hung,)).hung
+
+        assert (right.started_at, right.deadline) == (BEGIN, self.NOW)
+        assert right.followed_from == self.NOW
+        assert right.held_until == self.NOW + CLOSE_BEHIND
+
+    def test_slots_are_unobserved_up_to_now(self) -> None:
+        slots = UnobservedSlots(
+            count=4,
+            first=at("22 02:00"),
+            last=at("25 02:00"),
+            down_since=at("21 23:00"),
+            up_since=at("25 12:00"),
+        )
+
+        right = self.put_back(unobserved=slots).unobserved
+
+        assert right is not None
+        assert (right.first, right.up_since) == (at("22 02:00"), self.NOW)
+        assert right.last == self.NOW - BACKUP.grace
+
+    @pytest.mark.parametrize("deadline", [None, at("22 02:30"), at("25 02:30")])
+    def test_a_resolved_alert_had_its_deadline_by_now(
+        self, deadline: float | None
+    ) -> None:
+        key = AlertKey(Condition.MISSED)
+        alert = RecentlyResolved(key=key, until=self.NOW + 30, deadline=deadline)
+
+        (right,) = self.put_back(healed=(alert,)).healed
+
+        assert right.deadline == (deadline and min(deadline, self.NOW))
+
+    def test_marks_arrived_by_now_and_keep_the_time_of_the_client(self) -> None:
+        marks = {"ok_at": Mark(at("25 02:00"), at("25 02:01")), "old": Mark(1.0, BEGIN)}
+
+        state = self.put_back(last_ping_at=at("25 02:01"), marks=marks)
+
+        assert state.marks == {
+            "ok_at": Mark(at("25 02:00"), self.NOW),
+            "old": Mark(1.0, BEGIN),
+        }

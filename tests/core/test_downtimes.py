@@ -9,7 +9,7 @@ import pytest
 
 from afterrun_exporter.core.deadlines import deadline, is_unchanged, next_slot, wake_at
 from afterrun_exporter.core.model import Concurrency, Job, Kind, Outcome, Settings
-from afterrun_exporter.core.run_limits import run_deadline
+from afterrun_exporter.core.run_limits import next_overrunning, run_deadline
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.transitions import on_clock, registered
 from afterrun_exporter.storage.codec import decode_state, encode_state
@@ -454,3 +454,28 @@ def test_silence_begins_anew_after_a_downtime() -> None:
     assert run_deadline(job, night.state, night.settings) == at("22 05:10")
     assert night.clock("22 05:10").open == []
     assert night.clock("22 05:10:01").open == ["overrunning"]
+
+
+def test_an_open_run_for_a_slot_before_the_downtime_is_for_no_later_one() -> None:
+    night = Night(HOURLY, known="21 22:01").ping("21 23:05").start("21 23:55")
+    night.settings = RESTART
+
+    assert told(next_slot(HOURLY, night.state, RESTART)) == "22 10:00:00"
+
+
+def test_a_run_that_was_silent_before_the_downtime_is_overrunning_since() -> None:
+    job = Job(name="backup", heartbeat=600.0)
+    night = Night(job).start("22 02:00", heartbeat=600.0)
+    night.settings = down("22 03:00", "22 04:00", "22 04:02")
+
+    night.clock("22 04:03")
+
+    assert night.open == ["overrunning"]
+
+
+def test_a_disabled_job_is_never_overrunning() -> None:
+    night = Night(replace(FREE, max_runtime=60.0)).start("22 02:00")
+    job = replace(night.job, enabled=False)
+
+    assert run_deadline(job, night.state, night.settings) == math.inf
+    assert next_overrunning(job, night.state, night.settings) == math.inf

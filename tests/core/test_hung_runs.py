@@ -258,3 +258,25 @@ def test_a_start_that_is_a_little_late_has_its_limit_as_any_other() -> None:
 
     assert night.clock("22 03:00").open == []
     assert night.clock("22 03:00:01").open == [HANG]
+
+
+def test_a_late_success_ends_its_own_hang_and_those_before_it() -> None:
+    night, _ = play(LIMITED, "+a", "+b", "+c", "+d", "-b.")
+
+    assert [run.run_id for run in night.state.hung] == ["c"]
+
+
+def test_the_late_success_of_a_run_that_hangs_no_more_ends_no_other() -> None:
+    night, open_then = play(LIMITED, "+a", "+b", "-b.", "+c", "+d", "-a.")
+
+    assert [run.run_id for run in night.state.hung] == ["c"]
+    assert open_then[-1] == HANG
+
+
+def test_an_end_without_an_id_is_of_another_run_than_those_past_their_limit() -> None:
+    night = Night(LIMITED)
+    night.start("22 02:00", run_id="a").start("22 02:30", run_id="b")
+
+    night.ping("22 05:00", started_at=at("22 04:30"))
+
+    assert sorted(night.outcomes) == ["ok", "timeout", "timeout"]

@@ -180,3 +180,42 @@ def test_whatever_is_loaded_opens_and_resolves_nothing(
 
 def _but_for_end(run: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in run.items() if key != "ended"}
+
+
+def test_a_loaded_attempt_is_of_as_many_as_the_configuration_says() -> None:
+    night = Night(replace(BACKUP, schedule=None, max_attempts=3))
+
+    load(night, "20 02:10", outcome=Outcome.FAIL, run_id="a", has_attempt=True)
+
+    assert night.state.attempts_total == 1
+    assert night.runs[0].max_attempts == 3
+
+
+@pytest.mark.parametrize(
+    ("condition", "setting"),
+    [("slow", "slower_than"), ("success_ratio_low", "success_ratio")],
+)
+def test_an_alert_that_looks_back_stays_while_the_job_has_its_setting(
+    condition: str, setting: str
+) -> None:
+    night = Night(WATCHED)
+    for hour in (1, 2, 3):
+        night.ping(f"22 0{hour}:00", duration=60.0)
+    night.fail("22 04:00").ping("22 05:00", duration=600.0)
+    assert condition in night.open
+
+    load(night, "20 02:10", "22 06:00", duration=1.0)
+    assert condition in night.open
+
+    night.job = replace(night.job, **{setting: None})
+    load(night, "20 03:10", "22 07:00", duration=1.0)
+    assert condition not in night.open
+
+
+def test_a_disabled_job_has_no_alerts_whatever_is_loaded() -> None:
+    night = Night(replace(WATCHED, success_ratio=None)).fail("22 02:00")
+    night.job = replace(night.job, enabled=False)
+
+    load(night, "20 02:10")
+
+    assert night.open == []

@@ -160,3 +160,17 @@ def test_a_labelled_sample_is_judged_under_the_name_that_is_exposed() -> None:
     assert str(judge(rule, pushed.metrics, {})) == (
         'backup_status{host="db1",profile="photos"} was 0, expected >= 1'
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("rows", "rows"),
+        ("rows processed", '"rows processed"'),
+        ('rows{table="a"}', 'rows{table="a"}'),
+        ("9lives", '"9lives"'),
+        ("rows{", '"rows{"'),
+    ],
+)
+def test_a_name_that_would_be_read_as_another_is_quoted(name: str, rule: str) -> None:
+    assert as_rule(name) == rule

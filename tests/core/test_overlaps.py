@@ -243,3 +243,10 @@ def test_an_end_without_an_id_ends_no_run_that_is_alone_by_giving_up_another() -
 
     assert [run.run_id for run in night.state.open_runs] == ["dead", "now"]
     assert night.ping("28 02:11", run_id="now").state.open_runs == ()
+
+
+def test_overlaps_of_a_job_that_allows_any_number_are_not_counted() -> None:
+    night = Night(Job(name="backup"))
+    night.start("22 02:00", run_id="a").start("22 02:01", run_id="b")
+
+    assert [run.among for run in night.state.open_runs] == [0, 0]

@@ -163,3 +163,22 @@ def test_the_size_is_never_less_than_the_page() -> None:
     )
 
     assert len(groups.page()) <= groups.size < 2 * len(groups.page())
+
+
+def test_a_nul_character_in_a_label_conflicts() -> None:
+    """It separates labels where the groups are stored."""
+    group = Group(labels=(("instance", "a\0b"), ("job", "etl")), job="etl")
+
+    assert "a NUL character is in a grouping label" in Groups().conflict(group)
+
+
+def test_a_family_stays_while_another_group_has_it() -> None:
+    groups = Groups()
+    groups.put(pushed(ETL, rows=family(ETL, "rows")))
+    groups.put(pushed(SYNC, rows=family(SYNC, "rows")))
+
+    groups.drop(ETL.labels)
+    groups.drop(ETL.labels)
+
+    assert "rows{" in groups.page().decode()
+    assert [group.job for group in groups] == [SYNC.job]

@@ -87,3 +87,12 @@ def test_the_last_push_that_is_sent_again_opens_no_run() -> None:
     assert notifier.push(body) == "ok"
     assert notifier.push(body, after=5) == "repeat"
     assert not notifier.state.open_runs
+
+
+def test_a_push_like_the_one_that_began_a_run_past_its_limit_begins_another() -> None:
+    pusher = Pusher(push=PushSettings(progress=True), max_runtime=2.0)
+
+    assert pusher.push("rows 1") == "open"
+    assert pusher.push("rows 1", after=5.0) == "open"
+    (run,) = pusher.state.open_runs
+    assert run.started_at == pusher.now

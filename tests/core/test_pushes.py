@@ -6,8 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.push_signs import PushSettings
-from afterrun_exporter.core.pushes import MAX_MARKS
+from afterrun_exporter.core.push_signs import (
+    MAX_NAME,
+    Push,
+    PushSettings,
+    SignReader,
+    instant,
+)
+from afterrun_exporter.core.pushes import MAX_MARKS, marks_of, with_marks
 from afterrun_exporter.core.transitions import on_retired
 from tests.changed import replace
 from tests.core.pushes import HOUR, NOON, Pusher
@@ -243,7 +249,7 @@ def test_a_failure_is_new_once() -> None:
 
 
 def test_a_rule_judges_in_place_of_the_default() -> None:
-    """borg exits with 1 after a warning."""
+    """After a warning, borg exits with 1."""
     notifier = Pusher("borg_exit_code <= 1")
 
     assert notifier.push("borg_exit_code 1") == "ok"
@@ -435,3 +441,53 @@ def test_an_ok_run_has_every_success_metric_and_each_has_advanced(
         for name, values in times.items():
             real = [value for value in values if value == value]  # noqa: PLR0124
             best[name] = max([best.get(name, 0), *real])
+
+
+def test_a_value_beyond_all_times_is_none() -> None:
+    assert instant(1e40) == 0.0
+    assert instant(NOON * 1e9) == NOON
+
+
+def test_a_message_names_a_few_of_many_failures() -> None:
+    pusher = Pusher()
+    flags = [f'job_failed{{table="{n}"}} 1' for n in range(40)]
+
+    assert pusher.push(*flags) == "fail"
+    assert pusher.run.message.endswith("and others")
+
+
+def test_a_long_name_is_cut_and_stays_unique() -> None:
+    names = [f"{'long_' * 100}{end}_last_success_timestamp" for end in "ab"]
+    reader = SignReader("etl", PushSettings(), ())
+    for name in names:
+        reader.read(name, {}, NOON)
+
+    first, second = reader.push().succeeded
+    assert first != second
+    assert max(len(first), len(second)) <= MAX_NAME
+
+
+def test_of_the_declared_metrics_those_without_a_time_are_missing() -> None:
+    reader = SignReader("etl", PushSettings(), ())
+    reader.read("job_last_success", {}, NOON)
+
+    push = reader.push(["job_last_success", "rows", "other_last_success"])
+
+    assert push.missing == ("other_last_success",)
+
+
+def test_a_state_without_marks_has_the_times_of_its_metrics() -> None:
+    state = replace(
+        Pusher().state, metrics={"rows": 5.0, "job_last_success": NOON}, marks=None
+    )
+
+    assert {name: mark.value for name, mark in marks_of(state).items()} == {
+        "job_last_success": NOON
+    }
+
+
+def test_a_metric_that_is_declared_again_keeps_its_mark() -> None:
+    state, push = Pusher().state, Push(missing=("job_last_success",))
+    once = with_marks(state, state, push, NOON)
+
+    assert with_marks(once, once, push, NOON + HOUR) is once

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import pack
 from typing import Any
 
 import pytest
@@ -17,12 +18,14 @@ from afterrun_exporter.core.repeats import (
     finished_as,
     remember_unnamed,
     run_key,
+    shortened,
     with_key,
     with_older_keys,
 )
+from afterrun_exporter.core.state import JobState
 from afterrun_exporter.ingest.batches import MAX_ITEMS
 from tests.changed import replace
-from tests.core.jobs import BACKUP, GOOD, Night, at, ping
+from tests.core.jobs import BACKUP, GOOD, SETTINGS, Night, at, ping
 
 
 class TestWithARunId:
@@ -349,3 +352,47 @@ def test_saying_everything_twice_changes_nothing_but_the_count_of_repeats(
     assert replace(twice.state, duplicates_total=0) == replace(
         once.state, duplicates_total=0
     )
+
+
+class TestKeysOfOlderRuns:
+    def partial(self) -> JobState:
+        """Return the state of a job with 70 runs, which has the keys of the last ones."""
+        night = Night(replace(BACKUP, schedule=None))
+        for minute in range(70):
+            night.ping(f"22 {minute // 60:02}:{minute % 60:02}", run_id=f"r{minute}")
+        return shortened(night.state)
+
+    def keys(self, last: int) -> bytes:
+        return b"".join(run_key(f"r{n}", 1) for n in range(last))
+
+    def test_are_not_added_to_a_state_that_has_all(self) -> None:
+        whole = Night().ping("22 02:00", run_id="a").state
+
+        assert with_older_keys(whole, self.keys(3), 3) is whole
+
+    @pytest.mark.parametrize("through", [30, 70 - REMEMBERED, 45])
+    def test_are_added_without_those_that_are_known_and_with_gaps(
+        self, through: int
+    ) -> None:
+        state = self.partial()
+
+        whole = with_older_keys(state, self.keys(through), through)
+
+        assert len(whole.seen) == 70 * KEY_SIZE
+        assert finished_as(whole, "r3", 1, SETTINGS) == 4
+        assert finished_as(whole, "r69", 1, SETTINGS) == 70
+
+    def test_are_none_where_no_run_had_one(self) -> None:
+        state = self.partial()
+
+        assert with_older_keys(state, b"", 0).seen == state.seen
+
+
+def test_a_fingerprint_that_looks_like_a_time_is_no_repeat() -> None:
+    """It is found within a stored ping, not at the beginning of one."""
+    night = Night().ping("22 02:00")
+
+    night.ping("22 02:00:05", fingerprint=pack("<d", at("22 02:00")))
+
+    assert len(night.runs) == 2
+    assert night.state.duplicates_total == 0

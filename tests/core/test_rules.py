@@ -157,3 +157,18 @@ def test_a_rule_and_its_opposite_never_agree(threshold: float, value: float) -> 
     verdicts = [judge(rule, {"rows": value}, NOTHING) for rule in (above, not_above)]
 
     assert sum(broken is None for broken in verdicts) == 1
+
+
+def test_a_rule_with_two_bounds_is_written_as_a_range() -> None:
+    rule = parse_rule("rows between 10 and 1KiB")
+
+    assert str(rule) == rule.expr == "rows between 10 and 1024"
+    assert parse_rule(rule.expr).bounds == rule.bounds
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["rows > 5", "rows >= 0.5 * previous", 'status_text contains "on"', '"a b" != 7'],
+)
+def test_a_rule_is_written_as_it_is_read(text: str) -> None:
+    assert parse_rule(text).expr == text

@@ -482,3 +482,9 @@ def test_a_log_ping_is_kept_and_changes_nothing() -> None:
     assert night.logs[0].message == "copied 3 of 7"
     assert night.state.last_ping_at == at("22 02:10")
     assert night.state.runs_total == 0
+
+
+def test_the_message_of_a_start_is_a_log_entry() -> None:
+    night = Night().start("22 02:00", message="dumping")
+
+    assert [entry.message for entry in night.logs] == ["dumping"]

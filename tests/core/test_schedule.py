@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core import crontab, schedule
+from afterrun_exporter.core.deadlines import covered_by
+from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.schedule import Cron, Every, early_limit, parse_cron
 
 
@@ -466,3 +468,9 @@ def test_equal_schedules_share_what_is_remembered() -> None:
     parse_cron("17  3 * * *", "Europe/Riga").next_after(start + 3600)
 
     assert schedule._block.cache_info().misses == found
+
+
+def test_a_run_covers_no_slot_where_none_follows() -> None:
+    job = Job(name="never", schedule=parse_cron("0 0 30 2 *", "UTC"))
+
+    assert covered_by(job, 5.0, None) == 5.0

@@ -315,3 +315,16 @@ def test_a_run_that_failed_is_not_judged_by_its_text() -> None:
     lived = Night(TEXTED).ping("22 02:00", outcome=Outcome.FAIL, message="WARN")
 
     assert lived.runs[0].violations == ()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "names"),
+    [
+        ('{"a": "x", "b": null, "c": [1], "d": 7}', ["a", "d"]),
+        ('{"a": "\\ud800"}', []),
+        ("{", []),
+        ("", []),
+    ],
+)
+def test_a_run_has_the_fields_that_are_text(metadata: str, names: list[str]) -> None:
+    assert [*Texts("", metadata).names()] == names

@@ -159,3 +159,28 @@ def test_a_number_is_written_as_prometheus_reads_it(value: float, text: str) -> 
 @given(st.floats(allow_nan=False))
 def test_no_number_loses_precision(value: float) -> None:
     assert float(format_number(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("5 m", 300), ("-5m", -300), ("1e3 s", 1000), ("-1KiB", -1024)]
+)
+def test_a_quantity_may_have_a_sign_an_exponent_or_a_space(
+    text: str, number: float
+) -> None:
+    assert parse_quantity(text) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("64 kib", "did you mean '64KiB'?"),
+        ("5 percent", "did you mean '5%'?"),
+        ("1 hour", "did you mean '1h'?"),
+        ("7 parsecs", "use one of"),
+    ],
+)
+def test_an_unknown_unit_is_refused_with_a_hint(text: str, hint: str) -> None:
+    with pytest.raises(ValueError, match="unknown unit") as error:
+        parse_quantity(text)
+
+    assert hint in str(error.value)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.alerts import update
+from afterrun_exporter.core.deadlines import wake_at
 from afterrun_exporter.core.model import (
     Condition,
     Dependency,
@@ -377,3 +378,28 @@ def test_downstream_is_the_other_way_round_of_requirements(
         for child in downstream(name, dependents(known.values()))
     }
     assert above == below
+
+
+def test_a_job_that_is_reached_in_two_ways_is_named_once() -> None:
+    jobs = [
+        Job(name="clean", depends_on=(Dependency("ingest"),)),
+        Job(name="load", depends_on=(Dependency("ingest"),)),
+        Job(name="report", depends_on=(Dependency("clean"), Dependency("load"))),
+    ]
+
+    assert [*downstream("ingest", dependents(jobs))] == ["clean", "load", "report"]
+
+
+def test_a_job_that_is_not_watched_counts_as_healthy() -> None:
+    job = Job(name="report", depends_on=(Dependency("elsewhere"),))
+
+    assert requirements(job, lambda _: None) == ()
+
+
+def test_a_job_is_checked_at_the_end_of_its_chance_to_run() -> None:
+    night = Night(REPORT, required=ILL).clock("22 03:00")
+    night.required = WELL
+    night.clock("22 04:00")
+
+    assert night.state.upstream_healed_at == at("22 04:00")
+    assert wake_at(REPORT, night.state, SETTINGS) == at("23 02:30")

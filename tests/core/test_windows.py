@@ -316,10 +316,11 @@ def test_windows_are_exact_in_whatever_order_runs_end(
     arrivals: list[tuple[int, int, int | None, Outcome]], later: int, kept: int
 ) -> None:
     """Against what a plain list says, and also when the clock is set back."""
+    slower = SlowerThan(factor=2, than=Average.MEAN, over=60, min_runs=1)
     job = Job(
         name="backup",
         success_ratio=SuccessRatio(below=0.5, over=100),
-        slower_than=SlowerThan(factor=2, than=Average.MEAN, over=60, min_runs=1),
+        slower_than=slower,
     )
     limits = Settings(runs_per_job=kept)
     state = JobState(created_at=0, due_after=0)
@@ -370,7 +371,7 @@ def test_windows_are_exact_in_whatever_order_runs_end(
     assert slid_on.ratio_until == min(
         (when for when in leaving if when > now), default=math.inf
     )
-    limit = slow_threshold(job, state.history, now)
+    limit = slow_threshold(slower, state.history, now)
     assert limit == (2 * statistics.fmean(usual) if usual else None)
 
 
@@ -499,3 +500,39 @@ def test_what_was_stored_and_what_came_since_make_one_history(
 
     known = {run.number for run in (*runs[:stored], *runs[since:])}
     assert [run.number for run in pasts(history)] == sorted(known)
+
+
+def test_a_job_that_is_judged_by_its_ratio_no_more_has_none() -> None:
+    night = Night(FLAKY)
+    for minute in range(6):
+        night.fail(f"22 02:{minute:02}")
+    assert LOW in night.open
+
+    night.job = replace(FLAKY, success_ratio=None)
+    night.clock("22 02:10")
+
+    assert night.state.success_ratio is None
+    assert LOW not in night.open
+
+
+def test_runs_that_arrive_out_of_order_are_compared_with_those_in_the_window() -> None:
+    night = Night(STEADY)
+    night.ping("22 02:00", duration=900.0)
+    for hour, duration in ((4, 100.0), (6, 110.0), (8, 120.0)):
+        night.ping(f"22 {hour:02}:00", duration=duration)
+    night.ping("22 09:00", ended_at=at("22 03:00"), duration=130.0)
+
+    night.ping("23 02:30", duration=300.0)
+
+    assert night.open == ["slow"]
+    assert night.state.slow_threshold == 2 * 115.0
+
+
+def test_a_slow_job_whose_state_has_no_threshold_is_slow() -> None:
+    """States of the first versions have none."""
+    night = Night(STEADY)
+    night.state = replace(night.state, slow=True)
+
+    (opened,) = night.clock("22 02:00").alerts
+
+    assert opened.summary == "the last run took unusually long"

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from afterrun_exporter.config import parse
-from afterrun_exporter.core.alerts import Status, status
+from afterrun_exporter.conventions import TEST_JOB
+from afterrun_exporter.core.alerts import TEST, Status, status
 from afterrun_exporter.core.deadlines import deadline
+from afterrun_exporter.core.job_config import plain_job
 from afterrun_exporter.core.model import Job, Kind, Outcome
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.engine.job_admin import JobAdmin
@@ -450,3 +452,148 @@ class TestADescription:
 
         await job_admin.retire("stray")
         assert service.named_by(other) is None
+
+
+class TestATestAlert:
+    async def test_of_no_job_is_of_one_that_leaves_with_it(
+        self, service: Service, job_admin: JobAdmin, clock: ManualClock
+    ) -> None:
+        alert = await job_admin.test_alert(None, 60.0)
+        assert alert.key == TEST
+        assert service.job(TEST_JOB) is not None
+
+        for _ in range(2):
+            clock.show(clock.now() + 120)
+            await service.sweep()
+
+        assert service.job(TEST_JOB) is None
+        assert [one.resolved_at is None for one in await alerts(service)] == [False]
+
+    async def test_of_no_job_goes_on_after_a_reload(
+        self, service: Service, job_admin: JobAdmin
+    ) -> None:
+        await job_admin.test_alert(None, 60.0)
+
+        await service.reconfigure(job_config(unknown=None))
+
+        assert conditions(service, TEST_JOB) == ["test"]
+
+    async def test_of_a_paused_job_leaves_it_paused(
+        self, service: Service, job_admin: JobAdmin
+    ) -> None:
+        await job_admin.pause("backup")
+
+        await job_admin.test_alert("backup", 60.0, "critical")
+
+        assert conditions(service) == ["test"]
+        assert standing(service) is Status.PAUSED
+
+    async def test_of_an_unknown_job_is_refused(self, job_admin: JobAdmin) -> None:
+        with pytest.raises(UnknownJobError, match="backpu"):
+            await job_admin.test_alert("backpu", 60.0)
+
+
+class TestTheUsablePartOfADescription:
+    @pytest.fixture
+    async def job_admin(self, store: MemoryStore, clock: ManualClock) -> JobAdmin:
+        return JobAdmin(await restarted(store, clock, BACKUP), clock)
+
+    def test_is_all_of_it_where_nothing_is_wrong(self, job_admin: JobAdmin) -> None:
+        usable, unusable = job_admin.usable("new", HOURLY)
+
+        assert usable == HOURLY
+        assert unusable == ("", False)
+
+    def test_is_without_what_is_wrong(self, job_admin: JobAdmin) -> None:
+        words = {**HOURLY, "tags": ["db"], "severity": 7}
+
+        usable, unusable = job_admin.usable("new", words, ["notify: not supported"])
+
+        assert usable == {**HOURLY, "tags": ["db"]}
+        assert unusable.why.startswith("notify: not supported; severity")
+        assert not unusable.schedule
+
+    def test_may_be_without_a_schedule(self, job_admin: JobAdmin) -> None:
+        usable, _ = job_admin.usable("new", {"tags": ["db"], "severity": 7})
+
+        assert usable == {"tags": ["db"]}
+
+    async def test_keeps_the_schedule_before_an_unusable_one(
+        self, job_admin: JobAdmin
+    ) -> None:
+        await job_admin.describe("new", HOURLY)
+
+        usable, unusable = job_admin.usable("new", {"schedule": "often"})
+
+        assert usable == {"every": "1h"}
+        assert unusable.schedule
+
+    def test_is_refused_for_a_job_of_the_file(self, job_admin: JobAdmin) -> None:
+        with pytest.raises(ConfiguredJobError):
+            job_admin.usable("backup", HOURLY)
+
+
+class TestADescriptionThatCannotBeStored:
+    async def test_is_too_long(self, store: MemoryStore, clock: ManualClock) -> None:
+        job_admin = JobAdmin(await restarted(store, clock), clock)
+
+        with pytest.raises(DescriptionError, match="use at most 16384"):
+            await job_admin.describe("new", {"description": "x" * 20_000})
+
+    async def test_has_half_a_surrogate_pair(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        job_admin = JobAdmin(await restarted(store, clock), clock)
+
+        with pytest.raises(DescriptionError, match="cannot be encoded in UTF-8"):
+            await job_admin.describe("new", {"description": "\ud800"})
+
+    async def test_is_of_a_job_that_cannot_be_judged(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        """An error of ours is no result."""
+
+        class Broken:
+            text, period = "broken", 60.0
+
+            def next_after(self, instant: float) -> float:
+                raise RuntimeError(f"no slot after {instant}")
+
+        def broken(name: str, _: str) -> Job:
+            return replace(plain_job(name), schedule=Broken())
+
+        service = Service(store, clock, job_config(unknown=broken))
+        await service.start()
+
+        with pytest.raises(RuntimeError, match="no slot"):
+            await JobAdmin(service, clock).describe("new", {})
+
+
+async def test_a_change_that_cannot_be_decided_is_raised(
+    service: Service, clock: ManualClock
+) -> None:
+    with pytest.raises(UnknownJobError, match="backpu"):
+        await JobAdmin(service, clock).resume("backpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [("backup", ConfiguredJobError), ("stray", UnknownJobError)]
+)
+async def test_nothing_is_described_where_unknown_jobs_are_rejected(
+    service: Service, clock: ManualClock, name: str, error: type[Exception]
+) -> None:
+    await service.reconfigure(job_config(BACKUP, unknown=None))
+
+    with pytest.raises(error):
+        await JobAdmin(service, clock).describe(name, HOURLY)
+
+
+async def test_the_job_of_a_test_alert_is_not_described_where_others_are_rejected(
+    service: Service, clock: ManualClock
+) -> None:
+    await service.reconfigure(job_config(BACKUP, unknown=None))
+    job_admin = JobAdmin(service, clock)
+    await job_admin.test_alert(None, 60.0)
+
+    with pytest.raises(UnknownJobError):
+        await job_admin.describe(TEST_JOB, HOURLY)

@@ -444,3 +444,47 @@ class TestPruning:
             await self.record(service, clock)
 
         assert await service.prune() >= 1
+
+
+class TestJobsThatArePlannedAgain:
+    async def test_wait_for_the_disk(self, clock: ManualClock) -> None:
+        world = World(clock, Disk())
+        await world.service.start()
+        await clock.step(2 * HOUR)
+        world.store.full = True
+
+        with pytest.raises(StorageError):
+            await world.service.sweep()
+        assert world.service.downtimes.is_pending
+
+        world.store.full = False
+        # The end of the outage is a downtime, too.
+        await world.service.sweep()
+        await world.service.sweep()
+        assert not world.service.downtimes.is_pending
+
+
+async def test_a_disk_that_hangs_is_an_outage_and_is_not_tried_meanwhile(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(clock, Disk())
+    await world.service.start()
+    monkeypatch.setattr(world.store, "writing_for", lambda: 60.0)
+
+    await world.service.watch()
+    assert world.service.downtimes.is_refusing
+
+    monkeypatch.setattr(world.store, "writing_for", lambda: 0.0)
+    clock.show(clock.now() + PROBE_EVERY)
+    await world.service.watch()
+    assert not world.service.downtimes.is_refusing
+
+
+def test_a_commit_without_an_outage_ends_none(clock: ManualClock) -> None:
+    world = World(clock, Disk())
+
+    with capture_logs() as logs:
+        world.service.downtimes.accepted()
+
+    assert logs == []
+    assert not world.service.downtimes.is_pending

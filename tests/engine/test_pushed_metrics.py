@@ -247,3 +247,52 @@ async def test_promtool_reads_every_odd_character(
     )
 
     assert done.returncode in {0, 3}, done.stderr
+
+
+async def test_the_groups_of_a_job_that_is_exposed_no_more_are_removed(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    service = Service(store, clock, EXPOSING)
+    await service.start()
+    pushed = PushedMetrics(store, service, clock)
+    await pushed.refresh()
+    await push(pushed, "rows 1\n")
+
+    await service.reconfigure(JobConfig())
+    await pushed.refresh()
+
+    assert lines(pushed) == set()
+    assert await store.pushed() == []
+
+
+async def test_a_refused_push_is_exposed_as_a_failure_of_its_group(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    pushed = await opened(store, clock)
+
+    await pushed.refused("etl", ETL)
+
+    assert f'push_failure_time_seconds{{instance="",job="etl"}} {clock.now()}' in (
+        lines(pushed)
+    )
+
+
+async def test_a_refused_push_is_not_exposed_where_the_group_has_no_room(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    pushed = await opened(store, clock, replace(EXPOSING, pushed_bytes=1))
+
+    await pushed.refused("etl", ETL)
+
+    assert lines(pushed) == set()
+
+
+async def test_a_group_that_is_not_there_may_be_removed(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    pushed = await opened(store, clock)
+    await push(pushed, "rows 1\n")
+
+    await pushed.delete({"job": "other"})
+
+    assert any(line.startswith("rows") for line in lines(pushed))

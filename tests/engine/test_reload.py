@@ -277,3 +277,40 @@ async def test_updating_the_announcements_of_all_jobs_lets_pings_in_between(
     assert turns > len(service.names)
     states = store.states.items()
     assert [n for n, s in states if s.announces_success] == ["file-1", "stray-1"]
+
+
+async def test_who_comes_during_a_reload_that_rejects_unknown_jobs_is_unknown_then(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    service = await running(store, clock)
+
+    reload = asyncio.create_task(service.reconfigure(job_config(*FILE, unknown=None)))
+    for name in STRAY:
+        await service.record(ping("21 12:30", job=name))
+        if reload.done():
+            break
+    await reload
+
+    assert service.job(STRAY[0]) is None
+
+
+async def test_a_job_that_cannot_be_judged_after_a_reload_is_told(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    class Breaking:
+        text, period, works = "breaking", 60.0, True
+
+        def next_after(self, instant: float) -> float:
+            if not self.works:
+                raise RuntimeError("no such slot")
+            return instant + self.period
+
+    schedule = Breaking()
+    job = replace(BACKUP, schedule=schedule)
+    service = Service(store, clock, job_config(job))
+    await service.start()
+    schedule.works = False
+
+    await service.reconfigure(job_config(replace(job, description="The same")))
+
+    assert set(service.take_failed_jobs()) == {"backup"}

@@ -2,12 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from afterrun_exporter.core.model import Job, Outcome
+from afterrun_exporter.core.model import Job, Kind, Outcome
+from afterrun_exporter.core.repeats import KEY_SIZE
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.transitions import on_ping
 from afterrun_exporter.engine.service import FAILED_JOB_PAUSE, Service
-from afterrun_exporter.errors import StorageError, UnknownJobError
+from afterrun_exporter.errors import (
+    StorageError,
+    UnknownJobError,
+    UnreadableStorageError,
+)
 from afterrun_exporter.storage.group_commit import Writes
+from afterrun_exporter.storage.store import AlertFilter
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping, told
@@ -350,3 +356,122 @@ async def test_replaying_a_log_of_pings_gives_the_same_state(
         state = on_ping(BACKUP, state, one, replayed.settings).state
 
     assert state == store.states["backup"]
+
+
+class TestWatchedJobs:
+    async def test_are_read_by_name_with_their_history(self, service: Service) -> None:
+        await service.record(ping("21 12:00", metrics={}))
+        await service.record(ping("21 12:00", job="other"))
+
+        assert [job.name async for job, _ in service.each()] == ["backup", "other"]
+        assert service.all_names() == ["backup", "other"]
+        assert service.all_names(skip=1) == ["other"]
+        assert service.job_count == 2
+        assert [run.number for run in await service.runs("other", 9)] == [1]
+        (first, _) = await service.alerts(AlertFilter())
+        assert first.job == "backup"
+
+    async def test_that_have_left_are_not_among_them(self, service: Service) -> None:
+        await service.reconfigure(job_config())
+
+        assert [job.name async for job, _ in service.each()] == []
+        assert service.all_names() == ["backup"]
+        assert service.state("backup") is None
+
+    async def test_are_found_by_the_names_of_other_systems(
+        self, store: MemoryStore, clock: ManualClock
+    ) -> None:
+        job = replace(BACKUP, display_name="Nightly backup", ping_uuid="u-1")
+        service = Service(store, clock, job_config(job))
+
+        assert [*service.called("slug", "nightly-backup")] == [job]
+        assert service.named_by("u-1") == "backup"
+
+
+class TestKeysOfAllRuns:
+    async def test_are_read_where_the_state_has_some_only(
+        self, clock: ManualClock
+    ) -> None:
+        service = Service(MemoryStore(key_memory=0), clock, job_config(BACKUP))
+        await service.start()
+        for minute in range(80):
+            when = f"21 {12 + minute // 60}:{minute % 60:02}"
+            await service.record(ping(when, run_id=f"r{minute}"))
+        before = service.state("backup")
+        assert before is not None
+        assert len(before.seen) < 80 * KEY_SIZE
+
+        state = await service.recalled("backup")
+
+        assert state is not None
+        assert len(state.seen) == 80 * KEY_SIZE
+
+    async def test_are_those_of_the_state_where_it_has_all(
+        self, service: Service
+    ) -> None:
+        assert await service.recalled("backup") is service.state("backup")
+        assert await service.recalled("unknown") is None
+
+
+class TestTheDatabase:
+    async def test_that_was_replaced_is_an_outage(
+        self, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = MemoryStore()
+        service = Service(store, clock, job_config(BACKUP))
+        await service.start()
+
+        async def replaced() -> None:
+            raise StorageError("afterrun.db was replaced")
+
+        monkeypatch.setattr(store, "check", replaced)
+        await service.check_storage()
+
+        assert service.downtimes.is_refusing
+
+    async def test_that_cannot_be_read_for_one_job_is_none(
+        self, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = MemoryStore()
+        service = Service(store, clock, job_config(BACKUP))
+        await service.start()
+
+        async def unreadable() -> None:
+            raise UnreadableStorageError("row 7 is broken")
+
+        monkeypatch.setattr(store, "check", unreadable)
+        await service.check_storage()
+
+        assert not service.downtimes.is_refusing
+
+
+async def test_a_job_that_left_after_its_check_was_planned_is_not_checked(
+    service: Service, clock: ManualClock
+) -> None:
+    await service.record(ping("21 12:00", job="stray"))
+    await service.reconfigure(job_config(BACKUP, Job(name="limited", max_runtime=60.0)))
+    await service.record(ping("21 12:00", Kind.START, job="limited"))
+    await service.reconfigure(job_config(BACKUP))
+    clock.show(at("21 13:00"))
+
+    assert await service.sweep() == 0
+
+
+async def test_the_decision_on_a_job_that_has_left_is_refused(service: Service) -> None:
+    with pytest.raises(UnknownJobError, match="job 'gone' has left the configuration"):
+        service.decisions.wake("gone", at("21 12:00"))(None)
+
+
+async def test_repeats_in_a_batch_are_answered_with_their_runs(
+    service: Service,
+) -> None:
+    for minute in range(3):
+        await service.record(ping(f"21 12:0{minute}", run_id=f"r{minute}"))
+
+    again = await service.record_all(
+        [ping("21 12:05", run_id="r0"), ping("21 12:05", run_id="r2")]
+    )
+
+    assert [
+        one.run and one.run.number for one in again if not isinstance(one, Exception)
+    ] == [1, 3]

@@ -36,3 +36,16 @@ def test_a_job_comes_up_at_the_earliest_time_it_was_planned_for(
 
     assert wakeups.take_due(min(times) - 1) == []
     assert wakeups.take_due(min(times)) == ["job"]
+
+
+def test_the_next_check_is_the_earliest_one() -> None:
+    wakeups = WakeupQueue()
+    assert wakeups.next() == math.inf
+
+    wakeups.plan("late", 20)
+    wakeups.plan("early", 10)
+
+    assert wakeups.next() == 10
+    assert (wakeups.when("late"), wakeups.when("unknown")) == (20, -math.inf)
+    wakeups.clear()
+    assert wakeups.next() == math.inf
