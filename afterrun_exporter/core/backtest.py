@@ -266,6 +266,8 @@ class _Replay:
             and not violations
             and (not unknown or run.outcome is Outcome.OK)
         )
+        # An earlier report than the last one: the clock was set back in between.
+        self._judged_at = min(self._judged_at, run.received_at)
         ignored = run.outcome in NEUTRAL or run.is_retried or self._is_given_up(run)
         if not (ignored or is_late(run, self._judged_at)):
             self._judged_at = run.finished_at

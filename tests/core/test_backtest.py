@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.backtest import Backtest, Change, backtest
-from afterrun_exporter.core.backtest_summary import headline, newest
+from afterrun_exporter.core.backtest import MAX_FIELDS, Backtest, Change, backtest
+from afterrun_exporter.core.backtest_summary import changed_verdicts, headline, newest
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run
 from afterrun_exporter.core.rules import Rule, Violation, parse_rule
 from afterrun_exporter.core.transitions import on_ping, registered
+from tests.changed import replace
 from tests.core.jobs import BACKUP, SETTINGS, Night, at
 
 ENOUGH = parse_rule("rows > 100")
@@ -358,14 +360,15 @@ def pings(draw: st.DrawFn, *, in_turn: bool = False) -> list[Ping]:
     """Return what a job reports, in the order of arrival.
 
     Unless each report is *in_turn*, some end before others that came in earlier,
-    and the clock may be set back.
+    and the clock may be set back before a run ends: no other report of that is kept.
     """
     now, made = at("22 02:00"), []
     for number in range(draw(st.integers(0, 14))):
-        now += draw(st.integers(0, 9)) if in_turn else draw(st.integers(-3, 9))
         kind = draw(
             st.sampled_from([Kind.FINISH, Kind.FINISH, Kind.START, Kind.PROGRESS])
         )
+        back = 0 if in_turn or kind is not Kind.FINISH else -3
+        now += draw(st.integers(back, 9))
         ago = st.none() if in_turn else st.none() | st.integers(0, 30)
         ended, started = draw(ago), draw(st.none() | st.integers(-2, 9))
         made.append(
@@ -388,6 +391,22 @@ def pings(draw: st.DrawFn, *, in_turn: bool = False) -> list[Ping]:
             )
         )
     return made
+
+
+def test_a_run_that_judges_nothing_shows_that_the_clock_was_set_back() -> None:
+    """The run that was reported late is news: it did not end before the one before."""
+    grows, lived_through = parse_rule("rows >= 1 * previous"), Night(LIVE)
+    lived_through.job = replace(LIVE, rules=(grows,))
+    lived_through.ping("22 02:00:10", metrics={"rows": 5.0})
+    lived_through.ping("22 02:00:09", outcome=Outcome.CANCELED)
+    late = at("22 02:00:09")
+    lived_through.ping("22 02:00:11", ended_at=late, metrics={"rows": 9.0})
+    lived_through.ping("22 02:00:12", metrics={"rows": 7.0})
+
+    found = tried([grows], lived_through.runs)
+
+    assert lived_through.outcomes == ["ok", "canceled", "ok", "violated"]
+    assert changes(found) == [(4, Change.BOTH)]
 
 
 def parts(broken: Violation) -> tuple[str, str, float | None]:
@@ -460,3 +479,53 @@ def test_the_example_job_is_flagged_as_it_was() -> None:
     found = tried(BACKUP.rules, lived.runs)
 
     assert changes(found) == [(2, "flagged_by_both")]
+
+
+class TestARuleOnText:
+    DONE = parse_rule('status_text == "done"')
+
+    def runs(self, *metadata: str) -> list[Run]:
+        lived = Night(LIVE)
+        for minute, about in enumerate(metadata):
+            lived.ping(f"22 02:{minute:02}", metadata=about, metrics={"rows": 5})
+        return lived.runs
+
+    def test_is_applied_to_the_fields_of_each_run(self) -> None:
+        runs = self.runs('{"status_text": "done"}', '{"status_text": "open"}', "{}")
+
+        found = tried([self.DONE], runs)
+
+        assert changes(found) == [(2, Change.NEWLY), (3, Change.NEWLY)]
+        assert [*found.warnings()] == []
+
+    def test_on_a_field_that_no_run_has_names_one_that_they_have(self) -> None:
+        (said,) = tried([self.DONE], self.runs('{"status_txt": "done"}')).warnings()
+
+        assert said.endswith("did you mean 'status_txt'?")
+
+    def test_on_a_metric_says_so(self) -> None:
+        (said,) = tried([parse_rule('rows == "5"')], self.runs("{}")).warnings()
+
+        assert "'rows' is a metric, not a text; compare it with a number" in said
+
+    def test_finds_its_field_among_more_than_are_remembered(self) -> None:
+        few = json.dumps({f"field_{n}": "x" for n in range(MAX_FIELDS)})
+
+        found = tried([self.DONE], self.runs(few, '{"status_text": "done"}'))
+
+        assert [*found.warnings()] == []
+
+
+def test_runs_with_another_verdict_are_counted() -> None:
+    changed = dict.fromkeys((one.value for one in Change), 3)
+
+    assert changed_verdicts(changed) == 6
+
+
+def test_runs_are_missing_only_where_older_ones_were_deleted() -> None:
+    kept = night(1, 2, 3).runs[2:]
+
+    assert [*tried([ENOUGH], kept).gaps()] == [
+        "history is incomplete: 2 older runs of this job were deleted"
+    ]
+    assert [*tried([ENOUGH], night(1).runs).gaps()] == []
