@@ -11,10 +11,7 @@ from afterrun_exporter.core.history import pack, past
 from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.state import JobState, Transition
-from afterrun_exporter.storage.sqlite.writes import STEP
 from afterrun_exporter.storage.store import (
-    AlertFilter,
-    AlertRecord,
     Change,
     Ended,
     LogRecord,
@@ -23,17 +20,12 @@ from afterrun_exporter.storage.store import (
 )
 from tests.changed import replace
 from tests.storage.decisions import (
-    FAILING,
-    MISSED,
     T0,
     fresh,
     known,
     logged,
     missed_once_more,
-    moved,
-    opened,
     ran,
-    resolved,
     unreadable,
 )
 
@@ -281,118 +273,6 @@ async def test_runs_can_be_read_on_from_where_one_has_read_to(store: Store) -> N
     assert await numbers(9, 99) == [5, 4, 3, 2, 1]
 
 
-async def test_an_alert_is_open_until_it_is_resolved(store: Store) -> None:
-    """The record keeps both times, and what opened it."""
-    await update(store, "backup", opened(at=T0, summary="it broke"))
-    as_opened = await store.alerts()
-
-    await update(store, "backup", resolved(at=T0 + 60))
-
-    record = AlertRecord(
-        job="backup",
-        key=FAILING,
-        severity="critical",
-        summary="it broke",
-        opened_at=T0,
-        resolved_at=None,
-        run=3,
-    )
-    assert as_opened == [record]
-    assert await store.alerts() == [replace(record, resolved_at=T0 + 60)]
-
-
-async def test_an_alert_opened_and_resolved_at_once_is_kept(store: Store) -> None:
-    """What happens between two scrapes has happened all the same."""
-
-    def decide(_: JobState | None) -> Transition:
-        first = opened(at=T0)(None)
-        second = resolved(at=T0 + 1)(first.state)
-        return replace(second, alerts=(*first.alerts, *second.alerts))
-
-    await update(store, "backup", decide)
-
-    (record,) = await store.alerts(AlertFilter(job="backup"))
-    assert (record.opened_at, record.resolved_at) == (T0, T0 + 1)
-
-
-async def test_one_condition_is_one_alert(store: Store) -> None:
-    """Opening it again while it is open adds nothing."""
-    await update(store, "backup", opened(at=T0, summary="the first"))
-    await update(store, "backup", opened(at=T0 + 5, summary="the second"))
-
-    assert [record.summary for record in await store.alerts()] == ["the first"]
-
-
-async def test_a_condition_that_comes_back_is_a_new_alert(store: Store) -> None:
-    """And resolving that one leaves the record of the first alone."""
-    await update(store, "backup", opened(at=T0))
-    await update(store, "backup", resolved(at=T0 + 1))
-    await update(store, "backup", opened(at=T0 + 2))
-    await update(store, "backup", resolved(at=T0 + 3))
-
-    records = [(one.opened_at, one.resolved_at) for one in await store.alerts()]
-    assert records == [(T0 + 2, T0 + 3), (T0, T0 + 1)]
-
-
-async def test_an_alert_that_goes_on_after_all_is_open_again(store: Store) -> None:
-    """Another run had ended at the moment at which it was resolved."""
-    await update(store, "backup", opened(at=T0, summary="it broke"))
-    await update(store, "backup", resolved(at=T0 + 1))
-    await update(store, "backup", opened(at=T0, summary="it broke again"))
-
-    (record,) = await store.alerts()
-    assert (record.opened_at, record.resolved_at) == (T0, None)
-    assert record.summary == "it broke"
-    await update(store, "backup", resolved(at=T0 + 2))
-    assert [one.resolved_at for one in await store.alerts()] == [T0 + 2]
-
-
-async def test_an_alert_that_opened_by_a_clock_that_was_ahead_is_moved(
-    store: Store,
-) -> None:
-    await update(store, "backup", opened(at=T0 + 7200))
-    await update(store, "sync", opened(at=T0 + 7200))
-    await update(store, "backup", moved(T0))
-
-    (backup,) = await store.alerts(AlertFilter(job="backup"))
-    (sync,) = await store.alerts(AlertFilter(job="sync"))
-    assert (backup.opened_at, backup.resolved_at) == (T0, None)
-    assert sync.opened_at == T0 + 7200
-
-
-async def test_an_alert_never_ends_before_it_opened(store: Store) -> None:
-    await update(store, "backup", opened(at=T0 + 7200))
-    await update(store, "backup", resolved(at=T0))
-
-    (record,) = await store.alerts()
-    assert (record.opened_at, record.resolved_at) == (T0, T0)
-
-
-async def test_resolving_touches_one_condition_of_one_job(store: Store) -> None:
-    """Another condition, and the same one of another job, stay open."""
-    await update(store, "backup", opened(FAILING))
-    await update(store, "backup", opened(MISSED))
-    await update(store, "sync", opened(FAILING))
-
-    await update(store, "backup", resolved(FAILING))
-
-    still_open = [
-        (record.job, record.key)
-        for record in await store.alerts()
-        if record.resolved_at is None
-    ]
-    assert still_open == [("sync", FAILING), ("backup", MISSED)]
-    of_backup = await store.alerts(AlertFilter(job="backup"))
-    assert [record.key for record in of_backup] == [MISSED, FAILING]
-
-
-async def test_resolving_what_is_not_open_is_no_error(store: Store) -> None:
-    """Nor does it leave a record."""
-    await update(store, "backup", resolved())
-
-    assert await store.alerts() == []
-
-
 async def test_logs_come_newest_first(store: Store) -> None:
     """Those of one job, also when nothing else about it changes."""
     await update(store, "backup", logged("first", at=T0))
@@ -417,109 +297,6 @@ async def test_a_job_that_is_only_known_is_kept(store: Store) -> None:
     await update(store, "backup", known())
 
     assert store.states == {"backup": fresh()}
-
-
-async def test_pruning_forgets_by_age(store: Store) -> None:
-    """What was received before is gone, what was received at that very time is not."""
-    for at in (T0, T0 + DAY, T0 + 2 * DAY):
-        await update(store, "backup", ran(at))
-
-    pruned = await store.prune(T0 + DAY, EVERYTHING)
-
-    assert pruned == 1
-    assert [run.number for run in await store.runs("backup", 10)] == [3, 2]
-    assert store.states["backup"].runs_total == 3
-
-
-async def test_pruning_forgets_what_is_too_much_of_one_job(store: Store) -> None:
-    """Each job has its own share."""
-    for _ in range(5):
-        await update(store, "backup", ran())
-    for _ in range(2):
-        await update(store, "sync", ran())
-
-    pruned = await store.prune(BIG_BANG, 3)
-
-    assert pruned == 2
-    assert [run.number for run in await store.runs("backup", 10)] == [5, 4, 3]
-    assert [run.number for run in await store.runs("sync", 10)] == [2, 1]
-
-
-@pytest.mark.parametrize("runs_per_job", [0, 1, EVERYTHING])
-async def test_pruning_keeps_the_last_run_of_a_job(
-    store: Store, runs_per_job: int
-) -> None:
-    """However old it is: a repeat of it is still to be answered."""
-    await update(store, "backup", ran())
-    await update(store, "backup", ran())
-
-    assert await store.prune(T0 + 365 * DAY, runs_per_job) == 1
-    assert await store.prune(T0 + 365 * DAY, runs_per_job) == 0
-    assert [run.number for run in await store.runs("backup", 10)] == [2]
-
-
-async def test_runs_go_on_after_pruning(store: Store) -> None:
-    """The history is shorter, not broken."""
-    for _ in range(4):
-        await update(store, "backup", ran())
-    await store.prune(BIG_BANG, 2)
-
-    await update(store, "backup", ran(T0 + DAY))
-
-    assert [run.number for run in await store.runs("backup", 10)] == [5, 4, 3]
-
-
-async def test_pruning_forgets_old_logs(store: Store) -> None:
-    """By age alone, and the last one too."""
-    await update(store, "backup", logged("old", at=T0))
-    await update(store, "backup", logged("new", at=T0 + DAY))
-    await update(store, "sync", logged("only", at=T0))
-
-    assert await store.prune(T0 + DAY, EVERYTHING) == 0
-    assert [entry.message for entry in await store.logs("backup")] == ["new"]
-    assert await store.logs("sync") == []
-
-
-async def test_pruning_forgets_resolved_alerts_alone(store: Store) -> None:
-    """One that is open is kept for as long as it is open."""
-    await update(store, "backup", opened(FAILING, at=T0))
-    await update(store, "backup", resolved(FAILING, at=T0 + 60))
-    await update(store, "backup", opened(MISSED, at=T0))
-    await update(store, "sync", opened(FAILING, at=T0))
-    await update(store, "sync", resolved(FAILING, at=T0 + 2 * DAY))
-
-    await store.prune(T0 + DAY, EVERYTHING)
-
-    kept = [(record.job, record.key) for record in await store.alerts()]
-    assert kept == [("sync", FAILING), ("backup", MISSED)]
-
-
-async def test_pruning_goes_through_more_than_one_step(store: Store) -> None:
-    """It ends when nothing is left to forget, not after the first thousand."""
-    count = 2 * STEP + 1
-    await store.update_all(
-        [Change(f"job-{n % 7}", ran(T0 + n)) for n in range(count)]
-        + [Change("talker", logged(str(n), at=T0 + n)) for n in range(count)]
-    )
-
-    pruned = await store.prune(T0 + count + DAY, EVERYTHING)
-
-    assert pruned == count - 7
-    assert len(await store.runs("job-0", EVERYTHING)) == 1
-    assert await store.logs("talker") == []
-
-
-async def test_pruning_leaves_what_comes_meanwhile(store: Store) -> None:
-    """Runs are recorded between its steps, and none of those is lost."""
-    await store.update_all([Change("backup", ran(T0)) for _ in range(3 * STEP)])
-
-    await asyncio.gather(
-        store.prune(T0 + DAY, EVERYTHING),
-        *(update(store, "backup", ran(T0 + 2 * DAY)) for _ in range(20)),
-    )
-
-    numbers = [run.number for run in await store.runs("backup", 20)]
-    assert numbers == list(range(3 * STEP + 20, 3 * STEP, -1))
 
 
 async def test_the_view_of_the_states_is_live(store: Store) -> None:
