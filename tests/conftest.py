@@ -5,7 +5,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.clock import STEP
@@ -25,11 +25,30 @@ settings.register_profile("unit", settings.get_profile("laws"), max_examples=20)
 settings.load_profile("laws")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what waits for other programs, lest all wait for it in the end."""
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Begin with the tests that wait for other programs; choose what is measured."""
+    if config.pluginmanager.hasplugin("_cov"):
+        for item in items:
+            if not counts_as_coverage(item):
+                item.add_marker("no_cover")
     stories = Path(__file__).parent / "e2e"
     items.sort(
         key=lambda item: (item.path.parent != stories, stories not in item.path.parents)
+    )
+
+
+def counts_as_coverage(item: pytest.Item) -> bool:
+    """Return True for the examples of core/ and engine/.
+
+    A property runs other lines each time, and measuring many cases takes long.
+    """
+    tests = Path(__file__).parent
+    return (
+        not {tests / "core", tests / "engine"}.isdisjoint(item.path.parents)
+        and not is_hypothesis_test(getattr(item, "obj", None))
+        and not item.get_closest_marker("thorough")
     )
 
 

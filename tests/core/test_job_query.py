@@ -73,3 +73,26 @@ def test_a_test_alert_makes_no_job_broken() -> None:
     night.job = replace(BACKUP, enabled=False)
     night.state = tested(night.job, night.state)
     assert states(night) == ("paused",)
+
+
+@pytest.mark.parametrize(
+    ("words", "matches"),
+    [
+        ("BACK", True),
+        ("nightly dump", True),
+        ("dump back", True),
+        ("dump other", False),
+    ],
+)
+def test_words_are_searched_in_the_name_and_in_what_describes_a_job(
+    words: str, matches: bool
+) -> None:
+    job = Job(name="backup", display_name="Nightly", description="Dump of the database")
+    predicate = JobQuery(q=words).predicate
+
+    assert predicate is not None
+    assert predicate(job, ()) is matches
+
+
+def test_a_query_without_filters_matches_every_job() -> None:
+    assert JobQuery().predicate is None

@@ -16,13 +16,17 @@ from afterrun_exporter.core.notifications import (
     DeliveryState,
     Stage,
     Step,
+    corrected,
+    is_history,
     lifetime,
+    moved,
     next_step,
     reconciled,
     resolved,
 )
 from afterrun_exporter.core.state import (
     AlertKey,
+    AlertMoved,
     AlertResolved,
     JobState,
     RecentlyResolved,
@@ -179,3 +183,43 @@ def test_new_labels_end_the_old_ones() -> None:
 
 def test_what_is_right_is_left_alone() -> None:
     assert reconciled([notice(summary="it broke"), OVER], [notice()], 1200.0) == []
+
+
+class TestAClockThatWasSetBack:
+    def test_changes_no_delivery_from_before(self) -> None:
+        assert corrected(OVER, firing(1001, 1090), 1200.0) is None
+
+    @pytest.mark.parametrize("what", [notice(), OVER])
+    def test_leaves_no_delivery_in_the_future(self, what: AlertNotification) -> None:
+        late = firing(1010, 1090)
+
+        assert corrected(what, late, 1050.0) == firing(1010, 1050)
+        assert corrected(what, late, 1005.0) == firing(1005, 1005)
+
+    def test_ends_an_alert_as_long_after_it_as_without(self) -> None:
+        """It was shown until 60 seconds after its end, which lies in the future."""
+        late_end = notice(resolved_at=9000.0, shown_until=9060.0)
+
+        step = next_step(late_end, firing(1000, 1000), DELAYS, 1000.0)
+
+        assert step == Step(Stage.RESOLVED, 1060 + DELAY)
+
+    def test_moves_the_open_alerts_of_a_condition(self) -> None:
+        ended, other = notice(resolved_at=1100.0), notice(key=MISSED)
+
+        (right,) = moved([notice(), ended, other], AlertMoved(FAILING, 900.0))
+
+        assert right == notice(opened_at=900.0)
+
+
+@pytest.mark.parametrize(
+    ("at", "healed", "is_past"),
+    [(500.0, False, True), (500.0, True, False), (1000.0, False, False)],
+)
+def test_an_end_long_before_its_report_is_history_unless_it_is_still_shown(
+    at: float, healed: bool, is_past: bool
+) -> None:
+    shown = (RecentlyResolved(key=FAILING, until=1060.0),) if healed else ()
+    state = JobState(created_at=0.0, due_after=0.0, last_ping_at=1000.0, healed=shown)
+
+    assert is_history(AlertResolved(FAILING, at), state) is is_past

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from afterrun_exporter.core.model import Job, Kind, Outcome
+from afterrun_exporter.core.model import Dependency, Job, Kind, Outcome
 from afterrun_exporter.core.repeats import KEY_SIZE
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.transitions import on_ping
@@ -386,6 +386,8 @@ class TestWatchedJobs:
 
         assert [*service.called("slug", "nightly-backup")] == [job]
         assert service.named_by("u-1") == "backup"
+        assert service.described("backup") is job
+        assert service.described("unknown") is None
 
 
 class TestKeysOfAllRuns:
@@ -475,3 +477,20 @@ async def test_repeats_in_a_batch_are_answered_with_their_runs(
     assert [
         one.run and one.run.number for one in again if not isinstance(one, Exception)
     ] == [1, 3]
+
+
+async def test_a_job_that_requires_one_that_fails_is_checked_at_once(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    report = Job(
+        name="report", depends_on=(Dependency("ingest", requires_success=True),)
+    )
+    service = Service(store, clock, job_config(Job(name="ingest"), report))
+    await service.start()
+
+    await service.record(ping("21 12:00", job="ingest", outcome=Outcome.FAIL))
+    await service.sweep()
+
+    state = service.state("report")
+    assert state is not None
+    assert state.upstream == ("ingest",)
