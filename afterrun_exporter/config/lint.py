@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -34,7 +35,7 @@ def of_job(job: Job, now: float) -> Iterator[Finding]:
     """Yield warnings about *job*."""
     if isinstance(job.schedule, Cron):
         where = ("jobs", job.name, "schedule")
-        for message in of_schedule(job.schedule, now):
+        for message in _of_schedule(job.schedule, now):
             yield Finding(where, message)
         if zone := _fixed(job.schedule.zone, now):
             yield Finding(("jobs", job.name, "timezone"), zone)
@@ -63,6 +64,12 @@ def of_labels(keys: Sequence[str]) -> Iterator[Finding]:
                 "honorLabels: true"
             )
             yield Finding(("labels", place), message)
+
+
+@lru_cache(8192)
+def _of_schedule(schedule: Cron, now: float) -> tuple[str, ...]:
+    # Thousands of jobs may share a schedule.
+    return tuple(of_schedule(schedule, now))
 
 
 def of_schedule(schedule: Cron, now: float) -> Iterator[str]:

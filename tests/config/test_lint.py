@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.config import parse, warnings
+from afterrun_exporter.config import lint, parse, warnings
 from afterrun_exporter.core.schedule import parse_cron
 from tests.core.jobs import at
 
@@ -162,3 +162,22 @@ def test_labels_that_targets_have_on_kubernetes_are_told() -> None:
         "honorLabels: true"
     )
     assert "exported_endpoint" in second
+
+
+def test_a_schedule_of_many_jobs_is_checked_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Checking it for each of 100,000 jobs would take a second."""
+    checked: list[object] = []
+
+    def check(schedule: object, _: float) -> tuple[str, ...]:
+        checked.append(schedule)
+        return ()
+
+    monkeypatch.setattr(lint, "of_schedule", check)
+    text = "jobs:\n" + "".join(
+        f"  j{n}: {{schedule: '7 3 * * 4'}}\n" for n in range(99)
+    )
+
+    assert warnings(text, parse(text), NOW) == ()
+    assert len(checked) == 1

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from afterrun_exporter.config import parse
 from afterrun_exporter.config.loading import Config
+from afterrun_exporter.core import targets
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import (
     Alertmanager,
@@ -425,3 +428,49 @@ def _one_tag_of_all(count: int) -> Mapping[Path, str]:
 
 def _count_routes(route: dict[str, Any]) -> int:
     return 1 + sum(map(_count_routes, route.get("routes", ())))
+
+
+def _is_plain(entry: tuple[ReceiverType, str]) -> bool:
+    try:
+        targets.check_target(*entry)
+    except ValueError:
+        return False
+    return targets.is_plain(*entry)
+
+
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(
+                st.just(ReceiverType.WEBHOOK),
+                st.from_regex(targets._PLAIN_URL, fullmatch=True),
+            ),
+            st.tuples(
+                st.just(ReceiverType.EMAIL),
+                st.from_regex(targets._MAIL, fullmatch=True),
+            ),
+            st.tuples(
+                st.sampled_from([ReceiverType.SLACK, ReceiverType.DISCORD]),
+                st.sampled_from(["https://[::1]:1/%zz", "http://a.example/'&(*"]),
+            ),
+        ).filter(_is_plain),
+        min_size=30,
+        max_size=60,
+    )
+)
+def test_alertmanager_refuses_no_plain_target(
+    run: Run, tmp_path: Path, entries: list[tuple[ReceiverType, str]]
+) -> None:
+    """The daemon adds receivers with such targets before Alertmanager has loaded them."""
+    receivers = [
+        JobReceiver(id=number, job="backup", type=type_, target=target)
+        for number, (type_, target) in enumerate(entries, 1)
+    ]
+    config = parse("jobs: {backup: {}}")
+
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(files(config, receivers)[alertmanager.CONFIG])
+    checked = run("amtool", "check-config", path)
+
+    assert (checked.returncode, checked.stderr) == (0, "")
