@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from afterrun_exporter import __version__
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.csrf import Forms
 from afterrun_exporter.auth.middleware import AccessSettings, auth_middleware
 from afterrun_exporter.clock import Clock
@@ -16,7 +17,7 @@ from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.runtime import running_service
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.exposition.endpoint import PUSHED_PATH, metrics, pushed_again
+from afterrun_exporter.exposition.endpoint import metrics, pushed_again
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.http_problems import errors_as_problems
 from afterrun_exporter.ingest import native
@@ -84,12 +85,12 @@ def make_app(
     scrape = metrics(exposition, options.max_requests)
     app.add_routes(
         [
-            web.get(options.telemetry_path, scrape),
-            web.get(PUSHED_PATH, pushed_again(pushed)),
-            web.get("/-/targets", targets(options.telemetry_path)),
-            web.get("/-/healthy", health.healthy),
-            web.get("/-/ready", health.ready),
-            web.post("/-/reload", health.reload(reload)),
+            *endpoints.METRICS.at(options.telemetry_path).to(scrape),
+            *endpoints.PUSHED.to(pushed_again(pushed)),
+            *endpoints.TARGETS.to(targets(options.telemetry_path)),
+            *endpoints.HEALTHY.to(health.healthy),
+            *endpoints.READY.to(health.ready),
+            *endpoints.RELOAD.to(health.reload(reload)),
         ]
     )
     app.cleanup_ctx.append(lambda _: running_service(service, clock))

@@ -13,7 +13,7 @@ from afterrun_exporter import conventions as names
 from afterrun_exporter.api.openapi import AnyOperation
 from afterrun_exporter.api.operation import PREFIX
 from afterrun_exporter.api.operations import OPERATIONS
-from afterrun_exporter.auth import scopes
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.cli.group import COMMANDS, afterrun
 from afterrun_exporter.cli.main import CLIENT
@@ -160,7 +160,7 @@ def documented_scopes() -> dict[tuple[str, str], Scope | None]:
         if scope == "scope" or scope.startswith("-"):
             continue
         required = None if scope == "none" else Scope(scope.strip("`"))
-        for method in methods.replace("any", scopes.ANY).split(", "):
+        for method in methods.replace("any", endpoints.ANY).split(", "):
             for path in re.findall(r"`([^`]+)`", where):
                 result[method.strip("`"), path] = required
     return result
@@ -170,12 +170,12 @@ def test_every_route_is_documented_with_its_scope() -> None:
     """Trailing slashes are optional, and a UUID counts as a job."""
 
     def documented(route: str) -> str:
-        path = route.replace(scopes.TELEMETRY, "/metrics").replace("{slash}", "")
+        path = route.replace(endpoints.TELEMETRY, "/metrics").replace("{slash}", "")
         return path.rstrip("/") or "/"
 
     assert documented_scopes() == {
         (method, documented(route)): scope
-        for (method, route), scope in scopes.TABLE.items()
+        for (method, route), scope in endpoints.TABLE.items()
     }
 
 

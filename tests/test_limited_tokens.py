@@ -12,7 +12,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.api.openapi import EVERY as EVERY_OPERATION
 from afterrun_exporter.api.openapi import AnyOperation
-from afterrun_exporter.auth import scopes
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.cli.web_config import owners
 from afterrun_exporter.config import parse
@@ -86,14 +86,18 @@ REQUESTS: Final[dict[str, list[Request]]] = {
         Request("DELETE", "/metrics/job/other"),
     ],
     "/api/v1/status": [Request("GET", "/api/v1/status", matters=False)],
-    "/api/{project}/cron/{job}": [Request("POST", CRON, {"status": "error"})],
-    "/api/{project}/cron/{job}/": [Request("GET", f"{CRON}/?status=error")],
-    "/api/{project}/cron/{job}/{key}": [Request("GET", f"{CRON}/KEY?status=error")],
-    "/api/{project}/cron/{job}/{key}/": [
-        Request("POST", f"{CRON}/KEY/", {**CHECK_IN, "status": "ok"})
+    "/api/{project}/cron/{job}{slash}": [
+        Request("POST", CRON, {"status": "error"}),
+        Request("GET", f"{CRON}/?status=error"),
     ],
-    "/api/{project}/envelope": [Request("POST", "/api/42/envelope", ENVELOPE)],
-    "/api/{project}/envelope/": [Request("POST", "/api/42/envelope/", ENVELOPE)],
+    "/api/{project}/cron/{job}/{key}{slash}": [
+        Request("GET", f"{CRON}/KEY?status=error"),
+        Request("POST", f"{CRON}/KEY/", {**CHECK_IN, "status": "ok"}),
+    ],
+    "/api/{project}/envelope{slash}": [
+        Request("POST", "/api/42/envelope", ENVELOPE),
+        Request("POST", "/api/42/envelope/", ENVELOPE),
+    ],
     "/runs": [Request("POST", "/runs", {"job_id": "other", "status": "error"})],
     "/events": [
         Request(
@@ -233,7 +237,9 @@ async def daemon(
 
 
 def test_every_route_that_takes_reports_is_tried() -> None:
-    wanting = {route for _, route, scope in scopes.ROWS if scope is Scope.PING}
+    wanting = {
+        route for (_, route), scope in endpoints.TABLE.items() if scope is Scope.PING
+    }
 
     assert REQUESTS.keys() == wanting
 

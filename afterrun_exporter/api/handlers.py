@@ -10,7 +10,6 @@ from typing import Final, Generic
 from urllib.parse import quote
 
 from aiohttp import ETag, hdrs, web
-from aiohttp.typedefs import Handler
 
 from afterrun_exporter.api.operation import JSON, A, B, Operation, Q
 from afterrun_exporter.api.request_parsing import read_body, read_query
@@ -40,8 +39,8 @@ Act = Callable[[ApiRequest[Q, B]], Awaitable[A]]
 Write = Callable[[ApiRequest[Q, B]], Awaitable[bytes]]
 
 
-def json_route(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> web.RouteDef:
-    """Return the route of *operation*, implemented by *act*."""
+def json_route(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> list[web.RouteDef]:
+    """Return the routes of *operation*, implemented by *act*."""
 
     async def handle(request: web.Request) -> web.Response:
         answer = await act(await _parse(operation, request))
@@ -59,25 +58,19 @@ def json_route(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> web.RouteDef
             response.headers[hdrs.LINK] = _link(request, operation.paged_by, following)
         return fresh(request, response)
 
-    return route(operation, handle)
+    return operation.endpoint.to(handle)
 
 
-def raw_json_route(operation: Operation[Q, B, A], write: Write[Q, B]) -> web.RouteDef:
-    """Return the route of *operation*, implemented by *write*, which returns JSON."""
+def raw_json_route(
+    operation: Operation[Q, B, A], write: Write[Q, B]
+) -> list[web.RouteDef]:
+    """Return the routes of *operation*, implemented by *write*, which returns JSON."""
 
     async def handle(request: web.Request) -> web.Response:
         body = await write(await _parse(operation, request))
         return web.Response(body=body, status=operation.status, content_type=JSON)
 
-    return route(operation, handle)
-
-
-def route(operation: Operation[Q, B, A], handler: Handler) -> web.RouteDef:
-    """Return the route of *operation* to an aiohttp *handler*."""
-    if operation.method == hdrs.METH_GET:
-        # web.get() also adds a route for HEAD.
-        return web.get(operation.path, handler)
-    return web.route(operation.method, operation.path, handler)
+    return operation.endpoint.to(handle)
 
 
 async def _parse(

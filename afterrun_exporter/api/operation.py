@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic
 
 from pydantic import BaseModel
+from typing_extensions import TypeVar
 
 from afterrun_exporter.api import request_models, response_models
-from afterrun_exporter.auth import scopes
 from afterrun_exporter.auth.callers import Scope
+from afterrun_exporter.auth.endpoints import Endpoint
 from afterrun_exporter.errors import AfterRunError, RequestError
 
 PREFIX: Final = "/api/v1"
@@ -18,9 +19,9 @@ JSON: Final = "application/json"
 SVG: Final = "image/svg+xml"
 HTML: Final = "text/html"
 
-Q = TypeVar("Q", bound=request_models.Query)
-B = TypeVar("B", bound=BaseModel)
-A = TypeVar("A", bound=response_models.Answer)
+Q = TypeVar("Q", bound=request_models.Query, default=request_models.NoQuery)
+B = TypeVar("B", bound=BaseModel, default=request_models.NoBody)
+A = TypeVar("A", bound=response_models.Answer, default=response_models.Nothing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +30,12 @@ class Operation(Generic[Q, B, A]):
 
     #: The operationId, which generated clients use as a function name.
     name: str
-    method: str
-    #: Parameters are in braces, as in aiohttp and OpenAPI.
-    path: str
+    endpoint: Endpoint
     #: A description in one line.
     summary: str
-    query: type[Q]
-    body: type[B]
-    answer: type[A]
+    query: type[Q] = request_models.NoQuery  # type: ignore[assignment]
+    body: type[B] = request_models.NoBody  # type: ignore[assignment]
+    answer: type[A] = response_models.Nothing  # type: ignore[assignment]
     status: int = 200
     #: Errors that it raises, other than RequestError.
     problems: tuple[type[AfterRunError], ...] = ()
@@ -54,9 +53,18 @@ class Operation(Generic[Q, B, A]):
     leads_to: tuple[str, str] = ("", "")
 
     @property
+    def method(self) -> str:
+        return self.endpoint.methods
+
+    @property
+    def path(self) -> str:
+        """The path with parameters in braces."""
+        return self.endpoint.paths[0]
+
+    @property
     def scope(self) -> Scope:
         """The scope that a caller needs."""
-        return scopes.required_scope(self.method, self.path) or Scope.READ
+        return self.endpoint.scope or Scope.READ
 
     @property
     def subject(self) -> str:

@@ -6,8 +6,9 @@ from typing import Final
 
 from pydantic import Field, RootModel
 
-from afterrun_exporter.api import request_models, response_models
+from afterrun_exporter.api import response_models
 from afterrun_exporter.api.operation import Operation
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.errors import (
     HistoryError,
@@ -69,30 +70,23 @@ class Reports(RootModel[list[ReportOfJob]]):
 
 PING: Final = Operation(
     name="ping",
-    method="GET",
-    path="/ping/{job}",
+    endpoint=endpoints.PING,
     summary="Report a successful run",
-    query=request_models.NoQuery,
-    body=request_models.NoBody,
     answer=Taken,
     problems=(PingError, HistoryError, UnknownJobError, StorageError),
 )
 REPORT: Final = Operation(
     name="report",
-    method="POST",
-    path="/ping/{job}",
+    endpoint=endpoints.REPORT,
     summary="Report a run; without a body, a successful one",
-    query=request_models.NoQuery,
     body=Report,
     answer=Taken,
     problems=(PingError, HistoryError, UnknownJobError, StorageError),
 )
 REPORT_MANY: Final = Operation(
     name="reportMany",
-    method="POST",
-    path="/ping",
+    endpoint=endpoints.REPORT_MANY,
     summary="Report many runs in one transaction; invalid reports do not affect the others",
-    query=request_models.NoQuery,
     body=Reports,
     answer=AllTaken,
     problems=(PingError, HistoryError, StorageError),

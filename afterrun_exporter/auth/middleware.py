@@ -9,7 +9,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from afterrun_exporter.auth import scopes
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.authenticator import Authenticator
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.auth.credentials import (
@@ -98,11 +98,11 @@ async def _authorize(access: AccessSettings, request: web.Request, route: str) -
     authenticator = access.authenticator
     # Unknown paths are answered 404 to any authenticated caller.
     missing = request.match_info.http_exception is not None
-    scope = scopes.required_scope(request.method, route)
+    scope = endpoints.required_scope(request.method, route)
     request[BY_KEY] = False
-    if scope is not scopes.OPEN:
+    if scope is not endpoints.OPEN:
         request[SCOPE] = scope
-    if scope is scopes.OPEN and not missing:
+    if scope is endpoints.OPEN and not missing:
         request[CALLER] = NOBODY
         return
     credentials = authorization(request.headers.get(hdrs.AUTHORIZATION, ""))
@@ -118,7 +118,7 @@ async def _authorize(access: AccessSettings, request: web.Request, route: str) -
             nothing = not credentials and not keys
             raise UnauthorizedError(NO_CREDENTIALS if nothing else WRONG_CREDENTIALS)
     request[CALLER] = caller
-    if missing or scope is scopes.OPEN:
+    if missing or scope is endpoints.OPEN:
         return
     if not caller.may(scope):
         raise ForbiddenError(f'{caller.label} lacks scope "{scope}"')
@@ -126,7 +126,7 @@ async def _authorize(access: AccessSettings, request: web.Request, route: str) -
         _check_host(access, request)
     # Pages of other sites may ping with a token, but browsers add passwords on their own.
     harmless = scope is Scope.PING and not by_password
-    if harmless or not scopes.changes(request.method, route):
+    if harmless or not endpoints.changes(request.method, route):
         return
     if is_foreign(request.headers, request.host, request.method):
         raise ForbiddenError(CROSS_SITE)
@@ -148,10 +148,10 @@ def _check_host(access: AccessSettings, request: web.Request) -> None:
 
 
 def _route(request: web.Request, telemetry_path: str) -> str:
-    """Return the route of *request* as in the table of scopes; "" if there is none."""
+    """Return the route of *request* as in the table of endpoints; "" if there is none."""
     resource = request.match_info.route.resource
     path = resource.canonical if resource is not None else ""
-    return scopes.TELEMETRY if path == telemetry_path else path
+    return endpoints.TELEMETRY if path == telemetry_path else path
 
 
 def _keys(request: web.Request, route: str) -> Credentials:

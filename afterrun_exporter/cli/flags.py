@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import click
 
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.hosts import Hosts
 from afterrun_exporter.auth.proxies import Proxies
 from afterrun_exporter.core.units import parse_duration
-from afterrun_exporter.exposition.endpoint import PUSHED_PATH
 from afterrun_exporter.server.addresses import Address
 
 _TELEMETRY_PATH: Final = re.compile(r"(/[A-Za-z0-9_.~-]+)+/?")
@@ -27,7 +27,7 @@ _RESERVED: Final = (
     "/jobs/",
     "/static/",
     "/badge/",
-    PUSHED_PATH,
+    *endpoints.PUSHED.paths,
 )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
@@ -67,28 +68,11 @@ class Heartbeat:
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of the three dialects."""
-    kuma = kuma_handler(context)
-    snitch = snitch_handler(context)
-    better = better_stack_handler(context)
-    better_paths = (
-        "/api/v1/heartbeat/{job}{slash:/?}",
-        "/api/v1/heartbeat/{job}/{how:fail|[0-9]{1,3}}{slash:/?}",
-    )
     return [
-        *(web.route(method, "/api/push/{job}{slash:/?}", kuma) for method in _METHODS),
-        *(
-            web.route(method, "/snitch/{job}{slash:/?}", snitch)
-            for method in ("GET", "POST")
-        ),
-        *(
-            web.route(method, path, better)
-            for path in better_paths
-            for method in ("GET", "POST")
-        ),
+        *endpoints.KUMA.to(kuma_handler(context)),
+        *endpoints.SNITCH.to(snitch_handler(context)),
+        *endpoints.BETTER_STACK.to(better_stack_handler(context)),
     ]
-
-
-_METHODS: Final = ("GET", "POST", "PUT", "PATCH")
 
 
 def kuma_handler(context: DialectContext) -> Handler:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import FAILURES, NEUTRAL, Kind
@@ -83,12 +84,11 @@ def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of records and of events."""
     runs, events = context.recorder(RUNS), context.recorder(EVENTS)
     return [
-        web.post(
-            "/runs", counting_refusals(runs, record_handler(context, runs, run_report))
+        *endpoints.RUN_RECORDS.to(
+            counting_refusals(runs, record_handler(context, runs, run_report))
         ),
-        web.post(
-            "/events",
-            counting_refusals(events, record_handler(context, events, event_report)),
+        *endpoints.EVENTS.to(
+            counting_refusals(events, record_handler(context, events, event_report))
         ),
     ]
 

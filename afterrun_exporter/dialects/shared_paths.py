@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.dialects.cronitor import telemetry as cronitor
 from afterrun_exporter.dialects.healthchecks import pings as healthchecks
@@ -27,8 +28,4 @@ def routes(context: DialectContext) -> list[web.RouteDef]:
         )
         return await (by_key if is_cronitor else by_slug)(request)
 
-    two, three = "/ping/{key}/{job}{slash:/?}", "/ping/{key}/{job}/{signal}{slash:/?}"
-    return [
-        web.route(hdrs.METH_ANY, two, either),
-        web.route(hdrs.METH_ANY, three, by_slug),
-    ]
+    return [*endpoints.BY_KEY.to(either), *endpoints.BY_KEY_SIGNAL.to(by_slug)]

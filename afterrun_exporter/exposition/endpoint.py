@@ -20,10 +20,6 @@ from afterrun_exporter.exposition.snapshot import blocks
 #: Prometheus 3 refuses a scrape without it.
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-#: The path of pushed metrics with their original names. They are separate, so that
-#: they cannot break the scrape that alerts depend on.
-PUSHED_PATH: Final = "/metrics/pushed"
-
 #: The timeout for sending one block to a client, in seconds.
 PATIENCE: Final = 60.0
 

@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 from msgspec import json
 
 from afterrun_exporter import http_problems
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Caller
 from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.clock import Clock
@@ -40,12 +41,11 @@ def routes(
 ) -> list[web.RouteDef]:
     """Return the routes of the native API; *single* handles single reports."""
     return [
-        # aiohttp accepts HEAD on routes for GET.
-        web.get("/ping/{job}", counting_refusals(recorder, single.handle)),
-        web.post("/ping/{job}", counting_refusals(recorder, single.handle)),
-        web.post("/ping", counting_refusals(recorder, batch(recorder, clock))),
-        web.options("/ping/{job}", allowed(ONE)),
-        web.options("/ping", allowed(MANY)),
+        *endpoints.PING.to(counting_refusals(recorder, single.handle)),
+        *endpoints.REPORT.to(counting_refusals(recorder, single.handle)),
+        *endpoints.REPORT_MANY.to(counting_refusals(recorder, batch(recorder, clock))),
+        *endpoints.ASK_ONE.to(allowed(ONE)),
+        *endpoints.ASK_MANY.to(allowed(MANY)),
     ]
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.errors import (
     AfterRunError,
     RequestError,
@@ -111,17 +112,12 @@ RECEIVER_FIELDS: Final = ("alert_type", "target", *FLAGS)
 
 def routes(context: Context) -> list[web.RouteDef]:
     """Return the routes of the forms."""
-    at = "/jobs/{job}"
+    add = action(context, add_receiver, "receiver", *RECEIVER_FIELDS)
+    remove = action(context, remove_receiver, "receivers")
     return [
-        web.post(f"{at}/pause", action(context, pause, "pause", "for")),
-        web.post(f"{at}/resume", action(context, resume, "resume")),
-        web.post(f"{at}/retire", action(context, retire, "retire", to="../../")),
-        web.post(
-            f"{at}/receivers",
-            action(context, add_receiver, "receiver", *RECEIVER_FIELDS),
-        ),
-        web.post(
-            f"{at}/receivers/{{id}}/delete",
-            action(context, remove_receiver, "receivers"),
-        ),
+        *endpoints.PAUSE_FORM.to(action(context, pause, "pause", "for")),
+        *endpoints.RESUME_FORM.to(action(context, resume, "resume")),
+        *endpoints.RETIRE_FORM.to(action(context, retire, "retire", to="../../")),
+        *endpoints.RECEIVER_FORM.to(add),
+        *endpoints.REMOVE_RECEIVER_FORM.to(remove),
     ]

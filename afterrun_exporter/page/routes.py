@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.page import actions, handlers
 from afterrun_exporter.page.assets import asset
 from afterrun_exporter.page.context import Context
@@ -12,8 +13,8 @@ from afterrun_exporter.page.context import Context
 def routes(context: Context) -> list[web.RouteDef]:
     """Return the routes of all pages, of what they refer to and of their forms."""
     return [
-        web.get("/", handlers.overview(context)),
-        web.get("/jobs/{job}", handlers.job(context)),
-        web.get("/static/{name}", asset),
+        *endpoints.OVERVIEW.to(handlers.overview(context)),
+        *endpoints.JOB_PAGE.to(handlers.job(context)),
+        *endpoints.STATIC.to(asset),
         *actions.routes(context),
     ]

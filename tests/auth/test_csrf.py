@@ -11,7 +11,7 @@ from aiohttp.test_utils import make_mocked_request
 from pytest_aiohttp.plugin import AiohttpClient
 from yarl import URL
 
-from afterrun_exporter.auth import scopes
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.auth.csrf import FIELD, FOREIGN, OLD, VALID, Forms
 from afterrun_exporter.auth.hosts import Hosts
@@ -22,7 +22,7 @@ from afterrun_exporter.server.headers import POLICY
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.http import Client, locked, token, whole_app
-from tests.server.everywhere import UUID, body_of, endpoints, path_of
+from tests.server.everywhere import UUID, body_of, path_of, routes_of
 
 HOST = "afterrun.example:10707"
 SITE = re.compile("another site|cross-site")
@@ -137,7 +137,7 @@ async def ask_for_all(
 ) -> dict[tuple[str, str], tuple[int, str]]:
     """Return status and text of the answer to every method of every route."""
     answers = {}
-    for method, route in endpoints(client.app):
+    for method, route in routes_of(client.app):
         url = client.make_url("/").join(URL(path_of(route), encoded=True))
         response = await client.session.request(
             method, url, headers=headers, data=body_of(route) or None
@@ -162,8 +162,8 @@ async def test_no_other_site_makes_a_browser_change_anything(
         (method, route): answer
         for (method, route), answer in answers.items()
         if is_changing(method, route)
-        or scopes.required_scope(method, route) is Scope.PING
-        if scopes.required_scope(method, route) is not scopes.OPEN
+        or endpoints.required_scope(method, route) is Scope.PING
+        if endpoints.required_scope(method, route) is not endpoints.OPEN
         if answer[0] != 403 or not (method == "HEAD" or SITE.search(answer[1]))
     }
     assert passed == {}
@@ -189,7 +189,7 @@ async def test_without_locks_no_other_site_changes_anything_but_by_pings(
         (method, route)
         for method, route in answers
         if is_changing(method, route)
-        and scopes.required_scope(method, route) is not Scope.PING
+        and endpoints.required_scope(method, route) is not Scope.PING
     }
     assert store.states["backup"].paused_at == 0.0
 
@@ -208,8 +208,8 @@ async def test_without_locks_no_name_of_another_site_leads_here(
     misled = await ask_for_all(client, {"Host": f"evil.example:{client.port}"})
 
     for (method, route), (status, text) in misled.items():
-        wanted = scopes.required_scope(method, route)
-        if wanted is scopes.OPEN or wanted is Scope.PING:
+        wanted = endpoints.required_scope(method, route)
+        if wanted is endpoints.OPEN or wanted is Scope.PING:
             assert status != 403, (method, route)
         else:
             assert status == 403, (method, route)

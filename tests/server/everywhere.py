@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from afterrun_exporter.auth import scopes
+from afterrun_exporter.auth import endpoints
 
 UUID: Final = "0e4ed0d4-7a4b-4a0e-8d2b-6c3a2c1d9f11"
 
@@ -60,7 +60,7 @@ BODIES: Final = {
 }
 
 
-def endpoints(app: web.Application) -> Iterator[tuple[str, str]]:
+def routes_of(app: web.Application) -> Iterator[tuple[str, str]]:
     """Yield method and route of all that the router knows."""
     for route in app.router.routes():
         assert route.resource is not None
@@ -70,7 +70,7 @@ def endpoints(app: web.Application) -> Iterator[tuple[str, str]]:
 
 
 def listed(route: str) -> str:
-    return scopes.TELEMETRY if route == "/metrics" else route
+    return endpoints.TELEMETRY if route == "/metrics" else route
 
 
 def path_of(route: str) -> str:

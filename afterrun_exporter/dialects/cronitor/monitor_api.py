@@ -12,6 +12,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.credentials import authorization
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import Job
@@ -50,15 +51,11 @@ Act = Callable[
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of the API."""
-    one = f"{PATH}/{{job}}"
-    pause = _handler(context, pause_monitor)
     return [
-        web.put(PATH, _handler(context, put_monitors)),
-        web.get(one, _handler(context, get_monitor), allow_head=False),
-        web.delete(one, _handler(context, delete_monitor)),
-        # Cronitor's clients pause with GET; HEAD must not pause.
-        web.get(f"{one}/pause", pause, allow_head=False),
-        web.get(rf"{one}/pause/{{hours:\d{{1,9}}}}", pause, allow_head=False),
+        *endpoints.PUT_MONITORS.to(_handler(context, put_monitors)),
+        *endpoints.GET_MONITOR.to(_handler(context, get_monitor)),
+        *endpoints.DELETE_MONITOR.to(_handler(context, delete_monitor)),
+        *endpoints.PAUSE_MONITOR.to(_handler(context, pause_monitor)),
     ]
 
 

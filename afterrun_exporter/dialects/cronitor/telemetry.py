@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec import json
 
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
@@ -64,11 +65,7 @@ def speaks_cronitor(query: Iterable[str]) -> bool:
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of ``/p/``."""
-    handle = by_key(context)
-    paths = ("/p/{key}/{job}{slash:/?}", "/p/{key}/{job}/{state}{slash:/?}")
-    # aiohttp accepts HEAD on routes for GET.
-    gets = [web.get(path, handle) for path in paths]
-    return [*gets, *(web.post(path, handle) for path in paths)]
+    return endpoints.CRONITOR.to(by_key(context))
 
 
 def by_key(context: DialectContext) -> Handler:

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from uuid import uuid4
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.core.model import BLAMELESS, Job
 from afterrun_exporter.core.names import job_slug, slug_of
 from afterrun_exporter.dialects.authorization import is_in_project
@@ -31,31 +32,27 @@ from afterrun_exporter.storage.store import AlertFilter
 #: The most pings in a list, and the most alerts that flips are derived from.
 MOST: Final = 1000
 
-#: The path of the API; version 3 is the newest.
-API: Final = r"/api/v{version:[123]}"
-
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of the API."""
-    one = f"{API}/checks/{{uuid:[0-9a-fA-F-]{{36}}}}"
     actions = {
-        (hdrs.METH_GET, f"{API}/checks/"): list_checks,
-        (hdrs.METH_POST, f"{API}/checks/"): create_check,
-        (hdrs.METH_GET, one): get_check,
-        (hdrs.METH_POST, one): update_check,
-        (hdrs.METH_DELETE, one): delete_check,
-        (hdrs.METH_POST, f"{one}/pause"): pause_check,
-        (hdrs.METH_POST, f"{one}/resume"): resume_check,
-        (hdrs.METH_GET, f"{one}/pings/"): list_pings,
-        (hdrs.METH_GET, f"{one}/pings/{{number:[0-9]{{1,9}}}}/body"): get_ping_body,
-        (hdrs.METH_GET, f"{one}/flips/"): list_flips,
-        (hdrs.METH_GET, f"{API}/channels/"): list_channels,
-        (hdrs.METH_GET, f"{API}/badges/"): list_badges,
+        endpoints.LIST_CHECKS: list_checks,
+        endpoints.CREATE_CHECK: create_check,
+        endpoints.GET_CHECK: get_check,
+        endpoints.UPDATE_CHECK: update_check,
+        endpoints.DELETE_CHECK: delete_check,
+        endpoints.PAUSE_CHECK: pause_check,
+        endpoints.RESUME_CHECK: resume_check,
+        endpoints.LIST_PINGS: list_pings,
+        endpoints.GET_PING_BODY: get_ping_body,
+        endpoints.LIST_FLIPS: list_flips,
+        endpoints.LIST_CHANNELS: list_channels,
+        endpoints.LIST_BADGES: list_badges,
     }
-    handlers = [(*where, api_handler(context, act)) for where, act in actions.items()]
     return [
-        web.route(method, f"{path.rstrip('/')}{{slash:/?}}", handle)
-        for method, path, handle in handlers
+        route
+        for endpoint, act in actions.items()
+        for route in endpoint.to(api_handler(context, act))
     ]
 
 

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.auth.requests import BY_KEY, caller_of
 from afterrun_exporter.core.model import UUID, Ping
@@ -42,9 +43,6 @@ from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender
 
 DIALECT: Final = "healthchecks"
 
-#: A UUID in either case, as a pattern for aiohttp's routes.
-_UUID: Final = UUID.pattern.replace("a-f", "a-fA-F")
-
 ALLOW: Final = {
     "Allow": "GET, HEAD, POST",
     "Access-Control-Allow-Origin": "*",
@@ -58,13 +56,7 @@ def routes(context: DialectContext) -> list[web.RouteDef]:
 
     A request with any method is a ping, because clients use various methods.
     """
-    handle = _handler(context)
-    uuid = f"{{job:{_UUID}}}"
-    return [
-        web.route(hdrs.METH_ANY, f"{prefix}/{uuid}{rest}", handle)
-        for prefix in ("/ping", "")
-        for rest in ("{slash:/?}", "/{signal}{slash:/?}")
-    ]
+    return endpoints.BY_UUID.to(_handler(context))
 
 
 def by_slug(context: DialectContext) -> Handler:

@@ -17,6 +17,7 @@ from aiohttp.helpers import parse_mimetype
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter import __version__
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Caller
 from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.clock import cooperatively
@@ -60,12 +61,10 @@ def routes(context: DialectContext) -> list[web.RouteDef]:
     recorder = context.recorder(DIALECT)
     push = _with_error_responses(recorder, push_handler(context, recorder))
     delete = _with_error_responses(recorder, delete_handler(context, recorder))
-    path = r"/metrics/{job:job(@base64)?/.*}"
     return [
-        web.put(path, push),
-        web.post(path, push),
-        web.delete(path, delete),
-        web.get("/api/v1/status", status_handler(context.clock.now())),
+        *endpoints.PUSH.to(push),
+        *endpoints.DELETE_PUSHED.to(delete),
+        *endpoints.PUSHGATEWAY_STATUS.to(status_handler(context.clock.now())),
     ]
 
 

@@ -19,6 +19,7 @@ from aiohttp.typedefs import Handler
 from msgspec import json
 from msgspec.structs import replace
 
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Caller
 from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.clock import cooperatively
@@ -76,15 +77,12 @@ def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of the cron URLs and of the envelopes."""
     recorder = context.recorder(DIALECT)
     by_url = _with_error_responses(recorder, cron_url(context, recorder))
-    monitor = "/api/{project:[0-9]+}/cron/{job}"
-    paths = [monitor, f"{monitor}/", f"{monitor}/{{key}}", f"{monitor}/{{key}}/"]
-    # HEAD is not a check-in, and aiohttp accepts it on routes for GET by default.
-    gets = [web.get(path, by_url, allow_head=False) for path in paths]
-    posts = [web.post(path, by_url) for path in paths]
     by_envelope = _with_error_responses(recorder, envelope(context, recorder))
-    ends = ("/api/{project:[0-9]+}/envelope/", "/api/{project:[0-9]+}/envelope")
-    envelopes = [web.post(path, by_envelope) for path in ends]
-    return [*gets, *posts, *envelopes, *events.routes(context)]
+    return [
+        *endpoints.CHECK_IN.to(by_url),
+        *endpoints.ENVELOPE.to(by_envelope),
+        *events.routes(context),
+    ]
 
 
 def cron_url(context: DialectContext, recorder: ReportRecorder) -> Handler:

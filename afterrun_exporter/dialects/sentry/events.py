@@ -15,10 +15,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import json
 
+from afterrun_exporter.auth import endpoints
+from afterrun_exporter.auth.endpoints import Endpoint
 from afterrun_exporter.dialects.context import DialectContext, read_text
 from afterrun_exporter.ingest.responses import compact
 
-_PROJECT: Final = "/api/{project:[0-9]+}"
 _EVENT: Final = json.Decoder(dict[str, Any])
 
 #: Returns Sentry's response to a request with this body.
@@ -27,21 +28,17 @@ Responder = Callable[[str], web.Response]
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of everything that clients send to a DSN except check-ins."""
-    answers: dict[str, Responder] = {
-        "/api/store": _store,
-        f"{_PROJECT}/store": _store,
-        f"{_PROJECT}/minidump": _crash,
-        f"{_PROJECT}/unreal/{{key}}": _crash,
-        f"{_PROJECT}/playstation": _crash,
-        f"{_PROJECT}/security": _empty,
-        f"{_PROJECT}/csp-report": _empty,
-        f"{_PROJECT}/nel": _empty,
-        f"{_PROJECT}/events/{{event}}/attachments": _attachment,
-        f"{_PROJECT}/integration/otlp/v1/{{kind:traces|logs}}": _otlp,
+    answers: dict[Endpoint, Responder] = {
+        endpoints.SENTRY_EVENT: _store,
+        endpoints.SENTRY_CRASH: _crash,
+        endpoints.SENTRY_BROWSER_REPORT: _empty,
+        endpoints.SENTRY_ATTACHMENT: _attachment,
+        endpoints.SENTRY_OTLP: _otlp,
     }
     return [
-        web.post(f"{path}{{slash:/?}}", _ignore(context, respond))
-        for path, respond in answers.items()
+        route
+        for endpoint, respond in answers.items()
+        for route in endpoint.to(_ignore(context, respond))
     ]
 
 

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec.structs import replace
 
+from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.clock import cooperatively
@@ -51,18 +52,19 @@ def routes(context: DialectContext) -> list[web.RouteDef]:
     tasks = TaskIndex(context)
     recorder = context.recorder(DIALECT)
 
-    def route(make: Any, method: str, path: str) -> web.RouteDef:
-        return web.route(
-            method, path, counting_refusals(recorder, make(context, recorder, tasks))
-        )
-
+    makers = {
+        endpoints.TASKS: tasks_handler,
+        endpoints.TASK_COUNTS: counts_handler,
+        endpoints.UPDATE_TASK: update_handler,
+        endpoints.PAUSE_TASK: pause_handler,
+        endpoints.CANCEL_TASK: cancel_handler,
+    }
     return [
-        route(tasks_handler, "POST", "/task"),
-        route(tasks_handler, "POST", r"/hooks/task/{event:start|success|failure}"),
-        route(counts_handler, "PUT", "/task"),
-        route(update_handler, "PATCH", "/task/{task}"),
-        route(pause_handler, "PATCH", "/task/pause/{task}"),
-        route(cancel_handler, "DELETE", "/task/{task}"),
+        route
+        for endpoint, make in makers.items()
+        for route in endpoint.to(
+            counting_refusals(recorder, make(context, recorder, tasks))
+        )
     ]
 
 
