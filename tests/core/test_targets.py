@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from afterrun_exporter.core.routing import ReceiverType
-from afterrun_exporter.core.targets import check_target, displayed, origin
+from afterrun_exporter.core.targets import check_target, displayed, is_plain, origin
 
 URL = "https://hooks.example.com/services/SECRET"
 
@@ -54,3 +54,22 @@ def test_an_unusable_target_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(ValueError, match="(?s)" + problem.replace("?", r"\?")):
         check_target(ReceiverType(kind), target)
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "plain"),
+    [
+        (ReceiverType.WEBHOOK, "https://hooks.example.com/a/b-c_d~e.f", True),
+        (ReceiverType.WEBHOOK, "http://10.0.0.1:65535", True),
+        (ReceiverType.WEBHOOK, "https://hooks.example.com/?key=1", False),
+        (ReceiverType.WEBHOOK, "https://hooks.example.com/%zz", False),
+        (ReceiverType.WEBHOOK, "https://[::1]/", False),
+        (ReceiverType.SLACK, "https://hooks.example.com/%zz", True),
+        (ReceiverType.EMAIL, "a%b@example.com", True),
+    ],
+)
+def test_alertmanager_cannot_refuse_a_plain_target(
+    kind: ReceiverType, target: str, plain: bool
+) -> None:
+    """Only the URLs of webhooks are in its configuration as URLs."""
+    assert is_plain(kind, target) is plain
