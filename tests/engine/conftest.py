@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from afterrun_exporter.engine.job_admin import JobAdmin
+from afterrun_exporter.engine.service import Service
+from afterrun_exporter.testing import ManualClock
+
+
+@pytest.fixture
+def job_admin(service: Service, clock: ManualClock) -> JobAdmin:
+    return JobAdmin(service, clock)
