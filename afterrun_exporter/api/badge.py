@@ -58,7 +58,7 @@ def badge(service: Service) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         read_query(NoQuery, request.query)
         name = request.match_info["job"]
-        job_and_state = service.known(name)
+        job_and_state = service.job_and_state(name)
         word = status(*job_and_state) if job_and_state else None
         # Text that cannot be a job name is not repeated in the picture.
         label = name if JOB_NAME.fullmatch(name) else "job"

@@ -136,7 +136,7 @@ def remove(
 
 def find_job(service: Service, name: str) -> tuple[Job, JobState]:
     """Return the job *name* with its state; raise UnknownJobError if there is none."""
-    if (job_and_state := service.known(name)) is None:
+    if (job_and_state := service.job_and_state(name)) is None:
         raise UnknownJobError(f"unknown job {name[:128]!r}{_suggestion(service, name)}")
 
     return job_and_state

@@ -119,7 +119,7 @@ class JobAdmin:
                 async for name in cooperatively(
                     service.all_names() if among is None else among
                 )
-                if (entry := service.known(name)) is not None
+                if (entry := service.job_and_state(name)) is not None
                 and (announces := name in names) is not entry[1].announces_success
             ]
             await self._service.apply(changes)
@@ -227,7 +227,7 @@ class JobAdmin:
         return _encoded({**identity, **words})
 
     def _is_described_as(self, name: str, text: str, unusable: Unusable) -> bool:
-        if (entry := self._service.known(name)) is None:
+        if (entry := self._service.job_and_state(name)) is None:
             return False
         state = entry[1]
         now = (state.said, state.unusable, state.lacks_schedule)

@@ -180,7 +180,7 @@ class Service(WatchedJobs):
         now = self._clock.now()
         due = []
         for name in self._wakeups.take_due(now):
-            if (entry := self.known(name)) is None:
+            if (entry := self.job_and_state(name)) is None:
                 continue
             when = wake_at(*entry, self.settings)
             if when <= now or name in self._scheduled:
@@ -295,7 +295,7 @@ class Service(WatchedJobs):
         if isinstance(result, Exception):
             return
         self._note(change.job, result)
-        if (entry := self.known(change.job)) is not None:
+        if (entry := self.job_and_state(change.job)) is not None:
             self._wakeups.plan(change.job, wake_at(*entry, self.settings))
             if entry[1].retired_at is not None:
                 self._registry.dismiss(entry[0])

@@ -66,7 +66,7 @@ class WatchedJobs:
         """Return the committed state of a monitored job."""
         return self.store.states.get(name) if self.job(name) else None
 
-    def known(self, name: str) -> tuple[Job, JobState] | None:
+    def job_and_state(self, name: str) -> tuple[Job, JobState] | None:
         """Return a monitored job and its state; None if it has none."""
         job, state = self._registry.get(name), self.store.states.get(name)
         return None if job is None or state is None else (job, state)
@@ -84,7 +84,7 @@ class WatchedJobs:
     async def each(self) -> AsyncIterator[tuple[Job, JobState]]:
         """Yield the same as `watched`, letting the event loop run in between."""
         async for name in cooperatively(self.all_names()):
-            if (job_and_state := self.known(name)) is not None:
+            if (job_and_state := self.job_and_state(name)) is not None:
                 yield job_and_state
 
     @property

@@ -87,7 +87,7 @@ class Exposition:
         async for name in cooperatively(list(self._changed)):
             for where in outdated:
                 where.add(name)
-            if (job_and_state := service.known(name)) is None:
+            if (job_and_state := service.job_and_state(name)) is None:
                 self._all_names.discard(name)
                 self._tally.put(name, None)
             else:
@@ -123,7 +123,7 @@ class View:
         ]
         dirty: dict[Chunk, list[str]] = {}
         async for name in cooperatively(await _in_order(mine)):
-            if self._service.known(name) is None:
+            if self._service.job_and_state(name) is None:
                 self._chunks.drop(name)
             else:
                 dirty.setdefault(self._chunks.home(name), []).append(name)
@@ -138,7 +138,7 @@ class View:
         service = self._service
         for name in changed:
             # Jobs that were removed meanwhile are dropped at the next scrape.
-            if (job_and_state := service.known(name)) is not None:
+            if (job_and_state := service.job_and_state(name)) is not None:
                 yield ExposedJob(*job_and_state, service.settings)
 
 

@@ -86,7 +86,7 @@ async def add_receiver(
 ) -> str:
     """Add a receiver to the job."""
     name = request.match_info["job"]
-    if context.service.known(name) is None:
+    if context.service.job_and_state(name) is None:
         raise UnknownJobError(context.service.job_config.unknown_job(name))
     receiver = receiver_of(name, form, context.clock.now())
     _, applied = await context.receivers.add(receiver)

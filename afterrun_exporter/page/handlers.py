@@ -132,7 +132,7 @@ async def _rows(
     rows, settings = [], context.service.settings
     async for entry in cooperatively(entries):
         # Jobs that were removed meanwhile are left out.
-        if (job_and_state := context.service.known(entry.job.name)) is not None:
+        if (job_and_state := context.service.job_and_state(entry.job.name)) is not None:
             past = endings.get(entry.job.name, ())
             state = status(*job_and_state).value
             rows.append(shapes.row_of(*job_and_state, now, past, state, settings))
@@ -192,7 +192,7 @@ async def job_page(
 ) -> web.Response:
     """Return the page of the requested job, with the *refused* form if there is one."""
     name, now = request.match_info["job"], context.clock.now()
-    if (job_and_state := context.service.known(name)) is None:
+    if (job_and_state := context.service.job_and_state(name)) is None:
         return await unknown_job(context, request, name)
     reading, store = Reading(), context.store
     runs = await reading.or_else(store.runs(name, RUNS), [])
@@ -258,7 +258,7 @@ def _facts(context: Context, job: Job, state: JobState, now: float) -> dict[str,
 
 
 def _required(context: Context, name: str) -> tuple[str, str]:
-    job_and_state = context.service.known(name)
+    job_and_state = context.service.job_and_state(name)
     return name, "unknown" if job_and_state is None else status(*job_and_state).value
 
 

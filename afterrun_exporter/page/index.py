@@ -97,7 +97,7 @@ class Index:
 
     def _update(self, names: Iterable[str]) -> None:
         """Update the entries of these jobs."""
-        entries, find_job = self._entries, self._service.known
+        entries, find_job = self._entries, self._service.job_and_state
         for name in names:
             old, now = entries.get(name), find_job(name)
             if old is not None and now is not None and _is_unchanged(old, *now):

@@ -60,9 +60,9 @@ async def put(client: Client, told: Any, key: str = "") -> tuple[int, Any]:
 
 
 def standing(service: Service, name: str = "nightly") -> Status:
-    known = service.known(name)
-    assert known is not None
-    return status(*known)
+    entry = service.job_and_state(name)
+    assert entry is not None
+    return status(*entry)
 
 
 async def test_a_monitor_is_a_job_that_is_expected(

@@ -40,15 +40,15 @@ async def alerts(service: Service) -> Sequence[AlertRecord]:
 
 
 def standing(service: Service, name: str = "backup") -> Status:
-    known = service.known(name)
-    assert known is not None
-    return status(*known)
+    entry = service.job_and_state(name)
+    assert entry is not None
+    return status(*entry)
 
 
 def due(service: Service, name: str) -> str:
-    known = service.known(name)
-    assert known is not None
-    return told(deadline(*known, service.settings))
+    entry = service.job_and_state(name)
+    assert entry is not None
+    return told(deadline(*entry, service.settings))
 
 
 async def restarted(store: MemoryStore, clock: ManualClock, *jobs: Job) -> Service:

@@ -93,9 +93,9 @@ async def test_who_reports_meanwhile_is_judged_by_the_new_rules_in_the_end(
     await service.sweep()
 
     for name in names:
-        known = service.known(name)
-        assert known is not None
-        job, state = known
+        entry = service.job_and_state(name)
+        assert entry is not None
+        job, state = entry
         assert job.after_failures == 1
         assert [alert.key.condition for alert in state.alerts] == [Condition.FAILING]
         assert on_clock(job, state, clock.now(), service.settings).alerts == ()

@@ -67,9 +67,9 @@ WITH_A_REPORT: dict[str, Describe] = {
 
 
 def of(service: Service) -> tuple[Job, JobState]:
-    known = service.known("nightly")
-    assert known is not None
-    return known
+    entry = service.job_and_state("nightly")
+    assert entry is not None
+    return entry
 
 
 @pytest.mark.parametrize("describe", [*WITH_A_REPORT.values(), management])

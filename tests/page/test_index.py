@@ -158,7 +158,7 @@ def test_however_jobs_change_the_index_keeps_up(steps: list[tuple[str, str]]) ->
                 await service.record(replace(report, outcome=Outcome(what)))
             elif what == "look":
                 await index.refresh()
-            elif service.known(name) and (what != "retire" or name in "cd"):
+            elif service.job_and_state(name) and (what != "retire" or name in "cd"):
                 await getattr(job_admin, what)(name)
         await index.refresh()
 

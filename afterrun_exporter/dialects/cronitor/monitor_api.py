@@ -96,7 +96,7 @@ async def put_monitors(
 
 
 def _put(context: DialectContext, name: str, monitor: Monitor) -> dict[str, Any]:
-    entry = context.service.known(name)
+    entry = context.service.job_and_state(name)
     key = monitor.key
     monitor_fields = monitor_object(*entry, key) if entry is not None else {"key": key}
     return {**monitor_fields, "warnings": monitor.warnings}
@@ -189,7 +189,7 @@ def _find_monitor(
     context: DialectContext, request: web.Request, project: Project | None
 ) -> tuple[Job, JobState]:
     name = context.job_called(request.match_info["job"], project)
-    if (entry := context.service.known(name)) is None:
+    if (entry := context.service.job_and_state(name)) is None:
         raise UnknownJobError(context.service.job_config.unknown_job(name))
     check_in_project(project, entry[0])
     return entry

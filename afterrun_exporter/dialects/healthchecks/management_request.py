@@ -57,7 +57,7 @@ class ManagementRequest:
         name = await self.context.uuid_index.job(
             self.request.match_info["uuid"].lower()
         )
-        entry = service.known(name) if name is not None else None
+        entry = service.job_and_state(name) if name is not None else None
         if entry is None:
             raise UnknownJobError("check not found")
         check_in_project(self.project, entry[0])
@@ -65,7 +65,7 @@ class ManagementRequest:
 
     def respond(self, name: str, status: int = 200) -> web.Response:
         """Return a response with the current check object."""
-        entry = self.context.service.known(name)
+        entry = self.context.service.job_and_state(name)
         if entry is None:
             raise UnknownJobError("check not found")
         return spaced(self.check_object(*entry), status)
