@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -15,6 +17,8 @@ from afterrun_exporter.errors import AlertsRefusedError, PushError
 
 #: Seconds until a request times out.
 TIMEOUT: Final = 5.0
+#: Errors of requests without a response.
+FAILURES: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 #: The most characters of a response that are quoted.
 LONGEST_QUOTE: Final = 300
 
@@ -39,14 +43,26 @@ async def alertmanager_client() -> AsyncIterator[Post]:
                     allow_redirects=False,
                 ) as response:
                     await _check(response)
-            except TimeoutError:
-                raise PushError(f"no answer within {TIMEOUT:g} seconds") from None
-            except (aiohttp.ClientError, OSError, ValueError) as error:
+            except FAILURES as error:
                 # Remove the URL from the message: it may contain a password.
-                reason = str(error).replace(url, without_credentials(url))
-                raise PushError(reason or type(error).__name__) from None
+                reason = failure(error, TIMEOUT)
+                reason = reason.replace(url, without_credentials(url))
+                raise PushError(reason) from None
 
         yield post
+
+
+def failure(error: Exception, timeout: float) -> str:
+    """Return the reason why there is no response, without aiohttp's wrapping."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {timeout:g} s"
+    cause = getattr(error, "os_error", error)
+    # The numbers of TLS errors are not errno values.
+    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
+        if cause.errno is not None and cause.errno > 0:
+            return os.strerror(cause.errno)
+        return cause.strerror or str(cause)
+    return str(error) or type(error).__name__
 
 
 def without_credentials(url: str) -> str:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import re
-import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 
+from afterrun_exporter.alertmanager.client import FAILURES, failure
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.errors import (
     AlertmanagerError,
@@ -149,7 +148,7 @@ async def is_loaded(file: ManagedFile) -> bool:
     try:
         own_hash, changed_at = await asyncio.to_thread(_on_disk, file)
         metrics = await _metrics(file.reload_url.removesuffix(_RELOAD) + "/metrics")
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+    except FAILURES:
         return False
     return (
         metrics.get("hash") == own_hash
@@ -190,25 +189,12 @@ async def reload_alertmanager(url: str) -> None:
             session.post(url, allow_redirects=False) as response,
         ):
             text = (await response.text(errors="replace"))[:LONGEST_QUOTE].strip()
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+    except FAILURES as error:
         raise AlertmanagerError(
-            f"Alertmanager cannot be reached at {url!r}: {_reason(error)}"
+            f"Alertmanager cannot be reached at {url!r}: {failure(error, TIMEOUT)}"
         ) from None
     if not response.ok or response.status >= 300:
         raise AlertmanagerRefusedError(
             f"Alertmanager at {url!r} answered {response.status} and keeps its previous "
             f"configuration: {text}"
         )
-
-
-def _reason(error: Exception) -> str:
-    """Return the reason of a failed request, without aiohttp's wrapping."""
-    if isinstance(error, TimeoutError):
-        return f"no answer within {TIMEOUT:g} s"
-    cause = getattr(error, "os_error", error)
-    # The numbers of TLS errors are not errno values.
-    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
-        if cause.errno is not None and cause.errno > 0:
-            return os.strerror(cause.errno)
-        return cause.strerror or str(cause)
-    return str(error) or type(error).__name__
