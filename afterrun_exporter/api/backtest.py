@@ -21,8 +21,14 @@ from afterrun_exporter.api.jobs import find_job
 from afterrun_exporter.api.request_models import NoQuery
 from afterrun_exporter.api.serializers import violations_of
 from afterrun_exporter.clock import Clock, cooperatively
-from afterrun_exporter.core.backtest import Backtest, BacktestRun, Change, Count
-from afterrun_exporter.core.backtest_summary import headline, newest
+from afterrun_exporter.core.backtest import (
+    Backtest,
+    BacktestRun,
+    Change,
+    Count,
+    headline,
+    newest,
+)
 from afterrun_exporter.core.model import Job, Run
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.state import JobState

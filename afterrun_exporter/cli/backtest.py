@@ -13,8 +13,7 @@ from afterrun_exporter.cli import client, progress
 from afterrun_exporter.cli.check import DEFAULT_FILE
 from afterrun_exporter.cli.jobs import every
 from afterrun_exporter.config import Config, document
-from afterrun_exporter.core.backtest import MAX_FLAGGED
-from afterrun_exporter.core.backtest_summary import changed_verdicts
+from afterrun_exporter.core.backtest import MAX_FLAGGED, changed_verdicts
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.errors import ConfigError

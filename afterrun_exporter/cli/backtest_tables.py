@@ -9,7 +9,7 @@ import click
 
 from afterrun_exporter.cli import tables
 from afterrun_exporter.clock import SystemClock
-from afterrun_exporter.core.backtest_summary import changed_verdicts
+from afterrun_exporter.core.backtest import changed_verdicts
 from afterrun_exporter.core.metric_names import quoted
 from afterrun_exporter.core.units import format_number
 

@@ -34,6 +34,7 @@ from afterrun_exporter.core.rules import (
     measured,
 )
 from afterrun_exporter.core.texts import Texts
+from afterrun_exporter.core.timestamps import format_time
 
 #: The number of newest flagged runs to keep in detail; all are counted.
 MAX_FLAGGED: Final = 500
@@ -311,3 +312,33 @@ def _reported_names(names: Iterable[str]) -> str:
 
 def _count(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def newest(
+    result: Backtest, changes: Collection[Change] = DIFFERENT
+) -> Iterator[BacktestRun]:
+    """Yield the runs with one of *changes*, the newest first."""
+    return (one for one in reversed(result.flagged) if one.change in changes)
+
+
+def headline(result: Backtest) -> str:
+    """Return the result in one sentence, as the page, the API and the CLI show it."""
+    if result.oldest is None:
+        return "no runs yet: there is nothing to test rules on"
+    if not result.runs:
+        return f"no run ended since {format_time(result.since)}"
+    if not result.judged:
+        return f"none of {_count(result.runs, 'run')} reported ok: rules apply to no others"
+    newly, no_longer = result.changes[Change.NEWLY], result.changes[Change.NO_LONGER]
+    summary = (
+        f"{result.would_flag:,} of {_count(result.judged, 'run')} would be flagged, "
+        f"{result.was_flagged:,} {'was' if result.was_flagged == 1 else 'were'}"
+    )
+    if not (newly or no_longer):
+        return f"{summary}: no result changes"
+    return f"{summary}: {newly:,} newly, {no_longer:,} no longer"
+
+
+def changed_verdicts(changes: Mapping[str, int]) -> int:
+    """Return the number of runs with another verdict, from their numbers by `Change`."""
+    return changes[Change.NEWLY] + changes[Change.NO_LONGER]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
-from afterrun_exporter.dialects import heartbeats, schedulers, shared_paths
+from afterrun_exporter.auth import endpoints
+from afterrun_exporter.dialects import heartbeats, schedulers
 from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.dialects.cronitor import monitor_api
 from afterrun_exporter.dialects.cronitor import telemetry as cronitor
@@ -31,11 +32,31 @@ _STATUS: Final[dict[type[Exception], int]] = {
     for kind in (UnauthorizedError, ForbiddenError, TooManyLoginsError)
 }
 
+#: Methods of Cronitor's clients; OPTIONS is never a ping.
+_CRONITOR: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_POST})
+
+
+def shared_routes(context: DialectContext) -> list[web.RouteDef]:
+    """Return the routes of paths that two dialects share, and of those below them.
+
+    ``/ping/A/B`` is Healthchecks' ``/ping/KEY/SLUG`` and Cronitor's ``/ping/KEY/JOB``.
+    """
+    by_slug, by_key = healthchecks.by_slug(context), cronitor.by_key(context)
+
+    async def either(request: web.Request) -> web.StreamResponse:
+        is_cronitor = request.method in _CRONITOR and cronitor.speaks_cronitor(
+            request.query
+        )
+        return await (by_key if is_cronitor else by_slug)(request)
+
+    return [*endpoints.BY_KEY.to(either), *endpoints.BY_KEY_SIGNAL.to(by_slug)]
+
+
 #: Functions that return the routes of each dialect.
 DIALECTS: Final[tuple[Callable[[DialectContext], list[web.RouteDef]], ...]] = (
     # Paths with a UUID are matched before paths with a key.
     healthchecks.routes,
-    shared_paths.routes,
+    shared_routes,
     cronitor.routes,
     monitor_api.routes,
     heartbeats.routes,

@@ -20,8 +20,9 @@ from afterrun_exporter.core.backtest import (
     BacktestRun,
     Change,
     Count,
+    headline,
+    newest,
 )
-from afterrun_exporter.core.backtest_summary import headline, newest
 from afterrun_exporter.core.model import Job, Run
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.timestamps import instant

@@ -8,8 +8,15 @@ from typing import Any
 
 import pytest
 
-from afterrun_exporter.core.backtest import MAX_FIELDS, Backtest, Change, backtest
-from afterrun_exporter.core.backtest_summary import changed_verdicts, headline, newest
+from afterrun_exporter.core.backtest import (
+    MAX_FIELDS,
+    Backtest,
+    Change,
+    backtest,
+    changed_verdicts,
+    headline,
+    newest,
+)
 from afterrun_exporter.core.model import Job, Outcome, Run
 from afterrun_exporter.core.rules import Rule, parse_rule
 from tests.core.jobs import BACKUP, Night, at
