@@ -23,7 +23,7 @@ from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import WebOptions, make_app, site_of
 from afterrun_exporter.auth.tokens import callers
-from afterrun_exporter.cli import logs
+from afterrun_exporter.cli import logs, progress
 from afterrun_exporter.cli.banner import OPEN, usage
 from afterrun_exporter.cli.configuration import Configuration, reloader
 from afterrun_exporter.cli.flags import (
@@ -217,7 +217,8 @@ def serve(
         check_storage_path(storage_path)
         if config_check:
             if config_file is not None:
-                load_with_base(config_file)
+                with progress.bar(f"reading {config_file}"):
+                    load_with_base(config_file)
             if web_config_file is not None:
                 read_web_config(web_config_file)
             return

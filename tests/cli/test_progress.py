@@ -149,6 +149,10 @@ def test_a_bar_that_appears_later_shows_what_was_done_before(
         ("check", ["reading afterrun.yml", "checking afterrun.yml"]),
         ("check --slots=2 --json", ["computing slots", "2/2"]),
         (
+            "serve --config.check --config.file=afterrun.yml",
+            ["reading afterrun.yml"],
+        ),
+        (
             "generate --out=out",
             [
                 "reading afterrun.yml",
