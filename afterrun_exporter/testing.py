@@ -295,7 +295,7 @@ class MemoryStore:
     def _apply(self, writes: Writes) -> None:
         for name, transition in writes:
             self._runs.extend((name, run) for run in transition.runs)
-            keys = transition.state.seen
+            keys = transition.state.run_keys
             for run in reversed(transition.runs):
                 self._keys[name][run.number] = keys[-KEY_SIZE:] or NO_KEY
                 keys = keys[:-KEY_SIZE]

@@ -215,7 +215,7 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "paused_for": DURATIONS,
     "resumes_on_ping": st.booleans(),
     "watched_since": MAYBE_INSTANT,
-    "said": TEXTS,
+    "client_settings": TEXTS,
     "unusable": TEXTS,
     "lacks_schedule": st.booleans(),
     "loaded": st.booleans(),
@@ -224,10 +224,10 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "retries": st.lists(_RETRIES, max_size=3).map(tuple),
     "alerts": st.lists(_OPEN_ALERTS, max_size=3).map(tuple),
     "healed": st.lists(_HEALED, max_size=3).map(tuple),
-    "ended": st.lists(st.builds(EndedAlert, _OPEN_ALERTS, INSTANTS), max_size=2).map(
-        tuple
-    ),
-    "seen": st.lists(FINGERPRINTS, max_size=REMEMBERED).map(b"".join),
+    "ended_alerts": st.lists(
+        st.builds(EndedAlert, _OPEN_ALERTS, INSTANTS), max_size=2
+    ).map(tuple),
+    "run_keys": st.lists(FINGERPRINTS, max_size=REMEMBERED).map(b"".join),
     "unnamed_seen": st.binary(max_size=72),
     "runs_total": COUNTS,
     "attempts_total": COUNTS,

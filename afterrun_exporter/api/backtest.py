@@ -73,7 +73,9 @@ def _joined(rules: Iterable[Rule], more: Sequence[Rule]) -> tuple[Rule, ...]:
 
 def client_rules(state: JobState) -> tuple[Rule, ...]:
     """Return the rules that clients have sent for an auto-registered job."""
-    rules = json.loads(state.said).get("rules") if state.said else ()
+    rules = (
+        json.loads(state.client_settings).get("rules") if state.client_settings else ()
+    )
     try:
         spec = RulesToTry.model_validate({"rules": rules or []})
     except ValidationError:

@@ -129,7 +129,7 @@ def update(
         if alert.key in holding
     )
     changed = holding.keys() ^ open_keys or remaining != state.alerts
-    if not (changed or state.healed or (state.ended and run)):
+    if not (changed or state.healed or (state.ended_alerts and run)):
         return state, ()
 
     new = (
@@ -165,7 +165,7 @@ def update(
     state = replace(
         state,
         alerts=(*remaining, *new_alerts),
-        ended=_ended_alerts(state, end_times, run),
+        ended_alerts=_ended_alerts(state, end_times, run),
         healed=tuple(
             # At most from now on: the clock may have been set back.
             replace(one, until=min(one.until, now + settings.min_visible))
@@ -191,7 +191,7 @@ def is_steady(state: JobState) -> bool:
     return not (
         state.alerts
         or state.healed
-        or state.ended
+        or state.ended_alerts
         or state.consecutive_failures
         or state.failing
         or state.violated
@@ -209,7 +209,7 @@ def is_steady(state: JobState) -> bool:
 def resolve_all(state: JobState, now: float) -> tuple[JobState, tuple[AlertEvent, ...]]:
     """Return *state* without any alert, and the resolved alerts."""
     events = tuple(AlertResolved(alert.key, now) for alert in state.alerts)
-    return replace(state, alerts=(), healed=(), ended=()), events
+    return replace(state, alerts=(), healed=(), ended_alerts=()), events
 
 
 def is_visible(state: JobState, key: AlertKey) -> bool:
@@ -239,7 +239,7 @@ def _open(key: AlertKey, facts: _Holding, state: JobState, now: float) -> OpenAl
     # A condition from before or during a pause is an alert from the end of the pause.
     earliest = min(state.watched_since or 0.0, now)
     opened_at = max(facts.since, earliest)
-    for one in state.ended:
+    for one in state.ended_alerts:
         if one.alert.key == key and opened_at <= one.at <= now:
             return _with_labels(one.alert, state, now)
     return OpenAlert(
@@ -263,11 +263,11 @@ def _ended_alerts(
 ) -> tuple[EndedAlert, ...]:
     """Return the alerts that ended with *run*, or with a run with the same end."""
     if run is None:
-        return state.ended
+        return state.ended_alerts
     new = (EndedAlert(alert, at) for alert, at in end_times.items())
     return tuple(
         one
-        for one in (*state.ended, *new)
+        for one in (*state.ended_alerts, *new)
         if one.at == run.finished_at and one.alert.key.condition in ENDING_WITH_RUNS
     )
 

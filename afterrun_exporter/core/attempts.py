@@ -149,7 +149,7 @@ def with_failed_attempt(
         last_ping_at=run.received_at,
         open_runs=still_open,
         attempts_total=state.attempts_total + 1,
-        seen=repeats.with_key(state.seen, repeats.key_of(run), settings),
+        run_keys=repeats.with_key(state.run_keys, repeats.key_of(run), settings),
         retries=retries,
     )
 

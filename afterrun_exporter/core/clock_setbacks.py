@@ -133,9 +133,10 @@ def _parts(job: Job, state: JobState, now: float) -> dict[str, Any]:
         parts["retries"] = tuple(_retry(job, state, r, now) for r in state.retries)
     if state.alerts:
         parts["alerts"] = tuple(_alert(one, now) for one in state.alerts)
-    if state.ended:
-        parts["ended"] = tuple(
-            EndedAlert(_alert(one.alert, now), min(one.at, now)) for one in state.ended
+    if state.ended_alerts:
+        parts["ended_alerts"] = tuple(
+            EndedAlert(_alert(one.alert, now), min(one.at, now))
+            for one in state.ended_alerts
         )
     if state.unobserved is not None:
         parts["unobserved"] = _unobserved(job, state.unobserved, now)

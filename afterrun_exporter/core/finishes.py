@@ -104,8 +104,8 @@ def judge_last_attempt(
     waiting = replace(state, retries=rest)
     after = _effects(job, waiting, run, values, state.open_runs, settings)
     # A later attempt is an ordinary report, and none has come now.
-    keys = repeats.with_key(state.seen, repeats.NO_KEY, settings)
-    return replace(after, seen=keys, last_ping_at=state.last_ping_at), run
+    keys = repeats.with_key(state.run_keys, repeats.NO_KEY, settings)
+    return replace(after, run_keys=keys, last_ping_at=state.last_ping_at), run
 
 
 def time_out(
@@ -138,8 +138,8 @@ def time_out(
     )
     # A later finish is an ordinary report, not a repeat.
     key = repeats.given_up(repeats.key_of(run))
-    keys = repeats.with_key(state.seen, key, settings)
-    updated = replace(_with_run(state, run, state.open_runs, settings), seen=keys)
+    keys = repeats.with_key(state.run_keys, key, settings)
+    updated = replace(_with_run(state, run, state.open_runs, settings), run_keys=keys)
     if is_late(run, state.last_judged_at):
         return hung_runs.with_hung_run(
             job, updated, open_run, follower, is_last=False
@@ -310,7 +310,7 @@ def _with_run(
         last_finish_at=max(state.last_finish_at, end),
         last_success_at=max(state.last_success_at, end if ok else 0.0),
         last_failure_at=max(state.last_failure_at, end if bad or violated else 0.0),
-        seen=repeats.with_key(state.seen, repeats.key_of(run), settings),
+        run_keys=repeats.with_key(state.run_keys, repeats.key_of(run), settings),
     )
 
 

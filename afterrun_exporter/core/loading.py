@@ -49,7 +49,7 @@ def with_past_run(
     after = replace(
         after,
         loaded=True,
-        seen=repeats.with_key(state.seen, key, settings),
+        run_keys=repeats.with_key(state.run_keys, key, settings),
         # An open alert keeps its text, and none opens later for this run.
         timed_out=state.timed_out,
         failing=state.failing,

@@ -121,14 +121,14 @@ def with_key(keys: bytes, key: bytes, settings: Settings) -> bytes:
 
 
 def is_whole(state: JobState, settings: Settings) -> bool:
-    """Return True if `seen` has the keys of all kept runs."""
-    count = len(state.seen) // KEY_SIZE
+    """Return True if `run_keys` has the keys of all kept runs."""
+    count = len(state.run_keys) // KEY_SIZE
     return not is_partial(state) or count >= settings.runs_per_job
 
 
 def is_partial(state: JobState) -> bool:
-    """Return True if keys of older runs may be stored that are not in `seen`."""
-    return not state.seen_whole and len(state.seen) // KEY_SIZE < state.recorded
+    """Return True if keys of older runs may be stored that are not in `run_keys`."""
+    return not state.run_keys_whole and len(state.run_keys) // KEY_SIZE < state.recorded
 
 
 def with_older_keys(state: JobState, older: bytes, through: int) -> JobState:
@@ -138,22 +138,24 @@ def with_older_keys(state: JobState, older: bytes, through: int) -> JobState:
     """
     if not is_partial(state):
         return state
-    begin = state.recorded - len(state.seen) // KEY_SIZE
+    begin = state.recorded - len(state.run_keys) // KEY_SIZE
     if older and through < begin:
         older += NO_KEY * (begin - through)
     elif through > begin:
         older = older[: -(through - begin) * KEY_SIZE]
-    return replace(state, seen=older + state.seen, seen_whole=True)
+    return replace(state, run_keys=older + state.run_keys, run_keys_whole=True)
 
 
 def shortened(state: JobState) -> JobState:
     """Return *state* with only the keys that are stored with it."""
-    return replace(state, seen=state.seen[-REMEMBERED * KEY_SIZE :], seen_whole=False)
+    return replace(
+        state, run_keys=state.run_keys[-REMEMBERED * KEY_SIZE :], run_keys_whole=False
+    )
 
 
 def _number_of(state: JobState, key: bytes, ends: bytes, settings: Settings) -> int:
     """Return the number of the last run with *key*, whose last byte may be any of *ends*."""
-    keys, needle = state.seen, key[:-1]
+    keys, needle = state.run_keys, key[:-1]
     at = keys.rfind(needle)
     while at >= 0 and (at % KEY_SIZE or keys[at + KEY_SIZE - 1] not in ends):
         at = keys.rfind(needle, 0, at + len(needle) - 1)

@@ -229,7 +229,7 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     watched_since: float | None = 0.0
     #: Settings that a client sent, if the configuration does not have the job: keys of
     #: afterrun.yml as a JSON object.
-    said: str = ""
+    client_settings: str = field(default="", name="said")
     #: Unusable settings of a client with the reason; and True if the job has no
     #: schedule because of that.
     unusable: str = ""
@@ -243,11 +243,11 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     retries: tuple[Retry, ...] = ()
     alerts: tuple[OpenAlert, ...] = ()
     healed: tuple[RecentlyResolved, ...] = ()
-    ended: tuple[EndedAlert, ...] = ()
+    ended_alerts: tuple[EndedAlert, ...] = field(default=(), name="ended")
     #: Keys of the last finished runs, 8 bytes each, the newest last; of all kept runs
-    #: if `seen_whole` (core/repeats.py).
-    seen: bytes = b""
-    seen_whole: bool = False
+    #: if `run_keys_whole` (core/repeats.py).
+    run_keys: bytes = b""
+    run_keys_whole: bool = False
     #: Pings without a run id that may still be repeated.
     unnamed_seen: bytes = b""
     #: The runs in windows (core/history.py), and their results. Not stored with the
@@ -347,7 +347,7 @@ AlertEvent = AlertOpened | AlertResolved | AlertMoved
 
 #: Fields of a state that are not stored.
 DERIVED: Final = (
-    "seen_whole",
+    "run_keys_whole",
     "history",
     "success_ratio",
     "ratio_edges",

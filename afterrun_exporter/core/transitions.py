@@ -100,7 +100,7 @@ def on_retired(state: JobState, now: float) -> Transition:
         paused_until=None,
         paused_for=0.0,
         resumes_on_ping=False,
-        said="",
+        client_settings="",
         unusable="",
         lacks_schedule=False,
         marks={},

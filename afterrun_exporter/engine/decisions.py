@@ -200,7 +200,7 @@ class Decisions:
             at = self._at(now, state)
             current = replace(
                 state or registered(job, at),
-                said=description,
+                client_settings=description,
                 unusable=unusable.why,
                 lacks_schedule=unusable.schedule,
             )

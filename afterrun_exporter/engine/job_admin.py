@@ -197,7 +197,11 @@ class JobAdmin:
     def words(self, name: str) -> dict[str, Any]:
         """Return the settings in the client's description of the job *name*."""
         state = self._service.state(name)
-        return dict(json.decode(state.said)) if state and state.said else {}
+        return (
+            dict(json.decode(state.client_settings))
+            if state and state.client_settings
+            else {}
+        )
 
     async def test_alert(
         self, name: str | None, seconds: float, severity: str = ""
@@ -230,7 +234,7 @@ class JobAdmin:
         if (entry := self._service.job_and_state(name)) is None:
             return False
         state = entry[1]
-        now = (state.said, state.unusable, state.lacks_schedule)
+        now = (state.client_settings, state.unusable, state.lacks_schedule)
         return now == (text, *unusable)
 
     def _described(self, texts: Mapping[str, str]) -> dict[str, Job]:

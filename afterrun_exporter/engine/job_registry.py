@@ -139,7 +139,7 @@ class JobRegistry:
         for name in other.registered - self._registered.keys():
             state = states[name]
             if self.get(name) is None and not leaves(name, state, self.job_config):
-                self.register(self.job_config.nameless(name, state.said))
+                self.register(self.job_config.nameless(name, state.client_settings))
         self.keep_pauses(other, states)
 
     def keep_pauses(self, other: JobRegistry, states: Mapping[str, JobState]) -> None:

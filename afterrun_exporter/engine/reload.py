@@ -46,7 +46,7 @@ async def build_registry(
             if leaves(name, state, job_config):
                 removed.append(name)
             else:
-                job = job_config.nameless(name, state.said)
+                job = job_config.nameless(name, state.client_settings)
                 job_registry.register(_unchanged(job, before))
     async for _ in cooperatively(job_registry.sorting()):
         pass
@@ -54,7 +54,9 @@ async def build_registry(
     missing = before.registered - job_registry.registered - job_config.jobs.keys()
     for name in missing.difference(removed):
         if not leaves(name, states[name], job_config):
-            job_registry.register(job_config.nameless(name, states[name].said))
+            job_registry.register(
+                job_config.nameless(name, states[name].client_settings)
+            )
     return job_registry, removed
 
 

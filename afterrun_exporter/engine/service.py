@@ -331,7 +331,7 @@ class Service(WatchedJobs):
         # The conditions may have changed between decision and commit.
         if job_config.unknown is None and not is_made_for_tests(job.name, state):
             return None
-        described = job_config.nameless(job.name, state.said)
+        described = job_config.nameless(job.name, state.client_settings)
         registry.register(described)
         self._wakeups.plan(job.name, wake_at(described, state, self.settings))
         if described != job:

@@ -19,11 +19,11 @@ def _plain(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be stored")
 
 
-#: Fields that are not stored with a state: `seen` is bytes, in a separate column.
+#: Fields that are not stored with a state: `run_keys` is bytes, in a separate column.
 _ELSEWHERE: Final = {
     field.name: field.default
     for field in fields(JobState)
-    if field.name in {*DERIVED, "seen"}
+    if field.name in {*DERIVED, "run_keys"}
 }
 
 
@@ -44,7 +44,7 @@ _VIOLATIONS: Final = json.Decoder(tuple[Violation, ...])
 
 
 def encode_state(state: JobState) -> str:
-    """Return *state* as a JSON object, without `seen` and derived fields."""
+    """Return *state* as a JSON object, without `run_keys` and derived fields."""
     text = _ENCODER.encode(replace(state, **_ELSEWHERE))
     # Infinite values would be written as null, and could not be decoded. They are
     # refused on input; this is a second line of defence.
@@ -55,7 +55,7 @@ def encode_state(state: JobState) -> str:
 
 def decode_state(text: str, keys: bytes) -> JobState:
     """Return the state that was encoded as *text*, with its run keys."""
-    return replace(_STATE.decode(text), seen=keys)
+    return replace(_STATE.decode(text), run_keys=keys)
 
 
 def encode_violations(violations: Sequence[Violation]) -> str:

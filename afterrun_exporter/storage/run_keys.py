@@ -55,8 +55,8 @@ def rows_of(job_id: int, transition: Transition) -> Iterator[tuple[Any, ...]]:
     last = state.recorded
     before = last - len(runs)
     for chunk in range(before // CHUNK + 1, last // CHUNK + 1):
-        end = len(state.seen) - (last - chunk * CHUNK) * KEY_SIZE
-        keys = state.seen[max(0, end - CHUNK * KEY_SIZE) : max(0, end)]
+        end = len(state.run_keys) - (last - chunk * CHUNK) * KEY_SIZE
+        keys = state.run_keys[max(0, end - CHUNK * KEY_SIZE) : max(0, end)]
         if keys.strip(NO_KEY[:1]):
             received_at = runs[chunk * CHUNK - before - 1].received_at
             yield job_id, chunk, keys.rjust(CHUNK * KEY_SIZE, b"\0"), received_at
@@ -104,7 +104,7 @@ class KeysInMemory:
     def note(self, states: Mapping[str, JobState]) -> None:
         """Update the sizes after *states* have been committed."""
         for name, state in states.items():
-            size = len(state.seen)
+            size = len(state.run_keys)
             if size > REMEMBERED * KEY_SIZE:
                 self._total += size - self._sizes.pop(name, 0)
                 self._sizes[name] = size

@@ -63,7 +63,7 @@ class Pusher:
         return run
 
     def _take(self, ping: Any) -> str:
-        self.state = decode_state(encode_state(self.state), self.state.seen)
+        self.state = decode_state(encode_state(self.state), self.state.run_keys)
         again = on_ping(self.job, self.state, ping, SETTINGS)
         self.last = on_ping(self.job, self.state, ping, SETTINGS)
         assert again == self.last

@@ -68,7 +68,7 @@ class TestAFailedAttempt:
         assert night.last.run == run
         assert night.alerts == []
         assert night.counts == (0, 0, 1)
-        after = replace(night.state, attempts_total=0, seen=b"", retries=())
+        after = replace(night.state, attempts_total=0, run_keys=b"", retries=())
         assert replace(after, last_ping_at=before.last_ping_at) == before
 
     def test_is_followed_by_a_success_and_was_nothing(self, outcome: Outcome) -> None:
@@ -278,7 +278,7 @@ class TestARunThatWaits:
 
     def test_survives_a_restart(self) -> None:
         night = Tries().attempt("22 02:05", 1, message="disk full")
-        night.state = decode_state(encode_state(night.state), night.state.seen)
+        night.state = decode_state(encode_state(night.state), night.state.run_keys)
 
         assert night.clock("22 02:31").open == ["failing"]
         assert "disk full" in night.alerts[0].summary

@@ -56,7 +56,7 @@ OTHER = (
     "last_start_at",
     "attempts_total",
     "duplicates_total",
-    "seen",
+    "run_keys",
     "unnamed_seen",
     "retries",
     "history",
@@ -120,7 +120,7 @@ def replayed(
         runs += made.runs
         alerts += made.alerts
         if restarts:
-            state = decode_state(encode_state(state), state.seen)
+            state = decode_state(encode_state(state), state.run_keys)
             stored = pack(filter(None, map(past, runs)))
             state = with_history(WATCHED, state, stored, ping.at, SETTINGS)
             state = on_clock(WATCHED, state, ping.at, SETTINGS).state

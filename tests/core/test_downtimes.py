@@ -160,7 +160,7 @@ class TestASlotThatWasDueInADowntime:
     def test_survives_a_restart(self) -> None:
         state = after_restart(HOURLY).clock("22 10:03").state
 
-        assert decode_state(encode_state(state), state.seen) == state
+        assert decode_state(encode_state(state), state.run_keys) == state
 
     def test_of_a_job_that_never_ran(self) -> None:
         night = Night(HOURLY, known="22 08:30")

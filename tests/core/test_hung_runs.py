@@ -62,7 +62,7 @@ def take(night: Night, when: str, step: str) -> None:
             night.ping(when, outcome=OUTCOMES[step[-1]], **more)
         case "r":
             text = encode_state(night.state)
-            night.state = decode_state(text, night.state.seen)
+            night.state = decode_state(text, night.state.run_keys)
         case "p":
             night.job = replace(night.job, enabled=False)
             night.clock(when)

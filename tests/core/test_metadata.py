@@ -85,7 +85,7 @@ class TestTheMetadataOfARun:
 
     def test_survives_a_restart(self) -> None:
         night = Night().start("22 02:00", run_id="a", metadata=said(host="db1"))
-        night.state = decode_state(encode_state(night.state), night.state.seen)
+        night.state = decode_state(encode_state(night.state), night.state.run_keys)
         night.ping("22 02:10", run_id="a")
 
         assert of_run(night) == {"host": "db1"}

@@ -135,7 +135,7 @@ def test_the_state_is_what_live_reports_would_have_led_to() -> None:
         load(late, "22 12:00", run_id=str(number), **run)
     live.clock("22 12:00")
 
-    apart = {"last_ping_at": 0.0, "healed": (), "ended": ()}
+    apart = {"last_ping_at": 0.0, "healed": (), "ended_alerts": ()}
     assert replace(late.state, **apart) == replace(live.state, **apart)
     assert records(late) == records(live)
 
@@ -177,4 +177,4 @@ def test_runs_that_end_at_one_moment_are_one_alert(held: bool) -> None:
     assert night.open == ["failing"] * held
     night.ping("22 12:01").fail("22 12:02")
     assert told(night.state.alerts[0].opened_at) == "22 12:02:00"
-    assert night.state.ended == ()
+    assert night.state.ended_alerts == ()

@@ -89,7 +89,7 @@ class TestWithARunId:
         for number in range(500):
             night.ping("22 02:10", fingerprint=b"%d" % number)
 
-        assert len(night.state.seen) == REMEMBERED * KEY_SIZE
+        assert len(night.state.run_keys) == REMEMBERED * KEY_SIZE
 
     def test_where_older_runs_are_not_known_they_are_asked_for(self) -> None:
         """A new run cannot be told from a repeat of one of them."""
@@ -97,17 +97,17 @@ class TestWithARunId:
         for number in range(40):
             night.ping("22 02:10", run_id=str(number))
         whole = night.state
-        last = replace(whole, seen=whole.seen[-REMEMBERED * KEY_SIZE :])
+        last = replace(whole, run_keys=whole.run_keys[-REMEMBERED * KEY_SIZE :])
 
-        for state in (last, replace(last, seen=b"")):
+        for state in (last, replace(last, run_keys=b"")):
             night.state = state
             with pytest.raises(OlderRunsNeededError):
                 night.ping("22 02:20", run_id="new")
 
         night.state = last
         assert night.ping("22 02:20", run_id="39").last.duplicate_of == 40
-        night.state = with_older_keys(last, whole.seen[: 32 * KEY_SIZE], 32)
-        assert night.state == replace(whole, seen_whole=True)
+        night.state = with_older_keys(last, whole.run_keys[: 32 * KEY_SIZE], 32)
+        assert night.state == replace(whole, run_keys_whole=True)
         assert night.ping("22 02:20", run_id="3").last.duplicate_of == 4
 
     def test_a_start_of_a_run_that_was_given_up_does_not_open_it_again(self) -> None:
@@ -315,7 +315,7 @@ def test_among_the_last_runs_each_is_found_under_its_number(ids: list[str]) -> N
     settings, seen = Settings(runs_per_job=REMEMBERED), b""
     for run_id in ids:
         seen = with_key(seen, run_key(run_id, 1), settings)
-    state = replace(Night().state, seen=seen, runs_total=len(ids))
+    state = replace(Night().state, run_keys=seen, runs_total=len(ids))
 
     for back, run_id in enumerate(reversed(ids[-REMEMBERED:])):
         number = finished_as(state, run_id, 1, settings)
@@ -378,14 +378,14 @@ class TestKeysOfOlderRuns:
 
         whole = with_older_keys(state, self.keys(through), through)
 
-        assert len(whole.seen) == 70 * KEY_SIZE
+        assert len(whole.run_keys) == 70 * KEY_SIZE
         assert finished_as(whole, "r3", 1, SETTINGS) == 4
         assert finished_as(whole, "r69", 1, SETTINGS) == 70
 
     def test_are_none_where_no_run_had_one(self) -> None:
         state = self.partial()
 
-        assert with_older_keys(state, b"", 0).seen == state.seen
+        assert with_older_keys(state, b"", 0).run_keys == state.run_keys
 
 
 def test_a_fingerprint_that_looks_like_a_time_is_no_repeat() -> None:

@@ -401,12 +401,12 @@ class TestKeysOfAllRuns:
             await service.record(ping(when, run_id=f"r{minute}"))
         before = service.state("backup")
         assert before is not None
-        assert len(before.seen) < 80 * KEY_SIZE
+        assert len(before.run_keys) < 80 * KEY_SIZE
 
         state = await service.recalled("backup")
 
         assert state is not None
-        assert len(state.seen) == 80 * KEY_SIZE
+        assert len(state.run_keys) == 80 * KEY_SIZE
 
     async def test_are_those_of_the_state_where_it_has_all(
         self, service: Service

@@ -74,7 +74,7 @@ class Disk(MemoryStore):
             self._keys = before._keys
             for name, state in before.states.items():
                 short = shortened(state)
-                read = decode_state(encode_state(short), short.seen)
+                read = decode_state(encode_state(short), short.run_keys)
                 self._states[name] = read
 
     def latest(self, job: str) -> JobState | None:
@@ -115,7 +115,7 @@ class Disk(MemoryStore):
             return decide(self.latest(job))
 
     def _note(self, job: str, transition: Transition) -> None:
-        keys = transition.state.seen
+        keys = transition.state.run_keys
         for run in reversed(transition.runs):
             self._keys[job][run.number] = keys[-KEY_SIZE:] or NO_KEY
             self._keys[job].pop(run.number - KEPT_RUNS, None)

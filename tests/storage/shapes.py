@@ -39,7 +39,9 @@ STRUCTS: Final = (
 def shape() -> dict[str, list[str]]:
     """Return the stored fields of each struct, in order."""
     return {
-        one.__name__: [f.name for f in fields(one) if f.name not in {*DERIVED, "seen"}]
+        one.__name__: [
+            f.encode_name for f in fields(one) if f.name not in {*DERIVED, "run_keys"}
+        ]
         for one in STRUCTS
     }
 
@@ -57,8 +59,13 @@ def stored() -> list[Path]:
 
 def _struct(type_: type[Any]) -> Any:
     hints = get_type_hints(type_)
-    names = [f.name for f in fields(type_) if f.name not in DERIVED]
-    return type_(**{n: _value(hints[n], n, place) for place, n in enumerate(names)})
+    stored_fields = [f for f in fields(type_) if f.name not in DERIVED]
+    return type_(
+        **{
+            f.name: _value(hints[f.name], f.encode_name, place)
+            for place, f in enumerate(stored_fields)
+        }
+    )
 
 
 def _value(hint: Any, name: str, place: int) -> Any:

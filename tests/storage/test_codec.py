@@ -35,13 +35,13 @@ def test_generated_states_have_every_field() -> None:
 @given(state=states())
 def test_a_state_comes_back_as_it_was(state: JobState) -> None:
     """Nothing that is remembered of a job is lost or changed on disk."""
-    assert decode_state(encode_state(state), state.seen) == state
+    assert decode_state(encode_state(state), state.run_keys) == state
 
 
 @given(state=states())
 def test_a_state_comes_back_with_the_types_it_had(state: JobState) -> None:
     """A 1 that becomes a 1.0, or a text an outcome, shows in the metrics."""
-    back = decode_state(encode_state(state), state.seen)
+    back = decode_state(encode_state(state), state.run_keys)
 
     assert repr(_plain(back)) == repr(_plain(state))
 

@@ -366,7 +366,7 @@ async def test_drained_returns_at_once_when_nothing_waits(commits: GroupCommit) 
 
 def older_wanted(state: JobState | None) -> Transition:
     """Decide only where the keys of older runs are known."""
-    if state is None or not state.seen_whole:
+    if state is None or not state.run_keys_whole:
         raise OlderRunsNeededError
     return missed_once_more()(state)
 

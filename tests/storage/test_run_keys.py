@@ -162,18 +162,18 @@ async def test_a_job_takes_nothing_of_another(
 
 def test_the_keys_of_those_that_reported_last_stay_in_memory() -> None:
     size = 8 * 100
-    states = {f"job-{n}": fresh(seen=b"k" * size, runs_total=100) for n in range(4)}
+    states = {f"job-{n}": fresh(run_keys=b"k" * size, runs_total=100) for n in range(4)}
     keys = KeysInMemory(states, 3 * size)
     for name in ("job-0", "job-1", "job-2", "job-0", "job-3"):
         keys.note({name: states[name]})
         keys.make_room()
 
-    short = [name for name, state in states.items() if len(state.seen) < size]
+    short = [name for name, state in states.items() if len(state.run_keys) < size]
     assert short == ["job-1"]
     keys.forget(["job-0", "job-3", "unknown"])
-    keys.note({"job-1": fresh(seen=b"k" * 2 * size)})
+    keys.note({"job-1": fresh(run_keys=b"k" * 2 * size)})
     keys.make_room()
-    assert len(states["job-2"].seen) == size
+    assert len(states["job-2"].run_keys) == size
 
 
 reports = st.lists(

@@ -335,7 +335,7 @@ class _Batch:
                 name,
                 self._last_run(name),
                 encode_state(state),
-                state.seen[-REMEMBERED * KEY_SIZE :],
+                state.run_keys[-REMEMBERED * KEY_SIZE :],
             )
 
     def _last_run(self, name: str) -> int | None:
