@@ -55,6 +55,11 @@ RESERVED_LABELS: Final = frozenset(
     }
 )
 
+# Series that alerting rules record.
+OPEN: Final = "afterrun:job_condition:open"
+HELD_BACK: Final = "afterrun:job_alerts:held_back"
+KNOWN: Final = "afterrun:job:known"
+
 # Metric families of a job.
 INFO: Final = "afterrun_job_info"
 CREATED: Final = "afterrun_job_created_timestamp_seconds"

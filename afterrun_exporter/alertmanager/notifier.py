@@ -21,7 +21,7 @@ from afterrun_exporter.core.notifications import (
     lifetime,
 )
 from afterrun_exporter.core.routing import Alertmanager
-from afterrun_exporter.core.state import AlertOpened
+from afterrun_exporter.core.state import AlertOpened, JobState
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.outbox import Outbox
@@ -78,7 +78,9 @@ class AlertNotifier:
                 self._senders[name] = self._new_sender(name, settings)
                 if self._tasks is not None:
                     self._skip_resolved(name)
-        self._outbox.record(self._opened_notification if urls else None, self._schedule)
+        self._outbox.record(
+            self._opened_notification if urls else None, self._holding, self._schedule
+        )
         self._schedule(self._outbox.notices)
         self._run_senders()
 
@@ -167,8 +169,12 @@ class AlertNotifier:
         return alerts.opened_notification(job, event, self._configured.labels)
 
     def _open_notifications(self, name: str) -> list[AlertNotification]:
-        job, state = self._service.job(name), self._service.state(name)
-        if job is None or state is None:
+        state = self._service.state(name)
+        return [] if state is None else self._holding(name, state)
+
+    def _holding(self, name: str, state: JobState) -> list[AlertNotification]:
+        job = self._service.job(name)
+        if job is None:
             return []
         return alerts.holding(job, state, self._configured.labels)
 

@@ -24,13 +24,14 @@ same label sets, and notices changes of a condition later than this daemon. Henc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from afterrun_exporter.core.alerts import recently_resolved
+from afterrun_exporter.core.alerts import UPSTREAM_UNHEALTHY, recently_resolved
 from afterrun_exporter.core.state import AlertKey, AlertMoved, AlertResolved, JobState
+from afterrun_exporter.core.upstream import HELD_BACK
 
 #: Interval of renewals, and their interval while the alert is new.
 RENEW_EVERY: Final = 60.0
@@ -189,6 +190,22 @@ def moved(
 def is_history(event: AlertResolved, state: JobState) -> bool:
     """Return True for the end of an alert that ended long before its report."""
     return event.at < state.last_ping_at and recently_resolved(state, event.key) is None
+
+
+def not_held_back(
+    holding: Sequence[AlertNotification], posted: Collection[AlertKey]
+) -> list[AlertNotification]:
+    """Return those of the open alerts of a waiting job that are to be posted.
+
+    Alerts that it may have because of the job that it waits for are held back, except
+    those that are *posted* already: they would resolve. Only then there is something to
+    inhibit.
+    """
+    own = {one.key for one in holding if one.key.condition in HELD_BACK}
+    withheld = own - set(posted)
+    if withheld == own:
+        withheld |= {UPSTREAM_UNHEALTHY} - set(posted)
+    return [notice for notice in holding if notice.key not in withheld]
 
 
 def reconciled(

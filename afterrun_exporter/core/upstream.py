@@ -24,6 +24,16 @@ UNFINISHED: Final = frozenset({Condition.MISSED, Condition.OVERRUNNING})
 #: Conditions that make a job unhealthy for one that requires its success.
 UNHEALTHY: Final = UNFINISHED | {Condition.FAILING, Condition.VIOLATED}
 
+#: Alerts of a job that are held back while a job that it requires is unhealthy.
+HELD_BACK: Final = (
+    Condition.MISSED,
+    Condition.FAILING,
+    Condition.VIOLATED,
+    Condition.OVERRUNNING,
+    Condition.SUCCESS_RATIO_LOW,
+    Condition.SLOW,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Required:

@@ -1,4 +1,4 @@
-"""Values for the texts of open alerts.
+"""Values for the texts of open alerts, with the labels of those alerts.
 
 Prometheus joins them to alerts once per evaluation. A query for each of them would
 take longer than the evaluation interval when thousands of alerts are open.
@@ -26,7 +26,10 @@ def alert_details(subject: ExposedJob) -> Sequence[Sample]:
     if subject.calm:
         return ()
     return [
-        (subject.own + labels, value)
+        (
+            f"{labels},{label(names.CONDITION, condition.value)},{label(names.DETAIL, detail)}",
+            value,
+        )
         for condition, details in (
             (Condition.FAILING, _failing(subject)),
             (Condition.VIOLATED, _violated(subject)),
@@ -34,27 +37,22 @@ def alert_details(subject: ExposedJob) -> Sequence[Sample]:
             (Condition.SLOW, _slow(subject)),
             (Condition.SUCCESS_RATIO_LOW, _success_ratio(subject)),
         )
-        for labels, value in _labelled(condition, details)
+        for detail, labels, value in details
     ]
 
 
-#: The name of a value, more labels, and the value.
+#: The name of a value, the labels of its alert, and the value.
 _Detail = tuple[str, str, float]
-
-
-def _labelled(condition: Condition, details: Iterator[_Detail]) -> Iterator[Sample]:
-    of = f",{label(names.CONDITION, condition.value)}"
-    for detail, more, value in details:
-        yield f"{of},{label(names.DETAIL, detail)}{more}", value
 
 
 def _failing(subject: ExposedJob) -> Iterator[_Detail]:
     state = subject.state
     if not subject.shows(alerts.FAILING) or state.last_outcome is None:
         return
-    yield names.DETAIL_RUNS, "", state.consecutive_failures
-    yield names.DETAIL_OUTCOME, "", CODES[state.last_outcome]
-    yield names.DETAIL_SUCCESS, "", state.last_success_at or 0.0
+    labels = subject.alerting_if_failing
+    yield names.DETAIL_RUNS, labels, state.consecutive_failures
+    yield names.DETAIL_OUTCOME, labels, CODES[state.last_outcome]
+    yield names.DETAIL_SUCCESS, labels, state.last_success_at or 0.0
 
 
 def _violated(subject: ExposedJob) -> Iterator[_Detail]:
@@ -63,11 +61,11 @@ def _violated(subject: ExposedJob) -> Iterator[_Detail]:
         # A rule on text has no bounds.
         if rule.bounds and subject.shows(key):
             value, bound, threshold = _broken(rule, subject.state)
-            series_labels = f",{label(names.RULE, rule.name)}"
-            yield names.DETAIL_VALUE, series_labels, value
-            series_labels += f",{label(names.OP, bound.op)}"
+            labels = subject.alerting_for(rule)
+            yield names.DETAIL_VALUE, labels, value
+            labels += f",{label(names.OP, bound.op)}"
             # Rounded, because it becomes text for people.
-            yield names.DETAIL_BOUND, series_labels, float(f"{threshold:.10g}")
+            yield names.DETAIL_BOUND, labels, float(f"{threshold:.10g}")
 
 
 def _broken(rule: Rule, state: JobState) -> tuple[float, Bound, float]:
@@ -93,7 +91,7 @@ def _overlapping(subject: ExposedJob) -> Iterator[_Detail]:
     # With only one open run, the others have finished since.
     running = len(subject.state.open_runs)
     if subject.shows(alerts.OVERLAPPING) and running > 1:
-        yield names.DETAIL_RUNS, "", running
+        yield names.DETAIL_RUNS, subject.alerting, running
 
 
 def _slow(subject: ExposedJob) -> Iterator[_Detail]:
@@ -101,8 +99,8 @@ def _slow(subject: ExposedJob) -> Iterator[_Detail]:
     # again, so it is compared with the limit.
     took, limit = subject.state.last_duration, subject.state.slow_threshold
     if subject.shows(alerts.SLOW) and took and limit and took > limit:
-        yield names.DETAIL_VALUE, "", took
-        yield names.DETAIL_LIMIT, "", limit
+        yield names.DETAIL_VALUE, subject.alerting, took
+        yield names.DETAIL_LIMIT, subject.alerting, limit
 
 
 def _success_ratio(subject: ExposedJob) -> Iterator[_Detail]:
@@ -112,4 +110,4 @@ def _success_ratio(subject: ExposedJob) -> Iterator[_Detail]:
         and ratio
         and not math.isnan(ratio.value)
     ):
-        yield names.DETAIL_VALUE, "", ratio.value
+        yield names.DETAIL_VALUE, subject.alerting, ratio.value

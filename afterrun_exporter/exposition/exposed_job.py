@@ -48,6 +48,9 @@ def bound_labels(rule: str, metric: str, op: str) -> str:
     return f"{rule_labels(rule, metric)},{label(names.OP, op)}"
 
 
+_TIMED_OUT: Final = f",{label(names.TIMED_OUT, names.TRUE)}"
+
+
 class ExposedJob:
     """A job, its state, and its labels as text."""
 
@@ -71,6 +74,11 @@ class ExposedJob:
     def alerting_as(self, severity: str) -> str:
         """Return the labels in families for alerts, with this severity."""
         return self.own + alerting_labels(severity, self.job.labels)
+
+    @property
+    def alerting_if_failing(self) -> str:
+        """Labels of the alert of a failing job: one more if a run timed out."""
+        return self.alerting + (_TIMED_OUT if self.state.timed_out else "")
 
     def alerting_for(self, rule: Rule) -> str:
         """Return the labels in a family for alerts on rules."""

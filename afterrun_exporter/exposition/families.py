@@ -23,8 +23,6 @@ from afterrun_exporter.exposition.exposed_job import (
     metric_label,
 )
 
-_TIMED_OUT = f",{label(names.TIMED_OUT, names.TRUE)}"
-
 
 @lru_cache(REMEMBERED)
 def _info_labels(
@@ -128,7 +126,7 @@ def failing(subject: ExposedJob) -> Sequence[Sample]:
     is_failing = subject.shows(alerts.FAILING)
     if not subject.state.timed_out:
         return ((subject.alerting, is_failing),)
-    return ((subject.alerting, 0), (subject.alerting + _TIMED_OUT, is_failing))
+    return ((subject.alerting, 0), (subject.alerting_if_failing, is_failing))
 
 
 def success_ratio(subject: ExposedJob) -> Sequence[Sample]:

@@ -1,4 +1,4 @@
-"""Construction of one alerting rule."""
+"""Construction of one alerting or recording rule."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from afterrun_exporter import conventions as names
 
-#: An alerting rule or a rule file, as data for Prometheus' YAML.
+#: A rule or a rule file, as data for Prometheus' YAML.
 Data = dict[str, Any]
 
 
@@ -41,3 +41,8 @@ def alert(
             "runbook_url": f"{names.RUNBOOK}#{name.lower()}",
         },
     }
+
+
+def record(name: str, expr: str, **labels: str) -> Data:
+    """Return a recording rule."""
+    return {"record": name, "expr": expr, **({"labels": labels} if labels else {})}

@@ -5,10 +5,15 @@ The end of what was kept quiet is not announced either.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from afterrun_exporter import conventions as names
+from afterrun_exporter.core import upstream
 from afterrun_exporter.core.routing import Alertmanager
+
+#: Alerts of a job that are held back while a job that it requires is unhealthy.
+HELD_BACK: Final = tuple(names.ALERT_OF[one.value] for one in upstream.HELD_BACK)
 
 _ANY_JOB: Final = 'alertname =~ "AfterRunJob.*"'
 
@@ -40,14 +45,7 @@ def inhibit_rules(alertmanager: Alertmanager) -> list[dict[str, Any]]:
         # The job cannot succeed before the required job does.
         _rule(
             _is(names.JOB_UPSTREAM_UNHEALTHY),
-            _jobs(
-                "Missed",
-                "Failing",
-                "RuleViolated",
-                "Overrunning",
-                "SuccessRatioLow",
-                "Slow",
-            ),
+            _jobs(*HELD_BACK),
             [*shared, names.JOB],
         ),
     ]
@@ -66,5 +64,11 @@ def _is(alert: str) -> str:
     return f'alertname = "{alert}"'
 
 
-def _jobs(*kinds: str) -> str:
-    return f'alertname =~ "AfterRunJob({"|".join(kinds)})"'
+def _jobs(*alerts: str) -> str:
+    return f'alertname =~ "{any_job_alert(alerts)}"'
+
+
+def any_job_alert(alerts: Iterable[str]) -> str:
+    """Return the regular expression for any of *alerts* of jobs."""
+    prefix = "AfterRunJob"
+    return f"{prefix}({'|'.join(alert.removeprefix(prefix) for alert in alerts)})"

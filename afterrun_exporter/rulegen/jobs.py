@@ -1,120 +1,199 @@
-"""Alerting rules about all jobs, or about one job."""
+"""Rules about all jobs, or about one job."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from textwrap import indent
+from typing import Final
+
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Condition, Job
-from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.rulegen import annotations as says
-from afterrun_exporter.rulegen.alerting import Data, alert
+from afterrun_exporter.rulegen.alerting import Data, alert, record
+from afterrun_exporter.rulegen.inhibitions import HELD_BACK, any_job_alert
 from afterrun_exporter.rulegen.promql import (
     TARGET,
+    Matcher,
+    Open,
+    alerting_detail,
     detail,
     detailed,
+    due,
     firing,
     labelled,
     passed,
     selector,
 )
 
+#: Without the severity, two series could get the same labels, which is an error.
+_WITHOUT_SEVERITY: Final = f"{TARGET}, {names.SEVERITY}"
 
-def job_rules(among: str = "") -> list[Data]:
-    """Return the rules about jobs, with their severity and declared labels.
 
-    *among* selects the jobs. The rules have no `for`, because a failed scrape would
-    restart it. Rules that inhibit others come first, as a group is evaluated and sent in
-    order.
+def generic_rules(*among: Matcher) -> list[Data]:
+    """Return the rules about all jobs that match *among*.
+
+    What each condition applies to is recorded: the rules read few series of 100,000 jobs.
     """
-    return [
-        alert(
-            names.JOB_UPSTREAM_UNHEALTHY,
-            expr=firing(
-                names.UPSTREAM_UNHEALTHY + among,
-                # Without it, two series could get the same labels, which is an error.
-                without=f"{TARGET}, {names.SEVERITY}",
-            ),
-            # Not sent: it only inhibits other alerts of the job.
-            severity=names.NO_SEVERITY,
-            description=says.UPSTREAM_UNHEALTHY,
-        ),
-        alert(
-            names.JOB_OVERRUNNING,
-            expr=passed(names.RUN_DEADLINE + among),
-            description=says.OVERRUNNING,
-        ),
-        alert(
-            names.JOB_MISSED,
-            expr=passed(names.DEADLINE + among),
-            description=says.MISSED,
-        ),
-        alert(
-            names.JOB_FAILING,
-            expr=_failing(among),
-            carried=(names.CARRIED,),
-            description=says.FAILING,
-        ),
-        alert(
-            names.JOB_RULE_VIOLATED,
-            expr=_rule_violated(among),
-            carried=(names.CARRIED,),
-            description=says.RULE_VIOLATED,
-        ),
-        alert(
-            names.JOB_OVERLAPPING,
-            expr=_overlapping(among),
-            description=says.OVERLAPPING,
-        ),
-        alert(
-            names.JOB_SLOW,
-            expr=_slow(among),
-            carried=(names.CARRIED,),
-            description=says.SLOW,
-        ),
-        alert(
-            names.JOB_SUCCESS_RATIO_LOW,
-            expr=_success_ratio_low(among),
-            description=says.SUCCESS_RATIO_LOW,
-        ),
-        alert(
-            names.JOB_SUCCEEDED,
-            expr=firing(names.SUCCEEDED + among, without=f"{TARGET}, {names.SEVERITY}"),
-            # Only sent to receivers with on_success, by their own routes.
-            severity=names.NO_SEVERITY,
-            description=says.SUCCEEDED,
-        ),
-        alert(
-            names.TEST,
-            expr=firing(names.TEST_ALERT + among),
-            description=says.TEST,
-        ),
-    ]
+    group = _Group(*among, recorded=True)
+    return _fill(group, [group.among])
 
 
 def rules_of(job: Job) -> list[Data]:
-    """Return the rules about one job, equivalent to the generic ones.
+    """Return the alerting rules about one job, equivalent to the generic ones.
 
     They contain the description of the job, its runbook, and each of its rules by name.
     """
+    of_job = (names.JOB, "=", job.name)
+    group = _Group(of_job)
+    violated = [selector(of_job, (names.RULE, "=", one.name)) for one in job.rules]
+    thresholds = iter(job.rules)
     rules = []
-    for rule in job_rules(selector((names.JOB, "=", job.name))):
+    for rule in _fill(group, violated, waits=bool(job.depends_on)):
+        threshold = ""
         if rule["alert"] == names.JOB_RULE_VIOLATED:
-            rules += [_of_job(job, _violated(job, one), one.name) for one in job.rules]
-        elif _applies(rule["alert"], job):
-            rules.append(_of_job(job, rule))
+            threshold = next(thresholds).name
+        if _applies(rule["alert"], job):
+            rules.append(_of_job(job, rule, threshold))
     return rules
+
+
+class _Group:
+    """A group of rules about the jobs that match."""
+
+    def __init__(self, *matchers: Matcher, recorded: bool = False) -> None:
+        self.among = selector(*matchers)
+        self._matchers = matchers
+        self._recorded = recorded
+        self._conditions: list[Data] = []
+        self._waiting: list[Data] = []
+        self._alerts: list[Data] = []
+        self._held_back = ""
+
+    @property
+    def rules(self) -> list[Data]:
+        """The rules in order of evaluation.
+
+        An evaluation of 100,000 jobs takes seconds, and each rule reads what was scraped
+        by then. So the conditions are recorded before what holds back their alerts: a job
+        that fails together with the one it requires is held back in the same evaluation.
+        """
+        return [*self._conditions, *self._waiting, *self._alerts]
+
+    def firing(
+        self, gauge: str, condition: Condition, among: str | None = None
+    ) -> Open:
+        """Return expressions for the jobs whose *gauge* is 1."""
+        series = firing(gauge + (self.among if among is None else among))
+        return self._read(series, condition, self._conditions)
+
+    def due(self, instants: str, condition: Condition) -> Open:
+        """Return expressions for the jobs whose *instants* have passed."""
+        return self._read(due(instants + self.among), condition, self._conditions)
+
+    def hold_back(self) -> None:
+        """Add what keeps alerts quiet of jobs that wait for another one.
+
+        From here on, alerts of such a job are held back. If one fires already, it would
+        resolve: it goes on, and an alert that is not sent inhibits it and all others.
+        """
+        upstream = firing(names.UPSTREAM_UNHEALTHY + self.among)
+        read = self._read(upstream, Condition.UPSTREAM_UNHEALTHY, self._waiting)
+        waiting = read.lasting(_WITHOUT_SEVERITY)
+        fired = selector(
+            *self._matchers,
+            ("alertname", "=~", any_job_alert(HELD_BACK)),
+            ("alertstate", "=", "firing"),
+        )
+        held_back = f"{waiting}\nunless on (job, {names.JOB}) ALERTS{fired}"
+        if self._recorded:
+            self._waiting.append(record(names.HELD_BACK, held_back))
+            held_back = names.HELD_BACK
+        else:
+            held_back = _in_brackets(held_back)
+        self._held_back = f"\nunless on (job, {names.JOB}) {held_back}"
+        self.alert(
+            names.JOB_UPSTREAM_UNHEALTHY,
+            f"{waiting}\nand on (job, {names.JOB}) ALERTS{fired}",
+            says.UPSTREAM_UNHEALTHY,
+            severity=names.NO_SEVERITY,
+        )
+
+    def _read(self, series: Open, condition: Condition, records: list[Data]) -> Open:
+        if not self._recorded:
+            return series
+        labels = {names.CONDITION: condition.value}
+        records.append(record(names.OPEN, series.recording(condition), **labels))
+        return series.recorded(condition)
+
+    def alert(
+        self,
+        name: str,
+        expr: str,
+        description: str,
+        *,
+        severity: str | None = None,
+        carries: bool = False,
+    ) -> None:
+        """Add an alert; *carries* says that *expr* has a label for its text alone."""
+        if name in HELD_BACK and self._held_back:
+            expr = f"{_in_brackets(expr)}{self._held_back}"
+        self._alerts.append(
+            alert(
+                name,
+                expr=expr,
+                severity=severity,
+                carried=[names.CARRIED] if carries else [],
+                description=description,
+            )
+        )
+
+
+def _in_brackets(expr: str) -> str:
+    return f"(\n{indent(expr, '  ')}\n)"
+
+
+def _fill(group: _Group, violated: Iterable[str], *, waits: bool = True) -> list[Data]:
+    """Add all rules to *group*, and return them.
+
+    There is an alert of violated rules for each selector in *violated*. Without *waits*,
+    the jobs require no others. The rules have no `for`, because a failed scrape would
+    restart it. Rules that inhibit others come first, as a group is evaluated and sent in
+    order.
+    """
+    if waits:
+        group.hold_back()
+    overrunning = group.due(names.RUN_DEADLINE, Condition.OVERRUNNING)
+    group.alert(names.JOB_OVERRUNNING, passed(overrunning), says.OVERRUNNING)
+    missed = group.due(names.DEADLINE, Condition.MISSED)
+    group.alert(names.JOB_MISSED, passed(missed), says.MISSED)
+    group.alert(names.JOB_FAILING, _failing(group), says.FAILING, carries=True)
+    for among in violated:
+        group.alert(
+            names.JOB_RULE_VIOLATED,
+            _rule_violated(group, among),
+            says.RULE_VIOLATED,
+            carries=True,
+        )
+    group.alert(names.JOB_OVERLAPPING, _overlapping(group), says.OVERLAPPING)
+    group.alert(names.JOB_SLOW, _slow(group), says.SLOW, carries=True)
+    group.alert(
+        names.JOB_SUCCESS_RATIO_LOW, _success_ratio_low(group), says.SUCCESS_RATIO_LOW
+    )
+    # Both have series only while they are 1. The first is only sent to receivers with
+    # on_success, by their own routes.
+    group.alert(
+        names.JOB_SUCCEEDED,
+        firing(names.SUCCEEDED + group.among).lasting(_WITHOUT_SEVERITY),
+        says.SUCCEEDED,
+        severity=names.NO_SEVERITY,
+    )
+    group.alert(names.TEST, firing(names.TEST_ALERT + group.among).lasting(), says.TEST)
+    return group.rules
 
 
 def first_line(job: Job) -> str:
     """Return the first line of the description of *job*, for its alerts."""
     return job.description.strip().partition("\n")[0]
-
-
-def _violated(job: Job, rule: Rule) -> Data:
-    among = selector((names.JOB, "=", job.name), (names.RULE, "=", rule.name))
-    (rule_data,) = (
-        one for one in job_rules(among) if one["alert"] == names.JOB_RULE_VIOLATED
-    )
-    return rule_data
 
 
 def _applies(alert: str, job: Job) -> bool:
@@ -149,20 +228,22 @@ def _plain(text: str) -> str:
     return text.replace("{{", '{{ "{{" }}')
 
 
-def _failing(among: str) -> str:
-    runs, outcome, success = (
-        detail(Condition.FAILING, name, among)
-        for name in (names.DETAIL_RUNS, names.DETAIL_OUTCOME, names.DETAIL_SUCCESS)
+def _failing(group: _Group) -> str:
+    runs = alerting_detail(Condition.FAILING, names.DETAIL_RUNS, group.among)
+    outcome, success = (
+        detail(Condition.FAILING, name, group.among)
+        for name in (names.DETAIL_OUTCOME, names.DETAIL_SUCCESS)
     )
     # One label, as Prometheus expands a template for each: the first digit tells the
     # outcome, and the ten after it the last success.
     label = labelled(f"1e10 * (1 + {outcome}) + floor({success})")
-    return detailed(names.FAILING + among, runs, label)
+    alerting = group.firing(names.FAILING, Condition.FAILING)
+    return detailed(alerting, runs, label)
 
 
-def _rule_violated(among: str) -> str:
+def _rule_violated(group: _Group, among: str) -> str:
     by = (names.RULE,)
-    value = detail(Condition.VIOLATED, names.DETAIL_VALUE, among, by)
+    value = alerting_detail(Condition.VIOLATED, names.DETAIL_VALUE, among)
     by_op = (names.RULE, names.OP)
     bound = detail(Condition.VIOLATED, names.DETAIL_BOUND, among, by_op)
     bounds = labelled(bound, names.DETAIL_BOUND, by_op)
@@ -171,22 +252,26 @@ def _rule_violated(among: str) -> str:
     label = (
         f"topk by (job, {names.JOB}, {names.RULE}) (1, label_join({bounds}, {joined}))"
     )
-    return detailed(names.RULE_VIOLATED + among, value, label, by)
+    alerting = group.firing(names.RULE_VIOLATED, Condition.VIOLATED, among)
+    return detailed(alerting, value, label, by)
 
 
-def _overlapping(among: str) -> str:
-    runs = detail(Condition.OVERLAPPING, names.DETAIL_RUNS, among)
-    return detailed(names.OVERLAPPING + among, runs)
+def _overlapping(group: _Group) -> str:
+    runs = alerting_detail(Condition.OVERLAPPING, names.DETAIL_RUNS, group.among)
+    alerting = group.firing(names.OVERLAPPING, Condition.OVERLAPPING)
+    return detailed(alerting, runs)
 
 
-def _slow(among: str) -> str:
-    took, limit = (
-        detail(Condition.SLOW, name, among)
-        for name in (names.DETAIL_VALUE, names.DETAIL_LIMIT)
+def _slow(group: _Group) -> str:
+    took = alerting_detail(Condition.SLOW, names.DETAIL_VALUE, group.among)
+    limit = detail(Condition.SLOW, names.DETAIL_LIMIT, group.among)
+    alerting = group.firing(names.SLOW, Condition.SLOW)
+    return detailed(alerting, took, labelled(limit))
+
+
+def _success_ratio_low(group: _Group) -> str:
+    ratio = alerting_detail(
+        Condition.SUCCESS_RATIO_LOW, names.DETAIL_VALUE, group.among
     )
-    return detailed(names.SLOW + among, took, labelled(limit))
-
-
-def _success_ratio_low(among: str) -> str:
-    ratio = detail(Condition.SUCCESS_RATIO_LOW, names.DETAIL_VALUE, among)
-    return detailed(names.SUCCESS_RATIO_LOW + among, ratio)
+    alerting = group.firing(names.SUCCESS_RATIO_LOW, Condition.SUCCESS_RATIO_LOW)
+    return detailed(alerting, ratio)

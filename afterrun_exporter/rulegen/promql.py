@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from textwrap import indent
+from dataclasses import dataclass
 from typing import Final
 
 from afterrun_exporter import conventions as names
@@ -18,10 +18,13 @@ MEMORY: Final = "10m"
 #: alert would resolve and open again.
 TARGET: Final = "instance, pod"
 
+#: A label, an operator and a value.
+Matcher = tuple[str, str, str]
+
 _SPECIAL: Final = re.compile(r"[.*+?()|\[\]{}^$\\]")
 
 
-def selector(*matchers: tuple[str, str, str]) -> str:
+def selector(*matchers: Matcher) -> str:
     """Return (label, operator, value) matchers in braces; "" without any."""
     pairs = (f"{label}{op}{quoted(value)}" for label, op, value in matchers)
     return f"{{{','.join(pairs)}}}" if matchers else ""
@@ -74,21 +77,77 @@ def merged(
 )"""
 
 
-def firing(gauge: str, without: str = TARGET) -> str:
-    """Return one series for each job whose *gauge* is 1, or was when last seen.
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Expressions for the series of the jobs that have a condition."""
 
-    It is `merged` and compared, in an order that costs least where few are 1.
-    """
-    family, _, _ = gauge.partition("{")
-    return f"""max without ({without}) (
-  {gauge} == 1
+    #: The family that has a series of each job, whatever its condition.
+    family: str
+    #: The jobs that have the condition.
+    now: str
+    #: Those that had it when last seen, among others; "" if *now* contains them.
+    before: str = ""
+    #: A label besides those of the family; ", " and its name, or "".
+    extra: str = ""
+
+    def lasting(self, without: str = TARGET) -> str:
+        """Return one series for each job that has the condition, or had it when last seen.
+
+        It is the result of `merged`, in an order that costs least where few jobs have
+        the condition.
+        """
+        if not self.before:
+            return f"max without ({without}{self.extra}) ({self.now})"
+        return f"""max without ({without}{self.extra}) (
+  {self.now}
   or
   (
-    last_over_time({gauge}[{MEMORY}]) == 1
+    {self.before}
     unless on (job, instance) {names.BUILD_INFO}
-    unless on (job, {names.JOB}) {family}
+    unless on (job, {names.JOB}) {self.family}
   )
 )"""
+
+    def recorded(self, condition: Condition) -> Open:
+        """Return expressions that read what `recording` records."""
+        series = names.OPEN + selector((names.CONDITION, "=", condition.value))
+        return Open(self.family, series, extra=f", {names.CONDITION}")
+
+    def recording(self, condition: Condition) -> str:
+        """Return the expression of a rule that records the jobs with the condition.
+
+        Or those that had it when last seen: as it was recorded before, while their
+        exporter does not answer. To read ten minutes of each of 100,000 jobs instead
+        takes longer than all else in a rule.
+        """
+        return f"""{self.now}
+or
+(
+  {self.recorded(condition).now}
+  and on (job, instance) last_over_time({names.BUILD_INFO}[{MEMORY}])
+  unless on (job, instance) {names.BUILD_INFO}
+  unless on (job, {names.JOB}) {self.family}
+)"""
+
+
+def firing(gauge: str) -> Open:
+    """Return expressions for the series of *gauge* that are 1."""
+    family, _, _ = gauge.partition("{")
+    return Open(family, f"{gauge} == 1", f"last_over_time({gauge}[{MEMORY}]) == 1")
+
+
+def due(instants: str) -> Open:
+    """Return expressions for the series of *instants* that have passed for any exporter.
+
+    All series of such a job: of two deadlines the later one counts. A scrape is never later
+    than time(), so the others, nearly all, need not be merged or joined.
+    """
+    family, _, _ = instants.partition("{")
+    return Open(
+        family,
+        f"{instants} and on (job, {names.JOB}) ({instants} < time())",
+        f"last_over_time({instants}[{MEMORY}])",
+    )
 
 
 def detail(condition: Condition, name: str, among: str, by: Iterable[str] = ()) -> str:
@@ -96,9 +155,21 @@ def detail(condition: Condition, name: str, among: str, by: Iterable[str] = ()) 
 
     *among* selects the jobs, in braces.
     """
-    of = selector((names.CONDITION, "=", condition.value), (names.DETAIL, "=", name))
-    of = f"{of[:-1]},{among[1:]}" if among else of
-    return f"max by ({_by(by)}) ({names.ALERT_DETAIL}{of})"
+    return f"max by ({_by(by)}) ({_details(condition, name, among)})"
+
+
+def alerting_detail(condition: Condition, name: str, among: str) -> str:
+    """Return a value that texts of alerts give, with the labels of the alerts."""
+    # One without the labels of the alert would be an alert of its own.
+    of = _details(condition, name, among, (names.SEVERITY, "!=", ""))
+    return f"max without ({TARGET}, {names.CONDITION}, {names.DETAIL}) ({of})"
+
+
+def _details(condition: Condition, name: str, among: str, *more: Matcher) -> str:
+    of = selector(
+        (names.CONDITION, "=", condition.value), (names.DETAIL, "=", name), *more
+    )
+    return names.ALERT_DETAIL + (f"{of[:-1]},{among[1:]}" if among else of)
 
 
 def labelled(values: str, label: str = names.CARRIED, by: Iterable[str] = ()) -> str:
@@ -106,49 +177,37 @@ def labelled(values: str, label: str = names.CARRIED, by: Iterable[str] = ()) ->
     return f'count_values by ({_by(by)}) ("{label}", {values})'
 
 
-def detailed(gauge: str, value: str, label: str = "", by: Iterable[str] = ()) -> str:
-    """Return `firing`, joined with a *value* and a *label* if they are known.
+def detailed(
+    alerting: Open, value: str, label: str = "", by: Iterable[str] = ()
+) -> str:
+    """Return the jobs that are *alerting*, with a *value* and a *label* if they are known.
 
-    Both are about each job and each of *by*. The label is `CARRIED`. The alerts
-    are the same without them: what fires is told even if nothing else is known.
+    *value* has the labels of *alerting*; *label*, which is `CARRIED`, belongs to each job
+    and each of *by*. The alerts are the same without them: what fires is told even if
+    nothing else is known.
     """
-    carried = names.CARRIED if label else ""
-    details = value
+    carried = ""
     if label:
-        details += f"\n* on ({_by(by)}) group_left ({carried})\n{label}"
-    return f"""max without ({TARGET}) ({gauge} == 1)
-* on ({_by(by)}) group_left ({carried})
-(
-{indent(details, "  ")}
-)
-or{f" ignoring ({carried})" if carried else ""}
-{firing(gauge)}"""
+        value += f"\n* on ({_by(by)}) group_left ({names.CARRIED})\n{label}"
+        carried = f" ignoring ({names.CARRIED})"
+    return f"""{value}
+and on ({_by(by)}) {alerting.now}
+or{carried}
+{alerting.lasting()}"""
 
 
 def _by(labels: Iterable[str]) -> str:
     return ", ".join(("job", names.JOB, *labels))
 
 
-def passed(metric: str) -> str:
-    """Return the instants in *metric* that had passed when we last looked.
+def passed(instants: Open) -> str:
+    """Return the *instants* that had passed when we last looked.
 
     Not `time() > ...`: a deadline that passes while the exporter is restarting
     is no miss, and no ping can move it meanwhile. The latest scrape is looked
     for every second: any coarser, and an alert could flap when scrapes stop.
-
-    A scrape is never later than time(): of the jobs that have not passed that, which are
-    nearly all of them, nothing is merged or joined.
     """
-    family, _, _ = metric.partition("{")
-    return f"""max without ({TARGET}) (
-  {metric} and on (job, {names.JOB}) ({metric} < time())
-  or
-  (
-    last_over_time({metric}[{MEMORY}])
-    unless on (job, instance) {names.BUILD_INFO}
-    unless on (job, {names.JOB}) {family}
-  )
-)
+    return f"""{instants.lasting()}
 < on (job) group_left ()
 max by (job) (
   max_over_time(timestamp({names.BUILD_INFO})[{MEMORY}:1s])

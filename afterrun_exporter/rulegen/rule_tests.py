@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from typing import Final
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.rulegen.alerting import Data
-from afterrun_exporter.rulegen.jobs import first_line, job_rules, rules_of
+from afterrun_exporter.rulegen.jobs import first_line, generic_rules, rules_of
 from afterrun_exporter.rulegen.promql import quoted
 
 #: By minute: ok, firing, the exporter is down, firing, ok.
@@ -81,13 +81,16 @@ class _Case:
         return self.alert in {names.JOB_MISSED, names.JOB_OVERRUNNING}
 
     @property
-    def series(self) -> Data:
+    def series(self) -> Iterator[Data]:
+        yield self._series(self.alert, _DEADLINE if self.is_due else _GAUGE)
+        if self.alert == names.JOB_UPSTREAM_UNHEALTHY:
+            # An alert for it to inhibit.
+            yield self._series(names.JOB_FAILING, _ANSWERS)
+
+    def _series(self, alert: str, values: str) -> Data:
         labels = {**self.labels, "instance": "a:10707"}
         pairs = ",".join(f"{key}={quoted(value)}" for key, value in labels.items())
-        return {
-            "series": f"{_METRIC[self.alert]}{{{pairs}}}",
-            "values": _DEADLINE if self.is_due else _GAUGE,
-        }
+        return {"series": f"{_METRIC[alert]}{{{pairs}}}", "values": values}
 
     @property
     def expected(self) -> Data:
@@ -106,23 +109,28 @@ def tests_file(jobs: Iterable[Job], label_keys: Sequence[str], rules_file: str) 
     # A label that the scrape might add. It proves that an alert is about the series of
     # its own job.
     mark = _free("series_", {*label_keys, *names.RESERVED_LABELS})
-    cases = [*_cases(plain, job_rules(), (_ANY,), mark)]
+    cases = [*_cases(plain, generic_rules(), (_ANY,), mark)]
     for job in dedicated:
         cases += _cases(job, rules_of(job), job.rules, mark)
+    # A job whose upstream is unhealthy has no other alert, so that has its own test.
+    waiting = [case for case in cases if case.alert == names.JOB_UPSTREAM_UNHEALTHY]
+    others = [case for case in cases if case.alert != names.JOB_UPSTREAM_UNHEALTHY]
     up = f'{names.BUILD_INFO}{{job="afterrun",instance="a:10707"}}'
     return {
         "rule_files": [rules_file],
         "evaluation_interval": "1m",
         "tests": [
             {
-                "name": "quiet, firing, exporter restarted, recovered",
+                "name": f"{what}: quiet, firing, exporter restarted, recovered",
                 "interval": "1m",
                 "input_series": [
                     {"series": up, "values": _ANSWERS},
-                    *(case.series for case in cases),
+                    *chain.from_iterable(case.series for case in some),
                 ],
-                "alert_rule_test": list(_checks(cases)),
+                "alert_rule_test": list(_checks(some)),
             }
+            for what, some in (("alerts", others), ("upstream", waiting))
+            if some
         ],
     }
 
@@ -150,7 +158,8 @@ def _cases(
 ) -> Iterator[_Case]:
     thresholds = iter(rules)
     for one in alerting:
-        alert = one["alert"]
+        if (alert := one.get("alert")) is None:
+            continue
         severity, more, suffix = job.severity, {}, ""
         if alert == names.JOB_RULE_VIOLATED:
             # One alerting rule for each rule, in the same order.

@@ -15,8 +15,11 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
+from afterrun_exporter.core.alerts import UPSTREAM_UNHEALTHY
 from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.notifications import (
     AlertNotification,
@@ -24,6 +27,7 @@ from afterrun_exporter.core.notifications import (
     Stage,
     is_history,
     moved,
+    not_held_back,
     reconciled,
     resolved,
 )
@@ -32,6 +36,7 @@ from afterrun_exporter.core.state import (
     AlertMoved,
     AlertOpened,
     AlertResolved,
+    JobState,
     Transition,
 )
 from afterrun_exporter.storage.codec import UnreadableRowError
@@ -41,11 +46,15 @@ STEP: Final = 500
 
 #: Creates the notification of an alert that a job opened.
 Announce = Callable[[str, AlertOpened], AlertNotification]
+#: Creates the notifications of all open alerts of a job.
+Holding = Callable[[str, JobState], Sequence[AlertNotification]]
 
 Writes = Sequence[tuple[str, Transition]]
 
 #: The content of a stored outbox: notifications, and the deliveries of each.
 Outboxed = tuple[list[AlertNotification], dict[str, dict[str, DeliveryState]]]
+
+_job = itemgetter(0)
 
 _SAVE = """
 INSERT INTO outbox
@@ -84,6 +93,9 @@ class Outbox:
             labels: dict(by) for labels, by in (deliveries or {}).items()
         }
         self._announce: Announce | None = None
+        self._holding: Holding = lambda _job, _state: ()
+        #: What is held back, by job and labels, with its text. It is not stored.
+        self._withheld: dict[str, dict[str, AlertNotification]] = {}
         self._on_change: Callable[[Iterable[str]], None] = lambda _: None
         # Changes are computed from the committed notifications, so one at a time.
         self._one_at_a_time = asyncio.Lock()
@@ -101,6 +113,7 @@ class Outbox:
     def record(
         self,
         announce: Announce | None,
+        holding: Holding = lambda _job, _state: (),
         on_change: Callable[[Iterable[str]], None] = lambda _: None,
     ) -> None:
         """Write notifications with the alerts from now on; with None, stop doing so.
@@ -109,6 +122,7 @@ class Outbox:
         the commit.
         """
         self._announce = announce
+        self._holding = holding
         self._on_change = on_change
 
     @asynccontextmanager
@@ -125,7 +139,7 @@ class Outbox:
     async def reconcile(
         self,
         jobs: Iterable[str],
-        expected: Callable[[str], list[AlertNotification]],
+        expected: Callable[[str], Sequence[AlertNotification]],
         now: Callable[[], float],
     ) -> None:
         """Open the *expected* notifications of each of *jobs*, and resolve all others.
@@ -139,7 +153,9 @@ class Outbox:
                     notice
                     for job in names[at : at + STEP]
                     for notice in reconciled(
-                        self._notices_of(job), expected(job), now()
+                        self._notices_of(job),
+                        self._to_post(job, expected(job)),
+                        now(),
                     )
                 ]
                 if changed:
@@ -220,7 +236,46 @@ class Outbox:
                 elif is_history(event_end, transition.state):
                     for labels in new_labels & {one.labels for one in resolved_notices}:
                         del news[labels]
+        changed = sorted((one for one in writes if one[1].alerts), key=_job)
+        for job, transitions in groupby(changed, _job):
+            self._hold_back(job, [transition for _, transition in transitions], news)
         return news.values()
+
+    def _hold_back(
+        self,
+        job: str,
+        transitions: Sequence[Transition],
+        news: dict[str, AlertNotification],
+    ) -> None:
+        """Remove what is held back from *news*, and add what is not any more."""
+        state = transitions[-1].state
+        after = self._notices_after(job, news)
+        if any(alert.key == UPSTREAM_UNHEALTHY for alert in state.alerts):
+            posted = self._posted(job)
+            open_ones = [one for one in after.values() if one.resolved_at is None]
+            to_post = {one.labels for one in not_held_back(open_ones, posted)}
+            for labels in {one.labels for one in open_ones} - to_post:
+                self._withheld.setdefault(job, {})[labels] = news.pop(labels)
+        elif any(
+            isinstance(event, AlertResolved) and event.key == UPSTREAM_UNHEALTHY
+            for transition in transitions
+            for event in transition.alerts
+        ):
+            texts = self._withheld.pop(job, {})
+            for one in self._holding(job, state):
+                current = after.get(one.labels)
+                if current is None or current.resolved_at is not None:
+                    news[one.labels] = texts.get(one.labels, one)
+
+    def _to_post(
+        self, job: str, holding: Sequence[AlertNotification]
+    ) -> Sequence[AlertNotification]:
+        if not any(notice.key == UPSTREAM_UNHEALTHY for notice in holding):
+            return holding
+        return not_held_back(holding, self._posted(job))
+
+    def _posted(self, job: str) -> set[AlertKey]:
+        return {one.key for one in self._notices_of(job) if one.resolved_at is None}
 
     def _notices_after(
         self, job: str, news: Mapping[str, AlertNotification]

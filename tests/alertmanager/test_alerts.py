@@ -121,6 +121,7 @@ def test_the_sentences_are_those_of_the_alerting_rules(condition: Condition) -> 
         rule["alert"]: rule["annotations"]
         for group in rules_file()["groups"]
         for rule in group["rules"]
+        if "alert" in rule
     }
     alert = names.ALERT_OF[condition]
     notice = AlertNotification(

@@ -21,11 +21,12 @@ RULES: Final = Path("rules/afterrun.rules.yml")
 
 #: Every window and every wait of the alerting rules, in seconds.
 SHORTENED: Final[Mapping[str, str]] = {
-    "[6h:10m]": "[40s:1s]",
+    "[6h]": "[40s]",
     "[10m:1s]": "[8s:1s]",
     "[10m]": "[8s]",
     "[5m]": "[8s]",
-    "interval: 1m": "interval: 1s",
+    "interval: 1m\n": "interval: 1s\n",
+    "interval: 10m": "interval: 1s",
     "for: 2m": "for: 1s",
     "for: 5m": "for: 1s",
     "for: 15m": "for: 1s",

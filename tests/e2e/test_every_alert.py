@@ -49,8 +49,10 @@ ABOUT_JOBS: Final = {
     (names.TEST, "fails"),
 }
 
-#: Nobody is told of this one: it keeps the child's own alert quiet.
-INHIBITS: Final = (names.JOB_UPSTREAM_UNHEALTHY, "builds-on-it")
+#: It fails before the job that it requires, so it is notified.
+BEFORE: Final = (names.JOB_FAILING, "failed-before")
+#: This one causes no notification: it inhibits what that job has already.
+INHIBITS: Final = (names.JOB_UPSTREAM_UNHEALTHY, "failed-before")
 
 ABOUT_THE_EXPORTER: Final = (
     names.JOB_DISAPPEARED,
@@ -138,6 +140,8 @@ def scene(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> Scene:
 @pytest.fixture(scope="module")
 def trouble_with_jobs(scene: Scene) -> Scene:
     """All that can go wrong with jobs, at once; then it is mended."""
+    scene.ping("failed-before", status="fail")
+    scene.wait_until_told(FIRING, {BEFORE})
     scene.ping("provides", status="fail")
     network.wait_for(lambda: INHIBITS in scene.firing())
     scene.ping("builds-on-it", status="fail")
@@ -169,7 +173,8 @@ def mended_jobs(trouble_with_jobs: Scene) -> Scene:
         scene.ping("runs-twice", run_id=run)
     scene.ping("takes-longer", duration_seconds=1, run_id="c")
     scene.wait_until_told(RESOLVED, ABOUT_JOBS, lambda: scene.ping("does-not-run"))
-    scene.ping("builds-on-it")
+    for job in ("builds-on-it", "failed-before"):
+        scene.ping(job)
     network.wait_for(lambda: INHIBITS not in scene.firing(), PATIENCE)
     return scene
 
@@ -193,18 +198,19 @@ def test_the_labels_of_a_job_are_on_its_alert(mended_jobs: Scene) -> None:
 def test_an_alert_that_another_job_is_to_blame_for_is_held_back(
     mended_jobs: Scene,
 ) -> None:
-    """It fired, and so did the one that inhibits it; neither was told."""
+    """One that fired before goes on, inhibited; no other one fires."""
     told = mended_jobs.told()
     fired = network.query(
         mended_jobs.chain.prometheus_url,
-        f'max_over_time(ALERTS{{{names.JOB}="builds-on-it"}}[10m])',
+        f'max_over_time(ALERTS{{{names.JOB}=~"builds-on-it|failed-before"}}[10m])',
     )
 
-    assert not [key for key in told if key[1] == "builds-on-it"]
-    assert {series["metric"]["alertname"] for series in fired} == {
-        names.JOB_FAILING,
-        names.JOB_UPSTREAM_UNHEALTHY,
+    assert {(s["metric"]["alertname"], s["metric"][names.JOB]) for s in fired} == {
+        BEFORE,
+        INHIBITS,
     }
+    assert not [key for key in told if key[1] == "builds-on-it"]
+    assert told[BEFORE][0] == FIRING
 
 
 def test_a_job_with_alerting_rules_of_its_own_fires_once(mended_jobs: Scene) -> None:

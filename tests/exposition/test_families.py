@@ -299,10 +299,10 @@ def test_a_condition_has_its_gauge_where_it_is_configured(
 
 
 def details(night: Night) -> dict[tuple[str, ...], float]:
-    """Return what alerts tell, by condition, detail, rule and operator."""
+    """Return what alerts tell, by what follows the labels of a job that alert."""
     found = samples(night, names.ALERT_DETAIL)
-    assert {labels[0] for labels in found} <= {"backup"}
-    return {labels[1:]: number for labels, number in found.items()}
+    assert {labels[:4] for labels in found} <= {ALERTING}
+    return {labels[4:]: number for labels, number in found.items()}
 
 
 def test_what_alerts_tell_is_there_while_they_are_open() -> None:
@@ -346,10 +346,11 @@ def test_a_violated_rule_tells_the_value_and_the_bound_that_it_breaks(
     night.ping("23 02:10", metrics=reported, duration=700.0)
 
     number, op, bound = told
+    metric = rule.partition(" ")[0]
     assert details(night) == pytest.approx(
         {
-            ("violated", "value", rule): number,
-            ("violated", "bound", rule, op): bound,
+            (rule, metric, "violated", "value"): number,
+            (rule, metric, op, "violated", "bound"): bound,
         },
         rel=0,
         abs=0,

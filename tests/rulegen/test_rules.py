@@ -16,7 +16,7 @@ from afterrun_exporter.rulegen import prometheus, render, rule_tests
 from .conftest import Run
 
 RULES = [rule for group in prometheus.rules_file()["groups"] for rule in group["rules"]]
-BY_NAME = {rule["alert"]: rule for rule in RULES}
+BY_NAME = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 TESTS = sorted((Path(__file__).parent / "promtool").glob("*.test.yml"))
 FAMILIES = {value for value in vars(names).values() if isinstance(value, str)}
 #: What a job's alert must be tried with; the names of the tests say it.

@@ -22,6 +22,7 @@ URLS = {
     rule["alert"]: rule["annotations"]["runbook_url"]
     for group in prometheus.rules_file()["groups"]
     for rule in group["rules"]
+    if "alert" in rule
 }
 FAMILIES = {value for value in vars(names).values() if isinstance(value, str)}
 

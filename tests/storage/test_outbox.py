@@ -168,7 +168,7 @@ async def test_who_listens_hears_of_what_is_committed_and_of_nothing_else(
     store: Store,
 ) -> None:
     heard: list[list[str]] = []
-    store.outbox.record(announce, lambda labels: heard.append(list(labels)))
+    store.outbox.record(announce, on_change=lambda labels: heard.append(list(labels)))
 
     await update(store, "backup", ran())
     await update(store, "backup", opened())
@@ -255,7 +255,7 @@ class FullStore(MemoryStore):
 async def test_what_was_not_committed_is_not_told() -> None:
     store = FullStore()
     heard: list[str] = []
-    store.outbox.record(announce, heard.extend)
+    store.outbox.record(announce, on_change=heard.extend)
 
     with pytest.raises(StorageError):
         await update(store, "backup", opened())
