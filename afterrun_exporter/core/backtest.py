@@ -11,6 +11,8 @@ The history is incomplete if the oldest runs of the job were deleted:
   `previous` is neither satisfied nor violated, and the result is `UNKNOWN`. The
   recorded outcome then decides if the run was ok.
 - The oldest run is assumed to have arrived in order.
+- The clock was set back where a run arrived before the previous one; other reports are
+  not stored, so the backtest does not notice that only they did.
 """
 
 from __future__ import annotations
