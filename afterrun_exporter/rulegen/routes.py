@@ -90,13 +90,15 @@ def _own(alertmanager: Alertmanager) -> Iterator[Node]:
     }
 
 
-def _configured(jobs: Mapping[str, Job], routes: Iterable[Route]) -> Iterator[Node]:
+def _configured(jobs: Mapping[str, Job], routes: Sequence[Route]) -> Iterator[Node]:
     projects: dict[str, set[str]] = defaultdict(set)
     tags: dict[str, set[str]] = defaultdict(set)
-    for name, job in jobs.items():
-        projects[job.project].add(name)
-        for tag in job.tags:
-            tags[tag].add(name)
+    # Looking through 100,000 jobs takes longer than the rest for 2,000 receivers.
+    if any(route.match.projects or route.match.tags for route in routes):
+        for name, job in jobs.items():
+            projects[job.project].add(name)
+            for tag in job.tags:
+                tags[tag].add(name)
     for route in routes:
         job_names = _jobs_of(route.match, projects, tags)
         # Alertmanager has no matcher for no job.

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from afterrun_exporter import conventions as names
 from afterrun_exporter.config import parse
 from afterrun_exporter.config.loading import Config, warnings
-from afterrun_exporter.core.model import Condition
+from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.routing import Alertmanager, JobReceiver, ReceiverType
 from afterrun_exporter.rulegen import alertmanager, render, route_tests, routes
 from afterrun_exporter.rulegen.route_tests import Alert
@@ -416,3 +416,29 @@ def test_nothing_is_configured_and_nothing_breaks() -> None:
         "--verify.receivers=discard alertname=AfterRunExporterDown severity=critical "
         "job=afterrun\n"
     )
+
+
+def test_without_routes_by_project_or_tag_no_job_is_read() -> None:
+    """Each change of a receiver writes the file, and there may be 100,000 jobs."""
+
+    class Jobs(dict[str, Job]):
+        reads = 0
+
+        def items(self) -> Any:
+            self.reads += 1
+            return super().items()
+
+    text = """
+jobs: {{backup: {{tags: [nightly]}}}}
+alertmanager:
+  receivers: {{oncall: [{{email: a@b.example}}]}}
+  routes: [{{match: {{{match}}}, receivers: oncall}}]
+"""
+    reads = {}
+    for match in ("job: backup", "severity: critical", "tags: nightly"):
+        config = parse(text.format(match=match))
+        jobs = Jobs(config.jobs)
+        alertmanager.config_text(jobs, (), config.alertmanager, RECEIVERS)
+        reads[match] = jobs.reads
+
+    assert reads == {"job: backup": 0, "severity: critical": 0, "tags: nightly": 1}
