@@ -21,7 +21,7 @@ from afterrun_exporter import config
 from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
 from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.app import WebOptions, site_of
-from afterrun_exporter.cli.serve import GARBAGE
+from afterrun_exporter.cli.memory import GARBAGE
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.engine.job_admin import JobAdmin

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterrun_exporter.cli.serve import tune_garbage_collection
+from afterrun_exporter.cli.memory import tune_garbage_collection
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.security import SecuritySettings

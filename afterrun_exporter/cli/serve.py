@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import click
 import structlog
@@ -35,6 +33,11 @@ from afterrun_exporter.cli.flags import (
     trusted,
 )
 from afterrun_exporter.cli.managed_config import kept_file, load_with_base
+from afterrun_exporter.cli.memory import (
+    freeze_many,
+    limit_arenas,
+    tune_garbage_collection,
+)
 from afterrun_exporter.cli.signals import Signals
 from afterrun_exporter.cli.web_config import WebFile, owners, warn_if_open
 from afterrun_exporter.cli.web_config import read as read_web_config
@@ -56,37 +59,6 @@ from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.listen import STOP_SECONDS, listening
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
-
-#: Thresholds of garbage collection: 20,000 new objects, three times as many for the
-#: young ones, and five million for all. Each of the first two takes at most 20 ms.
-GARBAGE: Final = (20_000, 2, 80)
-
-#: Jobs of a configuration that takes long to collect.
-MANY_JOBS: Final = 10_000
-
-
-def tune_garbage_collection() -> None:
-    """Freeze long-lived objects and make garbage collection less frequent.
-
-    Pings create no reference cycles, and many jobs have many long-lived objects.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GARBAGE)
-
-
-async def freeze_many(config: configs.Config) -> None:
-    """Exclude the objects of a large new configuration from later collections.
-
-    A full one would take 0.3 s. Not for small configurations, which may be replaced
-    often: reference cycles among frozen objects are never collected.
-    """
-    if len(config.jobs) >= MANY_JOBS:
-        gc.collect(1)
-        gc.freeze()
-        # A full collection of nothing: the next one is as far away as after a start.
-        gc.collect()
-
 
 log = structlog.get_logger()
 
@@ -223,6 +195,7 @@ def serve(
                 read_web_config(web_config_file)
             return
         check_open_files()
+        limit_arenas()
         hosts = own_names(external_url, binds)
         security = SecuritySettings(proxies=trusted(proxies), hosts=hosts)
         web_file = WebFile(web_config_file, security)

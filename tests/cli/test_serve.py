@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner, Result
 
-from afterrun_exporter.cli import serve as serve_command
+from afterrun_exporter.cli import memory
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.config import parse
 
@@ -72,17 +74,39 @@ def test_a_database_that_is_no_file_is_one_line(path: str, problem: str) -> None
     assert ended.stderr == f"afterrun: --storage.path{problem}\n"
 
 
+def test_threads_share_the_arenas_of_malloc() -> None:
+    """Otherwise each of them keeps memory for itself that it has freed."""
+    program = """
+import ctypes, re, threading
+from afterrun_exporter.cli.memory import ARENAS, limit_arenas
+libc = ctypes.CDLL(None)
+limit_arenas()
+def work():
+    pointers = [libc.malloc(1000) for _ in range(100)]
+threads = [threading.Thread(target=work) for _ in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert 1 <= ended.stdout.count("<heap nr=") <= memory.ARENAS
+
+
 async def test_a_large_configuration_is_left_out_of_later_collections(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """After a few reloads of 100,000 jobs, one would take 0.3 s."""
-    monkeypatch.setattr(serve_command, "MANY_JOBS", 2)
+    monkeypatch.setattr(memory, "MANY_JOBS", 2)
     gc.unfreeze()
     try:
-        await serve_command.freeze_many(parse("jobs: {a: {}}"))
+        await memory.freeze_many(parse("jobs: {a: {}}"))
         assert gc.get_freeze_count() == 0
 
-        await serve_command.freeze_many(parse("jobs: {a: {}, b: {}}"))
+        await memory.freeze_many(parse("jobs: {a: {}, b: {}}"))
         assert gc.get_freeze_count() > 0
     finally:
         gc.unfreeze()
