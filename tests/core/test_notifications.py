@@ -21,6 +21,7 @@ from afterrun_exporter.core.notifications import (
     lifetime,
     moved,
     next_step,
+    not_held_back,
     reconciled,
     resolved,
 )
@@ -223,3 +224,34 @@ def test_an_end_long_before_its_report_is_history_unless_it_is_still_shown(
     state = JobState(created_at=0.0, due_after=0.0, last_ping_at=1000.0, healed=shown)
 
     assert is_history(AlertResolved(FAILING, at), state) is is_past
+
+
+UPSTREAM = AlertKey(Condition.UPSTREAM_UNHEALTHY)
+TESTED = AlertKey(Condition.TEST)
+
+
+@pytest.mark.parametrize(
+    ("posted", "to_post"),
+    [
+        pytest.param(set(), {TESTED}, id="nothing that another job may have caused"),
+        pytest.param(
+            {FAILING},
+            {FAILING, UPSTREAM, TESTED},
+            id="what is posted, and its inhibitor",
+        ),
+        pytest.param(
+            {UPSTREAM}, {UPSTREAM, TESTED}, id="an inhibitor that is posted already"
+        ),
+        pytest.param(
+            {FAILING, MISSED},
+            {FAILING, MISSED, UPSTREAM, TESTED},
+            id="all that is posted",
+        ),
+    ],
+)
+def test_of_a_job_that_waits_for_another_one_is_posted(
+    posted: set[AlertKey], to_post: set[AlertKey]
+) -> None:
+    holding = [notice(key=key) for key in (FAILING, MISSED, UPSTREAM, TESTED)]
+
+    assert {one.key for one in not_held_back(holding, posted)} == to_post
