@@ -37,6 +37,7 @@ class Text:
 class Column:
     """A column of a table: a label of the series, or their value."""
 
+    #: "Value" for the value.
     label: str
     title: str
     unit: str = ""
@@ -45,10 +46,6 @@ class Column:
     link: str = ""
     #: The title of the link.
     link_title: str = ""
-
-
-#: The column of values.
-VALUE = "Value"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
