@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Final
 
 #: Longer words are not compared.
@@ -49,8 +50,9 @@ def near(word: str, words: Iterable[str]) -> str | None:
         return None
     names = sorted(words)
     longer = [name for name in names if _begins(word, name)]
+    letters = _letters(word)
     candidates = [
-        *(name for name in names if _same(word, name)),
+        *(name for name in names if _same(letters, _letters(name))),
         # If two begin like it, neither is more likely.
         *(longer if len(longer) == 1 else ()),
         *(one for one in get_close_matches(word, names, _FEW) if _is_slip(word, one)),
@@ -76,13 +78,18 @@ def _is_slip(word: str, name: str) -> bool:
     return shorter >= _SHORTEST and _distance(word, name, limit) <= limit
 
 
-def _same(word: str, name: str) -> bool:
-    one, other = (_PARTS.sub("", text.lower()) for text in (word, name))
-    if one == other:
-        return one != ""
+def _same(word: tuple[str, str], name: tuple[str, str]) -> bool:
+    if word[0] == name[0]:
+        return word[0] != ""
     # failed and failing
-    stem, other_stem = _ENDING.sub("", one), _ENDING.sub("", other)
-    return stem == other_stem and len(stem) > _STEM
+    return word[1] == name[1] and len(word[1]) > _STEM
+
+
+@lru_cache(maxsize=1024)
+def _letters(text: str) -> tuple[str, str]:
+    """Return the letters and digits of *text*, and the same without its ending."""
+    letters = _PARTS.sub("", text.lower())
+    return letters, _ENDING.sub("", letters)
 
 
 def _begins(word: str, name: str) -> bool:

@@ -9,7 +9,7 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import forms, outcome_claims
 from afterrun_exporter.ingest.fields import number
 from afterrun_exporter.ingest.json_text import decode, parse_json
-from afterrun_exporter.ingest.reports import MAX_MESSAGE, Report
+from afterrun_exporter.ingest.reports import FIELDS, MAX_MESSAGE
 from afterrun_exporter.ingest.vocabulary import meaning, reads_like_failure, sense_of
 
 #: The type of a text that may mention failures, such as a log.
@@ -115,7 +115,7 @@ def _lines(text: str) -> list[tuple[str, str]] | None:
     pairs = [(one[1], one[2].strip("\"'")) for one in matches if one is not None]
     if len(pairs) < len(lines):
         return None
-    has_field = any(name in Report.model_fields or sense_of(name) for name, _ in pairs)
+    has_field = any(name in FIELDS or sense_of(name) for name, _ in pairs)
     return (
         pairs
         if has_field or all(number(value) is not None for _, value in pairs)

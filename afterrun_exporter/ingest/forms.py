@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.fields import number
 from afterrun_exporter.ingest.json_text import Object, parse_json
-from afterrun_exporter.ingest.reports import CLAIMS, MAX_MESSAGE, Report
+from afterrun_exporter.ingest.reports import CLAIMS, FIELDS, MAX_MESSAGE
 from afterrun_exporter.ingest.vocabulary import MAX_WORD, Sense, meaning, sense_of
 
 URLENCODED: Final = "application/x-www-form-urlencoded"
@@ -170,7 +170,7 @@ def looks_like_form_in_log(text: str) -> bool:
     parts = text.split("&", MAX_FIELDS)
     plain = all(_FIRST.match(part) and part.count("=") == 1 for part in parts)
     name = parts[0].partition("=")[0]
-    return plain and (len(parts) > 1 or name in Report.model_fields or name == "error")
+    return plain and (len(parts) > 1 or name in FIELDS or name == "error")
 
 
 def fields_of(pairs: Pairs) -> Object:
@@ -209,7 +209,7 @@ class _Form:
                 self._objects[name].update(value)
             else:
                 self._set(name, value)
-        elif name in Report.model_fields:
+        elif name in FIELDS:
             if text.strip() or name not in self._objects:
                 self._set(name, _typed(name, text))
         else:

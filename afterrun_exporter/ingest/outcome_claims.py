@@ -197,9 +197,12 @@ def _read_object(
     for name, value in _pairs(fields):
         if name in plain:
             continue
+        sense = sense_of(name)
+        if sense is None and not isinstance(value, str | dict | list):
+            continue
         # A long name, repeated for every nested field, would take much memory.
         place = f"{path}{name[:MAX_WORD]}"
-        if (sense := sense_of(name)) is not None:
+        if sense is not None:
             is_claim = sense not in LOOSE
             if value is not None:
                 one = Field(reading, place, value, sense, depth, counts)
