@@ -1,4 +1,4 @@
-"""Descriptions of alerts, in Prometheus' template language.
+"""Descriptions of alerts about jobs, in Prometheus' template language.
 
 They do not query Prometheus, because a query for each of thousands of alerts takes longer
 than the evaluation interval. They use the value of the alert, and a label that the
@@ -114,90 +114,4 @@ SUCCEEDED: Final = "{{ $labels.job_name }}: a run finished ok."
 TEST: Final = (
     "This is a test alert. Nothing is wrong with {{ $labels.job_name }}, "
     "and the alert ends by itself."
-)
-
-RULES_OUTDATED: Final = (
-    "AfterRun ({{ $labels.job }}) uses a configuration that these alerting rules were "
-    "not generated from: routes and rules of single jobs may be wrong or missing. Run "
-    "`afterrun generate` and reload Prometheus and Alertmanager."
-)
-
-PUSH_FAILING: Final = (
-    "AfterRun ({{ $labels.job }}) cannot post alerts to the Alertmanager at "
-    "{{ $labels.alertmanager }}. Those of Prometheus still arrive, only later."
-)
-
-NOTIFICATIONS_DROPPED: Final = (
-    "Prometheus at {{ $labels.instance }} could not hand over alerts to Alertmanager and "
-    "dropped them, {{ $value | humanize }} a second. Alerts may be "
-    "missing or late, or resolve while they last. Is Alertmanager up, and "
-    "--alertmanager.notification-queue-capacity large enough?"
-)
-
-NOTIFICATION_QUEUE_SMALL: Final = (
-    "Prometheus at {{ $labels.instance }} queues {{ $value }} alerts for Alertmanager, "
-    "and there are more jobs than that. When many of them fail at once it drops alerts, "
-    "and Alertmanager reports dropped ones as resolved. Start it with "
-    "--alertmanager.notification-queue-capacity set to twice the number of jobs."
-)
-
-CLOCK_SKEWED: Final = (
-    "The clocks of Prometheus and of AfterRun at {{ $labels.instance }} are "
-    "{{ $value | humanizeDuration }} apart. Deadlines are AfterRun's and are compared with "
-    "the clock of Prometheus: alerts of missed and overrunning jobs come too early or too "
-    "late. Is the time synchronised on both machines?"
-)
-
-SCRAPED_TWICE: Final = (
-    "{{ $value }} scrape jobs of Prometheus read one AfterRun, so every alert of its jobs "
-    "is sent {{ $value }} times. Remove all but one of them from scrape_configs; targets "
-    "of one exporter, such as shards, belong to one scrape job."
-)
-
-DISAPPEARED: Final = (
-    "AfterRun is up but no longer knows {{ $labels.job_name }}, so its failures would "
-    "not be noticed. Was it removed on purpose? Then do nothing: this resolves by "
-    "itself, 6 hours after the job was last seen. If not, check for a change of "
-    "afterrun.yml or a lost database."
-)
-
-JOBS_UNOBSERVED: Final = (
-    "{{ $value }} {{ if eq $value 1.0 }}job was{{ else }}jobs were{{ end }} due while "
-    "AfterRun ({{ $labels.job }}) was down; the next run of each decides. Until then it "
-    "is not known whether they ran: `afterrun jobs --state unobserved` and the status "
-    "page at /?state=unobserved list them."
-)
-
-EXPORTER_DOWN: Final = (
-    "AfterRun at {{ $labels.instance }} has not answered for 2 minutes. "
-    "No job is being monitored, and reports of jobs are being lost."
-)
-
-EXPORTER_ABSENT: Final = (
-    "Prometheus gets no metrics of any AfterRun exporter, so no job is being monitored. "
-    "Is it among the scrape targets, and is its port the right one?"
-)
-
-CONFIG_RELOAD_FAILED: Final = (
-    "AfterRun ({{ $labels.job }}) refused its changed configuration, or Alertmanager "
-    "the alertmanager.yml that AfterRun manages, and still uses the previous one. "
-    "`afterrun check` lists the problems of afterrun.yml, and the log those "
-    "of alertmanager.yml."
-)
-
-PINGS_REJECTED: Final = (
-    'About {{ $value | printf "%.0f" }} pings were refused within 10 minutes and not '
-    "recorded (dialect {{ $labels.dialect }}): some job reports under a wrong name or "
-    "in a way that AfterRun cannot read. The log says which and why."
-)
-
-STORAGE_FAILING: Final = (
-    "AfterRun ({{ $labels.job }}) cannot write its database and answers pings with "
-    "503: runs that are not sent again are lost, and jobs will look missed. "
-    "Is the disk full?"
-)
-
-WATCHDOG: Final = (
-    "This alert always fires. When its notifications stop, the path from Prometheus "
-    "to you is broken."
 )

@@ -43,40 +43,6 @@ def any_of(texts: Iterable[str]) -> str:
     return "|".join(_SPECIAL.sub(r"\\\g<0>", text) for text in texts)
 
 
-def remembered(metric: str, subject: str = names.JOB) -> str:
-    """Return *metric* as it is or, while its exporter does not answer, as it was.
-
-    Only then: the last value of a job that was retired, or whose severity was
-    edited, does not count once its exporter has answered without it; and that of
-    an exporter that was replaced does not count where another one reports the same
-    *subject*, a label: "" for what exporters report of themselves.
-    """
-    family, _, _ = metric.partition("{")
-    labels = f"job, {subject}" if subject else "job"
-    return f"""{metric}
-  or
-  (
-    last_over_time({metric}[{MEMORY}])
-    unless on (job, instance) {names.BUILD_INFO}
-    unless on ({labels}) {family}
-  )"""
-
-
-def merged(
-    metric: str,
-    aggregation: str = "max",
-    without: str = TARGET,
-    subject: str = names.JOB,
-) -> str:
-    """Return one `remembered` series for a job, however often it is scraped.
-
-    It has all labels but those in *without*.
-    """
-    return f"""{aggregation} without ({without}) (
-  {remembered(metric, subject)}
-)"""
-
-
 @dataclass(frozen=True, slots=True)
 class Open:
     """Expressions for the series of the jobs that have a condition."""
@@ -93,8 +59,10 @@ class Open:
     def lasting(self, without: str = TARGET) -> str:
         """Return one series for each job that has the condition, or had it when last seen.
 
-        It is the result of `merged`, in an order that costs least where few jobs have
-        the condition.
+        The last value of a job that was retired, or whose severity was edited, does not
+        count once its exporter has answered without it; and that of an exporter that was
+        replaced does not count where another one reports the same job. The order costs
+        least where few jobs have the condition.
         """
         if not self.before:
             return f"max without ({without}{self.extra}) ({self.now})"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.rulegen import render
-from afterrun_exporter.rulegen.promql import any_of, merged, quoted, selector
+from afterrun_exporter.rulegen.promql import any_of, quoted, selector
 from tests.strategies import job_names
 
 from .conftest import Run
@@ -132,9 +132,3 @@ def test_prometheus_finds_every_text_by_its_name_and_by_any_of(
     result = run("promtool", "test", "rules", tests)
 
     assert result.returncode == 0, result.stdout + result.stderr
-
-
-def test_what_is_merged_has_neither_target_nor_what_it_is_told_to_leave_out() -> None:
-    """Whatever would make two alerts of one."""
-    assert merged("x").startswith("max without (instance, pod) (\n  x\n  or\n")
-    assert merged("x", "min", "a, b").startswith("min without (a, b) (\n  x\n  or\n")
