@@ -118,9 +118,9 @@ TOP = "cli"
 OWNERS = {
     "aiohttp": {"dialects/", "ingest/", "server/", "auth/requests.py", "auth/middleware.py", "auth/csrf.py", "auth/endpoints.py", "http_problems.py", "app.py", "exposition/endpoint.py",
                 "api/", "page/", "alertmanager/"},
-    "aiosqlite": {"storage/"},
+    "aiosqlite": {"storage/sqlite/"},
     "bcrypt": {"auth/passwords.py"},
-    "sqlite3": {"storage/"},
+    "sqlite3": {"storage/sqlite/"},
     "click": {"cli/"},
     "croniter": {"core/schedule.py"},
     "grafana_foundation_sdk": {"rulegen/grafana"},

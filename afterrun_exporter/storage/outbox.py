@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sqlite3
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -20,11 +18,9 @@ from operator import itemgetter
 from typing import Final
 
 from afterrun_exporter.core.alerts import UPSTREAM_UNHEALTHY
-from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.notifications import (
     AlertNotification,
     DeliveryState,
-    Stage,
     is_history,
     moved,
     not_held_back,
@@ -39,7 +35,6 @@ from afterrun_exporter.core.state import (
     JobState,
     Transition,
 )
-from afterrun_exporter.storage.codec import UnreadableRowError
 
 #: Jobs to check in one transaction, so that pings are not delayed.
 STEP: Final = 500
@@ -51,20 +46,7 @@ Holding = Callable[[str, JobState], Sequence[AlertNotification]]
 
 Writes = Sequence[tuple[str, Transition]]
 
-#: The content of a stored outbox: notifications, and the deliveries of each.
-Outboxed = tuple[list[AlertNotification], dict[str, dict[str, DeliveryState]]]
-
 _job = itemgetter(0)
-
-_SAVE = """
-INSERT INTO outbox
-    (labels, job, condition, rule, summary, opened_at, resolved_at, shown_until)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (labels) DO UPDATE
-SET job = excluded.job, condition = excluded.condition, rule = excluded.rule,
-    summary = excluded.summary, opened_at = excluded.opened_at,
-    resolved_at = excluded.resolved_at, shown_until = excluded.shown_until
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,84 +287,3 @@ class Outbox:
             if not others:
                 del self._labels_of[notice.job]
         self._on_change(removed)
-
-
-def save(connection: sqlite3.Connection, changes: Changes) -> None:
-    """Write *changes*, inside a transaction of the caller."""
-    connection.executemany(_SAVE, [_row(notice) for notice in changes.notices])
-    connection.executemany(
-        "UPDATE outbox SET told = ? WHERE labels = ?",
-        [(_encode(states), labels) for labels, states in changes.deliveries.items()],
-    )
-    connection.executemany(
-        "DELETE FROM outbox WHERE labels = ?", [(labels,) for labels in changes.removed]
-    )
-
-
-def load(connection: sqlite3.Connection) -> Outboxed:
-    """Return the stored notifications, and the deliveries of each."""
-    rows = connection.execute(
-        "SELECT labels, job, condition, rule, summary, opened_at, resolved_at, "
-        "shown_until, told FROM outbox"
-    ).fetchall()
-    decoded = [_decoded(*row) for row in rows]
-    notices = [notice for notice, _ in decoded]
-    return notices, {notice.labels: states for notice, states in decoded}
-
-
-def _decoded(
-    labels: str,
-    job: str,
-    condition: str,
-    rule: str,
-    summary: str,
-    opened_at: float,
-    resolved_at: float | None,
-    shown_until: float,
-    deliveries: str,
-) -> tuple[AlertNotification, dict[str, DeliveryState]]:
-    try:
-        notice = AlertNotification(
-            labels=labels,
-            job=job,
-            key=AlertKey(Condition(condition), rule),
-            summary=summary,
-            opened_at=opened_at,
-            resolved_at=resolved_at,
-            shown_until=shown_until,
-        )
-        return notice, _decode(deliveries)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UnreadableRowError("alert", job, error) from error
-
-
-def _row(notice: AlertNotification) -> tuple[object, ...]:
-    key = notice.key
-    return (
-        notice.labels,
-        notice.job,
-        key.condition,
-        key.rule,
-        notice.summary,
-        notice.opened_at,
-        notice.resolved_at,
-        notice.shown_until,
-    )
-
-
-def _encode(deliveries: Mapping[str, DeliveryState]) -> str:
-    # Refused ones are not stored: the Alertmanager may be newer after a restart.
-    return json.dumps(
-        {
-            alertmanager: [one.opened_at, one.stage, one.since]
-            for alertmanager, one in deliveries.items()
-            if one.stage is not Stage.REFUSED
-        }
-    )
-
-
-def _decode(text: str) -> dict[str, DeliveryState]:
-    return {
-        alertmanager: DeliveryState(opened_at, Stage(stage), since, since)
-        for alertmanager, (opened_at, stage, since) in json.loads(text).items()
-    }

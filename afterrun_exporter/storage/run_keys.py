@@ -7,39 +7,20 @@ Then they stay in memory, for the jobs with the most recent reports.
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from afterrun_exporter.core.repeats import KEY_SIZE, NO_KEY, REMEMBERED, shortened
 from afterrun_exporter.core.state import JobState, Transition
 
-#: Keys in one row of the table `run_keys`.
+#: Keys of older runs that are stored together.
 CHUNK: Final = REMEMBERED
 
 #: Maximum memory for keys in bytes, without those of the last 32 runs of each job:
 #: 8 bytes per run.
 MEMORY: Final = 64 * 1024 * 1024
 
-INSERT: Final = (
-    "INSERT INTO run_keys (job_id, chunk, keys, received_at) VALUES (?, ?, ?, ?) "
-    "ON CONFLICT DO UPDATE SET keys = excluded.keys, received_at = excluded.received_at"
-)
-_SELECT: Final = """
-SELECT j.name, k.chunk, k.keys FROM jobs j CROSS JOIN run_keys k ON k.job_id = j.id
-WHERE j.name IN (SELECT value FROM json_each(?))
-"""
-_NEXT: Final = """
-SELECT k.job_id, k.chunk, k.received_at, j.name FROM run_keys k
-JOIN jobs j ON j.id = k.job_id
-WHERE (k.job_id, k.chunk) > (?, ?) ORDER BY k.job_id, k.chunk LIMIT ?
-"""
 _NO_KEYS: Final = NO_KEY * CHUNK
-_DELETE: Final = "DELETE FROM run_keys WHERE job_id = ? AND chunk = ?"
-
-#: The job and the chunk of a row.
-Place = tuple[int, int]
 
 
 class OlderKeys(NamedTuple):
@@ -62,32 +43,12 @@ def rows_of(job_id: int, transition: Transition) -> Iterator[tuple[Any, ...]]:
             yield job_id, chunk, keys.rjust(CHUNK * KEY_SIZE, b"\0"), received_at
 
 
-def load(connection: sqlite3.Connection, jobs: Collection[str]) -> dict[str, OlderKeys]:
-    """Return the stored keys of *jobs*, without jobs that have none."""
-    chunks_by_job: dict[str, dict[int, bytes]] = {}
-    for name, chunk, keys in connection.execute(_SELECT, (json.dumps([*jobs]),)):
-        chunks_by_job.setdefault(name, {})[chunk] = keys
-    return {name: _joined(chunks) for name, chunks in chunks_by_job.items()}
-
-
-def _joined(chunks: Mapping[int, bytes]) -> OlderKeys:
+def joined(chunks: Mapping[int, bytes]) -> OlderKeys:
+    """Return the keys in *chunks*, by number."""
     first, last = min(chunks), max(chunks)
     # There is no row if no run of it had an id.
     rows = (chunks.get(chunk, _NO_KEYS) for chunk in range(first, last + 1))
     return OlderKeys(b"".join(rows), last * CHUNK)
-
-
-def next_rows(
-    connection: sqlite3.Connection, after: Place, limit: int
-) -> list[tuple[Place, float, str]]:
-    """Return place, end and job of each of the next rows."""
-    rows = connection.execute(_NEXT, (*after, limit))
-    return [((job_id, chunk), at, name) for job_id, chunk, at, name in rows]
-
-
-def delete(connection: sqlite3.Connection, places: Collection[Place]) -> None:
-    """Delete the rows at *places*."""
-    connection.executemany(_DELETE, places)
 
 
 class KeysInMemory:

@@ -30,27 +30,28 @@ from afterrun_exporter.core.pushed import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage import run_keys
 from afterrun_exporter.storage.codec import (
     UNDECODABLE,
     UnreadableRowError,
     decode_state,
 )
 from afterrun_exporter.storage.group_commit import GroupCommit, Writes
-from afterrun_exporter.storage.outbox import Changes, Outbox, Outboxed
-from afterrun_exporter.storage.outbox import load as load_outbox
+from afterrun_exporter.storage.outbox import Changes, Outbox
 from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
 from afterrun_exporter.storage.sqlite import alert_history as history
 from afterrun_exporter.storage.sqlite import (
     pushed,
     reads,
     receivers,
+    run_keys,
     window_history,
 )
 from afterrun_exporter.storage.sqlite.checkpoints import Checkpoints
 from afterrun_exporter.storage.sqlite.files import DatabaseFiles, watched
 from afterrun_exporter.storage.sqlite.locking import locked
 from afterrun_exporter.storage.sqlite.migrations import migrate
+from afterrun_exporter.storage.sqlite.outbox import Outboxed
+from afterrun_exporter.storage.sqlite.outbox import load as load_outbox
 from afterrun_exporter.storage.sqlite.read_guard import (
     CALLERS,
     FAULTS,

@@ -20,13 +20,15 @@ from afterrun_exporter.core.state import (
     LogEntry,
     Transition,
 )
-from afterrun_exporter.storage import outbox, run_keys
 from afterrun_exporter.storage.codec import (
     encode_metrics,
     encode_state,
     encode_violations,
 )
 from afterrun_exporter.storage.group_commit import Writes
+from afterrun_exporter.storage.outbox import Changes
+from afterrun_exporter.storage.run_keys import CHUNK, rows_of
+from afterrun_exporter.storage.sqlite import outbox, run_keys
 from afterrun_exporter.storage.sqlite.checkpoints import CHECKPOINT
 
 #: The maximum of rows in one statement: SQLite allows 32,766 values.
@@ -110,7 +112,7 @@ class Writer:
         self._newest_run = newest_run
         self._newest_job = max(ids.values(), default=0)
 
-    def commit(self, writes: Writes, news: outbox.Changes) -> float:
+    def commit(self, writes: Writes, news: Changes) -> float:
         """Write *writes* and *news* in one transaction; return the seconds it took."""
         began = stopwatch()
         ids = {name: self._ids.get(name) for name, _ in writes}
@@ -189,7 +191,7 @@ class Writer:
             (place, name)
             for place, received_at, name in rows
             if received_at < before
-            or place[1] * run_keys.CHUNK <= newest.get(name, 0) - runs_per_job
+            or place[1] * CHUNK <= newest.get(name, 0) - runs_per_job
         ]
         if old:
             with self._transaction():
@@ -212,7 +214,7 @@ class Writer:
             ).rowcount
         return logs + alerts
 
-    def save_outbox(self, changes: outbox.Changes) -> None:
+    def save_outbox(self, changes: Changes) -> None:
         """Write *changes* in one transaction."""
         with self._transaction():
             outbox.save(self._connection, changes)
@@ -303,7 +305,7 @@ class _Batch:
         )
 
     def add_keys(self, name: str, transition: Transition) -> None:
-        self.keys.extend(run_keys.rows_of(self._ids[name], transition))
+        self.keys.extend(rows_of(self._ids[name], transition))
 
     def add_event(self, name: str, event: AlertEvent) -> None:
         if event.key.condition is Condition.SUCCEEDED:
