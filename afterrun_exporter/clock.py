@@ -6,7 +6,8 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Final, ParamSpec, Protocol, TypeVar
+from concurrent.futures import Executor
+from typing import Final, Protocol, TypeVar, TypeVarTuple
 
 from afterrun_exporter.core.clock_watch import ClockJump, jump
 
@@ -26,7 +27,7 @@ _BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 TURN: Final = 0.0002
 
 T = TypeVar("T")
-P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 
 
 class Clock(Protocol):
@@ -118,11 +119,17 @@ async def cooperatively(items: Iterable[T]) -> AsyncIterator[T]:
 
 
 async def in_background(
-    function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    function: Callable[[*Ts], T], *args: *Ts, executor: Executor | None = None
 ) -> T:
-    """Return the result of *function*, computed in a thread beside the event loop."""
+    """Return the result of *function*, computed in a thread beside the event loop.
+
+    Long turns would hold the loop, and a function that gives the interpreter back
+    between them, to hash or compress, would hold it all the time: whoever waits for a
+    turn starts to wait anew then.
+    """
+    loop = asyncio.get_running_loop()
     with _short_turns:
-        return await asyncio.to_thread(function, *args, **kwargs)
+        return await loop.run_in_executor(executor, function, *args)
 
 
 class _ShortTurns:
