@@ -36,6 +36,7 @@ from afterrun_exporter.cli.managed_config import kept_file, load_with_base
 from afterrun_exporter.cli.memory import (
     freeze_many,
     limit_arenas,
+    trimming,
     tune_garbage_collection,
 )
 from afterrun_exporter.cli.signals import Signals
@@ -327,6 +328,7 @@ async def _serve(
             running(
                 web_file.task().run(clock),
                 index.task().run(clock),
+                trimming().run(clock),
                 # An Alertmanager that hangs must not delay the start.
                 receivers.refresh(),
             ),
