@@ -16,7 +16,7 @@ from afterrun_exporter.config.values import (
     Declared,
     DistinctKeys,
     Line,
-    refuse_repeats,
+    distinct,
 )
 from afterrun_exporter.core.did_you_mean import did_you_mean, unknown_value
 from afterrun_exporter.core.model import Condition
@@ -161,18 +161,12 @@ def _group_by(keys: tuple[str, ...]) -> tuple[str, ...]:
     return keys
 
 
-def _alert(text: str) -> Condition:
-    for condition in _ALERTS:
-        if condition.value == text:
-            return condition
-    words = [condition.value for condition in _ALERTS]
-    raise ValueError(unknown_value("alert", text, words))
-
-
-def _alert_word(value: object) -> object:
+def _alert(value: object) -> Condition:
     if not isinstance(value, str):
         raise ValueError(f"expected an alert such as missed, not {quote(value)}")
-    return _alert(value)
+    if value not in _ALERTS:
+        raise ValueError(unknown_value("alert", value, [*map(str, _ALERTS)]))
+    return Condition(value)
 
 
 def _url(text: str) -> str:
@@ -247,16 +241,6 @@ def _channel(text: str) -> str:
     return text
 
 
-def _distinct_receivers(receivers: tuple[str, ...]) -> tuple[str, ...]:
-    refuse_repeats(receivers, "receiver")
-    return receivers
-
-
-def _distinct_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
-    refuse_repeats(urls, "URL")
-    return urls
-
-
 #: One value or a list of values.
 OneOrMany: Final = BeforeValidator(_one_or_many)
 
@@ -264,19 +248,17 @@ PlainUrl = Annotated[str, AfterValidator(_url)]
 #: A URL that appears in logs and responses.
 ShownUrl = Annotated[PlainUrl, AfterValidator(_shown_url)]
 BaseUrl = Annotated[PlainUrl, AfterValidator(_base_url)]
-BaseUrls = Annotated[tuple[BaseUrl, ...], AfterValidator(_distinct_urls)]
+BaseUrls = Annotated[tuple[BaseUrl, ...], distinct("URL")]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 #: The path of a file with a secret, as Alertmanager reads it.
 SecretFile = Annotated[Line, AfterValidator(_secret_file)]
 Sender = Annotated[Line, AfterValidator(_sender)]
 Recipients = Annotated[Line, AfterValidator(_recipients)]
 Channel = Annotated[Line, AfterValidator(_channel)]
-Alert = Annotated[Condition, BeforeValidator(_alert_word)]
+Alert = Annotated[Condition, BeforeValidator(_alert)]
 ReceiverName = Annotated[str, AfterValidator(_receiver_name)]
 ReceiverRef = Annotated[str, AfterValidator(_receiver)]
-ReceiverRefs = Annotated[
-    tuple[ReceiverRef, ...], OneOrMany, AfterValidator(_distinct_receivers)
-]
+ReceiverRefs = Annotated[tuple[ReceiverRef, ...], OneOrMany, distinct("receiver")]
 MuteTimeRefs = Annotated[
     tuple[Annotated[str, AfterValidator(_mute_time)], ...], OneOrMany
 ]

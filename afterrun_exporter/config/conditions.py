@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.values import (
@@ -16,7 +17,7 @@ from afterrun_exporter.config.values import (
     NotEmpty,
     Share,
     Span,
-    refuse_repeats,
+    distinct,
 )
 from afterrun_exporter.core.model import (
     Average,
@@ -91,9 +92,4 @@ class DependencySpec(Spec):
         return Dependency(self.job, self.requires_success)
 
 
-def _once_each(specs: tuple[DependencySpec, ...]) -> tuple[DependencySpec, ...]:
-    refuse_repeats((spec.job for spec in specs), "job")
-    return specs
-
-
-Dependencies = Annotated[tuple[DependencySpec, ...], AfterValidator(_once_each)]
+Dependencies = Annotated[tuple[DependencySpec, ...], distinct("job", attrgetter("job"))]

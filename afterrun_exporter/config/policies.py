@@ -6,14 +6,14 @@ Lists and mappings are merged instead: rules, tags, labels, dependencies, alerts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
 
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.conditions import DependencySpec
-from afterrun_exporter.config.schema import JobSpec, RuleSpec
+from afterrun_exporter.config.schema import JobSpec
 from afterrun_exporter.config.values import (
     DeclaredKey,
     Line,
@@ -24,8 +24,6 @@ from afterrun_exporter.config.values import (
     Text,
 )
 from afterrun_exporter.core.patterns import compiled
-
-_T = TypeVar("_T")
 
 #: Groups of keys: a layer with one of them overrides the whole group.
 _TOGETHER: Final = (
@@ -123,24 +121,18 @@ def _by_key(before: Spec, value: Spec) -> Spec:
     return type(value).model_construct(set(values), **values)
 
 
-def _last_of_each(items: Iterable[_T], name: Callable[[_T], str]) -> tuple[_T, ...]:
-    return tuple({name(item): item for item in items}.values())
-
-
-def _name_of_rule(spec: RuleSpec) -> str:
-    return spec.name or spec.expr.name
-
-
-def _name_of_dependency(spec: DependencySpec) -> str:
-    return spec.job
+def _last_of_each(attribute: str) -> Callable[[Any, Any], Any]:
+    """Return a function that joins two tuples, and keeps the last of equal items."""
+    name = attrgetter(attribute)
+    return lambda one, two: tuple({name(item): item for item in (*one, *two)}.values())
 
 
 #: Merge functions of keys whose later value does not replace the earlier one.
 _ADD_UP: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "alerts": _by_key,
-    "depends_on": lambda one, two: _last_of_each((*one, *two), _name_of_dependency),
+    "depends_on": _last_of_each("job"),
     "labels": lambda one, two: {**one, **two},
     "push": _by_key,
-    "rules": lambda one, two: _last_of_each((*one, *two), _name_of_rule),
+    "rules": _last_of_each("full_name"),
     "tags": lambda one, two: tuple(dict.fromkeys((*one, *two))),
 }

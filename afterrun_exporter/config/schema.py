@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -47,7 +48,7 @@ from afterrun_exporter.config.values import (
     Text,
     Url,
     Zone,
-    refuse_repeats,
+    distinct,
 )
 from afterrun_exporter.core.model import UUID
 from afterrun_exporter.core.projects import KEY, Project
@@ -103,24 +104,26 @@ class RuleSpec(Spec):
         types = {"type": ["string", "object"], "maxLength": LONGEST_RULE}
         return {**handler(core), **types}
 
+    @property
+    def full_name(self) -> str:
+        """Its name, by default its text."""
+        return self.name or self.expr.name
+
     def rule(self) -> Rule:
         if len(self.model_fields_set) == 1:
             return self.expr
         return replace(
             self.expr,
-            name=self.name or self.expr.name,
+            name=self.full_name,
             severity=self.severity,
             ignore_missing=self.on_missing == "ignore",
         )
 
 
-def _distinct(rules: tuple[RuleSpec, ...]) -> tuple[RuleSpec, ...]:
-    refuse_repeats((spec.name or spec.expr.name for spec in rules), "rule")
-    return rules
-
-
 #: Rules with unique names.
-Rules = Annotated[tuple[RuleSpec, ...], ListOf, AfterValidator(_distinct)]
+Rules = Annotated[
+    tuple[RuleSpec, ...], ListOf, distinct("rule", attrgetter("full_name"))
+]
 
 
 #: The maximum number of attempts of a run.

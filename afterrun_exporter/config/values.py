@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from afterrun_exporter.conventions import RESERVED_LABELS
-from afterrun_exporter.core.did_you_mean import did_you_mean
+from afterrun_exporter.core.did_you_mean import did_you_mean, unknown_value
 from afterrun_exporter.core.model import JOB_NAME
 from afterrun_exporter.core.patterns import compiled
 from afterrun_exporter.core.rules import Rule, parse_rule
@@ -34,6 +34,8 @@ from afterrun_exporter.core.units import (
     ways,
 )
 from afterrun_exporter.validation import EMPTY, quote
+
+T = TypeVar("T")
 
 #: Severities that the generated Alertmanager configuration routes.
 SEVERITIES: Final = ("critical", "warning", "info")
@@ -226,9 +228,25 @@ def refuse_repeats(names: Iterable[str], what: str) -> None:
         raise ValidationError.from_exception_data(what, wrong)
 
 
-def _distinct_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
-    refuse_repeats(keys, "label")
-    return keys
+def distinct(what: str, name: Callable[[Any], str] = str) -> AfterValidator:
+    """Return a validator that refuses two items of the same *name*."""
+
+    def check(items: tuple[T, ...]) -> tuple[T, ...]:
+        refuse_repeats(map(name, items), what)
+        return items
+
+    return AfterValidator(check)
+
+
+def one_of(what: str, choices: Collection[str]) -> AfterValidator:
+    """Return a validator that refuses text which is none of *choices*."""
+
+    def check(text: str) -> str:
+        if text not in choices:
+            raise ValueError(unknown_value(what, text, [*choices]))
+        return text
+
+    return AfterValidator(check)
 
 
 def _share(value: object) -> float:
@@ -307,4 +325,4 @@ NotEmpty = BeforeValidator(_not_empty)
 #: Validators of sections that may be empty, such as with all entries commented out.
 ListOf = BeforeValidator(_list)
 MappingOf = BeforeValidator(mapping)
-DistinctKeys = AfterValidator(_distinct_keys)
+DistinctKeys = distinct("label")

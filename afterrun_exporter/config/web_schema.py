@@ -13,8 +13,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from afterrun_exporter.auth.web_config import ClientAuth
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.values import Line, ListOf, MappingOf, NotEmpty
-from afterrun_exporter.core.did_you_mean import unknown_value
+from afterrun_exporter.config.values import (
+    Line,
+    ListOf,
+    MappingOf,
+    NotEmpty,
+    one_of,
+)
 from afterrun_exporter.validation import quote
 
 #: Names of cipher suites in Go, and in OpenSSL.
@@ -87,9 +92,6 @@ def _client_auth(text: str) -> str:
             f"{text!r} is not supported, as certificates are always verified: use "
             f"{ClientAuth.IF_GIVEN.value} or {ClientAuth.REQUIRED.value}"
         )
-    names = [one.value for one in ClientAuth]
-    if text not in names:
-        raise ValueError(unknown_value("value", text, names))
     return text
 
 
@@ -101,23 +103,10 @@ def _version(text: str) -> str:
     return text
 
 
-def _cipher(text: str) -> str:
-    names = [*CIPHERS, *CIPHERS_13]
-    if text not in names:
-        raise ValueError(unknown_value("cipher", text, names))
-    return text
-
-
 def _curves(curves: tuple[str, ...]) -> tuple[str, ...]:
     if len(curves) > 1:
         raise ValueError("only one curve is supported: list one, or none")
     return curves
-
-
-def _curve(text: str) -> str:
-    if text not in CURVES:
-        raise ValueError(unknown_value("curve", text, [*CURVES]))
-    return text
 
 
 def _no_http2(on: bool) -> bool:
@@ -135,6 +124,13 @@ def _no_rate_limit(_: object) -> object:
 
 Version = Annotated[Literal["TLS12", "TLS13"], BeforeValidator(_version)]
 Secret = Annotated[str, BeforeValidator(_secret)]
+_Cipher = Annotated[str, one_of("cipher", (*CIPHERS, *CIPHERS_13))]
+_Curve = Annotated[str, one_of("curve", CURVES)]
+_ClientAuthType = Annotated[
+    str,
+    AfterValidator(_client_auth),
+    one_of("value", [one.value for one in ClientAuth]),
+]
 
 
 class TLSSpec(Spec):
@@ -145,19 +141,15 @@ class TLSSpec(Spec):
     client_ca: Annotated[str | None, NotEmpty] = None
     cert_file: Annotated[Line | None, NotEmpty] = None
     key_file: Annotated[Line | None, NotEmpty] = None
-    client_auth_type: Annotated[str, AfterValidator(_client_auth)] = "NoClientCert"
+    client_auth_type: _ClientAuthType = "NoClientCert"
     client_ca_file: Annotated[Line | None, NotEmpty] = None
     client_allowed_sans: Annotated[tuple[Line, ...] | None, ListOf] = None
     min_version: Version = "TLS12"
     max_version: Version = "TLS13"
-    cipher_suites: Annotated[
-        tuple[Annotated[str, AfterValidator(_cipher)], ...], ListOf
-    ] = ()
+    cipher_suites: Annotated[tuple[_Cipher, ...], ListOf] = ()
     prefer_server_cipher_suites: bool = True
     curve_preferences: Annotated[
-        tuple[Annotated[str, AfterValidator(_curve)], ...],
-        ListOf,
-        AfterValidator(_curves),
+        tuple[_Curve, ...], ListOf, AfterValidator(_curves)
     ] = ()
 
     @model_validator(mode="after")
