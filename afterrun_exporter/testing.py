@@ -7,15 +7,17 @@ can build on them, too.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.clock_watch import ClockJump
 from afterrun_exporter.core.history import pack, past
-from afterrun_exporter.core.model import Condition, Run
+from afterrun_exporter.core.model import BLAMELESS, Condition, Run
 from afterrun_exporter.core.pushed import Group, Labels
 from afterrun_exporter.core.repeats import KEY_SIZE, NO_KEY
 from afterrun_exporter.core.routing import JobReceiver
@@ -29,7 +31,6 @@ from afterrun_exporter.core.state import (
 from afterrun_exporter.storage.group_commit import GroupCommit, Writes
 from afterrun_exporter.storage.outbox import Changes, Outbox
 from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
-from afterrun_exporter.storage.sqlite import alert_history as history
 from afterrun_exporter.storage.store import (
     EVERY_ALERT,
     AlertFilter,
@@ -200,15 +201,15 @@ class MemoryStore:
         }
 
     async def alerts(self, query: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
-        every = sorted(self._alerts, key=_place, reverse=True)
+        every = sorted(self._alerts, key=attrgetter("opened_at", "id"), reverse=True)
         if query.before is not None:
             ids = [alert.id for alert in every]
             start = ids.index(query.before) + 1 if query.before in ids else len(ids)
             every = every[start:]
-        return [a for a in every if history.matches(query, a)][: query.limit]
+        return [a for a in every if _matches(query, a)][: query.limit]
 
     async def alert_stats(self, since: float, jobs: int) -> AlertStats:
-        return history.stats_of(self._alerts, since, jobs)
+        return _stats_of(self._alerts, since, jobs)
 
     async def receivers(self) -> list[JobReceiver]:
         return list(self._receivers.values())
@@ -314,10 +315,8 @@ class MemoryStore:
                     continue
                 if isinstance(event, AlertOpened):
                     self._open_alert(name, event)
-                elif isinstance(event, AlertMoved):
-                    self._move_alert(name, event)
                 else:
-                    self._resolve_alert(name, event)
+                    self._change_open(name, event)
 
     def _open_alert(self, job: str, event: AlertOpened) -> None:
         still_open = {a.key for a in self._alerts if a.job == job and not a.resolved_at}
@@ -342,26 +341,47 @@ class MemoryStore:
             )
         )
 
-    def _move_alert(self, job: str, event: AlertMoved) -> None:
-        self._alerts = [
-            replace(alert, opened_at=event.opened_at)
-            if (alert.job, alert.key, alert.resolved_at) == (job, event.key, None)
-            else alert
-            for alert in self._alerts
-        ]
+    def _change_open(self, job: str, event: AlertMoved | AlertResolved) -> None:
+        def after(alert: AlertRecord) -> AlertRecord:
+            if (alert.job, alert.key, alert.resolved_at) != (job, event.key, None):
+                return alert
+            if isinstance(event, AlertMoved):
+                return replace(alert, opened_at=event.opened_at)
+            opened_at = min(alert.opened_at, event.at)
+            return replace(alert, resolved_at=event.at, opened_at=opened_at)
 
-    def _resolve_alert(self, job: str, event: AlertResolved) -> None:
-        self._alerts = [
-            replace(
-                alert,
-                resolved_at=event.at,
-                opened_at=min(alert.opened_at, event.at),
-            )
-            if (alert.job, alert.key, alert.resolved_at) == (job, event.key, None)
-            else alert
-            for alert in self._alerts
-        ]
+        self._alerts = [after(alert) for alert in self._alerts]
 
 
-def _place(alert: AlertRecord) -> tuple[float, int]:
-    return alert.opened_at, alert.id
+def _matches(query: AlertFilter, record: AlertRecord) -> bool:
+    """Return True if *query* selects *record*."""
+    return (
+        query.job in {None, record.job}
+        and (not query.conditions or record.key.condition in query.conditions)
+        and query.severity in {None, record.severity}
+        and query.open in {None, record.resolved_at is None}
+        and record.opened_at >= query.since
+    )
+
+
+def _stats_of(records: Iterable[AlertRecord], since: float, jobs: int) -> AlertStats:
+    """Return the statistics of *records*, all there are: see `Store.alert_stats`."""
+    every = [one for one in records if one.key.condition not in BLAMELESS]
+    recent = [record for record in every if record.opened_at >= since]
+    by_job = Counter(record.job for record in recent)
+    most = sorted(by_job.items(), key=lambda one: (-one[1], one[0]))
+    lasted = [
+        record.resolved_at - record.opened_at
+        for record in recent
+        if record.resolved_at is not None
+    ]
+    return AlertStats(
+        counts=Counter(
+            (record.key.condition, record.severity, record.resolved_at is None)
+            for record in recent
+        ),
+        jobs=tuple(most[:jobs]),
+        mean=statistics.fmean(lasted) if lasted else None,
+        median=statistics.median(lasted) if lasted else None,
+        open_now=sum(record.resolved_at is None for record in every),
+    )

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-import statistics
-from collections import Counter
-from collections.abc import Iterable
 from typing import Any, Final
 
 import aiosqlite
 
-from afterrun_exporter.core.model import BLAMELESS, Condition
+from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.storage.store import AlertFilter, AlertRecord, AlertStats
 
@@ -71,40 +68,6 @@ async def stats(reader: aiosqlite.Connection, since: float, jobs: int) -> AlertS
         mean=mean,
         median=median,
         open_now=open_now,
-    )
-
-
-def matches(query: AlertFilter, record: AlertRecord) -> bool:
-    """Return True if *query* selects *record*."""
-    return (
-        query.job in {None, record.job}
-        and (not query.conditions or record.key.condition in query.conditions)
-        and query.severity in {None, record.severity}
-        and query.open in {None, record.resolved_at is None}
-        and record.opened_at >= query.since
-    )
-
-
-def stats_of(records: Iterable[AlertRecord], since: float, jobs: int) -> AlertStats:
-    """Return the statistics of *records*, all there are: see `Store.alert_stats`."""
-    every = [one for one in records if one.key.condition not in BLAMELESS]
-    recent = [record for record in every if record.opened_at >= since]
-    by_job = Counter(record.job for record in recent)
-    most = sorted(by_job.items(), key=lambda one: (-one[1], one[0]))
-    lasted = [
-        record.resolved_at - record.opened_at
-        for record in recent
-        if record.resolved_at is not None
-    ]
-    return AlertStats(
-        counts=Counter(
-            (record.key.condition, record.severity, record.resolved_at is None)
-            for record in recent
-        ),
-        jobs=tuple(most[:jobs]),
-        mean=statistics.fmean(lasted) if lasted else None,
-        median=statistics.median(lasted) if lasted else None,
-        open_now=sum(record.resolved_at is None for record in every),
     )
 
 
