@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core import alerts
 from afterrun_exporter.core.deadlines import schedule_text
-from afterrun_exporter.core.model import Condition, Job, Outcome, Settings
+from afterrun_exporter.core.model import Condition, Job, Outcome
 from afterrun_exporter.core.run_limits import run_deadline
 from afterrun_exporter.core.schedule import Cron
-from afterrun_exporter.core.state import AlertKey, JobState
+from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.exposition.alert_details import CODES, alert_details
 from afterrun_exporter.exposition.encoders import Alerting, Fact, Family, Sample, Shape
 from afterrun_exporter.exposition.exposed_job import (
@@ -171,25 +171,6 @@ def _condition(
     return samples
 
 
-def _requires(job: Job) -> bool:
-    return bool(job.depends_on)
-
-
-def stale(subject: ExposedJob) -> float:
-    """Return 1 if the job is visibly missed."""
-    return subject.shows(alerts.MISSED)
-
-
-def next_run(subject: ExposedJob) -> float:
-    """Return the next slot."""
-    return subject.due.slot
-
-
-def paused(subject: ExposedJob) -> float:
-    """Return 1 if the job is disabled in the configuration."""
-    return not subject.job.enabled
-
-
 def schedule_invalid(subject: ExposedJob) -> float:
     """Return True if the schedule has no future slot or cannot be used."""
     if subject.state.lacks_schedule and not subject.job.configured:
@@ -218,12 +199,12 @@ FAMILIES: tuple[Shape, ...] = (
     Family(names.METRIC_VALUE, "gauge", metric_values),
     Family(names.RULE_VIOLATED, "gauge", rule_violated),
     Family(names.RULE_THRESHOLD, "gauge", rule_threshold),
-    Fact(names.NEXT_RUN, "gauge", next_run),
+    Fact(names.NEXT_RUN, "gauge", lambda s: s.due.slot),
     Alerting(names.DEADLINE, "gauge", job_deadline),
-    Fact(names.STALE, "gauge", stale),
+    Fact(names.STALE, "gauge", lambda s: s.shows(alerts.MISSED)),
     Fact(names.RUNNING, "gauge", lambda s: len(s.state.open_runs)),
     Alerting(names.RUN_DEADLINE, "gauge", open_run_deadline),
-    Fact(names.PAUSED, "gauge", paused),
+    Fact(names.PAUSED, "gauge", lambda s: not s.job.enabled),
     Fact(names.UNOBSERVED, "gauge", lambda s: s.state.unobserved is not None),
     Fact(names.CONSECUTIVE_FAILURES, "gauge", lambda s: s.state.consecutive_failures),
     Family(names.FAILING, "gauge", failing),
@@ -243,7 +224,7 @@ FAMILIES: tuple[Shape, ...] = (
     Family(
         names.UPSTREAM_UNHEALTHY,
         "gauge",
-        _condition(alerts.UPSTREAM_UNHEALTHY, _requires),
+        _condition(alerts.UPSTREAM_UNHEALTHY, lambda job: job.depends_on),
     ),
     Family(names.TEST_ALERT, "gauge", test_alert),
     Family(names.SUCCEEDED, "gauge", succeeded),
@@ -259,17 +240,6 @@ FAMILIES: tuple[Shape, ...] = (
     Fact(names.DURATION, "summary", lambda s: s.state.duration_sum, "_sum"),
     Fact(names.DURATION, "summary", lambda s: s.state.duration_count, "_count"),
 )
-
-
-def render(jobs: Iterable[tuple[Job, JobState]], settings: Settings) -> bytes:
-    """Return the text of all families for *jobs*, without caches."""
-    subjects = [ExposedJob(job, state, settings) for job, state in jobs]
-    text = "".join(
-        piece
-        for family in FAMILIES
-        for piece in (header(family), *family.lines(subjects))
-    )
-    return text.encode()
 
 
 def header(family: Shape) -> str:

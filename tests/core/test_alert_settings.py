@@ -27,8 +27,8 @@ from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.state import AlertKey, AlertOpened, JobState, Transition
 from afterrun_exporter.core.transitions import on_clock, on_ping, registered
 from afterrun_exporter.core.upstream import Required
-from afterrun_exporter.exposition.families import render
 from tests.changed import replace
+from tests.exposition.rendered import render
 
 from . import plain_model
 from .plain_model import PlainJob

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.exposition.chunks import Chunk, Chunks
 from afterrun_exporter.exposition.exposed_job import ExposedJob
-from afterrun_exporter.exposition.families import render
 from tests.changed import replace
 from tests.core.jobs import BACKUP, SETTINGS
+from tests.exposition.rendered import render
 
 names = st.sampled_from([f"job{number}" for number in range(12)])
 #: Values of different lengths, and families that have no line or several.

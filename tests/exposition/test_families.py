@@ -21,9 +21,10 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.test_alerts import on_test
 from afterrun_exporter.core.upstream import Required
 from afterrun_exporter.exposition.exposed_job import label
-from afterrun_exporter.exposition.families import FAMILIES, render
+from afterrun_exporter.exposition.families import FAMILIES
 from tests.changed import replace
 from tests.core.jobs import BACKUP, SETTINGS, Night, at
+from tests.exposition.rendered import render
 
 LABELLED = replace(
     BACKUP,
@@ -218,7 +219,7 @@ def test_the_info_tells_an_interval_in_words() -> None:
 
 
 def test_a_rule_has_its_own_severity() -> None:
-    rule = parse_rule("rows > 0", severity="critical")
+    rule = replace(parse_rule("rows > 0"), severity="critical")
     night = Night(replace(BACKUP, rules=(rule,)))
 
     (labels,) = samples(night, names.RULE_VIOLATED)
