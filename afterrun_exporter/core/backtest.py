@@ -61,8 +61,6 @@ class Change(StrEnum):
     NOT_JUDGED = "not_judged"
 
 
-#: Runs that rules apply to.
-JUDGED: Final = frozenset(Change) - {Change.NOT_JUDGED}
 #: Changes of the result.
 DIFFERENT: Final = frozenset({Change.NEWLY, Change.NO_LONGER})
 
@@ -219,16 +217,6 @@ class Backtest:
             return f"{rule.name!r} {effect}: {metric}; compare it with a number"
         hint = did_you_mean(rule.metric, reported) or _reported_names(reported)
         return f"{rule.name!r} {effect}: {rule.metric!r} was never reported{hint}"
-
-
-def backtest(
-    rules: Sequence[Rule], runs: Iterable[Run], since: float = -math.inf
-) -> Backtest:
-    """Return the backtest of *rules* on *runs*, which start with the oldest."""
-    result = Backtest(rules, since)
-    for run in runs:
-        result.add(run)
-    return result
 
 
 class _Replay:

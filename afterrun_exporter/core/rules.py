@@ -147,14 +147,8 @@ class Violation(Struct, frozen=True, array_like=True, gc=False):
         return f"{self.metric} was {actual}, expected {self.expected}"
 
 
-def parse_rule(
-    text: str,
-    *,
-    name: str | None = None,
-    severity: str | None = None,
-    ignore_missing: bool = False,
-) -> Rule:
-    """Return the rule that is written as *text*.
+def parse_rule(text: str) -> Rule:
+    """Return the rule that is written as *text*, which is its name.
 
     Raises ValueError with the possible forms if it is malformed.
     """
@@ -176,7 +170,7 @@ def parse_rule(
         if metric == DURATION:
             raise ValueError(f"duration is a number, not a text: see rule {text!r}")
         metric = texts.field(metric)
-    return Rule(name or text, metric, bounds, severity, ignore_missing, assertion)
+    return Rule(text, metric, bounds, assertion=assertion)
 
 
 def _unreadable(text: str) -> ValueError:

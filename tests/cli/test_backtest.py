@@ -165,7 +165,9 @@ async def test_a_file_that_changes_nothing_is_one_line(
     ask: Ask, service: Service, tmp_path: Path
 ) -> None:
     """A rule with a name is the same rule after it went over the API."""
-    halved = parse_rule("rows >= 0.5 * previous", name="halved", ignore_missing=True)
+    halved = replace(
+        parse_rule("rows >= 0.5 * previous"), name="halved", ignore_missing=True
+    )
     await service.reconfigure(job_config(replace(BACKUP, rules=(halved,))))
     await report(service, 120, 50)
     text = "{expr: rows >= 0.5 * previous, name: halved, on_missing: ignore}"

@@ -85,8 +85,8 @@ def test_every_key_reaches_its_job() -> None:
             parse_rule("rows_processed > 0"),
             parse_rule("file_size_bytes > 1KiB"),
             parse_rule("duration < 10m"),
-            parse_rule(
-                "rows_processed >= 0.5 * previous",
+            replace(
+                parse_rule("rows_processed >= 0.5 * previous"),
                 name="rows-halved",
                 severity="page",
                 ignore_missing=True,

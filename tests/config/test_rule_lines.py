@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,10 +16,11 @@ from afterrun_exporter.config.rule_lines import (
     rules_block,
 )
 from afterrun_exporter.core.rules import Rule, parse_rule
+from tests.changed import replace
 from tests.strategies import TEXTS
 
-HALVED = parse_rule(
-    "rows >= 0.5 * previous",
+HALVED = replace(
+    parse_rule("rows >= 0.5 * previous"),
     name="rows-halved",
     severity="critical",
     ignore_missing=True,
@@ -94,13 +97,18 @@ def test_as_many_as_may_be_can_be_tried() -> None:
     assert (len(rules), problems) == (MOST_RULES, ())
 
 
+def _rule(text: str, name: str | None, **more: Any) -> Rule:
+    rule = parse_rule(text)
+    return replace(rule, name=name or rule.name, **more)
+
+
 #: Rules with any name that a file can give them.
 _NAMES = TEXTS.map(lambda text: "".join(filter(str.isprintable, text))).filter(
     lambda text: bool(text.strip()) and "\ufffd" not in text
 )
 _RULES = st.lists(
     st.builds(
-        parse_rule,
+        _rule,
         st.sampled_from(
             ["rows > 2", "a: > 5", "size > 1KiB", "rows >= 0.5 * previous",
              "rows between 1 and 2 * previous", "duration < 10m", "x:y != 80%",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
-from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Settings
-from afterrun_exporter.core.rules import parse_rule
+from afterrun_exporter.core.backtest import Backtest
+from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run, Settings
+from afterrun_exporter.core.rules import Rule, parse_rule
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import format_time, parse_time
@@ -108,3 +111,13 @@ class Night:
         self.alerts += transition.alerts
         self.runs += transition.runs
         self.logs += transition.logs
+
+
+def tried(
+    rules: Sequence[Rule], runs: Iterable[Run], since: float = -math.inf
+) -> Backtest:
+    """Return the backtest of *rules* on *runs*, the oldest first."""
+    result = Backtest(rules, since)
+    for run in runs:
+        result.add(run)
+    return result

@@ -8,7 +8,6 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.backtest import backtest
 from afterrun_exporter.core.history import pack, past, pasts
 from afterrun_exporter.core.model import (
     NEUTRAL,
@@ -33,6 +32,7 @@ from afterrun_exporter.core.transitions import (
 )
 from afterrun_exporter.storage.codec import decode_state, encode_state
 from tests.changed import replace
+from tests.core.jobs import tried
 
 BEGIN = 1_800_000_000.0
 SETTINGS = Settings(dedup_window=0)
@@ -152,8 +152,11 @@ def same(every: Sequence[Ping], last: Sequence[Ping], **how: bool) -> None:
     assert state.recorded == len(runs)
     assert [run.number for run in runs] == [*range(1, len(runs) + 1)]
     assert not any(run.is_retried for run in plain_runs)
-    tried, plainly = backtest(WATCHED.rules, runs), backtest(WATCHED.rules, plain_runs)
-    assert (tried.changes, tried.was_flagged) == (plainly.changes, plainly.was_flagged)
+    really, plainly = tried(WATCHED.rules, runs), tried(WATCHED.rules, plain_runs)
+    assert (really.changes, really.was_flagged) == (
+        plainly.changes,
+        plainly.was_flagged,
+    )
     ok = sum(run.outcome is Outcome.OK for run in judged)
     judging = [run for run in judged if run.outcome not in NEUTRAL]
     ratio = state.success_ratio

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
@@ -12,17 +10,17 @@ from afterrun_exporter.core.backtest import (
     MAX_FIELDS,
     Backtest,
     Change,
-    backtest,
     changed_verdicts,
     headline,
     newest,
 )
 from afterrun_exporter.core.model import Job, Outcome, Run
 from afterrun_exporter.core.rules import Rule, parse_rule
-from tests.core.jobs import BACKUP, Night, at
+from tests.changed import replace
+from tests.core.jobs import BACKUP, Night, at, tried
 
 ENOUGH = parse_rule("rows > 100")
-HALVED = parse_rule("rows >= 0.5 * previous", name="rows-halved")
+HALVED = replace(parse_rule("rows >= 0.5 * previous"), name="rows-halved")
 #: What was flagged live in these tests.
 ANY = parse_rule("rows > 0")
 
@@ -36,10 +34,6 @@ def night(*rows: float | None, job: Job = LIVE) -> Night:
         metrics = {} if value is None else {"rows": value}
         lived.ping(f"22 02:{minute:02}", metrics=metrics)
     return lived
-
-
-def tried(rules: Sequence[Rule], runs: Sequence[Run], **more: Any) -> Backtest:
-    return backtest(rules, runs, **more)
 
 
 def changes(found: Backtest) -> list[tuple[int, str]]:
@@ -99,7 +93,7 @@ class TestARun:
         assert found.changes == {Change.NOT_JUDGED: 1}
 
     def test_that_reported_nothing_is_ignored_where_the_rule_says_so(self) -> None:
-        lenient = parse_rule("rows > 100", ignore_missing=True)
+        lenient = replace(parse_rule("rows > 100"), ignore_missing=True)
 
         found = tried([lenient], night(None, job=Job(name="backup")).runs)
 
@@ -270,7 +264,7 @@ class TestARule:
                 ),
             ),
             (
-                parse_rule("row > 0", name="r", ignore_missing=True),
+                replace(parse_rule("row > 0"), name="r", ignore_missing=True),
                 "'r' never flags: 'row' was never reported; did you mean 'rows'?",
             ),
             (

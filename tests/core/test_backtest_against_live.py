@@ -12,13 +12,13 @@ from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run
 from afterrun_exporter.core.rules import Rule, Violation, parse_rule
 from afterrun_exporter.core.transitions import on_ping, registered
 from tests.changed import replace
-from tests.core.jobs import SETTINGS, Night, at
-from tests.core.test_backtest import LIVE, changes, tried
+from tests.core.jobs import SETTINGS, Night, at, tried
+from tests.core.test_backtest import LIVE, changes
 
 #: Rules of every kind, and metrics that they are about.
 RULES = st.lists(
     st.builds(
-        parse_rule,
+        lambda text, **more: replace(parse_rule(text), **more),
         st.sampled_from(
             ["rows > 2", "rows >= 0.5 * previous", "rows between 1 and 2 * previous",
              "size != 3", "size <= previous", "duration < 5", "duration <= 2 * previous",

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.rules import DURATION, OPERATORS, judge, parse_rule
+from tests.changed import replace
 
 NOTHING: dict[str, float] = {}
 
@@ -78,7 +79,7 @@ def test_a_metric_that_was_not_reported_breaks_its_rule() -> None:
 
 
 def test_unless_the_rule_says_to_ignore_that() -> None:
-    rule = parse_rule("rows > 0", ignore_missing=True)
+    rule = replace(parse_rule("rows > 0"), ignore_missing=True)
 
     assert judge(rule, NOTHING, NOTHING) is None
 
@@ -93,7 +94,7 @@ def test_the_duration_of_the_run_is_a_metric_of_its_own() -> None:
 
 
 def test_a_violation_says_what_was_expected_in_numbers() -> None:
-    rule = parse_rule("rows >= 0.5 * previous", name="rows-halved")
+    rule = replace(parse_rule("rows >= 0.5 * previous"), name="rows-halved")
 
     broken = judge(rule, {"rows": 3}, {"rows": 10})
 
@@ -134,7 +135,7 @@ VALUES = QUANTITIES | QUANTITIES.map("{} * previous".format) | st.just("previous
     | st.builds("rows between {} and {} * previous".format, VALUES, QUANTITIES)
 )
 def test_a_rule_can_be_written_down_again(text: str) -> None:
-    rule = parse_rule(text, name="named")
+    rule = replace(parse_rule(text), name="named")
 
     assert parse_rule(rule.expr).bounds == rule.bounds
     assert parse_rule(rule.expr).metric == rule.metric

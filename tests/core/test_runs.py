@@ -210,7 +210,7 @@ class TestAViolatedRule:
         assert night.clock("22 02:02").open == ["rows > 0"]
 
     def test_has_the_severity_of_the_rule_where_it_has_one(self) -> None:
-        rule = parse_rule("rows > 0", severity="critical")
+        rule = replace(parse_rule("rows > 0"), severity="critical")
         night = Night(replace(BACKUP, rules=(rule,))).ping("22 02:01", metrics={})
 
         assert night.alerts[0].severity == "critical"

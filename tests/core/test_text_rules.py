@@ -18,6 +18,7 @@ from afterrun_exporter.core.rules import (
 )
 from afterrun_exporter.core.texts import MAX_EXCERPT, Texts, excerpt
 from afterrun_exporter.ingest.reports import metadata_text
+from tests.changed import replace
 from tests.core.jobs import Night
 
 
@@ -123,7 +124,7 @@ def test_a_run_without_a_message_has_an_empty_one(
 def test_what_is_missing_can_be_ignored(
     text: str, message: str, metadata: str, holds: bool
 ) -> None:
-    rule = parse_rule(text, ignore_missing=True)
+    rule = replace(parse_rule(text), ignore_missing=True)
 
     assert (not judge_all([rule], {}, {}, message, metadata)) is holds
 
@@ -236,8 +237,8 @@ def test_a_rule_on_text_judges_as_a_plain_model_does(
     part = part.encode("utf-8", "replace").decode()
     stored, _ = metadata_text(metadata)
     reported = modelled(json.loads(stored) if stored else {}, field)
-    rule = parse_rule(
-        f"{json.dumps(f'metadata.{field}')} {op} {json.dumps(part)}",
+    rule = replace(
+        parse_rule(f"{json.dumps(f'metadata.{field}')} {op} {json.dumps(part)}"),
         name="named",
         ignore_missing=ignored,
     )
@@ -273,8 +274,12 @@ TEXTED = Job(
     name="backup",
     rules=(
         parse_rule("rows > 0"),
-        parse_rule('message !contains "WARN"', name="no-warnings", severity="critical"),
-        parse_rule('status_text == "done"', ignore_missing=True),
+        replace(
+            parse_rule('message !contains "WARN"'),
+            name="no-warnings",
+            severity="critical",
+        ),
+        replace(parse_rule('status_text == "done"'), ignore_missing=True),
     ),
 )
 

@@ -56,7 +56,7 @@ class TestTheForm:
         self, pages: Pages, service: Service
     ) -> None:
         """As people write them, so that a threshold is all there is to change."""
-        halved = parse_rule("rows >= 0.5 * previous", name="halved")
+        halved = replace(parse_rule("rows >= 0.5 * previous"), name="halved")
         job = replace(BACKUP, rules=(*BACKUP.rules, halved))
         await service.reconfigure(job_config(job))
         told = section(await pages.get("/jobs/backup"))
@@ -328,7 +328,7 @@ def test_nothing_that_is_typed_becomes_markup(name: str, typed: str) -> None:
     letters = "".join(filter(str.isprintable, name)) or "x"
 
     async def shapes(text: str, name: str) -> list[list[tuple[str, tuple[str, ...]]]]:
-        rules = (parse_rule("rows > 0", name=name),)
+        rules = (replace(parse_rule("rows > 0"), name=name),)
         clock, store = ManualClock(at("21 12:00")), MemoryStore()
         service = Service(store, clock, job_config(Job(name="backup", rules=rules)))
         await service.start()

@@ -262,7 +262,7 @@ def test_nothing_that_a_job_says_becomes_markup(words: list[str], value: float) 
             labels=(("team", label),),
             project=project,
             tags=(tag,),
-            rules=(parse_rule("rows > 0", name=f"n{message}"),),
+            rules=(replace(parse_rule("rows > 0"), name=f"n{message}"),),
         )
         clock, store = ManualClock(at("21 12:00")), MemoryStore()
         service = Service(store, clock, job_config(job))

@@ -58,7 +58,8 @@ def test_the_value_is_that_of_the_last_run_and_not_of_the_first() -> None:
 
 def test_a_named_rule_is_told_by_its_name_too() -> None:
     job = replace(
-        BACKUP, rules=(parse_rule("rows > 0", name="some-rows", severity="page"),)
+        BACKUP,
+        rules=(replace(parse_rule("rows > 0"), name="some-rows", severity="page"),),
     )
     (reason,) = of(Night(job).ping("22 02:05", metrics={}))
 

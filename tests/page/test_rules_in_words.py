@@ -12,6 +12,7 @@ from afterrun_exporter.core.model import (
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.page.descriptions import expectations, rule_in_words
+from tests.changed import replace
 
 BREAKS = "A run that does not report it breaks the rule."
 
@@ -35,7 +36,7 @@ def test_a_rule_is_told_in_words(rule: str, words: str) -> None:
 
 
 def test_a_rule_that_needs_no_report_says_so() -> None:
-    words = rule_in_words(parse_rule("rows > 0", ignore_missing=True))
+    words = rule_in_words(replace(parse_rule("rows > 0"), ignore_missing=True))
 
     assert words.endswith("A run that does not report it is fine.")
 
