@@ -12,8 +12,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from operator import attrgetter, le
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from afterrun_exporter.core import history as windows
@@ -26,14 +27,14 @@ from afterrun_exporter.core.state import (
     EndedAlert,
     HungRun,
     JobState,
-    Mark,
     OpenAlert,
     OpenRun,
-    RecentlyResolved,
     Retry,
     UnobservedSlots,
 )
 from afterrun_exporter.core.windows import History
+
+T = TypeVar("T", bound=Struct)
 
 #: Times of a state that are never after the time of their recording.
 INSTANTS: Final = (
@@ -141,39 +142,30 @@ def _parts(job: Job, state: JobState, now: float) -> dict[str, Any]:
     if state.unobserved is not None:
         parts["unobserved"] = _unobserved(job, state.unobserved, now)
     if state.healed:
-        parts["healed"] = tuple(_healed(one, now) for one in state.healed)
+        parts["healed"] = tuple(_limited(one, now, "deadline") for one in state.healed)
     if state.last_ping_at > now:
         # These change with reports only, and can be long.
-        marks = state.marks or {}
-        parts["marks"] = {name: _mark(one, now) for name, one in marks.items()} or None
+        marks = (state.marks or {}).items()
+        # The value of a mark is a time by the clock of the client.
+        parts["marks"] = {name: _limited(one, now, "at") for name, one in marks} or None
         parts["unnamed_seen"] = without_future(state.unnamed_seen, now)
         parts["history"] = _history(state.history, now)
     return {name: new for name, new in parts.items() if new != getattr(state, name)}
 
 
+def _limited(part: T, now: float, *names: str) -> T:
+    """Return *part* with none of its times *names* after *now*."""
+    changes = {name: now for name in names if (getattr(part, name) or 0.0) > now}
+    return replace(part, **changes) if changes else part
+
+
 def _open_run(run: OpenRun, now: float) -> OpenRun:
-    if max(run.started_at, run.alive_at, run.reported_at) <= now:
-        return run
-    return replace(
-        run,
-        started_at=min(run.started_at, now),
-        alive_at=min(run.alive_at, now),
-        reported_at=min(run.reported_at, now),
-    )
+    return _limited(run, now, "started_at", "alive_at", "reported_at")
 
 
 def _hung(run: HungRun, now: float) -> HungRun:
-    latest = now + CLOSE_BEHIND
-    passed = max(run.started_at, run.deadline, run.followed_from) <= now
-    if passed and run.held_until <= latest:
-        return run
-    return replace(
-        run,
-        started_at=min(run.started_at, now),
-        deadline=min(run.deadline, now),
-        followed_from=min(run.followed_from, now),
-        held_until=min(run.held_until, latest),
-    )
+    run = _limited(run, now, "started_at", "deadline", "followed_from")
+    return _limited(run, now + CLOSE_BEHIND, "held_until")
 
 
 def _retry(job: Job, state: JobState, retry: Retry, now: float) -> Retry:
@@ -182,24 +174,14 @@ def _retry(job: Job, state: JobState, retry: Retry, now: float) -> Retry:
     ahead = max(0.0, retry.ended_at - now, *(began - now for began in attempts))
     leapt = _is_leapt(job, retry.covers, retry.ended_at, now)
     return replace(
-        retry,
-        begun_at=min(retry.begun_at, now),
-        started_at=None if retry.started_at is None else min(retry.started_at, now),
-        ended_at=min(retry.ended_at, now),
+        _limited(retry, now, "begun_at", "started_at", "ended_at"),
         until=retry.until - ahead,
         covers=now if leapt else retry.covers,
     )
 
 
 def _alert(alert: OpenAlert, now: float) -> OpenAlert:
-    if max(alert.opened_at, alert.shown_at, alert.deadline or 0.0) <= now:
-        return alert
-    return replace(
-        alert,
-        opened_at=min(alert.opened_at, now),
-        shown_at=min(alert.shown_at, now),
-        deadline=None if alert.deadline is None else min(alert.deadline, now),
-    )
+    return _limited(alert, now, "opened_at", "shown_at", "deadline")
 
 
 def _unobserved(job: Job, slots: UnobservedSlots, now: float) -> UnobservedSlots | None:
@@ -208,23 +190,8 @@ def _unobserved(job: Job, slots: UnobservedSlots, now: float) -> UnobservedSlots
         return None
     if slots.last <= max(latest, _decided_by(job, now)) and slots.up_since <= now:
         return slots
-    return replace(
-        slots,
-        last=min(slots.last, latest),
-        down_since=min(slots.down_since, now),
-        up_since=min(slots.up_since, now),
-    )
-
-
-def _healed(alert: RecentlyResolved, now: float) -> RecentlyResolved:
-    if alert.deadline is None or alert.deadline <= now:
-        return alert
-    return replace(alert, deadline=now)
-
-
-def _mark(mark: Mark, now: float) -> Mark:
-    # The value is a time by the clock of the client.
-    return mark if mark.at <= now else replace(mark, at=now)
+    slots = _limited(slots, now, "down_since", "up_since")
+    return _limited(slots, latest, "last")
 
 
 def _history(history: History, now: float) -> History:
