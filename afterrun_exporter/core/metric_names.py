@@ -28,7 +28,8 @@ _LABELLED = re.compile(rf"({PLAIN.pattern}) ?\{{(.*)\}}", re.DOTALL)
 _LABEL = re.compile(rf"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*({STRING})\s*", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED: Final = {"\\": "\\", '"': '"', "n": "\n"}
-_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+#: Characters of a text in double quotes that must be escaped.
+ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 #: Prometheus cannot evaluate an expression with a replacement character in it.
 UNUSABLE: Final = "\ufffd"
@@ -43,7 +44,7 @@ def series_name(name: str, labels: Mapping[str, str]) -> str:
     """Return the name of a series as written in rules and exposed metrics."""
     if not labels:
         return name
-    pairs = (f'{key}="{labels[key].translate(_ESCAPES)}"' for key in sorted(labels))
+    pairs = (f'{key}="{labels[key].translate(ESCAPES)}"' for key in sorted(labels))
     return f"{name}{{{','.join(pairs)}}}"
 
 

@@ -12,6 +12,8 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from afterrun_exporter.core.metric_names import series_name
+
 #: Sorted by name, without empty values: for Prometheus an empty label is a missing one.
 Labels = tuple[tuple[str, str], ...]
 
@@ -34,7 +36,6 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "summary": ("_sum", "_count"),
 }
 
-_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _HELP_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n"})
 
 
@@ -77,10 +78,7 @@ def series(name: str, labels: Mapping[str, str]) -> str:
     """Return the canonical text of a series."""
     # With an empty instance, Prometheus does not add its own.
     all_labels = {"instance": "", **{k: v for k, v in labels.items() if v}}
-    pairs = (
-        f'{key}="{all_labels[key].translate(_ESCAPES)}"' for key in sorted(all_labels)
-    )
-    return f"{name}{{{','.join(pairs)}}}"
+    return series_name(name, all_labels)
 
 
 def after_push(

@@ -8,6 +8,7 @@ from typing import Final
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core import alerts
 from afterrun_exporter.core.deadlines import next_due
+from afterrun_exporter.core.metric_names import ESCAPES
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.state import AlertKey, JobState
@@ -15,12 +16,10 @@ from afterrun_exporter.core.state import AlertKey, JobState
 #: The size of caches of labels, which many jobs share.
 REMEMBERED: Final = 4096
 
-_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
-
 
 def label(name: str, value: str) -> str:
     """Return a label of the text format; *value* is escaped."""
-    return f'{name}="{value.translate(_ESCAPES)}"'
+    return f'{name}="{value.translate(ESCAPES)}"'
 
 
 @lru_cache(REMEMBERED)
