@@ -204,9 +204,7 @@ class Decisions:
                 unusable=unusable.why,
                 lacks_schedule=unusable.schedule,
             )
-            standing = pauses.paused_job(job) if current.paused_at else job
-            required = self._required(job)
-            return on_clock(standing, current, at, self.settings, required)
+            return self._updated(job, current, at)
 
         return decide
 
@@ -224,9 +222,7 @@ class Decisions:
             job, current = self._watched(name, state, at)
             until = current.success_until if successes else 0.0
             current = replace(current, announces_success=successes, success_until=until)
-            standing = pauses.paused_job(job) if current.paused_at else job
-            required = self._required(job)
-            return on_clock(standing, current, at, self.settings, required)
+            return self._updated(job, current, at)
 
         return decide
 
@@ -259,6 +255,11 @@ class Decisions:
         resumed = pauses.on_resume(job, current, ping.at, self.settings, required)
         transition = on_ping(job, resumed.state, ping, self.settings, required)
         return transition.after(resumed)
+
+    def _updated(self, job: Job, state: JobState, at: float) -> Transition:
+        """Return the transition of *job*, which may be paused, by the time *at*."""
+        standing = pauses.paused_job(job) if state.paused_at else job
+        return on_clock(standing, state, at, self.settings, self._required(job))
 
     def _watched(
         self, name: str, state: JobState | None, now: float
