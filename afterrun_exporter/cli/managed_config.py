@@ -14,6 +14,7 @@ from afterrun_exporter.config import Config
 from afterrun_exporter.core.routing import Alertmanager, JobReceiver
 from afterrun_exporter.errors import ConfigError, GenerateError
 from afterrun_exporter.rulegen import alertmanager, render
+from afterrun_exporter.rulegen.receivers import secret_files
 
 log = structlog.get_logger()
 
@@ -76,7 +77,7 @@ def kept_file(config: Config, beside: Path) -> ManagedFile | None:
         return {
             Path(path.name): _config_text(config, beside, settings, receivers),
             alertmanager.TEMPLATE: alertmanager.template_text(settings),
-            **alertmanager.secret_files(receivers),
+            **secret_files(receivers),
         }
 
     return ManagedFile(path, settings.reload_url, compile_)

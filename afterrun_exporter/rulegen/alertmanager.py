@@ -6,7 +6,7 @@ from the package.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -64,7 +64,7 @@ def files(
     ``alertmanager.base``. Raises GenerateError if they cannot be merged.
     """
     config = config_text(jobs, label_keys, alertmanager, receivers, base)
-    secrets = secret_files(receivers)
+    secrets = ways.secret_files(receivers)
     return {
         CONFIG: config,
         DIRECTORY / TEMPLATE: template_text(alertmanager),
@@ -87,7 +87,7 @@ def config_text(
 ) -> str:
     """Return the text of alertmanager.yml, for the same arguments.
 
-    Equal arguments give equal text. It refers to `secret_files` and to the template
+    Equal arguments give equal text. It refers to the files of secrets (receivers.py) and to the template
     with relative paths.
     """
     receivers = sorted(receivers, key=lambda receiver: receiver.id)
@@ -130,14 +130,6 @@ def silencers(
     """Return the inhibit rules of *base* that can silence alerts of AfterRun."""
     alerts = base_inhibitions.Alerts(jobs, label_keys, alertmanager)
     return base_inhibitions.silencers(_inhibit_rules(base), alerts)
-
-
-def secret_files(receivers: Iterable[JobReceiver]) -> Mapping[Path, str]:
-    """Return the secrets that alertmanager.yml refers to, by relative path.
-
-    Only Alertmanager may read them.
-    """
-    return ways.secret_files(receivers)
 
 
 def template_text(alertmanager: Alertmanager) -> str:

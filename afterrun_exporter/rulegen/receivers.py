@@ -69,7 +69,10 @@ def _added(
 
 
 def secret_files(receivers: Iterable[JobReceiver]) -> Mapping[Path, str]:
-    """Return the secrets of *receivers*, by path relative to alertmanager.yml."""
+    """Return the secrets of *receivers*, by path relative to alertmanager.yml.
+
+    Only Alertmanager may read them.
+    """
     return {
         Path(_secret_file(receiver)): _secret(receiver)
         for receiver in receivers
