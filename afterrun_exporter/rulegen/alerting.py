@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from afterrun_exporter import conventions as names
@@ -19,15 +18,15 @@ def alert(
     hold: str | None = None,
     severity: str | None = None,
     summary: str | None = None,
-    carried: Iterable[str] = (),
+    carries: bool = False,
 ) -> Data:
     """Return an alerting rule; without *severity*, the severity of the series is used.
 
     The summary is a constant sentence, so that pagers group by it. Labels are constant,
-    too: a templated label would create a new alert for each value. Labels in *carried*
-    are only used by the description, so the rule sets them to "", which removes them.
+    too: a templated label would create a new alert for each value. If *expr* *carries* a
+    label for the description alone, the rule sets it to "", which removes it.
     """
-    labels = dict.fromkeys(carried, "")
+    labels = {names.CARRIED: ""} if carries else {}
     if severity:
         labels[names.SEVERITY] = severity
     return {

@@ -142,7 +142,7 @@ class _Group:
                 name,
                 expr=expr,
                 severity=severity,
-                carried=[names.CARRIED] if carries else [],
+                carries=carries,
                 description=description,
             )
         )
