@@ -57,9 +57,8 @@ def load(connection: sqlite3.Connection) -> Outboxed:
 def _decoded(
     row: tuple[Any, ...],
 ) -> tuple[AlertNotification, dict[str, DeliveryState]]:
-    labels, job, condition, rule, summary, opened_at, resolved_at, shown_until, told = (
-        row
-    )
+    labels, job, condition, rule, summary, *times, deliveries = row
+    opened_at, resolved_at, shown_until = times
     try:
         notice = AlertNotification(
             labels=labels,
@@ -70,7 +69,7 @@ def _decoded(
             resolved_at=resolved_at,
             shown_until=shown_until,
         )
-        return notice, _decode(told)
+        return notice, _decode(deliveries)
     except (ValueError, TypeError, AttributeError) as error:
         raise UnreadableRowError("alert", job, error) from error
 
