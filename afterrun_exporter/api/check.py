@@ -7,8 +7,9 @@ import sys
 from signal import SIGKILL
 from typing import Final
 
-from afterrun_exporter.api import request_models, response_models
-from afterrun_exporter.api.handlers import Act, ApiRequest
+from afterrun_exporter.api import response_models
+from afterrun_exporter.api.handlers import ApiRequest
+from afterrun_exporter.api.request_models import Document, NoQuery
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.config import checker
 from afterrun_exporter.errors import RequestError
@@ -24,20 +25,20 @@ TOO_LONG: Final = (
 )
 
 
-def check(
-    clock: Clock,
-) -> Act[request_models.NoQuery, request_models.Document, response_models.Checked]:
-    """Return the handler that checks a configuration in a separate process."""
-    turns = asyncio.Semaphore(AT_ONCE)
+class CheckApi:
+    """The handler that checks a configuration in a separate process."""
 
-    async def act(
-        request: ApiRequest[request_models.NoQuery, request_models.Document],
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def check(
+        self, request: ApiRequest[NoQuery, Document]
     ) -> response_models.Checked:
-        async with turns:
-            result = await _checked(request.body.config, clock.now())
+        """Check the configuration in a request."""
+        async with self._turns:
+            result = await _checked(request.body.config, self._clock.now())
         return response_models.Checked.model_validate_json(result)
-
-    return act
 
 
 async def _checked(text: str, now: float) -> bytes:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 
-from afterrun_exporter.api import request_models, response_models
-from afterrun_exporter.api.handlers import Act, ApiRequest
+from afterrun_exporter.api import response_models
+from afterrun_exporter.api.handlers import ApiRequest
+from afterrun_exporter.api.request_models import (
+    JobsQuery,
+    NoQuery,
+    Pause,
+    RunsQuery,
+)
 from afterrun_exporter.api.serializers import job_of, run_of, whole_job_of
 from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.core.did_you_mean import did_you_mean
@@ -22,15 +29,18 @@ from afterrun_exporter.errors import RequestError, UnknownJobError
 from afterrun_exporter.storage.store import Store
 
 
-def jobs(
-    service: Service,
-) -> Act[request_models.JobsQuery, request_models.NoBody, response_models.Jobs]:
-    """Return the handler that lists matching jobs, a page at a time."""
+@dataclass(frozen=True, slots=True)
+class JobsApi:
+    """The handlers of jobs and their runs."""
 
-    async def act(
-        request: ApiRequest[request_models.JobsQuery, request_models.NoBody],
-    ) -> response_models.Jobs:
-        query = request.query
+    service: Service
+    store: Store
+    job_admin: JobAdmin
+    clock: Clock
+
+    async def jobs(self, request: ApiRequest[JobsQuery]) -> response_models.Jobs:
+        """List matching jobs, a page at a time."""
+        query, service = request.query, self.service
         try:
             job_query = parse_query(
                 q=query.q or "",
@@ -48,90 +58,52 @@ def jobs(
         jobs = [job_of(*one, service.settings) async for one in matches]
         return response_models.Jobs(jobs=jobs, next=jobs[-1].name if more else None)
 
-    return act
+    async def job(self, request: ApiRequest) -> response_models.WholeJob:
+        """Describe one job."""
+        return self._whole(request.job)
 
-
-def job(
-    service: Service,
-) -> Act[request_models.NoQuery, request_models.NoBody, response_models.WholeJob]:
-    """Return the handler that describes one job."""
-
-    async def act(
-        request: ApiRequest[request_models.NoQuery, request_models.NoBody],
-    ) -> response_models.WholeJob:
-        return _whole(service, request.job)
-
-    return act
-
-
-def runs(
-    service: Service, store: Store
-) -> Act[request_models.RunsQuery, request_models.NoBody, response_models.Runs]:
-    """Return the handler that lists the runs of a job, a page at a time."""
-
-    async def act(
-        request: ApiRequest[request_models.RunsQuery, request_models.NoBody],
-    ) -> response_models.Runs:
-        job, _ = find_job(service, request.job)
+    async def runs(self, request: ApiRequest[RunsQuery]) -> response_models.Runs:
+        """List the runs of a job, a page at a time."""
+        job, _ = find_job(self.service, request.job)
         limit = request.query.limit
-        last = await store.runs(job.name, limit + 1, request.query.before)
+        last = await self.store.runs(job.name, limit + 1, request.query.before)
         page = cooperatively(last[:limit])
         runs = [run_of(run) async for run in page]
         following = runs[-1].number if len(last) > limit else None
         return response_models.Runs(job=job.name, runs=runs, next=following)
 
-    return act
-
-
-def pause(
-    service: Service, job_admin: JobAdmin, clock: Clock
-) -> Act[request_models.NoQuery, request_models.Pause, response_models.WholeJob]:
-    """Return the handler that pauses a job, for a time or until it is resumed."""
-
-    async def act(
-        request: ApiRequest[request_models.NoQuery, request_models.Pause],
+    async def pause(
+        self, request: ApiRequest[NoQuery, Pause]
     ) -> response_models.WholeJob:
-        find_job(service, request.job)
+        """Pause a job, for a time or until it is resumed."""
+        find_job(self.service, request.job)
         body = request.body
-        await job_admin.pause(
+        await self.job_admin.pause(
             request.job,
-            _until(body, clock.now()),
+            _until(body, self.clock.now()),
             lasts=parse_duration(body.lasts) if body.lasts is not None else 0.0,
             resumes_on_ping=body.resume_on_ping,
         )
-        return _whole(service, request.job)
+        return self._whole(request.job)
 
-    return act
+    async def resume(self, request: ApiRequest) -> response_models.WholeJob:
+        """Resume a job."""
+        find_job(self.service, request.job)
+        await self.job_admin.resume(request.job)
+        return self._whole(request.job)
 
-
-def resume(
-    service: Service, job_admin: JobAdmin
-) -> Act[request_models.NoQuery, request_models.NoBody, response_models.WholeJob]:
-    """Return the handler that resumes a job."""
-
-    async def act(
-        request: ApiRequest[request_models.NoQuery, request_models.NoBody],
-    ) -> response_models.WholeJob:
-        find_job(service, request.job)
-        await job_admin.resume(request.job)
-        return _whole(service, request.job)
-
-    return act
-
-
-def remove(
-    service: Service, job_admin: JobAdmin
-) -> Act[request_models.NoQuery, request_models.NoBody, response_models.Nothing]:
-    """Return the handler that removes an auto-registered job until it reports again."""
-
-    async def act(
-        request: ApiRequest[request_models.NoQuery, request_models.NoBody],
-    ) -> response_models.Nothing:
-        find_job(service, request.job)
-        await job_admin.retire(request.job)
+    async def remove(self, request: ApiRequest) -> response_models.Nothing:
+        """Remove an auto-registered job until it reports again."""
+        find_job(self.service, request.job)
+        await self.job_admin.retire(request.job)
         return response_models.Nothing()
 
-    return act
+    def _whole(self, name: str) -> response_models.WholeJob:
+        job, state = find_job(self.service, name)
+        described = self.service.described(name) or job
+        return whole_job_of(
+            job, state, self.service.settings, enabled=described.enabled
+        )
 
 
 def find_job(service: Service, name: str) -> tuple[Job, JobState]:
@@ -142,12 +114,6 @@ def find_job(service: Service, name: str) -> tuple[Job, JobState]:
     return job_and_state
 
 
-def _whole(service: Service, name: str) -> response_models.WholeJob:
-    job, state = find_job(service, name)
-    described = service.described(name) or job
-    return whole_job_of(job, state, service.settings, enabled=described.enabled)
-
-
 def _suggestion(service: Service, name: str) -> str:
     # Comparing with many names would take too long.
     few = list(islice(service.names, MAX_SUGGESTIONS + 1))
@@ -155,7 +121,7 @@ def _suggestion(service: Service, name: str) -> str:
     return hint or ": `afterrun jobs` and GET /api/v1/jobs list all jobs"
 
 
-def _until(body: request_models.Pause, now: float) -> float | None:
+def _until(body: Pause, now: float) -> float | None:
     if body.until is None:
         return None
     if (until := parse_time(body.until)) <= now:

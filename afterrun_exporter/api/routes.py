@@ -6,17 +6,14 @@ from aiohttp import web
 
 from afterrun_exporter import __version__
 from afterrun_exporter.alertmanager.receivers import Receivers
-from afterrun_exporter.api import (
-    alerts,
-    backtest,
-    badge,
-    check,
-    jobs,
-    operations,
-    receivers,
-    reference,
-)
+from afterrun_exporter.api import operations, reference
+from afterrun_exporter.api.alerts import AlertsApi
+from afterrun_exporter.api.backtest import backtest
+from afterrun_exporter.api.badge import badge
+from afterrun_exporter.api.check import CheckApi
 from afterrun_exporter.api.handlers import json_route, raw_json_route
+from afterrun_exporter.api.jobs import JobsApi
+from afterrun_exporter.api.receivers import ReceiversApi
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
@@ -28,28 +25,29 @@ def routes(
 ) -> list[web.RouteDef]:
     """Return the routes of all operations."""
     job_admin = JobAdmin(service, clock)
+    jobs = JobsApi(service, store, job_admin, clock)
+    alerts = AlertsApi(service, store, job_admin, clock)
+    receivers = ReceiversApi(service, job_receivers, clock)
     document, page = reference.document(__version__), reference.page(__version__)
     return [
-        *json_route(operations.JOBS, jobs.jobs(service)),
-        *json_route(operations.JOB, jobs.job(service)),
-        *json_route(operations.PAUSE, jobs.pause(service, job_admin, clock)),
-        *json_route(operations.RESUME, jobs.resume(service, job_admin)),
-        *json_route(operations.REMOVE_JOB, jobs.remove(service, job_admin)),
-        *json_route(operations.RUNS, jobs.runs(service, store)),
-        *raw_json_route(operations.BACKTEST, backtest.backtest(service, store, clock)),
-        *json_route(operations.JOB_ALERTS, alerts.of_job(store, clock)),
-        *json_route(operations.JOB_RECEIVERS, receivers.of_job(service, job_receivers)),
-        *json_route(
-            operations.ADD_RECEIVER, receivers.add(service, job_receivers, clock)
-        ),
-        *json_route(operations.RECEIVERS, receivers.every(job_receivers)),
-        *json_route(operations.RECEIVER, receivers.one(job_receivers)),
-        *json_route(operations.REMOVE_RECEIVER, receivers.remove(job_receivers)),
-        *json_route(operations.ALERTS, alerts.history(store, clock)),
-        *json_route(operations.ALERT_STATS, alerts.stats(store, clock)),
-        *json_route(operations.TEST_ALERT, alerts.test(service, job_admin, store)),
-        *json_route(operations.CHECK, check.check(clock)),
-        *operations.BADGE.endpoint.to(badge.badge(service)),
+        *json_route(operations.JOBS, jobs.jobs),
+        *json_route(operations.JOB, jobs.job),
+        *json_route(operations.PAUSE, jobs.pause),
+        *json_route(operations.RESUME, jobs.resume),
+        *json_route(operations.REMOVE_JOB, jobs.remove),
+        *json_route(operations.RUNS, jobs.runs),
+        *raw_json_route(operations.BACKTEST, backtest(service, store, clock)),
+        *json_route(operations.JOB_ALERTS, alerts.of_job),
+        *json_route(operations.JOB_RECEIVERS, receivers.of_job),
+        *json_route(operations.ADD_RECEIVER, receivers.add),
+        *json_route(operations.RECEIVERS, receivers.every),
+        *json_route(operations.RECEIVER, receivers.one),
+        *json_route(operations.REMOVE_RECEIVER, receivers.remove),
+        *json_route(operations.ALERTS, alerts.history),
+        *json_route(operations.ALERT_STATS, alerts.stats),
+        *json_route(operations.TEST_ALERT, alerts.test),
+        *json_route(operations.CHECK, CheckApi(clock).check),
+        *operations.BADGE.endpoint.to(badge(service)),
         *operations.DOCUMENT.endpoint.to(document),
         *operations.REFERENCE.endpoint.to(page),
         *operations.INDEX.endpoint.to(page),
