@@ -10,10 +10,10 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
 
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.requests import caller_of
@@ -34,7 +34,7 @@ from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.bodies import parsed
 from afterrun_exporter.ingest.fields import MAX_TIME
 from afterrun_exporter.ingest.native import counting_refusals
-from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender
+from afterrun_exporter.ingest.recorder import sender
 from afterrun_exporter.ingest.reports import message_text
 from afterrun_exporter.ingest.responses import compact
 
@@ -68,38 +68,34 @@ class Heartbeat:
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of the three dialects."""
+    snitches, beats = _Heartbeats(context, SNITCH), _Heartbeats(context, BETTER_STACK)
+    snitch_handler = counting_refusals(
+        snitches.recorder, partial(record_snitch, snitches)
+    )
+    beat_handler = counting_refusals(
+        beats.recorder, partial(record_better_stack, beats)
+    )
     return [
-        *endpoints.KUMA.to(kuma_handler(context)),
-        *endpoints.SNITCH.to(snitch_handler(context)),
-        *endpoints.BETTER_STACK.to(better_stack_handler(context)),
+        *endpoints.KUMA.to(partial(record_kuma, _Heartbeats(context, KUMA))),
+        *endpoints.SNITCH.to(snitch_handler),
+        *endpoints.BETTER_STACK.to(beat_handler),
     ]
 
 
-def kuma_handler(context: DialectContext) -> Handler:
-    """Return the handler of ``/api/push/TOKEN?status=up&msg=OK&ping=``."""
-    recorder = context.recorder(KUMA)
-
-    async def handle(request: web.Request) -> web.Response:
-        try:
-            fields, body = await _fields(context, request)
-            query = fields_of(request.query.items())
-            await _take(
-                context,
-                recorder,
-                request,
-                kuma(query),
-                HeartbeatReport(KUMA, fields, body),
-            )
-        except (PingError, UnknownJobError) as error:
-            if isinstance(error, PingError):
-                recorder.refuse(request.match_info["job"], str(error))
-            # Uptime Kuma has this one error response.
-            return _kuma_response(404, NOT_FOUND)
-        except ForbiddenError as error:
-            return kuma_refused(403, str(error))
-        return _kuma_response(200, {"ok": True})
-
-    return handle
+async def record_kuma(heartbeats: _Heartbeats, request: web.Request) -> web.Response:
+    """Record ``/api/push/TOKEN?status=up&msg=OK&ping=``."""
+    try:
+        fields, body = await heartbeats.read(request)
+        beat = kuma(fields_of(request.query.items()))
+        await heartbeats.record(request, beat, fields, body)
+    except (PingError, UnknownJobError) as error:
+        if isinstance(error, PingError):
+            heartbeats.recorder.refuse(request.match_info["job"], str(error))
+        # Uptime Kuma has this one error response.
+        return _kuma_response(404, NOT_FOUND)
+    except ForbiddenError as error:
+        return kuma_refused(403, str(error))
+    return _kuma_response(200, {"ok": True})
 
 
 def kuma_refused(status: int, text: str) -> web.Response:
@@ -114,41 +110,21 @@ def _kuma_response(status: int, value: Mapping[str, object]) -> web.Response:
     return response
 
 
-def snitch_handler(context: DialectContext) -> Handler:
-    """Return the handler of ``/snitch/TOKEN``, with ``m`` and ``s`` in query or form."""
-    recorder = context.recorder(SNITCH)
-
-    async def handle(request: web.Request) -> web.Response:
-        fields, body = await _fields(context, request)
-        await _take(
-            context,
-            recorder,
-            request,
-            snitch(fields),
-            HeartbeatReport(SNITCH, fields, body),
-        )
-        return web.Response(status=202, text="Got it, thanks!")
-
-    return counting_refusals(recorder, handle)
+async def record_snitch(heartbeats: _Heartbeats, request: web.Request) -> web.Response:
+    """Record ``/snitch/TOKEN``, with ``m`` and ``s`` in query or form."""
+    fields, body = await heartbeats.read(request)
+    await heartbeats.record(request, snitch(fields), fields, body)
+    return web.Response(status=202, text="Got it, thanks!")
 
 
-def better_stack_handler(context: DialectContext) -> Handler:
-    """Return the handler of ``/api/v1/heartbeat/TOKEN[/fail|/STATUS]``."""
-    recorder = context.recorder(BETTER_STACK)
-
-    async def handle(request: web.Request) -> web.Response:
-        fields, body = await _fields(context, request, is_output=True)
-        beat = better_stack(request.match_info.get("how", ""), body)
-        await _take(
-            context,
-            recorder,
-            request,
-            beat,
-            HeartbeatReport(BETTER_STACK, fields, body),
-        )
-        return web.Response(text="OK")
-
-    return counting_refusals(recorder, handle)
+async def record_better_stack(
+    heartbeats: _Heartbeats, request: web.Request
+) -> web.Response:
+    """Record ``/api/v1/heartbeat/TOKEN[/fail|/STATUS]``."""
+    fields, body = await heartbeats.read(request, is_output=True)
+    beat = better_stack(request.match_info.get("how", ""), body)
+    await heartbeats.record(request, beat, fields, body)
+    return web.Response(text="OK")
 
 
 def kuma(query: Mapping[str, Any]) -> Heartbeat:
@@ -201,51 +177,45 @@ def values(fields: Mapping[str, Any], name: str) -> list[str]:
     ]
 
 
-class HeartbeatReport(NamedTuple):
-    """The fields and the body of a request of a dialect."""
+class _Heartbeats:
+    """Reads and records the heartbeats of one dialect."""
 
-    dialect: str
-    fields: Fields
-    body: str
+    def __init__(self, context: DialectContext, dialect: str) -> None:
+        self.recorder = context.recorder(dialect)
+        self._context = context
+        self._own = OWN[dialect]
 
+    async def read(
+        self, request: web.Request, *, is_output: bool = False
+    ) -> tuple[Fields, str]:
+        """Return the fields in the query and the body of *request*, and the body."""
+        body, _ = await read_text(request, self._context.body_limit)
+        kind = request.headers.get(hdrs.CONTENT_TYPE, "")
+        query = [*request.query.items()]
+        fields = await parsed(
+            len(body), lambda: fields_of(query, body, kind, is_output=is_output)
+        )
+        return fields, body
 
-async def _fields(
-    context: DialectContext, request: web.Request, *, is_output: bool = False
-) -> tuple[Fields, str]:
-    """Return the fields of a request, from its query and its body, and the body."""
-    body, _ = await read_text(request, context.body_limit)
-    kind = request.headers.get(hdrs.CONTENT_TYPE, "")
-    query = [*request.query.items()]
-    fields = await parsed(
-        len(body), lambda: fields_of(query, body, kind, is_output=is_output)
-    )
-    return fields, body
-
-
-async def _take(
-    context: DialectContext,
-    recorder: ReportRecorder,
-    request: web.Request,
-    beat: Heartbeat,
-    report: HeartbeatReport,
-) -> None:
-    identity = (sender(request), request.raw_path.encode(), report.body.encode())
-    message, warnings = message_text(beat.message)
-    ping = Ping(
-        job=context.job_called(request.match_info["job"]),
-        kind=beat.kind,
-        at=context.clock.now(),
-        outcome=beat.outcome,
-        duration=None if beat.kind is Kind.START else beat.duration,
-        message=message,
-        exit_code=beat.exit_code,
-        fingerprint=digest(*identity),
-        warnings=tuple(warnings),
-    )
-    received: Received = await parsed(
-        len(report.body),
-        lambda: with_claimed_outcome(
-            ping, report.fields, OWN[report.dialect], strict=False
-        ),
-    )
-    await record_one(recorder, received, caller_of(request))
+    async def record(
+        self, request: web.Request, beat: Heartbeat, fields: Fields, body: str
+    ) -> None:
+        """Record *beat*; raise the error if it is refused."""
+        identity = (sender(request), request.raw_path.encode(), body.encode())
+        message, warnings = message_text(beat.message)
+        ping = Ping(
+            job=self._context.job_called(request.match_info["job"]),
+            kind=beat.kind,
+            at=self._context.clock.now(),
+            outcome=beat.outcome,
+            duration=None if beat.kind is Kind.START else beat.duration,
+            message=message,
+            exit_code=beat.exit_code,
+            fingerprint=digest(*identity),
+            warnings=tuple(warnings),
+        )
+        received = await parsed(
+            len(body),
+            lambda: with_claimed_outcome(ping, fields, self._own, strict=False),
+        )
+        await record_one(self.recorder, received, caller_of(request))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from msgspec.structs import replace
 
 from afterrun_exporter.auth import endpoints
@@ -38,7 +37,6 @@ from afterrun_exporter.ingest.recorder import (
     Read,
     Received,
     Refused,
-    ReportRecorder,
     Unread,
     read_fields,
     sender,
@@ -49,124 +47,155 @@ DIALECT: Final = "task_runner"
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of tasks."""
-    tasks = TaskIndex(context)
-    recorder = context.recorder(DIALECT)
-
-    makers = {
-        endpoints.TASKS: tasks_handler,
-        endpoints.TASK_COUNTS: counts_handler,
-        endpoints.UPDATE_TASK: update_handler,
-        endpoints.PAUSE_TASK: pause_handler,
-        endpoints.CANCEL_TASK: cancel_handler,
+    tasks = TaskRunner(context)
+    handlers = {
+        endpoints.TASKS: tasks.put,
+        endpoints.TASK_COUNTS: tasks.count,
+        endpoints.UPDATE_TASK: tasks.update,
+        endpoints.PAUSE_TASK: tasks.pause,
+        endpoints.CANCEL_TASK: tasks.cancel,
     }
     return [
         route
-        for endpoint, make in makers.items()
-        for route in endpoint.to(
-            counting_refusals(recorder, make(context, recorder, tasks))
-        )
+        for endpoint, handler in handlers.items()
+        for route in endpoint.to(counting_refusals(tasks.recorder, handler))
     ]
 
 
-def tasks_handler(
-    context: DialectContext, recorder: ReportRecorder, tasks: TaskIndex
-) -> Handler:
-    """Return the handler of tasks and of webhooks about tasks."""
+class TaskRunner:
+    """The handlers of tasks."""
 
-    async def handle(request: web.Request) -> web.Response:
-        body = await read_body(request, context.body_limit)
-        event, at = request.match_info.get("event"), context.clock.now()
+    def __init__(self, context: DialectContext) -> None:
+        self.recorder = context.recorder(DIALECT)
+        self._context = context
+        self._index = TaskIndex(context)
+
+    async def put(self, request: web.Request) -> web.Response:
+        """Record tasks, and webhooks about tasks."""
+        body = await read_body(request, self._context.body_limit)
+        event, at = request.match_info.get("event"), self._context.clock.now()
         whose, caller = sender(request), caller_of(request)
-        limit = recorder.metrics_limit
+        limit = self.recorder.metrics_limit
 
         def parse() -> list[TaskReport | Unread]:
             return [read_task(item, event, at, whose, limit) for item in split(body)]
 
         received: list[Received] = []
         async for one in cooperatively(await parsed(len(body), parse, LARGE_BATCH)):
-            received += _reports_of_task(recorder, tasks, one, at, caller)
-        return await _record_and_respond(context, recorder, tasks, received, caller)
+            received += self._reports_of(one, at, caller)
+        return await self._record(received, caller)
 
-    return handle
-
-
-def counts_handler(
-    context: DialectContext, recorder: ReportRecorder, tasks: TaskIndex
-) -> Handler:
-    """Return the handler of counts of items, of one task or several."""
-
-    async def handle(request: web.Request) -> web.Response:
-        body = await read_body(request, context.body_limit)
-        at, caller = context.clock.now(), caller_of(request)
+    async def count(self, request: web.Request) -> web.Response:
+        """Record counts of items, of one task or several."""
+        body = await read_body(request, self._context.body_limit)
+        at, caller = self._context.clock.now(), caller_of(request)
         received = [
-            await _report_of_counts(recorder, tasks, item, at, caller)
+            await self._report_of_counts(item, at, caller)
             async for item in cooperatively(await _split(body))
         ]
-        return await _record_and_respond(context, recorder, tasks, received, caller)
+        return await self._record(received, caller)
 
-    return handle
-
-
-def update_handler(
-    context: DialectContext, recorder: ReportRecorder, tasks: TaskIndex
-) -> Handler:
-    """Return the handler of a change to one task."""
-
-    async def handle(request: web.Request) -> web.Response:
-        body = await read_body(request, context.body_limit)
-        task, at = request.match_info["task"], context.clock.now()
+    async def update(self, request: web.Request) -> web.Response:
+        """Record a change to one task."""
+        body = await read_body(request, self._context.body_limit)
+        task, at = request.match_info["task"], self._context.clock.now()
         items = await _split(body)
         item = items[0] if len(items) == 1 else None
         if not isinstance(item, dict):
             raise PingError("an update of a task must be one JSON object")
         caller = caller_of(request)
-        job = await tasks.job_of(task, caller)
+        job = await self._index.job_of(task, caller)
         received: list[Received]
         if "status" in item:
             task_fields = {**item, "id": task, "name": job}
-            limit, whose = recorder.metrics_limit, sender(request)
+            limit, whose = self.recorder.metrics_limit, sender(request)
             one = await parsed(
                 len(body), lambda: read_task(task_fields, None, at, whose, limit)
             )
-            received = _reports_of_task(recorder, tasks, one, at, caller)
+            received = self._reports_of(one, at, caller)
         else:
             received = [*_progress(task, job, item, at)]
             received = received or [_progress_ping(task, job, {}, at)]
-        return await _record_and_respond(context, recorder, tasks, received, caller)
+        return await self._record(received, caller)
 
-    return handle
+    async def pause(self, request: web.Request) -> web.Response:
+        """Log a pause."""
+        return await self._set_status(request, "Paused")
 
+    async def cancel(self, request: web.Request) -> web.Response:
+        """Record a cancellation."""
+        return await self._set_status(request, "Canceled")
 
-def pause_handler(
-    context: DialectContext, recorder: ReportRecorder, tasks: TaskIndex
-) -> Handler:
-    """Return the handler of a pause, which is only logged."""
-    return _status_handler("Paused", context, recorder, tasks)
+    async def _set_status(self, request: web.Request, status: str) -> web.Response:
+        task, caller = request.match_info["task"], caller_of(request)
+        job, at = await self._index.job_of(task, caller), self._context.clock.now()
+        task_fields = {"id": task, "name": job, "status": status}
+        one = read_task(task_fields, None, at, b"", self.recorder.metrics_limit)
+        return await self._record(self._reports_of(one, at, caller), caller)
 
+    def _reports_of(
+        self, one: TaskReport | Unread, at: float, caller: Caller
+    ) -> list[Received]:
+        """Return the reports of a task.
 
-def cancel_handler(
-    context: DialectContext, recorder: ReportRecorder, tasks: TaskIndex
-) -> Handler:
-    """Return the handler of a cancellation."""
-    return _status_handler("Canceled", context, recorder, tasks)
+        Counts sent with the end of a run belong to that run; others are progress.
+        """
+        read = one if isinstance(one, Unread) else one.read
+        report = self.recorder.resolve(read, at)
+        if isinstance(one, Unread) or not isinstance(report, Ping):
+            return [report]
+        report = self._limited(report, one.task, caller)
+        if report.kind is not Kind.FINISH:
+            return [report, *_progress(report.run_id, one.job, one.task, at)]
+        if not one.counts:
+            return [report]
+        if not one.totals:
+            return [replace(report, metrics=one.counts, adds=True)]
+        return [_progress_ping(report.run_id, one.job, one.counts, at), report]
 
+    def _limited(self, ping: Ping, task: Mapping[str, Any], caller: Caller) -> Ping:
+        """Return *ping* with the time limit of its task, and with warnings.
 
-def _limited(
-    ping: Ping, task: Mapping[str, Any], tasks: TaskIndex, caller: Caller
-) -> Ping:
-    """Return *ping* with the time limit of its task, and with warnings.
+        The limit may be in an earlier report that created the task.
+        """
+        limit, warnings = limit_of(task)
+        run_id = ping.run_id or ""
+        may = caller.may(Scope.PING, ping.job)
+        if may and ping.kind is Kind.LOG and limit is not None and run_id:
+            self._index.note_limit(run_id, limit)
+        if ping.kind is Kind.START:
+            limit = limit or self._index.limit_of(run_id)
+            ping = replace(ping, max_runtime=limit)
+        return replace(ping, warnings=(*ping.warnings, *warnings, *unread(task)))
 
-    The limit may be in an earlier report that created the task.
-    """
-    limit, warnings = limit_of(task)
-    run_id = ping.run_id or ""
-    may = caller.may(Scope.PING, ping.job)
-    if may and ping.kind is Kind.LOG and limit is not None and run_id:
-        tasks.note_limit(run_id, limit)
-    if ping.kind is Kind.START:
-        limit = limit or tasks.limit_of(run_id)
-        ping = replace(ping, max_runtime=limit)
-    return replace(ping, warnings=(*ping.warnings, *warnings, *unread(task)))
+    async def _report_of_counts(
+        self, item: object, at: float, caller: Caller
+    ) -> Received:
+        try:
+            update = _object(item)
+            task = str(update.get("task_id") or "")
+            job = await self._index.job_of(task, caller)
+            return _progress_ping(task, job, new_counts(update), at)
+        except (PingError, UnknownJobError) as error:
+            return self.recorder.unreadable("", at, b"", PingError(str(error)))
+        except ForbiddenError as error:
+            return Refused("", error, None)
+
+    async def _record(
+        self, received: Sequence[Received], caller: Caller
+    ) -> web.Response:
+        """Record reports in one transaction and return a response with each result."""
+        attempts = Attempts(self._context.service)
+        reports = [
+            await attempts.of(one) if isinstance(one, Ping) else one
+            async for one in cooperatively(received)
+        ]
+        results = await self.recorder.record_all(reports, caller)
+        for one, result in zip(reports, results, strict=True):
+            is_recorded = isinstance(result, ReportResult)
+            if is_recorded and isinstance(one, Ping) and one.run_id:
+                self._index.note(one.run_id, one.job)
+        return await batch_response(reports, results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,48 +227,8 @@ def read_task(
     )
 
 
-def _reports_of_task(
-    recorder: ReportRecorder,
-    tasks: TaskIndex,
-    one: TaskReport | Unread,
-    at: float,
-    caller: Caller,
-) -> list[Received]:
-    """Return the reports of a task.
-
-    Counts sent with the end of a run belong to that run; others are progress.
-    """
-    report = recorder.resolve(one if isinstance(one, Unread) else one.read, at)
-    if isinstance(one, Unread) or not isinstance(report, Ping):
-        return [report]
-    report = _limited(report, one.task, tasks, caller)
-    if report.kind is not Kind.FINISH:
-        return [report, *_progress(report.run_id, one.job, one.task, at)]
-    if not one.counts:
-        return [report]
-    if not one.totals:
-        return [replace(report, metrics=one.counts, adds=True)]
-    return [_progress_ping(report.run_id, one.job, one.counts, at), report]
-
-
 async def _split(body: bytes) -> list[object]:
     return await parsed(len(body), lambda: split(body), LARGE_BATCH)
-
-
-async def _report_of_counts(
-    recorder: ReportRecorder, tasks: TaskIndex, item: object, at: float, caller: Caller
-) -> Received:
-    try:
-        update = _object(item)
-        task = str(update.get("task_id") or "")
-        job = await tasks.job_of(task, caller)
-        return _progress_ping(task, job, new_counts(update), at)
-    except PingError as error:
-        return recorder.unreadable("", at, b"", error)
-    except UnknownJobError as error:
-        return recorder.unreadable("", at, b"", PingError(str(error)))
-    except ForbiddenError as error:
-        return Refused("", error, None)
 
 
 def _progress(
@@ -264,40 +253,6 @@ def _progress_ping(
         metrics=counts,
         adds=True,
     )
-
-
-async def _record_and_respond(
-    context: DialectContext,
-    recorder: ReportRecorder,
-    tasks: TaskIndex,
-    received: Sequence[Received],
-    caller: Caller,
-) -> web.Response:
-    """Record reports in one transaction and return a response with each result."""
-    attempts = Attempts(context.service)
-    reports = [
-        await attempts.of(one) if isinstance(one, Ping) else one
-        async for one in cooperatively(received)
-    ]
-    results = await recorder.record_all(reports, caller)
-    for one, result in zip(reports, results, strict=True):
-        if isinstance(one, Ping) and isinstance(result, ReportResult) and one.run_id:
-            tasks.note(one.run_id, one.job)
-    return await batch_response(reports, results)
-
-
-def _status_handler(
-    status: str, context: DialectContext, recorder: ReportRecorder, tasks: TaskIndex
-) -> Handler:
-    async def handle(request: web.Request) -> web.Response:
-        task, caller = request.match_info["task"], caller_of(request)
-        job, at = await tasks.job_of(task, caller), context.clock.now()
-        task_fields = {"id": task, "name": job, "status": status}
-        one = read_task(task_fields, None, at, b"", recorder.metrics_limit)
-        received = _reports_of_task(recorder, tasks, one, at, caller)
-        return await _record_and_respond(context, recorder, tasks, received, caller)
-
-    return handle
 
 
 def _object(item: object) -> dict[str, Any]:
