@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 
@@ -87,10 +88,10 @@ def make_app(
         [
             *endpoints.METRICS.at(options.telemetry_path).to(scrape),
             *endpoints.PUSHED.to(pushed_again(pushed)),
-            *endpoints.TARGETS.to(targets(options.telemetry_path)),
+            *endpoints.TARGETS.to(partial(targets, options.telemetry_path)),
             *endpoints.HEALTHY.to(health.healthy),
             *endpoints.READY.to(health.ready),
-            *endpoints.RELOAD.to(health.reload(reload)),
+            *endpoints.RELOAD.to(partial(health.reload, reload)),
         ]
     )
     app.cleanup_ctx.append(lambda _: running_service(service, clock))

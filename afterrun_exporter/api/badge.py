@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from afterrun_exporter.api.handlers import fresh
 from afterrun_exporter.api.operation import SVG
@@ -52,24 +51,20 @@ lengthAdjust="spacingAndGlyphs">{word}</text>
 """
 
 
-def badge(service: Service) -> Handler:
-    """Return the handler for badges; unknown jobs get one too, with status 404."""
-
-    async def handle(request: web.Request) -> web.Response:
-        read_query(NoQuery, request.query)
-        name = request.match_info["job"]
-        job_and_state = service.job_and_state(name)
-        word = status(*job_and_state) if job_and_state else None
-        # Text that cannot be a job name is not repeated in the picture.
-        label = name if JOB_NAME.fullmatch(name) else "job"
-        response = web.Response(
-            text=render(label, word),
-            status=HTTPStatus.OK if job_and_state else HTTPStatus.NOT_FOUND,
-            content_type=SVG,
-        )
-        return fresh(request, response)
-
-    return handle
+async def badge(service: Service, request: web.Request) -> web.Response:
+    """Return the badge of a job; unknown jobs get one too, with status 404."""
+    read_query(NoQuery, request.query)
+    name = request.match_info["job"]
+    job_and_state = service.job_and_state(name)
+    word = status(*job_and_state) if job_and_state else None
+    # Text that cannot be a job name is not repeated in the picture.
+    label = name if JOB_NAME.fullmatch(name) else "job"
+    response = web.Response(
+        text=render(label, word),
+        status=HTTPStatus.OK if job_and_state else HTTPStatus.NOT_FOUND,
+        content_type=SVG,
+    )
+    return fresh(request, response)
 
 
 def render(name: str, state: Status | None) -> str:

@@ -32,11 +32,8 @@ class ApiRequest(Generic[Q, B]):
         return self.path["job"]
 
 
-#: Implements an operation.
-Act = Callable[[ApiRequest[Q, B]], Awaitable[A]]
-
-#: Implements an operation and encodes the response itself, for long responses.
-Write = Callable[[ApiRequest[Q, B]], Awaitable[bytes]]
+#: Implements an operation; for a long response, it returns the encoded JSON.
+Act = Callable[[ApiRequest[Q, B]], Awaitable[A | bytes]]
 
 
 def json_route(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> list[web.RouteDef]:
@@ -46,29 +43,17 @@ def json_route(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> list[web.Rou
         answer = await act(await _parse(operation, request))
         if operation.status == HTTPStatus.NO_CONTENT:
             return web.Response(status=operation.status)
-        response = web.Response(
-            body=answer.model_dump_json().encode(),
-            status=operation.status,
-            content_type=JSON,
-        )
+        response = web.Response(status=operation.status, content_type=JSON)
+        if isinstance(answer, bytes):
+            response.body = answer
+            return response
+        response.body = answer.model_dump_json().encode()
         if operation.location:
             where = operation.location.format_map(dict(answer))
             response.headers[hdrs.LOCATION] = where
         if operation.paged_by and (following := getattr(answer, "next", None)):
             response.headers[hdrs.LINK] = _link(request, operation.paged_by, following)
         return fresh(request, response)
-
-    return operation.endpoint.to(handle)
-
-
-def raw_json_route(
-    operation: Operation[Q, B, A], write: Write[Q, B]
-) -> list[web.RouteDef]:
-    """Return the routes of *operation*, implemented by *write*, which returns JSON."""
-
-    async def handle(request: web.Request) -> web.Response:
-        body = await write(await _parse(operation, request))
-        return web.Response(body=body, status=operation.status, content_type=JSON)
 
     return operation.endpoint.to(handle)
 

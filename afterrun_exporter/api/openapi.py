@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -39,14 +39,11 @@ _TEXT: Final = {"type": "string"}
 _TAG: Final = {"schema": _TEXT, "description": "for If-None-Match"}
 
 
-def document(
-    version: str, operations: Iterable[AnyOperation] = EVERY
-) -> dict[str, Any]:
-    """Return the document for *operations*; *version* is that of the program."""
-    every = tuple(operations)
-    schemas = _Schemas(every)
+def document(version: str) -> dict[str, Any]:
+    """Return the document; *version* is that of the program."""
+    schemas = _Schemas(EVERY)
     paths: dict[str, dict[str, Any]] = {}
-    for operation in every:
+    for operation in EVERY:
         at = paths.setdefault(operation.path, {})
         at[operation.method.lower()] = _described(operation, schemas)
     return {

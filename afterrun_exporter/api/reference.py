@@ -27,14 +27,10 @@ _PAGES: Final = Environment(
 )
 
 
-def document(version: str) -> Handler:
-    """Return the handler for the OpenAPI document."""
-    return _static_handler(_texts(version)[0], JSON)
-
-
-def page(version: str) -> Handler:
-    """Return the handler for the reference as a web page."""
-    return _static_handler(_texts(version)[1], HTML)
+def handlers(version: str) -> tuple[Handler, Handler]:
+    """Return the handlers of the OpenAPI document and of the reference as a page."""
+    text, html = _texts(version)
+    return _static_handler(text, JSON), _static_handler(html, HTML)
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from aiohttp import web
 
 from afterrun_exporter import __version__
@@ -11,7 +13,7 @@ from afterrun_exporter.api.alerts import AlertsApi
 from afterrun_exporter.api.backtest import backtest
 from afterrun_exporter.api.badge import badge
 from afterrun_exporter.api.check import CheckApi
-from afterrun_exporter.api.handlers import json_route, raw_json_route
+from afterrun_exporter.api.handlers import json_route
 from afterrun_exporter.api.jobs import JobsApi
 from afterrun_exporter.api.receivers import ReceiversApi
 from afterrun_exporter.clock import Clock
@@ -28,7 +30,7 @@ def routes(
     jobs = JobsApi(service, store, job_admin, clock)
     alerts = AlertsApi(service, store, job_admin, clock)
     receivers = ReceiversApi(service, job_receivers, clock)
-    document, page = reference.document(__version__), reference.page(__version__)
+    document, page = reference.handlers(__version__)
     return [
         *json_route(operations.JOBS, jobs.jobs),
         *json_route(operations.JOB, jobs.job),
@@ -36,7 +38,7 @@ def routes(
         *json_route(operations.RESUME, jobs.resume),
         *json_route(operations.REMOVE_JOB, jobs.remove),
         *json_route(operations.RUNS, jobs.runs),
-        *raw_json_route(operations.BACKTEST, backtest(service, store, clock)),
+        *json_route(operations.BACKTEST, backtest(service, store, clock)),
         *json_route(operations.JOB_ALERTS, alerts.of_job),
         *json_route(operations.JOB_RECEIVERS, receivers.of_job),
         *json_route(operations.ADD_RECEIVER, receivers.add),
@@ -47,7 +49,7 @@ def routes(
         *json_route(operations.ALERT_STATS, alerts.stats),
         *json_route(operations.TEST_ALERT, alerts.test),
         *json_route(operations.CHECK, CheckApi(clock).check),
-        *operations.BADGE.endpoint.to(badge(service)),
+        *operations.BADGE.endpoint.to(partial(badge, service)),
         *operations.DOCUMENT.endpoint.to(document),
         *operations.REFERENCE.endpoint.to(page),
         *operations.INDEX.endpoint.to(page),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Lock
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from unicodedata import combining, normalize
 
@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.clock import Clock
-from afterrun_exporter.core.model import JOB_NAME
+from afterrun_exporter.core.model import JOB_NAME, Job
 from afterrun_exporter.core.projects import Project
 from afterrun_exporter.dialects.healthchecks.uuid_index import UuidIndex
 from afterrun_exporter.engine.job_admin import JobAdmin, Words
@@ -70,19 +70,16 @@ class DialectContext:
         name that `job_name` derives, then for this slug. Raises PingError for a name that
         no job can have.
         """
-        service = self.service
-        for job in service.called("name", text):
+        for job in self._jobs_called(text):
             if project is None or job.project == project.name:
                 return job.name
-        name = job_name(text)
-        if (same := service.job(name)) is not None and (
-            project is None or same.project == project.name
-        ):
-            return name
-        for job in service.called("slug", text):
-            if project is None or job.project == project.name:
-                return job.name
-        return name
+        return job_name(text)
+
+    def _jobs_called(self, text: str) -> Iterator[Job]:
+        yield from self.service.called("name", text)
+        if (job := self.service.job(job_name(text))) is not None:
+            yield job
+        yield from self.service.called("slug", text)
 
     def url(self, request: web.Request) -> str:
         """Return the base URL for clients, without a trailing slash.
@@ -104,13 +101,6 @@ async def record_one(
     if isinstance(result, Exception):
         raise result
     return result
-
-
-async def record_and_respond(
-    recorder: ReportRecorder, received: Sequence[Received], caller: Caller
-) -> web.Response:
-    """Record reports in one transaction and return a response with each result."""
-    return await batch_response(received, await recorder.record_all(received, caller))
 
 
 async def batch_response(

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.requests import caller_of
@@ -20,8 +20,8 @@ from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.dialects.context import (
     DialectContext,
+    batch_response,
     job_name,
-    record_and_respond,
 )
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import reports, unknown_fields
@@ -85,10 +85,10 @@ def routes(context: DialectContext) -> list[web.RouteDef]:
     runs, events = context.recorder(RUNS), context.recorder(EVENTS)
     return [
         *endpoints.RUN_RECORDS.to(
-            counting_refusals(runs, record_handler(context, runs, run_report))
+            counting_refusals(runs, partial(record, context, runs, run_report))
         ),
         *endpoints.EVENTS.to(
-            counting_refusals(events, record_handler(context, events, event_report))
+            counting_refusals(events, partial(record, context, events, event_report))
         ),
     ]
 
@@ -97,28 +97,28 @@ def routes(context: DialectContext) -> list[web.RouteDef]:
 Reading = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]] | None]
 
 
-def record_handler(
-    context: DialectContext, recorder: ReportRecorder, reading: Reading
-) -> Handler:
-    """Return a handler that records each item for which *reading* returns a report.
+async def record(
+    context: DialectContext,
+    recorder: ReportRecorder,
+    reading: Reading,
+    request: web.Request,
+) -> web.Response:
+    """Record each item of a request for which *reading* returns a report.
 
     The body is one object, an array, or one object a line. It is recorded in one
     transaction, with one result per item.
     """
+    body = await read_body(request, context.body_limit)
+    now, whose = context.clock.now(), sender(request)
+    limit = recorder.metrics_limit
 
-    async def handle(request: web.Request) -> web.Response:
-        body = await read_body(request, context.body_limit)
-        now, whose = context.clock.now(), sender(request)
-        limit = recorder.metrics_limit
+    def parse() -> list[Read]:
+        return [*read_all(split(body), reading, now, whose, limit)]
 
-        def parse() -> list[Read]:
-            return [*read_all(split(body), reading, now, whose, limit)]
-
-        items = await parsed(len(body), parse, LARGE_BATCH)
-        received = [recorder.resolve(one, now) async for one in cooperatively(items)]
-        return await record_and_respond(recorder, received, caller_of(request))
-
-    return handle
+    items = await parsed(len(body), parse, LARGE_BATCH)
+    received = [recorder.resolve(one, now) async for one in cooperatively(items)]
+    results = await recorder.record_all(received, caller_of(request))
+    return await batch_response(received, results)
 
 
 def read_all(

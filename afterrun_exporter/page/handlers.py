@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.alerts import status
@@ -27,18 +27,11 @@ from afterrun_exporter.page.forms import FLAGS, PAUSES
 from afterrun_exporter.page.graphs import charts
 from afterrun_exporter.page.howto import examples
 from afterrun_exporter.page.index import Entry, held_back
-from afterrun_exporter.page.job import (
-    alert_rows,
-    open_rows,
-    retry_rows,
-    run_rows,
-    slot_rows,
-    unobserved_slots,
-)
-from afterrun_exporter.page.reasons import reasons
+from afterrun_exporter.page.job import open_rows, run_rows, slot_rows
+from afterrun_exporter.page.reasons import TITLES, reasons
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.strips import LENGTH
-from afterrun_exporter.page.times import happened, moment, zone_of
+from afterrun_exporter.page.times import happened, moment, span, zone_of
 from afterrun_exporter.storage.store import AlertFilter, Ended
 
 DONE: Final = {
@@ -66,49 +59,45 @@ CHARTS: Final = 8
 RECENT: Final = 3
 
 
-def overview(context: Context) -> Handler:
-    """Return the handler for the page at ``/``."""
-
-    async def handle(request: web.Request) -> web.Response:
-        job_query, number = query.read(request.query)
-        index, now, reading = context.index, context.clock.now(), Reading()
-        await index.refresh()
-        urgent, wrong = await index.most_urgent(shapes.MOST)
-        pages, entries = await _entries(context, job_query, number)
-        featured = [] if job_query.narrows or number > 1 else urgent
-        names = {one.job.name for one in (*entries, *featured)}
-        endings = await reading.or_else(context.store.endings(names, LENGTH), {})
-        count, jobs = index.counts[BROKEN], len(index.entries)
-        groups = shapes.groups_of(wrong)
-        unobserved = index.counts[UNOBSERVED]
-        return await page(
-            "overview.html",
-            **context.site.common(request, now),
-            query=job_query,
-            pages=pages,
-            rows=await _rows(context, entries, now, endings),
-            broken=await _broken(context, featured, now, endings, reading),
-            broken_count=count,
-            groups=groups,
-            jobs=jobs,
-            headline=shapes.headline(count, jobs),
-            announcement=shapes.announcement(count, jobs, groups, unobserved),
-            unobserved=unobserved,
-            states=shapes.states_of(index.counts, job_query),
-            choices={
-                name: (values, shapes.choices_of(index.choices, name, values))
-                for name, values in (
-                    ("label", job_query.label),
-                    ("project", (job_query.project,)),
-                    ("tag", job_query.tag),
-                )
-            },
-            done=DONE.get(request.query.get("done", ""), ""),
-            unreadable=reading.failed,
-            url=context.site.url(request),
-        )
-
-    return handle
+async def overview(context: Context, request: web.Request) -> web.Response:
+    """Return the page at ``/``."""
+    job_query, number = query.read(request.query)
+    index, now, reading = context.index, context.clock.now(), Reading()
+    await index.refresh()
+    urgent, wrong = await index.most_urgent(shapes.MOST)
+    pages, entries = await _entries(context, job_query, number)
+    featured = [] if job_query.narrows or number > 1 else urgent
+    names = {one.job.name for one in (*entries, *featured)}
+    endings = await reading.or_else(context.store.endings(names, LENGTH), {})
+    count, jobs = index.counts[BROKEN], len(index.entries)
+    groups = shapes.groups_of(wrong)
+    unobserved = index.counts[UNOBSERVED]
+    return await page(
+        "overview.html",
+        **context.site.common(request, now),
+        query=job_query,
+        pages=pages,
+        rows=await _rows(context, entries, now, endings),
+        broken=await _broken(context, featured, now, endings, reading),
+        broken_count=count,
+        groups=groups,
+        jobs=jobs,
+        headline=shapes.headline(count, jobs),
+        announcement=shapes.announcement(count, jobs, groups, unobserved),
+        unobserved=unobserved,
+        states=shapes.states_of(index.counts, job_query),
+        choices={
+            name: (values, shapes.choices_of(index.choices, name, values))
+            for name, values in (
+                ("label", job_query.label),
+                ("project", (job_query.project,)),
+                ("tag", job_query.tag),
+            )
+        },
+        done=DONE.get(request.query.get("done", ""), ""),
+        unreadable=reading.failed,
+        url=context.site.url(request),
+    )
 
 
 async def _entries(
@@ -178,15 +167,6 @@ class Refused:
     typed: Mapping[str, str]
 
 
-def job(context: Context) -> Handler:
-    """Return the handler for the page of a job."""
-
-    async def handle(request: web.Request) -> web.Response:
-        return await job_page(context, request)
-
-    return handle
-
-
 async def job_page(
     context: Context, request: web.Request, refused: Refused | None = None
 ) -> web.Response:
@@ -219,7 +199,7 @@ async def job_page(
         first=runs and happened(runs[-1].finished_at, now, zone_of(job_and_state[0])),
         last=runs and happened(runs[0].finished_at, now, zone_of(job_and_state[0])),
         runs=run_rows(job_and_state[0], runs, now),
-        alerts=alert_rows(job_and_state[0], alerts, now),
+        alerts=alerts,
         receivers=[_receiver(one) for one in receivers],
         examples=examples(*job_and_state, context.site.url(request)),
         done=DONE.get(request.query.get("done", ""), ""),
@@ -236,16 +216,14 @@ def _facts(context: Context, job: Job, state: JobState, now: float) -> dict[str,
         "job": job,
         "state": state,
         "status": status(job, state).value,
-        "paused": bool(state.paused_at),
-        "paused_since": moment(state.paused_at, now, zone),
-        "paused_until": moment(state.paused_until or 0.0, now, zone),
+        "now": now,
+        "at": partial(moment, now=now, zone=zone),
+        "happened": partial(happened, now=now, zone=zone),
+        "span": span,
+        "titles": TITLES,
         "held_back": list(state.upstream) if held_back(state) else [],
-        "unobserved": unobserved_slots(job, state, now),
         "row": shapes.row_of(job, state, now, (), status(job, state).value, settings),
-        "created": moment(state.created_at, now, zone),
-        "last_failure": moment(state.last_failure_at, now, zone),
         "open_runs": open_rows(job, state, now, settings),
-        "retries": retry_rows(job, state, now),
         "slots": slot_rows(job, state, now, settings),
         "rules": [InWords(rule, rule_in_words(rule)) for rule in job.rules],
         "expectations": list(expectations(job)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from aiohttp import web
 
 from afterrun_exporter.auth import endpoints
@@ -13,8 +15,8 @@ from afterrun_exporter.page.context import Context
 def routes(context: Context) -> list[web.RouteDef]:
     """Return the routes of all pages, of what they refer to and of their forms."""
     return [
-        *endpoints.OVERVIEW.to(handlers.overview(context)),
-        *endpoints.JOB_PAGE.to(handlers.job(context)),
+        *endpoints.OVERVIEW.to(partial(handlers.overview, context)),
+        *endpoints.JOB_PAGE.to(partial(handlers.job_page, context)),
         *endpoints.STATIC.to(asset),
         *actions.routes(context),
     ]

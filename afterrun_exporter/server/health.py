@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from afterrun_exporter.errors import RequestError
 
@@ -34,16 +33,10 @@ async def ready(_: web.Request) -> web.Response:
     return web.Response(text="AfterRun exporter is ready.\n")
 
 
-def reload(reload_config: Reload) -> Handler:
-    """Return the handler that reloads the configuration."""
-
-    async def handle(request: web.Request) -> web.Response:
-        retire = request.query.get(RETIRE)
-        if retire not in {None, ALL}:
-            raise RequestError(
-                f"{RETIRE}={retire!r} is not known: write {RETIRE}={ALL}"
-            )
-        await reload_config(retire_all=retire == ALL)
-        return web.Response(text="configuration reloaded\n")
-
-    return handle
+async def reload(reload_config: Reload, request: web.Request) -> web.Response:
+    """Reload the configuration."""
+    retire = request.query.get(RETIRE)
+    if retire not in {None, ALL}:
+        raise RequestError(f"{RETIRE}={retire!r} is not known: write {RETIRE}={ALL}")
+    await reload_config(retire_all=retire == ALL)
+    return web.Response(text="configuration reloaded\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Final
 from urllib.parse import unquote
 
@@ -59,102 +60,94 @@ MESSAGE: Final = "io.prometheus.client.MetricFamily"
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of pushes and deletions."""
     recorder = context.recorder(DIALECT)
-    push = _with_error_responses(recorder, push_handler(context, recorder))
-    delete = _with_error_responses(recorder, delete_handler(context, recorder))
     return [
-        *endpoints.PUSH.to(push),
-        *endpoints.DELETE_PUSHED.to(delete),
-        *endpoints.PUSHGATEWAY_STATUS.to(status_handler(context.clock.now())),
+        *endpoints.PUSH.to(
+            _with_error_responses(recorder, partial(push, context, recorder))
+        ),
+        *endpoints.DELETE_PUSHED.to(
+            _with_error_responses(recorder, partial(delete, context, recorder))
+        ),
+        *endpoints.PUSHGATEWAY_STATUS.to(partial(status, context.clock.now())),
     ]
 
 
-def push_handler(context: DialectContext, recorder: ReportRecorder) -> Handler:
-    """Return the handler of PUT and POST.
+async def push(
+    context: DialectContext, recorder: ReportRecorder, request: web.Request
+) -> web.Response:
+    """Record a push.
 
-    They differ for metrics that are exposed under their original names: PUT replaces
-    the whole group.
+    PUT replaces the whole group of metrics that are exposed under their original names.
     """
-
-    async def handle(request: web.Request) -> web.Response:
-        steps = _format_of(request)
-        path = request.rel_url.raw_path.removeprefix(PREFIX)
-        group = group_of(path)
-        job = job_of(group)
-        _check(recorder, caller_of(request), job)
-        body = await read_body(request, context.body_limit)
-        now, mark = context.clock.now(), digest(sender(request), path.encode(), body)
-        exposed_again, exposed = context.pushed.is_exposed(job), Exposed()
-        is_read = False
-        try:
-            async for _ in cooperatively(steps(body, exposed)):
+    steps = _format_of(request)
+    path = request.rel_url.raw_path.removeprefix(PREFIX)
+    group = group_of(path)
+    job = job_of(group)
+    _check(recorder, caller_of(request), job)
+    body = await read_body(request, context.body_limit)
+    now, mark = context.clock.now(), digest(sender(request), path.encode(), body)
+    exposed_again, exposed = context.pushed.is_exposed(job), Exposed()
+    is_read = False
+    try:
+        async for _ in cooperatively(steps(body, exposed)):
+            pass
+        is_read = True
+        reader = PushReader(context.pushed.job(job), job, group, recorder.metrics_limit)
+        async for sample in cooperatively(exposed.samples):
+            reader.read(sample)
+        read = reader.ping(now, mark, exposed)
+        if exposed_again:
+            families: dict[str, Family] = {}
+            async for _ in cooperatively(family_steps(exposed, group, families)):
                 pass
-            is_read = True
-            reader = PushReader(
-                context.pushed.job(job), job, group, recorder.metrics_limit
-            )
-            async for sample in cooperatively(exposed.samples):
-                reader.read(sample)
-            read = reader.ping(now, mark, exposed)
-            if exposed_again:
-                families: dict[str, Family] = {}
-                async for _ in cooperatively(family_steps(exposed, group, families)):
-                    pass
-                replacing = request.method == hdrs.METH_PUT
-                await context.pushed.push(job, group, families, replacing=replacing)
-            received: Received = recorder.readable(*read)
-        except PingError as error:
-            if is_read and exposed_again:
-                await context.pushed.refused(job, group)
-            received = recorder.unreadable(job, now, mark, error)
-        await record_one(recorder, received, caller_of(request))
-        return web.Response()
-
-    return handle
+            replacing = request.method == hdrs.METH_PUT
+            await context.pushed.push(job, group, families, replacing=replacing)
+        received: Received = recorder.readable(*read)
+    except PingError as error:
+        if is_read and exposed_again:
+            await context.pushed.refused(job, group)
+        received = recorder.unreadable(job, now, mark, error)
+    await record_one(recorder, received, caller_of(request))
+    return web.Response()
 
 
-def delete_handler(context: DialectContext, recorder: ReportRecorder) -> Handler:
-    """Return the handler of DELETE.
+async def delete(
+    context: DialectContext, recorder: ReportRecorder, request: web.Request
+) -> web.Response:
+    """Delete a group.
 
-    The group is no longer exposed; its runs are kept. If pushes are progress reports,
-    the deletion ends the open run.
+    It is no longer exposed; its runs are kept. If pushes are progress reports, the
+    deletion ends the open run.
     """
-
-    async def handle(request: web.Request) -> web.Response:
-        path = request.rel_url.raw_path.removeprefix(PREFIX)
-        group = group_of(path)
-        name = job_of(group)
-        _check(recorder, caller_of(request), name)
-        await context.pushed.delete(group)
-        job = context.service.job(name)
-        if job is not None and job.push is not None and job.push.progress:
-            ping = Ping(
-                job=job.name,
-                kind=Kind.LOG,
-                at=context.clock.now(),
-                fingerprint=digest(sender(request), b"DELETE", path.encode()),
-                push=Push(deleted=True),
-            )
-            await record_one(recorder, ping, caller_of(request))
-        return web.Response(status=202)
-
-    return handle
+    path = request.rel_url.raw_path.removeprefix(PREFIX)
+    group = group_of(path)
+    name = job_of(group)
+    _check(recorder, caller_of(request), name)
+    await context.pushed.delete(group)
+    job = context.service.job(name)
+    if job is not None and job.push is not None and job.push.progress:
+        ping = Ping(
+            job=job.name,
+            kind=Kind.LOG,
+            at=context.clock.now(),
+            fingerprint=digest(sender(request), b"DELETE", path.encode()),
+            push=Push(deleted=True),
+        )
+        await record_one(recorder, ping, caller_of(request))
+    return web.Response(status=202)
 
 
-def status_handler(started_at: float) -> Handler:
-    """Return the handler of the status request that some clients use as a health check."""
-    payload = {
-        "status": "success",
-        "data": {
-            "build_information": {"version": __version__},
-            "flags": {},
-            "start_time": format_time(started_at),
-        },
-    }
-
-    async def handle(_: web.Request) -> web.Response:
-        return web.json_response(payload)
-
-    return handle
+async def status(started_at: float, _: web.Request) -> web.Response:
+    """Return the status that some clients use as a health check."""
+    return web.json_response(
+        {
+            "status": "success",
+            "data": {
+                "build_information": {"version": __version__},
+                "flags": {},
+                "start_time": format_time(started_at),
+            },
+        }
+    )
 
 
 def group_of(path: str) -> dict[str, str]:

@@ -76,8 +76,8 @@ _NUMBER: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of the cron URLs and of the envelopes."""
     recorder = context.recorder(DIALECT)
-    by_url = _with_error_responses(recorder, cron_url(context, recorder))
-    by_envelope = _with_error_responses(recorder, envelope(context, recorder))
+    by_url = _with_error_responses(recorder, partial(cron_url, context, recorder))
+    by_envelope = _with_error_responses(recorder, partial(envelope, context, recorder))
     return [
         *endpoints.CHECK_IN.to(by_url),
         *endpoints.ENVELOPE.to(by_envelope),
@@ -85,46 +85,42 @@ def routes(context: DialectContext) -> list[web.RouteDef]:
     ]
 
 
-def cron_url(context: DialectContext, recorder: ReportRecorder) -> Handler:
-    """Return the handler of a check-in in a URL and an optional JSON body."""
+async def cron_url(
+    context: DialectContext, recorder: ReportRecorder, request: web.Request
+) -> web.Response:
+    """Record a check-in in a URL and an optional JSON body."""
+    body = await read_body(request, context.body_limit)
+    kind = request.headers.get(hdrs.CONTENT_TYPE, "")
+    query = [*request.query.items()]
+    fields = await parsed(
+        len(body), lambda: fields_of(query, body.decode("utf-8", "replace"), kind)
+    )
+    fields["monitor_slug"] = request.match_info["job"]
+    raw = b"%b\n%b" % (request.rel_url.raw_query_string.encode(), body)
+    one = await _received(context, recorder, request, CheckIn(fields, raw))
+    await _take(recorder, [one], caller_of(request))
+    return web.Response(status=202)
 
-    async def handle(request: web.Request) -> web.Response:
-        body = await read_body(request, context.body_limit)
-        kind = request.headers.get(hdrs.CONTENT_TYPE, "")
-        query = [*request.query.items()]
-        fields = await parsed(
-            len(body), lambda: fields_of(query, body.decode("utf-8", "replace"), kind)
+
+async def envelope(
+    context: DialectContext, recorder: ReportRecorder, request: web.Request
+) -> web.Response:
+    """Record the check-ins in an envelope; other items are ignored."""
+    try:
+        header, check_ins = await read_envelope(
+            await read_body(request, context.body_limit)
         )
-        fields["monitor_slug"] = request.match_info["job"]
-        raw = b"%b\n%b" % (request.rel_url.raw_query_string.encode(), body)
-        one = await _received(context, recorder, request, CheckIn(fields, raw))
-        await _take(recorder, [one], caller_of(request))
-        return web.Response(status=202)
-
-    return handle
-
-
-def envelope(context: DialectContext, recorder: ReportRecorder) -> Handler:
-    """Return the handler of envelopes; items other than check-ins are ignored."""
-
-    async def handle(request: web.Request) -> web.Response:
-        try:
-            header, check_ins = await read_envelope(
-                await read_body(request, context.body_limit)
-            )
-        except PingError as error:
-            recorder.refuse("", str(error))
-            raise
-        if check_ins:
-            received = [
-                await _received(context, recorder, request, one)
-                async for one in cooperatively(check_ins)
-            ]
-            await _take(recorder, received, caller_of(request))
-        event = events.event_id(header.get("event_id"))
-        return compact({"id": event} if event else {})
-
-    return handle
+    except PingError as error:
+        recorder.refuse("", str(error))
+        raise
+    if check_ins:
+        received = [
+            await _received(context, recorder, request, one)
+            async for one in cooperatively(check_ins)
+        ]
+        await _take(recorder, received, caller_of(request))
+    event = events.event_id(header.get("event_id"))
+    return compact({"id": event} if event else {})
 
 
 @dataclass(frozen=True, slots=True)

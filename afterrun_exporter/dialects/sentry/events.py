@@ -8,11 +8,11 @@ not be lost silently.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from msgspec import json
 
 from afterrun_exporter.auth import endpoints
@@ -30,15 +30,15 @@ def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of everything that clients send to a DSN except check-ins."""
     answers: dict[Endpoint, Responder] = {
         endpoints.SENTRY_EVENT: _store,
-        endpoints.SENTRY_CRASH: _crash,
-        endpoints.SENTRY_BROWSER_REPORT: _empty,
-        endpoints.SENTRY_ATTACHMENT: _attachment,
-        endpoints.SENTRY_OTLP: _otlp,
+        endpoints.SENTRY_CRASH: lambda _: web.Response(text=str(uuid4())),
+        endpoints.SENTRY_BROWSER_REPORT: lambda _: web.Response(),
+        endpoints.SENTRY_ATTACHMENT: lambda _: web.Response(status=201),
+        endpoints.SENTRY_OTLP: lambda _: compact({}),
     }
     return [
         route
         for endpoint, respond in answers.items()
-        for route in endpoint.to(_ignore(context, respond))
+        for route in endpoint.to(partial(_ignore, context, respond))
     ]
 
 
@@ -52,12 +52,11 @@ def event_id(value: object) -> str:
         return value
 
 
-def _ignore(context: DialectContext, respond: Responder) -> Handler:
-    async def handle(request: web.Request) -> web.Response:
-        text, _ = await read_text(request, context.body_limit)
-        return respond(text)
-
-    return handle
+async def _ignore(
+    context: DialectContext, respond: Responder, request: web.Request
+) -> web.Response:
+    text, _ = await read_text(request, context.body_limit)
+    return respond(text)
 
 
 def _store(text: str) -> web.Response:
@@ -67,19 +66,3 @@ def _store(text: str) -> web.Response:
         # Truncated, or in an unknown compression.
         event = {}
     return compact({"id": event_id(event.get("event_id")) or uuid4().hex})
-
-
-def _crash(_: str) -> web.Response:
-    return web.Response(text=str(uuid4()))
-
-
-def _empty(_: str) -> web.Response:
-    return web.Response()
-
-
-def _attachment(_: str) -> web.Response:
-    return web.Response(status=201)
-
-
-def _otlp(_: str) -> web.Response:
-    return compact({})
