@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import tzinfo
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
@@ -19,7 +18,6 @@ from afterrun_exporter.core.backtest import (
     Backtest,
     BacktestRun,
     Change,
-    Count,
     headline,
     newest,
 )
@@ -31,7 +29,6 @@ from afterrun_exporter.page.charts import Chart
 from afterrun_exporter.page.context import Context, Reading
 from afterrun_exporter.page.graphs import tried_charts
 from afterrun_exporter.page.reasons import expected_of, value_of
-from afterrun_exporter.page.times import Moment, happened, zone_of
 
 #: Choices for the age of runs; "" means all stored runs.
 SPANS: Final = {
@@ -53,7 +50,6 @@ class Differing:
     """A run whose result would change."""
 
     run: Run
-    finished_at: Moment | None
     newly: bool
     #: Each reason: the rule, the value and the expected value.
     why: tuple[tuple[str, str, str], ...]
@@ -67,23 +63,16 @@ class Differing:
 class Result:
     """The result of a backtest."""
 
+    tried: Backtest
     headline: str
-    differs: bool
-    first: Moment | None
-    last: Moment | None
-    runs: int
-    not_judged: int
-    warnings: tuple[str, ...]
-    gaps: tuple[str, ...]
-    rules: tuple[Count, ...]
+    #: True if a run cannot be evaluated.
     unknown: bool
     rows: list[Differing]
     #: The number of changed runs without a row.
     left_out: int
-    #: Charts of the runs on the same page, their number and the first of them.
+    #: Charts of the runs on the same page, and these runs, newest first.
     charts: list[tuple[Chart, Markup]]
-    charted_runs: int
-    charted_from: Moment | None
+    charted: list[Run]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,72 +121,48 @@ async def attempt(
         begin = instant(since, now) if since else begin
     except ValueError as error:
         problems.append((0, f"since: {error}"))
+    form = Attempt(rules=typed, since=since, spans=spans, is_submitted=True)
     if problems:
-        return Attempt(
-            rules=typed,
-            since=since,
-            spans=spans,
-            is_submitted=True,
-            problems=(*problems,),
-        )
+        return replace(form, problems=(*problems,))
     question = try_rules(
         context.store, context.service.settings, job.name, rules, begin
     )
-    backtest = await reading.or_else(question, None)
-    return Attempt(
-        rules=typed,
-        since=since,
-        spans=spans,
-        is_submitted=True,
-        result=None
-        if backtest is None
-        else await _result(job, backtest, runs_on_page, now),
-        block="" if rules == job.rules else rules_block(job.name, rules),
-    )
+    block = "" if rules == job.rules else rules_block(job.name, rules)
+    if (backtest := await reading.or_else(question, None)) is None:
+        return replace(form, block=block)
+    result = await _result(job, backtest, runs_on_page, now)
+    return replace(form, result=result, block=block)
 
 
 async def _result(
     job: Job, result: Backtest, runs_on_page: Sequence[Run], now: float
 ) -> Result:
-    zone = zone_of(job)
     numbers = {run.number for run in runs_on_page}
     judged = (*result.rules, *job.rules)
     rows = [
-        _difference(one, judged, numbers, _finish_time(one.run, now, zone))
+        _difference(one, judged, numbers)
         async for one in cooperatively(islice(newest(result), MOST))
     ]
     different = sum(result.changes[change] for change in DIFFERENT)
     charted = [run for run in runs_on_page if run.finished_at >= result.since]
     charts = islice(tried_charts(result, charted, now), CHARTS)
     return Result(
+        tried=result,
         headline=headline(result),
-        differs=different > 0,
-        first=_finish_time(result.first, now, zone),
-        last=_finish_time(result.last, now, zone),
-        runs=result.runs,
-        not_judged=result.runs - result.judged,
-        warnings=tuple(result.warnings()),
-        gaps=tuple(result.gaps()),
-        rules=tuple(result.by_rule.values()),
         unknown=result.changes[Change.UNKNOWN] > 0,
         rows=rows,
         left_out=different - len(rows),
         charts=[(chart, chart.svg()) async for chart in cooperatively(charts)],
-        charted_runs=len(charted),
-        charted_from=_finish_time(charted[-1], now, zone) if charted else None,
+        charted=charted,
     )
 
 
 def _difference(
-    one: BacktestRun,
-    rules: Sequence[Rule],
-    on_page: Collection[int],
-    finished_at: Moment | None,
+    one: BacktestRun, rules: Sequence[Rule], on_page: Collection[int]
 ) -> Differing:
     why = [*_why(one, rules)]
     return Differing(
         run=one.run,
-        finished_at=finished_at,
         newly=one.change is Change.NEWLY,
         why=tuple(why[:FEW]),
         more=len(why[FEW:]),
@@ -209,7 +174,3 @@ def _why(one: BacktestRun, rules: Sequence[Rule]) -> Iterator[tuple[str, str, st
     """Yield the rules that it would violate, or did violate."""
     for broken in one.violations or one.run.violations:
         yield broken.rule, value_of(broken), expected_of(rules, broken)
-
-
-def _finish_time(run: Run | None, now: float, zone: tzinfo) -> Moment | None:
-    return None if run is None else happened(run.finished_at, now, zone)

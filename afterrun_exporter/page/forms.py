@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from afterrun_exporter.auth import csrf
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.core.targets import check_target
 from afterrun_exporter.core.units import parse_duration
 from afterrun_exporter.errors import PingError, RequestError
 from afterrun_exporter.ingest.bodies import read_body
+from afterrun_exporter.ingest.forms import URLENCODED
 
 #: The maximum size of a form in bytes.
 LARGEST: Final = 16 * 1024
-TYPE: Final = "application/x-www-form-urlencoded"
-
-#: The hidden field of every form.
-HIDDEN: Final = "token"
 
 #: Events that a receiver can be notified of, with their labels.
 FLAGS: Final = {
@@ -34,27 +32,15 @@ FLAGS: Final = {
 PAUSES: Final = {"1h": "for 1 hour", "1d": "for 1 day", "": "until resumed"}
 
 
-class Guard(Protocol):
-    """Protection against forms sent from other sites (CSRF)."""
-
-    def token(self, request: web.BaseRequest) -> str:
-        """Return the value of the hidden field `HIDDEN` of a form."""
-        ...
-
-    def check(self, request: web.BaseRequest, form: Mapping[str, str]) -> None:
-        """Raise ForbiddenError for a form that was sent from another site."""
-        ...
-
-
 async def read_form(
-    request: web.Request, guard: Guard, fields: frozenset[str]
+    request: web.Request, guard: csrf.Forms, fields: frozenset[str]
 ) -> dict[str, str]:
     """Return the form in the body of *request* after the CSRF check.
 
     Raises RequestError if it cannot be parsed or has fields other than *fields*.
     """
-    if request.content_type != TYPE:
-        raise RequestError(f"the body is {request.content_type}: send {TYPE}")
+    if request.content_type != URLENCODED:
+        raise RequestError(f"the body is {request.content_type}: send {URLENCODED}")
     try:
         body = await read_body(request, LARGEST)
     except PingError as error:
@@ -73,7 +59,7 @@ async def read_form(
     if len(form) < len(pairs):
         raise RequestError("a form field is sent twice: send it once")
     guard.check(request, form)
-    form.pop(HIDDEN, None)
+    form.pop(csrf.FIELD, None)
     if unknown := sorted(form.keys() - fields):
         raise RequestError(f"unknown field {unknown[0][:60]!r} in the form")
     return form

@@ -10,7 +10,7 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from afterrun_exporter.core.deadlines import next_due, slot_after
-from afterrun_exporter.core.model import NEUTRAL, Job, Outcome, Run, Settings
+from afterrun_exporter.core.model import Job, Run, Settings
 from afterrun_exporter.core.rules import DURATION
 from afterrun_exporter.core.run_limits import (
     is_unobserved,
@@ -21,9 +21,8 @@ from afterrun_exporter.core.run_limits import (
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.units import format_duration
 from afterrun_exporter.page.numbers import readable
-from afterrun_exporter.page.reasons import TITLES, expected_of, value_of
-from afterrun_exporter.page.times import Moment, happened, moment, span, zone_of
-from afterrun_exporter.storage.store import AlertRecord
+from afterrun_exporter.page.reasons import expected_of, value_of
+from afterrun_exporter.page.times import Moment, happened, moment, zone_of
 
 #: The maximum length of metadata that is shown, to keep the page fast.
 MAX_METADATA: Final = 16_384
@@ -46,42 +45,6 @@ class RunRow:
     metrics: tuple[tuple[str, str, bool], ...]
     metadata: tuple[tuple[str, str], ...]
 
-    @property
-    def more(self) -> bool:
-        """True if the run has details."""
-        run = self.run
-        return bool(
-            run.message
-            or self.metadata
-            or self.metrics
-            or self.violations
-            or run.run_id
-            or run.exit_code is not None
-            or (self.finished_at and self.finished_at.ahead)
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertRow:
-    """A recorded alert."""
-
-    title: str
-    rule: str
-    severity: str
-    summary: str
-    opened_at: Moment | None
-    resolved_at: Moment | None
-    lasted: str
-    run: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlotRow:
-    """A slot and its deadline."""
-
-    slot: Moment
-    deadline: Moment
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRow:
@@ -100,31 +63,6 @@ class OpenRow:
     unobserved: bool
     #: True if a sign of life is due before its end.
     silent: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnobservedSlots:
-    """Slots that were due in a downtime."""
-
-    count: int
-    first: Moment | None
-    last: Moment | None
-    #: None if unknown.
-    down_since: Moment | None
-    up_since: Moment | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryRow:
-    """A run that waits for its next attempt."""
-
-    run_id: str
-    attempt: int
-    max_attempts: int
-    outcome: str
-    finished_at: Moment | None
-    until: Moment | None
-    message: str
 
 
 def run_rows(job: Job, runs: Iterable[Run], now: float) -> list[RunRow]:
@@ -169,32 +107,12 @@ def duration_text(seconds: float | None) -> str:
     return "" if seconds is None else format_duration(round(seconds, 3))
 
 
-def alert_rows(job: Job, alerts: Iterable[AlertRecord], now: float) -> list[AlertRow]:
-    """Return the rows of recorded *alerts*."""
-    zone = zone_of(job)
-    return [
-        AlertRow(
-            title=TITLES[one.key.condition],
-            rule=one.key.rule,
-            severity=one.severity,
-            summary=one.summary,
-            opened_at=happened(one.opened_at, now, zone),
-            resolved_at=None
-            if one.resolved_at is None
-            else happened(one.resolved_at, now, zone),
-            lasted=span((one.resolved_at or now) - one.opened_at),
-            run=one.run,
-        )
-        for one in alerts
-    ]
-
-
 def slot_rows(
     job: Job, state: JobState, now: float, settings: Settings
-) -> list[SlotRow]:
+) -> list[tuple[Moment, Moment]]:
     """Return the next slots with their deadlines."""
     zone = zone_of(job)
-    rows: list[SlotRow] = []
+    rows: list[tuple[Moment, Moment]] = []
     due = next_due(job, state, settings)
     slot = due.slot
     while len(rows) < SLOTS and math.isfinite(slot):
@@ -202,23 +120,9 @@ def slot_rows(
         slot_moment, deadline = moment(slot, now, zone), moment(late, now, zone)
         if slot_moment is None or deadline is None:
             break
-        rows.append(SlotRow(slot=slot_moment, deadline=deadline))
+        rows.append((slot_moment, deadline))
         slot = slot_after(job, slot)
     return rows
-
-
-def unobserved_slots(job: Job, state: JobState, now: float) -> UnobservedSlots | None:
-    """Return the unobserved slots of *job* if no run has been reported since."""
-    if (slots := state.unobserved) is None:
-        return None
-    zone = zone_of(job)
-    return UnobservedSlots(
-        count=slots.count,
-        first=moment(slots.first, now, zone),
-        last=moment(slots.last, now, zone),
-        down_since=moment(slots.down_since, now, zone),
-        up_since=moment(slots.up_since, now, zone),
-    )
 
 
 def open_rows(
@@ -246,23 +150,6 @@ def open_rows(
     return rows
 
 
-def retry_rows(job: Job, state: JobState, now: float) -> list[RetryRow]:
-    """Return the runs that wait for their next attempt, the oldest first."""
-    zone = zone_of(job)
-    return [
-        RetryRow(
-            run_id=one.run_id or "",
-            attempt=one.attempt,
-            max_attempts=one.max_attempts,
-            outcome=one.outcome.value,
-            finished_at=moment(one.ended_at, now, zone),
-            until=moment(one.until, now, zone),
-            message=one.message,
-        )
-        for one in state.retries
-    ]
-
-
 def metrics_of(job: Job, state: JobState, runs: Sequence[Run]) -> list[str]:
     """Return the metrics for charts, those with rules first."""
     ruled = [
@@ -272,8 +159,3 @@ def metrics_of(job: Job, state: JobState, runs: Sequence[Run]) -> list[str]:
     ]
     reported = [name for run in runs for name in run.metrics]
     return list(dict.fromkeys([*ruled, *state.metrics, *reported]))
-
-
-def is_bad(outcome: Outcome) -> bool:
-    """Return True if *outcome* counts as a failure of the job."""
-    return outcome is not Outcome.OK and outcome not in NEUTRAL

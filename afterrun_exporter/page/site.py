@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from afterrun_exporter.auth.csrf import Forms
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.page.assets import ADDRESSES
-from afterrun_exporter.page.forms import Guard
 from afterrun_exporter.page.times import moment
 
 #: Host names that are safe in a shell.
@@ -27,7 +27,7 @@ class Site:
     external_url: str = ""
     telemetry_path: str = "/metrics"
     #: CSRF protection.
-    guard: Guard
+    guard: Forms
 
     def base(self, request: web.BaseRequest) -> str:
         """Return the relative path from the requested page to the root.
