@@ -9,11 +9,10 @@ from afterrun_exporter.core.push_signs import Push
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.transitions import on_ping, registered
-from afterrun_exporter.dialects.pushgateway.samples import ping_of
-from afterrun_exporter.dialects.pushgateway.text_format import read_text
 from afterrun_exporter.storage.codec import decode_state, encode_state
 from tests.changed import replace
 from tests.core.jobs import at
+from tests.pushed import ping_of, read_text
 
 SETTINGS = Settings()
 #: When a pusher is registered. Its pushes follow in steps of an hour.

@@ -16,10 +16,9 @@ from afterrun_exporter.core.metric_names import (
     unquoted,
 )
 from afterrun_exporter.core.rules import OPERATORS, judge, parse_rule
-from afterrun_exporter.dialects.pushgateway.samples import ping_of
-from afterrun_exporter.dialects.pushgateway.text_format import read_text
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.readings import read_metrics
+from tests.pushed import ping_of, read_text
 
 #: Whatever JSON can call a metric, the characters of our grammar more often.
 NAMES = st.text(max_size=20) | st.text(

@@ -20,11 +20,8 @@ from afterrun_exporter.dialects.pushgateway.protobuf import (
     LARGEST_METRIC,
     protobuf_steps,
 )
-from afterrun_exporter.dialects.pushgateway.samples import ping_of
 from afterrun_exporter.dialects.pushgateway.text_format import (
     Exposed,
-    families_of,
-    read_text,
 )
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
@@ -34,6 +31,7 @@ from tests.changed import replace
 from tests.core.jobs import at
 from tests.http import Client, app_of
 from tests.metricsproto import TYPES, MetricFamily, delimited, varint
+from tests.pushed import families_of, ping_of, read_text
 from tests.services import job_config
 
 NOW: Final = at("21 12:00")

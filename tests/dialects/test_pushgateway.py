@@ -16,13 +16,12 @@ from afterrun_exporter.core.push_signs import PushSettings
 from afterrun_exporter.core.pushes import DELETED
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.dialects.pushgateway.pushes import group_of, job_of
-from afterrun_exporter.dialects.pushgateway.samples import ping_of
-from afterrun_exporter.dialects.pushgateway.text_format import read_text
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
 from tests.http import Client, app_of
+from tests.pushed import ping_of, read_text
 from tests.services import job_config
 
 NOW = at("21 12:00")

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from afterrun_exporter.dialects.pushgateway.text_format import families_of, read_text
 from afterrun_exporter.errors import PingError
+from tests.pushed import families_of, read_text
 
 BODY = """\
 # HELP latency How long \\\\ it\\ntook.

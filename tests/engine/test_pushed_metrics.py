@@ -15,13 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from afterrun_exporter.core.job_config import JobConfig, plain_job
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.dialects.pushgateway.text_format import families_of, read_text
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.examples import examples
+from tests.pushed import families_of, read_text
 from tests.services import job_config
 
 ETL = {"job": "etl"}

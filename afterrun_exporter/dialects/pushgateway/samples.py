@@ -103,19 +103,3 @@ class PushReader:
             push=self._signs.push({**exposed.types, **exposed.helps}),
         )
         return ping, readings
-
-
-def ping_of(
-    job: str,
-    group: Mapping[str, str],
-    exposed: Exposed,
-    at: float,
-    fingerprint: bytes,
-    metrics_limit: int,
-    known_job: Job | None = None,
-) -> tuple[Ping, Readings]:
-    """Return the ping for a push, and its metrics: see PushReader."""
-    reader = PushReader(known_job, job, group, metrics_limit)
-    for sample in exposed.samples:
-        reader.read(sample)
-    return reader.ping(at, fingerprint, exposed)

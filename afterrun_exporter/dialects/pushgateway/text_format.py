@@ -65,14 +65,6 @@ class Exposed:
         self.samples.append(sample)
 
 
-def read_text(body: bytes) -> Exposed:
-    """Return the contents of *body*; raise PingError if it is not in the text format."""
-    exposed = Exposed()
-    for _ in text_steps(body, exposed):
-        pass
-    return exposed
-
-
 def text_steps(body: bytes, exposed: Exposed) -> Iterator[None]:
     """Read *body* into *exposed*, in short steps.
 
@@ -121,21 +113,13 @@ def help_text(text: str) -> str:
     return text.strip().replace(NUL, "")
 
 
-def families_of(exposed: Exposed, group: Mapping[str, str]) -> dict[str, Family]:
-    """Return the families of a push to *group*, with its labels on every series.
-
-    Raises PingError if they cannot be exposed.
-    """
-    families: dict[str, Family] = {}
-    for _ in family_steps(exposed, group, families):
-        pass
-    return families
-
-
 def family_steps(
     exposed: Exposed, group: Mapping[str, str], families: dict[str, Family]
 ) -> Iterator[None]:
-    """Add the families of a push to *families*, in short steps: see `families_of`."""
+    """Add the families of a push to *families*, with its labels on every series.
+
+    In short steps. Raises PingError if they cannot be exposed.
+    """
     for sample in exposed.samples:
         yield
         name = _family_of(sample.name, exposed.types)
