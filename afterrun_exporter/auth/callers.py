@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Final
 
 from afterrun_exporter.core.projects import Project
-from afterrun_exporter.core.secrets import digest
 
 
 class Scope(StrEnum):
@@ -60,24 +59,6 @@ class Caller:
 
 #: The caller of every request if no authentication is configured.
 ANYBODY: Final = Caller("anybody", frozenset(Scope))
-
-
-class Keyring:
-    """Callers by the digests of their tokens."""
-
-    def __init__(self, callers: Mapping[str, Caller] | None = None) -> None:
-        self._callers = dict(callers or {})
-
-    def __len__(self) -> int:
-        return len(self._callers)
-
-    def find(self, token: str) -> Caller | None:
-        """Return the caller with this *token*; None if there is none.
-
-        The digest of the token is looked up, so that the duration of the lookup does
-        not reveal how similar it is to a valid token.
-        """
-        return self._callers.get(digest(token))
 
 
 _PINGS: Final = frozenset({Scope.PING})

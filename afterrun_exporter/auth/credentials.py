@@ -13,9 +13,6 @@ API_KEY: Final = "X-Api-Key"
 SENTRY_AUTH: Final = "X-Sentry-Auth"
 SENTRY_KEY: Final = "sentry_key"
 
-#: The most characters in a token, which is less than the limit of a header.
-LONGEST: Final = 4096
-
 _SENTRY: Final = re.compile(r"\bsentry_key\s*=\s*([^\s,]+)", re.IGNORECASE)
 
 

@@ -22,9 +22,9 @@ def is_foreign(headers: Mapping[str, str], host: str, method: str) -> bool:
     if site := headers.get("Sec-Fetch-Site"):
         return site.lower() not in _SAME_SITE
     if origin := headers.get("Origin"):
-        return not _is_of(origin, host)
+        return not is_from(origin, host)
     if method in _WITHOUT_ORIGIN and _is_browser(headers):
-        return not _is_of(headers.get("Referer", ""), host)
+        return not is_from(headers.get("Referer", ""), host)
     return False
 
 
@@ -39,12 +39,8 @@ def _is_browser(headers: Mapping[str, str]) -> bool:
     )
 
 
-def is_from(page: str, host: str) -> bool:
-    """Return True if the URL *page* is on *host*."""
-    return _is_of(page, host)
-
-
-def _is_of(url: str, host: str) -> bool:
+def is_from(url: str, host: str) -> bool:
+    """Return True if *url* is on *host*."""
     # Do not compare the scheme: a proxy may terminate TLS.
     try:
         parts = urlsplit(url)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.auth.callers import ANYBODY, Caller, Keyring, Scope
+from afterrun_exporter.auth.authenticator import Authenticator
+from afterrun_exporter.auth.callers import ANYBODY, Caller, Scope
+from afterrun_exporter.auth.credentials import Credentials
 from afterrun_exporter.auth.tokens import Token, callers, new_token
 from afterrun_exporter.core.secrets import digest
 
@@ -50,7 +54,7 @@ def test_where_there_are_no_locks_anybody_may_do_everything() -> None:
     assert all(ANYBODY.may(scope, "backup") for scope in Scope)
 
 
-@given(tokens=st.lists(st.text(min_size=1), unique=True), other=st.text())
+@given(tokens=st.lists(st.text(min_size=1), unique=True, min_size=1), other=st.text())
 def test_a_token_is_known_by_its_digest_and_nothing_else_is(
     tokens: list[str], other: str
 ) -> None:
@@ -59,12 +63,16 @@ def test_a_token_is_known_by_its_digest_and_nothing_else_is(
         Token(str(number), digest(token), frozenset({Scope.PING}))
         for number, token in enumerate(tokens)
     ]
-    keyring = Keyring(callers(kept))
+    authenticator = Authenticator()
+    authenticator.trust_tokens(callers(kept))
 
-    found = [keyring.find(token) for token in tokens]
+    async def find(*candidates: str) -> list[Caller | None]:
+        return [await authenticator.caller(Credentials((one,))) for one in candidates]
+
+    found = asyncio.run(find(*tokens))
     assert [one.name for one in found if one] == [token.name for token in kept]
-    assert (keyring.find(other) is not None) is (other in tokens)
-    assert not any(keyring.find(token.hash) for token in kept)
+    assert (asyncio.run(find(other)) != [None]) is (other in tokens)
+    assert not any(asyncio.run(find(*(token.hash for token in kept))))
 
 
 def test_no_two_new_tokens_are_the_same_and_each_fits_a_url() -> None:

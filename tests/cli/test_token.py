@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from afterrun_exporter import config as configs
-from afterrun_exporter.auth.callers import Keyring, Scope
+from afterrun_exporter.auth.authenticator import Authenticator
+from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.auth.tokens import callers
 from afterrun_exporter.cli.group import afterrun
 
@@ -35,7 +36,9 @@ def test_what_it_prints_can_be_pasted(
     section = result.stderr[result.stderr.index("auth:") :]
     (kept,) = configs.parse(section).tokens
     assert (kept.name, {*kept.scopes}, kept.jobs) == (name, scopes, jobs)
-    assert Keyring(callers([kept])).find(token) is not None
+    authenticator = Authenticator()
+    authenticator.trust_tokens(callers([kept]))
+    assert authenticator.caller_if_known(f"Bearer {token}") is not None
     assert token not in section
 
 
