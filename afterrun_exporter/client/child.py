@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
-from typing import Final
+from typing import Any, Final
 
 from afterrun_exporter.client import clock
 from afterrun_exporter.client.spool import Warn
@@ -71,18 +71,9 @@ class Child:
         self._early: list[int] = []
         self._over = Event()
         self._timed_out = False
-        self._started_at = clock.now()
-        self._began = clock.stopwatch()
-
-    @property
-    def started_at(self) -> float:
-        """The start of the process, as Unix time."""
-        return self._started_at
-
-    @property
-    def began(self) -> float:
-        """The start of the process, by the stopwatch."""
-        return self._began
+        #: The start of the process, as Unix time and by the stopwatch.
+        self.started_at = clock.now()
+        self.began = clock.stopwatch()
 
     def start(self, stdout: int | None, stderr: int | None) -> ProcessEnd | None:
         """Start the process; return its end at once if it cannot be started."""
@@ -182,26 +173,13 @@ class Child:
     def _unreachable(self, error: PermissionError) -> None:
         self._warn(f"cannot send signals to the command: {error.strerror}")
 
-    def _end(
-        self,
-        status: int,
-        *,
-        timed_out: bool = False,
-        remark: str = "",
-        ran: bool = True,
-        exited: bool = False,
-        again: bool = True,
-    ) -> ProcessEnd:
+    def _end(self, status: int, **facts: Any) -> ProcessEnd:
         return ProcessEnd(
             status=status,
-            started_at=self._started_at,
+            started_at=self.started_at,
             ended_at=clock.now(),
-            duration=clock.stopwatch() - self._began,
-            timed_out=timed_out,
-            remark=remark,
-            ran=ran,
-            exited=exited,
-            again=again,
+            duration=clock.stopwatch() - self.began,
+            **facts,
         )
 
 

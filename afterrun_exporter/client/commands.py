@@ -12,7 +12,7 @@ from typing import Final
 
 from afterrun_exporter.client import clock
 from afterrun_exporter.client.arguments import Metrics, pairs
-from afterrun_exporter.client.daemon import Answer, HTTPDaemon, NotDeliveredError
+from afterrun_exporter.client.daemon import Answer, Daemon, NotDeliveredError
 from afterrun_exporter.client.execute import ExecOptions, execute, to_stderr
 from afterrun_exporter.client.file_descriptors import reserve_standard
 from afterrun_exporter.client.flush import flush
@@ -205,7 +205,7 @@ def _list(spool: Spool) -> int:
 
 
 def _flush(options: Namespace, settings: Settings, spool: Spool) -> int:
-    daemon = HTTPDaemon(settings.url, settings.token)
+    daemon = Daemon(settings.url, settings.token)
     spool.sweep()
     try:
         result = flush(

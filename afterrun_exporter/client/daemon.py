@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import quote
 
 from afterrun_exporter.client.reports import Report
@@ -39,28 +39,11 @@ class RefusedError(Exception):
     """The daemon read the request, and will never accept it."""
 
 
-class Daemon(Protocol):
-    """Records reports. A response means that they are on its disk."""
+class Daemon:
+    """The daemon at a URL; a token takes precedence over credentials in the URL.
 
-    url: str
-
-    def send(self, report: Report, timeout: float) -> Answer:
-        """Send one report; return the response.
-
-        Raises NotDeliveredError or RefusedError.
-        """
-        ...
-
-    def send_all(self, reports: Sequence[Report], timeout: float) -> list[Answer]:
-        """Send many reports; return the result of each: a response or a problem.
-
-        Raises NotDeliveredError or RefusedError without a result for each.
-        """
-        ...
-
-
-class HTTPDaemon:
-    """The daemon at a URL; a token takes precedence over credentials in the URL."""
+    A response means that the reports are on its disk.
+    """
 
     def __init__(self, url: str, token: str = "") -> None:
         self._transport = Transport(url, token)
@@ -68,6 +51,10 @@ class HTTPDaemon:
         self.url = self._transport.url
 
     def send(self, report: Report, timeout: float) -> Answer:
+        """Send one report; return the response.
+
+        Raises NotDeliveredError or RefusedError.
+        """
         path = f"/ping/{quote(report.job, safe='')}"
         answer = self._post(path, report.body(), "application/json", timeout)
         if "kind" not in answer:
@@ -75,6 +62,10 @@ class HTTPDaemon:
         return answer
 
     def send_all(self, reports: Sequence[Report], timeout: float) -> list[Answer]:
+        """Send many reports; return the result of each: a response or a problem.
+
+        Raises NotDeliveredError or RefusedError without a result for each.
+        """
         body = b"\n".join(one.item() for one in reports)
         answer = self._post("/ping", body, "application/x-ndjson", timeout)
         results = answer.get("results")

@@ -17,7 +17,6 @@ from afterrun_exporter.client import clock
 from afterrun_exporter.client.daemon import (
     Answer,
     Daemon,
-    HTTPDaemon,
     NotDeliveredError,
     RefusedError,
 )
@@ -62,7 +61,7 @@ class ReportSender:
     ) -> None:
         self._settings = settings
         self._warn = warn
-        self._daemon = daemon or HTTPDaemon(settings.url, settings.token)
+        self._daemon = daemon or Daemon(settings.url, settings.token)
         self._spool = Spool(settings.spool, warn)
         self._queue: SimpleQueue[QueuedReport | None] = SimpleQueue()
         self._thread: Thread | None = None

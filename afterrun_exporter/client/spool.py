@@ -149,12 +149,6 @@ class Spool:
                 f"{path} cannot be read and stays there: {why}"
             ) from None
 
-    def reports(self) -> Iterator[tuple[str, str, Report]]:
-        """Yield the waiting reports, unlocked: name, the daemon's URL, report."""
-        for one in map(self._describe, self.names()):
-            if one is not None and one.report is not None:
-                yield one.name, one.url, one.report
-
     def files(self) -> Iterator[SpoolFile]:
         """Yield all files: waiting ones, and those that were moved to ``rejected/``."""
         rejected: list[str] = []

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from afterrun_exporter.client.daemon import Answer, NotDeliveredError, RefusedError
+from afterrun_exporter.client.daemon import (
+    Answer,
+    Daemon,
+    NotDeliveredError,
+    RefusedError,
+)
 from afterrun_exporter.client.reports import Report, report
+from afterrun_exporter.client.spool import REJECTED, Spool
 
 URL = "http://afterrun:10707"
 
@@ -18,7 +24,7 @@ POISON = "poison"
 
 
 @dataclass
-class MemoryDaemon:
+class MemoryDaemon(Daemon):
     """Takes reports as the real one does: a repeat of a run id counts once."""
 
     url: str = URL
@@ -55,6 +61,13 @@ class MemoryDaemon:
         if run_id not in self.runs:
             self.runs.append(run_id)
         return {"kind": one.kind, "outcome": "ok", "warnings": []}
+
+
+def spooled(spool: Spool) -> Iterator[tuple[str, str, Report]]:
+    """Yield what waits in *spool*: name, the daemon's URL, report."""
+    for one in spool.files():
+        if one.report is not None and not one.name.startswith(REJECTED):
+            yield one.name, one.url, one.report
 
 
 def told(run_id: str, status: str = "ok", job: str = "backup") -> Report:

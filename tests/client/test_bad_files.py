@@ -17,7 +17,15 @@ from afterrun_exporter.client.daemon import NotDeliveredError
 from afterrun_exporter.client.flush import FlushResult, flush
 from afterrun_exporter.client.spool import REJECTED, Spool
 from afterrun_exporter.client.spool_files import MAX_REPORT, encoded, open_report
-from tests.client.doubles import POISON, REFUSED, URL, MemoryDaemon, silent, told
+from tests.client.doubles import (
+    POISON,
+    REFUSED,
+    URL,
+    MemoryDaemon,
+    silent,
+    spooled,
+    told,
+)
 
 GOOD = encoded(URL, told("good"))
 HEAD, LINE, _ = GOOD.split(b"\n")
@@ -235,7 +243,7 @@ def test_a_refused_report_is_listed_with_the_reason(tmp_path: Path) -> None:
     assert (shown.report.job, shown.reason) == (REFUSED, "no such job")
 
     (tmp_path / shown.name).rename(tmp_path / "moved-finish.json")
-    (name, _, again), *_ = spool.reports()
+    (name, _, again), *_ = spooled(spool)
     assert (name, again.job) == ("moved-finish.json", REFUSED)
 
 
@@ -251,7 +259,7 @@ def test_a_report_over_which_the_daemon_fails_blocks_no_other(tmp_path: Path) ->
     assert finished == FlushResult(delivered=2, failed=2)
     assert daemon.runs == ["a", "b"]
     assert len(said) == 1
-    assert [report.job for _, _, report in spool.reports()] == [POISON, POISON]
+    assert [report.job for _, _, report in spooled(spool)] == [POISON, POISON]
 
 
 def test_a_daemon_that_fails_over_everything_is_left_alone(tmp_path: Path) -> None:
@@ -276,7 +284,7 @@ def test_a_full_spool_with_things_that_are_no_files_takes_reports(
 
     put(spool, "a", "b", "c")
 
-    assert [report.fields["run_id"] for _, _, report in spool.reports()] == ["b", "c"]
+    assert [report.fields["run_id"] for _, _, report in spooled(spool)] == ["b", "c"]
 
 
 def test_credentials_in_old_files_are_not_shown(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from afterrun_exporter.client.report_sender import ReportSender
 from afterrun_exporter.client.reports import Report
 from afterrun_exporter.client.settings import Settings
 from afterrun_exporter.client.spool import Spool
-from tests.client.doubles import REFUSED, URL, MemoryDaemon, silent, told
+from tests.client.doubles import REFUSED, URL, MemoryDaemon, silent, spooled, told
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ class Watching(MemoryDaemon):
     def send(self, report: Report, timeout: float) -> Answer:
         assert self.spool is not None
         if report.kind == "finish":
-            self.seen.append([one.kind for _, _, one in self.spool.reports()])
+            self.seen.append([one.kind for _, _, one in spooled(self.spool)])
         return super().send(report, timeout)
 
 

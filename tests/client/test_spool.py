@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.client.daemon import NotDeliveredError
 from afterrun_exporter.client.flush import FlushResult, flush
 from afterrun_exporter.client.spool import Entry, Spool
-from tests.client.doubles import REFUSED, URL, MemoryDaemon, silent, told
+from tests.client.doubles import REFUSED, URL, MemoryDaemon, silent, spooled, told
 from tests.examples import examples
 
 
@@ -31,7 +31,7 @@ def put(spool: Spool, *run_ids: str, status: str = "ok", url: str = URL) -> None
 
 def waiting(spool: Spool) -> list[str]:
     """Return the runs whose reports wait, the oldest first."""
-    return [report.fields["run_id"] for _, _, report in spool.reports()]
+    return [report.fields["run_id"] for _, _, report in spooled(spool)]
 
 
 def deliver(spool: Spool, daemon: MemoryDaemon) -> FlushResult:

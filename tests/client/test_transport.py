@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from afterrun_exporter.cli.group import afterrun
-from afterrun_exporter.client.daemon import HTTPDaemon, NotDeliveredError, RefusedError
+from afterrun_exporter.client.daemon import Daemon, NotDeliveredError, RefusedError
 from tests.cli.test_jobs_runs_alerts import somebody_else
 from tests.client.doubles import told
 
@@ -40,7 +40,7 @@ def test_a_failure_has_one_description(response: bytes, problem: str) -> None:
     assert reading.stderr.count("\n") == 1
 
     with somebody_else(response) as url:
-        reporting = HTTPDaemon(url)
+        reporting = Daemon(url)
         with pytest.raises((NotDeliveredError, RefusedError)) as caught:
             reporting.send(told("backup"), 5.0)
     assert problem.format(url) in str(caught.value)
@@ -51,7 +51,7 @@ def test_an_address_that_is_none_is_described_by_both() -> None:
     reading = CliRunner().invoke(afterrun, ["jobs", "--url", "host:1"])
 
     with pytest.raises(NotDeliveredError) as caught:
-        HTTPDaemon("host:1").send(told("backup"), 5.0)
+        Daemon("host:1").send(told("backup"), 5.0)
 
     assert problem in reading.stderr
     assert str(caught.value).startswith(problem)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.client.daemon import HTTPDaemon, NotDeliveredError
+from afterrun_exporter.client.daemon import Daemon, NotDeliveredError
 from afterrun_exporter.client.urls import authorization, public_url
 from tests.client.doubles import told
 
@@ -52,7 +52,7 @@ def test_no_password_is_printed_however_odd_it_is(
     before: str, after: str, scheme: str, user: str
 ) -> None:
     url = f"{scheme}{user}{before}{MARK}{after}@127.0.0.1:9"
-    daemon = HTTPDaemon(url)
+    daemon = Daemon(url)
 
     with pytest.raises(NotDeliveredError) as caught:
         daemon.send(told("a"), 1.0)
@@ -66,7 +66,7 @@ def test_no_password_is_printed_however_odd_it_is(
 )
 def test_a_token_that_no_header_can_carry_is_not_printed(text: str, bad: str) -> None:
     """A library's error would quote it."""
-    daemon = HTTPDaemon("http://127.0.0.1:9", f"{MARK}{text}{bad}{MARK}")
+    daemon = Daemon("http://127.0.0.1:9", f"{MARK}{text}{bad}{MARK}")
 
     with pytest.raises(NotDeliveredError, match="the token has a line break") as caught:
         daemon.send(told("a"), 1.0)
