@@ -44,11 +44,11 @@ def list_(url: str, as_json: bool, **query: str | int | None) -> None:
 
     now = SystemClock().now()
     columns = (
-        tables.Column("OPENED"),
-        tables.Column("STATE"),
-        tables.Column("SEVERITY"),
-        tables.Column("JOB"),
-        tables.Column("KIND"),
+        "OPENED",
+        "STATE",
+        "SEVERITY",
+        "JOB",
+        "KIND",
         tables.Column("WHY", prose=True),
     )
     rows = []
@@ -99,11 +99,7 @@ def stats(since: str | None, url: str, as_json: bool) -> None:
     ]
     if answer["alerts"]:
         click.echo()
-        columns = (
-            tables.Column("BY"),
-            tables.Column(""),
-            tables.Column("ALERTS", right=True),
-        )
+        columns = ("BY", "", tables.Column("ALERTS", right=True))
         tables.show(columns, ((by, word, str(count)) for by, word, count in rows))
 
 

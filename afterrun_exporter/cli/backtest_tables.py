@@ -17,13 +17,13 @@ from afterrun_exporter.core.units import format_number
 _FEW: Final = 10
 
 _RULES: Final = (
-    tables.Column("RULE"),
+    "RULE",
     tables.Column("WOULD FLAG", right=True),
     tables.Column("WAS FLAGGED", right=True),
     tables.Column("NOT REPORTED", right=True),
 )
 _JOBS: Final = (
-    tables.Column("JOB"),
+    "JOB",
     tables.Column("RUNS", right=True),
     tables.Column("WOULD FLAG", right=True),
     tables.Column("WAS FLAGGED", right=True),
@@ -31,12 +31,12 @@ _JOBS: Final = (
     tables.Column("NO LONGER", right=True),
 )
 _RUNS: Final = (
-    tables.Column("FINISHED"),
-    tables.Column("RUN"),
-    tables.Column("CHANGE"),
-    tables.Column("RULE"),
+    "FINISHED",
+    "RUN",
+    "CHANGE",
+    "RULE",
     tables.Column("VALUE", right=True),
-    tables.Column("EXPECTED"),
+    "EXPECTED",
 )
 
 Answer = dict[str, Any]
@@ -79,7 +79,7 @@ def show_many(file: str, answers: Sequence[Answer], idle: Sequence[str]) -> None
         for row in _run(run, now)
     ]
     click.echo()
-    tables.show((tables.Column("JOB"), *_RUNS), rows)
+    tables.show(("JOB", *_RUNS), rows)
     listed_runs = sum(len(answer["flagged"]) for answer in different)
     if more := sum(changed_verdicts(one["changes"]) for one in different) - listed_runs:
         click.echo(f"\n{_plural(more, 'older run')} more: see --limit and --job")

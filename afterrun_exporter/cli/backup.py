@@ -16,10 +16,7 @@ from afterrun_exporter.storage.sqlite.backup import Contents, back_up
 #: Gives the daemon priority on a busy machine.
 _NICE: Final = 10
 
-
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
+storage_option = click.option(
     "--storage.path",
     "storage_path",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -27,6 +24,11 @@ _NICE: Final = 10
     show_default=True,
     help="The database of afterrun serve.",
 )
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@storage_option
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def backup(file: Path, storage_path: Path, force: bool) -> None:
     """Copy the database to FILE, also while the daemon is running.

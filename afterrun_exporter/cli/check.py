@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import click
 
 from afterrun_exporter import config as configuration
 from afterrun_exporter.cli import progress
+from afterrun_exporter.cli.client import echo_json
 from afterrun_exporter.cli.managed_config import base_warnings, load_with_base
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.config import Config
@@ -97,7 +97,7 @@ def check(
     except ConfigError as error:
         click.echo(str(error), err=True)
         if as_json:
-            click.echo(_json({"file": str(path), **_by_kind(problems=error.problems)}))
+            echo_json({"file": str(path), **_by_kind(problems=error.problems)})
         raise click.exceptions.Exit(1) from None
     at = ("alertmanager", "base")
     with progress.bar(f"checking {path}"):
@@ -113,7 +113,7 @@ def check(
     plans = list(_plans(config_.jobs.values(), after, slots)) if slots else []
     if as_json:
         report = {"file": str(path), **config_.counts, **_by_kind(warnings=warnings)}
-        click.echo(_json(report | {"slots": [plan.as_data() for plan in plans]}))
+        echo_json(report | {"slots": [plan.as_data() for plan in plans]})
         return
     click.echo(f"{path}: {_summary(config_)}: no problems")
     if plans:
@@ -210,10 +210,6 @@ def _by_kind(
         ]
         for kind, of_a_kind in (("problems", problems), ("warnings", warnings))
     }
-
-
-def _json(report: dict[str, object]) -> str:
-    return json.dumps(report, indent=2, ensure_ascii=False)
 
 
 def _iso(instant: float, zone: tzinfo) -> str:

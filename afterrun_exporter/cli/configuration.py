@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from hashlib import sha256
@@ -14,24 +13,12 @@ import structlog
 from afterrun_exporter import config as configs
 from afterrun_exporter.cli.slow_files import Patience
 from afterrun_exporter.cli.web_config import HANGS, WebConfigState, WebFile
+from afterrun_exporter.client.environment import git_sha
 from afterrun_exporter.clock import Clock, in_background
 from afterrun_exporter.engine.runtime import Runtime
 from afterrun_exporter.errors import AfterRunError, ConfigError, Problem
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.server.health import Reload
-
-
-def git_sha(path: Path) -> str:
-    """Return the checked-out commit of the repository of *path*, or ""."""
-    command = ["git", "-C", str(path.parent), "rev-parse", "HEAD"]
-    try:
-        process = subprocess.run(  # noqa: S603 - fixed words and a path
-            command, capture_output=True, text=True, timeout=5, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return process.stdout.strip()
-
 
 log = structlog.get_logger()
 
@@ -94,13 +81,13 @@ class Configuration:
             # Startup waits for the file without a timeout.
             waits = not self._is_loaded
             text, digest = await self._patience(_read_text, path, forever=waits)
-            sha = await self._patience(git_sha, path, forever=waits)
+            sha = await self._patience(git_sha, path.parent, forever=waits)
         except TimeoutError:
             raise unreadable(path, self._patience) from None
         if self._current is not None and self._current[0] == digest:
-            return self._current[1], sha, digest
+            return self._current[1], sha or "", digest
         # Parsed in a thread, because a large file takes a while.
-        return await in_background(configs.parse, text, str(path)), sha, digest
+        return await in_background(configs.parse, text, str(path)), sha or "", digest
 
     def check_jobs(self, before: AbstractSet[str], after: AbstractSet[str]) -> None:
         """Raise ConfigError if none of the jobs in *before* is in *after*.

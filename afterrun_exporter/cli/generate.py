@@ -10,13 +10,11 @@ import click
 
 from afterrun_exporter import config as configs
 from afterrun_exporter.cli import progress
+from afterrun_exporter.cli.check import DEFAULT_FILE
 from afterrun_exporter.cli.managed_config import base_warnings
 from afterrun_exporter.config import Config
 from afterrun_exporter.errors import ConfigError, GenerateError
 from afterrun_exporter.rulegen import alertmanager, prometheus, render, rule_tests
-
-#: The default configuration file.
-DEFAULT_FILE: Final = Path("afterrun.yml")
 
 RULES: Final = Path("rules/afterrun.rules.yml")
 

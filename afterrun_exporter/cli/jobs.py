@@ -54,12 +54,12 @@ def jobs(
 
     now = SystemClock().now()
     columns = (
-        tables.Column("JOB"),
-        tables.Column("STATE"),
-        tables.Column("LAST RUN"),
-        tables.Column("OUTCOME"),
-        tables.Column("LAST SUCCESS"),
-        tables.Column("DEADLINE"),
+        "JOB",
+        "STATE",
+        "LAST RUN",
+        "OUTCOME",
+        "LAST SUCCESS",
+        "DEADLINE",
         tables.Column("OPEN ALERTS", prose=True),
     )
     tables.show(

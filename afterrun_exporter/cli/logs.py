@@ -13,7 +13,6 @@ from typing import Any, Final, TextIO, cast
 import structlog
 from structlog.typing import EventDict
 
-LEVELS: Final = ("debug", "info", "warn", "error")
 FORMATS: Final = ("logfmt", "json")
 
 _NUMBERS: Final = {
@@ -22,6 +21,7 @@ _NUMBERS: Final = {
     "warn": logging.WARNING,
     "error": logging.ERROR,
 }
+LEVELS: Final = tuple(_NUMBERS)
 
 
 #: Control characters, and characters that change the text direction.

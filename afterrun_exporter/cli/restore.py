@@ -7,21 +7,14 @@ from pathlib import Path
 
 import click
 
-from afterrun_exporter.cli.backup import summary
+from afterrun_exporter.cli.backup import storage_option, summary
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.sqlite import backup
 
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--storage.path",
-    "storage_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("afterrun.db"),
-    show_default=True,
-    help="The database of afterrun serve.",
-)
+@storage_option
 @click.option(
     "--force", is_flag=True, help="Replace an existing database, which is renamed."
 )

@@ -35,10 +35,10 @@ def runs(job: str, limit: int, url: str, as_json: bool) -> None:
 
     now = SystemClock().now()
     columns = (
-        tables.Column("FINISHED"),
-        tables.Column("OUTCOME"),
+        "FINISHED",
+        "OUTCOME",
         tables.Column("DURATION", right=True),
-        tables.Column("RUN"),
+        "RUN",
         tables.Column("METRICS", prose=True),
         tables.Column("REMARK", prose=True),
     )

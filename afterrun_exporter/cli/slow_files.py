@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import Future
 from typing import Final, TypeVar
 
 #: The timeout for a file while the daemon runs, in seconds.
@@ -42,28 +42,18 @@ class Patience:
             return await asyncio.wait_for(future, None if forever else self.seconds)
 
     def _start(self, function: Callable[..., T], *args: object) -> asyncio.Future[T]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-
-        def finish(result: T | None, error: BaseException | None) -> None:
-            self.is_waiting = False
-            if future.done():
-                return
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result)  # type: ignore[arg-type]
+        future = Future[T]()
+        future.set_running_or_notify_cancel()
 
         def work() -> None:
-            result: T | None = None
-            failure: BaseException | None = None
             try:
                 result = function(*args)
             except BaseException as error:  # noqa: BLE001 - it is raised by the caller
-                failure = error
-            # The event loop may be closed by now.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(finish, result, failure)
+                self.is_waiting = False
+                future.set_exception(error)
+            else:
+                self.is_waiting = False
+                future.set_result(result)
 
         threading.Thread(target=work, name=THREAD, daemon=True).start()
-        return future
+        return asyncio.wrap_future(future)

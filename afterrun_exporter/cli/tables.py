@@ -62,11 +62,12 @@ class Column:
     right: bool = False
 
 
-def show(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+def show(headings: Sequence[Column | str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table of at least one row; a name is never cut, whatever the width of the terminal.
 
     Prose wraps if the table is wider than the terminal and has at most `MOST_WRAPPED` rows.
     """
+    columns = [Column(one) if isinstance(one, str) else one for one in headings]
     cells = [[_printable(cell) for cell in row] for row in rows]
     widths = [
         max(cell_len(column.title), *map(cell_len, texts))
