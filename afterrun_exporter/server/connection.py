@@ -53,15 +53,12 @@ def connections(
     )
     idle = limiter.limits.idle
 
-    def answering(admitted: Admitted) -> asyncio.Protocol:
-        return AiohttpConnection(server, admitted, reports, idle)
-
-    def answering_fast(admitted: Admitted) -> asyncio.Protocol:
+    def make(admitted: Admitted) -> asyncio.Protocol:
+        if not fast:
+            return AiohttpConnection(server, admitted, reports, idle)
         return FastPathConnection(
             server, admitted, reports, in_flight, clock, security, idle
         )
-
-    make = answering_fast if fast else answering
 
     def connect() -> asyncio.Protocol:
         if limiter.is_full:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
@@ -40,10 +40,6 @@ OTHER_FILES: Final = 64
 log = structlog.get_logger()
 
 
-class _Closable(Protocol):
-    def close(self) -> None: ...
-
-
 @asynccontextmanager
 async def listening(
     app: web.Application,
@@ -73,12 +69,19 @@ async def listening(
     connect = connections(
         server, app[REPORTS], in_flight, clock, security, limiter, fast=fast
     )
-    open_: list[_Closable] = []
+    open_: list[asyncio.Server | TlsListener] = []
     try:
         async with running(limiter.task().run(clock)):
             try:
                 for bind in binds:
-                    open_ += await _open(bind, connect, security.certificates, limiter)
+                    try:
+                        open_ += await _listen(
+                            bind, connect, security.certificates, limiter
+                        )
+                    except OSError as error:
+                        reason = f"cannot listen on {bind}: {error.strerror}"
+                        raise ValueError(reason) from None
+                    log.info("listening", address=str(bind))
                 yield limiter
             finally:
                 for one in open_:
@@ -88,20 +91,6 @@ async def listening(
                 await in_flight.drain(waits, hurry)
     finally:
         await runner.cleanup()
-
-
-async def _open(
-    bind: Address,
-    connect: Callable[[], asyncio.Protocol],
-    certificates: Certificates,
-    limiter: ConnectionLimiter,
-) -> Sequence[_Closable]:
-    try:
-        listeners = await _listen(bind, connect, certificates, limiter)
-    except OSError as error:
-        raise ValueError(f"cannot listen on {bind}: {error.strerror}") from None
-    log.info("listening", address=str(bind))
-    return listeners
 
 
 def with_files_for(limits: Limits) -> Limits:
@@ -140,43 +129,21 @@ async def _listen(
     connect: Callable[[], asyncio.Protocol],
     certificates: Certificates,
     limiter: ConnectionLimiter,
-) -> Sequence[_Closable]:
+) -> Sequence[asyncio.Server | TlsListener]:
+    """Return the listeners at *bind*; raise OSError if it cannot be bound."""
     loop = asyncio.get_running_loop()
     if certificates.context is None:
-        server = await loop.create_server(connect, bind.host, bind.port)
-        return [server]
+        return [await loop.create_server(connect, bind.host, bind.port)]
     addresses = await loop.getaddrinfo(
         bind.host, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
     listeners: list[TlsListener] = []
     try:
         for family, _, _, _, address in dict.fromkeys(addresses):
-            listeners.append(
-                _encrypted(family, address, connect, certificates, limiter)
-            )
+            bound = socket.create_server(address, family=family, backlog=BACKLOG)
+            listeners.append(TlsListener(bound, connect, certificates, limiter))
     except OSError:
         for one in listeners:
             one.close()
         raise
     return listeners
-
-
-def _encrypted(
-    family: int,
-    address: Any,
-    connect: Callable[[], asyncio.Protocol],
-    certificates: Certificates,
-    limiter: ConnectionLimiter,
-) -> TlsListener:
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            # Like asyncio, do not bind the IPv4 port as well.
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind(address)
-        bound.listen(BACKLOG)
-    except OSError:
-        bound.close()
-        raise
-    return TlsListener(bound, connect, certificates, limiter)
