@@ -41,7 +41,7 @@ def shared_routes(context: DialectContext) -> list[web.RouteDef]:
 
     ``/ping/A/B`` is Healthchecks' ``/ping/KEY/SLUG`` and Cronitor's ``/ping/KEY/JOB``.
     """
-    by_slug, by_key = healthchecks.by_slug(context), cronitor.by_key(context)
+    by_slug, by_key = healthchecks.handler(context), cronitor.by_key(context)
 
     async def either(request: web.Request) -> web.StreamResponse:
         is_cronitor = request.method in _CRONITOR and cronitor.speaks_cronitor(

@@ -56,14 +56,12 @@ def duration(value: float) -> float:
 def flag(value: object) -> bool:
     """Return *value* as a boolean; raise ValueError for any other value."""
     values = {"true": True, "1": True, "false": False, "0": False}
-    result = values.get(str(value).strip().lower()) if _is_word(value) else None
+    result = (
+        values.get(str(value).strip().lower()) if isinstance(value, str | int) else None
+    )
     if result is None:
         raise ValueError("history must be true or false")
     return result
-
-
-def _is_word(value: object) -> bool:
-    return isinstance(value, str | int)
 
 
 def silence(value: float) -> float:

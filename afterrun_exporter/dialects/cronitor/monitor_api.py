@@ -38,7 +38,6 @@ from afterrun_exporter.ingest.bodies import parsed, read_body
 from afterrun_exporter.ingest.json_text import read_json
 from afterrun_exporter.ingest.responses import compact
 
-PATH: Final = "/api/monitors"
 #: The most monitors in one request.
 MAX_MONITORS: Final = 1_000
 #: A longer pause lasts until the job is resumed.

@@ -56,18 +56,14 @@ def routes(context: DialectContext) -> list[web.RouteDef]:
 
     A request with any method is a ping, because clients use various methods.
     """
-    return endpoints.BY_UUID.to(_handler(context))
+    return endpoints.BY_UUID.to(handler(context))
 
 
-def by_slug(context: DialectContext) -> Handler:
-    """Return the handler of ``/ping/KEY/SLUG`` and ``/ping/KEY/SLUG/SIGNAL``.
+def handler(context: DialectContext) -> Handler:
+    """Return the handler of all addresses.
 
     A signal is never a slug: ``/ping/JOB/SIGNAL`` is a ping of the job of that name.
     """
-    return _handler(context)
-
-
-def _handler(context: DialectContext) -> Handler:
     recorder = context.recorder(DIALECT)
 
     async def handle(request: web.Request) -> web.Response:
@@ -103,12 +99,9 @@ def _handler(context: DialectContext) -> Handler:
             return _refusal(context, result)
         if isinstance(result, Exception):
             raise result
-        created = new and CREATE in report.query
-        return (
-            _response(context, 201, "Created")
-            if created
-            else _response(context, 200, "OK")
-        )
+        if new and CREATE in report.query:
+            return _response(context, 201, "Created")
+        return _response(context, 200, "OK")
 
     return handle
 
