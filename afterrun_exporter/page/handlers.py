@@ -12,6 +12,7 @@ from aiohttp import web
 
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.alerts import status
+from afterrun_exporter.core.deadlines import next_slot
 from afterrun_exporter.core.job_query import BROKEN, UNOBSERVED, JobQuery
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
@@ -123,8 +124,7 @@ async def _rows(
         # Jobs that were removed meanwhile are left out.
         if (job_and_state := context.service.job_and_state(entry.job.name)) is not None:
             past = endings.get(entry.job.name, ())
-            state = status(*job_and_state).value
-            rows.append(shapes.row_of(*job_and_state, now, past, state, settings))
+            rows.append(shapes.row_of(*job_and_state, now, past, settings))
     return rows
 
 
@@ -222,7 +222,7 @@ def _facts(context: Context, job: Job, state: JobState, now: float) -> dict[str,
         "span": span,
         "titles": TITLES,
         "held_back": list(state.upstream) if held_back(state) else [],
-        "row": shapes.row_of(job, state, now, (), status(job, state).value, settings),
+        "next_due": moment(next_slot(job, state, settings), now, zone),
         "open_runs": open_rows(job, state, now, settings),
         "slots": slot_rows(job, state, now, settings),
         "rules": [InWords(rule, rule_in_words(rule)) for rule in job.rules],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from markupsafe import Markup
 
+from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.deadlines import next_slot
 from afterrun_exporter.core.job_query import RUNNING, STATES, JobQuery
 from afterrun_exporter.core.model import BLAMELESS, Job, Settings
@@ -32,18 +34,15 @@ class Row:
     """One job in the list."""
 
     job: Job
+    state: JobState
     status: str
     #: True if it has an open alert, also if its status is not a broken one.
     broken: bool
-    running: int
     held_back: bool
-    #: True if its last slot fell in a downtime.
-    unobserved: bool
-    last_run: Moment | None
-    last_outcome: str
-    last_success: Moment | None
     next_due: Moment | None
     strip: Markup
+    #: Formats an instant for this job.
+    at: Callable[[float], Moment | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,28 +117,20 @@ class Pages:
 
 
 def row_of(
-    job: Job,
-    state: JobState,
-    now: float,
-    endings: Sequence[Ended],
-    status: str,
-    settings: Settings,
+    job: Job, state: JobState, now: float, endings: Sequence[Ended], settings: Settings
 ) -> Row:
     """Return the row of *job*."""
-    zone = zone_of(job)
+    at = partial(moment, now=now, zone=zone_of(job))
     wrong = any(alert.key.condition not in BLAMELESS for alert in state.alerts)
     return Row(
         job=job,
-        status=status,
+        state=state,
+        status=status(job, state).value,
         broken=wrong,
-        running=len(state.open_runs),
         held_back=held_back(state),
-        unobserved=state.unobserved is not None,
-        last_run=moment(state.last_finish_at, now, zone),
-        last_outcome=state.last_outcome.value if state.last_outcome else "",
-        last_success=moment(state.last_success_at, now, zone),
-        next_due=moment(next_slot(job, state, settings), now, zone),
+        next_due=at(next_slot(job, state, settings)),
         strip=strip(endings),
+        at=at,
     )
 
 

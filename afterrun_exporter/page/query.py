@@ -60,8 +60,7 @@ def read(parameters: MultiMapping[str]) -> tuple[JobQuery, int]:
 def _page(text: str) -> int:
     if not text:
         return 1
-    if not (text.isascii() and text.isdigit() and len(text) <= 7):
+    is_number = text.isascii() and text.isdigit() and len(text) <= 7
+    if not (is_number and 1 <= int(text) <= LAST):
         raise RequestError(f"page {text[:60]!r} is not a number from 1 to {LAST}")
-    if not 1 <= int(text) <= LAST:
-        raise RequestError(f"page {text!r} is not a number from 1 to {LAST}")
     return int(text)
