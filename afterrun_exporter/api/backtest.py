@@ -16,7 +16,7 @@ from afterrun_exporter.api.backtest_models import (
     RulesToTry,
     TriedRun,
 )
-from afterrun_exporter.api.handlers import Act, ApiRequest
+from afterrun_exporter.api.handlers import ApiRequest
 from afterrun_exporter.api.jobs import find_job
 from afterrun_exporter.api.request_models import NoQuery
 from afterrun_exporter.api.serializers import violations_of
@@ -38,21 +38,20 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.store import Store
 
 
-def backtest(
-    service: Service, store: Store, clock: Clock
-) -> Act[NoQuery, RulesToTry, BacktestResult]:
-    """Return the handler that backtests rules on the runs of a job, changing nothing."""
-
-    async def act(request: ApiRequest[NoQuery, RulesToTry]) -> bytes:
-        job, state = find_job(service, request.job)
-        body, now = request.body, clock.now()
-        since = -math.inf if body.since is None else instant(body.since, now)
-        rules = rules_to_try(job, state, body)
-        result = await try_rules(store, service.settings, job.name, rules, since)
-        selected = islice(newest(result, [*map(Change, body.changes)]), body.limit)
-        return await _body(_result(job, result), selected)
-
-    return act
+async def backtest(
+    service: Service,
+    store: Store,
+    clock: Clock,
+    request: ApiRequest[NoQuery, RulesToTry],
+) -> bytes:
+    """Backtest rules on the runs of a job, changing nothing."""
+    job, state = find_job(service, request.job)
+    body, now = request.body, clock.now()
+    since = -math.inf if body.since is None else instant(body.since, now)
+    rules = rules_to_try(job, state, body)
+    result = await try_rules(store, service.settings, job.name, rules, since)
+    selected = islice(newest(result, [*map(Change, body.changes)]), body.limit)
+    return await _body(_result(job, result), selected)
 
 
 def rules_to_try(job: Job, state: JobState, request: RulesToTry) -> tuple[Rule, ...]:

@@ -25,20 +25,13 @@ TOO_LONG: Final = (
 )
 
 
-class CheckApi:
-    """The handler that checks a configuration in a separate process."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._turns = asyncio.Semaphore(AT_ONCE)
-
-    async def check(
-        self, request: ApiRequest[NoQuery, Document]
-    ) -> response_models.Checked:
-        """Check the configuration in a request."""
-        async with self._turns:
-            result = await _checked(request.body.config, self._clock.now())
-        return response_models.Checked.model_validate_json(result)
+async def check(
+    clock: Clock, turns: asyncio.Semaphore, request: ApiRequest[NoQuery, Document]
+) -> response_models.Checked:
+    """Check the configuration in *request*, when it is its turn."""
+    async with turns:
+        result = await _checked(request.body.config, clock.now())
+    return response_models.Checked.model_validate_json(result)
 
 
 async def _checked(text: str, now: float) -> bytes:

@@ -30,7 +30,7 @@ _PAGES: Final = Environment(
 def handlers(version: str) -> tuple[Handler, Handler]:
     """Return the handlers of the OpenAPI document and of the reference as a page."""
     text, html = _texts(version)
-    return _static_handler(text, JSON), _static_handler(html, HTML)
+    return partial(_static, text, JSON), partial(_static, html, HTML)
 
 
 @cache
@@ -88,9 +88,6 @@ def _kinds() -> Iterator[tuple[int, str, str]]:
         yield status.value, kind, status.description
 
 
-def _static_handler(text: str, media: str) -> Handler:
-    async def handle(request: web.Request) -> web.Response:
-        read_query(NoQuery, request.query)
-        return fresh(request, web.Response(text=text, content_type=media))
-
-    return handle
+async def _static(text: str, media: str, request: web.Request) -> web.Response:
+    read_query(NoQuery, request.query)
+    return fresh(request, web.Response(text=text, content_type=media))

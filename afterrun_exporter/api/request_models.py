@@ -109,7 +109,7 @@ class StatsQuery(Query):
 class Body(BaseModel):
     """A JSON body; unknown fields are rejected."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = Query.model_config
 
 
 class NoBody(Body):

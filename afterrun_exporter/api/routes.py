@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 from aiohttp import web
@@ -12,7 +13,7 @@ from afterrun_exporter.api import operations, reference
 from afterrun_exporter.api.alerts import AlertsApi
 from afterrun_exporter.api.backtest import backtest
 from afterrun_exporter.api.badge import badge
-from afterrun_exporter.api.check import CheckApi
+from afterrun_exporter.api.check import AT_ONCE, check
 from afterrun_exporter.api.handlers import json_route
 from afterrun_exporter.api.jobs import JobsApi
 from afterrun_exporter.api.receivers import ReceiversApi
@@ -38,7 +39,7 @@ def routes(
         *json_route(operations.RESUME, jobs.resume),
         *json_route(operations.REMOVE_JOB, jobs.remove),
         *json_route(operations.RUNS, jobs.runs),
-        *json_route(operations.BACKTEST, backtest(service, store, clock)),
+        *json_route(operations.BACKTEST, partial(backtest, service, store, clock)),
         *json_route(operations.JOB_ALERTS, alerts.of_job),
         *json_route(operations.JOB_RECEIVERS, receivers.of_job),
         *json_route(operations.ADD_RECEIVER, receivers.add),
@@ -48,7 +49,9 @@ def routes(
         *json_route(operations.ALERTS, alerts.history),
         *json_route(operations.ALERT_STATS, alerts.stats),
         *json_route(operations.TEST_ALERT, alerts.test),
-        *json_route(operations.CHECK, CheckApi(clock).check),
+        *json_route(
+            operations.CHECK, partial(check, clock, asyncio.Semaphore(AT_ONCE))
+        ),
         *operations.BADGE.endpoint.to(partial(badge, service)),
         *operations.DOCUMENT.endpoint.to(document),
         *operations.REFERENCE.endpoint.to(page),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -43,9 +44,11 @@ def routes(
     return [
         *endpoints.PING.to(counting_refusals(recorder, single.handle)),
         *endpoints.REPORT.to(counting_refusals(recorder, single.handle)),
-        *endpoints.REPORT_MANY.to(counting_refusals(recorder, batch(recorder, clock))),
-        *endpoints.ASK_ONE.to(allowed(ONE)),
-        *endpoints.ASK_MANY.to(allowed(MANY)),
+        *endpoints.REPORT_MANY.to(
+            counting_refusals(recorder, partial(batch, recorder, clock))
+        ),
+        *endpoints.ASK_ONE.to(partial(allowed, ONE)),
+        *endpoints.ASK_MANY.to(partial(allowed, MANY)),
     ]
 
 
@@ -158,39 +161,31 @@ class Reports:
             return recorder.unreadable(job, at, mark, unread)
 
 
-def batch(recorder: ReportRecorder, clock: Clock) -> Handler:
-    """Return the handler of batches: a JSON array, or one report per line.
+async def batch(
+    recorder: ReportRecorder, clock: Clock, request: web.Request
+) -> web.Response:
+    """Record a batch: a JSON array, or one report per line.
 
     All reports are recorded in one transaction, and an invalid one does not affect the
     others: the response has a result for each, in order. An Idempotency-Key is
     ignored, because repeated reports are recognized by their run_id or contents. With
     ``?history=true`` the reports describe past runs.
     """
-
-    async def handle(request: web.Request) -> web.Response:
-        body = await read_body(request, recorder.body_limit)
-        try:
-            history = flag(request.query.get(reports.HISTORY, False))
-        except ValueError as error:
-            raise PingError(
-                f"{error}, not {request.query[reports.HISTORY]!r}"
-            ) from None
-        received = await batches.read_all(
-            recorder, body, clock.now(), sender(request), history=history
-        )
-        results = await recorder.record_all(received, caller_of(request))
-        return _response(await batches.batch_result(received, results))
-
-    return handle
+    body = await read_body(request, recorder.body_limit)
+    try:
+        history = flag(request.query.get(reports.HISTORY, False))
+    except ValueError as error:
+        raise PingError(f"{error}, not {request.query[reports.HISTORY]!r}") from None
+    received = await batches.read_all(
+        recorder, body, clock.now(), sender(request), history=history
+    )
+    results = await recorder.record_all(received, caller_of(request))
+    return _response(await batches.batch_result(received, results))
 
 
-def allowed(methods: str) -> Handler:
-    """Return the handler for OPTIONS. It is never a ping: browsers send it unasked."""
-
-    async def handle(_: web.Request) -> web.Response:
-        return web.Response(status=204, headers={"Allow": methods})
-
-    return handle
+async def allowed(methods: str, _: web.Request) -> web.Response:
+    """Respond to OPTIONS. It is never a ping: browsers send it unasked."""
+    return web.Response(status=204, headers={"Allow": methods})
 
 
 def text(body_object: dict[str, Any]) -> bytes:
