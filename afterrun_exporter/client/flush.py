@@ -121,7 +121,9 @@ class _Flush:
     def deliver(self, batch: list[Entry]) -> None:
         """Send *batch*, and remove the recorded reports."""
         try:
-            answers = self._send(batch)
+            answers = self._daemon.send_all(
+                [entry.report for entry in batch], self._budget()
+            )
         except RefusedError as error:
             if len(batch) == 1:
                 self._reject(batch[0], str(error))
@@ -161,9 +163,6 @@ class _Flush:
             if self.flushed.unreadable <= MAX_NAMED:
                 self._warn(str(error))
             return None
-
-    def _send(self, batch: list[Entry]) -> list[Answer]:
-        return self._daemon.send_all([entry.report for entry in batch], self._budget())
 
     def _handle_answers(self, batch: list[Entry], answers: list[Answer]) -> None:
         down = ""

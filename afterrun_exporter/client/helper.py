@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import iscoroutinefunction
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from afterrun_exporter.client import clock
@@ -84,22 +83,14 @@ class Run:
         _quietly(self._start)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         _quietly(self._finish, error, clock.now(), clock.stopwatch())
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
 
     async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, _: object, error: BaseException | None, __: object
     ) -> None:
         # A late import: it takes long, and is needed only with an event loop.
         from asyncio import to_thread  # noqa: PLC0415

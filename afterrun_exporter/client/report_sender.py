@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Final
@@ -208,7 +207,8 @@ class ReportSender:
         try:
             queued.entry = self._spool.put(self._daemon.url, queued.report)
         except OSError as error:
-            problem = _unwritable(self._spool.folder, error)
+            why = error.strerror or error
+            problem = f"cannot write to the spool {self._spool.folder}: {why}"
             self._warn_once(problem)
             return problem
         return ""
@@ -272,7 +272,3 @@ class ReportSender:
         # Cron mails this output: the last place where the report can be kept.
         text = os.fsdecode(queued.report.item())
         self._warn(f"{queued.problem}; this report is lost: {text}")
-
-
-def _unwritable(folder: Path, error: OSError) -> str:
-    return f"cannot write to the spool {folder}: {error.strerror or error}"

@@ -167,7 +167,7 @@ class Spool:
         entry = None
         try:
             # Another process may have delivered it between opening and locking.
-            if _locked(lock) and os.fstat(lock).st_nlink and _exists(path):
+            if _locked(lock) and os.fstat(lock).st_nlink and os.path.lexists(path):
                 url, report, _ = load(lock)
                 entry = Entry(path, lock, url, report)
         finally:
@@ -253,14 +253,6 @@ def move_to_rejected(path: Path) -> Path:
     folder = path.parent / REJECTED
     folder.mkdir(mode=0o700, exist_ok=True)
     return path.replace(folder / path.name)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _locked(lock: int) -> bool:
