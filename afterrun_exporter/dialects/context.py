@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Lock
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from unicodedata import combining, normalize
 
@@ -27,7 +27,6 @@ from afterrun_exporter.errors import (
 )
 from afterrun_exporter.ingest.batches import batch_result
 from afterrun_exporter.ingest.bodies import read_ends
-from afterrun_exporter.ingest.fields import number
 from afterrun_exporter.ingest.json_text import decode
 from afterrun_exporter.ingest.recorder import Received, ReportRecorder
 from afterrun_exporter.ingest.reports import check_name
@@ -181,12 +180,3 @@ async def read_text(request: web.Request, limit: int) -> tuple[str, bool]:
     except PingError:
         return "", False
     return decode(body, request.headers.get(hdrs.CONTENT_TYPE, "")), cut
-
-
-def numbers(pairs: Iterable[tuple[str, str]]) -> dict[str, float]:
-    """Return the numeric values among *pairs* of a query or form.
-
-    Non-finite values are included: they count as missing metrics.
-    """
-    parsed_values = {name: number(text) for name, text in pairs}
-    return {name: value for name, value in parsed_values.items() if value is not None}

@@ -6,7 +6,6 @@ its own parameters for the outcome, and its own response.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.dialects.context import (
     DialectContext,
-    numbers,
     read_text,
     record_one,
 )
@@ -32,7 +30,7 @@ from afterrun_exporter.dialects.report_fields import (
 )
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.bodies import parsed
-from afterrun_exporter.ingest.fields import MAX_TIME
+from afterrun_exporter.ingest.fields import MAX_TIME, number
 from afterrun_exporter.ingest.native import counting_refusals
 from afterrun_exporter.ingest.recorder import sender
 from afterrun_exporter.ingest.reports import message_text
@@ -134,13 +132,13 @@ def kuma(query: Mapping[str, Any]) -> Heartbeat:
     """
     up = all(status == "up" for status in values(query, "status"))
     message = str(query.get("msg") or "")
-    ping = numbers([("ping", str(query.get("ping") or ""))]).get("ping", math.nan)
+    ping = number(str(query.get("ping") or ""))
     return Heartbeat(
         kind=Kind.START if up and message == "start" else Kind.FINISH,
         outcome=Outcome.OK if up else Outcome.FAIL,
         message="" if message == "OK" else message,
         # In milliseconds.
-        duration=ping / 1000 if 0 <= ping < MAX_TIME else None,
+        duration=ping / 1000 if ping is not None and 0 <= ping < MAX_TIME else None,
     )
 
 

@@ -15,10 +15,7 @@ from afterrun_exporter.ingest import forms, outcome_claims
 from afterrun_exporter.ingest.json_text import read_json
 from afterrun_exporter.ingest.vocabulary import meaning
 
-URLENCODED: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/"
-#: More fields of a form are not read.
-MAX_FIELDS: Final = 2_000
 #: A longer message is more than a word.
 MAX_WORD: Final = 80
 
@@ -109,8 +106,8 @@ def _pairs(body: str, content_type: str, is_output: bool) -> Iterator[tuple[str,
     elif media.startswith(MULTIPART):
         yield from _parts(body, content_type)
     elif (
-        media.startswith(URLENCODED)
-        and text.count("&") < MAX_FIELDS
+        media.startswith(forms.URLENCODED)
+        and text.count("&") < forms.MAX_FIELDS
         and _NAME.match(text) is not None
         and not (is_output and _SPACE.search(text) is not None)
     ):

@@ -99,10 +99,7 @@ def _read(
     at: float,
     limit: int,
 ) -> Read:
-    query = [
-        *((name, str(value)) for name, value in fields.replaced),
-        *((name, str(value)) for name, value in fields.items()),
-    ]
+    query = [(name, str(value)) for name, value in (*fields.replaced, *fields.items())]
     if state:
         query.append(("state", state))
     mark = digest(whose, *_identity(query), text.encode())
