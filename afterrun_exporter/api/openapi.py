@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from afterrun_exporter.api import parameter_types, response_models
-from afterrun_exporter.api.operation import JSON, Operation
+from afterrun_exporter.api.operation import JSON, SVG, Operation
 from afterrun_exporter.api.operations import OPERATIONS
 from afterrun_exporter.api.pings import PINGS, NotTaken
 from afterrun_exporter.errors import AfterRunError
@@ -149,7 +149,7 @@ def _responses(
     problem = schemas.of(response_models.Problem, "serialization")
     for status, about in _GUARDED.items():
         yield str(status.value), _problem(about, problem)
-    if operation.is_picture:
+    if operation.media == SVG:
         about = "unknown job; the picture shows it"
         content = {operation.media: {"schema": _TEXT}}
         yield "404", {"description": about, "content": content}

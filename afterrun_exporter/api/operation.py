@@ -83,11 +83,6 @@ class Operation(Generic[Q, B, A]):
         return self.method == "POST"
 
     @property
-    def is_picture(self) -> bool:
-        """True if the response is a picture, also for errors."""
-        return self.media == SVG
-
-    @property
     def is_tagged(self) -> bool:
         """True if responses have an ETag."""
         return self.method == "GET" and self.is_management

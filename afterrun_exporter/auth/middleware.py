@@ -106,10 +106,8 @@ async def _authorize(access: AccessSettings, request: web.Request, route: str) -
         request[CALLER] = NOBODY
         return
     credentials = authorization(request.headers.get(hdrs.AUTHORIZATION, ""))
-    caller, by_password = (
-        await authenticator.caller(credentials),
-        credentials.user is not None,
-    )
+    caller = await authenticator.caller(credentials)
+    by_password = credentials.user is not None
     if caller is None:
         keys = _keys(request, route)
         caller, by_password = await authenticator.caller(keys), False

@@ -61,10 +61,8 @@ def show_one(answer: Answer) -> None:
 
 def show_many(file: str, answers: Sequence[Answer], idle: Sequence[str]) -> None:
     """Print the results for many jobs; unchanged jobs are only counted."""
-    now, different = (
-        SystemClock().now(),
-        [one for one in answers if changed_verdicts(one["changes"])],
-    )
+    now = SystemClock().now()
+    different = [one for one in answers if changed_verdicts(one["changes"])]
     click.echo(f"{file}: {_total(answers, different)}")
     for remark in (*_remarks(answers), *_idle(idle)):
         click.echo(f"  {remark}")

@@ -12,11 +12,16 @@ import structlog
 
 from afterrun_exporter import config as configs
 from afterrun_exporter.cli.slow_files import Patience
-from afterrun_exporter.cli.web_config import HANGS, WebConfigState, WebFile
+from afterrun_exporter.cli.web_config import (
+    HANGS,
+    WebConfigState,
+    WebFile,
+    config_error,
+)
 from afterrun_exporter.client.environment import git_sha
 from afterrun_exporter.clock import Clock, in_background
 from afterrun_exporter.engine.runtime import Runtime
-from afterrun_exporter.errors import AfterRunError, ConfigError, Problem
+from afterrun_exporter.errors import AfterRunError
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.server.health import Reload
 
@@ -83,7 +88,7 @@ class Configuration:
             text, digest = await self._patience(_read_text, path, forever=waits)
             sha = await self._patience(git_sha, path.parent, forever=waits)
         except TimeoutError:
-            raise unreadable(path, self._patience) from None
+            raise config_error(path, "", HANGS.format(self._patience.seconds)) from None
         if self._current is not None and self._current[0] == digest:
             return self._current[1], sha or "", digest
         # Parsed in a thread, because a large file takes a while.
@@ -98,16 +103,11 @@ class Configuration:
         if not before or not after.isdisjoint(before) or (len(before) == 1 and after):
             return
         count = f"all {len(before)} jobs" if len(before) > 1 else "the only job"
-        raise ConfigError(
-            str(self._path),
-            [
-                Problem(
-                    0,
-                    "jobs",
-                    f"the file would retire {count}, as it has none of them: if that "
-                    "is intended, POST /-/reload?retire=all, or restart the daemon",
-                )
-            ],
+        raise config_error(
+            self._path,
+            "jobs",
+            f"the file would retire {count}, as it has none of them: if that is "
+            "intended, POST /-/reload?retire=all, or restart the daemon",
         )
 
 
@@ -115,11 +115,6 @@ def _read_text(path: Path) -> tuple[str, bytes]:
     """Return the text at *path* and its digest."""
     text = configs.read_text(path)
     return text, sha256(text.encode()).digest()
-
-
-def unreadable(path: Path, patience: Patience) -> ConfigError:
-    """Return the error for a file that hangs."""
-    return ConfigError(str(path), [Problem(0, "", HANGS.format(patience.seconds))])
 
 
 def reloader(

@@ -95,9 +95,11 @@ class WebFile:
         try:
             state = await self._patience(read, self._path, forever=waits)
         except TimeoutError:
-            raise self._problem("", HANGS.format(self._patience.seconds)) from None
+            raise config_error(
+                self._path, "", HANGS.format(self._patience.seconds)
+            ) from None
         if before and (state.context is None) is not (before.context is None):
-            raise self._problem("tls_server_config", SWITCHED)
+            raise config_error(self._path, "tls_server_config", SWITCHED)
         return state
 
     def apply(self, state: WebConfigState | None) -> None:
@@ -135,7 +137,7 @@ class WebFile:
         try:
             state = await self.read()
             if self._has_users(self._state) and not self._has_users(state):
-                raise self._problem("basic_auth_users", OPENED)
+                raise config_error(self._path, "basic_auth_users", OPENED)
             self.apply(state)
         except ConfigError as error:
             log.error("web_config_refused", problems=str(error))  # noqa: TRY400
@@ -146,13 +148,15 @@ class WebFile:
     def _has_users(state: WebConfigState | None) -> bool:
         return state is not None and bool(state.config.users)
 
-    def _problem(self, key: str, message: str) -> ConfigError:
-        return ConfigError(str(self._path), [Problem(0, key, message)])
-
     def _current_marks(self) -> Sequence[Mark | None]:
         if self._path is None or self._state is None:
             return ()
         return tuple(map(_mark, (self._path, *self._state.config.files)))
+
+
+def config_error(path: Path | None, key: str, message: str) -> ConfigError:
+    """Return the error for *key* of the file at *path*; "" for the file as a whole."""
+    return ConfigError(str(path), [Problem(0, key, message)])
 
 
 def warn_if_open(security: SecuritySettings, binds: Sequence[Address]) -> bool:

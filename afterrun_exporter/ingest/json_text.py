@@ -51,14 +51,8 @@ def decode(body: bytes, content_type: str = "") -> str:
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        charset_match = _PARAMETER.search(content_type)
-        named = (
-            charset_match is not None
-            and _CHARSET.fullmatch(charset_match[1]) is not None
-        )
-        charset = (
-            charset_match[1] if charset_match is not None and named else "utf-8-sig"
-        )
+        named = _PARAMETER.search(content_type)
+        charset = named[1] if named and _CHARSET.fullmatch(named[1]) else "utf-8-sig"
         return body.decode(charset, "replace")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from afterrun_exporter.core.metric_names import quoted
 from afterrun_exporter.core.model import Job
@@ -11,7 +11,6 @@ from afterrun_exporter.core.rules import (
     CONTAINS,
     DURATION,
     LACKS,
-    Assertion,
     Bound,
     Rule,
     is_message,
@@ -38,34 +37,20 @@ _ASSERTIONS: Final = {
 }
 
 
-class InWords(NamedTuple):
-    """A rule and its description."""
-
-    rule: Rule
-    text: str
-
-
 def rule_in_words(rule: Rule) -> str:
     """Return the description of *rule*."""
-    if rule.assertion is not None:
-        return _assertion_in_words(rule, rule.assertion)
-    bounds = " and ".join(_bound(rule, bound) for bound in rule.bounds)
     what = "The duration" if rule.metric == DURATION else rule.metric
-    words = f"{what} must be {bounds}."
-    if rule.ignore_missing:
-        return f"{words} A run that does not report it is fine."
-    return f"{words} A run that does not report it breaks the rule."
-
-
-def _assertion_in_words(rule: Rule, assertion: Assertion) -> str:
-    what = "The message" if is_message(rule) else rule.metric
-    words = f"{what} must {_ASSERTIONS[assertion.op]} {quoted(assertion.text)}."
+    if (assertion := rule.assertion) is not None:
+        what = "The message" if is_message(rule) else what
+        words = f"{_ASSERTIONS[assertion.op]} {quoted(assertion.text)}"
+    else:
+        words = "be " + " and ".join(_bound(rule, bound) for bound in rule.bounds)
+    sentence = f"{what} must {words}."
     if is_message(rule):
-        more = "A run without a message"
-        return f"{words} {more} is fine." if rule.ignore_missing else words
-    if rule.ignore_missing:
-        return f"{words} A run that does not report it is fine."
-    return f"{words} A run that does not report it breaks the rule."
+        more = " A run without a message is fine." if rule.ignore_missing else ""
+        return f"{sentence}{more}"
+    how = "is fine" if rule.ignore_missing else "breaks the rule"
+    return f"{sentence} A run that does not report it {how}."
 
 
 def _bound(rule: Rule, bound: Bound) -> str:

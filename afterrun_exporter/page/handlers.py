@@ -23,7 +23,7 @@ from afterrun_exporter.page import overview as shapes
 from afterrun_exporter.page import query
 from afterrun_exporter.page.backtest import LONGEST, attempt
 from afterrun_exporter.page.context import Context, Reading
-from afterrun_exporter.page.descriptions import InWords, expectations, rule_in_words
+from afterrun_exporter.page.descriptions import expectations, rule_in_words
 from afterrun_exporter.page.forms import FLAGS, PAUSES
 from afterrun_exporter.page.graphs import charts
 from afterrun_exporter.page.howto import examples
@@ -225,7 +225,7 @@ def _facts(context: Context, job: Job, state: JobState, now: float) -> dict[str,
         "next_due": moment(next_slot(job, state, settings), now, zone),
         "open_runs": open_rows(job, state, now, settings),
         "slots": slot_rows(job, state, now, settings),
-        "rules": [InWords(rule, rule_in_words(rule)) for rule in job.rules],
+        "rules": [(rule, rule_in_words(rule)) for rule in job.rules],
         "expectations": list(expectations(job)),
         "requires": [_required(context, one.job) for one in job.depends_on],
         "pauses": PAUSES,

@@ -75,24 +75,18 @@ async def create_check(api_request: ManagementRequest) -> web.Response:
     fields = checks.validated(api_request.payload)
     # Two concurrent requests must not choose the same free name.
     async with api_request.context.creating:
-        return await _create_check(api_request, fields)
-
-
-async def _create_check(
-    api_request: ManagementRequest, fields: Mapping[str, Any]
-) -> web.Response:
-    if (job := await _existing_job(api_request, fields)) is not None:
-        return await _describe_and_respond(api_request, job, fields)
-    uuid = str(uuid4())
-    title = fields.get("slug") or fields.get("name") or ""
-    name = _free_name(api_request, _job_name(title) or uuid)
-    words = {**checks.words_of({**checks.USUAL, **fields}), "ping_uuid": uuid}
-    if fields.get("name"):
-        words["display_name"] = _display_name(fields["name"], name)
-    if api_request.project is not None:
-        words["project"] = api_request.project.name
-    await api_request.context.job_admin.describe(name, words)
-    return api_request.respond(name, 201)
+        if (job := await _existing_job(api_request, fields)) is not None:
+            return await _describe_and_respond(api_request, job, fields)
+        uuid = str(uuid4())
+        title = fields.get("slug") or fields.get("name") or ""
+        name = _free_name(api_request, _job_name(title) or uuid)
+        words = {**checks.words_of({**checks.USUAL, **fields}), "ping_uuid": uuid}
+        if fields.get("name"):
+            words["display_name"] = _display_name(fields["name"], name)
+        if api_request.project is not None:
+            words["project"] = api_request.project.name
+        await api_request.context.job_admin.describe(name, words)
+        return api_request.respond(name, 201)
 
 
 async def get_check(api_request: ManagementRequest) -> web.Response:

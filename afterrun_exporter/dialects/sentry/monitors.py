@@ -66,12 +66,10 @@ def _when(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     if schedule is None:
         return {}
     schedule_fields = schedule if isinstance(schedule, Mapping) else {}
-    settings = dict(
-        _crontab(config, schedule_fields)
-        if schedule_fields.get("type") == "crontab"
-        else ()
-    )
-    if not settings and schedule_fields.get("type") == "interval":
+    settings: dict[str, Any] = {}
+    if schedule_fields.get("type") == "crontab":
+        settings = dict(_crontab(config, schedule_fields))
+    elif schedule_fields.get("type") == "interval":
         settings = dict(_interval(schedule_fields))
     if not settings:
         problems.append(
@@ -90,10 +88,8 @@ def _crontab(
 
 
 def _interval(schedule_fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    value, minutes = (
-        schedule_fields.get("value"),
-        _MINUTES.get(str(schedule_fields.get("unit")), 0),
-    )
+    value = schedule_fields.get("value")
+    minutes = _MINUTES.get(str(schedule_fields.get("unit")), 0)
     if isinstance(value, bool) or not isinstance(value, int):
         return
     if 0 < value * minutes <= MOST:
