@@ -63,7 +63,7 @@ class Differing:
 class Result:
     """The result of a backtest."""
 
-    tried: Backtest
+    backtest: Backtest
     headline: str
     #: True if a run cannot be evaluated.
     unknown: bool
@@ -147,7 +147,7 @@ async def _result(
     charted = [run for run in runs_on_page if run.finished_at >= result.since]
     charts = islice(tried_charts(result, charted, now), CHARTS)
     return Result(
-        tried=result,
+        backtest=result,
         headline=headline(result),
         unknown=result.changes[Change.UNKNOWN] > 0,
         rows=rows,

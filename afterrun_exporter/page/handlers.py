@@ -28,7 +28,8 @@ from afterrun_exporter.page.forms import FLAGS, PAUSES
 from afterrun_exporter.page.graphs import charts
 from afterrun_exporter.page.howto import examples
 from afterrun_exporter.page.index import Entry, held_back
-from afterrun_exporter.page.job import open_rows, run_rows, slot_rows
+from afterrun_exporter.page.job import duration_text, open_rows, run_row, slot_rows
+from afterrun_exporter.page.numbers import readable
 from afterrun_exporter.page.reasons import TITLES, reasons
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.strips import LENGTH
@@ -198,7 +199,7 @@ async def job_page(
         more_charts=drawings[CHARTS:],
         first=runs and happened(runs[-1].finished_at, now, zone_of(job_and_state[0])),
         last=runs and happened(runs[0].finished_at, now, zone_of(job_and_state[0])),
-        runs=run_rows(job_and_state[0], runs, now),
+        runs=[run_row(job_and_state[0], run) for run in runs],
         alerts=alerts,
         receivers=[_receiver(one) for one in receivers],
         examples=examples(*job_and_state, context.site.url(request)),
@@ -220,6 +221,8 @@ def _facts(context: Context, job: Job, state: JobState, now: float) -> dict[str,
         "at": partial(moment, now=now, zone=zone),
         "happened": partial(happened, now=now, zone=zone),
         "span": span,
+        "duration_text": duration_text,
+        "readable": readable,
         "titles": TITLES,
         "held_back": list(state.upstream) if held_back(state) else [],
         "next_due": moment(next_slot(job, state, settings), now, zone),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import tzinfo
 from typing import Any, Final
 
 from afterrun_exporter.core.deadlines import next_due, slot_after
@@ -18,11 +17,11 @@ from afterrun_exporter.core.run_limits import (
     run_limit,
     time_limit,
 )
-from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.state import JobState, OpenRun
 from afterrun_exporter.core.units import format_duration
 from afterrun_exporter.page.numbers import readable
 from afterrun_exporter.page.reasons import expected_of, value_of
-from afterrun_exporter.page.times import Moment, happened, moment, zone_of
+from afterrun_exporter.page.times import Moment, moment, zone_of
 
 #: The maximum length of metadata that is shown, to keep the page fast.
 MAX_METADATA: Final = 16_384
@@ -36,9 +35,6 @@ class RunRow:
 
     run: Run
     outcome: str
-    finished_at: Moment | None
-    started_at: Moment | None
-    duration: str
     #: Descriptions of its violations.
     violations: tuple[str, ...]
     #: Names, values, and True if the value violates a rule.
@@ -50,37 +46,22 @@ class RunRow:
 class OpenRow:
     """An open run."""
 
-    run_id: str
-    attempt: int
-    started_at: Moment | None
+    run: OpenRun
     due: Moment | None
     late: bool
-    metrics: tuple[tuple[str, str], ...]
     metadata: tuple[tuple[str, str], ...]
-    #: The last sign of life; None if it has sent none.
-    alive: Moment | None
     #: True if it was due to finish in a downtime, so that its report may be lost.
     unobserved: bool
     #: True if a sign of life is due before its end.
     silent: bool
 
 
-def run_rows(job: Job, runs: Iterable[Run], now: float) -> list[RunRow]:
-    """Return the rows of *runs*."""
-    zone = zone_of(job)
-    return [_run_row(job, run, now, zone) for run in runs]
-
-
-def _run_row(job: Job, run: Run, now: float, zone: tzinfo) -> RunRow:
+def run_row(job: Job, run: Run) -> RunRow:
+    """Return the row of *run*."""
     broken = {one.metric for one in run.violations if one.value is not None}
     return RunRow(
         run=run,
         outcome="retrying" if run.is_retried else run.outcome.value,
-        finished_at=happened(run.finished_at, now, zone),
-        started_at=None
-        if run.started_at is None
-        else happened(run.started_at, now, zone),
-        duration=duration_text(run.duration),
         violations=tuple(
             f"{one.metric} {value_of(one)}, expected {expected_of(job.rules, one)}"
             for one in run.violations
@@ -135,15 +116,11 @@ def open_rows(
         due, late = run_limit(job, run), overrunning_from(job, run, settings)
         rows.append(
             OpenRow(
-                run_id=run.run_id or "",
-                attempt=run.attempt,
-                started_at=moment(run.started_at, now, zone),
+                run=run,
                 due=moment(late if due < late < math.inf else due, now, zone),
                 late=late < now,
                 unobserved=is_unobserved(job, run, settings) and late == math.inf,
-                metrics=tuple((n, readable(v)) for n, v in run.metrics.items()),
                 metadata=tuple(_metadata(run.metadata)),
-                alive=moment(run.alive_at, now, zone) if run.alive_at else None,
                 silent=due < time_limit(job, run),
             )
         )
