@@ -9,7 +9,6 @@ from afterrun_exporter.api import response_models
 from afterrun_exporter.api.handlers import ApiRequest
 from afterrun_exporter.api.jobs import find_job
 from afterrun_exporter.api.request_models import (
-    AlertsOf,
     AlertsQuery,
     JobAlertsQuery,
     NoQuery,
@@ -76,7 +75,9 @@ class AlertsApi:
         until = format_time(state.test_until)
         return response_models.OpenedTest(**dict(alert_of(alert)), until=until)
 
-    async def _page(self, query: AlertsOf, job: str | None) -> response_models.Alerts:
+    async def _page(
+        self, query: JobAlertsQuery, job: str | None
+    ) -> response_models.Alerts:
         if job is not None and job not in self.store.states:
             # A job that was removed from the configuration keeps its history.
             raise UnknownJobError(

@@ -70,8 +70,8 @@ class RunsQuery(Query):
     )
 
 
-class AlertsOf(Query):
-    """Filters for alerts."""
+class JobAlertsQuery(Query):
+    """Filters for alerts of a job; an alert must match all of them."""
 
     state: Literal["open", "resolved"] | None = Field(
         None, description="alerts that are open, or resolved"
@@ -88,11 +88,7 @@ class AlertsOf(Query):
     )
 
 
-class JobAlertsQuery(AlertsOf):
-    """Filters for alerts of a job; an alert must match all of them."""
-
-
-class AlertsQuery(AlertsOf):
+class AlertsQuery(JobAlertsQuery):
     """Filters for alerts; an alert must match all of them."""
 
     job: Text | None = Field(None, description="alerts of this job")

@@ -46,10 +46,7 @@ class Passwords:
         return self._mark(user, password) in self._right
 
     async def is_right(self, user: str, password: str) -> bool:
-        """Return True if *password* is the password of *user*.
-
-        Raises TooManyLoginsError if too many checks are waiting.
-        """
+        """Return True if *password* is that of *user*; raise TooManyLoginsError."""
         if not self._hashes:
             return False
         mark = self._mark(user, password)

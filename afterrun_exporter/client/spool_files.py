@@ -76,10 +76,7 @@ def open_report(path: Path) -> int:
 
 
 def load(file: int) -> tuple[str, Report, str]:
-    """Return the URL, the report and the reason of its rejection.
-
-    Raises DamagedError or OSError.
-    """
+    """Return URL, report and reason of its rejection; raise DamagedError or OSError."""
     info = os.fstat(file)
     if not stat.S_ISREG(info.st_mode):
         raise DamagedError(_kind(info.st_mode))
@@ -107,16 +104,14 @@ def describe_file(
     """Return the description of file *name*; None if it is gone."""
     try:
         file = open_file(folder / name)
+        try:
+            return SpoolFile(name, *load(file))
+        finally:
+            os.close(file)
     except FileNotFoundError:
         return None
     except (DamagedError, OSError) as error:
         return SpoolFile(name, "", None, _why(error))
-    try:
-        return SpoolFile(name, *load(file))
-    except (DamagedError, OSError) as error:
-        return SpoolFile(name, "", None, _why(error))
-    finally:
-        os.close(file)
 
 
 def _check(about: Any) -> None:

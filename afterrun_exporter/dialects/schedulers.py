@@ -140,10 +140,7 @@ def read_all(
 
 
 def run_report(record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the job and the report fields of a row of a table of runs.
-
-    Raises PingError if it names no job.
-    """
+    """Return job and report fields of a row of runs; raise PingError without a job."""
     job = record.get("job_id") or record.get("job")
     if not isinstance(job, str):
         raise PingError('"job_id" is missing in the record: name the job of the run')

@@ -173,10 +173,7 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
 
 
 def _coding(request: web.Request) -> str:
-    """Return the compression of the body; "" for none.
-
-    Raises PingError if it is not supported.
-    """
+    """Return the compression of the body, or ""; raise PingError if unsupported."""
     coding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
     if coding in UNSUPPORTED:
         raise PingError(

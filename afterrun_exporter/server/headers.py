@@ -50,12 +50,9 @@ class Headers:
         """Add the headers to *response*, which is about to be sent."""
         response.headers.update(self._added)
         scope = request.get(SCOPE)
+        # Jobs are not browsers; keep their responses small.
+        ours = DATA if scope in {None, Scope.PING} else LOCKED
         if response.content_type == "text/html":
             ours = PAGE
-        elif scope is Scope.PING:
-            # Jobs are not browsers; keep their responses small.
-            ours = DATA
-        else:
-            ours = DATA if scope is None else LOCKED
         for name, value in ours.items():
             response.headers.setdefault(name, value)

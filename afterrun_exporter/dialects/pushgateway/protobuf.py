@@ -56,10 +56,7 @@ Field = tuple[int, int, int, memoryview]
 
 
 def protobuf_steps(body: bytes, exposed: Exposed) -> Iterator[None]:
-    """Read *body* into *exposed*, in short steps.
-
-    Raises PingError if it is not a series of delimited MetricFamily messages.
-    """
+    """Read *body* into *exposed* in short steps; raise PingError if it is malformed."""
     view, at = memoryview(body), 0
     while at < len(view):
         size, at = _varint(view, at)

@@ -63,10 +63,7 @@ class PushReader:
         self._dropped: Counter[str] = Counter()
 
     def read(self, sample: Sample) -> None:
-        """Add one sample.
-
-        Raises PingError if it has a timestamp.
-        """
+        """Add one sample; raise PingError if it has a timestamp."""
         if sample.timestamp is not None:
             raise PingError("pushed metrics must not have timestamps")
         labels = {k: v for k, v in sample.labels.items() if k not in self._group}

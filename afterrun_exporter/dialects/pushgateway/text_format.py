@@ -66,10 +66,7 @@ class Exposed:
 
 
 def text_steps(body: bytes, exposed: Exposed) -> Iterator[None]:
-    """Read *body* into *exposed*, in short steps.
-
-    Raises PingError if it is not in the text format.
-    """
+    """Read *body* into *exposed* in short steps; raise PingError if it is malformed."""
     text = body.decode("utf-8", "replace")
     if text and not text.endswith("\n"):
         last = text.count("\n") + 1
