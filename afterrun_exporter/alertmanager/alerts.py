@@ -10,6 +10,7 @@ from typing import Any
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.notifications import AlertNotification, Stage
+from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.state import AlertKey, AlertOpened, JobState, OpenAlert
 from afterrun_exporter.core.timestamps import format_time
 
@@ -33,22 +34,19 @@ def opened_notification(
 
 def holding(job: Job, state: JobState, added: Pairs) -> list[AlertNotification]:
     """Return the notifications of all open alerts of *job*, without summaries."""
-    return [
-        AlertNotification(
-            labels=_labels(
-                job.name,
-                alert,
-                _severity(job, state, alert.key),
-                job.labels,
-                _metric(job, alert),
-                added,
-            ),
-            job=job.name,
-            key=alert.key,
-            opened_at=alert.opened_at,
+    rules = {rule.name: rule for rule in job.rules}
+    notifications = []
+    for alert in state.alerts:
+        rule = rules.get(alert.key.rule)
+        severity = _severity(job, state, alert.key, rule)
+        metric = rule.metric if rule else ""
+        labels = _labels(job.name, alert, severity, job.labels, metric, added)
+        notifications.append(
+            AlertNotification(
+                labels=labels, job=job.name, key=alert.key, opened_at=alert.opened_at
+            )
         )
-        for alert in state.alerts
-    ]
+    return notifications
 
 
 def message(
@@ -105,22 +103,12 @@ def _labels(
     return json.dumps(labels, sort_keys=True)
 
 
-def _severity(job: Job, state: JobState, key: AlertKey) -> str:
+def _severity(job: Job, state: JobState, key: AlertKey, rule: Rule | None) -> str:
     if key.condition in {Condition.UPSTREAM_UNHEALTHY, Condition.SUCCEEDED}:
         return names.NO_SEVERITY
     if key.condition is Condition.TEST:
         return state.test_severity or job.severity
-    for rule in job.rules:
-        if key.rule and rule.name == key.rule:
-            return rule.severity or job.severity
-    return job.severity
-
-
-def _metric(job: Job, alert: OpenAlert) -> str:
-    for rule in job.rules:
-        if rule.name == alert.key.rule:
-            return rule.metric
-    return ""
+    return (rule and rule.severity) or job.severity
 
 
 def _time(instant: float) -> str:
