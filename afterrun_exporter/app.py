@@ -48,21 +48,20 @@ def make_app(
     exposition: Exposition,
     pushed: PushedMetrics,
     reload: health.Reload,
-    options: WebOptions | None = None,
-    api: Iterable[web.RouteDef] = (),
-    security: SecuritySettings | None = None,
-    site: Site | None = None,
+    options: WebOptions,
+    api: Iterable[web.RouteDef],
+    security: SecuritySettings,
+    site: Site,
 ) -> web.Application:
     """Return the application, which owns the background tasks.
 
     *api* are the routes of the JSON API and of the pages of *site*; *security* applies to
     every request.
     """
-    options, security = options or WebOptions(), security or SecuritySettings()
     middlewares = [
         behind(security.proxies),
         errors_as_problems,
-        errors_as_pages(site or site_of(options, clock), clock),
+        errors_as_pages(site, clock),
         auth_middleware(
             AccessSettings(
                 authenticator=security.authenticator,

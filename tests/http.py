@@ -50,8 +50,10 @@ def app_of(
     """Return the application as `serve` puts it together, with *more* routes."""
     exposition = Exposition(service, SelfMetrics("1.2.3"))
     pushed = pushed or PushedMetrics(MemoryStore(), service, clock)
+    options, security = options or WebOptions(), security or SecuritySettings()
+    site = site_of(options, clock)
     return make_app(
-        service, clock, exposition, pushed, reload, options, more, security=security
+        service, clock, exposition, pushed, reload, options, more, security, site
     )
 
 

@@ -256,8 +256,8 @@ def judge_all(
     rules: Iterable[Rule],
     metrics: Mapping[str, float],
     previous: Mapping[str, float],
-    message: str = "",
-    metadata: str = "",
+    message: str,
+    metadata: str,
 ) -> tuple[Violation, ...]:
     """Return the violations of *rules* by a run, in their order.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,7 +20,7 @@ async def try_rules(
     settings: Settings,
     job: str,
     rules: Sequence[Rule],
-    since: float = -math.inf,
+    since: float,
 ) -> Backtest:
     """Return the violations of *rules* in the stored runs of *job*, without changes."""
     runs = await store.runs(job, min(settings.runs_per_job, MOST_RUNS))

@@ -36,10 +36,8 @@ FAILED_JOB_PAUSE: Final = 3600.0
 class Service(WatchedJobs):
     """The jobs, their states and all changes of them."""
 
-    def __init__(
-        self, store: Store, clock: Clock, job_config: JobConfig | None = None
-    ) -> None:
-        registry = JobRegistry(job_config or JobConfig())
+    def __init__(self, store: Store, clock: Clock, job_config: JobConfig) -> None:
+        registry = JobRegistry(job_config)
         self._wakeups = wakeups = WakeupQueue()
         settings = registry.job_config.settings
         decisions = Decisions(

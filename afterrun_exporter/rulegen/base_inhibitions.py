@@ -75,7 +75,6 @@ class _Shape:
     labels: Mapping[str, _Domain]
     #: The values of all other labels.
     rest: _Domain = _Domain(("",))
-    is_ours: bool = True
 
     def domain(self, label: str) -> _Domain:
         return self.labels.get(label, self.rest)
@@ -87,9 +86,7 @@ class _Shape:
 
 _ANYTHING: Final = _Domain(("", *_SOME), is_open=True)
 _OTHERS: Final = _Shape(
-    {"alertname": _Domain(_SOME, is_open=True), names.JOB: _Domain(("",))},
-    _ANYTHING,
-    is_ours=False,
+    {"alertname": _Domain(_SOME, is_open=True), names.JOB: _Domain(("",))}, _ANYTHING
 )
 
 
