@@ -7,7 +7,6 @@ from the package.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,8 +133,7 @@ def silencers(
 
 def template_text(alertmanager: Alertmanager) -> str:
     """Return the template of messages, ``templates/afterrun.tmpl``."""
-    package = resources.files("afterrun_exporter.rulegen")
-    text = package.joinpath("templates", TEMPLATE.name).read_text("utf-8")
+    text = (render.TEMPLATES / TEMPLATE.name).read_text("utf-8")
     groupings = (alertmanager.grouping, *(r.grouping for r in alertmanager.routes))
     longest = max(grouping.group_interval or 0.0 for grouping in groupings)
     newest = _NEWEST.replace("@INTERVAL@", str(round(longest * 1e9)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 from afterrun_exporter import conventions as names
@@ -19,9 +18,7 @@ from afterrun_exporter.rulegen.panels import (
     Text,
     Variable,
 )
-from afterrun_exporter.rulegen.render import read_yaml
-
-_FILE: Final = Path(__file__).with_name("templates") / "dashboards.yml"
+from afterrun_exporter.rulegen.render import TEMPLATES, read_yaml
 
 #: The entry of a list in the file that stands for an entry for each declared label.
 _LABELS: Final = "labels"
@@ -51,7 +48,7 @@ def dashboards(label_keys: Sequence[str] = ()) -> tuple[Dashboard, ...]:
 
 @cache
 def _read() -> Mapping[str, Any]:
-    return read_yaml(_FILE)
+    return read_yaml(TEMPLATES / "dashboards.yml")
 
 
 class _Builder:

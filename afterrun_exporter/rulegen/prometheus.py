@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 from afterrun_exporter import conventions as names
@@ -17,9 +16,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.rulegen.alerting import Data, alert, record
 from afterrun_exporter.rulegen.jobs import generic_rules, rules_of
 from afterrun_exporter.rulegen.promql import MEMORY, TARGET, any_of, selector
-from afterrun_exporter.rulegen.render import read_yaml
-
-_FILE: Final = Path(__file__).with_name("templates") / "exporter_alerts.yml"
+from afterrun_exporter.rulegen.render import TEMPLATES, read_yaml
 
 # Recorded every 10 minutes: to read every scrape of 6 hours of 100,000 jobs, or 36 of
 # them, takes 10 seconds. The job that was made for a test alert is to go.
@@ -84,4 +81,4 @@ def _from_file(name: str, hash_: str = "") -> Data:
 
 @cache
 def _read() -> Mapping[str, Any]:
-    return read_yaml(_FILE)
+    return read_yaml(TEMPLATES / "exporter_alerts.yml")
