@@ -153,15 +153,12 @@ class _Counts(Collector):
 
     def collect(self) -> Iterator[Metric]:
         service = self._service
-        jobs = GaugeMetricFamily(names.JOBS, names.HELP[names.JOBS], labels=["state"])
+        jobs = _gauge(names.JOBS, None, "state")
         for state, count in self._tally.counts():
             jobs.add_metric([state], count)
         yield jobs
 
-        unobserved = names.UNOBSERVED_JOBS
-        yield GaugeMetricFamily(
-            unobserved, names.HELP[unobserved], self._tally.unobserved
-        )
+        yield _gauge(names.UNOBSERVED_JOBS, self._tally.unobserved)
 
         pings = _counter(names.PINGS, "dialect", "result")
         native = {("native", result): 0 for result in RESULTS}
@@ -174,23 +171,17 @@ class _Counts(Collector):
             dropped.add_metric([reason], count)
         yield dropped
 
-        errors = _counter(names.STORAGE_ERRORS)
-        errors.add_metric([], service.storage_errors)
-        yield errors
-
         for name, count in (
+            (names.STORAGE_ERRORS, service.storage_errors),
             (names.CLOCK_STEPS, service.clock_steps),
             (names.PAUSES, service.pauses),
         ):
-            noticed = _counter(name)
-            noticed.add_metric([], count)
-            yield noticed
+            counter = _counter(name)
+            counter.add_metric([], count)
+            yield counter
 
-        clock = names.CLOCK
-        yield GaugeMetricFamily(clock, names.HELP[clock], service.now())
-
-        size = names.DATABASE_SIZE
-        yield GaugeMetricFamily(size, names.HELP[size], service.database_size())
+        yield _gauge(names.CLOCK, service.now())
+        yield _gauge(names.DATABASE_SIZE, service.database_size())
 
 
 class _Pushes(Collector):
@@ -199,10 +190,7 @@ class _Pushes(Collector):
 
     def collect(self) -> Iterator[Metric]:
         posts = _counter(names.PUSHES, names.ALERTMANAGER, names.RESULT)
-        help_ = names.HELP[names.PUSH_WAITING]
-        waits = GaugeMetricFamily(
-            names.PUSH_WAITING, help_, labels=[names.ALERTMANAGER]
-        )
+        waits = _gauge(names.PUSH_WAITING, None, names.ALERTMANAGER)
         for name, ok, failed, waiting in self._counts():
             posts.add_metric([name, "ok"], ok)
             posts.add_metric([name, "failed"], failed)
@@ -217,8 +205,11 @@ class _AlertmanagerFile(Collector):
 
     def collect(self) -> Iterator[Metric]:
         if (ok := self._is_ok()) is not None:
-            name = names.ALERTMANAGER_RELOAD_SUCCESSFUL
-            yield GaugeMetricFamily(name, names.HELP[name], float(ok))
+            yield _gauge(names.ALERTMANAGER_RELOAD_SUCCESSFUL, ok)
+
+
+def _gauge(name: str, value: float | None, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, names.HELP[name], value, labels or None)
 
 
 def _counter(name: str, *labels: str) -> CounterMetricFamily:
