@@ -9,6 +9,8 @@ DEFAULT_PORT: Final = 10707
 # Labels. Not "job", because Prometheus adds its own "job" label to every series.
 JOB: Final = "job_name"
 SEVERITY: Final = "severity"
+#: Severities that every configuration may have, from the worst one.
+SEVERITIES: Final = ("critical", "warning", "info")
 #: The severity of an alert that only inhibits others.
 NO_SEVERITY: Final = "none"
 RULE: Final = "rule"

@@ -19,7 +19,7 @@ from afterrun_exporter.config.values import (
     distinct,
 )
 from afterrun_exporter.core.did_you_mean import did_you_mean, unknown_value
-from afterrun_exporter.core.model import Condition
+from afterrun_exporter.core.model import ROUTED, Condition
 from afterrun_exporter.core.routing import DISCARD, JOB_RECEIVER, SCRAPE_LABELS
 from afterrun_exporter.validation import quote
 
@@ -34,13 +34,6 @@ _CARRIED: Final = (
     names.SEVERITY,
     names.TIMED_OUT,
 )
-#: Conditions that routes can match; alerts of severity none are never routed.
-_ALERTS: Final = tuple(
-    one
-    for one in Condition
-    if one not in {Condition.UPSTREAM_UNHEALTHY, Condition.SUCCEEDED}
-)
-
 _RECEIVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _HOST_PORT = re.compile(r"[^\s:/@{}]+:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5}")
@@ -164,8 +157,8 @@ def _group_by(keys: tuple[str, ...]) -> tuple[str, ...]:
 def _alert(value: object) -> Condition:
     if not isinstance(value, str):
         raise ValueError(f"expected an alert such as missed, not {quote(value)}")
-    if value not in _ALERTS:
-        raise ValueError(unknown_value("alert", value, [*map(str, _ALERTS)]))
+    if value not in ROUTED:
+        raise ValueError(unknown_value("alert", value, [*map(str, ROUTED)]))
     return Condition(value)
 
 

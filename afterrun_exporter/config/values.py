@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from afterrun_exporter.conventions import RESERVED_LABELS
+from afterrun_exporter.conventions import RESERVED_LABELS, SEVERITIES
 from afterrun_exporter.core.did_you_mean import did_you_mean, unknown_value
 from afterrun_exporter.core.model import JOB_NAME
 from afterrun_exporter.core.patterns import compiled
@@ -36,9 +36,6 @@ from afterrun_exporter.core.units import (
 from afterrun_exporter.validation import EMPTY, quote
 
 T = TypeVar("T")
-
-#: Severities that the generated Alertmanager configuration routes.
-SEVERITIES: Final = ("critical", "warning", "info")
 
 LONGEST: Final = parse_duration("3660d")
 #: The maximum length of a rule in characters.

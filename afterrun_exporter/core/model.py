@@ -94,6 +94,14 @@ BLAMELESS: Final = frozenset(
 )
 
 
+#: Conditions whose alerts routes can match; the others have the severity "none".
+ROUTED: Final = tuple(
+    one
+    for one in Condition
+    if one not in {Condition.UPSTREAM_UNHEALTHY, Condition.SUCCEEDED}
+)
+
+
 class Settings(Struct, frozen=True, kw_only=True, gc=False):
     """Settings that apply to all jobs."""
 

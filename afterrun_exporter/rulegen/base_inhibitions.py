@@ -28,7 +28,6 @@ _ONLY_OURS: Final = 'alertname =~ "AfterRun.+"'
 
 _PREFIX: Final = "AfterRun"
 _INSTANCE: Final = "instance"
-_SEVERITIES: Final = ("critical", "warning", "info")
 #: Example values that are in no configuration.
 _SOME: Final = ("some-a", "some-b")
 #: Alerts without notifications, so silencing them is harmless.
@@ -120,7 +119,7 @@ class Alerts:
             for key in self._label_keys
         }
         common = self._added | declared | {names.JOB: _open(self._jobs)}
-        severity = _open((*_SEVERITIES, *severities))
+        severity = _open((*names.SEVERITIES, *severities))
         for name in names.ALERT_OF.values():
             own = {"alertname": _Domain((name,)), names.SEVERITY: severity}
             if name in _UNNOTIFIED:

@@ -46,7 +46,6 @@ _SAME_EXPORTER: Final = {
     names.EXPORTER_ABSENT: frozenset(_NOTIFIED),
     names.STORAGE_FAILING: {names.JOB_MISSED, names.JOB_OVERRUNNING},
 }
-_SEVERITIES: Final = ("critical", "warning", "info")
 
 #: The maximum number of combinations of severity and labels in the tests.
 MOST_KINDS: Final = 20
@@ -107,10 +106,10 @@ def _cases(
 
 def _kinds(jobs: Iterable[Job]) -> Iterator[tuple[str, str, Mapping[str, str]]]:
     """Yield a job, a severity and labels for each distinct combination."""
-    for severity in _SEVERITIES:
+    for severity in names.SEVERITIES:
         yield "registered-by-a-ping", severity, {}
     combinations: set[tuple[str, tuple[tuple[str, str], ...]]]
-    combinations = {(severity, ()) for severity in _SEVERITIES}
+    combinations = {(severity, ()) for severity in names.SEVERITIES}
     for job in jobs:
         severities = {job.severity, *(rule.severity for rule in job.rules)} - {None}
         for severity in sorted(filter(None, severities)):
@@ -130,7 +129,9 @@ def _others(
     while other in jobs:
         other += "-still"
     labels = {tuple(declared.items()): declared for _, _, declared in kinds}
-    severities = dict.fromkeys([*_SEVERITIES, *(severity for _, severity, _ in kinds)])
+    severities = dict.fromkeys(
+        [*names.SEVERITIES, *(severity for _, severity, _ in kinds)]
+    )
     for declared in labels.values():
         for severity in severities:
             for alert in _NOTIFIED:

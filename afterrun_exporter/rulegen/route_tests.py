@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.core.model import Condition, Job
+from afterrun_exporter.core.model import ROUTED, Condition, Job
 from afterrun_exporter.core.patterns import compiled
 from afterrun_exporter.core.routing import (
     DISCARD,
@@ -38,12 +38,6 @@ _HOW: Final = """\
 # prints the receivers of each line and exits with 123 if one differs.
 """
 
-#: Conditions with notifications.
-_CONDITIONS: Final = tuple(
-    condition
-    for condition in Condition
-    if condition not in {Condition.UPSTREAM_UNHEALTHY, Condition.SUCCEEDED}
-)
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._:/-]+")
 
 #: Jobs of one kind that are tested: each test is a process of amtool.
@@ -156,7 +150,7 @@ def _alerts(
     yield Alert(names.EXPORTER_DOWN, "critical")
     some = _representatives(alertmanager)
     for job in _samples(jobs, alertmanager, jobs_with_receivers):
-        for condition in _CONDITIONS if job.name in jobs_with_receivers else some:
+        for condition in ROUTED if job.name in jobs_with_receivers else some:
             name = names.ALERT_OF[condition]
             yield Alert(name, job.severity, job, condition)
         if job.name in jobs_with_receivers:
@@ -199,8 +193,8 @@ def _samples(
 def _representatives(alertmanager: Alertmanager) -> list[Condition]:
     """Return the conditions that routes match explicitly, and one other."""
     named = {condition for r in alertmanager.routes for condition in r.match.conditions}
-    others = [condition for condition in _CONDITIONS if condition not in named]
-    return [*(one for one in _CONDITIONS if one in named), *others[:1]]
+    others = [condition for condition in ROUTED if condition not in named]
+    return [*(one for one in ROUTED if one in named), *others[:1]]
 
 
 def _labels(alert: Alert, alertmanager: Alertmanager) -> dict[str, str]:
