@@ -6,6 +6,7 @@ import random
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -64,6 +65,9 @@ from afterrun_exporter.storage.sqlite.store import SQLiteStore
 log = structlog.get_logger()
 
 
+_option = partial(click.option, show_default=True)
+
+
 @click.command()
 @click.option(
     "--config.file",
@@ -74,27 +78,24 @@ log = structlog.get_logger()
 @click.option(
     "--config.check", "config_check", is_flag=True, help="Check the file and exit."
 )
-@click.option(
+@_option(
     "--storage.path",
     "storage_path",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("afterrun.db"),
-    show_default=True,
     help="The SQLite database; created if it does not exist.",
 )
-@click.option(
+@_option(
     "--web.listen-address",
     "listen",
     multiple=True,
     default=(f":{DEFAULT_PORT}",),
-    show_default=True,
     help="HOST:PORT or :PORT to listen on; may be repeated.",
 )
-@click.option(
+@_option(
     "--web.telemetry-path",
     "telemetry_path",
     default="/metrics",
-    show_default=True,
     help="Path of the metrics.",
 )
 @click.option(
@@ -116,12 +117,11 @@ log = structlog.get_logger()
     metavar="CIDR",
     help="Trust X-Forwarded-For, -Proto and -Host from CIDR; may be repeated.",
 )
-@click.option(
+@_option(
     "--web.max-connections",
     "max_connections",
     type=click.IntRange(min=1),
     default=Limits().connections,
-    show_default=True,
     help="Maximum number of connections; further ones get 503.",
 )
 @click.option(
@@ -132,34 +132,30 @@ log = structlog.get_logger()
     show_default="8s",
     help="Maximum duration of a shutdown; a second signal ends it at once.",
 )
-@click.option(
+@_option(
     "--web.max-requests",
     "max_requests",
     type=click.IntRange(min=1),
     default=40,
-    show_default=True,
     help="Maximum number of concurrent scrapes.",
 )
-@click.option(
+@_option(
     "--web.fast-path/--no-web.fast-path",
     "fast_path",
     default=True,
-    show_default=True,
     help="Handle single reports without aiohttp, which saves CPU.",
 )
-@click.option(
+@_option(
     "--log.level",
     "log_level",
     type=click.Choice(logs.LEVELS),
     default="info",
-    show_default=True,
 )
-@click.option(
+@_option(
     "--log.format",
     "log_format",
     type=click.Choice(logs.FORMATS),
     default="logfmt",
-    show_default=True,
 )
 def serve(
     config_file: Path | None,

@@ -23,14 +23,11 @@ from afterrun_exporter.dialects.context import (
     read_text,
     record_one,
 )
-from afterrun_exporter.dialects.report_fields import (
-    Fields,
-    fields_of,
-    with_claimed_outcome,
-)
+from afterrun_exporter.dialects.report_fields import fields_of, with_claimed_outcome
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.bodies import parsed
 from afterrun_exporter.ingest.fields import MAX_TIME, number
+from afterrun_exporter.ingest.json_text import Object
 from afterrun_exporter.ingest.native import counting_refusals
 from afterrun_exporter.ingest.recorder import sender
 from afterrun_exporter.ingest.reports import message_text
@@ -167,7 +164,7 @@ def better_stack(how: str, output: str) -> Heartbeat:
 
 def values(fields: Mapping[str, Any], name: str) -> list[str]:
     """Return all values of the field *name* as strings."""
-    all_values = fields.all(name) if isinstance(fields, Fields) else [fields.get(name)]
+    all_values = fields.all(name) if isinstance(fields, Object) else [fields.get(name)]
     return [
         f"{value:d}" if isinstance(value, int) else str(value)
         for value in all_values
@@ -185,7 +182,7 @@ class _Heartbeats:
 
     async def read(
         self, request: web.Request, *, is_output: bool = False
-    ) -> tuple[Fields, str]:
+    ) -> tuple[Object, str]:
         """Return the fields in the query and the body of *request*, and the body."""
         body, _ = await read_text(request, self._context.body_limit)
         kind = request.headers.get(hdrs.CONTENT_TYPE, "")
@@ -196,7 +193,7 @@ class _Heartbeats:
         return fields, body
 
     async def record(
-        self, request: web.Request, beat: Heartbeat, fields: Fields, body: str
+        self, request: web.Request, beat: Heartbeat, fields: Object, body: str
     ) -> None:
         """Record *beat*; raise the error if it is refused."""
         identity = (sender(request), request.raw_path.encode(), body.encode())

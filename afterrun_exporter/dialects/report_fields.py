@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from afterrun_exporter.core.model import FAILURES, Kind, Ping
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import forms, outcome_claims
-from afterrun_exporter.ingest.json_text import read_json
+from afterrun_exporter.ingest.json_text import Object, read_json
 from afterrun_exporter.ingest.vocabulary import meaning
 
 MULTIPART: Final = "multipart/"
@@ -24,31 +24,20 @@ _SPACE: Final = re.compile(r"\s")
 _NAME: Final = re.compile(r"[\w.%+\[\]-]{1,80}=", re.ASCII)
 
 
-class Fields(dict[str, Any]):
-    """Fields by name, with the values that later fields of the same name replaced."""
-
-    replaced: tuple[tuple[str, Any], ...] = ()
-
-    def all(self, name: str) -> list[Any]:
-        """Return all values of *name*, the last one last."""
-        before = [value for other, value in self.replaced if other == name]
-        return [*before, self[name]] if name in self else before
-
-
 def fields_of(
     query: Iterable[tuple[str, str]],
     body: str = "",
     content_type: str = "",
     *,
     is_output: bool = False,
-) -> Fields:
+) -> Object:
     """Return the fields of a query and a body; those of the body take precedence.
 
     A body that is neither JSON nor a form has no fields. If the body *is_output* of a
     job, it is parsed as a form only if it has no whitespace, because curl declares
     every body a form.
     """
-    fields, replaced = Fields(), []
+    fields, replaced = Object(), []
     for name, value in (*query, *_pairs(body, content_type, is_output)):
         if name in fields:
             replaced.append((name, fields[name]))
@@ -58,11 +47,11 @@ def fields_of(
 
 
 def with_claimed_outcome(
-    ping: Ping, fields: Fields, plain: Collection[str], *, strict: bool = True
+    ping: Ping, fields: Object, plain: Collection[str], *, strict: bool = True
 ) -> Ping:
     """Return *ping*, with a failed outcome if *fields* or its message claim a failure.
 
-    Fields named in *plain* are ignored. If *strict*, raises PingError for an invalid
+    Object named in *plain* are ignored. If *strict*, raises PingError for an invalid
     claim; otherwise the body may be arbitrary output.
     """
     try:

@@ -39,6 +39,11 @@ class Object(dict[str, Any]):
     #: Values that later ones of the same name replaced.
     replaced: tuple[tuple[str, Any], ...] = ()
 
+    def all(self, name: str) -> list[Any]:
+        """Return all values of *name*, the last one last."""
+        before = [value for other, value in self.replaced if other == name]
+        return [*before, self[name]] if name in self else before
+
 
 def decode(body: bytes, content_type: str = "") -> str:
     """Return *body* as text; invalid bytes are replaced.

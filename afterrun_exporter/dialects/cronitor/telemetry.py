@@ -19,14 +19,11 @@ from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.dialects.context import DialectContext, read_text, record_one
-from afterrun_exporter.dialects.report_fields import (
-    Fields,
-    fields_of,
-    with_claimed_outcome,
-)
+from afterrun_exporter.dialects.report_fields import fields_of, with_claimed_outcome
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import fields
 from afterrun_exporter.ingest.bodies import parsed
+from afterrun_exporter.ingest.json_text import Object
 from afterrun_exporter.ingest.native import counting_refusals
 from afterrun_exporter.ingest.readings import Readings, read_metrics
 from afterrun_exporter.ingest.recorder import Read, Unread, sender
@@ -92,7 +89,7 @@ def by_key(context: DialectContext) -> Handler:
 
 def _read(
     job: str,
-    fields: Fields,
+    fields: Object,
     state: str | None,
     text: str,
     whose: bytes,

@@ -26,16 +26,13 @@ from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.dialects.context import DialectContext, describe, job_name
-from afterrun_exporter.dialects.report_fields import (
-    Fields,
-    fields_of,
-    with_claimed_outcome,
-)
+from afterrun_exporter.dialects.report_fields import fields_of, with_claimed_outcome
 from afterrun_exporter.dialects.sentry import events
 from afterrun_exporter.dialects.sentry.monitors import words_of
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.bodies import parsed, read_body
 from afterrun_exporter.ingest.fields import MAX_TIME
+from afterrun_exporter.ingest.json_text import Object
 from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender
 from afterrun_exporter.ingest.reports import clean
 from afterrun_exporter.ingest.responses import compact
@@ -49,7 +46,7 @@ STATUSES: Final[Mapping[str, tuple[Kind, Outcome]]] = {
     "timeout": (Kind.FINISH, Outcome.TIMEOUT),
 }
 
-#: Fields of a check-in with a meaning in this dialect.
+#: Object of a check-in with a meaning in this dialect.
 FIELDS: Final = frozenset(
     {
         *("status", "check_in_id", "monitor_slug", "environment", "release"),
@@ -174,13 +171,13 @@ def ping_of(fields: Mapping[str, Any], at: float, fingerprint: bytes) -> Ping:
         metadata=json.encode(metadata).decode() if metadata else "",
         fingerprint=fingerprint,
     )
-    return with_claimed_outcome(ping, Fields(fields), FIELDS)
+    return with_claimed_outcome(ping, Object(fields), FIELDS)
 
 
 def _status(fields: Mapping[str, Any]) -> tuple[Kind, Outcome]:
     """Return the worst status of a check-in; raises PingError for an unknown one."""
     statuses = (
-        fields.all("status") if isinstance(fields, Fields) else [fields.get("status")]
+        fields.all("status") if isinstance(fields, Object) else [fields.get("status")]
     )
     meanings = []
     for status in statuses or [""]:
