@@ -44,6 +44,8 @@ RESERVED_LABELS: Final = frozenset(
         RULE,
         METRIC,
         OP,
+        CONDITION,
+        DETAIL,
         "alertname",
         "alertstate",
         "instance",

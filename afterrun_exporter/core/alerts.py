@@ -132,10 +132,9 @@ def update(
     if not (changed or state.healed or (state.ended_alerts and run)):
         return state, ()
 
-    new = (
+    new_alerts = tuple(
         _open(key, holding[key], state, now) for key in holding if key not in open_keys
     )
-    new_alerts = tuple(new)
     news = (*new_alerts, *(alert for alert in remaining if alert not in state.alerts))
     events = tuple(
         AlertOpened(
@@ -160,6 +159,7 @@ def update(
             for alert, at in end_times.items()
             # An alert that ended before that is history, which needs no visibility.
             if at + settings.min_visible > now
+            and not upstream.was_held_back(alert, state)
         ),
     )
     state = replace(

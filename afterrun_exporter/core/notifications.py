@@ -192,6 +192,11 @@ def is_history(event: AlertResolved, state: JobState) -> bool:
     return event.at < state.last_ping_at and recently_resolved(state, event.key) is None
 
 
+def may_wait(key: AlertKey) -> bool:
+    """Return True for an alert that can be held back, and for the one that inhibits it."""
+    return key == UPSTREAM_UNHEALTHY or key.condition in HELD_BACK
+
+
 def not_held_back(
     holding: Sequence[AlertNotification], posted: Collection[AlertKey]
 ) -> list[AlertNotification]:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from afterrun_exporter.core.deadlines import release_at
 from afterrun_exporter.core.model import Condition, Job, Outcome, Settings
-from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.state import JobState, OpenAlert
 
 #: Conditions that make a job unhealthy for one that only waits for its end.
 UNFINISHED: Final = frozenset({Condition.MISSED, Condition.OVERRUNNING})
@@ -43,6 +43,18 @@ class Required:
     healthy: bool
     #: The problem of its last run, in words; "" for none.
     trouble: str
+
+
+def was_held_back(alert: OpenAlert, state: JobState) -> bool:
+    """Return True if *alert* began while the job waited for another one.
+
+    It must not be visible any longer than the waiting, or it would begin to fire.
+    """
+    return alert.key.condition in HELD_BACK and any(
+        one.key.condition is Condition.UPSTREAM_UNHEALTHY
+        and one.shown_at <= alert.shown_at
+        for one in state.alerts
+    )
 
 
 def requirements(

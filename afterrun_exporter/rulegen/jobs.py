@@ -66,6 +66,7 @@ class _Group:
         self._recorded = recorded
         self._conditions: list[Data] = []
         self._waiting: list[Data] = []
+        self._withheld: list[Data] = []
         self._alerts: list[Data] = []
         self._held_back = ""
 
@@ -74,10 +75,11 @@ class _Group:
         """The rules in order of evaluation.
 
         An evaluation of 100,000 jobs takes seconds, and each rule reads what was scraped
-        by then. So the conditions are recorded before what holds back their alerts: a job
-        that fails together with the one it requires is held back in the same evaluation.
+        by then. What holds back alerts is read before the conditions, and again after
+        them: a job that fails, or recovers, together with the one it requires is held
+        back although a scrape comes in between.
         """
-        return [*self._conditions, *self._waiting, *self._alerts]
+        return [*self._waiting, *self._conditions, *self._withheld, *self._alerts]
 
     def firing(
         self, gauge: str, condition: Condition, among: str | None = None
@@ -104,12 +106,14 @@ class _Group:
             ("alertname", "=~", any_job_alert(HELD_BACK)),
             ("alertstate", "=", "firing"),
         )
-        held_back = f"{waiting}\nunless on (job, {names.JOB}) ALERTS{fired}"
+        unless_fired = f"unless on (job, {names.JOB}) ALERTS{fired}"
         if self._recorded:
-            self._waiting.append(record(names.HELD_BACK, held_back))
+            either = _in_brackets(f"{read.now}\nor\n{upstream.now}")
+            ever = f"max without ({_WITHOUT_SEVERITY}{read.extra}) {either}"
+            self._withheld.append(record(names.HELD_BACK, f"{ever}\n{unless_fired}"))
             held_back = names.HELD_BACK
         else:
-            held_back = _in_brackets(held_back)
+            held_back = _in_brackets(f"{waiting}\n{unless_fired}")
         self._held_back = f"\nunless on (job, {names.JOB}) {held_back}"
         self.alert(
             names.JOB_UPSTREAM_UNHEALTHY,

@@ -14,6 +14,9 @@ from afterrun_exporter.core.model import Condition
 #: `for` of ExporterDown and ExporterAbsent, so that these fire before it ends.
 MEMORY: Final = "10m"
 
+#: The longest time between two evaluations of the rules, and a scrape.
+LATELY: Final = "2m"
+
 #: Labels that change when the exporter moves or is scraped twice. With one of them, an
 #: alert would resolve and open again.
 TARGET: Final = "instance, pod"
@@ -53,6 +56,8 @@ class Open:
     now: str
     #: Those that had it when last seen, among others; "" if *now* contains them.
     before: str = ""
+    #: Those that had it at the last scrape of the last two minutes.
+    lately: str = ""
     #: A label besides those of the family; ", " and its name, or "".
     extra: str = ""
 
@@ -84,15 +89,22 @@ class Open:
     def recording(self, condition: Condition) -> str:
         """Return the expression of a rule that records the jobs with the condition.
 
-        Or those that had it when last seen: as it was recorded before, while their
-        exporter does not answer. To read ten minutes of each of 100,000 jobs instead
-        takes longer than all else in a rule.
+        Or those that had it when last seen, while their exporter does not answer: by the
+        last scrape, of which no evaluation may know, and later as it was recorded before.
+        To read ten minutes of each of 100,000 jobs instead takes longer than all else in
+        a rule.
         """
         return f"""{self.now}
 or
 (
-  {self.recorded(condition).now}
-  and on (job, instance) last_over_time({names.BUILD_INFO}[{MEMORY}])
+  (
+    {self.lately}
+    and on (job, instance) last_over_time({names.BUILD_INFO}[{LATELY}])
+    or
+    {self.recorded(condition).now}
+    and on (job, instance) last_over_time({names.BUILD_INFO}[{MEMORY}])
+    unless on (job, instance) last_over_time({names.BUILD_INFO}[{LATELY}])
+  )
   unless on (job, instance) {names.BUILD_INFO}
   unless on (job, {names.JOB}) {self.family}
 )"""
@@ -101,7 +113,10 @@ or
 def firing(gauge: str) -> Open:
     """Return expressions for the series of *gauge* that are 1."""
     family, _, _ = gauge.partition("{")
-    return Open(family, f"{gauge} == 1", f"last_over_time({gauge}[{MEMORY}]) == 1")
+    before, lately = (
+        f"last_over_time({gauge}[{time}]) == 1" for time in (MEMORY, LATELY)
+    )
+    return Open(family, f"{gauge} == 1", before, lately)
 
 
 def due(instants: str) -> Open:
@@ -115,6 +130,7 @@ def due(instants: str) -> Open:
         family,
         f"{instants} and on (job, {names.JOB}) ({instants} < time())",
         f"last_over_time({instants}[{MEMORY}])",
+        f"last_over_time({instants}[{LATELY}]) < time()",
     )
 
 

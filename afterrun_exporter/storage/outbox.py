@@ -22,6 +22,7 @@ from afterrun_exporter.core.notifications import (
     AlertNotification,
     DeliveryState,
     is_history,
+    may_wait,
     moved,
     not_held_back,
     reconciled,
@@ -231,18 +232,23 @@ class Outbox:
     ) -> None:
         """Remove what is held back from *news*, and add what is not any more."""
         state = transitions[-1].state
+        waits = any(alert.key == UPSTREAM_UNHEALTHY for alert in state.alerts)
+        events = (event for transition in transitions for event in transition.alerts)
+        if not waits and not any(event.key == UPSTREAM_UNHEALTHY for event in events):
+            return
+        posted = self._posted(job)
+        for labels, notice in self._notices_after(job, news).items():
+            is_new = labels in news and notice.key not in posted
+            if is_new and notice.resolved_at is not None and may_wait(notice.key):
+                # It began and ended while the job waited.
+                del news[labels]
         after = self._notices_after(job, news)
-        if any(alert.key == UPSTREAM_UNHEALTHY for alert in state.alerts):
-            posted = self._posted(job)
+        if waits:
             open_ones = [one for one in after.values() if one.resolved_at is None]
             to_post = {one.labels for one in not_held_back(open_ones, posted)}
             for labels in {one.labels for one in open_ones} - to_post:
                 self._withheld.setdefault(job, {})[labels] = news.pop(labels)
-        elif any(
-            isinstance(event, AlertResolved) and event.key == UPSTREAM_UNHEALTHY
-            for transition in transitions
-            for event in transition.alerts
-        ):
+        else:
             texts = self._withheld.pop(job, {})
             for one in self._holding(job, state):
                 current = after.get(one.labels)

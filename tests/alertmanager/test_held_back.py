@@ -14,7 +14,7 @@ from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from tests.alertmanager.chain import WARNING, Chain, calm
 from tests.changed import replace
-from tests.core.jobs import BACKUP
+from tests.core.jobs import BACKUP, ping
 
 REPORT = replace(BACKUP, name="report", depends_on=(Dependency("backup"),))
 FAILING = "report warning"
@@ -99,6 +99,37 @@ async def test_what_is_over_when_the_waiting_ends_is_never_posted(chain: Chain) 
     assert chain.a.told(FAILING) == chain.a.told(WAITS) == []
     assert chain.a.firing(chain.clock.now()) == set()
     assert chain.store.outbox.notices == {}
+
+
+@pytest.mark.parametrize(
+    "reports",
+    [
+        "report fail, report ok",
+        "backup ok, report fail, report ok",
+        "backup ok, backup fail, report fail, report ok",
+    ],
+)
+async def test_what_begins_and_ends_in_one_commit_is_never_posted(
+    chain: Chain, reports: str
+) -> None:
+    await chain.fail()
+    await chain.wait(10)
+
+    await chain.service.record_all(
+        [
+            ping(
+                "21 12:01",
+                job=job,
+                outcome=Outcome(outcome),
+                fingerprint=report.encode() + bytes([number]),
+            )
+            for number, report in enumerate(reports.split(", "))
+            for job, outcome in [report.split()]
+        ]
+    )
+    await chain.wait(3600)
+
+    assert chain.a.told(FAILING) == chain.a.told(WAITS) == []
 
 
 async def test_the_end_of_one_that_was_posted_is_posted(chain: Chain) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.alerts import update
+from afterrun_exporter.core.alerts import FAILING, update
+from afterrun_exporter.core.alerts import is_visible as is_alert_visible
 from afterrun_exporter.core.deadlines import wake_at
 from afterrun_exporter.core.model import (
     Condition,
@@ -139,6 +140,34 @@ def test_it_ends_with_the_jobs_next_run_whatever_comes_of_it() -> None:
         report.ping("22 05:10", outcome=outcome)
 
         assert report.open == left
+
+
+@pytest.mark.parametrize(
+    ("waits", "fails", "is_visible"),
+    [
+        # Held back: it must not begin to fire when the waiting is over.
+        ("22 01:00", "22 02:10:00", False),
+        # Announced before: its minute is for those who evaluate seldom.
+        ("22 02:10:05", "22 02:10:00", True),
+    ],
+)
+def test_an_alert_that_was_held_back_is_visible_no_longer_than_the_waiting(
+    waits: str, fails: str, is_visible: bool
+) -> None:
+    report = night()
+    for when in sorted((waits, fails)):
+        if when == waits:
+            report.required = ILL
+            report.clock(when)
+        else:
+            report.ping(when, outcome=Outcome.FAIL)
+    report.required = WELL
+    report.clock("22 02:10:10")
+
+    report.ping("22 02:10:20")
+
+    assert report.open == []
+    assert is_alert_visible(report.state, FAILING) == is_visible
 
 
 def test_a_run_while_the_trouble_lasts_ends_nothing() -> None:

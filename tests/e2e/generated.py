@@ -22,6 +22,7 @@ RULES: Final = Path("rules/afterrun.rules.yml")
 #: Every window and every wait of the alerting rules, in seconds.
 SHORTENED: Final[Mapping[str, str]] = {
     "[6h]": "[40s]",
+    "[2m]": "[3s]",
     "[10m:1s]": "[8s:1s]",
     "[10m]": "[8s]",
     "[5m]": "[8s]",

@@ -38,14 +38,14 @@ ADDRESSES: Final[Mapping[str, tuple[str, ...]]] = {
     "multipart": ("/ping/{job}", "/{job}{slash}", "/p/{key}/{job}{slash}"),
     "exposition": ("/metrics/{job}",),
     "protobuf": ("/metrics/{job}",),
-    "envelope": ("/api/{project}/envelope", "/api/{project}/store{slash}"),
+    "envelope": ("/api/{project}/envelope{slash}", "/api/{project}/store{slash}"),
     "YAML": ("/api/v1/check",),
 }
 OTHERS: Final = (
     "/ping/{job}/{signal}{slash}",
     "/api/push/{job}{slash}",
     "/api/v1/heartbeat/{job}{slash}",
-    "/api/{project}/cron/{job}",
+    "/api/{project}/cron/{job}{slash}",
     "/api/v{version}/checks{slash}",
     "/api/v1/jobs/{job}/backtest",
     "/api/v1/jobs/{job}/receivers",

@@ -35,7 +35,7 @@ SITUATIONS: Final = {
         "HHHFFFFHHHHH",
         "HHHHHFFFFFFF",
         {*range(3, 7)},
-        # Until its end is known, so that this end is not announced.
+        # One evaluation longer.
         {*range(5, 8)},
     ),
     "both at once, the exporter is down": (

@@ -69,6 +69,16 @@ SITUATIONS: Final = {
 }
 
 
+#: The gauge of one exporter at each scrape, four of them in a minute, and the minutes
+#: at whose evaluation the alert fires.
+BETWEEN_EVALUATIONS: Final = {
+    "fails and is gone": ("HHHHHFFS____________", {2, 3, 4}),
+    "fails, restarts and heals": ("HHHHHFFS_HHHHHHHHHHH", {2}),
+    "heals and is gone": ("HHHFFFFFFHS_________", {1, 2}),
+    "fails, heals and is gone": ("HHHHHFHS____________", set()),
+}
+
+
 def values_of(pattern: str, firing: str, healthy: str) -> str:
     words = {"F": firing, "H": healthy, "_": "_", "S": "stale"}
     return " ".join(words[one] for one in pattern)
@@ -134,5 +144,52 @@ def test_an_alert_goes_by_the_exporter_that_answers(
     (tmp_path / "replaced.test.yml").write_text(yaml.safe_dump(document), "utf-8")
 
     result = run("promtool", "test", "rules", tmp_path / "replaced.test.yml")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("kind", ["generic", "dedicated"])
+def test_the_last_scrape_counts_although_no_evaluation_knows_of_it(
+    run: Run, tmp_path: Path, kind: str
+) -> None:
+    """Prometheus evaluates once a minute by default."""
+    jobs = parse(DEDICATED).jobs.values() if kind == "dedicated" else ()
+    rules = prometheus.rules_file(jobs)
+    (tmp_path / "rules.yml").write_text(render.to_yaml(rules), "utf-8")
+    gauges = FAMILIES.keys() - {
+        names.JOBS_UNOBSERVED,
+        names.CONFIG_RELOAD_FAILED,
+        names.JOB_UPSTREAM_UNHEALTHY,
+        # Series that are only there while it lasts.
+        names.TEST,
+    }
+    tests = []
+    for alert in sorted(gauges):
+        for name, (pattern, firing) in BETWEEN_EVALUATIONS.items():
+            tests.append(
+                {
+                    "name": f"{alert}: {name}",
+                    "interval": "15s",
+                    "input_series": list(series_of(alert, pattern, "_" * 20)),
+                    "promql_expr_test": [
+                        {
+                            "expr": f'count(ALERTS{{alertname="{alert}"}}) or vector(0)',
+                            "eval_time": f"{minute}m",
+                            "exp_samples": [
+                                {"labels": "{}", "value": int(minute in firing)}
+                            ],
+                        }
+                        for minute in range(1, 5)
+                    ],
+                }
+            )
+    document = {
+        "rule_files": ["rules.yml"],
+        "evaluation_interval": "1m",
+        "tests": tests,
+    }
+    (tmp_path / "between.test.yml").write_text(yaml.safe_dump(document), "utf-8")
+
+    result = run("promtool", "test", "rules", tmp_path / "between.test.yml")
 
     assert result.returncode == 0, result.stdout + result.stderr

@@ -47,10 +47,10 @@ BODIES: Final = {
     "/events": '{"type": "job.completed", "payload": {"jobId": "backup"}}',
     "/task": '{"id": "t1", "name": "backup", "status": "Success"}',
     "/hooks/task/{event}": '{"id": "t1", "name": "backup"}',
-    "/api/{project}/envelope": (
+    "/api/{project}/envelope{slash}": (
         '{}\n{"type": "check_in"}\n{"monitor_slug": "backup", "status": "ok"}\n'
     ),
-    "/api/{project}/cron/{job}": '{"status": "ok"}',
+    "/api/{project}/cron/{job}{slash}": '{"status": "ok"}',
     "/metrics/{job}": "rows 1\n",
     "/api/monitors": '{"monitors": [{"type": "job", "key": "backup"}]}',
     "/api/v{version}/checks": '{"name": "backup", "desc": "changed"}',
