@@ -15,6 +15,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from afterrun_exporter.auth.cross_site import is_foreign, is_from
+from afterrun_exporter.auth.forbidden import FOREIGN, OLD
 from afterrun_exporter.auth.requests import CALLER
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.errors import ForbiddenError
@@ -23,11 +24,6 @@ from afterrun_exporter.errors import ForbiddenError
 FIELD: Final = "token"
 #: The lifetime of a token, in seconds.
 VALID: Final = 12 * 3600.0
-
-FOREIGN: Final = (
-    "this form comes from another site: open this page directly and send it again"
-)
-OLD: Final = "this form has expired: reload the page and send it again"
 
 
 class Forms:

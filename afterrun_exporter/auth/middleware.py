@@ -9,7 +9,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from afterrun_exporter.auth import endpoints
+from afterrun_exporter.auth import endpoints, forbidden
 from afterrun_exporter.auth.authenticator import Authenticator
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.auth.credentials import (
@@ -40,12 +40,6 @@ NO_CREDENTIALS: Final = (
     "authentication required: send Authorization: Bearer TOKEN, or a user and password"
 )
 WRONG_CREDENTIALS: Final = "invalid token, or invalid user and password"
-CROSS_SITE: Final = "cross-site request from a browser refused"
-UNKNOWN_HOST: Final = (
-    "unknown host name {host!r}: this daemon has no authentication, so use "
-    "localhost, start it with --web.external-url=http://NAME, or set auth in "
-    "afterrun.yml"
-)
 
 
 #: Returns the response to a refused request of a route; None for the default one.
@@ -119,7 +113,7 @@ async def _authorize(access: AccessSettings, request: web.Request, route: str) -
     if missing or scope is endpoints.OPEN:
         return
     if not caller.may(scope):
-        raise ForbiddenError(f'{caller.label} lacks scope "{scope}"')
+        raise forbidden.lacks_scope(caller, scope)
     if authenticator.is_open and scope is not Scope.PING:
         _check_host(access, request)
     # Pages of other sites may ping with a token, but browsers add passwords on their own.
@@ -127,7 +121,7 @@ async def _authorize(access: AccessSettings, request: web.Request, route: str) -
     if harmless or not endpoints.changes(request.method, route):
         return
     if is_foreign(request.headers, request.host, request.method):
-        raise ForbiddenError(CROSS_SITE)
+        raise ForbiddenError(forbidden.CROSS_SITE)
 
 
 def _check_host(access: AccessSettings, request: web.Request) -> None:
@@ -142,7 +136,7 @@ def _check_host(access: AccessSettings, request: web.Request) -> None:
     if not host or not is_loopback(address) or access.proxies.trusts(address):
         return
     if not access.hosts.has(host):
-        raise ForbiddenError(UNKNOWN_HOST.format(host=host))
+        raise ForbiddenError(forbidden.UNKNOWN_HOST.format(host=host))
 
 
 def _route(request: web.Request, telemetry_path: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 from msgspec.structs import replace
 
+from afterrun_exporter.auth import forbidden
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.auth.refusal_log import DESCRIPTION, REGISTERED, RefusalLog
 from afterrun_exporter.clock import Clock, cooperatively
@@ -242,7 +243,7 @@ def check_may_report(caller: Caller, job: str) -> None:
     Call it before a report has any side effects.
     """
     if not caller.may(Scope.PING, job):
-        raise ForbiddenError(f'{caller.label} cannot report runs of job "{job}"')
+        raise forbidden.cannot_report(caller, job)
 
 
 def _permitted(one: Received, caller: Caller) -> Received:

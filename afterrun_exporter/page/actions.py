@@ -22,7 +22,7 @@ from afterrun_exporter.errors import (
 from afterrun_exporter.http_problems import STATUS, problem_of
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.forms import FLAGS, pause_of, read_form, receiver_of
-from afterrun_exporter.page.handlers import Refused, job_page
+from afterrun_exporter.page.job_page import Refused, job_page
 
 #: Performs the action of a form; returns the key of its message in `messages.DONE`.
 Act = Callable[[Context, web.Request, dict[str, str]], Awaitable[str]]

@@ -31,6 +31,21 @@ FLAGS: Final = {
 #: Durations of a pause; "" until the job is resumed.
 PAUSES: Final = {"1h": "for 1 hour", "1d": "for 1 day", "": "until resumed"}
 
+#: What is said after a form, by the word in the address.
+DONE: Final = {
+    "paused": "The job is paused and its alerts are resolved.",
+    "resumed": "The job is monitored again.",
+    "retired": "The job is removed. Its next ping registers it again as a new job.",
+    "receiver-stored": "The receiver is added. AfterRun does not manage alertmanager.yml here: "
+    "run afterrun generate alertmanager to activate it.",
+    "receiver-written": "The receiver is added to alertmanager.yml; "
+    "Alertmanager uses it after its next reload.",
+    "receiver-reloading": "The receiver is added to alertmanager.yml; "
+    "Alertmanager loads it in a moment.",
+    "receiver-reloaded": "The receiver is added and active in Alertmanager.",
+    "receiver-removed": "The receiver is removed.",
+}
+
 
 async def read_form(
     request: web.Request, guard: csrf.Forms, fields: frozenset[str]

@@ -10,7 +10,7 @@ from afterrun_exporter.core.rules import DURATION, Bound, Rule, measured
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.units import format_duration, format_number
 from afterrun_exporter.page.charts import Chart, Limit, Point
-from afterrun_exporter.page.job import duration_text, metrics_of
+from afterrun_exporter.page.job_rows import duration_text, metrics_of
 from afterrun_exporter.page.numbers import limit_text, readable
 from afterrun_exporter.page.times import happened
 

@@ -7,16 +7,18 @@ from functools import partial
 from aiohttp import web
 
 from afterrun_exporter.auth import endpoints
-from afterrun_exporter.page import actions, handlers
+from afterrun_exporter.page import actions
 from afterrun_exporter.page.assets import asset
 from afterrun_exporter.page.context import Context
+from afterrun_exporter.page.job_page import job_page
+from afterrun_exporter.page.overview_page import overview
 
 
 def routes(context: Context) -> list[web.RouteDef]:
     """Return the routes of all pages, of what they refer to and of their forms."""
     return [
-        *endpoints.OVERVIEW.to(partial(handlers.overview, context)),
-        *endpoints.JOB_PAGE.to(partial(handlers.job_page, context)),
+        *endpoints.OVERVIEW.to(partial(overview, context)),
+        *endpoints.JOB_PAGE.to(partial(job_page, context)),
         *endpoints.STATIC.to(asset),
         *actions.routes(context),
     ]

@@ -13,7 +13,8 @@ from yarl import URL
 
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Caller, Scope
-from afterrun_exporter.auth.csrf import FIELD, FOREIGN, OLD, VALID, Forms
+from afterrun_exporter.auth.csrf import FIELD, VALID, Forms
+from afterrun_exporter.auth.forbidden import FOREIGN, OLD
 from afterrun_exporter.auth.hosts import Hosts
 from afterrun_exporter.auth.requests import CALLER
 from afterrun_exporter.engine.service import Service

@@ -16,7 +16,7 @@ from afterrun_exporter.app import WebOptions
 from afterrun_exporter.core.model import Dependency, Job, Kind, Outcome
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.page import job as job_page
+from afterrun_exporter.page import job_rows
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.routes import routes
 from afterrun_exporter.testing import ManualClock, MemoryStore
@@ -290,6 +290,6 @@ def test_metadata_that_is_too_long_to_be_shown_is_named() -> None:
     """A page with the runs of a job has up to 1 MiB of it for each."""
     text = json.dumps({"rows": ["x"] * 10_000})
 
-    assert [*job_page._metadata(text)] == [
+    assert [*job_rows._metadata(text)] == [
         ("metadata", f"{len(text)} characters, available in the API")
     ]

@@ -8,12 +8,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from afterrun_exporter.auth import forbidden
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import ended_as
 from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.errors import ForbiddenError, UnknownJobError
+from afterrun_exporter.errors import UnknownJobError
 
 #: The most tasks in the index. Older tasks are found again only while they run.
 MAX_TASKS: Final = 100_000
@@ -69,7 +70,7 @@ class TaskIndex:
                 f"unknown task {task[:64]!r}: send the task with its name first"
             )
         if not caller.may(Scope.PING, job):
-            raise ForbiddenError(f"{caller.label} cannot report task {task[:64]!r}")
+            raise forbidden.cannot_report_task(caller, task)
         return job
 
     async def _look_for(self, task: str) -> None:
