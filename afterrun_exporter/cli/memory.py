@@ -52,8 +52,8 @@ def limit_arenas() -> None:
     """Limit the arenas of malloc, before the first thread starts.
 
     With glibc, each thread gets an arena of its own, up to eight for each processor, and
-    what one of them frees is of no use to the others: the resident memory of a daemon
-    under load grew by 10 MiB an hour. Other C libraries have nothing to limit.
+    what one of them frees is of no use to the others. Other C libraries have nothing to
+    limit.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -65,8 +65,8 @@ def limit_arenas() -> None:
 def trimming() -> PeriodicTask:
     """Return the task that gives freed memory back to the system.
 
-    Reports and pages of many sizes leave gaps in the memory of malloc. Without it, they
-    grow by megabytes an hour.
+    Reports and pages of many sizes leave gaps in the memory of malloc: 9 MiB after 20
+    minutes of `make soak`.
     """
 
     async def trim() -> None:
