@@ -19,6 +19,7 @@ from afterrun_exporter.core.notifications import (
     corrected,
     is_history,
     lifetime,
+    may_wait,
     moved,
     next_step,
     not_held_back,
@@ -255,3 +256,18 @@ def test_of_a_job_that_waits_for_another_one_is_posted(
     holding = [notice(key=key) for key in (FAILING, MISSED, UPSTREAM, TESTED)]
 
     assert {one.key for one in not_held_back(holding, posted)} == to_post
+
+
+def test_alerts_may_wait_for_a_job_that_can_cause_them() -> None:
+    """And with them the one that inhibits them."""
+    waiting = {one for one in Condition if may_wait(AlertKey(one))}
+
+    assert waiting == {
+        Condition.MISSED,
+        Condition.FAILING,
+        Condition.VIOLATED,
+        Condition.OVERRUNNING,
+        Condition.SUCCESS_RATIO_LOW,
+        Condition.SLOW,
+        Condition.UPSTREAM_UNHEALTHY,
+    }
