@@ -6,7 +6,6 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from concurrent.futures import Executor
 from typing import Final, Protocol, TypeVar, TypeVarTuple
 
 from afterrun_exporter.core.clock_watch import ClockJump, jump
@@ -118,18 +117,10 @@ async def cooperatively(items: Iterable[T]) -> AsyncIterator[T]:
             until = stopwatch() + STEP
 
 
-async def in_background(
-    function: Callable[[*Ts], T], *args: *Ts, executor: Executor | None = None
-) -> T:
-    """Return the result of *function*, computed in a thread beside the event loop.
-
-    Long turns would hold the loop, and a function that gives the interpreter back
-    between them, to hash or compress, would hold it all the time: whoever waits for a
-    turn starts to wait anew then.
-    """
-    loop = asyncio.get_running_loop()
+async def in_background(function: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Return the result of *function*, computed in a thread beside the event loop."""
     with _short_turns:
-        return await loop.run_in_executor(executor, function, *args)
+        return await asyncio.to_thread(function, *args)
 
 
 class _ShortTurns:

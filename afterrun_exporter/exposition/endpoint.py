@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from afterrun_exporter.clock import in_background, yield_to_loop
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.shards import Shard, parse_shard
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.errors import RequestError
@@ -62,7 +62,7 @@ def pushed_again(pushed: PushedMetrics) -> Handler:
         pieces = [page]
         if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
             response.headers[hdrs.CONTENT_ENCODING] = "gzip"
-            pieces = gzipped(await in_background(pack, [page]), b"")
+            pieces = gzipped(await asyncio.to_thread(pack, [page]), b"")
         await _send(request, response, pieces)
         return response
 

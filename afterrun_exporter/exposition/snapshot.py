@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from typing import Final
 
-from afterrun_exporter.clock import in_background
 from afterrun_exporter.exposition.compression import Packed, gzipped, pack
 
 #: Bytes that are joined and sent between two yields.
@@ -33,10 +32,10 @@ class Snapshot:
     async def packed(self, names: Collection[str] | None) -> Packed:
         """Return the same, compressed; the whole text is compressed only once."""
         if names is not None:
-            return await in_background(self._pack, names)
+            return await asyncio.to_thread(self._pack, names)
         async with self._packing:
             if self._packed is None:
-                self._packed = await in_background(self._pack, None)
+                self._packed = await asyncio.to_thread(self._pack, None)
             return self._packed
 
     def _pack(self, names: Collection[str] | None) -> Packed:

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestPayloadError
 
-from afterrun_exporter.clock import in_background, yield_to_loop
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.errors import PingError
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ async def parsed(size: int, parse: Callable[[], T], large: int = LARGE) -> T:
     """
     if size <= large:
         return parse()
-    return await in_background(parse, executor=_parsers)
+    return await asyncio.get_running_loop().run_in_executor(_parsers, parse)
 
 
 async def skip_rest(request: web.BaseRequest) -> bool:

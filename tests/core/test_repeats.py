@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from struct import pack
 from typing import Any
 
@@ -15,6 +16,7 @@ from afterrun_exporter.core.repeats import (
     REMEMBERED,
     UNNAMED,
     OlderRunsNeededError,
+    digest,
     finished_as,
     remember_unnamed,
     run_key,
@@ -396,3 +398,10 @@ def test_a_fingerprint_that_looks_like_a_time_is_no_repeat() -> None:
 
     assert len(night.runs) == 2
     assert night.state.duplicates_total == 0
+
+
+def test_a_digest_is_the_same_however_long_its_parts_are() -> None:
+    """It is computed piece by piece."""
+    long = b"x" * 5000
+
+    assert digest(long, b"y") == blake2b(long + b"\0y", digest_size=8).digest()

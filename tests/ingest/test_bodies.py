@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import sys
 
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from afterrun_exporter.clock import TURN
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.ingest.bodies import LARGE, parsed
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.http import Client, app_of
 
@@ -91,10 +88,3 @@ async def test_a_client_that_hangs_up_is_no_error_of_ours(
     assert lines[0]["log_level"] == "debug"
     assert caplog.records == []
     assert store.states["backup"].runs_total == 0
-
-
-async def test_a_large_body_is_parsed_in_short_turns() -> None:
-    """A parser that hashes each report would keep the event loop waiting all the time."""
-    during = await parsed(LARGE + 1, sys.getswitchinterval)
-
-    assert during == pytest.approx(TURN, rel=0.01)
