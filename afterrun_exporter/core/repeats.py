@@ -45,10 +45,10 @@ _GIVEN_UP: Final = 1
 def digest(*parts: bytes) -> bytes:
     """Return a digest of *parts*, the same on any machine."""
     text = b"\0".join(parts)
-    found = blake2b(digest_size=KEY_SIZE)
+    hasher = blake2b(digest_size=KEY_SIZE)
     for at in range(0, len(text), _AT_ONCE):
-        found.update(text[at : at + _AT_ONCE])
-    return found.digest()
+        hasher.update(text[at : at + _AT_ONCE])
+    return hasher.digest()
 
 
 @lru_cache(maxsize=1)

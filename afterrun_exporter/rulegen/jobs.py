@@ -64,11 +64,11 @@ class _Group:
         self.among = selector(*matchers)
         self._matchers = matchers
         self._recorded = recorded
-        self._conditions: list[Data] = []
-        self._waiting: list[Data] = []
-        self._withheld: list[Data] = []
+        self._condition_records: list[Data] = []
+        self._upstream_records: list[Data] = []
+        self._held_back_records: list[Data] = []
         self._alerts: list[Data] = []
-        self._held_back = ""
+        self._unless_held_back = ""
 
     @property
     def rules(self) -> list[Data]:
@@ -79,18 +79,25 @@ class _Group:
         them: a job that fails, or recovers, together with the one it requires is held
         back although a scrape comes in between.
         """
-        return [*self._waiting, *self._conditions, *self._withheld, *self._alerts]
+        return [
+            *self._upstream_records,
+            *self._condition_records,
+            *self._held_back_records,
+            *self._alerts,
+        ]
 
     def firing(
         self, gauge: str, condition: Condition, among: str | None = None
     ) -> Open:
         """Return expressions for the jobs whose *gauge* is 1."""
         series = firing(gauge + (self.among if among is None else among))
-        return self._read(series, condition, self._conditions)
+        return self._read(series, condition, self._condition_records)
 
     def due(self, instants: str, condition: Condition) -> Open:
         """Return expressions for the jobs whose *instants* have passed."""
-        return self._read(due(instants + self.among), condition, self._conditions)
+        return self._read(
+            due(instants + self.among), condition, self._condition_records
+        )
 
     def hold_back(self) -> None:
         """Add what keeps alerts quiet of jobs that wait for another one.
@@ -99,25 +106,27 @@ class _Group:
         resolve: it goes on, and an alert that is not sent inhibits it and all others.
         """
         upstream = firing(names.UPSTREAM_UNHEALTHY + self.among)
-        read = self._read(upstream, Condition.UPSTREAM_UNHEALTHY, self._waiting)
-        waiting = read.lasting(_WITHOUT_SEVERITY)
-        fired = selector(
+        read = self._read(
+            upstream, Condition.UPSTREAM_UNHEALTHY, self._upstream_records
+        )
+        waiting_jobs = read.lasting(_WITHOUT_SEVERITY)
+        alerts_of_job = f"on (job, {names.JOB}) ALERTS" + selector(
             *self._matchers,
             ("alertname", "=~", any_job_alert(HELD_BACK)),
             ("alertstate", "=", "firing"),
         )
-        unless_fired = f"unless on (job, {names.JOB}) ALERTS{fired}"
         if self._recorded:
-            either = _in_brackets(f"{read.now}\nor\n{upstream.now}")
-            ever = f"max without ({_WITHOUT_SEVERITY}{read.extra}) {either}"
-            self._withheld.append(record(names.HELD_BACK, f"{ever}\n{unless_fired}"))
+            before_or_now = _in_brackets(f"{read.now}\nor\n{upstream.now}")
+            jobs = f"max without ({_WITHOUT_SEVERITY}{read.extra}) {before_or_now}"
+            expr = f"{jobs}\nunless {alerts_of_job}"
+            self._held_back_records.append(record(names.HELD_BACK, expr))
             held_back = names.HELD_BACK
         else:
-            held_back = _in_brackets(f"{waiting}\n{unless_fired}")
-        self._held_back = f"\nunless on (job, {names.JOB}) {held_back}"
+            held_back = _in_brackets(f"{waiting_jobs}\nunless {alerts_of_job}")
+        self._unless_held_back = f"\nunless on (job, {names.JOB}) {held_back}"
         self.alert(
             names.JOB_UPSTREAM_UNHEALTHY,
-            f"{waiting}\nand on (job, {names.JOB}) ALERTS{fired}",
+            f"{waiting_jobs}\nand {alerts_of_job}",
             says.UPSTREAM_UNHEALTHY,
             severity=names.NO_SEVERITY,
         )
@@ -139,8 +148,8 @@ class _Group:
         carries: bool = False,
     ) -> None:
         """Add an alert; *carries* says that *expr* has a label for its text alone."""
-        if name in HELD_BACK and self._held_back:
-            expr = f"{_in_brackets(expr)}{self._held_back}"
+        if name in HELD_BACK and self._unless_held_back:
+            expr = f"{_in_brackets(expr)}{self._unless_held_back}"
         self._alerts.append(
             alert(
                 name,

@@ -12,7 +12,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Final
@@ -77,8 +77,8 @@ class Outbox:
         }
         self._announce: Announce | None = None
         self._holding: Holding = lambda _job, _state: ()
-        #: What is held back, by job and labels, with its text. It is not stored.
-        self._withheld: dict[str, dict[str, AlertNotification]] = {}
+        #: The texts of alerts that are held back, by job. They are not stored.
+        self._held_back_texts: dict[str, dict[AlertKey, str]] = {}
         self._on_change: Callable[[Iterable[str]], None] = lambda _: None
         # Changes are computed from the committed notifications, so one at a time.
         self._one_at_a_time = asyncio.Lock()
@@ -247,13 +247,14 @@ class Outbox:
             open_ones = [one for one in after.values() if one.resolved_at is None]
             to_post = {one.labels for one in not_held_back(open_ones, posted)}
             for labels in {one.labels for one in open_ones} - to_post:
-                self._withheld.setdefault(job, {})[labels] = news.pop(labels)
+                notice = news.pop(labels)
+                self._held_back_texts.setdefault(job, {})[notice.key] = notice.summary
         else:
-            texts = self._withheld.pop(job, {})
+            texts = self._held_back_texts.pop(job, {})
             for one in self._holding(job, state):
                 current = after.get(one.labels)
                 if current is None or current.resolved_at is not None:
-                    news[one.labels] = texts.get(one.labels, one)
+                    news[one.labels] = replace(one, summary=texts.get(one.key, ""))
 
     def _to_post(
         self, job: str, holding: Sequence[AlertNotification]

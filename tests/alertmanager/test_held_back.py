@@ -88,6 +88,20 @@ async def test_what_is_still_wrong_when_the_waiting_ends_is_posted(
     assert chain.a.told(WAITS) == []
 
 
+async def test_a_text_outlives_a_changed_severity(chain: Chain) -> None:
+    await chain.fail()
+    await chain.fail("report")
+    await chain.reload(BACKUP, replace(REPORT, severity="critical"))
+    await chain.succeed()
+
+    await chain.fail("report")
+
+    posted = chain.a.last["report critical"]
+    assert (
+        posted["annotations"]["description"] == "report: the last run ended with fail."
+    )
+
+
 async def test_what_is_over_when_the_waiting_ends_is_never_posted(chain: Chain) -> None:
     await chain.fail()
     await chain.fail("report")

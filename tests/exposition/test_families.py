@@ -389,3 +389,24 @@ def test_a_test_alert_is_there_while_it_lasts() -> None:
 
     assert samples(night, names.TEST_ALERT) == {("backup", "page", "data", ""): 1}
     assert samples(night.clock("21 12:03"), names.TEST_ALERT) == {}
+
+
+def test_no_declared_label_has_the_name_of_another_label_of_its_series() -> None:
+    """A series with a label twice makes Prometheus refuse the whole scrape."""
+    everything = replace(BUSY, labels=(("team", "data"),), rules=LABELLED.rules)
+    night = Night(everything)
+    night.required = (Required("ingest", healthy=False, trouble="it failed"),)
+    for minute, duration in enumerate((10.0, 10.0, 30.0)):
+        night.ping(f"21 12:0{minute}", duration=duration, metrics={"rows": 0.0})
+    night.ping("21 12:04", outcome=Outcome.TIMEOUT)
+    night.start("21 12:06", run_id="a").start("21 12:07", run_id="b")
+
+    labelled = [
+        sample.labels.keys()
+        for family in text_string_to_metric_families(text(night))
+        for sample in family.samples
+        if "team" in sample.labels
+    ]
+
+    assert {names.TIMED_OUT, names.CONDITION, names.OP} <= set().union(*labelled)
+    assert set().union(*labelled) - {"team"} <= names.RESERVED_LABELS

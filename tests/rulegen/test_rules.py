@@ -203,3 +203,10 @@ def test_an_alert_of_a_job_does_not_wait(name: str) -> None:
 def test_no_label_of_a_rule_is_templated(name: str) -> None:
     """Each value would be an alert of its own."""
     assert "{{" not in str(BY_NAME[name].get("labels", {}))
+
+
+def test_no_declared_label_has_the_name_of_one_that_a_rule_sets() -> None:
+    """The rule would replace its value."""
+    assert {label for rule in RULES for label in rule.get("labels", {})} <= (
+        names.RESERVED_LABELS
+    )
