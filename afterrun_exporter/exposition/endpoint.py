@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from afterrun_exporter.clock import yield_to_loop
-from afterrun_exporter.core.shards import Shard, parse_shard
+from afterrun_exporter.core.scrape_shards import Shard, parse_shard
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.errors import RequestError
 from afterrun_exporter.exposition.compression import gzipped, pack

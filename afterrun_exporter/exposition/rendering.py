@@ -10,7 +10,7 @@ from typing import Final
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.clock import cooperatively, yield_to_loop
-from afterrun_exporter.core.shards import WHOLE, Shard
+from afterrun_exporter.core.scrape_shards import WHOLE, Shard
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.chunks import Chunk, Chunks
 from afterrun_exporter.exposition.exposed_job import ExposedJob

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from afterrun_exporter.core.shards import parse_count
+from afterrun_exporter.core.scrape_shards import parse_count
 from afterrun_exporter.errors import RequestError
 
 

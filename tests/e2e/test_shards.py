@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.core.shards import Shard
+from afterrun_exporter.core.scrape_shards import Shard
 
 from . import network
 from .chain import daemon, prometheus, url

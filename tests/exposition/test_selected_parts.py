@@ -11,7 +11,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter import clock as clocks
 from afterrun_exporter import conventions as names
 from afterrun_exporter.clock import yield_to_loop
-from afterrun_exporter.core.shards import WHOLE, Shard
+from afterrun_exporter.core.scrape_shards import WHOLE, Shard
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from afterrun_exporter.core.shards import WHOLE, Shard, parse_count, parse_shard
+from afterrun_exporter.core.scrape_shards import WHOLE, Shard, parse_count, parse_shard
 
 NAMES = [f"job-{number:05d}" for number in range(4000)]
 
