@@ -19,7 +19,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core import metadata, repeats, spans
+from afterrun_exporter.core import metadata, repeats, run_times
 from afterrun_exporter.core.deadlines import (
     covered_by,
     decided_until,
@@ -122,7 +122,7 @@ def overtaken(state: JobState, ping: Ping, open_run: OpenRun | None) -> Retry | 
     if ping.kind is Kind.START:
         when = ping.at if ping.started_at is None else ping.started_at
     else:
-        when = spans.end_of(ping)
+        when = run_times.end_of(ping)
     for retry in state.retries:
         if retry.run_id is None and ping.attempt <= retry.attempt:
             return retry if when >= retry.ended_at else None

@@ -15,7 +15,7 @@ from afterrun_exporter.core import (
     misses,
     recovery,
     repeats,
-    spans,
+    run_times,
 )
 from afterrun_exporter.core.deadlines import covered_by
 from afterrun_exporter.core.model import (
@@ -40,9 +40,9 @@ def finish(
 ) -> tuple[JobState, Run, tuple[str, ...]]:
     """Return the state after the end of a run by *ping*, that run, and warnings."""
     open_run = open_run_of(state, ping)
-    span = spans.span_of(ping, open_run)
+    times = run_times.times_of(ping, open_run)
 
-    end, start, duration = span.ended_at, span.started_at, span.duration
+    end, start, duration = times.ended_at, times.started_at, times.duration
 
     metrics, about = ping.metrics, ping.metadata
     if open_run is not None:
@@ -91,7 +91,7 @@ def finish(
         )
     if after.unobserved_through:
         after = misses.with_report(job, after, end)
-    return after, run, span.warnings
+    return after, run, times.warnings
 
 
 def judge_last_attempt(

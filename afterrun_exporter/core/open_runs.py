@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from afterrun_exporter.core import finishes, hung_runs, spans
+from afterrun_exporter.core import finishes, hung_runs, run_times
 from afterrun_exporter.core.model import NEUTRAL, Job, Ping, Settings
 from afterrun_exporter.core.run_limits import is_abandoned, is_overdue, run_limit
 from afterrun_exporter.core.state import JobState, LogEntry, OpenRun
@@ -68,8 +68,8 @@ def at_finish(
     That run stays open here.
     """
     open_run = finishes.open_run_of(state, ping)
-    span = spans.span_of(ping, open_run)
-    began = span.ended_at if span.started_at is None else span.started_at
+    times = run_times.times_of(ping, open_run)
+    began = times.ended_at if times.started_at is None else times.started_at
     others = Others()
     # The choice of the run that ends must not depend on those given up.
     named = ping.run_id is not None and all(run.run_id for run in state.open_runs)

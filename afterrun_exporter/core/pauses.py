@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Settings
-from afterrun_exporter.core.spans import end_of
+from afterrun_exporter.core.run_times import end_of
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.transitions import on_clock
 from afterrun_exporter.core.upstream import Required

@@ -26,7 +26,7 @@ from afterrun_exporter.core import (
     pushes,
     repeats,
     run_limits,
-    spans,
+    run_times,
     upstream,
 )
 from afterrun_exporter.core.deadlines import schedule_text
@@ -211,7 +211,7 @@ def _on_start(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tran
         if ping.keeps_alive and not repeated:
             return progress.with_heartbeat(state, ping)
         return _duplicate(state, ping, repeated)
-    at, warnings = spans.reported_time(ping.started_at, ping.at, "started_at")
+    at, warnings = run_times.reported_time(ping.started_at, ping.at, "started_at")
     about, left_out = metadata.bounded(ping.metadata)
     run = OpenRun(
         run_id=ping.run_id,

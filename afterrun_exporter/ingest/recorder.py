@@ -15,7 +15,7 @@ from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.auth.refusal_log import DESCRIPTION, REGISTERED, RefusalLog
 from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.core.model import Ping
-from afterrun_exporter.core.spans import end_of
+from afterrun_exporter.core.run_times import end_of
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.engine.service import Service

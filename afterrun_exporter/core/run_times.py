@@ -25,7 +25,7 @@ TOLERATED_SHARE: Final = 0.01
 ENDS_FIRST: Final = "the run ends before it starts: its duration is unknown"
 
 
-class Span(Struct, frozen=True, gc=False):
+class RunTimes(Struct, frozen=True, gc=False):
     """The time that a run took."""
 
     ended_at: float
@@ -34,8 +34,8 @@ class Span(Struct, frozen=True, gc=False):
     warnings: tuple[str, ...] = ()
 
 
-def span_of(ping: Ping, open_run: OpenRun | None) -> Span:
-    """Return the span of the run that *ping* ended.
+def times_of(ping: Ping, open_run: OpenRun | None) -> RunTimes:
+    """Return the times of the run that *ping* ended.
 
     *open_run* is that run if its start was reported. It never ends after the report of
     its end arrived.
@@ -50,18 +50,18 @@ def span_of(ping: Ping, open_run: OpenRun | None) -> Span:
             duration = ping.ended_at - ping.started_at
     if duration is None:
         if start is None:
-            return Span(end, None, None, warnings)
+            return RunTimes(end, None, None, warnings)
         duration = end - start
     if duration < 0:
-        return Span(end, None, None, (*warnings, ENDS_FIRST))
+        return RunTimes(end, None, None, (*warnings, ENDS_FIRST))
     if start is None:
-        return Span(end, end - duration, duration, warnings)
+        return RunTimes(end, end - duration, duration, warnings)
     if start > end:
-        return Span(end, end - duration, duration, (_backwards(ping, duration),))
+        return RunTimes(end, end - duration, duration, (_backwards(ping, duration),))
     between = end - start
     if _contradict(ping, between, duration):
         warnings = (*warnings, _difference(between, duration))
-    return Span(end, start, duration, warnings)
+    return RunTimes(end, start, duration, warnings)
 
 
 def end_of(ping: Ping) -> float:

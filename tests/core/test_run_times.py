@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.pauses import is_ended_by
-from afterrun_exporter.core.spans import TOLERATED_SKEW, span_of
+from afterrun_exporter.core.run_times import TOLERATED_SKEW, times_of
 from afterrun_exporter.core.state import JobState, OpenRun
 from tests.changed import replace
 from tests.core.jobs import Night, at
@@ -22,7 +22,7 @@ UNKNOWN = "its duration is unknown"
 AFTER = "is after"
 
 
-def span(
+def times(
     *, start: float | None, end: float | None, took: float | None, opened: float | None
 ) -> tuple[float, float | None, float | None, str]:
     """Return end, start, duration and warnings of a run that is reported at 100."""
@@ -35,7 +35,7 @@ def span(
         duration=took,
     )
     run = OpenRun(run_id=None, attempt=1, started_at=opened) if opened else None
-    found = span_of(ping, run)
+    found = times_of(ping, run)
     return found.ended_at, found.started_at, found.duration, "; ".join(found.warnings)
 
 
@@ -74,7 +74,7 @@ def test_two_of_three_give_the_third(
     opened: float | None,
     expected: tuple[float, float | None, float | None],
 ) -> None:
-    assert span(start=start, end=end, took=took, opened=opened) == (*expected, "")
+    assert times(start=start, end=end, took=took, opened=opened) == (*expected, "")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_contradiction_gets_a_warning(
     expected: tuple[float, float | None, float | None],
     warning: str,
 ) -> None:
-    found = span(start=start, end=end, took=took, opened=opened)
+    found = times(start=start, end=end, took=took, opened=opened)
 
     assert found[:3] == expected
     assert warning in found[3]
@@ -130,7 +130,7 @@ def test_what_differs_in_a_long_run_is_no_contradiction() -> None:
         duration=day - 300,
     )
 
-    assert span_of(ping, None).warnings == ()
+    assert times_of(ping, None).warnings == ()
 
 
 instants = st.none() | st.floats(1, 300)
@@ -140,7 +140,7 @@ instants = st.none() | st.floats(1, 300)
 def test_no_run_ends_after_its_report_or_before_it_starts(
     start: float | None, end: float | None, took: float | None, opened: float | None
 ) -> None:
-    ended, started, duration, warnings = span(
+    ended, started, duration, warnings = times(
         start=start, end=end, took=took, opened=opened
     )
 
@@ -161,7 +161,7 @@ def test_it_does_not_matter_which_two_are_reported(
     end = start + took + (1000 if skewed else 0)
     whole = Ping(job="backup", kind=Kind.FINISH, at=700.0)
     first, *others = (
-        span_of(one, None)
+        times_of(one, None)
         for one in (
             replace(whole, started_at=end - took, ended_at=end),
             replace(whole, started_at=end - took, duration=took),
