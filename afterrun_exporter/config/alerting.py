@@ -16,8 +16,8 @@ from afterrun_exporter.config.values import (
     MappingOf,
     NotEmpty,
     Pattern,
+    PositiveDuration,
     Severity,
-    Span,
 )
 from afterrun_exporter.core.routing import (
     DEFAULT_GROUPING,
@@ -183,8 +183,8 @@ class GroupingSpec(Spec):
 
     group_by: Annotated[alerting_values.GroupBy | None, NotEmpty] = None
     group_wait: Annotated[Duration | None, NotEmpty] = None
-    group_interval: Annotated[Span | None, NotEmpty] = None
-    repeat_interval: Annotated[Span | None, NotEmpty] = None
+    group_interval: Annotated[PositiveDuration | None, NotEmpty] = None
+    repeat_interval: Annotated[PositiveDuration | None, NotEmpty] = None
 
     def grouping(self, default: Grouping) -> Grouping:
         fields_set = self.model_fields_set

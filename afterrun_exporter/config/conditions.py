@@ -15,8 +15,8 @@ from afterrun_exporter.config.values import (
     JobName,
     Line,
     NotEmpty,
+    PositiveDuration,
     Share,
-    Span,
     distinct,
 )
 from afterrun_exporter.core.model import (
@@ -36,7 +36,7 @@ class SuccessRatioSpec(Spec):
     """``success_ratio:`` of a job's ``alerts:``."""
 
     below: Share
-    over: Span = _WEEK
+    over: PositiveDuration = _WEEK
     min_runs: Count = 5
 
     def ratio(self) -> SuccessRatio:
@@ -48,7 +48,7 @@ class SlowerThanSpec(Spec):
 
     factor: Factor
     than: Average = Field(default=Average.MEDIAN, strict=False)
-    over: Span = _WEEK
+    over: PositiveDuration = _WEEK
     min_runs: Count = 3
 
     def slower(self) -> SlowerThan:

@@ -41,10 +41,10 @@ from afterrun_exporter.config.values import (
     MappingOf,
     NotEmpty,
     Period,
+    PositiveDuration,
     RuleText,
     Severity,
     Size,
-    Span,
     Text,
     Url,
     Zone,
@@ -152,11 +152,11 @@ class JobSpec(Spec):
     schedule: Annotated[CronText | None, NotEmpty] = None
     every: Annotated[Period | None, NotEmpty] = None
     timezone: Annotated[Zone | None, NotEmpty] = None
-    grace: Annotated[Span | None, NotEmpty] = None
+    grace: Annotated[PositiveDuration | None, NotEmpty] = None
     early: Annotated[Duration | None, NotEmpty] = None
-    max_runtime: Annotated[Span | None, NotEmpty] = None
+    max_runtime: Annotated[PositiveDuration | None, NotEmpty] = None
     max_attempts: Annotated[Attempts | None, NotEmpty] = None
-    heartbeat: Annotated[Span | None, NotEmpty] = None
+    heartbeat: Annotated[PositiveDuration | None, NotEmpty] = None
     on_downtime: OnDowntime = None
     after_downtime: AfterDowntime = None
     severity: Annotated[Severity | None, NotEmpty] = None
@@ -178,13 +178,13 @@ class JobSpec(Spec):
 class DefaultsSpec(Spec):
     """``defaults:`` for keys that a job does not set, and for jobs not in the file."""
 
-    grace: Span = parse_duration("5m")
+    grace: PositiveDuration = parse_duration("5m")
     early: Duration = parse_duration("1m")
     severity: Severity = "warning"
     timezone: Zone = "UTC"
-    max_runtime: Annotated[Span | None, NotEmpty] = None
+    max_runtime: Annotated[PositiveDuration | None, NotEmpty] = None
     max_attempts: Annotated[Attempts | None, NotEmpty] = None
-    heartbeat: Annotated[Span | None, NotEmpty] = None
+    heartbeat: Annotated[PositiveDuration | None, NotEmpty] = None
     on_downtime: OnDowntime = None
     after_downtime: AfterDowntime = None
 
@@ -201,7 +201,7 @@ class LimitsSpec(Spec):
 class RetentionSpec(Spec):
     """``retention:`` of finished runs."""
 
-    runs: Span = parse_duration("30d")
+    runs: PositiveDuration = parse_duration("30d")
     runs_per_job: Count = 1000
 
 

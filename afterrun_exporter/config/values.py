@@ -293,7 +293,7 @@ def _job_name(text: str) -> str:
 
 
 Duration = Annotated[float, BeforeValidator(_duration)]
-Span = Annotated[Duration, AfterValidator(_above_zero)]
+PositiveDuration = Annotated[Duration, AfterValidator(_above_zero)]
 Period = Annotated[Duration, AfterValidator(_at_least_a_second)]
 Size = Annotated[int, BeforeValidator(_size)]
 Count = Annotated[int, Field(ge=1)]
