@@ -20,8 +20,8 @@ from afterrun_exporter.alertmanager.managed_file import (
 )
 from afterrun_exporter.alertmanager.shared_reload import SharedReload
 from afterrun_exporter.clock import Clock, SystemClock
+from afterrun_exporter.core.receiver_targets import is_plain, origin
 from afterrun_exporter.core.routing import JobReceiver
-from afterrun_exporter.core.targets import is_plain, origin
 from afterrun_exporter.errors import (
     AfterRunError,
     AlertmanagerRefusedError,

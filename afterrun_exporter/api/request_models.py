@@ -21,7 +21,7 @@ from afterrun_exporter.api.parameter_types import (
     Text,
     Time,
 )
-from afterrun_exporter.core.targets import check_target
+from afterrun_exporter.core.receiver_targets import check_target
 
 #: Flags of a receiver: the events that it is notified of.
 FLAGS: Final = (

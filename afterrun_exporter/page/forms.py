@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from afterrun_exporter.auth import csrf
+from afterrun_exporter.core.receiver_targets import check_target
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
-from afterrun_exporter.core.targets import check_target
 from afterrun_exporter.core.units import parse_duration
 from afterrun_exporter.errors import PingError, RequestError
 from afterrun_exporter.ingest.bodies import read_body

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.receiver_targets import check_target, displayed, origin
 from afterrun_exporter.core.routing import ReceiverType
-from afterrun_exporter.core.targets import check_target, displayed, origin
 from afterrun_exporter.engine.service import Service
 from tests.core.jobs import BACKUP
 from tests.http import Client

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.config import parse
 from afterrun_exporter.config.loading import Config
-from afterrun_exporter.core import targets
+from afterrun_exporter.core import receiver_targets
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import (
     Alertmanager,
@@ -432,10 +432,10 @@ def _count_routes(route: dict[str, Any]) -> int:
 
 def _is_plain(entry: tuple[ReceiverType, str]) -> bool:
     try:
-        targets.check_target(*entry)
+        receiver_targets.check_target(*entry)
     except ValueError:
         return False
-    return targets.is_plain(*entry)
+    return receiver_targets.is_plain(*entry)
 
 
 @settings(max_examples=5, suppress_health_check=list(HealthCheck))
@@ -444,11 +444,11 @@ def _is_plain(entry: tuple[ReceiverType, str]) -> bool:
         st.one_of(
             st.tuples(
                 st.just(ReceiverType.WEBHOOK),
-                st.from_regex(targets._PLAIN_URL, fullmatch=True),
+                st.from_regex(receiver_targets._PLAIN_URL, fullmatch=True),
             ),
             st.tuples(
                 st.just(ReceiverType.EMAIL),
-                st.from_regex(targets._MAIL, fullmatch=True),
+                st.from_regex(receiver_targets._MAIL, fullmatch=True),
             ),
             st.tuples(
                 st.sampled_from([ReceiverType.SLACK, ReceiverType.DISCORD]),

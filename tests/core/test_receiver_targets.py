@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from afterrun_exporter.core.receiver_targets import (
+    check_target,
+    displayed,
+    is_plain,
+    origin,
+)
 from afterrun_exporter.core.routing import ReceiverType
-from afterrun_exporter.core.targets import check_target, displayed, is_plain, origin
 
 URL = "https://hooks.example.com/services/SECRET"
 
