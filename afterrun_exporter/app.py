@@ -30,7 +30,7 @@ from afterrun_exporter.page.site import Site
 from afterrun_exporter.server import health
 from afterrun_exporter.server.proxied import behind
 from afterrun_exporter.server.security import SECURITY, SecuritySettings
-from afterrun_exporter.server.targets import targets
+from afterrun_exporter.server.service_discovery import targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
