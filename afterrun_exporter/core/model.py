@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from afterrun_exporter.core.push_signs import Push, PushSettings
+from afterrun_exporter.core.outcome_metrics import Push, PushSettings
 from afterrun_exporter.core.rules import Rule, Violation
 from afterrun_exporter.core.schedule import Schedule
 

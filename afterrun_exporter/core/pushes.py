@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from afterrun_exporter.core.finishes import open_run_of
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping
-from afterrun_exporter.core.push_signs import (
+from afterrun_exporter.core.outcome_metrics import (
     DEFAULTS,
     MIN_TIME,
     Push,

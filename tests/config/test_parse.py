@@ -46,8 +46,8 @@ from afterrun_exporter.core.model import (
     SlowerThan,
     SuccessRatio,
 )
+from afterrun_exporter.core.outcome_metrics import PushSettings
 from afterrun_exporter.core.projects import Project
-from afterrun_exporter.core.push_signs import PushSettings
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.secrets import digest

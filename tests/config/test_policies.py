@@ -6,7 +6,7 @@ import pytest
 
 from afterrun_exporter.config import parse
 from afterrun_exporter.core.model import Dependency, Job, SuccessRatio
-from afterrun_exporter.core.push_signs import PushSettings
+from afterrun_exporter.core.outcome_metrics import PushSettings
 from afterrun_exporter.core.schedule import Every, parse_cron
 
 JOBS = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from afterrun_exporter.core.model import Job, Run, Settings
-from afterrun_exporter.core.push_signs import Push
+from afterrun_exporter.core.outcome_metrics import Push
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.transitions import on_ping, registered

@@ -29,8 +29,8 @@ from afterrun_exporter.core.model import (
     SlowerThan,
     SuccessRatio,
 )
+from afterrun_exporter.core.outcome_metrics import Push, Times
 from afterrun_exporter.core.pauses import on_pause, on_resume
-from afterrun_exporter.core.push_signs import Push, Times
 from afterrun_exporter.core.run_limits import CLOSE_BEHIND
 from afterrun_exporter.core.schedule import Cron, Every, parse_cron
 from afterrun_exporter.core.state import (

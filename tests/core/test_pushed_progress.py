@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from afterrun_exporter.core.push_signs import PushSettings
+from afterrun_exporter.core.outcome_metrics import PushSettings
 from afterrun_exporter.core.pushes import DELETED
 from tests.core.pushes import HOUR, Pusher
 

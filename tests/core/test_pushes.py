@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.push_signs import (
+from afterrun_exporter.core.outcome_metrics import (
     MAX_NAME,
+    OutcomeMetricsReader,
     Push,
     PushSettings,
-    SignReader,
     instant,
 )
 from afterrun_exporter.core.pushes import MAX_MARKS, marks_of, with_marks
@@ -458,7 +458,7 @@ def test_a_message_names_a_few_of_many_failures() -> None:
 
 def test_a_long_name_is_cut_and_stays_unique() -> None:
     names = [f"{'long_' * 100}{end}_last_success_timestamp" for end in "ab"]
-    reader = SignReader("etl", PushSettings(), ())
+    reader = OutcomeMetricsReader("etl", PushSettings(), ())
     for name in names:
         reader.read(name, {}, NOON)
 
@@ -468,7 +468,7 @@ def test_a_long_name_is_cut_and_stays_unique() -> None:
 
 
 def test_of_the_declared_metrics_those_without_a_time_are_missing() -> None:
-    reader = SignReader("etl", PushSettings(), ())
+    reader = OutcomeMetricsReader("etl", PushSettings(), ())
     reader.read("job_last_success", {}, NOON)
 
     push = reader.push(["job_last_success", "rows", "other_last_success"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.core.model import Job, Ping
-from afterrun_exporter.core.push_signs import PushSettings
+from afterrun_exporter.core.outcome_metrics import PushSettings
 from afterrun_exporter.core.pushes import DELETED
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.dialects.pushgateway.pushes import group_of, job_of

@@ -23,7 +23,7 @@ from afterrun_exporter.auth.callers import Caller
 from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import Kind, Ping
-from afterrun_exporter.core.push_signs import Push
+from afterrun_exporter.core.outcome_metrics import Push
 from afterrun_exporter.core.pushed import Family
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time

@@ -11,7 +11,7 @@ from prometheus_client.samples import Sample
 
 from afterrun_exporter.core.metric_names import series_name
 from afterrun_exporter.core.model import Job, Kind, Ping
-from afterrun_exporter.core.push_signs import DEFAULTS, SignReader
+from afterrun_exporter.core.outcome_metrics import DEFAULTS, OutcomeMetricsReader
 from afterrun_exporter.dialects.pushgateway.text_format import Exposed
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.readings import Readings, read_metrics
@@ -56,7 +56,7 @@ class PushReader:
         self._limit = metrics_limit
         thresholds = (rule for rule in rules if rule.assertion is None)
         self._rules = frozenset(rule.metric for rule in thresholds)
-        self._signs = SignReader(name, settings, self._rules)
+        self._signs = OutcomeMetricsReader(name, settings, self._rules)
         #: Values of metrics with a rule, and of other metrics.
         self._rule_values: dict[str, float] = {}
         self._values: dict[str, float] = {}

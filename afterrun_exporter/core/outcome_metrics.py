@@ -1,4 +1,4 @@
-"""Signs of success, failure and duration in the metrics of one push.
+"""Metrics that state success, failure or the duration of a run, in one push.
 
 A push has no status: the outcome of the run depends on its metrics alone. This module
 reads the signs in one push; `core/pushes.py` compares them with the earlier pushes of
@@ -147,7 +147,7 @@ def instant(value: float) -> float:
     return float(value) if value < MAX_TIME else 0.0
 
 
-class SignReader:
+class OutcomeMetricsReader:
     """Collects the signs in the samples of one push."""
 
     def __init__(
