@@ -1,7 +1,7 @@
 """Metrics that state success, failure or the duration of a run, in one push.
 
 A push has no status: the outcome of the run depends on its metrics alone. This module
-reads the signs in one push; `core/pushes.py` compares them with the earlier pushes of
+reads the signs in one push; `core/push_outcomes.py` compares them with the earlier pushes of
 the job.
 """
 

@@ -128,7 +128,7 @@ class EndedAlert(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Mark(Struct, frozen=True, array_like=True, gc=False):
-    """The latest time that pushes reported in one metric; see core/pushes.py."""
+    """The latest time that pushes reported in one metric; see core/push_outcomes.py."""
 
     #: In Unix seconds; 0 for none yet.
     value: float

@@ -23,7 +23,7 @@ from afterrun_exporter.core import (
     open_runs,
     overlaps,
     progress,
-    pushes,
+    push_outcomes,
     repeats,
     run_limits,
     run_times,
@@ -127,7 +127,7 @@ def on_ping(
         before = on_clock(job, state, ping.at, settings, required)
         state = before.state
     if ping.push is not None:
-        judged_push = pushes.with_outcome(job, state, ping, ping.push)
+        judged_push = push_outcomes.with_outcome(job, state, ping, ping.push)
         if judged_push is None:
             return before or Transition(state=state)
         ping = judged_push
@@ -140,7 +140,7 @@ def on_ping(
         return replace(transition, state=state).after(before)
     transition = _on_report(job, state, ping, settings)
     if ping.push is not None and not transition.duplicate:
-        memory = pushes.with_marks(transition.state, state, ping.push, ping.at)
+        memory = push_outcomes.with_marks(transition.state, state, ping.push, ping.at)
         transition = replace(transition, state=memory)
     judged = _newest(transition.runs, transition.state.last_finish_at)
     state = history.with_runs(job, transition.state, transition.runs, ping.at, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from afterrun_exporter.core.outcome_metrics import PushSettings
-from afterrun_exporter.core.pushes import DELETED
+from afterrun_exporter.core.push_outcomes import DELETED
 from tests.core.pushes import HOUR, Pusher
 
 SUCCESS = "my_batch_job_last_success_unixtime TIME"

@@ -13,7 +13,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.core.model import Job, Ping
 from afterrun_exporter.core.outcome_metrics import PushSettings
-from afterrun_exporter.core.pushes import DELETED
+from afterrun_exporter.core.push_outcomes import DELETED
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.dialects.pushgateway.pushes import group_of, job_of
 from afterrun_exporter.engine.service import Service

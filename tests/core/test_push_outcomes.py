@@ -13,7 +13,7 @@ from afterrun_exporter.core.outcome_metrics import (
     PushSettings,
     instant,
 )
-from afterrun_exporter.core.pushes import MAX_MARKS, marks_of, with_marks
+from afterrun_exporter.core.push_outcomes import MAX_MARKS, marks_of, with_marks
 from afterrun_exporter.core.transitions import on_retired
 from tests.changed import replace
 from tests.core.pushes import HOUR, NOON, Pusher
