@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from afterrun_exporter.core.model import Job, Ping
-from afterrun_exporter.core.pushed import Family
+from afterrun_exporter.core.pushed_metrics import Family
 from afterrun_exporter.dialects.pushgateway.samples import PushReader
 from afterrun_exporter.dialects.pushgateway.text_format import (
     Exposed,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.core.pushed import (
+from afterrun_exporter.core.pushed_metrics import (
     Family,
     Group,
     Groups,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from afterrun_exporter.core.model import Condition, Outcome, Run
-from afterrun_exporter.core.pushed import Group, Labels
+from afterrun_exporter.core.pushed_metrics import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import AlertKey, JobState, Transition
 from afterrun_exporter.storage.outbox import Outbox

@@ -24,7 +24,7 @@ from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.outcome_metrics import Push
-from afterrun_exporter.core.pushed import Family
+from afterrun_exporter.core.pushed_metrics import Family
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.dialects.context import DialectContext, job_name, record_one

@@ -16,7 +16,14 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from afterrun_exporter.core.pushed import NUL, PARTS, RESERVED, TIMES, Family, series
+from afterrun_exporter.core.pushed_metrics import (
+    NUL,
+    PARTS,
+    RESERVED,
+    TIMES,
+    Family,
+    series,
+)
 from afterrun_exporter.errors import PingError
 
 _NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")

@@ -26,7 +26,7 @@ from typing import Final, TypeVar
 import aiosqlite
 
 from afterrun_exporter.core.model import Run
-from afterrun_exporter.core.pushed import Group, Labels
+from afterrun_exporter.core.pushed_metrics import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
@@ -40,7 +40,7 @@ from afterrun_exporter.storage.outbox import Changes, Outbox
 from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
 from afterrun_exporter.storage.sqlite import alert_history as history
 from afterrun_exporter.storage.sqlite import (
-    pushed,
+    pushed_metrics,
     reads,
     receivers,
     run_keys,
@@ -207,13 +207,13 @@ class SQLiteStore:
         await self._alone(receivers.remove, numbers)
 
     async def pushed(self) -> list[Group]:
-        return await self._reading(pushed.groups(self._browser))
+        return await self._reading(pushed_metrics.groups(self._browser))
 
     async def save_pushed(self, group: Group) -> None:
-        await self._alone(pushed.save, group)
+        await self._alone(pushed_metrics.save, group)
 
     async def drop_pushed(self, labels: Labels) -> None:
-        await self._alone(pushed.drop, labels)
+        await self._alone(pushed_metrics.drop, labels)
 
     async def logs(self, job: str) -> list[LogRecord]:
         return await self._reading(reads.logs(self._reader, job))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from afterrun_exporter.core.pushed import Family, Group, after_push
+from afterrun_exporter.core.pushed_metrics import Family, Group, after_push
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Store
 

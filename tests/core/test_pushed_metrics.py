@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from afterrun_exporter.core.pushed import (
+from afterrun_exporter.core.pushed_metrics import (
     FAILED,
     PUSHED,
     Family,

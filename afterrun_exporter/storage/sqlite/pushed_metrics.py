@@ -8,7 +8,7 @@ from typing import Final
 
 import aiosqlite
 
-from afterrun_exporter.core.pushed import Family, Group, Labels
+from afterrun_exporter.core.pushed_metrics import Family, Group, Labels
 from afterrun_exporter.storage.codec import UnreadableRowError
 
 _SAVE: Final = """
