@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.ingest import quick, reports
+from afterrun_exporter.ingest import fast_parser, reports
 from afterrun_exporter.ingest.contents import read_report
 from tests.door import Door
 from tests.examples import examples
@@ -187,6 +187,6 @@ def test_the_fast_path_and_the_slow_path_agree_on_any_bytes(
     body: bytes, more: bytes
 ) -> None:
     body = body.replace(b"{", b"{" + more, 1)
-    short = quick.read("job", body, 1.8e9, b"", 3)
+    short = fast_parser.read("job", body, 1.8e9, b"", 3)
 
     assert short is None or short == long_way(body)

@@ -13,7 +13,7 @@ from afterrun_exporter.clock import cooperatively, yield_to_loop
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.errors import HistoryError, PingError
-from afterrun_exporter.ingest import quick, reports
+from afterrun_exporter.ingest import fast_parser, reports
 from afterrun_exporter.ingest.bodies import LARGE_BATCH, parsed
 from afterrun_exporter.ingest.json_text import (
     Object,
@@ -102,9 +102,9 @@ def split(body: bytes) -> list[object]:
 
 def _lines(body: bytes) -> list[bytes]:
     """Return the lines of *body* that are not blank; raise PingError for too many."""
-    if quick.count_lines(body) > quick.MAX_LINES:
+    if fast_parser.count_lines(body) > fast_parser.MAX_LINES:
         raise PingError(
-            f"over {quick.MAX_LINES} lines are too many for one request: send at most "
+            f"over {fast_parser.MAX_LINES} lines are too many for one request: send at most "
             f"{MAX_ITEMS} reports at once"
         )
     return [line for line in body.splitlines() if line.strip()]
@@ -156,7 +156,7 @@ async def read_all(
         body = decode(body).encode("utf-8", "replace")
     body = body.removeprefix(BOM_UTF8)
     if not history:
-        items = quick.items(body)
+        items = fast_parser.items(body)
         if (
             items is not None
             and (pings := await _pings(recorder, items, at)) is not None
@@ -176,13 +176,13 @@ async def read_all(
 
 
 def _read(body: bytes, at: float, sender: bytes, limit: int) -> list[Read]:
-    texts = quick.texts(body)
+    texts = fast_parser.texts(body)
     if texts is None:
         return [read_item(item, at, sender, limit) for item in split(body)]
     _check_count(texts)
     reads: list[Read] = []
     for text in texts:
-        ping = quick.read_item(text, at, limit)
+        ping = fast_parser.read_item(text, at, limit)
         if ping is not None:
             reads.append((ping, NOTHING_DROPPED))
         else:
@@ -203,14 +203,14 @@ def _read_history(body: bytes, at: float, sender: bytes, limit: int) -> list[Rea
 
 
 async def _pings(
-    recorder: ReportRecorder, items: Sequence[quick.Item], at: float
+    recorder: ReportRecorder, items: Sequence[fast_parser.Item], at: float
 ) -> list[Received] | None:
     """Return the pings of *items*; None if one of them needs the full parser."""
     _check_count(items)
     pings: list[Received] = []
     limit = recorder.metrics_limit
     for count, item in enumerate(items, start=1):
-        if (ping := quick.ping_of(item, at, limit)) is None:
+        if (ping := fast_parser.ping_of(item, at, limit)) is None:
             return None
         pings.append(ping)
         if count % STEP == 0:

@@ -19,7 +19,7 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import HistoryError, PingError
-from afterrun_exporter.ingest import batches, quick, reports
+from afterrun_exporter.ingest import batches, fast_parser, reports
 from afterrun_exporter.ingest.bodies import LARGE, parsed, read_body
 from afterrun_exporter.ingest.contents import read_report
 from afterrun_exporter.ingest.fields import flag
@@ -140,13 +140,13 @@ class Reports:
         else:
             mark = digest(whose, body)
             if is_plain and len(body) <= LARGE:
-                if ping := quick.read(job, body, at, mark, limit):
+                if ping := fast_parser.read(job, body, at, mark, limit):
                     return ping
                 is_plain = False
         content_type = headers.get(hdrs.CONTENT_TYPE, "")
 
         def parse() -> tuple[Ping, Readings]:
-            if is_plain and (ping := quick.read(job, body, at, mark, limit)):
+            if is_plain and (ping := fast_parser.read(job, body, at, mark, limit)):
                 return ping, NOTHING_DROPPED
             fields = read_report(body, content_type, query)
             return reports.ping_of(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.ingest import quick, reports
+from afterrun_exporter.ingest import fast_parser, reports
 from afterrun_exporter.ingest.json_text import read_json
 from afterrun_exporter.ingest.vocabulary import STATUSES
 from tests.changed import replace
@@ -86,7 +86,7 @@ def bodies() -> st.SearchStrategy[bytes]:
 @example(b'{"message": "\\ud83d\\ude00"}')
 def test_where_the_short_way_answers_the_long_way_says_the_same(body: bytes) -> None:
     """Nobody can tell which of the two was taken."""
-    short = quick.read("job", body, AT, MARK, LIMIT)
+    short = fast_parser.read("job", body, AT, MARK, LIMIT)
 
     assert short is None or short == long_way(body)
 
@@ -94,7 +94,7 @@ def test_where_the_short_way_answers_the_long_way_says_the_same(body: bytes) -> 
 @given(st.fixed_dictionaries({"job": TEXTS | st.just("backup")}, optional=FIELDS))
 def test_one_of_many_is_read_the_same(item: dict[str, Any]) -> None:
     """Only those go the short way that name their run: they need no fingerprint."""
-    short = quick.read_item(json.dumps(item).encode(), AT, LIMIT)
+    short = fast_parser.read_item(json.dumps(item).encode(), AT, LIMIT)
     if short is None:
         return
 
@@ -118,7 +118,7 @@ def test_one_of_many_is_read_the_same(item: dict[str, Any]) -> None:
 def test_a_batch_is_parted_where_that_is_plain(
     body: bytes, items: list[bytes] | None
 ) -> None:
-    assert quick.texts(body) == items
+    assert fast_parser.texts(body) == items
 
 
 PIECES = st.sampled_from(
@@ -140,11 +140,11 @@ PIECES = st.sampled_from(
 @example(b'{"metrics":\n{}}{"job":"a"}')
 def test_a_batch_is_read_at_once_only_where_it_is_parted_the_same(body: bytes) -> None:
     """A line that holds no report, or two, is bad, whatever else could be made of it."""
-    items = quick.items(body)
+    items = fast_parser.items(body)
     if items is None:
         return
 
-    found = quick.texts(body) or []
+    found = fast_parser.texts(body) or []
     assert [json.loads(text).get("job", "") for text in found] == [i.job for i in items]
 
 
@@ -152,7 +152,7 @@ def test_most_batches_are_read_at_once() -> None:
     lines = b'{"job": "a", "run_id": "1"}\n{"job": "b", "run_id": "2"}\n'
 
     for body in (lines, b"[" + lines.strip().replace(b"\n", b",\n") + b"]"):
-        assert [item.job for item in quick.items(body) or ()] == ["a", "b"]
+        assert [item.job for item in fast_parser.items(body) or ()] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -166,4 +166,4 @@ def test_most_batches_are_read_at_once() -> None:
     ],
 )
 def test_what_most_jobs_send_goes_the_short_way(body: bytes) -> None:
-    assert quick.read("job", body, AT, MARK, LIMIT) == long_way(body) is not None
+    assert fast_parser.read("job", body, AT, MARK, LIMIT) == long_way(body) is not None
