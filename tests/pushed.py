@@ -12,7 +12,7 @@ from afterrun_exporter.dialects.pushgateway.text_format import (
     family_steps,
     text_steps,
 )
-from afterrun_exporter.ingest.readings import Readings
+from afterrun_exporter.ingest.report_metrics import ReportMetrics
 
 
 def read_text(body: bytes) -> Exposed:
@@ -39,7 +39,7 @@ def ping_of(
     fingerprint: bytes,
     metrics_limit: int,
     known_job: Job | None = None,
-) -> tuple[Ping, Readings]:
+) -> tuple[Ping, ReportMetrics]:
     """Return the ping for a push, and its metrics."""
     reader = PushReader(known_job, job, group, metrics_limit)
     for sample in exposed.samples:

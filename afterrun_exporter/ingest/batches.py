@@ -22,7 +22,6 @@ from afterrun_exporter.ingest.json_text import (
     decode_first,
     read_json,
 )
-from afterrun_exporter.ingest.readings import NOTHING_DROPPED
 from afterrun_exporter.ingest.recorder import (
     Read,
     Received,
@@ -30,6 +29,7 @@ from afterrun_exporter.ingest.recorder import (
     Unread,
     read_fields,
 )
+from afterrun_exporter.ingest.report_metrics import NOTHING_DROPPED
 from afterrun_exporter.ingest.responses import (
     is_recorded,
     result_object,

@@ -23,8 +23,8 @@ from afterrun_exporter.ingest import batches, fast_parser, reports
 from afterrun_exporter.ingest.bodies import LARGE, parsed, read_body
 from afterrun_exporter.ingest.contents import read_report
 from afterrun_exporter.ingest.fields import flag
-from afterrun_exporter.ingest.readings import NOTHING_DROPPED, Readings
 from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender
+from afterrun_exporter.ingest.report_metrics import NOTHING_DROPPED, ReportMetrics
 from afterrun_exporter.ingest.responses import result_or_problem
 
 DIALECT: Final = "native"
@@ -145,7 +145,7 @@ class Reports:
                 is_plain = False
         content_type = headers.get(hdrs.CONTENT_TYPE, "")
 
-        def parse() -> tuple[Ping, Readings]:
+        def parse() -> tuple[Ping, ReportMetrics]:
             if is_plain and (ping := fast_parser.read(job, body, at, mark, limit)):
                 return ping, NOTHING_DROPPED
             fields = read_report(body, content_type, query)

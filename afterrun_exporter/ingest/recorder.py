@@ -27,7 +27,7 @@ from afterrun_exporter.errors import (
     UnknownJobError,
 )
 from afterrun_exporter.ingest import reports
-from afterrun_exporter.ingest.readings import Readings
+from afterrun_exporter.ingest.report_metrics import ReportMetrics
 from afterrun_exporter.ingest.similar_names import SimilarNames
 
 
@@ -55,7 +55,7 @@ class Unread:
 
 
 #: A parsed report, possibly from a thread: see `ReportRecorder.resolve`.
-Read = tuple[Ping, Readings] | Unread
+Read = tuple[Ping, ReportMetrics] | Unread
 
 
 def read_fields(
@@ -97,9 +97,9 @@ class ReportRecorder:
             return self.unreadable(read.job, at, read.fingerprint, read.error)
         return self.readable(*read)
 
-    def readable(self, ping: Ping, readings: Readings) -> Ping:
+    def readable(self, ping: Ping, report_metrics: ReportMetrics) -> Ping:
         """Return *ping* after counting its dropped metrics."""
-        self._service.dropped.update(readings.dropped)
+        self._service.dropped.update(report_metrics.dropped)
         return ping
 
     def unreadable(

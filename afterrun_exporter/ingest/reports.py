@@ -23,7 +23,7 @@ from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import fields as values
 from afterrun_exporter.ingest import outcome_claims
 from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID
-from afterrun_exporter.ingest.readings import Readings, read_metrics
+from afterrun_exporter.ingest.report_metrics import ReportMetrics, read_metrics
 from afterrun_exporter.ingest.unknown_fields import message_of
 from afterrun_exporter.ingest.vocabulary import MAX_WORD, Meaning
 from afterrun_exporter.validation import findings, quote, show
@@ -145,7 +145,7 @@ def ping_of(
     metrics_limit: int,
     key: str | None = None,
     address: Meaning | None = None,
-) -> tuple[Ping, Readings]:
+) -> tuple[Ping, ReportMetrics]:
     """Return the ping for *fields*, and the result of reading its metrics.
 
     *key* is the run id of a report without one; *address* is the claim of the path.
@@ -164,11 +164,11 @@ def ping_of(
     if not is_past:
         return read()
     try:
-        ping, readings = read()
+        ping, report_metrics = read()
         _check_history(ping)
     except PingError as error:
         raise HistoryError(str(error)) from None
-    return ping, readings
+    return ping, report_metrics
 
 
 def _ping_of(
@@ -179,12 +179,12 @@ def _ping_of(
     metrics_limit: int,
     key: str | None,
     address: Meaning | None,
-) -> tuple[Ping, Readings]:
+) -> tuple[Ping, ReportMetrics]:
     claims = outcome_claims.read(fields, address=address, plain=OWN_FIELDS)
     fields = _with_unknown_texts(fields, claims)
     kind = claims.kind
     report, warnings = _validated(fields, claims)
-    readings = read_metrics(report.metrics or {}, metrics_limit)
+    report_metrics = read_metrics(report.metrics or {}, metrics_limit)
     if kind is Kind.START and report.metrics:
         warnings.append(METRICS_OF_START)
     message, about_message = message_text(report.message or "")
@@ -202,7 +202,7 @@ def _ping_of(
         started_at=report.started_at,
         ended_at=report.ended_at,
         duration=_duration(report),
-        metrics=readings.values,
+        metrics=report_metrics.values,
         message=message,
         exit_code=claims.exit_code,
         metadata=metadata,
@@ -215,10 +215,10 @@ def _ping_of(
             *about_message,
             *about_metadata,
             *about_key,
-            *readings.warnings,
+            *report_metrics.warnings,
         ),
     )
-    return ping, readings
+    return ping, report_metrics
 
 
 def _check_history(ping: Ping) -> None:

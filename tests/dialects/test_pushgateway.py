@@ -283,10 +283,10 @@ def test_metrics_of_the_process_are_kept_if_a_rule_names_them() -> None:
     job = Job(name="etl", rules=(rule,))
     exposed = read_text(OF_THE_PROCESS.encode())
 
-    ping, readings = ping_of("etl", {"job": "etl"}, exposed, NOW, b"", 50, job)
+    ping, report_metrics = ping_of("etl", {"job": "etl"}, exposed, NOW, b"", 50, job)
 
     assert ping.metrics == {"process_resident_memory_bytes": 1}
-    assert not readings.warnings
+    assert not report_metrics.warnings
 
 
 def test_metrics_that_rules_name_are_not_left_out_for_others() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.json_text import read_json
-from afterrun_exporter.ingest.readings import Readings
+from afterrun_exporter.ingest.report_metrics import ReportMetrics
 from afterrun_exporter.ingest.reports import (
     MAX_MESSAGE,
     check_name,
@@ -21,7 +21,7 @@ from afterrun_exporter.ingest.vocabulary import STATUSES
 NOW = 1_800_000_000.0
 
 
-def read(fields: object, key: str | None = None) -> tuple[Ping, Readings]:
+def read(fields: object, key: str | None = None) -> tuple[Ping, ReportMetrics]:
     return ping_of("backup", fields, at=NOW, fingerprint=b"f", metrics_limit=5, key=key)
 
 
@@ -200,29 +200,31 @@ def test_a_field_that_cannot_be_used_does_not_cost_the_report(
 def test_a_metric_that_is_no_finite_number_counts_as_missing(
     value: object, shown: str
 ) -> None:
-    ping, readings = read({"metrics": {"rows": value, "size": 5}})
+    ping, report_metrics = read({"metrics": {"rows": value, "size": 5}})
 
     assert ping.metrics == {"size": 5}
     assert ping.warnings == (
         f"metric 'rows' is {shown}, not a finite number: it counts as missing",
     )
-    assert readings.dropped == {"not_a_number": 1}
+    assert report_metrics.dropped == {"not_a_number": 1}
 
 
 @pytest.mark.parametrize("name", ["", "x" * 129, "a\nb", "\ud800", "duration"])
 def test_a_metric_whose_name_cannot_be_used_is_left_out(name: str) -> None:
-    ping, readings = read({"metrics": {name: 1, "rows": 2}})
+    ping, report_metrics = read({"metrics": {name: 1, "rows": 2}})
 
     assert ping.metrics == {"rows": 2}
-    assert readings.dropped == {"name": 1}
+    assert report_metrics.dropped == {"name": 1}
 
 
 def test_metrics_over_the_limit_are_left_out() -> None:
-    ping, readings = read({"metrics": {f"m{number}": number for number in range(8)}})
+    ping, report_metrics = read(
+        {"metrics": {f"m{number}": number for number in range(8)}}
+    )
 
     assert len(ping.metrics) == 5
     assert ping.warnings == ("3 metrics are over limits.metrics_per_job (5): left out",)
-    assert readings.dropped == {"limit": 3}
+    assert report_metrics.dropped == {"limit": 3}
 
 
 def test_a_misspelt_field_is_told_to_the_job() -> None:

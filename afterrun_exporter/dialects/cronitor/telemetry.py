@@ -25,8 +25,8 @@ from afterrun_exporter.ingest import fields
 from afterrun_exporter.ingest.bodies import parsed
 from afterrun_exporter.ingest.json_text import Object
 from afterrun_exporter.ingest.native import counting_refusals
-from afterrun_exporter.ingest.readings import Readings, read_metrics
 from afterrun_exporter.ingest.recorder import Read, Unread, sender
+from afterrun_exporter.ingest.report_metrics import ReportMetrics, read_metrics
 from afterrun_exporter.ingest.reports import clean, message_text
 
 DIALECT: Final = "cronitor"
@@ -101,10 +101,10 @@ def _read(
         query.append(("state", state))
     mark = digest(whose, *_identity(query), text.encode())
     try:
-        ping, readings = ping_of(job, query, at, mark, limit)
+        ping, report_metrics = ping_of(job, query, at, mark, limit)
         if ping.exit_code:
             fields["exit_code"] = ping.exit_code
-        return with_claimed_outcome(ping, fields, PARAMETERS), readings
+        return with_claimed_outcome(ping, fields, PARAMETERS), report_metrics
     except PingError as error:
         return Unread(job, mark, error)
 
@@ -115,7 +115,7 @@ def ping_of(
     at: float,
     fingerprint: bytes,
     metrics_limit: int,
-) -> tuple[Ping, Readings]:
+) -> tuple[Ping, ReportMetrics]:
     """Return the ping described by the parameters of a request.
 
     The last value of a repeated parameter counts, except for states: the worst one
@@ -127,7 +127,7 @@ def ping_of(
     kind, outcome = (failed or states or [_state("")])[-1]
     reported = dict(_measured(value for name, value in query if name == "metric"))
     duration = _seconds(parameters.get("duration", ""), reported.pop("duration", None))
-    readings = read_metrics(reported, metrics_limit)
+    report_metrics = read_metrics(reported, metrics_limit)
     stamp = _instant(parameters.get("stamp", ""))
     message, warnings = message_text(
         parameters.get("message") or parameters.get("msg") or ""
@@ -144,14 +144,14 @@ def ping_of(
         started_at=stamp if kind is Kind.START else None,
         ended_at=stamp if kind is Kind.FINISH else None,
         duration=duration,
-        metrics={} if kind is Kind.START else readings.values,
+        metrics={} if kind is Kind.START else report_metrics.values,
         message=message,
         exit_code=_status(parameters.get("status_code", "")),
         metadata=json.encode(metadata).decode() if metadata else "",
         fingerprint=fingerprint,
-        warnings=(*warnings, *readings.warnings),
+        warnings=(*warnings, *report_metrics.warnings),
     )
-    return ping, readings
+    return ping, report_metrics
 
 
 def _identity(query: Iterable[tuple[str, str]]) -> list[bytes]:

@@ -38,8 +38,8 @@ from afterrun_exporter.errors import (
 )
 from afterrun_exporter.ingest import forms
 from afterrun_exporter.ingest.bodies import parsed
-from afterrun_exporter.ingest.readings import Readings
 from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender
+from afterrun_exporter.ingest.report_metrics import ReportMetrics
 
 DIALECT: Final = "healthchecks"
 
@@ -129,7 +129,7 @@ async def _read(
     """Return the ping in *report*; raise BadAddressError for an invalid address."""
     limit = recorder.metrics_limit
 
-    def parse() -> tuple[Ping, Readings]:
+    def parse() -> tuple[Ping, ReportMetrics]:
         return ping_of(job, report, at=at, fingerprint=fingerprint, metrics_limit=limit)
 
     try:

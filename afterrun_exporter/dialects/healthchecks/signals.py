@@ -18,7 +18,7 @@ from afterrun_exporter.errors import PingError, RequestError
 from afterrun_exporter.ingest import forms, outcome_claims, reports
 from afterrun_exporter.ingest.contents import parse_object
 from afterrun_exporter.ingest.json_text import Object
-from afterrun_exporter.ingest.readings import Readings
+from afterrun_exporter.ingest.report_metrics import ReportMetrics
 from afterrun_exporter.ingest.vocabulary import (
     MAX_WORD,
     Meaning,
@@ -78,14 +78,14 @@ class SignalReport:
 
 def ping_of(
     job: str, report: SignalReport, *, at: float, fingerprint: bytes, metrics_limit: int
-) -> tuple[Ping, Readings]:
+) -> tuple[Ping, ReportMetrics]:
     """Return the ping described by *report*, and the result of reading its metrics.
 
     Raises BadAddressError with Healthchecks' message for an invalid signal or run id,
     and PingError for an invalid body or query.
     """
     fields, address = _fields(report)
-    ping, readings = reports.ping_of(
+    ping, report_metrics = reports.ping_of(
         job,
         fields,
         at=at,
@@ -94,13 +94,13 @@ def ping_of(
         address=address,
     )
     if CREATE in report.query:
-        return ping, readings
+        return ping, report_metrics
     unread = tuple(
         f"{name} is ignored: it applies only to a new job, with create=1"
         for name, _ in report.query
         if name in SCHEDULE
     )
-    return replace(ping, warnings=(*ping.warnings, *unread)), readings
+    return replace(ping, warnings=(*ping.warnings, *unread)), report_metrics
 
 
 def description_of(report: SignalReport) -> tuple[dict[str, Any], list[str]]:

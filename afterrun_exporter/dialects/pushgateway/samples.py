@@ -14,7 +14,7 @@ from afterrun_exporter.core.model import Job, Kind, Ping
 from afterrun_exporter.core.outcome_metrics import DEFAULTS, OutcomeMetricsReader
 from afterrun_exporter.dialects.pushgateway.text_format import Exposed
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.ingest.readings import Readings, read_metrics
+from afterrun_exporter.ingest.report_metrics import ReportMetrics, read_metrics
 
 #: Metrics about the pusher's process, from the default collectors of the client
 #: libraries for Go, Java, JavaScript, Python, .NET, Ruby and Rust. Jobs may have their
@@ -83,10 +83,12 @@ class PushReader:
 
     def ping(
         self, at: float, fingerprint: bytes, exposed: Exposed
-    ) -> tuple[Ping, Readings]:
+    ) -> tuple[Ping, ReportMetrics]:
         """Return the ping with all samples, and the result of reading its metrics."""
-        readings = read_metrics({**self._rule_values, **self._values}, self._limit)
-        readings.dropped.update(self._dropped)
+        report_metrics = read_metrics(
+            {**self._rule_values, **self._values}, self._limit
+        )
+        report_metrics.dropped.update(self._dropped)
         duration, warning = self._signs.duration()
         ping = Ping(
             job=self._job,
@@ -94,9 +96,9 @@ class PushReader:
             at=at,
             ended_at=self._signs.ended_at,
             duration=duration,
-            metrics=readings.values,
+            metrics=report_metrics.values,
             fingerprint=fingerprint,
-            warnings=(*readings.warnings, *filter(None, [warning])),
+            warnings=(*report_metrics.warnings, *filter(None, [warning])),
             push=self._signs.push({**exposed.types, **exposed.helps}),
         )
-        return ping, readings
+        return ping, report_metrics

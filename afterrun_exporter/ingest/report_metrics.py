@@ -16,7 +16,7 @@ MAX_WARNINGS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Readings:
+class ReportMetrics:
     """The metrics of a report."""
 
     values: Mapping[str, float]
@@ -25,10 +25,10 @@ class Readings:
     dropped: Counter[str]
 
 
-NOTHING_DROPPED: Final = Readings({}, (), Counter())
+NOTHING_DROPPED: Final = ReportMetrics({}, (), Counter())
 
 
-def read_metrics(reported: Mapping[str, Any], limit: int) -> Readings:
+def read_metrics(reported: Mapping[str, Any], limit: int) -> ReportMetrics:
     """Return the finite numbers in *reported*, at most *limit* of them.
 
     The others count as not reported: a rule on one of them is broken.
@@ -58,7 +58,7 @@ def read_metrics(reported: Mapping[str, Any], limit: int) -> Readings:
     more = dropped["name"] + dropped["not_a_number"] - MAX_WARNINGS
     if more > 0:
         warnings.append(f"{more} more metrics are left out")
-    return Readings(values, tuple(warnings), dropped)
+    return ReportMetrics(values, tuple(warnings), dropped)
 
 
 def _add(warnings: list[str], warning: str) -> None:
