@@ -13,6 +13,6 @@ A report that cannot be delivered now waits in the spool, as with ``afterrun exe
 
 from __future__ import annotations
 
-from afterrun_exporter.client.helper import Run, aping, job, ping, run
+from afterrun_exporter.client.python_api import Run, aping, job, ping, run
 
 __all__ = ["Run", "aping", "job", "ping", "run"]
