@@ -31,6 +31,7 @@ from afterrun_exporter.core.model import (
 )
 from afterrun_exporter.core.outcome_metrics import Push, Times
 from afterrun_exporter.core.pauses import on_pause, on_resume
+from afterrun_exporter.core.receiver_checks import on_test
 from afterrun_exporter.core.run_limits import CLOSE_BEHIND
 from afterrun_exporter.core.schedule import Cron, Every, parse_cron
 from afterrun_exporter.core.state import (
@@ -46,7 +47,6 @@ from afterrun_exporter.core.state import (
     Transition,
     UnobservedSlots,
 )
-from afterrun_exporter.core.test_alerts import on_test
 from afterrun_exporter.core.transitions import on_clock, on_ping, on_retired, registered
 from afterrun_exporter.core.upstream import Required
 from tests.changed import replace

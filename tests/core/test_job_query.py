@@ -9,9 +9,9 @@ import pytest
 
 from afterrun_exporter.core.job_query import LONGEST, JobQuery, parse_query, states_of
 from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.receiver_checks import on_test
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.state import JobState, UnobservedSlots
-from afterrun_exporter.core.test_alerts import on_test
 from tests.changed import replace
 from tests.core.jobs import BACKUP, SETTINGS, Night, at
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.deadlines import wake_at
 from afterrun_exporter.core.model import Concurrency, Dependency, Job, Kind, Outcome
+from afterrun_exporter.core.receiver_checks import on_test
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import parse_cron
-from afterrun_exporter.core.test_alerts import on_test
 from afterrun_exporter.core.transitions import on_clock, on_retired
 from afterrun_exporter.core.unchanged_jobs import quiet_until
 from tests.changed import replace

@@ -15,10 +15,10 @@ from afterrun_exporter.core.model import (
     SlowerThan,
     SuccessRatio,
 )
+from afterrun_exporter.core.receiver_checks import on_test
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.core.test_alerts import on_test
 from afterrun_exporter.core.upstream import Required
 from afterrun_exporter.exposition.exposed_job import label
 from afterrun_exporter.exposition.families import FAMILIES

@@ -1,4 +1,4 @@
-"""Test alerts, which a client requests to check the way to receivers."""
+"""Test alerts, with which a client checks the way to receivers."""
 
 from __future__ import annotations
 

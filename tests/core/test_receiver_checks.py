@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from afterrun_exporter.core.receiver_checks import on_test
 from afterrun_exporter.core.state import AlertOpened, AlertResolved
-from afterrun_exporter.core.test_alerts import on_test
 from afterrun_exporter.core.transitions import on_retired
 
 from .jobs import BACKUP, SETTINGS, Night, at, told
