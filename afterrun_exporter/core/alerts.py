@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from afterrun_exporter.core import (
     history,
     hung_runs,
-    loading,
+    loaded_runs,
     overlaps,
     recovery,
     upstream,
@@ -292,7 +292,7 @@ def _holding(
             holding[SUCCEEDED] = _Holding(since, NO_SEVERITY, summary)
     if not state.loaded:
         return holding
-    return loading.with_frozen(job, state, holding, _Holding(now, job.severity, ""))
+    return loaded_runs.with_frozen(job, state, holding, _Holding(now, job.severity, ""))
 
 
 def _test_alert(

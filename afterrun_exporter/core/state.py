@@ -196,7 +196,7 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     metrics: Mapping[str, float] = field(default_factory=dict)
     #: Metrics of the last ok run, including its duration.
     previous: Mapping[str, float] = field(default_factory=dict)
-    #: True if the last judged run was loaded as a past one (core/loading.py).
+    #: True if the last judged run was loaded as a past one (core/loaded_runs.py).
     loaded: bool = False
     #: Names of the rules that the last judged run violated.
     violated: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from afterrun_exporter.core import (
     clock_setbacks,
     finishes,
     history,
-    loading,
+    loaded_runs,
     metadata,
     misses,
     open_runs,
@@ -132,11 +132,11 @@ def on_ping(
             return before or Transition(state=state)
         ping = judged_push
     if ping.history:
-        transition = loading.with_past_run(job, state, ping, settings)
+        transition = loaded_runs.with_past_run(job, state, ping, settings)
         state = history.with_runs(
             job, transition.state, transition.runs, ping.at, settings
         )
-        state = loading.with_ratio(job, state, ping.at)
+        state = loaded_runs.with_ratio(job, state, ping.at)
         return replace(transition, state=state).after(before)
     transition = _on_report(job, state, ping, settings)
     if ping.push is not None and not transition.duplicate:
