@@ -13,7 +13,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from afterrun_exporter.api import parameter_types, response_models
 from afterrun_exporter.api.operation import JSON, SVG, Operation
 from afterrun_exporter.api.operations import OPERATIONS
-from afterrun_exporter.api.pings import PINGS, NotTaken
+from afterrun_exporter.api.report_operations import PINGS, RejectedReport
 from afterrun_exporter.errors import AfterRunError
 from afterrun_exporter.http_problems import CONTENT_TYPE, STATUS, TYPES
 
@@ -83,7 +83,7 @@ class _Schemas:
             if one.takes_body:
                 models[one.body, "validation"] = None
             models[one.answer, "serialization"] = None
-        for problem in (response_models.Problem, NotTaken):
+        for problem in (response_models.Problem, RejectedReport):
             models[problem, "serialization"] = None
         self._refs, schemas = models_json_schema(list(models), ref_template=_REF)
         queries = {one.query.__name__ for one in operations}

@@ -1,6 +1,6 @@
 """The operations of the HTTP API, for routes, documentation and authorization.
 
-Reports of jobs are in `pings`.
+Reports of jobs are in `report_operations`.
 """
 
 from __future__ import annotations

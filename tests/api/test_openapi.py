@@ -11,7 +11,7 @@ from jsonschema import ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from afterrun_exporter.api.operations import OPERATIONS
-from afterrun_exporter.api.pings import PINGS
+from afterrun_exporter.api.report_operations import PINGS
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.http_problems import KINDS, STATUS
 from tests.api.conftest import DOCUMENT, check_answer, validator

@@ -27,7 +27,7 @@ class BrokenRule(response_models.Answer):
     value: response_models.Value | None
 
 
-class Taken(response_models.Answer):
+class AcceptedReport(response_models.Answer):
     """An accepted report, which is on disk."""
 
     job: str
@@ -42,7 +42,7 @@ class Taken(response_models.Answer):
     deadline: response_models.Time | None = Field(description="of the next run")
 
 
-class NotTaken(response_models.Problem):
+class RejectedReport(response_models.Problem):
     """A rejected report, with the reason."""
 
     job: str
@@ -50,12 +50,14 @@ class NotTaken(response_models.Problem):
     outcome: str | None
 
 
-class AllTaken(response_models.Answer):
+class ReportResults(response_models.Answer):
     """Results for many reports."""
 
     accepted: int
     rejected: int
-    results: list[Taken | NotTaken] = Field(description="in the order of the reports")
+    results: list[AcceptedReport | RejectedReport] = Field(
+        description="in the order of the reports"
+    )
 
 
 class ReportOfJob(Report):
@@ -72,7 +74,7 @@ PING: Final = Operation(
     name="ping",
     endpoint=endpoints.PING,
     summary="Report a successful run",
-    answer=Taken,
+    answer=AcceptedReport,
     problems=(PingError, HistoryError, UnknownJobError, StorageError),
 )
 REPORT: Final = Operation(
@@ -80,7 +82,7 @@ REPORT: Final = Operation(
     endpoint=endpoints.REPORT,
     summary="Report a run; without a body, a successful one",
     body=Report,
-    answer=Taken,
+    answer=AcceptedReport,
     problems=(PingError, HistoryError, UnknownJobError, StorageError),
 )
 REPORT_MANY: Final = Operation(
@@ -88,7 +90,7 @@ REPORT_MANY: Final = Operation(
     endpoint=endpoints.REPORT_MANY,
     summary="Report many runs in one transaction; invalid reports do not affect the others",
     body=Reports,
-    answer=AllTaken,
+    answer=ReportResults,
     problems=(PingError, HistoryError, StorageError),
     text=("reports", ("application/x-ndjson",)),
 )
