@@ -8,8 +8,8 @@ from pydantic import Field
 
 from afterrun_exporter.api.parameter_types import Since
 from afterrun_exporter.api.response_models import Answer, Time, Violation
+from afterrun_exporter.config.backtest_rules import FewRules
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.rule_lines import FewRules
 from afterrun_exporter.core.backtest import MAX_FLAGGED, Change
 from afterrun_exporter.core.model import Outcome
 

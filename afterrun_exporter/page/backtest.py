@@ -12,7 +12,7 @@ from markupsafe import Markup
 from multidict import MultiMapping
 
 from afterrun_exporter.clock import cooperatively
-from afterrun_exporter.config.rule_lines import read_rules, rule_line, rules_block
+from afterrun_exporter.config.backtest_rules import read_rules, rule_line, rules_block
 from afterrun_exporter.core.backtest import (
     DIFFERENT,
     Backtest,

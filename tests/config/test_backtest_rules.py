@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter import config
-from afterrun_exporter.config.rule_lines import (
+from afterrun_exporter.config.backtest_rules import (
     MOST_RULES,
     read_rules,
     rule_line,
