@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from afterrun_exporter import config as configs
-from afterrun_exporter.cli.slow_files import Patience
+from afterrun_exporter.cli.timed_calls import TimedCalls
 from afterrun_exporter.cli.web_config import (
     HANGS,
     WebConfigState,
@@ -36,12 +36,12 @@ class Configuration:
         path: Path | None,
         clock: Clock,
         own: SelfMetrics,
-        patience: Patience | None = None,
+        timed_calls: TimedCalls | None = None,
     ) -> None:
         self._path = path
         self._clock = clock
         self._own = own
-        self._patience = patience or Patience()
+        self._timed_calls = timed_calls or TimedCalls()
         self._is_loaded = False
         #: The digest of the text that is in use, and what was read from it.
         self._current: tuple[bytes, configs.Config] | None = None
@@ -85,10 +85,12 @@ class Configuration:
         try:
             # Startup waits for the file without a timeout.
             waits = not self._is_loaded
-            text, digest = await self._patience(_read_text, path, forever=waits)
-            sha = await self._patience(git_sha, path.parent, forever=waits)
+            text, digest = await self._timed_calls(_read_text, path, forever=waits)
+            sha = await self._timed_calls(git_sha, path.parent, forever=waits)
         except TimeoutError:
-            raise config_error(path, "", HANGS.format(self._patience.seconds)) from None
+            raise config_error(
+                path, "", HANGS.format(self._timed_calls.seconds)
+            ) from None
         if self._current is not None and self._current[0] == digest:
             return self._current[1], sha or "", digest
         # Parsed in a thread, because a large file takes a while.

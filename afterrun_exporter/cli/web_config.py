@@ -13,7 +13,7 @@ import structlog
 from afterrun_exporter import config as configs
 from afterrun_exporter.auth.callers import Caller, project_callers
 from afterrun_exporter.auth.web_config import WebConfig
-from afterrun_exporter.cli.slow_files import Patience
+from afterrun_exporter.cli.timed_calls import TimedCalls
 from afterrun_exporter.config.web_loading import load_web
 from afterrun_exporter.engine.periodic import PeriodicTask
 from afterrun_exporter.engine.service import Service
@@ -73,13 +73,13 @@ class WebFile:
         self,
         path: Path | None,
         security: SecuritySettings,
-        patience: Patience | None = None,
+        timed_calls: TimedCalls | None = None,
     ) -> None:
         self._path = path
         self._security = security
         self._state: WebConfigState | None = None
         self._marks: Sequence[Mark | None] = ()
-        self._patience = patience or Patience()
+        self._timed_calls = timed_calls or TimedCalls()
 
     @property
     def encrypts(self) -> bool:
@@ -93,10 +93,10 @@ class WebFile:
         before = self._state
         waits = before is None
         try:
-            state = await self._patience(read, self._path, forever=waits)
+            state = await self._timed_calls(read, self._path, forever=waits)
         except TimeoutError:
             raise config_error(
-                self._path, "", HANGS.format(self._patience.seconds)
+                self._path, "", HANGS.format(self._timed_calls.seconds)
             ) from None
         if before and (state.context is None) is not (before.context is None):
             raise config_error(self._path, "tls_server_config", SWITCHED)
@@ -127,7 +127,7 @@ class WebFile:
         if self._path is None:
             return
         try:
-            marks = await self._patience(self._current_marks)
+            marks = await self._timed_calls(self._current_marks)
         except TimeoutError:
             # The check is repeated later.
             return

@@ -1,4 +1,4 @@
-"""Reading files that may hang: a FIFO without a writer, or a dead NFS server."""
+"""Calls with a timeout, for files that may hang: a FIFO, or a dead NFS server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Final, TypeVar
 
 #: The timeout for a file while the daemon runs, in seconds.
-PATIENCE: Final = 10.0
+TIMEOUT: Final = 10.0
 
 #: The name of the threads.
 THREAD: Final = "afterrun-read"
@@ -17,10 +17,10 @@ THREAD: Final = "afterrun-read"
 T = TypeVar("T")
 
 
-class Patience:
+class TimedCalls:
     """Calls functions in a daemon thread, one at a time, with a timeout."""
 
-    def __init__(self, seconds: float = PATIENCE) -> None:
+    def __init__(self, seconds: float = TIMEOUT) -> None:
         self.seconds = seconds
         self._one_at_a_time = asyncio.Lock()
         #: True while a call is running, also after its timeout.

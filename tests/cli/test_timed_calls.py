@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from afterrun_exporter.cli.configuration import Configuration
-from afterrun_exporter.cli.slow_files import THREAD, Patience
+from afterrun_exporter.cli.timed_calls import THREAD, TimedCalls
 from afterrun_exporter.cli.web_config import WebFile
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.errors import ConfigError
@@ -39,28 +39,28 @@ def pipe(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_a_result_is_returned_and_an_error_raised() -> None:
-    patience = Patience()
+    timed_calls = TimedCalls()
 
-    assert await patience(int, "5") == 5
+    assert await timed_calls(int, "5") == 5
     with pytest.raises(ValueError, match="invalid literal"):
-        await patience(int, "five")
-    assert await patience(int, "6", forever=True) == 6
+        await timed_calls(int, "five")
+    assert await timed_calls(int, "6", forever=True) == 6
 
 
 async def test_a_call_that_hangs_is_given_up_and_no_other_is_begun() -> None:
     """A thread would be left behind for each."""
-    patience, go = Patience(SOON), threading.Event()
+    timed_calls, go = TimedCalls(SOON), threading.Event()
 
     for _ in range(5):
         with pytest.raises(TimeoutError):
-            await patience(go.wait)
+            await timed_calls(go.wait)
     names = [thread.name for thread in threading.enumerate()]
     assert names.count(THREAD) == 1
 
     go.set()
-    while patience.is_waiting:
+    while timed_calls.is_waiting:
         await yield_to_loop()
-    assert await patience(int, "5", forever=True) == 5
+    assert await timed_calls(int, "5", forever=True) == 5
 
 
 def swap(file: Path, other: Path) -> None:
@@ -78,7 +78,7 @@ async def test_a_reload_of_a_file_that_hangs_is_refused(
 ) -> None:
     """Seen: it blocked every later reload, and the stop."""
     metrics = SelfMetrics("1.2.3")
-    configuration = Configuration(file, clock, metrics, Patience(SOON))
+    configuration = Configuration(file, clock, metrics, TimedCalls(SOON))
     await configuration.load(no_change)
     swap(file, pipe)
 
@@ -96,10 +96,10 @@ async def test_a_web_configuration_that_hangs_is_refused(
 ) -> None:
     file = tmp_path / "web.yml"
     file.write_text("{}")
-    patience = Patience()
-    web_file = WebFile(file, SecuritySettings(), patience)
+    timed_calls = TimedCalls()
+    web_file = WebFile(file, SecuritySettings(), timed_calls)
     web_file.apply(await web_file.read())
-    patience.seconds = SOON
+    timed_calls.seconds = SOON
     swap(file, pipe)
 
     with pytest.raises(ConfigError, match=r"cannot be read within 0\.05 s"):
