@@ -23,8 +23,8 @@ from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at
-from tests.door import Door, opened
 from tests.examples import examples
+from tests.fast_path import Door, opened
 from tests.http import whole_app
 from tests.services import job_config
 

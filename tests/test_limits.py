@@ -28,8 +28,8 @@ from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at
-from tests.door import Door, opened
 from tests.examples import examples
+from tests.fast_path import Door, opened
 from tests.hostile import ADDRESSES, EVERYWHERE, SHAPES, heads, request
 from tests.hostile.shape import Shape
 from tests.http import whole_app

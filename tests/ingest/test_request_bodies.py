@@ -17,7 +17,7 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import bodies
 from afterrun_exporter.ingest.bodies import PIECE, SLICE, Unpacker
 from afterrun_exporter.testing import ManualClock
-from tests.door import Door, opened, read
+from tests.fast_path import Door, opened, read
 
 OK = b'{"status": "ok"}'
 

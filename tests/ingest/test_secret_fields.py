@@ -6,7 +6,7 @@ import pytest
 
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
-from tests.door import Door, opened
+from tests.fast_path import Door, opened
 
 HIDDEN = "MarkedSecret"
 WAYS = {

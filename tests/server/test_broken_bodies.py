@@ -11,7 +11,7 @@ import pytest
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.testing import ManualClock, MemoryStore
-from tests.door import Door, opened
+from tests.fast_path import Door, opened
 
 #: Fewer than this are a test of the limits of time.
 PATIENCE = 60

@@ -15,7 +15,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP
-from tests.door import Door, opened, read
+from tests.fast_path import Door, opened, read
 from tests.server.test_fast_path import OK, SlowStore, post
 from tests.services import job_config
 

@@ -26,7 +26,7 @@ from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.store import Change
 from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP, GOOD
-from tests.door import Door, opened, read
+from tests.fast_path import Door, opened, read
 from tests.http import locked, token
 from tests.services import job_config
 

@@ -17,7 +17,7 @@ from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.fast_path import is_bare, is_whole, with_crlf
 from afterrun_exporter.testing import ManualClock, MemoryStore
-from tests.door import Door, opened, read
+from tests.fast_path import Door, opened, read
 from tests.http import behind_a_proxy, locked, token
 
 STATUS = re.compile(rb"(HTTP/1\.[01] [0-9]{3} [A-Za-z ]+)\r\n")
