@@ -1,0 +1,1 @@
+"""Alertmanager: receivers, its managed configuration, and posted alerts."""

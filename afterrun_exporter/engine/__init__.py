@@ -1,0 +1,1 @@
+"""The running system: the service, its jobs, and their wake-ups."""

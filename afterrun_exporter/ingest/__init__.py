@@ -1,0 +1,1 @@
+"""The native protocol: reports of jobs, and their responses."""

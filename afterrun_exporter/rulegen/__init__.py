@@ -1,0 +1,1 @@
+"""Generated alerting rules, Alertmanager configuration and dashboards."""

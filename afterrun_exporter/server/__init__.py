@@ -1,0 +1,1 @@
+"""Connections, limits, TLS, and the fast path of reports."""

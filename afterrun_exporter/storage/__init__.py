@@ -1,0 +1,1 @@
+"""Durable states, runs and alerts, and notifications that wait to be posted."""

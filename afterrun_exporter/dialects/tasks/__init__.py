@@ -1,0 +1,1 @@
+"""Webhooks and task updates of task runners."""
