@@ -22,12 +22,12 @@ from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.http_problems import errors_as_problems
-from afterrun_exporter.testing import MemoryStore
 from benchmarks.daemon import free_port
 from benchmarks.fetch import Client
 from benchmarks.fleet import Reports, age, read
 from benchmarks.large_scrape import Holds
 from benchmarks.rounds import Measured, table, verdict
+from tests.fakes import MemoryStore
 
 JOBS: Final = 100_000
 ROUNDS: Final = 15

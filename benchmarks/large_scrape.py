@@ -26,11 +26,11 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.endpoint import metrics
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
-from afterrun_exporter.testing import MemoryStore
 from benchmarks.daemon import free_port
 from benchmarks.fetch import Client
 from benchmarks.fleet import Reports, age, read
 from benchmarks.rounds import Measured, table, verdict
+from tests.fakes import MemoryStore
 
 JOBS: Final = 100_000
 ROUNDS: Final = 5

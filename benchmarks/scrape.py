@@ -22,9 +22,9 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.exposition.snapshot import blocks
-from afterrun_exporter.testing import MemoryStore
 from benchmarks.fleet import Reports, age, read
 from benchmarks.rounds import Measured, Side, alternate, table, verdict
+from tests.fakes import MemoryStore
 
 JOBS: Final = 10_000
 BAR: Final = 0.1

@@ -8,9 +8,9 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.store import Store
-from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at
+from tests.fakes import ManualClock
 from tests.services import job_config
 
 NIGHTLY: Final = replace(BACKUP, rules=())

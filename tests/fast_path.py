@@ -16,7 +16,7 @@ from afterrun_exporter.server import connection
 from afterrun_exporter.server.connection_limits import ConnectionLimiter, Limits
 from afterrun_exporter.server.in_flight import InFlightRequests
 from afterrun_exporter.server.security import SECURITY, SecuritySettings
-from afterrun_exporter.testing import ManualClock
+from tests.fakes import ManualClock
 from tests.http import app_of
 
 

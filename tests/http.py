@@ -28,7 +28,7 @@ from afterrun_exporter.page.routes import routes as page_routes
 from afterrun_exporter.server.health import Reload
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.store import Store
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 
 Client = TestClient[web.Request, web.Application]
 

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.security import SecuritySettings
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at
 from tests.examples import examples
+from tests.fakes import ManualClock, MemoryStore
 from tests.fast_path import Door, opened
 from tests.http import whole_app
 from tests.services import job_config

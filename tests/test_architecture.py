@@ -109,7 +109,6 @@ ALLOWED = {
         "engine",
         "server",
     },
-    "testing": {"clock", "core", "storage"},
 }
 #: The composition root: imports everything, and nothing imports it.
 TOP = "cli"

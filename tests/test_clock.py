@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from afterrun_exporter.clock import TURN, SystemClock, in_background
-from afterrun_exporter.testing import ManualClock
+from tests.fakes import ManualClock
 
 
 class Adjusted(SystemClock):

@@ -21,9 +21,9 @@ from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import UnknownJobError
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
+from tests.fakes import ManualClock, MemoryStore
 from tests.services import job_config
 
 HOUR = 3600.0

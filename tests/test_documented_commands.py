@@ -24,8 +24,8 @@ from afterrun_exporter.client.options import parsers
 from afterrun_exporter.config.schema import FileSpec
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ConfigError
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import app_of
 
 ROOT = Path(__file__).parents[1]

@@ -12,8 +12,8 @@ from afterrun_exporter import config as configs
 from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.model import Condition
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -19,7 +19,7 @@ from afterrun_exporter.config import parse
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.codec import encode_state
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, locked, token, whole_app
 
 UUID: Final = "6c6eb1c4-6b0f-4d63-9d6e-31ba0c2c1a3a"

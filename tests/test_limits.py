@@ -25,10 +25,10 @@ from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
-from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at
 from tests.examples import examples
+from tests.fakes import ManualClock
 from tests.fast_path import Door, opened
 from tests.hostile import ADDRESSES, EVERYWHERE, SHAPES, heads, request
 from tests.hostile.shape import Shape

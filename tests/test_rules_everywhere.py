@@ -12,8 +12,8 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter import config
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.security import SecuritySettings
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, whole_app
 
 FILE = r"""

@@ -8,7 +8,7 @@ from typing import Any
 
 from afterrun_exporter.core.timestamps import parse_time
 from afterrun_exporter.errors import AlertsRefusedError, PushError
-from afterrun_exporter.testing import ManualClock
+from tests.fakes import ManualClock
 
 
 @dataclass

@@ -11,10 +11,10 @@ from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.routing import Alertmanager as Configured
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.store import Store
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.alertmanager.alertmanagers import Alertmanager, Alertmanagers
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
+from tests.fakes import ManualClock, MemoryStore
 from tests.services import job_config
 
 A, B = "http://a:9093", "http://b:9093"

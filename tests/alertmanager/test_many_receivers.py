@@ -20,7 +20,7 @@ from afterrun_exporter.errors import (
     UnknownReceiverError,
 )
 from afterrun_exporter.rulegen.render import HEADER
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 
 RELOAD = "http://localhost:9093/-/reload"
 #: No Alertmanager accepts a file with this target.

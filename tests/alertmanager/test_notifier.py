@@ -21,7 +21,6 @@ from afterrun_exporter.errors import StorageError
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.storage.outbox import Changes
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
-from afterrun_exporter.testing import MemoryStore
 from tests.alertmanager.chain import (
     CRITICAL,
     DELAY,
@@ -35,6 +34,7 @@ from tests.alertmanager.chain import (
 )
 from tests.changed import replace
 from tests.core.jobs import BACKUP, ping
+from tests.fakes import MemoryStore
 
 
 @pytest.fixture

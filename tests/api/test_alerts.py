@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.timestamps import END, EPOCH, format_time, instant
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock
 from tests.core.jobs import BACKUP, at
+from tests.fakes import ManualClock
 from tests.http import Client
 from tests.services import job_config
 

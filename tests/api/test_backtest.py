@@ -9,10 +9,10 @@ import pytest
 from afterrun_exporter import config
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.api.conftest import validator
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client
 from tests.services import job_config
 

@@ -9,7 +9,7 @@ from aiohttp import ClientResponse
 
 from afterrun_exporter.api.badge import COLOURS, render
 from afterrun_exporter.core.alerts import Status
-from afterrun_exporter.testing import ManualClock
+from tests.fakes import ManualClock
 from tests.http import Client
 
 SVG = "{http://www.w3.org/2000/svg}"

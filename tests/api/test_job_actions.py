@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from afterrun_exporter.testing import ManualClock
 from tests.api.test_jobs import GOOD, asked, names, refused
+from tests.fakes import ManualClock
 from tests.http import Client
 
 

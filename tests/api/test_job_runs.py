@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock
 from tests.api.test_jobs import GOOD, asked, names, refused
 from tests.core.jobs import BACKUP
+from tests.fakes import ManualClock
 from tests.http import Client
 from tests.services import job_config
 

@@ -8,9 +8,9 @@ import pytest
 
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP
+from tests.fakes import ManualClock
 from tests.http import Client
 from tests.services import job_config
 

@@ -12,8 +12,8 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import AfterRunError
 from afterrun_exporter.http_problems import KINDS, STATUS, TYPES
-from afterrun_exporter.testing import ManualClock
 from tests.core.jobs import BACKUP
+from tests.fakes import ManualClock
 from tests.http import Client
 from tests.services import job_config
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.downtimes import after_downtime
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client
 
 

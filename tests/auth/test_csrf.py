@@ -21,7 +21,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ForbiddenError
 from afterrun_exporter.server.headers import POLICY
 from afterrun_exporter.server.security import SecuritySettings
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, locked, token, whole_app
 from tests.server.everywhere import UUID, body_of, path_of, routes_of
 

@@ -18,7 +18,7 @@ from yarl import URL
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, locked, token, whole_app
 from tests.server.everywhere import UUID, body_of, listed, path_of, routes_of
 

@@ -16,7 +16,7 @@ from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.api.routes import routes
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import app_of
 
 

@@ -15,9 +15,9 @@ from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP, ping
+from tests.fakes import ManualClock
 from tests.services import job_config
 
 from .conftest import Ask

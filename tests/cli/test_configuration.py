@@ -10,7 +10,7 @@ from afterrun_exporter import config as configs
 from afterrun_exporter.cli.configuration import Configuration
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
-from afterrun_exporter.testing import ManualClock
+from tests.fakes import ManualClock
 
 
 @pytest.fixture

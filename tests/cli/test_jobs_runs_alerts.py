@@ -17,9 +17,9 @@ from afterrun_exporter.cli.tables import age, happened, when
 from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import at, ping
+from tests.fakes import ManualClock
 from tests.services import job_config
 
 from .conftest import Ask

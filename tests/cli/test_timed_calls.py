@@ -16,7 +16,7 @@ from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.errors import ConfigError
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.server.security import SecuritySettings
-from afterrun_exporter.testing import ManualClock
+from tests.fakes import ManualClock
 
 SOON = 0.05
 

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.cli.test_jobs_runs_alerts import rows
 from tests.downtimes import after_downtime
+from tests.fakes import ManualClock, MemoryStore
 
 from .conftest import Ask
 

@@ -19,7 +19,7 @@ from afterrun_exporter.core.names import aliases, job_slug
 from afterrun_exporter.dialects.context import job_name
 from afterrun_exporter.engine.job_registry import JobRegistry
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 
 PROJECTS = """

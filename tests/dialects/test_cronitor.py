@@ -10,8 +10,8 @@ from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.dialects.cronitor.telemetry import ping_of
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client
 
 NOW = at("21 12:00")

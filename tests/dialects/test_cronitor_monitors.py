@@ -17,8 +17,8 @@ from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.schedule import Cron, Every
 from afterrun_exporter.dialects.cronitor.monitors import monitor_of
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 
 NIGHTLY = {

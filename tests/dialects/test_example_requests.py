@@ -10,7 +10,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.services import job_config
 

@@ -18,8 +18,8 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError, StorageError
 from afterrun_exporter.ingest.forms import URLENCODED
 from afterrun_exporter.ingest.reports import MAX_MESSAGE
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client
 
 UUID = "0e4ed0d4-7a4b-4a0e-8d2b-6c3a2c1d9f11"

@@ -14,8 +14,8 @@ from afterrun_exporter.app import WebOptions
 from afterrun_exporter.config import parse
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of, behind_a_proxy
 
 FILE = """

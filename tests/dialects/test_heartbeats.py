@@ -10,8 +10,8 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.dialects.heartbeats import Heartbeat, better_stack, kuma, snitch
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.services import job_config
 

@@ -26,9 +26,9 @@ from afterrun_exporter.dialects.pushgateway.text_format import (
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import at
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.metricsproto import TYPES, MetricFamily, delimited, varint
 from tests.pushed import families_of, ping_of, read_text

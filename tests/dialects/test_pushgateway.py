@@ -18,8 +18,8 @@ from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.dialects.pushgateway.pushes import group_of, job_of
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.pushed import ping_of, read_text
 from tests.services import job_config

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.dialects.report_fields import fields_of, with_claimed_outcome
-from afterrun_exporter.testing import MemoryStore
+from tests.fakes import MemoryStore
 from tests.http import Client
 
 #: Addresses that say nothing but that the job ran well.

@@ -14,7 +14,7 @@ from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.dialects.schedulers import event_report, run_report
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.testing import MemoryStore
+from tests.fakes import MemoryStore
 from tests.http import Client
 
 RECORD = {

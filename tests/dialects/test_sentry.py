@@ -19,8 +19,8 @@ from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.dialects.sentry.check_ins import ping_of, read_envelope
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP, at
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.services import job_config
 

@@ -16,9 +16,9 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.schedule import Cron, Every
 from afterrun_exporter.dialects.sentry.monitors import words_of
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP
 from tests.dialects.test_sentry import envelope
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 
 NIGHTLY = {

@@ -21,7 +21,7 @@ from afterrun_exporter.dialects.tasks.task_index import TaskIndex
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError, UnknownJobError
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.services import job_config
 

@@ -4,7 +4,7 @@ import pytest
 
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock
+from tests.fakes import ManualClock
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at, ping
 from tests.downtimes import NIGHTLY, job, later, restarted
 from tests.exposition.test_endpoint import values
+from tests.fakes import ManualClock, MemoryStore
 from tests.services import job_config
 
 TWENTY: Final = [f"job-{n:02}" for n in range(20)]

@@ -20,10 +20,10 @@ from afterrun_exporter.errors import (
     UnknownJobError,
 )
 from afterrun_exporter.storage.store import AlertRecord
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping, told
 from tests.engine.test_service import FullStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.services import job_config
 
 HOURLY = {"every": "1h", "grace": "5m"}

@@ -17,10 +17,10 @@ from afterrun_exporter.errors import (
     DescriptionError,
     UnknownJobError,
 )
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.engine.test_job_admin import HOURLY, conditions, due, restarted, standing
+from tests.fakes import ManualClock, MemoryStore
 from tests.services import job_config
 
 

@@ -12,8 +12,8 @@ from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.job_search import page
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock
 from tests.core.jobs import ping
+from tests.fakes import ManualClock
 from tests.services import job_config
 
 JOBS = (

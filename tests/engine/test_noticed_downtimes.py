@@ -20,8 +20,8 @@ from afterrun_exporter.engine.runtime import running_service
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.group_commit import Writes
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at, told
+from tests.fakes import ManualClock, MemoryStore
 from tests.services import job_config
 
 MINUTE = 60.0

@@ -12,7 +12,7 @@ from afterrun_exporter.engine.periodic import FAILED, PeriodicTask, running
 from afterrun_exporter.engine.runtime import PRUNE_AFTER, PRUNE_EVERY, running_service
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 
 DAY = 86_400.0
 

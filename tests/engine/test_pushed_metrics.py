@@ -18,9 +18,9 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.examples import examples
+from tests.fakes import ManualClock, MemoryStore
 from tests.pushed import families_of, read_text
 from tests.services import job_config
 

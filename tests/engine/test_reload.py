@@ -18,10 +18,10 @@ from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError, UnknownJobError
 from afterrun_exporter.storage.group_commit import Writes
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.engine.test_service import FullStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.services import job_config
 
 FILE = [replace(BACKUP, name=f"file-{n}", after_failures=9) for n in range(6)]

@@ -20,10 +20,10 @@ from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.exposition.rendered import render
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.services import job_config
 

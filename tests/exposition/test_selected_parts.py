@@ -16,9 +16,9 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.exposition.snapshot import Page
-from afterrun_exporter.testing import ManualClock
 from tests.changed import replace
 from tests.core.jobs import BACKUP, ping
+from tests.fakes import ManualClock
 from tests.http import Client, app_of
 from tests.services import job_config
 

@@ -10,9 +10,9 @@ import pytest
 
 from afterrun_exporter.core.model import Outcome, SuccessRatio
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, GOOD, at
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client
 from tests.services import job_config
 

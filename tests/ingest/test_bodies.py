@@ -10,7 +10,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 
 NO_GZIP = {"data": b'{"status": "ok"}', "headers": {"Content-Encoding": "gzip"}}

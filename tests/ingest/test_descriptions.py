@@ -9,7 +9,7 @@ from afterrun_exporter.config import parse
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.schedule import Cron, Every
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 
 UUID = "0b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a"

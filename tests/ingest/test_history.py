@@ -11,8 +11,8 @@ import pytest
 
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client
 
 PAGE = (Path(__file__).parents[2] / "docs/history.md").read_text("utf-8")

@@ -11,9 +11,9 @@ from aiohttp import ClientResponse
 from structlog.testing import capture_logs
 
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import GOOD, at
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client
 
 REPORT = {"status": "ok", "duration_ms": 5000, "metrics": GOOD, "run_id": "a"}

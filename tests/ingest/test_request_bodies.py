@@ -16,7 +16,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import bodies
 from afterrun_exporter.ingest.bodies import PIECE, SLICE, Unpacker
-from afterrun_exporter.testing import ManualClock
+from tests.fakes import ManualClock
 from tests.fast_path import Door, opened, read
 
 OK = b'{"status": "ok"}'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.fast_path import Door, opened
 
 HIDDEN = "MarkedSecret"

@@ -11,9 +11,9 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.config.loading import parse
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at
 from tests.dialects.test_sentry import ID, check_in, envelope
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 
 UUID = "0b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a"

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from afterrun_exporter.testing import MemoryStore
+from tests.fakes import MemoryStore
 from tests.http import Client
 from tests.ingest.claimed_outcomes import NOT_OK, OK, UNREADABLE
 

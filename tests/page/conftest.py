@@ -17,7 +17,7 @@ from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.index import Index
 from afterrun_exporter.page.routes import routes
 from afterrun_exporter.storage.store import Store
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 
 #: What a browser asks for.

@@ -6,7 +6,7 @@ import pytest
 
 from afterrun_exporter.config import parse
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.page.conftest import Pages
 
 

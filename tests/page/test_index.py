@@ -15,10 +15,10 @@ from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.index import REFRESH_EVERY, Index, entry_of, traits
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.examples import examples
+from tests.fakes import ManualClock, MemoryStore
 from tests.services import job_config
 
 

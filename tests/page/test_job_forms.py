@@ -7,7 +7,7 @@ import pytest
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.testing import MemoryStore
+from tests.fakes import MemoryStore
 from tests.http import Client
 from tests.page.conftest import HTML, Pages
 from tests.page.test_job_page import STRAY

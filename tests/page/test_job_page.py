@@ -19,10 +19,10 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page import job_rows
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.routes import routes
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.changed import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.examples import examples
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.page.conftest import HTML, Pages, context_of
 from tests.page.test_overview import text_of

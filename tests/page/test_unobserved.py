@@ -6,9 +6,9 @@ import pytest
 
 from afterrun_exporter.core.model import Kind
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import at, ping
 from tests.downtimes import after_downtime, job, restarted
+from tests.fakes import ManualClock, MemoryStore
 from tests.page.conftest import Pages
 from tests.page.test_overview import names_in, text_of
 from tests.services import job_config

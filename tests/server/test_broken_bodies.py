@@ -10,7 +10,7 @@ import pytest
 
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.fast_path import Door, opened
 
 #: Fewer than this are a test of the limits of time.

@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.connection_limits import Limits
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP
+from tests.fakes import ManualClock, MemoryStore
 from tests.fast_path import Door, opened, read
 from tests.server.test_fast_path import OK, SlowStore, post
 from tests.services import job_config

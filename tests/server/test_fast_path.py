@@ -24,8 +24,8 @@ from afterrun_exporter.server import fast_path
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.store import Change
-from afterrun_exporter.testing import ManualClock, MemoryStore
 from tests.core.jobs import BACKUP, GOOD
+from tests.fakes import ManualClock, MemoryStore
 from tests.fast_path import Door, opened, read
 from tests.http import locked, token
 from tests.services import job_config

@@ -16,7 +16,7 @@ from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.fast_path import is_bare, is_whole, with_crlf
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.fast_path import Door, opened, read
 from tests.http import behind_a_proxy, locked, token
 

@@ -14,7 +14,7 @@ from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.cli.web_config import owners
 from afterrun_exporter.config import parse
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.fast_path import Door, opened
 from tests.http import locked, token, whole_app
 

@@ -17,7 +17,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ConfigError
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.tls import context_of
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.server.tls import EC, Papers, encrypted
 
 OK = "HTTP/1.1 200 OK"

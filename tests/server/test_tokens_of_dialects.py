@@ -11,7 +11,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, locked, token, whole_app
 
 UUID: Final = "0e4ed0d4-7a4b-4a0e-8d2b-6c3a2c1d9f11"

@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ConfigError, Problem
-from afterrun_exporter.testing import ManualClock
+from tests.fakes import ManualClock
 from tests.http import Client, app_of
 
 

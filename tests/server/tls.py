@@ -18,8 +18,8 @@ from afterrun_exporter.server.addresses import Address
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.listen import listening
 from afterrun_exporter.server.security import SecuritySettings
-from afterrun_exporter.testing import ManualClock
 from tests.e2e.network import free_port
+from tests.fakes import ManualClock
 from tests.http import app_of
 
 #: An elliptic curve: making one takes no time.

@@ -29,7 +29,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.codec import decode_state, encode_state
 from afterrun_exporter.storage.store import Change, Decide
-from afterrun_exporter.testing import ManualClock, MemoryStore
+from tests.fakes import ManualClock, MemoryStore
 from tests.simulation.found import Alerts
 from tests.simulation.settings import DAY, Job
 from tests.simulation.world import (

@@ -9,7 +9,7 @@ import pytest
 
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Store
-from afterrun_exporter.testing import MemoryStore
+from tests.fakes import MemoryStore
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from afterrun_exporter.http_problems import problem_of
 from afterrun_exporter.storage.sqlite import read_guard
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import update
-from afterrun_exporter.testing import ManualClock
+from tests.fakes import ManualClock
 from tests.services import job_config
 from tests.storage.decisions import ran
 from tests.storage.files import ask

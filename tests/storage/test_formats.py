@@ -19,7 +19,7 @@ from afterrun_exporter.storage.codec import decode_state, encode_state
 from afterrun_exporter.storage.sqlite.migrations import newest
 from afterrun_exporter.storage.sqlite.state_formats import CHANGES
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
-from afterrun_exporter.testing import ManualClock
+from tests.fakes import ManualClock
 from tests.services import job_config
 from tests.storage import shapes
 from tests.storage.files import ask

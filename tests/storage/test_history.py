@@ -16,9 +16,9 @@ from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.storage.sqlite import alert_history as history
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import AlertFilter, AlertStats, Store, update
-from afterrun_exporter.testing import MemoryStore
 from tests.changed import replace
 from tests.examples import examples
+from tests.fakes import MemoryStore
 from tests.storage.decisions import FAILING, MISSED, T0, opened, resolved
 
 VIOLATED = AlertKey(Condition.VIOLATED, "rows > 0")

@@ -19,8 +19,8 @@ from afterrun_exporter.core.transitions import on_ping, registered
 from afterrun_exporter.storage.run_keys import CHUNK, KeysInMemory
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Change, Decide, Store
-from afterrun_exporter.testing import MemoryStore
 from tests.examples import examples
+from tests.fakes import MemoryStore
 from tests.storage.decisions import T0, fresh
 
 DAY: Final = 86_400.0

@@ -1,8 +1,4 @@
-"""A manual clock and an in-memory store, for tests.
-
-Both implement the full contracts, and are part of the package, so that tests of users
-can build on them, too.
-"""
+"""Fakes for tests: a manual clock and an in-memory store with the full contracts."""
 
 from __future__ import annotations
 
