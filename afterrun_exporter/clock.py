@@ -107,14 +107,30 @@ async def yield_to_loop() -> None:
     await asyncio.sleep(0)
 
 
+class LoopTurn:
+    """A turn of the event loop, which should end after `STEP` seconds of work."""
+
+    def __init__(self) -> None:
+        self._until = stopwatch() + STEP
+
+    @property
+    def is_over(self) -> bool:
+        """True if other tasks have waited long enough."""
+        return stopwatch() >= self._until
+
+    async def end(self) -> None:
+        """Yield to all other tasks that are ready, and begin the next turn."""
+        await yield_to_loop()
+        self._until = stopwatch() + STEP
+
+
 async def cooperatively(items: Iterable[T]) -> AsyncIterator[T]:
     """Yield *items*, and regularly let other tasks of the event loop run."""
-    until = stopwatch() + STEP
+    turn = LoopTurn()
     for item in items:
         yield item
-        if stopwatch() >= until:
-            await yield_to_loop()
-            until = stopwatch() + STEP
+        if turn.is_over:
+            await turn.end()
 
 
 async def in_background(function: Callable[[*Ts], T], *args: *Ts) -> T:

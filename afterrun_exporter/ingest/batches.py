@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from afterrun_exporter.clock import cooperatively, yield_to_loop
+from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.errors import HistoryError, PingError
@@ -40,9 +40,6 @@ UTF_16: Final = (BOM_UTF16_BE, BOM_UTF16_LE)
 
 #: The most reports in one transaction, so that single pings are not delayed.
 MAX_ITEMS: Final = 10_000
-
-#: The number of small reports that are read without yielding to the event loop.
-STEP: Final = 500
 
 EMPTY: Final = "the batch is empty: send a JSON array, or one report a line"
 
@@ -209,12 +206,10 @@ async def _pings(
     _check_count(items)
     pings: list[Received] = []
     limit = recorder.metrics_limit
-    for count, item in enumerate(items, start=1):
+    async for item in cooperatively(items):
         if (ping := fast_parser.ping_of(item, at, limit)) is None:
             return None
         pings.append(ping)
-        if count % STEP == 0:
-            await yield_to_loop()
     return pings
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from afterrun_exporter.clock import stopwatch, yield_to_loop
+from afterrun_exporter.clock import LoopTurn, stopwatch
 from afterrun_exporter.core.repeats import (
     OlderRunsNeededError,
     is_partial,
@@ -29,9 +29,8 @@ from afterrun_exporter.storage.store import Change, Decide
 #: Maximum of requests that share one commit, so that none waits long for others.
 MAX_SHARED: Final = 512
 
-#: Changes, of one request or several, to decide before the event loop handles
-#: other events.
-STEP: Final = 250
+#: Maximum of jobs whose older keys are loaded at once.
+MAX_RECALLED: Final = 250
 
 #: Transitions to write in one transaction, in the order of their decisions.
 Writes = Sequence[tuple[str, Transition]]
@@ -129,15 +128,13 @@ class GroupCommit:
         """
         self._staged = {}
         writes: list[tuple[str, Transition]] = []
-        decided = 0
+        turn = LoopTurn()
         while self._waiting and len(batch) < MAX_SHARED:
             batch.append(one := self._waiting.popleft())
-            writes += await self._decide(one)
-            decided += len(one.changes)
-            if decided >= STEP or not self._waiting:
+            writes += await self._decide(one, turn)
+            if turn.is_over or not self._waiting:
                 # Clients answered by the previous commit may report again at once.
-                await yield_to_loop()
-                decided = 0
+                await turn.end()
         return writes
 
     async def _commit(self, batch: Sequence[_Waiting], writes: Writes) -> None:
@@ -166,23 +163,23 @@ class GroupCommit:
     async def _commit_alone(self, one: _Waiting) -> None:
         self._staged = {}
         try:
-            writes = await self._decide(one)
+            writes = await self._decide(one, LoopTurn())
         except StorageError as error:
             _refuse([one], error)
         else:
             await self._commit([one], writes)
 
-    async def _decide(self, one: _Waiting) -> Writes:
+    async def _decide(self, one: _Waiting, turn: LoopTurn) -> Writes:
         """Make all decisions of *one*; return those to write."""
         writes: list[tuple[str, Transition]] = []
         # This may be a repetition: see `_commit`.
         one.results = []
         #: For each job: the index of its last result and of its last write.
         latest: dict[str, tuple[int, int]] = {}
-        for count, (job, decide) in enumerate(one.changes, start=1):
-            if count % STEP == 0:
+        for count, (job, decide) in enumerate(one.changes):
+            if count and turn.is_over:
                 # No other decision is made meanwhile: they wait for their turn.
-                await yield_to_loop()
+                await turn.end()
             result = self._call(job, decide)
             if isinstance(result, OlderRunsNeededError):
                 await self._recall(job)
@@ -198,7 +195,7 @@ class GroupCommit:
                 self._staged[job] = transition.state
             if _has_news(transition, before):
                 writes.append((job, transition))
-            latest[job] = count - 1, len(writes) - 1
+            latest[job] = count, len(writes) - 1
         return writes
 
     def _call(self, job: str, decide: Decide) -> Transition | Exception:
@@ -214,7 +211,7 @@ class GroupCommit:
         """
         waiting = {change.job for one in self._waiting for change in one.changes}
         others = (name for name in waiting - {job} if self._is_partial(name))
-        jobs = [job, *islice(others, STEP)]
+        jobs = [job, *islice(others, MAX_RECALLED)]
         keys = await self._load(jobs)
         for name in jobs:
             older = keys.get(name, OlderKeys())
