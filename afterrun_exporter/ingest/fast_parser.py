@@ -16,6 +16,7 @@ from afterrun_exporter.core.metric_names import MAX_NAME
 from afterrun_exporter.core.model import JOB_NAME, Kind, Outcome, Ping, nothing
 from afterrun_exporter.core.rules import DURATION
 from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID, MAX_TIME
+from afterrun_exporter.ingest.json_text import MAX_NESTED, is_nested_too_much
 from afterrun_exporter.ingest.reports import MAX_MESSAGE, metadata_text
 from afterrun_exporter.ingest.vocabulary import STATUSES, sense_of
 
@@ -64,6 +65,13 @@ MAX_LINES: Final = 40_000
 MAX_VALUES: Final = 200_000
 
 
+def _is_nested(text: bytes) -> bool:
+    """Return True if decoding *text* could take long because of objects and arrays."""
+    return len(text) > MAX_NESTED and is_nested_too_much(
+        len(text), text.count(b"{") + text.count(b"[")
+    )
+
+
 def count_lines(body: bytes) -> int:
     """Return the number of line ends in *body*."""
     return body.count(b"\n") + body.count(b"\r")
@@ -75,7 +83,7 @@ def items(body: bytes) -> list[Item] | None:
     The batch is a JSON array, or has one report per line.
     """
     text = body.strip()
-    if text.count(b"}") > MAX_LINES:
+    if text.count(b"}") > MAX_LINES or _is_nested(text):
         return None
     try:
         if text.startswith(b"["):
@@ -137,6 +145,8 @@ def texts(body: bytes) -> list[bytes] | None:
 
 def read_item(text: bytes, at: float, metrics_limit: int) -> Ping | None:
     """Return the ping of a report in a batch, if it has a run_id."""
+    if _is_nested(text):
+        return None
     try:
         item = _ITEM.decode(text)
     except (ValueError, RecursionError):
@@ -157,6 +167,8 @@ def read(
     job: str, body: bytes, at: float, fingerprint: bytes, metrics_limit: int
 ) -> Ping | None:
     """Return the ping in *body*; None if it needs the full parser."""
+    if _is_nested(body):
+        return None
     try:
         report = _DECODER.decode(body)
     except (ValueError, RecursionError):

@@ -19,9 +19,10 @@ EMPTY_VARIABLE: Final = "; is a variable of the script empty?"
 #: The most digits of an integer; longer ones are parsed as floats.
 MAX_DIGITS: Final = 400
 
-#: The most objects and arrays in a text of up to ten times as many characters: an empty
-#: one takes 64 bytes, and the garbage collector visits half a million in one pass.
-MAX_NESTED: Final = 100_000
+#: The most objects and arrays in a text of up to twenty times as many characters. An
+#: empty one takes 64 bytes, decoders do not let others run before they have made all, and
+#: the garbage collector visits half a million in one pass.
+MAX_NESTED: Final = 50_000
 TOO_MANY: Final = f"the report has over {MAX_NESTED} objects and arrays: send fewer"
 
 #: Charsets that are decoded in linear time, and without side effects.
@@ -78,8 +79,13 @@ def parse_json(text: str) -> Any:
 
 def check_nested(size: int, count: int) -> None:
     """Raise PingError if *count* objects and arrays are too many for *size* characters."""
-    if count > max(MAX_NESTED, size // 10):
+    if is_nested_too_much(size, count):
         raise PingError(TOO_MANY)
+
+
+def is_nested_too_much(size: int, count: int) -> bool:
+    """Return True if *count* objects and arrays are too many for *size* characters."""
+    return count > max(MAX_NESTED, size // 20)
 
 
 def decode_first(text: str, at: int) -> tuple[Any, int]:

@@ -25,6 +25,7 @@ def one_report() -> Iterator[tuple[str, Shape]]:
         "bad metrics": (b'"k%d" :"x",', b'{"metrics":{', b'"z":1}}'),
         "metadata": (b'"k%d" :"x",', b'{"metadata":{', b'"z":1}}'),
         "lists in metadata": (b'["a",1],', b'{"metadata":{"a":[', b"0]}}"),
+        "sparse lists": (b'["a","a","a",222222222],', b'{"metadata":{"a":[', b"0]}}"),
         "halves": (b"\\ud800", b'{"metadata":{"a":"', b'"}}'),
         "message": (b"\\u0041", b'{"message":"', b'"}'),
         "embedded": (b'\\"k\\" :1,', b'{"message":"{', b'\\"z\\":1}"}'),

@@ -319,7 +319,7 @@ def test_an_empty_shell_variable_is_recognised() -> None:
     )
 
 
-@pytest.mark.parametrize("body", [b"{", b"ok", b"[" * 100_000, b"\xff\xfe"])
+@pytest.mark.parametrize("body", [b"{", b"ok", b"[" * 40_000, b"\xff\xfe"])
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(PingError, match="is not JSON"):
         read_json(body)
