@@ -160,6 +160,17 @@ def deadline(job: Job, state: JobState, settings: Settings) -> float:
     return next_due(job, state, settings).deadline
 
 
+def missed_slot(job: Job, state: JobState) -> float:
+    """Return the first slot that *job* has missed since its last run; 0 for none."""
+    if state.missed_deadline is None:
+        return 0.0
+    slot = state.missed_deadline - job.grace
+    if isinstance(job.schedule, Cron) and job.schedule.next_after(slot - 1) != slot:
+        # An open run moved the deadline, or the grace has been changed.
+        return job.schedule.next_after(state.covered_until)
+    return slot
+
+
 def retry_limit(job: Job, state: JobState, retry: Retry, settings: Settings) -> float:
     """Return the instant after which *retry* counts as the last attempt of its run.
 

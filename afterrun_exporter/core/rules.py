@@ -10,7 +10,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ from msgspec import Struct
 from afterrun_exporter.core import metric_names, texts
 from afterrun_exporter.core.metric_names import STRING, UNUSABLE
 from afterrun_exporter.core.texts import Texts
-from afterrun_exporter.core.units import format_number, parse_quantity
+from afterrun_exporter.core.units import format_number, parse_quantity, unit_of
 
 OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
@@ -65,6 +65,8 @@ class Bound:
     op: str
     value: float
     of_previous: bool = False
+    #: The base unit of the value as it is written: "s", "B", "%" or "".
+    unit: str = field(default="", compare=False)
 
     def threshold(self, previous: float | None) -> float:
         """Return the value to compare with; NaN without a previous value."""
@@ -235,7 +237,7 @@ def _bound(op: str, value: str) -> Bound:
     try:
         if match := _PREVIOUS.fullmatch(value):
             return Bound(op, parse_quantity(match[1]) if match[1] else 1.0, True)
-        return Bound(op, parse_quantity(value))
+        return Bound(op, parse_quantity(value), unit=unit_of(value))
     except ValueError as error:
         if op not in TEXT_OPERATORS:
             raise

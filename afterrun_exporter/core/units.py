@@ -120,6 +120,16 @@ def parse_quantity(text: str) -> float:
     raise ValueError(f"unknown unit {unit!r} in {text!r}{hint}")
 
 
+def unit_of(text: str) -> str:
+    """Return the base unit of a quantity: "s", "B", "%", or "" for a plain number."""
+    if _DURATION.fullmatch(text):
+        return "s"
+    _, unit = _split(text)
+    if unit in BYTES:
+        return "B"
+    return "s" if unit in SECONDS else unit
+
+
 def _unit_hint(text: str, unit: str, among: Collection[str]) -> str:
     """Return a hint for a unit in other case or in words; "" without one."""
     number = text.removesuffix(unit).rstrip()

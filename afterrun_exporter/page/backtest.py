@@ -28,7 +28,7 @@ from afterrun_exporter.engine.backtest import try_rules
 from afterrun_exporter.page.charts import Chart
 from afterrun_exporter.page.context import Context, Reading
 from afterrun_exporter.page.graphs import tried_charts
-from afterrun_exporter.page.reasons import expected_of, value_of
+from afterrun_exporter.page.violations import broken_by
 
 #: Choices for the age of runs; "" means all stored runs.
 SPANS: Final = {
@@ -172,5 +172,6 @@ def _difference(
 
 def _why(one: BacktestRun, rules: Sequence[Rule]) -> Iterator[tuple[str, str, str]]:
     """Yield the rules that it would violate, or did violate."""
-    for broken in one.violations or one.run.violations:
-        yield broken.rule, value_of(broken), expected_of(rules, broken)
+    for violation in one.violations or one.run.violations:
+        broken = broken_by(rules, violation)
+        yield violation.rule, broken.value, broken.expected

@@ -16,8 +16,9 @@ from afterrun_exporter.core.rules import (
     is_message,
 )
 from afterrun_exporter.core.schedule import Cron
+from afterrun_exporter.core.schedule_words import in_words
 from afterrun_exporter.core.units import format_duration, format_number
-from afterrun_exporter.page.numbers import limit_text
+from afterrun_exporter.page.numbers import exactly
 
 _OPS: Final = {
     ">": "more than",
@@ -57,9 +58,7 @@ def _bound(rule: Rule, bound: Bound) -> str:
     if bound.of_previous:
         factor = "" if bound.value == 1 else f"{format_number(bound.value)} times "
         return f"{_OPS[bound.op]} {factor}that of the last ok run"
-    if rule.metric == DURATION:
-        return f"{_OPS[bound.op]} {format_duration(bound.value)}"
-    return f"{_OPS[bound.op]} {limit_text(bound.value, rule.metric)}"
+    return f"{_OPS[bound.op]} {exactly(bound.value, rule.metric, bound.unit)}"
 
 
 def _after_downtime(patience: float) -> str:
@@ -120,9 +119,11 @@ def schedule_in_words(job: Job) -> str:
     """Return the description of the schedule of *job*."""
     if job.schedule is None:
         return "None: it may run at any time and is never missed."
+    words = in_words(job.schedule)
+    words = f"{words[0].upper()}{words[1:]}"
     if isinstance(job.schedule, Cron):
-        return f"{job.schedule.text} in {job.schedule.zone}."
-    return f"{job.schedule.text[0].upper()}{job.schedule.text[1:]} after its last run."
+        return f"{words} in {job.schedule.zone}: {job.schedule.text}."
+    return f"{words} after its last run."
 
 
 def _nth(number: int) -> str:

@@ -11,7 +11,7 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.units import format_duration, format_number
 from afterrun_exporter.page.charts import Chart, Limit, Point
 from afterrun_exporter.page.job_rows import duration_text, metrics_of
-from afterrun_exporter.page.numbers import limit_text, readable
+from afterrun_exporter.page.numbers import exactly, in_unit
 from afterrun_exporter.page.times import happened
 
 
@@ -99,7 +99,7 @@ def _point(run: Run, metric: str, *, bad: bool, now: float) -> Point:
         value, text = run.duration, duration_text(run.duration) or "duration unknown"
     else:
         value = run.metrics.get(metric)
-        text = "not reported" if value is None else readable(value)
+        text = "not reported" if value is None else in_unit(value, metric)
     return Point(value=value, bad=bad, label=_label(run, text, now))
 
 
@@ -122,12 +122,8 @@ def _limit(
     rule: Rule, bound: Bound, past: Sequence[Run], is_ok: Callable[[Run], bool]
 ) -> Limit:
     if not bound.of_previous:
-        label = (
-            f"{bound.op} {format_duration(bound.value)}"
-            if rule.metric == DURATION
-            else f"{bound.op} {limit_text(bound.value, rule.metric)}"
-        )
-        return Limit(label=label, op=bound.op, value=bound.value)
+        text = exactly(bound.value, rule.metric, bound.unit)
+        return Limit(label=f"{bound.op} {text}", op=bound.op, value=bound.value)
     values: list[float | None] = []
     before: float | None = None
     for run in past:

@@ -189,7 +189,7 @@ def entry_of(job: Job, state: JobState) -> Entry:
     wrong = [a for a in state.alerts if a.key.condition not in BLAMELESS]
     urgency = (
         held_back(state),
-        min(_rank(job, alert.key.rule) for alert in wrong),
+        min(rank(severity_of(job, alert.key.rule)) for alert in wrong),
         -max(alert.opened_at for alert in wrong),
     )
     return Entry(job, states, urgency)
@@ -215,8 +215,9 @@ def severity_of(job: Job, rule: str) -> str:
     return own or job.severity
 
 
-def _rank(job: Job, rule: str) -> int:
-    return SEVERITIES.get(severity_of(job, rule).lower(), OTHER)
+def rank(severity: str) -> int:
+    """Return the rank of *severity*: the most urgent has the lowest."""
+    return SEVERITIES.get(severity.lower(), OTHER)
 
 
 def traits(job: Job) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from aiohttp import web
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.deadlines import next_slot
+from afterrun_exporter.core.exit_codes import with_meaning
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.receiver_targets import displayed
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
@@ -105,6 +106,7 @@ def _facts(context: Context, job: Job, state: JobState, now: float) -> dict[str,
         "span": span,
         "duration_text": duration_text,
         "readable": readable,
+        "with_meaning": with_meaning,
         "titles": TITLES,
         "held_back": list(state.upstream) if held_back(state) else [],
         "next_due": moment(next_slot(job, state, settings), now, zone),

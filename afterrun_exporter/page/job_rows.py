@@ -18,10 +18,9 @@ from afterrun_exporter.core.run_limits import (
     time_limit,
 )
 from afterrun_exporter.core.state import JobState, OpenRun
-from afterrun_exporter.core.units import format_duration
-from afterrun_exporter.page.numbers import readable
-from afterrun_exporter.page.reasons import expected_of, value_of
-from afterrun_exporter.page.times import Moment, moment, zone_of
+from afterrun_exporter.page.numbers import in_unit, readable
+from afterrun_exporter.page.times import Moment, moment, span, zone_of
+from afterrun_exporter.page.violations import broken_by, in_words
 
 #: The maximum length of metadata that is shown, to keep the page fast.
 MAX_METADATA: Final = 16_384
@@ -62,16 +61,22 @@ def run_row(job: Job, run: Run) -> RunRow:
     return RunRow(
         run=run,
         outcome="retrying" if run.is_retried else run.outcome.value,
-        violations=tuple(
-            f"{one.metric} {value_of(one)}, expected {expected_of(job.rules, one)}"
-            for one in run.violations
-        ),
+        violations=tuple(in_words(broken_by(job.rules, one)) for one in run.violations),
         metrics=tuple(
-            (name, readable(value), name in broken)
+            (name, _metric(job, name, value), name in broken)
             for name, value in run.metrics.items()
         ),
         metadata=tuple(_metadata(run.metadata)),
     )
+
+
+def _metric(job: Job, name: str, value: float) -> str:
+    bounds = (
+        bound for rule in job.rules if rule.metric == name for bound in rule.bounds
+    )
+    unit = next((bound.unit for bound in bounds if bound.unit), "")
+    text, exact = in_unit(value, name, unit), readable(value)
+    return text if text == exact else f"{text} ({exact})"
 
 
 def _metadata(text: str) -> Iterator[tuple[str, str]]:
@@ -85,7 +90,7 @@ def _metadata(text: str) -> Iterator[tuple[str, str]]:
 
 def duration_text(seconds: float | None) -> str:
     """Return the duration of a run as text; "" if unknown."""
-    return "" if seconds is None else format_duration(round(seconds, 3))
+    return "" if seconds is None else span(seconds)
 
 
 def slot_rows(

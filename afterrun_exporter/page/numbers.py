@@ -7,12 +7,18 @@ from typing import Final
 
 from afterrun_exporter.core.rules import DURATION
 from afterrun_exporter.core.units import format_duration, format_number
+from afterrun_exporter.page.times import span
 
 #: The smallest value for each unit, its divisor and its symbol.
 _SI: Final = ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
 _BINARY: Final = tuple(
     (2.0**n, 2.0**n, f" {unit}")
     for n, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB"))
+)
+
+_DECIMAL: Final = tuple(
+    (10.0**n, 10.0**n, f" {unit}")
+    for n, unit in ((12, "TB"), (9, "GB"), (6, "MB"), (3, "kB"))
 )
 
 #: Round numbers for the end of an axis: of anything, of bytes, and of seconds.
@@ -47,12 +53,44 @@ def short(value: float, metric: str = "") -> str:
     return _scaled(value, _SI) or f"{value:.4g}"
 
 
-def limit_text(value: float, metric: str) -> str:
-    """Return *value* of *metric* with all digits, round sizes in binary units."""
-    text = short(value, metric)
-    if _is_size(metric) and any(value % size == 0 and value for _, size, _ in _BINARY):
-        return text
+def in_unit(value: float, metric: str, unit: str = "") -> str:
+    """Return *value* of *metric* for people: ``1.2 KiB``, ``6m58s``, ``3.4%``, ``1,213``.
+
+    *unit* is that of its rule, if that has one.
+    """
+    if not math.isfinite(value):
+        return format_number(value)
+    match unit or _unit_of(metric):
+        case "s":
+            return span(value)
+        case "B":
+            return _size(value)
+        case "%":
+            return f"{readable(float(f'{value * 100:.4g}'))}%"
     return readable(value)
+
+
+def exactly(value: float, metric: str, unit: str = "") -> str:
+    """Return *value* of *metric* with all its digits, as `in_unit` does."""
+    if not math.isfinite(value):
+        return format_number(value)
+    match unit or _unit_of(metric):
+        case "s":
+            return format_duration(value)
+        case "B":
+            for _, size, symbol in (*_BINARY, *_DECIMAL):
+                if value and value % size == 0:
+                    return f"{readable(value / size)}{symbol}"
+            return f"{readable(value)} B"
+        case "%":
+            return f"{format_number(round(value * 100, 6))}%"
+    return readable(value)
+
+
+def _unit_of(metric: str) -> str:
+    if _is_time(metric):
+        return "s"
+    return "B" if _is_size(metric) else ""
 
 
 def _is_time(metric: str) -> bool:
@@ -71,6 +109,13 @@ def _time(seconds: float) -> str:
     if abs(seconds) >= 10:
         return format_duration(round(seconds))
     return format_duration(float(f"{seconds:.2g}"))
+
+
+def _size(value: float) -> str:
+    for start, size, symbol in _BINARY:
+        if abs(value) >= start:
+            return f"{readable(round(value / size, 1))}{symbol}"
+    return f"{readable(value)} B"
 
 
 def _scaled(value: float, units: tuple[tuple[float, float, str], ...]) -> str:

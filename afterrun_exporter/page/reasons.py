@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from afterrun_exporter.core.metric_names import quoted
+from afterrun_exporter.core.deadlines import missed_slot
+from afterrun_exporter.core.exit_codes import with_meaning
 from afterrun_exporter.core.model import (
     BLAMELESS,
     NEUTRAL,
@@ -15,12 +17,12 @@ from afterrun_exporter.core.model import (
     Outcome,
     Run,
 )
-from afterrun_exporter.core.rules import DURATION, Rule, Violation
+from afterrun_exporter.core.schedule_words import in_words
 from afterrun_exporter.core.state import AlertKey, JobState, OpenAlert
 from afterrun_exporter.core.units import format_duration
-from afterrun_exporter.page.index import severity_of
-from afterrun_exporter.page.numbers import readable
-from afterrun_exporter.page.times import Moment, moment, zone_of
+from afterrun_exporter.page.index import rank, severity_of
+from afterrun_exporter.page.times import Moment, moment, span, zone_of
+from afterrun_exporter.page.violations import Broken, broken_by
 from afterrun_exporter.storage.store import AlertRecord
 
 #: Short titles of conditions.
@@ -44,10 +46,15 @@ _ORDER: Final = {condition: place for place, condition in enumerate(TITLES)}
 LONGEST: Final = 600
 LINES: Final = 8
 
+#: Keys of metadata that name the host of a run, and the maximum length of metadata in
+#: which they are searched.
+HOSTS: Final = ("host", "hostname", "node")
+MAX_METADATA: Final = 16_384
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """An open condition."""
+    """An open condition, or several rules that one run broke."""
 
     condition: Condition
     title: str
@@ -55,12 +62,14 @@ class Reason:
     since: Moment | None
     #: What happened, in a sentence.
     words: str = ""
-    #: For a violated rule: the value and the expected value.
-    metric: str = ""
-    value: str = ""
-    expected: str = ""
+    #: The rules that the run broke.
+    broken: tuple[Broken, ...] = ()
     #: The message of the job.
     message: str = ""
+    #: The number of the run; 0 if it is not about a run.
+    run: int = 0
+    #: The host of the last run, if that reported it.
+    host: str = ""
 
 
 def reasons(
@@ -80,11 +89,44 @@ def reasons(
     for alert in ordered:
         if alert.key.condition not in BLAMELESS:
             reason = _reason(job, state, now, runs, alert, summaries)
+            if result and _is_same_run(result[-1], reason):
+                result[-1] = _together(result[-1], reason)
+                continue
             if any(reason.message == other.message for other in result):
                 # Show the message of a run only once.
                 reason = replace(reason, message="")
             result.append(reason)
     return result
+
+
+def _is_same_run(one: Reason, other: Reason) -> bool:
+    return bool(one.broken and other.broken) and (one.run, one.since) == (
+        other.run,
+        other.since,
+    )
+
+
+def _together(one: Reason, other: Reason) -> Reason:
+    severity = min(one.severity, other.severity, key=rank)
+    broken = (*one.broken, *other.broken)
+    title = f"broke {len(broken)} rules"
+    return replace(one, severity=severity, broken=broken, title=title)
+
+
+def judged(runs: Iterable[Run]) -> Run | None:
+    """Return the newest of *runs* that changed the status of its job."""
+    return next(
+        (run for run in runs if run.outcome not in NEUTRAL and not run.is_retried), None
+    )
+
+
+def host_of(run: Run | None) -> str:
+    """Return the host that *run* reported; "" if it did not."""
+    if run is None or not run.metadata or len(run.metadata) > MAX_METADATA:
+        return ""
+    metadata = json.loads(run.metadata)
+    hosts = (metadata.get(key) for key in HOSTS)
+    return next((host[:100] for host in hosts if isinstance(host, str) and host), "")
 
 
 def _reason(
@@ -95,61 +137,37 @@ def _reason(
     alert: OpenAlert,
     summaries: Mapping[AlertKey, str],
 ) -> Reason:
-    condition = alert.key.condition
+    condition, last = alert.key.condition, judged(runs)
     bare = Reason(
         condition=condition,
         title=TITLES[condition],
         severity=severity_of(job, alert.key.rule),
         since=moment(alert.opened_at, now, zone_of(job)),
-    )
-    judged = next(
-        (run for run in runs if run.outcome not in NEUTRAL and not run.is_retried), None
+        host=host_of(last),
     )
     if condition is Condition.VIOLATED:
         return _violation(bare, job, alert.key.rule, runs)
     if condition is Condition.FAILING:
-        message = _end_of(judged.message) if judged else ""
-        return replace(bare, words=_failure(job, state, judged), message=message)
+        message, number = (end_of(last.message), last.number) if last else ("", 0)
+        words = _failure(job, state, last)
+        return replace(bare, words=words, message=message, run=number)
     if condition is Condition.MISSED:
-        return replace(bare, words=_miss(state, now))
+        return replace(bare, words=" ".join(_miss(job, state, now)))
     return replace(bare, words=_sentence(summaries.get(alert.key, "")))
 
 
 def _violation(bare: Reason, job: Job, rule: str, runs: Sequence[Run]) -> Reason:
     for run in runs:
-        for broken in run.violations:
-            if broken.rule == rule:
-                named = not rule.startswith(broken.metric)
+        for violation in run.violations:
+            if violation.rule == rule:
                 return replace(
                     bare,
-                    metric=broken.metric,
-                    value=value_of(broken),
-                    expected=expected_of(job.rules, broken),
-                    words=f"The rule is {rule}." if named else "",
-                    message=_end_of(run.message),
+                    broken=(broken_by(job.rules, violation),),
+                    message=end_of(run.message),
+                    run=run.number,
+                    host=host_of(run),
                 )
     return replace(bare, words=f"The last evaluated run broke {rule}.")
-
-
-def value_of(violation: Violation) -> str:
-    """Return the value of the metric in *violation* as text."""
-    if violation.text is not None:
-        return quoted(violation.text)
-    if violation.value is None:
-        return "not reported"
-    if violation.metric == DURATION:
-        return format_duration(round(violation.value, 3))
-    return readable(violation.value)
-
-
-def expected_of(rules: Iterable[Rule], violation: Violation) -> str:
-    """Return the expected value in *violation* as text, durations with units."""
-    rule = next((one for one in rules if one.name == violation.rule), None)
-    if rule is None or violation.metric != DURATION:
-        return violation.expected
-    if any(bound.of_previous for bound in rule.bounds):
-        return violation.expected
-    return " and ".join(f"{b.op} {format_duration(b.value)}" for b in rule.bounds)
 
 
 def _failure(job: Job, state: JobState, run: Run | None) -> str:
@@ -162,27 +180,34 @@ def _failure(job: Job, state: JobState, run: Run | None) -> str:
 def _about_failure(state: JobState, run: Run | None) -> Iterator[str]:
     sentence = f"The last run ended with {state.last_outcome}"
     if run is not None and run.exit_code is not None:
-        sentence += f", exit code {run.exit_code}"
+        sentence += f", exit code {with_meaning(run.exit_code)}"
     if run is not None and run.duration is not None:
-        sentence += f", after {format_duration(round(run.duration, 3))}"
+        sentence += f", after {span(run.duration)}"
     yield f"{sentence}."
     if state.consecutive_failures > 1:
         yield f"{state.consecutive_failures} runs in a row were not ok."
 
 
-def _miss(state: JobState, now: float) -> str:
+def _miss(job: Job, state: JobState, now: float) -> Iterator[str]:
+    due = moment(missed_slot(job, state), now, zone_of(job))
+    if due is not None and job.schedule is not None:
+        grace = f", grace {format_duration(job.grace)}" if job.grace else ""
+        schedule = in_words(job.schedule)
+        yield f"It was due {due.local or due.utc} ({schedule}{grace})."
     if not state.last_finish_at:
-        return "No run finished by then; it has never run."
+        yield "No run finished by then; it has never run."
+        return
     last = moment(state.last_finish_at, now)
     when = last.away if last else ""
-    return f"No run finished by then. The last one ended {when}: {state.last_outcome}."
+    yield f"No run finished by then. The last one ended {when}: {state.last_outcome}."
 
 
 def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
-def _end_of(text: str) -> str:
+def end_of(text: str) -> str:
+    """Return the last lines of a message."""
     text = text.strip()
     end = "\n".join(text[-LONGEST:].splitlines()[-LINES:])
     return end if len(end) == len(text) else f"…{end}"

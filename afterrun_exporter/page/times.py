@@ -6,14 +6,20 @@ import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.core.units import format_duration
 
-_UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+#: The seconds of the units, in descending order.
+_UNITS: Final = (86400, 3600, 60, 1)
+
+#: Durations from here on have no fractions of a second.
+_PRECISE: Final = 10
 
 #: Later instants are not formatted, as datetime cannot represent all of them.
 _END: Final = datetime(9900, 1, 1, tzinfo=UTC).timestamp()
@@ -30,7 +36,7 @@ class Moment:
     local: str
     #: In UTC, next to `local`; without the day if it is the same.
     beside: str
-    #: Relative to now: ``3 h 12 min ago``, ``in 5 min``.
+    #: Relative to now: ``3h12m ago``, ``in 5m``.
     away: str
     #: The least time by which the clock was ahead when it was recorded, or "".
     ahead: str = ""
@@ -59,7 +65,8 @@ def happened(instant: float, now: float, zone: tzinfo = UTC) -> Moment | None:
     result, seconds = moment(instant, now, zone), instant - now
     if result is None or seconds < 1:
         return result
-    return replace(result, away=f"{span(seconds)} ahead", ahead=span(seconds))
+    ahead = span(int(seconds))
+    return replace(result, away=f"{ahead} ahead", ahead=ahead)
 
 
 def zone_of(job: Job) -> tzinfo:
@@ -74,21 +81,21 @@ def away(seconds: float) -> str:
     if abs(seconds) < 1:
         return "just now"
     if seconds < 0:
-        return f"{span(-seconds)} ago"
-    return f"in {span(seconds)}"
+        return f"{span(int(-seconds))} ago"
+    return f"in {span(int(seconds))}"
 
 
 def span(seconds: float) -> str:
-    """Return a duration in its two largest units: ``3 h 12 min``."""
+    """Return a duration in its two largest units, as in afterrun.yml: ``3h12m``."""
+    if seconds < 0:
+        return f"-{span(-seconds)}"
+    if seconds < _PRECISE:
+        return format_duration(float(f"{seconds:.2g}"))
     whole = int(seconds)
-    for (unit, size), (smaller, less) in zip(
-        _UNITS, (*_UNITS[1:], ("", 0)), strict=True
-    ):
+    for size, smaller in pairwise(_UNITS):
         if whole >= size:
-            count, rest = divmod(whole, size)
-            more = rest // less if less else 0
-            return f"{count} {unit} {more} {smaller}" if more else f"{count} {unit}"
-    return "0 s"
+            return format_duration(whole - whole % smaller)
+    return format_duration(whole)
 
 
 def _exact(instant: float, now: float, zone: tzinfo) -> str:

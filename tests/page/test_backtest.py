@@ -145,7 +145,7 @@ class TestWhatIsShown:
         )
         told = words_of(section(await pages.get(path("duration < 10m\nrows < 9000"))))
 
-        assert "duration < 10m 10m5s < 10m rows < 9000 1,234,567 < 9000" in told
+        assert "duration < 10m 10m5s < 10m rows < 9000 1,234,567 < 9,000" in told
 
     async def test_counts_runs_since_then_alone(
         self, pages: Pages, service: Service, clock: ManualClock

@@ -202,7 +202,7 @@ class TestChartsOfAJob:
         _, rows = charts(Job(name="a"), Night().state, [run], NOW)
 
         assert rows.points[0].label == (
-            "run 7: 0 (violated); Sun 22 Nov 11:00 UTC, 1 h ago"
+            "run 7: 0 (violated); Sun 22 Nov 11:00 UTC, 1h ago"
         )
 
 

@@ -79,10 +79,10 @@ class TestThePage:
         page = await pages.get("/jobs/backup")
         told = text_of(page)
 
-        assert "3 h 1 min ahead" in told
-        assert "clock was ahead when the run was recorded, by 3 h 1 min or more" in told
+        assert "3h1m ahead" in told
+        assert "clock was ahead when the run was recorded, by 3h1m or more" in told
         assert "by a clock that was ahead" in told
-        assert "in 3 h" not in page
+        assert "in 3h" not in page
         assert "Last run just now" in told
 
     async def test_shows_a_run_between_two_attempts(
@@ -119,9 +119,7 @@ class TestThePage:
         await service.record(ping("21 12:30"))
         told = text_of(await pages.get("/jobs/backup"))
 
-        assert (
-            "failing warning Sat 21 Nov 12:00 UTC Sat 21 Nov 12:30 UTC 30 min" in told
-        )
+        assert "failing warning Sat 21 Nov 12:00 UTC Sat 21 Nov 12:30 UTC 30m" in told
 
     async def test_tells_what_runs_now(
         self, pages: Pages, service: Service, clock: ManualClock
@@ -131,8 +129,8 @@ class TestThePage:
         clock.show(at("21 12:04"))
         told = text_of(await pages.get("/jobs/backup"))
 
-        assert "Running now started 4 min ago" in told
-        assert "must finish in 6 min night-1" in told
+        assert "Running now started 4m ago" in told
+        assert "must finish in 6m night-1" in told
 
     async def test_tells_the_last_sign_of_life(
         self, pages: Pages, service: Service, clock: ManualClock
@@ -144,13 +142,13 @@ class TestThePage:
         clock.show(at("21 12:06"))
         told = text_of(await pages.get("/jobs/backup"))
 
-        assert "next sign of life due in 3 min last sign of life 2 min ago" in told
+        assert "next sign of life due in 3m last sign of life 2m ago" in told
         assert "sends signs of life sends one every 5m" in told
 
         clock.show(at("21 12:10"))
         await service.sweep()
         told = text_of(await pages.get("/jobs/backup"))
-        assert "sign of life was due 1 min ago" in told
+        assert "sign of life was due 1m ago" in told
         assert "No sign of life since 2026-11-21T12:04:00Z" in told
 
     async def test_names_the_jobs_that_it_requires(

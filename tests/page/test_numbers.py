@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.page.numbers import limit_text, readable, short, top_of
+from afterrun_exporter.page.numbers import exactly, in_unit, readable, short, top_of
 
 
 @pytest.mark.parametrize(
@@ -30,15 +30,29 @@ def test_a_tick_is_short(value: float, metric: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "metric", "text"),
-    [
-        (1024, "size_bytes", "1 KiB"),
-        (1000, "size_bytes", "1,000"),
-        (73150, "rows", "73,150"),
-    ],
-)
-def test_a_limit_is_told_to_every_digit(value: float, metric: str, text: str) -> None:
-    assert limit_text(value, metric) == text
+    ("value", "metric", "unit", "text"),
+    [(1213, "file_size_bytes", "", "1.2 KiB"), (1213, "size", "B", "1.2 KiB"),
+     (12, "size", "B", "12 B"), (0, "size", "B", "0 B"), (-2048, "size", "B", "-2 KiB"),
+     (0.0341, "error_ratio", "%", "3.41%"), (418.38, "duration", "", "6m58s"),
+     (2940, "lag", "s", "49m"), (1213, "rows", "", "1,213"), (math.nan, "rows", "s", "NaN")],
+)  # fmt: skip
+def test_a_value_has_the_unit_of_its_rule(
+    value: float, metric: str, unit: str, text: str
+) -> None:
+    assert in_unit(value, metric, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "metric", "unit", "text"),
+    [(1024, "size_bytes", "", "1 KiB"), (1000, "size", "B", "1 kB"),
+     (1048576, "size", "B", "1 MiB"), (215_613_578.5, "size", "B", "215,613,578.5 B"),
+     (1023, "size", "B", "1,023 B"), (0, "size", "B", "0 B"), (73150, "rows", "", "73,150"),
+     (0.05, "ratio", "%", "5%"), (2700, "duration", "", "45m"), (math.inf, "n", "", "+Inf")],
+)  # fmt: skip
+def test_a_limit_is_told_to_every_digit(
+    value: float, metric: str, unit: str, text: str
+) -> None:
+    assert exactly(value, metric, unit) == text
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ async def test_a_job_is_told_with_its_last_run_its_next_and_its_past(
     clock.show(at("21 12:00"))
     told = text_of(await pages.get("/"))
 
-    assert "failing 1 h ago partial 2 h ago Sun 22 Nov 02:00 EET 00:00 UTC" in told
+    assert "failing 1h ago partial 2h ago Sun 22 Nov 02:00 EET 00:00 UTC" in told
     assert "last 2 runs: 1 ok, 1 partial; the newest partial" in told
 
 

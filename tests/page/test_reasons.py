@@ -7,7 +7,8 @@ import pytest
 from afterrun_exporter.core.model import Condition, Outcome
 from afterrun_exporter.core.rules import Violation, parse_rule
 from afterrun_exporter.core.state import AlertKey
-from afterrun_exporter.page.reasons import LONGEST, TITLES, Reason, expected_of, reasons
+from afterrun_exporter.page.reasons import LONGEST, TITLES, Reason, reasons
+from afterrun_exporter.page.violations import Broken, broken_by
 from afterrun_exporter.storage.store import AlertRecord
 from tests.changed import replace
 from tests.core.jobs import BACKUP, Night, at
@@ -31,18 +32,40 @@ def test_a_broken_rule_tells_the_value_and_what_was_expected() -> None:
     night = Night().ping("22 02:05", metrics={"rows": 0.0, "size": 9e9}, message="done")
     (reason,) = of(night)
 
-    assert (reason.title, reason.metric) == ("broke a rule", "rows")
-    assert (reason.value, reason.expected) == ("0", "> 0")
+    assert reason.title == "broke a rule"
+    assert reason.broken == (Broken("rows", "0", "> 0"),)
     assert reason.message == "done"
     assert reason.since is not None
     assert reason.since.iso == "2026-11-22T02:05:00Z"
-    assert reason.since.away == "2 h 55 min ago"
+    assert reason.since.away == "2h55m ago"
 
 
 def test_a_rule_without_a_value_says_that_it_was_not_reported() -> None:
-    (rows, size) = of(Night().ping("22 02:05", metrics={}))
+    (reason,) = of(Night().ping("22 02:05", metrics={}))
 
-    assert {rows.value, size.value} == {"not reported"}
+    assert {one.value for one in reason.broken} == {"not reported"}
+
+
+def test_rules_that_one_run_broke_are_told_together() -> None:
+    rules = (parse_rule("rows > 0"), parse_rule("size > 1KiB"))
+    rules = (rules[0], replace(rules[1], severity="critical"))
+    night = Night(replace(BACKUP, rules=rules))
+    night.ping("22 02:05", metrics={"rows": 0.0, "size": 12.0})
+    (reason,) = of(night)
+
+    assert reason.title == "broke 2 rules"
+    assert reason.severity == "critical"
+    assert reason.broken == (
+        Broken("rows", "0", "> 0"),
+        Broken("size", "12 B", "> 1 KiB"),
+    )
+
+
+def test_a_rule_that_was_broken_before_is_told_apart() -> None:
+    night = Night().ping("22 02:05", metrics={"rows": 0.0, "size": 9e9})
+    night.ping("22 03:05", metrics={"rows": 0.0, "size": 12.0})
+
+    assert [len(one.broken) for one in of(night)] == [1, 1]
 
 
 def test_the_value_is_that_of_the_last_run_and_not_of_the_first() -> None:
@@ -51,7 +74,7 @@ def test_the_value_is_that_of_the_last_run_and_not_of_the_first() -> None:
     night.ping("22 03:05", metrics={"rows": -7.0, "size": 9e9})
     (reason,) = of(night)
 
-    assert reason.value == "-7"
+    assert reason.broken[0].value == "-7"
     assert reason.since is not None
     assert reason.since.iso == "2026-11-22T02:05:00Z"
 
@@ -63,7 +86,7 @@ def test_a_named_rule_is_told_by_its_name_too() -> None:
     )
     (reason,) = of(Night(job).ping("22 02:05", metrics={}))
 
-    assert reason.words == "The rule is some-rows."
+    assert reason.broken[0].name == "some-rows"
     assert reason.severity == "page"
 
 
@@ -72,13 +95,17 @@ def test_a_failure_tells_how_it_ended_and_the_end_of_what_was_said() -> None:
         Night()
         .fail("22 02:00")
         .fail(
-            "22 03:00", exit_code=3, duration=252.0, message="x" * 2000 + " disk full"
+            "22 03:00",
+            exit_code=137,
+            duration=252.123,
+            message="x" * 2000 + " disk full",
         )
     )
     (reason,) = of(night)
 
     assert reason.words == (
-        "The last run ended with fail, exit code 3, after 4m12s. "
+        "The last run ended with fail, exit code 137 "
+        "(ended by SIGKILL, often out of memory), after 4m12s. "
         "2 runs in a row were not ok."
     )
     assert reason.message.endswith(" disk full")
@@ -113,8 +140,11 @@ def test_a_miss_tells_when_it_last_ran() -> None:
     (never,) = of(Night().clock("22 02:31"))
     (once,) = of(Night(known="20 12:00").ping("21 02:00").clock("22 02:31"))
 
-    assert never.words == "No run finished by then; it has never run."
-    assert once.words == "No run finished by then. The last one ended 1 d 3 h ago: ok."
+    due = "It was due Sun 22 Nov 02:00 UTC (every day at 02:00, grace 30m)."
+    assert never.words == f"{due} No run finished by then; it has never run."
+    assert once.words == (
+        f"{due} No run finished by then. The last one ended 1d3h ago: ok."
+    )
     assert once.since is not None
     assert once.since.iso == "2026-11-22T02:30:00Z"
 
@@ -122,7 +152,18 @@ def test_a_miss_tells_when_it_last_ran() -> None:
 def test_what_one_run_said_is_told_once() -> None:
     night = Night().ping("22 02:05", metrics={}, message="nothing to do")
 
-    assert [one.message for one in of(night)] == ["nothing to do", ""]
+    assert [one.message for one in of(night)] == ["nothing to do"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "host"),
+    [('{"host": "db1"}', "db1"), ('{"node": "n2", "host": 7}', "n2"), ("", ""),
+     ('{"host": "' + "x" * 20_000 + '"}', "")],
+)  # fmt: skip
+def test_the_host_of_the_last_run_is_told(metadata: str, host: str) -> None:
+    (reason,) = of(Night().fail("22 02:00", metadata=metadata))
+
+    assert reason.host == host
 
 
 def test_other_conditions_are_told_as_they_were_recorded() -> None:
@@ -145,13 +186,34 @@ def test_other_conditions_are_told_as_they_were_recorded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "expected"),
-    [("duration < 45m", "< 45m"), ("duration < 2 * previous", "as written")],
-)
-def test_a_duration_is_expected_in_units(rule: str, expected: str) -> None:
-    job = replace(BACKUP, rules=(parse_rule(rule),))
+    ("rule", "value", "expected", "told"),
+    [
+        ("duration < 45m", 2940.0, "< 2700", "duration 49m, expected < 45m"),
+        ("duration < 45m", 2700.4, "< 2700", "duration 45m0.4s, expected < 45m"),
+        ("size > 1MiB", 1213.0, "> 1048576", "size 1.2 KiB, expected > 1 MiB"),
+        (
+            "file_bytes >= 0.5 * previous",
+            1213.0,
+            ">= 215613578.5 (0.5 * previous)",
+            "file_bytes 1.2 KiB, expected >= 205.6 MiB (0.5 * previous)",
+        ),
+        ("r between 1% and 5%", 0.07, ">= 0.01 and <= 0.05", "r 7%, expected >= 1% and <= 5%"),
+        ("rows > 2 * previous", None, "> 2 * previous", "rows not reported, expected > 2 * previous"),
+        ("gone", 1213.0, "> 5000", "rows 1,213, expected > 5,000"),
+    ],
+)  # fmt: skip
+def test_values_have_the_unit_of_the_rule(
+    rule: str, value: float | None, expected: str, told: str
+) -> None:
+    rules = () if rule == "gone" else (parse_rule(rule),)
+    metric = told.partition(" ")[0]
+    broken = broken_by(rules, Violation(rule, metric, value, expected))
 
-    assert (
-        expected_of(job.rules, Violation(rule, "duration", 1.0, "as written"))
-        == expected
-    )
+    assert f"{broken.metric} {broken.value}, expected {broken.expected}" == told
+
+
+def test_a_text_is_expected_as_it_is_written() -> None:
+    rule = parse_rule('status == "10"')
+    broken = broken_by((rule,), Violation(rule.name, rule.metric, None, '== "10"', "9"))
+
+    assert (broken.value, broken.expected) == ('"9"', '== "10"')

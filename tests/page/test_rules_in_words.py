@@ -24,7 +24,7 @@ BREAKS = "A run that does not report it breaks the rule."
         ("rows >= 1000", "rows must be at least 1,000."),
         ("size_bytes > 1KiB", "size_bytes must be more than 1 KiB."),
         ("rows != 0", "rows must be anything but 0."),
-        ("ratio <= 5%", "ratio must be at most 0.05."),
+        ("ratio <= 5%", "ratio must be at most 5%."),
         ("duration < 45m", "The duration must be less than 45m."),
         ("n between 1 and 500", "n must be at least 1 and at most 500."),
         ("rows >= 0.5 * previous", "rows must be at least 0.5 times that of the last ok run."),
@@ -57,7 +57,7 @@ def test_everything_that_is_expected_is_told() -> None:
 
     assert dict(expectations(job)) == {
         "Attempts": "A run fails with its 3rd attempt.",
-        "Schedule": "0 2 * * * in Europe/Riga.",
+        "Schedule": "Every day at 02:00 in Europe/Riga: 0 2 * * *.",
         "Grace": "A run may finish 30m after its slot before it is missed.",
         "Run time": "A run may take 1h from its start to its end.",
         "Failures": "It alerts on the 3rd bad run in a row.",

@@ -44,7 +44,7 @@ async def test_the_page_of_a_job_says_which_slots(pages: Pages) -> None:
     assert (
         "Due 2 times, from Sun 22 Nov 02:00 UTC to Mon 23 Nov 02:00 UTC , while "
         "AfterRun was down until Mon 23 Nov 03:00 UTC : it is not known whether it "
-        "ran. The next run decides, due in 22 h 57 min ."
+        "ran. The next run decides, due in 22h57m ."
     ) in told
     assert "0 missed, 2 unobserved" in told
     assert "AfterRun was down" not in text_of(await pages.get("/jobs/weekly"))
@@ -61,4 +61,4 @@ async def test_an_open_run_had_to_end_in_it(
 
     told = text_of(await pages.get("/jobs/backup"))
 
-    assert "was due to finish 1 h 3 min ago , while AfterRun was down" in told
+    assert "was due to finish 1h3m ago , while AfterRun was down" in told

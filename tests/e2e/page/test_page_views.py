@@ -25,7 +25,7 @@ def test_the_broken_job_and_the_reason_are_seen_at_once(look: Look) -> None:
     expect(value).to_have_text("rows_processed 0 expected > 0")
     expect(value).to_be_in_viewport()
     expect(trouble.locator(".since").first).to_contain_text(
-        re.compile(r"for 2 h 1\d min, since")
+        re.compile(r"for 2h1\dm, since")
     )
     expect(trouble.get_by_role("link", name=re.compile("Runbook"))).to_have_attribute(
         "href", "https://wiki.example/backup"
