@@ -39,8 +39,8 @@ from afterrun_exporter.core.routing import (
 )
 
 #: An optional path or other text of one line.
-_Optional = Annotated[Line | None, NotEmpty]
-_SecretFile = Annotated[alerting_values.SecretFile | None, NotEmpty]
+_Optional = Annotated[Line, NotEmpty]
+_SecretFile = Annotated[alerting_values.SecretFile, NotEmpty]
 _Lines = Annotated[tuple[Line, ...], alerting_values.OneOrMany]
 
 
@@ -48,26 +48,17 @@ class SmtpSpec(Spec):
     """``smtp:``, the mail server."""
 
     smarthost: alerting_values.HostPort = Smtp().smarthost
-    from_: Annotated[alerting_values.Sender, Field(alias="from")] = Smtp().sender
+    sender: Annotated[alerting_values.Sender, Field(alias="from")] = Smtp().sender
     require_tls: bool = True
-    auth_username: _Optional = None
-    auth_password_file: _SecretFile = None
-
-    def smtp(self) -> Smtp:
-        return Smtp(
-            smarthost=self.smarthost,
-            sender=self.from_,
-            require_tls=self.require_tls,
-            auth_username=self.auth_username or "",
-            auth_password_file=self.auth_password_file or "",
-        )
+    auth_username: _Optional = ""
+    auth_password_file: _SecretFile = ""
 
 
 class SlackSpec(Spec):
     """``slack:`` of a receiver."""
 
-    channel: Annotated[alerting_values.Channel | None, NotEmpty] = None
-    url_file: _SecretFile = None
+    channel: Annotated[alerting_values.Channel, NotEmpty] = ""
+    url_file: _SecretFile = ""
 
     @model_validator(mode="after")
     def _has_url(self, info: ValidationInfo) -> Self:
@@ -91,7 +82,7 @@ class WebhookSpec(Spec):
     """``webhook:`` of a receiver."""
 
     url: alerting_values.PlainUrl
-    authorization_file: _SecretFile = None
+    authorization_file: _SecretFile = ""
     #: The default of Alertmanager: no limit.
     max_alerts: Annotated[int, Field(ge=0)] = 0
 
@@ -105,7 +96,7 @@ class PagerDutySpec(Spec):
 class IntegrationSpec(Spec):
     """One way to reach a receiver."""
 
-    email: Annotated[alerting_values.Recipients | None, NotEmpty] = None
+    email: Annotated[alerting_values.Recipients, NotEmpty] = ""
     slack: Annotated[SlackSpec | None, MappingOf] = None
     discord: Annotated[DiscordSpec | None, MappingOf] = None
     webhook: Annotated[WebhookSpec | None, MappingOf] = None
@@ -121,20 +112,16 @@ class IntegrationSpec(Spec):
     def integration(self, slack_url_file: str) -> Integration:
         if self.slack is not None:
             return Slack(
-                channel=self.slack.channel or "",
+                channel=self.slack.channel,
                 url_file=self.slack.url_file or slack_url_file,
             )
         if self.discord is not None:
-            return Discord(self.discord.url_file)
+            return Discord(**dict(self.discord))
         if self.webhook is not None:
-            return Webhook(
-                url=self.webhook.url,
-                authorization_file=self.webhook.authorization_file or "",
-                max_alerts=self.webhook.max_alerts,
-            )
+            return Webhook(**dict(self.webhook))
         if self.pagerduty is not None:
-            return PagerDuty(self.pagerduty.routing_key_file)
-        return Email(self.email or "")
+            return PagerDuty(**dict(self.pagerduty))
+        return Email(self.email)
 
 
 def _reachable(ways: tuple[IntegrationSpec, ...]) -> tuple[IntegrationSpec, ...]:
@@ -159,7 +146,7 @@ class RouteMatchSpec(Spec):
     alert: Annotated[tuple[alerting_values.Alert, ...], alerting_values.OneOrMany] = ()
     project: _Lines = ()
     tags: _Lines = ()
-    job: Annotated[Pattern | None, NotEmpty] = None
+    job: Annotated[Pattern, NotEmpty] = ""
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
@@ -174,7 +161,7 @@ class RouteMatchSpec(Spec):
             conditions=self.alert,
             projects=self.project,
             tags=self.tags,
-            job=self.job or "",
+            job=self.job,
         )
 
 
@@ -225,16 +212,16 @@ class AlertmanagerSpec(GroupingSpec):
         default_factory=dict
     )
     resolve_delay: Duration = Alertmanager().resolve_delay
-    config_file: _Optional = None
-    reload_url: Annotated[alerting_values.ShownUrl | None, NotEmpty] = None
-    base: _Optional = None
+    config_file: _Optional = ""
+    reload_url: Annotated[alerting_values.ShownUrl, NotEmpty] = ""
+    base: _Optional = ""
     smtp: Annotated[SmtpSpec | None, MappingOf] = None
-    slack_url_file: _SecretFile = None
+    slack_url_file: _SecretFile = ""
     receivers: Annotated[dict[alerting_values.ReceiverName, _Ways], MappingOf] = Field(
         default_factory=dict
     )
-    receiver: Annotated[alerting_values.ReceiverRef | None, NotEmpty] = None
-    watchdog: Annotated[alerting_values.ReceiverRef | None, NotEmpty] = None
+    receiver: Annotated[alerting_values.ReceiverRef, NotEmpty] = ""
+    watchdog: Annotated[alerting_values.ReceiverRef, NotEmpty] = DISCARD
     routes: Annotated[tuple[RouteSpec, ...], ListOf] = ()
     mute_times: Annotated[
         dict[Line, Annotated[tuple[MuteTimeSpec, ...], alerting_values.OneOrMany]],
@@ -243,9 +230,7 @@ class AlertmanagerSpec(GroupingSpec):
 
     def alertmanager(self) -> Alertmanager:
         receivers = tuple(
-            Receiver(
-                name, tuple(way.integration(self.slack_url_file or "") for way in ways)
-            )
+            Receiver(name, tuple(way.integration(self.slack_url_file) for way in ways))
             for name, ways in self.receivers.items()
         )
         first = receivers[0].name if receivers else DISCARD
@@ -253,13 +238,13 @@ class AlertmanagerSpec(GroupingSpec):
             push_to=self.push_to,
             labels=tuple({**dict(SCRAPE_LABELS), **self.labels}.items()),
             resolve_delay=self.resolve_delay,
-            config_file=self.config_file or "",
-            reload_url=self.reload_url or "",
-            base=self.base or "",
-            smtp=self.smtp.smtp() if self.smtp else None,
+            config_file=self.config_file,
+            reload_url=self.reload_url,
+            base=self.base,
+            smtp=Smtp(**dict(self.smtp)) if self.smtp else None,
             receivers=receivers,
             receiver=self.receiver or first,
-            watchdog=self.watchdog or DISCARD,
+            watchdog=self.watchdog,
             grouping=self.grouping(
                 PUSHED_GROUPING if self.push_to else DEFAULT_GROUPING
             ),

@@ -22,7 +22,15 @@ from afterrun_exporter.config.schema import DefaultsSpec, FileSpec, JobSpec
 from afterrun_exporter.config.values import Declared
 from afterrun_exporter.core.history import reach
 from afterrun_exporter.core.job_config import JobConfig
-from afterrun_exporter.core.model import JOB_NAME, Job, Settings
+from afterrun_exporter.core.model import (
+    JOB_NAME,
+    Concurrency,
+    Dependency,
+    Job,
+    Settings,
+    SlowerThan,
+    SuccessRatio,
+)
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.core.schedule import Every, Schedule, parse_cron
 from afterrun_exporter.core.units import format_duration
@@ -201,6 +209,7 @@ class Builder:
         self, name: str, spec: JobSpec, declared: Declared, defaults: DefaultsSpec
     ) -> Job:
         ratio, slower = spec.alerts.success_ratio, spec.alerts.slower_than
+        limit = spec.concurrency
         return Job(
             name=name,
             schedule=self._schedule(spec, defaults),
@@ -213,10 +222,10 @@ class Builder:
             rules=tuple(rule.rule() for rule in spec.rules),
             after_failures=spec.alerts.after_failures,
             recover_after=spec.alerts.recover_after,
-            success_ratio=ratio.ratio() if ratio else None,
-            slower_than=slower.slower() if slower else None,
-            concurrency=spec.concurrency.concurrency() if spec.concurrency else None,
-            depends_on=tuple(one.dependency() for one in spec.depends_on),
+            success_ratio=SuccessRatio(**dict(ratio)) if ratio else None,
+            slower_than=SlowerThan(**dict(slower)) if slower else None,
+            concurrency=Concurrency(**dict(limit)) if limit else None,
+            depends_on=tuple(Dependency(**dict(one)) for one in spec.depends_on),
             dedicated=spec.alerting == "dedicated",
             exposes_pushes=spec.export_as == "original",
             push=spec.push.settings() if spec.push else None,

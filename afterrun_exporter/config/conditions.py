@@ -19,13 +19,7 @@ from afterrun_exporter.config.values import (
     Share,
     distinct,
 )
-from afterrun_exporter.core.model import (
-    Average,
-    Concurrency,
-    Dependency,
-    SlowerThan,
-    SuccessRatio,
-)
+from afterrun_exporter.core.model import Average
 from afterrun_exporter.core.open_runs import MAX_OPEN_RUNS
 from afterrun_exporter.core.units import parse_duration
 
@@ -39,9 +33,6 @@ class SuccessRatioSpec(Spec):
     over: PositiveDuration = _WEEK
     min_runs: Count = 5
 
-    def ratio(self) -> SuccessRatio:
-        return SuccessRatio(below=self.below, over=self.over, min_runs=self.min_runs)
-
 
 class SlowerThanSpec(Spec):
     """``slower_than:`` of a job's ``alerts:``."""
@@ -50,11 +41,6 @@ class SlowerThanSpec(Spec):
     than: Average = Field(default=Average.MEDIAN, strict=False)
     over: PositiveDuration = _WEEK
     min_runs: Count = 3
-
-    def slower(self) -> SlowerThan:
-        return SlowerThan(
-            factor=self.factor, than=self.than, over=self.over, min_runs=self.min_runs
-        )
 
 
 class AlertsSpec(Spec):
@@ -73,9 +59,6 @@ class ConcurrencySpec(Spec):
     max: Annotated[Count, Field(le=MAX_OPEN_RUNS - 1)]
     by: Annotated[Line | None, NotEmpty] = None
 
-    def concurrency(self) -> Concurrency:
-        return Concurrency(max=self.max, by=self.by)
-
 
 class DependencySpec(Spec):
     """One of ``depends_on:``; a plain string is its ``job``."""
@@ -87,9 +70,6 @@ class DependencySpec(Spec):
     @classmethod
     def _text_is_job(cls, value: Any) -> Any:
         return value if isinstance(value, Mapping) else {"job": value}
-
-    def dependency(self) -> Dependency:
-        return Dependency(self.job, self.requires_success)
 
 
 Dependencies = Annotated[tuple[DependencySpec, ...], distinct("job", attrgetter("job"))]

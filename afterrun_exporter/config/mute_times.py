@@ -116,7 +116,7 @@ class MuteTimeSpec(Spec):
     days_of_month: Annotated[tuple[_DayOfMonth, ...], OneOrMany] = ()
     months: Annotated[tuple[_Month, ...], OneOrMany] = ()
     years: Annotated[tuple[_Year, ...], OneOrMany] = ()
-    location: Annotated[Zone | None, NotEmpty] = None
+    location: Annotated[Zone, NotEmpty] = ""
 
     @model_validator(mode="after")
     def _has_times(self) -> Self:
@@ -129,10 +129,5 @@ class MuteTimeSpec(Spec):
 
     def interval(self) -> TimeInterval:
         return TimeInterval(
-            times=tuple((one.start, one.end) for one in self.times),
-            weekdays=self.weekdays,
-            days_of_month=self.days_of_month,
-            months=self.months,
-            years=self.years,
-            location=self.location or "",
+            **{**dict(self), "times": tuple((one.start, one.end) for one in self.times)}
         )
