@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.client.arguments import Metrics, duration, pairs
-from afterrun_exporter.client.output_lines import MAX_LINE, MetricLines, Tail
+from afterrun_exporter.client.capture import MAX_LINE, MetricLines, Tail
 from afterrun_exporter.client.reports import cut
 
 
