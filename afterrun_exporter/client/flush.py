@@ -190,13 +190,7 @@ class _Flush:
     def _remove(self, entry: Entry) -> None:
         self.flushed.delivered += 1
         self._failures = 0
-        try:
-            entry.remove()
-        except OSError as error:
-            self._warn(
-                f"{entry.path} cannot be removed and will be sent again: "
-                f"{error.strerror or error}"
-            )
+        entry.remove(self._warn)
 
     def _fail(self, entry: Entry, reason: str) -> None:
         job = entry.report.job

@@ -251,14 +251,8 @@ class ReportSender:
             self._warn(problem)
 
     def _remove(self, entry: Entry | None) -> None:
-        if entry is None:
-            return
-        try:
-            entry.remove()
-        except OSError as error:
-            self._warn(
-                f"{entry.path} cannot be removed and will be sent again: {error}"
-            )
+        if entry is not None:
+            entry.remove(self._warn)
 
     def _warn_undelivered(self, queued: QueuedReport) -> None:
         if queued.entry is not None and not queued.entry.path.exists():

@@ -58,10 +58,15 @@ class Entry:
         self.report = report
         self._lock = lock
 
-    def remove(self) -> None:
+    def remove(self, warn: Warn) -> None:
         """Remove the report: the daemon has recorded it."""
-        self.path.unlink(missing_ok=True)
-        self.release()
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            why = error.strerror or error
+            warn(f"{self.path} cannot be removed and will be sent again: {why}")
+        else:
+            self.release()
 
     def reject(self, why: str) -> None:
         """Move the report to ``rejected/``: the daemon will never accept it.
