@@ -39,14 +39,10 @@ class Fact:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Alerting:
+class Alerting(Fact):
     """A metric family with one value of every job, and the labels of its alerts."""
 
-    name: str
-    type: str
-    value: Callable[[ExposedJob], float]
-    suffix: str = ""
+    __slots__ = ()
 
     def lines(self, subjects: Sequence[ExposedJob]) -> list[str]:
         """Return the sample of each of *subjects* as a line of the text format."""
@@ -79,4 +75,4 @@ class Family:
         ]
 
 
-Shape = Fact | Alerting | Family
+Shape = Fact | Family

@@ -101,15 +101,18 @@ class SelfMetrics:
 
     def watch(self, service: Service, tally: JobCounts) -> None:
         """Expose the counts of *service* and *tally*, read at each scrape."""
-        self._registry.register(_Counts(service, tally))
+        self._registry.register(_Callback(lambda: _counts(service, tally)))
 
     def watch_pushes(self, counts: Callable[[], Iterable[Pushes]]) -> None:
         """Expose the result of *counts*, called at each scrape."""
-        self._registry.register(_Pushes(counts))
+        self._registry.register(_Callback(lambda: _pushes(counts())))
 
     def watch_alertmanager_file(self, is_ok: Callable[[], bool | None]) -> None:
         """Expose the result of *is_ok*, called at each scrape; nothing for None."""
-        self._registry.register(_AlertmanagerFile(is_ok))
+        name = names.ALERTMANAGER_RELOAD_SUCCESSFUL
+        self._registry.register(
+            _Callback(lambda: () if (ok := is_ok()) is None else (_gauge(name, ok),))
+        )
 
     def clock_stepped(self, steps: int, now: float) -> None:
         """Move timestamps after *now* back to it, if the clock was set since the last call."""
@@ -146,66 +149,57 @@ class _Some(Collector):
                 yield metric
 
 
-class _Counts(Collector):
-    def __init__(self, service: Service, tally: JobCounts) -> None:
-        self._service = service
-        self._tally = tally
+class _Callback(Collector):
+    """The metrics that a function returns."""
 
-    def collect(self) -> Iterator[Metric]:
-        service = self._service
-        jobs = _gauge(names.JOBS, None, "state")
-        for state, count in self._tally.counts():
-            jobs.add_metric([state], count)
-        yield jobs
+    def __init__(self, collect: Callable[[], Iterable[Metric]]) -> None:
+        self._collect = collect
 
-        yield _gauge(names.UNOBSERVED_JOBS, self._tally.unobserved)
-
-        pings = _counter(names.PINGS, "dialect", "result")
-        native = {("native", result): 0 for result in RESULTS}
-        for labels, count in {**native, **service.pings}.items():
-            pings.add_metric(labels, count)
-        yield pings
-
-        dropped = _counter(names.METRICS_DROPPED, "reason")
-        for reason, count in {**dict.fromkeys(REASONS, 0), **service.dropped}.items():
-            dropped.add_metric([reason], count)
-        yield dropped
-
-        for name, count in (
-            (names.STORAGE_ERRORS, service.storage_errors),
-            (names.CLOCK_STEPS, service.clock_steps),
-            (names.PAUSES, service.pauses),
-        ):
-            counter = _counter(name)
-            counter.add_metric([], count)
-            yield counter
-
-        yield _gauge(names.CLOCK, service.now())
-        yield _gauge(names.DATABASE_SIZE, service.database_size())
+    def collect(self) -> Iterable[Metric]:
+        return self._collect()
 
 
-class _Pushes(Collector):
-    def __init__(self, counts: Callable[[], Iterable[Pushes]]) -> None:
-        self._counts = counts
+def _counts(service: Service, tally: JobCounts) -> Iterator[Metric]:
+    jobs = _gauge(names.JOBS, None, "state")
+    for state, count in tally.counts():
+        jobs.add_metric([state], count)
+    yield jobs
 
-    def collect(self) -> Iterator[Metric]:
-        posts = _counter(names.PUSHES, names.ALERTMANAGER, names.RESULT)
-        waits = _gauge(names.PUSH_WAITING, None, names.ALERTMANAGER)
-        for name, ok, failed, waiting in self._counts():
-            posts.add_metric([name, "ok"], ok)
-            posts.add_metric([name, "failed"], failed)
-            waits.add_metric([name], waiting)
-        yield posts
-        yield waits
+    yield _gauge(names.UNOBSERVED_JOBS, tally.unobserved)
+
+    pings = _counter(names.PINGS, "dialect", "result")
+    native = {("native", result): 0 for result in RESULTS}
+    for labels, count in {**native, **service.pings}.items():
+        pings.add_metric(labels, count)
+    yield pings
+
+    dropped = _counter(names.METRICS_DROPPED, "reason")
+    for reason, count in {**dict.fromkeys(REASONS, 0), **service.dropped}.items():
+        dropped.add_metric([reason], count)
+    yield dropped
+
+    for name, count in (
+        (names.STORAGE_ERRORS, service.storage_errors),
+        (names.CLOCK_STEPS, service.clock_steps),
+        (names.PAUSES, service.pauses),
+    ):
+        counter = _counter(name)
+        counter.add_metric([], count)
+        yield counter
+
+    yield _gauge(names.CLOCK, service.now())
+    yield _gauge(names.DATABASE_SIZE, service.database_size())
 
 
-class _AlertmanagerFile(Collector):
-    def __init__(self, is_ok: Callable[[], bool | None]) -> None:
-        self._is_ok = is_ok
-
-    def collect(self) -> Iterator[Metric]:
-        if (ok := self._is_ok()) is not None:
-            yield _gauge(names.ALERTMANAGER_RELOAD_SUCCESSFUL, ok)
+def _pushes(counts: Iterable[Pushes]) -> Iterator[Metric]:
+    posts = _counter(names.PUSHES, names.ALERTMANAGER, names.RESULT)
+    waits = _gauge(names.PUSH_WAITING, None, names.ALERTMANAGER)
+    for name, ok, failed, waiting in counts:
+        posts.add_metric([name, "ok"], ok)
+        posts.add_metric([name, "failed"], failed)
+        waits.add_metric([name], waiting)
+    yield posts
+    yield waits
 
 
 def _gauge(name: str, value: float | None, *labels: str) -> GaugeMetricFamily:
