@@ -81,20 +81,11 @@ async def endings(
 async def logs(reader: aiosqlite.Connection, job: str) -> list[LogRecord]:
     """Return the log messages of *job*, newest first."""
     rows = await reader.execute_fetchall(
-        "SELECT l.* FROM logs l JOIN jobs j ON j.id = l.job_id "
-        "WHERE j.name = ? ORDER BY l.id DESC",
+        "SELECT j.name job, l.at, l.run_id, l.message, l.metadata "
+        "FROM logs l JOIN jobs j ON j.id = l.job_id WHERE j.name = ? ORDER BY l.id DESC",
         (job,),
     )
-    return [
-        LogRecord(
-            job=job,
-            at=row["at"],
-            run_id=row["run_id"],
-            message=row["message"],
-            metadata=row["metadata"],
-        )
-        for row in rows
-    ]
+    return [LogRecord(**row) for row in rows]
 
 
 def _run(row: sqlite3.Row) -> Run:

@@ -94,6 +94,12 @@ WHERE job_id = ? AND condition = ? AND rule = ? AND resolved_at IS NULL
 _ADD_LOG = """
 INSERT INTO logs (job_id, at, run_id, message, metadata) VALUES (?, ?, ?, ?, ?)
 """
+_PRUNE_LOGS = """
+DELETE FROM logs WHERE id IN (SELECT id FROM logs WHERE at < ? LIMIT ?)
+"""
+_PRUNE_ALERTS = """
+DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE resolved_at < ? LIMIT ?)
+"""
 
 
 class Writer:
@@ -202,17 +208,10 @@ class Writer:
     def prune_rest(self, before: float) -> int:
         """Delete some logs and resolved alerts older than *before*; return the count."""
         with self._transaction():
-            logs = self._connection.execute(
-                "DELETE FROM logs WHERE id IN "
-                "(SELECT id FROM logs WHERE at < ? LIMIT ?)",
-                (before, STEP),
-            ).rowcount
-            alerts = self._connection.execute(
-                "DELETE FROM alerts WHERE id IN "
-                "(SELECT id FROM alerts WHERE resolved_at < ? LIMIT ?)",
-                (before, STEP),
-            ).rowcount
-        return logs + alerts
+            return sum(
+                self._connection.execute(sql, (before, STEP)).rowcount
+                for sql in (_PRUNE_LOGS, _PRUNE_ALERTS)
+            )
 
     def save_outbox(self, changes: Changes) -> None:
         """Write *changes* in one transaction."""
