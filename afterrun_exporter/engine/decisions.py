@@ -163,33 +163,24 @@ class Decisions:
         resumes_on_ping: bool,
     ) -> Decide:
         """Return the decision that pauses a job from *now* on."""
-
-        def decide(state: JobState | None) -> Transition:
-            at = self._at(now, state)
-            job, current = self._watched(name, state, at)
-            return pauses.on_pause(
+        return self._change(
+            name,
+            now,
+            lambda job, state, at: pauses.on_pause(
                 job,
-                current,
+                state,
                 at,
                 self.settings,
                 self._required(job),
                 until=until,
                 lasts=lasts,
                 resumes_on_ping=resumes_on_ping,
-            )
-
-        return decide
+            ),
+        )
 
     def resume(self, name: str, now: float) -> Decide:
         """Return the decision that resumes a paused job."""
-
-        def decide(state: JobState | None) -> Transition:
-            at = self._at(now, state)
-            job, current = self._watched(name, state, at)
-            required = self._required(job)
-            return pauses.on_resume(job, current, at, self.settings, required)
-
-        return decide
+        return self._change(name, now, self._resume)
 
     def describe(
         self, job: Job, description: str, now: float, unusable: Unusable = USABLE
@@ -217,14 +208,12 @@ class Decisions:
     def announce(self, name: str, now: float, *, successes: bool) -> Decide:
         """Return the decision that turns announcements of successful runs on or off."""
 
-        def decide(state: JobState | None) -> Transition:
-            at = self._at(now, state)
-            job, current = self._watched(name, state, at)
-            until = current.success_until if successes else 0.0
-            current = replace(current, announces_success=successes, success_until=until)
-            return self._updated(job, current, at)
+        def change(job: Job, state: JobState, at: float) -> Transition:
+            until = state.success_until if successes else 0.0
+            state = replace(state, announces_success=successes, success_until=until)
+            return self._updated(job, state, at)
 
-        return decide
+        return self._change(name, now, change)
 
     def retire(self, now: float) -> Decide:
         """Return the decision that retires a job."""
@@ -235,6 +224,23 @@ class Decisions:
             return on_retired(state or JobState(created_at=at, due_after=at), at)
 
         return decide
+
+    def _change(
+        self,
+        name: str,
+        now: float,
+        change: Callable[[Job, JobState, float], Transition],
+    ) -> Decide:
+        """Return the decision to *change* a monitored job that was requested at *now*."""
+
+        def decide(state: JobState | None) -> Transition:
+            at = self._at(now, state)
+            return change(*self._watched(name, state, at), at)
+
+        return decide
+
+    def _resume(self, job: Job, state: JobState, at: float) -> Transition:
+        return pauses.on_resume(job, state, at, self.settings, self._required(job))
 
     def _at(self, at: float, state: JobState | None) -> float:
         """Return the effective time of a change that was requested at *at*.
@@ -251,8 +257,7 @@ class Decisions:
     def _resuming(self, state: JobState, ping: Ping) -> Transition:
         """Return the transition of a paused job that *ping* resumes."""
         job, current = self._watched(ping.job, state, ping.at)
-        required = self._required(job)
-        resumed = pauses.on_resume(job, current, ping.at, self.settings, required)
+        resumed, required = self._resume(job, current, ping.at), self._required(job)
         transition = on_ping(job, resumed.state, ping, self.settings, required)
         return transition.after(resumed)
 
