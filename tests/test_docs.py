@@ -19,8 +19,8 @@ from afterrun_exporter.cli.group import COMMANDS, afterrun
 from afterrun_exporter.cli.main import CLIENT
 from afterrun_exporter.client.options import parsers
 from afterrun_exporter.config.schema import FileSpec, JobSpec, RuleSpec
-from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.core.model import Outcome
+from afterrun_exporter.core.status import Status
 from afterrun_exporter.exposition.families import FAMILIES
 from afterrun_exporter.http_problems import KINDS, STATUS
 from afterrun_exporter.ingest.reports import Report

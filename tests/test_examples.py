@@ -9,8 +9,8 @@ import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter import config as configs
-from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.model import Condition
+from afterrun_exporter.core.status import status
 from afterrun_exporter.engine.service import Service
 from tests.core.jobs import at
 from tests.fakes import ManualClock, MemoryStore
@@ -255,7 +255,7 @@ async def test_a_run_that_does_not_end_is_a_timeout(
     assert job is not None
     assert state is not None
     assert during == {Condition.OVERRUNNING}
-    assert status(job, state).value == "failing"
+    assert status(job, state).value == "overrunning"
 
 
 def test_the_throttle_sends_at_most_ten_messages_an_hour_for_a_job() -> None:

@@ -1,4 +1,4 @@
-"""The page, the API and `afterrun jobs` find the same jobs, for every filter."""
+"""Jobs have one state and are found by the same filters on pages, in the API and in the CLI."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from html import unescape
+from itertools import combinations
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.core.job_query import STATES
-from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Outcome
+from afterrun_exporter.core.model import Condition, Job, Outcome
 from afterrun_exporter.core.state import (
     AlertKey,
     JobState,
@@ -26,6 +27,7 @@ from afterrun_exporter.core.state import (
     Transition,
     UnobservedSlots,
 )
+from afterrun_exporter.core.status import Status
 from afterrun_exporter.core.transitions import registered
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.security import SecuritySettings
@@ -65,33 +67,52 @@ def alerting(*conditions: Condition) -> JobState:
     return replace(OK, alerts=tuple(alerts))
 
 
-def states_with(condition: Condition) -> set[str]:
-    """Return the states of a job with this open alert."""
-    if condition in {Condition.TEST, Condition.SUCCEEDED}:
-        return {"ok"}
-    word = {Condition.MISSED, Condition.FAILING, Condition.VIOLATED}
-    states = {condition.value} if condition in word else {"ok", condition.value}
-    return states if condition in BLAMELESS else {*states, "broken"}
+#: Conditions from the worst to the least bad one.
+ORDER: Final = (
+    Condition.MISSED,
+    Condition.FAILING,
+    Condition.VIOLATED,
+    Condition.OVERRUNNING,
+    Condition.SLOW,
+    Condition.OVERLAPPING,
+    Condition.SUCCESS_RATIO_LOW,
+    Condition.UPSTREAM_UNHEALTHY,
+)
 
 
-#: Every condition and every other state, and all words by which the job is found.
-JOBS: Final[dict[str, tuple[JobState, set[str]]]] = {
-    **{one.value: (alerting(one), states_with(one)) for one in Condition},
-    "two": (
-        alerting(Condition.FAILING, Condition.SLOW),
-        {"failing", "slow", "broken"},
+#: Every condition, every pair of them and every other state, with the state of the job.
+JOBS: Final[dict[str, tuple[JobState, str]]] = {
+    **{one.value: (alerting(one), one.value) for one in ORDER},
+    **{
+        f"{worse}-{other}": (alerting(other, worse), worse.value)
+        for worse, other in combinations(ORDER, 2)
+    },
+    "every": (replace(alerting(*ORDER), open_runs=(RUN,), retries=(RETRY,)), "missed"),
+    "test": (alerting(Condition.TEST), "ok"),
+    "succeeded": (alerting(Condition.SUCCEEDED), "ok"),
+    "ok": (OK, "ok"),
+    "new": (NEW, "new"),
+    "first": (replace(NEW, open_runs=(RUN,)), "running"),
+    "running": (replace(OK, open_runs=(RUN,)), "running"),
+    "running-slow": (replace(alerting(Condition.SLOW), open_runs=(RUN,)), "slow"),
+    "held-back": (
+        replace(alerting(Condition.UPSTREAM_UNHEALTHY), open_runs=(RUN,)),
+        "upstream_unhealthy",
     ),
-    "three": (
-        alerting(Condition.FAILING, Condition.MISSED, Condition.UPSTREAM_UNHEALTHY),
-        {"missed", "failing", "upstream_unhealthy", "broken"},
-    ),
-    "ok": (OK, {"ok"}),
-    "new": (NEW, {"new"}),
-    "running": (replace(OK, open_runs=(RUN,)), {"ok", "running"}),
-    "retrying": (replace(OK, retries=(RETRY,)), {"retrying"}),
-    "unobserved": (replace(OK, unobserved=SLOTS), {"ok", "unobserved"}),
-    "paused": (OK, {"paused"}),
+    "retrying": (replace(OK, retries=(RETRY,)), "retrying"),
+    "unobserved": (replace(OK, unobserved=SLOTS), "ok"),
+    "paused": (OK, "paused"),
 }
+BROKEN: Final = {one.value for one in ORDER} - {"upstream_unhealthy"}
+
+
+def found_by(state: str) -> list[str]:
+    """Return the names of the jobs that the filter `state` finds."""
+    if state == "unobserved":
+        return ["unobserved"]
+    states = BROKEN if state == "broken" else {state}
+    return sorted(name for name, (_, word) in JOBS.items() if word in states)
+
 
 DESCRIBED: Final[dict[str, dict[str, Any]]] = {
     "ok": {
@@ -101,7 +122,7 @@ DESCRIBED: Final[dict[str, dict[str, Any]]] = {
         "description": "Dump the Orders",
     },
     "new": {"labels": (("team", "data"),), "tags": ("db",), "display_name": "Orders"},
-    "two": {"labels": (("team", "web"), ("zone", "")), "project": "shop"},
+    "failing-slow": {"labels": (("team", "web"), ("zone", "")), "project": "shop"},
     "paused": {"enabled": False},
 }
 
@@ -113,16 +134,16 @@ FILTERS: Final[list[tuple[list[tuple[str, str]], list[str]]]] = [
     ([("label", "url:https://x?a=b")], ["ok"]),
     ([("label", "team=")], []),
     ([("label", "team=Data")], []),
-    ([("project", "shop")], ["ok", "two"]),
+    ([("project", "shop")], ["failing-slow", "ok"]),
     ([("project", "sho")], []),
     ([("tag", "db")], ["new", "ok"]),
     ([("tag", "db"), ("tag", "big")], ["ok"]),
     ([("tag", "d")], []),
-    ([("q", "RUNNING")], ["overrunning", "running"]),
+    ([("q", "RUNNING SLOW")], ["overrunning-slow", "running-slow"]),
     ([("q", "orders")], ["new", "ok"]),
     ([("q", "orders dump")], ["ok"]),
     ([("q", "nothing")], []),
-    ([("state", "failing"), ("project", "shop")], ["two"]),
+    ([("state", "failing"), ("project", "shop")], ["failing-slow"]),
     ([("state", "ok"), ("project", "shop"), ("tag", "db"), ("q", "dump")], ["ok"]),
 ]
 
@@ -188,13 +209,53 @@ async def by_the_command(
 WAYS: Final = (on_the_page, in_the_api, by_the_command)
 
 
-async def test_a_job_is_found_by_each_of_its_states(client: Client) -> None:
-    assert set().union(*(states for _, states in JOBS.values())) == set(STATES)
+async def test_every_place_shows_the_same_state_of_a_job(client: Client) -> None:
+    """Its worst open condition; a job that has one is never shown as ok."""
+    expected = {name: word for name, (_, word) in JOBS.items()}
+    # Pages show words without underscores.
+    words = {name: word.replace("_", " ") for name, word in expected.items()}
+    listed = (await (await client.get("/api/v1/jobs?limit=1000")).json())["jobs"]
+    pages = [await (await client.get(f"/?page={n}")).text() for n in (1, 2)]
+    rows = re.findall(
+        r'<th role="rowheader"[^>]*><a [^>]*>([^<]+)</a>.*?class="state s-[^>]*>'
+        r"<svg.*?</svg>([^<]+)<",
+        "".join(pages),
+        re.DOTALL,
+    )
+    table = await asyncio.to_thread(
+        CliRunner().invoke, afterrun, ["jobs", "--url", str(client.make_url(""))]
+    )
+    lines = [re.split(r"  +", line)[:2] for line in table.stdout.splitlines()[1:]]
+
+    assert {job["name"]: job["state"] for job in listed} == expected
+    assert dict(rows) == words
+    assert {name: word.split(",")[0] for name, word in lines} == expected
+    for name, word in expected.items():
+        job = await (await client.get(f"/api/v1/jobs/{name}")).json()
+        page = await (await client.get(f"/jobs/{name}")).text()
+        badge = await (await client.get(f"/badge/{name}.svg")).text()
+
+        assert job["state"] == word
+        assert f"<title>{name}: {words[name]} · AfterRun</title>" in page
+        assert f"<title>{name}: {word}</title>" in badge
+
+
+async def test_every_place_counts_the_same_jobs_in_a_state(client: Client) -> None:
+    """The filters, the choices of the page, and the metric, each job once."""
+    page = await (await client.get("/")).text()
+    choices = re.findall(r'<option value="([a-z_]+)"[^>]*>[^<]+\((\d+)\)', page)
+    metrics = await (await client.get("/metrics")).text()
+    gauges = re.findall(r'^afterrun_jobs{state="(\w+)"} (\d+)', metrics, re.MULTILINE)
+    expected = {state: len(found_by(state)) for state in STATES}
+    words = {state: expected[state] for state in Status}
+
+    assert {state: int(n) for state, n in gauges} == words
+    assert sum(words.values()) == len(JOBS)
+    assert {one: int(n) for one, n in choices if one in STATES} == expected
     for state in STATES:
-        expected = sorted(name for name, (_, states) in JOBS.items() if state in states)
         found = [await way(client, [("state", state)]) for way in WAYS]
 
-        assert found == [expected] * 3, state
+        assert found == [found_by(state)] * 3, state
 
 
 async def test_every_other_filter_finds_the_same_jobs(client: Client) -> None:

@@ -12,17 +12,23 @@ from afterrun_exporter.api.handlers import fresh
 from afterrun_exporter.api.operation import SVG
 from afterrun_exporter.api.request_models import NoQuery
 from afterrun_exporter.api.request_parsing import read_query
-from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.model import JOB_NAME
+from afterrun_exporter.core.status import Status, status
 from afterrun_exporter.engine.service import Service
 
 #: White text has a contrast of at least 4.5 to 1 on each of them.
 COLOURS: Final = {
-    Status.OK: "#2e7d32",
     Status.MISSED: "#b3261e",
     Status.FAILING: "#b3261e",
     Status.VIOLATED: "#a84300",
+    Status.OVERRUNNING: "#a84300",
+    Status.SLOW: "#a84300",
+    Status.OVERLAPPING: "#a84300",
+    Status.SUCCESS_RATIO_LOW: "#a84300",
+    Status.UPSTREAM_UNHEALTHY: "#5f6368",
     Status.RETRYING: "#5f6368",
+    Status.RUNNING: "#2e7d32",
+    Status.OK: "#2e7d32",
     Status.PAUSED: "#5f6368",
     Status.NEW: "#5f6368",
 }

@@ -59,7 +59,7 @@ RESUME: Final = Operation(
     endpoint=endpoints.RESUME,
     summary="Resume monitoring of a paused job",
     answer=response_models.WholeJob,
-    problems=(UnknownJobError, StorageError),
+    problems=(UnknownJobError, ConfiguredJobError, StorageError),
 )
 REMOVE_JOB: Final = Operation(
     name="removeJob",

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from afterrun_exporter.alertmanager.loaded_file import Applied
-from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.core.model import Condition, Outcome
 from afterrun_exporter.core.routing import ReceiverType
+from afterrun_exporter.core.status import Status
 
 #: RFC 3339, in UTC.
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]

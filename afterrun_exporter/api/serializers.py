@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 from afterrun_exporter.api import response_models
 from afterrun_exporter.conventions import ALERT_OF
-from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.deadlines import deadline, next_slot
 from afterrun_exporter.core.model import Job, Run, Settings
 from afterrun_exporter.core.receiver_targets import displayed
@@ -17,6 +16,7 @@ from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.run_limits import overrunning_from
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import JobState, OpenAlert, OpenRun, UnobservedSlots
+from afterrun_exporter.core.status import status
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.storage.store import AlertRecord, AlertStats
 

@@ -16,8 +16,5 @@ def resume(job: str, url: str, as_json: bool) -> None:
     if as_json:
         client.echo_json(answer)
         return
-    if answer["state"] == "paused":
-        click.echo(f"{job} is disabled in afterrun.yml; enable it there")
-        return
     due = f", due by {answer['deadline']}" if answer["deadline"] else ""
     click.echo(f"{job} is monitored again: {answer['state']}{due}")

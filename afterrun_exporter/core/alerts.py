@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from msgspec.structs import replace
@@ -64,40 +63,6 @@ ENDING_WITH_RUNS: Final = frozenset(
 
 #: The severity of an alert that is not sent to any receiver.
 NO_SEVERITY: Final = "none"
-
-
-class Status(StrEnum):
-    """The status of a job in one word; the first that applies."""
-
-    PAUSED = "paused"
-    MISSED = "missed"
-    FAILING = "failing"
-    VIOLATED = "violated"
-    #: A run has failed and will be retried: its outcome is still open.
-    RETRYING = "retrying"
-    NEW = "new"
-    OK = "ok"
-
-
-#: Statuses with an open alert on the job itself.
-BROKEN: Final = frozenset({Status.MISSED, Status.FAILING, Status.VIOLATED})
-
-
-def status(job: Job, state: JobState) -> Status:
-    """Return the status of *job*."""
-    if not job.enabled:
-        return Status.PAUSED
-    holding = {alert.key.condition for alert in state.alerts} if state.alerts else ()
-    for condition in (Condition.MISSED, Condition.FAILING, Condition.VIOLATED):
-        if condition in holding:
-            return Status(condition.value)
-    if (state.loaded or state.hung) and recovery.has_failed(job, state):
-        return Status.FAILING
-    if state.loaded and state.violated:
-        return Status.VIOLATED
-    if state.retries:
-        return Status.RETRYING
-    return Status.NEW if state.last_outcome is None else Status.OK
 
 
 @dataclass(frozen=True, slots=True)

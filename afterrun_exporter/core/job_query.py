@@ -7,29 +7,17 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.did_you_mean import unknown_value
-from afterrun_exporter.core.model import BLAMELESS, Condition, Job
+from afterrun_exporter.core.model import BLAMELESS, Job
 from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.status import Status, status
 
-#: States in addition to `Status` and `Condition`.
+#: Any open condition of the job itself, and slots that were due in a downtime.
 BROKEN: Final = "broken"
-RUNNING: Final = "running"
 UNOBSERVED: Final = "unobserved"
 
-#: Conditions that a job may be queried by: no test alerts or notices of success.
-CONDITIONS: Final = frozenset(Condition) - {Condition.TEST, Condition.SUCCEEDED}
 #: The states of the query, in order.
-STATES: Final = (
-    BROKEN,
-    *(one.value for one in Condition if one in CONDITIONS),
-    Status.OK.value,
-    RUNNING,
-    UNOBSERVED,
-    Status.RETRYING.value,
-    Status.NEW.value,
-    Status.PAUSED.value,
-)
+STATES: Final = (BROKEN, *(one.value for one in Status), UNOBSERVED)
 #: A label in a query; a colon is accepted between key and value as well.
 LABEL: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)[=:](.*)", re.DOTALL)
 #: The maximum length of a search.
@@ -104,20 +92,17 @@ def parse_query(
 
 
 def states_of(job: Job, state: JobState) -> tuple[str, ...]:
-    """Return all states that *job* is in, first the one word for people."""
+    """Return the one word for the state of *job*, then `UNOBSERVED` and `BROKEN`."""
     one = status(job, state)
-    if not (state.alerts or state.open_runs or state.unobserved):
+    if not (state.alerts or state.unobserved):
         return _ALONE[one]
     states = [one.value]
-    if state.open_runs:
-        states.append(RUNNING)
     if state.unobserved is not None:
         states.append(UNOBSERVED)
-    if state.alerts and one is not Status.PAUSED:
-        conditions = {alert.key.condition for alert in state.alerts} & CONDITIONS
-        states += sorted({condition.value for condition in conditions} - {one.value})
-        if conditions - BLAMELESS:
-            states.append(BROKEN)
+    if one is not Status.PAUSED and any(
+        alert.key.condition not in BLAMELESS for alert in state.alerts
+    ):
+        states.append(BROKEN)
     return tuple(states)
 
 

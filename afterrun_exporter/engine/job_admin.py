@@ -85,8 +85,16 @@ class JobAdmin:
             await self._apply(name, decide)
 
     async def resume(self, name: str) -> None:
-        """Resume monitoring of a job; no effect if it is not paused."""
+        """Resume monitoring of a job; no effect if it is not paused.
+
+        Raises ConfiguredJobError if the configuration disables it.
+        """
         async with self._service.changing:
+            job = self._service.described(name)
+            if job is not None and not job.enabled:
+                raise ConfiguredJobError(
+                    f"job {name!r} has 'enabled: false' in afterrun.yml; change it there"
+                )
             decide = self._service.decisions.resume(name, self._clock.now())
             await self._apply(name, decide)
 

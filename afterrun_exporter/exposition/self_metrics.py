@@ -14,9 +14,9 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.status import Status, status
 from afterrun_exporter.engine.service import Service
 
 #: From the fsync of a fast SSD to a failing disk.

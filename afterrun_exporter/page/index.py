@@ -13,10 +13,10 @@ from heapq import merge, nsmallest
 from typing import Final, NamedTuple
 
 from afterrun_exporter.clock import cooperatively, yield_to_loop
-from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.core.job_query import BROKEN, Predicate, states_of
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job
 from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.status import Status
 from afterrun_exporter.engine.periodic import PeriodicTask
 from afterrun_exporter.engine.service import Service
 
@@ -130,14 +130,14 @@ class Index:
         return [name async for name in cooperatively(merge(*parts))]
 
     async def most_urgent(self, limit: int) -> tuple[list[Entry], Counter[str]]:
-        """Return the most urgent broken jobs, and the number of broken jobs by condition."""
+        """Return the most urgent broken jobs, and the number of broken jobs by state."""
         best: list[Entry] = []
         wrong: Counter[str] = Counter()
         every = list(self._broken.values())
         for at in range(0, len(every), STEP):
             step = every[at : at + STEP]
             best = nsmallest(limit, [*best, *step], key=_urgency)
-            wrong.update(word for one in step for word in one.states if word in _WRONG)
+            wrong.update(one.states[0] for one in step)
             await yield_to_loop()
         return best, wrong
 
@@ -174,7 +174,6 @@ class SearchResult(NamedTuple):
 
 
 _WELL: Final = (Status.OK.value,)
-_WRONG: Final = frozenset(one.value for one in Condition if one not in BLAMELESS)
 
 
 def _urgency(entry: Entry) -> tuple[tuple[bool, int, float], str]:

@@ -10,7 +10,6 @@ from typing import Any, Final
 from aiohttp import web
 
 from afterrun_exporter.clock import cooperatively
-from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.deadlines import next_slot
 from afterrun_exporter.core.exit_codes import with_meaning
 from afterrun_exporter.core.model import Job
@@ -18,6 +17,7 @@ from afterrun_exporter.core.receiver_targets import displayed
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.status import status
 from afterrun_exporter.page.backtest import LONGEST, attempt
 from afterrun_exporter.page.context import Context, Reading
 from afterrun_exporter.page.descriptions import expectations, rule_in_words

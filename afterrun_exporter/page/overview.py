@@ -11,11 +11,11 @@ from typing import Final
 
 from markupsafe import Markup
 
-from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.deadlines import next_slot
-from afterrun_exporter.core.job_query import RUNNING, STATES, JobQuery
-from afterrun_exporter.core.model import BLAMELESS, Job, Settings
+from afterrun_exporter.core.job_query import STATES, JobQuery
+from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Settings
 from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.status import BROKEN, status
 from afterrun_exporter.page.index import held_back
 from afterrun_exporter.page.query import PER_PAGE, address
 from afterrun_exporter.page.reasons import TITLES, Reason
@@ -36,7 +36,7 @@ class Row:
     job: Job
     state: JobState
     status: str
-    #: True if it has an open alert, also if its status is not a broken one.
+    #: True if it has an open alert of its own.
     broken: bool
     held_back: bool
     next_due: Moment | None
@@ -135,25 +135,21 @@ def row_of(
 
 
 def groups_of(wrong: Mapping[str, int]) -> list[Group]:
-    """Return the number of jobs by condition, the worst condition first."""
+    """Return the number of broken jobs by state, the worst state first."""
     return [
-        Group(TITLES[one], one.value, wrong[one.value])
-        for one in TITLES
-        if one not in BLAMELESS and wrong.get(one.value)
+        Group(TITLES[Condition(one)], one.value, wrong[one])
+        for one in BROKEN
+        if wrong.get(one)
     ]
 
 
 def states_of(counts: Mapping[str, int], query: JobQuery) -> list[Choice]:
     """Return the states that jobs are in, and the selected one."""
     return [
-        Choice(state, _in_words(state), counts.get(state, 0))
+        Choice(state, state.replace("_", " "), counts.get(state, 0))
         for state in STATES
         if counts.get(state) or state == query.state
     ]
-
-
-def _in_words(state: str) -> str:
-    return "running now" if state == RUNNING else state.replace("_", " ")
 
 
 def choices_of(

@@ -19,24 +19,21 @@ from afterrun_exporter.core.model import (
 )
 from afterrun_exporter.core.schedule_words import in_words
 from afterrun_exporter.core.state import AlertKey, JobState, OpenAlert
+from afterrun_exporter.core.status import BROKEN, Status
 from afterrun_exporter.core.units import format_duration
 from afterrun_exporter.page.index import rank, severity_of
 from afterrun_exporter.page.times import Moment, moment, span, zone_of
 from afterrun_exporter.page.violations import Broken, broken_by
 from afterrun_exporter.storage.store import AlertRecord
 
-#: Short titles of conditions.
+#: Titles of conditions in order, the worst first: the words of `Status`.
 TITLES: Final = {
-    Condition.MISSED: "did not run",
-    Condition.FAILING: "failing",
-    Condition.VIOLATED: "broke a rule",
-    Condition.OVERRUNNING: "running too long",
-    Condition.OVERLAPPING: "overlapping",
-    Condition.SLOW: "slow",
-    Condition.SUCCESS_RATIO_LOW: "failing too often",
-    Condition.UPSTREAM_UNHEALTHY: "waiting for another job",
+    **{
+        Condition(one): one.replace("_", " ")
+        for one in (*BROKEN, Status.UPSTREAM_UNHEALTHY)
+    },
     Condition.TEST: "test alert",
-    Condition.SUCCEEDED: "ended ok",
+    Condition.SUCCEEDED: "succeeded",
 }
 
 #: The order of severity, the worst first.

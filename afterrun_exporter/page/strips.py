@@ -17,17 +17,6 @@ LENGTH: Final = 20
 PITCH: Final = 11
 HEIGHT: Final = 18
 
-_WORDS: Final = {
-    Outcome.OK: "ok",
-    Outcome.FAIL: "failed",
-    Outcome.VIOLATED: "broke a rule",
-    Outcome.PARTIAL: "partial",
-    Outcome.TIMEOUT: "timed out",
-    Outcome.CANCELED: "canceled",
-    Outcome.SKIPPED: "skipped",
-    Outcome.INVALID: "could not be read",
-}
-
 
 def strip(endings: Sequence[Ended]) -> Markup:
     """Return the picture of *endings*, which are sorted newest first; newest at the right.
@@ -55,9 +44,7 @@ def in_words(runs: Sequence[Ended]) -> str:
     """Return a description of the strip for *runs*, newest last."""
     counts = Counter(run.outcome for run in runs)
     counts_text = ", ".join(
-        f"{counts[outcome]} {words}"
-        for outcome, words in _WORDS.items()
-        if counts[outcome]
+        f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome]
     )
     many = f"last {len(runs)} runs" if len(runs) > 1 else "only run"
-    return f"{many}: {counts_text}; the newest {_WORDS[runs[-1].outcome]}"
+    return f"{many}: {counts_text}; the newest {runs[-1].outcome}"

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from afterrun_exporter.api.badge import COLOURS, render
-from afterrun_exporter.core.alerts import Status
+from afterrun_exporter.core.status import Status
 from tests.fakes import ManualClock
 from tests.http import Client
 

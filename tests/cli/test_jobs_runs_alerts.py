@@ -146,7 +146,10 @@ async def test_a_job_that_the_file_disables_is_not_resumed(
 
     resumed = await ask("resume", "off")
 
-    assert resumed.stdout == "off is disabled in afterrun.yml; enable it there\n"
+    assert resumed.exit_code == 1
+    assert resumed.stderr == (
+        "Error: job 'off' has 'enabled: false' in afterrun.yml; change it there\n"
+    )
 
 
 async def test_runs_are_a_table(ask: Ask, service: Service) -> None:

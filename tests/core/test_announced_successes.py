@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from afterrun_exporter.core.alerts import SUCCEEDED, Status, is_visible, status
+from afterrun_exporter.core.alerts import SUCCEEDED, is_visible
 from afterrun_exporter.core.deadlines import wake_at
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.state import AlertOpened, AlertResolved
+from afterrun_exporter.core.status import Status, status
 from tests.changed import replace
 
 from .jobs import SETTINGS, Night, at

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.config import parse
-from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.schedule import Cron, Every
+from afterrun_exporter.core.status import Status, status
 from afterrun_exporter.dialects.cronitor.monitors import monitor_of
 from afterrun_exporter.engine.service import Service
 from tests.core.jobs import at

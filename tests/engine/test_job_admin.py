@@ -9,9 +9,10 @@ import pytest
 
 from afterrun_exporter.config import parse
 from afterrun_exporter.conventions import TEST_JOB
-from afterrun_exporter.core.alerts import TEST, Status, status
+from afterrun_exporter.core.alerts import TEST
 from afterrun_exporter.core.deadlines import deadline
 from afterrun_exporter.core.model import Job, Kind, Outcome
+from afterrun_exporter.core.status import Status, status
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import (
@@ -231,7 +232,9 @@ class TestResuming:
         service = await restarted(store, clock, replace(BACKUP, enabled=False))
         job_admin = JobAdmin(service, clock)
         await job_admin.pause("backup")
-        await job_admin.resume("backup")
+
+        with pytest.raises(ConfiguredJobError, match="has 'enabled: false'"):
+            await job_admin.resume("backup")
 
         assert standing(service) is Status.PAUSED
 

@@ -6,10 +6,10 @@ import pytest
 
 from afterrun_exporter.config import parse
 from afterrun_exporter.conventions import TEST_JOB
-from afterrun_exporter.core.alerts import Status
 from afterrun_exporter.core.job_config import plain_job
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.schedule import Every
+from afterrun_exporter.core.status import Status
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import (

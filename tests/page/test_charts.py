@@ -217,7 +217,7 @@ class TestStrip:
 
         assert told.index("#run-ok") < told.index("#run-fail")
         assert f'x="{(LENGTH - 1) * 11}"' in told
-        assert "last 2 runs: 1 ok, 1 failed; the newest failed" in told
+        assert "last 2 runs: 1 ok, 1 fail; the newest fail" in told
 
     def test_shows_no_more_than_it_has_room_for(self) -> None:
         assert self.of(*[Outcome.OK] * 50).count("<use") == LENGTH

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterrun_exporter.clock import yield_to_loop
-from afterrun_exporter.core.alerts import status
 from afterrun_exporter.core.job_query import BROKEN
 from afterrun_exporter.core.model import Job, Outcome
+from afterrun_exporter.core.status import status
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.index import REFRESH_EVERY, Index, entry_of, traits

@@ -49,7 +49,7 @@ async def test_a_broken_job_and_its_reason_come_first(
     assert "<title>1 job is broken" in page
     assert told.index("1 job is broken") < told.index("rows 0 expected > 0")
     assert told.index("rows 0 expected > 0") < told.index("Search")
-    assert "broke a rule just now , since Sat 21 Nov 12:00 UTC" in told
+    assert "violated just now , since Sat 21 Nov 12:00 UTC" in told
 
 
 async def test_the_runbook_is_one_click_away(pages: Pages, service: Service) -> None:

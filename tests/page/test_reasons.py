@@ -32,7 +32,7 @@ def test_a_broken_rule_tells_the_value_and_what_was_expected() -> None:
     night = Night().ping("22 02:05", metrics={"rows": 0.0, "size": 9e9}, message="done")
     (reason,) = of(night)
 
-    assert reason.title == "broke a rule"
+    assert reason.title == "violated"
     assert reason.broken == (Broken("rows", "0", "> 0"),)
     assert reason.message == "done"
     assert reason.since is not None
@@ -181,7 +181,7 @@ def test_other_conditions_are_told_as_they_were_recorded() -> None:
     )
     (reason,) = of(night, record)
 
-    assert reason.title == "running too long"
+    assert reason.title == "overrunning"
     assert reason.words == "A run should have finished by then."
 
 

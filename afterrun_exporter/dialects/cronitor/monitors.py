@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from afterrun_exporter.core.alerts import BROKEN, Status, status
 from afterrun_exporter.core.crontab import five_fields
 from afterrun_exporter.core.metric_names import as_rule
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import name_of
 from afterrun_exporter.core.state import JobState
+from afterrun_exporter.core.status import BROKEN, Status, status
 
 #: ``every 5 minutes``; units by their first letters.
 _EVERY: Final = re.compile(

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
-from afterrun_exporter.core.alerts import Status, status
 from afterrun_exporter.core.crontab import five_fields
 from afterrun_exporter.core.model import BLAMELESS, NEUTRAL, UUID, Job, Outcome, Run
 from afterrun_exporter.core.names import job_slug, name_of
@@ -253,11 +252,12 @@ def _check_span(name: str, seconds: int) -> None:
 
 
 def _status(job: Job, state: JobState, now: float, due: float) -> str:
-    job_status = status(job, state)
-    if job_status in {Status.PAUSED, Status.NEW}:
-        return job_status.value
+    if not job.enabled:
+        return "paused"
     if any(alert.key.condition not in BLAMELESS for alert in state.alerts):
         return "down"
+    if state.last_outcome is None:
+        return "new"
     return "grace" if due < now else "up"
 
 
