@@ -158,11 +158,12 @@ class Service(WatchedJobs):
         results = await self._commit(
             [Change(ping.job, self.decisions.take(ping, new)) for ping in pings]
         )
+        both = cooperatively(zip(pings, results, strict=True))
         recorded = [
             result
             if isinstance(result, Exception)
             else self._result_of(ping, result, new)
-            for ping, result in zip(pings, results, strict=True)
+            async for ping, result in both
         ]
         return await all_repeating(self.store, recorded)
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.model import Dependency, Job, Kind, Outcome
 from afterrun_exporter.core.repeats import KEY_SIZE
 from afterrun_exporter.core.schedule import parse_cron
@@ -55,6 +58,41 @@ async def test_a_repeat_is_answered_with_what_was_recorded_first(
     assert again.transition.duplicate
     assert again.run is not None
     assert again.run.outcome is Outcome.VIOLATED
+
+
+@pytest.mark.usefixtures("long_items")
+async def test_others_have_turns_while_many_reports_are_followed_up(
+    service: Service,
+) -> None:
+    turns: list[float] = []
+
+    async def count_turns() -> None:
+        while True:
+            turns.append(1)
+            await yield_to_loop()
+
+    other = asyncio.create_task(count_turns())
+    await service.record_all([ping("21 12:00", run_id=f"{n}") for n in range(200)])
+    other.cancel()
+
+    # One for each decision and one for what follows from it.
+    assert len(turns) > 350
+
+
+@pytest.mark.usefixtures("long_items")
+async def test_what_follows_from_a_batch_does_not_undo_the_plan_of_a_later_report(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    service = Service(store, clock, job_config(replace(BACKUP, max_runtime=600)))
+    await service.start()
+
+    await asyncio.gather(
+        service.record_all([ping("21 12:00", run_id=f"{n}") for n in range(50)]),
+        service.record(ping("21 12:00", kind=Kind.START, run_id="long")),
+    )
+    await clock.advance(660)
+
+    assert await service.sweep() == 1
 
 
 async def test_the_sweeper_notices_a_missed_run(
