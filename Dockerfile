@@ -11,9 +11,12 @@ ARG PYTHON=python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf
 
 FROM ${PYTHON} AS build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY afterrun_exporter afterrun_exporter
-RUN python -m venv /opt/afterrun \
+# For `afterrun --version`: --build-arg REVISION=$(git rev-parse HEAD)
+ARG REVISION=
+RUN export AFTERRUN_REVISION="$REVISION" \
+    && python -m venv /opt/afterrun \
     && /opt/afterrun/bin/pip install --no-cache-dir --disable-pip-version-check .
 
 FROM ${PYTHON}

@@ -30,8 +30,8 @@ help: ## Show this list
 # --- Run ------------------------------------------------------------------------
 
 .PHONY: run
-run: $(RUNTIME) ## Install into .venv and start the daemon with afterrun.yml, on port 10707
-	@exec $(BIN)/afterrun serve --config.file=afterrun.yml
+run: $(RUNTIME) ## Install into .venv and start the daemon with afterrun.yml; on another port: make run ADDRESS=:10708
+	@exec $(BIN)/afterrun serve --config.file=afterrun.yml $(if $(ADDRESS),--web.listen-address=$(ADDRESS))
 
 .PHONY: generate
 generate: $(DEV) ## Write rules/, alertmanager/ and grafana/

@@ -137,6 +137,9 @@ provide_programs() {
     need wget wget
     need tar tar
     need gzip gzip
+    # Shells that complete commands.
+    need zsh zsh
+    need fish fish
     # The page is looked at in a real browser.
     need chromium chromium
     # TypeScript holds the dashboards against Grafana's own types.

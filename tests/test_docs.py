@@ -17,7 +17,7 @@ from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.cli.group import COMMANDS, afterrun
 from afterrun_exporter.cli.main import CLIENT
-from afterrun_exporter.client.options import parsers
+from afterrun_exporter.client.options import PARSERS
 from afterrun_exporter.config.schema import FileSpec, JobSpec, RuleSpec
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.status import Status
@@ -53,8 +53,8 @@ def flags() -> list[str]:
     ]
     options += [
         option
-        for parser in parsers({}).values()
-        for action in parser._actions
+        for make in PARSERS.values()
+        for action in make({})._actions
         for option in action.option_strings
     ]
     return sorted({one for one in options if one.startswith("--")} - {"--help"})

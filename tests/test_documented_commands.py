@@ -20,7 +20,6 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter import config as configs
 from afterrun_exporter.cli.group import COMMANDS, afterrun
 from afterrun_exporter.cli.main import CLIENT
-from afterrun_exporter.client.options import parsers
 from afterrun_exporter.config.schema import FileSpec
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ConfigError
@@ -71,9 +70,6 @@ def words(line: str) -> list[str]:
 
 def options(name: str, subcommand: str) -> set[str]:
     """Return the options of a command."""
-    if name in CLIENT:
-        actions = parsers({})[name]._actions
-        return {option for action in actions for option in action.option_strings}
     context = click.Context(afterrun)
     command = afterrun.get_command(context, name)
     if isinstance(command, click.Group):
@@ -150,6 +146,20 @@ async def test_the_first_example_has_the_response_that_is_shown(
     metrics = await (await client.get("/metrics")).text()
     (line,) = re.findall(r"^afterrun_job_rule_violated.* 1$", README, re.MULTILINE)
     assert line in metrics.splitlines()
+
+
+@pytest.mark.parametrize("address", ["", ":10708"])
+def test_make_runs_the_daemon_on_another_port(address: str) -> None:
+    command = ["make", "--dry-run", "run", *([f"ADDRESS={address}"] if address else [])]
+    result = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    expected = f" --web.listen-address={address}" if address else ""
+    assert (
+        result.stdout.splitlines()[-1].rstrip()
+        == f"exec .venv/bin/afterrun serve --config.file=afterrun.yml{expected}"
+    )
 
 
 def output_of(*arguments: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from afterrun_exporter.cli import client
+from afterrun_exporter.cli import client, times
+from afterrun_exporter.cli.completion import complete_jobs
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.units import format_duration
 
@@ -15,7 +16,7 @@ def alerts() -> None:
 
 
 @alerts.command("list")
-@click.option("--job", help="Only alerts of this job.")
+@click.option("--job", help="Only alerts of this job.", shell_complete=complete_jobs)
 @click.option("--state", type=click.Choice(["open", "resolved"]))
 @click.option("--kind", help="Only alerts of this kind, such as missed or violated.")
 @click.option("--severity", help="Only alerts of this severity, such as critical.")
@@ -30,9 +31,9 @@ def alerts() -> None:
     help="Maximum number of alerts, newest first.",
 )
 @client.asks_daemon
-def list_(url: str, as_json: bool, **query: str | int | None) -> None:
+def list_(daemon: client.Daemon, as_json: bool, **query: str | int | None) -> None:
     """Show alerts, newest first, including resolved ones."""
-    answer = client.get(url, "alerts", **query)
+    answer = daemon.get("alerts", **query)
     if as_json:
         client.echo_json(answer)
         return
@@ -53,12 +54,12 @@ def list_(url: str, as_json: bool, **query: str | int | None) -> None:
     )
     rows = []
     for alert in answer["alerts"]:
-        lasted = tables.between(alert["opened_at"], alert["resolved_at"], now)
+        lasted = times.between(alert["opened_at"], alert["resolved_at"], now)
         word = "for" if alert["state"] == "open" else "after"
         rows.append(
             (
-                tables.happened(alert["opened_at"], now),
-                f"{alert['state']} {word} {tables.age(lasted)}",
+                times.happened(alert["opened_at"], now),
+                f"{alert['state']} {word} {times.age(lasted)}",
                 alert["severity"],
                 alert["job"],
                 alert["kind"],
@@ -74,9 +75,9 @@ def list_(url: str, as_json: bool, **query: str | int | None) -> None:
     help="Only alerts opened since, such as 2026-11-22T02:00:00Z.  [default: 7d]",
 )
 @client.asks_daemon
-def stats(since: str | None, url: str, as_json: bool) -> None:
+def stats(since: str | None, daemon: client.Daemon, as_json: bool) -> None:
     """Count alerts by kind, severity, state and job, and show the time to resolve them."""
-    answer = client.get(url, "alerts/stats", since=since)
+    answer = daemon.get("alerts/stats", since=since)
     if as_json:
         client.echo_json(answer)
         return
@@ -86,7 +87,7 @@ def stats(since: str | None, url: str, as_json: bool) -> None:
     now = SystemClock().now()
     took = answer["seconds_to_resolve"]
     many = "1 alert" if answer["alerts"] == 1 else f"{answer['alerts']} alerts"
-    click.echo(f"since {tables.when(answer['since'], now)}: {many}")
+    click.echo(f"since {times.when(answer['since'], now)}: {many}")
     click.echo(f"open now: {answer['open_now']}")
     if took["mean"] is not None:
         mean, median = (format_duration(round(took[one])) for one in ("mean", "median"))
@@ -104,12 +105,16 @@ def stats(since: str | None, url: str, as_json: bool) -> None:
 
 
 @alerts.command("test")
-@click.argument("job", required=False)
+@click.argument("job", required=False, shell_complete=complete_jobs)
 @click.option("--severity", help="Severity of the alert.  [default: the job's own]")
 @click.option("--for", "lasts", help="Duration of the alert, 10s to 1h.  [default: 2m]")
 @client.asks_daemon
 def test_(
-    job: str | None, severity: str | None, lasts: str | None, url: str, as_json: bool
+    job: str | None,
+    severity: str | None,
+    lasts: str | None,
+    daemon: client.Daemon,
+    as_json: bool,
 ) -> None:
     """Open a test alert of JOB, which ends by itself.
 
@@ -117,11 +122,12 @@ def test_(
     """
     options = {"job": job, "severity": severity, "for": lasts}
     body = {name: value for name, value in options.items() if value is not None}
-    answer = client.post(url, "alerts/test", body)
+    answer = daemon.post("alerts/test", body)
     if as_json:
         client.echo_json(answer)
         return
+    until = times.local(answer["until"])
     click.echo(
         f"{answer['alertname']} is open for job {answer['job']}, severity "
-        f"{answer['severity']}, until {answer['until']}: check who is notified"
+        f"{answer['severity']}, until {until}: check who is notified"
     )

@@ -11,6 +11,7 @@ import click
 from afterrun_exporter import config as configs
 from afterrun_exporter.cli import client, progress
 from afterrun_exporter.cli.check import DEFAULT_FILE
+from afterrun_exporter.cli.completion import complete_jobs
 from afterrun_exporter.cli.jobs import every
 from afterrun_exporter.config import Config, document
 from afterrun_exporter.core.backtest import MAX_FLAGGED, changed_verdicts
@@ -28,7 +29,9 @@ Answer = dict[str, Any]
 
 
 @click.command()
-@click.option("--job", help="Evaluate rules only on this job.")
+@click.option(
+    "--job", help="Evaluate rules only on this job.", shell_complete=complete_jobs
+)
 @click.option(
     "--rule",
     "rules",
@@ -75,7 +78,7 @@ def backtest(
     since: str | None,
     limit: int | None,
     fail_on_change: bool,
-    url: str,
+    daemon: client.Daemon,
     as_json: bool,
 ) -> None:
     """Show which past runs the rules would flag, compared with those that were flagged.
@@ -96,16 +99,21 @@ def backtest(
         if config_file is not None:
             raise click.UsageError("use --rule or --config.file, not both")
         spec: dict[str, object] = {"rules": [*map(_read, rules)], "add": add}
-        answers = [_try(url, job, {**query, **spec, "limit": limit or FEW})]
+        answers = [_try(daemon, job, {**query, **spec, "limit": limit or FEW})]
     elif add:
         raise click.UsageError("--add needs --rule")
     else:
         path = config_file or DEFAULT_FILE
-        jobs, idle = _jobs(url, path, job)
+        if config_file is None and not path.exists():
+            raise click.UsageError(
+                f"there is no {path} here: name the rule to evaluate with --job and "
+                "--rule, or the file with --config.file"
+            )
+        jobs, idle = _jobs(daemon, path, job)
         few = limit or (FEWER if job is None else FEW)
         of_one = {**query, "limit": few}
         answers = progress.concurrently(
-            lambda one: _try_own(url, one, of_one), jobs, "trying rules"
+            lambda one: _try_own(daemon, one, of_one), jobs, "trying rules"
         )
     if job is not None:
         _show_one(answers[0], as_json)
@@ -136,15 +144,15 @@ def _show_many(
     backtest_tables.show_many(file, answers, idle)
 
 
-def _try_own(url: str, job: Job, query: Mapping[str, object]) -> Answer:
+def _try_own(daemon: client.Daemon, job: Job, query: Mapping[str, object]) -> Answer:
     """Return the backtest of the rules of *job* in the file."""
     # Rules sent by clients apply to jobs that are not in the file.
     rules = {"rules": [*map(_rule_spec, job.rules)], "said": not job.configured}
-    return _try(url, job.name, {**query, **rules})
+    return _try(daemon, job.name, {**query, **rules})
 
 
-def _try(url: str, job: str, query: Mapping[str, object]) -> Answer:
-    answer: Answer = client.post(url, f"jobs/{client.segment(job)}/backtest", query)
+def _try(daemon: client.Daemon, job: str, query: Mapping[str, object]) -> Answer:
+    answer: Answer = daemon.post(f"jobs/{client.segment(job)}/backtest", query)
     return answer
 
 
@@ -165,7 +173,9 @@ def _rule_spec(rule: Rule) -> Mapping[str, object]:
     return {"expr": rule.expr, "name": rule.name, "on_missing": on_missing}
 
 
-def _jobs(url: str, path: Path, name: str | None) -> tuple[list[Job], list[str]]:
+def _jobs(
+    daemon: client.Daemon, path: Path, name: str | None
+) -> tuple[list[Job], list[str]]:
     """Return the jobs to backtest with the rules of *path*, and those without runs."""
     try:
         with progress.bar(f"reading {path}"):
@@ -177,7 +187,7 @@ def _jobs(url: str, path: Path, name: str | None) -> tuple[list[Job], list[str]]
             raise click.ClickException(f"{path}: {config.job_config.unknown_job(name)}")
         return [job], []
     # A dict keeps the order and has fast lookups.
-    ran = dict.fromkeys(one["name"] for one in every(url) if one["last_run"])
+    ran = dict.fromkeys(one["name"] for one in every(daemon) if one["last_run"])
     idle = [one for one in config.jobs if one not in ran]
     return [job for one in ran if (job := _job(config, one)) is not None], idle
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from afterrun_exporter.cli import tables
+from afterrun_exporter.cli import tables, times
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.backtest import changed_verdicts
 from afterrun_exporter.core.metric_names import quoted
@@ -85,7 +85,7 @@ def show_many(file: str, answers: Sequence[Answer], idle: Sequence[str]) -> None
 
 def _span(answer: Answer, now: float) -> Iterator[str]:
     if answer["runs"]:
-        since, until = (tables.when(answer[key], now) for key in ("since", "until"))
+        since, until = (times.when(answer[key], now) for key in ("since", "until"))
         yield f"{_plural(answer['runs'], 'run')} from {since} to {until}"
     if answer["judged"] and (rest := answer["runs"] - answer["judged"]):
         yield f"not evaluated: {_plural(rest, 'run')} that did not report ok"
@@ -100,7 +100,7 @@ def _run(run: dict[str, Any], now: float) -> Iterator[tuple[str, ...]]:
     """Yield a row for each rule that explains the change."""
     name = run["run_id"] or f"#{run['number']}"
     about = (
-        tables.happened(run["finished_at"], now),
+        times.happened(run["finished_at"], now),
         name,
         run["change"].replace("_", " "),
     )

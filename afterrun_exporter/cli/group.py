@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import Final
 
 import click
+from click.shell_completion import CompletionItem
 
-from afterrun_exporter import __version__
 from afterrun_exporter.cli.main import CLIENT
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.core.did_you_mean import did_you_mean
@@ -34,9 +34,13 @@ COMMANDS: Final = {
 
 class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
+        return [*COMMANDS, *CLIENT]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in CLIENT:
+            module = import_module("afterrun_exporter.cli.client_commands")
+            client: click.Command = module.client_command(cmd_name)
+            return client
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
         module = import_module(f"afterrun_exporter.cli.{cmd_name}")
@@ -48,12 +52,24 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         names = (*COMMANDS, *CLIENT)
-        if name not in names and (hint := did_you_mean(name, names)):
+        is_name = name in names or ctx.resilient_parsing
+        if not is_name and (hint := did_you_mean(name, names)):
             ctx.fail(f"No such command {name!r}{hint}")
         if name == "serve":
             # Importing takes a while, and a SIGHUP meanwhile must not end the process.
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[CompletionItem]:
+        # Without importing all of them, as click would.
+        commands = [
+            CompletionItem(name, help=text)
+            for name, text in {**COMMANDS, **CLIENT}.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(
         self,
@@ -64,11 +80,28 @@ class _LazyGroup(click.Group):
             formatter.write_dl([*COMMANDS.items(), *CLIENT.items()])
 
 
+def _print_version(
+    ctx: click.Context,
+    param: click.Parameter,  # noqa: ARG001
+    value: bool,
+) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(import_module("afterrun_exporter.cli.version").version_text())
+        ctx.exit()
+
+
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"Jobs report to http://localhost:{DEFAULT_PORT}/ping/JOB.",
 )
-@click.version_option(__version__, message="afterrun %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 def afterrun() -> None:
     """Monitor scheduled jobs: detect runs that are missed, fail or do not achieve enough."""

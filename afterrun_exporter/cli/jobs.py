@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from afterrun_exporter.cli import client, progress
+from afterrun_exporter.cli import client, progress, times
 from afterrun_exporter.clock import SystemClock
 
 
@@ -32,7 +32,7 @@ from afterrun_exporter.clock import SystemClock
 )
 @client.asks_daemon
 def jobs(
-    url: str,
+    daemon: client.Daemon,
     as_json: bool,
     text: tuple[str, ...],
     **query: str | tuple[str, ...] | None,
@@ -42,7 +42,7 @@ def jobs(
     A job must match all filters. TEXT is words that its name or description contains.
     """
     query["q"] = " ".join(text) or None
-    matches = every(url, **query)
+    matches = every(daemon, **query)
     if as_json:
         client.echo_json({"jobs": matches, "next": None})
         return
@@ -68,10 +68,10 @@ def jobs(
             (
                 job["name"],
                 f"{job['state']}, unobserved" if job["unobserved"] else job["state"],
-                tables.happened(job["last_run"], now),
+                times.happened(job["last_run"], now),
                 job["last_outcome"] or "",
-                tables.happened(job["last_success"], now),
-                tables.when(job["deadline"], now) if job["deadline"] else "",
+                times.happened(job["last_success"], now),
+                times.when(job["deadline"], now) if job["deadline"] else "",
                 ", ".join(map(_alert, job["alerts"])),
             )
             for job in matches
@@ -79,13 +79,13 @@ def jobs(
     )
 
 
-def every(url: str, **query: object) -> list[dict[str, Any]]:
+def every(daemon: client.Daemon, **query: object) -> list[dict[str, Any]]:
     """Return all matching jobs of the daemon, by name."""
     jobs: list[dict[str, Any]] = []
     after = None
     with progress.bar("listing jobs"):
         while True:
-            page = client.get(url, "jobs", **query, limit=1000, after=after)
+            page = daemon.get("jobs", **query, limit=1000, after=after)
             jobs += page["jobs"]
             if (after := page["next"]) is None:
                 return jobs

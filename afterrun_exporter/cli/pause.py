@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from afterrun_exporter.cli import client
+from afterrun_exporter.cli import client, times
+from afterrun_exporter.cli.completion import complete_jobs
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=complete_jobs)
 @click.option(
     "--for", "lasts", metavar="TIME", help="Duration of the pause, such as 2h or 3d."
 )
@@ -22,7 +23,7 @@ def pause(
     lasts: str | None,
     until: str | None,
     resume_on_ping: bool,
-    url: str,
+    daemon: client.Daemon,
     as_json: bool,
 ) -> None:
     """Pause monitoring of JOB and resolve its alerts, until `afterrun resume`.
@@ -31,13 +32,13 @@ def pause(
     """
     options = {"for": lasts, "until": until, "resume_on_ping": resume_on_ping}
     body = {name: value for name, value in options.items() if value}
-    answer = client.post(url, f"jobs/{client.segment(job)}/pause", body)
+    answer = daemon.post(f"jobs/{client.segment(job)}/pause", body)
     if as_json:
         client.echo_json(answer)
         return
     ends = []
     if (end := answer["paused_until"]) is not None:
-        ends.append(f"until {end}")
+        ends.append(f"until {times.local(end)}")
     if answer["resumes_on_ping"]:
         ends.append("until it reports")
     ends.append(f"until `afterrun resume {job}`")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import click
 
-from afterrun_exporter.cli import client
+from afterrun_exporter.cli import client, times
+from afterrun_exporter.cli.completion import complete_jobs
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=complete_jobs)
 @client.asks_daemon
-def resume(job: str, url: str, as_json: bool) -> None:
+def resume(job: str, daemon: client.Daemon, as_json: bool) -> None:
     """Resume monitoring of JOB. Does nothing if it is not paused."""
-    answer = client.post(url, f"jobs/{client.segment(job)}/resume", {})
+    answer = daemon.post(f"jobs/{client.segment(job)}/resume", {})
     if as_json:
         client.echo_json(answer)
         return
-    due = f", due by {answer['deadline']}" if answer["deadline"] else ""
+    due = ""
+    if (deadline := answer["deadline"]) is not None:
+        due = f", due by {times.local(deadline)}"
     click.echo(f"{job} is monitored again: {answer['state']}{due}")

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from afterrun_exporter.cli import client
+from afterrun_exporter.cli import client, times
+from afterrun_exporter.cli.completion import complete_jobs
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.units import format_duration, format_number
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=complete_jobs)
 @click.option(
     "--limit",
     type=click.IntRange(1, 1000),
@@ -21,9 +22,9 @@ from afterrun_exporter.core.units import format_duration, format_number
     help="Maximum number of runs, newest first.",
 )
 @client.asks_daemon
-def runs(job: str, limit: int, url: str, as_json: bool) -> None:
+def runs(job: str, limit: int, daemon: client.Daemon, as_json: bool) -> None:
     """List the last runs of JOB with their outcomes and metrics."""
-    answer = client.get(url, f"jobs/{client.segment(job)}/runs", limit=limit)
+    answer = daemon.get(f"jobs/{client.segment(job)}/runs", limit=limit)
     if as_json:
         client.echo_json(answer)
         return
@@ -35,10 +36,11 @@ def runs(job: str, limit: int, url: str, as_json: bool) -> None:
 
     now = SystemClock().now()
     columns = (
+        "RUN",
         "FINISHED",
         "OUTCOME",
         tables.Column("DURATION", right=True),
-        "RUN",
+        "RUN ID",
         tables.Column("METRICS", prose=True),
         tables.Column("REMARK", prose=True),
     )
@@ -46,7 +48,8 @@ def runs(job: str, limit: int, url: str, as_json: bool) -> None:
         columns,
         (
             (
-                tables.happened(run["finished_at"], now),
+                f"#{run['number']}",
+                times.happened(run["finished_at"], now),
                 "retrying" if run["retrying"] else run["outcome"],
                 "" if run["duration"] is None else format_duration(run["duration"]),
                 _name(run),

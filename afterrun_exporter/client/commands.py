@@ -16,7 +16,7 @@ from afterrun_exporter.client.daemon import Answer, Daemon, NotDeliveredError
 from afterrun_exporter.client.execute import ExecOptions, execute, to_stderr
 from afterrun_exporter.client.file_descriptors import reserve_standard
 from afterrun_exporter.client.flush import flush
-from afterrun_exporter.client.options import parsers
+from afterrun_exporter.client.options import PARSERS
 from afterrun_exporter.client.outcomes import EXITS, exit_outcomes
 from afterrun_exporter.client.report_sender import ReportSender
 from afterrun_exporter.client.reports import (
@@ -36,12 +36,13 @@ VIOLATED: Final = 3
 def main(name: str, arguments: Sequence[str]) -> int:
     """Run the command *name* with *arguments*; return the exit status."""
     closed = reserve_standard()
-    parser = parsers(os.environ)[name]
+    parser = PARSERS[name](os.environ)
     if name == "exec":
         return _exec(parser, arguments, closed)
     options, unknown = parser.parse_known_args(arguments)
     _refuse(parser, unknown)
-    return _ping(options) if name == "ping" else _spool(options)
+    run = {"ping": _ping, "spool flush": _flush, "spool list": _list}
+    return run[name](options)
 
 
 def _refuse(parser: ArgumentParser, unknown: Sequence[str]) -> None:
@@ -101,12 +102,16 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], bool, list[str]]:
     return words[:at], True, words[at + 1 :]
 
 
+def _spool_folder(options: Namespace) -> Path:
+    folder = options.spool
+    return Path(folder) if folder else default_spool(os.environ, os.geteuid())
+
+
 def _settings(options: Namespace) -> Settings:
-    spool = options.spool
     return Settings(
         url=options.url,
         token=find_token(os.environ, options.token_file, to_stderr),
-        spool=Path(spool) if spool else default_spool(os.environ, os.geteuid()),
+        spool=_spool_folder(options),
         patience=options.patience,
         request_timeout=options.request_timeout,
         keep=getattr(options, "keep", True),
@@ -170,21 +175,29 @@ def _message(text: str | None) -> str:
     return sys.stdin.buffer.read().decode("utf-8", "replace").rstrip()
 
 
-def _spool(options: Namespace) -> int:
+def _list(options: Namespace) -> int:
+    spool = Spool(_spool_folder(options), to_stderr)
+    try:
+        return _print_reports(spool)
+    except OSError as error:
+        return _unusable(spool, error)
+
+
+def _flush(options: Namespace) -> int:
     settings = _settings(options)
     spool = Spool(settings.spool, to_stderr)
     try:
-        return (
-            _list(spool)
-            if options.action == "list"
-            else _flush(options, settings, spool)
-        )
+        return _deliver(options, settings, spool)
     except OSError as error:
-        to_stderr(f"cannot use the spool {spool.folder}: {error}")
-        return 1
+        return _unusable(spool, error)
 
 
-def _list(spool: Spool) -> int:
+def _unusable(spool: Spool, error: OSError) -> int:
+    to_stderr(f"cannot use the spool {spool.folder}: {error}")
+    return 1
+
+
+def _print_reports(spool: Spool) -> int:
     empty = True
     for one in spool.files():
         empty = False
@@ -204,7 +217,7 @@ def _list(spool: Spool) -> int:
     return 0
 
 
-def _flush(options: Namespace, settings: Settings, spool: Spool) -> int:
+def _deliver(options: Namespace, settings: Settings, spool: Spool) -> int:
     daemon = Daemon(settings.url, settings.token)
     spool.sweep()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -79,8 +80,7 @@ async def listening(
                             bind, connect, security.certificates, limiter
                         )
                     except OSError as error:
-                        reason = f"cannot listen on {bind}: {error.strerror}"
-                        raise ValueError(reason) from None
+                        raise ValueError(_why_not(bind, error)) from None
                     log.info("listening", address=str(bind))
                 yield limiter
             finally:
@@ -91,6 +91,24 @@ async def listening(
                 await in_flight.drain(waits, hurry)
     finally:
         await runner.cleanup()
+
+
+def _why_not(bind: Address, error: OSError) -> str:
+    """Return the reason why nothing can listen on *bind*, and the way out."""
+    reason = f"cannot listen on {bind}: {error.strerror}"
+    if error.errno == errno.EADDRINUSE:
+        other = replace(bind, port=bind.port + 1 if bind.port < 65535 else 10707)
+        reason += (
+            "; another program, perhaps another afterrun, listens there "
+            f"(`ss -ltnp 'sport = :{bind.port}'` shows it): stop it, or use another port "
+            f"with --web.listen-address={other}"
+        )
+    elif error.errno == errno.EACCES:
+        reason += (
+            "; ports below 1024 need CAP_NET_BIND_SERVICE: use another one with "
+            "--web.listen-address"
+        )
+    return reason
 
 
 def with_files_for(limits: Limits) -> Limits:

@@ -332,3 +332,17 @@ def test_its_help_says_what_is_tried() -> None:
     assert "It replaces the rules of the job, unless --add is set" in " ".join(
         help_.split()
     )
+
+
+async def test_without_a_rule_and_a_file_it_says_what_to_name(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    result = await ask("backtest", "--job", "backup")
+
+    assert result.exit_code == 2
+    assert (
+        "there is no afterrun.yml here: name the rule to evaluate with --job and --rule, "
+        "or the file with --config.file"
+    ) in result.stderr

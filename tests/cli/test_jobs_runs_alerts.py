@@ -7,13 +7,14 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Thread
 
 import pytest
 from click.testing import CliRunner, Result
 
 from afterrun_exporter.cli.group import afterrun
-from afterrun_exporter.cli.tables import age, happened, when
+from afterrun_exporter.cli.times import age, happened, local, when
 from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.engine.service import Service
@@ -101,14 +102,15 @@ async def test_jobs_are_chosen_by_what_describes_them(
         (
             ("--for", "2h"),
             (
-                "backup is paused until 2026-11-21T14:00:00Z or until "
+                f"backup is paused until {local('2026-11-21T14:00:00Z')} or until "
                 "`afterrun resume backup`\n"
             ),
         ),
         (
             ("--until", "2026-11-22T06:00:00+02:00", "--resume-on-ping"),
             (
-                "backup is paused until 2026-11-22T04:00:00Z or until it reports or until "
+                f"backup is paused until {local('2026-11-22T04:00:00Z')} or until it "
+                "reports or until "
                 "`afterrun resume backup`\n"
             ),
         ),
@@ -125,7 +127,7 @@ async def test_a_job_is_paused_and_resumed(
     assert paused.stdout == said
     assert shown[1][:2] == ["backup", "paused"]
     assert resumed.stdout == (
-        "backup is monitored again: new, due by 2026-11-22T02:30:00Z\n"
+        f"backup is monitored again: new, due by {local('2026-11-22T02:30:00Z')}\n"
     )
 
 
@@ -161,10 +163,11 @@ async def test_runs_are_a_table(ask: Ask, service: Service) -> None:
     result = await ask("runs", "backup")
 
     _, last, first = rows(result)
-    assert last[1:] == [
+    assert (first[0], last[0]) == ("#1", "#2")
+    assert last[2:] == [
         *("violated", "(attempt 2)", "rows=0 size=48211", "broke rows > 0; odd")
     ]
-    assert first[1:] == ["ok", "5.3s", "first", "rows=120 size=48211"]
+    assert first[2:] == ["ok", "5.3s", "first", "rows=120 size=48211"]
 
 
 async def test_a_failed_attempt_is_shown_as_retrying(
@@ -174,7 +177,7 @@ async def test_a_failed_attempt_is_shown_as_retrying(
     await service.record(replace(failed, attempt=1, max_attempts=3))
 
     (_, attempt) = rows(await ask("runs", "backup"))
-    assert attempt[1:3] == ["retrying", "r7 (attempt 1 of 3)"]
+    assert attempt[2:4] == ["retrying", "r7 (attempt 1 of 3)"]
     assert attempt[-1] == "attempt ended with fail; disk full"
     (_, job) = rows(await ask("jobs"))
     assert job[:2] == ["backup", "retrying"]
@@ -240,7 +243,7 @@ async def test_a_test_alert_is_tried_out(ask: Ask) -> None:
 
     assert tried.stdout == (
         "AfterRunTest is open for job backup, severity warning, until "
-        "2026-11-21T12:01:00Z: check who is notified\n"
+        f"{local('2026-11-21T12:01:00Z')}: check who is notified\n"
     )
     (alert,) = json.loads(listed.stdout)["alerts"]
     assert (alert["job"], alert["state"]) == ("backup", "open")
@@ -352,6 +355,17 @@ def test_credentials_in_the_url_are_sent_and_not_printed() -> None:
     assert result.stderr == f"Error: {url} does not respond like AfterRun\n"
 
 
+def test_a_token_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("S3CRET\n")
+    heard: list[bytes] = []
+    with somebody_else(b"HTTP/1.0 200 OK\r\n\r\n<html>", heard) as url:
+        options = ["jobs", "--url", url, "--token-file", str(file)]
+        CliRunner().invoke(afterrun, options)
+
+    assert b"\r\nAuthorization: Bearer S3CRET\r\n" in heard[0]
+
+
 @pytest.mark.parametrize(
     ("url", "token"),
     [
@@ -394,7 +408,7 @@ def test_a_time_is_told_as_a_clock_here_shows_it(seconds: float, told: str) -> N
 
     found = when(format_time(now - seconds), now)
 
-    assert re.fullmatch(rf"2026-11-2\d \d\d:\d\d \({told}\)", found)
+    assert re.fullmatch(rf"2026-11-2\d \d\d:\d\d [+-]\d{{4}} \({told}\)", found)
 
 
 @pytest.mark.parametrize(
@@ -415,4 +429,4 @@ def test_what_has_happened_is_not_told_as_what_is_to_come(
 
     found = happened(format_time(now - seconds), now)
 
-    assert re.fullmatch(rf"2026-11-2\d \d\d:\d\d \({told}\)", found)
+    assert re.fullmatch(rf"2026-11-2\d \d\d:\d\d [+-]\d{{4}} \({told}\)", found)

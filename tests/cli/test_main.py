@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+import re
+
 import pytest
 from click.testing import CliRunner, Result
 
 from afterrun_exporter import __version__
 from afterrun_exporter.cli.group import afterrun
+from afterrun_exporter.cli.main import client_command
+from afterrun_exporter.cli.version import find_revision
 
 
 def _afterrun(*arguments: str) -> Result:
@@ -14,11 +19,76 @@ def _afterrun(*arguments: str) -> Result:
 
 
 @pytest.mark.parametrize("way", ["--version", "version"])
-def test_it_tells_its_version(way: str) -> None:
+def test_it_tells_its_version_and_what_it_runs_on(way: str) -> None:
     """As a flag and as a command, in the same words."""
     result = _afterrun(way)
 
-    assert (result.exit_code, result.output) == (0, f"afterrun {__version__}\n")
+    revision = f" (revision {known})" if (known := find_revision()) else ""
+    assert result.exit_code == 0
+    assert result.output == (
+        f"afterrun {__version__}{revision}\n"
+        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "arguments"),
+    [
+        (["exec", "a", "--", "ls"], "exec", ["a", "--", "ls"]),
+        (["exec", "a", "--", "ls", "--help"], "exec", ["a", "--", "ls", "--help"]),
+        (["exec", "a", "-h", "--", "ls"], "", ["exec", "-h"]),
+        (["spool", "flush", "--all"], "spool flush", ["--all"]),
+        (["spool", "list", "--help"], "", ["spool", "list", "-h"]),
+        (["spool"], "", ["spool"]),
+        (["spool", "lst"], "", ["spool", "lst"]),
+        (["jobs", "--json"], "", ["jobs", "--json"]),
+        ([], "", []),
+    ],
+)
+def test_jobs_do_not_wait_for_click_unless_it_has_help_to_show(
+    words: list[str], name: str, arguments: list[str]
+) -> None:
+    assert client_command(words) == (name, arguments)
+
+
+@pytest.mark.parametrize("name", ["exec", "ping", "spool flush", "spool list", "jobs"])
+def test_help_looks_alike_for_all_commands(name: str) -> None:
+    result = _afterrun(*name.split(), "--help")
+
+    assert result.exit_code == 0
+    assert result.output.startswith(f"Usage: afterrun {name} [OPTIONS]")
+    assert re.search(r"^Options:$", result.output, re.MULTILINE)
+    assert re.search(
+        r"^  -h, --help +Show this message and exit\.$", result.output, re.MULTILINE
+    )
+
+
+def test_each_command_of_the_spool_offers_its_own_options() -> None:
+    assert "--all" in _afterrun("spool", "flush", "-h").output
+    assert "--all" not in _afterrun("spool", "list", "-h").output
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["jobs", "--colour"], "No such option"),
+        (["ping", "--colour", "x"], "No such option: --colour"),
+        (["runs"], "Missing argument 'JOB'."),
+        (["ping"], "Missing argument 'JOB'."),
+        (
+            ["exec", "a", "--timeout", "5", "--", "ls"],
+            "Invalid value for '--timeout': ",
+        ),
+    ],
+)
+def test_mistakes_look_alike_for_all_commands(words: list[str], problem: str) -> None:
+    result = _afterrun(*words)
+
+    usage, help_, empty, error = result.stderr.splitlines()
+    assert usage.startswith(f"Usage: afterrun {words[0]} [OPTIONS]")
+    assert help_ == f"Try 'afterrun {words[0]} --help' for help."
+    assert (empty, result.exit_code) == ("", 2)
+    assert error.startswith(f"Error: {problem}")
 
 
 def test_a_mistyped_command_is_told_what_was_meant() -> None:

@@ -342,7 +342,7 @@ def test_the_command_knows_its_run(daemon: Daemon, cron: Cron) -> None:
     [
         (["backup", "ls"], "put -- before the command"),
         (["backup", "--"], "no command after --"),
-        (["backup", "--timeot", "5s", "--", "ls"], "unrecognized arguments: --timeot"),
+        (["backup", "--timeot", "5s", "--", "ls"], "No such option: --timeot"),
         (["backup", "--timeout", "5", "--", "ls"], "'5' is not a duration; write it"),
     ],
 )

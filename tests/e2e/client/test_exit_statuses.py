@@ -107,7 +107,10 @@ def test_what_cannot_be_started_has_failed(alone: Cron) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--ok-exit", "0"], "argument --ok-exit: exit status 0 is always ok"),
+        (
+            ["--ok-exit", "0"],
+            "Invalid value for '--ok-exit': exit status 0 is always ok",
+        ),
         (["--ok-exit", "1;3"], "'1;3' is not an exit status; write them like 1,3 or"),
         (["--partial-exit", "300"], "300 is not an exit status: the largest is 255"),
         (["--skipped-exit", ""], "'' is not an exit status"),

@@ -48,7 +48,7 @@ def test_a_configuration_that_is_not_there_is_one_line(daemon: Daemon) -> None:
 
 
 def test_a_port_in_use_is_one_line(daemon: Daemon) -> None:
-    """It says which."""
+    """With the way out."""
     with socket.create_server((HOST, daemon.port)):
         ended = daemon.ended()
 
@@ -56,6 +56,8 @@ def test_a_port_in_use_is_one_line(daemon: Daemon) -> None:
     (line,) = ended.stderr.splitlines()
     assert line.startswith(f"afterrun: cannot listen on {HOST}:{daemon.port}: ")
     assert "address already in use" in line.lower()
+    assert f"`ss -ltnp 'sport = :{daemon.port}'` shows it" in line
+    assert line.endswith(f" with --web.listen-address={HOST}:{daemon.port + 1}")
 
 
 def test_flags_that_cannot_be_are_one_line(daemon: Daemon) -> None:
