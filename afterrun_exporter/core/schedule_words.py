@@ -43,12 +43,14 @@ def _cron(expression: str) -> str:
     both = texts[2].startswith("*") or texts[4].startswith("*")
     on = _days(days, sorted({day % 7 for day in weekdays}), both=both)
     if len(months) < len(_MONTHS):
-        on = f"{on} in {_listed([_MONTHS[month - 1] for month in months])}".lstrip()
+        on = (
+            f"{on} in {_enumeration([_MONTHS[month - 1] for month in months])}".lstrip()
+        )
     if repeated := _repeated(minutes, hours):
         return f"{repeated}, {on}" if on else repeated
     times = [f"{hour:02}:{minute:02}" for hour in hours for minute in minutes]
     if len(times) <= _FEW:
-        return f"{on or 'every day'} at {_listed(times)}"
+        return f"{on or 'every day'} at {_enumeration(times)}"
     at = f"at minute {_ranges(minutes)} of hour {_ranges(hours)}"
     return f"{at}, {on}" if on else at
 
@@ -109,7 +111,7 @@ def _week(weekdays: Sequence[int]) -> str:
     first = places.index(days[0])
     if len(days) > 2 and places[first : first + len(days)] == days:
         return f"{_WEEKDAYS[days[0]]} to {_WEEKDAYS[days[-1]]}"
-    return _listed([_WEEKDAYS[day] for day in days])
+    return _enumeration([_WEEKDAYS[day] for day in days])
 
 
 def _ranges(values: Sequence[int]) -> str:
@@ -126,10 +128,10 @@ def _ranges(values: Sequence[int]) -> str:
             words.append(f"{part[0]} to {part[-1]}")
         else:
             words += map(str, part)
-    return _listed(words)
+    return _enumeration(words)
 
 
-def _listed(words: Sequence[str]) -> str:
+def _enumeration(words: Sequence[str]) -> str:
     if len(words) == 1:
         return words[0]
     return f"{', '.join(words[:-1])} and {words[-1]}"
