@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from afterrun_exporter.api import response_models
 from afterrun_exporter.conventions import ALERT_OF
@@ -164,18 +165,11 @@ def stats_of(stats: AlertStats, since: float) -> response_models.Stats:
 
 def receiver_of(receiver: JobReceiver) -> response_models.Receiver:
     """Return a receiver, without the secret parts of its target."""
-    return response_models.Receiver(
-        id=receiver.id,
-        job=receiver.job,
-        alert_type=receiver.type,
-        target=displayed(receiver.type, receiver.target),
-        on_failure=receiver.on_failure,
-        on_timeout=receiver.on_timeout,
-        on_violation=receiver.on_violation,
-        on_missed=receiver.on_missed,
-        on_success=receiver.on_success,
-        created_at=format_time(receiver.created_at),
-    )
+    fields = asdict(receiver)
+    fields["alert_type"] = kind = fields.pop("type")
+    fields["target"] = displayed(kind, receiver.target)
+    fields["created_at"] = format_time(receiver.created_at)
+    return response_models.Receiver(**fields)
 
 
 def _open_run(job: Job, run: OpenRun, settings: Settings) -> response_models.OpenRun:

@@ -89,19 +89,8 @@ async def logs(reader: aiosqlite.Connection, job: str) -> list[LogRecord]:
 
 
 def _run(row: sqlite3.Row) -> Run:
-    return Run(
-        number=row["number"],
-        run_id=row["run_id"],
-        attempt=row["attempt"],
-        max_attempts=row["max_attempts"],
-        outcome=Outcome(row["outcome"]),
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        received_at=row["received_at"],
-        duration=row["duration"],
-        exit_code=row["exit_code"],
-        metrics=decode_metrics(row["metrics"]),
-        violations=decode_violations(row["violations"]),
-        message=row["message"],
-        metadata=row["metadata"],
-    )
+    fields = {name: row[name] for name in Run.__struct_fields__}
+    fields["outcome"] = Outcome(row["outcome"])
+    fields["metrics"] = decode_metrics(row["metrics"])
+    fields["violations"] = decode_violations(row["violations"])
+    return Run(**fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 import aiosqlite
@@ -16,7 +16,8 @@ _ADD: Final = """
 INSERT INTO receivers
 (job, type, target, on_failure, on_timeout, on_violation, on_missed, on_success,
  created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (:job, :type, :target, :on_failure, :on_timeout, :on_violation, :on_missed,
+ :on_success, :created_at)
 """
 
 
@@ -25,7 +26,7 @@ def add(
 ) -> list[JobReceiver]:
     """Store the receivers *added*; return them with their ids."""
     return [
-        replace(one, id=connection.execute(_ADD, _row(one)).lastrowid or 0)
+        replace(one, id=connection.execute(_ADD, asdict(one)).lastrowid or 0)
         for one in added
     ]
 
@@ -34,20 +35,6 @@ def remove(connection: sqlite3.Connection, numbers: Collection[int]) -> None:
     """Delete the receivers with these ids; missing ones are ignored."""
     rows = [(number,) for number in numbers]
     connection.executemany("DELETE FROM receivers WHERE id = ?", rows)
-
-
-def _row(receiver: JobReceiver) -> tuple[Any, ...]:
-    return (
-        receiver.job,
-        receiver.type,
-        receiver.target,
-        receiver.on_failure,
-        receiver.on_timeout,
-        receiver.on_violation,
-        receiver.on_missed,
-        receiver.on_success,
-        receiver.created_at,
-    )
 
 
 async def receivers(reader: aiosqlite.Connection) -> list[JobReceiver]:
@@ -61,15 +48,8 @@ def _receiver(row: sqlite3.Row) -> JobReceiver:
         type_ = ReceiverType(row["type"])
     except ValueError as error:
         raise UnreadableRowError("receiver", row["job"], error) from error
-    return JobReceiver(
-        id=row["id"],
-        job=row["job"],
-        type=type_,
-        target=row["target"],
-        on_failure=bool(row["on_failure"]),
-        on_timeout=bool(row["on_timeout"]),
-        on_violation=bool(row["on_violation"]),
-        on_missed=bool(row["on_missed"]),
-        on_success=bool(row["on_success"]),
-        created_at=row["created_at"],
-    )
+    fields: dict[str, Any] = {
+        name: bool(row[name]) if name.startswith("on_") else row[name]
+        for name in row.keys()  # noqa: SIM118 - iterating over a row yields values
+    }
+    return JobReceiver(**{**fields, "type": type_})
