@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import ClassVar
 
 
@@ -15,12 +16,15 @@ class AfterRunError(Exception):
 
     #: Its identifier for programs, in responses over HTTP; it never changes.
     kind: ClassVar[str] = "failed"
+    #: Its status in responses over HTTP; None for errors that are none there.
+    status: ClassVar[HTTPStatus | None] = None
 
 
 class PingError(AfterRunError):
     """A report could not be parsed; the message has the problem."""
 
     kind = "unreadable-report"
+    status = HTTPStatus.BAD_REQUEST
 
 
 class HistoryError(PingError):
@@ -33,30 +37,35 @@ class BodyError(AfterRunError):
     """The body of a request is invalid HTTP; the message has the problem."""
 
     kind = "bad-request"
+    status = HTTPStatus.BAD_REQUEST
 
 
 class UnknownJobError(AfterRunError):
     """There is no job of this name, and none can be registered."""
 
     kind = "unknown-job"
+    status = HTTPStatus.NOT_FOUND
 
 
 class ConfiguredJobError(AfterRunError):
     """The job is defined in the configuration, and must be changed there."""
 
     kind = "configured-job"
+    status = HTTPStatus.CONFLICT
 
 
 class DescriptionError(AfterRunError):
     """Settings that a client sent for its job are invalid; the message has the problem."""
 
     kind = "invalid-description"
+    status = HTTPStatus.BAD_REQUEST
 
 
 class StorageError(AfterRunError):
     """Nothing was recorded: the database could not commit."""
 
     kind = "storage-unavailable"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class UnreadableStorageError(StorageError):
@@ -69,42 +78,49 @@ class UnauthorizedError(AfterRunError):
     """Authentication is required, or failed."""
 
     kind = "unauthorized"
+    status = HTTPStatus.UNAUTHORIZED
 
 
 class ForbiddenError(AfterRunError):
     """The client is authenticated, but lacks the permission."""
 
     kind = "forbidden"
+    status = HTTPStatus.FORBIDDEN
 
 
 class TooManyLoginsError(AfterRunError):
     """Too many passwords are being checked; a retry may succeed."""
 
     kind = "too-many-logins"
+    status = HTTPStatus.TOO_MANY_REQUESTS
 
 
 class RequestError(AfterRunError):
     """A request to the API is invalid; the message has the problem."""
 
     kind = "invalid-request"
+    status = HTTPStatus.BAD_REQUEST
 
 
 class UnknownReceiverError(AfterRunError):
     """There is no receiver with this id."""
 
     kind = "unknown-receiver"
+    status = HTTPStatus.NOT_FOUND
 
 
 class ReceiverExistsError(AfterRunError):
     """The job already has a receiver with this target."""
 
     kind = "receiver-exists"
+    status = HTTPStatus.CONFLICT
 
 
 class AlertmanagerError(AfterRunError):
     """Alertmanager did not load its new configuration, or did not respond."""
 
     kind = "alertmanager-unavailable"
+    status = HTTPStatus.BAD_GATEWAY
 
 
 class AlertmanagerRefusedError(AlertmanagerError):
@@ -125,6 +141,7 @@ class GenerateError(AfterRunError):
     """Files could not be generated; none was written."""
 
     kind = "file-not-generated"
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -146,6 +163,8 @@ class ConfigError(AfterRunError):
     """A configuration file is invalid; it has every problem, by line."""
 
     kind = "invalid-configuration"
+    # As Prometheus answers a reload with an invalid configuration.
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
 
     def __init__(self, file: str, problems: Sequence[Problem]) -> None:
         self.file = file

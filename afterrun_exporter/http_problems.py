@@ -19,28 +19,9 @@ from aiohttp.http_exceptions import (
 )
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter import errors
 from afterrun_exporter.auth.redaction import without_key
-from afterrun_exporter.errors import (
-    AfterRunError,
-    AlertmanagerError,
-    AlertmanagerRefusedError,
-    BodyError,
-    ConfigError,
-    ConfiguredJobError,
-    DescriptionError,
-    ForbiddenError,
-    GenerateError,
-    HistoryError,
-    PingError,
-    ReceiverExistsError,
-    RequestError,
-    StorageError,
-    TooManyLoginsError,
-    UnauthorizedError,
-    UnknownJobError,
-    UnknownReceiverError,
-    UnreadableStorageError,
-)
+from afterrun_exporter.errors import AfterRunError, StorageError
 
 CONTENT_TYPE: Final = "application/problem+json"
 
@@ -58,25 +39,9 @@ HEADERS: Final[Mapping[int, Sequence[tuple[str, str]]]] = {
 TYPES: Final = "urn:afterrun:problem:"
 
 STATUS: Final[dict[type[AfterRunError], HTTPStatus]] = {
-    PingError: HTTPStatus.BAD_REQUEST,
-    BodyError: HTTPStatus.BAD_REQUEST,
-    HistoryError: HTTPStatus.BAD_REQUEST,
-    UnknownJobError: HTTPStatus.NOT_FOUND,
-    StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
-    UnreadableStorageError: HTTPStatus.SERVICE_UNAVAILABLE,
-    # The status of Prometheus for a reload with an invalid configuration.
-    ConfigError: HTTPStatus.INTERNAL_SERVER_ERROR,
-    GenerateError: HTTPStatus.INTERNAL_SERVER_ERROR,
-    UnauthorizedError: HTTPStatus.UNAUTHORIZED,
-    ForbiddenError: HTTPStatus.FORBIDDEN,
-    TooManyLoginsError: HTTPStatus.TOO_MANY_REQUESTS,
-    RequestError: HTTPStatus.BAD_REQUEST,
-    UnknownReceiverError: HTTPStatus.NOT_FOUND,
-    ReceiverExistsError: HTTPStatus.CONFLICT,
-    ConfiguredJobError: HTTPStatus.CONFLICT,
-    DescriptionError: HTTPStatus.BAD_REQUEST,
-    AlertmanagerError: HTTPStatus.BAD_GATEWAY,
-    AlertmanagerRefusedError: HTTPStatus.BAD_GATEWAY,
+    error: error.status
+    for error in vars(errors).values()
+    if isinstance(error, type) and issubclass(error, AfterRunError) and error.status
 }
 
 #: The kinds of other problems, by status.
