@@ -321,14 +321,8 @@ LOOSE: Final = frozenset(
 #: Meanings of fields whose value may be an object with its own claims.
 NESTING: Final = frozenset(
     {
-        Sense.STATUS,
-        Sense.STATE,
-        Sense.PHASE,
-        Sense.EVENT,
-        Sense.OTHER_STATE,
-        Sense.SUCCESS,
-        Sense.SUCCESSES,
-        Sense.HTTP_STATUS,
+        *(Sense.STATUS, Sense.STATE, Sense.PHASE, Sense.EVENT, Sense.OTHER_STATE),
+        *(Sense.SUCCESS, Sense.SUCCESSES, Sense.HTTP_STATUS),
     }
 )
 
