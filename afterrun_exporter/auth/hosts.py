@@ -7,9 +7,11 @@ is the same site, but the Host header still has the name of the web site.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 from urllib.parse import urlsplit
+
+Address = IPv4Address | IPv6Address
 
 _LOCAL: Final = "localhost"
 
@@ -30,22 +32,21 @@ class Hosts:
             name in self._names
             or name == _LOCAL
             or name.endswith(f".{_LOCAL}")
-            or _is_address(name)
+            or address_of(name) is not None
         )
 
 
-def is_loopback(address: str) -> bool:
-    """Return True if *address* is a loopback address."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    return (getattr(parsed, "ipv4_mapped", None) or parsed).is_loopback
+def is_loopback(text: str) -> bool:
+    """Return True if *text* is a loopback address."""
+    address = address_of(text)
+    return address is not None and address.is_loopback
 
 
-def _is_address(name: str) -> bool:
+def address_of(text: str) -> Address | None:
+    """Return the IP address *text*; None if it is none."""
     try:
-        ip_address(name.partition("%")[0])
+        # A link-local address has the name of the link as a suffix.
+        parsed = ip_address(text.partition("%")[0])
     except ValueError:
-        return False
-    return True
+        return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed

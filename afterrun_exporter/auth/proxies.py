@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 from typing import Final
 
-Address = IPv4Address | IPv6Address
+from afterrun_exporter.auth.hosts import Address, address_of
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _PORT: Final = re.compile(r"\[?(.*?)\]?:\d{1,5}")
@@ -70,14 +70,7 @@ class Proxies:
 
 def _address(text: str) -> Address | None:
     port = _PORT.fullmatch(text)
-    for candidate in (text, port[1] if port else ""):
-        try:
-            # A link-local address has the name of the link as a suffix.
-            parsed = ip_address(candidate.partition("%")[0])
-        except ValueError:
-            continue
-        return getattr(parsed, "ipv4_mapped", None) or parsed
-    return None
+    return address_of(text) or (address_of(port[1]) if port else None)
 
 
 def _last(values: Sequence[str]) -> str:
