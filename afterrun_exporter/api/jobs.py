@@ -7,12 +7,7 @@ from itertools import islice
 
 from afterrun_exporter.api import response_models
 from afterrun_exporter.api.handlers import ApiRequest
-from afterrun_exporter.api.request_models import (
-    JobsQuery,
-    NoQuery,
-    Pause,
-    RunsQuery,
-)
+from afterrun_exporter.api.request_models import JobsQuery, NoQuery, Pause, RunsQuery
 from afterrun_exporter.api.serializers import job_of, run_of, whole_job_of
 from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.core.did_you_mean import did_you_mean

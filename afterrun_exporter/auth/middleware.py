@@ -24,11 +24,7 @@ from afterrun_exporter.auth.proxies import Proxies
 from afterrun_exporter.auth.refusal_log import RefusalLog
 from afterrun_exporter.auth.requests import BY_KEY, CALLER, SCOPE
 from afterrun_exporter.clock import Clock
-from afterrun_exporter.errors import (
-    AfterRunError,
-    ForbiddenError,
-    UnauthorizedError,
-)
+from afterrun_exporter.errors import AfterRunError, ForbiddenError, UnauthorizedError
 
 #: The caller of requests to open routes.
 NOBODY: Final = Caller("nobody", frozenset())

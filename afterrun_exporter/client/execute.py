@@ -18,11 +18,7 @@ from afterrun_exporter.client import clock, signals
 from afterrun_exporter.client.arguments import Metrics, pairs
 from afterrun_exporter.client.capture import Capture
 from afterrun_exporter.client.child import Child, ProcessEnd, owns_terminal
-from afterrun_exporter.client.environment import (
-    command_environ,
-    command_line,
-    metadata,
-)
+from afterrun_exporter.client.environment import command_environ, command_line, metadata
 from afterrun_exporter.client.file_descriptors import read_limited
 from afterrun_exporter.client.outcomes import (
     AttemptOutcome,

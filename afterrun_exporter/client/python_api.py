@@ -21,11 +21,7 @@ from afterrun_exporter.client.reports import (
     report,
     worse_status,
 )
-from afterrun_exporter.client.settings import (
-    Settings,
-    default_spool,
-    find_token,
-)
+from afterrun_exporter.client.settings import Settings, default_spool, find_token
 from afterrun_exporter.client.urls import DEFAULT_URL
 
 P = ParamSpec("P")

@@ -12,12 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.config.values import (
-    Declared,
-    DistinctKeys,
-    Line,
-    distinct,
-)
+from afterrun_exporter.config.values import Declared, DistinctKeys, Line, distinct
 from afterrun_exporter.core.did_you_mean import did_you_mean, unknown_value
 from afterrun_exporter.core.model import ROUTED, Condition
 from afterrun_exporter.core.routing import DISCARD, JOB_RECEIVER, SCRAPE_LABELS

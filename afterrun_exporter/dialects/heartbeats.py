@@ -18,11 +18,7 @@ from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.requests import caller_of
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
-from afterrun_exporter.dialects.context import (
-    DialectContext,
-    read_text,
-    record_one,
-)
+from afterrun_exporter.dialects.context import DialectContext, read_text, record_one
 from afterrun_exporter.dialects.report_fields import fields_of, with_claimed_outcome
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.bodies import parsed

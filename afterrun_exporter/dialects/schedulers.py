@@ -18,11 +18,7 @@ from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import FAILURES, NEUTRAL, Kind
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.dialects.context import (
-    DialectContext,
-    batch_response,
-    job_name,
-)
+from afterrun_exporter.dialects.context import DialectContext, batch_response, job_name
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import reports, unknown_fields
 from afterrun_exporter.ingest.batches import BrokenItem, split

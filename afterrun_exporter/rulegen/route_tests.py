@@ -9,26 +9,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import (
-    Container,
-    Hashable,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import ROUTED, Condition, Job
 from afterrun_exporter.core.patterns import compiled
-from afterrun_exporter.core.routing import (
-    DISCARD,
-    Alertmanager,
-    JobReceiver,
-    Match,
-)
+from afterrun_exporter.core.routing import DISCARD, Alertmanager, JobReceiver, Match
 from afterrun_exporter.rulegen.render import HEADER
 
 _HOW: Final = """\

@@ -29,11 +29,7 @@ from afterrun_exporter.dialects.cronitor.monitors import (
     monitor_object,
     monitor_of,
 )
-from afterrun_exporter.errors import (
-    ConfiguredJobError,
-    PingError,
-    UnknownJobError,
-)
+from afterrun_exporter.errors import ConfiguredJobError, PingError, UnknownJobError
 from afterrun_exporter.ingest.bodies import parsed, read_body
 from afterrun_exporter.ingest.json_text import read_json
 from afterrun_exporter.ingest.responses import compact

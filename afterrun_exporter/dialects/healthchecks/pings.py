@@ -31,11 +31,7 @@ from afterrun_exporter.dialects.healthchecks.signals import (
     description_of,
     ping_of,
 )
-from afterrun_exporter.errors import (
-    ForbiddenError,
-    PingError,
-    UnknownJobError,
-)
+from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest import forms
 from afterrun_exporter.ingest.bodies import parsed
 from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender

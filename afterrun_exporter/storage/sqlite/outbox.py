@@ -8,11 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from afterrun_exporter.core.model import Condition
-from afterrun_exporter.core.notifications import (
-    AlertNotification,
-    DeliveryState,
-    Stage,
-)
+from afterrun_exporter.core.notifications import AlertNotification, DeliveryState, Stage
 from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.storage.codec import UnreadableRowError
 from afterrun_exporter.storage.outbox import Changes
