@@ -13,7 +13,7 @@ from typing import Any
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.clock_watch import ClockJump
 from afterrun_exporter.core.history import pack, past
-from afterrun_exporter.core.model import BLAMELESS, Condition, Run
+from afterrun_exporter.core.model import BLAMELESS, Condition, Outcome, Run
 from afterrun_exporter.core.pushed_metrics import Group, Labels
 from afterrun_exporter.core.repeats import KEY_SIZE, NO_KEY
 from afterrun_exporter.core.routing import JobReceiver
@@ -35,6 +35,8 @@ from afterrun_exporter.storage.store import (
     Change,
     Ended,
     LogRecord,
+    RunFilter,
+    RunRecord,
 )
 
 
@@ -165,13 +167,35 @@ class MemoryStore:
     ) -> Awaitable[list[Transition | Exception]]:
         return self._commits.update_all(changes)
 
-    async def runs(self, job: str, limit: int, before: int | None = None) -> list[Run]:
+    async def runs(
+        self,
+        job: str,
+        limit: int,
+        before: int | None = None,
+        outcomes: Collection[Outcome] = (),
+    ) -> list[Run]:
         newest_first = (
             run
             for name, run in reversed(self._runs)
-            if name == job and (before is None or run.number < before)
+            if name == job
+            and (before is None or run.number < before)
+            and (not outcomes or run.outcome in outcomes)
         )
         return [run for run, _ in zip(newest_first, range(limit), strict=False)]
+
+    async def recorded_runs(self, query: RunFilter) -> list[RunRecord]:
+        every = [
+            RunRecord(id=id_, job=name, run=run)
+            for id_, (name, run) in enumerate(self._runs, start=1)
+        ]
+        selected = [
+            one
+            for one in reversed(every)
+            if (query.before is None or one.id < query.before)
+            and one.run.received_at >= query.since
+            and (not query.outcomes or one.run.outcome in query.outcomes)
+        ]
+        return selected[: query.limit]
 
     async def endings(
         self, jobs: Collection[str], limit: int

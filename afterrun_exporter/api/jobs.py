@@ -1,4 +1,4 @@
-"""Listing jobs and runs; pausing, resuming and removing jobs."""
+"""Listing jobs; pausing, resuming and removing jobs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from itertools import islice
 
 from afterrun_exporter.api import response_models
 from afterrun_exporter.api.handlers import ApiRequest
-from afterrun_exporter.api.request_models import JobsQuery, NoQuery, Pause, RunsQuery
-from afterrun_exporter.api.serializers import job_of, run_of, whole_job_of
+from afterrun_exporter.api.request_models import (
+    JobsQuery,
+    NoQuery,
+    Pause,
+)
+from afterrun_exporter.api.serializers import job_of, whole_job_of
 from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.job_config import MAX_SUGGESTIONS
@@ -21,15 +25,13 @@ from afterrun_exporter.engine import job_search
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import RequestError, UnknownJobError
-from afterrun_exporter.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class JobsApi:
-    """The handlers of jobs and their runs."""
+    """The handlers of jobs."""
 
     service: Service
-    store: Store
     job_admin: JobAdmin
     clock: Clock
 
@@ -56,16 +58,6 @@ class JobsApi:
     async def job(self, request: ApiRequest) -> response_models.WholeJob:
         """Describe one job."""
         return self._whole(request.job)
-
-    async def runs(self, request: ApiRequest[RunsQuery]) -> response_models.Runs:
-        """List the runs of a job, a page at a time."""
-        job, _ = find_job(self.service, request.job)
-        limit = request.query.limit
-        last = await self.store.runs(job.name, limit + 1, request.query.before)
-        page = cooperatively(last[:limit])
-        runs = [run_of(run) async for run in page]
-        following = runs[-1].number if len(last) > limit else None
-        return response_models.Runs(job=job.name, runs=runs, next=following)
 
     async def pause(
         self, request: ApiRequest[NoQuery, Pause]

@@ -77,6 +77,23 @@ RUNS: Final = Operation(
     problems=(UnknownJobError, UnreadableStorageError),
     paged_by="before",
 )
+ALL_RUNS: Final = Operation(
+    name="listAllRuns",
+    endpoint=endpoints.ALL_RUNS,
+    summary="The finished runs of all jobs, the last recorded one first, a page at a time",
+    query=request_models.AllRunsQuery,
+    answer=response_models.AllRuns,
+    problems=(UnreadableStorageError,),
+    paged_by="before",
+)
+OPEN_RUNS: Final = Operation(
+    name="listOpenRuns",
+    endpoint=endpoints.OPEN_RUNS,
+    summary="The open runs of all jobs, by the name of the job, a page at a time",
+    query=request_models.OpenRunsQuery,
+    answer=response_models.OpenRuns,
+    paged_by="after",
+)
 BACKTEST: Final = Operation(
     name="tryRules",
     endpoint=endpoints.BACKTEST,
@@ -192,7 +209,7 @@ BADGE: Final = Operation(
 #: All operations except reports of jobs.
 OPERATIONS: Final = (
     *(JOBS, JOB, PAUSE, RESUME, REMOVE_JOB),
-    *(RUNS, BACKTEST, JOB_ALERTS, JOB_RECEIVERS, ADD_RECEIVER),
+    *(RUNS, ALL_RUNS, OPEN_RUNS, BACKTEST, JOB_ALERTS, JOB_RECEIVERS, ADD_RECEIVER),
     *(RECEIVERS, RECEIVER, REMOVE_RECEIVER, ALERTS, ALERT_STATS, TEST_ALERT),
     *(CHECK, DOCUMENT, REFERENCE, INDEX, BADGE),
 )

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from afterrun_exporter.config.values import no_duration, severity
 from afterrun_exporter.core.job_query import LABEL, STATES
 from afterrun_exporter.core.job_query import LONGEST as SEARCH
-from afterrun_exporter.core.model import JOB_NAME, Condition
+from afterrun_exporter.core.model import JOB_NAME, Condition, Outcome
 from afterrun_exporter.core.routing import ReceiverType
 from afterrun_exporter.core.timestamps import END, instant, parse_time
 from afterrun_exporter.core.units import format_duration, parse_duration
@@ -81,6 +81,7 @@ Label = Annotated[
 State = Annotated[str, WithJsonSchema({"type": "string", "enum": [*STATES]})]
 Search = Annotated[str, WithJsonSchema({"type": "string", "maxLength": SEARCH})]
 Kind = Annotated[Condition, Field(strict=False)]
+RunOutcome = Annotated[Outcome, Field(strict=False)]
 Receiver = Annotated[ReceiverType, Field(strict=False)]
 #: "" is the severity of the job.
 Severity = Annotated[

@@ -13,6 +13,7 @@ from afterrun_exporter.api.parameter_types import (
     Page,
     PauseSpan,
     Receiver,
+    RunOutcome,
     Search,
     Severity,
     Since,
@@ -64,9 +65,38 @@ class JobsQuery(Query):
 class RunsQuery(Query):
     """A page of the runs of a job."""
 
+    outcome: tuple[RunOutcome, ...] = Field(
+        (), description="runs with this outcome; may be repeated"
+    )
     limit: Page = 20
     before: Number | None = Field(
         None, description="runs with lower numbers than this: `next` of a page"
+    )
+
+
+class AllRunsQuery(Query):
+    """A page of the runs of all jobs."""
+
+    outcome: tuple[RunOutcome, ...] = Field(
+        (), description="runs with this outcome; may be repeated"
+    )
+    since: Since = Field(
+        "7d", description="runs recorded since this time, or within this duration"
+    )
+    limit: Page = 100
+    before: Number | None = Field(
+        None,
+        description="runs recorded before the one with this id: `next` of a page",
+    )
+
+
+class OpenRunsQuery(Query):
+    """A page of the open runs of all jobs."""
+
+    limit: Page = 100
+    after: Text | None = Field(
+        None,
+        description="runs of jobs whose names come after this one: `next` of a page",
     )
 
 

@@ -173,6 +173,33 @@ class Runs(Answer):
     next: int | None = Field(description="`before` of the next page")
 
 
+class RecordedRun(Run):
+    """A finished run of any job."""
+
+    id: int
+    job: str
+
+
+class AllRuns(Answer):
+    """A page of the runs of all jobs, the last recorded one first."""
+
+    runs: list[RecordedRun]
+    next: int | None = Field(description="`before` of the next page")
+
+
+class JobOpenRun(OpenRun):
+    """An open run of any job."""
+
+    job: str
+
+
+class OpenRuns(Answer):
+    """A page of the open runs of all jobs, by the name of the job."""
+
+    runs: list[JobOpenRun]
+    next: str | None = Field(description="`after` of the next page")
+
+
 class Alert(Answer):
     """A recorded alert."""
 

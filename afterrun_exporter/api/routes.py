@@ -17,6 +17,7 @@ from afterrun_exporter.api.check import AT_ONCE, check
 from afterrun_exporter.api.handlers import json_route
 from afterrun_exporter.api.jobs import JobsApi
 from afterrun_exporter.api.receivers import ReceiversApi
+from afterrun_exporter.api.runs import RunsApi
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
@@ -28,7 +29,8 @@ def routes(
 ) -> list[web.RouteDef]:
     """Return the routes of all operations."""
     job_admin = JobAdmin(service, clock)
-    jobs = JobsApi(service, store, job_admin, clock)
+    jobs = JobsApi(service, job_admin, clock)
+    runs = RunsApi(service, store, clock)
     alerts = AlertsApi(service, store, job_admin, clock)
     receivers = ReceiversApi(service, job_receivers, clock)
     document, page = reference.handlers(__version__)
@@ -38,7 +40,9 @@ def routes(
         *json_route(operations.PAUSE, jobs.pause),
         *json_route(operations.RESUME, jobs.resume),
         *json_route(operations.REMOVE_JOB, jobs.remove),
-        *json_route(operations.RUNS, jobs.runs),
+        *json_route(operations.RUNS, runs.of_job),
+        *json_route(operations.ALL_RUNS, runs.recorded),
+        *json_route(operations.OPEN_RUNS, runs.open),
         *json_route(operations.BACKTEST, partial(backtest, service, store, clock)),
         *json_route(operations.JOB_ALERTS, alerts.of_job),
         *json_route(operations.JOB_RECEIVERS, receivers.of_job),

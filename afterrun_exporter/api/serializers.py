@@ -19,7 +19,7 @@ from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import JobState, OpenAlert, OpenRun, UnobservedSlots
 from afterrun_exporter.core.status import status
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.storage.store import AlertRecord, AlertStats
+from afterrun_exporter.storage.store import AlertRecord, AlertStats, RunRecord
 
 
 def job_of(job: Job, state: JobState, settings: Settings) -> response_models.Job:
@@ -75,13 +75,20 @@ def whole_job_of(
         last_ping=_time_if_set(state.last_ping_at),
         last_duration=_number(state.last_duration),
         metrics=_numbers(state.metrics.items()),
-        open_runs=[_open_run(job, run, settings) for run in state.open_runs],
+        open_runs=[open_run_of(job, run, settings) for run in state.open_runs],
         runs=state.runs_total,
         failed_runs=state.failures_total,
         failed_attempts=state.attempts_total,
         violating_runs=state.violating_total,
         missed_runs=state.missed_total,
         unobserved_slots=state.unobserved_total,
+    )
+
+
+def recorded_run_of(record: RunRecord) -> response_models.RecordedRun:
+    """Return a finished run with the name of its job."""
+    return response_models.RecordedRun(
+        id=record.id, job=record.job, **dict(run_of(record.run))
     )
 
 
@@ -172,7 +179,8 @@ def receiver_of(receiver: JobReceiver) -> response_models.Receiver:
     return response_models.Receiver(**fields)
 
 
-def _open_run(job: Job, run: OpenRun, settings: Settings) -> response_models.OpenRun:
+def open_run_of(job: Job, run: OpenRun, settings: Settings) -> response_models.OpenRun:
+    """Return an open run."""
     due = overrunning_from(job, run, settings)
     return response_models.OpenRun(
         run_id=run.run_id,

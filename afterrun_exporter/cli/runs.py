@@ -1,4 +1,4 @@
-"""`afterrun runs`: list the last runs of a job."""
+"""`afterrun runs`: list the last runs of a job, or of all jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from afterrun_exporter.core.units import format_duration, format_number
 
 
 @click.command()
-@click.argument("job", shell_complete=complete_jobs)
+@click.argument("job", required=False, shell_complete=complete_jobs)
+@click.option(
+    "--outcome",
+    metavar="OUTCOME",
+    multiple=True,
+    help="Only runs with this outcome, such as timeout; may be repeated.",
+)
 @click.option(
     "--limit",
     type=click.IntRange(1, 1000),
@@ -22,20 +28,29 @@ from afterrun_exporter.core.units import format_duration, format_number
     help="Maximum number of runs, newest first.",
 )
 @client.asks_daemon
-def runs(job: str, limit: int, daemon: client.Daemon, as_json: bool) -> None:
-    """List the last runs of JOB with their outcomes and metrics."""
-    answer = daemon.get(f"jobs/{client.segment(job)}/runs", limit=limit)
+def runs(
+    job: str | None,
+    outcome: tuple[str, ...],
+    limit: int,
+    daemon: client.Daemon,
+    as_json: bool,
+) -> None:
+    """List the last runs of JOB, or of all jobs, with their outcomes and metrics."""
+    path = "runs" if job is None else f"jobs/{client.segment(job)}/runs"
+    answer = daemon.get(path, outcome=outcome or None, limit=limit)
     if as_json:
         client.echo_json(answer)
         return
     if not answer["runs"]:
-        click.echo(f"{job} has not run yet")
+        none = "no runs in 7 days" if job is None else f"{job} has not run yet"
+        click.echo("no runs match" if outcome else none)
         return
     # Imported late, because it is slow and not needed for JSON.
     from afterrun_exporter.cli import tables  # noqa: PLC0415
 
     now = SystemClock().now()
     columns = (
+        *(() if job else ("JOB",)),
         "RUN",
         "FINISHED",
         "OUTCOME",
@@ -48,6 +63,7 @@ def runs(job: str, limit: int, daemon: client.Daemon, as_json: bool) -> None:
         columns,
         (
             (
+                *(() if job else (run["job"],)),
                 f"#{run['number']}",
                 times.happened(run["finished_at"], now),
                 "retrying" if run["retrying"] else run["outcome"],

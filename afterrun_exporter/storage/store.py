@@ -34,6 +34,29 @@ class Ended(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A finished run of any job, as it was recorded."""
+
+    job: str
+    run: Run
+    #: Identifies the record; not part of comparisons.
+    id: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """A selection of finished runs of all jobs."""
+
+    #: Empty for every outcome.
+    outcomes: frozenset[Outcome] = frozenset()
+    #: Runs that were recorded at this time or later.
+    since: float = -math.inf
+    #: Runs that were recorded before the one with this id.
+    before: int | None = None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRecord:
     """An alert as it was recorded, open while `resolved_at` is None."""
 
@@ -135,11 +158,22 @@ class Store(Protocol):
         """
         ...
 
-    async def runs(self, job: str, limit: int, before: int | None = None) -> list[Run]:
+    async def runs(
+        self,
+        job: str,
+        limit: int,
+        before: int | None = None,
+        outcomes: Collection[Outcome] = (),
+    ) -> list[Run]:
         """Return the last *limit* runs of *job*, newest first.
 
-        With *before*, only runs with lower numbers.
+        With *before*, only runs with lower numbers; with *outcomes*, only runs with one
+        of these.
         """
+        ...
+
+    async def recorded_runs(self, query: RunFilter) -> list[RunRecord]:
+        """Return the finished runs that *query* selects, the last recorded one first."""
         ...
 
     async def endings(

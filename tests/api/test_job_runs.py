@@ -117,3 +117,41 @@ async def test_the_alerts_of_a_job_are_its_own(
     assert own == await asked(client, "/api/v1/alerts?job=backup")
     status, detail = await refused(client, "/api/v1/jobs/nobody/alerts")
     assert (status, detail) == (404, "unknown job 'nobody': it has no recorded alerts")
+
+
+async def test_runs_are_selected_by_their_outcome(
+    client: Client, clock: ManualClock
+) -> None:
+    """Those of one job, and those of all."""
+    for status in ("ok", "timeout", "fail"):
+        await client.post("/ping/backup", json={**GOOD, "status": status})
+        await clock.advance(60)
+    await client.post("/ping/sync", json={"status": "timeout"})
+
+    own = await asked(client, "/api/v1/jobs/backup/runs?outcome=timeout&outcome=ok")
+    every = await asked(client, "/api/v1/runs?outcome=timeout")
+    page = await asked(client, "/api/v1/runs?limit=1")
+    following = await asked(client, f"/api/v1/runs?limit=9&before={page['next']}")
+
+    assert [run["outcome"] for run in own["runs"]] == ["timeout", "ok"]
+    assert [run["job"] for run in every["runs"]] == ["sync", "backup"]
+    assert [run["job"] for run in page["runs"]] == ["sync"]
+    assert [run["number"] for run in following["runs"]] == [3, 2, 1]
+    assert following["next"] is None
+    code, detail = await refused(client, "/api/v1/runs?outcome=fial")
+    assert (code, detail[:22]) == (400, "unknown outcome 'fial'")
+
+
+async def test_the_open_runs_of_all_jobs_are_listed(client: Client) -> None:
+    """By the names of the jobs, those of one job on the same page."""
+    for job, run in (("sync", "1"), ("backup", "1"), ("sync", "2")):
+        body = {"status": "start", "run_id": run}
+        await client.post(f"/ping/{job}", json=body)
+
+    page = await asked(client, "/api/v1/runs/open?limit=1")
+    following = await asked(client, f"/api/v1/runs/open?limit=1&after={page['next']}")
+
+    assert [(run["job"], run["run_id"]) for run in page["runs"]] == [("backup", "1")]
+    assert page["next"] == "backup"
+    assert [run["run_id"] for run in following["runs"]] == ["1", "2"]
+    assert following["next"] is None

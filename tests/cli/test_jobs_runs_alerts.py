@@ -170,6 +170,18 @@ async def test_runs_are_a_table(ask: Ask, service: Service) -> None:
     assert first[2:] == ["ok", "5.3s", "first", "rows=120 size=48211"]
 
 
+async def test_the_runs_of_all_jobs_are_a_table(ask: Ask, service: Service) -> None:
+    await service.record(ping("21 12:00", run_id="first"))
+    await service.record(ping("21 12:01", job="sync", outcome=Outcome.TIMEOUT))
+
+    every, timeouts = await ask("runs"), await ask("runs", "--outcome", "timeout")
+    none = await ask("runs", "--outcome", "partial")
+
+    assert [row[0] for row in rows(every)] == ["JOB", "sync", "backup"]
+    assert [row[0] for row in rows(timeouts)] == ["JOB", "sync"]
+    assert none.stdout == "no runs match\n"
+
+
 async def test_a_failed_attempt_is_shown_as_retrying(
     ask: Ask, service: Service
 ) -> None:

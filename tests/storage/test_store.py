@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from afterrun_exporter.storage.store import (
     Change,
     Ended,
     LogRecord,
+    RunFilter,
     Store,
     update,
 )
@@ -336,3 +338,47 @@ async def test_closing_commits_what_waits(store: Store) -> None:
 
     await asyncio.gather(*waiting)
     assert len(await store.runs("backup", EVERYTHING)) == 21
+
+
+async def test_runs_are_selected_by_their_outcomes(store: Store) -> None:
+    """A page is as long as was asked for, however many others are in between."""
+    for outcome in (Outcome.FAIL, Outcome.OK, Outcome.TIMEOUT, Outcome.OK) * 3:
+        await update(store, "backup", ran(outcome=outcome))
+    bad = [Outcome.FAIL, Outcome.TIMEOUT]
+
+    async def numbers(limit: int, before: int | None = None) -> list[int]:
+        return [run.number for run in await store.runs("backup", limit, before, bad)]
+
+    assert await numbers(9) == [11, 9, 7, 5, 3, 1]
+    assert await numbers(2) == [11, 9]
+    assert await numbers(2, 9) == [7, 5]
+    assert await numbers(0) == []
+    assert await store.runs("backup", 9, None, [Outcome.PARTIAL]) == []
+
+
+async def test_the_runs_of_all_jobs_are_listed(store: Store) -> None:
+    """The last recorded one first, by outcome, and from a time on."""
+    for number in range(4):
+        outcome = Outcome.FAIL if number % 2 else Outcome.OK
+        at = T0 + number * DAY
+        await store.update_all(
+            [
+                Change("backup", ran(at, outcome=outcome)),
+                Change("sync", ran(at)),
+            ]
+        )
+
+    async def found(**query: Any) -> list[tuple[str, int]]:
+        runs = await store.recorded_runs(RunFilter(**{"limit": 100, **query}))
+        return [(one.job, one.run.number) for one in runs]
+
+    assert await found(limit=3) == [("sync", 4), ("backup", 4), ("sync", 3)]
+    assert await found(outcomes=frozenset({Outcome.FAIL})) == [
+        ("backup", 4),
+        ("backup", 2),
+    ]
+    assert await found(since=T0 + 3 * DAY) == [("sync", 4), ("backup", 4)]
+    assert await found(since=T0 + 9 * DAY) == []
+    *_, last = await store.recorded_runs(RunFilter(limit=3))
+    assert await found(limit=2, before=last.id) == [("backup", 3), ("sync", 2)]
+    assert await found(limit=2, before=1) == []

@@ -13,21 +13,35 @@ import aiosqlite
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.storage.codec import decode_metrics, decode_violations
-from afterrun_exporter.storage.store import Ended, LogRecord
+from afterrun_exporter.storage.store import Ended, LogRecord, RunFilter, RunRecord
 
-# The runs of a job, newest first: each has the id of the previous one. The selected
-# runs have a place from 1, the others place 0.
-_CHAIN: Final = """
-WITH RECURSIVE chain (id, previous_id, place) AS (
-    SELECT r.id, r.previous_id, coalesce(r.number < ?3, true)
+_SELECTED: Final = "coalesce(r.number < ?3, true) AND coalesce(instr(?4, r.outcome), 1)"
+# The runs of a job, newest first: each has the id of the previous one. The places of
+# the selected runs are counted from 1. The text has only constants.
+_CHAIN: Final = f"""
+WITH RECURSIVE chain (id, previous_id, selected, place) AS (
+    SELECT r.id, r.previous_id, {_SELECTED}, {_SELECTED}
     FROM jobs j JOIN runs r ON r.id = j.last_run WHERE j.name = ?1
     UNION ALL
-    SELECT r.id, r.previous_id, place + coalesce(r.number < ?3, true)
+    SELECT r.id, r.previous_id, {_SELECTED}, place + ({_SELECTED})
     FROM chain JOIN runs r ON r.id = chain.previous_id WHERE place < ?2
 )
 SELECT runs.* FROM chain JOIN runs ON runs.id = chain.id
-WHERE place BETWEEN 1 AND ?2 ORDER BY place
+WHERE selected AND place <= ?2 ORDER BY place
+"""  # noqa: S608
+
+# The last recorded runs of all jobs.
+_RECORDED: Final = """
+SELECT j.name, r.* FROM runs r JOIN jobs j ON j.id = r.job_id
+WHERE r.id >= ?1 AND r.id < ?2 AND r.received_at >= ?3
+    AND coalesce(instr(?4, r.outcome), 1)
+ORDER BY r.id DESC LIMIT ?5
 """
+_FIRST_FROM: Final = (
+    "SELECT id, received_at FROM runs WHERE id >= ? ORDER BY id LIMIT 1"
+)
+#: The minimum for times: SQL cannot bind an infinity.
+_EVER: Final = -1e300
 
 # The same for many jobs at once, with only the end of each run. A pruned run ends a
 # chain: the runs before it are not found. Attempts to be followed by another one
@@ -58,12 +72,56 @@ async def connect(path: Path) -> aiosqlite.Connection:
 
 
 async def runs(
-    reader: aiosqlite.Connection, job: str, limit: int, before: int | None
+    reader: aiosqlite.Connection,
+    job: str,
+    limit: int,
+    before: int | None,
+    outcomes: Collection[Outcome],
 ) -> list[Run]:
     """See `Store.runs`."""
-    rows = await reader.execute_fetchall(_CHAIN, (job, limit, before))
+    values = (job, limit, before, _words(outcomes))
+    rows = await reader.execute_fetchall(_CHAIN, values)
     # Reading thousands of rows takes a while; pings must be answered meanwhile.
     return [_run(row) async for row in cooperatively(rows)]
+
+
+async def recorded_runs(
+    reader: aiosqlite.Connection, query: RunFilter
+) -> list[RunRecord]:
+    """See `Store.recorded_runs`."""
+    ((newest,),) = await reader.execute_fetchall(
+        "SELECT coalesce(max(id), 0) FROM runs"
+    )
+    end = newest + 1 if query.before is None else min(query.before, newest + 1)
+    start = await first_since(reader, query.since, end)
+    values = (start, end, max(query.since, _EVER), _words(query.outcomes), query.limit)
+    rows = await reader.execute_fetchall(_RECORDED, values)
+    return [
+        RunRecord(id=row["id"], job=row["name"], run=_run(row))
+        async for row in cooperatively(rows)
+    ]
+
+
+async def first_since(reader: aiosqlite.Connection, since: float, end: int) -> int:
+    """Return an id from which on runs were recorded at *since* or later, at most *end*.
+
+    Runs are in the order of their arrival; after the clock was set back, some later
+    ones may have an earlier time.
+    """
+    low = 0
+    while since > _EVER and low < end:
+        middle = (low + end) // 2
+        rows = list(await reader.execute_fetchall(_FIRST_FROM, (middle,)))
+        if rows and rows[0]["received_at"] < since:
+            low = rows[0]["id"] + 1
+        else:
+            end = middle
+    return low
+
+
+def _words(outcomes: Collection[Outcome]) -> str | None:
+    """Return *outcomes* as text that contains each of them and no others; None for all."""
+    return " ".join(outcomes) if outcomes else None
 
 
 async def endings(

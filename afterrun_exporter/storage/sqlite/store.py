@@ -20,7 +20,7 @@ from typing import Final, TypeVar
 
 import aiosqlite
 
-from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.core.pushed_metrics import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import JobState, Transition
@@ -62,6 +62,8 @@ from afterrun_exporter.storage.store import (
     Change,
     Ended,
     LogRecord,
+    RunFilter,
+    RunRecord,
 )
 
 PRAGMAS: Final = (
@@ -171,8 +173,19 @@ class SQLiteStore:
     ) -> Awaitable[list[Transition | Exception]]:
         return self._commits.update_all(changes)
 
-    async def runs(self, job: str, limit: int, before: int | None = None) -> list[Run]:
-        return await self._reading(reads.runs(self._reader, job, limit, before))
+    async def runs(
+        self,
+        job: str,
+        limit: int,
+        before: int | None = None,
+        outcomes: Collection[Outcome] = (),
+    ) -> list[Run]:
+        return await self._reading(
+            reads.runs(self._reader, job, limit, before, outcomes)
+        )
+
+    async def recorded_runs(self, query: RunFilter) -> list[RunRecord]:
+        return await self._reading(reads.recorded_runs(self._browser, query))
 
     async def endings(
         self, jobs: Collection[str], limit: int
