@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import fast_parser, reports
-from afterrun_exporter.ingest.contents import read_report
+from afterrun_exporter.ingest.report_parsing import read_report
 from tests.examples import examples
 from tests.fast_path import Door
 from tests.test_any_request import (

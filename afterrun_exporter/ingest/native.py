@@ -21,10 +21,10 @@ from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import batches, fast_parser, reports
 from afterrun_exporter.ingest.bodies import LARGE, parsed, read_body
-from afterrun_exporter.ingest.contents import read_report
 from afterrun_exporter.ingest.fields import flag
 from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender
 from afterrun_exporter.ingest.report_metrics import NOTHING_DROPPED, ReportMetrics
+from afterrun_exporter.ingest.report_parsing import read_report
 from afterrun_exporter.ingest.responses import result_or_problem
 
 DIALECT: Final = "native"

@@ -9,8 +9,8 @@ import pytest
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import forms, outcome_claims
 from afterrun_exporter.ingest.batches import MAX_ITEMS, split
-from afterrun_exporter.ingest.contents import read_report
 from afterrun_exporter.ingest.json_text import MAX_NESTED, parse_json
+from afterrun_exporter.ingest.report_parsing import read_report
 from tests.http import Client
 
 

@@ -16,9 +16,9 @@ from afterrun_exporter.core.model import FAILURES, UUID, Kind, Outcome, Ping
 from afterrun_exporter.dialects.healthchecks import checks
 from afterrun_exporter.errors import PingError, RequestError
 from afterrun_exporter.ingest import forms, outcome_claims, reports
-from afterrun_exporter.ingest.contents import parse_object
 from afterrun_exporter.ingest.json_text import Object
 from afterrun_exporter.ingest.report_metrics import ReportMetrics
+from afterrun_exporter.ingest.report_parsing import parse_object
 from afterrun_exporter.ingest.vocabulary import (
     MAX_WORD,
     Meaning,
