@@ -12,7 +12,7 @@ from afterrun_exporter.auth.tokens import Token
 from afterrun_exporter.config.alerting import AlertmanagerSpec
 from afterrun_exporter.config.alerting_values import References
 from afterrun_exporter.config.auto_registered import auto_registered
-from afterrun_exporter.config.graph import (
+from afterrun_exporter.config.dependencies import (
     circles,
     unknown_dependencies,
     written_dependencies,

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.config.graph import circles
+from afterrun_exporter.config.dependencies import circles
 
 names = st.sampled_from("abcdefgh")
 #: What each depends on, which may be somebody nobody knows.
