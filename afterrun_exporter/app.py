@@ -28,7 +28,7 @@ from afterrun_exporter.ingest.recorder import ReportRecorder
 from afterrun_exporter.page.error_pages import errors_as_pages
 from afterrun_exporter.page.site import Site
 from afterrun_exporter.server import health
-from afterrun_exporter.server.proxied import behind
+from afterrun_exporter.server.proxy_headers import behind
 from afterrun_exporter.server.security import SECURITY, SecuritySettings
 from afterrun_exporter.server.service_discovery import targets
 

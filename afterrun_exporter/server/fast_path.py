@@ -28,7 +28,7 @@ from afterrun_exporter.server.admission import Admitted
 from afterrun_exporter.server.aiohttp_connection import AiohttpConnection
 from afterrun_exporter.server.headers import DATA
 from afterrun_exporter.server.in_flight import InFlightRequests
-from afterrun_exporter.server.proxied import FOR
+from afterrun_exporter.server.proxy_headers import FOR
 from afterrun_exporter.server.security import SecuritySettings
 
 #: The most bytes of a head; the parser refuses longer ones.
