@@ -12,7 +12,7 @@ from aiohttp import web
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.ingest.native import REPORTS
-from afterrun_exporter.server import connection
+from afterrun_exporter.server import connection_factory
 from afterrun_exporter.server.connection_limits import ConnectionLimiter, Limits
 from afterrun_exporter.server.in_flight import InFlightRequests
 from afterrun_exporter.server.security import SECURITY, SecuritySettings
@@ -90,7 +90,7 @@ async def opened(
 
     server.request_handler = cast("Any", noted)
     limiter = ConnectionLimiter(limits or Limits())
-    made = connection.connections(
+    made = connection_factory.connections(
         server, app[REPORTS], in_flight, clock, app[SECURITY], limiter, fast=front
     )
     listener = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)

@@ -19,7 +19,7 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.engine.periodic import running
 from afterrun_exporter.ingest.native import REPORTS
 from afterrun_exporter.server.addresses import Address
-from afterrun_exporter.server.connection import connections
+from afterrun_exporter.server.connection_factory import connections
 from afterrun_exporter.server.connection_limits import ConnectionLimiter, Limits
 from afterrun_exporter.server.in_flight import InFlightRequests
 from afterrun_exporter.server.security import SECURITY
