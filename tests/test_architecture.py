@@ -115,7 +115,7 @@ TOP = "cli"
 
 # Each dependency, and the only modules that may know about it.
 OWNERS = {
-    "aiohttp": {"dialects/", "ingest/", "server/", "auth/requests.py", "auth/middleware.py", "auth/csrf.py", "auth/endpoints.py", "http_problems.py", "app.py", "exposition/endpoint.py",
+    "aiohttp": {"dialects/", "ingest/", "server/", "auth/request_keys.py", "auth/middleware.py", "auth/csrf.py", "auth/endpoints.py", "http_problems.py", "app.py", "exposition/endpoint.py",
                 "api/", "page/", "alertmanager/"},
     "aiosqlite": {"storage/sqlite/"},
     "bcrypt": {"auth/passwords.py"},

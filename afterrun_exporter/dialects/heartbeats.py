@@ -15,7 +15,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 
 from afterrun_exporter.auth import endpoints
-from afterrun_exporter.auth.requests import caller_of
+from afterrun_exporter.auth.request_keys import caller_of
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.dialects.context import DialectContext, read_text, record_one

@@ -14,7 +14,7 @@ from msgspec import json
 from afterrun_exporter import http_problems
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Caller
-from afterrun_exporter.auth.requests import caller_of
+from afterrun_exporter.auth.request_keys import caller_of
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import Ping
 from afterrun_exporter.core.repeats import digest
