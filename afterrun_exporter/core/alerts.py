@@ -35,7 +35,7 @@ from afterrun_exporter.core.state import (
     OpenAlert,
     RecentlyResolved,
 )
-from afterrun_exporter.core.texts import last_words
+from afterrun_exporter.core.text_fields import last_words
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.core.units import format_duration, format_number
 

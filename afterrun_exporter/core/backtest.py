@@ -35,7 +35,7 @@ from afterrun_exporter.core.rules import (
     judge_all,
     measured,
 )
-from afterrun_exporter.core.texts import Texts
+from afterrun_exporter.core.text_fields import Texts
 from afterrun_exporter.core.timestamps import format_time
 
 #: The number of newest flagged runs to keep in detail; all are counted.

@@ -15,9 +15,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from afterrun_exporter.core import metric_names, texts
+from afterrun_exporter.core import metric_names, text_fields
 from afterrun_exporter.core.metric_names import STRING, UNUSABLE
-from afterrun_exporter.core.texts import Texts
+from afterrun_exporter.core.text_fields import Texts
 from afterrun_exporter.core.units import format_number, parse_quantity, unit_of
 
 OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
@@ -171,7 +171,7 @@ def parse_rule(text: str) -> Rule:
     if assertion is not None:
         if metric == DURATION:
             raise ValueError(f"duration is a number, not a text: see rule {text!r}")
-        metric = texts.field(metric)
+        metric = text_fields.field(metric)
     return Rule(text, metric, bounds, assertion=assertion)
 
 
@@ -314,13 +314,13 @@ def judge_text(rule: Rule, assertion: Assertion, reported: Texts) -> Violation |
     if assertion.holds(text):
         return None
     around = assertion.text if assertion.op == LACKS else ""
-    actual = texts.excerpt(text, around)
+    actual = text_fields.excerpt(text, around)
     return Violation(rule.name, rule.metric, None, str(assertion), actual)
 
 
 def is_message(rule: Rule) -> bool:
     """Return True if *rule* is an assertion on the message."""
-    return rule.assertion is not None and rule.metric == texts.MESSAGE
+    return rule.assertion is not None and rule.metric == text_fields.MESSAGE
 
 
 def _expected(rule: Rule, before: float | None) -> str:

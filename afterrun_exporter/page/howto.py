@@ -12,7 +12,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import CONTAINS, DURATION, Bound, Rule
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.core.texts import MESSAGE
+from afterrun_exporter.core.text_fields import MESSAGE
 from afterrun_exporter.core.units import format_duration
 
 #: The maximum number of metrics in an example.
