@@ -8,7 +8,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.store import Store
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at
 from tests.fakes import ManualClock
 from tests.services import job_config

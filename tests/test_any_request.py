@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.security import SecuritySettings
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at
 from tests.examples import examples
 from tests.fakes import ManualClock, MemoryStore

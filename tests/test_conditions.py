@@ -21,7 +21,7 @@ from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import UnknownJobError
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.fakes import ManualClock, MemoryStore
 from tests.services import job_config

@@ -32,7 +32,7 @@ from afterrun_exporter.core.transitions import registered
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.store import Change, Decide
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import at
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, whole_app

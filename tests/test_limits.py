@@ -25,7 +25,7 @@ from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at
 from tests.examples import examples
 from tests.fakes import ManualClock

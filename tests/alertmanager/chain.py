@@ -12,7 +12,7 @@ from afterrun_exporter.core.routing import Alertmanager as Configured
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.store import Store
 from tests.alertmanager.alertmanagers import Alertmanager, Alertmanagers
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.fakes import ManualClock, MemoryStore
 from tests.services import job_config

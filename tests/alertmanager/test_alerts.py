@@ -14,7 +14,7 @@ from afterrun_exporter.core.notifications import AlertNotification, Stage
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.state import AlertKey, AlertOpened
 from afterrun_exporter.rulegen.prometheus import rules_file
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, Night, at
 
 ADDED = (("job", "afterrun"), ("cluster", "eu"))

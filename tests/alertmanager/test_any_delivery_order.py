@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.notifications import RENEW_EVERY
 from tests.alertmanager.chain import A, B, Chain
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP
 from tests.examples import examples
 

@@ -13,7 +13,7 @@ from afterrun_exporter.core.notifications import AlertNotification, not_held_bac
 from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from tests.alertmanager.chain import WARNING, Chain, calm
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, ping
 
 REPORT = replace(BACKUP, name="report", depends_on=(Dependency("backup"),))

@@ -32,7 +32,7 @@ from tests.alertmanager.chain import (
     Chain,
     calm,
 )
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, ping
 from tests.fakes import MemoryStore
 

@@ -24,7 +24,7 @@ from afterrun_exporter.errors import (
 )
 from afterrun_exporter.rulegen.render import HEADER
 from afterrun_exporter.storage.store import AlertFilter
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, ping
 from tests.fakes import ManualClock, MemoryStore
 from tests.services import job_config

@@ -10,7 +10,7 @@ from afterrun_exporter import config
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from tests.api.conftest import validator
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client

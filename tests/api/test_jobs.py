@@ -8,7 +8,7 @@ import pytest
 
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.engine.service import Service
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP
 from tests.fakes import ManualClock
 from tests.http import Client

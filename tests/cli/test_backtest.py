@@ -15,7 +15,7 @@ from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, ping
 from tests.fakes import ManualClock
 from tests.services import job_config

@@ -18,7 +18,7 @@ from afterrun_exporter.cli.times import age, happened, local, when
 from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.engine.service import Service
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import at, ping
 from tests.fakes import ManualClock
 from tests.services import job_config

@@ -16,7 +16,7 @@ from afterrun_exporter.config.backtest_rules import (
     rules_block,
 )
 from afterrun_exporter.core.rules import Rule, parse_rule
-from tests.changed import replace
+from tests.copies import replace
 from tests.strategies import TEXTS
 
 HALVED = replace(

@@ -52,7 +52,7 @@ from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.secrets import digest
 from afterrun_exporter.errors import ConfigError, Problem
-from tests.changed import replace
+from tests.copies import replace
 
 GOOD = Path(__file__).parents[1] / "configs" / "good"
 

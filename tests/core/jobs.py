@@ -14,7 +14,7 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import format_time, parse_time
 from afterrun_exporter.core.transitions import on_clock, on_ping, registered
 from afterrun_exporter.core.upstream import Required
-from tests.changed import replace
+from tests.copies import replace
 
 SETTINGS = Settings()
 

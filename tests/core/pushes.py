@@ -10,9 +10,9 @@ from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.transitions import on_ping, registered
 from afterrun_exporter.storage.codec import decode_state, encode_state
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import at
-from tests.pushed import ping_of, read_text
+from tests.push_bodies import ping_of, read_text
 
 SETTINGS = Settings()
 #: When a pusher is registered. Its pushes follow in steps of an hour.

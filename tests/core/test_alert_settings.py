@@ -27,7 +27,7 @@ from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.state import AlertKey, AlertOpened, JobState, Transition
 from afterrun_exporter.core.transitions import on_clock, on_ping, registered
 from afterrun_exporter.core.upstream import Required
-from tests.changed import replace
+from tests.copies import replace
 from tests.exposition.rendered import render
 
 from . import plain_model

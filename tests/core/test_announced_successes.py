@@ -9,7 +9,7 @@ from afterrun_exporter.core.deadlines import wake_at
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.state import AlertOpened, AlertResolved
 from afterrun_exporter.core.status import Status, status
-from tests.changed import replace
+from tests.copies import replace
 
 from .jobs import SETTINGS, Night, at
 

@@ -15,7 +15,7 @@ from afterrun_exporter.core.model import Concurrency, Condition, Job, Kind, Sett
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.state import AlertOpened
 from afterrun_exporter.core.transitions import on_clock, on_ping, registered
-from tests.changed import replace
+from tests.copies import replace
 
 from .jobs import BACKUP, SETTINGS, at, ping, told
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from afterrun_exporter.core.model import Outcome
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, Night, at
 from tests.core.test_attempts import PLAIN, Tries
 

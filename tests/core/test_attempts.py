@@ -11,7 +11,7 @@ from afterrun_exporter.core.deadlines import deadline, wake_at
 from afterrun_exporter.core.model import Job, Kind, Outcome, Settings, SuccessRatio
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.storage.codec import decode_state, encode_state
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, SETTINGS, Night, at, told
 
 #: Not scheduled, and without rules.

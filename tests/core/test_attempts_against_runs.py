@@ -31,7 +31,7 @@ from afterrun_exporter.core.transitions import (
     with_history,
 )
 from afterrun_exporter.storage.codec import decode_state, encode_state
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import tried
 
 BEGIN = 1_800_000_000.0

@@ -16,7 +16,7 @@ from afterrun_exporter.core.backtest import (
 )
 from afterrun_exporter.core.model import Job, Outcome, Run
 from afterrun_exporter.core.rules import Rule, parse_rule
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, Night, at, tried
 
 ENOUGH = parse_rule("rows > 100")

@@ -11,7 +11,7 @@ from afterrun_exporter.core.backtest import Change
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Run
 from afterrun_exporter.core.rules import Rule, Violation, parse_rule
 from afterrun_exporter.core.transitions import on_ping, registered
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import SETTINGS, Night, at, tried
 from tests.core.test_backtest import LIVE, changes
 

@@ -49,7 +49,7 @@ from afterrun_exporter.core.state import (
 )
 from afterrun_exporter.core.transitions import on_clock, on_ping, on_retired, registered
 from afterrun_exporter.core.upstream import Required
-from tests.changed import replace
+from tests.copies import replace
 
 from .jobs import BACKUP, SETTINGS, Night, at
 

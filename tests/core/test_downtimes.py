@@ -13,7 +13,7 @@ from afterrun_exporter.core.run_limits import next_overrunning, run_deadline
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.transitions import on_clock, registered
 from afterrun_exporter.storage.codec import decode_state, encode_state
-from tests.changed import replace
+from tests.copies import replace
 
 from .jobs import BACKUP, Night, at, told
 

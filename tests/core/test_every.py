@@ -8,7 +8,7 @@ from afterrun_exporter.core.deadlines import release_at
 from afterrun_exporter.core.model import Dependency, Job
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.upstream import Required
-from tests.changed import replace
+from tests.copies import replace
 
 from .jobs import Night, at, told
 from .test_late_reports import Life

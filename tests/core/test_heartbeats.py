@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.deadlines import deadline, wake_at
 from afterrun_exporter.core.model import Concurrency, Condition, Job, Kind, Settings
 from afterrun_exporter.core.run_limits import run_deadline
-from tests.changed import replace
+from tests.copies import replace
 
 from .jobs import BACKUP, SETTINGS, Night, at, told
 

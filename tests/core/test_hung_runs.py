@@ -17,7 +17,7 @@ from afterrun_exporter.core.recovery import has_failed
 from afterrun_exporter.core.state import AlertOpened, AlertResolved
 from afterrun_exporter.core.status import Status, status
 from afterrun_exporter.storage.codec import decode_state, encode_state
-from tests.changed import replace
+from tests.copies import replace
 
 from .jobs import Night, at, told
 

@@ -12,7 +12,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.receiver_checks import on_test
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.state import JobState, UnobservedSlots
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, SETTINGS, Night, at
 
 LIMITED = Job(name="backup", max_runtime=60.0, schedule=parse_cron("0 2 * * *", "UTC"))

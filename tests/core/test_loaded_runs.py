@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.core.status import Status, status
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, GOOD, Night, at
 from tests.core.test_past_runs import WATCHED, WEEKS
 

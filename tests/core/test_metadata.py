@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.metadata import MAX_OPEN, bounded, merged
 from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.storage.codec import decode_state, encode_state
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, Night
 
 LIMITED = replace(BACKUP, max_runtime=3600)

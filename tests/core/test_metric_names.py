@@ -18,7 +18,7 @@ from afterrun_exporter.core.metric_names import (
 from afterrun_exporter.core.rules import OPERATORS, judge, parse_rule
 from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest.report_metrics import read_metrics
-from tests.pushed import ping_of, read_text
+from tests.push_bodies import ping_of, read_text
 
 #: Whatever JSON can call a metric, the characters of our grammar more often.
 NAMES = st.text(max_size=20) | st.text(

@@ -12,7 +12,7 @@ from afterrun_exporter.core.deadlines import deadline, next_slot, wake_at
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.transitions import on_clock, on_retired, registered
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, SETTINGS, Night, at, told
 
 HOURLY = replace(BACKUP, schedule=parse_cron("0 * * * *", "UTC"), grace=600)

@@ -12,7 +12,7 @@ from afterrun_exporter.core.deadlines import wake_at
 from afterrun_exporter.core.model import Concurrency, Condition, Job, Kind
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.state import AlertOpened, AlertResolved
-from tests.changed import replace
+from tests.copies import replace
 
 from .jobs import SETTINGS, Night, at, told
 

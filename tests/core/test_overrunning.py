@@ -12,7 +12,7 @@ from afterrun_exporter.core.alerts import OVERRUNNING, is_visible
 from afterrun_exporter.core.model import Concurrency, Job, Kind, Settings
 from afterrun_exporter.core.pauses import on_pause, on_resume
 from afterrun_exporter.core.run_limits import run_deadline
-from tests.changed import replace
+from tests.copies import replace
 
 from .jobs import BACKUP, SETTINGS, Night, at, told
 

@@ -16,7 +16,7 @@ from afterrun_exporter.core.model import (
 )
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.state import AlertOpened, AlertResolved
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, GOOD, Night, at, told
 
 #: Every condition that runs open and resolve.

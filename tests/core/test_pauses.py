@@ -23,7 +23,7 @@ from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.state import AlertKey, AlertOpened
 from afterrun_exporter.core.upstream import Required
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import Night, at, told
 
 SETTINGS = Settings(up_since=0.0)

@@ -15,7 +15,7 @@ from afterrun_exporter.core.outcome_metrics import (
 )
 from afterrun_exporter.core.push_outcomes import MAX_MARKS, marks_of, with_marks
 from afterrun_exporter.core.transitions import on_retired
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.pushes import HOUR, NOON, Pusher
 
 SUCCESS = "my_batch_job_last_success_unixtime TIME"

@@ -6,7 +6,7 @@ import pytest
 
 from afterrun_exporter.core.alerts import FAILING
 from afterrun_exporter.core.model import Job, Outcome
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, Night, at
 
 WARY = replace(BACKUP, recover_after=3)

@@ -26,7 +26,7 @@ from afterrun_exporter.core.repeats import (
 )
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.ingest.batches import MAX_ITEMS
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, GOOD, SETTINGS, Night, at, ping
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.rules import DURATION, OPERATORS, judge, parse_rule
-from tests.changed import replace
+from tests.copies import replace
 
 NOTHING: dict[str, float] = {}
 

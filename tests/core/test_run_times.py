@@ -10,7 +10,7 @@ from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.pauses import is_ended_by
 from afterrun_exporter.core.run_times import TOLERATED_SKEW, times_of
 from afterrun_exporter.core.state import JobState, OpenRun
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import Night, at
 
 #: The report arrives at 100; the run took 30 s of the time before.

@@ -9,7 +9,7 @@ from afterrun_exporter.core.deadlines import wake_at
 from afterrun_exporter.core.model import Concurrency, Kind, Outcome, Settings
 from afterrun_exporter.core.open_runs import MAX_OPEN_RUNS
 from afterrun_exporter.core.rules import parse_rule
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, GOOD, SETTINGS, Night, at, told
 
 LIMITED = replace(BACKUP, max_runtime=3600)

@@ -12,7 +12,7 @@ from afterrun_exporter.core.model import (
     SlowerThan,
 )
 from afterrun_exporter.core.transitions import on_retired
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.test_windows import HOUR, STEADY
 
 from .jobs import Night, at

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.model import Condition, Job, Outcome
 from afterrun_exporter.core.state import AlertKey, HungRun, JobState, OpenAlert, OpenRun
 from afterrun_exporter.core.status import BROKEN, Status, status
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import at
 
 NOON: Final = at("21 12:00")

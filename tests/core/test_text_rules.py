@@ -18,7 +18,7 @@ from afterrun_exporter.core.rules import (
 )
 from afterrun_exporter.core.text_fields import MAX_EXCERPT, Texts, excerpt
 from afterrun_exporter.ingest.reports import metadata_text
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import Night
 
 

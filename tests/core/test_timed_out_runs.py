@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.core.state import AlertOpened
-from tests.changed import replace
+from tests.copies import replace
 
 from .jobs import BACKUP, Night, at, told
 

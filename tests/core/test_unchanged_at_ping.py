@@ -14,7 +14,7 @@ from afterrun_exporter.core.model import Concurrency, Job, Kind, Outcome, Succes
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.transitions import on_clock, on_ping
-from tests.changed import replace
+from tests.copies import replace
 
 from .jobs import BACKUP, SETTINGS, Night, at, ping, told
 

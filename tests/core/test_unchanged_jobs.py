@@ -16,7 +16,7 @@ from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.transitions import on_clock, on_retired
 from afterrun_exporter.core.unchanged_jobs import quiet_until
-from tests.changed import replace
+from tests.copies import replace
 
 from .jobs import BACKUP, SETTINGS, Night, at, told
 from .test_unchanged_at_ping import JOBS

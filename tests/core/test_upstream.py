@@ -26,7 +26,7 @@ from afterrun_exporter.core.upstream import (
     downstream,
     requirements,
 )
-from tests.changed import replace
+from tests.copies import replace
 
 from .jobs import BACKUP, SETTINGS, Night, at
 

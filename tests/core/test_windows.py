@@ -37,7 +37,7 @@ from afterrun_exporter.core.model import (
 from afterrun_exporter.core.state import AlertEvent, AlertOpened, JobState
 from afterrun_exporter.core.transitions import on_clock, on_ping
 from afterrun_exporter.core.windows import NO_HISTORY, Ratio
-from tests.changed import replace
+from tests.copies import replace
 
 from .jobs import SETTINGS, Night, at, told
 

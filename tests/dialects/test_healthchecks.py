@@ -18,7 +18,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError, StorageError
 from afterrun_exporter.ingest.forms import URLENCODED
 from afterrun_exporter.ingest.reports import MAX_MESSAGE
-from tests.changed import replace
+from tests.copies import replace
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client
 

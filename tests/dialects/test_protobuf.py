@@ -27,12 +27,12 @@ from afterrun_exporter.dialects.pushgateway.text_format import (
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import at
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.metricsproto import TYPES, MetricFamily, delimited, varint
-from tests.pushed import families_of, ping_of, read_text
+from tests.push_bodies import families_of, ping_of, read_text
 from tests.services import job_config
 
 NOW: Final = at("21 12:00")

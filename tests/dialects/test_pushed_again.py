@@ -10,7 +10,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter.core.job_config import plain_job
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
-from tests.changed import replace
+from tests.copies import replace
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.services import job_config

@@ -21,7 +21,7 @@ from afterrun_exporter.errors import PingError
 from tests.core.jobs import at
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
-from tests.pushed import ping_of, read_text
+from tests.push_bodies import ping_of, read_text
 from tests.services import job_config
 
 NOW = at("21 12:00")

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from afterrun_exporter.errors import PingError
-from tests.pushed import families_of, read_text
+from tests.push_bodies import families_of, read_text
 
 BODY = """\
 # HELP latency How long \\\\ it\\ntook.

@@ -21,7 +21,7 @@ from afterrun_exporter.errors import (
     UnknownJobError,
 )
 from afterrun_exporter.storage.store import AlertRecord
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping, told
 from tests.engine.test_service import FullStore
 from tests.fakes import ManualClock, MemoryStore

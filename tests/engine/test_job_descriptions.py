@@ -17,7 +17,7 @@ from afterrun_exporter.errors import (
     DescriptionError,
     UnknownJobError,
 )
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.engine.test_job_admin import HOURLY, conditions, due, restarted, standing
 from tests.fakes import ManualClock, MemoryStore

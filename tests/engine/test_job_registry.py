@@ -9,7 +9,7 @@ import pytest
 from afterrun_exporter.core.model import Dependency, Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.engine.job_registry import JobRegistry
-from tests.changed import replace
+from tests.copies import replace
 from tests.services import job_config
 
 NIGHTLY = Job(name="nightly", ping_uuid="u-1", display_name="Nightly backup")

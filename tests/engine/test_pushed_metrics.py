@@ -18,10 +18,10 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
-from tests.changed import replace
+from tests.copies import replace
 from tests.examples import examples
 from tests.fakes import ManualClock, MemoryStore
-from tests.pushed import families_of, read_text
+from tests.push_bodies import families_of, read_text
 from tests.services import job_config
 
 ETL = {"job": "etl"}

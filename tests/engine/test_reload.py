@@ -18,7 +18,7 @@ from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError, UnknownJobError
 from afterrun_exporter.storage.group_commit import Writes
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.engine.test_service import FullStore
 from tests.fakes import ManualClock, MemoryStore

@@ -13,7 +13,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.engine.runtime import SWEEP_EVERY, Runtime, running_service
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at
 from tests.engine.test_service import FullStore
 from tests.fakes import ManualClock

@@ -17,7 +17,7 @@ from afterrun_exporter.errors import (
 )
 from afterrun_exporter.storage.group_commit import Writes
 from afterrun_exporter.storage.store import AlertFilter
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping, told
 from tests.fakes import ManualClock, MemoryStore
 from tests.services import job_config

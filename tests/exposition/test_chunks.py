@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.exposition.chunks import Chunk, Chunks
 from afterrun_exporter.exposition.exposed_job import ExposedJob
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, SETTINGS
 from tests.exposition.rendered import render
 

@@ -20,7 +20,7 @@ from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.exposition.rendered import render
 from tests.fakes import ManualClock, MemoryStore

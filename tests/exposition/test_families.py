@@ -22,7 +22,7 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.upstream import Required
 from afterrun_exporter.exposition.exposed_job import label
 from afterrun_exporter.exposition.families import FAMILIES
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, SETTINGS, Night, at
 from tests.exposition.rendered import render
 

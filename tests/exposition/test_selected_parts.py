@@ -16,7 +16,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.exposition.snapshot import Page
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, ping
 from tests.fakes import ManualClock
 from tests.http import Client, app_of

@@ -10,7 +10,7 @@ import pytest
 
 from afterrun_exporter.core.model import Outcome, SuccessRatio
 from afterrun_exporter.engine.service import Service
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, GOOD, at
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client

@@ -14,7 +14,7 @@ from afterrun_exporter.errors import PingError
 from afterrun_exporter.ingest import fast_parser, reports
 from afterrun_exporter.ingest.json_text import read_json
 from afterrun_exporter.ingest.vocabulary import STATUSES
-from tests.changed import replace
+from tests.copies import replace
 
 AT = 1_800_000_000.0
 MARK = b"12345678"

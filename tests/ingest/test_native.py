@@ -11,7 +11,7 @@ from aiohttp import ClientResponse
 from structlog.testing import capture_logs
 
 from afterrun_exporter.engine.service import Service
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import GOOD, at
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client

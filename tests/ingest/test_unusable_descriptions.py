@@ -17,7 +17,7 @@ from afterrun_exporter.core.state import JobState
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.exposed_job import ExposedJob
 from afterrun_exporter.exposition.families import schedule_invalid
-from tests.changed import replace
+from tests.copies import replace
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client
 

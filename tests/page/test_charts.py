@@ -16,7 +16,7 @@ from afterrun_exporter.page.charts import HEIGHT, ROOM, Chart, Limit, Point
 from afterrun_exporter.page.graphs import charts
 from afterrun_exporter.page.strips import LENGTH, strip
 from afterrun_exporter.storage.store import Ended
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, Night, at
 from tests.strategies import NUMBERS, TEXTS
 

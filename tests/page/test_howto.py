@@ -11,7 +11,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import judge, parse_rule
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.page.howto import examples
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, Night
 
 URL = "https://jobs.example/afterrun"

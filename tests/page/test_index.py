@@ -15,7 +15,7 @@ from afterrun_exporter.core.status import status
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.index import REFRESH_EVERY, Index, entry_of, traits
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.examples import examples
 from tests.fakes import ManualClock, MemoryStore

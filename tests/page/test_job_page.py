@@ -19,7 +19,7 @@ from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page import job_rows
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.routes import routes
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.examples import examples
 from tests.fakes import ManualClock, MemoryStore

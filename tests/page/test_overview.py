@@ -16,7 +16,7 @@ from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.overview import MOST
 from afterrun_exporter.page.query import PER_PAGE
 from afterrun_exporter.storage.store import Ended
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, behind_a_proxy, whole_app

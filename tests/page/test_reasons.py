@@ -10,7 +10,7 @@ from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.page.reasons import LONGEST, TITLES, Reason, reasons
 from afterrun_exporter.page.violations import Broken, broken_by
 from afterrun_exporter.storage.store import AlertRecord
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, Night, at
 
 NOW = at("22 05:00")

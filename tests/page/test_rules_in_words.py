@@ -12,7 +12,7 @@ from afterrun_exporter.core.model import (
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.page.descriptions import expectations, rule_in_words
-from tests.changed import replace
+from tests.copies import replace
 
 BREAKS = "A run that does not report it breaks the rule."
 

@@ -11,7 +11,7 @@ from afterrun_exporter.auth.hosts import Hosts
 from afterrun_exporter.auth.proxies import Proxies
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.server.security import SecuritySettings
-from tests.changed import replace
+from tests.copies import replace
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, locked, token, whole_app
 

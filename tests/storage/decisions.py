@@ -16,7 +16,7 @@ from afterrun_exporter.core.state import (
     Transition,
 )
 from afterrun_exporter.storage.store import Decide
-from tests.changed import replace
+from tests.copies import replace
 
 T0: Final = 1_800_000_000.0
 FAILING: Final = AlertKey(Condition.FAILING)

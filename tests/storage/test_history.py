@@ -16,7 +16,7 @@ from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.storage.sqlite import alert_history as history
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import AlertFilter, AlertStats, Store, update
-from tests.changed import replace
+from tests.copies import replace
 from tests.examples import examples
 from tests.fakes import MemoryStore
 from tests.storage.decisions import FAILING, MISSED, T0, opened, resolved

@@ -21,7 +21,7 @@ from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.group_commit import Writes
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Change, Store, update
-from tests.changed import replace
+from tests.copies import replace
 from tests.fakes import MemoryStore
 from tests.storage.decisions import (
     FAILING,

@@ -9,7 +9,7 @@ from afterrun_exporter.storage.store import (
     Store,
     update,
 )
-from tests.changed import replace
+from tests.copies import replace
 from tests.storage.decisions import (
     FAILING,
     MISSED,

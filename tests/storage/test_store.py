@@ -20,7 +20,7 @@ from afterrun_exporter.storage.store import (
     Store,
     update,
 )
-from tests.changed import replace
+from tests.copies import replace
 from tests.storage.decisions import (
     T0,
     fresh,
