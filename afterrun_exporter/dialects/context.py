@@ -25,7 +25,7 @@ from afterrun_exporter.errors import (
     RequestError,
     UnknownJobError,
 )
-from afterrun_exporter.ingest.batches import batch_result
+from afterrun_exporter.ingest import batches
 from afterrun_exporter.ingest.bodies import read_ends
 from afterrun_exporter.ingest.json_text import decode
 from afterrun_exporter.ingest.recorder import Received, ReportRecorder
@@ -113,7 +113,7 @@ async def batch_response(
     if results and all(isinstance(result, Exception) for result in results):
         forbidden = all(isinstance(result, ForbiddenError) for result in results)
         status = 403 if forbidden else 400
-    return web.json_response(await batch_result(received, results), status=status)
+    return await batches.batch_response(received, results, status)
 
 
 async def describe(

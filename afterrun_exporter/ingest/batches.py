@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from aiohttp import web
+
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.engine.results import ReportResult
@@ -32,7 +34,7 @@ from afterrun_exporter.ingest.recorder import (
 from afterrun_exporter.ingest.report_metrics import NOTHING_DROPPED
 from afterrun_exporter.ingest.responses import (
     is_recorded,
-    result_object,
+    on_one_line,
     result_or_problem,
 )
 
@@ -231,19 +233,20 @@ def read_item(item: object, at: float, sender: bytes, limit: int) -> Read:
     return read_fields(job, fields, at, mark, limit)
 
 
-async def batch_result(
-    received: Sequence[Received], results: Sequence[ReportResult | Exception]
-) -> dict[str, Any]:
-    """Return the response body for a batch: counts, and the result of each report."""
-    items: list[dict[str, Any]] = []
+async def batch_response(
+    received: Sequence[Received],
+    results: Sequence[ReportResult | Exception],
+    status: int = 200,
+) -> web.Response:
+    """Return the response to a batch: counts, and the result of each report."""
+    items: list[bytes] = []
     bad = 0
     async for one, result in cooperatively(zip(received, results, strict=True)):
-        if isinstance(result, ReportResult):
-            items.append(result_object(result))
-        else:
-            items.append(result_or_problem(one, result))
-            bad += not is_recorded(one, result)
-    return {"accepted": len(results) - bad, "rejected": bad, "results": items}
+        items.append(on_one_line(result_or_problem(one, result)))
+        bad += not is_recorded(one, result)
+    head = f'{{"accepted": {len(results) - bad}, "rejected": {bad}, "results": ['
+    body = b"".join((head.encode(), b", ".join(items), b"]}"))
+    return web.Response(body=body, status=status, content_type="application/json")
 
 
 def _parsed(text: bytes) -> Any:

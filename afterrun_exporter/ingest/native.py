@@ -9,7 +9,6 @@ from urllib.parse import parse_qs
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
-from msgspec import json
 
 from afterrun_exporter import http_problems
 from afterrun_exporter.auth import endpoints
@@ -25,7 +24,7 @@ from afterrun_exporter.ingest.fields import flag
 from afterrun_exporter.ingest.recorder import Received, ReportRecorder, sender
 from afterrun_exporter.ingest.report_metrics import NOTHING_DROPPED, ReportMetrics
 from afterrun_exporter.ingest.report_parsing import read_report
-from afterrun_exporter.ingest.responses import result_or_problem
+from afterrun_exporter.ingest.responses import on_one_line, result_or_problem
 
 DIALECT: Final = "native"
 KEY_HEADER: Final = "Idempotency-Key"
@@ -180,17 +179,12 @@ async def batch(
         recorder, body, clock.now(), sender(request), history=history
     )
     results = await recorder.record_all(received, caller_of(request))
-    return _response(await batches.batch_result(received, results))
+    return await batches.batch_response(received, results)
 
 
 async def allowed(methods: str, _: web.Request) -> web.Response:
     """Respond to OPTIONS. It is never a ping: browsers send it unasked."""
     return web.Response(status=204, headers={"Allow": methods})
-
-
-def text(body_object: dict[str, Any]) -> bytes:
-    """Return *body_object* as JSON on one line, with spaces for readers of cron's mails."""
-    return json.format(json.encode(body_object), indent=0)
 
 
 def _reason(error: Exception) -> str:
@@ -200,4 +194,4 @@ def _reason(error: Exception) -> str:
 def _response(body_object: dict[str, Any]) -> web.Response:
     if "title" in body_object:
         return http_problems.response(body_object)
-    return web.Response(body=text(body_object), content_type="application/json")
+    return web.Response(body=on_one_line(body_object), content_type="application/json")

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from afterrun_exporter import http_problems
@@ -28,6 +29,11 @@ def result_or_problem(
     return http_problems.problem_of(
         result, job=received.job, recorded=recorded, outcome=outcome
     )
+
+
+def on_one_line(body_object: dict[str, Any]) -> bytes:
+    """Return *body_object* as JSON on one line, with spaces for readers of cron's mails."""
+    return msgspec.json.format(msgspec.json.encode(body_object), indent=0)
 
 
 def compact(value: object, status: int = 200) -> web.Response:

@@ -23,7 +23,8 @@ from afterrun_exporter import http_problems
 from afterrun_exporter.auth.callers import ANYBODY, Caller, Scope
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import JOB_NAME, UUID
-from afterrun_exporter.ingest.native import Reports, text
+from afterrun_exporter.ingest.native import Reports
+from afterrun_exporter.ingest.responses import on_one_line
 from afterrun_exporter.server.admission import Admitted
 from afterrun_exporter.server.aiohttp_connection import AiohttpConnection
 from afterrun_exporter.server.headers import DATA
@@ -252,7 +253,7 @@ def _serialize(answer: dict[str, Any], now: float, last: bool, added: bytes) -> 
 
     *added* are the lines of configured headers.
     """
-    body, status, more = text(answer), b"200 OK", added + _DATA
+    body, status, more = on_one_line(answer), b"200 OK", added + _DATA
     content_type = b"application/json"
     if "title" in answer:
         response = http_problems.response(answer)
