@@ -13,7 +13,7 @@ from typing import Any
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.clock_watch import ClockJump
 from afterrun_exporter.core.history import pack, past
-from afterrun_exporter.core.model import BLAMELESS, Condition, Outcome, Run
+from afterrun_exporter.core.model import BLAMELESS, NEUTRAL, Condition, Outcome, Run
 from afterrun_exporter.core.pushed_metrics import Group, Labels
 from afterrun_exporter.core.repeats import KEY_SIZE, NO_KEY
 from afterrun_exporter.core.routing import JobReceiver
@@ -207,6 +207,13 @@ class MemoryStore:
                 job_endings.append(Ended(run.number, run.outcome, run.finished_at))
         return {
             name: job_endings for name, job_endings in endings.items() if job_endings
+        }
+
+    async def last_judged(self, jobs: Collection[str]) -> dict[str, Run]:
+        return {
+            name: run
+            for name, run in self._runs
+            if name in jobs and not run.is_retried and run.outcome not in NEUTRAL
         }
 
     async def histories(

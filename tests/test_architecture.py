@@ -134,7 +134,7 @@ OWNERS = {
     "pydantic_core": {"config/", "validation.py"},
     "rich": {"cli/progress.py", "cli/tables.py"},
     "structlog": {"http_problems.py", "cli/", "auth/refusal_log.py",
-                  "engine/", "page/context.py", "alertmanager/", "server/",
+                  "engine/", "page/reading.py", "alertmanager/", "server/",
                   "storage/sqlite/"},
     "uvloop": {"cli/serve.py"},
     "yaml": {"config/document.py", "rulegen/render.py", "rulegen/yaml_writer.py"},

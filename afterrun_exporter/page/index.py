@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge, nsmallest
 from typing import Final, NamedTuple
 
@@ -129,17 +129,20 @@ class Index:
         parts = [sorted(every[at : at + STEP]) async for at in cooperatively(starts)]
         return [name async for name in cooperatively(merge(*parts))]
 
-    async def most_urgent(self, limit: int) -> tuple[list[Entry], Counter[str]]:
-        """Return the most urgent broken jobs, and the number of broken jobs by state."""
-        best: list[Entry] = []
+    @property
+    def broken(self) -> list[Entry]:
+        """The broken jobs, in no order."""
+        return list(self._broken.values())
+
+    async def broken_states(self) -> Counter[str]:
+        """Return the number of broken jobs by state."""
         wrong: Counter[str] = Counter()
-        every = list(self._broken.values())
+        every = self.broken
         for at in range(0, len(every), STEP):
             step = every[at : at + STEP]
-            best = nsmallest(limit, [*best, *step], key=_urgency)
             wrong.update(one.states[0] for one in step)
             await yield_to_loop()
-        return best, wrong
+        return wrong
 
     async def find(
         self, predicate: Predicate | None, start: int, limit: int
@@ -160,6 +163,32 @@ class Index:
             await yield_to_loop()
         return SearchResult(matches, count)
 
+    async def find_sorted(
+        self, predicate: Predicate | None, start: int, limit: int, order: Order
+    ) -> SearchResult:
+        """Return up to *limit* jobs that match, sorted by *order*, from *start* on."""
+        parts: list[list[tuple[SortKey, str]]] = []
+        names, find_job = self.names, self._service.job_and_state
+        for at in range(0, len(names), FEW):
+            part: list[tuple[SortKey, str]] = []
+            for entry in self._entries_of(names[at : at + FEW]):
+                name = entry.job.name
+                if predicate is not None and not predicate(entry.job, entry.states):
+                    continue
+                if (job_and_state := find_job(name)) is not None:
+                    part.append((order(entry, *job_and_state), name))
+            parts.append(sorted(part))
+            await yield_to_loop()
+        page: list[str] = []
+        place = 0
+        async for _, name in cooperatively(merge(*parts)):
+            if place >= start + limit:
+                break
+            if place >= start:
+                page.append(name)
+            place += 1
+        return SearchResult(self._entries_of(page), sum(map(len, parts)))
+
     def _entries_of(self, names: Sequence[str]) -> list[Entry]:
         # Jobs that were removed since the names were sorted are left out.
         entries = self._entries
@@ -172,6 +201,20 @@ class SearchResult(NamedTuple):
     entries: list[Entry]
     total: int
 
+
+async def most_urgent(entries: Sequence[Entry], limit: int) -> list[Entry]:
+    """Return the most urgent of *entries*, in steps that yield to the event loop."""
+    best: list[Entry] = []
+    for at in range(0, len(entries), STEP):
+        best = nsmallest(limit, [*best, *entries[at : at + STEP]], key=_urgency)
+        await yield_to_loop()
+    return best
+
+
+#: A sort key: True for jobs without a value, which come last, and the value.
+SortKey = tuple[bool, float]
+#: Returns the sort key of a job.
+Order = Callable[[Entry, Job, JobState], SortKey]
 
 _WELL: Final = (Status.OK.value,)
 

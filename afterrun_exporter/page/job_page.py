@@ -19,7 +19,7 @@ from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.status import status
 from afterrun_exporter.page.backtest import LONGEST, attempt
-from afterrun_exporter.page.context import Context, Reading
+from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.descriptions import expectations, rule_in_words
 from afterrun_exporter.page.forms import DONE, FLAGS, PAUSES
 from afterrun_exporter.page.graphs import charts
@@ -27,6 +27,7 @@ from afterrun_exporter.page.howto import examples
 from afterrun_exporter.page.index import held_back
 from afterrun_exporter.page.job_rows import duration_text, open_rows, run_row, slot_rows
 from afterrun_exporter.page.numbers import readable
+from afterrun_exporter.page.reading import Reading
 from afterrun_exporter.page.reasons import TITLES, reasons
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.times import happened, moment, span, zone_of

@@ -8,23 +8,36 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
+from zlib import crc32
 
 from markupsafe import Markup
 
-from afterrun_exporter.core.deadlines import next_slot
+from afterrun_exporter.core.deadlines import next_slot, schedule_text
 from afterrun_exporter.core.job_query import STATES, JobQuery
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Settings
+from afterrun_exporter.core.schedule_words import in_words
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.status import BROKEN, status
-from afterrun_exporter.page.index import held_back
+from afterrun_exporter.page.causes import Cause
+from afterrun_exporter.page.index import Entry, held_back
 from afterrun_exporter.page.query import PER_PAGE, address
 from afterrun_exporter.page.reasons import TITLES, Reason
+from afterrun_exporter.page.sorting import BY_NAME, ORDERS
 from afterrun_exporter.page.strips import strip
 from afterrun_exporter.page.times import Moment, moment, zone_of
 from afterrun_exporter.storage.store import Ended
 
 #: The maximum number of broken jobs that are shown in full.
 MOST: Final = 12
+#: Titles of the columns by their orders.
+COLUMNS: Final = {
+    BY_NAME: "Job",
+    "state": "State",
+    "last-run": "Last run",
+    "duration": "Took",
+    "last-ok": "Last ok",
+    "due": "Next due",
+}
 #: The maximum number of values per filter, the most frequent ones.
 CHOICES: Final = 200
 
@@ -39,6 +52,9 @@ class Row:
     #: True if it has an open alert of its own.
     broken: bool
     held_back: bool
+    #: The schedule in words, and as it is written; "" without one.
+    schedule: str
+    expression: str
     next_due: Moment | None
     strip: Markup
     #: Formats an instant for this job.
@@ -56,6 +72,35 @@ class Broken:
     def severity(self) -> str:
         """The severity of the worst reason."""
         return self.reasons[0].severity if self.reasons else self.row.job.severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """A cause of several broken jobs, with some of them."""
+
+    cause: Cause
+    title: str
+    severity: str
+    #: When the first and the last of its alerts opened.
+    first: Moment | None
+    last: Moment | None
+    jobs: Sequence[Entry]
+
+    @property
+    def id(self) -> str:
+        """An identifier that is the same after an update of the page."""
+        return f"cause-{crc32(f'{self.title} {self.cause.pattern}'.encode()):08x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A column by which the list is sorted by a click."""
+
+    title: str
+    #: The address of the list in this order, or in the reverse one.
+    address: str
+    #: "ascending", "descending", or "" for another order.
+    sorted: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +128,7 @@ class Pages:
     query: JobQuery
     requested: int
     count: int
+    sort: str = BY_NAME
 
     @property
     def last(self) -> int:
@@ -113,7 +159,24 @@ class Pages:
             ("next", self.number + 1, self.number < self.last),
             ("last", self.last, self.number < self.last - 1),
         )
-        return [(word, address(self.query, n)) for word, n, there in steps if there]
+        return [
+            (word, address(self.query, n, self.sort))
+            for word, n, there in steps
+            if there
+        ]
+
+    @property
+    def headers(self) -> dict[str, Header]:
+        """The sortable columns, by order."""
+        headers: dict[str, Header] = {}
+        for name, title in COLUMNS.items():
+            selected = self.sort.removeprefix("-") == name
+            to = f"-{name}" if self.sort == name and name != BY_NAME else name
+            is_descending = ORDERS[name] is not self.sort.startswith("-")
+            words = "descending" if is_descending else "ascending"
+            place = address(self.query, 1, to)
+            headers[name] = Header(title, place, words if selected else "")
+        return headers
 
 
 def row_of(
@@ -128,9 +191,23 @@ def row_of(
         status=status(job, state).value,
         broken=wrong,
         held_back=held_back(state),
+        schedule=in_words(job.schedule),
+        expression=schedule_text(job),
         next_due=at(next_slot(job, state, settings)),
         strip=strip(endings),
         at=at,
+    )
+
+
+def shared_of(cause: Cause, jobs: Sequence[Entry], now: float) -> Shared:
+    """Return what is shown of *cause*, of which *jobs* are listed."""
+    return Shared(
+        cause=cause,
+        title=TITLES[cause.condition],
+        severity=cause.severity,
+        first=moment(cause.first, now),
+        last=moment(cause.last, now),
+        jobs=jobs,
     )
 
 

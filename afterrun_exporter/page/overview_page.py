@@ -9,15 +9,19 @@ from typing import Final
 from aiohttp import web
 
 from afterrun_exporter.clock import cooperatively
-from afterrun_exporter.core.job_query import BROKEN, UNOBSERVED, JobQuery
+from afterrun_exporter.core.job_query import BROKEN, UNOBSERVED
 from afterrun_exporter.page import overview as shapes
 from afterrun_exporter.page import query
-from afterrun_exporter.page.context import Context, Reading
+from afterrun_exporter.page.causes import members
+from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.forms import DONE
-from afterrun_exporter.page.index import Entry
+from afterrun_exporter.page.index import Entry, SearchResult, most_urgent
+from afterrun_exporter.page.reading import Reading
 from afterrun_exporter.page.reasons import reasons
 from afterrun_exporter.page.rendering import page
+from afterrun_exporter.page.sorting import BY_NAME, order_of
 from afterrun_exporter.page.strips import LENGTH
+from afterrun_exporter.page.times import span
 from afterrun_exporter.storage.store import AlertFilter, Ended
 
 #: The number of last runs that are searched for the reason of a condition.
@@ -26,12 +30,25 @@ RECENT: Final = 3
 
 async def overview(context: Context, request: web.Request) -> web.Response:
     """Return the page at ``/``."""
-    job_query, number = query.read(request.query)
+    listing = query.read(request.query)
+    job_query = listing.query
     index, now, reading = context.index, context.clock.now(), Reading()
     await index.refresh()
-    urgent, wrong = await index.most_urgent(shapes.MOST)
-    pages, entries = await _entries(context, job_query, number)
-    featured = [] if job_query.narrows or number > 1 else urgent
+    wrong = await index.broken_states()
+    pages, entries = await _entries(context, listing)
+    shared: list[shapes.Shared] = []
+    featured: list[Entry] = []
+    more_causes = 0
+    if listing == query.FIRST:
+        causes = await context.causes.of(
+            index.broken, context.service, context.store, reading
+        )
+        featured = await most_urgent(causes.alone, shapes.MOST)
+        shared = [
+            shapes.shared_of(cause, await members(cause), now)
+            for cause in causes.shared
+        ]
+        more_causes = causes.more + len(causes.alone) - len(featured)
     names = {one.job.name for one in (*entries, *featured)}
     endings = await reading.or_else(context.store.endings(names, LENGTH), {})
     count, jobs = index.counts[BROKEN], len(index.entries)
@@ -42,9 +59,12 @@ async def overview(context: Context, request: web.Request) -> web.Response:
         **context.site.common(request, now),
         query=job_query,
         pages=pages,
+        span=span,
         rows=await _rows(context, entries, now, endings),
         broken=await _broken(context, featured, now, endings, reading),
         broken_count=count,
+        shared=shared,
+        more_causes=more_causes,
         groups=groups,
         jobs=jobs,
         headline=shapes.headline(count, jobs),
@@ -66,14 +86,22 @@ async def overview(context: Context, request: web.Request) -> web.Response:
 
 
 async def _entries(
-    context: Context, job_query: JobQuery, number: int
+    context: Context, listing: query.Listing
 ) -> tuple[shapes.Pages, list[Entry]]:
     """Return the matching jobs of the page, or of the last page if there are fewer."""
-    start, predicate = (number - 1) * query.PER_PAGE, job_query.predicate
-    result = await context.index.find(predicate, start, query.PER_PAGE)
-    pages = shapes.Pages(job_query, number, result.total)
+    index, predicate, sort = context.index, listing.query.predicate, listing.sort
+
+    async def find(start: int) -> SearchResult:
+        if sort == BY_NAME:
+            return await index.find(predicate, start, query.PER_PAGE)
+        order = order_of(sort, context.service.settings)
+        return await index.find_sorted(predicate, start, query.PER_PAGE, order)
+
+    start = (listing.page - 1) * query.PER_PAGE
+    result = await find(start)
+    pages = shapes.Pages(listing.query, listing.page, result.total, sort)
     if pages.start != start:
-        result = await context.index.find(predicate, pages.start, query.PER_PAGE)
+        result = await find(pages.start)
     return pages, result.entries
 
 

@@ -37,7 +37,7 @@ TITLES: Final = {
 }
 
 #: The order of severity, the worst first.
-_ORDER: Final = {condition: place for place, condition in enumerate(TITLES)}
+ORDER: Final = {condition: place for place, condition in enumerate(TITLES)}
 
 #: Characters and lines shown from the end of a message, where errors usually are.
 LONGEST: Final = 600
@@ -81,7 +81,7 @@ def reasons(
     *runs* are its last runs, newest first, and *recorded* its open alerts.
     """
     summaries = {record.key: record.summary for record in recorded}
-    ordered = sorted(state.alerts, key=lambda alert: _ORDER[alert.key.condition])
+    ordered = sorted(state.alerts, key=lambda alert: ORDER[alert.key.condition])
     result: list[Reason] = []
     for alert in ordered:
         if alert.key.condition not in BLAMELESS:

@@ -10,12 +10,15 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from afterrun_exporter.auth.csrf import Forms
-from afterrun_exporter.conventions import DEFAULT_PORT
+from afterrun_exporter.conventions import ALERT_OF, DEFAULT_PORT
 from afterrun_exporter.page.assets import ADDRESSES
 from afterrun_exporter.page.times import moment
 
 #: Host names that are safe in a shell.
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+
+#: Anchors of the sections of the runbook by condition.
+ANCHORS: Final = {condition: name.lower() for condition, name in ALERT_OF.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,5 +59,6 @@ class Site:
             "as_of": moment(now, now),
             "version": self.version,
             "telemetry": f"{base}{self.telemetry_path.lstrip('/')}",
+            "anchors": ANCHORS,
             "token": self.guard.token(request),
         }

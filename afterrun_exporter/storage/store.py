@@ -186,6 +186,14 @@ class Store(Protocol):
         """
         ...
 
+    async def last_judged(self, jobs: Collection[str]) -> dict[str, Run]:
+        """Return the last run of each of *jobs* that changed the status of its job.
+
+        That is no attempt to be followed by another one, and not canceled or skipped.
+        Jobs without such a run among their last ones are omitted.
+        """
+        ...
+
     async def histories(
         self, reach: Mapping[str, float], now: float, limit: int
     ) -> dict[str, bytes]:

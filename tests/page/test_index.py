@@ -14,7 +14,13 @@ from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.status import status
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.page.index import REFRESH_EVERY, Index, entry_of, traits
+from afterrun_exporter.page.index import (
+    REFRESH_EVERY,
+    Index,
+    entry_of,
+    most_urgent,
+    traits,
+)
 from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.examples import examples
@@ -65,12 +71,12 @@ async def test_what_heals_is_broken_no_more(clock: ManualClock) -> None:
     index = Index(service)
     await service.record(ping("21 12:00", outcome=Outcome.FAIL))
     await index.refresh()
-    assert [one.job.name for one in (await index.most_urgent(9))[0]] == ["backup"]
+    assert [one.job.name for one in index.broken] == ["backup"]
 
     await service.record(ping("21 12:01"))
     await index.refresh()
 
-    assert await index.most_urgent(9) == ([], {})
+    assert (index.broken, await index.broken_states()) == ([], {})
     assert +index.counts == {"ok": 1}
 
 
@@ -131,9 +137,9 @@ async def test_the_most_urgent_are_critical_then_new(clock: ManualClock) -> None
         await service.record(replace(report, job=name))
     await index.refresh()
 
-    found, wrong = await index.most_urgent(3)
+    found = await most_urgent(index.broken, 3)
     assert [one.job.name for one in found] == ["new", "old", "loud"]
-    assert wrong == {"failing": 4}
+    assert await index.broken_states() == {"failing": 4}
 
 
 @given(

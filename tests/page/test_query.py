@@ -10,7 +10,7 @@ from afterrun_exporter.page.query import address, read
 
 @pytest.mark.parametrize("query", [{}, {"q": " ", "state": "", "page": "3"}])
 def test_an_empty_form_asks_for_every_job(query: dict[str, str]) -> None:
-    asked, _ = read(MultiDict(query))
+    asked = read(MultiDict(query)).query
 
     assert asked.predicate is None
     assert not asked.narrows
@@ -21,6 +21,8 @@ def test_the_address_says_what_is_asked_and_nothing_else() -> None:
 
     assert address(asked, 3) == "?q=a+b%26c&state=missed&tag=x&tag=y&page=3"
     assert address(JobQuery()) == "?"
+    assert address(JobQuery(), 2, "-due") == "?sort=-due&page=2"
+    assert read(MultiDict([("sort", "-due"), ("page", "2")])) == (JobQuery(), 2, "-due")
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,7 @@ def test_the_address_says_what_is_asked_and_nothing_else() -> None:
         ([("state", "borken")], "unknown state 'borken'; did you mean 'broken'?"),
         ([("stat", "ok")], "unknown parameter 'stat'; did you mean 'state'?"),
         ([("q", "a"), ("q", "b")], "parameter 'q' is sent 2 times: send it once"),
+        ([("sort", "dua")], "unknown sort 'dua'; did you mean 'due'?"),
         ([("page", "0")], "page '0' is not a number from 1 to 1000000"),
         ([("page", "9" * 30)], "is not a number from 1 to 1000000"),
         ([("page", "\N{ARABIC-INDIC DIGIT ONE}")], "is not a number"),

@@ -249,6 +249,25 @@ async def test_attempts_that_another_one_follows_are_no_endings(store: Store) ->
     assert stored == pack(filter(None, map(past, runs)))
 
 
+async def test_the_last_judged_runs_of_many_jobs_are_told_at_once(
+    store: Store,
+) -> None:
+    """Not a run that was canceled or skipped, nor an attempt that is repeated."""
+    await update(store, "backup", ran(T0, outcome=Outcome.FAIL, message="disk full"))
+    for number, outcome in enumerate((Outcome.CANCELED, Outcome.SKIPPED), start=1):
+        await update(store, "backup", ran(T0 + number, outcome=outcome))
+    retried = ran(T0 + 3, outcome=Outcome.FAIL, attempt=1, max_attempts=2)
+    await update(store, "backup", retried)
+    await update(store, "sync", ran(T0, outcome=Outcome.OK))
+    await update(store, "other", ran(T0))
+    await update(store, "idle", known())
+    found = await store.last_judged(["backup", "sync", "idle", "nobody"])
+
+    assert {name: run.number for name, run in found.items()} == {"backup": 1, "sync": 1}
+    assert found["backup"].message == "disk full"
+    assert await store.last_judged([]) == {}
+
+
 async def test_endings_stop_where_runs_were_pruned(store: Store) -> None:
     for number in range(5):
         await update(store, "backup", ran(T0 + number))

@@ -61,6 +61,18 @@ SELECT chain.job, r.number, r.outcome, r.finished_at
 FROM chain JOIN runs r ON r.id = chain.id WHERE NOT {_RETRIED} ORDER BY chain.job, place
 """  # noqa: S608
 
+# The last run of many jobs that changed the status of its job, among their last runs.
+_JUDGED: Final = f"NOT ({_RETRIED} OR r.outcome IN ('canceled', 'skipped'))"
+_LAST_JUDGED: Final = f"""
+WITH RECURSIVE chain (job, id, place) AS (
+    SELECT name, last_run, 1 FROM jobs WHERE name IN (SELECT value FROM json_each(?))
+    UNION ALL
+    SELECT chain.job, r.previous_id, place + 1
+    FROM chain JOIN runs r ON r.id = chain.id WHERE place < 50 AND NOT {_JUDGED}
+)
+SELECT chain.job AS job, r.* FROM chain JOIN runs r ON r.id = chain.id WHERE {_JUDGED}
+"""  # noqa: S608
+
 
 async def connect(path: Path) -> aiosqlite.Connection:
     """Return a connection that can only read."""
@@ -134,6 +146,14 @@ async def endings(
         ending = Ended(number, Outcome(outcome), finished_at)
         endings_by_job.setdefault(job, []).append(ending)
     return endings_by_job
+
+
+async def last_judged(
+    reader: aiosqlite.Connection, jobs: Collection[str]
+) -> dict[str, Run]:
+    """See `Store.last_judged`."""
+    rows = await reader.execute_fetchall(_LAST_JUDGED, (json.dumps([*jobs]),))
+    return {row["job"]: _run(row) async for row in cooperatively(rows)}
 
 
 async def logs(reader: aiosqlite.Connection, job: str) -> list[LogRecord]:

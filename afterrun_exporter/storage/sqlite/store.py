@@ -192,6 +192,9 @@ class SQLiteStore:
     ) -> dict[str, list[Ended]]:
         return await self._reading(reads.endings(self._browser, jobs, limit))
 
+    async def last_judged(self, jobs: Collection[str]) -> dict[str, Run]:
+        return await self._reading(reads.last_judged(self._browser, jobs))
+
     async def histories(
         self, reach: Mapping[str, float], now: float, limit: int
     ) -> dict[str, bytes]:
