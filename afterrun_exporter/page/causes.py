@@ -101,7 +101,7 @@ class Causes:
     """The reasons of broken jobs, which are read again only if a job has changed."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[_Facts | None, _Why]] = {}
+        self._reasons: dict[str, tuple[_Facts | None, _Why]] = {}
 
     async def of(
         self, entries: Sequence[Entry], service: Service, store: Store, reading: Reading
@@ -109,13 +109,13 @@ class Causes:
         """Return the causes of the broken jobs *entries*."""
         async for at in cooperatively(range(0, len(entries), STEP)):
             await self._read(entries[at : at + STEP], service, store, reading)
-        if len(self._known) > 2 * len(entries) + STEP:
+        if len(self._reasons) > 2 * len(entries) + STEP:
             names = {entry.job.name for entry in entries}
-            self._known = {k: v for k, v in self._known.items() if k in names}
+            self._reasons = {k: v for k, v in self._reasons.items() if k in names}
         causes: dict[tuple[str, str], Cause] = {}
         async for entry in cooperatively(entries):
-            if entry.job.name in self._known:
-                _, why = self._known[entry.job.name]
+            if entry.job.name in self._reasons:
+                _, why = self._reasons[entry.job.name]
                 key = (why.condition.value, why.pattern)
                 if (cause := causes.get(key)) is None:
                     causes[key] = cause = Cause(why.condition, why.text, why.pattern)
@@ -143,8 +143,8 @@ class Causes:
                 continue
             job, state = job_and_state
             facts = (state.alerts, state.recorded)
-            known = self._known.get(name)
-            if known is None or known[0] != facts:
+            earlier = self._reasons.get(name)
+            if earlier is None or earlier[0] != facts:
                 changed.append((job, state, facts))
         if not changed:
             return
@@ -153,7 +153,7 @@ class Causes:
         for job, state, facts in changed:
             if (why := _why(job, state, runs.get(job.name))) is not None:
                 # It is read again if the database could not be read.
-                self._known[job.name] = None if reading.failed else facts, why
+                self._reasons[job.name] = None if reading.failed else facts, why
 
 
 def _importance(cause: Cause) -> tuple[bool, bool, int, int, float]:
@@ -171,9 +171,9 @@ def _add(cause: Cause, entry: Entry, why: _Why) -> None:
     if entry.urgency is not None:
         if entry.urgency < cause.urgency:
             cause.urgency, cause.severity = entry.urgency, why.severity
-        opened = -entry.urgency[2]
-        cause.first = min(cause.first or opened, opened)
-        cause.last = max(cause.last, opened)
+        opened_at = -entry.urgency[2]
+        cause.first = min(cause.first or opened_at, opened_at)
+        cause.last = max(cause.last, opened_at)
 
 
 def _why(job: Job, state: JobState, run: Run | None) -> _Why | None:

@@ -200,7 +200,7 @@ def row_of(
 
 
 def shared_of(cause: Cause, jobs: Sequence[Entry], now: float) -> Shared:
-    """Return what is shown of *cause*, of which *jobs* are listed."""
+    """Return the entry of *cause*, which lists *jobs*."""
     return Shared(
         cause=cause,
         title=TITLES[cause.condition],

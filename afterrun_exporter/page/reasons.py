@@ -106,7 +106,7 @@ def _is_same_run(one: Reason, other: Reason) -> bool:
 def _together(one: Reason, other: Reason) -> Reason:
     severity = min(one.severity, other.severity, key=rank)
     broken = (*one.broken, *other.broken)
-    title = f"broke {len(broken)} rules"
+    title = f"violated {len(broken)} rules"
     return replace(one, severity=severity, broken=broken, title=title)
 
 

@@ -142,7 +142,7 @@ async def test_jobs_that_broke_the_same_rules_have_one_cause(
     )
     (cause,) = causes(await pages.get("/"))
 
-    assert cause.startswith("3 jobs broke a rule : rows > 0, size > 1KiB warning")
+    assert cause.startswith("3 jobs violated : rows > 0, size > 1KiB warning")
 
 
 async def test_jobs_of_one_host_that_did_not_run_have_one_cause(
@@ -161,8 +161,8 @@ async def test_jobs_of_one_host_that_did_not_run_have_one_cause(
     await service.sweep()
 
     assert [one.partition(" warning")[0] for one in causes(await pages.get("/"))] == [
-        "3 jobs did not run : last run on db1",
-        "2 jobs did not run : last run on db2",
+        "3 jobs missed : last run on db1",
+        "2 jobs missed : last run on db2",
     ]
 
 

@@ -53,7 +53,7 @@ def test_rules_that_one_run_broke_are_told_together() -> None:
     night.ping("22 02:05", metrics={"rows": 0.0, "size": 12.0})
     (reason,) = of(night)
 
-    assert reason.title == "broke 2 rules"
+    assert reason.title == "violated 2 rules"
     assert reason.severity == "critical"
     assert reason.broken == (
         Broken("rows", "0", "> 0"),
