@@ -11,7 +11,7 @@ import pytest
 from afterrun_exporter.core.model import Job, Outcome, Ping, Run
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.engine.service import Service
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.fakes import ManualClock, MemoryStore
 from tests.page.conftest import Pages

@@ -9,7 +9,7 @@ import pytest
 from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.engine.service import Service
-from tests.changed import replace
+from tests.copies import replace
 from tests.core.jobs import ping
 from tests.page.conftest import Pages
 from tests.page.test_overview import names_in
