@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from afterrun_exporter.config.building import Config
 from afterrun_exporter.config.loading import (
-    Config,
     default,
     load,
     parse,

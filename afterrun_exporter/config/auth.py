@@ -80,6 +80,3 @@ class AuthSpec(Spec):
     """``auth:``. Without it, every client may do everything."""
 
     tokens: Annotated[tuple[TokenSpec, ...], ListOf, AfterValidator(_distinct)]
-
-    def list_tokens(self) -> tuple[Token, ...]:
-        return tuple(spec.token() for spec in self.tokens)

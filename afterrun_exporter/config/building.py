@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -40,13 +40,33 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
-    """The jobs and settings of a file."""
+class Config:
+    """The configuration, with defaults."""
 
+    #: The jobs in the order of the file, and common settings.
     job_config: JobConfig
+    #: Keys of labels of alerts, in the order of declaration.
     label_keys: tuple[str, ...]
-    alertmanager: Alertmanager
-    tokens: tuple[Token, ...]
+    #: Equal for files with the same jobs, labels and alerts, regardless of order and
+    #: layout; "" without a file.
+    hash: str = ""
+    alertmanager: Alertmanager = field(default_factory=Alertmanager)
+    #: Tokens with their scopes; without any, every client may do everything.
+    tokens: tuple[Token, ...] = ()
+
+    @property
+    def jobs(self) -> Mapping[str, Job]:
+        return self.job_config.jobs
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of jobs, of scheduled jobs, and of rules."""
+        jobs = self.jobs.values()
+        return {
+            "jobs": len(jobs),
+            "scheduled": sum(job.schedule is not None for job in jobs),
+            "rules": sum(len(job.rules) for job in jobs),
+        }
 
 
 class Builder:
@@ -61,7 +81,7 @@ class Builder:
         # The dependencies of each job, also of jobs with other errors.
         self._depends_on: dict[str, list[str]] = {}
 
-    def build(self, data: object) -> Built | None:
+    def build(self, data: object) -> Config | None:
         """Return the jobs and settings in *data*, or None if there are findings."""
         declared = Declared(_declared_labels(data))
         try:
@@ -105,11 +125,11 @@ class Builder:
             body_bytes=spec.limits.body_bytes,
             pushed_bytes=spec.limits.pushed_bytes,
         )
-        return Built(
+        return Config(
             job_config=job_config,
             label_keys=spec.labels,
             alertmanager=self.alertmanager,
-            tokens=spec.auth.list_tokens() if spec.auth else (),
+            tokens=tuple(one.token() for one in spec.auth.tokens) if spec.auth else (),
         )
 
     def _alertmanager(self, data: object, declared: Declared) -> Alertmanager:

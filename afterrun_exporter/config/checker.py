@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from afterrun_exporter.config.loading import Config, parse, warnings
+from afterrun_exporter.config.building import Config
+from afterrun_exporter.config.loading import parse, warnings
 from afterrun_exporter.errors import ConfigError, Problem
 
 #: Limits: seconds of CPU time, and bytes of memory.

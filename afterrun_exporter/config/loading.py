@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from os.path import normpath, realpath
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from afterrun_exporter.auth.tokens import Token
 from afterrun_exporter.config import document, lint
-from afterrun_exporter.config.building import Builder
-from afterrun_exporter.core.job_config import JobConfig
-from afterrun_exporter.core.model import Job
+from afterrun_exporter.config.building import Builder, Config
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.errors import ConfigError, Problem
 from afterrun_exporter.validation import Finding, Path, show
@@ -32,36 +29,6 @@ EMPTY: Final = "is empty; write 'jobs: {}' if no job is to be configured"
 
 #: Bytes per read.
 _PIECE: Final = 2**20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """The configuration, with defaults."""
-
-    #: The jobs in the order of the file, and common settings.
-    job_config: JobConfig
-    #: Keys of labels of alerts, in the order of declaration.
-    label_keys: tuple[str, ...]
-    #: Equal for files with the same jobs, labels and alerts, regardless of order and
-    #: layout; "" without a file.
-    hash: str
-    alertmanager: Alertmanager = field(default_factory=Alertmanager)
-    #: Tokens with their scopes; without any, every client may do everything.
-    tokens: tuple[Token, ...] = ()
-
-    @property
-    def jobs(self) -> Mapping[str, Job]:
-        return self.job_config.jobs
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """The number of jobs, of scheduled jobs, and of rules."""
-        jobs = self.jobs.values()
-        return {
-            "jobs": len(jobs),
-            "scheduled": sum(job.schedule is not None for job in jobs),
-            "rules": sum(len(job.rules) for job in jobs),
-        }
 
 
 def load(path: FilePath) -> Config:
@@ -120,13 +87,7 @@ def parse(text: str, file: str = "afterrun.yml", *, on_disk: bool = True) -> Con
     if built is None or findings or parsed.problems:
         wrong = located(text, findings)
         raise ConfigError(file, (*parsed.problems, *wrong))
-    return Config(
-        job_config=built.job_config,
-        label_keys=built.label_keys,
-        alertmanager=built.alertmanager,
-        tokens=built.tokens,
-        hash=_hash(data),
-    )
+    return replace(built, hash=_hash(data))
 
 
 def warnings(text: str, config: Config, now: float) -> tuple[Problem, ...]:

@@ -199,16 +199,12 @@ def _parsed(text: str) -> Rule:
 
 def _rule(value: object) -> Rule:
     if not isinstance(value, str):
-        raise _no_rule(value)
+        raise ValueError(f"expected a rule like rows_processed > 0, not {quote(value)}")
     if len(value) > LONGEST_RULE:
         raise ValueError(
             f"{quote(value)} is too long for a rule: at most {LONGEST_RULE} characters"
         )
     return _parsed(value)
-
-
-def _no_rule(value: object) -> ValueError:
-    return ValueError(f"expected a rule like rows_processed > 0, not {quote(value)}")
 
 
 def refuse_repeats(names: Iterable[str], what: str) -> None:

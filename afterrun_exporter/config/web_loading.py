@@ -12,7 +12,6 @@ from afterrun_exporter.config.loading import located, read_text
 from afterrun_exporter.config.web_schema import (
     CIPHERS,
     CURVES,
-    HeadersSpec,
     TLSSpec,
     WebSpec,
 )
@@ -41,7 +40,9 @@ def load_web(path: FilePath) -> tuple[str, WebConfig]:
     tls = spec.tls_server_config
     return text, WebConfig(
         tls=_tls(tls, path.parent) if tls else None,
-        headers=_headers(spec.http_server_config.headers),
+        headers=spec.http_server_config.headers.model_dump(
+            by_alias=True, exclude_none=True
+        ),
         users=spec.basic_auth_users,
     )
 
@@ -71,11 +72,3 @@ def _tls(spec: TLSSpec, beside: FilePath) -> TLS:
 
 def _pem(file: str | None, text: str | None, beside: FilePath) -> Pem:
     return Pem(path=beside / file) if file else Pem(text=text or "")
-
-
-def _headers(spec: HeadersSpec) -> dict[str, str]:
-    return {
-        name: str(value)
-        for name, value in spec.model_dump(by_alias=True).items()
-        if value is not None
-    }

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from afterrun_exporter.config import parse
-from afterrun_exporter.config.loading import Config
+from afterrun_exporter.config import Config, parse
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.rulegen import alertmanager, render
 

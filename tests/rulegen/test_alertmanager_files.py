@@ -11,8 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from afterrun_exporter.config import parse
-from afterrun_exporter.config.loading import Config
+from afterrun_exporter.config import Config, parse
 from afterrun_exporter.core import receiver_targets
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import (

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.config import parse
-from afterrun_exporter.config.loading import Config, warnings
+from afterrun_exporter.config import Config, parse
+from afterrun_exporter.config.loading import warnings
 from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.routing import Alertmanager, JobReceiver, ReceiverType
 from afterrun_exporter.rulegen import alertmanager, render, route_tests, routes
