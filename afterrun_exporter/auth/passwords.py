@@ -31,7 +31,9 @@ class Passwords:
     def __init__(self, hashes: Mapping[str, str] | None = None) -> None:
         self._hashes = {name: text.encode() for name, text in (hashes or {}).items()}
         # The hash with the highest cost, the second number of $2b$10$...
-        self._decoy = max(self._hashes.values(), key=_cost, default=b"")
+        self._decoy = max(
+            self._hashes.values(), key=lambda one: int(one.split(b"$")[2]), default=b""
+        )
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._wrong: OrderedDict[bytes, None] = OrderedDict()
@@ -96,7 +98,3 @@ class Passwords:
             password.encode("utf-8", "surrogatepass"),
         )
         return blake2b(message, key=self._key, digest_size=32).digest()
-
-
-def _cost(hash_: bytes) -> int:
-    return int(hash_.split(b"$")[2])

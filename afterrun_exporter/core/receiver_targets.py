@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from afterrun_exporter.core.routing import ReceiverType
 
@@ -60,7 +60,8 @@ def origin(kind: ReceiverType, target: str) -> str:
     """Return the part of *target* that is safe to log: scheme and host."""
     if kind is ReceiverType.EMAIL:
         return f"mailto:{target.rpartition('@')[2]}"
-    return _origin(urlsplit(target))
+    url = urlsplit(target)
+    return f"{url.scheme}://{url.netloc}"
 
 
 def _check_mail(target: str) -> None:
@@ -97,7 +98,3 @@ def _check_url(target: str) -> None:
         raise ValueError(
             f"it has a fragment, {url.fragment!r}: leave out # and the rest"
         )
-
-
-def _origin(url: SplitResult) -> str:
-    return f"{url.scheme}://{url.netloc}"

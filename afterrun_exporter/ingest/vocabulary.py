@@ -120,7 +120,8 @@ def meaning_of_prose(text: str) -> Meaning | None:
     tokens = [word.lower() for word in _TOKENS.findall(text[:1000])]
     if not _NEGATIONS.isdisjoint(tokens):
         return None
-    return next((_WORDS[word] for word in tokens if _is_failing(word)), None)
+    failure = (Kind.FINISH, Outcome.FAIL)
+    return failure if failure in map(_WORDS.get, tokens) else None
 
 
 def meaning_of_event(text: str) -> Meaning | None:
@@ -160,10 +161,6 @@ def hint(word: str) -> str | None:
 def joined(text: str) -> str:
     """Return *text* in lower case, without what separates its words."""
     return _GAPS.sub("", text).strip("!").casefold()
-
-
-def _is_failing(word: str) -> bool:
-    return word in _WORDS and _WORDS[word] == (Kind.FINISH, Outcome.FAIL)
 
 
 class Sense(Enum):

@@ -47,6 +47,7 @@ from afterrun_exporter.storage.sqlite.locking import locked
 from afterrun_exporter.storage.sqlite.migrations import migrate
 from afterrun_exporter.storage.sqlite.outbox import Outboxed
 from afterrun_exporter.storage.sqlite.outbox import load as load_outbox
+from afterrun_exporter.storage.sqlite.outbox import save as save_outbox
 from afterrun_exporter.storage.sqlite.read_guard import (
     CALLERS,
     FAULTS,
@@ -293,7 +294,7 @@ class SQLiteStore:
         )
 
     async def _write_outbox(self, changes: Changes) -> None:
-        await self._on_thread(self._writer.save_outbox, changes)
+        await self._on_thread(self._writer.do_at_once, save_outbox, changes)
 
     async def _on_thread(self, function: Callable[..., T], *args: object) -> T:
         loop = asyncio.get_running_loop()

@@ -213,11 +213,6 @@ class Writer:
                 for sql in (_PRUNE_LOGS, _PRUNE_ALERTS)
             )
 
-    def save_outbox(self, changes: Changes) -> None:
-        """Write *changes* in one transaction."""
-        with self._transaction():
-            outbox.save(self._connection, changes)
-
     def probe(self) -> None:
         """Write the existing version, in a separate transaction."""
         ((version,),) = self._connection.execute("PRAGMA user_version").fetchall()
