@@ -137,6 +137,11 @@ provide_programs() {
     need wget wget
     need tar tar
     need gzip gzip
+    # Units are checked, and commands run where the documents show them.
+    need systemd systemd-analyze
+    need util-linux unshare
+    need iproute2 ip
+    need dash dash
     # Shells that complete commands.
     need zsh zsh
     need fish fish

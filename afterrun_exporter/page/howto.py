@@ -18,6 +18,8 @@ from afterrun_exporter.core.units import format_duration
 #: The maximum number of metrics in an example.
 MOST: Final = 6
 
+#: Where it is installed by README; cron would not find it in its PATH.
+_AFTERRUN: Final = "/usr/local/bin/afterrun"
 _CURL: Final = "curl -fsS -m 10 --retry 5 --retry-connrefused"
 
 
@@ -84,7 +86,7 @@ def _exec(job: Job, url: str, metrics: Mapping[str, float]) -> str:
     )
     lines = [
         f"AFTERRUN_URL={url}",
-        f"{_when(job)}  afterrun exec {job.name}{timeout} -- /opt/{job.name}.sh",
+        f"{_when(job)}  {_AFTERRUN} exec {job.name}{timeout} -- /opt/{job.name}.sh",
     ]
     if names := _simple(metrics):
         pairs = " ".join(f"{name}={_text(metrics[name])}" for name in names)
