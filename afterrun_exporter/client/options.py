@@ -207,7 +207,7 @@ def _list(_: Mapping[str, str]) -> Parser:
     return parser
 
 
-#: What makes the parser of each command, from the environment.
+#: Functions that return the parser of each command, by the environment.
 PARSERS: Final[dict[str, Callable[[Mapping[str, str]], Parser]]] = {
     "exec": _exec,
     "ping": _ping,

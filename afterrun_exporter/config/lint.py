@@ -105,7 +105,7 @@ def _uneven(field: crontab.Field, item: str) -> str:
         return ""
     if field.name == "day of month":
         return (
-            f"{item!r} starts anew on the 1st of each month, so days are not always "
+            f"{item!r} starts again on the 1st of each month, so days are not always "
             f"{step} apart"
         )
     rest = values[0] + _count(field) - values[-1]

@@ -25,7 +25,7 @@ _NESTED: Final = 2
 #: The maximum size of the file, enough for 300,000 jobs.
 MAX_BYTES: Final = 128 * 2**20
 #: An empty file, such as after a failed redirection, would retire every job.
-EMPTY: Final = "is empty; write 'jobs: {}' if no job is to be configured"
+EMPTY: Final = "is empty; write 'jobs: {}' for a configuration without jobs"
 
 #: Bytes per read.
 _PIECE: Final = 2**20

@@ -68,7 +68,7 @@ def _ping_uuid(text: str) -> str:
 
 
 def _project_key(text: str) -> str:
-    # A key is not repeated in a message: it may be somebody's after all.
+    # A key is not repeated in a message, because it may be in use.
     if DIGEST.fullmatch(text):
         return text
     if not KEY.fullmatch(text):

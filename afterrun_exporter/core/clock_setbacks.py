@@ -1,7 +1,7 @@
 """Times of a state that are in the future, because the clock was set back.
 
-A state must not keep any: the job would be silent until that time comes again. All are
-set to now, whatever their source and distance. Times that are meant to be in the future
+A state must not keep any: the job would be silent until that time. All are set to now,
+regardless of their source and distance. Times that are intended to be in the future
 stay: `paused_until`, `test_until`, `Retry.until`, `RecentlyResolved.until`,
 `HungRun.held_until`, `success_until`, `ratio_until`. None of them is further ahead than
 intended.

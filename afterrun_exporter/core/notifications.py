@@ -7,8 +7,8 @@ same label sets, and notices changes of a condition later than this daemon. Henc
 
 - firing is posted at once: Prometheus's own post, a scrape and an evaluation later, is
   merged into it;
-- nothing is renewed once a condition is over: it could arrive after Prometheus said
-  "resolved", and open the alert anew;
+- nothing is renewed once a condition is over: the renewal could arrive after the
+  "resolved" of Prometheus, and open the alert again;
 - the end is posted when Prometheus must have noticed it, too: the gauge is 0 from
   `shown_until`, and a scrape and an evaluation later (`resolve_delay`) Prometheus posts
   no more "firing". Without a Prometheus, this ends the alert; with one, it has ended
@@ -200,11 +200,11 @@ def may_wait(key: AlertKey) -> bool:
 def not_held_back(
     holding: Sequence[AlertNotification], posted: Collection[AlertKey]
 ) -> list[AlertNotification]:
-    """Return those of the open alerts of a waiting job that are to be posted.
+    """Return the open alerts of a waiting job that must be posted.
 
-    Alerts that it may have because of the job that it waits for are held back, except
-    those that are *posted* already: they would resolve. Only then there is something to
-    inhibit.
+    Alerts that may be caused by the required job are held back, except those that are
+    *posted* already, which would resolve. Without these, the alert that inhibits them
+    is held back, too.
     """
     own = {one.key for one in holding if one.key.condition in HELD_BACK}
     withheld = own - set(posted)

@@ -55,7 +55,7 @@ _FAILED_STATE: Final = re.compile(
     re.IGNORECASE,
 )
 
-#: Names of the whole run's duration, whatever other durations there are.
+#: Names of the whole run's duration; other durations are ignored beside them.
 _OWN_DURATION: Final = ("duration_seconds", "job_duration_seconds")
 _DURATION: Final = re.compile(rf"{_PREFIX}duration_seconds")
 #: Words in the name or the labels of a duration of something other than this run.
@@ -137,7 +137,7 @@ def is_failure_time(name: str, settings: PushSettings) -> bool:
 
 
 def instant(value: float) -> float:
-    """Return a time in Unix seconds, whatever its unit; 0 if *value* is no time."""
+    """Return a time of any unit in Unix seconds; 0 if *value* is no time."""
     if not math.isfinite(value) or value <= 0:
         return 0.0
     for _ in range(3):  # milliseconds, microseconds, nanoseconds

@@ -10,7 +10,7 @@ from afterrun_exporter.core.routing import ReceiverType
 
 MAX_URL: Final = 2048
 
-# What HTML takes for an address, without the braces that would begin a template.
+# A mail address as in HTML, without braces, which would begin a template.
 _MAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`|~-]{1,64}@"
     r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
@@ -19,7 +19,7 @@ _MAIL = re.compile(
 _MAX_MAIL: Final = 254
 # RFC 3986. The braces that would begin a template are not among them.
 _NOT_IN_A_URL = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]")
-# What no program reads differently, so that none refuses it.
+# URLs that all programs read alike, so that none refuses one.
 _PLAIN_URL = re.compile(
     r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
     r"(?:/[A-Za-z0-9._~/-]*)?"

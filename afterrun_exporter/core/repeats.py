@@ -29,9 +29,9 @@ _UNNAMED: Final = Struct("<8sdq")
 #: Key of a run without an id: no repeat has it.
 NO_KEY: Final = bytes(KEY_SIZE)
 
-#: Bytes that Python hashes without giving the interpreter to other threads. A thread that
-#: does that for each report of a batch keeps the event loop waiting: who waits for a turn
-#: starts to wait anew each time.
+#: Bytes that Python hashes without releasing the interpreter lock. A thread that releases
+#: it for each report of a batch delays the event loop: each release restarts the wait of
+#: the other thread.
 _AT_ONCE: Final = 2047
 
 #: Kinds of reports whose repeats are detected without a run id.

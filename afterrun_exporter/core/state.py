@@ -221,7 +221,7 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     #: request; and True if a ping also resumes it.
     paused_at: float = 0.0
     paused_until: float | None = None
-    #: For how long it was paused, where that is what was asked for; 0 where a time was.
+    #: The requested duration of the pause; 0 if its end was requested.
     paused_for: float = 0.0
     resumes_on_ping: bool = False
     #: The start of uninterrupted watching: 0 for always, None while it is paused or

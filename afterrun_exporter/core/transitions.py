@@ -309,7 +309,7 @@ def _without_ended_runs(
 ) -> tuple[JobState, tuple[Run, ...], tuple[LogEntry, ...]]:
     """Return *state* without the open runs that are over when *ping* ends another one.
 
-    Also the runs that have timed out thereby, and log entries on the others.
+    Also the runs that have timed out, and log entries about the others.
     """
     others, began = open_runs.at_finish(job, state, ping, settings)
     if len(others.still_open) == len(state.open_runs):

@@ -18,7 +18,7 @@ def quiet_until(
 ) -> float | None:
     """Return the time until which *job* needs no check; None if it needs one now.
 
-    Until then `on_clock` changes nothing, whatever the previous configuration and
+    Until then `on_clock` changes nothing, regardless of the previous configuration and
     settings of the job. None is always correct, and the result for every job with a
     problem.
     """

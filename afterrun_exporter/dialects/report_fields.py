@@ -51,7 +51,7 @@ def with_claimed_outcome(
 ) -> Ping:
     """Return *ping*, with a failed outcome if *fields* or its message claim a failure.
 
-    Object named in *plain* are ignored. If *strict*, raises PingError for an invalid
+    Fields named in *plain* are ignored. If *strict*, raises PingError for an invalid
     claim; otherwise the body may be arbitrary output.
     """
     try:

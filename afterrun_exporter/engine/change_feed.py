@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class Subscriber:
-    """Collects the names of changed jobs until they are taken."""
+    """Collects the names of changed jobs until they are read."""
 
     def __init__(self, changed: Iterable[str]) -> None:
         self.changed = set(changed)

@@ -14,23 +14,23 @@ from afterrun_exporter.core.downtimes import settling
 from afterrun_exporter.engine.decisions import Decisions
 from afterrun_exporter.engine.wakeup_queue import WakeupQueue
 
-#: Seconds without a step after which the clock is taken to be right.
+#: Seconds without a step after which the clock counts as correct.
 STEADY: Final = 86_400.0
 
 #: Seconds of a step after which the stored runs are read again.
 LEAP: Final = 60.0
 
-#: How often a store that refuses to commit is tried, in seconds.
+#: Seconds between attempts to write to a store that refuses to commit.
 PROBE_EVERY: Final = 5.0
 
 log = structlog.get_logger()
 
 
 class DowntimeMonitor:
-    """Steps of the clock, pauses of the daemon, and times in which storage refuses.
+    """Steps of the clock, pauses of the daemon, and outages of the storage.
 
-    Each is a downtime. What was planned before is void after it: `is_pending` is True
-    until every job has been planned anew.
+    Each is a downtime, after which all jobs must be checked again: `is_pending` is True
+    until that is done.
     """
 
     def __init__(
@@ -39,13 +39,14 @@ class DowntimeMonitor:
         self._clock = clock
         self._decisions = decisions
         self._wakeups = wakeups
-        #: Whether jobs wait to be planned anew.
+        #: True while jobs wait to be checked again.
         self.is_pending = False
-        #: Whether the clock was set so far since that windows may lack runs.
+        #: True if the clock was set by so much that windows may lack runs.
         self.is_leapt = False
         self.steps = 0
         self.pauses = 0
-        #: When storage began to refuse, or None; by `Clock.elapsed`, as the rest.
+        #: The start of an outage of the storage, or None. Like the next two, it is a
+        #: value of `Clock.elapsed`.
         self._refusing_since: float | None = None
         self._probed_at = 0.0
         self._stepped_at = 0.0
@@ -58,9 +59,9 @@ class DowntimeMonitor:
         return self._refusing_since is not None
 
     def begin(self, newest: float) -> None:
-        """Begin to watch, as the daemon starts; *newest* is the last instant stored.
+        """Begin to watch at the start of the daemon; *newest* is the last stored time.
 
-        Nobody knows whether the daemon has been down since then, or the clock is ahead.
+        The daemon may have been down since then, or the clock may be ahead.
         """
         self._clock.look()
         now = self._clock.now()
@@ -69,9 +70,9 @@ class DowntimeMonitor:
         self._settle(float("-inf"), now)
 
     def look(self, *, starting: bool = False) -> None:
-        """Notice a step of the clock or a pause since the last look.
+        """Detect a step of the clock or a pause since the last call.
 
-        What was planned is void from this moment on. A long start is no pause.
+        All jobs must be checked again after it. A long start is no pause.
         """
         if (noticed := self._clock.look()) is None or (starting and not noticed.step):
             return
@@ -89,10 +90,10 @@ class DowntimeMonitor:
 
     @contextmanager
     def planning(self) -> Iterator[bool]:
-        """Plan all jobs again; yield True if their windows may lack runs.
+        """Check all jobs again inside; yield True if their windows may lack runs.
 
-        Where that fails, it is pending as before. Another downtime may be noticed
-        meanwhile.
+        After an error the check is pending again. Another downtime may be detected
+        during the check.
         """
         is_leapt, self.is_leapt = self.is_leapt, False
         self.is_pending = False
@@ -104,18 +105,18 @@ class DowntimeMonitor:
             raise
 
     def ahead(self) -> float:
-        """Return the seconds by which the clock may be ahead, 0 if it is to be trusted."""
+        """Return the seconds by which the clock may be ahead; 0 if it counts as correct."""
         if self._clock.elapsed() - self._stepped_at >= STEADY:
             self._ahead = 0.0
         return self._ahead
 
     def refused(self, error: object) -> None:
-        """Note that a transaction could not be committed: nothing is recorded."""
+        """Record that a transaction could not be committed."""
         since = self._refusing_since
         self._extend(self._refuse(0.0, error) if since is None else since)
 
     def accepted(self) -> None:
-        """Note that a transaction was committed."""
+        """Record that a transaction was committed."""
         if self._refusing_since is None:
             return
         lasted, now = self._clock.elapsed() - self._refusing_since, self._clock.now()
@@ -124,10 +125,10 @@ class DowntimeMonitor:
         self._note(now - lasted, now)
 
     def watch_storage(self, writing_for: float) -> bool:
-        """Note that a transaction has been under way for so many seconds, 0 for none.
+        """Record the duration of the transaction in progress in seconds, 0 for none.
 
-        Return True now and then while storage refuses: as it begins, and whenever it is
-        time to try it again.
+        Returns True at the start of an outage, and whenever it is time for another
+        attempt to write.
         """
         if self._refusing_since is None:
             if writing_for < MIN_PAUSE:
@@ -150,7 +151,7 @@ class DowntimeMonitor:
         return self._refusing_since
 
     def _extend(self, since: float) -> None:
-        """Have the downtime last until now. Whatever is planned comes only later."""
+        """Extend the downtime until now."""
         now = self._clock.now()
         self._settle(now - (self._clock.elapsed() - since), now)
 

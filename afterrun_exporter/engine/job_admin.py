@@ -72,7 +72,7 @@ class JobAdmin:
     ) -> None:
         """Pause a job for *lasts* seconds, until *until*, or until a client resumes it.
 
-        Its alerts resolve. Where it *resumes_on_ping*, its next run is as good.
+        Its alerts resolve. If *resumes_on_ping*, its next run also ends the pause.
         """
         async with self._service.changing:
             decide = self._service.decisions.pause(

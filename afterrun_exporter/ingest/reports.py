@@ -109,7 +109,7 @@ class Report(BaseModel):
         None, description="kept with the run, never a label"
     )
     history: Flag | None = Field(
-        None, description="a finished run of the past: it alerts nobody"
+        None, description="a finished run of the past: it opens no alert"
     )
     heartbeat_seconds: Silence | None = Field(
         None, description="the run sends its next sign of life within so many seconds"

@@ -50,24 +50,24 @@ def any_of(texts: Iterable[str]) -> str:
 class Open:
     """Expressions for the series of the jobs that have a condition."""
 
-    #: The family that has a series of each job, whatever its condition.
+    #: The family with a series of each job, with or without the condition.
     family: str
     #: The jobs that have the condition.
     now: str
-    #: Those that had it when last seen, among others; "" if *now* contains them.
+    #: Those that had it at the last scrape, and others; "" if *now* contains them.
     before: str = ""
     #: Those that had it at the last scrape of the last two minutes.
     lately: str = ""
-    #: A label besides those of the family; ", " and its name, or "".
+    #: A label that the family does not have, as ", " and its name; or "".
     extra: str = ""
 
     def lasting(self, without: str = TARGET) -> str:
         """Return one series for each job that has the condition, or had it when last seen.
 
         The last value of a job that was retired, or whose severity was edited, does not
-        count once its exporter has answered without it; and that of an exporter that was
-        replaced does not count where another one reports the same job. The order costs
-        least where few jobs have the condition.
+        count after a scrape without it. The last value of a replaced exporter does not
+        count if another one reports the same job. The order of the operators is the
+        fastest if few jobs have the condition.
         """
         if not self.before:
             return f"max without ({without}{self.extra}) ({self.now})"
@@ -89,10 +89,10 @@ class Open:
     def recording(self, condition: Condition) -> str:
         """Return the expression of a rule that records the jobs with the condition.
 
-        Or those that had it when last seen, while their exporter does not answer: by the
-        last scrape, of which no evaluation may know, and later as it was recorded before.
-        To read ten minutes of each of 100,000 jobs instead takes longer than all else in
-        a rule.
+        While an exporter does not respond, these are the jobs that had the condition at
+        its last scrape, which may be later than the last evaluation; after that, the
+        jobs that were recorded before. Reading ten minutes of each of 100,000 jobs
+        instead would take longer than everything else in a rule.
         """
         return f"""{self.now}
 or
@@ -122,8 +122,9 @@ def firing(gauge: str) -> Open:
 def due(instants: str) -> Open:
     """Return expressions for the series of *instants* that have passed for any exporter.
 
-    All series of such a job: of two deadlines the later one counts. A scrape is never later
-    than time(), so the others, nearly all, need not be merged or joined.
+    They are all series of such a job, because the later one of two deadlines counts. The
+    other jobs, nearly all of them, need not be merged or joined, because a scrape is
+    never later than time().
     """
     family, _, _ = instants.partition("{")
     return Open(
@@ -144,7 +145,7 @@ def detail(condition: Condition, name: str, among: str, by: Iterable[str] = ()) 
 
 def alerting_detail(condition: Condition, name: str, among: str) -> str:
     """Return a value that texts of alerts give, with the labels of the alerts."""
-    # One without the labels of the alert would be an alert of its own.
+    # A value without the labels of the alert would be a separate alert.
     of = _details(condition, name, among, (names.SEVERITY, "!=", ""))
     return f"max without ({TARGET}, {names.CONDITION}, {names.DETAIL}) ({of})"
 
@@ -167,8 +168,7 @@ def detailed(
     """Return the jobs that are *alerting*, with a *value* and a *label* if they are known.
 
     *value* has the labels of *alerting*; *label*, which is `CARRIED`, belongs to each job
-    and each of *by*. The alerts are the same without them: what fires is told even if
-    nothing else is known.
+    and each of *by*. The alerts are the same if both are unknown.
     """
     carried = ""
     if label:
@@ -185,11 +185,11 @@ def _by(labels: Iterable[str]) -> str:
 
 
 def passed(instants: Open) -> str:
-    """Return the *instants* that had passed when we last looked.
+    """Return the *instants* that had passed at the last scrape.
 
-    Not `time() > ...`: a deadline that passes while the exporter is restarting
-    is no miss, and no ping can move it meanwhile. The latest scrape is looked
-    for every second: any coarser, and an alert could flap when scrapes stop.
+    Not `time() > ...`: a deadline that passes during a restart of the exporter is no
+    miss, because no ping can move it then. The time of the last scrape has a resolution
+    of one second; with a lower one, an alert could flap when scrapes stop.
     """
     return f"""{instants.lasting()}
 < on (job) group_left ()

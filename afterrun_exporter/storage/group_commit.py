@@ -1,6 +1,6 @@
 """Group commit: updates that wait while the disk syncs share the next commit.
 
-A commit costs as much as deciding about ten pings, whatever its size. So updates that
+A commit of any size costs as much as deciding about ten pings. So updates that
 arrive during the decisions join it, until no more arrive.
 """
 

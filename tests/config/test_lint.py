@@ -52,7 +52,7 @@ def warned(job: str) -> list[str]:
         ("0 0 */31 * *", "'*/31' is not every 31 days: it is day of month 1 alone"),
         (
             "0 0 */2 * *",
-            "'*/2' starts anew on the 1st of each month, so days are not always 2 apart",
+            "'*/2' starts again on the 1st of each month, so days are not always 2 apart",
         ),
         (
             "0 0 1 */5 *",

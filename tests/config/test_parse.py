@@ -242,7 +242,7 @@ def test_an_empty_file_is_refused(text: str) -> None:
         parse(text)
 
     assert str(caught.value) == (
-        "afterrun.yml:1: is empty; write 'jobs: {}' if no job is to be configured"
+        "afterrun.yml:1: is empty; write 'jobs: {}' for a configuration without jobs"
     )
 
 

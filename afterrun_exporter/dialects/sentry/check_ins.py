@@ -46,7 +46,7 @@ STATUSES: Final[Mapping[str, tuple[Kind, Outcome]]] = {
     "timeout": (Kind.FINISH, Outcome.TIMEOUT),
 }
 
-#: Object of a check-in with a meaning in this dialect.
+#: Fields of a check-in with a meaning in this dialect.
 FIELDS: Final = frozenset(
     {
         *("status", "check_in_id", "monitor_slug", "environment", "release"),

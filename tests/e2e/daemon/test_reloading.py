@@ -200,7 +200,7 @@ def test_an_empty_file_retires_no_job(daemon: Daemon, text: str) -> None:
 
     assert answer.status == 500
     assert answer.json()["detail"] == (
-        f"{daemon.config}:1: is empty; write 'jobs: {{}}' if no job is to be configured"
+        f"{daemon.config}:1: is empty; write 'jobs: {{}}' for a configuration without jobs"
     )
     assert daemon.series()[RUNS_TOTAL, "backup"] == 0
 
