@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def __getattr__(name: str) -> str:
-    # Looking it up takes longer than all else that `afterrun exec` has to import.
+    # The lookup takes longer than all other imports of `afterrun exec`.
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415
 

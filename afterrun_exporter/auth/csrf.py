@@ -39,7 +39,7 @@ class Forms:
     def token(self, request: web.BaseRequest) -> str:
         """Return the value of field `FIELD` in the forms on the page for *request*."""
         issued = f"{int(self._clock.elapsed())}"
-        return f"{issued}.{self._mark(issued, _whose(request))}"
+        return f"{issued}.{self._mark(issued, _user(request))}"
 
     def check(self, request: web.BaseRequest, form: Mapping[str, Any]) -> None:
         """Raise ForbiddenError if *form* does not come from a page of this daemon."""
@@ -50,18 +50,18 @@ class Forms:
         if not site_headers and page and not is_from(page, request.host):
             raise ForbiddenError(FOREIGN)
         issued, _, mark = str(form.get(FIELD, "")).partition(".")
-        expected = self._mark(issued, _whose(request))
+        expected = self._mark(issued, _user(request))
         if not hmac.compare_digest(mark.encode(), expected.encode()):
             raise ForbiddenError(OLD)
         # The signature is valid, so this is a number.
         if not self._clock.elapsed() - int(issued) <= VALID:
             raise ForbiddenError(OLD)
 
-    def _mark(self, issued: str, whose: str) -> str:
-        message = f"{issued}.{whose}".encode("utf-8", "surrogatepass")
+    def _mark(self, issued: str, user: str) -> str:
+        message = f"{issued}.{user}".encode("utf-8", "surrogatepass")
         return hmac.new(self._secret, message, "sha256").hexdigest()
 
 
-def _whose(request: web.BaseRequest) -> str:
+def _user(request: web.BaseRequest) -> str:
     caller = request.get(CALLER)
     return caller.name if caller is not None else ""

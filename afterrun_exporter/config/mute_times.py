@@ -109,7 +109,7 @@ class TimesSpec(Spec):
 
 
 class MuteTimeSpec(Spec):
-    """One interval of a mute time: all that it says holds at once."""
+    """One interval of a mute time: a time must match all of its keys."""
 
     times: Annotated[tuple[TimesSpec, ...], OneOrMany] = ()
     weekdays: Annotated[tuple[_WeekDay, ...], OneOrMany] = ()

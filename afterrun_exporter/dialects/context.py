@@ -14,7 +14,7 @@ from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.model import JOB_NAME, Job
 from afterrun_exporter.core.projects import Project
 from afterrun_exporter.dialects.healthchecks.uuid_index import UuidIndex
-from afterrun_exporter.engine.job_admin import JobAdmin, Words
+from afterrun_exporter.engine.job_admin import Description, JobAdmin
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.engine.service import Service
@@ -120,7 +120,7 @@ async def describe(
     context: DialectContext,
     recorder: ReportRecorder,
     job: str,
-    words: Words,
+    description: Description,
     problems: Sequence[str],
     caller: Caller,
 ) -> tuple[str, ...]:
@@ -134,7 +134,7 @@ async def describe(
         # The response to its report has this error.
         return ()
     try:
-        usable, unusable = context.job_admin.usable(job, words, problems)
+        usable, unusable = context.job_admin.usable(job, description, problems)
         await context.job_admin.describe(job, usable, unusable)
     except ConfiguredJobError as error:
         # Clients send their description with every report: do not log it each time.

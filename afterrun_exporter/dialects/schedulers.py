@@ -105,11 +105,11 @@ async def record(
     transaction, with one result per item.
     """
     body = await read_body(request, context.body_limit)
-    now, whose = context.clock.now(), sender(request)
+    now, source = context.clock.now(), sender(request)
     limit = recorder.metrics_limit
 
     def parse() -> list[Read]:
-        return [*read_all(split(body), reading, now, whose, limit)]
+        return [*read_all(split(body), reading, now, source, limit)]
 
     items = await parsed(len(body), parse, LARGE_BATCH)
     received = [recorder.resolve(one, now) async for one in cooperatively(items)]
@@ -118,14 +118,14 @@ async def record(
 
 
 def read_all(
-    items: Sequence[object], reading: Reading, at: float, whose: bytes, limit: int
+    items: Sequence[object], reading: Reading, at: float, source: bytes, limit: int
 ) -> Iterator[Read]:
     """Yield the reports among *items*."""
     for item in items:
         if isinstance(item, BrokenItem):
-            yield Unread("", digest(whose, item.text), item.error)
+            yield Unread("", digest(source, item.text), item.error)
             continue
-        mark = digest(whose, repr(item).encode("utf-8", "surrogatepass"))
+        mark = digest(source, repr(item).encode("utf-8", "surrogatepass"))
         try:
             read = reading(_object(item))
         except PingError as error:

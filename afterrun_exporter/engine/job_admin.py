@@ -31,8 +31,8 @@ from afterrun_exporter.errors import (
 )
 from afterrun_exporter.storage.store import Change, Decide
 
-#: Settings of afterrun.yml that describe a job, as plain data.
-Words = Mapping[str, Any]
+#: A description of a job by a client: settings as in afterrun.yml, as plain data.
+Description = Mapping[str, Any]
 
 
 #: The most characters of a description in JSON.
@@ -133,28 +133,28 @@ class JobAdmin:
             await self._service.apply(changes)
 
     async def describe(
-        self, name: str, words: Words, unusable: Unusable = USABLE
+        self, name: str, description: Description, unusable: Unusable = USABLE
     ) -> Job:
         """Apply a client's description of a job; return the job.
 
-        An unknown job is registered. Settings of `IDENTITY` are kept unless *words* has
-        them. Raises ConfiguredJobError if the job is defined in the configuration;
-        DescriptionError with the problems of *words*; UnknownJobError if no job may be
-        registered. The *unusable* part of the description is stored to be shown.
+        An unknown job is registered. Settings of `IDENTITY` are kept unless the description
+        has them. Raises ConfiguredJobError if the job is defined in the configuration;
+        DescriptionError with the problems of the description; UnknownJobError if no job
+        may be registered. The *unusable* part of the description is stored to be shown.
         """
-        (job,) = await self.describe_all({name: words}, {name: unusable})
+        (job,) = await self.describe_all({name: description}, {name: unusable})
         return job
 
     async def describe_all(
         self,
-        descriptions: Mapping[str, Words],
+        descriptions: Mapping[str, Description],
         unusable: Mapping[str, Unusable] = MappingProxyType({}),
     ) -> list[Job]:
         """Apply descriptions of several jobs, all of them or none; see `describe`."""
         async with self._service.changing:
             texts = {
-                name: self._description_text(name, words)
-                for name, words in descriptions.items()
+                name: self._description_text(name, description)
+                for name, description in descriptions.items()
             }
             jobs = self._described(texts)
             now = self._clock.now()
@@ -173,24 +173,24 @@ class JobAdmin:
                 self._service.register(jobs[change.job])
             return [self._service.job(name) or job for name, job in jobs.items()]
 
-    def check(self, name: str, words: Words) -> None:
+    def check(self, name: str, description: Description) -> None:
         """Raise the errors of `describe` for these settings, without changes."""
-        self._described({name: self._description_text(name, words)})
+        self._described({name: self._description_text(name, description)})
 
     def usable(
-        self, name: str, words: Words, problems: Sequence[str] = ()
+        self, name: str, description: Description, problems: Sequence[str] = ()
     ) -> tuple[dict[str, Any], Unusable]:
-        """Return the valid settings of *words*, and the invalid ones, with *problems*.
+        """Return the valid settings of a description, and the invalid ones with *problems*.
 
         An invalid schedule keeps the previous one. Raises the errors of `describe`
         except DescriptionError.
         """
         try:
-            self.check(name, words)
-            usable = dict(words)
+            self.check(name, description)
+            usable = dict(description)
         except DescriptionError:
             problems, usable = list(problems), {}
-            for part in _parts(words):
+            for part in _parts(description):
                 try:
                     self.check(name, part)
                     usable |= part
@@ -198,11 +198,11 @@ class JobAdmin:
                     problems.append(str(error))
         lacks_schedule = any(one.startswith(_ABOUT_SCHEDULES) for one in problems)
         if lacks_schedule:
-            previous = self.words(name)
-            usable |= {word: previous[word] for word in SCHEDULE if word in previous}
+            previous = self.description(name)
+            usable |= {key: previous[key] for key in SCHEDULE if key in previous}
         return usable, Unusable("; ".join(problems), lacks_schedule)
 
-    def words(self, name: str) -> dict[str, Any]:
+    def description(self, name: str) -> dict[str, Any]:
         """Return the settings in the client's description of the job *name*."""
         state = self._service.state(name)
         return (
@@ -231,12 +231,12 @@ class JobAdmin:
             self._service.register(job)
         return next(one for one in state.alerts if one.key == TEST)
 
-    def _description_text(self, name: str, words: Words) -> str:
-        previous = self.words(name)
+    def _description_text(self, name: str, description: Description) -> str:
+        previous = self.description(name)
         identity: dict[str, Any] = {
-            word: previous[word] for word in IDENTITY if word in previous
+            key: previous[key] for key in IDENTITY if key in previous
         }
-        return _encoded({**identity, **words})
+        return _encoded({**identity, **description})
 
     def _is_described_as(self, name: str, text: str, unusable: Unusable) -> bool:
         if (entry := self._service.job_and_state(name)) is None:
@@ -254,7 +254,7 @@ class JobAdmin:
         new = [name for name in texts if self._service.job(name) is None]
         if len(job_registry.auto_registered(new)) < len(new):
             raise UnknownJobError(job_config.refusal(new[0]))
-        return {name: self._job_for(name, words) for name, words in texts.items()}
+        return {name: self._job_for(name, text) for name, text in texts.items()}
 
     def _job_for(self, name: str, text: str) -> Job:
         if name in self._job_config.jobs:
@@ -281,19 +281,23 @@ class JobAdmin:
         raise result
 
 
-def _parts(words: Words) -> Iterator[dict[str, Any]]:
+def _parts(description: Description) -> Iterator[dict[str, Any]]:
     """Yield the parts of a description that are valid independently of each other."""
-    if when := {word: words[word] for word in SCHEDULE if word in words}:
+    if when := {key: description[key] for key in SCHEDULE if key in description}:
         yield when
-    for word, value in words.items():
-        if word not in SCHEDULE:
-            yield {word: value}
+    for key, value in description.items():
+        if key not in SCHEDULE:
+            yield {key: value}
 
 
-def _encoded(words: Words) -> str:
-    """Return *words* as stored in a state; "" for none."""
+def _encoded(description: Description) -> str:
+    """Return *description* as stored in a state; "" for none."""
     try:
-        return json.encode(words, order="deterministic").decode() if words else ""
+        return (
+            json.encode(description, order="deterministic").decode()
+            if description
+            else ""
+        )
     except UnicodeEncodeError:
         raise DescriptionError(
             "a text in the description cannot be encoded in UTF-8"

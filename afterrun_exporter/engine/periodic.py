@@ -48,7 +48,7 @@ class PeriodicTask:
 
 @asynccontextmanager
 async def running(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run each piece of *work* in a task of its own; cancel what is left at the end."""
+    """Run each piece of *work* in a separate task; cancel unfinished tasks at the end."""
     tasks = [asyncio.create_task(one) for one in work]
     try:
         yield

@@ -84,16 +84,16 @@ class Reports:
         self._recorder.refuse("", reason)
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Handle a *request* whose route names the job."""
+        """Handle a *request* source route names the job."""
         job = reports.check_name(request.match_info["job"])
-        whose, caller = sender(request), caller_of(request)
+        source, caller = sender(request), caller_of(request)
         query = request.rel_url.raw_query_string
         body = b""
         if request.method == hdrs.METH_POST:
             try:
                 body = await read_body(request, self.body_limit)
             except PingError as error:
-                mark = digest(whose, str(error).encode())
+                mark = digest(source, str(error).encode())
                 now = self._clock.now()
                 received = self._recorder.unreadable(job, now, mark, error)
                 return _response(
@@ -102,14 +102,14 @@ class Reports:
                     )
                 )
         return _response(
-            await self.record(job, body, whose, request.headers, caller, query)
+            await self.record(job, body, source, request.headers, caller, query)
         )
 
     async def record(
         self,
         job: str,
         body: bytes,
-        whose: bytes,
+        source: bytes,
         headers: Mapping[str, str],
         caller: Caller,
         query: str = "",
@@ -118,7 +118,7 @@ class Reports:
 
         *job* must be a valid name. Raises StorageError if nothing could be recorded.
         """
-        received = await self._read(job, body, whose, headers, query)
+        received = await self._read(job, body, source, headers, query)
         return result_or_problem(
             received, await self._recorder.record(received, caller)
         )
@@ -127,7 +127,7 @@ class Reports:
         self,
         job: str,
         body: bytes,
-        whose: bytes,
+        source: bytes,
         headers: Mapping[str, str],
         query: str,
     ) -> Received:
@@ -135,9 +135,9 @@ class Reports:
         limit = recorder.metrics_limit
         is_plain = not query and key is None
         if query:
-            mark = digest(whose, body, query.encode("utf-8", "surrogateescape"))
+            mark = digest(source, body, query.encode("utf-8", "surrogateescape"))
         else:
-            mark = digest(whose, body)
+            mark = digest(source, body)
             if is_plain and len(body) <= LARGE:
                 if ping := fast_parser.read(job, body, at, mark, limit):
                     return ping

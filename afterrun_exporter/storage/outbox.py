@@ -230,7 +230,7 @@ class Outbox:
         transitions: Sequence[Transition],
         news: dict[str, AlertNotification],
     ) -> None:
-        """Remove what is held back from *news*, and add what is not any more."""
+        """Remove alerts that are held back from *news*, and add those released."""
         state = transitions[-1].state
         waits = any(alert.key == UPSTREAM_UNHEALTHY for alert in state.alerts)
         events = (event for transition in transitions for event in transition.alerts)

@@ -276,7 +276,7 @@ async def test_keys_open_the_monitors_of_their_project_alone(
     ],
 )
 def test_a_schedule_is_written_in_many_ways(text: object, words: Any) -> None:
-    assert monitor_of({"schedule": text}).words == words
+    assert monitor_of({"schedule": text}).description == words
 
 
 @pytest.mark.parametrize(
@@ -296,10 +296,10 @@ def test_a_schedule_is_written_in_many_ways(text: object, words: Any) -> None:
 def test_an_assertion_is_a_rule(assertion: str, rule: str) -> None:
     told = monitor_of({"assertions": assertion})
 
-    assert told.words == {"rules": [{"expr": rule, "on_missing": "ignore"}]}
+    assert told.description == {"rules": [{"expr": rule, "on_missing": "ignore"}]}
     unknown = parse("{}").job_config.unknown
     assert unknown is not None
-    (made,) = unknown("x", json.dumps(told.words)).rules
+    (made,) = unknown("x", json.dumps(told.description)).rules
     assert made.name == rule
 
 
@@ -321,4 +321,4 @@ def test_whatever_a_monitor_is_it_is_understood_or_refused(
     unknown = parse("{}").job_config.unknown
     assert unknown is not None
     with suppress(ValueError):
-        unknown("x", json.dumps(monitor_of(told).words))
+        unknown("x", json.dumps(monitor_of(told).description))

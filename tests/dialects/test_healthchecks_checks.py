@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.config import parse
-from afterrun_exporter.dialects.healthchecks.checks import flips, validated, words_of
+from afterrun_exporter.dialects.healthchecks.checks import (
+    description_of,
+    flips,
+    validated,
+)
 from afterrun_exporter.errors import RequestError
 
 JSON = st.recursive(
@@ -32,7 +36,7 @@ def test_whatever_a_check_is_told_it_is_taken_or_refused(told: dict[str, Any]) -
     unknown = parse("{}").job_config.unknown
     assert unknown is not None
     with suppress(RequestError, ValueError):
-        words = words_of(validated(told))
+        words = description_of(validated(told))
         # What is taken can be kept, and is understood after a restart.
         assert unknown("x", json.dumps(words)) == unknown("x", json.dumps(words))
 

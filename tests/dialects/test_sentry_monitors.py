@@ -14,7 +14,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from afterrun_exporter.config import parse
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.schedule import Cron, Every
-from afterrun_exporter.dialects.sentry.monitors import words_of
+from afterrun_exporter.dialects.sentry.monitors import description_of
 from afterrun_exporter.engine.service import Service
 from tests.core.jobs import BACKUP
 from tests.dialects.test_sentry import envelope
@@ -141,7 +141,7 @@ async def test_where_no_job_may_be_registered_the_check_in_is_refused(
 def test_an_interval_is_how_often(value: int, unit: str, every: str) -> None:
     told = {"schedule": {"type": "interval", "value": value, "unit": unit}}
 
-    assert words_of(told) == ({"every": every}, [])
+    assert description_of(told) == ({"every": every}, [])
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_an_interval_is_how_often(value: int, unit: str, every: str) -> None:
 def test_what_is_not_said_is_left_to_the_defaults(
     told: dict[str, Any], words: dict[str, Any]
 ) -> None:
-    assert words_of(told) == (words, [])
+    assert description_of(told) == (words, [])
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_what_is_not_said_is_left_to_the_defaults(
     ],
 )
 def test_what_cannot_be_says_why(told: dict[str, Any], why: str) -> None:
-    _, problems = words_of(told)
+    _, problems = description_of(told)
 
     assert why in "; ".join(problems)
 
@@ -183,7 +183,7 @@ def test_what_cannot_be_says_why(told: dict[str, Any], why: str) -> None:
 def test_everything_that_cannot_be_is_told_at_once() -> None:
     told = {"checkin_margin": "a", "max_runtime": "b", "schedule": "c"}
 
-    words, problems = words_of(told)
+    words, problems = description_of(told)
 
     assert words == {}
     assert [one.split()[0] for one in problems] == [*told]
@@ -205,4 +205,4 @@ def test_whatever_a_monitor_is_it_is_understood_or_refused(
     unknown = parse("{}").job_config.unknown
     assert unknown is not None
     with suppress(ValueError):
-        unknown("x", json.dumps(words_of(told)[0]))
+        unknown("x", json.dumps(description_of(told)[0]))

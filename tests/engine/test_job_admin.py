@@ -262,7 +262,7 @@ class TestRemoving:
         await service.record(ping("21 12:01", job="stray"))
 
         assert standing(service, "stray") is Status.OK
-        assert job_admin.words("stray") == {}
+        assert job_admin.description("stray") == {}
 
     async def test_a_job_of_the_file_is_for_the_file(self, job_admin: JobAdmin) -> None:
         with pytest.raises(ConfiguredJobError, match="'backup' is defined in"):

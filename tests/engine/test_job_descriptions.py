@@ -56,7 +56,7 @@ class TestADescription:
         second = await restarted(store, clock)
 
         assert second.job("stray") == first.job("stray")
-        assert JobAdmin(second, clock).words("stray") == HOURLY
+        assert JobAdmin(second, clock).description("stray") == HOURLY
 
     async def test_said_again_writes_nothing(
         self, store: MemoryStore, clock: ManualClock

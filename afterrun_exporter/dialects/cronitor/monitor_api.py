@@ -66,12 +66,14 @@ async def put_monitors(
     described, unusable = {}, {}
     async for name, monitor in cooperatively(monitors.items()):
         if project is not None:
-            monitor.words["project"] = project.name
+            monitor.description["project"] = project.name
         if (job := context.service.job(name)) is not None:
             check_in_project(project, job)
         try:
-            words, unusable[name] = context.job_admin.usable(name, monitor.words)
-            described[name] = words
+            description, unusable[name] = context.job_admin.usable(
+                name, monitor.description
+            )
+            described[name] = description
         except ConfiguredJobError as error:
             monitor.warnings.append(str(error))
             continue

@@ -43,7 +43,7 @@ _COMPUTED_METRICS: Final = frozenset({"error_rate"})
 class Monitor:
     """The settings and warnings that one monitor results in."""
 
-    words: dict[str, Any]
+    description: dict[str, Any]
     #: The key that its client uses.
     key: str = ""
     #: The attributes that are ignored, with reasons.
@@ -58,23 +58,25 @@ def monitor_of(attributes: Mapping[str, Any]) -> Monitor:
     """
     problems: list[str] = []
     monitor = Monitor({})
-    words = monitor.words
-    words.update(_when(attributes, problems))
+    description = monitor.description
+    description.update(_when(attributes, problems))
     if (grace := _whole_number(attributes, "grace_seconds", problems)) is not None:
-        words["grace"] = f"{max(grace, 1)}s"
+        description["grace"] = f"{max(grace, 1)}s"
     if (
         tolerated := _whole_number(attributes, "failure_tolerance", problems)
     ) is not None:
-        words["alerts"] = {"after_failures": tolerated + 1}
+        description["alerts"] = {"after_failures": tolerated + 1}
     if isinstance(note := attributes.get("note"), str):
-        words["description"] = note
+        description["description"] = note
     if isinstance(name := attributes.get("name"), str) and name not in {
         "",
         attributes.get("key"),
     }:
-        words["display_name"] = name
+        description["display_name"] = name
     if isinstance(tags := attributes.get("tags"), list):
-        words["tags"] = list(dict.fromkeys(map(str, _limited(tags, "tags", problems))))
+        description["tags"] = list(
+            dict.fromkeys(map(str, _limited(tags, "tags", problems)))
+        )
     rules = []
     assertions = [*_list_of(attributes, "assertions")]
     for assertion in _limited(assertions, "assertions", problems):
@@ -82,7 +84,7 @@ def monitor_of(attributes: Mapping[str, Any]) -> Monitor:
         rules += [rule] if rule else []
         monitor.warnings.extend([warning] if warning else [])
     if rules:
-        words["rules"] = rules
+        description["rules"] = rules
     if problems:
         raise ValueError("; ".join(problems))
     return monitor
@@ -140,9 +142,9 @@ def _rule(assertion: object) -> tuple[dict[str, Any] | None, str]:
             f"assertion {assertion!r:.80} is ignored: {metric} is not reported; "
             "use success_ratio in afterrun.yml instead"
         )
-    words = f"{as_rule(metric)} {'==' if op == '=' else op} {value}{_span(unit)}"
+    expr = f"{as_rule(metric)} {'==' if op == '=' else op} {value}{_span(unit)}"
     # Cronitor does not apply assertions to metrics that are not reported.
-    return {"expr": words, "on_missing": "ignore"}, ""
+    return {"expr": expr, "on_missing": "ignore"}, ""
 
 
 def _span(unit: str | None) -> str:

@@ -74,11 +74,11 @@ def by_key(context: DialectContext) -> Handler:
         kind = request.headers.get(hdrs.CONTENT_TYPE, "")
         query, state = [*request.query.items()], request.match_info.get("state")
         job, now = context.job_called(request.match_info["job"]), context.clock.now()
-        whose, limit = sender(request), recorder.metrics_limit
+        source, limit = sender(request), recorder.metrics_limit
 
         def parse() -> Read:
             fields = fields_of(query, text, kind)
-            return _read(job, fields, state, text, whose, now, limit)
+            return _read(job, fields, state, text, source, now, limit)
 
         read = await parsed(len(text), parse)
         await record_one(recorder, recorder.resolve(read, now), caller_of(request))
@@ -92,14 +92,14 @@ def _read(
     fields: Object,
     state: str | None,
     text: str,
-    whose: bytes,
+    source: bytes,
     at: float,
     limit: int,
 ) -> Read:
     query = [(name, str(value)) for name, value in (*fields.replaced, *fields.items())]
     if state:
         query.append(("state", state))
-    mark = digest(whose, *_identity(query), text.encode())
+    mark = digest(source, *_identity(query), text.encode())
     try:
         ping, report_metrics = ping_of(job, query, at, mark, limit)
         if ping.exit_code:

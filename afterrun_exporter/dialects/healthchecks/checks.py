@@ -76,11 +76,11 @@ def validated(payload: Mapping[str, Any]) -> dict[str, Any]:
         if payload.get(name):
             raise RequestError(f"{INVALID}{name} is not supported: {why}")
     fields: dict[str, Any] = {}
-    for name, (kind, words) in _KINDS.items():
+    for name, (kind, expected) in _KINDS.items():
         if (value := payload.get(name)) is None:
             continue
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise RequestError(f"{INVALID}{name} is not {words}")
+            raise RequestError(f"{INVALID}{name} is not {expected}")
         fields[name] = value
     _check_lengths(fields)
     for name in fields.get("unique", ()):
@@ -89,30 +89,30 @@ def validated(payload: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def words_of(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a check as settings of afterrun.yml."""
-    words: dict[str, Any] = {}
+def description_of(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a check as a description of a job."""
+    description: dict[str, Any] = {}
     if "desc" in fields:
-        words["description"] = fields["desc"]
+        description["description"] = fields["desc"]
     if "tags" in fields:
-        words["tags"] = list(dict.fromkeys(fields["tags"].split()))
+        description["tags"] = list(dict.fromkeys(fields["tags"].split()))
     # As in Healthchecks, a schedule takes precedence over a timeout.
     if fields.get("schedule"):
-        words["schedule"] = five_fields(fields["schedule"])
-        words["timezone"] = fields.get("tz") or "UTC"
+        description["schedule"] = five_fields(fields["schedule"])
+        description["timezone"] = fields.get("tz") or "UTC"
     elif "timeout" in fields:
-        words["every"] = f"{fields['timeout']}s"
+        description["every"] = f"{fields['timeout']}s"
     if "grace" in fields:
-        words["grace"] = f"{fields['grace']}s"
-    return words
+        description["grace"] = f"{fields['grace']}s"
+    return description
 
 
-def updated_settings(
-    words: Mapping[str, Any], fields: Mapping[str, Any]
+def updated_description(
+    description: Mapping[str, Any], fields: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the settings *words* updated by the fields of a check."""
-    new = words_of(fields)
-    settings = dict(words)
+    """Return *description* updated by the fields of a check."""
+    new = description_of(fields)
+    settings = dict(description)
     if fields.get("tz") and "schedule" not in new and "schedule" in settings:
         new["timezone"] = fields["tz"]
     if not new.keys().isdisjoint({"schedule", "every"}):

@@ -80,12 +80,15 @@ async def create_check(api_request: ManagementRequest) -> web.Response:
         uuid = str(uuid4())
         title = fields.get("slug") or fields.get("name") or ""
         name = _free_name(api_request, _job_name(title) or uuid)
-        words = {**checks.words_of({**checks.USUAL, **fields}), "ping_uuid": uuid}
+        description = {
+            **checks.description_of({**checks.USUAL, **fields}),
+            "ping_uuid": uuid,
+        }
         if fields.get("name"):
-            words["display_name"] = _display_name(fields["name"], name)
+            description["display_name"] = _display_name(fields["name"], name)
         if api_request.project is not None:
-            words["project"] = api_request.project.name
-        await api_request.context.job_admin.describe(name, words)
+            description["project"] = api_request.project.name
+        await api_request.context.job_admin.describe(name, description)
         return api_request.respond(name, 201)
 
 
@@ -188,12 +191,12 @@ async def _describe_and_respond(
 ) -> web.Response:
     """Update the description of the job, and return the check."""
     if not job.configured:
-        words = checks.updated_settings(
-            api_request.context.job_admin.words(job.name), fields
+        description = checks.updated_description(
+            api_request.context.job_admin.description(job.name), fields
         )
         if name := fields.get("name"):
-            words["display_name"] = _display_name(name, job.name)
-        await api_request.context.job_admin.describe(job.name, words)
+            description["display_name"] = _display_name(name, job.name)
+        await api_request.context.job_admin.describe(job.name, description)
     # A job in afterrun.yml is described by that file alone.
     return api_request.respond(job.name)
 
@@ -249,12 +252,10 @@ def _is_same(
     api_request: ManagementRequest, job: Job, fields: Mapping[str, Any]
 ) -> bool:
     """Return True if *job* has no description, or the same as this check."""
-    settings = api_request.context.job_admin.words(job.name)
-    words = checks.words_of({**checks.USUAL, **fields})
-    description = {**settings}
-    for word in IDENTITY:
-        description.pop(word, None)
-    return description in ({}, words)
+    current = api_request.context.job_admin.description(job.name)
+    for key in IDENTITY:
+        current.pop(key, None)
+    return current in ({}, checks.description_of({**checks.USUAL, **fields}))
 
 
 def _display_name(name: str, job: str) -> str:

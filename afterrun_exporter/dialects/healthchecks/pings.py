@@ -81,11 +81,13 @@ def handler(context: DialectContext) -> Handler:
             # An invalid description does not reject the report.
             new = not context.is_known(job)
             if new and caller.may(Scope.PING, job):
-                words, problems = description_of(report)
+                description, problems = description_of(report)
                 if project is not None:
-                    words["project"] = project.name
-                if words or problems:
-                    await describe(context, recorder, job, words, problems, caller)
+                    description["project"] = project.name
+                if description or problems:
+                    await describe(
+                        context, recorder, job, description, problems, caller
+                    )
         except (PingError, UnknownJobError) as error:
             # Do not log the address: the key in it is a secret.
             recorder.refuse(name, str(error))

@@ -116,7 +116,7 @@ def description_of(report: SignalReport) -> tuple[dict[str, Any], list[str]]:
             fields |= checks.validated({name: _parameter(name, value)})
         except RequestError as error:
             problems.append(str(error).removeprefix(checks.INVALID))
-    return checks.words_of(fields), problems
+    return checks.description_of(fields), problems
 
 
 def _parameter(name: str, value: str) -> str | int:

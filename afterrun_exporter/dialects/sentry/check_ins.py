@@ -28,7 +28,7 @@ from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.dialects.context import DialectContext, describe, job_name
 from afterrun_exporter.dialects.report_fields import fields_of, with_claimed_outcome
 from afterrun_exporter.dialects.sentry import events
-from afterrun_exporter.dialects.sentry.monitors import words_of
+from afterrun_exporter.dialects.sentry.monitors import description_of
 from afterrun_exporter.errors import ForbiddenError, PingError, UnknownJobError
 from afterrun_exporter.ingest.bodies import parsed, read_body
 from afterrun_exporter.ingest.fields import MAX_TIME
@@ -272,7 +272,7 @@ async def _received(
     config = fields.get("monitor_config")
     if config is None:
         return ping
-    caller, description = caller_of(request), words_of(config)
+    caller, description = caller_of(request), description_of(config)
     warnings = await describe(context, recorder, ping.job, *description, caller)
     return replace(ping, warnings=warnings)
 

@@ -23,7 +23,7 @@ _MINUTES: Final[Mapping[str, int]] = {
 MOST: Final = 366 * 1440
 
 
-def words_of(config: object) -> tuple[dict[str, Any], list[str]]:
+def description_of(config: object) -> tuple[dict[str, Any], list[str]]:
     """Return *config* as settings of afterrun.yml, and the problems of invalid fields.
 
     Unknown fields are ignored.
@@ -45,20 +45,20 @@ def words_of(config: object) -> tuple[dict[str, Any], list[str]]:
             return max(value, least)
         return None
 
-    words: dict[str, Any] = {}
+    description: dict[str, Any] = {}
     # Like Sentry, treat a margin of 0 as one minute.
     if margin := number("checkin_margin", 1):
-        words["grace"] = f"{margin}m"
+        description["grace"] = f"{margin}m"
     if limit := number("max_runtime", 1):
-        words["max_runtime"] = f"{limit}m"
+        description["max_runtime"] = f"{limit}m"
     thresholds = {
         "after_failures": number("failure_issue_threshold", 1),
         "recover_after": number("recovery_threshold", 1),
     }
     if alerts := {name: value for name, value in thresholds.items() if value}:
-        words["alerts"] = alerts
-    words |= _when(config, problems)
-    return words, problems
+        description["alerts"] = alerts
+    description |= _when(config, problems)
+    return description, problems
 
 
 def _when(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:

@@ -74,11 +74,11 @@ class TaskRunner:
         """Record tasks, and webhooks about tasks."""
         body = await read_body(request, self._context.body_limit)
         event, at = request.match_info.get("event"), self._context.clock.now()
-        whose, caller = sender(request), caller_of(request)
+        source, caller = sender(request), caller_of(request)
         limit = self.recorder.metrics_limit
 
         def parse() -> list[TaskReport | Unread]:
-            return [read_task(item, event, at, whose, limit) for item in split(body)]
+            return [read_task(item, event, at, source, limit) for item in split(body)]
 
         received: list[Received] = []
         async for one in cooperatively(await parsed(len(body), parse, LARGE_BATCH)):
@@ -108,9 +108,9 @@ class TaskRunner:
         received: list[Received]
         if "status" in item:
             task_fields = {**item, "id": task, "name": job}
-            limit, whose = self.recorder.metrics_limit, sender(request)
+            limit, source = self.recorder.metrics_limit, sender(request)
             one = await parsed(
-                len(body), lambda: read_task(task_fields, None, at, whose, limit)
+                len(body), lambda: read_task(task_fields, None, at, source, limit)
             )
             received = self._reports_of(one, at, caller)
         else:
@@ -210,12 +210,12 @@ class TaskReport:
 
 
 def read_task(
-    item: object, event: str | None, at: float, whose: bytes, limit: int
+    item: object, event: str | None, at: float, source: bytes, limit: int
 ) -> TaskReport | Unread:
     """Return the report of a task, or of an update of one, with its counts."""
     if isinstance(item, BrokenItem):
-        return Unread("", digest(whose, item.text), item.error)
-    mark = digest(whose, repr((event, item)).encode("utf-8", "surrogatepass"))
+        return Unread("", digest(source, item.text), item.error)
+    mark = digest(source, repr((event, item)).encode("utf-8", "surrogatepass"))
     try:
         task = _object(item)
         job, fields = report_of(task, event)
