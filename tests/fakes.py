@@ -12,10 +12,10 @@ from typing import Any
 
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.clock_watch import ClockJump
+from afterrun_exporter.core.duplicates import KEY_SIZE, NO_KEY
 from afterrun_exporter.core.history import pack, past
 from afterrun_exporter.core.model import BLAMELESS, NEUTRAL, Condition, Outcome, Run
 from afterrun_exporter.core.pushed_metrics import Group, Labels
-from afterrun_exporter.core.repeats import KEY_SIZE, NO_KEY
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import (
     AlertMoved,

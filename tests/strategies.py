@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec import NODEFAULT
 from msgspec.structs import FieldInfo, fields
 
+from afterrun_exporter.core.duplicates import KEY_SIZE, REMEMBERED
 from afterrun_exporter.core.model import JOB_NAME, Condition, Kind, Outcome, Ping, Run
-from afterrun_exporter.core.repeats import KEY_SIZE, REMEMBERED
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.state import (
     AlertKey,

@@ -19,7 +19,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core import metadata, repeats, run_times
+from afterrun_exporter.core import duplicates, metadata, run_times
 from afterrun_exporter.core.deadlines import (
     covered_by,
     decided_until,
@@ -149,7 +149,7 @@ def with_failed_attempt(
         last_ping_at=run.received_at,
         open_runs=still_open,
         attempts_total=state.attempts_total + 1,
-        run_keys=repeats.with_key(state.run_keys, repeats.key_of(run), settings),
+        run_keys=duplicates.with_key(state.run_keys, duplicates.key_of(run), settings),
         retries=retries,
     )
 
@@ -253,7 +253,7 @@ def _retry(
         metrics=run.metrics,
         message=run.message[-MAX_MESSAGE:],
         metadata=about,
-        contents=b"" if ping.is_numbered else repeats.contents(ping),
+        contents=b"" if ping.is_numbered else duplicates.contents(ping),
     )
 
 
@@ -267,7 +267,7 @@ def _is_earlier(
         return False
     last = min(run.max_attempts or 0, run.attempt + MAX_LATER)
     return any(
-        repeats.finished_as(state, run.run_id, attempt, settings)
+        duplicates.finished_as(state, run.run_id, attempt, settings)
         for attempt in range(run.attempt + 1, last + 1)
     )
 
@@ -275,7 +275,7 @@ def _is_earlier(
 def _is_next(ping: Ping, retry: Retry, settings: Settings) -> bool:
     """Return True if *ping* is about the attempt after *retry*, not a repeat of it."""
     if ping.kind is Kind.FINISH:
-        return repeats.contents(ping) != retry.contents
+        return duplicates.contents(ping) != retry.contents
     if ping.started_at is not None:
         return ping.started_at > retry.ended_at
     # A start may arrive after its end.

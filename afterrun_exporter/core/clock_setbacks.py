@@ -18,8 +18,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from afterrun_exporter.core import history as windows
+from afterrun_exporter.core.duplicates import without_future
 from afterrun_exporter.core.model import Job, Settings
-from afterrun_exporter.core.repeats import without_future
 from afterrun_exporter.core.run_limits import CLOSE_BEHIND
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import (

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from afterrun_exporter.core import (
     attempts,
+    duplicates,
     history,
     hung_runs,
     metadata,
     misses,
     recovery,
-    repeats,
     run_times,
 )
 from afterrun_exporter.core.deadlines import covered_by
@@ -104,7 +104,7 @@ def judge_last_attempt(
     waiting = replace(state, retries=rest)
     after = _effects(job, waiting, run, values, state.open_runs, settings)
     # A later attempt is an ordinary report, and none has come now.
-    keys = repeats.with_key(state.run_keys, repeats.NO_KEY, settings)
+    keys = duplicates.with_key(state.run_keys, duplicates.NO_KEY, settings)
     return replace(after, run_keys=keys, last_ping_at=state.last_ping_at), run
 
 
@@ -137,8 +137,8 @@ def time_out(
         metadata=open_run.metadata,
     )
     # A later finish is an ordinary report, not a repeat.
-    key = repeats.given_up(repeats.key_of(run))
-    keys = repeats.with_key(state.run_keys, key, settings)
+    key = duplicates.given_up(duplicates.key_of(run))
+    keys = duplicates.with_key(state.run_keys, key, settings)
     updated = replace(_with_run(state, run, state.open_runs, settings), run_keys=keys)
     if is_late(run, state.last_judged_at):
         return hung_runs.with_hung_run(
@@ -310,7 +310,7 @@ def _with_run(
         last_finish_at=max(state.last_finish_at, end),
         last_success_at=max(state.last_success_at, end if ok else 0.0),
         last_failure_at=max(state.last_failure_at, end if bad or violated else 0.0),
-        run_keys=repeats.with_key(state.run_keys, repeats.key_of(run), settings),
+        run_keys=duplicates.with_key(state.run_keys, duplicates.key_of(run), settings),
     )
 
 

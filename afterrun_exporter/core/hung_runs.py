@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core import repeats
+from afterrun_exporter.core import duplicates
 from afterrun_exporter.core.model import Job, Ping, Run, Settings
 from afterrun_exporter.core.run_limits import (
     allowed_silence,
@@ -90,8 +90,8 @@ def was_given_up(state: JobState, run: Run | Ping, settings: Settings) -> bool:
     """
     if run.run_id is None:
         return False
-    key = repeats.given_up(repeats.key_of(run))
-    return repeats.recorded_as(state, key, settings) > 0
+    key = duplicates.given_up(duplicates.key_of(run))
+    return duplicates.recorded_as(state, key, settings) > 0
 
 
 def summary(job: Job, state: JobState, overdue: float) -> str:

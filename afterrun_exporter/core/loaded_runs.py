@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from afterrun_exporter.core import finishes, history, repeats
+from afterrun_exporter.core import duplicates, finishes, history
 from afterrun_exporter.core.model import Condition, Job, Ping, Settings
 from afterrun_exporter.core.state import AlertKey, JobState, OpenRun, Transition
 
@@ -36,8 +36,12 @@ def with_past_run(
     Raises OlderRunsNeededError.
     """
     # A file that is loaded twice counts once, even if its runs have no ids.
-    key = repeats.key_of(ping) if ping.run_id is not None else repeats.contents(ping)
-    if number := repeats.recorded_as(state, key, settings):
+    key = (
+        duplicates.key_of(ping)
+        if ping.run_id is not None
+        else duplicates.contents(ping)
+    )
+    if number := duplicates.recorded_as(state, key, settings):
         again = replace(state, duplicates_total=state.duplicates_total + 1)
         return Transition(state=again, duplicate=True, duplicate_of=number)
     if ping.is_numbered and ping.max_attempts is None:
@@ -49,7 +53,7 @@ def with_past_run(
     after = replace(
         after,
         loaded=True,
-        run_keys=repeats.with_key(state.run_keys, key, settings),
+        run_keys=duplicates.with_key(state.run_keys, key, settings),
         # An open alert keeps its text, and none opens later for this run.
         timed_out=state.timed_out,
         failing=state.failing,

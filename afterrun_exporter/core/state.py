@@ -245,7 +245,7 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     healed: tuple[RecentlyResolved, ...] = ()
     ended_alerts: tuple[EndedAlert, ...] = field(default=(), name="ended")
     #: Keys of the last finished runs, 8 bytes each, the newest last; of all kept runs
-    #: if `run_keys_whole` (core/repeats.py).
+    #: if `run_keys_whole` (core/duplicates.py).
     run_keys: bytes = b""
     run_keys_whole: bool = False
     #: Pings without a run id that may still be repeated.

@@ -15,6 +15,7 @@ from afterrun_exporter.core import (
     alerts,
     attempts,
     clock_setbacks,
+    duplicates,
     finishes,
     history,
     loaded_runs,
@@ -24,7 +25,6 @@ from afterrun_exporter.core import (
     overlaps,
     progress,
     push_outcomes,
-    repeats,
     run_limits,
     run_times,
     upstream,
@@ -196,7 +196,7 @@ def _on_report(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tra
             transition = progress.with_log(job, state, ping)
     if transition.duplicate or transition.state.unnamed_seen is not state.unnamed_seen:
         return transition
-    unnamed = repeats.remember_unnamed(state, ping, settings)
+    unnamed = duplicates.remember_unnamed(state, ping, settings)
     return (
         replace(transition, state=replace(transition.state, unnamed_seen=unnamed))
         if unnamed
@@ -207,7 +207,7 @@ def _on_report(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tra
 def _on_start(job: Job, state: JobState, ping: Ping, settings: Settings) -> Transition:
     if attempts.may_have_attempts(job, state):
         ping = attempts.with_attempt(job, state, ping, None, settings)
-    if (repeated := repeats.start_of(state, ping, settings)) is not None:
+    if (repeated := duplicates.start_of(state, ping, settings)) is not None:
         if ping.keeps_alive and not repeated:
             return progress.with_heartbeat(state, ping)
         return _duplicate(state, ping, repeated)
@@ -240,7 +240,7 @@ def _on_start(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tran
         last_ping_at=ping.at,
         open_runs=(*others.still_open, run),
         last_start_at=max(state.last_start_at, at),
-        unnamed_seen=repeats.remember_unnamed(state, ping, settings),
+        unnamed_seen=duplicates.remember_unnamed(state, ping, settings),
     )
     state = open_runs.with_replaced(job, state, others.superseded, at)
     for run_past_limit in others.timed_out:
@@ -273,7 +273,7 @@ def _with_attempt(
 def _on_progress(
     job: Job, state: JobState, ping: Ping, settings: Settings
 ) -> Transition:
-    if number := repeats.progress_of(state, ping, settings):
+    if number := duplicates.progress_of(state, ping, settings):
         return _duplicate(state, ping, number)
     return progress.with_progress(job, state, ping, settings)
 
@@ -282,7 +282,7 @@ def _on_finish(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tra
     if attempts.may_have_attempts(job, state):
         open_run = finishes.open_run_of(state, ping)
         ping = attempts.with_attempt(job, state, ping, open_run, settings)
-    if (repeated := repeats.finish_of(state, ping, settings)) is not None:
+    if (repeated := duplicates.finish_of(state, ping, settings)) is not None:
         return _duplicate(state, ping, repeated)
     runs: tuple[Run, ...] = ()
     logs: tuple[LogEntry, ...] = ()
@@ -297,7 +297,7 @@ def _on_finish(job: Job, state: JobState, ping: Ping, settings: Settings) -> Tra
             runs = (*runs, concluded)
     state, run, warnings = finishes.finish(job, state, ping, settings)
     if ping.run_id is None or state.unnamed_seen:
-        unnamed = repeats.remember_unnamed(state, ping, settings, run.number)
+        unnamed = duplicates.remember_unnamed(state, ping, settings, run.number)
         state = replace(state, unnamed_seen=unnamed)
     return Transition(
         state=state, runs=(*runs, run), run=run, warnings=warnings, logs=logs
@@ -328,7 +328,7 @@ def _pushed_progress(
     job: Job, state: JobState, ping: Ping, settings: Settings
 ) -> Transition:
     """Record the progress of a push; the first one starts the run."""
-    if repeated := repeats.finish_of(state, ping, settings):
+    if repeated := duplicates.finish_of(state, ping, settings):
         return _duplicate(state, ping, repeated)
     transition = Transition(state=state)
     open_run = finishes.open_run_of(state, ping)

@@ -15,8 +15,8 @@ from aiohttp import web
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.request_keys import caller_of
 from afterrun_exporter.clock import cooperatively
+from afterrun_exporter.core.duplicates import digest
 from afterrun_exporter.core.model import FAILURES, NEUTRAL, Kind
-from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.dialects.context import DialectContext, batch_response, job_name
 from afterrun_exporter.errors import PingError

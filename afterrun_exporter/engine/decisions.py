@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from afterrun_exporter.core import pauses
 from afterrun_exporter.core.deadlines import is_unchanged
+from afterrun_exporter.core.duplicates import OlderRunsNeededError, is_whole
 from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.receiver_checks import on_test
-from afterrun_exporter.core.repeats import OlderRunsNeededError, is_whole
 from afterrun_exporter.core.state import USABLE, JobState, Transition, Unusable
 from afterrun_exporter.core.transitions import (
     on_clock,

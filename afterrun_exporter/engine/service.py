@@ -10,9 +10,9 @@ from typing import Final
 
 from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.core.deadlines import outlook, wake_at
+from afterrun_exporter.core.duplicates import is_whole
 from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Job, Ping
-from afterrun_exporter.core.repeats import is_whole
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.upstream import UNHEALTHY
 from afterrun_exporter.engine import reload

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from aiohttp import web
 
 from afterrun_exporter.clock import cooperatively
-from afterrun_exporter.core.repeats import digest
+from afterrun_exporter.core.duplicates import digest
 from afterrun_exporter.engine.results import ReportResult
 from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import fast_parser, reports

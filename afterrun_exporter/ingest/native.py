@@ -15,8 +15,8 @@ from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Caller
 from afterrun_exporter.auth.request_keys import caller_of
 from afterrun_exporter.clock import Clock
+from afterrun_exporter.core.duplicates import digest
 from afterrun_exporter.core.model import Ping
-from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import batches, fast_parser, reports
 from afterrun_exporter.ingest.bodies import LARGE, parsed, read_body

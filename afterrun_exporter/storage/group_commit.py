@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Final
 
 from afterrun_exporter.clock import LoopTurn, stopwatch
-from afterrun_exporter.core.repeats import (
+from afterrun_exporter.core.duplicates import (
     OlderRunsNeededError,
     is_partial,
     with_older_keys,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from afterrun_exporter.core.repeats import KEY_SIZE, NO_KEY, REMEMBERED, shortened
+from afterrun_exporter.core.duplicates import KEY_SIZE, NO_KEY, REMEMBERED, shortened
 from afterrun_exporter.core.state import JobState, Transition
 
 #: Keys of older runs that are stored together.

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from afterrun_exporter.clock import yield_to_loop
+from afterrun_exporter.core.duplicates import KEY_SIZE
 from afterrun_exporter.core.model import Dependency, Job, Kind, Outcome
-from afterrun_exporter.core.repeats import KEY_SIZE
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.transitions import on_ping
 from afterrun_exporter.engine.service import FAILED_JOB_PAUSE, Service

@@ -11,16 +11,16 @@ from typing import Final
 from msgspec.structs import replace as changed
 
 from afterrun_exporter.core import model
-from afterrun_exporter.core.history import pack, past
-from afterrun_exporter.core.job_config import JobConfig
-from afterrun_exporter.core.model import Kind, Outcome, Ping, Run
-from afterrun_exporter.core.repeats import (
+from afterrun_exporter.core.duplicates import (
     KEY_SIZE,
     NO_KEY,
     OlderRunsNeededError,
     shortened,
     with_older_keys,
 )
+from afterrun_exporter.core.history import pack, past
+from afterrun_exporter.core.job_config import JobConfig
+from afterrun_exporter.core.model import Kind, Outcome, Ping, Run
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.core.schedule import Every, Schedule, parse_cron
 from afterrun_exporter.core.state import AlertMoved, AlertOpened, JobState, Transition

@@ -9,7 +9,7 @@ from itertools import chain
 import pytest
 
 from afterrun_exporter.clock import yield_to_loop
-from afterrun_exporter.core.repeats import OlderRunsNeededError
+from afterrun_exporter.core.duplicates import OlderRunsNeededError
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.group_commit import MAX_SHARED, GroupCommit, Writes

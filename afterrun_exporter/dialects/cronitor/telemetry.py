@@ -16,8 +16,8 @@ from msgspec import json
 
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.request_keys import caller_of
+from afterrun_exporter.core.duplicates import digest
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
-from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.dialects.context import DialectContext, read_text, record_one
 from afterrun_exporter.dialects.report_fields import fields_of, with_claimed_outcome
 from afterrun_exporter.errors import PingError

@@ -17,9 +17,9 @@ from aiohttp.typedefs import Handler
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.auth.request_keys import BY_KEY, caller_of
+from afterrun_exporter.core.duplicates import digest
 from afterrun_exporter.core.model import UUID, Ping
 from afterrun_exporter.core.projects import Project, by_ping_key
-from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.dialects.context import DialectContext, describe, read_text
 from afterrun_exporter.dialects.healthchecks.signals import (
     BAD_URL,

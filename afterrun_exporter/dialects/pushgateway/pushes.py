@@ -22,10 +22,10 @@ from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Caller
 from afterrun_exporter.auth.request_keys import caller_of
 from afterrun_exporter.clock import cooperatively
+from afterrun_exporter.core.duplicates import digest
 from afterrun_exporter.core.model import Kind, Ping
 from afterrun_exporter.core.outcome_metrics import Push
 from afterrun_exporter.core.pushed_metrics import Family
-from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.dialects.context import DialectContext, job_name, record_one
 from afterrun_exporter.dialects.pushgateway.protobuf import protobuf_steps

@@ -23,8 +23,8 @@ from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Caller
 from afterrun_exporter.auth.request_keys import caller_of
 from afterrun_exporter.clock import cooperatively
+from afterrun_exporter.core.duplicates import digest
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
-from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.dialects.context import DialectContext, describe, job_name
 from afterrun_exporter.dialects.report_fields import fields_of, with_claimed_outcome
 from afterrun_exporter.dialects.sentry import events

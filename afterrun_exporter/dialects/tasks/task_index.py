@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from afterrun_exporter.auth import forbidden
 from afterrun_exporter.auth.callers import Caller, Scope
+from afterrun_exporter.core.duplicates import ended_as
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
-from afterrun_exporter.core.repeats import ended_as
 from afterrun_exporter.dialects.context import DialectContext
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import UnknownJobError

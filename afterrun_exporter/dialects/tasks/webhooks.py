@@ -17,8 +17,8 @@ from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Caller, Scope
 from afterrun_exporter.auth.request_keys import caller_of
 from afterrun_exporter.clock import cooperatively
+from afterrun_exporter.core.duplicates import digest
 from afterrun_exporter.core.model import Kind, Ping
-from afterrun_exporter.core.repeats import digest
 from afterrun_exporter.dialects.context import DialectContext, batch_response
 from afterrun_exporter.dialects.tasks.task_fields import (
     limit_of,

@@ -10,8 +10,8 @@ from itertools import chain
 from typing import Any, Final, TypeVar
 
 from afterrun_exporter.clock import stopwatch
+from afterrun_exporter.core.duplicates import KEY_SIZE, REMEMBERED
 from afterrun_exporter.core.model import Condition, Run
-from afterrun_exporter.core.repeats import KEY_SIZE, REMEMBERED
 from afterrun_exporter.core.state import (
     AlertEvent,
     AlertMoved,

@@ -1,4 +1,4 @@
-"""Detection of repeated reports."""
+"""Detection of duplicates: reports that repeat earlier ones."""
 
 from __future__ import annotations
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.model import Kind, Outcome, Settings
-from afterrun_exporter.core.repeats import (
+from afterrun_exporter.core.duplicates import (
     KEY_SIZE,
     REMEMBERED,
     UNNAMED,
@@ -24,6 +23,7 @@ from afterrun_exporter.core.repeats import (
     with_key,
     with_older_keys,
 )
+from afterrun_exporter.core.model import Kind, Outcome, Settings
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.ingest.batches import MAX_ITEMS
 from tests.copies import replace
