@@ -18,6 +18,7 @@ from afterrun_exporter.alertmanager.managed_file import (
     Reload,
     is_loaded,
 )
+from afterrun_exporter.alertmanager.recipients import Recipients
 from afterrun_exporter.alertmanager.shared_reload import SharedReload
 from afterrun_exporter.clock import Clock, SystemClock
 from afterrun_exporter.core.receiver_targets import is_plain, origin
@@ -97,6 +98,8 @@ class Receivers:
         is_loaded: IsLoaded = is_loaded,
         clock: Clock | None = None,
     ) -> None:
+        #: The receivers of alerts, by the configured routes.
+        self.recipients = Recipients()
         self._store = store
         self._announce = announce
         self._file = LoadedFile(reload, is_loaded)

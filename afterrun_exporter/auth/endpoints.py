@@ -206,6 +206,7 @@ PAUSE_MONITOR: Final = _at(
 # The pages.
 OVERVIEW: Final = _at("GET", _READ, "/")
 JOB_PAGE: Final = _at("GET", _READ, "/jobs/{job}")
+ALERTS_PAGE: Final = _at("GET", _READ, "/alerts")
 STATIC: Final = _at("GET", OPEN, "/static/{name}")
 PAUSE_FORM: Final = _at("POST", _ADMIN, "/jobs/{job}/pause")
 RESUME_FORM: Final = _at("POST", _ADMIN, "/jobs/{job}/resume")

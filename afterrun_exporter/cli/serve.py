@@ -269,6 +269,7 @@ async def _serve(
             await pushed.refresh()
 
         async def manage_alertmanager(config: configs.Config) -> None:
+            receivers.recipients.configure(config.alertmanager)
             receivers.manage(kept_file(config, beside))
             await receivers.announce_successes()
 

@@ -22,6 +22,8 @@ HEIGHT: Final = 120
 ROOM: Final = 16
 #: The minimum number of slots for bars, so that few runs do not get wide bars.
 SLOTS: Final = 24
+#: The number of styles of lines that tell limits apart.
+STYLES: Final = 4
 #: A limit above the largest value times this is not drawn to scale.
 BEYOND: Final = 4.0
 _BELOW: Final = {">", ">="}
@@ -162,29 +164,32 @@ class Chart:
                 ).format(_px(top), _px(bottom - top))
 
     def _lines(self) -> Iterator[Markup]:
-        for limit in self.limits:
+        for place, limit in enumerate(self.limits):
+            style = f"l{place % STYLES}"
             if limit.value is None:
-                yield from self._steps(limit)
+                yield from self._steps(limit, style)
                 continue
             beyond = self._is_beyond(limit.value)
             yield Markup(
-                '<line class="limit{1}" x1="0" x2="100%" y1="{0}" y2="{0}"/>'
+                '<line class="limit {1}{2}" x1="0" x2="100%" y1="{0}" y2="{0}"/>'
             ).format(
                 _px(1.0 if beyond else self._y(limit.value)),
+                style,
                 " beyond" if beyond else "",
             )
 
-    def _steps(self, limit: Limit) -> Iterator[Markup]:
+    def _steps(self, limit: Limit, style: str) -> Iterator[Markup]:
         slots = max(len(self.points), SLOTS)
         width = 100 / slots
         for place, value in enumerate(limit.values, slots - len(limit.values)):
             if value is not None and not self._is_beyond(value):
                 yield Markup(
-                    '<line class="limit" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/>'
+                    '<line class="limit {3}" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/>'
                 ).format(
                     _percent(place * width),
                     _percent((place + 1) * width),
                     _px(self._y(value)),
+                    style,
                 )
 
     def _is_beyond(self, value: float) -> bool:

@@ -18,19 +18,21 @@ from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.status import status
+from afterrun_exporter.page.alert_settings import alert_settings
 from afterrun_exporter.page.backtest import LONGEST, attempt
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.descriptions import expectations, rule_in_words
 from afterrun_exporter.page.forms import DONE, FLAGS, PAUSES
 from afterrun_exporter.page.graphs import charts
 from afterrun_exporter.page.howto import examples
-from afterrun_exporter.page.index import held_back
+from afterrun_exporter.page.index import held_back, rank
 from afterrun_exporter.page.job_rows import duration_text, open_rows, run_row, slot_rows
 from afterrun_exporter.page.numbers import readable
 from afterrun_exporter.page.reading import Reading
 from afterrun_exporter.page.reasons import TITLES, reasons
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.times import happened, moment, span, zone_of
+from afterrun_exporter.page.violations import summary_in_words
 from afterrun_exporter.storage.store import AlertFilter
 
 #: The number of runs in the charts and the list of a job.
@@ -73,12 +75,17 @@ async def job_page(
         (chart, chart.svg())
         async for chart in cooperatively(charts(*job_and_state, runs, now))
     ]
+    why = reasons(*job_and_state, now, runs, recorded)
+    routes = context.receivers.recipients
     return await page(
         "job.html",
         code=refused.code if refused else 400 if backtest.problems else 200,
         **context.site.common(request, now),
         **facts,
-        reasons=reasons(*job_and_state, now, runs, recorded),
+        reasons=why,
+        worst=min((one.severity for one in why), key=rank, default=""),
+        settings=alert_settings(job_and_state[0], routes, receivers),
+        has_receivers=routes.has_receivers or bool(receivers),
         charts=drawings[:CHARTS],
         more_charts=drawings[CHARTS:],
         first=runs and happened(runs[-1].finished_at, now, zone_of(job_and_state[0])),
@@ -108,6 +115,7 @@ def _facts(context: Context, job: Job, state: JobState, now: float) -> dict[str,
         "duration_text": duration_text,
         "readable": readable,
         "with_meaning": with_meaning,
+        "summary_in_words": summary_in_words,
         "titles": TITLES,
         "held_back": list(state.upstream) if held_back(state) else [],
         "next_due": moment(next_slot(job, state, settings), now, zone),

@@ -23,7 +23,7 @@ from afterrun_exporter.core.status import BROKEN, Status
 from afterrun_exporter.core.units import format_duration
 from afterrun_exporter.page.index import rank, severity_of
 from afterrun_exporter.page.times import Moment, moment, span, zone_of
-from afterrun_exporter.page.violations import Broken, broken_by
+from afterrun_exporter.page.violations import Broken, broken_by, summary_in_words
 from afterrun_exporter.storage.store import AlertRecord
 
 #: Titles of conditions in order, the worst first: the words of `Status`.
@@ -80,7 +80,7 @@ def reasons(
 
     *runs* are its last runs, newest first, and *recorded* its open alerts.
     """
-    summaries = {record.key: record.summary for record in recorded}
+    summaries = {record.key: summary_in_words(job, record, now) for record in recorded}
     ordered = sorted(state.alerts, key=lambda alert: ORDER[alert.key.condition])
     result: list[Reason] = []
     for alert in ordered:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.page import actions
+from afterrun_exporter.page.alerts_page import alerts_page
 from afterrun_exporter.page.assets import asset
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.job_page import job_page
@@ -19,6 +20,7 @@ def routes(context: Context) -> list[web.RouteDef]:
     return [
         *endpoints.OVERVIEW.to(partial(overview, context)),
         *endpoints.JOB_PAGE.to(partial(job_page, context)),
+        *endpoints.ALERTS_PAGE.to(partial(alerts_page, context)),
         *endpoints.STATIC.to(asset),
         *actions.routes(context),
     ]

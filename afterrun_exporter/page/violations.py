@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import UTC
 from typing import Final, NamedTuple
 
 from afterrun_exporter.core.metric_names import quoted
+from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.rules import Rule, Violation
+from afterrun_exporter.core.timestamps import parse_time
 from afterrun_exporter.page.numbers import exactly, in_unit
+from afterrun_exporter.page.times import moment, zone_of
+from afterrun_exporter.storage.store import AlertRecord
 
 #: One comparison as `Violation.expected` has it: ``>= 73150 (0.5 * previous)``.
 _COMPARISON: Final = re.compile(
     r"(>=|<=|==|!=|>|<) (-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)((?: \(.*\))?)", re.ASCII
 )
+
+#: The summary of a violated rule, as `str(Violation)` has it.
+_SUMMARY: Final = re.compile(
+    r"(\S+) was (-?\d+(?:\.\d+)?(?:e[-+]?\d+)?), expected (.+)", re.ASCII | re.DOTALL
+)
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
+#: Conditions whose summaries have times, and no text of the job.
+_TIMED: Final = frozenset({Condition.MISSED, Condition.OVERRUNNING})
 
 
 class Broken(NamedTuple):
@@ -42,6 +55,24 @@ def broken_by(rules: Iterable[Rule], violation: Violation) -> Broken:
 def in_words(broken: Broken) -> str:
     """Return a sentence without its end: ``rows 0, expected > 0``."""
     return f"{broken.metric} {broken.value}, expected {broken.expected}"
+
+
+def summary_in_words(job: Job | None, record: AlertRecord, now: float) -> str:
+    """Return the summary of an alert, with values in units and times of the job."""
+    zone = UTC if job is None else zone_of(job)
+    if match := _SUMMARY.fullmatch(record.summary):
+        metric, value, expected = match.groups()
+        violation = Violation(record.key.rule, metric, float(value), expected)
+        broken = broken_by(job.rules if job else (), violation)
+        return f"{metric} was {broken.value}, expected {broken.expected}"
+
+    def time(match: re.Match[str]) -> str:
+        then = moment(parse_time(match[0]), now, zone)
+        return (then.local or then.utc) if then else match[0]
+
+    if record.key.condition in _TIMED:
+        return _TIME.sub(time, record.summary)
+    return record.summary
 
 
 def _value(rule: Rule | None, violation: Violation, expected: str) -> str:

@@ -225,7 +225,7 @@ class TestWhatIsShown:
 
         (drawing,) = re.findall(r"<figure.*?</figure>", told, re.DOTALL)
         heights = re.findall(
-            r'<line class="limit" x1="[^0][^"]+" .*? y1="(\S+)"', drawing
+            r'<line class="limit l0" x1="[^0][^"]+" .*? y1="(\S+)"', drawing
         )
         assert len(heights) == 2
         assert heights[0] == heights[1]

@@ -62,7 +62,7 @@ def test_a_value_below_zero_hangs_from_the_line() -> None:
 
 def test_a_threshold_is_drawn_where_its_value_is() -> None:
     of = chart(50, 100, limits=(Limit(label="> 50", op=">", value=50),))
-    (line,) = (one for one in drawn(of).iter("line") if one.get("class") == "limit")
+    (line,) = (one for one in drawn(of).iter("line") if one.get("class") == "limit l0")
     (back,) = (one for one in drawn(of).iter("rect") if one.get("class") == "forbidden")
 
     assert line.attrib["y1"] == line.attrib["y2"] == bars(of)[0]["y"]
@@ -85,7 +85,7 @@ def test_a_threshold_far_above_everything_does_not_flatten_the_rest() -> None:
 def test_a_threshold_on_the_previous_value_is_a_step_for_each_run() -> None:
     limit = Limit(label=">= 0.5 * previous", op=">=", values=(None, 25.0, 50.0))
     steps = [one for one in drawn(chart(50, 100, 10, limits=(limit,))).iter("line")
-             if one.get("class") == "limit"]  # fmt: skip
+             if one.get("class") == "limit l0"]  # fmt: skip
 
     assert len(steps) == 2
     assert float(steps[0].attrib["y1"]) > float(steps[1].attrib["y1"])
@@ -233,3 +233,16 @@ class TestStrip:
 
     def test_of_no_run_says_so(self) -> None:
         assert "no runs yet" in strip([])
+
+
+def test_each_limit_has_a_line_of_its_own_style() -> None:
+    """So that it is told apart from others, also where they are close."""
+    limits = tuple(Limit(label=f"< {n}", op="<", value=n) for n in (10.0, 11.0, 12.0))
+    of = chart(5, 9, limits=limits)
+    lines = [one.get("class") or "" for one in drawn(of).iter("line")]
+
+    assert [one for one in lines if "limit" in one] == [
+        "limit l0",
+        "limit l1",
+        "limit l2",
+    ]
