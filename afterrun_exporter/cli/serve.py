@@ -317,7 +317,7 @@ async def _serve(
             listen_config.limits,
             fast=listen_config.fast_path,
             patience=listen_config.patience,
-            hurry=signals.hurry,
+            stop_now=signals.stop_now,
         )
         async with (
             notifier.running(),

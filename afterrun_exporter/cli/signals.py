@@ -32,7 +32,7 @@ class Signals:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         #: Set by a second stop signal: in-flight requests are aborted.
-        self.hurry = asyncio.Event()
+        self.stop_now = asyncio.Event()
         #: The reload function, set when startup is complete.
         self._up: asyncio.Future[Reload] = self._loop.create_future()
         self._reloads: set[asyncio.Task[None]] = set()
@@ -49,9 +49,9 @@ class Signals:
         if not self._stop.is_set():
             self._stop.set()
             _end_within(self._patience)
-        elif not self.hurry.is_set():
+        elif not self.stop_now.is_set():
             log.warning("stopping_at_once")
-            self.hurry.set()
+            self.stop_now.set()
             _end_within(min(AT_ONCE, self._patience))
 
     def _on_hangup(self) -> None:

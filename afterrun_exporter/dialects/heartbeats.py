@@ -7,12 +7,13 @@ its own parameters for the outcome, and its own response.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.request_keys import caller_of
@@ -59,17 +60,17 @@ class Heartbeat:
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
     """Return the routes of the three dialects."""
-    snitches, beats = _Heartbeats(context, SNITCH), _Heartbeats(context, BETTER_STACK)
-    snitch_handler = counting_refusals(
-        snitches.recorder, partial(record_snitch, snitches)
-    )
-    beat_handler = counting_refusals(
-        beats.recorder, partial(record_better_stack, beats)
-    )
+
+    def counting(
+        dialect: str, record: Callable[..., Awaitable[web.Response]]
+    ) -> Handler:
+        heartbeats = _Heartbeats(context, dialect)
+        return counting_refusals(heartbeats.recorder, partial(record, heartbeats))
+
     return [
         *endpoints.KUMA.to(partial(record_kuma, _Heartbeats(context, KUMA))),
-        *endpoints.SNITCH.to(snitch_handler),
-        *endpoints.BETTER_STACK.to(beat_handler),
+        *endpoints.SNITCH.to(counting(SNITCH, record_snitch)),
+        *endpoints.BETTER_STACK.to(counting(BETTER_STACK, record_better_stack)),
     ]
 
 
@@ -77,8 +78,8 @@ async def record_kuma(heartbeats: _Heartbeats, request: web.Request) -> web.Resp
     """Record ``/api/push/TOKEN?status=up&msg=OK&ping=``."""
     try:
         fields, body = await heartbeats.read(request)
-        beat = kuma(fields_of(request.query.items()))
-        await heartbeats.record(request, beat, fields, body)
+        heartbeat = kuma(fields_of(request.query.items()))
+        await heartbeats.record(request, heartbeat, fields, body)
     except (PingError, UnknownJobError) as error:
         if isinstance(error, PingError):
             heartbeats.recorder.refuse(request.match_info["job"], str(error))
@@ -113,8 +114,8 @@ async def record_better_stack(
 ) -> web.Response:
     """Record ``/api/v1/heartbeat/TOKEN[/fail|/STATUS]``."""
     fields, body = await heartbeats.read(request, is_output=True)
-    beat = better_stack(request.match_info.get("how", ""), body)
-    await heartbeats.record(request, beat, fields, body)
+    heartbeat = better_stack(request.match_info.get("how", ""), body)
+    await heartbeats.record(request, heartbeat, fields, body)
     return web.Response(text="OK")
 
 
@@ -189,19 +190,19 @@ class _Heartbeats:
         return fields, body
 
     async def record(
-        self, request: web.Request, beat: Heartbeat, fields: Object, body: str
+        self, request: web.Request, heartbeat: Heartbeat, fields: Object, body: str
     ) -> None:
-        """Record *beat*; raise the error if it is refused."""
+        """Record *heartbeat*; raise the error if it is refused."""
         identity = (sender(request), request.raw_path.encode(), body.encode())
-        message, warnings = message_text(beat.message)
+        message, warnings = message_text(heartbeat.message)
         ping = Ping(
             job=self._context.job_called(request.match_info["job"]),
-            kind=beat.kind,
+            kind=heartbeat.kind,
             at=self._context.clock.now(),
-            outcome=beat.outcome,
-            duration=None if beat.kind is Kind.START else beat.duration,
+            outcome=heartbeat.outcome,
+            duration=None if heartbeat.kind is Kind.START else heartbeat.duration,
             message=message,
-            exit_code=beat.exit_code,
+            exit_code=heartbeat.exit_code,
             fingerprint=digest(*identity),
             warnings=tuple(warnings),
         )

@@ -23,7 +23,7 @@ CODES = {outcome: code for code, outcome in enumerate(Outcome)}
 
 def alert_details(subject: ExposedJob) -> Sequence[Sample]:
     """Return the values for open alerts of a job."""
-    if subject.calm:
+    if subject.has_no_alerts:
         return ()
     return [
         (

@@ -53,7 +53,16 @@ _TIMED_OUT: Final = f",{label(names.TIMED_OUT, names.TRUE)}"
 class ExposedJob:
     """A job, its state, and its labels as text."""
 
-    __slots__ = ("alerting", "calm", "due", "job", "own", "settings", "state", "zero")
+    __slots__ = (
+        "alerting",
+        "due",
+        "has_no_alerts",
+        "job",
+        "own",
+        "settings",
+        "state",
+        "zero",
+    )
 
     def __init__(self, job: Job, state: JobState, settings: Settings) -> None:
         self.job = job
@@ -68,7 +77,7 @@ class ExposedJob:
         #: The next slot, and its deadline.
         self.due = next_due(job, state, settings)
         #: True if no alert is visible, which is the usual case.
-        self.calm = not (state.alerts or state.healed)
+        self.has_no_alerts = not (state.alerts or state.healed)
 
     def alerting_as(self, severity: str) -> str:
         """Return the labels in families for alerts, with this severity."""
@@ -87,11 +96,11 @@ class ExposedJob:
 
     def shows(self, key: AlertKey) -> bool:
         """Return True if the alert *key* is visible."""
-        return not self.calm and alerts.is_visible(self.state, key)
+        return not self.has_no_alerts and alerts.is_visible(self.state, key)
 
     def healing_deadline(self, key: AlertKey) -> float | None:
         """Return the deadline of a resolved alert that is still visible, or None."""
-        if self.calm:
+        if self.has_no_alerts:
             return None
         healed = alerts.recently_resolved(self.state, key)
         return healed.deadline if healed is not None else None

@@ -78,7 +78,7 @@ def metric_values(subject: ExposedJob) -> Sequence[Sample]:
 def rule_violated(subject: ExposedJob) -> Sequence[Sample]:
     """Return 1 for each rule with a visible violation, and 0 for the others."""
     rules = subject.job.rules
-    if subject.calm:
+    if subject.has_no_alerts:
         return [(subject.alerting_for(rule), 0) for rule in rules]
     return [
         (

@@ -17,15 +17,17 @@ class InFlightRequests:
         self.stopping = False
         self._none = asyncio.Event()
 
-    async def drain(self, patience: float, hurry: asyncio.Event | None = None) -> None:
-        """Wait until all requests are answered, for *patience* seconds, or until *hurry*.
+    async def drain(
+        self, patience: float, stop_now: asyncio.Event | None = None
+    ) -> None:
+        """Wait until all requests are answered, for *patience* seconds, or until *stop_now*.
 
         From now on every response closes its connection.
         """
         self.stopping = True
         if not self._count:
             return
-        events = [self._none] if hurry is None else [self._none, hurry]
+        events = [self._none] if stop_now is None else [self._none, stop_now]
         waits = {asyncio.create_task(event.wait()) for event in events}
         try:
             await asyncio.wait(

@@ -50,12 +50,12 @@ async def listening(
     *,
     fast: bool = True,
     patience: float = STOP_SECONDS,
-    hurry: asyncio.Event | None = None,
+    stop_now: asyncio.Event | None = None,
 ) -> AsyncIterator[ConnectionLimiter]:
     """Run *app* and handle requests to *binds*; yield the connections.
 
     At the end, wait for in-flight requests, for at most *patience* seconds minus the
-    time to close the database, and until *hurry* is set. Raises ValueError if an address
+    time to close the database, and until *stop_now* is set. Raises ValueError if an address
     cannot be bound.
     """
     # No access log: one line per ping would hide everything else.
@@ -88,7 +88,7 @@ async def listening(
                     one.close()
                 # aiohttp stops reading bodies during its shutdown, so wait before it.
                 waits = patience - min(CLOSE_SECONDS, patience / 2)
-                await in_flight.drain(waits, hurry)
+                await in_flight.drain(waits, stop_now)
     finally:
         await runner.cleanup()
 
