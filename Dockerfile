@@ -12,6 +12,7 @@ ARG PYTHON=python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf
 FROM ${PYTHON} AS build
 WORKDIR /src
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
+COPY docs/runbook.md docs/runbook.md
 COPY afterrun_exporter afterrun_exporter
 # For `afterrun --version`: --build-arg REVISION=$(git rev-parse HEAD)
 ARG REVISION=

@@ -16,6 +16,9 @@ NO_SEVERITY: Final = "none"
 RULE: Final = "rule"
 METRIC: Final = "metric"
 OP: Final = "op"
+#: The unit of a bound in the text of an alert: "B", "s", "%" or "-" for none.
+UNIT: Final = "detail_unit"
+NO_UNIT: Final = "-"
 #: "true" if one of the runs that a job failed with timed out; otherwise absent.
 TIMED_OUT: Final = "timed_out"
 TRUE: Final = "true"
@@ -26,6 +29,7 @@ DETAIL: Final = "detail"
 DETAIL_RUNS: Final = "runs"
 DETAIL_OUTCOME: Final = "outcome"
 DETAIL_SUCCESS: Final = "success"
+DETAIL_EXIT_CODE: Final = "exit_code"
 DETAIL_VALUE: Final = "value"
 DETAIL_BOUND: Final = "bound"
 DETAIL_LIMIT: Final = "limit"
@@ -44,6 +48,7 @@ RESERVED_LABELS: Final = frozenset(
         RULE,
         METRIC,
         OP,
+        UNIT,
         CONDITION,
         DETAIL,
         "alertname",

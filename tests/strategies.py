@@ -14,6 +14,7 @@ from afterrun_exporter.core.model import JOB_NAME, Condition, Kind, Outcome, Pin
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.state import (
     AlertKey,
+    BadRun,
     EndedAlert,
     HungRun,
     JobState,
@@ -199,6 +200,15 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "marks": st.none()
     | st.dictionaries(
         NAMES, st.builds(Mark, INSTANTS, INSTANTS, st.integers(0, MAX_INT)), max_size=3
+    ),
+    "bad_run": st.none()
+    | st.builds(
+        BadRun,
+        run_id=st.none() | NAMES,
+        outcome=st.sampled_from(Outcome),
+        exit_code=st.none() | st.integers(-(2**31), 2**31),
+        host=NAMES,
+        message=NAMES,
     ),
     "violated": st.lists(NAMES, max_size=3).map(tuple),
     "slow": st.booleans(),

@@ -123,6 +123,7 @@ OWNERS = {
     "click": {"cli/"},
     "croniter": {"core/schedule.py"},
     "grafana_foundation_sdk": {"rulegen/grafana"},
+    "markdown_it": {"page/runbook.py"},
     "jinja2": {"api/reference.py", "page/rendering.py"},
     "markupsafe": {"page/"},
     "re2": {"core/patterns.py"},

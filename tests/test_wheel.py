@@ -28,3 +28,4 @@ def test_the_wheel_has_every_file_of_the_package(tmp_path: Path) -> None:
     assert "afterrun_exporter/page/static/page.css" in files
     assert files <= packed
     assert "afterrun_exporter/revision.txt" in packed
+    assert "afterrun_exporter/page/runbook.md" in packed

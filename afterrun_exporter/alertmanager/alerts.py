@@ -13,6 +13,7 @@ from afterrun_exporter.core.notifications import AlertNotification, Stage
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.state import AlertKey, AlertOpened, JobState, OpenAlert
 from afterrun_exporter.core.timestamps import format_time
+from afterrun_exporter.rulegen.links import links
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -55,28 +56,31 @@ def message(
     now: float,
     expires_at: float,
     url: str,
-    runbook: str = "",
+    annotations: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the alert as posted to Alertmanager, firing or resolved.
 
-    *runbook* is the runbook of this job; "" if it has none.
+    *url* is that of the daemon, or "". *annotations* replace those that are the same for
+    all alerts of this kind.
     """
     labels = json.loads(notice.labels)
     alert = labels["alertname"]
     over = notice.resolved_at is not None and stage is Stage.RESOLVED
     since = format_time(notice.opened_at)
-    alert_fields = {
+    alert_fields: dict[str, Any] = {
         "labels": labels,
         "annotations": {
             "summary": names.SUMMARIES[alert],
             "description": f"{notice.job}: {notice.summary or f'since {since}'}.",
-            "runbook_url": runbook or f"{names.RUNBOOK}#{alert.lower()}",
+            **links(alert, url, notice.job),
+            **annotations,
         },
         # Limited to now: the clock may have been set back since.
         "startsAt": _time(min(notice.opened_at, now)),
         "endsAt": _time(min(notice.resolved_at or now, now) if over else expires_at),
     }
-    return {**alert_fields, "generatorURL": url} if url else alert_fields
+    page = alert_fields["annotations"].get("page_url")
+    return {**alert_fields, "generatorURL": page} if page else alert_fields
 
 
 def _labels(

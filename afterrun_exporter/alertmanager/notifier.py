@@ -11,6 +11,7 @@ import structlog
 
 from afterrun_exporter.alertmanager import alerts
 from afterrun_exporter.alertmanager.client import Post, without_credentials
+from afterrun_exporter.alertmanager.descriptions import current_annotations
 from afterrun_exporter.alertmanager.sender import AlertmanagerSender, SenderSettings
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.notifications import (
@@ -58,15 +59,20 @@ class AlertNotifier:
         self._clock = clock
         self._post = post
         self._jitter = jitter
-        self._external_url = external_url
+        self._external_url = external_url.rstrip("/")
+        self._configured_url = self._external_url
         self._configured = NO_ALERTMANAGER
         self._senders: dict[str, AlertmanagerSender] = {}
         #: None outside `running`.
         self._tasks: dict[str, asyncio.Task[None]] | None = None
 
-    def configure(self, alertmanager: Alertmanager) -> None:
-        """Deliver to the Alertmanagers of *alertmanager* from now on, and to no others."""
+    def configure(self, alertmanager: Alertmanager, external_url: str = "") -> None:
+        """Deliver to the Alertmanagers of *alertmanager* from now on, and to no others.
+
+        Alerts link to the daemon at *external_url*, by default the one of its flags.
+        """
         self._configured = alertmanager
+        self._configured_url = external_url or self._external_url
         urls = {without_credentials(url): url for url in alertmanager.push_to}
         for name in self._senders.keys() - urls.keys():
             del self._senders[name]
@@ -156,14 +162,15 @@ class AlertNotifier:
             url=url,
             delays=Delays(resolve=delay, late=LATE * interval),
             lifetime=lifetime(self._service.settings.min_visible, delay),
-            external_url=self._external_url,
-            runbook=self._runbook,
+            external_url=self._configured_url,
+            annotations=self._annotations,
         )
 
-    def _runbook(self, name: str) -> str:
-        # As in the alerting rules: generic rules have no runbook of a single job.
-        job = self._service.job(name)
-        return job.runbook_url if job is not None and job.dedicated else ""
+    def _annotations(self, notice: AlertNotification) -> dict[str, str]:
+        job, state = self._service.job(notice.job), self._service.state(notice.job)
+        if job is None or state is None:
+            return {}
+        return current_annotations(job, state, notice, self._service.settings)
 
     def _opened_notification(self, job: str, event: AlertOpened) -> AlertNotification:
         return alerts.opened_notification(job, event, self._configured.labels)

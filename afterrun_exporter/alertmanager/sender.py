@@ -48,8 +48,8 @@ class SenderSettings:
     lifetime: float
     #: The URL of the daemon; "" if it is unknown.
     external_url: str = ""
-    #: Returns the runbook of a job; "" for the runbook of the alert.
-    runbook: Callable[[str], str] = lambda _: ""
+    #: Returns the annotations of an alert, as far as they are known now.
+    annotations: Callable[[AlertNotification], Mapping[str, str]] = lambda _: {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class AlertmanagerSender:
             now,
             expires_at,
             url,
-            self.settings.runbook(pending.notice.job),
+            self.settings.annotations(pending.notice),
         )
 
     async def _record_delivery(self, batch: list[PendingPost], now: float) -> None:

@@ -22,6 +22,11 @@ class Hosts:
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._names = frozenset(name.lower() for name in names)
 
+    def accept(self, url: str) -> None:
+        """Accept the host name of *url*, too."""
+        if name := urlsplit(url).hostname:
+            self._names |= {name}
+
     def has(self, host: str) -> bool:
         """Return True if *host*, with or without a port, is accepted."""
         try:

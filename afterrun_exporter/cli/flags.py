@@ -27,6 +27,7 @@ _RESERVED: Final = (
     "/jobs/",
     "/static/",
     "/badge/",
+    "/runbook",
     *endpoints.PUSHED.paths,
 )
 

@@ -24,11 +24,11 @@ class MissingExtraError(GenerateError):
 
 
 def _prometheus(config: Config, _: Path) -> render.Files:
-    jobs = config.jobs.values()
+    jobs, url = config.jobs.values(), config.external_url
     # In another folder, because Prometheus is often configured with rules/*.yml.
-    tests = rule_tests.tests_file(jobs, config.label_keys, f"../{RULES.name}")
+    tests = rule_tests.tests_file(jobs, config.label_keys, f"../{RULES.name}", url)
     return {
-        RULES: render.to_yaml(prometheus.rules_file(jobs, config.hash)),
+        RULES: render.to_yaml(prometheus.rules_file(jobs, config.hash, url)),
         RULES.parent / "tests/afterrun.test.yml": render.to_yaml(tests),
     }
 

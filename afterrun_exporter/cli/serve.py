@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -240,6 +240,7 @@ async def _serve(
     configuration = Configuration(config_file, clock, own)
     beside = config_file.parent if config_file else Path()
     config = await configuration.load()
+    options = replace(options, external_url=options.external_url or config.external_url)
     security, web_file = listen_config.security, listen_config.web_file
     web_file.apply(await web_file.read())
     async with (
@@ -247,8 +248,9 @@ async def _serve(
         alertmanager_client() as post,
     ):
         service = Service(store, clock, config.job_config)
-        url = options.external_url
-        notifier = AlertNotifier(service, store.outbox, clock, post, _jitter, url)
+        notifier = AlertNotifier(
+            service, store.outbox, clock, post, _jitter, options.external_url
+        )
         own.watch_pushes(notifier.counts)
         pushed = PushedMetrics(store, service, clock)
         job_admin = JobAdmin(service, clock)
@@ -258,11 +260,12 @@ async def _serve(
         own.watch_alertmanager_file(lambda: receivers.file_ok)
 
         async def authenticate(config: configs.Config) -> None:
+            security.hosts.accept(config.external_url)
             security.authenticator.trust_tokens(callers(config.tokens))
             security.authenticator.trust_projects(owners(service))
 
         async def notify(config: configs.Config) -> None:
-            notifier.configure(config.alertmanager)
+            notifier.configure(config.alertmanager, config.external_url)
             await notifier.refresh()
 
         async def expose_pushed(_: configs.Config) -> None:
@@ -279,7 +282,7 @@ async def _serve(
             [authenticate, notify, expose_pushed, manage_alertmanager, freeze_many],
         )
         # The start may already open alerts.
-        notifier.configure(config.alertmanager)
+        notifier.configure(config.alertmanager, config.external_url)
         await runtime.start(config)
 
         async def reloaded() -> None:

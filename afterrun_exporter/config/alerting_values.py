@@ -179,6 +179,12 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _external_url(text: str) -> str:
+    if odd := re.search(r"[{}\"'<>`\\]", text):
+        raise ValueError(f"has a {odd[0]!r} in it: write the URL that browsers open")
+    return text
+
+
 def _shown_url(text: str) -> str:
     if any(mark in text for mark in "?#"):
         raise ValueError(
@@ -236,6 +242,8 @@ PlainUrl = Annotated[str, AfterValidator(_url)]
 #: A URL that appears in logs and responses.
 ShownUrl = Annotated[PlainUrl, AfterValidator(_shown_url)]
 BaseUrl = Annotated[PlainUrl, AfterValidator(_base_url)]
+#: The URL of the daemon, which is a part of templates.
+ExternalUrl = Annotated[BaseUrl, AfterValidator(_external_url)]
 BaseUrls = Annotated[tuple[BaseUrl, ...], distinct("URL")]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 #: The path of a file with a secret, as Alertmanager reads it.

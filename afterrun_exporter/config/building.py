@@ -51,6 +51,9 @@ class Config:
     #: layout; "" without a file.
     hash: str = ""
     alertmanager: Alertmanager = field(default_factory=Alertmanager)
+    #: The URL under which people reach the daemon, without a trailing slash; "" if it
+    #: is unknown.
+    external_url: str = ""
     #: Tokens with their scopes; without any, every client may do everything.
     tokens: tuple[Token, ...] = ()
 
@@ -130,6 +133,7 @@ class Builder:
             label_keys=spec.labels,
             alertmanager=self.alertmanager,
             tokens=tuple(one.token() for one in spec.auth.tokens) if spec.auth else (),
+            external_url=spec.external_url or "",
         )
 
     def _alertmanager(self, data: object, declared: Declared) -> Alertmanager:

@@ -17,7 +17,14 @@ from afterrun_exporter.errors import ConfigError, Problem
 from afterrun_exporter.validation import Finding, Path, show
 
 #: Sections from which Prometheus rules, routes and dashboards are generated.
-_GENERATED_FROM: Final = ("labels", "defaults", "jobs", "policies", "alertmanager")
+_GENERATED_FROM: Final = (
+    "external_url",
+    "labels",
+    "defaults",
+    "jobs",
+    "policies",
+    "alertmanager",
+)
 
 #: Levels of nesting that are hashed piece by piece: the sections, and their entries.
 _NESTED: Final = 2

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from afterrun_exporter.config.alerting_values import ExternalUrl
 from afterrun_exporter.config.auth import AuthSpec
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.conditions import (
@@ -234,6 +235,7 @@ def _distinct_projects(projects: dict[str, ProjectSpec]) -> dict[str, ProjectSpe
 class FileSpec(Spec):
     """The whole of afterrun.yml."""
 
+    external_url: Annotated[ExternalUrl | None, NotEmpty] = None
     dedup_window: Duration = parse_duration("10s")
     min_visible: Duration = parse_duration("1m")
     unknown_jobs: Literal["accept", "reject"] = "accept"

@@ -24,6 +24,7 @@ from afterrun_exporter.core.model import (
     Run,
     Settings,
 )
+from afterrun_exporter.core.rules import described
 from afterrun_exporter.core.run_limits import first_overrunning
 from afterrun_exporter.core.state import (
     AlertEvent,
@@ -295,7 +296,7 @@ def _bad_runs(
         if rule.name in state.violated:
             key = AlertKey(Condition.VIOLATED, rule.name)
             severity = rule.severity or job.severity
-            summary = _violation(rule.name, run)
+            summary = described(rule, run.violations if run else ())
             yield key, _Holding(since, severity, summary, metric=rule.metric)
 
 
@@ -330,13 +331,6 @@ def _success(state: JobState) -> str:
     if state.last_duration is None:
         return "the run ended ok"
     return f"the run ended ok after {format_duration(round(state.last_duration, 3))}"
-
-
-def _violation(rule: str, run: Run | None) -> str:
-    for violation in run.violations if run else ():
-        if violation.rule == rule:
-            return str(violation)
-    return f"the last run violated rule {rule!r}"
 
 
 def _slowness(job: Job, state: JobState) -> str:

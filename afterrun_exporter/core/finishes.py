@@ -31,7 +31,8 @@ from afterrun_exporter.core.model import (
 )
 from afterrun_exporter.core.rules import Violation, judge_all, measured
 from afterrun_exporter.core.run_limits import run_limit, silence_limit, time_limit
-from afterrun_exporter.core.state import JobState, OpenRun, Retry
+from afterrun_exporter.core.state import BadRun, JobState, OpenRun, Retry
+from afterrun_exporter.core.text_fields import last_words, reported_host
 from afterrun_exporter.core.timestamps import format_time
 
 
@@ -148,6 +149,7 @@ def time_out(
     failed = replace(
         updated,
         last_outcome=Outcome.TIMEOUT,
+        bad_run=_bad_run(run),
         loaded=False,
         consecutive_failures=record.consecutive_failures,
         timed_out=_stays_timed_out(state, series=state.consecutive_failures > 0),
@@ -323,6 +325,7 @@ def _with_outcome(
     return replace(
         state,
         last_outcome=run.outcome,
+        bad_run=None if healthy else _bad_run(run),
         last_judged_at=run.finished_at,
         loaded=False,
         last_duration=run.duration if run.duration is not None else state.last_duration,
@@ -366,4 +369,15 @@ def _with_slowness(slower: SlowerThan, state: JobState, run: Run) -> JobState:
         return state
     limit = history.slow_threshold(slower, state.history, run.finished_at)
     slow = limit is not None and run.duration > limit
-    return replace(state, slow=slow, slow_threshold=limit)
+    bad_run = _bad_run(run) if slow else state.bad_run
+    return replace(state, slow=slow, slow_threshold=limit, bad_run=bad_run)
+
+
+def _bad_run(run: Run) -> BadRun:
+    return BadRun(
+        run_id=run.run_id,
+        outcome=run.outcome,
+        exit_code=run.exit_code,
+        host=reported_host(run.metadata),
+        message=last_words(run.message),
+    )

@@ -18,7 +18,12 @@ from msgspec import Struct
 from afterrun_exporter.core import metric_names, text_fields
 from afterrun_exporter.core.metric_names import STRING, UNUSABLE
 from afterrun_exporter.core.text_fields import Texts
-from afterrun_exporter.core.units import format_number, parse_quantity, unit_of
+from afterrun_exporter.core.units import (
+    format_measured,
+    format_number,
+    parse_quantity,
+    unit_of,
+)
 
 OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
@@ -109,6 +114,15 @@ class Rule:
     ignore_missing: bool = False
     #: The assertion on a text field.
     assertion: Assertion | None = None
+
+    @property
+    def unit(self) -> str:
+        """The unit of the metric: that of its bounds, or else by its name."""
+        if unit := next((bound.unit for bound in self.bounds if bound.unit), ""):
+            return unit
+        if self.metric == DURATION or self.metric.endswith(("_seconds", ".seconds")):
+            return "s"
+        return "B" if "bytes" in self.metric else ""
 
     @property
     def expr(self) -> str:
@@ -298,6 +312,20 @@ def judge(
         if not math.isnan(threshold) and not OPERATORS[bound.op](value, threshold):
             return Violation(rule.name, rule.metric, value, _expected(rule, before))
     return None
+
+
+def described(rule: Rule, violations: Iterable[Violation]) -> str:
+    """Return the violation of *rule* in words, numbers in the unit of the rule."""
+    violation = next((one for one in violations if one.rule == rule.name), None)
+    if violation is None:
+        return f"the last run violated rule {rule.name!r}"
+    if violation.value is None or any(bound.of_previous for bound in rule.bounds):
+        return str(violation)
+    value = format_measured(violation.value, rule.unit)
+    required = (
+        f"{bound.op} {format_measured(bound.value, rule.unit)}" for bound in rule.bounds
+    )
+    return f"{rule.metric} was {value}, expected {' and '.join(required)}"
 
 
 def judge_text(rule: Rule, assertion: Assertion, reported: Texts) -> Violation | None:

@@ -138,6 +138,18 @@ class Mark(Struct, frozen=True, array_like=True, gc=False):
     series: int = 0
 
 
+class BadRun(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """The last judged run of a job, if it was not ok or slow, for texts of its alerts."""
+
+    run_id: str | None
+    outcome: Outcome
+    exit_code: int | None = None
+    #: The host in its metadata; "" if it reported none.
+    host: str = ""
+    #: The end of its message in one line.
+    message: str = ""
+
+
 class UnobservedSlots(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Slots that were due in downtimes and for which no run has been reported."""
 
@@ -272,6 +284,9 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     #: Times of success and failure in pushes, by metric name; None before the first.
     marks: Mapping[str, Mark] | None = None
+
+    #: The last judged run, if it was not ok or slow.
+    bad_run: BadRun | None = None
 
     @property
     def recorded(self) -> int:

@@ -49,6 +49,15 @@ def last_words(text: str) -> str:
     return f"…{line}" if len(end) < len(text.strip()) else line
 
 
+def reported_host(metadata: str) -> str:
+    """Return the host of a run with this *metadata*, in one short line, or ""."""
+    if not metadata:
+        return ""
+    fields = Texts("", metadata)
+    host = fields.get("host") or fields.get("hostname") or ""
+    return last_words(host)
+
+
 class Texts:
     """Text fields of one run; its metadata is parsed when first needed."""
 

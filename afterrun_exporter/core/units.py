@@ -29,6 +29,8 @@ BYTES: Final = {
     "TiB": 2**40,
 }
 
+KIB: Final = BYTES["KiB"]
+
 #: Units as people write them.
 _UNITS: Final = {
     word: unit
@@ -166,6 +168,50 @@ def format_duration(seconds: float) -> str:
     if rest or fraction or not parts:
         parts.append(f"{rest + round(fraction, 3):g}s")
     return "".join(parts)
+
+
+def format_measured(value: float, unit: str) -> str:
+    """Return *value* with a *unit* of `unit_of`, as alerting rules format it.
+
+    That is the format of the templates of Prometheus, with four digits: ``1.185 KiB``,
+    ``12m 5s``, ``4.5%``.
+    """
+    if unit == "B":
+        return _format_bytes(value)
+    if unit == "s":
+        return _format_seconds(value)
+    return f"{value * 100:.4g}%" if unit == "%" else f"{value:.10g}"
+
+
+def _format_bytes(value: float) -> str:
+    if not math.isfinite(value):
+        return f"{format_number(value)} B"
+    prefixes = iter(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"))
+    prefix = ""
+    while abs(value) >= KIB and (larger := next(prefixes, "")):
+        value, prefix = value / KIB, larger
+    return f"{value:.4g} {prefix}B"
+
+
+def _format_seconds(value: float) -> str:
+    if not math.isfinite(value):
+        return format_number(value)
+    if value and abs(value) < 1:
+        prefix = ""
+        for smaller in "munpfazy":
+            if abs(value) >= 1:
+                break
+            value, prefix = value * 1000, smaller
+        return f"{value:.4g}{prefix}s"
+    sign, value = "-" if value < 0 else "", abs(value)
+    minutes, seconds = divmod(int(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{sign}{days}d {hours}h {minutes}m {seconds}s"
+    if hours:
+        return f"{sign}{hours}h {minutes}m {seconds}s"
+    return f"{sign}{minutes}m {seconds}s" if minutes else f"{sign}{value:.4g}s"
 
 
 def format_number(value: float) -> str:

@@ -6,14 +6,12 @@ take longer than the evaluation interval when thousands of alerts are open.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.core import alerts
+from afterrun_exporter.core import alert_values, alerts
 from afterrun_exporter.core.model import Condition, Outcome
-from afterrun_exporter.core.rules import OPERATORS, Bound, Rule, measured
-from afterrun_exporter.core.state import AlertKey, JobState
+from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.exposition.encoders import Sample
 from afterrun_exporter.exposition.exposed_job import ExposedJob, label
 
@@ -49,65 +47,41 @@ def _failing(subject: ExposedJob) -> Iterator[_Detail]:
     state = subject.state
     if not subject.shows(alerts.FAILING) or state.last_outcome is None:
         return
-    labels = subject.alerting_if_failing
+    labels, code = subject.alerting_if_failing, alert_values.exit_code(state)
     yield names.DETAIL_RUNS, labels, state.consecutive_failures
     yield names.DETAIL_OUTCOME, labels, CODES[state.last_outcome]
+    yield names.DETAIL_EXIT_CODE, labels, -1.0 if code is None else code
     yield names.DETAIL_SUCCESS, labels, state.last_success_at or 0.0
 
 
 def _violated(subject: ExposedJob) -> Iterator[_Detail]:
     for rule in subject.job.rules:
         key = AlertKey(Condition.VIOLATED, rule.name)
-        # A rule on text has no bounds.
-        if rule.bounds and subject.shows(key):
-            value, bound, threshold = _broken(rule, subject.state)
+        if not subject.shows(key):
+            continue
+        if broken := alert_values.broken(rule, subject.state):
             labels = subject.alerting_for(rule)
-            yield names.DETAIL_VALUE, labels, value
-            labels += f",{label(names.OP, bound.op)}"
+            yield names.DETAIL_VALUE, labels, broken.value
+            unit = label(names.UNIT, rule.unit or names.NO_UNIT)
+            labels += f",{label(names.OP, broken.op)},{unit}"
             # Rounded, because it becomes text for people.
-            yield names.DETAIL_BOUND, labels, float(f"{threshold:.10g}")
-
-
-def _broken(rule: Rule, state: JobState) -> tuple[float, Bound, float]:
-    """Return the value that violates *rule*, the violated bound, and its threshold.
-
-    The value is NaN if the last known one satisfies the rule: the violating run did not
-    report the metric, or a later run has resolved the violation.
-    """
-    value = measured(state.metrics, state.last_duration).get(rule.metric, math.nan)
-    before = state.previous.get(rule.metric)
-    thresholds = [(bound, bound.threshold(before)) for bound in rule.bounds]
-    for bound, threshold in thresholds:
-        if (
-            not math.isnan(value)
-            and not math.isnan(threshold)
-            and not OPERATORS[bound.op](value, threshold)
-        ):
-            return value, bound, threshold
-    return math.nan, *thresholds[0]
+            yield names.DETAIL_BOUND, labels, float(f"{broken.threshold:.10g}")
 
 
 def _overlapping(subject: ExposedJob) -> Iterator[_Detail]:
-    # With only one open run, the others have finished since.
-    running = len(subject.state.open_runs)
-    if subject.shows(alerts.OVERLAPPING) and running > 1:
+    running = alert_values.overlapping(subject.state)
+    if subject.shows(alerts.OVERLAPPING) and running is not None:
         yield names.DETAIL_RUNS, subject.alerting, running
 
 
 def _slow(subject: ExposedJob) -> Iterator[_Detail]:
-    # The last duration may be that of a later run, which failed early or was fast
-    # again, so it is compared with the limit.
-    took, limit = subject.state.last_duration, subject.state.slow_threshold
-    if subject.shows(alerts.SLOW) and took and limit and took > limit:
-        yield names.DETAIL_VALUE, subject.alerting, took
-        yield names.DETAIL_LIMIT, subject.alerting, limit
+    slow = alert_values.slow(subject.state)
+    if subject.shows(alerts.SLOW) and slow is not None:
+        yield names.DETAIL_VALUE, subject.alerting, slow.took
+        yield names.DETAIL_LIMIT, subject.alerting, slow.limit
 
 
 def _success_ratio(subject: ExposedJob) -> Iterator[_Detail]:
-    ratio = subject.state.success_ratio
-    if (
-        subject.shows(alerts.SUCCESS_RATIO_LOW)
-        and ratio
-        and not math.isnan(ratio.value)
-    ):
-        yield names.DETAIL_VALUE, subject.alerting, ratio.value
+    ratio = alert_values.success_ratio(subject.state)
+    if subject.shows(alerts.SUCCESS_RATIO_LOW) and ratio is not None:
+        yield names.DETAIL_VALUE, subject.alerting, ratio

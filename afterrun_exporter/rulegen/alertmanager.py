@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import (
     DISCARD,
@@ -30,6 +31,7 @@ from afterrun_exporter.rulegen import (
 )
 from afterrun_exporter.rulegen import receivers as ways
 from afterrun_exporter.rulegen.inhibitions import inhibit_rules
+from afterrun_exporter.rulegen.promql import any_of
 
 DIRECTORY: Final = Path("alertmanager")
 CONFIG: Final = DIRECTORY / "alertmanager.yml"
@@ -48,6 +50,37 @@ _NEWEST: Final = """\
 {{- if and (eq .Status "resolved") (.EndsAt.After $newest) }}{{ $newest = .EndsAt }}{{ end }}
 {{- end }}
 {{- $old := $newest.Add -@INTERVAL@ }}"""
+
+#: URLs for one alert in a message: a form for a silence of it, and a graph of its job if
+#: Prometheus has sent it.
+_LINKS: Final = r"""{{- $filter := printf "{alertname=%q" .Labels.alertname }}
+{{- with .Labels.job_name }}{{ $filter = printf "%s,job_name=%q" $filter . }}{{ end }}
+{{- with .Labels.instance }}{{ $filter = printf "%s,instance=%q" $filter . }}{{ end }}
+{{- with .Labels.rule }}{{ $filter = printf "%s,rule=%q" $filter . }}{{ end }}
+{{- $filter = printf "%s}" $filter | urlquery | reReplaceAll "\\+" "%20" }}
+{{- $silence := printf "%s/#/silences/new?filter=%s" $.ExternalURL $filter }}
+{{- $graph := .GeneratorURL }}{{ $expr := "" }}
+{{- if .Labels.job_name }}
+{{- if not (match "/graph\\?" $graph) }}{{ $graph = "" }}{{ end }}
+{{- $expr = printf "{__name__=~\"@GRAPHED@\",job_name=%q}" .Labels.job_name }}
+{{- if and .Labels.metric (ne .Labels.metric "duration") }}
+{{- $expr = printf "@METRIC@{job_name=%q,metric=%q}" .Labels.job_name .Labels.metric }}
+{{- end }}
+{{- end }}
+{{- if and $graph $expr }}
+{{- $expr = $expr | urlquery | reReplaceAll "\\+" "%20" }}
+{{- $graph = printf "%s?g0.expr=%s&g0.tab=0" (reReplaceAll "\\?.*" "" $graph) $expr }}
+{{- end }}"""
+#: Series of a job that show most problems.
+_GRAPHED: Final = any_of(
+    (names.CONSECUTIVE_FAILURES, names.LAST_DURATION, names.RUNNING)
+)
+
+#: The style of a link in a mail.
+_BUTTON: Final = (
+    "display: inline-block; padding: 11px; margin: 0 5px 8px 0; font-size: 14px; "
+    "border: 1px solid #94a3b8; border-radius: 6px; text-decoration: none"
+)
 
 
 def files(
@@ -136,8 +169,26 @@ def template_text(alertmanager: Alertmanager) -> str:
     text = (render.TEMPLATES / TEMPLATE.name).read_text("utf-8")
     groupings = (alertmanager.grouping, *(r.grouping for r in alertmanager.routes))
     longest = max(grouping.group_interval or 0.0 for grouping in groupings)
-    newest = _NEWEST.replace("@INTERVAL@", str(round(longest * 1e9)))
-    return text.replace("@NEWEST@", newest).replace("@MOST@", str(MAX_FLAGGED))
+    links = _LINKS.replace("@GRAPHED@", _GRAPHED)
+    parts = {
+        "NEWEST": _NEWEST.replace("@INTERVAL@", str(round(longest * 1e9))),
+        "LINKS": links.replace("@METRIC@", names.METRIC_VALUE),
+        "MOST": str(MAX_FLAGGED),
+        "CONDITION": _condition(),
+        "BUTTON": _BUTTON,
+    }
+    for name, part in parts.items():
+        text = text.replace(f"@{name}@", part)
+    return text
+
+
+def _condition() -> str:
+    """Return the template of the condition of an alert with the name in the dot."""
+    cases = " else ".join(
+        f'if eq . "{alert}" }}}}{condition.replace("_", " ")}{{{{'
+        for condition, alert in names.ALERT_OF.items()
+    )
+    return f"{{{{ {cases} else }}}}{{{{ . }}}}{{{{ end }}}}"
 
 
 def _beside(alertmanager: Alertmanager, base: Mapping[str, Any]) -> Smtp | None:

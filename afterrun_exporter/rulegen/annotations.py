@@ -13,7 +13,6 @@ from typing import Final
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Outcome
-from afterrun_exporter.core.rules import DURATION
 
 
 class _Sentence(string.Template):
@@ -26,81 +25,95 @@ class _Sentence(string.Template):
 _TIME: Final = '{{ ($value | toTime).Format "2006-01-02 15:04:05 UTC" }}'
 
 MISSED: Final = (
-    f"{{{{ $labels.job_name }}}} should have finished by {_TIME}, grace included, "
-    "and has not."
+    f"{{{{ $labels.job_name }}}}: missed, no run finished by {_TIME}, grace included."
 )
 
 OVERRUNNING: Final = (
-    "{{ $labels.job_name }} has started and not finished; "
-    f"it should have finished, or sent a sign of life, by {_TIME}."
+    "{{ $labels.job_name }}: overrunning, a run should have finished, or sent a sign of "
+    f"life, by {_TIME}."
 )
 
-#: Descriptions of outcomes other than ok.
-_ENDED: Final = {
+#: Descriptions of the outcome of the last run of a failing job.
+ENDED: Final = {
+    Outcome.OK: "is recovering, the last run was ok",
     Outcome.FAIL: "failed",
+    Outcome.VIOLATED: "broke a rule",
     Outcome.PARTIAL: "did only a part of its work",
-    Outcome.TIMEOUT: "took too long and was given up",
+    Outcome.TIMEOUT: "timed out",
     Outcome.INVALID: "sent a report that cannot be read",
+    Outcome.SKIPPED: "was skipped",
 }
 
-# The carried label is one digit, the outcome's code and 1, and ten digits, the instant of
-# the last success, 0 for never. Prometheus parses a text for each alert and evaluation, so
-# this one has few actions.
+# The carried label is the outcome's code and 1; four digits, of which the first is 1 if
+# the others are an exit code; and ten digits, the instant of the last success, 0 for
+# never. Prometheus parses a text for each alert and evaluation, so this one has few
+# actions.
 FAILING: Final = _Sentence(
     """\
 {{ $labels.job_name }}: {{ with $labels.@DETAIL -}}
-{{ $ended := slice . 0 1 | printf "arg%s" | index (args "" @ENDED) -}}
-{{ if gt $value 1.0 -}}
-the last {{ $value }} runs were not ok{{ with $ended }}, the last one {{ . }}{{ end }}
+{{ if gt $value 1.0 }}{{ $value }} runs in a row were not ok, the last one {{ end -}}
+{{ or (slice . 0 1 | printf "arg%s" | index (args "" @ENDED)) "was not ok" }}
+{{- if eq (slice . 1 2) "1" }} with exit code {{ slice . 2 5 | humanize }}{{ end -}}
+; {{ if ge (slice . 5) "0000000001" -}}
+last ok run at {{ (slice . 5 | toTime).Format "2006-01-02 15:04:05 UTC" }}
 {{- else -}}
-the last run {{ or $ended "was not ok" }}
-{{- end }}; it {{ if ge (slice . 1) "0000000001" -}}
-last succeeded at {{ (slice . 1 | toTime).Format "2006-01-02 15:04:05 UTC" }}
-{{- else -}}
-has never succeeded
+no ok run so far
 {{- end }}
 {{- else -}}
 the last run was not ok
 {{- end }}."""
 ).substitute(
     DETAIL=names.CARRIED,
-    ENDED=" ".join(f'"{_ENDED.get(outcome, "")}"' for outcome in Outcome),
+    ENDED=" ".join(f'"{ENDED.get(outcome, "")}"' for outcome in Outcome),
 )
 
 # A run that does not report the metric also breaks the rule: the value is NaN, which
-# is not equal to itself. Without a bound, the value is unknown.
+# is not equal to itself. Without a bound, the value is unknown. The carried label is
+# "UNIT OP BOUND".
 RULE_VIOLATED: Final = _Sentence(
     """\
-{{ $labels.job_name }}: {{ $labels.metric }} {{ if not $labels.@DETAIL -}}
-broke its rule
-{{- else if ne $value $value -}}
-was not reported, or a later run has resolved it
-{{- else if eq $labels.metric "@DURATION" -}}
-was {{ $value | humanizeDuration }}
+{{ $labels.job_name }}: {{ $labels.metric }} {{ with $labels.@DETAIL -}}
+{{ $unit := slice . 0 1 }}{{ $op := slice . 2 4 }}{{ $bound := slice . 4 -}}
+{{ if ne (slice . 3 4) " " }}{{ $op = slice . 2 5 }}{{ $bound = slice . 5 }}{{ end -}}
+{{ if ne $value $value -}}
+was not reported
 {{- else -}}
-was {{ $value | printf "%.10g" }}
-{{- end }}; the rule is {{ $labels.rule }}
-{{- if and $labels.@DETAIL (or (match "previous" $labels.rule) (not (match "[<>=]|between" $labels.rule))) -}}
-, here {{ $labels.@DETAIL }}
-{{- end -}}."""
-).substitute(DURATION=DURATION, DETAIL=names.CARRIED)
+was {{ if eq $unit "B" }}{{ $value | humanize1024 | @BYTES }}
+{{- else if eq $unit "s" }}{{ $value | humanizeDuration }}
+{{- else if eq $unit "%" }}{{ $value | humanizePercentage }}
+{{- else }}{{ $value | printf "%.10g" }}{{ end }}
+{{- end }}, expected {{ $op }}
+{{- if eq $unit "B" }}{{ $bound | humanize1024 | @BYTES }}
+{{- else if eq $unit "s" }}{{ $bound | humanizeDuration }}
+{{- else if eq $unit "%" }}{{ $bound | humanizePercentage }}
+{{- else }}{{ $bound }}{{ end }}
+{{- if or (match "previous" $labels.rule) (not (match "[<>=]|between" $labels.rule)) }} (rule {{ $labels.rule }}){{ end }}
+{{- else -}}
+broke the rule {{ $labels.rule }}
+{{- end }}."""
+).substitute(
+    DETAIL=names.CARRIED,
+    # 1.185ki: 1.185 KiB.
+    BYTES='reReplaceAll "ki$" "Ki" | reReplaceAll "([A-Z]i)?$" " ${1}B"',
+)
 
 SLOW: Final = _Sentence(
     """\
-{{ $labels.job_name }}: a run took unusually long
-{{- with $labels.@DETAIL -}}
-, {{ $value | humanizeDuration }}; more than {{ . | humanizeDuration }} counts as slow
+{{ $labels.job_name }}: slow, a run took {{ with $labels.@DETAIL -}}
+{{ $value | humanizeDuration }}, expected at most {{ . | humanizeDuration }}
+{{- else -}}
+unusually long
 {{- end -}}."""
 ).substitute(DETAIL=names.CARRIED)
 
 SUCCESS_RATIO_LOW: Final = (
-    "{{ $labels.job_name }}: too few of its recent runs were ok"
-    "{{ if lt $value 1.0 }}, {{ $value | humanizePercentage }}{{ end }}."
+    "{{ $labels.job_name }}: {{ if lt $value 1.0 }}only {{ $value | humanizePercentage }}"
+    "{{ else }}too few{{ end }} of its recent runs were ok."
 )
 
 OVERLAPPING: Final = (
-    "{{ $labels.job_name }} has more open runs than allowed"
-    "{{ if gt $value 1.0 }}, {{ $value }} in all{{ end }}."
+    "{{ $labels.job_name }}: overlapping, {{ if gt $value 1.0 }}{{ $value }} runs are open "
+    "at once{{ else }}more runs are open than allowed{{ end }}."
 )
 
 UPSTREAM_UNHEALTHY: Final = (

@@ -243,13 +243,19 @@ def _plain(text: str) -> str:
 
 def _failing(group: _Group) -> str:
     runs = alerting_detail(Condition.FAILING, names.DETAIL_RUNS, group.among)
-    outcome, success = (
+    outcome, code, success = (
         detail(Condition.FAILING, name, group.among)
-        for name in (names.DETAIL_OUTCOME, names.DETAIL_SUCCESS)
+        for name in (
+            names.DETAIL_OUTCOME,
+            names.DETAIL_EXIT_CODE,
+            names.DETAIL_SUCCESS,
+        )
     )
     # One label, as Prometheus expands a template for each: the first digit tells the
-    # outcome, and the ten after it the last success.
-    label = labelled(f"1e10 * (1 + {outcome}) + floor({success})")
+    # outcome, the four after it the exit code, and ten the last success.
+    label = labelled(
+        f"1e14 * (1 + {outcome}) + 1e10 * (1000 + {code}) + floor({success})"
+    )
     alerting = group.firing(names.FAILING, Condition.FAILING)
     return detailed(alerting, runs, label)
 
@@ -257,10 +263,13 @@ def _failing(group: _Group) -> str:
 def _rule_violated(group: _Group, among: str) -> str:
     by = (names.RULE,)
     value = alerting_detail(Condition.VIOLATED, names.DETAIL_VALUE, among)
-    by_op = (names.RULE, names.OP)
-    bound = detail(Condition.VIOLATED, names.DETAIL_BOUND, among, by_op)
+    by_op = (names.RULE, names.OP, names.UNIT)
+    # An older exporter, without units, is no reason for a text that is an error.
+    has_unit = (names.UNIT, "!=", "")
+    bound = detail(Condition.VIOLATED, names.DETAIL_BOUND, among, by_op, has_unit)
     bounds = labelled(bound, names.DETAIL_BOUND, by_op)
-    joined = f'"{names.CARRIED}", " ", "{names.OP}", "{names.DETAIL_BOUND}"'
+    parts = (names.CARRIED, " ", names.UNIT, names.OP, names.DETAIL_BOUND)
+    joined = ", ".join(f'"{part}"' for part in parts)
     # Two exporters may disagree: a join takes one bound only.
     label = (
         f"topk by (job, {names.JOB}, {names.RULE}) (1, label_join({bounds}, {joined}))"

@@ -15,6 +15,7 @@ from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.rulegen.alerting import Data, alert, record
 from afterrun_exporter.rulegen.jobs import generic_rules, rules_of
+from afterrun_exporter.rulegen.links import with_links
 from afterrun_exporter.rulegen.promql import MEMORY, TARGET, any_of, selector
 from afterrun_exporter.rulegen.render import TEMPLATES, read_yaml
 
@@ -24,37 +25,38 @@ _WATCHED: Final = names.DEADLINE + selector((names.JOB, "!=", names.TEST_JOB))
 _KNOWN: Final = f"group without ({TARGET}, {names.SEVERITY}) ({_WATCHED})"
 
 
-def rules_file(jobs: Iterable[Job] = (), hash_: str = "") -> Data:
+def rules_file(
+    jobs: Iterable[Job] = (), hash_: str = "", external_url: str = ""
+) -> Data:
     """Return the content of the rule file for Prometheus.
 
     Jobs with dedicated alerting rules are excluded from the generic ones. *hash_* is that
-    of the configuration, or "".
+    of the configuration, or "". Alerts link to the daemon at *external_url*.
     """
     dedicated = sorted((job for job in jobs if job.dedicated), key=lambda job: job.name)
     others = []
     if dedicated:
         others = [(names.JOB, "!~", any_of(job.name for job in dedicated))]
-    return {
-        "groups": [
-            {"name": "afterrun-exporter", "rules": exporter_rules(hash_)},
-            {"name": "afterrun-jobs", "rules": generic_rules(*others)},
-            *(
-                {"name": f"afterrun-job-{job.name}", "rules": rules_of(job)}
-                for job in dedicated
-            ),
-            {
-                "name": "afterrun-known",
-                "interval": "10m",
-                "rules": [record(names.KNOWN, _KNOWN)],
-            },
-            # It has a range of hours, and a delay of a minute is acceptable.
-            {
-                "name": "afterrun-gone",
-                "interval": "1m",
-                "rules": [_from_file(names.JOB_DISAPPEARED)],
-            },
-        ]
-    }
+    groups: list[Data] = [
+        {"name": "afterrun-exporter", "rules": exporter_rules(hash_)},
+        {"name": "afterrun-jobs", "rules": generic_rules(*others)},
+        *(
+            {"name": f"afterrun-job-{job.name}", "rules": rules_of(job)}
+            for job in dedicated
+        ),
+        {
+            "name": "afterrun-known",
+            "interval": "10m",
+            "rules": [record(names.KNOWN, _KNOWN)],
+        },
+        # It has a range of hours, and a delay of a minute is acceptable.
+        {
+            "name": "afterrun-gone",
+            "interval": "1m",
+            "rules": [_from_file(names.JOB_DISAPPEARED)],
+        },
+    ]
+    return {"groups": with_links(groups, external_url)}
 
 
 def exporter_rules(hash_: str = "") -> list[Data]:

@@ -135,12 +135,18 @@ def due(instants: str) -> Open:
     )
 
 
-def detail(condition: Condition, name: str, among: str, by: Iterable[str] = ()) -> str:
+def detail(
+    condition: Condition,
+    name: str,
+    among: str,
+    by: Iterable[str] = (),
+    *more: Matcher,
+) -> str:
     """Return a value that texts of alerts give, for each job and each of *by*.
 
-    *among* selects the jobs, in braces.
+    *among* selects the jobs, in braces, and *more* their series.
     """
-    return f"max by ({_by(by)}) ({_details(condition, name, among)})"
+    return f"max by ({_by(by)}) ({_details(condition, name, among, *more)})"
 
 
 def alerting_detail(condition: Condition, name: str, among: str) -> str:

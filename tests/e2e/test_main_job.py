@@ -39,7 +39,8 @@ class Trouble:
         """Return what *subject* says of it: FIRING, RESOLVED or something else."""
         rule = f" ({self.rules[0]})" if self.rules else ""
         more = f" (1 of {len(self.rules)})" if len(self.rules) > 1 else ""
-        if subject == f"[RESOLVED] {self.job}: {self.alert}{rule}{more}":
+        condition = CONDITION_OF[self.alert]
+        if subject == f"[RESOLVED] {self.job}: {condition}{rule}{more}":
             return RESOLVED
         words = [words.partition(" ")[0] for words in self.words]
         rules = [rule.partition(" ")[0] for rule in self.rules]
@@ -49,58 +50,60 @@ class Trouble:
         return subject
 
 
+CONDITION_OF = {alert: condition for condition, alert in names.ALERT_OF.items()}
+
 TROUBLES = [
     Trouble(
         "empty-artefact",
         names.JOB_RULE_VIOLATED,
         ("file_size_bytes > 1KiB",),
-        ("file_size_bytes was 0; the rule is file_size_bytes > 1KiB",),
+        ("file_size_bytes was 0 B, expected > 1 KiB",),
     ),
     Trouble(
         "zero-rows",
         names.JOB_RULE_VIOLATED,
         # An archive of nothing is small, too: one run, one message.
         ("file_size_bytes > 1KiB", "rows_processed > 0"),
-        ("rows_processed was 0; the rule is rows_processed > 0",),
+        ("rows_processed was 0, expected > 0",),
         severity="CRITICAL",
     ),
     Trouble(
         "exits-with-1",
         names.JOB_FAILING,
         severity="CRITICAL",
-        words=("the last run failed", "it last succeeded at 20"),
+        words=("failed with exit code 1", "last ok run at 20"),
     ),
     Trouble(
         night.TOO_SOON,
         names.JOB_RULE_VIOLATED,
         ("duration >= 4s",),
-        ("duration was ", "the rule is duration >= 4s"),
+        ("duration was ", "expected >= 4s"),
     ),
     Trouble(
         "unreadable-report",
         names.JOB_FAILING,
         words=(
-            "the last run sent a report that cannot be read",
-            "it last succeeded at 20",
+            "sent a report that cannot be read",
+            "last ok run at 20",
         ),
     ),
     Trouble(
         night.STORM,
         names.JOB_RULE_VIOLATED,
         ("rows_processed > 0",),
-        ("rows_processed was 0; the rule is rows_processed > 0",),
+        ("rows_processed was 0, expected > 0",),
     ),
     Trouble(
         night.OVERRUNS,
         names.JOB_OVERRUNNING,
         words=(
-            "has started and not finished; it should have finished, or sent a sign of life, by 20",
+            "overrunning, a run should have finished, or sent a sign of life, by 20",
         ),
     ),
     Trouble(
         night.STOPS,
         names.JOB_MISSED,
-        words=("should have finished by 20", "grace included, and has not"),
+        words=("missed, no run finished by 20", "grace included"),
     ),
 ]
 

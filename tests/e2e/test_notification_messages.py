@@ -136,13 +136,13 @@ def test_a_recovery_that_was_told_is_not_told_as_new(scene: Scene) -> None:
     scene.post([over, scene.failing("invoices", ended + 2 * INTERVAL)])
     later = scene.mail("invoices")
 
-    assert told.subject == "[RESOLVED] orders: AfterRunJobFailing, 1 still open"
-    assert told.text.startswith("Resolved: orders: AfterRunJobFailing\n")
+    assert told.subject == "[RESOLVED] orders: failing, 1 still open"
+    assert told.text.startswith("Resolved: orders: failing\n")
     assert later.subject == "[CRITICAL] invoices: the last run failed"
     assert later.text.startswith("invoices: the last run failed.\n")
     assert "Still open:\n  ledger: the last run failed. (since " in later.text
     assert "Resolved: " not in later.text
-    assert "Resolved earlier:\n  orders: AfterRunJobFailing (at " in later.text
+    assert "Resolved earlier:\n  orders: failing (at " in later.text
 
 
 def test_a_thousand_recoveries_are_a_short_message(scene: Scene) -> None:
@@ -160,11 +160,10 @@ def test_a_thousand_recoveries_are_a_short_message(scene: Scene) -> None:
     scene.post(list(state(scene.elapsed())))
     over = scene.mail("RESOLVED")
 
-    assert begun.subject.startswith("[CRITICAL] 10 AfterRunJobFailing: root-")
+    assert begun.subject.startswith("[CRITICAL] 10 failing, newest: root-")
     assert "child" not in begun.text
     # Alertmanager announces the end of what was inhibited as well.
-    assert over.subject.startswith("[RESOLVED] 1,000 AfterRunJobFailing: ")
-    assert over.subject.endswith(" and 997 more")
+    assert over.subject.startswith("[RESOLVED] 1,000 failing, newest: ")
     assert "and 980 more resolved" in over.text
     assert len(over.text) + len(over.html) < 20_000
     post = network.wait_for(

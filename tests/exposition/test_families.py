@@ -315,11 +315,13 @@ def test_what_alerts_tell_is_there_while_they_are_open() -> None:
     assert details(night) == {
         ("failing", "runs"): 1,
         ("failing", "outcome"): 1,
+        ("failing", "exit_code"): -1,
         ("failing", "success"): at("22 02:10"),
     }
 
-    night.fail("24 02:10")
+    night.fail("24 02:10", exit_code=137)
     assert details(night)["failing", "runs"] == 2
+    assert details(night)["failing", "exit_code"] == 137
 
     night.ping("25 02:10", metrics={"rows": 5})
     assert details(night.clock("25 02:30")) == {}
@@ -348,10 +350,11 @@ def test_a_violated_rule_tells_the_value_and_the_bound_that_it_breaks(
 
     number, op, bound = told
     metric = rule.partition(" ")[0]
+    unit = "s" if metric == "duration" else "-"
     assert details(night) == pytest.approx(
         {
             (rule, metric, "violated", "value"): number,
-            (rule, metric, op, "violated", "bound"): bound,
+            (rule, metric, op, unit, "violated", "bound"): bound,
         },
         rel=0,
         abs=0,

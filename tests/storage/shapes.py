@@ -32,6 +32,7 @@ STRUCTS: Final = (
     state.RecentlyResolved,
     state.EndedAlert,
     state.Mark,
+    state.BadRun,
     state.UnobservedSlots,
 )
 

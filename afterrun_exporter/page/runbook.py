@@ -1,0 +1,72 @@
+"""The runbook of this version as a page, and links to the runbooks of jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+from urllib.parse import urljoin
+
+from aiohttp import web
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from afterrun_exporter import conventions as names
+from afterrun_exporter.page.context import Context
+from afterrun_exporter.page.job_page import unknown_job
+from afterrun_exporter.page.rendering import page
+
+#: Packages contain it; in a working copy it is among the documents.
+_PACKAGED: Final = files("afterrun_exporter.page") / "runbook.md"
+_DOCUMENT: Final = Path(__file__).parents[2] / "docs/runbook.md"
+
+
+async def runbook(context: Context, request: web.Request) -> web.Response:
+    """Return the page at ``/runbook``, with a section for each alert."""
+    return await page(
+        "runbook.html",
+        **context.site.common(request, context.clock.now()),
+        text=await asyncio.to_thread(_html),
+    )
+
+
+async def runbook_of_job(context: Context, request: web.Request) -> web.Response:
+    """Redirect to the runbook of a job, by default this one.
+
+    Browsers keep the fragment, which is the section for the alert.
+    """
+    name = request.match_info["job"]
+    job = context.service.job(name)
+    if job is None:
+        return await unknown_job(context, request, name)
+    location = job.runbook_url or f"{context.site.base(request)}runbook"
+    return web.Response(status=302, headers={"Location": location})
+
+
+@cache
+def _html() -> Markup:
+    """Return the runbook as HTML."""
+    source = _PACKAGED if _PACKAGED.is_file() else _DOCUMENT
+    parser = MarkdownIt("commonmark", {"html": False})
+    tokens = parser.parse(source.read_text("utf-8"))
+    for place, token in enumerate(tokens):
+        if token.type == "heading_open":
+            token.attrSet("id", _anchor(tokens[place + 1].content))
+        for child in token.children or ():
+            if child.type == "link_open":
+                child.attrSet("href", _address(str(child.attrGet("href"))))
+    # Markdown from this package, in which HTML is escaped.
+    return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704
+
+
+def _anchor(heading: str) -> str:
+    """Return the id of a *heading*, as on GitHub."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def _address(link: str) -> str:
+    """Return the address of a *link* in the runbook; other documents are elsewhere."""
+    return link if link.startswith("#") else urljoin(names.RUNBOOK, link)
