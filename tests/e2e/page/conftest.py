@@ -18,6 +18,7 @@ from playwright.sync_api import (
 
 from tests.e2e.daemon.daemon import Daemon
 from tests.e2e.page import world
+from tests.npm import install
 
 #: As Debian has it; scripts/system-packages.sh installs it.
 CHROMIUM: Final = "/usr/bin/chromium"
@@ -35,6 +36,9 @@ FLAGS: Final = (
 #: Where pictures of the pages are kept, for people to look at.
 PICTURES: Final = Path(__file__).parents[3] / "artefacts" / "screenshots"
 
+#: Where npm installs the program that looks for barriers.
+AXE: Final = Path(__file__).parents[2] / "axe"
+
 WIDE: Final = 1280
 NARROW: Final = 360
 
@@ -46,6 +50,25 @@ def picture(page: Page, name: str) -> None:
     """Keep a picture of the whole *page*."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """Return the program that looks for barriers."""
+    return (install(AXE) / "axe-core/axe.min.js").read_text("utf-8")
+
+
+def barriers(page: Page, axe: str) -> list[str]:
+    """Return what axe has to say of *page* that is serious or worse."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(axe)
+    found: Any = page.evaluate("axe.run({resultTypes: ['violations']})")
+    assert found["passes"] is not None
+    return [
+        f"{one['id']}: {one['help']}: {[node['html'][:120] for node in one['nodes']][:3]}"
+        for one in found["violations"]
+        if one["impact"] in {"serious", "critical"}
+    ]
 
 
 @pytest.fixture(scope="module")

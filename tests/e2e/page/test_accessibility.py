@@ -4,44 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page
 
 from tests.e2e.daemon.daemon import Daemon
-from tests.e2e.page.conftest import NARROW, Look, picture
-from tests.npm import install
-
-HOME = Path(__file__).parents[2] / "axe"
+from tests.e2e.page.conftest import NARROW, Look, barriers, picture
 
 PAGES = {
     "overview": "/",
+    "list": "/?sort=-duration&state=ok",
+    "alerts": "/alerts",
+    "alerts-resolved": "/alerts?state=resolved",
+    "api": "/api/v1/docs",
     "job": "/jobs/nightly-backup",
     "job-backtest": "/jobs/nightly-backup?rules=rows_processed+%3E+140000",
     "job-backtest-refused": "/jobs/nightly-backup?rules=rows",
     "job-failing": "/jobs/crm-sync",
     "unknown-job": "/jobs/nightly-bakup",
 }
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    """Return the program that looks for barriers."""
-    return (install(HOME) / "axe-core/axe.min.js").read_text("utf-8")
-
-
-def barriers(page: Page, axe: str) -> list[str]:
-    """Return what axe has to say of *page* that is serious or worse."""
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(axe)
-    found: Any = page.evaluate("axe.run({resultTypes: ['violations']})")
-    assert found["passes"] is not None
-    return [
-        f"{one['id']}: {one['help']}: {[node['html'][:120] for node in one['nodes']][:3]}"
-        for one in found["violations"]
-        if one["impact"] in {"serious", "critical"}
-    ]
 
 
 @pytest.mark.parametrize("name", PAGES)

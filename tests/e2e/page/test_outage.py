@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from afterrun_exporter.core.timestamps import format_time
 from tests.e2e.daemon.daemon import Daemon
-from tests.e2e.page.conftest import picture
+from tests.e2e.page.conftest import barriers, picture
 
 JOBS: Final = 2000
 FAILING: Final = 40
@@ -181,7 +181,9 @@ def test_what_is_sorted_stays_sorted_and_found(page: Page, outage: Daemon) -> No
 
 
 @pytest.mark.parametrize("width", [1920, 1280, 768, 360])
-@pytest.mark.parametrize("path", ["/", "/?page=2", f"/jobs/{name_of(0)}"])
+@pytest.mark.parametrize(
+    "path", ["/", "/?page=2", f"/jobs/{name_of(0)}", "/alerts", "/api/v1/docs"]
+)
 def test_targets_are_large_enough(
     page: Page, outage: Daemon, path: str, width: int
 ) -> None:
@@ -190,3 +192,14 @@ def test_targets_are_large_enough(
     page.goto(outage.url + path)
 
     assert "\n".join(page.evaluate(SMALL)) == ""
+
+
+def test_axe_finds_nothing_serious_in_an_outage(
+    page: Page, outage: Daemon, axe: str
+) -> None:
+    page.goto(outage.url)
+    page.get_by_text(f"Show the {FAILING} jobs").click()
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
+        assert barriers(page, axe) == []
