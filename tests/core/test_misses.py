@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core.deadlines import deadline, next_slot, wake_at
+from afterrun_exporter.core.deadlines import (
+    deadline,
+    missed_slot,
+    next_slot,
+    wake_at,
+)
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.schedule import Every, parse_cron
 from afterrun_exporter.core.transitions import on_clock, on_retired, registered
@@ -57,6 +62,24 @@ def test_the_alert_bears_the_time_of_the_deadline_not_of_the_look() -> None:
 
     assert told(night.alerts[0].alert.opened_at) == "22 02:30:00"
     assert night.alerts[0].summary == "no run finished by 2026-11-22T02:30:00Z"
+
+
+def test_the_missed_slot_is_the_first_one_without_a_run() -> None:
+    night = Night().clock("22 02:30")
+    assert missed_slot(BACKUP, night.state) == 0.0
+
+    night.clock("24 12:00")
+
+    assert told(missed_slot(BACKUP, night.state)) == "22 02:00:00"
+
+
+def test_the_missed_slot_is_the_same_with_another_grace() -> None:
+    """The deadline that passed was that of the old grace."""
+    night = Night().clock("22 12:00")
+
+    longer = replace(BACKUP, grace=3600)
+
+    assert told(missed_slot(longer, night.state)) == "22 02:00:00"
 
 
 def test_the_deadline_stays_where_it_is_until_the_job_runs() -> None:
