@@ -76,6 +76,9 @@ VISITS: Final = (
     Visit("a project, label and tag", "/?project=p&label=team%3Ddata&tag=t"),
     Visit("a label alone", "/?label=team%3Ddata"),
     Visit("the broken ones", "/?state=broken"),
+    Visit("sorted by duration", "/?sort=duration"),
+    Visit("sorted by next due, the last page", f"/?sort=due&page={JOBS // 50}"),
+    Visit("the alerts", "/alerts"),
     Visit("one job", "/jobs/job-000777"),
 )
 

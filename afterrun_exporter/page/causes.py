@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from typing import Final, NamedTuple
 
 from afterrun_exporter.clock import cooperatively
-from afterrun_exporter.core.exit_codes import with_meaning
+from afterrun_exporter.core.exit_codes import meaning
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Run
 from afterrun_exporter.core.state import JobState, OpenAlert
 from afterrun_exporter.engine.service import Service
@@ -84,7 +84,16 @@ class Cause:
     def top(self, kind: str) -> list[tuple[str, int]]:
         """Return the most frequent labels, projects or tags, with numbers of jobs."""
         own = {value: count for (of, value), count in self.traits.items() if of == kind}
-        return Counter(own).most_common(TOP)
+        return _most_frequent(own)
+
+    @property
+    def top_hosts(self) -> list[tuple[str, int]]:
+        """The most frequent hosts, with numbers of jobs."""
+        return _most_frequent(self.hosts)
+
+
+def _most_frequent(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return nsmallest(TOP, counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 class Grouped(NamedTuple):
@@ -187,9 +196,7 @@ def _why(job: Job, state: JobState, run: Run | None) -> _Why | None:
         text = ", ".join(sorted(_rules(alerts)))
         return _Why(severity, condition, text, text, host)
     if condition is Condition.FAILING and run is not None:
-        code = (
-            "" if run.exit_code is None else f"exit code {with_meaning(run.exit_code)}"
-        )
+        code = _code(run.exit_code)
         names = filter(None, (job.name, job.display_name, run.run_id))
         if (line := cause_line(run.message, names)) is None:
             text = code or f"ended with {run.outcome}"
@@ -200,6 +207,13 @@ def _why(job: Job, state: JobState, run: Run | None) -> _Why | None:
         return _Why(severity, condition, pattern, text, host)
     text = f"last run on {host}" if host and condition in _BY_HOST else ""
     return _Why(severity, condition, text, text, host)
+
+
+def _code(code: int | None) -> str:
+    if code is None:
+        return ""
+    words = meaning(code)
+    return f"exit code {code}: {words}" if words else f"exit code {code}"
 
 
 def _rules(alerts: Iterable[OpenAlert]) -> set[str]:

@@ -66,7 +66,7 @@ async def test_similar_messages_are_one_cause(pages: Pages, exports: Service) ->
     assert cause.startswith(
         "40 jobs failing : connection refused: db1.internal:5432 warning since Sat 21 "
     )
-    assert "team=sales 20 team=billing 20 project reports 40" in cause
+    assert "team=billing 20 team=sales 20 project reports 40" in cause
     assert "on worker0 20 on worker1 20" in cause
     assert "Show the 40 jobs" in cause
     assert 'href="./jobs/export-7"' in page
@@ -123,10 +123,9 @@ async def test_exit_codes_of_the_shell_are_part_of_the_cause(
     )
 
     assert unknown == "2 jobs failing : ended with fail"
-    assert silent == "2 jobs failing : exit code 127 (command not found)"
+    assert silent == "2 jobs failing : exit code 127: command not found"
     assert killed == (
-        "2 jobs failing : Killed "
-        "(exit code 137 (ended by SIGKILL, often out of memory))"
+        "2 jobs failing : Killed (exit code 137: ended by SIGKILL, often out of memory)"
     )
 
 
