@@ -183,7 +183,7 @@ async def on_the_page(client: Client, query: list[tuple[str, str]]) -> list[str]
     if answer.status == 400:
         (words,) = re.findall(r'<p class="words">(.*?)</p>', page)
         return unescape(words)
-    return re.findall(r'<th role="rowheader"[^>]*><a [^>]*>([^<]+)</a>', page)
+    return re.findall(r'<th role="rowheader"[^>]*>(?:<div class="name">)?<a [^>]*>([^<]+)</a>', page)
 
 
 async def in_the_api(client: Client, query: list[tuple[str, str]]) -> list[str] | str:
@@ -217,7 +217,7 @@ async def test_every_place_shows_the_same_state_of_a_job(client: Client) -> None
     listed = (await (await client.get("/api/v1/jobs?limit=1000")).json())["jobs"]
     pages = [await (await client.get(f"/?page={n}")).text() for n in (1, 2)]
     rows = re.findall(
-        r'<th role="rowheader"[^>]*><a [^>]*>([^<]+)</a>.*?class="state s-[^>]*>'
+        r'<th role="rowheader"[^>]*>(?:<div class="name">)?<a [^>]*>([^<]+)</a>.*?class="state s-[^>]*>'
         r"<svg.*?</svg>([^<]+)<",
         "".join(pages),
         re.DOTALL,

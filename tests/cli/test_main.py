@@ -73,7 +73,7 @@ def test_each_command_of_the_spool_offers_its_own_options() -> None:
     [
         (["jobs", "--colour"], "No such option"),
         (["ping", "--colour", "x"], "No such option: --colour"),
-        (["runs"], "Missing argument 'JOB'."),
+        (["pause"], "Missing argument 'JOB'."),
         (["ping"], "Missing argument 'JOB'."),
         (
             ["exec", "a", "--timeout", "5", "--", "ls"],

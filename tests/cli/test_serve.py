@@ -54,7 +54,7 @@ def test_a_path_for_metrics_that_is_none_is_one_line(path: str) -> None:
     assert (ended.exit_code, ended.stdout) == (1, "")
     assert ended.stderr == (
         f"afterrun: --web.telemetry-path {path!r} is invalid: write it like "
-        "/metrics; /, /ping, /api/, /-/, /jobs/, /static/, /badge/ and "
+        "/metrics; /, /ping, /api/, /-/, /jobs/, /static/, /badge/, /runbook and "
         "/metrics/pushed are reserved\n"
     )
 
