@@ -183,7 +183,9 @@ async def on_the_page(client: Client, query: list[tuple[str, str]]) -> list[str]
     if answer.status == 400:
         (words,) = re.findall(r'<p class="words">(.*?)</p>', page)
         return unescape(words)
-    return re.findall(r'<th role="rowheader"[^>]*>(?:<div class="name">)?<a [^>]*>([^<]+)</a>', page)
+    return re.findall(
+        r'<th role="rowheader"[^>]*>(?:<div class="name">)?<a [^>]*>([^<]+)</a>', page
+    )
 
 
 async def in_the_api(client: Client, query: list[tuple[str, str]]) -> list[str] | str:
