@@ -127,6 +127,7 @@ PAUSES: Final = "afterrun_pauses_total"
 CLOCK: Final = "afterrun_clock_timestamp_seconds"
 PUSHES: Final = "afterrun_alertmanager_pushes_total"
 PUSH_WAITING: Final = "afterrun_alertmanager_waiting_alerts"
+ALERTMANAGER_MISSING_SECRETS: Final = "afterrun_alertmanager_missing_secrets"
 ALERTMANAGER_RELOAD_SUCCESSFUL: Final = (
     "afterrun_alertmanager_config_last_reload_successful"
 )
@@ -196,6 +197,8 @@ HELP: Final = {
     PAUSES: "Total number of times that the daemon was suspended for 5 seconds or more.",
     PUSHES: "Total number of posts of alerts to Alertmanager, by result.",
     PUSH_WAITING: "Number of alert updates not yet accepted by this Alertmanager.",
+    ALERTMANAGER_MISSING_SECRETS: "Number of files with secrets that the managed "
+    "alertmanager.yml names and that are missing or empty.",
     ALERTMANAGER_RELOAD_SUCCESSFUL: "Whether the managed alertmanager.yml was last "
     "written successfully and accepted by Alertmanager.",
     DATABASE_SIZE: "Size of the database on disk, including the write-ahead log.",
@@ -222,6 +225,7 @@ PUSH_FAILING: Final = "AfterRunPushFailing"
 NOTIFICATIONS_DROPPED: Final = "AfterRunNotificationsDropped"
 NOTIFICATION_QUEUE_SMALL: Final = "AfterRunNotificationQueueSmall"
 JOBS_UNOBSERVED: Final = "AfterRunJobsUnobserved"
+FILE_MISSING: Final = "AfterRunSecretMissing"
 SCRAPED_TWICE: Final = "AfterRunScrapedTwice"
 CLOCK_SKEWED: Final = "AfterRunClockSkewed"
 WATCHDOG: Final = "AfterRunWatchdog"

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -19,6 +20,7 @@ from afterrun_exporter.alertmanager.managed_file import (
     is_loaded,
 )
 from afterrun_exporter.alertmanager.recipients import Recipients
+from afterrun_exporter.alertmanager.secret_files import SecretFiles
 from afterrun_exporter.alertmanager.shared_reload import SharedReload
 from afterrun_exporter.clock import Clock, SystemClock
 from afterrun_exporter.core.receiver_targets import is_plain, origin
@@ -100,6 +102,8 @@ class Receivers:
     ) -> None:
         #: The receivers of alerts, by the configured routes.
         self.recipients = Recipients()
+        #: The secrets of the configured receivers.
+        self.secrets = SecretFiles()
         self._store = store
         self._announce = announce
         self._file = LoadedFile(reload, is_loaded)
@@ -110,9 +114,12 @@ class Receivers:
         self._waiting: deque[_Request] = deque()
         self._changes: asyncio.Task[None] | None = None
 
-    def manage(self, file: ManagedFile | None) -> None:
-        """Manage *file* from the next change on."""
+    def manage(
+        self, file: ManagedFile | None, secrets: Sequence[Path] | None = None
+    ) -> None:
+        """Manage *file* from the next change on, which refers to *secrets*."""
         self._file.managed = file
+        self.secrets.watch(secrets)
 
     @property
     def file_ok(self) -> bool | None:

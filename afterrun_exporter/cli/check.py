@@ -15,7 +15,11 @@ import click
 from afterrun_exporter import config as configuration
 from afterrun_exporter.cli import progress
 from afterrun_exporter.cli.client import echo_json
-from afterrun_exporter.cli.managed_config import base_warnings, load_with_base
+from afterrun_exporter.cli.managed_config import (
+    base_warnings,
+    load_with_base,
+    secret_warnings,
+)
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.config import Config
 from afterrun_exporter.core.deadlines import slot_after
@@ -106,6 +110,10 @@ def check(
             *(
                 configuration.problem_at(text, at, warning)
                 for warning in base_warnings(config_, path.parent)
+            ),
+            *(
+                configuration.problem_at(text, key, warning)
+                for key, warning in secret_warnings(config_, path.parent)
             ),
         )
     for warning in warnings:

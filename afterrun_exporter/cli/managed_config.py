@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +10,15 @@ import structlog
 
 from afterrun_exporter import config as configs
 from afterrun_exporter.alertmanager.managed_file import ManagedFile
+from afterrun_exporter.alertmanager.secret_files import problem_of
 from afterrun_exporter.config import Config
 from afterrun_exporter.core.routing import Alertmanager, JobReceiver
 from afterrun_exporter.errors import ConfigError, GenerateError
 from afterrun_exporter.rulegen import alertmanager, render
-from afterrun_exporter.rulegen.receivers import secret_files
+from afterrun_exporter.rulegen.receivers import configured_secrets, secret_files
+
+#: A key of afterrun.yml.
+Key = tuple[str | int, ...]
 
 log = structlog.get_logger()
 
@@ -54,6 +58,29 @@ def base_warnings(config: Config, beside: Path) -> list[str]:
     ]
 
 
+def secret_warnings(config: Config, beside: Path) -> Iterator[tuple[Key, str]]:
+    """Yield the key and a warning for each secret that cannot be read here.
+
+    Only of files that Alertmanager finds wherever it runs.
+    """
+    problems: dict[str, str] = {}
+    for key, path in configured_secrets(_absolute(config, beside)):
+        if not Path(path).is_absolute():
+            continue
+        if path not in problems:
+            problems[path] = problem_of(Path(path))
+        if problems[path]:
+            yield ("alertmanager", *key), f"{path} {problems[path]}"
+
+
+def secrets_of(config: Config, beside: Path) -> list[Path] | None:
+    """Return the secrets of the managed Alertmanager; None if there is none."""
+    if not config.alertmanager.config_file:
+        return None
+    paths = (path for _, path in configured_secrets(_absolute(config, beside)))
+    return [Path(path) for path in dict.fromkeys(paths)]
+
+
 def kept_file(config: Config, beside: Path) -> ManagedFile | None:
     """Return the file that *config* names in ``alertmanager: {config_file}``, if any.
 
@@ -61,9 +88,8 @@ def kept_file(config: Config, beside: Path) -> ManagedFile | None:
     """
     if not config.alertmanager.config_file:
         return None
-    path = (beside / config.alertmanager.config_file).absolute()
-    # An absolute path: Alertmanager may run in another directory and reads secrets.
-    settings = replace(config.alertmanager, config_file=str(path))
+    settings = _absolute(config, beside)
+    path = Path(settings.config_file)
 
     is_logged = False
 
@@ -81,6 +107,18 @@ def kept_file(config: Config, beside: Path) -> ManagedFile | None:
         }
 
     return ManagedFile(path, settings.reload_url, compile_)
+
+
+def _absolute(config: Config, beside: Path) -> Alertmanager:
+    """Return the settings with an absolute path of the managed file, if there is one.
+
+    Alertmanager may run in another directory, and reads secrets.
+    """
+    settings = config.alertmanager
+    if not settings.config_file:
+        return settings
+    path = (beside / settings.config_file).absolute()
+    return replace(settings, config_file=str(path))
 
 
 def _config_text(

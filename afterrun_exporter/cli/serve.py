@@ -33,7 +33,7 @@ from afterrun_exporter.cli.flags import (
     own_names,
     trusted,
 )
-from afterrun_exporter.cli.managed_config import kept_file, load_with_base
+from afterrun_exporter.cli.managed_config import kept_file, load_with_base, secrets_of
 from afterrun_exporter.cli.memory import (
     freeze_many,
     limit_arenas,
@@ -257,7 +257,9 @@ async def _serve(
         receivers = Receivers(
             store, reload_alertmanager, job_admin.announce_successes, clock=clock
         )
-        own.watch_alertmanager_file(lambda: receivers.file_ok)
+        own.watch_alertmanager_file(
+            lambda: receivers.file_ok, lambda: receivers.secrets.missing
+        )
 
         async def authenticate(config: configs.Config) -> None:
             security.hosts.accept(config.external_url)
@@ -273,7 +275,7 @@ async def _serve(
 
         async def manage_alertmanager(config: configs.Config) -> None:
             receivers.recipients.configure(config.alertmanager)
-            receivers.manage(kept_file(config, beside))
+            receivers.manage(kept_file(config, beside), secrets_of(config, beside))
             await receivers.announce_successes()
 
         # Tokens first: a token that was removed is refused at once.
@@ -329,6 +331,7 @@ async def _serve(
                 web_file.task().run(clock),
                 index.task().run(clock),
                 trimming().run(clock),
+                receivers.secrets.task().run(clock),
                 # An Alertmanager that hangs must not delay the start.
                 receivers.refresh(),
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -107,12 +108,18 @@ class SelfMetrics:
         """Expose the result of *counts*, called at each scrape."""
         self._registry.register(_Callback(lambda: _pushes(counts())))
 
-    def watch_alertmanager_file(self, is_ok: Callable[[], bool | None]) -> None:
-        """Expose the result of *is_ok*, called at each scrape; nothing for None."""
-        name = names.ALERTMANAGER_RELOAD_SUCCESSFUL
-        self._registry.register(
-            _Callback(lambda: () if (ok := is_ok()) is None else (_gauge(name, ok),))
-        )
+    def watch_alertmanager_file(
+        self, is_ok: Callable[[], bool | None], missing: Callable[[], int | None]
+    ) -> None:
+        """Expose the results of *is_ok* and *missing*, called at each scrape.
+
+        The second one is the number of missing secrets; nothing is exposed for None.
+        """
+        for name, value in (
+            (names.ALERTMANAGER_RELOAD_SUCCESSFUL, is_ok),
+            (names.ALERTMANAGER_MISSING_SECRETS, missing),
+        ):
+            self._registry.register(_Callback(partial(_optional, name, value)))
 
     def clock_stepped(self, steps: int, now: float) -> None:
         """Move timestamps after *now* back to it, if the clock was set since the last call."""
@@ -204,6 +211,13 @@ def _pushes(counts: Iterable[Pushes]) -> Iterator[Metric]:
 
 def _gauge(name: str, value: float | None, *labels: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, names.HELP[name], value, labels or None)
+
+
+def _optional(
+    name: str, value: Callable[[], float | None]
+) -> Iterator[GaugeMetricFamily]:
+    if (number := value()) is not None:
+        yield _gauge(name, number)
 
 
 def _counter(name: str, *labels: str) -> CounterMetricFamily:

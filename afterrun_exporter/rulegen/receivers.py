@@ -5,7 +5,7 @@ Secrets are written to separate files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -79,6 +79,35 @@ def secret_files(receivers: Iterable[JobReceiver]) -> Mapping[Path, str]:
         for receiver in receivers
         if receiver.type in {ReceiverType.SLACK, ReceiverType.DISCORD}
     }
+
+
+def configured_secrets(
+    alertmanager: Alertmanager,
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield each key of afterrun.yml that needs a secret, and the path of its file.
+
+    The path is absolute if Alertmanager finds the file wherever it runs.
+    """
+    smtp = alertmanager.smtp
+    if smtp is not None and smtp.auth_password_file:
+        yield (
+            ("smtp", "auth_password_file"),
+            _path(smtp.auth_password_file, alertmanager),
+        )
+    for receiver in alertmanager.receivers:
+        for place, integration in enumerate(receiver.integrations):
+            if file := _secret_of(integration):
+                yield ("receivers", receiver.name, place), _path(file, alertmanager)
+
+
+def _secret_of(integration: Integration) -> str:
+    match integration:
+        case Slack(url_file=file) | Discord(file):
+            return file
+        case Webhook(authorization_file=file) | PagerDuty(file):
+            return file
+        case Email():
+            return ""
 
 
 def smtp_globals(smtp: Smtp, alertmanager: Alertmanager) -> dict[str, Any]:

@@ -258,3 +258,25 @@ def test_a_base_that_goes_with_the_rest_is_no_problem(tmp_path: Path) -> None:
     (tmp_path / "base.yml").write_text(BASE)
 
     assert _run(path).exit_code == 0
+
+
+def test_a_missing_secret_is_a_warning_at_the_line_that_needs_it(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "jobs.yml"
+    file.write_text(
+        "alertmanager:\n"
+        "  receivers:\n"
+        "    oncall:\n"
+        "      - email: a@example.com\n"
+        f"      - pagerduty: {{routing_key_file: {tmp_path}/key}}\n"
+        "jobs: {}\n"
+    )
+
+    result = _run(file)
+
+    assert result.exit_code == 0
+    assert result.stderr == (
+        f"{file}:5: alertmanager.receivers.oncall[1]: {tmp_path}/key cannot be read: No "
+        "such file or directory (warning)\n"
+    )

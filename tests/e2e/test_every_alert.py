@@ -325,6 +325,7 @@ def test_no_alert_is_left_out() -> None:
         names.NOTIFICATION_QUEUE_SMALL,
         names.SCRAPED_TWICE,
         names.CLOCK_SKEWED,
+        names.FILE_MISSING,
     }
 
     every = {

@@ -176,7 +176,7 @@ async def test_whether_alertmanagers_file_is_as_it_should_be_is_told(
 ) -> None:
     """Where one is kept at all."""
     own = SelfMetrics("1.2.3")
-    own.watch_alertmanager_file(lambda: ok)
+    own.watch_alertmanager_file(lambda: ok, lambda: None)
 
     found = values(own.render().decode())
 
