@@ -27,7 +27,7 @@ from afterrun_exporter.page.similar_messages import cause_line
 from afterrun_exporter.storage.store import Store
 
 #: The number of jobs whose last runs are read at once.
-STEP: Final = 250
+STEP: Final = 100
 #: Causes of at least this many jobs come before others, however severe.
 MANY: Final = 5
 #: The maximum number of traits and hosts of a cause, the most frequent ones.

@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge, nsmallest
+from itertools import islice
 from typing import Final, NamedTuple
 
 from afterrun_exporter.clock import cooperatively, yield_to_loop
@@ -167,27 +168,33 @@ class Index:
         self, predicate: Predicate | None, start: int, limit: int, order: Order
     ) -> SearchResult:
         """Return up to *limit* jobs that match, sorted by *order*, from *start* on."""
-        parts: list[list[tuple[SortKey, str]]] = []
-        names, find_job = self.names, self._service.job_and_state
+        names, find_job, end = self.names, self._service.job_and_state, start + limit
+        best: list[tuple[float, str]] = []
+        parts: list[list[tuple[float, str]]] = []
+        count = 0
         for at in range(0, len(names), FEW):
-            part: list[tuple[SortKey, str]] = []
+            part: list[tuple[float, str]] = []
             for entry in self._entries_of(names[at : at + FEW]):
                 name = entry.job.name
                 if predicate is not None and not predicate(entry.job, entry.states):
                     continue
                 if (job_and_state := find_job(name)) is not None:
                     part.append((order(entry, *job_and_state), name))
-            parts.append(sorted(part))
+            count += len(part)
+            part.sort()
+            if end <= STEP:
+                # Only the first ones are needed: fewer objects to keep.
+                best = sorted([*best, *part])[:end]
+            else:
+                parts.append(part)
             await yield_to_loop()
-        page: list[str] = []
-        place = 0
-        async for _, name in cooperatively(merge(*parts)):
-            if place >= start + limit:
-                break
-            if place >= start:
-                page.append(name)
-            place += 1
-        return SearchResult(self._entries_of(page), sum(map(len, parts)))
+        merged = merge(best, *parts)
+        page = [
+            name
+            async for place, (_, name) in cooperatively(enumerate(islice(merged, end)))
+            if place >= start
+        ]
+        return SearchResult(self._entries_of(page), count)
 
     def _entries_of(self, names: Sequence[str]) -> list[Entry]:
         # Jobs that were removed since the names were sorted are left out.
@@ -211,10 +218,8 @@ async def most_urgent(entries: Sequence[Entry], limit: int) -> list[Entry]:
     return best
 
 
-#: A sort key: True for jobs without a value, which come last, and the value.
-SortKey = tuple[bool, float]
-#: Returns the sort key of a job.
-Order = Callable[[Entry, Job, JobState], SortKey]
+#: Returns the sort key of a job; infinity for jobs that come last.
+Order = Callable[[Entry, Job, JobState], float]
 
 _WELL: Final = (Status.OK.value,)
 

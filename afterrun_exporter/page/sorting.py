@@ -9,7 +9,7 @@ from afterrun_exporter.core.deadlines import next_slot
 from afterrun_exporter.core.job_query import STATES
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.page.index import Entry, Order, SortKey
+from afterrun_exporter.page.index import Entry, Order
 
 #: The order without a parameter.
 BY_NAME: Final = "name"
@@ -29,30 +29,28 @@ SORTS: Final = (*ORDERS, *(f"-{name}" for name in ORDERS if name != BY_NAME))
 def order_of(sort: str, settings: Settings) -> Order:
     """Return the order with the name *sort*, which is not `BY_NAME`."""
     name = sort.removeprefix("-")
-    descending = ORDERS[name] is not sort.startswith("-")
+    value = _value(name, settings)
+    sign = -1.0 if ORDERS[name] is not sort.startswith("-") else 1.0
 
-    def order(entry: Entry, job: Job, state: JobState) -> SortKey:
-        value = _value(name, entry, job, state, settings)
-        if value is None or not math.isfinite(value):
-            return True, 0.0
-        return False, -value if descending else value
+    def order(entry: Entry, job: Job, state: JobState) -> float:
+        key = sign * value(entry, job, state)
+        # Jobs without a value are last in both directions.
+        return key if -math.inf < key < math.inf else math.inf
 
     return order
 
 
-def _value(
-    name: str, entry: Entry, job: Job, state: JobState, settings: Settings
-) -> float | None:
-    match name:
-        case "state":
-            return _urgency(entry)
-        case "last-run":
-            return state.last_finish_at or None
-        case "duration":
-            return state.last_duration
-        case "last-ok":
-            return state.last_success_at or None
-    return next_slot(job, state, settings)
+def _value(name: str, settings: Settings) -> Order:
+    """Return the function for the value of a job; infinity for none."""
+    return {
+        "state": lambda entry, _job, _state: _urgency(entry),
+        "last-run": lambda _entry, _job, state: state.last_finish_at or math.inf,
+        "duration": lambda _entry, _job, state: (
+            math.inf if state.last_duration is None else state.last_duration
+        ),
+        "last-ok": lambda _entry, _job, state: state.last_success_at or math.inf,
+        "due": lambda _entry, job, state: next_slot(job, state, settings),
+    }[name]
 
 
 def _urgency(entry: Entry) -> float:
