@@ -45,11 +45,13 @@ ROUNDS: Final = 15
 STEP: Final = 1000
 #: Seconds that a page may take.
 PATIENCE: Final = 0.2
+#: The same for an order that is made from the states of all jobs.
+SORTED: Final = 1.0
 
 HEAD: Final = (
     "a page",
     "time",
-    f"bar {PATIENCE:g} s",
+    "bar",
     "bytes",
     "the loop was held",
     "CPU",
@@ -64,6 +66,8 @@ class Visit(NamedTuple):
     path: str
     pings: int = 0
     rounds: int = ROUNDS
+    #: Seconds that it may take.
+    bar: float = PATIENCE
 
 
 VISITS: Final = (
@@ -76,8 +80,8 @@ VISITS: Final = (
     Visit("a project, label and tag", "/?project=p&label=team%3Ddata&tag=t"),
     Visit("a label alone", "/?label=team%3Ddata"),
     Visit("the broken ones", "/?state=broken"),
-    Visit("sorted by duration", "/?sort=duration"),
-    Visit("sorted by next due, the last page", f"/?sort=due&page={JOBS // 50}"),
+    Visit("sorted by duration", "/?sort=duration", bar=SORTED),
+    Visit("sorted, the last page", f"/?sort=due&page={JOBS // 50}", bar=SORTED),
     Visit("the alerts", "/alerts"),
     Visit("one job", "/jobs/job-000777"),
 )
@@ -148,12 +152,12 @@ async def measure(text: str, database: Path) -> bool:
             times, cpu = Measured([seconds for seconds, _ in done]), max(holds.cpu)
             # What comes once in a daemon's life is told and not judged.
             judged = visit.rounds == ROUNDS
-            kept &= cpu <= BAR and (times.median <= PATIENCE or not judged)
+            kept &= cpu <= BAR and (times.median <= visit.bar or not judged)
             rows.append(
                 (
                     visit.what,
                     times.seconds() if visit.rounds > 1 else f"{times.median:.3g} s",
-                    verdict(times.median, PATIENCE) if judged else "",
+                    verdict(times.median, visit.bar) if judged else "",
                     f"{done[-1][1] / 1024:.0f} KiB",
                     f"{max(holds.seconds) * 1000:.3g} ms",
                     f"{cpu * 1000:.3g} ms",

@@ -18,6 +18,7 @@ from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.status import status
+from afterrun_exporter.page import figures
 from afterrun_exporter.page.alert_settings import alert_settings
 from afterrun_exporter.page.backtest import LONGEST, attempt
 from afterrun_exporter.page.context import Context
@@ -63,6 +64,7 @@ async def job_page(
         return await unknown_job(context, request, name)
     reading, store = Reading(), context.store
     runs = await reading.or_else(store.runs(name, RUNS), [])
+    endings = await reading.or_else(store.endings([name], figures.MOST), {})
     alert_filter = AlertFilter(job=name, limit=ALERTS)
     alerts = await reading.or_else(store.alerts(alert_filter), [])
     recorded = await reading.or_else(store.alerts(replace(alert_filter, open=True)), [])
@@ -84,6 +86,7 @@ async def job_page(
         **facts,
         reasons=why,
         worst=min((one.severity for one in why), key=rank, default=""),
+        figures=figures.figures_of(endings.get(name, ()), runs, now),
         settings=alert_settings(job_and_state[0], routes, receivers),
         has_receivers=routes.has_receivers or bool(receivers),
         charts=drawings[:CHARTS],

@@ -65,6 +65,37 @@ def test_a_job_that_no_file_names_is_removed(look: Look, daemon: Daemon) -> None
     assert daemon.get("/api/v1/jobs/passing-by").status == 404
 
 
+def test_an_alert_appears_and_resolves_by_itself(look: Look, daemon: Daemon) -> None:
+    daemon.post("/ping/flaky")
+    page = look("/alerts")
+    opened = page.locator("#open tr").filter(has_text="flaky")
+    expect(opened).to_have_count(0)
+
+    daemon.post("/ping/flaky", {"status": "fail", "message": "disk full"})
+    refresh(page)
+    expect(opened).to_contain_text("failing")
+    expect(opened).to_contain_text("disk full")
+
+    daemon.post("/ping/flaky", {"status": "ok", "message": "fixed"})
+    refresh(page)
+    expect(opened).to_have_count(0)
+    expect(page.locator("#resolved tr").filter(has_text="flaky")).to_have_count(1)
+
+
+def test_alerts_are_filtered_and_found_again_by_the_address(look: Look) -> None:
+    page = look("/alerts", javascript=False)
+    page.get_by_label("Condition").select_option("violated")
+    page.get_by_label("Job", exact=True).fill("nightly-backup")
+    page.get_by_role("button", name="Show").click()
+
+    assert "kind=violated&severity=&job=nightly-backup" in page.url
+    rows = page.locator("#open tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("rows_processed was 0, expected")
+    page.get_by_role("link", name="nightly-backup").first.click()
+    expect(page.get_by_role("heading", name="nightly-backup")).to_be_visible()
+
+
 def test_news_come_by_themselves_and_disturb_nobody(look: Look, daemon: Daemon) -> None:
     """What is being typed, what is open, the focus and the place stay as they are."""
     for _ in range(2):
