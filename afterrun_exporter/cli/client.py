@@ -66,7 +66,7 @@ def asks_daemon(command: Command) -> Command:
 
     @wraps(command)
     def asking(url: str, token_file: str | None, **options: Any) -> None:
-        daemon = Daemon(url, find_token(os.environ, token_file, _unusable))
+        daemon = Daemon(url, find_token(os.environ, token_file, warn))
         try:
             command(daemon=daemon, **options)
         except (LookupError, TypeError, AttributeError, ValueError) as error:
@@ -98,7 +98,8 @@ token_option = click.option(
 )
 
 
-def _unusable(message: str) -> None:
+def warn(message: str) -> None:
+    """Print a warning about an option."""
     click.echo(f"Warning: {message}", err=True)
 
 

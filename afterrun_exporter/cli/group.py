@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "pause": "Pause monitoring of a job.",
     "resume": "Resume monitoring of a job.",
     "alerts": "Show alerts, or open a test alert.",
+    "doctor": "Check the chain from the daemon to Alertmanager.",
     "backtest": "Evaluate rules on past runs.",
     "backup": "Copy the database, also while the daemon is running.",
     "restore": "Replace the database with a backup.",

@@ -1,4 +1,4 @@
-"""HTTP requests to the daemon, of the commands that report and of those that read.
+"""HTTP requests of the commands that report, that read, and that check the chain.
 
 Only the standard library is used: `afterrun exec` starts before every job, and must not
 delay it. Proxies are not used, because the daemon is usually on the same network, and
@@ -35,6 +35,9 @@ class Response:
     """A response of the daemon, or of another program at its URL."""
 
     status: int
+    body: bytes
+    #: The header Date, or "".
+    date: str
     #: The parsed JSON body; `NOT_JSON` if it is none.
     document: Any
     #: The reason that the daemon gives for refusing the request, or "".
@@ -48,11 +51,21 @@ NOT_JSON: Final = object()
 
 
 class Transport:
-    """Requests to the daemon at a URL; a token takes precedence over credentials in it."""
+    """Requests to the daemon at a URL; a token takes precedence over credentials in it.
 
-    def __init__(self, url: str, token: str = "") -> None:
+    Or to *program*, another one of the chain, whose address is set with *option*.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str = "",
+        program: str = "AfterRun",
+        option: str = "--url or AFTERRUN_URL",
+    ) -> None:
         #: The URL without credentials.
         self.url = public_url(url)
+        self._program, self._option = program, option
         self._target = url.rstrip("/")
         self._token = token
 
@@ -88,7 +101,7 @@ class Transport:
         except HTTPException as error:
             reason = _one_line(hidden(str(error), allowed)) or type(error).__name__
             raise NoResponseError(
-                f"{self.url} does not respond like AfterRun: {reason}"
+                f"{self.url} does not respond like {self._program}: {reason}"
             ) from None
         except ValueError as error:
             # A name that no request can contain.
@@ -102,18 +115,19 @@ class Transport:
         problem = detail or self._unexpected(answer, allowed)
         if detail and answer.status == 401:
             problem += ": put a token into AFTERRUN_TOKEN"
-        return Response(answer.status, document, detail, problem)
+        date = answer.getheader("Date") or ""
+        return Response(answer.status, text, date, document, detail, problem)
 
     def _unexpected(self, answer: HTTPResponse, allowed: str) -> str:
         """Return the description of an error that is not one of the daemon."""
         if to := hidden(answer.getheader("Location") or "", allowed):
             return (
                 f"{self.url} answered {answer.status} with a redirect to "
-                f"{public_url(to)[:LONGEST_QUOTE]!r}; if that is the daemon, set --url or "
-                "AFTERRUN_URL to it"
+                f"{public_url(to)[:LONGEST_QUOTE]!r}; if that is {self._program}, set "
+                f"{self._option} to it"
             )
         status = f"{answer.status} {hidden(answer.reason, allowed)}".strip()
-        return f"{self.url} answered {status} and does not respond like AfterRun"
+        return f"{self.url} answered {status} and does not respond like {self._program}"
 
     def _unreachable(self, error: OSError, allowed: str) -> NoResponseError:
         # Errors about a certificate have it.
@@ -125,7 +139,7 @@ class Transport:
         reason = hidden(error.strerror or str(error), allowed) or type(error).__name__
         return NoResponseError(
             f"no response from {self.url}: {reason}",
-            hint="; is the daemon running there? Set --url or AFTERRUN_URL for another "
+            hint=f"; is {self._program} running there? Set {self._option} for another "
             "address",
         )
 

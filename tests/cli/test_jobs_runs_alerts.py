@@ -329,7 +329,7 @@ def somebody_else(said: bytes, heard: list[bytes] | None = None) -> Iterator[str
         ),
         (
             b"HTTP/1.0 302 Found\r\nLocation: http://b.example/api\r\n\r\n",
-            "{} answered 302 with a redirect to 'http://b.example/api'; if that is the",
+            "{} answered 302 with a redirect to 'http://b.example/api'; if that is",
         ),
         (b"", "no response from {}: "),
     ],
@@ -352,7 +352,7 @@ def test_a_daemon_that_does_not_answer_is_one_line() -> None:
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        f"Error: no response from {url}: Connection refused; is the daemon running "
+        f"Error: no response from {url}: Connection refused; is AfterRun running "
         "there? Set --url or AFTERRUN_URL for another address\n"
     )
 

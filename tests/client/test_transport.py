@@ -27,7 +27,7 @@ HEAD = b"HTTP/1.0 %s\r\nContent-Type: application/problem+json\r\n\r\n%s"
         ),
         (
             b"HTTP/1.0 302 Found\r\nLocation: http://u:p@b.example/\r\n\r\n",
-            "{} answered 302 with a redirect to 'http://b.example'; if that is the daemon",
+            "{} answered 302 with a redirect to 'http://b.example'; if that is AfterRun",
         ),
         (b"220 mail\x1b[1m\r\n", "{} does not respond like AfterRun: 220 mail [1m"),
         (b"HTTP/1.0 200 OK\r\n\r\n<html>", "{} does not respond like AfterRun"),

@@ -1,0 +1,88 @@
+"""Findings of `afterrun doctor` that need no other programs; the others: tests/e2e."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+from click.testing import CliRunner
+
+from afterrun_exporter.cli.doctor_findings import Program, clock_finding
+from afterrun_exporter.cli.group import afterrun
+from afterrun_exporter.clock import SystemClock
+
+
+class Skewed(BaseHTTPRequestHandler):
+    """Answers with a clock that is ahead."""
+
+    ahead = 0.0
+
+    def do_GET(self) -> None:
+        self.send_response_only(200)
+        self.send_header(
+            "Date", formatdate(SystemClock().now() + self.ahead, usegmt=True)
+        )
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    running = HTTPServer(("127.0.0.1", 0), Skewed)
+    Thread(target=running.serve_forever).start()
+    yield f"http://127.0.0.1:{running.server_address[1]}"
+    running.shutdown()
+    running.server_close()
+
+
+@pytest.mark.parametrize(
+    ("ahead", "status", "detail"),
+    [
+        (0.0, "ok", "within 5 s of the clock of this host"),
+        (3.0, "ok", "within 5 s of the clock of this host"),
+        (3600.5, "failed", "3600 s ahead of the clock of this host"),
+        (-90.5, "failed", "90 s behind the clock of this host"),
+    ],
+)
+def test_a_clock_that_differs_is_found(
+    server: str,
+    ahead: float,
+    status: str,
+    detail: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Skewed, "ahead", ahead)
+    program = Program("AfterRun", server, "--url")
+    program.request("/")
+
+    finding = clock_finding(program)
+
+    assert (finding.status, finding.link) == (status, "clock of AfterRun")
+    # The header has whole seconds.
+    assert finding.detail in {
+        detail,
+        detail.replace("3600 ", "3601 ").replace("90 ", "91 "),
+    }
+    assert bool(finding.fix) == (status == "failed")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--webhook", "x"], "write it like localhost:10709"),
+        (["--config.file", "missing.yml"], "missing.yml"),
+        (["--timeout", "soon"], "is not a duration"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_refused(
+    options: list[str], problem: str
+) -> None:
+    result = CliRunner().invoke(afterrun, ["doctor", "--json", *options])
+
+    assert result.exit_code in {1, 2}
+    assert problem in result.stderr
