@@ -12,6 +12,18 @@ from typing import Any
 
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.clock_watch import ClockJump
+from afterrun_exporter.core.daily_figures import (
+    DAY,
+    BrokenSpan,
+    DayFigures,
+    DayTotals,
+    FinishedRun,
+    JobFigures,
+    PeriodFigures,
+    day_of,
+    figures_of,
+    unpunctual,
+)
 from afterrun_exporter.core.duplicates import KEY_SIZE, NO_KEY
 from afterrun_exporter.core.history import pack, past
 from afterrun_exporter.core.model import BLAMELESS, NEUTRAL, Condition, Outcome, Run
@@ -145,6 +157,8 @@ class MemoryStore:
         #: The keys of the runs of each job, by run number.
         self._keys: defaultdict[str, dict[int, bytes]] = defaultdict(dict)
         self._alerts: list[AlertRecord] = []
+        self._missed: dict[str, int] = {}
+        self._figures: dict[tuple[str, int], DayFigures] = {}
         self._logs: list[LogRecord] = []
         self._receivers: dict[int, JobReceiver] = {}
         self._newest_receiver = 0
@@ -227,6 +241,33 @@ class MemoryStore:
             for name in reach
         }
 
+    async def figures(self, first: int, last: int) -> PeriodFigures:
+        start, end = first * DAY, (last + 1) * DAY
+        selected = {k: v for k, v in self._figures.items() if first <= k[1] <= last}
+        jobs: dict[str, DayFigures] = {}
+        days: dict[int, DayFigures] = {}
+        weighted: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+        for (name, day), figures in selected.items():
+            if figures.weight > 1:
+                weighted[name].append((figures.weight, figures.durations))
+                figures = figures._replace(durations="")  # noqa: PLW2901
+            jobs[name] = jobs.get(name, DayFigures()).plus(figures)
+            days[day] = days.get(day, DayFigures()).plus(figures)
+        return PeriodFigures(
+            [
+                JobFigures(*(name, *one[:4]), weighted=tuple(weighted[name]))
+                for name, one in jobs.items()
+            ],
+            [DayTotals(day, days[day].runs, days[day].missed) for day in sorted(days)],
+            [
+                BrokenSpan(one.job, one.opened_at, one.resolved_at)
+                for one in sorted(self._alerts, key=attrgetter("job", "opened_at"))
+                if one.key.condition not in BLAMELESS
+                and one.opened_at < end
+                and (one.resolved_at is None or one.resolved_at > start)
+            ],
+        )
+
     async def alerts(self, query: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
         every = sorted(self._alerts, key=attrgetter("opened_at", "id"), reverse=True)
         if query.before is not None:
@@ -264,7 +305,9 @@ class MemoryStore:
     async def logs(self, job: str) -> list[LogRecord]:
         return [entry for entry in reversed(self._logs) if entry.job == job]
 
-    async def prune(self, before: float, runs_per_job: int) -> int:
+    async def prune(
+        self, before: float, runs_per_job: int, reports_before: float | None = None
+    ) -> int:
         remaining = [
             (name, run)
             for name, run in self._runs
@@ -279,11 +322,15 @@ class MemoryStore:
         self._commits.keys.forget(self._keys)
         self._runs = remaining
         self._logs = [entry for entry in self._logs if entry.at >= before]
+        since = before if reports_before is None else reports_before
         self._alerts = [
             alert
             for alert in self._alerts
-            if alert.resolved_at is None or alert.resolved_at >= before
+            if alert.resolved_at is None or alert.resolved_at >= since
         ]
+        self._figures = {
+            key: one for key, one in self._figures.items() if key[1] >= day_of(since)
+        }
         return pruned
 
     def writing_for(self) -> float:
@@ -322,6 +369,7 @@ class MemoryStore:
 
     def _apply(self, writes: Writes) -> None:
         for name, transition in writes:
+            self._count(name, transition)
             self._runs.extend((name, run) for run in transition.runs)
             keys = transition.state.run_keys
             for run in reversed(transition.runs):
@@ -344,6 +392,21 @@ class MemoryStore:
                     self._open_alert(name, event)
                 else:
                     self._change_open(name, event)
+
+    def _count(self, job: str, transition: Transition) -> None:
+        figures = [*unpunctual(transition, self._missed.get(job, 0))]
+        self._missed[job] = transition.state.missed_total
+        figures += [
+            (
+                day_of(run.finished_at),
+                figures_of([FinishedRun(run.outcome, run.finished_at, run.duration)]),
+            )
+            for run in transition.runs
+            if not run.is_retried
+        ]
+        for day, more in figures:
+            before = self._figures.get((job, day), DayFigures())
+            self._figures[job, day] = before.plus(more)
 
     def _open_alert(self, job: str, event: AlertOpened) -> None:
         still_open = {a.key for a in self._alerts if a.job == job and not a.resolved_at}

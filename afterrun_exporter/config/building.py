@@ -125,6 +125,7 @@ class Builder:
             settle=spec.settle,
             keep_for=spec.retention.runs,
             keep_runs=spec.retention.runs_per_job,
+            keep_reports=max(spec.retention.reports, spec.retention.runs),
             body_bytes=spec.limits.body_bytes,
             pushed_bytes=spec.limits.pushed_bytes,
         )

@@ -200,10 +200,11 @@ class LimitsSpec(Spec):
 
 
 class RetentionSpec(Spec):
-    """``retention:`` of finished runs."""
+    """``retention:`` of finished runs, and of what reports are made of."""
 
     runs: PositiveDuration = parse_duration("30d")
     runs_per_job: Count = 1000
+    reports: PositiveDuration = parse_duration("90d")
 
 
 class ProjectSpec(Spec):

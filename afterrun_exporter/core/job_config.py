@@ -46,6 +46,8 @@ class JobConfig:
     #: Finished runs are deleted after `keep_for`, and beyond `keep_runs`.
     keep_for: float = 30 * 86400.0
     keep_runs: int = 1000
+    #: Resolved alerts and figures of days are deleted after this time.
+    keep_reports: float = 90 * 86400.0
     #: The largest accepted body, in bytes.
     body_bytes: int = 2**20
     #: The maximum size of pushes to expose, in bytes.

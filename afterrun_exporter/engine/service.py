@@ -254,8 +254,11 @@ class Service(WatchedJobs):
         """Delete runs beyond the configured retention; return their number."""
         # If the clock may be ahead, recent runs may look old.
         now = self._clock.now() - self.downtimes.ahead()
-        before = now - self.job_config.keep_for
-        return await self.store.prune(before, self.job_config.keep_runs)
+        config = self.job_config
+        before = now - config.keep_for
+        return await self.store.prune(
+            before, config.keep_runs, now - config.keep_reports
+        )
 
     async def apply(self, changes: Sequence[Change]) -> list[Transition | Exception]:
         """Apply changes durably in one transaction, and act on them.

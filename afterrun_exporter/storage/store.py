@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
+from afterrun_exporter.core.daily_figures import PeriodFigures
 from afterrun_exporter.core.model import Condition, Outcome, Run
 from afterrun_exporter.core.pushed_metrics import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
@@ -203,6 +204,13 @@ class Store(Protocol):
         """
         ...
 
+    async def figures(self, first: int, last: int) -> PeriodFigures:
+        """Return the figures of the UTC days from *first* to *last*, since 1970.
+
+        Runs count on the day on which they ended, also after they were pruned.
+        """
+        ...
+
     async def alerts(self, query: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
         """Return the recorded alerts that *query* selects, newest first."""
         ...
@@ -256,12 +264,15 @@ class Store(Protocol):
         """Return the log messages of *job*, newest first."""
         ...
 
-    async def prune(self, before: float, runs_per_job: int) -> int:
-        """Delete old runs, logs and resolved alerts; return the number of runs.
+    async def prune(
+        self, before: float, runs_per_job: int, reports_before: float | None = None
+    ) -> int:
+        """Delete old runs, logs, resolved alerts and figures; return the number of runs.
 
-        These are older than *before*, or not among the newest *runs_per_job* runs of a
-        job. The last run of a job is kept. Works in small steps between which other
-        updates are committed.
+        Runs and logs are older than *before*, or not among the newest *runs_per_job*
+        runs of a job. The last run of a job is kept. Resolved alerts and figures of days
+        are older than *reports_before*, which is *before* by default. Works in small
+        steps between which other updates are committed.
         """
         ...
 

@@ -22,10 +22,12 @@ class Refusing(MemoryStore):
 
     full = False
 
-    async def prune(self, before: float, runs_per_job: int) -> int:
+    async def prune(
+        self, before: float, runs_per_job: int, reports_before: float | None = None
+    ) -> int:
         if self.full:
             raise StorageError("the disk is full")
-        return await super().prune(before, runs_per_job)
+        return await super().prune(before, runs_per_job, reports_before)
 
 
 @pytest.fixture

@@ -141,7 +141,12 @@ class Disk(MemoryStore):
             for name in reach
         }
 
-    async def prune(self, before: float, runs_per_job: int) -> int:  # noqa: ARG002
+    async def prune(
+        self,
+        before: float,
+        runs_per_job: int,  # noqa: ARG002
+        reports_before: float | None = None,  # noqa: ARG002
+    ) -> int:
         for job, runs in self.kept.items():
             while len(runs) > 1 and runs[0].received_at < before:
                 self._keys[job].pop(runs.popleft().number, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -192,3 +192,31 @@ def _size_of(header: bytes) -> int:
 
 def _storage_error(name: str, problem: str) -> StorageError:
     return StorageError(f"cannot write to {name}: it {problem}; {_HINT}")
+
+
+def hint(path: Path) -> str:
+    """Return the reason why files at *path* cannot grow; "" if they can."""
+    with suppress(OSError):
+        free = os.statvfs(path.parent)
+        if not free.f_bavail:
+            return "; its disk is full"
+        if free.f_files and not free.f_favail:
+            return "; its disk has no inodes left"
+    return ""
+
+
+def secure(path: Path) -> None:
+    """Make the names of the files at *path* durable; raise StorageError if not writable."""
+    # SQLite would open such a file, and then refuse each ping.
+    if not os.access(path, os.W_OK):
+        raise StorageError(
+            f"cannot use database {str(path)!r}: it is readable but not writable; "
+            "choose another --storage.path or make it writable"
+        )
+    # SQLite syncs the files, but not their names in the directory.
+    with suppress(OSError):
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import (
     AsyncIterator,
@@ -20,6 +19,7 @@ from typing import Final, TypeVar
 
 import aiosqlite
 
+from afterrun_exporter.core.daily_figures import PeriodFigures, day_of
 from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.core.pushed_metrics import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
@@ -35,6 +35,7 @@ from afterrun_exporter.storage.outbox import Changes, Outbox
 from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
 from afterrun_exporter.storage.sqlite import alert_history as history
 from afterrun_exporter.storage.sqlite import (
+    daily_figures,
     pushed_metrics,
     reads,
     receivers,
@@ -42,7 +43,12 @@ from afterrun_exporter.storage.sqlite import (
     window_history,
 )
 from afterrun_exporter.storage.sqlite.checkpoints import Checkpoints
-from afterrun_exporter.storage.sqlite.files import DatabaseFiles, watched
+from afterrun_exporter.storage.sqlite.files import (
+    DatabaseFiles,
+    hint,
+    secure,
+    watched,
+)
 from afterrun_exporter.storage.sqlite.locking import locked
 from afterrun_exporter.storage.sqlite.migrations import migrate
 from afterrun_exporter.storage.sqlite.outbox import Outboxed
@@ -113,6 +119,8 @@ class SQLiteStore:
         self._on_commit = on_commit
         self._commits = GroupCommit(states, self._write, self._older_keys, key_memory)
         self._checkpoints = checkpoints
+        #: The first day of which figures are kept; unknown after the start.
+        self._first_day: int | None = None
         self.outbox = Outbox(self._write_outbox, *outbox)
 
     @classmethod
@@ -203,6 +211,12 @@ class SQLiteStore:
             window_history.histories(self._reader, reach, now, limit)
         )
 
+    async def figures(self, first: int, last: int) -> PeriodFigures:
+        # Without them the figures are older, but still right.
+        with suppress(StorageError):
+            await self._count_runs()
+        return await self._reading(daily_figures.period(self._browser, first, last))
+
     async def alerts(self, query: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
         return await self._reading(history.alerts(self._browser, query))
 
@@ -230,7 +244,10 @@ class SQLiteStore:
     async def logs(self, job: str) -> list[LogRecord]:
         return await self._reading(reads.logs(self._reader, job))
 
-    async def prune(self, before: float, runs_per_job: int) -> int:
+    async def prune(
+        self, before: float, runs_per_job: int, reports_before: float | None = None
+    ) -> int:
+        await self._count_runs()
         newest = {name: state.recorded for name, state in self._states.items()}
         cursor: int | None = 0
         pruned = 0
@@ -247,9 +264,27 @@ class SQLiteStore:
                 keys, place, newest, before, runs_per_job
             )
             self._commits.keys.forget(jobs)
-        while await self._on_thread(self._writer.prune_rest, before):
+        since = before if reports_before is None else reports_before
+        while await self._on_thread(self._writer.prune_rest, before, since):
             pass
+        await self._prune_figures(day_of(since))
         return pruned
+
+    async def _count_runs(self) -> None:
+        """Add the runs since the last call to the figures of their days."""
+        do, count = self._writer.do_at_once, daily_figures.add_next_runs
+        while await self._on_thread(do, count, daily_figures.STEP):
+            pass
+
+    async def _prune_figures(self, first: int) -> None:
+        """Delete the figures of days before *first*, at most once a day."""
+        if first == self._first_day:
+            return
+        position: daily_figures.Position | None = ((0, 0), first)
+        do, prune = self._writer.do_at_once, daily_figures.prune
+        while position is not None:
+            position = await self._on_thread(do, prune, position)
+        self._first_day = first
 
     def writing_for(self) -> float:
         return self._commits.writing_for()
@@ -328,15 +363,14 @@ def _open(
             for pragma in PRAGMAS:
                 connection.execute(pragma).fetchall()
             migrate(connection)
-            _check_writable(path)
-            _sync_directory(path)
+            secure(path)
             states, writer = _load(connection)
             outbox = load_outbox(connection)
         except BaseException:
             connection.close()
             raise
     except (*FAULTS, UnreadableRowError) as error:
-        problem = f"cannot use database {str(path)!r}: {reason(error)}{_hint(path)}"
+        problem = f"cannot use database {str(path)!r}: {reason(error)}{hint(path)}"
         raise StorageError(problem) from error
     return connection, states, writer, outbox
 
@@ -352,16 +386,6 @@ async def _reader(path: Path, stack: AsyncExitStack) -> aiosqlite.Connection:
     return reader
 
 
-def _hint(path: Path) -> str:
-    with suppress(OSError):
-        free = os.statvfs(path.parent)
-        if not free.f_bavail:
-            return "; its disk is full"
-        if free.f_files and not free.f_favail:
-            return "; its disk has no inodes left"
-    return ""
-
-
 def _load(connection: sqlite3.Connection) -> tuple[dict[str, JobState], Writer]:
     states: dict[str, JobState] = {}
     ids: dict[str, int] = {}
@@ -375,23 +399,5 @@ def _load(connection: sqlite3.Connection) -> tuple[dict[str, JobState], Writer]:
         ids[name] = id_
         last_runs[name] = last_run
     (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()
-    return states, Writer(connection, ids, last_runs, newest)
-
-
-def _check_writable(path: Path) -> None:
-    # SQLite would open such a file, and then refuse each ping.
-    if not os.access(path, os.W_OK):
-        raise StorageError(
-            f"cannot use database {str(path)!r}: it is readable but not writable; "
-            "choose another --storage.path or make it writable"
-        )
-
-
-def _sync_directory(path: Path) -> None:
-    # SQLite syncs the files, but not their names in the directory.
-    with suppress(OSError):
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    missed = {name: n for name, one in states.items() if (n := one.missed_total)}
+    return states, Writer(connection, ids, last_runs, newest, missed)

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any, Final, TypeVar
 
 from afterrun_exporter.clock import stopwatch
+from afterrun_exporter.core.daily_figures import DayFigures, unpunctual
 from afterrun_exporter.core.duplicates import KEY_SIZE, REMEMBERED
 from afterrun_exporter.core.model import Condition, Run
 from afterrun_exporter.core.state import (
@@ -28,7 +29,7 @@ from afterrun_exporter.storage.codec import (
 from afterrun_exporter.storage.group_commit import Writes
 from afterrun_exporter.storage.outbox import Changes
 from afterrun_exporter.storage.run_keys import CHUNK, rows_of
-from afterrun_exporter.storage.sqlite import outbox, run_keys
+from afterrun_exporter.storage.sqlite import daily_figures, outbox, run_keys
 from afterrun_exporter.storage.sqlite.checkpoints import CHECKPOINT
 
 #: The maximum of rows in one statement: SQLite allows 32,766 values.
@@ -111,8 +112,11 @@ class Writer:
         ids: dict[str, int],
         last_runs: dict[str, int | None],
         newest_run: int,
+        missed: dict[str, int],
     ) -> None:
         self._connection = connection
+        #: The missed slots of each job that has some, as committed.
+        self._missed = missed
         self._ids = ids
         self._last_runs = last_runs
         self._newest_run = newest_run
@@ -125,9 +129,13 @@ class Writer:
         new = (name for name, id_ in ids.items() if id_ is None)
         fresh = {name: self._newest_job + n for n, name in enumerate(new, start=1)}
         batch = _Batch(
-            {**self._ids_of(ids), **fresh}, self._last_runs, self._newest_run
+            {**self._ids_of(ids), **fresh},
+            self._last_runs,
+            self._newest_run,
+            self._missed,
         )
         for name, transition in writes:
+            batch.add_unpunctual(name, transition)
             batch.states[name] = transition.state
             for run in transition.runs:
                 batch.add_run(name, run)
@@ -145,6 +153,7 @@ class Writer:
                 execute(sql, values)
             self._connection.executemany(_ADD_LOG, batch.logs)
             self._connection.executemany(run_keys.INSERT, batch.keys)
+            daily_figures.add(self._connection, batch.figures)
             insert(self._connection, _JOBS, [*batch.jobs()], _OR_UPDATE)
             outbox.save(self._connection, news)
 
@@ -152,6 +161,7 @@ class Writer:
         self._newest_job += len(fresh)
         self._newest_run = batch.newest_run
         self._last_runs.update(batch.last_runs)
+        self._missed.update(batch.missed)
         return stopwatch() - began
 
     def prune_runs(
@@ -205,12 +215,13 @@ class Writer:
         jobs = {name for _, name in old}
         return rows[-1][0] if len(rows) == STEP else None, jobs
 
-    def prune_rest(self, before: float) -> int:
-        """Delete some logs and resolved alerts older than *before*; return the count."""
+    def prune_rest(self, logs_before: float, alerts_before: float) -> int:
+        """Delete some old logs and resolved alerts; return the count."""
+        old = (_PRUNE_LOGS, logs_before), (_PRUNE_ALERTS, alerts_before)
         with self._transaction():
             return sum(
                 self._connection.execute(sql, (before, STEP)).rowcount
-                for sql in (_PRUNE_LOGS, _PRUNE_ALERTS)
+                for sql, before in old
             )
 
     def probe(self) -> None:
@@ -261,9 +272,13 @@ class _Batch:
         ids: Mapping[str, int],
         committed_last_runs: Mapping[str, int | None],
         newest_run: int,
+        committed_missed: Mapping[str, int],
     ) -> None:
         self._ids = ids
         self._committed = committed_last_runs
+        self._committed_missed = committed_missed
+        self.missed: dict[str, int] = {}
+        self.figures: list[tuple[daily_figures.Key, DayFigures]] = []
         self.newest_run = newest_run
         self.last_runs: dict[str, int | None] = {}
         self.states: dict[str, JobState] = {}
@@ -271,6 +286,17 @@ class _Batch:
         self.alerts: list[tuple[str, tuple[Any, ...]]] = []
         self.logs: list[tuple[Any, ...]] = []
         self.keys: list[tuple[Any, ...]] = []
+
+    def add_unpunctual(self, name: str, transition: Transition) -> None:
+        missed = transition.state.missed_total
+        before = self.missed.get(name, self._committed_missed.get(name, 0))
+        if missed == before and not transition.alerts:
+            return
+        self.missed[name] = missed
+        self.figures += [
+            ((self._ids[name], day), figures)
+            for day, figures in unpunctual(transition, before)
+        ]
 
     def add_run(self, name: str, run: Run) -> None:
         previous = self._last_run(name)

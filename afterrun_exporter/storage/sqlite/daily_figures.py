@@ -1,0 +1,136 @@
+"""Figures of jobs by day: adding finished runs to them, and reading periods."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Final
+
+import aiosqlite
+
+from afterrun_exporter.clock import cooperatively
+from afterrun_exporter.core.daily_figures import (
+    DAY,
+    OUTCOMES,
+    BrokenSpan,
+    DayFigures,
+    DayTotals,
+    FinishedRun,
+    JobFigures,
+    PeriodFigures,
+    day_of,
+    figures_of,
+    is_counted,
+)
+
+#: Runs to add in one step, so that commits do not wait long.
+STEP: Final = 500
+#: Rows to check in one step of pruning.
+ROWS: Final = 2000
+
+_COUNTS: Final = (*(one.value for one in OUTCOMES), "missed", "late")
+_COLUMNS: Final = ("job_id", "day", *_COUNTS, "durations", "weight")
+# The texts have only constants and placeholders.
+_READ: Final = (
+    f"SELECT {', '.join(_COLUMNS[2:])} FROM days WHERE job_id = ? AND day = ?"  # noqa: S608
+)
+_WRITE: Final = (
+    f"INSERT OR REPLACE INTO days ({', '.join(_COLUMNS)}) "  # noqa: S608
+    f"VALUES ({', '.join('?' * len(_COLUMNS))})"
+)
+_NEXT: Final = """
+SELECT id, job_id, outcome, attempt, max_attempts, finished_at, duration
+FROM runs WHERE id > (SELECT run FROM counted) ORDER BY id LIMIT ?
+"""
+_SUMS: Final = ", ".join(f"sum({name})" for name in _COUNTS)
+# The characters of a day are concatenated by SQLite, which is much faster than rows.
+_JOBS: Final = f"""
+SELECT (SELECT name FROM jobs WHERE id = job_id), {_SUMS},
+    group_concat(CASE weight WHEN 1 THEN durations ELSE '' END, ''),
+    CASE max(weight) WHEN 1 THEN NULL
+    ELSE json_group_array(json_array(weight, durations)) FILTER (WHERE weight > 1) END
+FROM days WHERE day BETWEEN ? AND ? GROUP BY job_id
+"""  # noqa: S608
+_DAYS: Final = f"""
+SELECT day, {_SUMS} FROM days WHERE day BETWEEN ? AND ? GROUP BY day ORDER BY day
+"""  # noqa: S608
+_BROKEN: Final = """
+SELECT j.name, a.opened_at, a.resolved_at FROM alerts a JOIN jobs j ON j.id = a.job_id
+WHERE a.opened_at < ?2 AND coalesce(a.resolved_at > ?1, true)
+    AND condition NOT IN ('upstream_unhealthy', 'test')
+ORDER BY a.job_id, a.opened_at
+"""
+
+#: A job and a day.
+Key = tuple[int, int]
+#: The key of the last checked row, and the first day to keep.
+Position = tuple[Key, int]
+
+
+def add(
+    connection: sqlite3.Connection, figures: Iterable[tuple[Key, DayFigures]]
+) -> None:
+    """Add *figures* to those of the same job and day."""
+    for key, more in figures:
+        row = connection.execute(_READ, key).fetchone()
+        before = _figures(*row) if row else DayFigures()
+        after = before.plus(more)
+        counts = (*after.runs, after.missed, after.late)
+        connection.execute(_WRITE, (*key, *counts, after.durations, after.weight))
+
+
+def _figures(*row: Any) -> DayFigures:
+    *counts, missed, late, durations, weight = row
+    return DayFigures(tuple(counts), missed, late, durations, weight)
+
+
+def add_next_runs(connection: sqlite3.Connection, limit: int = STEP) -> bool:
+    """Add the next finished runs to the figures; return True if there may be more."""
+    rows = connection.execute(_NEXT, (limit,)).fetchall()
+    if not rows:
+        return False
+    runs: defaultdict[Key, list[FinishedRun]] = defaultdict(list)
+    for _, job_id, outcome, attempt, max_attempts, finished_at, duration in rows:
+        if is_counted(attempt, max_attempts, outcome):
+            run = FinishedRun(outcome, finished_at, duration)
+            runs[job_id, day_of(finished_at)].append(run)
+    add(connection, ((key, figures_of(some)) for key, some in runs.items()))
+    connection.execute("UPDATE counted SET run = ?", (rows[-1][0],))
+    return len(rows) == limit
+
+
+def prune(connection: sqlite3.Connection, position: Position) -> Position | None:
+    """Delete old rows among the next ones after *position*; return the next position."""
+    (job_id, day), first = position
+    rows = connection.execute(
+        "SELECT job_id, day FROM days WHERE (job_id, day) > (?, ?) "
+        "ORDER BY job_id, day LIMIT ?",
+        (job_id, day, ROWS),
+    ).fetchall()
+    connection.executemany(
+        "DELETE FROM days WHERE job_id = ? AND day = ?",
+        [row for row in rows if row[1] < first],
+    )
+    return (rows[-1], first) if len(rows) == ROWS else None
+
+
+async def period(reader: aiosqlite.Connection, first: int, last: int) -> PeriodFigures:
+    """See `Store.figures`."""
+    days = await reader.execute_fetchall(_DAYS, (first, last))
+    rows = await reader.execute_fetchall(_JOBS, (first, last))
+    jobs = [_job_figures(*row) async for row in cooperatively(rows)]
+    spans = await reader.execute_fetchall(_BROKEN, (first * DAY, (last + 1) * DAY))
+    return PeriodFigures(
+        jobs,
+        [DayTotals(day, tuple(counts[:-2]), counts[-2]) for day, *counts in days],
+        [BrokenSpan(*span) async for span in cooperatively(spans)],
+    )
+
+
+def _job_figures(job: str, *counts_and_texts: Any) -> JobFigures:
+    *runs, missed, late, durations, weighted = counts_and_texts
+    decoded = json.loads(weighted) if weighted else ()
+    weights = tuple((weight, marks) for weight, marks in decoded)
+    return JobFigures(job, tuple(runs), missed, late, durations, weights)

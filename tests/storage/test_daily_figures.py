@@ -1,0 +1,183 @@
+"""Figures of days are the same in every store, also after runs were pruned."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from afterrun_exporter.core.daily_figures import (
+    MOST_DURATIONS,
+    OUTCOMES,
+    BrokenSpan,
+    day_of,
+    mark_of,
+)
+from afterrun_exporter.core.model import Condition, Outcome
+from afterrun_exporter.core.state import AlertKey, JobState, Transition
+from afterrun_exporter.storage.sqlite.daily_figures import STEP
+from afterrun_exporter.storage.store import Change, Decide, Store, update
+from tests.changed import replace
+from tests.storage.decisions import FAILING, MISSED, T0, fresh, opened, ran, resolved
+from tests.storage.test_store import BIG_BANG, DAY, EVERYTHING
+
+TODAY = day_of(T0)
+UPSTREAM = AlertKey(Condition.UPSTREAM_UNHEALTHY)
+
+
+async def found(store: Store, first: int = 0, last: int = TODAY + 99) -> dict[str, Any]:
+    """Return the figures of each job, without what is 0."""
+    period = await store.figures(first, last)
+    return {
+        one.job: {
+            **runs_of(one.runs),
+            **({"missed": one.missed} if one.missed else {}),
+            **({"late": one.late} if one.late else {}),
+            "durations": one.histogram(),
+        }
+        for one in period.jobs
+    }
+
+
+def runs_of(counts: tuple[int, ...]) -> Mapping[str, int]:
+    return {o.value: n for o, n in zip(OUTCOMES, counts, strict=True) if n}
+
+
+def durations(*seconds: float) -> Counter[str]:
+    return Counter(map(mark_of, seconds))
+
+
+def missed(slots: int, at: float) -> Decide:
+    def decide(state: JobState | None) -> Transition:
+        before = state or fresh()
+        total = before.missed_total + slots
+        return Transition(state=replace(before, missed_total=total, missed_through=at))
+
+    return decide
+
+
+async def test_runs_are_counted_by_outcome_on_the_day_on_which_they_ended(
+    store: Store,
+) -> None:
+    for outcome in Outcome:
+        await update(store, "backup", ran(T0, outcome=outcome, duration=2.0))
+    await update(store, "backup", ran(T0 + DAY, duration=60.0))
+    await update(store, "sync", ran(T0 + 2 * DAY, duration=None))
+
+    period = await store.figures(TODAY, TODAY + 1)
+
+    every = {one.value: 1 for one in Outcome}
+    neutral = {Outcome.CANCELED, Outcome.SKIPPED}
+    judged = [2.0] * (len(Outcome) - len(neutral))
+    assert await found(store, TODAY, TODAY) == {
+        "backup": {**every, "durations": durations(*judged)}
+    }
+    assert await found(store, TODAY + 1) == {
+        "backup": {"ok": 1, "durations": durations(60.0)},
+        "sync": {"ok": 1, "durations": Counter()},
+    }
+    assert [(one.day, sum(one.runs)) for one in period.days] == [
+        (TODAY, len(Outcome)),
+        (TODAY + 1, 1),
+    ]
+
+
+async def test_an_attempt_that_another_one_follows_is_no_run(store: Store) -> None:
+    failed = ran(outcome=Outcome.FAIL, attempt=1, max_attempts=2)
+    await update(store, "backup", failed)
+    await update(store, "backup", ran(attempt=2, max_attempts=2, duration=None))
+
+    assert await found(store) == {"backup": {"ok": 1, "durations": Counter()}}
+
+
+async def test_missed_slots_and_late_runs_are_counted(store: Store) -> None:
+    """A run is late if it ends the missed alert."""
+    await update(store, "backup", missed(2, T0))
+    await store.update_all(
+        [Change("backup", missed(1, T0 + DAY)), Change("backup", missed(1, T0 + DAY))]
+    )
+    await update(store, "backup", opened(MISSED, at=T0 + DAY))
+
+    def late(state: JobState | None) -> Transition:
+        end = resolved(MISSED, at=T0 + DAY)(state)
+        return ran(T0 + DAY, duration=None)(end.state).after(end)
+
+    await update(store, "backup", late)
+    await update(store, "paused", opened(MISSED, at=T0))
+    await update(store, "paused", resolved(MISSED, at=T0))
+
+    assert (await found(store, TODAY, TODAY))["backup"]["missed"] == 2
+    later = await found(store, TODAY + 1)
+    assert later == {
+        "backup": {"ok": 1, "missed": 2, "late": 1, "durations": Counter()}
+    }
+    assert [one.missed for one in (await store.figures(0, TODAY + 9)).days] == [2, 2]
+
+
+async def test_figures_outlive_their_runs(store: Store) -> None:
+    """Until they are pruned themselves, by whole days."""
+    for day in range(3):
+        await update(store, "backup", ran(T0 + day * DAY, duration=1.0))
+
+    await store.prune(T0 + 9 * DAY, EVERYTHING, BIG_BANG)
+    kept = await found(store)
+    await store.prune(T0 + 9 * DAY, EVERYTHING, T0 + DAY)
+
+    assert kept == {"backup": {"ok": 3, "durations": durations(1.0, 1.0, 1.0)}}
+    assert await found(store) == {"backup": {"ok": 2, "durations": durations(1.0, 1.0)}}
+
+
+async def test_alerts_are_kept_as_long_as_figures(store: Store) -> None:
+    await update(store, "backup", opened(FAILING, at=T0))
+    await update(store, "backup", resolved(FAILING, at=T0 + 60))
+
+    await store.prune(T0 + DAY, EVERYTHING, T0)
+    assert len(await store.alerts()) == 1
+
+    await store.prune(T0 + DAY, EVERYTHING, T0 + 61)
+    assert await store.alerts() == []
+
+
+async def test_more_runs_than_one_step_are_counted(store: Store) -> None:
+    changes = [Change(f"job-{n % 7}", ran(T0)) for n in range(2 * STEP + 3)]
+    await store.update_all(changes)
+
+    period = await store.figures(TODAY, TODAY)
+    again = await store.figures(TODAY, TODAY)
+
+    assert sum(sum(one.runs) for one in period.jobs) == 2 * STEP + 3
+    assert sorted(again.jobs) == sorted(period.jobs)
+
+
+async def test_many_durations_of_a_day_are_sampled(store: Store) -> None:
+    """The percentiles stay those of all of them."""
+    count = MOST_DURATIONS + 500
+    runs = [ran(T0, duration=1.0 + n % 100) for n in range(count)]
+    await store.update_all([Change("backup", one) for one in runs])
+
+    ((one,), _, _) = await store.figures(TODAY, TODAY)
+
+    histogram = one.histogram()
+    assert histogram.total() == pytest.approx(count, rel=0.01)
+    below = sum(n for mark, n in histogram.items() if mark <= mark_of(50.0))
+    assert below / histogram.total() == pytest.approx(0.5, abs=0.03)
+
+
+async def test_conditions_that_were_open_in_the_period_are_found(store: Store) -> None:
+    """Those of the job itself, however early they opened."""
+    await update(store, "backup", opened(FAILING, at=T0))
+    await update(store, "backup", resolved(FAILING, at=T0 + 2 * DAY))
+    await update(store, "backup", opened(MISSED, at=T0 + DAY))
+    await update(store, "sync", opened(UPSTREAM, at=T0))
+
+    async def spans(first: int, last: int) -> list[BrokenSpan]:
+        return (await store.figures(first, last)).broken
+
+    failing = BrokenSpan("backup", T0, T0 + 2 * DAY)
+    late = BrokenSpan("backup", T0 + DAY, None)
+    assert await spans(TODAY - 2, TODAY - 1) == []
+    assert await spans(TODAY, TODAY) == [failing]
+    assert await spans(TODAY + 1, TODAY + 1) == [failing, late]
+    assert await spans(TODAY + 9, TODAY + 9) == [late]
