@@ -46,7 +46,7 @@ def json_route(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> list[web.Rou
         response = web.Response(status=operation.status, content_type=JSON)
         if isinstance(answer, bytes):
             response.body = answer
-            return response
+            return fresh(request, response)
         response.body = answer.model_dump_json().encode()
         if operation.location:
             where = operation.location.format_map(dict(answer))

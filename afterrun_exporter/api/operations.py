@@ -186,6 +186,14 @@ CHECK: Final = Operation(
     text=("config", ("application/yaml", "text/plain")),
     most=4 * 2**20,
 )
+REPORT: Final = Operation(
+    name="getReport",
+    endpoint=endpoints.PERIOD_REPORT,
+    summary="Runs, success, punctuality, durations and time broken over a period",
+    query=request_models.ReportQuery,
+    answer=response_models.PeriodReport,
+    problems=(UnreadableStorageError,),
+)
 DOCUMENT: Final = Operation(
     name="getDocument",
     endpoint=endpoints.DOCUMENT,
@@ -211,5 +219,5 @@ OPERATIONS: Final = (
     *(JOBS, JOB, PAUSE, RESUME, REMOVE_JOB),
     *(RUNS, ALL_RUNS, OPEN_RUNS, BACKTEST, JOB_ALERTS, JOB_RECEIVERS, ADD_RECEIVER),
     *(RECEIVERS, RECEIVER, REMOVE_RECEIVER, ALERTS, ALERT_STATS, TEST_ALERT),
-    *(CHECK, DOCUMENT, REFERENCE, INDEX, BADGE),
+    *(REPORT, CHECK, DOCUMENT, REFERENCE, INDEX, BADGE),
 )

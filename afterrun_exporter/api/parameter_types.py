@@ -60,6 +60,9 @@ def _time(text: str) -> str:
     return text
 
 
+#: The most jobs in a report.
+MOST_REPORTED: Final = 100_000
+
 _DURATION_SCHEMA: Final = {"type": "string", "pattern": _DURATION}
 _TIME_SCHEMA: Final = {"type": "string", "format": "date-time"}
 
@@ -67,6 +70,9 @@ _TIME_SCHEMA: Final = {"type": "string", "format": "date-time"}
 Digits: Final = BeforeValidator(_digits)
 Page = Annotated[
     int, Field(ge=1, le=MOST, description="maximum number of items"), Digits
+]
+Jobs = Annotated[
+    int, Field(ge=0, le=MOST_REPORTED, description="maximum number of jobs"), Digits
 ]
 Number = Annotated[int, Field(ge=1, le=LAST), Digits]
 Since = Annotated[

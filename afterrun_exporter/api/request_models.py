@@ -7,6 +7,7 @@ from typing import Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from afterrun_exporter.api.parameter_types import (
+    Jobs,
     Kind,
     Label,
     Number,
@@ -130,6 +131,24 @@ class StatsQuery(Query):
     since: Since = Field(
         "7d", description="alerts opened since this time, or within this duration"
     )
+
+
+class ReportQuery(Query):
+    """The period and the jobs of a report; a job must match all filters."""
+
+    period: Text = Field(
+        "30d",
+        description="UTC days: 30d, 2026-11, 2026-11-01..2026-11-15, last-week, last-month",
+    )
+    label: tuple[Label, ...] = Field(
+        (), description="jobs with this label, as key=value; may be repeated"
+    )
+    project: Text | None = Field(None, description="jobs of this project")
+    tag: tuple[Text, ...] = Field((), description="jobs with this tag; may be repeated")
+    q: Search | None = Field(
+        None, description="jobs whose name or description contains all these words"
+    )
+    limit: Jobs = 100
 
 
 class Body(BaseModel):

@@ -17,6 +17,7 @@ from afterrun_exporter.api.check import AT_ONCE, check
 from afterrun_exporter.api.handlers import json_route
 from afterrun_exporter.api.jobs import JobsApi
 from afterrun_exporter.api.receivers import ReceiversApi
+from afterrun_exporter.api.reports import ReportsApi
 from afterrun_exporter.api.runs import RunsApi
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.engine.job_admin import JobAdmin
@@ -53,6 +54,7 @@ def routes(
         *json_route(operations.ALERTS, alerts.history),
         *json_route(operations.ALERT_STATS, alerts.stats),
         *json_route(operations.TEST_ALERT, alerts.test),
+        *json_route(operations.REPORT, ReportsApi(service, clock).report),
         *json_route(
             operations.CHECK, partial(check, clock, asyncio.Semaphore(AT_ONCE))
         ),

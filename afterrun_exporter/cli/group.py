@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "generate": "Write Prometheus rules, Alertmanager configuration and dashboards.",
     "jobs": "List jobs and their states.",
     "runs": "Show the last runs of a job.",
+    "report": "Report on runs and problems over a period.",
     "pause": "Pause monitoring of a job.",
     "resume": "Resume monitoring of a job.",
     "alerts": "Show alerts, or open a test alert.",

@@ -1,4 +1,4 @@
-"""Figures of a job by UTC day: what reports need, and what remains of pruned runs."""
+"""Figures of a job by UTC day: the source of reports, kept longer than runs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def duration_of(mark: str) -> float:
 
 
 class FinishedRun(NamedTuple):
-    """What is counted of a finished run."""
+    """The facts of a finished run that are counted."""
 
     outcome: str
     finished_at: float

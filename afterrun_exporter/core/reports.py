@@ -218,12 +218,12 @@ def percentiles(
     total = sum(durations.values())
     if not total:
         return [None] * len(shares)
-    wanted = [math.ceil(share * total) for share in shares]
+    ranks = [math.ceil(share * total) for share in shares]
     results: list[float | None] = []
     count = 0
     for mark in sorted(durations):
         count += durations[mark]
-        while len(results) < len(wanted) and count >= wanted[len(results)]:
+        while len(results) < len(ranks) and count >= ranks[len(results)]:
             results.append(float(f"{duration_of(mark):.3g}"))
     return results
 
@@ -297,7 +297,7 @@ class ReportBuilder:
     def report(self, days: Iterable[DayTotals], jobs: int) -> Report:
         """Return the report, with at most so many *jobs* in the list."""
         total, groups = self._grouped()
-        listed = [one.row() for one in heapq.nsmallest(max(jobs, WORST), self._jobs)]
+        rows = [one.row() for one in heapq.nsmallest(max(jobs, WORST), self._jobs)]
         return Report(
             since=_date(self._period.first),
             until=_date(self._period.last),
@@ -305,8 +305,8 @@ class ReportBuilder:
             total=Figures(**total.fields()),
             days=list(_every_day(days, self._period)),
             groups=list(groups),
-            worst=[one for one in listed[:WORST] if _is_bad(one)],
-            jobs=listed[:jobs],
+            worst=[one for one in rows[:WORST] if _is_bad(one)],
+            jobs=rows[:jobs],
         )
 
     def _grouped(self) -> tuple[_Sum, Iterator[Group]]:

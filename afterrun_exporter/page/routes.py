@@ -13,6 +13,7 @@ from afterrun_exporter.page.assets import asset
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.job_page import job_page
 from afterrun_exporter.page.overview_page import overview
+from afterrun_exporter.page.report_page import report_page
 from afterrun_exporter.page.runbook import runbook, runbook_of_job
 
 
@@ -24,6 +25,7 @@ def routes(context: Context) -> list[web.RouteDef]:
         *endpoints.ALERTS_PAGE.to(partial(alerts_page, context)),
         *endpoints.RUNBOOK.to(partial(runbook, context)),
         *endpoints.JOB_RUNBOOK.to(partial(runbook_of_job, context)),
+        *endpoints.REPORT_PAGE.to(partial(report_page, context)),
         *endpoints.STATIC.to(asset),
         *actions.routes(context),
     ]

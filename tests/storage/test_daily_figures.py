@@ -19,7 +19,7 @@ from afterrun_exporter.core.model import Condition, Outcome
 from afterrun_exporter.core.state import AlertKey, JobState, Transition
 from afterrun_exporter.storage.sqlite.daily_figures import STEP
 from afterrun_exporter.storage.store import Change, Decide, Store, update
-from tests.changed import replace
+from tests.copies import replace
 from tests.storage.decisions import FAILING, MISSED, T0, fresh, opened, ran, resolved
 from tests.storage.test_store import BIG_BANG, DAY, EVERYTHING
 

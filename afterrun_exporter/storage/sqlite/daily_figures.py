@@ -101,6 +101,11 @@ def add_next_runs(connection: sqlite3.Connection, limit: int = STEP) -> bool:
     return len(rows) == limit
 
 
+def start(first: int) -> Position | None:
+    """Return the position before all rows, to keep those from the day *first* on."""
+    return (0, 0), first
+
+
 def prune(connection: sqlite3.Connection, position: Position) -> Position | None:
     """Delete old rows among the next ones after *position*; return the next position."""
     (job_id, day), first = position

@@ -212,7 +212,6 @@ class SQLiteStore:
         )
 
     async def figures(self, first: int, last: int) -> PeriodFigures:
-        # Without them the figures are older, but still right.
         with suppress(StorageError):
             await self._count_runs()
         return await self._reading(daily_figures.period(self._browser, first, last))
@@ -272,18 +271,16 @@ class SQLiteStore:
 
     async def _count_runs(self) -> None:
         """Add the runs since the last call to the figures of their days."""
-        do, count = self._writer.do_at_once, daily_figures.add_next_runs
-        while await self._on_thread(do, count, daily_figures.STEP):
+        act, step = self._writer.do_at_once, daily_figures.STEP
+        while await self._on_thread(act, daily_figures.add_next_runs, step):
             pass
 
     async def _prune_figures(self, first: int) -> None:
         """Delete the figures of days before *first*, at most once a day."""
-        if first == self._first_day:
-            return
-        position: daily_figures.Position | None = ((0, 0), first)
-        do, prune = self._writer.do_at_once, daily_figures.prune
+        act = self._writer.do_at_once
+        position = daily_figures.start(first) if first != self._first_day else None
         while position is not None:
-            position = await self._on_thread(do, prune, position)
+            position = await self._on_thread(act, daily_figures.prune, position)
         self._first_day = first
 
     def writing_for(self) -> float:

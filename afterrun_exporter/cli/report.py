@@ -1,0 +1,111 @@
+"""`afterrun report`: runs, success, punctuality and time broken over a period."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from afterrun_exporter.cli import client
+from afterrun_exporter.core import report_html, report_texts
+from afterrun_exporter.core.reports import Report, decode_report
+
+FORMATS = ("table", "json", "csv", "markdown", "html")
+
+
+@click.command()
+@click.option(
+    "--period",
+    default="30d",
+    show_default=True,
+    help="UTC days: 7d, 2026-11, 2026-11-01..2026-11-15, last-week or last-month.",
+)
+@click.option(
+    "--label",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Only jobs with this label; may be repeated.",
+)
+@click.option("--project", metavar="PROJECT", help="Only jobs of this project.")
+@click.option(
+    "--tag",
+    metavar="TAG",
+    multiple=True,
+    help="Only jobs with this tag; may be repeated.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(0, 100_000),
+    default=100,
+    show_default=True,
+    help="Maximum number of jobs in the list, the worst first.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="Format of the output.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to this file instead of the terminal.",
+)
+@client.asks_daemon
+def report(
+    daemon: client.Daemon,
+    as_json: bool,
+    form: str,
+    output: Path | None,
+    **query: Any,
+) -> None:
+    """Report how often jobs ran, were ok and on time, and how long they were broken."""
+    answer = daemon.get("report", **query)
+    result = decode_report(json.dumps(answer).encode())
+    if form == "table" and not as_json and output is None:
+        _show(result)
+        return
+    text = _text(result, answer, "json" if as_json else form)
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        output.write_text(text, "utf-8")
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot write {str(output)!r}: {error.strerror}"
+        ) from None
+
+
+def _text(result: Report, answer: object, form: str) -> str:
+    if form == "json":
+        return f"{json.dumps(answer, indent=2, ensure_ascii=False)}\n"
+    if form == "csv":
+        return report_texts.to_csv(result)
+    if form == "html":
+        return report_html.document(result)
+    return report_texts.to_markdown(result)
+
+
+def _show(result: Report) -> None:
+    # Imported late, because it is slow and not needed for other formats.
+    from afterrun_exporter.cli import tables  # noqa: PLC0415
+
+    click.echo(f"{result.since} to {result.until}: {report_html.summary(result)}")
+    numbers = [tables.Column(one, right=True) for one in report_texts.HEADINGS]
+    total = [("all jobs", *report_texts.cells(result.total))]
+    tables.show(("", *numbers), total)
+    for title, rows in report_texts.sections(result):
+        if title == "Worst jobs" and result.jobs:
+            # The list of jobs begins with them.
+            continue
+        click.echo(f"\n{title}")
+        tables.show(
+            ("NAME", *numbers),
+            [(row.name, *report_texts.cells(row)) for row in rows],
+        )
