@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import heapq
 import math
+from typing import Final
+
+#: Outdated entries that do not matter, whatever the number of jobs.
+_FEW: Final = 64
 
 
 class WakeupQueue:
@@ -22,6 +26,12 @@ class WakeupQueue:
         if when < self._next.get(name, math.inf):
             self._next[name] = when
             heapq.heappush(self._heap, (when, name))
+            if len(self._heap) > 2 * len(self._next) + _FEW:
+                self._remove_outdated()
+
+    def __len__(self) -> int:
+        """Return the number of entries, including outdated ones."""
+        return len(self._heap)
 
     def clear(self) -> None:
         """Remove all planned checks."""
@@ -45,3 +55,11 @@ class WakeupQueue:
                 del self._next[name]
                 due.append(name)
         return due
+
+    def _remove_outdated(self) -> None:
+        """Remove the entries that earlier checks have replaced.
+
+        Each of them would stay until its time, which may be a day away.
+        """
+        self._heap = [(when, name) for name, when in self._next.items()]
+        heapq.heapify(self._heap)

@@ -6,7 +6,8 @@ import asyncio
 import io
 import os
 import threading
-from contextlib import redirect_stderr, redirect_stdout
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
@@ -42,20 +43,26 @@ def run(*arguments: str, terminal: bool = True) -> tuple[str, str]:
     """Run a command; return its output, and its errors on a terminal or in a pipe."""
     master, slave = os.openpty() if terminal else os.pipe()
     output = io.StringIO()
-    with (
-        os.fdopen(slave, "w") as errors,
-        redirect_stdout(output),
-        redirect_stderr(errors),
-    ):
-        afterrun.main([*arguments], standalone_mode=False)
-        errors.flush()
-        os.set_blocking(master, False)
-        try:
-            text = os.read(master, 100_000).decode()
-        except BlockingIOError:
-            text = ""
-    os.close(master)
-    return output.getvalue(), text
+    with ThreadPoolExecutor(1) as pool:
+        errors_read = pool.submit(read_all, master)
+        with (
+            os.fdopen(slave, "w") as errors,
+            redirect_stdout(output),
+            redirect_stderr(errors),
+        ):
+            afterrun.main([*arguments], standalone_mode=False)
+        return output.getvalue(), errors_read.result()
+
+
+def read_all(file: int) -> str:
+    """Return what is written to the other end of *file* until that is closed."""
+    pieces = []
+    # A terminal whose other end is closed is an error on Linux.
+    with suppress(OSError):
+        while piece := os.read(file, 100_000):
+            pieces.append(piece)
+    os.close(file)
+    return b"".join(pieces).decode()
 
 
 @pytest.fixture

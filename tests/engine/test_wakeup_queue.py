@@ -49,3 +49,32 @@ def test_the_next_check_is_the_earliest_one() -> None:
     assert (wakeups.when("late"), wakeups.when("unknown")) == (20, -math.inf)
     wakeups.clear()
     assert wakeups.next() == math.inf
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 90)), max_size=300))
+def test_outdated_entries_do_not_accumulate(plans: list[tuple[str, int]]) -> None:
+    """A job may be checked a thousand times before the deadline that is planned."""
+    wakeups = WakeupQueue()
+    planned: dict[str, float] = {}
+    for now, (name, seconds) in enumerate(plans):
+        due = {job for job, when in planned.items() if when <= now}
+        assert {*wakeups.take_due(now)} == due
+        planned = {job: when for job, when in planned.items() if job not in due}
+        for when in (now + 100_000, now + seconds):
+            wakeups.plan(name, when)
+            planned[name] = min(planned.get(name, math.inf), when)
+
+        assert wakeups.next() <= min(planned.values())
+        assert len(wakeups) <= 2 * len(planned) + 64
+
+
+def test_a_job_that_is_checked_often_before_its_deadline_has_few_entries() -> None:
+    wakeups = WakeupQueue()
+    for now in range(1000):
+        wakeups.plan("job", 86_400 + now)
+        wakeups.plan("job", now + 1)
+        assert wakeups.take_due(now + 1) == ["job"]
+
+    wakeups.plan("job", 90_000)
+    assert len(wakeups) <= 66
+    assert wakeups.take_due(90_000) == ["job"]
