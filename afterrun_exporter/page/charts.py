@@ -63,6 +63,8 @@ class Chart:
     metric: str
     points: Sequence[Point]
     limits: Sequence[Limit] = ()
+    #: The unit of its rules: "s", "B", "%" or "" for that of the metric.
+    unit: str = ""
     _scale: tuple[float, float] = field(init=False, default=(0.0, 1.0))
 
     def __post_init__(self) -> None:
@@ -73,7 +75,7 @@ class Chart:
         """The labels of the axis, from its top down."""
         low, high = self._scale
         middle = low / 2 + high / 2
-        return tuple(short(v, self.metric) for v in (high, middle, low))  # type: ignore[return-value]
+        return tuple(short(v, self.metric, self.unit) for v in (high, middle, low))  # type: ignore[return-value]
 
     @property
     def legend(self) -> list[str]:
@@ -97,7 +99,9 @@ class Chart:
         ]
         if values:
             low, middle, high = min(values), statistics.median(values), max(values)
-            labels = (short(value, self.metric) for value in (low, high, middle))
+            labels = (
+                short(value, self.metric, self.unit) for value in (low, high, middle)
+            )
             words.append("from {} to {}, median {}".format(*labels))
         else:
             words.append("none reported it")
@@ -213,8 +217,10 @@ def _scale_of(chart: Chart) -> tuple[float, float]:
     # Without any value, only the limits are shown.
     to_scale = [v for v in thresholds if not largest or abs(v) <= BEYOND * largest]
     low, high = min([0.0, *values, *to_scale]), max([0.0, *values, *to_scale])
-    bottom = -top_of(-low, chart.metric) if low < 0 else 0.0
-    return bottom, top_of(high, chart.metric) if high > 0 or not bottom else 0.0
+    bottom = -top_of(-low, chart.metric, chart.unit) if low < 0 else 0.0
+    return bottom, top_of(
+        high, chart.metric, chart.unit
+    ) if high > 0 or not bottom else 0.0
 
 
 def _percent(share: float) -> str:

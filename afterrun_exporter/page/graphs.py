@@ -51,8 +51,9 @@ def tried_charts(result: Backtest, runs: Sequence[Run], now: float) -> Iterator[
     thresholds = [rule for rule in result.rules if rule.assertion is None]
     for metric in dict.fromkeys(rule.metric for rule in thresholds):
         if metric in reported:
+            unit = _unit(result.rules, metric)
             points = [
-                _point(run, metric, bad=(run.number, metric) in broken, now=now)
+                _point(run, metric, unit, bad=(run.number, metric) in broken, now=now)
                 for run in past
             ]
             yield Chart(
@@ -60,6 +61,7 @@ def tried_charts(result: Backtest, runs: Sequence[Run], now: float) -> Iterator[
                 metric=metric,
                 points=points,
                 limits=[*_limits(result.rules, metric, past, would_be_ok)],
+                unit=unit,
             )
 
 
@@ -89,17 +91,25 @@ def _too_long(job: Job, run: Run) -> bool:
 
 
 def _metric(job: Job, metric: str, past: Sequence[Run], now: float) -> Chart:
-    points = [_point(run, metric, bad=_broke(run, metric), now=now) for run in past]
+    unit = _unit(job.rules, metric)
+    points = [
+        _point(run, metric, unit, bad=_broke(run, metric), now=now) for run in past
+    ]
     limits = [*_limits(job.rules, metric, past, _was_ok)]
-    return Chart(title=metric, metric=metric, points=points, limits=limits)
+    return Chart(title=metric, metric=metric, points=points, limits=limits, unit=unit)
 
 
-def _point(run: Run, metric: str, *, bad: bool, now: float) -> Point:
+def _unit(rules: Iterable[Rule], metric: str) -> str:
+    bounds = (bound for rule in rules if rule.metric == metric for bound in rule.bounds)
+    return next((bound.unit for bound in bounds if bound.unit), "")
+
+
+def _point(run: Run, metric: str, unit: str = "", *, bad: bool, now: float) -> Point:
     if metric == DURATION:
         value, text = run.duration, duration_text(run.duration) or "duration unknown"
     else:
         value = run.metrics.get(metric)
-        text = "not reported" if value is None else in_unit(value, metric)
+        text = "not reported" if value is None else in_unit(value, metric, unit)
     return Point(value=value, bad=bad, label=_label(run, text, now))
 
 

@@ -44,12 +44,15 @@ def readable(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def short(value: float, metric: str = "") -> str:
+def short(value: float, metric: str = "", unit: str = "") -> str:
     """Return *value* of *metric* in a short form: ``48 KiB``, ``1.2M``, ``4m10s``."""
-    if _is_time(metric):
-        return _time(value)
-    if _is_size(metric):
-        return _scaled(value, _BINARY) or f"{value:.4g} B"
+    match unit or _unit_of(metric):
+        case "s":
+            return _time(value)
+        case "B":
+            return _scaled(value, _BINARY) or f"{value:.4g} B"
+        case "%":
+            return f"{value * 100:.4g}%"
     return _scaled(value, _SI) or f"{value:.4g}"
 
 
@@ -88,17 +91,9 @@ def exactly(value: float, metric: str, unit: str = "") -> str:
 
 
 def _unit_of(metric: str) -> str:
-    if _is_time(metric):
+    if metric == DURATION or metric.endswith(("_seconds", ".seconds")):
         return "s"
-    return "B" if _is_size(metric) else ""
-
-
-def _is_time(metric: str) -> bool:
-    return metric == DURATION or metric.endswith(("_seconds", ".seconds"))
-
-
-def _is_size(metric: str) -> bool:
-    return "bytes" in metric
+    return "B" if "bytes" in metric else ""
 
 
 def _time(seconds: float) -> str:
@@ -125,15 +120,16 @@ def _scaled(value: float, units: tuple[tuple[float, float, str], ...]) -> str:
     return ""
 
 
-def top_of(largest: float, metric: str = "") -> float:
+def top_of(largest: float, metric: str = "", unit: str = "") -> float:
     """Return a round number, at least *largest*, for the top of an axis."""
     if largest <= 0 or not math.isfinite(largest):
         return 1.0
-    if _is_time(metric) and 1 <= largest <= _TIMES[-1]:
+    unit = unit or _unit_of(metric)
+    if unit == "s" and 1 <= largest <= _TIMES[-1]:
         return float(next(time for time in _TIMES if time >= largest))
-    if _is_size(metric) and 1 <= largest < 2.0**60:
-        unit = 1024.0 ** math.floor(math.log(largest, 1024))
-        return next((n * unit for n in _BYTES if n * unit >= largest), largest)
+    if unit == "B" and 1 <= largest < 2.0**60:
+        size = 1024.0 ** math.floor(math.log(largest, 1024))
+        return next((n * size for n in _BYTES if n * size >= largest), largest)
     power = 10.0 ** math.floor(math.log10(largest))
     top = next((n * power for n in _STEPS if n * power >= largest), largest)
     return top if math.isfinite(top) else largest

@@ -11,8 +11,9 @@ from afterrun_exporter.core.metric_names import quoted
 from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.rules import Rule, Violation
 from afterrun_exporter.core.timestamps import parse_time
+from afterrun_exporter.core.units import parse_duration
 from afterrun_exporter.page.numbers import exactly, in_unit
-from afterrun_exporter.page.times import moment, zone_of
+from afterrun_exporter.page.times import moment, span, zone_of
 from afterrun_exporter.storage.store import AlertRecord
 
 #: One comparison as `Violation.expected` has it: ``>= 73150 (0.5 * previous)``.
@@ -27,6 +28,9 @@ _SUMMARY: Final = re.compile(
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 #: Conditions whose summaries have times, and no text of the job.
 _TIMED: Final = frozenset({Condition.MISSED, Condition.OVERRUNNING})
+#: Conditions whose summaries have measured durations, and no text of the job.
+_MEASURED: Final = frozenset({Condition.SLOW, Condition.SUCCEEDED})
+_DURATION: Final = re.compile(r"\b(?:\d+(?:\.\d+)?(?:ms|[smhd]))+\b", re.ASCII)
 
 
 class Broken(NamedTuple):
@@ -72,7 +76,13 @@ def summary_in_words(job: Job | None, record: AlertRecord, now: float) -> str:
 
     if record.key.condition in _TIMED:
         return _TIME.sub(time, record.summary)
+    if record.key.condition in _MEASURED:
+        return _DURATION.sub(_rounded, record.summary)
     return record.summary
+
+
+def _rounded(match: re.Match[str]) -> str:
+    return span(parse_duration(match[0]))
 
 
 def _value(rule: Rule | None, violation: Violation, expected: str) -> str:

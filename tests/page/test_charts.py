@@ -246,3 +246,15 @@ def test_each_limit_has_a_line_of_its_own_style() -> None:
         "limit l1",
         "limit l2",
     ]
+
+
+def test_an_axis_has_the_unit_of_the_rule() -> None:
+    share = [Point(value=value, bad=False, label="") for value in (0.01, 0.034)]
+    size = [Point(value=5e6, bad=False, label="")]
+
+    assert Chart(title="r", metric="r", points=share, unit="%").ticks == (
+        "4%",
+        "2%",
+        "0%",
+    )
+    assert Chart(title="n", metric="n", points=size, unit="B").ticks[0] == "8 MiB"

@@ -8,7 +8,7 @@ from afterrun_exporter.core.model import Condition, Outcome
 from afterrun_exporter.core.rules import Violation, parse_rule
 from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.page.reasons import LONGEST, TITLES, Reason, reasons
-from afterrun_exporter.page.violations import Broken, broken_by
+from afterrun_exporter.page.violations import Broken, broken_by, summary_in_words
 from afterrun_exporter.storage.store import AlertRecord
 from tests.copies import replace
 from tests.core.jobs import BACKUP, Night, at
@@ -217,3 +217,19 @@ def test_a_text_is_expected_as_it_is_written() -> None:
     broken = broken_by((rule,), Violation(rule.name, rule.metric, None, '== "10"', "9"))
 
     assert (broken.value, broken.expected) == ('"9"', '== "10"')
+
+
+def test_measured_durations_have_no_useless_digits() -> None:
+    record = AlertRecord(
+        job="backup",
+        key=AlertKey(Condition.SLOW),
+        severity="warning",
+        summary="the last run took 6m58.381s, more than 2 times the median of 3m2.04s",
+        opened_at=NOW,
+        resolved_at=None,
+        run=0,
+    )
+
+    assert summary_in_words(BACKUP, record, NOW) == (
+        "the last run took 6m58s, more than 2 times the median of 3m2s"
+    )
