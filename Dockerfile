@@ -34,7 +34,8 @@ USER 10707:10707
 WORKDIR /data
 VOLUME /data
 EXPOSE 10707
+# It follows --web.listen-address and TLS.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:10707/-/healthy', timeout=4)"]
+    CMD ["python", "-m", "afterrun_exporter.client.healthcheck"]
 ENTRYPOINT ["afterrun"]
 CMD ["serve", "--config.file=/etc/afterrun/afterrun.yml", "--storage.path=/data/afterrun.db"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -363,3 +364,26 @@ def test_no_secret_is_in_a_log(locked: Locked, mutual: Locked) -> None:
         log = (daemon.folder / "afterrun.log").read_text()
         assert "request_refused" in log
         assert not [secret for secret in SECRETS if secret in log]
+
+
+def healthcheck(process: Process) -> int:
+    """Return the exit status of the health check of the image."""
+    module = "afterrun_exporter.client.healthcheck"
+    command = [sys.executable, "-m", module, str(process.pid)]
+    return subprocess.run(command, check=False, timeout=60).returncode
+
+
+def test_the_health_check_of_the_image_follows_the_port_and_tls(
+    locked: Locked, mutual: Locked
+) -> None:
+    assert [healthcheck(one.process) for one in (locked, mutual)] == [0, 0]
+
+
+def test_the_health_check_of_the_image_finds_a_daemon_that_hangs(
+    locked: Locked,
+) -> None:
+    os.kill(locked.process.pid, signal.SIGSTOP)
+    try:
+        assert healthcheck(locked.process) == 1
+    finally:
+        os.kill(locked.process.pid, signal.SIGCONT)

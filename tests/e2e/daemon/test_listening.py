@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from contextlib import closing
 from itertools import product
 
@@ -40,6 +42,13 @@ def test_without_a_host_it_listens_on_every_interface(daemon: Daemon) -> None:
 
     assert request("127.0.0.1", daemon.port, "GET", "/-/healthy").status == 200
     assert request("::1", daemon.port, "GET", "/-/healthy").status == 200
+
+
+def test_the_health_check_of_the_image_follows_the_port(daemon: Daemon) -> None:
+    daemon.start(f"--web.listen-address=:{daemon.port}")
+    module = "afterrun_exporter.client.healthcheck"
+
+    subprocess.run([sys.executable, "-m", module, str(daemon.pid)], check=True)
 
 
 def test_the_metrics_are_where_the_operator_wants_them(daemon: Daemon) -> None:
