@@ -62,6 +62,7 @@ async def test_all_that_is_wrong_is_told_at_once(client: Client) -> None:
     assert (answer["jobs"], answer["rules"]) == (None, None)
 
 
+@pytest.mark.thorough
 async def test_what_is_odd_without_being_wrong_is_a_warning(client: Client) -> None:
     answer = await checked(client, ODD)
 
@@ -124,6 +125,7 @@ async def test_a_file_that_is_too_long_is_refused(client: Client) -> None:
     assert response.status == 413
 
 
+@pytest.mark.thorough
 async def test_thousands_of_problems_are_not_all_told(client: Client) -> None:
     """Nobody reads them, and an answer is not to be longer than its question."""
     wrong = "".join(f"  job-{n}: {{evry: 1d}}\n" for n in range(1500))

@@ -108,6 +108,7 @@ def test_a_rule_of_ours_that_is_gone_fails(
     assert outcome(run, tmp_path)[0] == 1
 
 
+@pytest.mark.thorough
 def test_a_hundred_thousand_jobs_need_no_more_tests() -> None:
     few, many = (
         {

@@ -86,6 +86,7 @@ def no_more_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
+@pytest.mark.thorough
 async def test_the_log_stays_short_under_a_writer_that_never_pauses(
     store: SQLiteStore, path: Path
 ) -> None:
