@@ -94,7 +94,7 @@ async def test_jobs_are_found_as_they_come_and_go(
 @pytest.mark.usefixtures("long_items")
 async def test_a_search_holds_nobody_up_and_misses_nobody(service: Service) -> None:
     """Others get their turn, and register jobs, while it goes through the rest."""
-    many = [Job(name=f"job-{n:05}") for n in range(4000)]
+    many = [Job(name=f"job-{n:05}") for n in range(10_000)]
     await service.reconfigure(job_config(*many))
     turns = 0
 
@@ -102,7 +102,7 @@ async def test_a_search_holds_nobody_up_and_misses_nobody(service: Service) -> N
         nonlocal turns
         while True:
             # Before, among and behind what is being looked at.
-            name = f"{('a', 'job-02000-', 'z')[turns % 3]}{turns}"
+            name = f"{('a', 'job-05000-', 'z')[turns % 3]}{turns}"
             await service.record(ping("21 12:00", job=name))
             turns += 1
 

@@ -195,7 +195,7 @@ async def test_thousands_of_jobs_do_not_hold_up_the_rest(clock: ManualClock) -> 
 
     watcher = asyncio.create_task(watch())
     await index.refresh()
-    found = await index.find(lambda job, _: job.name.endswith("7"), 500, 50)
+    found = await index.find(lambda job, _: job.name.endswith("7"), 150, 50)
     done = True
     await watcher
 
