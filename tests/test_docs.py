@@ -179,6 +179,12 @@ def test_every_route_is_documented_with_its_scope() -> None:
     }
 
 
+@pytest.mark.parametrize("scope", Scope)
+@pytest.mark.parametrize("name", ["configuration", "security"])
+def test_every_scope_is_documented(name: str, scope: Scope) -> None:
+    assert f"`{scope.value}`" in document(name)
+
+
 API = document("api")
 
 

@@ -18,6 +18,10 @@ from click.testing import CliRunner
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter import config as configs
+from afterrun_exporter.alertmanager.managed_file import reload_alertmanager
+from afterrun_exporter.alertmanager.receivers import Receivers
+from afterrun_exporter.api.response_models import Finding
+from afterrun_exporter.api.routes import routes
 from afterrun_exporter.cli.group import COMMANDS, afterrun
 from afterrun_exporter.cli.main import CLIENT
 from afterrun_exporter.config.schema import FileSpec
@@ -193,6 +197,55 @@ def test_slots_are_shown_as_documented(monkeypatch: pytest.MonkeyPatch) -> None:
     assert output.strip() == shown_after("afterrun check --slots 1")
 
 
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The file that the documents make of the sample, with a command that they show."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "afterrun.yml").write_text((ROOT / "afterrun.yml").read_text("utf-8"))
+    (command,) = {
+        line.removeprefix("$ ")
+        for block in blocks("console")
+        for line in block.text.splitlines()
+        if line.endswith("> broken.yml")
+    }
+    subprocess.run(["sh", "-ec", command], check=True)
+    return (tmp_path / "broken.yml").read_text("utf-8")
+
+
+def test_problems_are_shown_as_documented(broken: str) -> None:
+    assert broken
+    result = CliRunner().invoke(afterrun, ["check", "broken.yml"])
+
+    assert result.exit_code == 1
+    assert result.stderr.strip() == shown_after("afterrun check broken.yml")
+
+
+async def test_problems_have_the_documented_response_of_the_api(
+    broken: str, store: MemoryStore, aiohttp_client: AiohttpClient
+) -> None:
+    clock = ManualClock(at("22 12:00"))
+    service = Service(store, clock, configs.default().job_config)
+    await service.start()
+    api = routes(service, store, Receivers(store, reload_alertmanager), clock)
+    client = await aiohttp_client(app_of(service, clock, more=api))
+
+    response = await client.post("/api/v1/check", data=broken)
+
+    shown = shown_after(
+        "curl -sS localhost:10707/api/v1/check --data-binary @broken.yml"
+    )
+    assert await response.json() == json.loads(shown)
+
+
+def test_both_kinds_of_check_name_a_problem_alike(broken: str) -> None:
+    """The API and `afterrun check --json`."""
+    assert broken
+    result = CliRunner().invoke(afterrun, ["check", "broken.yml", "--json"])
+
+    problems = json.loads(result.stdout)["problems"]
+    assert [set(one) for one in problems] == [set(Finding.model_fields)] * 2
+
+
 def test_a_new_token_is_shown_as_documented() -> None:
     options = "--scope ping --jobs 'backup-.*' --name backups"
 
@@ -214,24 +267,30 @@ def test_documented_python_compiles_and_imports_names_that_exist(block: Block) -
             assert {alias.name for alias in node.names} <= set(dir(module))
 
 
-RULES = (ROOT / "rules/afterrun.rules.yml").read_text("utf-8")
-
-
-def test_the_number_of_alerting_rules_is_the_documented_one() -> None:
-    output = shown_after(
-        "promtool check rules rules/afterrun.rules.yml"
-        " && promtool test rules rules/tests/afterrun.test.yml"
+@pytest.mark.parametrize(
+    "command",
+    [
+        (
+            "promtool check rules rules/afterrun.rules.yml"
+            " && promtool test rules rules/tests/afterrun.test.yml"
+        ),
+        "grep 'config_info{' rules/afterrun.rules.yml",
+    ],
+)
+def test_commands_about_the_shipped_rules_print_what_is_documented(
+    command: str,
+) -> None:
+    result = subprocess.run(
+        ["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True
     )
 
-    assert f"SUCCESS: {len(re.findall('- alert:', RULES))} rules found" in output
+    assert _plain(result.stdout) == _plain(shown_after(command))
 
 
-def test_the_hash_of_the_configuration_is_where_it_is_documented() -> None:
-    lines = [line for line in RULES.splitlines() if "config_info{" in line]
-
-    output = shown_after("grep 'config_info{' rules/afterrun.rules.yml")
-
-    assert output == "\n".join(lines).strip()
+def _plain(output: str) -> str:
+    """Return *output* without blank lines and indentation of the whole."""
+    lines = (line.strip() for line in output.splitlines())
+    return "\n".join(line for line in lines if line)
 
 
 #: Parts of messages that documents quote: who rewords one finds the other.

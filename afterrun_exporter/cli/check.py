@@ -213,7 +213,7 @@ def _by_kind(
 ) -> dict[str, object]:
     return {
         kind: [
-            {"line": problem.line, "path": problem.path, "message": problem.message}
+            {"line": problem.line, "key": problem.path, "message": problem.message}
             for problem in of_a_kind
         ]
         for kind, of_a_kind in (("problems", problems), ("warnings", warnings))
