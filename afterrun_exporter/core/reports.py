@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -168,7 +168,7 @@ class _Sum:
         self.jobs = self.missed = self.due = self.incidents = 0
         self.broken = 0.0
         self.runs: Sequence[int] = _NO_RUNS
-        self.durations: dict[str, int] = {}
+        self.durations: Counter[str] = Counter()
 
     @property
     def judged(self) -> int:
@@ -183,13 +183,7 @@ class _Sum:
         self.broken += other.broken
         self.runs = list(map(int.__add__, self.runs, other.runs))
         if other.durations:
-            self.count(other.durations)
-
-    def count(self, durations: Mapping[str, int]) -> None:
-        """Add the numbers of runs for each character of *durations*."""
-        mine = self.durations
-        for mark, number in durations.items():
-            mine[mark] = mine.get(mark, 0) + number
+            self.durations.update(other.durations)
 
     def fields(self) -> dict[str, Any]:
         counts = {one.value: n for one, n in zip(OUTCOMES, self.runs, strict=True)}
@@ -274,8 +268,12 @@ class ReportBuilder:
             if figures.missed or (job is not None and job.schedule is not None):
                 covering = sum(own.runs) - own.runs[_CANCELED]
                 own.due = max(covering - figures.late, 0) + figures.missed
-            stride = self._stride
-            groups.count(figures.sample(len(self._jobs) % stride, stride))
+            first, stride = len(self._jobs) % self._stride, self._stride
+            groups.durations.update(
+                figures.sample(first, stride)
+                if figures.weighted
+                else figures.durations[first::stride]
+            )
         own.broken, own.incidents = self._broken(spans)
         groups.add(own)
         badness = (-own.broken, -own.missed, own.runs[_OK] - own.judged)

@@ -25,6 +25,8 @@ from afterrun_exporter.core.daily_figures import (
     is_counted,
 )
 
+#: The id that stands for all jobs together.
+EVERY_JOB: Final = 0
 #: Runs to add in one step, so that commits do not wait long.
 STEP: Final = 500
 #: Rows to check in one step of pruning.
@@ -51,10 +53,11 @@ SELECT (SELECT name FROM jobs WHERE id = job_id), {_SUMS},
     group_concat(CASE weight WHEN 1 THEN durations ELSE '' END, ''),
     CASE max(weight) WHEN 1 THEN NULL
     ELSE json_group_array(json_array(weight, durations)) FILTER (WHERE weight > 1) END
-FROM days WHERE day BETWEEN ? AND ? GROUP BY job_id
+FROM days WHERE job_id > 0 AND day BETWEEN ? AND ? GROUP BY job_id
 """  # noqa: S608
 _DAYS: Final = f"""
-SELECT day, {_SUMS} FROM days WHERE day BETWEEN ? AND ? GROUP BY day ORDER BY day
+SELECT day, {", ".join(_COUNTS)} FROM days
+WHERE job_id = 0 AND day BETWEEN ? AND ? ORDER BY day
 """  # noqa: S608
 _BROKEN: Final = """
 SELECT j.name, a.opened_at, a.resolved_at FROM alerts a JOIN jobs j ON j.id = a.job_id
@@ -72,13 +75,21 @@ Position = tuple[Key, int]
 def add(
     connection: sqlite3.Connection, figures: Iterable[tuple[Key, DayFigures]]
 ) -> None:
-    """Add *figures* to those of the same job and day."""
-    for key, more in figures:
-        row = connection.execute(_READ, key).fetchone()
-        before = _figures(*row) if row else DayFigures()
-        after = before.plus(more)
-        counts = (*after.runs, after.missed, after.late)
-        connection.execute(_WRITE, (*key, *counts, after.durations, after.weight))
+    """Add *figures* to those of the same job and day, and to the totals of the day."""
+    totals: dict[int, DayFigures] = {}
+    for (job_id, day), more in figures:
+        _add_one(connection, (job_id, day), more)
+        counts = more._replace(durations="")
+        totals[day] = totals[day].plus(counts) if day in totals else counts
+    for day, more in totals.items():
+        _add_one(connection, (EVERY_JOB, day), more)
+
+
+def _add_one(connection: sqlite3.Connection, key: Key, more: DayFigures) -> None:
+    row = connection.execute(_READ, key).fetchone()
+    after = _figures(*row).plus(more) if row else more
+    counts = (*after.runs, after.missed, after.late)
+    connection.execute(_WRITE, (*key, *counts, after.durations, after.weight))
 
 
 def _figures(*row: Any) -> DayFigures:

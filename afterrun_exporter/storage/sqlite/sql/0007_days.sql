@@ -1,6 +1,7 @@
 -- Figures of each job by UTC day (core/daily_figures.py), for reports. They are kept
 -- longer than runs, and read much faster.
 CREATE TABLE days (
+    -- 0 for all jobs together, without durations.
     job_id     INTEGER NOT NULL,
     -- Days since 1970.
     day        INTEGER NOT NULL,
