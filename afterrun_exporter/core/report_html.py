@@ -90,20 +90,26 @@ def summary(report: Report) -> str:
 
 
 def _table(heading: str, rows: Iterable[tuple[str, Figures]]) -> str:
+    titles = [one.capitalize() for one in HEADINGS]
     head = "".join(
-        f'<th scope="col">{escape(one)}</th>'
-        for one in (heading, *(one.capitalize() for one in HEADINGS))
+        f'<th role="columnheader" scope="col">{escape(one)}</th>'
+        for one in (heading, *titles)
     )
-    body = "\n".join(
-        f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells(figures))
-        + "</tr>"
-        for name, figures in rows
-    )
+    body = "\n".join(_row(name, figures, titles) for name, figures in rows)
+    # In a narrow window rows become cards, in which each cell has its title.
     return (
-        '<div class="scroll"><table class="figures">\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
+        '<div class="scroll"><table class="figures cards" role="table">\n'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>\n'
+        f'<tbody role="rowgroup">\n{body}\n</tbody>\n</table></div>'
     )
+
+
+def _row(name: str, figures: Figures, titles: Sequence[str]) -> str:
+    every = "".join(
+        f'<td role="cell" data-head="{escape(title)}">{escape(cell)}</td>'
+        for title, cell in zip(titles, cells(figures), strict=True)
+    )
+    return f'<tr role="row"><th role="rowheader" scope="row">{escape(name)}</th>{every}</tr>'
 
 
 def _days_chart(days: Sequence[Day]) -> str:

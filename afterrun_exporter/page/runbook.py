@@ -23,6 +23,8 @@ from afterrun_exporter.page.rendering import page
 _PACKAGED: Final = files("afterrun_exporter.page") / "runbook.md"
 _DOCUMENT: Final = Path(__file__).parents[2] / "docs/runbook.md"
 
+_COMMAND: Final = '<pre tabindex="0" role="region" aria-label="To paste">'
+
 
 async def runbook(context: Context, request: web.Request) -> web.Response:
     """Return the page at ``/runbook``, with a section for each alert."""
@@ -58,8 +60,11 @@ def _html() -> Markup:
         for child in token.children or ():
             if child.type == "link_open":
                 child.attrSet("href", _address(str(child.attrGet("href"))))
+    text = parser.renderer.render(tokens, parser.options, {})
+    # Keys must reach what is scrolled. Headings and texts have no such tag: it is escaped.
+    text = text.replace("<pre>", _COMMAND)
     # Markdown from this package, in which HTML is escaped.
-    return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704
+    return Markup(text)  # noqa: S704
 
 
 def _anchor(heading: str) -> str:

@@ -16,6 +16,8 @@ PAGES = {
     "alerts": "/alerts",
     "alerts-resolved": "/alerts?state=resolved",
     "api": "/api/v1/docs",
+    "report": "/report",
+    "runbook": "/runbook",
     "job": "/jobs/nightly-backup",
     "job-backtest": "/jobs/nightly-backup?rules=rows_processed+%3E+140000",
     "job-backtest-refused": "/jobs/nightly-backup?rules=rows",

@@ -182,7 +182,16 @@ def test_what_is_sorted_stays_sorted_and_found(page: Page, outage: Daemon) -> No
 
 @pytest.mark.parametrize("width", [1920, 1280, 768, 360])
 @pytest.mark.parametrize(
-    "path", ["/", "/?page=2", f"/jobs/{name_of(0)}", "/alerts", "/api/v1/docs"]
+    "path",
+    [
+        "/",
+        "/?page=2",
+        f"/jobs/{name_of(0)}",
+        "/alerts",
+        "/report",
+        "/runbook",
+        "/api/v1/docs",
+    ],
 )
 def test_targets_are_large_enough(
     page: Page, outage: Daemon, path: str, width: int

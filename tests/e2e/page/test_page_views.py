@@ -52,6 +52,8 @@ PAGES = {
     "alerts": "/alerts",
     "alerts-refused": "/alerts?state=x",
     "api": "/api/v1/docs",
+    "report": "/report",
+    "runbook": "/runbook",
     "unknown-job": "/jobs/nightly-bakup",
     "error": "/?state=borken",
 }
