@@ -16,6 +16,7 @@ UNKNOWN_HOST: Final = (
 FOREIGN: Final = (
     "this form comes from another site: open this page directly and send it again"
 )
+OTHER_PROJECT: Final = "{job} is in another project"
 OLD: Final = "this form has expired: reload the page and send it again"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from afterrun_exporter.auth import forbidden
 from afterrun_exporter.auth.callers import ANYBODY
 from afterrun_exporter.auth.redaction import without_key
 from afterrun_exporter.auth.refusal_log import DESCRIPTION, RefusalLog
@@ -53,7 +54,7 @@ def is_in_project(project: Project | None, job: Job) -> bool:
 def check_in_project(project: Project | None, job: Job) -> None:
     """Raise HTTPForbidden for a job of another project."""
     if not is_in_project(project, job):
-        raise web.HTTPForbidden(text=f"{job.name} is in another project")
+        raise web.HTTPForbidden(text=forbidden.OTHER_PROJECT.format(job=job.name))
 
 
 def with_error_responses(
