@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -87,6 +87,31 @@ def test_no_page_is_wider_than_its_window(look: Look, name: str) -> None:
             page.emulate_media(color_scheme="dark")
             picture(page, f"{name}-{width}-dark")
             page.emulate_media(color_scheme="light")
+
+
+#: Durations and times since, each of which fits on one line.
+SPELLED: Final = re.compile(r"\b\d+ (?:d|h|min|s)\b|\b\d+m\d+\.\d+s\b")
+#: The number of lines of each duration.
+LINES: Final = """
+[...document.querySelectorAll('.took, td[data-head=Took], td[data-head=Lasted], td[data-head=Lasts]')]
+  .filter(it => it.checkVisibility() && it.textContent.trim())
+  .map(it => {
+    const range = document.createRange();
+    range.selectNodeContents(it);
+    return new Set([...range.getClientRects()].map(box => Math.round(box.top / 8))).size;
+  })
+"""
+
+
+@pytest.mark.parametrize("path", ["/", f"/jobs/{BROKEN}", "/jobs/reindex", "/alerts"])
+def test_durations_have_one_spelling_and_do_not_wrap(look: Look, path: str) -> None:
+    """Like 6m58s: no milliseconds of minutes, and not "6 min 58 s" beside it."""
+    page = look(path)
+    page.set_viewport_size({"width": 1600, "height": 900})
+    lines: list[int] = page.evaluate(LINES)
+
+    assert SPELLED.findall(page.inner_text("main")) == []
+    assert set(lines) <= {1}
 
 
 def test_dark_is_dark_and_light_is_light(look: Look) -> None:
