@@ -105,6 +105,7 @@ SCHEDULE_INVALID: Final = "afterrun_job_schedule_invalid"
 RUNS: Final = "afterrun_job_runs_total"
 FAILED_ATTEMPTS: Final = "afterrun_job_failed_attempts_total"
 RUN_FAILURES: Final = "afterrun_job_run_failures_total"
+RUNS_BY_OUTCOME: Final = "afterrun_job_runs_by_outcome_total"
 VIOLATING_RUNS: Final = "afterrun_job_violating_runs_total"
 MISSED_RUNS: Final = "afterrun_job_missed_runs_total"
 UNOBSERVED_SLOTS: Final = "afterrun_job_unobserved_slots_total"
@@ -176,6 +177,8 @@ HELP: Final = {
     FAILED_ATTEMPTS: "Total number of failed attempts that were followed by another one; not "
     "counted as runs or failures.",
     RUN_FAILURES: "Total number of runs that finished with fail, partial, timeout or invalid.",
+    RUNS_BY_OUTCOME: "Total number of finished runs, by outcome; absent before the first run "
+    "with an outcome.",
     VIOLATING_RUNS: "Total number of runs that reported ok and broke a rule.",
     MISSED_RUNS: "Total number of slots whose deadline passed without a run.",
     UNOBSERVED_SLOTS: "Total number of slots whose deadline passed in a downtime without a "

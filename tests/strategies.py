@@ -11,6 +11,7 @@ from msgspec.structs import FieldInfo, fields
 
 from afterrun_exporter.core.duplicates import KEY_SIZE, REMEMBERED
 from afterrun_exporter.core.model import JOB_NAME, Condition, Kind, Outcome, Ping, Run
+from afterrun_exporter.core.outcome_totals import OTHERS
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.state import (
     AlertKey,
@@ -201,6 +202,7 @@ STATE_FIELDS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     | st.dictionaries(
         NAMES, st.builds(Mark, INSTANTS, INSTANTS, st.integers(0, MAX_INT)), max_size=3
     ),
+    "other_totals": st.just(()) | st.tuples(*[st.integers(0, 9)] * len(OTHERS)),
     "bad_run": st.none()
     | st.builds(
         BadRun,

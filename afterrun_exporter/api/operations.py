@@ -8,7 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from afterrun_exporter.api import backtest_models, request_models, response_models
+from afterrun_exporter.api import (
+    backtest_models,
+    report_models,
+    request_models,
+    response_models,
+)
 from afterrun_exporter.api.operation import HTML, PREFIX, SVG, Operation
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.errors import (
@@ -191,7 +196,7 @@ REPORT: Final = Operation(
     endpoint=endpoints.PERIOD_REPORT,
     summary="Runs, success, punctuality, durations and time broken over a period",
     query=request_models.ReportQuery,
-    answer=response_models.PeriodReport,
+    answer=report_models.PeriodReport,
     problems=(UnreadableStorageError,),
 )
 DOCUMENT: Final = Operation(

@@ -11,6 +11,7 @@ from afterrun_exporter.api import response_models
 from afterrun_exporter.conventions import ALERT_OF
 from afterrun_exporter.core.deadlines import deadline, next_slot
 from afterrun_exporter.core.model import Job, Run, Settings
+from afterrun_exporter.core.outcome_totals import runs_by_outcome
 from afterrun_exporter.core.receiver_targets import displayed
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.rules import Violation
@@ -80,6 +81,9 @@ def whole_job_of(
         failed_runs=state.failures_total,
         failed_attempts=state.attempts_total,
         violating_runs=state.violating_total,
+        runs_by_outcome={
+            outcome.value: count for outcome, count in runs_by_outcome(state).items()
+        },
         missed_runs=state.missed_total,
         unobserved_slots=state.unobserved_total,
     )

@@ -29,6 +29,7 @@ from afterrun_exporter.core.model import (
     Settings,
     SlowerThan,
 )
+from afterrun_exporter.core.outcome_totals import with_outcome
 from afterrun_exporter.core.rules import Violation, judge_all, measured
 from afterrun_exporter.core.run_limits import run_limit, silence_limit, time_limit
 from afterrun_exporter.core.state import BadRun, JobState, OpenRun, Retry
@@ -307,6 +308,11 @@ def _with_run(
         runs_total=state.runs_total + 1,
         failures_total=state.failures_total + bad,
         violating_total=state.violating_total + violated,
+        other_totals=(
+            state.other_totals
+            if ok or violated
+            else with_outcome(state.other_totals, outcome)
+        ),
         duration_sum=state.duration_sum + (run.duration or 0.0),
         duration_count=state.duration_count + (run.duration is not None),
         last_finish_at=max(state.last_finish_at, end),

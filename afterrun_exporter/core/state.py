@@ -288,6 +288,9 @@ class JobState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     #: The last judged run, if it was not ok or slow.
     bad_run: BadRun | None = None
 
+    #: Runs by outcome (core/outcome_totals.py); empty before the first of these.
+    other_totals: tuple[int, ...] = ()
+
     @property
     def recorded(self) -> int:
         """The number of the last recorded run or attempt."""

@@ -10,6 +10,7 @@ from afterrun_exporter import conventions as names
 from afterrun_exporter.core import alerts
 from afterrun_exporter.core.deadlines import schedule_text
 from afterrun_exporter.core.model import Condition, Job, Outcome
+from afterrun_exporter.core.outcome_totals import runs_by_outcome
 from afterrun_exporter.core.run_limits import run_deadline
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.state import AlertKey
@@ -22,6 +23,8 @@ from afterrun_exporter.exposition.exposed_job import (
     label,
     metric_label,
 )
+
+_OUTCOMES = {one: f",{label('outcome', one.value)}" for one in Outcome}
 
 
 @lru_cache(REMEMBERED)
@@ -171,6 +174,20 @@ def _condition(
     return samples
 
 
+def outcomes(subject: ExposedJob) -> Sequence[Sample]:
+    """Return the number of runs with each outcome that has occurred.
+
+    Series of all outcomes of all jobs would be a fifth of the metrics.
+    """
+    if not subject.state.runs_total:
+        return ()
+    own = subject.own
+    return [
+        (own + _OUTCOMES[outcome], count)
+        for outcome, count in runs_by_outcome(subject.state).items()
+    ]
+
+
 def schedule_invalid(subject: ExposedJob) -> float:
     """Return True if the schedule has no future slot or cannot be used."""
     if subject.state.lacks_schedule and not subject.job.configured:
@@ -234,6 +251,7 @@ FAMILIES: tuple[Shape, ...] = (
     Fact(names.FAILED_ATTEMPTS, "counter", lambda s: s.state.attempts_total),
     Fact(names.RUN_FAILURES, "counter", lambda s: s.state.failures_total),
     Fact(names.VIOLATING_RUNS, "counter", lambda s: s.state.violating_total),
+    Family(names.RUNS_BY_OUTCOME, "counter", outcomes),
     Fact(names.MISSED_RUNS, "counter", lambda s: s.state.missed_total),
     Fact(names.UNOBSERVED_SLOTS, "counter", lambda s: s.state.unobserved_total),
     Fact(names.DUPLICATE_PINGS, "counter", lambda s: s.state.duplicates_total),

@@ -101,6 +101,7 @@ def test_a_job_that_never_ran_has_every_series() -> None:
         ("failed_attempts_total", "counter", f"{{{own}}} 0"),
         ("run_failures_total", "counter", f"{{{own}}} 0"),
         ("violating_runs_total", "counter", f"{{{own}}} 0"),
+        ("runs_by_outcome_total", "counter", ""),
         ("missed_runs_total", "counter", f"{{{own}}} 0"),
         ("unobserved_slots_total", "counter", f"{{{own}}} 0"),
         ("duplicate_pings_total", "counter", f"{{{own}}} 0"),
@@ -113,6 +114,17 @@ def test_a_job_that_never_ran_has_every_series() -> None:
         expected += "".join(f"{name}{line}\n" for line in lines if line)
 
     assert text(Night(LABELLED)) == expected
+
+
+def test_runs_are_counted_by_outcome_once_one_has_occurred() -> None:
+    night = Night(Job(name="backup"))
+    for number, outcome in enumerate((Outcome.TIMEOUT, Outcome.OK, Outcome.TIMEOUT)):
+        night.ping("22 02:10", run_id=str(number), outcome=outcome)
+
+    assert samples(night, names.RUNS_BY_OUTCOME) == {
+        ("backup", "ok"): 1,
+        ("backup", "timeout"): 2,
+    }
 
 
 def test_a_run_shows_in_every_family_it_concerns() -> None:
