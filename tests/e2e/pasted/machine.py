@@ -18,7 +18,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-CHANGED = ("/opt", "/srv", "/etc", "/usr/local", "/run")
+CHANGED = ("/opt", "/srv", "/etc", "/usr/local", "/usr/sbin", "/run")
 URL = "http://afterrun:10707"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: A job, which reports metrics as the documents say.
@@ -46,10 +46,10 @@ def main(folder: Path) -> None:
     _provide(folder, plan)
     for step in plan["install"]:
         results["install"].append(_install(folder, step))
-    daemon = _daemon(folder) if plan["daemon"] else None
+    daemon = _daemon(folder, plan["work"]) if plan["daemon"] else None
     try:
         for name, step in plan["runs"].items():
-            results["runs"][name] = _run(step)
+            results["runs"][name] = _run(folder, step)
     finally:
         if daemon is not None:
             daemon.terminate()
@@ -91,8 +91,15 @@ def _provide(folder: Path, plan: dict[str, Any]) -> None:
     tools = folder / "bin"
     tools.mkdir()
     (tools / "python3").symlink_to(sys._base_executable)  # type: ignore[attr-defined]
-    # There is no systemd that could start something.
-    _executable(tools / "systemctl", "#!/bin/sh\n")
+    # There is no systemd, and nothing else that these would ask.
+    for name in plan["absent"]:
+        _executable(tools / name, "#!/bin/sh\n")
+    if not (mail := Path("/usr/sbin/sendmail")).exists():
+        _executable(mail, "#!/bin/sh\ncat >/dev/null\n")
+    work = Path(plan["work"])
+    work.mkdir(parents=True)
+    for name, text in plan["files"].items():
+        (work / name).write_text(text)
 
 
 def _install(folder: Path, step: dict[str, Any]) -> dict[str, Any]:
@@ -116,15 +123,15 @@ def _install(folder: Path, step: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _daemon(folder: Path) -> subprocess.Popen[bytes]:
+def _daemon(folder: Path, work: str) -> subprocess.Popen[bytes]:
     command = [
         "/usr/local/bin/afterrun",
         "serve",
-        f"--storage.path={folder / 'afterrun.db'}",
+        "--storage.path=afterrun.db",
         f"--web.external-url={URL}",
     ]
     with (folder / "daemon.log").open("wb") as log:
-        daemon = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+        daemon = subprocess.Popen(command, stdout=log, stderr=log, cwd=work)
     for _ in range(600):
         try:
             _get("/-/ready")
@@ -135,13 +142,16 @@ def _daemon(folder: Path) -> subprocess.Popen[bytes]:
     raise SystemExit((folder / "daemon.log").read_text())
 
 
-def _run(step: dict[str, Any]) -> dict[str, Any]:
+def _run(folder: Path, step: dict[str, Any]) -> dict[str, Any]:
     """Run a command in its environment; also return the runs that were recorded of it."""
     for name, text in step.get("files", {}).items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)
+    environ = step["environ"]
+    if step.get("at_a_prompt"):
+        environ = {**environ, "PATH": f"{folder / 'bin'}:{PATH}"}
     result = _result(
-        step["command"], step["environ"], cwd=step["cwd"], stdin=step.get("stdin", "")
+        step["command"], environ, cwd=step["cwd"], stdin=step.get("stdin", "")
     )
     if job := step.get("job"):
         found = json.loads(_get(f"/api/v1/jobs/{job}/runs"))["runs"]

@@ -43,6 +43,21 @@ NOT_RUN: Final = {
 }
 OVERVIEW: Final = ROOT / "afterrun_exporter/page/templates/overview.html"
 
+#: Blocks for a shell that do not run, by a part of them, with the reason.
+SHELL_NOT_RUN: Final = {
+    ".venv/bin/": "works in a clone on which make has run",
+    "/opt/afterrun/bin/pip": "is the installation, which another test runs",
+    "afterrun serve": "does not end; its options are checked elsewhere",
+    "/backups": "is run in e2e/daemon/test_backup.py",
+    "afterrun restore": "is run in e2e/daemon/test_backup.py, without the daemon",
+    "/var/lib/afterrun": "reads the database of a service that systemd has started",
+    "/proc/$(pgrep": "is run in e2e/daemon/test_replaced_files.py",
+    "COMPLETE=": "is run in e2e/test_completion.py",
+    "base.yml": "needs an Alertmanager with a configuration of its own",
+    "afterrun.example": "names a host of the reader",
+    "exit 75": "is the end of a script",
+}
+
 _FENCE: Final = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 _CRON: Final = re.compile(r"^[#\s]*((?:[\d*][\d*/,-]*\s+){4}[\d*][\w*/,-]*\s+\S.*)$")
 #: The first comment of a script or a unit names its file.
@@ -149,6 +164,16 @@ def _containers(node: object) -> Iterator[dict[str, Any]]:
     elif isinstance(node, list):
         for one in node:
             yield from _containers(one)
+
+
+def shell_commands() -> list[Snippet]:
+    """Return the blocks of commands to type, except those of `SHELL_NOT_RUN`."""
+    return [
+        block
+        for block in blocks("sh")
+        if not block.text.startswith("#!")
+        and not any(part in block.text for part in SHELL_NOT_RUN)
+    ]
 
 
 def scripts() -> list[Snippet]:

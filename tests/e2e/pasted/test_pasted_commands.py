@@ -16,16 +16,26 @@ from .snippets import (
     NOT_RUN,
     ROOT,
     RUN,
+    SHELL_NOT_RUN,
     Snippet,
     blocks,
     containers,
     crontabs,
     page_crontabs,
     scripts,
+    shell_commands,
     units,
 )
 
 HOME = "/opt/home"
+WORK = "/opt/work"
+#: Programs of an operator that find nothing here: they succeed, and say nothing.
+ABSENT = [
+    *("systemctl", "journalctl", "timedatectl", "chronyc", "sudo", "amtool", "git"),
+    *("docker", "ps"),
+]
+#: Complaints about programs that do not run here.
+OTHERS = re.compile(r".*(port 909[03]|localhost:909[03]|example\.org).*")
 SYSTEMD = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "INVOCATION_ID": "0123456789abcdef0123456789abcdef",
@@ -124,6 +134,14 @@ def plan() -> dict[str, Any]:
                 "cwd": HOME,
                 "job": job_of(script.text),
             }
+    for block in shell_commands():
+        text = re.sub(r"\bJOB\b", "nightly-backup", block.text)
+        runs[f"type {block.where}"] = {
+            "command": ["bash", "-c", text],
+            "environ": {"HOME": HOME, "USER": "root", "ROWS": "42"},
+            "at_a_prompt": True,
+            "cwd": WORK,
+        }
     texts = [*(str(step["command"]) for step in runs.values())]
     everything = "\n".join([*texts, *(unit.text for unit in units())])
     example = (ROOT / "examples/queue-health.sh").read_text("utf-8")
@@ -132,6 +150,12 @@ def plan() -> dict[str, Any]:
     jobs = set(re.findall(r"/opt/[\w.-]+\.sh\b", everything)) - files.keys()
     return {
         "daemon": True,
+        "absent": ABSENT,
+        "work": WORK,
+        "files": {
+            "afterrun.yml": (ROOT / "afterrun.yml").read_text("utf-8"),
+            "runs.ndjson": '{"job": "old", "ended_at": "2026-11-01T02:00:00Z"}\n',
+        },
         "install": [{"text": README_STEPS, "cwd": str(ROOT)}],
         "jobs": [*sorted(jobs), f"{HOME}/backup.sh"],
         "scripts": files,
@@ -170,7 +194,7 @@ def test_the_steps_of_the_installation_work(results: Results) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in PLAN["runs"] if "verify" not in name]
+    "name", [name for name, step in PLAN["runs"].items() if "job" in step]
 )
 def test_a_pasted_command_runs_and_its_job_is_recorded(
     results: Results, name: str
@@ -184,6 +208,23 @@ def test_a_pasted_command_runs_and_its_job_is_recorded(
         failed = "queue-health" in PLAN["runs"][name]["job"]
         assert result["outcomes"], results["daemon"]
         assert set(result["outcomes"]) == {"fail" if failed else "ok"}
+
+
+@pytest.mark.parametrize("name", [name for name in PLAN["runs"] if "type" in name])
+def test_commands_to_type_are_understood(results: Results, name: str) -> None:
+    """By the programs that they name; what those find is another matter."""
+    lines = results["runs"][name]["stderr"].splitlines()
+    complaints = [line for line in lines if not OTHERS.fullmatch(line)]
+
+    assert not re.search(
+        r"not found|No such|Error|Usage|curl: |unknown|syntax|invalid",
+        "\n".join(complaints),
+    ), complaints
+
+
+@pytest.mark.parametrize("part", SHELL_NOT_RUN)
+def test_no_reason_is_left_for_a_command_that_is_gone(part: str) -> None:
+    assert any(part in block.text for block in blocks("sh"))
 
 
 @pytest.mark.parametrize("name", [name for name in PLAN["runs"] if "verify" in name])
@@ -217,7 +258,15 @@ def test_it_is_installed_from_a_clone_a_git_url_and_a_wheel(
         "environ": {},
         "cwd": "/",
     }
-    nothing: dict[str, Any] = {"daemon": False, "jobs": [], "scripts": {}, "values": []}
+    nothing: dict[str, Any] = {
+        "daemon": False,
+        "jobs": [],
+        "scripts": {},
+        "values": [],
+        "absent": [],
+        "work": WORK,
+        "files": {},
+    }
 
     done = machine.start(
         tmp_path, {**nothing, "install": steps, "runs": {"version": version}}
