@@ -274,7 +274,11 @@ class MemoryStore:
             ids = [alert.id for alert in every]
             start = ids.index(query.before) + 1 if query.before in ids else len(ids)
             every = every[start:]
-        return [a for a in every if _matches(query, a)][: query.limit]
+        if query.window is not None and (query.conditions or query.severity):
+            plain = replace(query, conditions=(), severity=None)
+            every = [a for a in every if _matches(plain, a)][: query.window]
+        found = [a for a in every if _matches(query, a)][query.skip :]
+        return found[: query.limit]
 
     async def alert_stats(self, since: float, jobs: int) -> AlertStats:
         return _stats_of(self._alerts, since, jobs)

@@ -29,6 +29,8 @@ from afterrun_exporter.storage.store import AlertFilter, AlertRecord
 
 #: Alerts on a page.
 PER_PAGE: Final = 50
+#: Alerts that are searched for a condition or a severity by one request.
+WINDOW: Final = 20_000
 #: Ages that the form offers; "" for all stored alerts.
 SPANS: Final = {
     "1d": "the last day",
@@ -100,6 +102,8 @@ class Part:
     rows: Sequence[Row]
     #: The address of the following alerts; "" without any.
     more: str
+    #: True if only the newest alerts were searched, as many as `WINDOW`.
+    is_searched: bool
 
 
 async def alerts_page(context: Context, request: web.Request) -> web.Response:
@@ -114,6 +118,7 @@ async def alerts_page(context: Context, request: web.Request) -> web.Response:
         conditions=(Condition(query.kind),) if query.kind else (),
         severity=query.severity or None,
         before=query.before or None,
+        window=WINDOW,
         limit=PER_PAGE + 1,
     )
     if since is not None:
@@ -132,6 +137,7 @@ async def alerts_page(context: Context, request: web.Request) -> web.Response:
         **context.site.common(request, now),
         query=query,
         parts=parts,
+        window=WINDOW,
         kinds={one.value: title for one, title in TITLES.items()},
         states=STATES,
         severities=[one for one in severities if one],
@@ -193,12 +199,21 @@ async def _part(
         _row(context, alert, receivers.get(alert.job, []), now)
         async for alert in cooperatively(alerts[:PER_PAGE])
     ]
-    more = len(alerts) > PER_PAGE
-    last = rows[-1].alert.id if more else 0
+    last = rows[-1].alert.id if len(alerts) > PER_PAGE else 0
+    is_searched = not last and bool(query.kind or query.severity)
+    if is_searched:
+        beyond = replace(
+            selection, conditions=(), severity=None, skip=WINDOW - 1, limit=1
+        )
+        last = next(
+            (one.id for one in await reading.or_else(context.store.alerts(beyond), [])),
+            0,
+        )
     return Part(
         title="Open" if state == "open" else "Resolved",
         rows=rows,
-        more=query.address(state=state, before=last) if more else "",
+        more=query.address(state=state, before=last) if last else "",
+        is_searched=is_searched and bool(last),
     )
 
 

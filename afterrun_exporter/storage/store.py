@@ -88,6 +88,11 @@ class AlertFilter:
     #: Alerts that follow the record with this id, which need not match the filter; none
     #: if there is no such record any more.
     before: int | None = None
+    #: Conditions and severity are compared only for so many of the newest alerts that
+    #: match otherwise, to bound the work.
+    window: int | None = None
+    #: The number of matching alerts to leave out, from the newest on.
+    skip: int = 0
     limit: int | None = None
 
 

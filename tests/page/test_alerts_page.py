@@ -10,6 +10,7 @@ from afterrun_exporter import config
 from afterrun_exporter.core.model import Dependency, Job, Outcome
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.engine.service import Service
+from afterrun_exporter.page import alerts_page
 from afterrun_exporter.page.alerts_page import PER_PAGE
 from afterrun_exporter.page.context import Context
 from tests.copies import replace
@@ -154,6 +155,22 @@ class TestTheList:
         assert 'value="&#34;x&#34;"' in page
         assert '<option value="5d" selected>5d' in page
         assert 'value="a&amp;b"' in page
+
+
+@pytest.mark.usefixtures("many")
+async def test_a_search_is_bounded_and_can_go_on(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A filter may match nothing in a long history."""
+    monkeypatch.setattr(alerts_page, "WINDOW", 40)
+    page = await pages.get("/alerts?state=open&severity=critical")
+    assert jobs_in(page) == ["job-60", "job-50", "job-40", "job-30"]
+    assert "40 alerts were searched. Search older alerts" in text_of(page)
+    (more,) = re.findall(r'href="\./alerts(\?[^"]+)" rel="next"', page)
+
+    page = await pages.get(f"/alerts{more.replace('&amp;', '&')}")
+    assert jobs_in(page) == ["job-20", "job-10"]
+    assert "were searched" not in page
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,8 @@ FILTERS = st.builds(
     open=st.sampled_from([None, True, False]),
     since=st.one_of(st.just(-float("inf")), st.integers(0, 60).map(lambda n: T0 + n)),
     before=st.one_of(st.none(), st.integers(1, 25)),
+    window=st.sampled_from([None, 1, 4]),
+    skip=st.sampled_from([0, 0, 2]),
     limit=st.sampled_from([None, 1, 5]),
 )
 
@@ -168,6 +170,7 @@ async def test_both_stores_answer_alike(
         (AlertFilter(job="backup", open=False, since=T0, limit=10), "alerts_of_job"),
         (AlertFilter(open=True, limit=10), "alerts_open"),
         (AlertFilter(before=7, limit=10), "alerts_opened"),
+        (AlertFilter(open=False, severity="x", window=9, limit=1), "alerts_opened"),
         (AlertFilter(before=7, job="backup", limit=10), "alerts_of_job"),
         (AlertFilter(before=7, open=True, limit=10), "alerts_open"),
         (AlertFilter(open=True, job="backup", limit=10), "alerts_of_job"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.storage.store import (
     AlertFilter,
@@ -130,3 +133,23 @@ async def test_resolving_what_is_not_open_is_no_error(store: Store) -> None:
     await update(store, "backup", resolved())
 
     assert await store.alerts() == []
+
+
+async def test_a_search_for_a_condition_looks_at_the_newest_alerts_only(
+    store: Store,
+) -> None:
+    """So a filter that nothing matches does not read a long history."""
+    for number in range(6):
+        key = MISSED if number % 3 == 0 else FAILING
+        await update(store, f"job-{number}", opened(key, at=T0 + number))
+
+    async def jobs(**filters: Any) -> list[str]:
+        return [one.job for one in await store.alerts(AlertFilter(**filters))]
+
+    missed = (Condition.MISSED,)
+    assert await jobs(conditions=missed, window=9) == ["job-3", "job-0"]
+    assert await jobs(conditions=missed, window=3) == ["job-3"]
+    assert await jobs(severity="critical", window=2, open=True) == ["job-5", "job-4"]
+    assert await jobs(severity="critical", window=2, skip=1) == ["job-4"]
+    assert await jobs(window=1, limit=2) == ["job-5", "job-4"]
+    assert await jobs(skip=4) == ["job-1", "job-0"]

@@ -81,24 +81,33 @@ def query_of(query: AlertFilter) -> tuple[str, list[Any]]:
     if query.job is not None:
         conditions.append("a.job_id = (SELECT id FROM jobs WHERE name = ?)")
         values.append(query.job)
-    if query.conditions:
-        marks = ", ".join("?" for _ in query.conditions)
-        conditions.append(f"a.condition IN ({marks})")
-        values += query.conditions
-    if query.severity is not None:
-        conditions.append("a.severity = ?")
-        values.append(query.severity)
     if query.open is not None:
         conditions.append(f"a.resolved_at IS {'' if query.open else 'NOT '}NULL")
     if query.before is not None:
         conditions.append(f"({time}, a.id) < {_PLACE}")
         values.append(query.before)
+    more: list[str] = []
+    more_values: list[Any] = []
+    if query.conditions:
+        marks = ", ".join("?" for _ in query.conditions)
+        more.append(f"a.condition IN ({marks})")
+        more_values += query.conditions
+    if query.severity is not None:
+        more.append("a.severity = ?")
+        more_values.append(query.severity)
+    alerts, order = "alerts a", f"ORDER BY {time} DESC, a.id DESC"
+    if query.window is not None and more:
+        where = " AND ".join(conditions)
+        alerts = f"(SELECT * FROM alerts a WHERE {where} {order} LIMIT ?) a"  # noqa: S608
+        values.append(query.window)
+        conditions = []
     # The text has only placeholders and constants.
     sql = (
-        "SELECT j.name, a.* FROM alerts a JOIN jobs j ON j.id = a.job_id "  # noqa: S608
-        f"WHERE {' AND '.join(conditions)} ORDER BY {time} DESC, a.id DESC LIMIT ?"
+        f"SELECT j.name, a.* FROM {alerts} JOIN jobs j ON j.id = a.job_id "  # noqa: S608
+        f"WHERE {' AND '.join([*conditions, *more])} {order} LIMIT ? OFFSET ?"
     )
-    return sql, [*values, -1 if query.limit is None else query.limit]
+    limit = -1 if query.limit is None else query.limit
+    return sql, [*values, *more_values, limit, query.skip]
 
 
 def _record(row: sqlite3.Row) -> AlertRecord:
