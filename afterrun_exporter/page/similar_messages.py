@@ -27,6 +27,8 @@ _CAUSE: Final = re.compile(
     r"|full|unreachable|reset by|unknown|exceeded|abort|fatal|panic",
     re.IGNORECASE,
 )
+#: Gaps at the start, like the time and the name of the job in a line of a log.
+_FIRST_GAPS: Final = re.compile(rf"\A[\s\[(]*{GAP}[\s{GAP}:,.|\[\]()/-]*(?=\w)")
 _MONTHS: Final = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _PART: Final = re.compile(
     rf"""
@@ -68,11 +70,14 @@ def cause_line(message: str, names: Iterable[str] = ()) -> Line | None:
 
 
 def pattern_of(text: str, names: Iterable[str] = ()) -> str:
-    """Return *text* with gaps in place of the parts that differ between similar ones."""
+    """Return *text* with gaps in place of the parts that differ between similar ones.
+
+    Gaps at its start are removed.
+    """
     for name in names:
         if len(name) >= SHORTEST_NAME:
             text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", GAP, text)
-    return _PART.sub(_part, text)
+    return _FIRST_GAPS.sub("", _PART.sub(_part, text))
 
 
 def _part(match: re.Match[str]) -> str:

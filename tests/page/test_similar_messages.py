@@ -55,6 +55,23 @@ def test_other_causes_have_another_pattern(one: str, other: str) -> None:
     assert pattern_of(one) != pattern_of(other)
 
 
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [
+        ("2026-11-29 12:10:00 export: refused", "refused"),
+        ("[2026-11-29 12:10:00] [4711] refused", "refused"),
+        ("export: refused", "refused"),
+        ("refused after 3 tries", "refused after … tries"),
+        ("-- 3 rows", "-- … rows"),
+        ("12:10:00", "…"),
+        ("4711 (12)", "… (…)"),
+        ("3 of 5", "of …"),
+    ],
+)
+def test_gaps_at_the_start_are_removed(text: str, pattern: str) -> None:
+    assert pattern_of(text, ["export"]) == pattern
+
+
 def test_addresses_are_kept_as_they_are() -> None:
     text = "connection refused: db1.internal:5432"
 
@@ -67,7 +84,7 @@ def test_names_of_the_job_and_of_the_run_make_no_difference() -> None:
 
     assert one is not None
     assert other is not None
-    assert one.pattern == other.pattern == "… failed in run …"
+    assert one.pattern == other.pattern == "failed in run …"
     assert pattern_of("db is down", ["db"]) == "db is down"
 
 
