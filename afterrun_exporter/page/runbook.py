@@ -8,11 +8,11 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 from aiohttp import web
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.page.context import Context
@@ -21,17 +21,24 @@ from afterrun_exporter.page.rendering import page
 
 #: Packages contain it; in a working copy it is among the documents.
 _PACKAGED: Final = files("afterrun_exporter.page") / "runbook.md"
+#: The name of a job, except where it is explained.
+_PLACEHOLDER: Final = re.compile(r"\bJOB\b(?!</code> stands for)")
 _DOCUMENT: Final = Path(__file__).parents[2] / "docs/runbook.md"
 
 _COMMAND: Final = '<pre tabindex="0" role="region" aria-label="To paste">'
 
 
 async def runbook(context: Context, request: web.Request) -> web.Response:
-    """Return the page at ``/runbook``, with a section for each alert."""
+    """Return the page at ``/runbook``, with a section for each alert.
+
+    Its commands are about the job in the query, if there is one.
+    """
+    job = context.service.job(request.query.get("job", ""))
+    text = await asyncio.to_thread(_html)
     return await page(
         "runbook.html",
         **context.site.common(request, context.clock.now()),
-        text=await asyncio.to_thread(_html),
+        text=text if job is None else _about(job.name, text),
     )
 
 
@@ -44,7 +51,8 @@ async def runbook_of_job(context: Context, request: web.Request) -> web.Response
     job = context.service.job(name)
     if job is None:
         return await unknown_job(context, request, name)
-    location = job.runbook_url or f"{context.site.base(request)}runbook"
+    own = f"{context.site.base(request)}runbook?{urlencode({'job': name})}"
+    location = job.runbook_url or own
     return web.Response(status=302, headers={"Location": location})
 
 
@@ -65,6 +73,14 @@ def _html() -> Markup:
     text = text.replace("<pre>", _COMMAND)
     # Markdown from this package, in which HTML is escaped.
     return Markup(text)  # noqa: S704
+
+
+def _about(job: str, text: Markup) -> Markup:
+    """Return the *text* with the name of *job* in its commands."""
+    name = str(escape(job))
+    # The pattern keeps grep from finding itself.
+    commands = text.replace("[J]OB", f"[{name[0]}]{name[1:]}")
+    return Markup(_PLACEHOLDER.sub(lambda _: name, commands))  # noqa: S704
 
 
 def _anchor(heading: str) -> str:

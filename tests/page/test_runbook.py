@@ -58,7 +58,25 @@ async def test_commands_and_queries_are_escaped(pages: Pages) -> None:
 async def test_a_job_without_its_own_leads_to_it(client: Client) -> None:
     answer = await client.get("/jobs/backup/runbook", allow_redirects=False)
 
-    assert (answer.status, answer.headers["Location"]) == (302, "../../runbook")
+    assert (answer.status, answer.headers["Location"]) == (
+        302,
+        "../../runbook?job=backup",
+    )
+
+
+async def test_its_commands_are_about_the_job_of_the_alert(pages: Pages) -> None:
+    """To be pasted at once."""
+    page = await pages.get("/runbook?job=backup")
+
+    assert "afterrun runs backup --limit=5" in page
+    assert "grep '[b]ackup'" in page
+    assert re.findall(r".{6}\bJOB\b.{7}", page) == ["<code>JOB</code>"]
+
+
+async def test_an_unknown_job_changes_no_command(pages: Pages) -> None:
+    page = await pages.get("/runbook?job=<script>")
+
+    assert "afterrun runs JOB --limit=5" in page
 
 
 async def test_the_own_runbook_of_a_job_comes_first(
@@ -100,4 +118,4 @@ class TestBehindAProxy:
     async def test_the_redirect_keeps_the_prefix(self, client: Client) -> None:
         answer = await client.get("/jobs/backup/runbook", allow_redirects=False)
 
-        assert answer.headers["Location"] == "/afterrun/runbook"
+        assert answer.headers["Location"] == "/afterrun/runbook?job=backup"
