@@ -170,7 +170,6 @@ async def test_both_stores_answer_alike(
         (AlertFilter(job="backup", open=False, since=T0, limit=10), "alerts_of_job"),
         (AlertFilter(open=True, limit=10), "alerts_open"),
         (AlertFilter(before=7, limit=10), "alerts_opened"),
-        (AlertFilter(open=False, severity="x", window=9, limit=1), "alerts_opened"),
         (AlertFilter(before=7, job="backup", limit=10), "alerts_of_job"),
         (AlertFilter(before=7, open=True, limit=10), "alerts_open"),
         (AlertFilter(open=True, job="backup", limit=10), "alerts_of_job"),
