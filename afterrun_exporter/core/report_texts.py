@@ -26,7 +26,10 @@ HEADINGS: Final = (
     "P99",
     "BROKEN",
 )
-_CELLS: Final = str.maketrans({"|": "\\|", "\n": " ", "\r": " "})
+#: Characters that would end a cell, or begin HTML or a link.
+_CELLS: Final = str.maketrans(
+    {**{one: f"\\{one}" for one in "\\|<["}, "\n": " ", "\r": " "}
+)
 #: Beginnings of texts that spreadsheets take for formulas.
 _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 

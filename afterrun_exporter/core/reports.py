@@ -27,6 +27,8 @@ from afterrun_exporter.core.timestamps import format_time
 
 #: Jobs in the list of the worst ones.
 WORST: Final = 10
+#: The most days of a period.
+MOST_DAYS: Final = 3660
 #: The most groups of one kind, those with the most jobs.
 GROUPS: Final = 200
 _EPOCH: Final = date(1970, 1, 1)
@@ -137,7 +139,10 @@ def parse_period(text: str, now: float) -> Period:
         raise ValueError(f"{text[:40]!r} ends before it begins")
     if first > today:
         raise ValueError(f"{text[:40]!r} is in the future")
-    return Period((first - _EPOCH).days, (min(last, today) - _EPOCH).days)
+    last = min(last, today)
+    if (days := (last - first).days + 1) > MOST_DAYS:
+        raise ValueError(f"{text[:40]!r} has {days} days: use at most {MOST_DAYS}")
+    return Period((first - _EPOCH).days, (last - _EPOCH).days)
 
 
 def _dates(text: str, today: date) -> tuple[date, date]:
@@ -148,7 +153,7 @@ def _dates(text: str, today: date) -> tuple[date, date]:
         last = today.replace(day=1) - timedelta(days=1)
         return last.replace(day=1), last
     if text.endswith("d") and text[:-1].isascii() and text[:-1].isdigit():
-        if not 1 <= int(text[:-1]) <= 3660:
+        if not 1 <= int(text[:-1]) <= MOST_DAYS:
             raise ValueError
         return today - timedelta(days=int(text[:-1]) - 1), today
     if ".." in text:

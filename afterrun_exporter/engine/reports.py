@@ -16,9 +16,16 @@ async def report(
 ) -> Report:
     """Return the report of *period* on the jobs that match, listing at most *jobs*.
 
-    Jobs that were removed meanwhile are included if there are no filters. Raises
-    StorageError.
+    Jobs that were removed meanwhile are included if there are no filters. One report is
+    made at a time. Raises StorageError.
     """
+    async with service.reporting:
+        return await _report(service, query, period, jobs)
+
+
+async def _report(
+    service: Service, query: JobQuery, period: Period, jobs: int
+) -> Report:
     data = await service.store.figures(period.first, period.last)
     figures = {one.job: one async for one in cooperatively(data.jobs)}
     spans: defaultdict[str, list[BrokenSpan]] = defaultdict(list)

@@ -48,6 +48,8 @@ class Service(WatchedJobs):
         self.downtimes = DowntimeMonitor(clock, self.decisions, wakeups)
         #: Held while the set of jobs or their settings change.
         self.changing = asyncio.Lock()
+        #: Held while a report is made: its memory grows with the runs of its period.
+        self.reporting = asyncio.Lock()
         #: Jobs to check before their planned time.
         self._scheduled: set[str] = set()
         #: The reach of the loaded history of each job.
