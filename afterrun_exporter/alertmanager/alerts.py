@@ -10,7 +10,7 @@ from typing import Any
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.notifications import AlertNotification, Stage
-from afterrun_exporter.core.rules import Rule
+from afterrun_exporter.core.severities import severity_of
 from afterrun_exporter.core.state import AlertKey, AlertOpened, JobState, OpenAlert
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.rulegen.links import links
@@ -39,7 +39,7 @@ def holding(job: Job, state: JobState, added: Pairs) -> list[AlertNotification]:
     notifications = []
     for alert in state.alerts:
         rule = rules.get(alert.key.rule)
-        severity = _severity(job, state, alert.key, rule)
+        severity = _severity(job, state, alert.key)
         metric = rule.metric if rule else ""
         labels = _labels(job.name, alert, severity, job.labels, metric, added)
         notifications.append(
@@ -107,12 +107,10 @@ def _labels(
     return json.dumps(labels, sort_keys=True)
 
 
-def _severity(job: Job, state: JobState, key: AlertKey, rule: Rule | None) -> str:
-    if key.condition in {Condition.UPSTREAM_UNHEALTHY, Condition.SUCCEEDED}:
-        return names.NO_SEVERITY
+def _severity(job: Job, state: JobState, key: AlertKey) -> str:
     if key.condition is Condition.TEST:
         return state.test_severity or job.severity
-    return (rule and rule.severity) or job.severity
+    return severity_of(job, key.condition, key.rule)
 
 
 def _time(instant: float) -> str:

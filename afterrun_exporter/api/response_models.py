@@ -87,6 +87,15 @@ class OpenRun(Answer):
     )
 
 
+class AlertSetting(Answer):
+    """An alert that a job can have."""
+
+    kind: Condition
+    alertname: str
+    opens: str = Field(description="when it opens, in words")
+    severity: str
+
+
 class WholeJob(Job):
     """A job with all its details."""
 
@@ -107,6 +116,7 @@ class WholeJob(Job):
     max_attempts: int | None
     rules: list[str]
     depends_on: list[str]
+    alert_settings: list[AlertSetting]
     resumes_on_ping: bool = Field(description="true if a report ends its pause")
     created: Time
     last_ping: Time | None

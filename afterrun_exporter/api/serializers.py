@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from afterrun_exporter.api import response_models
 from afterrun_exporter.conventions import ALERT_OF
+from afterrun_exporter.core.alert_settings import alert_settings
 from afterrun_exporter.core.deadlines import deadline, next_slot
 from afterrun_exporter.core.model import Job, Run, Settings
 from afterrun_exporter.core.outcome_totals import runs_by_outcome
@@ -70,6 +71,12 @@ def whole_job_of(
         after_downtime=_number(job.after_downtime),
         max_attempts=job.max_attempts,
         rules=[rule.name for rule in job.rules],
+        alert_settings=[
+            response_models.AlertSetting(
+                kind=kind, alertname=ALERT_OF[kind], opens=opens, severity=severity
+            )
+            for kind, opens, severity in alert_settings(job)
+        ],
         depends_on=[dependency.job for dependency in job.depends_on],
         resumes_on_ping=state.resumes_on_ping,
         created=format_time(state.created_at),

@@ -12,6 +12,7 @@ from afterrun_exporter.auth.tokens import Token
 from afterrun_exporter.config.alerting import AlertmanagerSpec
 from afterrun_exporter.config.alerting_values import References
 from afterrun_exporter.config.auto_registered import auto_registered
+from afterrun_exporter.config.conditions import SlowerThanSpec, SuccessRatioSpec
 from afterrun_exporter.config.dependencies import (
     circles,
     unknown_dependencies,
@@ -247,8 +248,8 @@ class Builder:
             rules=tuple(rule.rule() for rule in spec.rules),
             after_failures=spec.alerts.after_failures,
             recover_after=spec.alerts.recover_after,
-            success_ratio=SuccessRatio(**dict(ratio)) if ratio else None,
-            slower_than=SlowerThan(**dict(slower)) if slower else None,
+            success_ratio=SuccessRatio(**_window(ratio)) if ratio else None,
+            slower_than=SlowerThan(**_window(slower)) if slower else None,
             concurrency=Concurrency(**dict(limit)) if limit else None,
             depends_on=tuple(Dependency(**dict(one)) for one in spec.depends_on),
             dedicated=spec.alerting == "dedicated",
@@ -256,6 +257,7 @@ class Builder:
             push=spec.push.settings() if spec.push else None,
             enabled=spec.enabled,
             severity=_or(spec.severity, defaults.severity),
+            severities=spec.alerts.severities(),
             labels=tuple((key, spec.labels.get(key, "")) for key in declared.labels),
             project=spec.project,
             tags=spec.tags,
@@ -283,6 +285,10 @@ def _shared_uuids(jobs: Mapping[str, Job]) -> Iterator[Finding]:
         if job.ping_uuid and first_with.setdefault(job.ping_uuid, name) != name:
             message = f"is already that of {first_with[job.ping_uuid]}: use another one"
             yield Finding(("jobs", name, "ping_uuid"), message)
+
+
+def _window(spec: SuccessRatioSpec | SlowerThanSpec) -> dict[str, Any]:
+    return {key: value for key, value in spec if key != "severity"}
 
 
 def _or(value: T | None, default: T) -> T:

@@ -16,10 +16,11 @@ from afterrun_exporter.config.values import (
     Line,
     NotEmpty,
     PositiveDuration,
+    Severity,
     Share,
     distinct,
 )
-from afterrun_exporter.core.model import Average
+from afterrun_exporter.core.model import Average, Condition
 from afterrun_exporter.core.open_runs import MAX_OPEN_RUNS
 from afterrun_exporter.core.units import parse_duration
 
@@ -32,6 +33,7 @@ class SuccessRatioSpec(Spec):
     below: Share
     over: PositiveDuration = _WEEK
     min_runs: Count = 5
+    severity: Annotated[Severity | None, NotEmpty] = None
 
 
 class SlowerThanSpec(Spec):
@@ -41,6 +43,19 @@ class SlowerThanSpec(Spec):
     than: Average = Field(default=Average.MEDIAN, strict=False)
     over: PositiveDuration = _WEEK
     min_runs: Count = 3
+    severity: Annotated[Severity | None, NotEmpty] = None
+
+
+class AlertSeveritiesSpec(Spec):
+    """``severity:`` of a job's ``alerts:``, by condition."""
+
+    missed: Annotated[Severity | None, NotEmpty] = None
+    failing: Annotated[Severity | None, NotEmpty] = None
+    violated: Annotated[Severity | None, NotEmpty] = None
+    overrunning: Annotated[Severity | None, NotEmpty] = None
+    slow: Annotated[Severity | None, NotEmpty] = None
+    overlapping: Annotated[Severity | None, NotEmpty] = None
+    success_ratio_low: Annotated[Severity | None, NotEmpty] = None
 
 
 class AlertsSpec(Spec):
@@ -50,6 +65,24 @@ class AlertsSpec(Spec):
     recover_after: Annotated[Count, Field(le=100)] = 1
     success_ratio: Annotated[SuccessRatioSpec | None, NotEmpty] = None
     slower_than: Annotated[SlowerThanSpec | None, NotEmpty] = None
+    severity: Annotated[AlertSeveritiesSpec | None, NotEmpty] = None
+
+    def severities(self) -> tuple[tuple[Condition, str], ...]:
+        """Return the severities of conditions; those of a condition's own keys win."""
+        own = {
+            Condition.SLOW: self.slower_than and self.slower_than.severity,
+            Condition.SUCCESS_RATIO_LOW: self.success_ratio
+            and self.success_ratio.severity,
+        }
+        general = self.severity or AlertSeveritiesSpec()
+        return tuple(
+            (condition, severity)
+            for name in AlertSeveritiesSpec.model_fields
+            if (
+                severity := own.get(condition := Condition(name))
+                or getattr(general, name)
+            )
+        )
 
 
 class ConcurrencySpec(Spec):

@@ -26,6 +26,7 @@ from afterrun_exporter.core.model import (
 )
 from afterrun_exporter.core.rules import described
 from afterrun_exporter.core.run_limits import first_overrunning
+from afterrun_exporter.core.severities import NO_SEVERITY, severity_of
 from afterrun_exporter.core.state import (
     AlertEvent,
     AlertKey,
@@ -61,9 +62,6 @@ ENDING_WITH_RUNS: Final = frozenset(
         Condition.OVERLAPPING,
     }
 )
-
-#: The severity of an alert that is not sent to any receiver.
-NO_SEVERITY: Final = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,13 +275,15 @@ def _late(
         summary = f"no run finished by {format_time(missed)}"
         # A report that replaces an open run makes an earlier deadline count.
         since = max(missed, min(state.last_ping_at, now))
-        yield MISSED, _Holding(since, job.severity, summary, missed)
+        severity = severity_of(job, Condition.MISSED)
+        yield MISSED, _Holding(since, severity, summary, missed)
     overdue, limit = first_overrunning(job, state, settings)
     if overdue < now:
         summary = hung_runs.summary(job, state, limit)
+        severity = severity_of(job, Condition.OVERRUNNING)
         yield (
             OVERRUNNING,
-            _Holding(limit, job.severity, summary, limit, is_visible=overdue),
+            _Holding(limit, severity, summary, limit, is_visible=overdue),
         )
 
 
@@ -291,11 +291,12 @@ def _bad_runs(
     job: Job, state: JobState, since: float, run: Run | None
 ) -> Iterator[tuple[AlertKey, _Holding]]:
     if recovery.is_failing(job, state):
-        yield FAILING, _Holding(since, job.severity, _failure(job, state, run))
+        severity = severity_of(job, Condition.FAILING)
+        yield FAILING, _Holding(since, severity, _failure(job, state, run))
     for rule in job.rules:
         if rule.name in state.violated:
             key = AlertKey(Condition.VIOLATED, rule.name)
-            severity = rule.severity or job.severity
+            severity = severity_of(job, Condition.VIOLATED, rule.name)
             summary = described(rule, run.violations if run else ())
             yield key, _Holding(since, severity, summary, metric=rule.metric)
 
@@ -305,11 +306,14 @@ def _unusual(
 ) -> Iterator[tuple[AlertKey, _Holding]]:
     if summary := overlaps.overlap(job, state, now, settings):
         began = max(run.started_at for run in state.open_runs)
-        yield OVERLAPPING, _Holding(began, job.severity, summary)
+        severity = severity_of(job, Condition.OVERLAPPING)
+        yield OVERLAPPING, _Holding(began, severity, summary)
     if job.slower_than is not None and state.slow:
-        yield SLOW, _Holding(since, job.severity, _slowness(job, state))
+        severity = severity_of(job, Condition.SLOW)
+        yield SLOW, _Holding(since, severity, _slowness(job, state))
     if summary := _low_ratio(job, state):
-        yield SUCCESS_RATIO_LOW, _Holding(since, job.severity, summary)
+        severity = severity_of(job, Condition.SUCCESS_RATIO_LOW)
+        yield SUCCESS_RATIO_LOW, _Holding(since, severity, summary)
     if upstream.held_back(state):
         yield UPSTREAM_UNHEALTHY, _Holding(now, NO_SEVERITY, upstream.summary(state))
 

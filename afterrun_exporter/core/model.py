@@ -206,6 +206,8 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     after_downtime: float | None = None
     enabled: bool = True
     severity: str = "warning"
+    #: Severities of alerts on some conditions, in place of that one.
+    severities: tuple[tuple[Condition, str], ...] = ()
     #: Declared label keys and their values, in declaration order.
     labels: tuple[tuple[str, str], ...] = ()
     project: str = ""

@@ -71,17 +71,20 @@ def _violated(subject: ExposedJob) -> Iterator[_Detail]:
 def _overlapping(subject: ExposedJob) -> Iterator[_Detail]:
     running = alert_values.overlapping(subject.state)
     if subject.shows(alerts.OVERLAPPING) and running is not None:
-        yield names.DETAIL_RUNS, subject.alerting, running
+        labels = subject.alerting_on(Condition.OVERLAPPING)
+        yield names.DETAIL_RUNS, labels, running
 
 
 def _slow(subject: ExposedJob) -> Iterator[_Detail]:
     slow = alert_values.slow(subject.state)
     if subject.shows(alerts.SLOW) and slow is not None:
-        yield names.DETAIL_VALUE, subject.alerting, slow.took
-        yield names.DETAIL_LIMIT, subject.alerting, slow.limit
+        labels = subject.alerting_on(Condition.SLOW)
+        yield names.DETAIL_VALUE, labels, slow.took
+        yield names.DETAIL_LIMIT, labels, slow.limit
 
 
 def _success_ratio(subject: ExposedJob) -> Iterator[_Detail]:
     ratio = alert_values.success_ratio(subject.state)
     if subject.shows(alerts.SUCCESS_RATIO_LOW) and ratio is not None:
-        yield names.DETAIL_VALUE, subject.alerting, ratio
+        labels = subject.alerting_on(Condition.SUCCESS_RATIO_LOW)
+        yield names.DETAIL_VALUE, labels, ratio

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from afterrun_exporter.core.model import Condition
 from afterrun_exporter.core.units import format_number
 from afterrun_exporter.exposition.exposed_job import ExposedJob
 
@@ -39,16 +40,18 @@ class Fact:
         ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alerting(Fact):
     """A metric family with one value of every job, and the labels of its alerts."""
 
-    __slots__ = ()
+    condition: Condition
 
     def lines(self, subjects: Sequence[ExposedJob]) -> list[str]:
         """Return the sample of each of *subjects* as a line of the text format."""
         name, values = self.name, map(self.value, subjects)
+        condition = self.condition
         return [
-            f"{name}{{{one.alerting}}} {_number(value)}\n"
+            f"{name}{{{one.alerting_on(condition)}}} {_number(value)}\n"
             for one, value in zip(subjects, values, strict=True)
         ]
 

@@ -9,7 +9,7 @@ from afterrun_exporter import conventions as names
 from afterrun_exporter.core import alerts
 from afterrun_exporter.core.deadlines import next_due
 from afterrun_exporter.core.metric_names import ESCAPES
-from afterrun_exporter.core.model import Job, Settings
+from afterrun_exporter.core.model import Condition, Job, Settings
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.state import AlertKey, JobState
 
@@ -79,6 +79,11 @@ class ExposedJob:
         #: True if no alert is visible, which is the usual case.
         self.has_no_alerts = not (state.alerts or state.healed)
 
+    def alerting_on(self, condition: Condition) -> str:
+        """Return the labels in families for alerts on *condition*."""
+        own = dict(self.job.severities).get(condition) if self.job.severities else None
+        return self.alerting if own is None else self.alerting_as(own)
+
     def alerting_as(self, severity: str) -> str:
         """Return the labels in families for alerts, with this severity."""
         return self.own + alerting_labels(severity, self.job.labels)
@@ -86,12 +91,17 @@ class ExposedJob:
     @property
     def alerting_if_failing(self) -> str:
         """Labels of the alert of a failing job: one more if a run timed out."""
-        return self.alerting + (_TIMED_OUT if self.state.timed_out else "")
+        labels = self.alerting_on(Condition.FAILING)
+        return labels + (_TIMED_OUT if self.state.timed_out else "")
 
     def alerting_for(self, rule: Rule) -> str:
         """Return the labels in a family for alerts on rules."""
         severity = rule.severity
-        labels = self.alerting if severity is None else self.alerting_as(severity)
+        labels = (
+            self.alerting_on(Condition.VIOLATED)
+            if severity is None
+            else self.alerting_as(severity)
+        )
         return labels + rule_labels(rule.name, rule.metric)
 
     def shows(self, key: AlertKey) -> bool:

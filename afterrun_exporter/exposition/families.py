@@ -128,8 +128,9 @@ def failing(subject: ExposedJob) -> Sequence[Sample]:
     """
     is_failing = subject.shows(alerts.FAILING)
     if not subject.state.timed_out:
-        return ((subject.alerting, is_failing),)
-    return ((subject.alerting, 0), (subject.alerting_if_failing, is_failing))
+        return ((subject.alerting_on(Condition.FAILING), is_failing),)
+    labels = subject.alerting_on(Condition.FAILING)
+    return ((labels, 0), (subject.alerting_if_failing, is_failing))
 
 
 def success_ratio(subject: ExposedJob) -> Sequence[Sample]:
@@ -169,7 +170,7 @@ def _condition(
     def samples(subject: ExposedJob) -> Sequence[Sample]:
         if not configured(subject.job):
             return ()
-        return ((subject.alerting, subject.shows(key)),)
+        return ((subject.alerting_on(key.condition), subject.shows(key)),)
 
     return samples
 
@@ -217,10 +218,12 @@ FAMILIES: tuple[Shape, ...] = (
     Family(names.RULE_VIOLATED, "gauge", rule_violated),
     Family(names.RULE_THRESHOLD, "gauge", rule_threshold),
     Fact(names.NEXT_RUN, "gauge", lambda s: s.due.slot),
-    Alerting(names.DEADLINE, "gauge", job_deadline),
+    Alerting(names.DEADLINE, "gauge", job_deadline, condition=Condition.MISSED),
     Fact(names.STALE, "gauge", lambda s: s.shows(alerts.MISSED)),
     Fact(names.RUNNING, "gauge", lambda s: len(s.state.open_runs)),
-    Alerting(names.RUN_DEADLINE, "gauge", open_run_deadline),
+    Alerting(
+        names.RUN_DEADLINE, "gauge", open_run_deadline, condition=Condition.OVERRUNNING
+    ),
     Fact(names.PAUSED, "gauge", lambda s: not s.job.enabled),
     Fact(names.UNOBSERVED, "gauge", lambda s: s.state.unobserved is not None),
     Fact(names.CONSECUTIVE_FAILURES, "gauge", lambda s: s.state.consecutive_failures),

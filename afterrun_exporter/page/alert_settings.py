@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from afterrun_exporter.alertmanager.recipients import Recipients
+from afterrun_exporter.core import alert_settings as core
 from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.routing import JobReceiver
-from afterrun_exporter.core.units import format_duration, format_number
 from afterrun_exporter.page.reasons import TITLES
 
 
@@ -39,50 +39,5 @@ def alert_settings(
             severity=severity,
             recipients=recipients.of(job, condition, severity, receivers),
         )
-        for condition, when, severity in _alerts(job)
+        for condition, when, severity in core.alert_settings(job)
     ]
-
-
-def _alerts(job: Job) -> Iterator[tuple[Condition, str, str]]:
-    if job.schedule is not None:
-        grace = format_duration(job.grace)
-        when = f"no run has finished {grace} after its slot"
-        yield Condition.MISSED, when, job.severity
-    runs = "a run ends"
-    if job.after_failures > 1:
-        runs = f"{job.after_failures} runs in a row end"
-    when = f"{runs} with fail, partial, timeout or invalid"
-    if job.recover_after > 1:
-        when += f"; it resolves after {job.recover_after} ok runs in a row"
-    yield Condition.FAILING, when, job.severity
-    yield from _of_rules(job)
-    if job.max_runtime is not None:
-        when = f"a run takes longer than {format_duration(job.max_runtime)}"
-        yield Condition.OVERRUNNING, when, job.severity
-    elif job.heartbeat is not None:
-        when = f"a run sends no sign of life for {format_duration(job.heartbeat)}"
-        yield Condition.OVERRUNNING, when, job.severity
-    if (slower := job.slower_than) is not None:
-        factor, over = format_number(slower.factor), format_duration(slower.over)
-        when = f"a run takes longer than {factor} times the {slower.than} of {over}"
-        yield Condition.SLOW, when, job.severity
-    if (limit := job.concurrency) is not None:
-        each = f" for one {limit.by}" if limit.by else ""
-        when = f"more than {limit.max} {'run is' if limit.max == 1 else 'runs are'} open{each}"
-        yield Condition.OVERLAPPING, when, job.severity
-    if (ratio := job.success_ratio) is not None:
-        share = format_number(round(ratio.below * 100, 6))
-        over = format_duration(ratio.over)
-        when = f"less than {share}% of the runs of {over} are ok"
-        yield Condition.SUCCESS_RATIO_LOW, when, job.severity
-
-
-def _of_rules(job: Job) -> Iterator[tuple[Condition, str, str]]:
-    for severity in dict.fromkeys(rule.severity or job.severity for rule in job.rules):
-        names = [
-            rule.name
-            for rule in job.rules
-            if (rule.severity or job.severity) == severity
-        ]
-        rules = "the rule" if len(names) == 1 else "one of the rules"
-        yield Condition.VIOLATED, f"a run breaks {rules} {', '.join(names)}", severity

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.exit_codes import meaning
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Run
+from afterrun_exporter.core.severities import severity_of
 from afterrun_exporter.core.state import JobState, OpenAlert
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.index import (
@@ -18,7 +19,6 @@ from afterrun_exporter.page.index import (
     Entry,
     most_urgent,
     rank,
-    severity_of,
     traits,
 )
 from afterrun_exporter.page.reading import Reading
@@ -191,7 +191,9 @@ def _why(job: Job, state: JobState, run: Run | None) -> _Why | None:
         return None
     worst = min(alerts, key=lambda alert: ORDER[alert.key.condition])
     host, condition = host_of(run), worst.key.condition
-    severity = min((severity_of(job, one.key.rule) for one in alerts), key=rank)
+    severity = min(
+        (severity_of(job, one.key.condition, one.key.rule) for one in alerts), key=rank
+    )
     if condition is Condition.VIOLATED:
         text = ", ".join(sorted(_rules(alerts)))
         return _Why(severity, condition, text, text, host)

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from afterrun_exporter.clock import cooperatively, yield_to_loop
 from afterrun_exporter.core.job_query import BROKEN, Predicate, states_of
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job
+from afterrun_exporter.core.severities import severity_of
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.status import Status
 from afterrun_exporter.engine.periodic import PeriodicTask
@@ -236,7 +237,10 @@ def entry_of(job: Job, state: JobState) -> Entry:
     wrong = [a for a in state.alerts if a.key.condition not in BLAMELESS]
     urgency = (
         held_back(state),
-        min(rank(severity_of(job, alert.key.rule)) for alert in wrong),
+        min(
+            rank(severity_of(job, alert.key.condition, alert.key.rule))
+            for alert in wrong
+        ),
         -max(alert.opened_at for alert in wrong),
     )
     return Entry(job, states, urgency)
@@ -254,12 +258,6 @@ def _is_unchanged(entry: Entry, job: Job, state: JobState) -> bool:
 def held_back(state: JobState) -> bool:
     """Return True if alerts of the job are suppressed because a required job is broken."""
     return any(a.key.condition is Condition.UPSTREAM_UNHEALTHY for a in state.alerts)
-
-
-def severity_of(job: Job, rule: str) -> str:
-    """Return the severity of an alert of *job*, about *rule* if that is not ""."""
-    own = next((one.severity for one in job.rules if rule and one.name == rule), None)
-    return own or job.severity
 
 
 def rank(severity: str) -> int:

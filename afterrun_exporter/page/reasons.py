@@ -18,10 +18,11 @@ from afterrun_exporter.core.model import (
     Run,
 )
 from afterrun_exporter.core.schedule_words import in_words
+from afterrun_exporter.core.severities import severity_of
 from afterrun_exporter.core.state import AlertKey, JobState, OpenAlert
 from afterrun_exporter.core.status import BROKEN, Status
 from afterrun_exporter.core.units import format_duration
-from afterrun_exporter.page.index import rank, severity_of
+from afterrun_exporter.page.index import rank
 from afterrun_exporter.page.times import Moment, moment, span, zone_of
 from afterrun_exporter.page.violations import Broken, broken_by, summary_in_words
 from afterrun_exporter.storage.store import AlertRecord
@@ -138,7 +139,7 @@ def _reason(
     bare = Reason(
         condition=condition,
         title=TITLES[condition],
-        severity=severity_of(job, alert.key.rule),
+        severity=severity_of(job, alert.key.condition, alert.key.rule),
         since=moment(alert.opened_at, now, zone_of(job)),
         host=host_of(last),
     )

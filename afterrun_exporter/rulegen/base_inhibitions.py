@@ -18,6 +18,7 @@ from typing import Any, Final
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import Alertmanager
+from afterrun_exporter.core.severities import severities
 from afterrun_exporter.rulegen import matchers
 from afterrun_exporter.rulegen.matchers import Matcher
 from afterrun_exporter.rulegen.prometheus import exporter_rules
@@ -112,14 +113,13 @@ class Alerts:
 
     def _of_jobs(self) -> Iterator[_Shape]:
         jobs = self._jobs.values()
-        severities = [job.severity for job in jobs]
-        severities += [r.severity for job in jobs for r in job.rules if r.severity]
+        used = [severity for job in jobs for severity in sorted(severities(job))]
         declared = {
             key: _some_or(value for job in jobs for k, value in job.labels if k == key)
             for key in self._label_keys
         }
         common = self._added | declared | {names.JOB: _open(self._jobs)}
-        severity = _open((*names.SEVERITIES, *severities))
+        severity = _open((*names.SEVERITIES, *used))
         for name in names.ALERT_OF.values():
             own = {"alertname": _Domain((name,)), names.SEVERITY: severity}
             if name in _UNNOTIFIED:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import Alertmanager
+from afterrun_exporter.core.severities import severities
 from afterrun_exporter.rulegen import render
 
 _HOW: Final = """\
@@ -111,8 +112,7 @@ def _kinds(jobs: Iterable[Job]) -> Iterator[tuple[str, str, Mapping[str, str]]]:
     combinations: set[tuple[str, tuple[tuple[str, str], ...]]]
     combinations = {(severity, ()) for severity in names.SEVERITIES}
     for job in jobs:
-        severities = {job.severity, *(rule.severity for rule in job.rules)} - {None}
-        for severity in sorted(filter(None, severities)):
+        for severity in sorted(severities(job)):
             if (severity, job.labels) not in combinations:
                 combinations.add((severity, job.labels))
                 labels = {key: value for key, value in job.labels if value}

@@ -17,6 +17,7 @@ from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import ROUTED, Condition, Job
 from afterrun_exporter.core.patterns import compiled
 from afterrun_exporter.core.routing import DISCARD, Alertmanager, JobReceiver, Match
+from afterrun_exporter.core.severities import severity_of
 from afterrun_exporter.rulegen.render import HEADER
 
 _HOW: Final = """\
@@ -140,16 +141,19 @@ def _alerts(
     for job in _samples(jobs, alertmanager, jobs_with_receivers):
         for condition in ROUTED if job.name in jobs_with_receivers else some:
             name = names.ALERT_OF[condition]
-            yield Alert(name, job.severity, job, condition)
+            yield Alert(name, severity_of(job, condition), job, condition)
         if job.name in jobs_with_receivers:
             name, condition = names.JOB_FAILING, Condition.FAILING
-            yield Alert(name, job.severity, job, condition, timed_out=True)
+            severity = severity_of(job, condition)
+            yield Alert(name, severity, job, condition, timed_out=True)
             name, condition = names.JOB_SUCCEEDED, Condition.SUCCEEDED
             yield Alert(name, names.NO_SEVERITY, job, condition)
         others = {rule.severity for rule in job.rules} - {None, job.severity}
         for severity in sorted(filter(None, others)):
             name = names.JOB_RULE_VIOLATED
             yield Alert(name, severity, job, Condition.VIOLATED)
+        for condition, severity in job.severities:
+            yield Alert(names.ALERT_OF[condition], severity, job, condition)
         if job.depends_on:
             name = names.JOB_UPSTREAM_UNHEALTHY
             condition = Condition.UPSTREAM_UNHEALTHY
@@ -167,6 +171,7 @@ def _samples(
         kind = (
             job.severity,
             frozenset(rule.severity for rule in job.rules),
+            job.severities,
             bool(job.depends_on),
             job.labels,
             job.project,

@@ -13,7 +13,7 @@ from itertools import chain, count
 from typing import Final
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.rulegen.alerting import Data
 from afterrun_exporter.rulegen.jobs import first_line, generic_rules, rules_of
@@ -158,6 +158,9 @@ def _checks(cases: Iterable[_Case]) -> Iterator[Data]:
             yield {"eval_time": at, "alertname": alert, "exp_alerts": expected}
 
 
+_CONDITIONS: Final = {alert: Condition(one) for one, alert in names.ALERT_OF.items()}
+
+
 def _cases(
     job: Job,
     alerting: Iterable[Data],
@@ -169,7 +172,8 @@ def _cases(
     for one in alerting:
         if (alert := one.get("alert")) is None:
             continue
-        severity, more, suffix = job.severity, {}, ""
+        own, more, suffix = dict(job.severities), {}, ""
+        severity = own.get(_CONDITIONS[alert], job.severity)
         if alert == names.JOB_RULE_VIOLATED:
             # One alerting rule for each rule, in the same order.
             threshold = next(thresholds)

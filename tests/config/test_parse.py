@@ -20,6 +20,7 @@ from afterrun_exporter.config import (
 )
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.conditions import (
+    AlertSeveritiesSpec,
     AlertsSpec,
     ConcurrencySpec,
     DependencySpec,
@@ -40,6 +41,7 @@ from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import (
     Average,
     Concurrency,
+    Condition,
     Dependency,
     Job,
     Settings,
@@ -76,6 +78,16 @@ def test_every_key_reaches_its_job() -> None:
         heartbeat=300.0,
         after_downtime=2700.0,
         severity="critical",
+        # A condition's own key wins.
+        severities=(
+            (Condition.MISSED, "page"),
+            (Condition.FAILING, "critical"),
+            (Condition.VIOLATED, "error"),
+            (Condition.OVERRUNNING, "medium"),
+            (Condition.SLOW, "low"),
+            (Condition.OVERLAPPING, "major"),
+            (Condition.SUCCESS_RATIO_LOW, "high"),
+        ),
         labels=(("team", "data"), ("tier", "gold")),
         project="infrastructure",
         tags=("backup", "database"),
@@ -135,6 +147,7 @@ def test_every_key_reaches_the_catalogue() -> None:
         settle=300.0,
         keep_for=14 * 86400.0,
         keep_runs=50,
+        keep_reports=26 * 7 * 86400.0,
         body_bytes=64 * 1024,
         pushed_bytes=2**20,
     )
@@ -151,6 +164,7 @@ def test_every_key_reaches_the_catalogue() -> None:
         (AlertsSpec, ("jobs", "nightly-backup", "alerts")),
         (SuccessRatioSpec, ("jobs", "nightly-backup", "alerts", "success_ratio")),
         (SlowerThanSpec, ("jobs", "nightly-backup", "alerts", "slower_than")),
+        (AlertSeveritiesSpec, ("jobs", "nightly-backup", "alerts", "severity")),
         (ConcurrencySpec, ("jobs", "nightly-backup", "concurrency")),
         (DependencySpec, ("jobs", "nightly-backup", "depends_on", 0)),
         (MatchSpec, ("policies", 0, "match")),

@@ -9,6 +9,7 @@ from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import (
     NEUTRAL,
     Concurrency,
+    Condition,
     Dependency,
     Job,
     Outcome,
@@ -425,3 +426,23 @@ def test_no_declared_label_has_the_name_of_another_label_of_its_series() -> None
 
     assert {names.TIMED_OUT, names.CONDITION, names.OP} <= set().union(*labelled)
     assert set().union(*labelled) - {"team"} <= names.RESERVED_LABELS
+
+
+def test_series_of_a_condition_have_its_own_severity() -> None:
+    """Its details, too, because alerts join them."""
+    job = Job(
+        name="backup",
+        max_runtime=60.0,
+        severities=((Condition.FAILING, "high"), (Condition.OVERRUNNING, "low")),
+    )
+    night = Night(job).ping("22 02:10", outcome=Outcome.TIMEOUT)
+    severity = {
+        line.partition("{")[0].removeprefix("afterrun_job_"): line.split('"')[3]
+        for line in text(night).splitlines()
+        if 'severity="' in line
+    }
+
+    assert severity["failing"] == "high"
+    assert severity["run_deadline_timestamp_seconds"] == "low"
+    assert severity["deadline_timestamp_seconds"] == "warning"
+    assert severity["alert_detail"] == "high"
