@@ -24,6 +24,9 @@ from .shipped import ROOT, RULES
 AFTERRUN = Path(sys.executable).with_name("afterrun")
 TOKENS = {scope: f"token-of-{scope}" for scope in ("read", "scrape", "admin")}
 
+#: An alert is sent again soon.
+RESEND = ["--rules.alert.resend-delay=1s"]
+
 #: Changes prometheus.yml before Prometheus starts.
 Edit = Callable[[dict[str, Any], Path], None]
 
@@ -71,6 +74,18 @@ def chain(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     return found
 
 
+@pytest.fixture(scope="module")
+def healthy(
+    chain: Chain, launch: Launch, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """The URL of a Prometheus with the shipped configuration."""
+    folder, port = tmp_path_factory.mktemp("healthy"), network.free_port()
+    file = prometheus_config(folder, RULES, chain.daemon, port, chain.alertmanager)
+    launch(prometheus(folder, file, port, RESEND))
+    scraped(url(port))
+    return url(port)
+
+
 Start = Callable[[Edit], str]
 
 
@@ -87,7 +102,7 @@ def start(chain: Chain, tmp_path: Path) -> Iterator[Start]:
         config = yaml.safe_load(file.read_text())
         edit(config, tmp_path)
         file.write_text(yaml.safe_dump(config))
-        process = prometheus(tmp_path, file, port, ["--rules.alert.resend-delay=1s"])
+        process = prometheus(tmp_path, file, port, RESEND)
         running.append(process)
         process.start()
         return url(port)
@@ -121,10 +136,6 @@ def failed(findings: dict[str, dict[str, str]]) -> list[str]:
     return [link for link, one in findings.items() if one["status"] == "failed"]
 
 
-def unchanged(_: dict[str, Any], __: Path) -> None:
-    """Leave prometheus.yml as it is shipped."""
-
-
 def scraped(prometheus_url: str, patience: float = network.PATIENCE) -> None:
     """Wait until all that is configured is discovered, scraped and evaluated."""
 
@@ -143,13 +154,11 @@ def scraped(prometheus_url: str, patience: float = network.PATIENCE) -> None:
     network.wait_for(settled, patience)
 
 
-def test_a_whole_chain_is_healthy_up_to_the_webhook(chain: Chain, start: Start) -> None:
-    server = start(unchanged)
-    scraped(server)
+def test_a_whole_chain_is_healthy_up_to_the_webhook(chain: Chain, healthy: str) -> None:
 
     code, findings = doctor(
         chain,
-        server,
+        healthy,
         f"--config.file={ROOT / 'afterrun.yml'}",
         f"--webhook=127.0.0.1:{chain.webhook}",
     )
@@ -160,11 +169,9 @@ def test_a_whole_chain_is_healthy_up_to_the_webhook(chain: Chain, start: Start) 
     assert findings["notification"]["detail"].startswith("received by the webhook")
 
 
-def test_people_read_a_line_for_each_link(start: Start) -> None:
-    server = start(unchanged)
-    scraped(server)
+def test_people_read_a_line_for_each_link(healthy: str) -> None:
     command: list[str | Path] = [
-        *(AFTERRUN, "doctor", "--no-test-alert", f"--prometheus={server}"),
+        *(AFTERRUN, "doctor", "--no-test-alert", f"--prometheus={healthy}"),
         f"--url={url(network.free_port())}",
     ]
 
@@ -300,13 +307,11 @@ def test_broken_links_are_found_with_their_ways_out(
 
 
 def test_another_alertmanager_than_that_of_prometheus_is_found(
-    chain: Chain, start: Start
+    chain: Chain, healthy: str
 ) -> None:
-    server = start(unchanged)
-    scraped(server)
     other = url(network.free_port())
 
-    _, findings = doctor(chain, server, f"--alertmanager={other}")
+    _, findings = doctor(chain, healthy, f"--alertmanager={other}")
 
     assert failed(findings) == ["Alertmanager in Prometheus", "Alertmanager"]
     assert findings["Alertmanager in Prometheus"]["detail"].endswith(f"not to {other}")
@@ -367,9 +372,7 @@ def _send(method: str, address: str, body: Any) -> Any:
         return json.loads(text) if text else None
 
 
-def test_a_silence_is_found(chain: Chain, start: Start) -> None:
-    server = start(unchanged)
-    scraped(server)
+def test_a_silence_is_found(chain: Chain, healthy: str) -> None:
     matcher = {"name": "alertname", "value": "AfterRunTest", "isRegex": False}
     silence = {
         "matchers": [{**matcher, "isEqual": True}],
@@ -381,7 +384,7 @@ def test_a_silence_is_found(chain: Chain, start: Start) -> None:
     api = f"{url(chain.alertmanager)}/api/v2"
     created = _send("POST", f"{api}/silences", silence)["silenceID"]
     try:
-        _, findings = doctor(chain, server)
+        _, findings = doctor(chain, healthy)
     finally:
         _send("DELETE", f"{api}/silence/{created}", None)
 
@@ -389,12 +392,10 @@ def test_a_silence_is_found(chain: Chain, start: Start) -> None:
     assert "silenced by" in findings["test alert in Alertmanager"]["detail"]
 
 
-def test_a_webhook_that_is_not_routed_is_found(chain: Chain, start: Start) -> None:
-    server = start(unchanged)
-    scraped(server)
+def test_a_webhook_that_is_not_routed_is_found(chain: Chain, healthy: str) -> None:
     port = network.free_port()
 
-    _, findings = doctor(chain, server, f"--webhook=127.0.0.1:{port}", "--timeout=15s")
+    _, findings = doctor(chain, healthy, f"--webhook=127.0.0.1:{port}", "--timeout=15s")
 
     assert failed(findings) == ["notification"]
     assert f"url: http://127.0.0.1:{port}/" in findings["notification"]["fix"]

@@ -234,6 +234,13 @@ def test_systemd_accepts_a_pasted_unit(results: Results, name: str) -> None:
     assert (result["code"], result["stderr"]) == (0, "")
 
 
+def test_the_unit_shows_the_same_steps() -> None:
+    unit = (ROOT / "deploy/afterrun.service").read_text("utf-8")
+    steps = re.findall(r"^#   (sudo .*)$", unit, re.MULTILINE)
+
+    assert "\n".join(steps).replace("sudo ", "") == README_STEPS.strip()
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a wheel of this package."""
