@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from afterrun_exporter import config as configs
+from afterrun_exporter.cli.revision import revision
 from afterrun_exporter.cli.timed_calls import TimedCalls
 from afterrun_exporter.cli.web_config import (
     HANGS,
@@ -18,7 +19,6 @@ from afterrun_exporter.cli.web_config import (
     WebFile,
     config_error,
 )
-from afterrun_exporter.client.environment import git_sha
 from afterrun_exporter.clock import Clock, in_background
 from afterrun_exporter.engine.runtime import Runtime
 from afterrun_exporter.errors import AfterRunError
@@ -86,15 +86,15 @@ class Configuration:
             # Startup waits for the file without a timeout.
             waits = not self._is_loaded
             text, digest = await self._timed_calls(_read_text, path, forever=waits)
-            sha = await self._timed_calls(git_sha, path.parent, forever=waits)
+            sha = await self._timed_calls(revision, path, forever=waits)
         except TimeoutError:
             raise config_error(
                 path, "", HANGS.format(self._timed_calls.seconds)
             ) from None
         if self._current is not None and self._current[0] == digest:
-            return self._current[1], sha or "", digest
+            return self._current[1], sha, digest
         # Parsed in a thread, because a large file takes a while.
-        return await in_background(configs.parse, text, str(path)), sha or "", digest
+        return await in_background(configs.parse, text, str(path)), sha, digest
 
     def check_jobs(self, before: AbstractSet[str], after: AbstractSet[str]) -> None:
         """Raise ConfigError if none of the jobs in *before* is in *after*.
