@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
+from typing import Final
 
 from afterrun_exporter.api import response_models
 from afterrun_exporter.api.handlers import ApiRequest
@@ -17,6 +18,7 @@ from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.job_config import MAX_SUGGESTIONS
 from afterrun_exporter.core.job_query import parse_query
+from afterrun_exporter.core.last_day import MOST, LastDay, last_day
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import END, parse_time
@@ -24,7 +26,11 @@ from afterrun_exporter.core.units import parse_duration
 from afterrun_exporter.engine import job_search
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.errors import RequestError, UnknownJobError
+from afterrun_exporter.errors import RequestError, StorageError, UnknownJobError
+from afterrun_exporter.storage.store import Store
+
+#: The number of last runs whose durations count.
+DURATIONS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class JobsApi:
     """The handlers of jobs."""
 
     service: Service
+    store: Store
     job_admin: JobAdmin
     clock: Clock
 
@@ -57,7 +64,7 @@ class JobsApi:
 
     async def job(self, request: ApiRequest) -> response_models.WholeJob:
         """Describe one job."""
-        return self._whole(request.job)
+        return await self._whole(request.job)
 
     async def pause(
         self, request: ApiRequest[NoQuery, Pause]
@@ -71,13 +78,13 @@ class JobsApi:
             lasts=parse_duration(body.lasts) if body.lasts is not None else 0.0,
             resumes_on_ping=body.resume_on_ping,
         )
-        return self._whole(request.job)
+        return await self._whole(request.job)
 
     async def resume(self, request: ApiRequest) -> response_models.WholeJob:
         """Resume a job."""
         find_job(self.service, request.job)
         await self.job_admin.resume(request.job)
-        return self._whole(request.job)
+        return await self._whole(request.job)
 
     async def remove(self, request: ApiRequest) -> response_models.Nothing:
         """Remove an auto-registered job until it reports again."""
@@ -85,12 +92,23 @@ class JobsApi:
         await self.job_admin.retire(request.job)
         return response_models.Nothing()
 
-    def _whole(self, name: str) -> response_models.WholeJob:
+    async def _whole(self, name: str) -> response_models.WholeJob:
+        find_job(self.service, name)
+        day = await self._last_day(name)
         job, state = find_job(self.service, name)
         described = self.service.described(name) or job
         return whole_job_of(
-            job, state, self.service.settings, enabled=described.enabled
+            job, state, self.service.settings, day, enabled=described.enabled
         )
+
+    async def _last_day(self, name: str) -> LastDay | None:
+        try:
+            endings = await self.store.endings([name], MOST)
+            runs = await self.store.runs(name, DURATIONS)
+        except StorageError:
+            # The store has logged it.
+            return None
+        return last_day(endings.get(name, ()), runs, self.clock.now())
 
 
 def find_job(service: Service, name: str) -> tuple[Job, JobState]:

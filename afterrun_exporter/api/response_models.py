@@ -87,6 +87,17 @@ class OpenRun(Answer):
     )
 
 
+class LastDay(Answer):
+    """Figures of the runs of a job in the last 24 hours."""
+
+    runs: int = Field(description="at most 1440")
+    ok_ratio: float | None = Field(
+        description="share of ok ones, without canceled and skipped ones"
+    )
+    median: Seconds | None = Field(description="of the durations of the last ok runs")
+    longest: Seconds | None
+
+
 class AlertSetting(Answer):
     """An alert that a job can have."""
 
@@ -117,6 +128,7 @@ class WholeJob(Job):
     rules: list[str]
     depends_on: list[str]
     alert_settings: list[AlertSetting]
+    last_day: LastDay | None = Field(description="null if the database is unreadable")
     resumes_on_ping: bool = Field(description="true if a report ends its pause")
     created: Time
     last_ping: Time | None

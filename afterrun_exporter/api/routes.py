@@ -30,7 +30,7 @@ def routes(
 ) -> list[web.RouteDef]:
     """Return the routes of all operations."""
     job_admin = JobAdmin(service, clock)
-    jobs = JobsApi(service, job_admin, clock)
+    jobs = JobsApi(service, store, job_admin, clock)
     runs = RunsApi(service, store, clock)
     alerts = AlertsApi(service, store, job_admin, clock)
     receivers = ReceiversApi(service, job_receivers, clock)

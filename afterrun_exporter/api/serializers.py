@@ -11,6 +11,7 @@ from afterrun_exporter.api import response_models
 from afterrun_exporter.conventions import ALERT_OF
 from afterrun_exporter.core.alert_settings import alert_settings
 from afterrun_exporter.core.deadlines import deadline, next_slot
+from afterrun_exporter.core.last_day import LastDay
 from afterrun_exporter.core.model import Job, Run, Settings
 from afterrun_exporter.core.outcome_totals import runs_by_outcome
 from afterrun_exporter.core.receiver_targets import displayed
@@ -52,7 +53,12 @@ def job_of(job: Job, state: JobState, settings: Settings) -> response_models.Job
 
 
 def whole_job_of(
-    job: Job, state: JobState, settings: Settings, *, enabled: bool
+    job: Job,
+    state: JobState,
+    settings: Settings,
+    day: LastDay | None,
+    *,
+    enabled: bool,
 ) -> response_models.WholeJob:
     """Return *job* with all its details.
 
@@ -77,6 +83,7 @@ def whole_job_of(
             )
             for kind, opens, severity in alert_settings(job)
         ],
+        last_day=None if day is None else _last_day(day),
         depends_on=[dependency.job for dependency in job.depends_on],
         resumes_on_ping=state.resumes_on_ping,
         created=format_time(state.created_at),
@@ -100,6 +107,15 @@ def recorded_run_of(record: RunRecord) -> response_models.RecordedRun:
     """Return a finished run with the name of its job."""
     return response_models.RecordedRun(
         id=record.id, job=record.job, **dict(run_of(record.run))
+    )
+
+
+def _last_day(day: LastDay) -> response_models.LastDay:
+    return response_models.LastDay(
+        runs=day.runs,
+        ok_ratio=round(day.ok / day.judged, 6) if day.judged else None,
+        median=_number(day.median),
+        longest=_number(day.longest),
     )
 
 

@@ -46,10 +46,6 @@ class Period(Struct, frozen=True):
     first: int
     last: int
 
-    def seconds(self, now: float) -> float:
-        """Return its length, up to *now* if it is not over."""
-        return max(0.0, min((self.last + 1) * DAY, now) - self.first * DAY)
-
 
 class Figures(Struct, kw_only=True):
     """Figures of one or many jobs."""

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from afterrun_exporter.core.model import NEUTRAL, Outcome, Run
+from afterrun_exporter.core.last_day import MOST, last_day
+from afterrun_exporter.core.model import Run
 from afterrun_exporter.page.times import span
 from afterrun_exporter.storage.store import Ended
-
-#: The period of the figures, in seconds.
-PERIOD: Final = 86400.0
-#: The maximum number of runs that are counted: one a minute.
-MOST: Final = 1440
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +28,12 @@ def figures_of(endings: Sequence[Ended], runs: Sequence[Run], now: float) -> Fig
 
     Both are sorted newest first.
     """
-    recent = [one.outcome for one in endings if one.finished_at > now - PERIOD]
-    judged = [outcome for outcome in recent if outcome not in NEUTRAL]
-    durations = [
-        run.duration
-        for run in runs
-        if run.duration is not None and run.outcome is Outcome.OK
-    ]
+    day = last_day(endings, runs, now)
     return Figures(
-        runs=f"{len(recent):,}" if len(recent) < MOST else f"more than {MOST:,}",
-        ok=_share(judged.count(Outcome.OK), len(judged)),
-        median=span(statistics.median(durations)) if durations else "",
-        longest=span(max(durations)) if durations else "",
+        runs=f"{day.runs:,}" if day.runs < MOST else f"more than {MOST:,}",
+        ok=_share(day.ok, day.judged),
+        median="" if day.median is None else span(day.median),
+        longest="" if day.longest is None else span(day.longest),
     )
 
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.deadlines import next_slot
 from afterrun_exporter.core.exit_codes import with_meaning
+from afterrun_exporter.core.last_day import MOST
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.receiver_targets import displayed
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
@@ -64,7 +65,7 @@ async def job_page(
         return await unknown_job(context, request, name)
     reading, store = Reading(), context.store
     runs = await reading.or_else(store.runs(name, RUNS), [])
-    endings = await reading.or_else(store.endings([name], figures.MOST), {})
+    endings = await reading.or_else(store.endings([name], MOST), {})
     alert_filter = AlertFilter(job=name, limit=ALERTS)
     alerts = await reading.or_else(store.alerts(alert_filter), [])
     recorded = await reading.or_else(store.alerts(replace(alert_filter, open=True)), [])

@@ -271,3 +271,30 @@ async def test_a_choice_that_cannot_be_made_says_why(
     client: Client, query: str, detail: str
 ) -> None:
     assert await refused(client, f"/api/v1/jobs?{query}") == (400, detail)
+
+
+async def test_a_job_has_figures_of_its_last_day_and_its_alert_settings(
+    client: Client, clock: ManualClock
+) -> None:
+    for number, (status, seconds) in enumerate((("ok", 3), ("canceled", 9), ("ok", 5))):
+        report = {**GOOD, "status": status, "duration_seconds": seconds}
+        await client.post("/ping/backup", json={**report, "run_id": str(number)})
+    await client.post("/ping/backup", json={"status": "fail", "run_id": "x"})
+
+    job = await asked(client, "/api/v1/jobs/backup")
+    await clock.advance(86_401)
+    later = await asked(client, "/api/v1/jobs/backup")
+
+    assert job["last_day"] == {
+        "runs": 4,
+        "ok_ratio": 0.666667,
+        "median": 4,
+        "longest": 5,
+    }
+    assert (later["last_day"]["runs"], later["last_day"]["ok_ratio"]) == (0, None)
+    assert [(one["kind"], one["severity"]) for one in job["alert_settings"]] == [
+        ("missed", "warning"),
+        ("failing", "warning"),
+        ("violated", "warning"),
+    ]
+    assert job["runs_by_outcome"] == {"ok": 2, "fail": 1, "canceled": 1}

@@ -24,6 +24,19 @@ def test_every_outcome_has_its_own_total(outcomes: list[Outcome]) -> None:
     assert runs_by_outcome(night.state) == Counter(outcomes)
 
 
+def test_each_of_some_outcomes_is_counted() -> None:
+    night = Night(PLAIN)
+    for number, outcome in enumerate((Outcome.TIMEOUT, Outcome.SKIPPED, Outcome.FAIL)):
+        night.ping("21 12:00", run_id=str(number), outcome=outcome)
+
+    assert night.state.other_totals == (0, 1, 0, 0, 1)
+    assert runs_by_outcome(night.state) == {
+        Outcome.TIMEOUT: 1,
+        Outcome.SKIPPED: 1,
+        Outcome.FAIL: 1,
+    }
+
+
 def test_earlier_runs_count_as_ok_or_fail() -> None:
     """Of a state from before the totals were kept."""
     night = Night(PLAIN)

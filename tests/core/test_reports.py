@@ -21,7 +21,7 @@ from afterrun_exporter.core.daily_figures import (
     mark_of,
 )
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.core.report_html import document
+from afterrun_exporter.core.report_html import document, summary
 from afterrun_exporter.core.report_texts import duration, percent, to_csv, to_markdown
 from afterrun_exporter.core.reports import (
     Period,
@@ -248,6 +248,23 @@ def test_as_html_it_is_one_page_without_scripts_and_with_charts() -> None:
     assert "&lt;b&gt;" in page
     assert "1d1h" in page
     assert not re.search(r"<script|https?://|\son\w+=", page)
+
+
+def test_the_summary_leaves_out_what_is_unknown() -> None:
+    missed = built((HOURLY, figures("backup", missed=2)))
+    fine = built((Job(name="x"), figures("x", ok=1)), (Job(name="y"), None))
+
+    assert summary(missed) == "1 job, 0 runs, 0.0% of 2 slots on time."
+    assert summary(fine) == "2 jobs, 1 runs, 100% of them ok."
+
+
+def test_a_removed_job_is_in_no_group() -> None:
+    builder = ReportBuilder(PERIOD, NOON, 0)
+    builder.add("gone", None, figures("gone", ok=1), ())
+
+    report = builder.report([], 9)
+
+    assert (report.groups, report.total.ok) == ([], 1)
 
 
 def test_a_report_on_nothing_is_a_report() -> None:

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Condition, Job, Outcome
-from afterrun_exporter.core.state import AlertKey, HungRun, JobState, OpenAlert, OpenRun
+from afterrun_exporter.core.state import (
+    AlertKey,
+    HungRun,
+    JobState,
+    OpenAlert,
+    OpenRun,
+    Retry,
+)
 from afterrun_exporter.core.status import BROKEN, Status, status
 from tests.copies import replace
 from tests.core.jobs import at
@@ -20,6 +27,18 @@ OK: Final = JobState(created_at=NOON, due_after=NOON, last_outcome=Outcome.OK)
 RUN: Final = OpenRun(run_id="a", attempt=1, started_at=NOON)
 HUNG: Final = HungRun(
     run_id="a", attempt=1, started_at=NOON, deadline=NOON, followed_from=NOON
+)
+RETRY: Final = Retry(
+    run_id="a",
+    attempt=1,
+    max_attempts=2,
+    outcome=Outcome.FAIL,
+    begun_at=NOON,
+    started_at=NOON,
+    ended_at=NOON,
+    duration=0.0,
+    until=NOON + 60,
+    covers=0.0,
 )
 #: Alerts that are no conditions of a job.
 NOTICES: Final = {Condition.TEST, Condition.SUCCEEDED}
@@ -61,6 +80,9 @@ def test_a_job_with_an_open_condition_is_in_the_state_of_the_worst_one(
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({}, Status.OK),
+        ({"alerts": (alert(Condition.TEST),)}, Status.OK),
+        ({"retries": (RETRY,), "open_runs": (RUN,)}, Status.RETRYING),
         ({"last_outcome": None}, Status.NEW),
         ({"last_outcome": None, "open_runs": (RUN,)}, Status.RUNNING),
         ({"loaded": True, "violated": ("rows > 0",)}, Status.VIOLATED),

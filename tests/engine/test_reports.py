@@ -1,44 +1,40 @@
-"""Reports are made one at a time."""
+"""Reports of a running service: all jobs, or those that match."""
 
 from __future__ import annotations
 
-import asyncio
-
-from afterrun_exporter.clock import yield_to_loop
-from afterrun_exporter.core.daily_figures import PeriodFigures
 from afterrun_exporter.core.job_query import JobQuery
-from afterrun_exporter.core.reports import Period
+from afterrun_exporter.core.model import Job, Outcome
+from afterrun_exporter.core.reports import parse_period
+from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.reports import report
 from afterrun_exporter.engine.service import Service
-from tests.core.jobs import BACKUP, at
+from tests.core.jobs import BACKUP, at, ping
 from tests.fakes import ManualClock, MemoryStore
 from tests.services import job_config
 
-
-class SlowStore(MemoryStore):
-    """A store that counts the reads of figures under way."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads = self.most = 0
-
-    async def figures(self, first: int, last: int) -> PeriodFigures:
-        self.reads += 1
-        self.most = max(self.most, self.reads)
-        await yield_to_loop()
-        self.reads -= 1
-        return await super().figures(first, last)
+SYNC = Job(name="sync", project="shop")
 
 
-async def test_many_requested_at_once_take_the_memory_of_one() -> None:
-    store = SlowStore()
-    service = Service(store, ManualClock(at("21 12:00")), job_config(BACKUP))
+async def test_a_report_has_idle_and_removed_jobs_unless_it_has_filters() -> None:
+    clock = ManualClock(at("21 12:00"))
+    service = Service(MemoryStore(), clock, job_config(BACKUP, SYNC))
     await service.start()
-    day = Period(20_778, 20_778)
+    await service.record(ping("21 12:00", job="gone", outcome=Outcome.FAIL))
+    await service.record(ping("21 12:00", job="sync"))
+    clock.show(at("21 13:00"))
+    await JobAdmin(service, clock).retire("gone")
+    period = parse_period("1d", clock.now())
 
-    made = await asyncio.gather(
-        *(report(service, JobQuery(), day, 9) for _ in range(5))
-    )
+    every = await report(service, JobQuery(), period, 9)
+    some = await report(service, JobQuery(project="shop"), period, 9)
 
-    assert [one.total.jobs for one in made] == [1] * 5
-    assert store.most == 1
+    assert [(row.name, row.runs, row.ok) for row in every.jobs] == [
+        ("gone", 1, 0),
+        ("backup", 0, 0),
+        ("sync", 1, 1),
+    ]
+    assert [day.not_ok for day in every.days] == [1]
+    assert [row.name for row in every.worst] == ["gone"]
+    assert every.jobs[0].broken_seconds == 3600.0
+    assert [row.name for row in some.jobs] == ["sync"]
+    assert some.days == []

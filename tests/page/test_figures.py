@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from afterrun_exporter.core.last_day import MOST
 from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.page.figures import MOST, Figures, figures_of
+from afterrun_exporter.page.figures import Figures, figures_of
 from afterrun_exporter.storage.store import Ended
 from tests.core.jobs import at, ping
 from tests.page.conftest import Pages
