@@ -36,9 +36,12 @@ def current_annotations(
     result: dict[str, str] = {}
     if text := description(job, state, notice.key, settings):
         result = {"description": text, **run_annotations(state, notice.key)}
-    if job.dedicated and (about := first_line(job)):
+    about = first_line(job)
+    if job.dedicated and about:
         text = text or f"{job.name}: {notice.summary}."
         result["description"] = f"{text} ({about})"
+    elif about:
+        result["job_description"] = about
     if job.dedicated and job.runbook_url:
         result["runbook_url"] = job.runbook_url
     return result

@@ -35,7 +35,7 @@ CONFIG: Final = parse("""
 labels: [team]
 jobs:
   missed: {schedule: "0 2 * * *", grace: 30m}
-  failed: {labels: {team: data}}
+  failed: {labels: {team: data}, description: "Copy it.\n\nAnd more."}
   failed-first: {}
   failed-thrice: {}
   timed-out: {}
@@ -66,7 +66,14 @@ jobs:
     runbook_url: https://wiki.example/special
     rules: [size > 1KiB]
 """)
-ABOUT_RUNS: Final = {"run_id", "exit_code", "outcome", "host", "message"}
+ABOUT_RUNS: Final = {
+    "run_id",
+    "exit_code",
+    "outcome",
+    "host",
+    "message",
+    "job_description",
+}
 
 
 class Story:
@@ -282,6 +289,7 @@ def test_a_posted_alert_says_which_run_it_is_about() -> None:
         "outcome": "fail",
         "host": "db1",
         "message": "disk full",
+        "job_description": "Copy it.",
     }
 
 

@@ -275,6 +275,7 @@ def test_a_message_says_which_run_it_is_about(run: Run, tmp_path: Path) -> None:
         "run_id": "night-7",
         "exit_code": "1",
         "message": 'no "orders" <table>',
+        "job_description": "Copy it",
     }
     pushed["generatorURL"] = "https://example.com/jobs/backup"
 
@@ -282,7 +283,10 @@ def test_a_message_says_which_run_it_is_about(run: Run, tmp_path: Path) -> None:
         render(run, tmp_path, name, [pushed]) for name in ("text", "html", "slack")
     )
 
-    assert '\n  host db1, run night-7\n  Message: no "orders" <table>\n' in text
+    assert (
+        '\n  host db1, run night-7\n  Message: no "orders" <table>\n  About: Copy it\n'
+        in text
+    )
     assert (
         "host db1, run night-7<br>\nMessage: no &#34;orders&#34; &lt;table&gt;" in html
     )
