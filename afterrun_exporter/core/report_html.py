@@ -48,16 +48,19 @@ def document(report: Report) -> str:
     )
 
 
-def fragment(report: Report) -> str:
-    """Return the summary, charts and tables of *report*, without a heading."""
-    return "\n".join(_fragment(report))
+def fragment(report: Report, root: str = "") -> str:
+    """Return the summary, charts and tables of *report*, without a heading.
+
+    Jobs are linked to their pages if *root* is the relative path to those.
+    """
+    return "\n".join(_fragment(report, root))
 
 
 def _title(report: Report) -> str:
     return escape(f"Jobs from {report.since} to {report.until}")
 
 
-def _fragment(report: Report) -> Iterator[str]:
+def _fragment(report: Report, root: str) -> Iterator[str]:
     yield f"<p>{escape(summary(report))}</p>"
     if report.days:
         yield "<h2>Runs by day</h2>"
@@ -70,7 +73,9 @@ def _fragment(report: Report) -> Iterator[str]:
     yield _table("", [("All jobs", report.total)])
     for title, rows in sections(report):
         yield f"<h2>{escape(title)}</h2>"
-        yield _table("Name", [(row.name, row) for row in rows])
+        is_of_jobs = rows is report.worst or rows is report.jobs
+        linked = root if is_of_jobs else ""
+        yield _table("Name", [(row.name, row) for row in rows], linked)
 
 
 def summary(report: Report) -> str:
@@ -89,13 +94,13 @@ def summary(report: Report) -> str:
     return f"{', '.join(parts)}."
 
 
-def _table(heading: str, rows: Iterable[tuple[str, Figures]]) -> str:
+def _table(heading: str, rows: Iterable[tuple[str, Figures]], root: str = "") -> str:
     titles = [one.capitalize() for one in HEADINGS]
     head = "".join(
         f'<th role="columnheader" scope="col">{escape(one)}</th>'
         for one in (heading, *titles)
     )
-    body = "\n".join(_row(name, figures, titles) for name, figures in rows)
+    body = "\n".join(_row(name, figures, titles, root) for name, figures in rows)
     # In a narrow window rows become cards, in which each cell has its title.
     return (
         '<div class="scroll"><table class="figures cards" role="table">\n'
@@ -104,12 +109,15 @@ def _table(heading: str, rows: Iterable[tuple[str, Figures]]) -> str:
     )
 
 
-def _row(name: str, figures: Figures, titles: Sequence[str]) -> str:
+def _row(name: str, figures: Figures, titles: Sequence[str], root: str) -> str:
     every = "".join(
         f'<td role="cell" data-head="{escape(title)}">{escape(cell)}</td>'
         for title, cell in zip(titles, cells(figures), strict=True)
     )
-    return f'<tr role="row"><th role="rowheader" scope="row">{escape(name)}</th>{every}</tr>'
+    text = escape(name)
+    if root:
+        text = f'<a href="{escape(root)}jobs/{text}">{text}</a>'
+    return f'<tr role="row"><th role="rowheader" scope="row">{text}</th>{every}</tr>'
 
 
 def _days_chart(days: Sequence[Day]) -> str:

@@ -37,7 +37,7 @@ async def report_page(context: Context, request: web.Request) -> web.Response:
     text = request.query.get("period", "30d")
     job_query, period = _read(request.query, text, now)
     result = await report(context.service, job_query, period, JOBS)
-    html = await in_background(fragment, result)
+    html = await in_background(fragment, result, context.site.base(request))
     parameters = [
         *((name, value) for name, value in request.query.items() if name != "period"),
         ("period", text),

@@ -21,7 +21,7 @@ from afterrun_exporter.core.daily_figures import (
     mark_of,
 )
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.core.report_html import document, summary
+from afterrun_exporter.core.report_html import document, fragment, summary
 from afterrun_exporter.core.report_texts import duration, percent, to_csv, to_markdown
 from afterrun_exporter.core.reports import (
     Period,
@@ -265,6 +265,13 @@ def test_a_removed_job_is_in_no_group() -> None:
     report = builder.report([], 9)
 
     assert (report.groups, report.total.ok) == ([], 1)
+
+
+def test_on_a_page_jobs_are_links_and_groups_are_not() -> None:
+    html = fragment(NASTY, "../")
+
+    # In the list of the worst ones, and in that of all.
+    assert html.count("<a ") == html.count('<a href="../jobs/a">a</a>') == 2
 
 
 def test_a_report_on_nothing_is_a_report() -> None:
