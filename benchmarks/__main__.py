@@ -18,12 +18,13 @@ from benchmarks import (
     peer_pings,
     peer_scrapes,
     pings,
+    report,
     scrape,
     start,
 )
 
 QUICK: Final = (peer_pings, peer_scrapes, start, client)
-ALL: Final = (*QUICK, pings, scrape, api, generate, page, backtest)
+ALL: Final = (*QUICK, pings, scrape, api, generate, page, report, backtest)
 
 
 def main() -> int:

@@ -42,10 +42,10 @@ DAYS: Final = 90
 RUNS: Final = 24
 #: Resolved alerts of each job.
 ALERTS: Final = 5
-ROUNDS: Final = 7
+ROUNDS: Final = 5
 #: Seconds for a report, and seconds that the loop may be held.
 BAR: Final = 1.0
-HOLD_BAR: Final = 0.02
+HOLD_BAR: Final = 0.05
 
 QUESTIONS: Final = (
     ("30 days, the 100 worst jobs", JobQuery(), "30d", 100),
@@ -137,13 +137,14 @@ async def measure() -> bool:
                         size = len(encode_report(found))
                         times.append(perf_counter() - began)
                 taken, cpu = Measured(times), max(holds.cpu)
-                kept &= (text == "90d" or taken.median <= BAR) and cpu <= HOLD_BAR
+                has_bar = (text, jobs) == ("30d", 100)
+                kept &= (not has_bar or taken.median <= BAR) and cpu <= HOLD_BAR
                 rows.append(
                     (
                         what,
                         taken.seconds(),
                         f"{size:,} bytes",
-                        verdict(taken.median, BAR),
+                        verdict(taken.median, BAR) if has_bar else "",
                         f"{max(holds.seconds) * 1000:.3g} ms",
                         f"{cpu * 1000:.3g} ms",
                         verdict(cpu, HOLD_BAR),

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any, Final
 
 import aiosqlite
@@ -46,25 +47,32 @@ _NEXT: Final = """
 SELECT id, job_id, outcome, attempt, max_attempts, finished_at, duration
 FROM runs WHERE id > (SELECT run FROM counted) ORDER BY id LIMIT ?
 """
-_SUMS: Final = ", ".join(f"sum({name})" for name in _COUNTS)
+_SUMS: Final = ", ".join(f"sum({name}) AS {name}" for name in _COUNTS)
+# Jobs in one row: the thread of the database waits for the event loop after each row.
+_CHUNK: Final = 128
 # The characters of a day are concatenated by SQLite, which is much faster than rows.
 _JOBS: Final = f"""
-SELECT (SELECT name FROM jobs WHERE id = job_id), {_SUMS},
-    group_concat(CASE weight WHEN 1 THEN durations ELSE '' END, ''),
-    CASE max(weight) WHEN 1 THEN NULL
-    ELSE json_group_array(json_array(weight, durations)) FILTER (WHERE weight > 1) END
-FROM days WHERE job_id > 0 AND day BETWEEN ? AND ? GROUP BY job_id
+SELECT json_group_array(json_array(name, {", ".join(_COUNTS)}, durations, weighted))
+FROM (
+    SELECT job_id, (SELECT name FROM jobs WHERE id = job_id) AS name, {_SUMS},
+        group_concat(CASE weight WHEN 1 THEN durations ELSE '' END, '') AS durations,
+        CASE max(weight) WHEN 1 THEN NULL
+        ELSE json_group_array(json_array(weight, durations)) FILTER (WHERE weight > 1)
+        END AS weighted
+    FROM days WHERE job_id > 0 AND day BETWEEN ? AND ? GROUP BY job_id
+) GROUP BY job_id / {_CHUNK}
 """  # noqa: S608
 _DAYS: Final = f"""
 SELECT day, {", ".join(_COUNTS)} FROM days
 WHERE job_id = 0 AND day BETWEEN ? AND ? ORDER BY day
 """  # noqa: S608
-_BROKEN: Final = """
-SELECT j.name, a.opened_at, a.resolved_at FROM alerts a JOIN jobs j ON j.id = a.job_id
+_BROKEN: Final = f"""
+SELECT json_group_array(json_array(j.name, a.opened_at, a.resolved_at))
+FROM alerts a JOIN jobs j ON j.id = a.job_id
 WHERE a.opened_at < ?2 AND coalesce(a.resolved_at > ?1, true)
     AND condition NOT IN ('upstream_unhealthy', 'test')
-ORDER BY a.job_id, a.opened_at
-"""
+GROUP BY a.job_id / {_CHUNK}
+"""  # noqa: S608
 
 #: A job and a day.
 Key = tuple[int, int]
@@ -135,14 +143,17 @@ def prune(connection: sqlite3.Connection, position: Position) -> Position | None
 async def period(reader: aiosqlite.Connection, first: int, last: int) -> PeriodFigures:
     """See `Store.figures`."""
     days = await reader.execute_fetchall(_DAYS, (first, last))
-    rows = await reader.execute_fetchall(_JOBS, (first, last))
-    jobs = [_job_figures(*row) async for row in cooperatively(rows)]
-    spans = await reader.execute_fetchall(_BROKEN, (first * DAY, (last + 1) * DAY))
-    return PeriodFigures(
-        jobs,
-        [DayTotals(day, tuple(counts[:-2]), counts[-2]) for day, *counts in days],
-        [BrokenSpan(*span) async for span in cooperatively(spans)],
-    )
+    chunks = await reader.execute_fetchall(_JOBS, (first, last))
+    jobs: list[JobFigures] = []
+    async for (chunk,) in cooperatively(chunks):
+        jobs += [_job_figures(*row) for row in json.loads(chunk)]
+    chunks = await reader.execute_fetchall(_BROKEN, (first * DAY, (last + 1) * DAY))
+    spans: list[BrokenSpan] = []
+    async for (chunk,) in cooperatively(chunks):
+        rows = sorted(json.loads(chunk), key=itemgetter(0, 1))
+        spans += [BrokenSpan(*row) for row in rows]
+    totals = [DayTotals(day, tuple(counts[:-2]), counts[-2]) for day, *counts in days]
+    return PeriodFigures(jobs, totals, spans)
 
 
 def _job_figures(job: str, *counts_and_texts: Any) -> JobFigures:
