@@ -7,6 +7,7 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from operator import attrgetter
 from typing import Any
 
@@ -187,6 +188,7 @@ class MemoryStore:
         limit: int,
         before: int | None = None,
         outcomes: Collection[Outcome] = (),
+        size: int | None = None,
     ) -> list[Run]:
         newest_first = (
             run
@@ -195,7 +197,8 @@ class MemoryStore:
             and (before is None or run.number < before)
             and (not outcomes or run.outcome in outcomes)
         )
-        return [run for run, _ in zip(newest_first, range(limit), strict=False)]
+        runs = [run for run, _ in zip(newest_first, range(limit), strict=False)]
+        return runs[: _until([run.size for run in runs], size)]
 
     async def recorded_runs(self, query: RunFilter) -> list[RunRecord]:
         every = [
@@ -209,7 +212,8 @@ class MemoryStore:
             and one.run.received_at >= query.since
             and (not query.outcomes or one.run.outcome in query.outcomes)
         ]
-        return selected[: query.limit]
+        selected = selected[: query.limit]
+        return selected[: _until([one.run.size for one in selected], query.size)]
 
     async def endings(
         self, jobs: Collection[str], limit: int
@@ -445,6 +449,14 @@ class MemoryStore:
             return replace(alert, resolved_at=event.at, opened_at=opened_at)
 
         self._alerts = [after(alert) for alert in self._alerts]
+
+
+def _until(sizes: Iterable[int], size: int | None) -> int | None:
+    """Return the number of items up to the one that exceeds *size* in all."""
+    for count, total in enumerate(accumulate(sizes), start=1):
+        if size is not None and total > size:
+            return count
+    return None
 
 
 def _matches(query: AlertFilter, record: AlertRecord) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from http import HTTPStatus
-from typing import Final, Generic
+from typing import Final, Generic, NamedTuple
 from urllib.parse import quote
 
 from aiohttp import ETag, hdrs, web
@@ -32,8 +32,16 @@ class ApiRequest(Generic[Q, B]):
         return self.path["job"]
 
 
+class EncodedPage(NamedTuple):
+    """A page of a list, as JSON."""
+
+    body: bytes
+    #: The value for the parameter that selects the next page; None on the last one.
+    next: int | None
+
+
 #: Implements an operation; for a long response, it returns the encoded JSON.
-Act = Callable[[ApiRequest[Q, B]], Awaitable[A | bytes]]
+Act = Callable[[ApiRequest[Q, B]], Awaitable[A | EncodedPage | bytes]]
 
 
 def json_route(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> list[web.RouteDef]:
@@ -47,10 +55,13 @@ def json_route(operation: Operation[Q, B, A], act: Act[Q, B, A]) -> list[web.Rou
         if isinstance(answer, bytes):
             response.body = answer
             return fresh(request, response)
-        response.body = answer.model_dump_json().encode()
-        if operation.location:
-            where = operation.location.format_map(dict(answer))
-            response.headers[hdrs.LOCATION] = where
+        if isinstance(answer, EncodedPage):
+            response.body = answer.body
+        else:
+            response.body = answer.model_dump_json().encode()
+            if operation.location:
+                where = operation.location.format_map(dict(answer))
+                response.headers[hdrs.LOCATION] = where
         if operation.paged_by and (following := getattr(answer, "next", None)):
             response.headers[hdrs.LINK] = _link(request, operation.paged_by, following)
         return fresh(request, response)

@@ -38,6 +38,11 @@ def runs(
     """List the last runs of JOB, or of all jobs, with their outcomes and metrics."""
     path = "runs" if job is None else f"jobs/{client.segment(job)}/runs"
     answer = daemon.get(path, outcome=outcome or None, limit=limit)
+    # A page with long metadata has fewer runs.
+    while answer["next"] is not None and (rest := limit - len(answer["runs"])) > 0:
+        before = answer["next"]
+        page = daemon.get(path, outcome=outcome or None, limit=rest, before=before)
+        answer = {**page, "runs": [*answer["runs"], *page["runs"]]}
     if as_json:
         client.echo_json(answer)
         return

@@ -300,3 +300,8 @@ class Run(Struct, frozen=True, kw_only=True, gc=False):
     def is_retried(self) -> bool:
         """True if it is an attempt to be followed by another one."""
         return is_to_be_retried(self.attempt, self.max_attempts, self.outcome)
+
+    @property
+    def size(self) -> int:
+        """The number of characters of its texts, which may be a million."""
+        return len(self.message) + len(self.metadata)

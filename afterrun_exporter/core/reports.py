@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from msgspec import Struct, json
+from msgspec.structs import replace
 
 from afterrun_exporter.core.daily_figures import (
     DAY,
@@ -25,6 +26,8 @@ from afterrun_exporter.core.daily_figures import (
 from afterrun_exporter.core.model import NEUTRAL, Job, Outcome
 from afterrun_exporter.core.timestamps import format_time
 
+#: Rows to encode in one call, which no other thread interrupts.
+STEP: Final = 1000
 #: Jobs in the list of the worst ones.
 WORST: Final = 10
 #: The most days of a period.
@@ -235,7 +238,10 @@ class _JobSum(NamedTuple):
         """Return the row of the job."""
         if self.figures is not None:
             self.sums.durations = self.figures.histogram()
-        return Row(name=self.name, **self.sums.fields())
+        row = Row(name=self.name, **self.sums.fields())
+        # Those of very many jobs would take much memory.
+        self.sums.durations = {}
+        return row
 
 
 class ReportBuilder:
@@ -366,8 +372,14 @@ def _ratio(part: int, whole: int) -> float | None:
 
 
 def encode_report(report: Report) -> bytes:
-    """Return *report* as JSON."""
-    return json.encode(report)
+    """Return *report* as JSON, with pauses for other threads if it is long."""
+    rows = report.jobs
+    pieces = (
+        json.encode(rows[at : at + STEP])[1:-1] for at in range(0, len(rows), STEP)
+    )
+    end = b'"jobs":[]}'
+    start = json.encode(replace(report, jobs=[])).removesuffix(end)
+    return b"".join((start, end[:-2], b",".join(pieces), end[-2:]))
 
 
 def decode_report(text: bytes) -> Report:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from afterrun_exporter.core.model import Ping, Run
 from afterrun_exporter.core.state import Transition
+from afterrun_exporter.engine.stored_runs import stored_runs, without_metadata
 from afterrun_exporter.storage.store import Store
 
 #: The largest gap between two runs of a job that are read in one query.
@@ -56,7 +57,9 @@ async def _runs(store: Store, job: str, numbers: Collection[int]) -> list[Run]:
     """Return the runs of *job* with *numbers* that are still stored."""
     runs: list[Run] = []
     for group in _near(sorted(numbers)):
-        runs += await store.runs(job, group[-1] - group[0] + 1, group[-1] + 1)
+        limit, before = group[-1] - group[0] + 1, group[-1] + 1
+        async for run in stored_runs(store, job, limit, before):
+            runs.append(without_metadata(run))
     return runs
 
 

@@ -99,9 +99,15 @@ class WatchedJobs:
         """
         return list(islice(self.store.states, skip, None))
 
-    async def runs(self, name: str, limit: int, before: int | None = None) -> list[Run]:
+    async def runs(
+        self,
+        name: str,
+        limit: int,
+        before: int | None = None,
+        size: int | None = None,
+    ) -> list[Run]:
         """Return the last *limit* finished runs of a job, as `Store.runs` does."""
-        return await self.store.runs(name, limit, before)
+        return await self.store.runs(name, limit, before, size=size)
 
     async def alerts(self, which: AlertFilter) -> list[AlertRecord]:
         """Return the recorded alerts that match, as `Store.alerts` does."""

@@ -39,6 +39,8 @@ from afterrun_exporter.storage.store import AlertFilter
 
 #: The number of runs in the charts and the list of a job.
 RUNS: Final = 60
+#: The most characters of their texts to read; runs beyond it are not shown.
+SIZE: Final = 16_000_000
 #: The number of alerts in the history of a job.
 ALERTS: Final = 25
 #: The number of charts that are not collapsed.
@@ -64,7 +66,7 @@ async def job_page(
     if (job_and_state := context.service.job_and_state(name)) is None:
         return await unknown_job(context, request, name)
     reading, store = Reading(), context.store
-    runs = await reading.or_else(store.runs(name, RUNS), [])
+    runs = await reading.or_else(store.runs(name, RUNS, size=SIZE), [])
     endings = await reading.or_else(store.endings([name], MOST), {})
     alert_filter = AlertFilter(job=name, limit=ALERTS)
     alerts = await reading.or_else(store.alerts(alert_filter), [])

@@ -55,6 +55,8 @@ class RunFilter:
     #: Runs that were recorded before the one with this id.
     before: int | None = None
     limit: int
+    #: The run that exceeds so many characters (`Run.size`) is the last one.
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,11 +172,13 @@ class Store(Protocol):
         limit: int,
         before: int | None = None,
         outcomes: Collection[Outcome] = (),
+        size: int | None = None,
     ) -> list[Run]:
         """Return the last *limit* runs of *job*, newest first.
 
         With *before*, only runs with lower numbers; with *outcomes*, only runs with one
-        of these.
+        of these. With *size*, the run that exceeds so many characters (`Run.size`) is
+        the last one.
         """
         ...
 

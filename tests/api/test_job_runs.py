@@ -155,3 +155,21 @@ async def test_the_open_runs_of_all_jobs_are_listed(client: Client) -> None:
     assert page["next"] == "backup"
     assert [run["run_id"] for run in following["runs"]] == ["1", "2"]
     assert following["next"] is None
+
+
+async def test_a_page_of_runs_with_long_texts_is_short(client: Client) -> None:
+    """Each takes a turn of the event loop; the rest is on the next pages."""
+    for n in range(5):
+        report = {**GOOD, "run_id": str(n), "metadata": {"log": "x" * 900_000}}
+        await client.post("/ping/backup", json=report)
+
+    for where in ("/api/v1/jobs/backup/runs", "/api/v1/runs"):
+        pages, before = [], ""
+        while True:
+            answer = await asked(client, f"{where}?limit=1000{before}")
+            pages.append([run["run_id"] for run in answer["runs"]])
+            if answer["next"] is None:
+                break
+            before = f"&before={answer['next']}"
+
+        assert pages == [["4", "3", "2"], ["1", "0"]]

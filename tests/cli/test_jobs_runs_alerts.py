@@ -170,6 +170,22 @@ async def test_runs_are_a_table(ask: Ask, service: Service) -> None:
     assert first[2:] == ["ok", "5.3s", "first", "rows=120 size=48211"]
 
 
+async def test_runs_with_long_metadata_are_all_listed(
+    ask: Ask, service: Service
+) -> None:
+    """However many answers that takes."""
+    metadata = json.dumps({"log": "x" * 900_000})
+    for minute in range(6):
+        await service.record(ping(f"21 12:0{minute}", metadata=metadata))
+
+    for job in ((), ("backup",)):
+        result = await ask("runs", *job, "--limit", "5", "--json")
+
+        found = json.loads(result.stdout)
+        assert [run["number"] for run in found["runs"]] == [6, 5, 4, 3, 2]
+        assert found["next"] is not None
+
+
 async def test_the_runs_of_all_jobs_are_a_table(ask: Ask, service: Service) -> None:
     await service.record(ping("21 12:00", run_id="first"))
     await service.record(ping("21 12:01", job="sync", outcome=Outcome.TIMEOUT))

@@ -232,6 +232,16 @@ def test_as_csv_it_has_a_line_for_each_row_and_no_formula() -> None:
     assert {one["runs"] for one in lines} == {"2000"}
 
 
+@pytest.mark.parametrize("jobs", [0, 1, 999, 1000, 2001])
+def test_a_report_of_any_length_is_read_as_it_was_written(jobs: int) -> None:
+    every = [Job(name=f"job-{n}") for n in range(jobs)]
+
+    report = built(*((job, figures(job.name, ok=1)) for job in every), limit=9999)
+
+    assert len(report.jobs) == jobs
+    assert decode_report(encode_report(report)) == report
+
+
 def test_as_markdown_it_is_tables() -> None:
     text = to_markdown(NASTY)
 

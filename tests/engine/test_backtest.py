@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import json
+
 from afterrun_exporter.core.backtest import Change
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.engine.backtest import try_rules
 from afterrun_exporter.engine.service import Service
 from tests.core.jobs import at, ping
+
+
+async def test_long_metadata_is_read_where_a_rule_needs_it(service: Service) -> None:
+    """And a part of the runs at a time."""
+    for minute in range(6):
+        metadata = {"note": "done", "log": "x" * 900_000}
+        report = ping(f"21 12:0{minute}", metadata=json.dumps(metadata))
+        await service.record(report)
+
+    async def tried(rule: str) -> list[tuple[int, int]]:
+        rules = [parse_rule(rule)]
+        backtest = await try_rules(
+            service.store, service.settings, "backup", rules, 0.0
+        )
+        return [(one.run.number, len(one.run.metadata)) for one in backtest.flagged]
+
+    numbers = [1, 2, 3, 4, 5, 6]
+    assert await tried("lines > 1") == [(n, 0) for n in numbers]
+    assert await tried('note == "done"') == []
+    assert [n for n, size in await tried('note == "gone"') if size] == numbers
 
 
 async def test_the_stored_runs_are_judged_from_the_oldest_on(service: Service) -> None:

@@ -401,3 +401,27 @@ async def test_the_runs_of_all_jobs_are_listed(store: Store) -> None:
     *_, last = await store.recorded_runs(RunFilter(limit=3))
     assert await found(limit=2, before=last.id) == [("backup", 3), ("sync", 2)]
     assert await found(limit=2, before=1) == []
+
+
+async def test_runs_are_read_up_to_a_number_of_characters(store: Store) -> None:
+    """Their metadata may have a million each; the first run is always returned."""
+    for message, outcome in (("long", Outcome.OK), ("x", Outcome.FAIL)) * 2:
+        await update(
+            store, "backup", ran(outcome=outcome, message=message, metadata='{"é":1}')
+        )
+
+    async def numbers(size: int | None, *outcomes: Outcome) -> list[int]:
+        runs = await store.runs("backup", 99, None, outcomes, size)
+        found = await store.recorded_runs(
+            RunFilter(limit=99, outcomes=frozenset(outcomes), size=size)
+        )
+        assert [one.run for one in found] == runs
+        return [run.number for run in runs]
+
+    assert await numbers(None) == [4, 3, 2, 1]
+    assert await numbers(0) == [4]
+    assert await numbers(7) == [4]
+    assert await numbers(8) == [4, 3]
+    assert await numbers(19) == [4, 3, 2]
+    assert await numbers(8 + 11 + 8 + 11) == [4, 3, 2, 1]
+    assert await numbers(8, Outcome.FAIL) == [4, 2]

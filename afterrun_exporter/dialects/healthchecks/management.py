@@ -31,6 +31,8 @@ from afterrun_exporter.storage.store import AlertFilter
 
 #: The most pings in a list, and the most alerts that flips are derived from.
 MOST: Final = 1000
+#: The most characters of runs to read.
+SIZE: Final = 16_000_000
 
 
 def routes(context: DialectContext) -> list[web.RouteDef]:
@@ -136,7 +138,7 @@ async def resume_check(api_request: ManagementRequest) -> web.Response:
 async def list_pings(api_request: ManagementRequest) -> web.Response:
     """Return the ends of the last runs as pings, the newest first."""
     job, _ = await api_request.check()
-    runs = await api_request.context.service.runs(job.name, MOST)
+    runs = await api_request.context.service.runs(job.name, MOST, size=SIZE)
     where = str(api_request.request.url.with_query(None)).rstrip("/")
     items = [
         {
@@ -152,7 +154,7 @@ async def get_ping_body(api_request: ManagementRequest) -> web.Response:
     """Return the message of a run."""
     job, _ = await api_request.check()
     number = int(api_request.request.match_info["number"])
-    for run in await api_request.context.service.runs(job.name, MOST):
+    for run in await api_request.context.service.runs(job.name, MOST, size=SIZE):
         if run.number == number and run.message:
             return web.Response(text=run.message)
     raise UnknownJobError("ping not found")

@@ -15,16 +15,23 @@ from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.storage.codec import decode_metrics, decode_violations
 from afterrun_exporter.storage.store import Ended, LogRecord, RunFilter, RunRecord
 
+#: Rows to read at once: each may have a megabyte.
+STEP: Final = 10
+
 _SELECTED: Final = "coalesce(r.number < ?3, true) AND coalesce(instr(?4, r.outcome), 1)"
+_SIZE: Final = "iif(?5 IS NULL, 0, length(r.message) + length(r.metadata))"
 # The runs of a job, newest first: each has the id of the previous one. The places of
-# the selected runs are counted from 1. The text has only constants.
+# the selected runs are counted from 1, and their sizes added up. The text has only
+# constants.
 _CHAIN: Final = f"""
-WITH RECURSIVE chain (id, previous_id, selected, place) AS (
-    SELECT r.id, r.previous_id, {_SELECTED}, {_SELECTED}
+WITH RECURSIVE chain (id, previous_id, selected, place, size) AS (
+    SELECT r.id, r.previous_id, {_SELECTED}, {_SELECTED}, ({_SELECTED}) * {_SIZE}
     FROM jobs j JOIN runs r ON r.id = j.last_run WHERE j.name = ?1
     UNION ALL
-    SELECT r.id, r.previous_id, {_SELECTED}, place + ({_SELECTED})
-    FROM chain JOIN runs r ON r.id = chain.previous_id WHERE place < ?2
+    SELECT r.id, r.previous_id, {_SELECTED}, place + ({_SELECTED}),
+        size + ({_SELECTED}) * {_SIZE}
+    FROM chain JOIN runs r ON r.id = chain.previous_id
+    WHERE place < ?2 AND coalesce(size <= ?5, true)
 )
 SELECT runs.* FROM chain JOIN runs ON runs.id = chain.id
 WHERE selected AND place <= ?2 ORDER BY place
@@ -89,9 +96,10 @@ async def runs(
     limit: int,
     before: int | None,
     outcomes: Collection[Outcome],
+    size: int | None,
 ) -> list[Run]:
     """See `Store.runs`."""
-    values = (job, limit, before, _words(outcomes))
+    values = (job, limit, before, _words(outcomes), size)
     rows = await reader.execute_fetchall(_CHAIN, values)
     # Reading thousands of rows takes a while; pings must be answered meanwhile.
     return [_run(row) async for row in cooperatively(rows)]
@@ -107,11 +115,17 @@ async def recorded_runs(
     end = newest + 1 if query.before is None else min(query.before, newest + 1)
     start = await first_since(reader, query.since, end)
     values = (start, end, max(query.since, _EVER), _words(query.outcomes), query.limit)
-    rows = await reader.execute_fetchall(_RECORDED, values)
-    return [
-        RunRecord(id=row["id"], job=row["name"], run=_run(row))
-        async for row in cooperatively(rows)
-    ]
+    records: list[RunRecord] = []
+    size = 0
+    async with reader.execute(_RECORDED, values) as cursor:
+        while rows := await cursor.fetchmany(STEP):
+            async for row in cooperatively(rows):
+                run = _run(row)
+                records.append(RunRecord(id=row["id"], job=row["name"], run=run))
+                size += run.size
+                if query.size is not None and size > query.size:
+                    return records
+    return records
 
 
 async def first_since(reader: aiosqlite.Connection, since: float, end: int) -> int:

@@ -188,9 +188,10 @@ class SQLiteStore:
         limit: int,
         before: int | None = None,
         outcomes: Collection[Outcome] = (),
+        size: int | None = None,
     ) -> list[Run]:
         return await self._reading(
-            reads.runs(self._reader, job, limit, before, outcomes)
+            reads.runs(self._reader, job, limit, before, outcomes, size)
         )
 
     async def recorded_runs(self, query: RunFilter) -> list[RunRecord]:
