@@ -11,6 +11,8 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import Any
 
+from msgspec import structs
+
 from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.clock_watch import ClockJump
 from afterrun_exporter.core.daily_figures import (
@@ -42,6 +44,7 @@ from afterrun_exporter.storage.outbox import Changes, Outbox
 from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
 from afterrun_exporter.storage.store import (
     EVERY_ALERT,
+    MAX_METADATA,
     AlertFilter,
     AlertRecord,
     AlertStats,
@@ -229,7 +232,9 @@ class MemoryStore:
 
     async def last_judged(self, jobs: Collection[str]) -> dict[str, Run]:
         return {
-            name: run
+            name: structs.replace(run, metadata="")
+            if len(run.metadata) > MAX_METADATA
+            else run
             for name, run in self._runs
             if name in jobs and not run.is_retried and run.outcome not in NEUTRAL
         }

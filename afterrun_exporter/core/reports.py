@@ -240,7 +240,7 @@ class _JobSum(NamedTuple):
             self.sums.durations = self.figures.histogram()
         row = Row(name=self.name, **self.sums.fields())
         # Those of very many jobs would take much memory.
-        self.sums.durations = {}
+        self.sums.durations = Counter()
         return row
 
 

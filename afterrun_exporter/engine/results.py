@@ -58,8 +58,8 @@ async def _runs(store: Store, job: str, numbers: Collection[int]) -> list[Run]:
     runs: list[Run] = []
     for group in _near(sorted(numbers)):
         limit, before = group[-1] - group[0] + 1, group[-1] + 1
-        async for run in stored_runs(store, job, limit, before):
-            runs.append(without_metadata(run))
+        every = stored_runs(store, job, limit, before)
+        runs += [without_metadata(run) async for run in every]
     return runs
 
 

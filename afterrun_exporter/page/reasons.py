@@ -25,7 +25,7 @@ from afterrun_exporter.core.units import format_duration
 from afterrun_exporter.page.index import rank
 from afterrun_exporter.page.times import Moment, moment, span, zone_of
 from afterrun_exporter.page.violations import Broken, broken_by, summary_in_words
-from afterrun_exporter.storage.store import AlertRecord
+from afterrun_exporter.storage.store import MAX_METADATA, AlertRecord
 
 #: Titles of conditions in order, the worst first: the words of `Status`.
 TITLES: Final = {
@@ -44,10 +44,8 @@ ORDER: Final = {condition: place for place, condition in enumerate(TITLES)}
 LONGEST: Final = 600
 LINES: Final = 8
 
-#: Keys of metadata that name the host of a run, and the maximum length of metadata in
-#: which they are searched.
+#: Keys of metadata that name the host of a run.
 HOSTS: Final = ("host", "hostname", "node")
-MAX_METADATA: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

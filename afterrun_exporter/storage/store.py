@@ -44,6 +44,10 @@ class RunRecord:
     id: int = field(default=0, compare=False)
 
 
+#: The longest metadata that is read for many jobs at once.
+MAX_METADATA: Final = 16_384
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFilter:
     """A selection of finished runs of all jobs."""
@@ -200,7 +204,8 @@ class Store(Protocol):
         """Return the last run of each of *jobs* that changed the status of its job.
 
         That is no attempt to be followed by another one, and not canceled or skipped.
-        Jobs without such a run among their last ones are omitted.
+        Jobs without such a run among their last ones are omitted, and so is metadata
+        of more than `MAX_METADATA` characters.
         """
         ...
 

@@ -13,6 +13,7 @@ from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.storage.store import (
+    MAX_METADATA,
     Change,
     Ended,
     LogRecord,
@@ -266,6 +267,18 @@ async def test_the_last_judged_runs_of_many_jobs_are_told_at_once(
     assert {name: run.number for name, run in found.items()} == {"backup": 1, "sync": 1}
     assert found["backup"].message == "disk full"
     assert await store.last_judged([]) == {}
+
+
+async def test_long_metadata_is_not_read_for_many_jobs(store: Store) -> None:
+    for job, size in (("backup", MAX_METADATA), ("sync", MAX_METADATA + 1)):
+        await update(store, job, ran(metadata="é" * size))
+
+    last = await store.last_judged(["backup", "sync"])
+
+    assert {job: len(run.metadata) for job, run in last.items()} == {
+        "backup": MAX_METADATA,
+        "sync": 0,
+    }
 
 
 async def test_endings_stop_where_runs_were_pruned(store: Store) -> None:

@@ -13,23 +13,31 @@ import aiosqlite
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.storage.codec import decode_metrics, decode_violations
-from afterrun_exporter.storage.store import Ended, LogRecord, RunFilter, RunRecord
+from afterrun_exporter.storage.store import (
+    MAX_METADATA,
+    Ended,
+    LogRecord,
+    RunFilter,
+    RunRecord,
+)
 
 #: Rows to read at once: each may have a megabyte.
 STEP: Final = 10
 
 _SELECTED: Final = "coalesce(r.number < ?3, true) AND coalesce(instr(?4, r.outcome), 1)"
-_SIZE: Final = "iif(?5 IS NULL, 0, length(r.message) + length(r.metadata))"
+# Long texts are expensive to read, also for their length.
+_SIZE: Final = (
+    f"iif(?5 IS NOT NULL AND {_SELECTED}, length(r.message) + length(r.metadata), 0)"
+)
 # The runs of a job, newest first: each has the id of the previous one. The places of
 # the selected runs are counted from 1, and their sizes added up. The text has only
 # constants.
 _CHAIN: Final = f"""
 WITH RECURSIVE chain (id, previous_id, selected, place, size) AS (
-    SELECT r.id, r.previous_id, {_SELECTED}, {_SELECTED}, ({_SELECTED}) * {_SIZE}
+    SELECT r.id, r.previous_id, {_SELECTED}, {_SELECTED}, {_SIZE}
     FROM jobs j JOIN runs r ON r.id = j.last_run WHERE j.name = ?1
     UNION ALL
-    SELECT r.id, r.previous_id, {_SELECTED}, place + ({_SELECTED}),
-        size + ({_SELECTED}) * {_SIZE}
+    SELECT r.id, r.previous_id, {_SELECTED}, place + ({_SELECTED}), size + {_SIZE}
     FROM chain JOIN runs r ON r.id = chain.previous_id
     WHERE place < ?2 AND coalesce(size <= ?5, true)
 )
@@ -70,6 +78,12 @@ FROM chain JOIN runs r ON r.id = chain.id WHERE NOT {_RETRIED} ORDER BY chain.jo
 
 # The last run of many jobs that changed the status of its job, among their last runs.
 _JUDGED: Final = f"NOT ({_RETRIED} OR r.outcome IN ('canceled', 'skipped'))"
+_SHORT: Final = ", ".join(
+    f"iif(length(r.metadata) > {MAX_METADATA}, '', r.metadata) AS metadata"
+    if name == "metadata"
+    else f"r.{name} AS {name}"
+    for name in Run.__struct_fields__
+)
 _LAST_JUDGED: Final = f"""
 WITH RECURSIVE chain (job, id, place) AS (
     SELECT name, last_run, 1 FROM jobs WHERE name IN (SELECT value FROM json_each(?))
@@ -77,7 +91,8 @@ WITH RECURSIVE chain (job, id, place) AS (
     SELECT chain.job, r.previous_id, place + 1
     FROM chain JOIN runs r ON r.id = chain.id WHERE place < 50 AND NOT {_JUDGED}
 )
-SELECT chain.job AS job, r.* FROM chain JOIN runs r ON r.id = chain.id WHERE {_JUDGED}
+SELECT chain.job AS job, {_SHORT} FROM chain JOIN runs r ON r.id = chain.id
+WHERE {_JUDGED}
 """  # noqa: S608
 
 

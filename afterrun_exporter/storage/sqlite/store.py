@@ -190,9 +190,8 @@ class SQLiteStore:
         outcomes: Collection[Outcome] = (),
         size: int | None = None,
     ) -> list[Run]:
-        return await self._reading(
-            reads.runs(self._reader, job, limit, before, outcomes, size)
-        )
+        rows = reads.runs(self._reader, job, limit, before, outcomes, size)
+        return await self._reading(rows)
 
     async def recorded_runs(self, query: RunFilter) -> list[RunRecord]:
         return await self._reading(reads.recorded_runs(self._browser, query))
