@@ -26,7 +26,7 @@ from afterrun_exporter.core.daily_figures import (
 from afterrun_exporter.core.model import NEUTRAL, Job, Outcome
 from afterrun_exporter.core.timestamps import format_time
 
-#: Rows to encode in one call, which no other thread interrupts.
+#: Rows to encode or free in one call, which no other thread interrupts.
 STEP: Final = 1000
 #: Jobs in the list of the worst ones.
 WORST: Final = 10
@@ -303,6 +303,9 @@ class ReportBuilder:
         """Return the report, with at most so many *jobs* in the list."""
         total, groups = self._grouped()
         rows = [one.row() for one in heapq.nsmallest(max(jobs, WORST), self._jobs)]
+        # Freeing all at once would hold the event loop.
+        while self._jobs:
+            del self._jobs[-STEP:]
         return Report(
             since=_date(self._period.first),
             until=_date(self._period.last),
