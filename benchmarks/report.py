@@ -28,8 +28,8 @@ from afterrun_exporter.core.daily_figures import (
 )
 from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.job_query import JobQuery
-from afterrun_exporter.core.reports import encode_report, parse_period
-from afterrun_exporter.engine.reports import report
+from afterrun_exporter.core.period_reports import encode_report, parse_period
+from afterrun_exporter.engine.period_reports import report
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.storage.sqlite import daily_figures
 from afterrun_exporter.storage.sqlite.store import SQLiteStore

@@ -16,8 +16,8 @@ from afterrun_exporter.api.badge import badge
 from afterrun_exporter.api.check import AT_ONCE, check
 from afterrun_exporter.api.handlers import json_route
 from afterrun_exporter.api.jobs import JobsApi
+from afterrun_exporter.api.period_reports import ReportsApi
 from afterrun_exporter.api.receivers import ReceiversApi
-from afterrun_exporter.api.reports import ReportsApi
 from afterrun_exporter.api.runs import RunsApi
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.engine.job_admin import JobAdmin

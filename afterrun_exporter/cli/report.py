@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from afterrun_exporter.cli import client
-from afterrun_exporter.core import report_html, report_texts
-from afterrun_exporter.core.reports import Report, decode_report
+from afterrun_exporter.core import period_report_html, period_report_texts
+from afterrun_exporter.core.period_reports import Report, decode_report
 
 FORMATS = ("table", "json", "csv", "markdown", "html")
 
@@ -86,26 +86,28 @@ def _text(result: Report, answer: object, form: str) -> str:
     if form == "json":
         return f"{json.dumps(answer, indent=2, ensure_ascii=False)}\n"
     if form == "csv":
-        return report_texts.to_csv(result)
+        return period_report_texts.to_csv(result)
     if form == "html":
-        return report_html.document(result)
-    return report_texts.to_markdown(result)
+        return period_report_html.document(result)
+    return period_report_texts.to_markdown(result)
 
 
 def _show(result: Report) -> None:
     # Imported late, because it is slow and not needed for other formats.
     from afterrun_exporter.cli import tables  # noqa: PLC0415
 
-    click.echo(f"{result.since} to {result.until}: {report_html.summary(result)}")
-    numbers = [tables.Column(one, right=True) for one in report_texts.HEADINGS]
-    total = [("all jobs", *report_texts.cells(result.total))]
+    click.echo(
+        f"{result.since} to {result.until}: {period_report_html.summary(result)}"
+    )
+    numbers = [tables.Column(one, right=True) for one in period_report_texts.HEADINGS]
+    total = [("all jobs", *period_report_texts.cells(result.total))]
     tables.show(("", *numbers), total)
-    for title, rows in report_texts.sections(result):
+    for title, rows in period_report_texts.sections(result):
         if title == "Worst jobs" and result.jobs:
             # The list of jobs begins with them.
             continue
         click.echo(f"\n{title}")
         tables.show(
             ("NAME", *numbers),
-            [(row.name, *report_texts.cells(row)) for row in rows],
+            [(row.name, *period_report_texts.cells(row)) for row in rows],
         )

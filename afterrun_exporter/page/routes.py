@@ -13,7 +13,7 @@ from afterrun_exporter.page.assets import asset
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.job_page import job_page
 from afterrun_exporter.page.overview_page import overview
-from afterrun_exporter.page.report_page import report_page
+from afterrun_exporter.page.period_report_page import report_page
 from afterrun_exporter.page.runbook import runbook, runbook_of_job
 
 

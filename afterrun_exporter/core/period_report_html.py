@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Final
 
-from afterrun_exporter.core.report_texts import (
+from afterrun_exporter.core.period_report_texts import (
     HEADINGS,
     cells,
     duration,
     percent,
     sections,
 )
-from afterrun_exporter.core.reports import Day, Figures, Report, Row
+from afterrun_exporter.core.period_reports import Day, Figures, Report, Row
 
 #: The size of the chart of days, and of the chart of the worst jobs, in pixels.
 WIDTH: Final = 720

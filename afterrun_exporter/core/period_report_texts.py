@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec.structs import asdict
 
-from afterrun_exporter.core.reports import Figures, Report, Row
+from afterrun_exporter.core.period_reports import Figures, Report, Row
 from afterrun_exporter.core.units import format_duration
 
 #: Headings of the figures in tables.

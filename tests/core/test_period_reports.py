@@ -21,9 +21,14 @@ from afterrun_exporter.core.daily_figures import (
     mark_of,
 )
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.core.report_html import document, fragment, summary
-from afterrun_exporter.core.report_texts import duration, percent, to_csv, to_markdown
-from afterrun_exporter.core.reports import (
+from afterrun_exporter.core.period_report_html import document, fragment, summary
+from afterrun_exporter.core.period_report_texts import (
+    duration,
+    percent,
+    to_csv,
+    to_markdown,
+)
+from afterrun_exporter.core.period_reports import (
     Period,
     Report,
     ReportBuilder,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from afterrun_exporter.core.job_query import JobQuery
 from afterrun_exporter.core.model import Job, Outcome
-from afterrun_exporter.core.reports import parse_period
+from afterrun_exporter.core.period_reports import parse_period
 from afterrun_exporter.engine.job_admin import JobAdmin
-from afterrun_exporter.engine.reports import report
+from afterrun_exporter.engine.period_reports import report
 from afterrun_exporter.engine.service import Service
 from tests.core.jobs import BACKUP, at, ping
 from tests.fakes import ManualClock, MemoryStore

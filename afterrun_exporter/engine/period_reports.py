@@ -7,7 +7,7 @@ from collections import defaultdict
 from afterrun_exporter.clock import cooperatively, in_background
 from afterrun_exporter.core.daily_figures import BrokenSpan
 from afterrun_exporter.core.job_query import JobQuery
-from afterrun_exporter.core.reports import Period, Report, ReportBuilder
+from afterrun_exporter.core.period_reports import Period, Report, ReportBuilder
 from afterrun_exporter.engine.service import Service
 
 

@@ -8,8 +8,8 @@ from afterrun_exporter.api.handlers import ApiRequest
 from afterrun_exporter.api.request_models import ReportQuery
 from afterrun_exporter.clock import Clock, in_background
 from afterrun_exporter.core.job_query import parse_query
-from afterrun_exporter.core.reports import encode_report, parse_period
-from afterrun_exporter.engine.reports import report
+from afterrun_exporter.core.period_reports import encode_report, parse_period
+from afterrun_exporter.engine.period_reports import report
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import RequestError
 

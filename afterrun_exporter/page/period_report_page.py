@@ -12,9 +12,9 @@ from multidict import MultiMapping
 from afterrun_exporter.clock import in_background
 from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.job_query import JobQuery, parse_query
-from afterrun_exporter.core.report_html import fragment
-from afterrun_exporter.core.reports import Period, parse_period
-from afterrun_exporter.engine.reports import report
+from afterrun_exporter.core.period_report_html import fragment
+from afterrun_exporter.core.period_reports import Period, parse_period
+from afterrun_exporter.engine.period_reports import report
 from afterrun_exporter.errors import RequestError
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.rendering import page
