@@ -10,7 +10,7 @@ from aiohttp import web
 
 from afterrun_exporter import __version__
 from afterrun_exporter.auth import endpoints
-from afterrun_exporter.auth.csrf import Forms
+from afterrun_exporter.auth.form_tokens import Forms
 from afterrun_exporter.auth.middleware import AccessSettings, auth_middleware
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.dialects import routes as dialects
@@ -25,8 +25,8 @@ from afterrun_exporter.ingest import native
 from afterrun_exporter.ingest.bodies import CONNECTION
 from afterrun_exporter.ingest.native import REPORTS, Reports
 from afterrun_exporter.ingest.recorder import ReportRecorder
+from afterrun_exporter.page.common_context import Site
 from afterrun_exporter.page.error_pages import errors_as_pages
-from afterrun_exporter.page.site import Site
 from afterrun_exporter.server import health
 from afterrun_exporter.server.proxy_headers import behind
 from afterrun_exporter.server.security import SECURITY, SecuritySettings

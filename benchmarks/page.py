@@ -27,7 +27,7 @@ from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.context import Context
-from afterrun_exporter.page.index import Index
+from afterrun_exporter.page.job_index import Index
 from afterrun_exporter.page.routes import routes
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from benchmarks.daemon import free_port

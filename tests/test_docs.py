@@ -25,7 +25,7 @@ from afterrun_exporter.exposition.families import FAMILIES
 from afterrun_exporter.http_problems import KINDS, STATUS
 from afterrun_exporter.ingest.reports import Report
 from afterrun_exporter.ingest.vocabulary import STATUSES
-from afterrun_exporter.validation import keys as written_keys
+from afterrun_exporter.validation_messages import keys as written_keys
 
 ROOT = Path(__file__).parents[1]
 DOCS = {

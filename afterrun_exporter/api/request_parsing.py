@@ -18,7 +18,7 @@ from afterrun_exporter.errors import PingError, RequestError
 from afterrun_exporter.ingest.bodies import parsed
 from afterrun_exporter.ingest.bodies import read_body as read
 from afterrun_exporter.ingest.json_text import syntax_error
-from afterrun_exporter.validation import findings, keys, unknown_choice
+from afterrun_exporter.validation_messages import findings, keys, unknown_choice
 
 #: Larger bodies are parsed in a thread, because they may contain many errors.
 LARGE: Final = 4096

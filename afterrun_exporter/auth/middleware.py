@@ -22,7 +22,7 @@ from afterrun_exporter.auth.cross_site import is_foreign
 from afterrun_exporter.auth.hosts import Hosts, is_loopback
 from afterrun_exporter.auth.proxies import Proxies
 from afterrun_exporter.auth.refusal_log import RefusalLog
-from afterrun_exporter.auth.request_keys import BY_KEY, CALLER, SCOPE
+from afterrun_exporter.auth.request_caller import BY_KEY, CALLER, SCOPE
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.errors import AfterRunError, ForbiddenError, UnauthorizedError
 

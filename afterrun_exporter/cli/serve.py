@@ -54,7 +54,7 @@ from afterrun_exporter.errors import AfterRunError, ConfigError
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.page.context import Context
-from afterrun_exporter.page.index import Index
+from afterrun_exporter.page.job_index import Index
 from afterrun_exporter.page.routes import routes as page_routes
 from afterrun_exporter.server import addresses
 from afterrun_exporter.server.connection_limits import Limits

@@ -16,7 +16,7 @@ from afterrun_exporter.config.values import Declared, DistinctKeys, Line, distin
 from afterrun_exporter.core.did_you_mean import did_you_mean, unknown_value
 from afterrun_exporter.core.model import ROUTED, Condition
 from afterrun_exporter.core.routing import DISCARD, JOB_RECEIVER, SCRAPE_LABELS
-from afterrun_exporter.validation import quote
+from afterrun_exporter.validation_messages import quote
 
 #: Labels of alerts, except declared labels and those that Prometheus adds.
 _CARRIED: Final = (

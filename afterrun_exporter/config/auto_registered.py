@@ -14,7 +14,7 @@ from afterrun_exporter.config.policies import PolicySpec, by_name, merged
 from afterrun_exporter.config.schema import JobSpec
 from afterrun_exporter.config.values import Declared
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.validation import findings
+from afterrun_exporter.validation_messages import findings
 
 #: Cached descriptions, because clients send the same description for many jobs.
 REMEMBERED: Final = 4096

@@ -14,7 +14,7 @@ from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.schema import Rules
 from afterrun_exporter.core.rules import Rule, parse_rule
 from afterrun_exporter.errors import Problem
-from afterrun_exporter.validation import findings, show
+from afterrun_exporter.validation_messages import findings, show
 
 #: The maximum number of rules in a backtest.
 MOST_RULES: Final = 100

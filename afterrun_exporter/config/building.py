@@ -35,7 +35,7 @@ from afterrun_exporter.core.model import (
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.core.schedule import Every, Schedule, parse_cron
 from afterrun_exporter.core.units import format_duration
-from afterrun_exporter.validation import Finding, Path, findings, quote
+from afterrun_exporter.validation_messages import Finding, Path, findings, quote
 
 T = TypeVar("T")
 

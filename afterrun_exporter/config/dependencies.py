@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from afterrun_exporter.core.did_you_mean import did_you_mean
-from afterrun_exporter.validation import Finding, Path, quote
+from afterrun_exporter.validation_messages import Finding, Path, quote
 
 
 def written_dependencies(layer: Mapping[str, Any]) -> Iterator[tuple[int, str]]:

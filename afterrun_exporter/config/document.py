@@ -16,7 +16,7 @@ from typing import Any, Final
 import yaml
 
 from afterrun_exporter.errors import Problem
-from afterrun_exporter.validation import Path, quote, show
+from afterrun_exporter.validation_messages import Path, quote, show
 
 # The C parser is ten times faster, but not every build of PyYAML has it.
 LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

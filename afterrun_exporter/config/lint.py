@@ -13,7 +13,7 @@ from afterrun_exporter.core import crontab
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.units import format_duration
-from afterrun_exporter.validation import Finding
+from afterrun_exporter.validation_messages import Finding
 
 #: Fixed zones with names like zones with daylight saving time, and the latter.
 _FIXED: Final = {

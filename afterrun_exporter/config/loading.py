@@ -14,7 +14,7 @@ from afterrun_exporter.config import document, lint
 from afterrun_exporter.config.building import Builder, Config
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.errors import ConfigError, Problem
-from afterrun_exporter.validation import Finding, Path, show
+from afterrun_exporter.validation_messages import Finding, Path, show
 
 #: Sections from which Prometheus rules, routes and dashboards are generated.
 _GENERATED_FROM: Final = (

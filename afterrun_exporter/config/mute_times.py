@@ -13,7 +13,7 @@ from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.values import NotEmpty, Zone
 from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.routing import TimeInterval
-from afterrun_exporter.validation import quote
+from afterrun_exporter.validation_messages import quote
 
 _DAYS: Final = (
     *("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"),

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.values import Line, NotEmpty
 from afterrun_exporter.core.outcome_metrics import PushSettings
-from afterrun_exporter.validation import quote
+from afterrun_exporter.validation_messages import quote
 
 #: The maximum number of patterns of a key, and the maximum length of a pattern.
 MOST: Final = 100

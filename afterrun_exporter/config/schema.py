@@ -56,7 +56,7 @@ from afterrun_exporter.core.projects import KEY, Project
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.secrets import DIGEST, digest
 from afterrun_exporter.core.units import parse_bytes, parse_duration
-from afterrun_exporter.validation import quote
+from afterrun_exporter.validation_messages import quote
 
 
 def _ping_uuid(text: str) -> str:

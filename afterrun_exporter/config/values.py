@@ -33,7 +33,7 @@ from afterrun_exporter.core.units import (
     parse_quantity,
     ways,
 )
-from afterrun_exporter.validation import EMPTY, quote
+from afterrun_exporter.validation_messages import EMPTY, quote
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from afterrun_exporter.config.web_schema import (
     WebSpec,
 )
 from afterrun_exporter.errors import ConfigError
-from afterrun_exporter.validation import findings
+from afterrun_exporter.validation_messages import findings
 
 
 def load_web(path: FilePath) -> tuple[str, WebConfig]:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from afterrun_exporter.auth.web_config import ClientAuth
 from afterrun_exporter.config.base import Spec
 from afterrun_exporter.config.values import Line, ListOf, MappingOf, NotEmpty, one_of
-from afterrun_exporter.validation import quote
+from afterrun_exporter.validation_messages import quote
 
 #: Names of cipher suites in Go, and in OpenSSL.
 CIPHERS: Final[Mapping[str, str]] = {

@@ -11,7 +11,7 @@ from afterrun_exporter.auth import forbidden
 from afterrun_exporter.auth.callers import ANYBODY
 from afterrun_exporter.auth.redaction import without_key
 from afterrun_exporter.auth.refusal_log import DESCRIPTION, RefusalLog
-from afterrun_exporter.auth.request_keys import caller_of
+from afterrun_exporter.auth.request_caller import caller_of
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.projects import Project, by_api_key
 from afterrun_exporter.dialects.context import DialectContext

@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from afterrun_exporter.auth import endpoints
-from afterrun_exporter.auth.request_keys import caller_of
+from afterrun_exporter.auth.request_caller import caller_of
 from afterrun_exporter.core.duplicates import digest
 from afterrun_exporter.core.model import Kind, Outcome, Ping
 from afterrun_exporter.dialects.context import DialectContext, read_text, record_one

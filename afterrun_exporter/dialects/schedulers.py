@@ -13,7 +13,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from afterrun_exporter.auth import endpoints
-from afterrun_exporter.auth.request_keys import caller_of
+from afterrun_exporter.auth.request_caller import caller_of
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.duplicates import digest
 from afterrun_exporter.core.model import FAILURES, NEUTRAL, Kind

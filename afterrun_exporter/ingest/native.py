@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 from afterrun_exporter import http_problems
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Caller
-from afterrun_exporter.auth.request_keys import caller_of
+from afterrun_exporter.auth.request_caller import caller_of
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.core.duplicates import digest
 from afterrun_exporter.core.model import Ping

@@ -26,7 +26,7 @@ from afterrun_exporter.ingest.fields import MAX_INT, MAX_RUN_ID
 from afterrun_exporter.ingest.report_metrics import ReportMetrics, read_metrics
 from afterrun_exporter.ingest.unknown_fields import message_of
 from afterrun_exporter.ingest.vocabulary import MAX_WORD, Meaning
-from afterrun_exporter.validation import findings, quote, show
+from afterrun_exporter.validation_messages import findings, quote, show
 
 #: Fields that only claim an outcome, and the types of their values.
 CLAIMS: Final[Mapping[str, tuple[type, ...]]] = {

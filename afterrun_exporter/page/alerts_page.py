@@ -19,8 +19,8 @@ from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.core.timestamps import instant
 from afterrun_exporter.errors import RequestError
 from afterrun_exporter.page.context import Context
-from afterrun_exporter.page.index import held_back
-from afterrun_exporter.page.reading import Reading
+from afterrun_exporter.page.fallible_reads import Reading
+from afterrun_exporter.page.job_index import held_back
 from afterrun_exporter.page.reasons import TITLES
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.times import Moment, happened, span, zone_of

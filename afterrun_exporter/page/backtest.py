@@ -25,10 +25,10 @@ from afterrun_exporter.core.model import Job, Run
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.core.timestamps import instant
 from afterrun_exporter.engine.backtest import try_rules
-from afterrun_exporter.page.charts import Chart
 from afterrun_exporter.page.context import Context
-from afterrun_exporter.page.graphs import tried_charts
-from afterrun_exporter.page.reading import Reading
+from afterrun_exporter.page.fallible_reads import Reading
+from afterrun_exporter.page.job_charts import tried_charts
+from afterrun_exporter.page.svg_chart import Chart
 from afterrun_exporter.page.violations import broken_by
 
 #: Choices for the age of runs; "" means all stored runs.

@@ -11,9 +11,9 @@ from afterrun_exporter.alertmanager.receivers import Receivers
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.page.causes import Causes
-from afterrun_exporter.page.index import Index
-from afterrun_exporter.page.site import Site
+from afterrun_exporter.page.common_context import Site
+from afterrun_exporter.page.job_index import Index
+from afterrun_exporter.page.shared_causes import Causes
 from afterrun_exporter.storage.store import Store
 
 #: The number of names before and after that are compared, to bound the time.

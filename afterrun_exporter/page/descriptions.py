@@ -18,7 +18,7 @@ from afterrun_exporter.core.rules import (
 from afterrun_exporter.core.schedule import Cron
 from afterrun_exporter.core.schedule_words import in_words
 from afterrun_exporter.core.units import format_duration, format_number
-from afterrun_exporter.page.numbers import exactly
+from afterrun_exporter.page.number_format import exactly
 
 _OPS: Final = {
     ">": "more than",

@@ -10,8 +10,8 @@ from aiohttp.typedefs import Handler, Middleware
 
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.http_problems import HEADERS, logged_problem
+from afterrun_exporter.page.common_context import Site
 from afterrun_exporter.page.rendering import page
-from afterrun_exporter.page.site import Site
 
 #: Paths for programs, also if a browser requests them.
 PROGRAMS: Final = ("/ping", "/api/", "/-/")

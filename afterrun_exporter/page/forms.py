@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from afterrun_exporter.auth import csrf
+from afterrun_exporter.auth import form_tokens
 from afterrun_exporter.core.receiver_targets import check_target
 from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.core.units import parse_duration
@@ -48,7 +48,7 @@ DONE: Final = {
 
 
 async def read_form(
-    request: web.Request, guard: csrf.Forms, fields: frozenset[str]
+    request: web.Request, guard: form_tokens.Forms, fields: frozenset[str]
 ) -> dict[str, str]:
     """Return the form in the body of *request* after the CSRF check.
 
@@ -74,7 +74,7 @@ async def read_form(
     if len(form) < len(pairs):
         raise RequestError("a form field is sent twice: send it once")
     guard.check(request, form)
-    form.pop(csrf.FIELD, None)
+    form.pop(form_tokens.FIELD, None)
     if unknown := sorted(form.keys() - fields):
         raise RequestError(f"unknown field {unknown[0][:60]!r} in the form")
     return form

@@ -19,18 +19,18 @@ from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.status import status
-from afterrun_exporter.page import figures
+from afterrun_exporter.page import run_figures
 from afterrun_exporter.page.alert_settings import alert_settings
 from afterrun_exporter.page.backtest import LONGEST, attempt
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.descriptions import expectations, rule_in_words
+from afterrun_exporter.page.fallible_reads import Reading
 from afterrun_exporter.page.forms import DONE, FLAGS, PAUSES
-from afterrun_exporter.page.graphs import charts
 from afterrun_exporter.page.howto import examples
-from afterrun_exporter.page.index import held_back, rank
+from afterrun_exporter.page.job_charts import charts
+from afterrun_exporter.page.job_index import held_back, rank
 from afterrun_exporter.page.job_rows import duration_text, open_rows, run_row, slot_rows
-from afterrun_exporter.page.numbers import readable
-from afterrun_exporter.page.reading import Reading
+from afterrun_exporter.page.number_format import readable
 from afterrun_exporter.page.reasons import TITLES, reasons
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.times import happened, moment, span, zone_of
@@ -89,7 +89,7 @@ async def job_page(
         **facts,
         reasons=why,
         worst=min((one.severity for one in why), key=rank, default=""),
-        figures=figures.figures_of(endings.get(name, ()), runs, now),
+        figures=run_figures.figures_of(endings.get(name, ()), runs, now),
         settings=alert_settings(job_and_state[0], routes, receivers),
         has_receivers=routes.has_receivers or bool(receivers),
         charts=drawings[:CHARTS],

@@ -18,7 +18,7 @@ from afterrun_exporter.core.run_limits import (
     time_limit,
 )
 from afterrun_exporter.core.state import JobState, OpenRun
-from afterrun_exporter.page.numbers import in_unit, readable
+from afterrun_exporter.page.number_format import in_unit, readable
 from afterrun_exporter.page.times import Moment, moment, span, zone_of
 from afterrun_exporter.page.violations import broken_by, in_words
 

@@ -10,15 +10,15 @@ from aiohttp import web
 
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.job_query import BROKEN, UNOBSERVED
-from afterrun_exporter.page import overview as shapes
+from afterrun_exporter.page import overview_rows as shapes
 from afterrun_exporter.page import query
-from afterrun_exporter.page.causes import members
 from afterrun_exporter.page.context import Context
+from afterrun_exporter.page.fallible_reads import Reading
 from afterrun_exporter.page.forms import DONE
-from afterrun_exporter.page.index import Entry, SearchResult, most_urgent
-from afterrun_exporter.page.reading import Reading
+from afterrun_exporter.page.job_index import Entry, SearchResult, most_urgent
 from afterrun_exporter.page.reasons import reasons
 from afterrun_exporter.page.rendering import page
+from afterrun_exporter.page.shared_causes import members
 from afterrun_exporter.page.sorting import BY_NAME, order_of
 from afterrun_exporter.page.strips import LENGTH
 from afterrun_exporter.page.times import span

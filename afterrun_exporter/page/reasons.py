@@ -22,7 +22,7 @@ from afterrun_exporter.core.severities import severity_of
 from afterrun_exporter.core.state import AlertKey, JobState, OpenAlert
 from afterrun_exporter.core.status import BROKEN, Status
 from afterrun_exporter.core.units import format_duration
-from afterrun_exporter.page.index import rank
+from afterrun_exporter.page.job_index import rank
 from afterrun_exporter.page.times import Moment, moment, span, zone_of
 from afterrun_exporter.page.violations import Broken, broken_by, summary_in_words
 from afterrun_exporter.storage.store import MAX_METADATA, AlertRecord

@@ -9,7 +9,7 @@ from afterrun_exporter.core.deadlines import next_slot
 from afterrun_exporter.core.job_query import STATES
 from afterrun_exporter.core.model import Job, Settings
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.page.index import Entry, Order
+from afterrun_exporter.page.job_index import Entry, Order
 
 #: The order without a parameter.
 BY_NAME: Final = "name"

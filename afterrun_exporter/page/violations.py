@@ -12,7 +12,7 @@ from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.rules import Rule, Violation
 from afterrun_exporter.core.timestamps import parse_time
 from afterrun_exporter.core.units import parse_duration
-from afterrun_exporter.page.numbers import exactly, in_unit
+from afterrun_exporter.page.number_format import exactly, in_unit
 from afterrun_exporter.page.times import moment, span, zone_of
 from afterrun_exporter.storage.store import AlertRecord
 

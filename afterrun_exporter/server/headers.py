@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from afterrun_exporter.auth.callers import Scope
-from afterrun_exporter.auth.request_keys import SCOPE
+from afterrun_exporter.auth.request_caller import SCOPE
 
 #: Pages may load only resources of this daemon, and no inline scripts.
 POLICY: Final = (

@@ -14,7 +14,7 @@ from afterrun_exporter.app import WebOptions, site_of
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.context import Context
-from afterrun_exporter.page.index import Index
+from afterrun_exporter.page.job_index import Index
 from afterrun_exporter.page.routes import routes
 from afterrun_exporter.storage.store import Store
 from tests.fakes import ManualClock, MemoryStore

@@ -17,7 +17,7 @@ from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.fakes import ManualClock
 from tests.page.conftest import Pages
-from tests.page.test_overview import text_of
+from tests.page.test_overview_rows import text_of
 from tests.services import job_config
 
 ROUTES = """

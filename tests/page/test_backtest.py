@@ -26,7 +26,7 @@ from tests.fakes import ManualClock, MemoryStore
 from tests.http import app_of
 from tests.page.conftest import HTML, Pages, context_of
 from tests.page.test_job_page import HOSTILE, Shape
-from tests.page.test_overview import words_of
+from tests.page.test_overview_rows import words_of
 from tests.services import job_config
 
 
@@ -290,7 +290,7 @@ class TestWhatCannotBeTried:
         store: MemoryStore,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        async def broken(*_: object) -> None:
+        async def broken(*_: object, **__: object) -> None:
             raise StorageError("the disk is gone")
 
         monkeypatch.setattr(store, "runs", broken)

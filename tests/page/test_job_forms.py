@@ -11,7 +11,7 @@ from tests.fakes import MemoryStore
 from tests.http import Client
 from tests.page.conftest import HTML, Pages
 from tests.page.test_job_page import STRAY
-from tests.page.test_overview import text_of
+from tests.page.test_overview_rows import text_of
 
 
 class TestPausing:

@@ -25,7 +25,7 @@ from tests.examples import examples
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.page.conftest import HTML, Pages, context_of
-from tests.page.test_overview import text_of
+from tests.page.test_overview_rows import text_of
 from tests.services import job_config
 from tests.strategies import NUMBERS, TEXTS
 

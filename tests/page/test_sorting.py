@@ -12,7 +12,7 @@ from afterrun_exporter.engine.service import Service
 from tests.copies import replace
 from tests.core.jobs import ping
 from tests.page.conftest import Pages
-from tests.page.test_overview import names_in
+from tests.page.test_overview_rows import names_in
 from tests.services import job_config
 
 

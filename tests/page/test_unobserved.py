@@ -10,7 +10,7 @@ from tests.core.jobs import at, ping
 from tests.downtimes import after_downtime, job, restarted
 from tests.fakes import ManualClock, MemoryStore
 from tests.page.conftest import Pages
-from tests.page.test_overview import names_in, text_of
+from tests.page.test_overview_rows import names_in, text_of
 from tests.services import job_config
 
 

@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler
 from msgspec import json
 
 from afterrun_exporter.auth import endpoints
-from afterrun_exporter.auth.request_keys import caller_of
+from afterrun_exporter.auth.request_caller import caller_of
 from afterrun_exporter.core.duplicates import digest
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.dialects.context import DialectContext, read_text, record_one

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler
 
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Scope
-from afterrun_exporter.auth.request_keys import BY_KEY, caller_of
+from afterrun_exporter.auth.request_caller import BY_KEY, caller_of
 from afterrun_exporter.core.duplicates import digest
 from afterrun_exporter.core.model import UUID, Ping
 from afterrun_exporter.core.projects import Project, by_ping_key

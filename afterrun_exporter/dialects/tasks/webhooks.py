@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Caller, Scope
-from afterrun_exporter.auth.request_keys import caller_of
+from afterrun_exporter.auth.request_caller import caller_of
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.duplicates import digest
 from afterrun_exporter.core.model import Kind, Ping

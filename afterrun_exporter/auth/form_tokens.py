@@ -16,7 +16,7 @@ from aiohttp import web
 
 from afterrun_exporter.auth.cross_site import is_foreign, is_from
 from afterrun_exporter.auth.forbidden import FOREIGN, OLD
-from afterrun_exporter.auth.request_keys import CALLER
+from afterrun_exporter.auth.request_caller import CALLER
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.errors import ForbiddenError
 

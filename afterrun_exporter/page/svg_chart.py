@@ -15,7 +15,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from afterrun_exporter.page.numbers import short, top_of
+from afterrun_exporter.page.number_format import short, top_of
 
 #: Height of the chart, and of the space at its top for marks, in pixels.
 HEIGHT: Final = 120

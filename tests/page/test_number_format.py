@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.page.numbers import exactly, in_unit, readable, short, top_of
+from afterrun_exporter.page.number_format import (
+    exactly,
+    in_unit,
+    readable,
+    short,
+    top_of,
+)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import pytest
 from afterrun_exporter.core.last_day import MOST
 from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.page.figures import Figures, figures_of
+from afterrun_exporter.page.run_figures import Figures, figures_of
 from afterrun_exporter.storage.store import Ended
 from tests.core.jobs import at, ping
 from tests.page.conftest import Pages
-from tests.page.test_overview import text_of
+from tests.page.test_overview_rows import text_of
 
 NOW = at("22 12:00")
 

@@ -15,7 +15,7 @@ from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.fakes import ManualClock, MemoryStore
 from tests.page.conftest import Pages
-from tests.page.test_overview import words_of
+from tests.page.test_overview_rows import words_of
 from tests.services import job_config
 
 

@@ -14,14 +14,14 @@ from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Run
 from afterrun_exporter.core.severities import severity_of
 from afterrun_exporter.core.state import JobState, OpenAlert
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.page.index import (
+from afterrun_exporter.page.fallible_reads import Reading
+from afterrun_exporter.page.job_index import (
     OTHER,
     Entry,
     most_urgent,
     rank,
     traits,
 )
-from afterrun_exporter.page.reading import Reading
 from afterrun_exporter.page.reasons import ORDER, host_of
 from afterrun_exporter.page.similar_messages import cause_line
 from afterrun_exporter.storage.store import Store

@@ -14,7 +14,7 @@ from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.core.status import status
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.page.index import (
+from afterrun_exporter.page.job_index import (
     REFRESH_EVERY,
     Index,
     entry_of,

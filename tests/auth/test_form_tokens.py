@@ -13,10 +13,10 @@ from yarl import URL
 
 from afterrun_exporter.auth import endpoints
 from afterrun_exporter.auth.callers import Caller, Scope
-from afterrun_exporter.auth.csrf import FIELD, VALID, Forms
 from afterrun_exporter.auth.forbidden import FOREIGN, OLD
+from afterrun_exporter.auth.form_tokens import FIELD, VALID, Forms
 from afterrun_exporter.auth.hosts import Hosts
-from afterrun_exporter.auth.request_keys import CALLER
+from afterrun_exporter.auth.request_caller import CALLER
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import ForbiddenError
 from afterrun_exporter.server.headers import POLICY

@@ -18,10 +18,10 @@ from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Settings
 from afterrun_exporter.core.schedule_words import in_words
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.status import BROKEN, status
-from afterrun_exporter.page.causes import Cause
-from afterrun_exporter.page.index import Entry, held_back
+from afterrun_exporter.page.job_index import Entry, held_back
 from afterrun_exporter.page.query import PER_PAGE, address
 from afterrun_exporter.page.reasons import TITLES, Reason
+from afterrun_exporter.page.shared_causes import Cause
 from afterrun_exporter.page.sorting import BY_NAME, ORDERS
 from afterrun_exporter.page.strips import strip
 from afterrun_exporter.page.times import Moment, moment, zone_of

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.model import Job, Outcome, Run, SlowerThan
 from afterrun_exporter.core.rules import Violation, parse_rule
-from afterrun_exporter.page.charts import HEIGHT, ROOM, Chart, Limit, Point
-from afterrun_exporter.page.graphs import charts
+from afterrun_exporter.page.job_charts import charts
 from afterrun_exporter.page.strips import LENGTH, strip
+from afterrun_exporter.page.svg_chart import HEIGHT, ROOM, Chart, Limit, Point
 from afterrun_exporter.storage.store import Ended
 from tests.copies import replace
 from tests.core.jobs import BACKUP, Night, at

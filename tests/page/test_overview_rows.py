@@ -13,7 +13,7 @@ from afterrun_exporter.core.model import Job, Outcome, Run
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.page.context import Context
-from afterrun_exporter.page.overview import MOST
+from afterrun_exporter.page.overview_rows import MOST
 from afterrun_exporter.page.query import PER_PAGE
 from afterrun_exporter.storage.store import Ended
 from tests.copies import replace
@@ -208,13 +208,13 @@ async def test_an_outage_is_told_by_numbers_and_the_worst(
 class BrokenStore(MemoryStore):
     """A store whose history cannot be read."""
 
-    async def runs(self, *_: object) -> list[Run]:
+    async def runs(self, *_: object, **__: object) -> list[Run]:
         raise OSError("disk I/O error")
 
-    async def endings(self, *_: object) -> dict[str, list[Ended]]:
+    async def endings(self, *_: object, **__: object) -> dict[str, list[Ended]]:
         raise OSError("disk I/O error")
 
-    async def last_judged(self, *_: object) -> dict[str, Run]:
+    async def last_judged(self, *_: object, **__: object) -> dict[str, Run]:
         raise OSError("disk I/O error")
 
 

@@ -9,9 +9,9 @@ from afterrun_exporter.core.model import Job, Outcome, Run
 from afterrun_exporter.core.rules import DURATION, Bound, Rule, measured
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.units import format_duration, format_number
-from afterrun_exporter.page.charts import Chart, Limit, Point
 from afterrun_exporter.page.job_rows import duration_text, metrics_of
-from afterrun_exporter.page.numbers import exactly, in_unit
+from afterrun_exporter.page.number_format import exactly, in_unit
+from afterrun_exporter.page.svg_chart import Chart, Limit, Point
 from afterrun_exporter.page.times import happened
 
 

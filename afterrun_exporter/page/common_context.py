@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from afterrun_exporter.auth.csrf import Forms
+from afterrun_exporter.auth.form_tokens import Forms
 from afterrun_exporter.conventions import ALERT_OF, DEFAULT_PORT
 from afterrun_exporter.page.assets import ADDRESSES
 from afterrun_exporter.page.times import moment
