@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -27,17 +28,28 @@ PATIENCE: Final = 60.0
 Value = TypeVar("Value")
 
 
+#: Sockets that mark the last ports as taken, for the tests of all processes.
+_marks: Final[deque[socket.socket]] = deque(maxlen=256)
+
+
 def free_port() -> int:
-    """Return a port of the loopback interface on which nobody listens."""
+    """Return a port of the loopback interface on which nobody listens.
+
+    No other test gets it, even while the daemon that listens on it is down.
+    """
     while True:
         port = FIRST_PORT + secrets.randbelow(LAST_PORT - FIRST_PORT)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+        mark = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            mark.bind((LOOPBACK, port))
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            return port
+        except OSError:
+            mark.close()
+            continue
+        _marks.append(mark)
+        return port
 
 
 def listens(port: int) -> bool:

@@ -26,7 +26,8 @@ import pytest
 from afterrun_exporter.core.secrets import digest
 from tests.e2e.client.conftest import Cron, Done, alone
 from tests.e2e.daemon.conftest import daemon, make_daemon
-from tests.e2e.daemon.daemon import HOST, Daemon, free_port, wait_until
+from tests.e2e.daemon.daemon import HOST, Daemon, wait_until
+from tests.e2e.network import free_port
 
 __all__ = ["alone", "daemon", "make_daemon"]
 

@@ -8,6 +8,7 @@ from afterrun_exporter.core.backtest import Change
 from afterrun_exporter.core.rules import parse_rule
 from afterrun_exporter.engine.backtest import try_rules
 from afterrun_exporter.engine.service import Service
+from afterrun_exporter.engine.stored_runs import stored_runs
 from tests.core.jobs import at, ping
 
 
@@ -29,6 +30,16 @@ async def test_long_metadata_is_read_where_a_rule_needs_it(service: Service) -> 
     assert await tried("lines > 1") == [(n, 0) for n in numbers]
     assert await tried('note == "done"') == []
     assert [n for n, size in await tried('note == "gone"') if size] == numbers
+
+
+async def test_no_more_runs_are_read_than_asked_for(service: Service) -> None:
+    for minute in range(6):
+        metadata = json.dumps({"log": "x" * 900_000})
+        await service.record(ping(f"21 12:0{minute}", metadata=metadata))
+
+    read = [run.number async for run in stored_runs(service.store, "backup", 5)]
+
+    assert read == [6, 5, 4, 3, 2]
 
 
 async def test_the_stored_runs_are_judged_from_the_oldest_on(service: Service) -> None:

@@ -19,7 +19,8 @@ import pytest
 from tests import npm
 from tests.e2e.clients.clients import CLIENTS, jobs, runs
 from tests.e2e.clients.dropping import BAD_GATEWAY, DroppingProxy
-from tests.e2e.daemon.daemon import HOST, Daemon, free_port
+from tests.e2e.daemon.daemon import HOST, Daemon
+from tests.e2e.network import free_port
 
 PATIENCE: Final = 120.0
 HERE: Final = Path(__file__).parent

@@ -6,8 +6,6 @@ import asyncio
 import http.client
 import json
 import os
-import random
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +18,8 @@ from signal import SIGTERM, Signals
 from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.e2e.network import free_port
 
 #: Beside the interpreter that runs the tests.
 AFTERRUN: Final = Path(sys.executable).with_name("afterrun")
@@ -240,19 +240,3 @@ async def until(
 def _limited(files: int | None) -> list[str]:
     """Return the words before a command that may open no more *files*."""
     return ["prlimit", f"--nofile={files}:{files}"] if files else []
-
-
-def free_port() -> int:
-    """Return a port nobody listens on.
-
-    From below those that outgoing connections get: one of them could take the
-    port while the daemon is down.
-    """
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-        return port

@@ -22,7 +22,8 @@ from afterrun_exporter.server.addresses import Address
 from afterrun_exporter.server.connection_limits import ConnectionLimiter, Limits, Phase
 from afterrun_exporter.server.listen import listening
 from afterrun_exporter.server.security import SecuritySettings
-from tests.e2e.daemon.daemon import HOST, PATIENCE, Daemon, free_port, until, wait_until
+from tests.e2e.daemon.daemon import HOST, PATIENCE, Daemon, until, wait_until
+from tests.e2e.network import free_port
 from tests.fakes import MemoryStore
 from tests.http import app_of
 from tests.server.tls import Papers, Stream

@@ -18,9 +18,9 @@ from tests.e2e.daemon.acts import (
 from tests.e2e.daemon.daemon import (
     HOST,
     Daemon,
-    free_port,
     request,
 )
+from tests.e2e.network import free_port
 
 
 def test_it_listens_on_every_address_it_is_given(daemon: Daemon) -> None:
