@@ -83,6 +83,7 @@ VISITS: Final = (
     Visit("sorted by duration", "/?sort=duration", bar=SORTED),
     Visit("sorted, the last page", f"/?sort=due&page={JOBS // 50}", bar=SORTED),
     Visit("the alerts", "/alerts"),
+    Visit("the runs", "/runs"),
     Visit("one job", "/jobs/job-000777"),
 )
 

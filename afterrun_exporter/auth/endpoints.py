@@ -207,6 +207,7 @@ PAUSE_MONITOR: Final = _at(
 OVERVIEW: Final = _at("GET", _READ, "/")
 JOB_PAGE: Final = _at("GET", _READ, "/jobs/{job}")
 ALERTS_PAGE: Final = _at("GET", _READ, "/alerts")
+RUNS_PAGE: Final = _at("GET", _READ, "/runs")
 RUNBOOK: Final = _at("GET", _READ, "/runbook")
 JOB_RUNBOOK: Final = _at("GET", _READ, "/jobs/{job}/runbook")
 REPORT_PAGE: Final = _at("GET", _READ, "/report")

@@ -12,7 +12,7 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from afterrun_exporter.clock import cooperatively
-from afterrun_exporter.core.did_you_mean import did_you_mean, unknown_value
+from afterrun_exporter.core.did_you_mean import unknown_value
 from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import AlertKey
@@ -21,6 +21,7 @@ from afterrun_exporter.errors import RequestError
 from afterrun_exporter.page.context import Context
 from afterrun_exporter.page.fallible_reads import Reading
 from afterrun_exporter.page.job_index import held_back
+from afterrun_exporter.page.parameters import id_of, values_of
 from afterrun_exporter.page.reasons import TITLES
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.times import Moment, happened, span, zone_of
@@ -40,10 +41,6 @@ SPANS: Final = {
 }
 #: The states that the form offers; "" for the open ones, then those that resolved.
 STATES: Final = {"": "open and resolved", "open": "open", "resolved": "resolved"}
-#: The longest value of a parameter.
-LONGEST: Final = 200
-#: The largest id of an alert.
-_LARGEST_ID: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,24 +146,9 @@ async def alerts_page(context: Context, request: web.Request) -> web.Response:
 
 def read(parameters: MultiMapping[str]) -> AlertQuery:
     """Return the query for the parameters of an address; raise RequestError."""
-    for name in parameters:
-        if name not in PARAMETERS:
-            hint = did_you_mean(name, PARAMETERS)
-            raise RequestError(f"unknown parameter {name[:60]!r}{hint}")
-        if (times := len(parameters.getall(name))) > 1:
-            raise RequestError(
-                f"parameter {name!r} is sent {times} times: send it once"
-            )
-    values = {name: text.strip() for name, text in parameters.items()}
-    for name, text in values.items():
-        if len(text) > LONGEST:
-            raise RequestError(
-                f"parameter {name!r} has {len(text)} characters: use at most {LONGEST}"
-            )
-    before = values.pop("before", "") or "0"
-    if not (before.isascii() and before.isdigit() and int(before) <= _LARGEST_ID):
-        raise RequestError(f"before {before[:60]!r} is not the id of an alert")
-    query = AlertQuery(**values, before=int(before))
+    values = values_of(parameters, PARAMETERS)
+    before = id_of(values.pop("before", ""), "an alert")
+    query = AlertQuery(**values, before=before)
     if query.state not in STATES:
         raise RequestError(unknown_value("state", query.state, [*filter(None, STATES)]))
     kinds = [one.value for one in Condition]

@@ -15,6 +15,7 @@ PAGES = {
     "list": "/?sort=-duration&state=ok",
     "alerts": "/alerts",
     "alerts-resolved": "/alerts?state=resolved",
+    "runs": "/runs",
     "api": "/api/v1/docs",
     "report": "/report",
     "runbook": "/runbook",

@@ -188,6 +188,7 @@ def test_what_is_sorted_stays_sorted_and_found(page: Page, outage: Daemon) -> No
         "/?page=2",
         f"/jobs/{name_of(0)}",
         "/alerts",
+        "/runs",
         "/report",
         "/runbook",
         "/api/v1/docs",

@@ -50,6 +50,8 @@ PAGES = {
     "job-running": "/jobs/transform",
     "job-without-runs": "/jobs/archive",
     "alerts": "/alerts",
+    "runs": "/runs",
+    "runs-of-a-job": f"/runs?job={BROKEN}",
     "alerts-refused": "/alerts?state=x",
     "api": "/api/v1/docs",
     "report": "/report",
@@ -103,7 +105,9 @@ LINES: Final = """
 """
 
 
-@pytest.mark.parametrize("path", ["/", f"/jobs/{BROKEN}", "/jobs/reindex", "/alerts"])
+@pytest.mark.parametrize(
+    "path", ["/", f"/jobs/{BROKEN}", "/jobs/reindex", "/alerts", "/runs"]
+)
 def test_durations_have_one_spelling_and_do_not_wrap(look: Look, path: str) -> None:
     """Like 6m58s: no milliseconds of minutes, and not "6 min 58 s" beside it."""
     page = look(path)
