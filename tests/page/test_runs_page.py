@@ -9,7 +9,7 @@ import pytest
 from afterrun_exporter.core.model import Job, Outcome
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.page import runs_page
+from afterrun_exporter.page import job_page, runs_page
 from afterrun_exporter.page.runs_page import PER_PAGE
 from tests.copies import replace
 from tests.core.jobs import at, ping
@@ -151,6 +151,18 @@ class TestTheList:
 
         assert runs_in(await pages.get("/runs")) == []
         assert len(runs_in(await pages.get("/runs?job=odd"))) == 35
+
+
+@pytest.mark.usefixtures("many")
+async def test_the_page_of_a_job_links_to_all_of_its_runs(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it does not list them all itself."""
+    link = 'href="../runs?job=odd">All runs of this job'
+    assert link not in await pages.get("/jobs/odd")
+
+    monkeypatch.setattr(job_page, "RUNS", 10)
+    assert link in await pages.get("/jobs/odd")
 
 
 async def test_a_database_that_cannot_be_read_is_reported(
