@@ -21,8 +21,9 @@ from afterrun_exporter.page.rendering import page
 
 #: Packages contain it; in a working copy it is among the documents.
 _PACKAGED: Final = files("afterrun_exporter.page") / "runbook.md"
-#: The name of a job, except where it is explained.
-_PLACEHOLDER: Final = re.compile(r"\bJOB\b(?!</code> stands for)")
+#: The name of a job.
+_PLACEHOLDER: Final = re.compile(r"\bJOB\b")
+_EXPLAINED: Final = "<code>JOB</code> stands for the name of the job."
 _DOCUMENT: Final = Path(__file__).parents[2] / "docs/runbook.md"
 
 _COMMAND: Final = '<pre tabindex="0" role="region" aria-label="To paste">'
@@ -78,6 +79,7 @@ def _html() -> Markup:
 def _about(job: str, text: Markup) -> Markup:
     """Return the *text* with the name of *job* in its commands."""
     name = str(escape(job))
+    text = text.replace(_EXPLAINED, f"The commands are about the job <b>{name}</b>.")
     # The pattern keeps grep from finding itself.
     commands = text.replace("[J]OB", f"[{name[0]}]{name[1:]}")
     return Markup(_PLACEHOLDER.sub(lambda _: name, commands))  # noqa: S704

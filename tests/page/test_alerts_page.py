@@ -234,4 +234,4 @@ class TestThePageOfAJob:
         await service.record(ping("21 11:30", outcome=Outcome.FAIL))
         page = await pages.get("/jobs/backup")
         assert f'class="runbook" href="{own}"' in page
-        assert 'href="../runbook#afterrunjobfailing">What to do' in page
+        assert 'href="../runbook?job=backup#afterrunjobfailing">What to do' in page

@@ -91,7 +91,7 @@ async def test_a_broken_body_that_nobody_reads_is_no_error(
     reader, writer = await door.connect()
     writer.write(
         b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Encoding: deflate\r\n"
-        b"Content-Length: 9\r\n\r\nno deflat"
+        b"Connection: close\r\nContent-Length: 9\r\n\r\nno deflat"
     )
 
     assert "200" in (await read(reader))[0]
