@@ -79,9 +79,10 @@ def _html() -> Markup:
 def _about(job: str, text: Markup) -> Markup:
     """Return the *text* with the name of *job* in its commands."""
     name = str(escape(job))
-    text = text.replace(_EXPLAINED, f"The commands are about the job <b>{name}</b>.")
+    about = f"The commands are about the job <b>{name}</b>."
     # The pattern keeps grep from finding itself.
-    commands = text.replace("[J]OB", f"[{name[0]}]{name[1:]}")
+    commands = str(text).replace(_EXPLAINED, about)
+    commands = commands.replace("[J]OB", f"[{name[0]}]{name[1:]}")
     return Markup(_PLACEHOLDER.sub(lambda _: name, commands))  # noqa: S704
 
 

@@ -154,7 +154,7 @@ def test_other_causes_are_told_beside_it(page: Page, outage: Daemon) -> None:
     killed = page.locator(f"#broken-{name_of(1001)}")
     expect(killed).to_contain_text("137 (ended by SIGKILL, often out of memory)")
     expect(killed.get_by_role("link", name="Runbook")).to_have_attribute(
-        "href", "./runbook#afterrunjobfailing"
+        "href", f"./runbook?job={name_of(1001)}#afterrunjobfailing"
     )
 
 
