@@ -267,13 +267,12 @@ def _rule_violated(group: _Group, among: str) -> str:
     # An older exporter, without units, is no reason for a text that is an error.
     has_unit = (names.UNIT, "!=", "")
     bound = detail(Condition.VIOLATED, names.DETAIL_BOUND, among, by_op, has_unit)
-    bounds = labelled(bound, names.DETAIL_BOUND, by_op)
+    # Two exporters may disagree: a join takes one bound only, the same in each evaluation.
+    highest = f"topk by (job, {names.JOB}, {names.RULE}) (1, {bound})"
+    bounds = labelled(highest, names.DETAIL_BOUND, by_op)
     parts = (names.CARRIED, " ", names.UNIT, names.OP, names.DETAIL_BOUND)
     joined = ", ".join(f'"{part}"' for part in parts)
-    # Two exporters may disagree: a join takes one bound only.
-    label = (
-        f"topk by (job, {names.JOB}, {names.RULE}) (1, label_join({bounds}, {joined}))"
-    )
+    label = f"label_join({bounds}, {joined})"
     alerting = group.firing(names.RULE_VIOLATED, Condition.VIOLATED, among)
     return detailed(alerting, value, label, by)
 
