@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import secrets
 import socket
@@ -29,7 +30,14 @@ Value = TypeVar("Value")
 
 
 #: Sockets that mark the last ports as taken, for the tests of all processes.
-_marks: Final[deque[socket.socket]] = deque(maxlen=256)
+_marks: Final[deque[socket.socket]] = deque()
+MARKS: Final = 256
+
+
+@atexit.register
+def _close_marks() -> None:
+    while _marks:
+        _marks.popleft().close()
 
 
 def free_port() -> int:
@@ -49,6 +57,8 @@ def free_port() -> int:
             mark.close()
             continue
         _marks.append(mark)
+        if len(_marks) > MARKS:
+            _marks.popleft().close()
         return port
 
 
