@@ -97,6 +97,7 @@ ALLOWED = {
     },
     "exposition": {"clock", "conventions", "core", "errors", "engine"},
     "rulegen": {"conventions", "core", "errors"},
+    "importers": {"config", "conventions", "core", "errors", "validation_messages"},
     "app": {
         "dialects",
         "auth",
