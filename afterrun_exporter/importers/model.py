@@ -1,4 +1,4 @@
-"""What an importer returns: jobs for afterrun.yml, and what it could not express."""
+"""Results of importers: jobs for afterrun.yml, and what they could not express."""
 
 from __future__ import annotations
 
