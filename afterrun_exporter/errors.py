@@ -152,15 +152,21 @@ class Problem:
     line: int
     path: str
     message: str
+    #: The file that it is in, if a configuration has several; "" otherwise.
+    file: str = ""
 
     def __str__(self) -> str:
         line = f"{self.line}: " if self.line else " "
         where = f"{self.path}: " if self.path else ""
         return f"{line}{where}{self.message}"
 
+    def within(self, configuration: str) -> str:
+        """Return its text with its file, or else with the name of the *configuration*."""
+        return f"{self.file or configuration}:{self}"
+
 
 class ConfigError(AfterRunError):
-    """A configuration file is invalid; it has every problem, by line."""
+    """A configuration is invalid; it has every problem, by file and line."""
 
     kind = "invalid-configuration"
     # As Prometheus answers a reload with an invalid configuration.
@@ -168,5 +174,5 @@ class ConfigError(AfterRunError):
 
     def __init__(self, file: str, problems: Sequence[Problem]) -> None:
         self.file = file
-        self.problems = tuple(sorted(problems))
-        super().__init__("\n".join(f"{file}:{problem}" for problem in self.problems))
+        self.problems = tuple(sorted(problems, key=lambda one: (one.file, one)))
+        super().__init__("\n".join(one.within(file) for one in self.problems))

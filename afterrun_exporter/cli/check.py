@@ -86,7 +86,7 @@ def check(
     start: float | None,
     as_json: bool,
 ) -> None:
-    """Check CONFIG and print all problems, each with its line.
+    """Check CONFIG, a file or a directory, and print all problems, each with its line.
 
     Exits with 1 if there are problems. With --slots it also prints the next slots of
     the jobs, in their own time zones and in UTC.
@@ -97,33 +97,38 @@ def check(
     after = SystemClock().now() // 1 if start is None else start
     try:
         with progress.bar(f"reading {path}"):
-            text, config_ = load_with_base(path)
+            source = configuration.read(path)
+            config_ = load_with_base(source)
     except ConfigError as error:
         click.echo(str(error), err=True)
         if as_json:
-            echo_json({"file": str(path), **_by_kind(problems=error.problems)})
+            problems = _by_kind(str(path), problems=error.problems)
+            echo_json({"file": str(path), **problems})
         raise click.exceptions.Exit(1) from None
     at = ("alertmanager", "base")
     with progress.bar(f"checking {path}"):
         warnings = (
-            *configuration.warnings(text, config_, after),
+            *configuration.warnings(source, config_, after),
             *(
-                configuration.problem_at(text, at, warning)
-                for warning in base_warnings(config_, path.parent)
+                configuration.problem_at(source, at, warning)
+                for warning in base_warnings(config_, source.beside)
             ),
             *(
-                configuration.problem_at(text, key, warning)
-                for key, warning in secret_warnings(config_, path.parent)
+                configuration.problem_at(source, key, warning)
+                for key, warning in secret_warnings(config_, source.beside)
             ),
         )
     for warning in warnings:
-        click.echo(f"{path}:{warning} (warning)", err=True)
+        click.echo(f"{warning.within(str(path))} (warning)", err=True)
     plans = list(_plans(config_.jobs.values(), after, slots)) if slots else []
     if as_json:
-        report = {"file": str(path), **config_.counts, **_by_kind(warnings=warnings)}
+        report = {"file": str(path), **config_.counts}
+        report |= _by_kind(str(path), warnings=warnings)
         echo_json(report | {"slots": [plan.as_data() for plan in plans]})
         return
-    click.echo(f"{path}: {_summary(config_)}: no problems")
+    count = len(source.files)
+    files = f"{count} files, " if count > 1 else ""
+    click.echo(f"{path}: {files}{_summary(config_)}: no problems")
     if plans:
         click.echo("\n" + "\n".join(_table(plans, after)))
 
@@ -209,11 +214,16 @@ def _summary(config: Config) -> str:
 
 
 def _by_kind(
-    *, problems: Sequence[Problem] = (), warnings: Sequence[Problem] = ()
+    name: str, *, problems: Sequence[Problem] = (), warnings: Sequence[Problem] = ()
 ) -> dict[str, object]:
     return {
         kind: [
-            {"line": problem.line, "key": problem.path, "message": problem.message}
+            {
+                "file": problem.file or name,
+                "line": problem.line,
+                "key": problem.path,
+                "message": problem.message,
+            }
             for problem in of_a_kind
         ]
         for kind, of_a_kind in (("problems", problems), ("warnings", warnings))

@@ -1,4 +1,4 @@
-"""Loading and reloading the configuration file of a daemon."""
+"""Loading and reloading the configuration of a daemon."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 
 class Configuration:
-    """The configuration file and the state of its last read."""
+    """The configuration, a file or a directory, and the state of its last read."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Configuration:
         try:
             # Startup waits for the file without a timeout.
             waits = not self._is_loaded
-            text, digest = await self._timed_calls(_read_text, path, forever=waits)
+            source, digest = await self._timed_calls(_read, path, forever=waits)
             sha = await self._timed_calls(revision, path, forever=waits)
         except TimeoutError:
             raise config_error(
@@ -94,7 +94,7 @@ class Configuration:
         if self._current is not None and self._current[0] == digest:
             return self._current[1], sha, digest
         # Parsed in a thread, because a large file takes a while.
-        return await in_background(configs.parse, text, str(path)), sha, digest
+        return await in_background(configs.parse_source, source), sha, digest
 
     def check_jobs(self, before: AbstractSet[str], after: AbstractSet[str]) -> None:
         """Raise ConfigError if none of the jobs in *before* is in *after*.
@@ -113,10 +113,14 @@ class Configuration:
         )
 
 
-def _read_text(path: Path) -> tuple[str, bytes]:
-    """Return the text at *path* and its digest."""
-    text = configs.read_text(path)
-    return text, sha256(text.encode()).digest()
+def _read(path: Path) -> tuple[configs.Source, bytes]:
+    """Return the configuration at *path* and its digest."""
+    source = configs.read(path)
+    digest = sha256()
+    for file in source.files:
+        digest.update(f"{file.name}\0{len(file.text)}\0".encode())
+        digest.update(file.text.encode())
+    return source, digest.digest()
 
 
 def reloader(

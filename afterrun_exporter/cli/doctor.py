@@ -68,7 +68,7 @@ _WIDTH: Final = 28
 @click.option(
     "--config.file",
     "config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="The configuration of the daemon, to compare the alerting rules exactly.",
 )
 @click.option(

@@ -70,8 +70,9 @@ GENERATORS: Final[Mapping[str, Callable[[Config, Path], render.Files]]] = {
 @click.option(
     "--config.file",
     "config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help=f"The configuration.  [default: {DEFAULT_FILE}, if it exists]",
+    type=click.Path(path_type=Path),
+    help="The configuration, a file or a directory.  "
+    f"[default: {DEFAULT_FILE}, if it exists]",
 )
 @click.option(
     "--out",
@@ -121,12 +122,11 @@ def generate(
 
 def _files(what: str, config_file: Path | None) -> render.Files:
     path = config_file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    if path is None:
-        config = configs.default()
-    else:
+    config, beside = configs.default(), Path()
+    if path is not None:
         with progress.bar(f"reading {path}"):
-            config = configs.load(path)
-    beside = path.parent if path else Path()
+            source = configs.read(path)
+            config, beside = configs.parse_source(source), source.beside
     names = list(GENERATORS) if what == "all" else [what]
     files: dict[Path, str] = {}
     for name in names:

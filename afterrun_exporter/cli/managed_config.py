@@ -11,7 +11,7 @@ import structlog
 from afterrun_exporter import config as configs
 from afterrun_exporter.alertmanager.managed_file import ManagedFile
 from afterrun_exporter.alertmanager.secret_files import problem_of
-from afterrun_exporter.config import Config
+from afterrun_exporter.config import Config, Source
 from afterrun_exporter.core.routing import Alertmanager, JobReceiver
 from afterrun_exporter.errors import ConfigError, GenerateError
 from afterrun_exporter.rulegen import alertmanager, render
@@ -23,21 +23,20 @@ Key = tuple[str | int, ...]
 log = structlog.get_logger()
 
 
-def load_with_base(path: Path) -> tuple[str, Config]:
-    """Return the text at *path* and its configuration.
+def load_with_base(source: Source) -> Config:
+    """Return the configuration in *source*.
 
     Raises ConfigError, also when ``alertmanager: {base}`` cannot be merged with it.
     """
-    text = configs.read_text(path)
-    config = configs.parse(text, str(path))
+    config = configs.parse_source(source)
     if config.alertmanager.base:
         try:
-            _config_text(config, path.parent, config.alertmanager)
+            _config_text(config, source.beside, config.alertmanager)
         except GenerateError as error:
             at = ("alertmanager", "base")
-            problem = configs.problem_at(text, at, str(error))
-            raise ConfigError(str(path), [problem]) from None
-    return text, config
+            problem = configs.problem_at(source, at, str(error))
+            raise ConfigError(source.name, [problem]) from None
+    return config
 
 
 def base_warnings(config: Config, beside: Path) -> list[str]:

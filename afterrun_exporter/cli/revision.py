@@ -1,4 +1,4 @@
-"""The revision of the configuration file, if it is in a git repository."""
+"""The revision of the configuration, if it is in a git repository."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from afterrun_exporter.client.environment import git_sha
+from afterrun_exporter.config.source import ENDINGS
 
 #: Added to the commit if the file differs from it.
 DIRTY: Final = "-dirty"
@@ -19,19 +20,29 @@ _STATUS: Final = (
 )
 
 
-def revision(file: Path) -> str:
-    """Return the commit that is checked out around *file*, and `DIRTY` if it differs.
+#: The files of a directory that are part of a configuration.
+_FILES: Final = (
+    *(f":(glob)*{ending}" for ending in ENDINGS),
+    ":(exclude,glob).*",
+)
 
-    Without a commit, or if git cannot compare them, this is "".
+
+def revision(path: Path) -> str:
+    """Return the commit that is checked out around *path*, and `DIRTY` if it differs.
+
+    Of a directory only the files of the configuration count. Without a commit, or if git
+    cannot compare them, this is "".
     """
-    sha = git_sha(file.parent)
+    path = path.resolve()
+    folder = path if path.is_dir() else path.parent
+    sha = git_sha(folder)
     if sha is None:
         return ""
-    file = file.resolve()
+    names = _FILES if path.is_dir() else (f":(literal){path.name}",)
     try:
         result = subprocess.run(  # noqa: S603 - constants and a name after "--"
-            [*_STATUS, file.name],
-            cwd=file.parent,
+            [*_STATUS, *names],
+            cwd=folder,
             capture_output=True,
             timeout=PATIENCE,
             check=True,

@@ -72,8 +72,9 @@ _option = partial(click.option, show_default=True)
 @click.option(
     "--config.file",
     "config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Path of afterrun.yml; without it, every job registers with its first ping.",
+    type=click.Path(path_type=Path),
+    help="Path of afterrun.yml, or of a directory of *.yml files; without it, every job "
+    "registers with its first ping.",
 )
 @click.option(
     "--config.check", "config_check", is_flag=True, help="Check the file and exit."
@@ -187,7 +188,7 @@ def serve(
         if config_check:
             if config_file is not None:
                 with progress.bar(f"reading {config_file}"):
-                    load_with_base(config_file)
+                    load_with_base(configs.read(config_file))
             if web_config_file is not None:
                 read_web_config(web_config_file)
             return
@@ -238,8 +239,8 @@ async def _serve(
     clock = SystemClock()
     own = SelfMetrics(__version__)
     configuration = Configuration(config_file, clock, own)
-    beside = config_file.parent if config_file else Path()
     config = await configuration.load()
+    beside = _beside(config_file)
     options = replace(options, external_url=options.external_url or config.external_url)
     security, web_file = listen_config.security, listen_config.web_file
     web_file.apply(await web_file.read())
@@ -342,6 +343,13 @@ async def _serve(
             log.info("stopping")
         await receivers.finish()
     log.info("stopped")
+
+
+def _beside(config_file: Path | None) -> Path:
+    """Return the directory that relative paths of the configuration start from."""
+    if config_file is None:
+        return Path()
+    return config_file if config_file.is_dir() else config_file.parent
 
 
 def _jitter(longest: float) -> float:

@@ -7,9 +7,21 @@ from afterrun_exporter.config.loading import (
     default,
     load,
     parse,
+    parse_source,
     problem_at,
-    read_text,
     warnings,
 )
+from afterrun_exporter.config.source import Source, read, read_text
 
-__all__ = ["Config", "default", "load", "parse", "problem_at", "read_text", "warnings"]
+__all__ = [
+    "Config",
+    "Source",
+    "default",
+    "load",
+    "parse",
+    "parse_source",
+    "problem_at",
+    "read",
+    "read_text",
+    "warnings",
+]

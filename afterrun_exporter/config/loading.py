@@ -10,8 +10,10 @@ from os.path import normpath, realpath
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from afterrun_exporter.config import document, lint
+from afterrun_exporter.config import document, lint, merging
 from afterrun_exporter.config.building import Builder, Config
+from afterrun_exporter.config.merging import Merged, merge
+from afterrun_exporter.config.source import Source, in_files, read
 from afterrun_exporter.core.routing import Alertmanager
 from afterrun_exporter.errors import ConfigError, Problem
 from afterrun_exporter.validation_messages import Finding, Path, show
@@ -29,48 +31,21 @@ _GENERATED_FROM: Final = (
 #: Levels of nesting that are hashed piece by piece: the sections, and their entries.
 _NESTED: Final = 2
 
-#: The maximum size of the file, enough for 300,000 jobs.
-MAX_BYTES: Final = 128 * 2**20
 #: An empty file, such as after a failed redirection, would retire every job.
 EMPTY: Final = "is empty; write 'jobs: {}' for a configuration without jobs"
 
-#: Bytes per read.
-_PIECE: Final = 2**20
-
 
 def load(path: FilePath) -> Config:
-    """Return the configuration in the file at *path*.
+    """Return the configuration at *path*, a file or a directory.
 
-    Raises ConfigError with all problems, also if the file cannot be read.
+    Raises ConfigError with all problems, also if it cannot be read.
     """
-    return parse(read_text(path), str(path))
+    return parse_source(read(path))
 
 
 def default() -> Config:
     """Return the configuration of a daemon without a file."""
     return replace(parse("{}"), hash="")
-
-
-def read_text(path: FilePath) -> str:
-    """Return the text of the file at *path*; raise ConfigError if it cannot be read."""
-    try:
-        data = bytearray()
-        with path.open("rb") as file:
-            # In pieces, because read(MAX_BYTES) would allocate that much memory.
-            while len(data) <= MAX_BYTES and (more := file.read(_PIECE)):
-                data += more
-    except OSError as error:
-        message = f"cannot be read: {error.strerror or error}"
-        raise ConfigError(str(path), [Problem(0, "", message)]) from None
-    if len(data) > MAX_BYTES:
-        message = f"larger than {MAX_BYTES // 2**20}MiB"
-        raise ConfigError(str(path), [Problem(0, "", message)])
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        message = f"not UTF-8: byte 0x{data[error.start]:02x}"
-        raise ConfigError(str(path), [Problem(line, "", message)]) from None
 
 
 def parse(text: str, file: str = "afterrun.yml", *, on_disk: bool = True) -> Config:
@@ -79,32 +54,64 @@ def parse(text: str, file: str = "afterrun.yml", *, on_disk: bool = True) -> Con
     Unless the text is *on_disk*, files that it refers to are not accessed. Raises
     ConfigError with all problems.
     """
-    try:
-        parsed = document.read(text)
-    except document.NotYAMLError as error:
-        raise ConfigError(file, error.problems) from None
-    if parsed.data is None and not parsed.problems:
-        raise ConfigError(file, [Problem(1, "", EMPTY)])
-    data = {} if parsed.data is None else parsed.data
+    return parse_source(Source.of(text, file), on_disk=on_disk)
+
+
+def parse_source(source: Source, *, on_disk: bool = True) -> Config:
+    """Return the configuration in *source*, as `parse` does."""
+    documents, problems = _documents(source)
+    merged = None
+    if len(source.files) == 1:
+        data = {} if documents[0] is None else documents[0]
+    else:
+        merged = merge(documents)
+        data = merged.data
     builder = Builder()
     built = builder.build(data)
-    beside = FilePath(file).parent
     where = realpath if on_disk else normpath
-    findings = [*builder.findings, *_overwritten(builder.alertmanager, beside, where)]
-    if built is None or findings or parsed.problems:
-        wrong = located(text, findings)
-        raise ConfigError(file, (*parsed.problems, *wrong))
+    findings = [
+        *builder.findings,
+        *_overwritten(builder.alertmanager, source.beside, where),
+    ]
+    is_whole = merged is None or merged.is_whole
+    if built is None or findings or problems or not is_whole:
+        wrong = _located(source, merged, findings)
+        raise ConfigError(source.name, (*problems, *wrong))
     return replace(built, hash=_hash(data))
 
 
-def warnings(text: str, config: Config, now: float) -> tuple[Problem, ...]:
-    """Return warnings about the valid *config*, which was parsed from *text*."""
-    return located(text, tuple(_oddities(config, now)))
+def _documents(source: Source) -> tuple[list[object], list[Problem]]:
+    """Return the data of each file, and the problems of YAML that leave it usable.
+
+    Raises ConfigError if a file is not YAML or is empty.
+    """
+    documents: list[object] = []
+    problems: list[Problem] = []
+    is_unusable = False
+    for file in source.files:
+        try:
+            parsed = document.read(file.text)
+        except document.NotYAMLError as error:
+            own, is_unusable = list(error.problems), True
+        else:
+            documents.append(parsed.data)
+            own = list(parsed.problems)
+            if parsed.data is None and not own:
+                own, is_unusable = [Problem(1, "", EMPTY)], True
+        problems += in_files(ConfigError(file.name, own))
+    if is_unusable:
+        raise ConfigError(source.name, problems)
+    return documents, problems
 
 
-def problem_at(text: str, path: Path, message: str) -> Problem:
-    """Return a problem with *message* at the line of *path* in *text*."""
-    (problem,) = located(text, [Finding(path, message)])
+def warnings(source: Source | str, config: Config, now: float) -> tuple[Problem, ...]:
+    """Return warnings about the valid *config*, which was parsed from *source*."""
+    return located(source, tuple(_oddities(config, now)))
+
+
+def problem_at(source: Source | str, path: Path, message: str) -> Problem:
+    """Return a problem with *message* at the line of *path* in *source*."""
+    (problem,) = located(source, [Finding(path, message)])
     return problem
 
 
@@ -132,13 +139,29 @@ def _oddities(config: Config, now: float) -> Iterator[Finding]:
             yield Finding(("alertmanager", "routes", position, "match"), message)
 
 
-def located(text: str, findings: Sequence[Finding]) -> tuple[Problem, ...]:
-    """Return *findings* as problems with their lines in *text*."""
+def located(source: Source | str, findings: Sequence[Finding]) -> tuple[Problem, ...]:
+    """Return *findings* as problems with their lines in *source*."""
     if not findings:
         return ()
-    lines = document.read(text, {finding.path for finding in findings})
+    if isinstance(source, str):
+        source = Source.of(source, "")
+    merged = merge(_documents(source)[0]) if len(source.files) > 1 else None
+    return _located(source, merged, findings)
+
+
+def _located(
+    source: Source, merged: Merged | None, findings: Sequence[Finding]
+) -> tuple[Problem, ...]:
+    if merged is not None:
+        return tuple(merging.problems(source.files, merged, findings))
+    if not findings:
+        return ()
+    (file,) = source.files
+    lines = document.read(file.text, {finding.path for finding in findings})
     return tuple(
-        Problem(lines.line(finding.path), show(finding.path), finding.message)
+        Problem(
+            lines.line(finding.path), show(finding.path), finding.message, file.name
+        )
         for finding in findings
     )
 

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from afterrun_exporter.auth.web_config import TLS, ClientAuth, Pem, WebConfig
 from afterrun_exporter.config import document
-from afterrun_exporter.config.loading import located, read_text
+from afterrun_exporter.config.loading import located
+from afterrun_exporter.config.source import read_text
 from afterrun_exporter.config.web_schema import (
     CIPHERS,
     CURVES,

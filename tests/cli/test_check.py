@@ -178,6 +178,7 @@ def test_problems_as_json(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert json.loads(result.stdout)["problems"] == [
         {
+            "file": str(path),
             "line": 1,
             "key": "jobs.a.every",
             "message": "5 is not a duration: write 5s or 5m",
@@ -247,7 +248,12 @@ def test_a_base_that_nothing_can_be_made_of_is_a_problem(
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == f"{path}:4: alertmanager.base: {message}\n"
     assert json.loads(as_json.stdout)["problems"] == [
-        {"line": 4, "key": "alertmanager.base", "message": message}
+        {
+            "file": str(path),
+            "line": 4,
+            "key": "alertmanager.base",
+            "message": message,
+        }
     ]
 
 

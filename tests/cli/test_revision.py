@@ -68,3 +68,30 @@ def test_without_a_repository_or_without_git_it_is_empty(
 
     monkeypatch.setenv("PATH", "")
     assert revision(file) == ""
+
+
+def test_of_a_directory_only_the_files_of_the_configuration_count(file: Path) -> None:
+    folder = file.parent
+    sha = git(folder, "rev-parse", "HEAD")
+    inner = folder / "inner"
+    inner.mkdir()
+    for other in (folder / "notes.md", folder / ".hidden.yml", inner / "a.yml"):
+        other.write_text("")
+    assert revision(folder) == sha
+
+    (folder / "new.yaml").write_text("jobs: {}\n")
+    assert revision(folder) == f"{sha}-dirty"
+
+    (folder / "new.yaml").unlink()
+    file.unlink()
+    assert revision(folder) == f"{sha}-dirty"
+
+
+def test_a_name_is_no_pattern(file: Path) -> None:
+    named = file.with_name("*.yml")
+    named.write_text("jobs: {}\n")
+    git(file.parent, "add", ".")
+    git(file.parent, "commit", "--quiet", "--message", "Add another one")
+    file.write_text("jobs: {backup: {}}\n")
+
+    assert not revision(named).endswith("-dirty")

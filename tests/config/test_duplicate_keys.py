@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from afterrun_exporter.cli.managed_config import load_with_base
-from afterrun_exporter.config import parse
+from afterrun_exporter.config import parse, read
 from afterrun_exporter.config.web_loading import load_web
 from afterrun_exporter.errors import ConfigError
 
@@ -84,7 +84,7 @@ def test_in_the_base_of_alertmanager_yml(tmp_path: Path) -> None:
     (tmp_path / "base.yml").write_text(f"{base}inhibit_rules: []\ninhibit_rules: []\n")
 
     with pytest.raises(ConfigError) as refused:
-        load_with_base(path)
+        load_with_base(read(path))
 
     assert str(refused.value) == (
         f"{path}:3: alertmanager.base: base.yml:4: 'inhibit_rules' is a duplicate key, "

@@ -21,12 +21,6 @@ def test_a_file_that_is_not_there_is_a_config_error(tmp_path: Path) -> None:
         load(tmp_path / "absent.yml")
 
 
-def test_a_folder_is_a_config_error(tmp_path: Path) -> None:
-    """A volume that was mounted wrongly looks like this."""
-    with pytest.raises(ConfigError, match="Is a directory"):
-        load(tmp_path)
-
-
 def test_a_file_that_is_not_utf_8_is_a_config_error(tmp_path: Path) -> None:
     """With the line, so that the character can be found."""
     path = tmp_path / "latin1.yml"
