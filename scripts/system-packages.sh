@@ -139,6 +139,8 @@ provide_programs() {
     need gzip gzip
     # Units are checked, and commands run where the documents show them.
     need systemd systemd-analyze
+    # Installs the crontabs that `afterrun import crontab` rewrites.
+    need cron crontab
     need util-linux unshare
     need iproute2 ip
     need dash dash

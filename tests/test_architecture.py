@@ -139,7 +139,8 @@ OWNERS = {
                   "engine/", "page/fallible_reads.py", "alertmanager/", "server/",
                   "storage/sqlite/"},
     "uvloop": {"cli/serve.py"},
-    "yaml": {"config/document.py", "rulegen/render.py", "rulegen/yaml_writer.py"},
+    "yaml": {"config/document.py", "importers/places.py", "rulegen/render.py",
+             "rulegen/yaml_writer.py"},
 }  # fmt: skip
 
 #: Of the standard library, what would make the core impure.

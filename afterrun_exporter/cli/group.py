@@ -17,6 +17,7 @@ from afterrun_exporter.core.did_you_mean import did_you_mean
 #: imported late, so that `afterrun version` does not load a web server.
 COMMANDS: Final = {
     "serve": "Receive pings, evaluate runs, expose metrics.",
+    "import": "Convert crontabs, timers and other job definitions to afterrun.yml.",
     "check": "Validate afterrun.yml and show the next slots.",
     "generate": "Write Prometheus rules, Alertmanager configuration and dashboards.",
     "jobs": "List jobs and their states.",
@@ -32,6 +33,8 @@ COMMANDS: Final = {
     "token": "Create tokens for the API.",
     "version": "Print the version.",
 }
+#: Modules of the commands whose names are keywords of Python.
+_MODULES: Final = {"import": "importing"}
 
 
 class _LazyGroup(click.Group):
@@ -45,8 +48,9 @@ class _LazyGroup(click.Group):
             return client
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
-        module = import_module(f"afterrun_exporter.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = _MODULES.get(cmd_name, cmd_name)
+        module = import_module(f"afterrun_exporter.cli.{name}")
+        command: click.Command = getattr(module, name)
         return command
 
     def resolve_command(

@@ -20,6 +20,15 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file to import from."""
+
+    #: Its name as given, or the URL; ``stdin`` for the standard input.
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ImportedJob:
     """An entry of ``jobs:``."""
 
