@@ -24,8 +24,8 @@ from afterrun_exporter.core.daily_figures import (
     DAY,
     DayFigures,
     day_of,
-    mark_of,
 )
+from afterrun_exporter.core.durations import mark_of
 from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.job_query import JobQuery
 from afterrun_exporter.core.period_reports import encode_report, parse_period
@@ -137,7 +137,7 @@ async def measure() -> bool:
                         size = len(encode_report(found))
                         times.append(perf_counter() - began)
                 taken, cpu = Measured(times), max(holds.cpu)
-                has_bar = (text, jobs) == ("30d", 100)
+                has_bar = text != "90d"
                 kept &= (not has_bar or taken.median <= BAR) and cpu <= HOLD_BAR
                 rows.append(
                     (

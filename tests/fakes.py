@@ -250,31 +250,38 @@ class MemoryStore:
             for name in reach
         }
 
-    async def figures(self, first: int, last: int) -> PeriodFigures:
+    async def figures(
+        self, first: int, last: int, jobs: Collection[str] | None = None
+    ) -> PeriodFigures:
         start, end = first * DAY, (last + 1) * DAY
+        names = self._states if jobs is None else jobs
         selected = {k: v for k, v in self._figures.items() if first <= k[1] <= last}
-        jobs: dict[str, DayFigures] = {}
+        totals: dict[str, DayFigures] = {}
         days: dict[int, DayFigures] = {}
         weighted: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
         for (name, day), figures in selected.items():
             if figures.weight > 1:
                 weighted[name].append((figures.weight, figures.durations))
                 figures = figures._replace(durations="")  # noqa: PLW2901
-            jobs[name] = jobs.get(name, DayFigures()).plus(figures)
+            totals[name] = totals.get(name, DayFigures()).plus(figures)
             days[day] = days.get(day, DayFigures()).plus(figures)
+        broken: defaultdict[str, list[BrokenSpan]] = defaultdict(list)
+        for one in sorted(self._alerts, key=attrgetter("opened_at")):
+            if (
+                one.job in names
+                and one.key.condition not in BLAMELESS
+                and one.opened_at < end
+                and (one.resolved_at is None or one.resolved_at > start)
+            ):
+                broken[one.job].append(BrokenSpan(one.opened_at, one.resolved_at))
         return PeriodFigures(
             [
                 JobFigures(*(name, *one[:4]), weighted=tuple(weighted[name]))
-                for name, one in jobs.items()
+                for name, one in totals.items()
+                if name in names
             ],
             [DayTotals(day, days[day].runs, days[day].missed) for day in sorted(days)],
-            [
-                BrokenSpan(one.job, one.opened_at, one.resolved_at)
-                for one in sorted(self._alerts, key=attrgetter("job", "opened_at"))
-                if one.key.condition not in BLAMELESS
-                and one.opened_at < end
-                and (one.resolved_at is None or one.resolved_at > start)
-            ],
+            broken,
         )
 
     async def alerts(self, query: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from afterrun_exporter.core.durations import count_marks, mark_of
 from afterrun_exporter.core.model import (
     NEUTRAL,
     Condition,
@@ -22,13 +22,6 @@ DAY: Final = 86_400.0
 OUTCOMES: Final = tuple(Outcome)
 _PLACES: Final = {outcome.value: place for place, outcome in enumerate(OUTCOMES)}
 
-#: The ratio of the bounds of a bucket of durations: values are exact to 1.5 percent.
-GROWTH: Final = 1.03
-_SHORTEST: Final = 0.001
-_BUCKETS: Final = 1000
-#: The character of the first bucket. All of them have two bytes in UTF-8.
-_FIRST: Final = 0x100
-
 #: The most characters of a day; beyond that, each stands for several runs.
 MOST_DURATIONS: Final = 2000
 
@@ -36,20 +29,6 @@ MOST_DURATIONS: Final = 2000
 def day_of(instant: float) -> int:
     """Return the number of the UTC day of *instant* since 1970."""
     return math.floor(instant / DAY)
-
-
-def mark_of(duration: float) -> str:
-    """Return the character for *duration*: equal for nearly equal ones."""
-    if duration <= _SHORTEST:
-        return chr(_FIRST)
-    bucket = math.ceil(math.log(duration / _SHORTEST) / math.log(GROWTH))
-    return chr(_FIRST + min(bucket, _BUCKETS))
-
-
-def duration_of(mark: str) -> float:
-    """Return the duration in the middle of the bucket of *mark*, in seconds."""
-    bucket = ord(mark) - _FIRST
-    return _SHORTEST * GROWTH ** (bucket - 0.5) if bucket else 0.0
 
 
 class FinishedRun(NamedTuple):
@@ -131,17 +110,16 @@ class JobFigures(NamedTuple):
     durations: str
     weighted: tuple[tuple[int, str], ...] = ()
 
-    def histogram(self) -> Counter[str]:
-        """Return the number of runs for each character of durations."""
+    def histogram(self) -> dict[int, int]:
+        """Return the number of runs for the code point of each mark of durations."""
         return self.sample(0, 1)
 
-    def sample(self, first: int, stride: int) -> Counter[str]:
+    def sample(self, first: int, stride: int) -> dict[int, int]:
         """Return the numbers of `histogram` of every run of so many, from *first* on."""
-        marks = self.durations if stride == 1 else self.durations[first::stride]
-        counts = Counter(marks)
+        counts = count_marks(self.durations[first::stride])
         for weight, marks in self.weighted:
-            for mark, number in Counter(marks[first::stride]).items():
-                counts[mark] += weight * number
+            for code, number in count_marks(marks[first::stride]).items():
+                counts[code] = counts.get(code, 0) + weight * number
         return counts
 
 
@@ -156,7 +134,6 @@ class DayTotals(NamedTuple):
 class BrokenSpan(NamedTuple):
     """A time in which a condition of a job was open; *until* is None if it still is."""
 
-    job: str
     since: float
     until: float | None
 
@@ -168,5 +145,5 @@ class PeriodFigures(NamedTuple):
     jobs: list[JobFigures]
     #: By day, without days on which nothing happened.
     days: list[DayTotals]
-    #: By job, the earliest first: conditions of jobs themselves that were open in it.
-    broken: list[BrokenSpan]
+    #: Conditions of the jobs themselves that were open in it, the earliest first.
+    broken: dict[str, list[BrokenSpan]]

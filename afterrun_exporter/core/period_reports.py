@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -21,8 +21,8 @@ from afterrun_exporter.core.daily_figures import (
     BrokenSpan,
     DayTotals,
     JobFigures,
-    duration_of,
 )
+from afterrun_exporter.core.durations import count_marks, percentiles, percentiles_of
 from afterrun_exporter.core.model import NEUTRAL, Job, Outcome
 from afterrun_exporter.core.timestamps import format_time
 
@@ -35,12 +35,20 @@ MOST_DAYS: Final = 3660
 #: The most groups of one kind, those with the most jobs.
 GROUPS: Final = 200
 _EPOCH: Final = date(1970, 1, 1)
-_JUDGED: Final = [n for n, one in enumerate(OUTCOMES) if one not in NEUTRAL]
+_OUTCOMES: Final = [one.value for one in OUTCOMES]
+_NEUTRAL: Final = [n for n, one in enumerate(OUTCOMES) if one in NEUTRAL]
 _CANCELED: Final = OUTCOMES.index(Outcome.CANCELED)
 _OK: Final = OUTCOMES.index(Outcome.OK)
 #: The most runs whose durations are all counted in groups.
 MOST_RUNS: Final = 500_000
 _NO_RUNS: Final = (0,) * len(OUTCOMES)
+
+
+#: Shares of runs of the percentiles of reports.
+_SHARES: Final = (0.5, 0.95, 0.99)
+#: The project, the tags and the labels of a job.
+_Groups = tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]
+_NO_GROUPS: Final[_Groups] = ("", (), ())
 
 
 class Period(Struct, frozen=True):
@@ -69,7 +77,7 @@ class Figures(Struct, kw_only=True):
     due: int
     missed: int
     on_time_ratio: float | None
-    #: Percentiles of durations in seconds, exact to one percent.
+    #: Percentiles of durations in seconds, exact to three percent, and as round as that allows.
     p50: float | None
     p95: float | None
     p99: float | None
@@ -172,12 +180,8 @@ class _Sum:
         self.jobs = self.missed = self.due = self.incidents = 0
         self.broken = 0.0
         self.runs: Sequence[int] = _NO_RUNS
-        self.durations: Counter[str] = Counter()
-
-    @property
-    def judged(self) -> int:
-        """The number of runs that are neither canceled nor skipped."""
-        return sum(self.runs[place] for place in _JUDGED)
+        #: The number of runs by code point of durations.
+        self.durations: dict[int, int] = {}
 
     def add(self, other: _Sum) -> None:
         self.jobs += other.jobs
@@ -187,17 +191,25 @@ class _Sum:
         self.broken += other.broken
         self.runs = list(map(int.__add__, self.runs, other.runs))
         if other.durations:
-            self.durations.update(other.durations)
+            self.add_durations(other.durations)
 
-    def fields(self) -> dict[str, Any]:
-        counts = {one.value: n for one, n in zip(OUTCOMES, self.runs, strict=True)}
-        judged, on_time = self.judged, self.due - self.missed
-        p50, p95, p99 = percentiles(self.durations, (0.5, 0.95, 0.99))
+    def add_durations(self, more: Mapping[int, int]) -> None:
+        durations = self.durations
+        for code, number in more.items():
+            durations[code] = durations.get(code, 0) + number
+
+    def figures(self) -> dict[str, Any]:
+        """Return the fields of `Figures`."""
+        return self.with_percentiles(percentiles(self.durations, _SHARES))
+
+    def with_percentiles(self, values: Sequence[float | None]) -> dict[str, Any]:
+        judged, on_time = _judged(self.runs), self.due - self.missed
+        p50, p95, p99 = values
         return {
             "jobs": self.jobs,
             "runs": judged,
-            **counts,
-            "ok_ratio": _ratio(counts["ok"], judged),
+            **dict(zip(_OUTCOMES, self.runs, strict=True)),
+            "ok_ratio": _ratio(self.runs[_OK], judged),
             "due": self.due,
             "missed": self.missed,
             "on_time_ratio": _ratio(on_time, self.due),
@@ -209,21 +221,9 @@ class _Sum:
         }
 
 
-def percentiles(
-    durations: Mapping[str, int], shares: Sequence[float]
-) -> list[float | None]:
-    """Return the percentiles of *durations*, the number of runs for each character."""
-    total = sum(durations.values())
-    if not total:
-        return [None] * len(shares)
-    ranks = [math.ceil(share * total) for share in shares]
-    results: list[float | None] = []
-    count = 0
-    for mark in sorted(durations):
-        count += durations[mark]
-        while len(results) < len(ranks) and count >= ranks[len(results)]:
-            results.append(float(f"{duration_of(mark):.3g}"))
-    return results
+def _judged(runs: Sequence[int]) -> int:
+    """Return the number of *runs* that are neither canceled nor skipped."""
+    return sum(runs) - sum([runs[place] for place in _NEUTRAL])
 
 
 class _JobSum(NamedTuple):
@@ -236,12 +236,12 @@ class _JobSum(NamedTuple):
 
     def row(self) -> Row:
         """Return the row of the job."""
-        if self.figures is not None:
-            self.sums.durations = self.figures.histogram()
-        row = Row(name=self.name, **self.sums.fields())
-        # Those of very many jobs would take much memory.
-        self.sums.durations = Counter()
-        return row
+        figures = self.figures
+        if figures is not None and figures.weighted:
+            values = percentiles(figures.histogram(), _SHARES)
+        else:
+            values = percentiles_of(figures.durations if figures else "", _SHARES)
+        return Row(name=self.name, **self.sums.with_percentiles(values))
 
 
 class ReportBuilder:
@@ -255,7 +255,9 @@ class ReportBuilder:
         self._now = now
         self._stride = 1 + runs // MOST_RUNS
         #: By project, tags and labels: most jobs share a few combinations.
-        self._sums: defaultdict[tuple[tuple[str, str], ...], _Sum] = defaultdict(_Sum)
+        self._sums: defaultdict[_Groups, _Sum] = defaultdict(_Sum)
+        #: Marks of durations to be counted in them.
+        self._marks: defaultdict[_Groups, list[str]] = defaultdict(list)
         self._jobs: list[_JobSum] = []
 
     def add(
@@ -268,22 +270,22 @@ class ReportBuilder:
         """Add the job *name*, with its *spans* in order; *job* is None if it was removed."""
         own = _Sum()
         own.jobs = 1
-        groups = self._sums[tuple(_groups_of(job))]
+        groups = (job.project, job.tags, job.labels) if job else _NO_GROUPS
         if figures is not None:
             own.runs = figures.runs
             own.missed = figures.missed
             if figures.missed or (job is not None and job.schedule is not None):
                 covering = sum(own.runs) - own.runs[_CANCELED]
                 own.due = max(covering - figures.late, 0) + figures.missed
-            first, stride = len(self._jobs) % self._stride, self._stride
-            groups.durations.update(
-                figures.sample(first, stride)
-                if figures.weighted
-                else figures.durations[first::stride]
-            )
+            first = len(self._jobs) % self._stride
+            if figures.weighted:
+                sample = figures.sample(first, self._stride)
+                self._sums[groups].add_durations(sample)
+            else:
+                self._marks[groups].append(figures.durations[first :: self._stride])
         own.broken, own.incidents = self._broken(spans)
-        groups.add(own)
-        badness = (-own.broken, -own.missed, own.runs[_OK] - own.judged)
+        self._sums[groups].add(own)
+        badness = (-own.broken, -own.missed, own.runs[_OK] - _judged(own.runs))
         self._jobs.append(_JobSum(badness, name, own, figures))
 
     def _broken(self, spans: Iterable[BrokenSpan]) -> tuple[float, int]:
@@ -291,12 +293,13 @@ class ReportBuilder:
         start, end = self._period.first * DAY, (self._period.last + 1) * DAY
         limit = min(end, self._now)
         seconds, incidents, until = 0.0, 0, -math.inf
-        for span in spans:
-            since = max(span.since, start)
-            ends = limit if span.until is None else min(span.until, limit)
+        for since, ends in spans:
+            since = max(since, start)  # noqa: PLW2901
+            ends = limit if ends is None else min(ends, limit)  # noqa: PLW2901
             incidents += since > until
-            seconds += max(0.0, ends - max(since, until))
-            until = max(until, ends)
+            if ends > until:
+                seconds += ends - max(since, until)
+                until = ends
         return seconds, incidents
 
     def report(self, days: Iterable[DayTotals], jobs: int) -> Report:
@@ -310,7 +313,7 @@ class ReportBuilder:
             since=_date(self._period.first),
             until=_date(self._period.last),
             created=format_time(self._now),
-            total=Figures(**total.fields()),
+            total=Figures(**total.figures()),
             days=list(_every_day(days, self._period)),
             groups=list(groups),
             worst=[one for one in rows[:WORST] if _is_bad(one)],
@@ -323,8 +326,9 @@ class ReportBuilder:
             lambda: defaultdict(_Sum)
         )
         for groups, sums in self._sums.items():
+            sums.add_durations(count_marks("".join(self._marks[groups])))
             total.add(sums)
-            for by, name in groups:
+            for by, name in _names_of(*groups):
                 kinds[by][name].add(sums)
         # Labels after projects and tags.
         order = sorted(kinds, key=lambda by: (":" in by, by))
@@ -334,18 +338,19 @@ class ReportBuilder:
 def _group(by: str, sums: Mapping[str, _Sum]) -> Group:
     largest = heapq.nsmallest(GROUPS, sums, key=lambda name: (-sums[name].jobs, name))
     return Group(
-        by, [Row(name=name, **sums[name].fields()) for name in sorted(largest)]
+        by, [Row(name=name, **sums[name].figures()) for name in sorted(largest)]
     )
 
 
-def _groups_of(job: Job | None) -> Iterator[tuple[str, str]]:
-    if job is None:
-        return
-    if job.project:
-        yield "project", job.project
-    for tag in job.tags:
+def _names_of(
+    project: str, tags: Iterable[str], labels: Iterable[tuple[str, str]]
+) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the name of each group."""
+    if project:
+        yield "project", project
+    for tag in tags:
         yield "tag", tag
-    for key, value in job.labels:
+    for key, value in labels:
         if value:
             yield f"label:{key}", value
 
@@ -362,7 +367,7 @@ def _every_day(days: Iterable[DayTotals], period: Period) -> Iterator[Day]:
         totals = by_day.get(day)
         runs = totals.runs if totals else _NO_RUNS
         ok = runs[_OK]
-        not_ok = sum(runs[place] for place in _JUDGED) - ok
+        not_ok = _judged(runs) - ok
         yield Day(_date(day), ok, not_ok, totals.missed if totals else 0)
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 from afterrun_exporter.clock import cooperatively, in_background
-from afterrun_exporter.core.daily_figures import BrokenSpan
 from afterrun_exporter.core.job_query import JobQuery
 from afterrun_exporter.core.period_reports import Period, Report, ReportBuilder
 from afterrun_exporter.engine.service import Service
@@ -26,16 +23,21 @@ async def report(
 async def _report(
     service: Service, query: JobQuery, period: Period, jobs: int
 ) -> Report:
-    data = await service.store.figures(period.first, period.last)
+    watched, matches = set(service.names), query.predicate
+    if matches is not None:
+        watched = {
+            name
+            async for name in cooperatively(watched)
+            if (job := service.described(name)) is not None and matches(job, ())
+        }
+    selected = None if matches is None else watched
+    data = await service.store.figures(period.first, period.last, selected)
     figures = {one.job: one async for one in cooperatively(data.jobs)}
-    spans: defaultdict[str, list[BrokenSpan]] = defaultdict(list)
-    async for span in cooperatively(data.broken):
-        spans[span.job].append(span)
     runs = sum(len(one.durations) for one in data.jobs)
-    builder, matches = ReportBuilder(period, service.now(), runs), query.predicate
-    async for name in cooperatively({*service.names, *figures, *spans}):
-        job = service.described(name)
-        if matches is None or (job is not None and matches(job, ())):
-            builder.add(name, job, figures.get(name), spans.get(name, ()))
+    builder = ReportBuilder(period, service.now(), runs)
+    names = watched | figures.keys() | data.broken.keys()
+    async for name in cooperatively(names):
+        spans = data.broken.get(name, ())
+        builder.add(name, service.described(name), figures.get(name), spans)
     days = data.days if matches is None else ()
     return await in_background(builder.report, days, jobs)

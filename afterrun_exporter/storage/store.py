@@ -218,10 +218,13 @@ class Store(Protocol):
         """
         ...
 
-    async def figures(self, first: int, last: int) -> PeriodFigures:
+    async def figures(
+        self, first: int, last: int, jobs: Collection[str] | None = None
+    ) -> PeriodFigures:
         """Return the figures of the UTC days from *first* to *last*, since 1970.
 
-        Runs count on the day on which they ended, also after they were pruned.
+        They are those of *jobs*, or of all ones; the totals of days are of all jobs. Runs
+        count on the day on which they ended, also after they were pruned.
         """
         ...
 

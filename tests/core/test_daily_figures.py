@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from afterrun_exporter.core.daily_figures import (
     MOST_DURATIONS,
@@ -15,11 +17,12 @@ from afterrun_exporter.core.daily_figures import (
     day_of,
     figures_of,
     is_counted,
-    mark_of,
     unpunctual,
 )
+from afterrun_exporter.core.durations import count_marks, duration_of, mark_of
 from afterrun_exporter.core.model import Condition, Outcome
 from afterrun_exporter.core.state import AlertKey, AlertResolved, JobState, Transition
+from afterrun_exporter.core.units import format_duration
 from tests.core.jobs import BACKUP, Night, at
 
 NOON = at("21 12:00")
@@ -74,8 +77,49 @@ def test_a_histogram_weighs_the_durations_of_long_days() -> None:
     short, long = mark_of(1.0), mark_of(60.0)
     figures = JobFigures("x", (), 0, 0, short * 3, ((4, long * 2), (2, short)))
 
-    assert figures.histogram() == Counter({short: 5, long: 8})
-    assert figures.sample(1, 2) == Counter({short: 1, long: 4})
+    assert figures.histogram() == {ord(short): 5, ord(long): 8}
+    assert figures.sample(1, 2) == {ord(short): 1, ord(long): 4}
+
+
+@given(st.lists(st.floats(0.0, 1e7)))
+def test_marks_are_counted_by_their_code_points(seconds: list[float]) -> None:
+    """Those of jobs with very different durations, too."""
+    marks = "".join(map(mark_of, seconds))
+
+    assert count_marks(marks) == Counter(map(ord, marks))
+
+
+@given(st.floats(0.001, 1e10, exclude_min=True))
+def test_the_duration_of_a_mark_has_the_same_mark(seconds: float) -> None:
+    mark = mark_of(seconds)
+
+    assert mark_of(duration_of(ord(mark))) == mark
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0005, "0s"),
+        (0.0123, "12ms"),
+        (0.25, "250ms"),
+        (1.0, "1s"),
+        (1.01, "1.02s"),
+        (5.0, "5s"),
+        (5.05, "5s"),
+        (20.0, "20s"),
+        (59.9, "1m"),
+        (90.0, "1m30s"),
+        (61.5, "1m2s"),
+        (300.0, "5m"),
+        (5400.0, "1h30m"),
+        (28_790.0, "8h"),
+        (86_400.0, "1d"),
+    ],
+)
+def test_the_duration_of_a_mark_has_no_more_digits_than_are_known(
+    seconds: float, text: str
+) -> None:
+    assert format_duration(duration_of(ord(mark_of(seconds)))) == text
 
 
 def test_missed_slots_belong_to_the_day_of_the_last_one() -> None:

@@ -13,11 +13,11 @@ from afterrun_exporter.core.daily_figures import (
     OUTCOMES,
     BrokenSpan,
     day_of,
-    mark_of,
 )
+from afterrun_exporter.core.durations import mark_of
 from afterrun_exporter.core.model import Condition, Outcome
 from afterrun_exporter.core.state import AlertKey, JobState, Transition
-from afterrun_exporter.storage.sqlite.daily_figures import STEP
+from afterrun_exporter.storage.sqlite.daily_figures import JOBS, STEP
 from afterrun_exporter.storage.store import Change, Decide, Store, update
 from tests.copies import replace
 from tests.storage.decisions import FAILING, MISSED, T0, fresh, opened, ran, resolved
@@ -45,8 +45,8 @@ def runs_of(counts: tuple[int, ...]) -> Mapping[str, int]:
     return {o.value: n for o, n in zip(OUTCOMES, counts, strict=True) if n}
 
 
-def durations(*seconds: float) -> Counter[str]:
-    return Counter(map(mark_of, seconds))
+def durations(*seconds: float) -> Counter[int]:
+    return Counter(ord(mark_of(one)) for one in seconds)
 
 
 def missed(slots: int, at: float) -> Decide:
@@ -159,9 +159,9 @@ async def test_many_durations_of_a_day_are_sampled(store: Store) -> None:
 
     ((one,), _, _) = await store.figures(TODAY, TODAY)
 
-    histogram = one.histogram()
+    histogram = Counter(one.histogram())
     assert histogram.total() == pytest.approx(count, rel=0.01)
-    below = sum(n for mark, n in histogram.items() if mark <= mark_of(50.0))
+    below = sum(n for mark, n in histogram.items() if mark <= ord(mark_of(50.0)))
     assert below / histogram.total() == pytest.approx(0.5, abs=0.03)
 
 
@@ -172,12 +172,27 @@ async def test_conditions_that_were_open_in_the_period_are_found(store: Store) -
     await update(store, "backup", opened(MISSED, at=T0 + DAY))
     await update(store, "sync", opened(UPSTREAM, at=T0))
 
-    async def spans(first: int, last: int) -> list[BrokenSpan]:
+    async def spans(first: int, last: int) -> dict[str, list[BrokenSpan]]:
         return (await store.figures(first, last)).broken
 
-    failing = BrokenSpan("backup", T0, T0 + 2 * DAY)
-    late = BrokenSpan("backup", T0 + DAY, None)
-    assert await spans(TODAY - 2, TODAY - 1) == []
-    assert await spans(TODAY, TODAY) == [failing]
-    assert await spans(TODAY + 1, TODAY + 1) == [failing, late]
-    assert await spans(TODAY + 9, TODAY + 9) == [late]
+    failing, late = BrokenSpan(T0, T0 + 2 * DAY), BrokenSpan(T0 + DAY, None)
+    assert await spans(TODAY - 2, TODAY - 1) == {}
+    assert await spans(TODAY, TODAY) == {"backup": [failing]}
+    assert await spans(TODAY + 1, TODAY + 1) == {"backup": [failing, late]}
+    assert await spans(TODAY + 9, TODAY + 9) == {"backup": [late]}
+
+
+async def test_figures_of_some_jobs_are_read_alone(store: Store) -> None:
+    """More of them than are read in one step; unknown ones have no figures."""
+    names = [f"job-{n}" for n in range(2 * JOBS + 3)]
+    await store.update_all([Change(name, ran(T0)) for name in names])
+    await update(store, "job-5", opened(FAILING, at=T0))
+    await update(store, "job-6", opened(FAILING, at=T0))
+
+    some = await store.figures(TODAY, TODAY, {"job-5", "job-7", "unknown"})
+    every = await store.figures(TODAY, TODAY, set(names))
+
+    assert {one.job for one in some.jobs} == {"job-5", "job-7"}
+    assert some.broken == {"job-5": [BrokenSpan(T0, None)]}
+    assert {one.job for one in every.jobs} == set(names)
+    assert some.days == every.days

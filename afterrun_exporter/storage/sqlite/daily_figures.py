@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
 import aiosqlite
 
-from afterrun_exporter.clock import cooperatively
+from afterrun_exporter.clock import LoopTurn
 from afterrun_exporter.core.daily_figures import (
     DAY,
     OUTCOMES,
@@ -48,31 +49,31 @@ SELECT id, job_id, outcome, attempt, max_attempts, finished_at, duration
 FROM runs WHERE id > (SELECT run FROM counted) ORDER BY id LIMIT ?
 """
 _SUMS: Final = ", ".join(f"sum({name}) AS {name}" for name in _COUNTS)
-# Jobs in one row: the thread of the database waits for the event loop after each row.
-_CHUNK: Final = 128
+#: Jobs in one row: the thread of the database waits for the event loop after each row.
+JOBS: Final = 256
 # The characters of a day are concatenated by SQLite, which is much faster than rows.
 _JOBS: Final = f"""
-SELECT json_group_array(json_array(name, {", ".join(_COUNTS)}, durations, weighted))
+SELECT json_group_array(json_array(job_id, {", ".join(_COUNTS)}, durations, weighted))
 FROM (
-    SELECT job_id, (SELECT name FROM jobs WHERE id = job_id) AS name, {_SUMS},
+    SELECT job_id, {_SUMS},
         group_concat(CASE weight WHEN 1 THEN durations ELSE '' END, '') AS durations,
         CASE max(weight) WHEN 1 THEN NULL
         ELSE json_group_array(json_array(weight, durations)) FILTER (WHERE weight > 1)
         END AS weighted
-    FROM days WHERE job_id > 0 AND day BETWEEN ? AND ? GROUP BY job_id
-) GROUP BY job_id / {_CHUNK}
+    FROM days WHERE job_id IN (SELECT value FROM json_each(?1))
+        AND day BETWEEN ?2 AND ?3 GROUP BY job_id
+)
 """  # noqa: S608
 _DAYS: Final = f"""
 SELECT day, {", ".join(_COUNTS)} FROM days
 WHERE job_id = 0 AND day BETWEEN ? AND ? ORDER BY day
 """  # noqa: S608
-_BROKEN: Final = f"""
-SELECT json_group_array(json_array(j.name, a.opened_at, a.resolved_at))
-FROM alerts a JOIN jobs j ON j.id = a.job_id
-WHERE a.opened_at < ?2 AND coalesce(a.resolved_at > ?1, true)
+_BROKEN: Final = """
+SELECT json_group_array(json_array(job_id, opened_at, resolved_at)) FROM alerts
+WHERE job_id IN (SELECT value FROM json_each(?1))
+    AND opened_at < ?3 AND coalesce(resolved_at > ?2, true)
     AND condition NOT IN ('upstream_unhealthy', 'test')
-GROUP BY a.job_id / {_CHUNK}
-"""  # noqa: S608
+"""
 
 #: A job and a day.
 Key = tuple[int, int]
@@ -140,20 +141,30 @@ def prune(connection: sqlite3.Connection, position: Position) -> Position | None
     return (rows[-1], first) if len(rows) == ROWS else None
 
 
-async def period(reader: aiosqlite.Connection, first: int, last: int) -> PeriodFigures:
-    """See `Store.figures`."""
+async def period(
+    reader: aiosqlite.Connection, first: int, last: int, jobs: Mapping[int, str]
+) -> PeriodFigures:
+    """Return the figures of *jobs*, by id; see `Store.figures`."""
     days = await reader.execute_fetchall(_DAYS, (first, last))
-    chunks = await reader.execute_fetchall(_JOBS, (first, last))
-    jobs: list[JobFigures] = []
-    async for (chunk,) in cooperatively(chunks):
-        jobs += [_job_figures(*row) for row in json.loads(chunk)]
-    chunks = await reader.execute_fetchall(_BROKEN, (first * DAY, (last + 1) * DAY))
-    spans: list[BrokenSpan] = []
-    async for (chunk,) in cooperatively(chunks):
-        rows = sorted(json.loads(chunk), key=itemgetter(0, 1))
-        spans += [BrokenSpan(*row) for row in rows]
     totals = [DayTotals(day, tuple(counts[:-2]), counts[-2]) for day, *counts in days]
-    return PeriodFigures(jobs, totals, spans)
+    period = PeriodFigures([], totals, {})
+    turn = LoopTurn()
+    ids = sorted(jobs)
+    for at in range(0, len(ids), JOBS):
+        some = json.dumps(ids[at : at + JOBS])
+        ((text,),) = await reader.execute_fetchall(_JOBS, (some, first, last))
+        for id_, *figures in json.loads(text):
+            period.jobs.append(_job_figures(jobs[id_], *figures))
+        if turn.is_over:
+            await turn.end()
+        days_in_seconds = (first * DAY, (last + 1) * DAY)
+        ((text,),) = await reader.execute_fetchall(_BROKEN, (some, *days_in_seconds))
+        spans = sorted(json.loads(text), key=itemgetter(0, 1))
+        for id_, some_spans in groupby(spans, key=itemgetter(0)):
+            period.broken[jobs[id_]] = [BrokenSpan(*one[1:]) for one in some_spans]
+        if turn.is_over:
+            await turn.end()
+    return period
 
 
 def _job_figures(job: str, *counts_and_texts: Any) -> JobFigures:

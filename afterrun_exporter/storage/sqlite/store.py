@@ -211,10 +211,14 @@ class SQLiteStore:
             window_history.histories(self._reader, reach, now, limit)
         )
 
-    async def figures(self, first: int, last: int) -> PeriodFigures:
+    async def figures(
+        self, first: int, last: int, jobs: Collection[str] | None = None
+    ) -> PeriodFigures:
         with suppress(StorageError):
             await self._count_runs()
-        return await self._reading(daily_figures.period(self._browser, first, last))
+        names = self._writer.names(jobs)
+        period = daily_figures.period(self._browser, first, last, names)
+        return await self._reading(period)
 
     async def alerts(self, query: AlertFilter = EVERY_ALERT) -> list[AlertRecord]:
         return await self._reading(history.alerts(self._browser, query))

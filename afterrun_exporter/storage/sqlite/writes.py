@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
@@ -229,6 +229,13 @@ class Writer:
         ((version,),) = self._connection.execute("PRAGMA user_version").fetchall()
         with self._transaction():
             self._connection.execute(f"PRAGMA user_version = {int(version)}")
+
+    def names(self, jobs: Collection[str] | None = None) -> dict[int, str]:
+        """Return the names of *jobs*, or of all ones, by id."""
+        ids = self._ids
+        if jobs is None:
+            return {id_: name for name, id_ in list(ids.items())}
+        return {ids[name]: name for name in jobs if name in ids}
 
     @property
     def rows_changed(self) -> int:
