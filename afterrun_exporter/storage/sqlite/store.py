@@ -15,7 +15,7 @@ from collections.abc import (
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import aiosqlite
 
@@ -25,11 +25,6 @@ from afterrun_exporter.core.pushed_metrics import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.codec import (
-    UNDECODABLE,
-    UnreadableRowError,
-    decode_state,
-)
 from afterrun_exporter.storage.group_commit import GroupCommit, Writes
 from afterrun_exporter.storage.outbox import Changes, Outbox
 from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
@@ -45,14 +40,11 @@ from afterrun_exporter.storage.sqlite import (
 from afterrun_exporter.storage.sqlite.checkpoints import Checkpoints
 from afterrun_exporter.storage.sqlite.files import (
     DatabaseFiles,
-    hint,
-    secure,
     watched,
 )
 from afterrun_exporter.storage.sqlite.locking import locked
-from afterrun_exporter.storage.sqlite.migrations import migrate
+from afterrun_exporter.storage.sqlite.opening import open_for_reading, open_for_writing
 from afterrun_exporter.storage.sqlite.outbox import Outboxed
-from afterrun_exporter.storage.sqlite.outbox import load as load_outbox
 from afterrun_exporter.storage.sqlite.outbox import save as save_outbox
 from afterrun_exporter.storage.sqlite.read_guard import (
     CALLERS,
@@ -71,20 +63,6 @@ from afterrun_exporter.storage.store import (
     LogRecord,
     RunFilter,
     RunRecord,
-)
-
-PRAGMAS: Final = (
-    "PRAGMA journal_mode = WAL",
-    # NORMAL may lose the last commits in a power cut. They were answered with 200,
-    # so the fsync is necessary.
-    "PRAGMA synchronous = FULL",
-    "PRAGMA busy_timeout = 5000",
-    # 64 MiB: the states of 100,000 jobs must fit in memory.
-    "PRAGMA cache_size = -65536",
-    # Pages (96 MiB): `Checkpoints` copies the log back long before, unless a reader or
-    # a slow disk prevents that.
-    "PRAGMA wal_autocheckpoint = 24576",
-    "PRAGMA temp_store = MEMORY",
 )
 
 T = TypeVar("T")
@@ -146,7 +124,7 @@ class SQLiteStore:
                 ThreadPoolExecutor(1, thread_name_prefix="afterrun-writer")
             )
             connection, states, writer, outbox = await loop.run_in_executor(
-                thread, _open, path
+                thread, open_for_writing, path
             )
             files = closing_files.enter_context(watched(path))
             checkpoints = Checkpoints(
@@ -154,7 +132,10 @@ class SQLiteStore:
             )
             stack.push_async_callback(asyncio.to_thread, checkpoints.close)
             stack.push_async_callback(loop.run_in_executor, thread, connection.close)
-            both = (await _reader(path, stack), await _reader(path, stack))
+            both = (
+                await open_for_reading(path, stack),
+                await open_for_reading(path, stack),
+            )
             store = cls(
                 path,
                 files,
@@ -351,54 +332,3 @@ class SQLiteStore:
         # Commits to a deleted file are lost.
         self._files.check()
         return function(*args)
-
-
-def _open(
-    path: Path,
-) -> tuple[sqlite3.Connection, dict[str, JobState], Writer, Outboxed]:
-    try:
-        connection = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False
-        )
-        try:
-            for pragma in PRAGMAS:
-                connection.execute(pragma).fetchall()
-            migrate(connection)
-            secure(path)
-            states, writer = _load(connection)
-            outbox = load_outbox(connection)
-        except BaseException:
-            connection.close()
-            raise
-    except (*FAULTS, UnreadableRowError) as error:
-        problem = f"cannot use database {str(path)!r}: {reason(error)}{hint(path)}"
-        raise StorageError(problem) from error
-    return connection, states, writer, outbox
-
-
-async def _reader(path: Path, stack: AsyncExitStack) -> aiosqlite.Connection:
-    try:
-        reader = await reads.connect(path)
-    except FAULTS as error:
-        raise StorageError(
-            f"cannot use database {str(path)!r}: {reason(error)}"
-        ) from error
-    stack.push_async_callback(reader.close)
-    return reader
-
-
-def _load(connection: sqlite3.Connection) -> tuple[dict[str, JobState], Writer]:
-    states: dict[str, JobState] = {}
-    ids: dict[str, int] = {}
-    last_runs: dict[str, int | None] = {}
-    rows = connection.execute("SELECT id, name, last_run, state, seen FROM jobs")
-    for id_, name, last_run, state, keys in rows:
-        try:
-            states[name] = decode_state(state, keys)
-        except UNDECODABLE as error:
-            raise UnreadableRowError("state", name, error) from error
-        ids[name] = id_
-        last_runs[name] = last_run
-    (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()
-    missed = {name: n for name, one in states.items() if (n := one.missed_total)}
-    return states, Writer(connection, ids, last_runs, newest, missed)
