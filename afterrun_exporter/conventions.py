@@ -33,6 +33,8 @@ DETAIL_EXIT_CODE: Final = "exit_code"
 DETAIL_VALUE: Final = "value"
 DETAIL_BOUND: Final = "bound"
 DETAIL_LIMIT: Final = "limit"
+DETAIL_USUAL: Final = "usual"
+DETAIL_SILENT: Final = "silent"
 #: A label for values in the text of an alert; it is dropped before sending.
 CARRIED: Final = "alert_detail"
 DIALECT: Final = "dialect"

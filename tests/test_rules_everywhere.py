@@ -122,6 +122,7 @@ async def test_the_api_tells_of_the_text_and_of_the_alerts(client: Client) -> No
         "metric": "result.state",
         "value": None,
         "text": "half\n",
+        "actual": '"half\\n"',
         "expected": '== "done"',
     }
     assert {one["summary"] for one in alerts["alerts"]} == {

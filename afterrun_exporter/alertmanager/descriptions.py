@@ -53,7 +53,7 @@ def description(job: Job, state: JobState, key: AlertKey, settings: Settings) ->
     if alert is None:
         return ""
     if key.condition is Condition.OVERRUNNING:
-        return _overrunning(job, run_deadline(job, state, settings))
+        return _overrunning(job, state, run_deadline(job, state, settings))
     return _SENTENCES[key.condition](job, state, alert)
 
 
@@ -64,14 +64,14 @@ def _time(instant: float) -> str:
 
 def _missed(job: Job, state: JobState, alert: OpenAlert) -> str:
     by = _time(state.missed_deadline or alert.deadline or alert.opened_at)
-    return f"{job.name}: missed, no run finished by {by}, grace included."
+    return f"{job.name}: no run finished by {by}."
 
 
-def _overrunning(job: Job, by: float) -> str:
-    return (
-        f"{job.name}: overrunning, a run should have finished, or sent a sign of life, "
-        f"by {_time(by)}."
-    )
+def _overrunning(job: Job, state: JobState, by: float) -> str:
+    what = "still running, should have finished"
+    if alert_values.is_silent(job, state):
+        what = "still open, no sign of life"
+    return f"{job.name}: {what} by {_time(by)}."
 
 
 def _failing(job: Job, state: JobState, _: OpenAlert) -> str:
@@ -109,11 +109,11 @@ def _violated(job: Job, state: JobState, alert: OpenAlert) -> str:
 
 
 def _slow(job: Job, state: JobState, _: OpenAlert) -> str:
-    values = alert_values.slow(state)
+    values = alert_values.slow(job, state)
     if values is None:
-        return f"{job.name}: slow, a run took unusually long."
-    took, limit = (format_measured(value, "s") for value in values)
-    return f"{job.name}: slow, a run took {took}, expected at most {limit}."
+        return f"{job.name}: took unusually long."
+    took, usual, limit = (format_measured(value, "s") for value in values)
+    return f"{job.name}: took {took}, usually {usual} (limit {limit})."
 
 
 def _success_ratio_low(job: Job, state: JobState, _: OpenAlert) -> str:
@@ -127,8 +127,8 @@ def _success_ratio_low(job: Job, state: JobState, _: OpenAlert) -> str:
 def _overlapping(job: Job, state: JobState, _: OpenAlert) -> str:
     running = alert_values.overlapping(state)
     if running is None:
-        return f"{job.name}: overlapping, more runs are open than allowed."
-    return f"{job.name}: overlapping, {running} runs are open at once."
+        return f"{job.name}: more runs are open than allowed."
+    return f"{job.name}: {running} runs are open at once."
 
 
 def _upstream_unhealthy(job: Job, _: JobState, __: OpenAlert) -> str:

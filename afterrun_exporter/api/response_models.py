@@ -162,7 +162,12 @@ class Violation(Answer):
     metric: str
     value: Value | None = Field(description="null if it was not reported or is a text")
     text: str | None = Field(description="for a rule on text: the relevant part")
-    expected: str = Field(description="with the threshold at that time")
+    actual: str | None = Field(
+        description="the value in the unit of the rule, or the text in quotes"
+    )
+    expected: str = Field(
+        description="in the unit of the rule, with the threshold at that time"
+    )
 
 
 class Run(Answer):

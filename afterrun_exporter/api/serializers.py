@@ -148,6 +148,7 @@ def violations_of(violations: Iterable[Violation]) -> list[response_models.Viola
             metric=broken.metric,
             value=_number(broken.value),
             text=broken.text,
+            actual=broken.actual,
             expected=broken.expected,
         )
         for broken in violations

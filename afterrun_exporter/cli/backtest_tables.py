@@ -109,7 +109,9 @@ def _run(run: dict[str, Any], now: float) -> Iterator[tuple[str, ...]]:
 
 
 def _value(broken: dict[str, Any]) -> str:
-    # Earlier versions of the daemon do not send this field.
+    if (actual := broken.get("actual")) is not None:
+        return str(actual)
+    # Earlier versions of the daemon do not send these fields.
     if (text := broken.get("text")) is not None:
         return quoted(text)
     value = broken["value"]

@@ -142,6 +142,8 @@ def summary(job: str, answer: Answer) -> str:
 
 
 def _value(violation: Answer) -> str:
+    if actual := violation.get("actual"):
+        return str(actual)
     if (text := violation.get("text")) is not None:
         return str(json.dumps(text, ensure_ascii=False))
     return "missing" if violation["value"] is None else str(violation["value"])

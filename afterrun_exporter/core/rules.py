@@ -19,9 +19,11 @@ from afterrun_exporter.core import metric_names, text_fields
 from afterrun_exporter.core.metric_names import STRING, UNUSABLE
 from afterrun_exporter.core.text_fields import Texts
 from afterrun_exporter.core.units import (
+    format_exactly,
     format_measured,
     format_number,
     parse_quantity,
+    rounded,
     unit_of,
 )
 
@@ -118,11 +120,8 @@ class Rule:
     @property
     def unit(self) -> str:
         """The unit of the metric: that of its bounds, or else by its name."""
-        if unit := next((bound.unit for bound in self.bounds if bound.unit), ""):
-            return unit
-        if self.metric == DURATION or self.metric.endswith(("_seconds", ".seconds")):
-            return "s"
-        return "B" if "bytes" in self.metric else ""
+        units = (bound.unit for bound in self.bounds if bound.unit)
+        return next(units, "") or unit_by_name(self.metric)
 
     @property
     def expr(self) -> str:
@@ -139,6 +138,13 @@ class Rule:
         return self.expr
 
 
+def unit_by_name(metric: str) -> str:
+    """Return the base unit of a *metric* with this name, as in `unit_of`."""
+    if metric == DURATION or metric.endswith(("_seconds", ".seconds")):
+        return "s"
+    return "B" if "bytes" in metric else ""
+
+
 class Violation(Struct, frozen=True, array_like=True, gc=False):
     """A rule that a run violated; value and text are None if it was not reported."""
 
@@ -149,13 +155,23 @@ class Violation(Struct, frozen=True, array_like=True, gc=False):
     expected: str
     #: For a rule on text: the text, or the relevant part of it.
     text: str | None = None
+    #: The unit of the rule, as in `unit_of`.
+    unit: str = ""
 
     @property
     def actual(self) -> str | None:
         """The violating value or text for people; None if it was not reported."""
         if self.text is not None:
             return metric_names.quoted(self.text)
-        return None if self.value is None else format_number(self.value)
+        if self.value is None:
+            return None
+        if not self.unit:
+            return format_number(self.value)
+        value = format_measured(rounded(self.value, self.unit), self.unit)
+        if f" {value} " in f" {self.expected} ":
+            # Rounded, it may look like the limit.
+            return format_exactly(self.value, self.unit)
+        return value
 
     def __str__(self) -> str:
         if (actual := self.actual) is None:
@@ -310,22 +326,20 @@ def judge(
     for bound in rule.bounds:
         threshold = bound.threshold(before)
         if not math.isnan(threshold) and not OPERATORS[bound.op](value, threshold):
-            return Violation(rule.name, rule.metric, value, _expected(rule, before))
+            return Violation(
+                rule.name,
+                rule.metric,
+                value,
+                _expected(rule, before),
+                unit=rule.unit,
+            )
     return None
 
 
 def described(rule: Rule, violations: Iterable[Violation]) -> str:
-    """Return the violation of *rule* in words, numbers in the unit of the rule."""
+    """Return the violation of *rule* in words."""
     violation = next((one for one in violations if one.rule == rule.name), None)
-    if violation is None:
-        return f"the last run violated rule {rule.name!r}"
-    if violation.value is None or any(bound.of_previous for bound in rule.bounds):
-        return str(violation)
-    value = format_measured(violation.value, rule.unit)
-    required = (
-        f"{bound.op} {format_measured(bound.value, rule.unit)}" for bound in rule.bounds
-    )
-    return f"{rule.metric} was {value}, expected {' and '.join(required)}"
+    return str(violation) if violation else f"the last run violated rule {rule.name!r}"
 
 
 def judge_text(rule: Rule, assertion: Assertion, reported: Texts) -> Violation | None:
@@ -352,11 +366,16 @@ def is_message(rule: Rule) -> bool:
 
 
 def _expected(rule: Rule, before: float | None) -> str:
-    return " and ".join(_in_words(bound, before) for bound in rule.bounds)
+    return " and ".join(_in_words(bound, before, rule.unit) for bound in rule.bounds)
 
 
-def _in_words(bound: Bound, before: float | None) -> str:
+def _in_words(bound: Bound, before: float | None, unit: str) -> str:
     threshold = bound.threshold(before)
-    if not bound.of_previous or math.isnan(threshold):
+    if not bound.of_previous:
+        return f"{bound.op} {format_exactly(threshold, unit)}"
+    if math.isnan(threshold):
         return str(bound)
-    return f"{bound.op} {format_number(threshold)} ({bound.value:g} * previous)"
+    text = format_number(threshold)
+    if unit:
+        text = format_measured(rounded(threshold, unit), unit)
+    return f"{bound.op} {text} ({bound.value:g} * previous)"

@@ -173,14 +173,64 @@ def format_duration(seconds: float) -> str:
 def format_measured(value: float, unit: str) -> str:
     """Return *value* with a *unit* of `unit_of`, as alerting rules format it.
 
-    That is the format of the templates of Prometheus, with four digits: ``1.185 KiB``,
-    ``12m 5s``, ``4.5%``.
+    That is the format of the templates of Prometheus, with four digits and without
+    spaces and zeros in durations: ``1.185 KiB``, ``12m5s``, ``4.5%``.
     """
     if unit == "B":
         return _format_bytes(value)
     if unit == "s":
-        return _format_seconds(value)
+        return _ZEROS.sub("", _format_seconds(value))
     return f"{value * 100:.4g}%" if unit == "%" else f"{value:.10g}"
+
+
+#: Spaces of a duration, with the zeros at its end.
+_ZEROS: Final = re.compile("( 0[hms])+$| ")
+
+
+def rounded(value: float, unit: str, limit: float = math.nan) -> float:
+    """Return *value* in its precision for people: 1213 B become 1.2 KiB.
+
+    It keeps its digits if it would look like the *limit* without them.
+    """
+    if unit != "B" or not math.isfinite(value):
+        return value
+    size = 1.0
+    while abs(value) >= KIB * size:
+        size *= KIB
+    short = round(value / size, 1) * size if size > 1 else value
+    same = format_measured(short, unit) == format_measured(limit, unit)
+    return value if same else short
+
+
+def format_exactly(value: float, unit: str) -> str:
+    """Return *value* with a *unit* of `unit_of`, and all its digits."""
+    if not math.isfinite(value):
+        return format_number(value)
+    match unit:
+        case "B":
+            return _size_exactly(value)
+        case "s":
+            return format_duration(value)
+        case "%":
+            return f"{format_number(round(value * 100, 6))}%"
+    return format_number(value)
+
+
+def _size_exactly(value: float) -> str:
+    for name, size in _SIZES:
+        if value and value % size == 0:
+            return f"{value / size:,.15g} {name}"
+    for name, size in _SIZES[:4]:
+        # 1.2 KiB is no whole number of bytes.
+        if abs(value) >= size and round(value / size, 3) * size == value:
+            return f"{value / size:,.15g} {name}"
+    return f"{value:,.15g} B"
+
+
+#: Sizes, those of powers of two first, the largest first.
+_SIZES: Final = tuple(
+    (name, BYTES[name]) for name in ("TiB", "GiB", "MiB", "KiB", "TB", "GB", "MB", "kB")
+)
 
 
 def _format_bytes(value: float) -> str:

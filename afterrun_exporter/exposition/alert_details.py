@@ -31,6 +31,7 @@ def alert_details(subject: ExposedJob) -> Sequence[Sample]:
         for condition, details in (
             (Condition.FAILING, _failing(subject)),
             (Condition.VIOLATED, _violated(subject)),
+            (Condition.OVERRUNNING, _overrunning(subject)),
             (Condition.OVERLAPPING, _overlapping(subject)),
             (Condition.SLOW, _slow(subject)),
             (Condition.SUCCESS_RATIO_LOW, _success_ratio(subject)),
@@ -68,6 +69,13 @@ def _violated(subject: ExposedJob) -> Iterator[_Detail]:
             yield names.DETAIL_BOUND, labels, float(f"{broken.threshold:.10g}")
 
 
+def _overrunning(subject: ExposedJob) -> Iterator[_Detail]:
+    if subject.shows(alerts.OVERRUNNING) and alert_values.is_silent(
+        subject.job, subject.state
+    ):
+        yield names.DETAIL_SILENT, subject.alerting_on(Condition.OVERRUNNING), 1.0
+
+
 def _overlapping(subject: ExposedJob) -> Iterator[_Detail]:
     running = alert_values.overlapping(subject.state)
     if subject.shows(alerts.OVERLAPPING) and running is not None:
@@ -76,10 +84,11 @@ def _overlapping(subject: ExposedJob) -> Iterator[_Detail]:
 
 
 def _slow(subject: ExposedJob) -> Iterator[_Detail]:
-    slow = alert_values.slow(subject.state)
+    slow = alert_values.slow(subject.job, subject.state)
     if subject.shows(alerts.SLOW) and slow is not None:
         labels = subject.alerting_on(Condition.SLOW)
         yield names.DETAIL_VALUE, labels, slow.took
+        yield names.DETAIL_USUAL, labels, slow.usual
         yield names.DETAIL_LIMIT, labels, slow.limit
 
 

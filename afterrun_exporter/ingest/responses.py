@@ -94,6 +94,7 @@ def _violations(run: Run) -> list[dict[str, Any]]:
             "metric": broken.metric,
             "value": _number(broken.value),
             **({} if broken.text is None else {"text": broken.text}),
+            **({"actual": broken.actual} if broken.unit else {}),
         }
         for broken in run.violations
     ]

@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from afterrun_exporter.core.rules import DURATION
-from afterrun_exporter.core.units import format_duration, format_number
+from afterrun_exporter.core.rules import unit_by_name
+from afterrun_exporter.core.units import (
+    format_duration,
+    format_exactly,
+    format_number,
+)
 from afterrun_exporter.page.times import span
 
 #: The smallest value for each unit, its divisor and its symbol.
@@ -14,11 +18,6 @@ _SI: Final = ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k
 _BINARY: Final = tuple(
     (2.0**n, 2.0**n, f" {unit}")
     for n, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB"))
-)
-
-_DECIMAL: Final = tuple(
-    (10.0**n, 10.0**n, f" {unit}")
-    for n, unit in ((12, "TB"), (9, "GB"), (6, "MB"), (3, "kB"))
 )
 
 #: Round numbers for the end of an axis: of anything, of bytes, and of seconds.
@@ -46,7 +45,7 @@ def readable(value: float) -> str:
 
 def short(value: float, metric: str = "", unit: str = "") -> str:
     """Return *value* of *metric* in a short form: ``48 KiB``, ``1.2M``, ``4m10s``."""
-    match unit or _unit_of(metric):
+    match unit or unit_by_name(metric):
         case "s":
             return _time(value)
         case "B":
@@ -63,7 +62,7 @@ def in_unit(value: float, metric: str, unit: str = "") -> str:
     """
     if not math.isfinite(value):
         return format_number(value)
-    match unit or _unit_of(metric):
+    match unit or unit_by_name(metric):
         case "s":
             return span(value)
         case "B":
@@ -75,25 +74,8 @@ def in_unit(value: float, metric: str, unit: str = "") -> str:
 
 def exactly(value: float, metric: str, unit: str = "") -> str:
     """Return *value* of *metric* with all its digits, as `in_unit` does."""
-    if not math.isfinite(value):
-        return format_number(value)
-    match unit or _unit_of(metric):
-        case "s":
-            return format_duration(value)
-        case "B":
-            for _, size, symbol in (*_BINARY, *_DECIMAL):
-                if value and value % size == 0:
-                    return f"{readable(value / size)}{symbol}"
-            return f"{readable(value)} B"
-        case "%":
-            return f"{format_number(round(value * 100, 6))}%"
-    return readable(value)
-
-
-def _unit_of(metric: str) -> str:
-    if metric == DURATION or metric.endswith(("_seconds", ".seconds")):
-        return "s"
-    return "B" if "bytes" in metric else ""
+    unit = unit or unit_by_name(metric)
+    return format_exactly(value, unit) if unit else readable(value)
 
 
 def _time(seconds: float) -> str:
@@ -124,7 +106,7 @@ def top_of(largest: float, metric: str = "", unit: str = "") -> float:
     """Return a round number, at least *largest*, for the top of an axis."""
     if largest <= 0 or not math.isfinite(largest):
         return 1.0
-    unit = unit or _unit_of(metric)
+    unit = unit or unit_by_name(metric)
     if unit == "s" and 1 <= largest <= _TIMES[-1]:
         return float(next(time for time in _TIMES if time >= largest))
     if unit == "B" and 1 <= largest < 2.0**60:

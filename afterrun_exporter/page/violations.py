@@ -21,9 +21,10 @@ _COMPARISON: Final = re.compile(
     r"(>=|<=|==|!=|>|<) (-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)((?: \(.*\))?)", re.ASCII
 )
 
-#: The summary of a violated rule, as `str(Violation)` has it.
+#: The summary of a violated rule, as `str(Violation)` of earlier versions has it.
 _SUMMARY: Final = re.compile(
-    r"(\S+) was (-?\d+(?:\.\d+)?(?:e[-+]?\d+)?), expected (.+)", re.ASCII | re.DOTALL
+    r"(\S+) was (-?\d+(?:\.\d+)?(?:e[-+]?\d+)?|not reported), expected (.+)",
+    re.ASCII | re.DOTALL,
 )
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 #: Conditions whose summaries have times, and no text of the job.
@@ -66,7 +67,8 @@ def summary_in_words(job: Job | None, record: AlertRecord, now: float) -> str:
     zone = UTC if job is None else zone_of(job)
     if match := _SUMMARY.fullmatch(record.summary):
         metric, value, expected = match.groups()
-        violation = Violation(record.key.rule, metric, float(value), expected)
+        number = None if value == "not reported" else float(value)
+        violation = Violation(record.key.rule, metric, number, expected)
         broken = broken_by(job.rules if job else (), violation)
         return f"{metric} was {broken.value}, expected {broken.expected}"
 
@@ -113,4 +115,4 @@ def _expected(rule: Rule | None, violation: Violation) -> str:
 
 
 def _unit(rule: Rule | None) -> str:
-    return next((bound.unit for bound in rule.bounds if bound.unit), "") if rule else ""
+    return rule.unit if rule else ""

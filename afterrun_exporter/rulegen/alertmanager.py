@@ -42,6 +42,9 @@ TEMPLATE: Final = Path("templates/afterrun.tmpl")
 #: The number of alerts that a message shows in full; others are only counted.
 MAX_FLAGGED: Final = 20
 
+#: The longest message of a job that is in a subject.
+SHORT_MESSAGE: Final = 60
+
 #: The last time an alert of the group started or ended; templates have no current time.
 _NEWEST: Final = """\
 {{- $newest := (index .Alerts 0).StartsAt }}
@@ -66,12 +69,21 @@ _LINKS: Final = r"""{{- $filter := printf "{alertname=%q" .Labels.alertname }}
 {{- if and .Labels.metric (ne .Labels.metric "duration") }}
 {{- $expr = printf "@METRIC@{job_name=%q,metric=%q}" .Labels.job_name .Labels.metric }}
 {{- end }}
+{{- if eq .Labels.alertname "@MISSED@" }}
+{{- $expr = printf "time() - @DEADLINE@{job_name=%q}" .Labels.job_name }}
+{{- end }}
 {{- end }}
 {{- if and $graph $expr }}
 {{- $expr = $expr | urlquery | reReplaceAll "\\+" "%20" }}
 {{- $graph = printf "%s?g0.expr=%s&g0.tab=0" (reReplaceAll "\\?.*" "" $graph) $expr }}
 {{- end }}"""
-#: Series of a job that show most problems.
+#: A filter of texts that removes the day of the alert's start, which is told beside them.
+_TODAY: Final = (
+    r'reReplaceAll (printf "%s (\\d\\d:\\d\\d:\\d\\d UTC)" '
+    '(.StartsAt.UTC.Format "2006-01-02")) "$1"'
+)
+
+#: Series of a job that show most problems; of a missed one, the time since its deadline.
 _GRAPHED: Final = any_of(
     (names.CONSECUTIVE_FAILURES, names.LAST_DURATION, names.RUNNING)
 )
@@ -169,10 +181,16 @@ def template_text(alertmanager: Alertmanager) -> str:
     text = (render.TEMPLATES / TEMPLATE.name).read_text("utf-8")
     groupings = (alertmanager.grouping, *(r.grouping for r in alertmanager.routes))
     longest = max(grouping.group_interval or 0.0 for grouping in groupings)
-    links = _LINKS.replace("@GRAPHED@", _GRAPHED)
     parts = {
         "NEWEST": _NEWEST.replace("@INTERVAL@", str(round(longest * 1e9))),
-        "LINKS": links.replace("@METRIC@", names.METRIC_VALUE),
+        "LINKS": _LINKS,
+        "TODAY": _TODAY,
+        "GRAPHED": _GRAPHED,
+        "METRIC": names.METRIC_VALUE,
+        "MISSED": names.JOB_MISSED,
+        "DEADLINE": names.DEADLINE,
+        "FAILING": names.JOB_FAILING,
+        "SHORTEST": str(SHORT_MESSAGE),
         "MOST": str(MAX_FLAGGED),
         "CONDITION": _condition(),
         "BUTTON": _BUTTON,

@@ -24,14 +24,16 @@ class _Sentence(string.Template):
 # The format of times in mails; humanizeTimestamp would add milliseconds.
 _TIME: Final = '{{ ($value | toTime).Format "2006-01-02 15:04:05 UTC" }}'
 
-MISSED: Final = (
-    f"{{{{ $labels.job_name }}}}: missed, no run finished by {_TIME}, grace included."
-)
+# humanizeDuration has spaces, and zeros at the end: 1h 30m 0s.
+_DURATION: Final = 'humanizeDuration | reReplaceAll "( 0[hms])+$| " ""'
 
-OVERRUNNING: Final = (
-    "{{ $labels.job_name }}: overrunning, a run should have finished, or sent a sign of "
-    f"life, by {_TIME}."
-)
+MISSED: Final = f"{{{{ $labels.job_name }}}}: no run finished by {_TIME}."
+
+# The carried label exists if the limit is that of a heartbeat.
+OVERRUNNING: Final = _Sentence(
+    "{{ $labels.job_name }}: still {{ if $labels.@DETAIL }}open, no sign of life"
+    f"{{{{ else }}}}running, should have finished{{{{ end }}}} by {_TIME}."
+).substitute(DETAIL=names.CARRIED)
 
 #: Descriptions of the outcome of the last run of a failing job.
 ENDED: Final = {
@@ -79,12 +81,12 @@ RULE_VIOLATED: Final = _Sentence(
 was not reported
 {{- else -}}
 was {{ if eq $unit "B" }}{{ $value | humanize1024 | @BYTES }}
-{{- else if eq $unit "s" }}{{ $value | humanizeDuration }}
+{{- else if eq $unit "s" }}{{ $value | @DURATION }}
 {{- else if eq $unit "%" }}{{ $value | humanizePercentage }}
 {{- else }}{{ $value | printf "%.10g" }}{{ end }}
 {{- end }}, expected {{ $op }}
 {{- if eq $unit "B" }}{{ $bound | humanize1024 | @BYTES }}
-{{- else if eq $unit "s" }}{{ $bound | humanizeDuration }}
+{{- else if eq $unit "s" }}{{ $bound | @DURATION }}
 {{- else if eq $unit "%" }}{{ $bound | humanizePercentage }}
 {{- else }}{{ $bound }}{{ end }}
 {{- if or (match "previous" $labels.rule) (not (match "[<>=]|between" $labels.rule)) }} (rule {{ $labels.rule }}){{ end }}
@@ -93,18 +95,21 @@ broke the rule {{ $labels.rule }}
 {{- end }}."""
 ).substitute(
     DETAIL=names.CARRIED,
-    # 1.185ki: 1.185 KiB.
+    DURATION=_DURATION,
+    # 1.2ki: 1.2 KiB.
     BYTES='reReplaceAll "ki$" "Ki" | reReplaceAll "([A-Z]i)?$" " ${1}B"',
 )
 
+# The carried label is "USUAL LIMIT".
 SLOW: Final = _Sentence(
     """\
-{{ $labels.job_name }}: slow, a run took {{ with $labels.@DETAIL -}}
-{{ $value | humanizeDuration }}, expected at most {{ . | humanizeDuration }}
+{{ $labels.job_name }}: took {{ with $labels.@DETAIL -}}
+{{ $value | @DURATION }}, usually {{ reReplaceAll " .*" "" . | @DURATION -}}
+{{ " " }}(limit {{ reReplaceAll ".* " "" . | @DURATION }})
 {{- else -}}
 unusually long
 {{- end -}}."""
-).substitute(DETAIL=names.CARRIED)
+).substitute(DETAIL=names.CARRIED, DURATION=_DURATION)
 
 SUCCESS_RATIO_LOW: Final = (
     "{{ $labels.job_name }}: {{ if lt $value 1.0 }}only {{ $value | humanizePercentage }}"
@@ -112,7 +117,7 @@ SUCCESS_RATIO_LOW: Final = (
 )
 
 OVERLAPPING: Final = (
-    "{{ $labels.job_name }}: overlapping, {{ if gt $value 1.0 }}{{ $value }} runs are open "
+    "{{ $labels.job_name }}: {{ if gt $value 1.0 }}{{ $value }} runs are open "
     "at once{{ else }}more runs are open than allowed{{ end }}."
 )
 

@@ -176,7 +176,12 @@ def _fill(group: _Group, violated: Iterable[str], *, waits: bool = True) -> list
     if waits:
         group.hold_back()
     overrunning = group.due(names.RUN_DEADLINE, Condition.OVERRUNNING)
-    group.alert(names.JOB_OVERRUNNING, passed(overrunning), says.OVERRUNNING)
+    group.alert(
+        names.JOB_OVERRUNNING,
+        _overrunning(group, passed(overrunning)),
+        says.OVERRUNNING,
+        carries=True,
+    )
     missed = group.due(names.DEADLINE, Condition.MISSED)
     group.alert(names.JOB_MISSED, passed(missed), says.MISSED)
     group.alert(names.JOB_FAILING, _failing(group), says.FAILING, carries=True)
@@ -277,6 +282,15 @@ def _rule_violated(group: _Group, among: str) -> str:
     return detailed(alerting, value, label, by)
 
 
+def _overrunning(group: _Group, overrunning: str) -> str:
+    silent = labelled(detail(Condition.OVERRUNNING, names.DETAIL_SILENT, group.among))
+    return f"""{_in_brackets(overrunning)}
+* on (job, {names.JOB}) group_left ({names.CARRIED})
+{silent}
+or ignoring ({names.CARRIED})
+{overrunning}"""
+
+
 def _overlapping(group: _Group) -> str:
     runs = alerting_detail(Condition.OVERLAPPING, names.DETAIL_RUNS, group.among)
     alerting = group.firing(names.OVERLAPPING, Condition.OVERLAPPING)
@@ -285,9 +299,14 @@ def _overlapping(group: _Group) -> str:
 
 def _slow(group: _Group) -> str:
     took = alerting_detail(Condition.SLOW, names.DETAIL_VALUE, group.among)
-    limit = detail(Condition.SLOW, names.DETAIL_LIMIT, group.among)
+    parts = (names.DETAIL_USUAL, names.DETAIL_LIMIT)
+    usual, limit = (
+        labelled(detail(Condition.SLOW, part, group.among), part) for part in parts
+    )
+    both = f"{usual} * on (job, {names.JOB}) group_left ({names.DETAIL_LIMIT}) {limit}"
+    joined = ", ".join(f'"{part}"' for part in (names.CARRIED, " ", *parts))
     alerting = group.firing(names.SLOW, Condition.SLOW)
-    return detailed(alerting, took, labelled(limit))
+    return detailed(alerting, took, f"label_join({both}, {joined})")
 
 
 def _success_ratio_low(group: _Group) -> str:

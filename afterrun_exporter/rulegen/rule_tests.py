@@ -34,13 +34,12 @@ _DUE: Final = "1970-01-01 00:10:00 UTC"
 
 # The descriptions without details of the job.
 _SAYS: Final = {
-    names.JOB_MISSED: f"{{job}}: missed, no run finished by {_DUE}, grace included.",
-    names.JOB_OVERRUNNING: "{job}: overrunning, a run should have finished, or sent a "
-    f"sign of life, by {_DUE}.",
+    names.JOB_MISSED: f"{{job}}: no run finished by {_DUE}.",
+    names.JOB_OVERRUNNING: f"{{job}}: still running, should have finished by {_DUE}.",
     names.JOB_FAILING: "{job}: the last run was not ok.",
     names.JOB_RULE_VIOLATED: "{job}: {metric} broke the rule {rule}.",
-    names.JOB_OVERLAPPING: "{job}: overlapping, more runs are open than allowed.",
-    names.JOB_SLOW: "{job}: slow, a run took unusually long.",
+    names.JOB_OVERLAPPING: "{job}: more runs are open than allowed.",
+    names.JOB_SLOW: "{job}: took unusually long.",
     names.JOB_SUCCESS_RATIO_LOW: "{job}: too few of its recent runs were ok.",
     names.JOB_UPSTREAM_UNHEALTHY: "A job that {job} requires is missed, overrunning, "
     "failing or violated, or was when {job} was last due. Its own alerts are suppressed: fix the "

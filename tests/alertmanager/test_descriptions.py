@@ -45,6 +45,8 @@ jobs:
   recovering: {alerts: {recover_after: 2}}
   rows: {rules: [rows > 0]}
   size: {rules: [size > 1MiB]}
+  close: {rules: ["size > 1.2KiB"]}
+  shrunk: {rules: ["size_bytes >= 0.5 * previous"]}
   large: {rules: ["size <= 1.5TB"]}
   took: {rules: [duration < 10m]}
   quick: {rules: ["latency < 5ms"]}
@@ -130,6 +132,8 @@ def stories() -> Iterable[Story]:
     yield Story("recovering").fail(2).ping(3)
     yield Story("rows").rows(2, rows=0)
     yield Story("size").rows(2, size=1213)
+    yield Story("close").rows(2, size=1213)
+    yield Story("shrunk").rows(2, size_bytes=1_023_999).rows(3, size_bytes=100_000)
     yield Story("large").rows(2, size=2.5e12)
     yield Story("took").took(2, 3725.5)
     yield Story("quick").rows(2, latency=0.0123456)
@@ -239,7 +243,7 @@ def test_the_text_of_a_job_that_waits_is_that_of_the_rule() -> None:
     [
         (
             "missed",
-            "missed, no run finished by 1970-01-01 02:30:00 UTC, grace included.",
+            "no run finished by 1970-01-01 02:30:00 UTC.",
         ),
         (
             "failed",
@@ -255,16 +259,26 @@ def test_the_text_of_a_job_that_waits_is_that_of_the_rule() -> None:
         ),
         ("odd-exit", "failed; no ok run so far."),
         ("rows", "rows was 0, expected > 0."),
-        ("size", "size was 1.185 KiB, expected > 1 MiB."),
-        ("took", "duration was 1h 2m 5s, expected < 10m 0s."),
+        ("size", "size was 1.2 KiB, expected > 1 MiB."),
+        ("took", "duration was 1h2m5s, expected < 10m."),
         ("quick", "latency was 12.35ms, expected < 5ms."),
         ("share", "error_ratio was 7%, expected <= 5%."),
         ("named", "file_size_bytes was 1 MiB, expected <= 4 KiB (rule sane-size)."),
         ("halved", "rows was 31, expected >= 60 (rule rows >= 0.5 * previous)."),
         ("silent", "rows was not reported, expected > 0."),
         ("text", 'status_text broke the rule status_text == "done".'),
-        ("slow", "slow, a run took 6m 40s, expected at most 2m 0s."),
-        ("overlapping", "overlapping, 2 runs are open at once."),
+        ("slow", "took 6m40s, usually 1m (limit 2m)."),
+        (
+            "overrunning",
+            "still running, should have finished by 1970-01-01 03:00:00 UTC.",
+        ),
+        ("quiet", "still open, no sign of life by 1970-01-01 02:16:00 UTC."),
+        ("close", "size was 1.185 KiB, expected > 1.2 KiB."),
+        (
+            "shrunk",
+            "size_bytes was 97.7 KiB, expected >= 500 KiB (rule size_bytes >= 0.5 * previous).",
+        ),
+        ("overlapping", "2 runs are open at once."),
         ("special", "size was 1000 B, expected > 1 KiB. (Copy {{customers}}.)"),
     ],
 )

@@ -51,6 +51,7 @@ async def test_a_rule_is_tried_on_past_runs(client: Client, service: Service) ->
         "metric": "rows",
         "value": 0,
         "text": None,
+        "actual": "0",
         "expected": "> 0",
     }
     run: dict[str, Any] = {"run_id": None, "attempt": 1, "unknown": []}
@@ -88,7 +89,7 @@ async def test_a_rule_is_tried_on_past_runs(client: Client, service: Service) ->
                 "outcome": "violated",
                 "finished_at": "2026-11-21T12:02:00Z",
                 "change": "flagged_by_both",
-                "would_break": [broken | {"value": 0} | expected],
+                "would_break": [broken | {"value": 0, "actual": "0"} | expected],
                 "broke": [recorded],
             },
             {
@@ -97,7 +98,7 @@ async def test_a_rule_is_tried_on_past_runs(client: Client, service: Service) ->
                 "outcome": "ok",
                 "finished_at": "2026-11-21T12:00:00Z",
                 "change": "newly_flagged",
-                "would_break": [broken | {"value": 120} | expected],
+                "would_break": [broken | {"value": 120, "actual": "120"} | expected],
                 "broke": [],
             },
         ],

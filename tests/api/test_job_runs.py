@@ -47,6 +47,7 @@ async def test_runs_come_newest_first(client: Client, clock: ManualClock) -> Non
                 "metric": "rows",
                 "value": 0,
                 "text": None,
+                "actual": "0",
                 "expected": "> 0",
             },
             {
@@ -54,7 +55,8 @@ async def test_runs_come_newest_first(client: Client, clock: ManualClock) -> Non
                 "metric": "size",
                 "value": None,
                 "text": None,
-                "expected": "> 1024",
+                "actual": None,
+                "expected": "> 1 KiB",
             },
         ],
         "message": "nothing to do?",

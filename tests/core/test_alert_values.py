@@ -9,7 +9,7 @@ import pytest
 from afterrun_exporter.core import alert_values
 from afterrun_exporter.core.alert_values import Broken, Slow
 from afterrun_exporter.core.model import Average, Job, Outcome, SlowerThan, SuccessRatio
-from afterrun_exporter.core.rules import Violation, described, parse_rule
+from afterrun_exporter.core.rules import described, judge, parse_rule
 from afterrun_exporter.core.state import BadRun
 from afterrun_exporter.core.text_fields import reported_host
 from afterrun_exporter.core.units import format_measured
@@ -35,9 +35,10 @@ from tests.core.jobs import BACKUP, Night
         (0.0123456, "s", "12.35ms"),
         (1e-30, "s", "1e-06ys"),
         (59.94321, "s", "59.94s"),
-        (605, "s", "10m 5s"),
-        (-3600, "s", "-1h 0m 0s"),
-        (90061.9, "s", "1d 1h 1m 1s"),
+        (605, "s", "10m5s"),
+        (600, "s", "10m"),
+        (-3600, "s", "-1h"),
+        (90061.9, "s", "1d1h1m1s"),
         (math.inf, "s", "+Inf"),
     ],
 )
@@ -69,22 +70,37 @@ def test_a_metric_has_the_unit_of_its_bounds_or_of_its_name(
 @pytest.mark.parametrize(
     ("rule", "value", "expected"),
     [
-        ("size > 1MiB", 1213.0, "size was 1.185 KiB, expected > 1 MiB"),
+        ("size > 1MiB", 1213.0, "size was 1.2 KiB, expected > 1 MiB"),
+        ("size > 1.2KiB", 1213.0, "size was 1,213 B, expected > 1.2 KiB"),
         (
             "rows between 1 and 500",
             600.0,
             "rows was 600, expected >= 1 and <= 500",
         ),
-        ("size > 2 * previous", 5.0, "size was 5, expected IN WORDS"),
-        ("rows > 0", None, "rows was not reported, expected IN WORDS"),
+        ("duration < 10m", 725.5, "duration was 12m5s, expected < 10m"),
+        ("size > 1MiB", None, "size was not reported, expected > 1 MiB"),
+        (
+            "file_size_bytes > 1048576",
+            None,
+            "file_size_bytes was not reported, expected > 1 MiB",
+        ),
+        ("rows > 2 * previous", 5.0, "rows was 5, expected > 6 (2 * previous)"),
+        (
+            "size_bytes > 0.5 * previous",
+            5.0,
+            "size_bytes was 5 B, expected > 1.2 KiB (0.5 * previous)",
+        ),
+        ("share <= 5%", None, "share was not reported, expected <= 5%"),
     ],
 )
 def test_a_violation_is_told_in_the_unit_of_its_rule(
     rule: str, value: float | None, expected: str
 ) -> None:
     parsed = parse_rule(rule)
-    violation = Violation(rule, parsed.metric, value, "IN WORDS")
+    reported = {} if value is None else {parsed.metric: value}
+    violation = judge(parsed, reported, {"rows": 3.0, "size_bytes": 2425.0})
 
+    assert violation is not None
     assert described(parsed, [violation]) == expected
     assert described(parsed, []) == f"the last run violated rule {rule!r}"
 
@@ -146,11 +162,11 @@ def test_a_slow_run_is_remembered_too() -> None:
     slower = SlowerThan(factor=2, than=Average.MEDIAN, over=86400, min_runs=1)
     night = Night(replace(BACKUP, rules=(), slower_than=slower))
     night.ping("22 02:00", duration=10.0)
-    assert alert_values.slow(night.state) is None
+    assert alert_values.slow(night.job, night.state) is None
 
     night.ping("22 03:00", duration=90.0, run_id="long")
 
-    assert alert_values.slow(night.state) == Slow(90.0, 20.0)
+    assert alert_values.slow(night.job, night.state) == Slow(90.0, 10.0, 20.0)
     assert night.state.bad_run is not None
     assert night.state.bad_run.run_id == "long"
 

@@ -106,7 +106,7 @@ class TestARun:
         found = tried([parse_rule("duration < 10m")], lived.runs)
 
         assert changes(found) == [(1, "newly_flagged")]
-        assert str(found.flagged[0].violations[0]) == "duration was 600, expected < 600"
+        assert str(found.flagged[0].violations[0]) == "duration was 10m, expected < 10m"
 
     def test_is_told_with_the_value_and_the_threshold_of_then(self) -> None:
         """By each rule that it would break."""

@@ -89,7 +89,7 @@ def test_the_duration_of_the_run_is_a_metric_of_its_own() -> None:
 
     assert judge(rule, {DURATION: 599}, NOTHING) is None
     assert str(judge(rule, {DURATION: 600}, NOTHING)) == (
-        "duration was 600, expected < 600"
+        "duration was 10m, expected < 10m"
     )
 
 

@@ -96,14 +96,12 @@ TROUBLES = [
     Trouble(
         night.OVERRUNS,
         names.JOB_OVERRUNNING,
-        words=(
-            "overrunning, a run should have finished, or sent a sign of life, by 20",
-        ),
+        words=("still running, should have finished by 20",),
     ),
     Trouble(
         night.STOPS,
         names.JOB_MISSED,
-        words=("missed, no run finished by 20", "grace included"),
+        words=("no run finished by 20",),
     ),
 ]
 

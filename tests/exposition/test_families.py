@@ -388,7 +388,11 @@ def test_other_alerts_tell_what_they_are_about() -> None:
     night = Night(BUSY)
     for minute, duration in enumerate((10.0, 10.0, 30.0)):
         night.ping(f"21 12:0{minute}", duration=duration)
-    assert details(night) == {("slow", "value"): 30, ("slow", "limit"): 20}
+    assert details(night) == {
+        ("slow", "value"): 30,
+        ("slow", "usual"): 10,
+        ("slow", "limit"): 20,
+    }
 
     night.fail("21 12:05").start("21 12:06", run_id="a").start("21 12:07", run_id="b")
     assert details(night)["overlapping", "runs"] == 2

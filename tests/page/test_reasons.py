@@ -212,6 +212,39 @@ def test_values_have_the_unit_of_the_rule(
     assert f"{broken.metric} {broken.value}, expected {broken.expected}" == told
 
 
+@pytest.mark.parametrize(
+    ("summary", "told"),
+    [
+        (
+            "size_bytes was not reported, expected > 1048576",
+            "size_bytes was not reported, expected > 1 MiB",
+        ),
+        (
+            "size_bytes was 1213, expected > 1048576",
+            "size_bytes was 1.2 KiB, expected > 1 MiB",
+        ),
+        (
+            "size_bytes was 1.2 KiB, expected > 1 MiB",
+            "size_bytes was 1.2 KiB, expected > 1 MiB",
+        ),
+    ],
+)
+def test_recorded_violations_have_the_unit_of_the_rule(summary: str, told: str) -> None:
+    """Also those that an earlier version recorded."""
+    rule = parse_rule("size_bytes > 1MiB")
+    record = AlertRecord(
+        job="backup",
+        key=AlertKey(Condition.VIOLATED, rule.name),
+        severity="warning",
+        summary=summary,
+        opened_at=NOW,
+        resolved_at=None,
+        run=0,
+    )
+
+    assert summary_in_words(replace(BACKUP, rules=(rule,)), record, NOW) == told
+
+
 def test_a_text_is_expected_as_it_is_written() -> None:
     rule = parse_rule('status == "10"')
     broken = broken_by((rule,), Violation(rule.name, rule.metric, None, '== "10"', "9"))

@@ -87,7 +87,7 @@ def render(
 MISSED = alert("backup", severity="warning")
 MISSED["labels"]["alertname"] = names.JOB_MISSED
 MISSED["annotations"]["description"] = (
-    "backup: missed, no run finished by 01:00, grace included."
+    "backup: no run finished by 2026-11-22 01:00:00 UTC."
 )
 DOWN = alert(alertname=names.EXPORTER_DOWN, instance="a:1")
 del DOWN["labels"]["job_name"]
@@ -106,7 +106,7 @@ FOREIGN = {
         ([alert()], "[CRITICAL] backup: rows was 9, expected < 5"),
         (
             [MISSED],
-            "[WARNING] backup: missed, no run finished by 01:00, grace included",
+            "[WARNING] backup: no run finished by 01:00:00 UTC",
         ),
         ([DOWN], "[CRITICAL] AfterRun at a:1 does not answer"),
         ([FOREIGN], "[FIRING] NodeDown"),
@@ -173,10 +173,10 @@ def test_a_subject_names_severity_job_and_reason(
             [alert(), alert("etl", -60, 1)],
             """\
 backup: rows was 9, expected < 5.
-  violated, critical, since 2026-11-22 01:00:00 UTC
-  Job: https://example.com/jobs/backup
-  What to do: https://example.com/runbook
-  Silence: SILENCE(backup)
+  critical, since 2026-11-22 01:00:00 UTC
+  Open job page: https://example.com/jobs/backup
+  Runbook: https://example.com/runbook
+  Silence this alert: SILENCE(backup)
   Graph: GRAPH(backup)
 
 Resolved: etl: violated (rows < 5 & more)
@@ -190,10 +190,10 @@ All alerts and silences: http://alertmanager/#/alerts
             [alert(), alert("etl", 60), alert("a", 0, 50), alert("b", 0, 51)],
             """\
 etl: rows was 9, expected < 5.
-  violated, critical, since 2026-11-22 02:00:00 UTC
-  Job: https://example.com/jobs/etl
-  What to do: https://example.com/runbook
-  Silence: SILENCE(etl)
+  critical, since 2026-11-22 02:00:00 UTC
+  Open job page: https://example.com/jobs/etl
+  Runbook: https://example.com/runbook
+  Silence this alert: SILENCE(etl)
   Graph: GRAPH(etl)
 
 Still open:
@@ -211,9 +211,9 @@ All alerts and silences: http://alertmanager/#/alerts
             [alert(), alert("etl", -60, 1)],
             """\
 *backup: rows was 9, expected &lt; 5.*
-violated, critical, since 2026-11-22 01:00:00 UTC
-<https://example.com/jobs/backup|Job> · <https://example.com/runbook|What to do> · \
-<SILENCE(backup)|Silence> · <GRAPH(backup)|Graph>
+critical, since 2026-11-22 01:00:00 UTC
+<https://example.com/jobs/backup|Open job page> · <https://example.com/runbook|Runbook> · \
+<SILENCE(backup)|Silence this alert> · <GRAPH(backup)|Graph>
 Resolved: etl: violated (rows &lt; 5 &amp; more)
 """,
         ),
@@ -233,8 +233,8 @@ b: violated (rows &lt; 5 &amp; more)
             [FOREIGN],
             """\
 NodeDown
-  NodeDown, since 2026-11-22 01:00:00 UTC
-  Silence: http://alertmanager/#/silences/new?filter=\
+  since 2026-11-22 01:00:00 UTC
+  Silence this alert: http://alertmanager/#/silences/new?filter=\
 %7Balertname%3D%22NodeDown%22%2Cinstance%3D%22db1%22%7D
 
 All alerts and silences: http://alertmanager/#/alerts
@@ -243,7 +243,7 @@ All alerts and silences: http://alertmanager/#/alerts
         (
             "slack",
             [FOREIGN],
-            "*NodeDown*\nNodeDown, since 2026-11-22 01:00:00 UTC\n<http://alertmanager/#/silences/new?filter=%7Balertname%3D%22NodeDown%22%2Cinstance%3D%22db1%22%7D|Silence>\n",
+            "*NodeDown*\nsince 2026-11-22 01:00:00 UTC\n<http://alertmanager/#/silences/new?filter=%7Balertname%3D%22NodeDown%22%2Cinstance%3D%22db1%22%7D|Silence this alert>\n",
         ),
     ],
 )
@@ -284,15 +284,93 @@ def test_a_message_says_which_run_it_is_about(run: Run, tmp_path: Path) -> None:
     )
 
     assert (
-        '\n  host db1, run night-7\n  Message: no "orders" <table>\n  About: Copy it\n'
-        in text
-    )
+        'backup: rows was 9, expected < 5.\n  Message: no "orders" <table>\n'
+        "  critical, since 2026-11-22 01:00:00 UTC\n"
+        "  host db1, run night-7\n  About: Copy it\n"
+    ) in text
+    assert ">no &#34;orders&#34; &lt;table&gt;</p>" in html
+    assert "host db1, run night-7<br>\nAbout: Copy it" in html
     assert (
-        "host db1, run night-7<br>\nMessage: no &#34;orders&#34; &lt;table&gt;" in html
-    )
-    assert ' · host db1 · run night-7\nno "orders" &lt;table&gt;\n' in slack
+        "expected &lt; 5.*\n"
+        'no "orders" &lt;table&gt;\n'
+        "critical, since 2026-11-22 01:00:00 UTC · host db1 · run night-7\n"
+    ) in slack
     # It has no graph of its own: that is on the page.
     assert "Graph" not in text + html + slack
+
+
+FAILED = alert("backup")
+FAILED["labels"]["alertname"] = names.JOB_FAILING
+FAILED["annotations"]["description"] = (
+    "backup: failed with exit code 3; last ok run at 2026-11-21 01:00:00 UTC."
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("disk full", "failed with exit code 3: disk full"),
+        ("no <table>: $1 {{x}}", "failed with exit code 3: no <table>: $1 {{x}}"),
+        ("x" * 61, "failed with exit code 3; last ok run at 2026-11-21 01:00:00 UTC"),
+        ("a\nb", "failed with exit code 3; last ok run at 2026-11-21 01:00:00 UTC"),
+        ("", "failed with exit code 3; last ok run at 2026-11-21 01:00:00 UTC"),
+    ],
+)
+def test_a_short_message_of_a_failure_is_in_the_subject(
+    run: Run, tmp_path: Path, message: str, expected: str
+) -> None:
+    one = {**FAILED, "annotations": {**FAILED["annotations"], "message": message}}
+
+    assert render(run, tmp_path, "subject", [one]) == f"[CRITICAL] backup: {expected}"
+
+
+def test_a_message_of_a_run_that_is_ok_is_not_in_the_subject(
+    run: Run, tmp_path: Path
+) -> None:
+    one = alert()
+    one["annotations"]["message"] = "done"
+
+    assert "done" not in render(run, tmp_path, "subject", [one])
+
+
+def test_times_and_sizes_in_mails_have_no_line_breaks(run: Run, tmp_path: Path) -> None:
+    one = alert()
+    one["annotations"]["description"] = (
+        "backup: size was 1.2 KiB at 2026-11-21 01:00:00 UTC, expected > 80 B."
+    )
+
+    html = render(run, tmp_path, "html", [one, alert("etl", -60, 1)])
+
+    assert (
+        "1.2\u00a0KiB at 2026-11-21\u00a001:00:00\u00a0UTC, expected &gt; 80\u00a0B"
+        in html
+    )
+    assert "since 2026-11-22\u00a001:00:00\u00a0UTC" in html
+    assert "from 2026-11-22\u00a000:00:00\u00a0UTC to" in html
+
+
+def test_the_day_is_told_once(run: Run, tmp_path: Path) -> None:
+    """Beside the text; other days stay in it."""
+    one = alert()
+    one["annotations"]["description"] = (
+        "backup: no run finished by 2026-11-22 00:59:00 UTC, not even at "
+        "2026-11-21 01:00:00 UTC."
+    )
+
+    told = "by 00:59:00 UTC, not even at 2026-11-21 01:00:00 UTC"
+    assert told in render(run, tmp_path, "text", [one])
+    assert told in render(run, tmp_path, "slack", [one])
+    assert told.replace(" UTC", "\u00a0UTC").replace("21 0", "21\u00a00") in render(
+        run, tmp_path, "html", [one]
+    )
+
+
+def test_the_graph_of_a_missed_job_shows_how_late_it_is(
+    run: Run, tmp_path: Path
+) -> None:
+    text = unquote(render(run, tmp_path, "text", [MISSED]))
+
+    assert f'g0.expr=time() - {names.DEADLINE}{{job_name="backup"}}&' in text
 
 
 RULES = (
