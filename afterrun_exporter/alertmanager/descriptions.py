@@ -15,6 +15,7 @@ from typing import Final
 from afterrun_exporter.core import alert_values
 from afterrun_exporter.core.model import Condition, Job, Settings
 from afterrun_exporter.core.notifications import AlertNotification
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.run_limits import run_deadline
 from afterrun_exporter.core.state import AlertKey, JobState, OpenAlert
 from afterrun_exporter.core.text_fields import reported_host
@@ -79,8 +80,8 @@ def _failing(job: Job, state: JobState, _: OpenAlert) -> str:
         return f"{job.name}: the last run was not ok."
     series = ""
     if state.consecutive_failures > 1:
-        runs = state.consecutive_failures
-        series = f"{runs} runs in a row were not ok, the last one "
+        runs = plural(state.consecutive_failures, "run")
+        series = f"{runs} in a row were not ok, the last one "
     result = ENDED.get(state.last_outcome, "was not ok")
     code = alert_values.exit_code(state)
     exit_status = "" if code is None else f" with exit code {code}"
@@ -128,7 +129,7 @@ def _overlapping(job: Job, state: JobState, _: OpenAlert) -> str:
     running = alert_values.overlapping(state)
     if running is None:
         return f"{job.name}: more runs are open than allowed."
-    return f"{job.name}: {running} runs are open at once."
+    return f"{job.name}: {plural(running, 'run')} are open at once."
 
 
 def _upstream_unhealthy(job: Job, _: JobState, __: OpenAlert) -> str:

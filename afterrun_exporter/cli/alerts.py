@@ -7,6 +7,7 @@ import click
 from afterrun_exporter.cli import client, times
 from afterrun_exporter.cli.completion import complete_jobs
 from afterrun_exporter.clock import SystemClock
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.units import format_duration
 
 
@@ -86,8 +87,8 @@ def stats(since: str | None, daemon: client.Daemon, as_json: bool) -> None:
 
     now = SystemClock().now()
     took = answer["seconds_to_resolve"]
-    many = "1 alert" if answer["alerts"] == 1 else f"{answer['alerts']} alerts"
-    click.echo(f"since {times.when(answer['since'], now)}: {many}")
+    since = times.when(answer["since"], now)
+    click.echo(f"since {since}: {plural(answer['alerts'], 'alert')}")
     click.echo(f"open now: {answer['open_now']}")
     if took["mean"] is not None:
         mean, median = (format_duration(round(took[one])) for one in ("mean", "median"))

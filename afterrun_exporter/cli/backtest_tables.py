@@ -11,6 +11,7 @@ from afterrun_exporter.cli import tables, times
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.backtest import changed_verdicts
 from afterrun_exporter.core.metric_names import quoted
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.units import format_number
 
 #: The maximum number of names and warnings that are listed.
@@ -56,7 +57,7 @@ def show_one(answer: Answer) -> None:
         click.echo()
         tables.show(_RUNS, rows)
     if more := changed_verdicts(answer["changes"]) - len(answer["flagged"]):
-        click.echo(f"\n{_plural(more, 'older run')} more: see --limit")
+        click.echo(f"\n{plural(more, 'older run')} more: see --limit")
 
 
 def show_many(file: str, answers: Sequence[Answer], idle: Sequence[str]) -> None:
@@ -80,15 +81,15 @@ def show_many(file: str, answers: Sequence[Answer], idle: Sequence[str]) -> None
     tables.show(("JOB", *_RUNS), rows)
     listed_runs = sum(len(answer["flagged"]) for answer in different)
     if more := sum(changed_verdicts(one["changes"]) for one in different) - listed_runs:
-        click.echo(f"\n{_plural(more, 'older run')} more: see --limit and --job")
+        click.echo(f"\n{plural(more, 'older run')} more: see --limit and --job")
 
 
 def _span(answer: Answer, now: float) -> Iterator[str]:
     if answer["runs"]:
         since, until = (times.when(answer[key], now) for key in ("since", "until"))
-        yield f"{_plural(answer['runs'], 'run')} from {since} to {until}"
+        yield f"{plural(answer['runs'], 'run')} from {since} to {until}"
     if answer["judged"] and (rest := answer["runs"] - answer["judged"]):
-        yield f"not evaluated: {_plural(rest, 'run')} that did not report ok"
+        yield f"not evaluated: {plural(rest, 'run')} that did not report ok"
 
 
 def _rule(count: dict[str, Any]) -> tuple[str, ...]:
@@ -135,14 +136,14 @@ def _total(answers: Sequence[Answer], different: Sequence[Answer]) -> str:
     if not judged:
         return "there are no runs to evaluate"
     summary = (
-        f"{would:,} of {_plural(judged, 'run')} of {_plural(len(answers), 'job')} "
+        f"{would:,} of {plural(judged, 'run')} of {plural(len(answers), 'job')} "
         f"would be flagged, {was:,} {'was' if was == 1 else 'were'}"
     )
     if not different:
         return f"{summary}: no result changes"
     runs = sum(changed_verdicts(one["changes"]) for one in answers)
     change = "result changes" if runs == 1 else "results change"
-    return f"{summary}: {runs:,} {change}, of {_plural(len(different), 'job')}"
+    return f"{summary}: {runs:,} {change}, of {plural(len(different), 'job')}"
 
 
 def _remarks(answers: Sequence[Answer]) -> Iterator[str]:
@@ -152,9 +153,9 @@ def _remarks(answers: Sequence[Answer]) -> Iterator[str]:
     for warning in warnings[:_FEW]:
         yield f"warning: {warning}"
     if (more := len(warnings) - _FEW) > 0:
-        yield f"{_plural(more, 'more warning')} like these"
+        yield f"{plural(more, 'more warning')} like these"
     if gaps := sum(bool(answer["gaps"]) for answer in answers):
-        yield f"older runs of {_plural(gaps, 'job')} are no longer stored"
+        yield f"older runs of {plural(gaps, 'job')} are no longer stored"
 
 
 def _idle(jobs: Sequence[str]) -> Iterator[str]:
@@ -162,7 +163,3 @@ def _idle(jobs: Sequence[str]) -> Iterator[str]:
         more = len(jobs) - _FEW
         names = ", ".join(jobs[:_FEW]) + (f" and {more:,} more" if more > 0 else "")
         yield f"no run yet: {names}"
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

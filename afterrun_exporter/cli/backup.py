@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.sqlite.backup import Contents, back_up
 
@@ -49,4 +50,5 @@ def backup(file: Path, storage_path: Path, force: bool) -> None:
 def summary(contents: Contents) -> str:
     """Return a description of the contents of a copy."""
     size = f"{contents.size / 1e6:,.1f} MB"
-    return f"{contents.jobs:,} jobs, {contents.runs:,} runs, {size}, integrity check passed"
+    counts = f"{plural(contents.jobs, 'job')}, {plural(contents.runs, 'run')}"
+    return f"{counts}, {size}, integrity check passed"

@@ -24,6 +24,7 @@ from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.config import Config
 from afterrun_exporter.core.deadlines import slot_after
 from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.schedule import Cron, Every
 from afterrun_exporter.errors import ConfigError, Problem
 
@@ -127,7 +128,7 @@ def check(
         echo_json(report | {"slots": [plan.as_data() for plan in plans]})
         return
     count = len(source.files)
-    files = f"{count} files, " if count > 1 else ""
+    files = f"{plural(count, 'file')}, " if count > 1 else ""
     click.echo(f"{path}: {files}{_summary(config_)}: no problems")
     if plans:
         click.echo("\n" + "\n".join(_table(plans, after)))
@@ -206,10 +207,7 @@ def _table(plans: Iterable[_Plan], after: float) -> Iterator[str]:
 
 def _summary(config: Config) -> str:
     counts = config.counts
-    jobs, rules = (
-        f"{counts[word]} {word.removesuffix('s') if counts[word] == 1 else word}"
-        for word in ("jobs", "rules")
-    )
+    jobs, rules = (plural(counts[f"{word}s"], word) for word in ("job", "rule"))
     return f"{jobs}, {counts['scheduled']} scheduled, {rules}"
 
 

@@ -20,6 +20,7 @@ from afterrun_exporter.cli.web_config import (
     config_error,
 )
 from afterrun_exporter.clock import Clock, in_background
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.engine.runtime import Runtime
 from afterrun_exporter.errors import AfterRunError
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
@@ -104,7 +105,9 @@ class Configuration:
         """
         if not before or not after.isdisjoint(before) or (len(before) == 1 and after):
             return
-        count = f"all {len(before)} jobs" if len(before) > 1 else "the only job"
+        count = (
+            f"all {plural(len(before), 'job')}" if len(before) > 1 else "the only job"
+        )
         raise config_error(
             self._path,
             "jobs",

@@ -36,6 +36,7 @@ from afterrun_exporter.cli.doctor_findings import (
 )
 from afterrun_exporter.cli.flags import DURATION
 from afterrun_exporter.client.settings import find_token
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.errors import ConfigError
 from afterrun_exporter.rulegen import prometheus as rulegen
 from afterrun_exporter.rulegen.alerting import Data
@@ -135,7 +136,7 @@ def doctor(
         links = [asdict(one) for one in chain.findings]
         client.echo_json({"ok": not broken, "links": links})
     else:
-        words = "1 link is" if broken == 1 else f"{broken or 'no'} links are"
+        words = plural(broken, "link is", "links are") if broken else "no links are"
         click.echo(f"\n{words} broken")
     if broken:
         raise click.exceptions.Exit(1)

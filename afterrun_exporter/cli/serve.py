@@ -45,6 +45,7 @@ from afterrun_exporter.cli.web_config import WebFile, owners, warn_if_open
 from afterrun_exporter.cli.web_config import read as read_web_config
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.periodic import running
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
@@ -366,7 +367,11 @@ def _greet(
     scheme = "https" if listen_config.web_file.encrypts else "http"
     url = options.external_url.rstrip("/") or listen_config.binds[0].url(scheme)
     locked = not listen_config.security.authenticator.is_open
-    source = f"{len(config.jobs)} jobs from {config_file}" if config_file else "no file"
+    source = (
+        f"{plural(len(config.jobs), 'job')} from {config_file}"
+        if config_file
+        else "no file"
+    )
     click.echo(
         f"AfterRun exporter {__version__} listens on {url} "
         f"({source}; database {storage_path}); Ctrl-C stops it\n"

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final
 
+from afterrun_exporter.client.plurals import plural
+
 #: Prefix of a line of standard output that reports metrics.
 MARK: Final = "afterrun:"
 
@@ -119,7 +121,10 @@ class Metrics:
         """Return the problems, and the number of omitted ones."""
         if not self.further_problems:
             return self.problems
-        return [*self.problems, f"and {self.further_problems} further bad metrics"]
+        return [
+            *self.problems,
+            f"and {plural(self.further_problems, 'further bad metric')}",
+        ]
 
     def _add_json(self, text: str, where: str) -> None:
         try:

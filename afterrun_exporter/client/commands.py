@@ -18,6 +18,7 @@ from afterrun_exporter.client.file_descriptors import reserve_standard
 from afterrun_exporter.client.flush import flush
 from afterrun_exporter.client.options import PARSERS
 from afterrun_exporter.client.outcomes import EXITS, exit_outcomes
+from afterrun_exporter.client.plurals import plural
 from afterrun_exporter.client.report_sender import ReportSender
 from afterrun_exporter.client.reports import (
     Report,
@@ -233,14 +234,19 @@ def _deliver(options: Namespace, settings: Settings, spool: Spool) -> int:
         )
     except NotDeliveredError as error:
         waiting = len(spool.names())
-        to_stderr(f"{error}; {waiting} reports remain in {spool.folder}")
+        to_stderr(
+            f"{error}; {plural(waiting, 'report remains', 'reports remain')} "
+            f"in {spool.folder}"
+        )
         return 1
     if not options.quiet:
-        _print(f"{result.delivered} reports delivered, {result.rejected} refused")
+        _print(
+            f"{plural(result.delivered, 'report')} delivered, {result.rejected} refused"
+        )
     if result.elsewhere:
         to_stderr(
-            f"{result.elsewhere} reports wait for a daemon at another URL than "
-            f"{daemon.url}: name it with --url, or use --all"
+            f"{plural(result.elsewhere, 'report waits', 'reports wait')} for a daemon "
+            f"at another URL than {daemon.url}: name it with --url, or use --all"
         )
     undelivered = result.rejected, result.forbidden, result.unreadable, result.failed
     return 1 if any(undelivered) else 0

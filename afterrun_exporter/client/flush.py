@@ -13,6 +13,7 @@ from afterrun_exporter.client.daemon import (
     NotDeliveredError,
     RefusedError,
 )
+from afterrun_exporter.client.plurals import plural
 from afterrun_exporter.client.spool import REJECTED, Entry, Spool, UnreadableError, Warn
 
 #: A batch stays well below 1 MiB, the default limit of a daemon.
@@ -151,8 +152,8 @@ class _Flush:
         more = self.flushed.unreadable - MAX_NAMED
         if more > 0:
             self._warn(
-                f"{more} more files in {self._spool.folder} cannot be read: afterrun "
-                "spool list shows them"
+                f"{plural(more, 'more file')} in {self._spool.folder} cannot be read: "
+                "afterrun spool list shows them"
             )
 
     def _claim(self, name: str) -> Entry | None:

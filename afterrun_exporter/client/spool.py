@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from afterrun_exporter.client import clock
+from afterrun_exporter.client.plurals import plural
 from afterrun_exporter.client.reports import Report
 from afterrun_exporter.client.spool_files import (
     MAX_REPORT,
@@ -223,7 +224,8 @@ class Spool:
             dropped += 1
         if dropped:
             self._warn(
-                f"the spool {self.folder} is full: {dropped} old reports were dropped"
+                f"the spool {self.folder} is full: "
+                f"{plural(dropped, 'old report was', 'old reports were')} dropped"
             )
 
     def _sizes(self) -> dict[str, int]:

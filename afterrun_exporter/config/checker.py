@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from afterrun_exporter.config.building import Config
 from afterrun_exporter.config.loading import parse, warnings
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.errors import ConfigError, Problem
 
 #: Limits: seconds of CPU time, and bytes of memory.
@@ -64,7 +65,13 @@ def _result(
 def _first(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     first = list(problems[:MOST])
     if more := len(problems) - len(first):
-        first.append(Problem(0, "", f"{more} more are not shown: fix these first"))
+        first.append(
+            Problem(
+                0,
+                "",
+                f"{plural(more, 'more is', 'more are')} not shown: fix these first",
+            )
+        )
     return [
         {"line": one.line, "key": one.path, "message": one.message} for one in first
     ]

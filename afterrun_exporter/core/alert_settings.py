@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from afterrun_exporter.core.model import Condition, Job
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.severities import severity_of
 from afterrun_exporter.core.units import format_duration, format_number
 
@@ -22,10 +23,10 @@ def _alerts(job: Job) -> Iterator[tuple[Condition, str, str]]:
         yield Condition.MISSED, when, ""
     runs = "a run ends"
     if job.after_failures > 1:
-        runs = f"{job.after_failures} runs in a row end"
+        runs = f"{plural(job.after_failures, 'run')} in a row end"
     when = f"{runs} with fail, partial, timeout or invalid"
     if job.recover_after > 1:
-        when += f"; it resolves after {job.recover_after} ok runs in a row"
+        when += f"; it resolves after {plural(job.recover_after, 'ok run')} in a row"
     yield Condition.FAILING, when, ""
     yield from _of_rules(job)
     if job.max_runtime is not None:
@@ -40,7 +41,7 @@ def _alerts(job: Job) -> Iterator[tuple[Condition, str, str]]:
         yield Condition.SLOW, when, ""
     if (limit := job.concurrency) is not None:
         each = f" for one {limit.by}" if limit.by else ""
-        when = f"more than {limit.max} {'run is' if limit.max == 1 else 'runs are'} open{each}"
+        when = f"more than {plural(limit.max, 'run is', 'runs are')} open{each}"
         yield Condition.OVERLAPPING, when, ""
     if (ratio := job.success_ratio) is not None:
         share = format_number(round(ratio.below * 100, 6))

@@ -24,6 +24,7 @@ from afterrun_exporter.core.model import (
     Run,
     Settings,
 )
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.rules import described
 from afterrun_exporter.core.run_limits import first_overrunning
 from afterrun_exporter.core.severities import NO_SEVERITY, severity_of
@@ -321,10 +322,12 @@ def _unusual(
 def _failure(job: Job, state: JobState, run: Run | None) -> str:
     summary = f"the last run ended with {state.last_outcome}"
     if state.last_outcome is Outcome.OK:
-        progress = f"{state.recovering} of {job.recover_after} ok runs in a row"
+        progress = (
+            f"{state.recovering} of {plural(job.recover_after, 'ok run')} in a row"
+        )
         return f"the job has failed and is recovering: {progress} so far"
     if state.consecutive_failures > 1:
-        summary = f"{state.consecutive_failures} runs in a row were not ok; {summary}"
+        summary = f"{plural(state.consecutive_failures, 'run')} in a row were not ok; {summary}"
     if run is not None and run.outcome is not Outcome.OK:
         message = last_words(run.message)
         summary = f"{summary}: {message}" if message else summary
@@ -358,6 +361,6 @@ def _low_ratio(job: Job, state: JobState) -> str:
     if not (limit and ratio and history.is_ratio_low(limit, ratio, state, is_open)):
         return ""
     return (
-        f"{ratio.ok} of {ratio.runs} runs within {format_duration(limit.over)} were "
+        f"{ratio.ok} of {plural(ratio.runs, 'run')} within {format_duration(limit.over)} were "
         f"ok, less than {format_number(limit.below * 100)}%"
     )

@@ -27,6 +27,7 @@ from typing import Final
 from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.finishes import is_late, was_given_up
 from afterrun_exporter.core.model import FAILURES, NEUTRAL, Outcome, Run
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.rules import (
     DURATION,
     Rule,
@@ -188,12 +189,12 @@ class Backtest:
     def gaps(self) -> Iterator[str]:
         """Yield the gaps of the history."""
         if self.forgotten:
-            older = _count(self.forgotten, "older run")
+            older = plural(self.forgotten, "older run")
             were = "was" if self.forgotten == 1 else "were"
             yield f"history is incomplete: {older} of this job {were} deleted"
         if unknown := self.changes[Change.UNKNOWN]:
             yield (
-                f"{_count(unknown, 'run')} cannot be evaluated: what they compare "
+                f"{plural(unknown, 'run')} cannot be evaluated: what they compare "
                 "with (`previous`) was deleted"
             )
 
@@ -300,10 +301,6 @@ def _reported_names(names: Iterable[str]) -> str:
     return f"; these runs reported {', '.join(few)}" if few else ""
 
 
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def newest(
     result: Backtest, changes: Collection[Change] = DIFFERENT
 ) -> Iterator[BacktestRun]:
@@ -318,10 +315,10 @@ def headline(result: Backtest) -> str:
     if not result.runs:
         return f"no run ended since {format_time(result.since)}"
     if not result.judged:
-        return f"none of {_count(result.runs, 'run')} reported ok: rules apply to no others"
+        return f"none of {plural(result.runs, 'run')} reported ok: rules apply to no others"
     newly, no_longer = result.changes[Change.NEWLY], result.changes[Change.NO_LONGER]
     summary = (
-        f"{result.would_flag:,} of {_count(result.judged, 'run')} would be flagged, "
+        f"{result.would_flag:,} of {plural(result.judged, 'run')} would be flagged, "
         f"{result.was_flagged:,} {'was' if result.was_flagged == 1 else 'were'}"
     )
     if not (newly or no_longer):

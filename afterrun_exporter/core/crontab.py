@@ -11,6 +11,7 @@ from typing import Final
 from zoneinfo import available_timezones
 
 from afterrun_exporter.core.did_you_mean import did_you_mean
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.units import written_duration
 
 _ZERO: Final = re.compile(r"0{1,2}")
@@ -162,7 +163,7 @@ def _not_five(text: str, fields: Sequence[str]) -> str:
     if f"@{text.strip().lower()}" in NICKNAMES:
         return f"a schedule is a cron expression, not {text!r}: use '@{text.strip()}'"
     return (
-        f"cron expression {text!r} has {len(fields)} fields; write 5: "
+        f"cron expression {text!r} has {plural(len(fields), 'field')}; write 5: "
         f"minute, hour, day of month, month, day of week{_too_many(fields)}"
     )
 

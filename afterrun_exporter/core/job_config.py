@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.model import Job, Settings
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.projects import Project
 
 #: The maximum number of names to search for a suggestion, which is slow.
@@ -71,8 +72,8 @@ class JobConfig:
         """Return the reason why a ping cannot register the job *name*."""
         if self.unknown is not None:
             return (
-                f"unknown job {name!r}: there are {self.max_jobs} jobs already; "
-                "raise limits.jobs to let pings register more"
+                f"unknown job {name!r}: the limit of {plural(self.max_jobs, 'job')} is "
+                "reached; raise limits.jobs to let pings register more"
             )
         return self.unknown_job(name)
 

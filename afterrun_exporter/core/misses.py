@@ -17,6 +17,7 @@ from afterrun_exporter.core.deadlines import (
     slot_after,
 )
 from afterrun_exporter.core.model import Job, Settings
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.run_limits import time_limit, unobserved_runs
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.core.state import JobState, LogEntry, OpenRun, UnobservedSlots
@@ -201,7 +202,7 @@ def _entry(slots: UnobservedSlots, at: float) -> LogEntry:
     when = f"the slot of {format_time(slots.first)} is"
     if slots.count > 1:
         period = f"from {format_time(slots.first)} to {format_time(slots.last)}"
-        when = f"{slots.count:,} slots {period} are"
+        when = f"{plural(slots.count, 'slot')} {period} are"
     message = f"{when} unobserved: no report could arrive {format_downtime(slots)}"
     return LogEntry(at, None, message)
 

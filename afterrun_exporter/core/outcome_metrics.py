@@ -18,6 +18,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from afterrun_exporter.core.metric_names import series_name
+from afterrun_exporter.core.plurals import plural
 
 #: The year 5138: a larger value is a time in a smaller unit than seconds.
 MAX_TIME: Final = 1e11
@@ -191,8 +192,8 @@ class OutcomeMetricsReader:
                 return candidates[0], ""
         if durations and self._settings.duration_metric:
             return None, (
-                f"{len(durations)} metrics match push.duration_metric: the duration of the "
-                "run is unknown; name one"
+                f"{plural(len(durations), 'metric')} match push.duration_metric: the "
+                "duration of the run is unknown; name one"
             )
         return None, ""
 

@@ -16,6 +16,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from afterrun_exporter.core.model import Job, Ping, Settings
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.run_limits import CLOSE_BEHIND, is_unobserved
 from afterrun_exporter.core.state import JobState, OpenRun
 from afterrun_exporter.core.timestamps import format_time
@@ -82,13 +83,13 @@ def overlap(job: Job, state: JobState, now: float, settings: Settings) -> str:
         group, suffix = together[0].group, ""
         if (by := job.concurrency.by) is not None:
             suffix = f" with {by} {group!r}" if group else f" without {by}"
-        return f"{len(together)} runs{suffix} are open at once, {may}"
+        return f"{plural(len(together), 'run')}{suffix} are open at once, {may}"
     for run in runs:
         if run.among > job.concurrency.max:
             began = format_time(run.started_at)
             return (
-                f"the run started at {began} is still open since {run.among} runs "
-                f"were open at once, {may}"
+                f"the run started at {began} is still open since "
+                f"{plural(run.among, 'run')} were open at once, {may}"
             )
     return ""
 

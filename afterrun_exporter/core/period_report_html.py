@@ -14,6 +14,7 @@ from afterrun_exporter.core.period_report_texts import (
     sections,
 )
 from afterrun_exporter.core.period_reports import Day, Figures, Report, Row
+from afterrun_exporter.core.plurals import plural
 
 #: The size of the chart of days, and of the chart of the worst jobs, in pixels.
 WIDTH: Final = 720
@@ -81,14 +82,15 @@ def _fragment(report: Report, root: str) -> Iterator[str]:
 def summary(report: Report) -> str:
     """Return the most important figures in a sentence."""
     total = report.total
-    jobs = "1 job" if total.jobs == 1 else f"{total.jobs:,} jobs"
+    jobs = plural(total.jobs, "job")
     if not total.runs and not total.missed:
         return f"{jobs}; no runs in this period."
-    parts = [f"{jobs}, {total.runs:,} runs"]
+    parts = [f"{jobs}, {plural(total.runs, 'run')}"]
     if total.ok_ratio is not None:
         parts.append(f"{percent(total.ok_ratio)} of them ok")
     if total.on_time_ratio is not None:
-        parts.append(f"{percent(total.on_time_ratio)} of {total.due:,} slots on time")
+        slots = plural(total.due, "slot")
+        parts.append(f"{percent(total.on_time_ratio)} of {slots} on time")
     if total.broken_seconds:
         parts.append(f"{duration(total.broken_seconds)} broken")
     return f"{', '.join(parts)}."
@@ -143,8 +145,8 @@ def _days_chart(days: Sequence[Day]) -> str:
         sum(getattr(day, name) for day in days) for name in ("ok", "not_ok", "missed")
     )
     words = (
-        f"{ok:,} ok runs (green), {bad:,} others (red) and {missed:,} missed slots "
-        f"(violet) from {days[0].date} to {days[-1].date}; at most {most:,} a day"
+        f"{plural(ok, 'ok run')} (green), {plural(bad, 'other')} (red) and "
+        f"{plural(missed, 'missed slot')} (violet) from {days[0].date} to {days[-1].date}; at most {most:,} a day"
     )
     return (
         f'<svg role="img" viewBox="0 0 {WIDTH} {HEIGHT + 18}" width="{WIDTH}" '

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from afterrun_exporter.core.metric_names import MAX_NAME, is_name
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.rules import DURATION
 
 #: The most metrics of one report with a warning each.
@@ -53,11 +54,14 @@ def read_metrics(reported: Mapping[str, Any], limit: int) -> ReportMetrics:
             values[name] = number
     if over := dropped["limit"]:
         warnings.append(
-            f"{over} metrics are over limits.metrics_per_job ({limit}): left out"
+            f"{plural(over, 'metric is', 'metrics are')} over limits.metrics_per_job "
+            f"({limit}): left out"
         )
     more = dropped["name"] + dropped["not_a_number"] - MAX_WARNINGS
     if more > 0:
-        warnings.append(f"{more} more metrics are left out")
+        warnings.append(
+            f"{plural(more, 'more metric is', 'more metrics are')} left out"
+        )
     return ReportMetrics(values, tuple(warnings), dropped)
 
 

@@ -19,6 +19,7 @@ from pydantic import (
 
 from afterrun_exporter.core.did_you_mean import near
 from afterrun_exporter.core.model import FAILURES, JOB_NAME, Kind, Outcome, Ping
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.errors import HistoryError, PingError
 from afterrun_exporter.ingest import fields as values
 from afterrun_exporter.ingest import outcome_claims
@@ -255,7 +256,8 @@ def _validated(
         _refuse_misspelt(usable, unknown[:MAX_UNKNOWN])
     warnings = [_unknown(name, _similar_field(name)) for name in unknown[:MAX_UNKNOWN]]
     if len(unknown) > MAX_UNKNOWN:
-        warnings.append(f"{len(unknown) - MAX_UNKNOWN} more fields are unknown")
+        more = len(unknown) - MAX_UNKNOWN
+        warnings.append(f"{plural(more, 'more field is', 'more fields are')} unknown")
     try:
         return Report.model_validate(usable), warnings
     except ValidationError as error:

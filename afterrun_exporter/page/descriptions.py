@@ -7,6 +7,7 @@ from typing import Final
 
 from afterrun_exporter.core.metric_names import quoted
 from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.rules import (
     CONTAINS,
     DURATION,
@@ -96,7 +97,7 @@ def _of_alerts(job: Job) -> Iterator[tuple[str, str]]:
     if job.recover_after > 1:
         yield (
             "Recovery",
-            f"It recovers after {job.recover_after} ok runs in a row.",
+            f"It recovers after {plural(job.recover_after, 'ok run')} in a row.",
         )
     if (ratio := job.success_ratio) is not None:
         share = format_number(round(ratio.below * 100, 6))
@@ -111,8 +112,8 @@ def _of_alerts(job: Job) -> Iterator[tuple[str, str]]:
         yield "Slowness", f"{most}, once there are {slower.min_runs}."
     if (limit := job.concurrency) is not None:
         each = f" for each {limit.by}" if limit.by else ""
-        runs = "run" if limit.max == 1 else "runs"
-        yield "Concurrency", f"{limit.max} {runs} may be open at once{each}."
+        runs = plural(limit.max, "run")
+        yield "Concurrency", f"{runs} may be open at once{each}."
 
 
 def schedule_in_words(job: Job) -> str:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from afterrun_exporter.core.deadlines import next_slot, schedule_text
 from afterrun_exporter.core.job_query import STATES, JobQuery
 from afterrun_exporter.core.model import BLAMELESS, Condition, Job, Settings
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.schedule_words import in_words
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.status import BROKEN, status
@@ -246,7 +247,7 @@ def headline(broken: int, jobs: int) -> str:
         return "No job has reported yet"
     if not broken:
         return "Nothing is broken"
-    return "1 job is broken" if broken == 1 else f"{broken:,} jobs are broken"
+    return plural(broken, "job is broken", "jobs are broken")
 
 
 def announcement(

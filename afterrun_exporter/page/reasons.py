@@ -17,6 +17,7 @@ from afterrun_exporter.core.model import (
     Outcome,
     Run,
 )
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.schedule_words import in_words
 from afterrun_exporter.core.severities import severity_of
 from afterrun_exporter.core.state import AlertKey, JobState, OpenAlert
@@ -105,7 +106,7 @@ def _is_same_run(one: Reason, other: Reason) -> bool:
 def _together(one: Reason, other: Reason) -> Reason:
     severity = min(one.severity, other.severity, key=rank)
     broken = (*one.broken, *other.broken)
-    title = f"violated {len(broken)} rules"
+    title = f"violated {plural(len(broken), 'rule')}"
     return replace(one, severity=severity, broken=broken, title=title)
 
 
@@ -168,7 +169,9 @@ def _violation(bare: Reason, job: Job, rule: str, runs: Sequence[Run]) -> Reason
 
 def _failure(job: Job, state: JobState, run: Run | None) -> str:
     if state.last_outcome is Outcome.OK:
-        progress = f"{state.recovering} of the {job.recover_after} required ok runs"
+        progress = (
+            f"{state.recovering} of the {plural(job.recover_after, 'required ok run')}"
+        )
         return f"It is recovering: {progress}."
     return " ".join(_about_failure(state, run))
 
@@ -181,7 +184,7 @@ def _about_failure(state: JobState, run: Run | None) -> Iterator[str]:
         sentence += f", after {span(run.duration)}"
     yield f"{sentence}."
     if state.consecutive_failures > 1:
-        yield f"{state.consecutive_failures} runs in a row were not ok."
+        yield f"{plural(state.consecutive_failures, 'run')} in a row were not ok."
 
 
 def _miss(job: Job, state: JobState, now: float) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Final
 from markupsafe import Markup
 
 from afterrun_exporter.core.model import Outcome
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.storage.store import Ended
 
 #: The number of runs in a strip.
@@ -46,5 +47,5 @@ def in_words(runs: Sequence[Ended]) -> str:
     counts_text = ", ".join(
         f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome]
     )
-    many = f"last {len(runs)} runs" if len(runs) > 1 else "only run"
+    many = f"last {plural(len(runs), 'run')}" if len(runs) > 1 else "only run"
     return f"{many}: {counts_text}; the newest {runs[-1].outcome}"

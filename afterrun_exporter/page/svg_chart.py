@@ -15,6 +15,7 @@ from typing import Final
 
 from markupsafe import Markup
 
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.page.number_format import short, top_of
 
 #: Height of the chart, and of the space at its top for marks, in pixels.
@@ -93,7 +94,7 @@ class Chart:
         values = [point.value for point in self.points if point.value is not None]
         many = len(self.points)
         words = [
-            f"{self.title} of the last {many} runs"
+            f"{self.title} of the last {plural(many, 'run')}"
             if many != 1
             else f"{self.title} of one run"
         ]

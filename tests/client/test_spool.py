@@ -109,7 +109,7 @@ def test_a_full_spool_gives_up_starts_first_and_then_the_oldest(tmp_path: Path) 
     assert waiting(spool) == ["old", "a", "b"]
     put(spool, "c")
     assert waiting(spool) == ["a", "b", "c"]
-    assert said == [f"the spool {tmp_path} is full: 1 old reports were dropped"] * 3
+    assert said == [f"the spool {tmp_path} is full: 1 old report was dropped"] * 3
 
 
 def test_a_spool_is_bounded_in_bytes(tmp_path: Path) -> None:

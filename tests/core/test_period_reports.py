@@ -275,7 +275,7 @@ def test_the_summary_leaves_out_what_is_unknown() -> None:
     fine = built((Job(name="x"), figures("x", ok=1)), (Job(name="y"), None))
 
     assert summary(missed) == "1 job, 0 runs, 0.0% of 2 slots on time."
-    assert summary(fine) == "2 jobs, 1 runs, 100% of them ok."
+    assert summary(fine) == "2 jobs, 1 run, 100% of them ok."
 
 
 def test_a_removed_job_is_in_no_group() -> None:

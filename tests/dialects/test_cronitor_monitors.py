@@ -138,7 +138,7 @@ async def test_where_there_is_no_room_for_all_there_is_none_for_any(
     code, answer = await put(client, [{"key": "one"}, {"key": "two"}])
 
     assert code == 404
-    assert "there are 1 jobs already" in answer["errors"][0]
+    assert "the limit of 1 job is reached" in answer["errors"][0]
     assert not list(service.watched())
 
 

@@ -129,7 +129,7 @@ class TestADescription:
         ("text", "why"),
         [
             ("unknown_jobs: reject", "unknown job 'stray'"),
-            ("limits: {jobs: 1}", "there are 1 jobs already"),
+            ("limits: {jobs: 1}", "the limit of 1 job is reached"),
         ],
     )
     async def test_registers_no_job_that_a_ping_could_not(

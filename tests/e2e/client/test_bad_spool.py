@@ -148,5 +148,5 @@ def test_a_token_in_the_url_is_used(daemon: Daemon, cron: Cron) -> None:
 
     up = cron.run("spool", "flush")
 
-    assert (up.code, up.stdout) == (0, b"1 reports delivered, 0 refused\n")
+    assert (up.code, up.stdout) == (0, b"1 report delivered, 0 refused\n")
     assert "S3CRET" not in down.stderr + up.stderr + kept.decode()

@@ -128,7 +128,7 @@ def test_a_run_whose_end_alone_was_lost_is_one_run(daemon: Daemon, cron: Cron) -
     daemon.start()
     done = cron.run("spool", "flush")
 
-    assert (done.code, done.stdout) == (0, b"1 reports delivered, 0 refused\n")
+    assert (done.code, done.stdout) == (0, b"1 report delivered, 0 refused\n")
     assert 2 <= only_run(daemon, "backup")["duration"] < 4
     assert daemon.get("/api/v1/jobs/backup").json()["running"] == 0
 
@@ -293,8 +293,8 @@ def test_reports_for_another_daemon_are_left_alone(daemon: Daemon, cron: Cron) -
     everything = cron.run("spool", "flush", "--all")
 
     assert own.stdout == b"0 reports delivered, 0 refused\n"
-    assert "1 reports wait for a daemon at another URL" in own.stderr
-    assert everything.stdout == b"1 reports delivered, 0 refused\n"
+    assert "1 report waits for a daemon at another URL" in own.stderr
+    assert everything.stdout == b"1 report delivered, 0 refused\n"
 
 
 def test_a_full_disk_is_no_reason_not_to_run(cron: Cron) -> None:
