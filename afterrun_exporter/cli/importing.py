@@ -37,7 +37,32 @@ class ImportSource:
 
 
 #: The sources by name. Modules are imported on use.
-SOURCES: Final[dict[str, ImportSource]] = {}
+SOURCES: Final[dict[str, ImportSource]] = {
+    "kubernetes": ImportSource(
+        "Import CronJobs of Kubernetes.",
+        "kubernetes",
+        notes="Reads manifests in YAML or JSON, and the output of kubectl get cronjobs "
+        "-A -o yaml. Templates of Helm and kustomizations must be rendered first.",
+    ),
+    "scheduler-yaml": ImportSource(
+        "Import the schedules of a worker's scheduler.yaml.",
+        "alerts_yaml",
+        notes="With its alerts.yaml as a second file, the alerts are imported as well.",
+    ),
+    "alerts-yaml": ImportSource(
+        "Import the alerts of a worker's alerts.yaml.",
+        "alerts_yaml",
+        notes="Rules become policies, and queue health a job with rules. With the "
+        "scheduler.yaml as a second file, patterns are compared with its jobs.",
+    ),
+    "manifest": ImportSource(
+        "Import jobs that a manifest.py registers as JobConfig.",
+        "manifest",
+        suffixes=(".py",),
+        notes="The file is read, and never executed. Given its directory, constants "
+        "that it imports from other files are found.",
+    ),
+}
 
 
 def generic_command(name: str, source: ImportSource) -> click.Command:

@@ -80,14 +80,16 @@ class Document:
         return self.lines.get(path, 1)
 
 
-def read(text: str, paths: Collection[Path] = ()) -> Document:
+def read(
+    text: str, paths: Collection[Path] = (), max_depth: int = MAX_DEPTH
+) -> Document:
     """Return the parsed *text*, with the lines of *paths*.
 
     Lines are only searched for on request: a file without problems needs none.
     Raises NotYAMLError if the text is not one YAML document.
     """
     prefixes = {path[:end] for path in paths for end in range(len(path) + 1)}
-    return _Reader(text, prefixes).document()
+    return _Reader(text, prefixes, max_depth).document()
 
 
 class _Refused(Exception):  # noqa: N818 - never leaves this module
@@ -99,8 +101,9 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
 class _Reader:
     """One pass over the events of a text."""
 
-    def __init__(self, text: str, paths: Collection[Path]) -> None:
+    def __init__(self, text: str, paths: Collection[Path], max_depth: int) -> None:
         self._text = text
+        self._max_depth = max_depth
         self._paths = paths
         self._lines: dict[Path, int] = {}
         self._problems: list[Problem] = []
@@ -143,8 +146,8 @@ class _Reader:
         elif isinstance(event, yaml.AliasEvent):
             return self._alias(event, path)
         else:
-            if len(path) >= MAX_DEPTH:
-                message = f"nested more than {MAX_DEPTH} levels deep"
+            if len(path) >= self._max_depth:
+                message = f"nested more than {self._max_depth} levels deep"
                 raise _Refused(_line(event), (), message)
             if event.tag is not None and event.tag not in _SECTION_TAGS:
                 self._refuse_tag(event, path)
