@@ -20,15 +20,20 @@ class RevisionHook(BuildHookInterface[Any]):
         """Add the file to what is built; an editable installation changes too often."""
         if version == "editable" or (Path(self.root) / FILE).exists():
             return
-        if revision := os.environ.get("AFTERRUN_REVISION") or self._commit():
+        revision, branch = os.environ.get("AFTERRUN_REVISION", ""), ""
+        if not revision:
+            revision, branch = self._git("HEAD"), self._git("--abbrev-ref", "HEAD")
+        if revision:
             path = Path(tempfile.mkdtemp()) / "revision.txt"
-            path.write_text(f"{revision[:12]}\n", "utf-8")
+            # A checked out commit has no branch.
+            lines = (revision[:12], "" if branch == "HEAD" else branch)
+            path.write_text("\n".join(lines) + "\n", "utf-8")
             build_data["force_include"][str(path)] = FILE
 
-    def _commit(self) -> str:
+    def _git(self, *arguments: str) -> str:
         if not (Path(self.root) / ".git").exists():
             return ""
-        command = ["git", "-C", self.root, "rev-parse", "HEAD"]
+        command = ["git", "-C", self.root, "rev-parse", *arguments]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         except OSError:

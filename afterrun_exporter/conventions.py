@@ -191,7 +191,8 @@ HELP: Final = {
     UNOBSERVED_JOBS: "Number of jobs whose last slot fell in a downtime and without a reported run since.",
     PINGS: "Total number of pings received, by dialect and result.",
     METRICS_DROPPED: "Total number of reported metric values that were dropped, by reason.",
-    BUILD_INFO: "A metric with a constant '1' value, labeled with the version of the exporter.",
+    BUILD_INFO: "A metric with a constant '1' value, labeled by version, revision, branch, Python "
+    "version and platform of the exporter.",
     CONFIG_INFO: "A metric with a constant '1' value, labeled with the hash and commit of the loaded configuration.",
     RELOAD_SUCCESSFUL: "Whether the last configuration reload was successful.",
     RELOAD_TIMESTAMP: "Unix time of the last successful configuration reload.",

@@ -41,6 +41,7 @@ from afterrun_exporter.cli.memory import (
     tune_garbage_collection,
 )
 from afterrun_exporter.cli.signals import Signals
+from afterrun_exporter.cli.version import build_labels
 from afterrun_exporter.cli.web_config import WebFile, owners, warn_if_open
 from afterrun_exporter.cli.web_config import read as read_web_config
 from afterrun_exporter.clock import SystemClock
@@ -238,7 +239,7 @@ async def _serve(
 ) -> None:
     signals = Signals(listen_config.patience)
     clock = SystemClock()
-    own = SelfMetrics(__version__)
+    own = SelfMetrics(__version__, **build_labels())
     configuration = Configuration(config_file, clock, own)
     config = await configuration.load()
     beside = _beside(config_file)

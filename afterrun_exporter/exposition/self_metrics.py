@@ -66,7 +66,8 @@ class JobCounts:
 class SelfMetrics:
     """The exporter's own metrics, in a separate registry."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, **build: str) -> None:
+        """Create them; *build* has further labels of `BUILD_INFO`."""
         self._registry = CollectorRegistry()
         self._process = ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
@@ -77,7 +78,8 @@ class SelfMetrics:
             buckets=COMMIT_BUCKETS,
             registry=self._registry,
         )
-        self._gauge(names.BUILD_INFO, "version").labels(version).set(1)
+        labels = {"version": version, **build}
+        self._gauge(names.BUILD_INFO, *labels).labels(**labels).set(1)
         self._config = self._gauge(names.CONFIG_INFO, "hash", "git_sha")
         self._reload_ok = self._gauge(names.RELOAD_SUCCESSFUL)
         self._reloaded_at = self._gauge(names.RELOAD_TIMESTAMP)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import platform
 import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from afterrun_exporter import __version__
+from afterrun_exporter.cli import version
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.cli.main import client_command
 from afterrun_exporter.cli.version import find_revision
@@ -23,12 +25,38 @@ def test_it_tells_its_version_and_what_it_runs_on(way: str) -> None:
     """As a flag and as a command, in the same words."""
     result = _afterrun(way)
 
-    revision = f" (revision {known})" if (known := find_revision()) else ""
+    commit, branch = find_revision()
     assert result.exit_code == 0
-    assert result.output == (
-        f"afterrun {__version__}{revision}\n"
-        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}\n"
-    )
+    first, *rest = result.output.splitlines()
+    assert first.startswith(f"afterrun, version {__version__}")
+    assert (commit in first, branch in first) == (True, True)
+    assert rest == [
+        f"  python version:   {platform.python_version()}",
+        f"  platform:         {platform.system().lower()}/{platform.machine()}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("commit", "branch", "built"),
+    [
+        ("0123456789ab", "main", " (branch: main, revision: 0123456789ab)"),
+        ("0123456789ab", "", " (revision: 0123456789ab)"),
+        ("", "", ""),
+    ],
+)
+def test_its_version_has_the_branch_and_the_revision_as_far_as_they_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    commit: str,
+    branch: str,
+    built: str,
+) -> None:
+    (tmp_path / "revision.txt").write_text(f"{commit}\n{branch}\n", "utf-8")
+    monkeypatch.setattr(version, "REVISION", tmp_path / "revision.txt")
+
+    first, *_ = _afterrun("--version").output.splitlines()
+
+    assert first == f"afterrun, version {__version__}{built}"
 
 
 @pytest.mark.parametrize(

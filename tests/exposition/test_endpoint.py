@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import platform
 import shutil
 from asyncio.subprocess import PIPE
 
@@ -15,6 +16,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.app import WebOptions
+from afterrun_exporter.cli.version import build_labels
 from afterrun_exporter.core.model import Kind, Outcome
 from afterrun_exporter.core.schedule import Every
 from afterrun_exporter.engine.service import Service
@@ -155,6 +157,19 @@ async def test_every_series_about_itself_is_there_from_the_start(
 
     assert told[names.PINGS, "dialect=native", "result=rejected"] == 0
     assert told[names.METRICS_DROPPED, "reason=not_a_number"] == 0
+
+
+async def test_the_build_has_the_labels_of_other_exporters() -> None:
+    text = SelfMetrics("1.2.3", **build_labels()).render().decode()
+
+    ((found,),) = (
+        one.samples
+        for one in text_string_to_metric_families(text)
+        if one.name == names.BUILD_INFO
+    )
+    labels = {"version", "revision", "branch", "pythonversion", "platform"}
+    assert found.labels.keys() == labels
+    assert found.labels["pythonversion"] == platform.python_version()
 
 
 async def test_what_a_reload_came_to_is_told() -> None:
