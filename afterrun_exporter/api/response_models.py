@@ -213,6 +213,9 @@ class RecordedRun(Run):
 class AllRuns(Answer):
     """A page of the runs of all jobs, the last recorded one first."""
 
+    runs_per_job: int = Field(
+        description="the most runs that are kept of a job, the last recorded ones"
+    )
     runs: list[RecordedRun]
     next: int | None = Field(description="`before` of the next page")
 

@@ -58,7 +58,8 @@ class RunsApi:
         has_more = len(last) > limit or sum(one.run.size for one in last) > SIZE
         following = last[:limit][-1].id if has_more else None
         runs = (recorded_run_of(one) async for one in cooperatively(last[:limit]))
-        return await _encoded(runs, following)
+        most = self.service.settings.runs_per_job
+        return await _encoded(runs, following, runs_per_job=most)
 
     async def open(
         self, request: ApiRequest[OpenRunsQuery]
@@ -86,7 +87,7 @@ class RunsApi:
 
 
 async def _encoded(
-    runs: AsyncIterable[response_models.Run], following: int | None, **fields: str
+    runs: AsyncIterable[response_models.Run], following: int | None, **fields: str | int
 ) -> EncodedPage:
     """Return the page of *runs* with other *fields*.
 

@@ -88,7 +88,7 @@ def decode(data: bytes, name: str) -> str:
 
 def _expanded(argument: str, list_files: Callable[[Path], Iterable[Path]]) -> list[str]:
     """Return *argument*, or the files in it if it is a directory."""
-    if argument == "-" or _is_url(argument) or not Path(argument).is_dir():
+    if argument == "-" or is_url(argument) or not Path(argument).is_dir():
         return [argument]
     try:
         paths = sorted(str(path) for path in list_files(Path(argument)))
@@ -113,11 +113,11 @@ def _below(directory: Path, suffixes: Sequence[str]) -> Iterator[Path]:
 def _public_name(name: str) -> str:
     if name == "-":
         return "stdin"
-    return public_url(name) if _is_url(name) else name
+    return public_url(name) if is_url(name) else name
 
 
 def _text(name: str) -> str:
-    if _is_url(name):
+    if is_url(name):
         return decode(_downloaded(name), _public_name(name))
     try:
         if name == "-":
@@ -127,7 +127,7 @@ def _text(name: str) -> str:
                 data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise _unreadable(name, error) from None
-    _check_size(data, _public_name(name))
+    check_size(data, _public_name(name))
     return decode(data, _public_name(name))
 
 
@@ -144,11 +144,11 @@ def _downloaded(url: str) -> bytes:
     if response.status != 200:
         problem = Problem(0, "", f"cannot be read: {response.problem}")
         raise ConfigError(public_url(url), [problem])
-    _check_size(response.body, public_url(url))
+    check_size(response.body, public_url(url))
     return response.body
 
 
-def _check_size(data: bytes, name: str) -> None:
+def check_size(data: bytes, name: str) -> None:
     if len(data) > MAX_BYTES:
         problem = Problem(0, "", f"larger than {MAX_BYTES // 2**20}MiB: split it")
         raise ConfigError(name, [problem])
@@ -159,5 +159,5 @@ def _unreadable(name: str, error: OSError) -> ConfigError:
     return ConfigError(_public_name(name), [Problem(0, "", message)])
 
 
-def _is_url(argument: str) -> bool:
+def is_url(argument: str) -> bool:
     return argument.startswith(("http://", "https://"))

@@ -62,6 +62,19 @@ SOURCES: Final[dict[str, ImportSource]] = {
         notes="The file is read, and never executed. Given its directory, constants "
         "that it imports from other files are found.",
     ),
+    "healthchecks": ImportSource(
+        "Import checks of Healthchecks, from its API or its JSON.",
+        command="import_healthchecks",
+    ),
+    "cronitor": ImportSource(
+        "Import monitors of Cronitor, from its YAML or JSON.",
+        "cronitor",
+        notes="Each FILE is an answer of its API: GET /api/monitors?format=yaml.",
+    ),
+    "runs": ImportSource(
+        "Load past runs into the daemon, from NDJSON or CSV.",
+        command="import_runs",
+    ),
 }
 
 

@@ -8,8 +8,10 @@ redirects are not followed, because the token is not meant for their target.
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult
 
@@ -53,7 +55,8 @@ NOT_JSON: Final = object()
 class Transport:
     """Requests to the daemon at a URL; a token takes precedence over credentials in it.
 
-    Or to *program*, another one of the chain, whose address is set with *option*.
+    Or to *program*, another one, whose address is set with *option*. With *key_header*,
+    the token is sent in that header, beside the credentials in the URL.
     """
 
     def __init__(
@@ -62,12 +65,14 @@ class Transport:
         token: str = "",
         program: str = "AfterRun",
         option: str = "--url or AFTERRUN_URL",
+        key_header: str = "",
     ) -> None:
         #: The URL without credentials.
         self.url = public_url(url)
         self._program, self._option = program, option
         self._target = url.rstrip("/")
         self._token = token
+        self._key_header = key_header
 
     def request(
         self,
@@ -77,9 +82,12 @@ class Transport:
         body: bytes | None = None,
         media: str = "application/json",
         most: int | None = None,
+        limit: float = 0.0,
     ) -> Response:
         """Return the response to one request; at most *most* bytes of it are read.
 
+        *timeout* is that of each read from the network. *limit* is that of the whole
+        request in seconds, for programs that are not trusted; 0 for none.
         Raises NoResponseError, and ValueError if the URL or the token cannot be used.
         """
         # This import takes longer than all others together; the job runs meanwhile.
@@ -89,13 +97,19 @@ class Transport:
         if body is not None:
             headers["Content-Type"] = media
         parts = target(self._target)
-        if allowed := authorization(self._target, self._token):
-            headers["Authorization"] = allowed
+        allowed = self._add_credentials(headers)
         try:
-            with closing(_connection(parts, timeout)) as connection:
+            with (
+                closing(_connection(parts, timeout)) as connection,
+                _time_limit(connection, limit),
+            ):
                 connection.request(method, parts.path + path, body, headers)
                 answer = connection.getresponse()
                 text = answer.read(most)
+        except _TooSlowError:
+            raise NoResponseError(
+                f"no whole response from {self.url} within {limit:g} seconds"
+            ) from None
         except OSError as error:
             raise self._unreachable(error, allowed) from None
         except HTTPException as error:
@@ -117,6 +131,21 @@ class Transport:
             problem += ": put a token into AFTERRUN_TOKEN"
         date = answer.getheader("Date") or ""
         return Response(answer.status, text, date, document, detail, problem)
+
+    def _add_credentials(self, headers: dict[str, str]) -> str:
+        """Add the credentials to *headers*; return the header to hide in messages."""
+        if not self._key_header:
+            if allowed := authorization(self._target, self._token):
+                headers["Authorization"] = allowed
+            return allowed
+        if allowed := authorization(self._target, ""):
+            headers["Authorization"] = allowed
+        if not self._token:
+            return allowed
+        # It refuses a token that no header can contain.
+        key = authorization(self._target, self._token).partition(" ")[2]
+        headers[self._key_header] = key
+        return f"{self._key_header} {key}"
 
     def _unexpected(self, answer: HTTPResponse, allowed: str) -> str:
         """Return the description of an error that is not one of the daemon."""
@@ -142,6 +171,43 @@ class Transport:
             hint=f"; is {self._program} running there? Set {self._option} for another "
             "address",
         )
+
+
+class _TooSlowError(Exception):
+    """The time limit of a request has passed."""
+
+
+@contextmanager
+def _time_limit(connection: HTTPConnection, seconds: float) -> Iterator[None]:
+    """End *connection* after so many *seconds*, and raise _TooSlowError; 0 for never."""
+    if not seconds:
+        yield
+        return
+    connection.connect()
+    # The connection forgets it before the response is read.
+    sock = connection.sock
+    from threading import Event, Timer  # noqa: PLC0415
+
+    expired = Event()
+
+    def end() -> None:
+        expired.set()
+        with suppress(OSError):
+            sock.shutdown(SHUT_RDWR)
+
+    timer = Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Exception:
+        if expired.is_set():
+            raise _TooSlowError from None
+        raise
+    finally:
+        timer.cancel()
+    if expired.is_set():
+        raise _TooSlowError
 
 
 def _connection(parts: SplitResult, timeout: float) -> HTTPConnection:

@@ -165,7 +165,7 @@ async def read_all(
 
     def parse() -> list[Read]:
         return (
-            _read_history(body, at, sender, limit)
+            read_history(body, at, sender, limit)
             if history
             else _read(body, at, sender, limit)
         )
@@ -189,7 +189,8 @@ def _read(body: bytes, at: float, sender: bytes, limit: int) -> list[Read]:
     return reads
 
 
-def _read_history(body: bytes, at: float, sender: bytes, limit: int) -> list[Read]:
+def read_history(body: bytes, at: float, sender: bytes, limit: int) -> list[Read]:
+    """Return the reports of past runs in *body*; raises PingError like `split`."""
     reads: list[Read] = []
     for item in split(body):
         if isinstance(item, dict):

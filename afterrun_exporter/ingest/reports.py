@@ -230,7 +230,9 @@ def _check_history(ping: Ping) -> None:
         ping.started_at is not None and ping.duration is not None
     )
     if not has_end:
-        raise PingError(HISTORY_WITHOUT_TIMES)
+        # Invalid times are left out with a warning.
+        invalid_fields = [one for one in ping.warnings if " is left out: " in one]
+        raise PingError("; ".join((HISTORY_WITHOUT_TIMES, *invalid_fields)))
 
 
 def invalid(job: str, at: float, fingerprint: bytes, error: PingError) -> Ping:

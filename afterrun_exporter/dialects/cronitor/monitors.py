@@ -6,37 +6,18 @@ depend on HTTP.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from afterrun_exporter.core.crontab import five_fields
-from afterrun_exporter.core.metric_names import as_rule
+from afterrun_exporter.core.cronitor import assertion_rule, schedule_settings
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import name_of
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.status import BROKEN, Status, status
 
-#: ``every 5 minutes``; units by their first letters.
-_EVERY: Final = re.compile(
-    r"every\s+(?:(\d{1,6})\s*)?(sec|min|hour|day|week)[a-z]*", re.IGNORECASE
-)
-_UNITS: Final = {"sec": "s", "min": "m", "hour": "h", "day": "d", "week": "w"}
-
-#: ``metric.duration < 5 min``.
-_ASSERTION: Final = re.compile(
-    r"(?:metric|job|heartbeat|event)\.([A-Za-z_][\w-]{0,62})\s*(<=|>=|!=|==?|<|>)\s*"
-    r"(-?\d+(?:\.\d+)?)\s*(ms|millisecond|s|sec|second|m|min|minute|h|hour|d|day|week)?"
-    r"s?",
-    re.IGNORECASE | re.ASCII,
-)
-
 #: The most tags, or assertions, of one monitor.
 MOST_LISTED: Final = 500
-
-#: Metrics that Cronitor computes from many reports; clients do not report them.
-_COMPUTED_METRICS: Final = frozenset({"error_rate"})
 
 
 @dataclass(slots=True)
@@ -80,9 +61,11 @@ def monitor_of(attributes: Mapping[str, Any]) -> Monitor:
     rules = []
     assertions = [*_list_of(attributes, "assertions")]
     for assertion in _limited(assertions, "assertions", problems):
-        rule, warning = _rule(assertion)
-        rules += [rule] if rule else []
-        monitor.warnings.extend([warning] if warning else [])
+        rule, reason = assertion_rule(assertion)
+        if rule is not None:
+            rules.append(rule)
+        else:
+            monitor.warnings.append(f"assertion {assertion!r:.80} is ignored: {reason}")
     if rules:
         description["rules"] = rules
     if problems:
@@ -117,41 +100,10 @@ def _when(attributes: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     if len(schedules) > 1:
         problems.append("more than one schedule: a job has exactly one")
         return {}
-    text = " ".join(str(schedules[0]).split())
-    if every := _EVERY.fullmatch(text):
-        return {"every": f"{every[1] or 1}{_UNITS[every[2].lower()]}"}
-    return {
-        "schedule": five_fields(text),
-        "timezone": str(attributes.get("timezone") or "UTC"),
-    }
-
-
-def _rule(assertion: object) -> tuple[dict[str, Any] | None, str]:
-    """Return the rule for an assertion, or None and a warning."""
-    assertion_match = (
-        _ASSERTION.fullmatch(assertion.strip()) if isinstance(assertion, str) else None
-    )
-    if assertion_match is None:
-        return None, (
-            f"assertion {assertion!r:.80} is ignored: write it like "
-            "'metric.count > 0' or 'metric.duration < 5 min'"
-        )
-    metric, op, value, unit = assertion_match.groups()
-    if metric in _COMPUTED_METRICS:
-        return None, (
-            f"assertion {assertion!r:.80} is ignored: {metric} is not reported; "
-            "use success_ratio in afterrun.yml instead"
-        )
-    expr = f"{as_rule(metric)} {'==' if op == '=' else op} {value}{_span(unit)}"
-    # Cronitor does not apply assertions to metrics that are not reported.
-    return {"expr": expr, "on_missing": "ignore"}, ""
-
-
-def _span(unit: str | None) -> str:
-    if not unit:
-        return ""
-    short = unit.lower()
-    return "ms" if short in {"ms", "millisecond"} else short[0]
+    settings = schedule_settings(str(schedules[0]))
+    if "schedule" in settings:
+        settings["timezone"] = str(attributes.get("timezone") or "UTC")
+    return settings
 
 
 def _whole_number(
