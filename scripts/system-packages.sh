@@ -144,6 +144,8 @@ provide_programs() {
     need util-linux unshare
     need iproute2 ip
     need dash dash
+    # Sends the mail with a report, as sendmail does.
+    need msmtp msmtp
     # Shells that complete commands.
     need zsh zsh
     need fish fish
