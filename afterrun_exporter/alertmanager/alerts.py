@@ -13,7 +13,7 @@ from afterrun_exporter.core.notifications import AlertNotification, Stage
 from afterrun_exporter.core.severities import severity_of
 from afterrun_exporter.core.state import AlertKey, AlertOpened, JobState, OpenAlert
 from afterrun_exporter.core.timestamps import format_time
-from afterrun_exporter.rulegen.links import links
+from afterrun_exporter.rulegen.links import links, silence_link
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -57,10 +57,11 @@ def message(
     expires_at: float,
     url: str,
     annotations: Mapping[str, str],
+    silences: str = "",
 ) -> dict[str, Any]:
     """Return the alert as posted to Alertmanager, firing or resolved.
 
-    *url* is that of the daemon, or "". *annotations* replace those that are the same for
+    *url* is that of the daemon, *silences* that of Alertmanager for people, or "". *annotations* replace those that are the same for
     all alerts of this kind.
     """
     labels = json.loads(notice.labels)
@@ -73,6 +74,7 @@ def message(
             "summary": names.SUMMARIES[alert],
             "description": f"{notice.job}: {notice.summary or f'since {since}'}.",
             **links(alert, url, notice.job),
+            **silence_link(alert, silences, notice.job, labels.get(names.RULE, "")),
             **annotations,
         },
         # Limited to now: the clock may have been set back since.

@@ -163,6 +163,7 @@ class AlertNotifier:
             delays=Delays(resolve=delay, late=LATE * interval),
             lifetime=lifetime(self._service.settings.min_visible, delay),
             external_url=self._configured_url,
+            silences=self._configured.external_url,
             annotations=self._annotations,
         )
 

@@ -48,6 +48,8 @@ class SenderSettings:
     lifetime: float
     #: The URL of the daemon; "" if it is unknown.
     external_url: str = ""
+    #: The URL under which people reach Alertmanager; "" if it is unknown.
+    silences: str = ""
     #: Returns the annotations of an alert, as far as they are known now.
     annotations: Callable[[AlertNotification], Mapping[str, str]] = lambda _: {}
 
@@ -207,6 +209,7 @@ class AlertmanagerSender:
             expires_at,
             url,
             self.settings.annotations(pending.notice),
+            self.settings.silences,
         )
 
     async def _record_delivery(self, batch: list[PendingPost], now: float) -> None:

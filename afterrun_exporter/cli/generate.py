@@ -25,10 +25,13 @@ class MissingExtraError(GenerateError):
 
 def _prometheus(config: Config, _: Path) -> render.Files:
     jobs, url = config.jobs.values(), config.external_url
+    silences = config.alertmanager.external_url
     # In another folder, because Prometheus is often configured with rules/*.yml.
-    tests = rule_tests.tests_file(jobs, config.label_keys, f"../{RULES.name}", url)
+    tests = rule_tests.tests_file(
+        jobs, config.label_keys, f"../{RULES.name}", url, silences
+    )
     return {
-        RULES: render.to_yaml(prometheus.rules_file(jobs, config.hash, url)),
+        RULES: render.to_yaml(prometheus.rules_file(jobs, config.hash, url, silences)),
         RULES.parent / "tests/afterrun.test.yml": render.to_yaml(tests),
     }
 

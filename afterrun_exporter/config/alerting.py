@@ -208,6 +208,7 @@ class AlertmanagerSpec(GroupingSpec):
     """All of ``alertmanager:``."""
 
     push_to: Annotated[alerting_values.BaseUrls, ListOf] = ()
+    external_url: Annotated[alerting_values.ExternalUrl | None, NotEmpty] = None
     labels: Annotated[dict[alerting_values.AddedLabel, Line], MappingOf] = Field(
         default_factory=dict
     )
@@ -236,6 +237,7 @@ class AlertmanagerSpec(GroupingSpec):
         first = receivers[0].name if receivers else DISCARD
         return Alertmanager(
             push_to=self.push_to,
+            external_url=self.external_url or "",
             labels=tuple({**dict(SCRAPE_LABELS), **self.labels}.items()),
             resolve_delay=self.resolve_delay,
             config_file=self.config_file,

@@ -171,6 +171,8 @@ class Alertmanager:
 
     #: Base URLs of the Alertmanagers to which the daemon posts alerts.
     push_to: tuple[str, ...] = ()
+    #: The URL under which people reach Alertmanager; "" if it is unknown.
+    external_url: str = ""
     #: Labels that Prometheus adds to our alerts: the scrape job, external labels.
     labels: tuple[tuple[str, str], ...] = SCRAPE_LABELS
     #: Seconds from the end of a condition's visibility until its end is posted: longer

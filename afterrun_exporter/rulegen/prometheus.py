@@ -26,12 +26,16 @@ _KNOWN: Final = f"group without ({TARGET}, {names.SEVERITY}) ({_WATCHED})"
 
 
 def rules_file(
-    jobs: Iterable[Job] = (), hash_: str = "", external_url: str = ""
+    jobs: Iterable[Job] = (),
+    hash_: str = "",
+    external_url: str = "",
+    alertmanager_url: str = "",
 ) -> Data:
     """Return the content of the rule file for Prometheus.
 
     Jobs with dedicated alerting rules are excluded from the generic ones. *hash_* is that
-    of the configuration, or "". Alerts link to the daemon at *external_url*.
+    of the configuration, or "". Alerts link to the daemon at *external_url*,
+    and to Alertmanager at *alertmanager_url*.
     """
     dedicated = sorted((job for job in jobs if job.dedicated), key=lambda job: job.name)
     others = []
@@ -56,7 +60,7 @@ def rules_file(
             "rules": [_from_file(names.JOB_DISAPPEARED)],
         },
     ]
-    return {"groups": with_links(groups, external_url)}
+    return {"groups": with_links(groups, external_url, alertmanager_url)}
 
 
 def exporter_rules(hash_: str = "") -> list[Data]:

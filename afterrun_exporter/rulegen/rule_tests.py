@@ -17,7 +17,7 @@ from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.core.rules import Rule
 from afterrun_exporter.rulegen.alerting import Data
 from afterrun_exporter.rulegen.jobs import first_line, generic_rules, rules_of
-from afterrun_exporter.rulegen.links import links
+from afterrun_exporter.rulegen.links import links, silence_link
 from afterrun_exporter.rulegen.promql import quoted
 
 #: By minute: ok, firing, the exporter is down, firing, ok.
@@ -104,18 +104,20 @@ def tests_file(
     label_keys: Sequence[str],
     rules_file: str,
     external_url: str,
+    alertmanager_url: str,
 ) -> Data:
     """Return the test file for ``promtool test rules``; *rules_file* is relative to it."""
     dedicated = sorted((job for job in jobs if job.dedicated), key=lambda job: job.name)
     # The name of a job without its own alerting rules.
     name = _free("any-job-", {job.name for job in dedicated})
     plain = Job(name=name, labels=tuple((key, f"some {key}") for key in label_keys))
+    urls = (external_url, alertmanager_url)
     # A label that the scrape might add. It proves that an alert is about the series of
     # its own job.
     mark = _free("series_", {*label_keys, *names.RESERVED_LABELS})
-    cases = [*_cases(plain, generic_rules(), (_ANY,), mark, external_url)]
+    cases = [*_cases(plain, generic_rules(), (_ANY,), mark, urls)]
     for job in dedicated:
-        cases += _cases(job, rules_of(job), job.rules, mark, external_url)
+        cases += _cases(job, rules_of(job), job.rules, mark, urls)
     # A job whose upstream is unhealthy has no other alert, so that has its own test.
     waiting = [case for case in cases if case.alert == names.JOB_UPSTREAM_UNHEALTHY]
     others = [case for case in cases if case.alert != names.JOB_UPSTREAM_UNHEALTHY]
@@ -165,7 +167,7 @@ def _cases(
     alerting: Iterable[Data],
     rules: Iterable[Rule],
     mark: str,
-    external_url: str,
+    urls: tuple[str, str],
 ) -> Iterator[_Case]:
     thresholds = iter(rules)
     for one in alerting:
@@ -193,7 +195,8 @@ def _cases(
             {
                 "summary": one["annotations"]["summary"],
                 "description": sentence + suffix,
-                **links(alert, external_url, job.name),
+                **links(alert, urls[0], job.name),
+                **silence_link(alert, urls[1], job.name, more.get(names.RULE, "")),
                 **_runbook(job),
             },
         )

@@ -27,6 +27,7 @@ from tests.copies import replace
 from tests.exposition.rendered import render as exposed
 
 URL: Final = "https://afterrun.example/ops"
+SILENCES: Final = "https://alerts.example.com/am"
 HOUR: Final = 3600.0
 #: When everything has happened, hours after the epoch, where promtool's time begins.
 END: Final = 40 * HOUR
@@ -166,7 +167,7 @@ def posted(story: Story) -> list[Mapping[str, Any]]:
 
 def posted_one(story: Story, notice: AlertNotification) -> Mapping[str, Any]:
     known = current_annotations(story.job, story.state, notice, SETTINGS)
-    return alerts.message(notice, Stage.FIRING, END, END + HOUR, URL, known)
+    return alerts.message(notice, Stage.FIRING, END, END + HOUR, URL, known, SILENCES)
 
 
 def series(told: Iterable[Story]) -> list[dict[str, str]]:
@@ -195,7 +196,7 @@ def test_posted_and_scraped_alerts_have_the_same_labels_and_texts(
     promtool = shutil.which("promtool")
     assert promtool, "promtool is missing: run make test, it installs it"
     told = list(stories())
-    rules = prometheus.rules_file(CONFIG.jobs.values(), "", URL)
+    rules = prometheus.rules_file(CONFIG.jobs.values(), "", URL, SILENCES)
     (tmp_path / "rules.yml").write_text(render.to_yaml(rules))
     expected: dict[str, list[Any]] = {}
     for story in told:

@@ -142,10 +142,11 @@ def test_promtool_accepts_the_rules_without_a_lint(run: Run, tmp_path: Path) -> 
 
 def test_the_generated_tests_pass(run: Run, tmp_path: Path) -> None:
     """Each job fires exactly one alert of each kind, in the words that were meant."""
-    jobs = _jobs(RICH)
-    tests = rule_tests.tests_file(jobs, ("team", "tier"), "rules.yml", "")
+    jobs, urls = _jobs(RICH), ("https://daemon.example", "https://alerts.example")
+    tests = rule_tests.tests_file(jobs, ("team", "tier"), "rules.yml", *urls)
+    rules = prometheus.rules_file(jobs, "", *urls)
 
-    result = _tested(run, tmp_path, prometheus.rules_file(jobs), tests)
+    result = _tested(run, tmp_path, rules, tests)
 
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -154,7 +155,7 @@ def test_the_generated_tests_try_every_alert_of_every_job() -> None:
     """Those of the generic rules with a job of no other name."""
     jobs = _jobs(RICH)
     file = prometheus.rules_file(jobs)
-    cases = rule_tests.tests_file(jobs, (), "rules.yml", "")["tests"]
+    cases = rule_tests.tests_file(jobs, (), "rules.yml", "", "")["tests"]
 
     tried = {
         (alert["exp_labels"][names.JOB], check["alertname"])
@@ -173,7 +174,7 @@ def test_the_generated_tests_try_every_alert_of_every_job() -> None:
 def test_the_alerts_have_the_labels_that_the_daemon_posts_them_with() -> None:
     """Alertmanager sees one alert then, and not two."""
     jobs = [*_jobs(RICH), _one()]
-    cases = rule_tests.tests_file(jobs, (), "rules.yml", "")["tests"]
+    cases = rule_tests.tests_file(jobs, (), "rules.yml", "", "")["tests"]
 
     fired = {
         frozenset({**alert["exp_labels"], "alertname": check["alertname"]}.items())
@@ -274,7 +275,7 @@ def test_the_generated_tests_fail_when_a_rule_is_wrong(
     jobs = _jobs(TWO)
     file = copy.deepcopy(prometheus.rules_file(jobs))
     before = copy.deepcopy(file)
-    tests = rule_tests.tests_file(jobs, (), "rules.yml", "")
+    tests = rule_tests.tests_file(jobs, (), "rules.yml", "", "")
     assert [rule["alert"] for rule in _own(file, "a")] == [
         names.JOB_OVERRUNNING,
         names.JOB_MISSED,
@@ -299,7 +300,7 @@ def test_they_fail_when_the_generic_rules_keep_the_job(
     file = prometheus.rules_file([job])
     file["groups"][1] = prometheus.rules_file()["groups"][1]
 
-    tests = rule_tests.tests_file([job], (), "rules.yml", "")
+    tests = rule_tests.tests_file([job], (), "rules.yml", "", "")
 
     assert _tested(run, tmp_path, file, tests).returncode == 1
 
@@ -381,8 +382,8 @@ def test_a_description_of_nothing_is_not_told() -> None:
     blank, without = _one("description: ' '"), _one()
 
     assert prometheus.rules_file([blank]) == prometheus.rules_file([without])
-    assert rule_tests.tests_file([blank], (), "", "") == rule_tests.tests_file(
-        [without], (), "", ""
+    assert rule_tests.tests_file([blank], (), "", "", "") == rule_tests.tests_file(
+        [without], (), "", "", ""
     )
 
 
@@ -405,7 +406,7 @@ def test_the_same_jobs_give_the_same_bytes_in_whatever_order() -> None:
 
     def text(jobs: list[Job]) -> str:
         rules = prometheus.rules_file(jobs, "abc")
-        tests = rule_tests.tests_file(jobs, ("team", "tier"), "rules.yml", "")
+        tests = rule_tests.tests_file(jobs, ("team", "tier"), "rules.yml", "", "")
         return render.to_yaml(rules) + render.to_yaml(tests)
 
     assert text(shuffled) == text(jobs)

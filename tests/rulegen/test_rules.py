@@ -63,9 +63,9 @@ def test_the_checked_in_files_are_the_generated_ones(root: Path) -> None:
     config = configs.load(root / "afterrun.yml")
     jobs = config.jobs.values()
 
-    rules = prometheus.rules_file(jobs, config.hash, config.external_url)
+    rules = prometheus.rules_file(jobs, config.hash, config.external_url, "")
     tests = rule_tests.tests_file(
-        jobs, config.label_keys, "../afterrun.rules.yml", config.external_url
+        jobs, config.label_keys, "../afterrun.rules.yml", config.external_url, ""
     )
 
     assert (root / "rules/afterrun.rules.yml").read_text() == render.to_yaml(rules)
