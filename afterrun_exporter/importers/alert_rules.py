@@ -12,7 +12,7 @@ from afterrun_exporter.core.patterns import compiled
 from afterrun_exporter.core.units import format_duration, parse_duration
 from afterrun_exporter.importers.model import ImportedJob, ImportedPolicy
 from afterrun_exporter.importers.names import unique_names
-from afterrun_exporter.importers.yaml_sections import Section
+from afterrun_exporter.importers.yaml_sections import Section, one_line
 
 _KEYS: Final = ("name", "description", "enabled", "conditions", "severity", "channels")
 #: The conditions of each section.
@@ -84,8 +84,8 @@ class AlertRules:
 
     def add(self, kind: str, section: Section) -> None:
         """Add the rule *section* of the section *kind* of the file."""
-        name = (section.text("name") or "").strip() or kind
-        description = (section.text("description") or "").strip()
+        name = one_line(section.text("name") or "") or kind
+        description = one_line(section.text("description") or "")
         severity = self._severity(section)
         channels = section.texts("channels")
         enabled = section.boolean("enabled")
@@ -127,6 +127,12 @@ class AlertRules:
         except ValueError as error:
             conditions.report("jobPattern", f"the rule is not imported: {error}")
             return None
+        if not text.isprintable():
+            reason = (
+                "the rule is not imported: it has characters that cannot be printed"
+            )
+            conditions.report("jobPattern", reason)
+            return None
         if self.jobs and not any(map(search, self.jobs)):
             reason = "matches none of the imported jobs; the policy is imported anyway"
             conditions.report("jobPattern", reason)
@@ -136,8 +142,7 @@ class AlertRules:
         self, conditions: Section, pattern: str, name: str, description: str
     ) -> _Group:
         group = self._groups.setdefault(pattern, _Group(conditions))
-        text = "".join(c if c.isprintable() else " " for c in description)
-        line = f"{name}: {text}" if text else name
+        line = f"{name}: {description}" if description else name
         if line not in group.notes:
             group.notes.append(line)
         return group

@@ -64,6 +64,8 @@ class Evaluator:
     file: str = ""
     steps: int = 0
     depth: int = 0
+    #: The jobs that were made, without those that others are made from.
+    records: list[Record] = field(default_factory=list)
     #: Calls of the class that were evaluated, or that are known not to be.
     visited: set[int] = field(default_factory=set)
 
@@ -341,6 +343,7 @@ class Evaluator:
         self.visited.add(id(node))
         record = Record(self.file, node.lineno, {})
         self._fill(record, node, scope, PARAMETERS)
+        self.records.append(record)
         return record
 
     def _replaced(self, node: ast.Call, scope: Scope) -> Record:
@@ -349,6 +352,7 @@ class Evaluator:
             raise Unresolved("calls replace on something other than a job")
         record = Record(self.file, node.lineno, dict(base.values), base.rest)
         self._fill(record, node, scope, ())
+        self.records = [one for one in self.records if one is not base] + [record]
         return record
 
     def _fill(

@@ -21,6 +21,7 @@ from afterrun_exporter.importers.python_expressions import (
     Scope,
 )
 from afterrun_exporter.importers.python_syntax import (
+    CLASS,
     STATE_CALLS,
     assigned_names,
     changed,
@@ -40,6 +41,7 @@ from afterrun_exporter.importers.python_values import (
     Record,
     Unresolved,
     binary,
+    foreign,
     items,
     limited,
     why,
@@ -109,6 +111,16 @@ class Modules:
                 if id(node) not in reached:
                     reason = "is not reached: it is in code that is not followed"
                     self._report(name, node.lineno, title(node), reason)
+        self._report_unregistered()
+
+    def _report_unregistered(self) -> None:
+        registered = {id(one.job) for one in self.registrations}
+        lines = {one.source for one in self.unmapped}
+        for one in self._evaluator.records:
+            if id(one) not in registered and Source(one.file, one.line) not in lines:
+                job_id = one.values.get("id")
+                text = f"{CLASS}(id={job_id!r})" if isinstance(job_id, str) else CLASS
+                self._report(one.file, one.line, text, "is never registered")
 
     def _load(self, file: str, name: str) -> Scope:
         """Return the variables of the module in *file*, which is followed once."""
@@ -351,7 +363,7 @@ class Modules:
                 module = Namespace(alias.name, self._load(file, alias.name))
             else:
                 name = alias.name if alias.asname else alias.name.partition(".")[0]
-                module = _foreign(name)
+                module = foreign(name)
             scope[alias.asname or alias.name.partition(".")[0]] = module
 
     def stmt_importfrom(self, node: ast.ImportFrom, scope: Scope) -> None:
@@ -372,7 +384,7 @@ class Modules:
             elif inner is not None:
                 value = Namespace(alias.name, self._load(inner, alias.name))
             else:
-                value = _foreign(f"{module}.{alias.name}".strip("."))
+                value = foreign(f"{module}.{alias.name}".strip("."))
             scope[alias.asname or alias.name] = value
 
     def _find(self, module: str, level: int) -> str | None:
@@ -381,10 +393,3 @@ class Modules:
         return next(
             (one for one in paths_of(module, level, beside) if one in self.texts), None
         )
-
-
-def _foreign(name: str) -> Opaque:
-    reason = f"{name} is not in the given files"
-    if name.partition(".")[0] == "os":
-        reason = "it depends on the environment"
-    return Opaque(reason, name)

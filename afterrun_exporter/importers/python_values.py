@@ -387,3 +387,11 @@ def why(opaque: Opaque, line: int) -> str:
     """Return the reason why a value on *line* is not known."""
     where = f" (line {opaque.line})" if opaque.line not in {0, line} else ""
     return f"{opaque.reason}{where}"
+
+
+def foreign(name: str) -> Opaque:
+    """Return the value of an imported *name* that is not in the given files."""
+    reason = f"{name} is not in the given files"
+    if name.partition(".")[0] == "os":
+        reason = "it depends on the environment"
+    return Opaque(reason, name)

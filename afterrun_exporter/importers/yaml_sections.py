@@ -138,3 +138,9 @@ class Section:
             if key not in self._used:
                 hint = did_you_mean(key, keys)
                 self.report(key, f"unknown key{hint}")
+
+
+def one_line(text: str) -> str:
+    """Return *text* without characters that cannot be printed."""
+    printable = (c if c.isprintable() and c != "\ufffd" else " " for c in text)
+    return "".join(printable).strip()
