@@ -10,8 +10,8 @@ from typing import Any, Final
 from afterrun_exporter.config.values import severity as checked_severity
 from afterrun_exporter.core.patterns import compiled
 from afterrun_exporter.core.units import format_duration, parse_duration
-from afterrun_exporter.importers.model import ImportedJob, ImportedPolicy
-from afterrun_exporter.importers.names import unique_names
+from afterrun_exporter.importers.model import ImportedPolicy
+from afterrun_exporter.importers.queue_health import QueueRule, expressions, rank
 from afterrun_exporter.importers.yaml_sections import Section, one_line
 
 _KEYS: Final = ("name", "description", "enabled", "conditions", "severity", "channels")
@@ -31,12 +31,8 @@ SECTIONS: Final = tuple(_CONDITIONS)
 _ALL: Final = ".*"
 #: Names with a dot, as those of workers have; the queue-health job has none.
 _DOTTED: Final = "[.]"
-#: From the most severe on; names of one's own come last.
-_RANKS: Final = ("critical", "high", "warning", "medium", "low", "info")
 #: Runs are stored for this long by default.
 _RETENTION: Final = parse_duration("30d")
-_QUEUE: Final = "queue-health"
-_MODES: Final = ("paused", "draining")
 _TIMEOUT: Final = (
     "AfterRun alerts while a run is past its max_runtime: set that of the jobs; a "
     "timeout that a job reports counts as a failure"
@@ -80,7 +76,7 @@ class AlertRules:
     jobs: Sequence[str] = ()
     rules: list[AlertRule] = field(default_factory=list)
     _groups: dict[str, _Group] = field(default_factory=dict)
-    _queue: list[tuple[Section, str, str, str]] = field(default_factory=list)
+    queue: list[QueueRule] = field(default_factory=list)
 
     def add(self, kind: str, section: Section) -> None:
         """Add the rule *section* of the section *kind* of the file."""
@@ -193,7 +189,7 @@ class AlertRules:
             if limit is None:
                 return
             later = limit
-        if _rank(other) < _rank(group.severities.get("failing", "")):
+        if rank(other) < rank(group.severities.get("failing", "")):
             section.report_whole(
                 f"{name}: a job has one alert for failures in a row, here after "
                 f"{group.after_failures}; none with another severity after {later}"
@@ -278,20 +274,8 @@ class AlertRules:
         severity: str,
         _description: str,
     ) -> Iterator[str]:
-        expressions = []
-        if (size := conditions.count("dlqSize")) is not None:
-            expressions.append(f"dlq_size <= {size - 1}")
-        if (pending := conditions.count("pendingJobs")) is not None:
-            expressions.append(f"pending_jobs < {pending}")
-        if (delayed := conditions.count("delayedJobs")) is not None:
-            expressions.append(f"delayed_jobs < {delayed}")
-        mode = conditions.text("mode")
-        if mode in _MODES:
-            expressions.append(f"{mode} == 0")
-        elif mode is not None:
-            conditions.report("mode", f"use one of {', '.join(_MODES)}")
-        for expression in expressions:
-            self._queue.append((conditions, expression, name, severity))
+        for expression in expressions(conditions):
+            self.queue.append(QueueRule(conditions, expression, name, severity))
             yield "violated"
 
     def _dependencies(self, conditions: Section, *_rule: str) -> Iterator[str]:
@@ -337,7 +321,7 @@ class AlertRules:
     def _all(self) -> str:
         """Return the pattern for all jobs, if possible without the queue's own."""
         dotted = bool(self.jobs) and all("." in one for one in self.jobs)
-        return _DOTTED if self._queue and dotted else _ALL
+        return _DOTTED if self.queue and dotted else _ALL
 
     def _stricter(self, group: _Group, general: _Group) -> None:
         """Keep the lower number of failures of a *general* rule for this group."""
@@ -363,39 +347,3 @@ class AlertRules:
                     f"a job has one {key}: for jobs that match, {limit} is {one}, and no "
                     f"longer {two} as for all jobs"
                 )
-
-    def queue_job(self) -> ImportedJob | None:
-        """Return the job that reports the state of the queue, if rules are on that."""
-        if not self._queue:
-            return None
-        names = unique_names([name for _, _, name, _ in self._queue])
-        rules = [
-            {"expr": expression, "name": name}
-            | ({"severity": severity} if severity else {})
-            for name, (_, expression, _, severity) in zip(
-                names, self._queue, strict=True
-            )
-        ]
-        metrics = sorted({one.split()[0] for _, one, _, _ in self._queue})
-        settings: dict[str, object] = {
-            "description": "State of the queue",
-            "every": "1m",
-            "grace": "5m",
-        }
-        severities = [one for *_, one in self._queue if one]
-        if severities:
-            settings["severity"] = min(severities, key=_rank)
-        settings["rules"] = rules
-        if _ALL in self._groups:
-            settings["alerts"] = {"after_failures": 1}
-        (name,) = unique_names([*self.jobs, _QUEUE])[-1:]
-        note = (
-            f"a script reports {', '.join(metrics)} every minute, as "
-            "examples/queue-health.sh does"
-        )
-        return ImportedJob(name, settings, self._queue[0][0].source, (note,))
-
-
-def _rank(severity: str) -> int:
-    """Return the place of *severity*; lower is more severe."""
-    return _RANKS.index(severity) if severity in _RANKS else len(_RANKS)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from afterrun_exporter.config.loading import parse
 from afterrun_exporter.core.units import format_duration, parse_duration
 from afterrun_exporter.errors import ConfigError
-from afterrun_exporter.importers import scheduler_yaml, yaml_text
+from afterrun_exporter.importers import queue_health, scheduler_yaml, yaml_text
 from afterrun_exporter.importers.alert_rules import SECTIONS, AlertRule, AlertRules
 from afterrun_exporter.importers.model import (
     Imported,
@@ -62,8 +62,8 @@ def read(files: Sequence[InputFile]) -> Imported:
         alertmanager |= _alerts(root, rules)
         root.close(_KEYS)
     policies = rules.policies()
-    if (queue := rules.queue_job()) is not None:
-        jobs.append(queue)
+    if rules.queue:
+        jobs.append(queue_health.job(rules.queue, rules.jobs))
     sections = {"alertmanager": alertmanager} if alertmanager else {}
     return Imported(
         tuple(jobs), tuple(policies), sections, tuple(sorted(set(unmapped)))
