@@ -123,6 +123,9 @@ BUILD_INFO: Final = "afterrun_build_info"
 CONFIG_INFO: Final = "afterrun_config_info"
 RELOAD_SUCCESSFUL: Final = "afterrun_config_last_reload_successful"
 RELOAD_TIMESTAMP: Final = "afterrun_config_last_reload_success_timestamp_seconds"
+CONFIG_FETCHES: Final = "afterrun_config_fetches_total"
+FETCH_SUCCESSFUL: Final = "afterrun_config_last_fetch_successful"
+FETCH_TIMESTAMP: Final = "afterrun_config_last_fetch_success_timestamp_seconds"
 COMMIT_DURATION: Final = "afterrun_commit_duration_seconds"
 STORAGE_ERRORS: Final = "afterrun_storage_errors_total"
 CLOCK_STEPS: Final = "afterrun_clock_steps_total"
@@ -196,6 +199,9 @@ HELP: Final = {
     CONFIG_INFO: "A metric with a constant '1' value, labeled with the hash and commit of the loaded configuration.",
     RELOAD_SUCCESSFUL: "Whether the last configuration reload was successful.",
     RELOAD_TIMESTAMP: "Unix time of the last successful configuration reload.",
+    CONFIG_FETCHES: "Fetches of the configuration from its git repository, by result.",
+    FETCH_SUCCESSFUL: "Whether the last fetch of the configuration was successful.",
+    FETCH_TIMESTAMP: "Unix time of the last successful fetch of the configuration, 0 if none.",
     COMMIT_DURATION: "Duration of commits to the database, including fsync.",
     STORAGE_ERRORS: "Total number of failed transactions; nothing of them was recorded.",
     CLOCK_STEPS: "Total number of steps of the system clock by more than a second.",

@@ -137,6 +137,13 @@ class AlertsRefusedError(PushError):
     """Alertmanager refuses at least one of these alerts permanently."""
 
 
+class GitError(AfterRunError):
+    """A git repository could not be fetched or read; the message has the cause."""
+
+    kind = "repository-unavailable"
+    status = HTTPStatus.BAD_GATEWAY
+
+
 class GenerateError(AfterRunError):
     """Files could not be generated; none was written."""
 

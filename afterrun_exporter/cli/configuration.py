@@ -5,67 +5,85 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 
 import structlog
 
 from afterrun_exporter import config as configs
-from afterrun_exporter.cli.revision import revision
-from afterrun_exporter.cli.timed_calls import TimedCalls
-from afterrun_exporter.cli.web_config import (
-    HANGS,
-    WebConfigState,
-    WebFile,
-    config_error,
-)
+from afterrun_exporter.cli.origins import Origin, Version
+from afterrun_exporter.cli.web_config import WebConfigState, WebFile
 from afterrun_exporter.clock import Clock, in_background
 from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.engine.runtime import Runtime
-from afterrun_exporter.errors import AfterRunError
+from afterrun_exporter.errors import AfterRunError, ConfigError, GitError, Problem
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
-from afterrun_exporter.server.health import Reload
 
 log = structlog.get_logger()
 
 
 class Configuration:
-    """The configuration, a file or a directory, and the state of its last read."""
+    """The configuration at *origin*, and the state of its last read."""
 
-    def __init__(
-        self,
-        path: Path | None,
-        clock: Clock,
-        own: SelfMetrics,
-        timed_calls: TimedCalls | None = None,
-    ) -> None:
-        self._path = path
+    def __init__(self, origin: Origin, clock: Clock, own: SelfMetrics) -> None:
+        self._origin = origin
         self._clock = clock
         self._own = own
-        self._timed_calls = timed_calls or TimedCalls()
-        self._is_loaded = False
-        #: The digest of the text that is in use, and what was read from it.
+        #: The digest of the texts that are in use, and what was read from them.
         self._current: tuple[bytes, configs.Config] | None = None
+        #: The newest revision, if that is known, and the last one that was used or
+        #: refused.
+        self._newest: str | None = None
+        self._attempted: str | None = None
+
+    async def start(self) -> configs.Config:
+        """Return the configuration to start with; raise AfterRunError."""
+        await self._origin.start()
+        try:
+            return await self.load()
+        except (ConfigError, GitError) as error:
+            if not await self._origin.start_anew():
+                raise
+            log.warning("cached_config_refused", problems=str(error))
+            return await self.load()
 
     async def load(
-        self, apply: Callable[[configs.Config], Awaitable[None]] | None = None
+        self,
+        apply: Callable[[configs.Config], Awaitable[None]] | None = None,
+        note_revision: Callable[[str], None] | None = None,
     ) -> configs.Config:
-        """Read the file, *apply* it, and record the result in the metrics.
+        """Read the configuration, *apply* it, and record the result in the metrics.
 
-        Raises ConfigError, or any error of *apply*; then nothing has changed.
+        If only its revision is new, that is noted. Raises ConfigError, or any error of
+        *apply*; then nothing has changed.
         """
         try:
-            config, sha, digest = await self._read()
-            is_new = self._current is None or config is not self._current[1]
+            version = await self._origin.read()
+            digest = _digest(version)
+            config = await self._parsed(version, digest)
+            is_new = self._current is None or digest != self._current[0]
             if apply is not None and is_new:
                 await apply(config)
-        except AfterRunError:
+        except AfterRunError as error:
+            if isinstance(error, ConfigError):
+                self._attempted = self._newest
             self._own.refused()
             raise
-        self._is_loaded = True
+        if note_revision is not None and not is_new:
+            note_revision(version.revision)
         self._current = digest, config
-        self._own.loaded(config.hash, sha, self._clock.now())
+        self._attempted = version.revision
+        await self._origin.accept(version)
+        self._own.loaded(config.hash, version.revision, self._clock.now())
         return config
+
+    async def refresh(self) -> bool:
+        """Get the newest version; return True unless it was used or refused before.
+
+        Raises GitError.
+        """
+        self._newest = await self._origin.refresh()
+        return self._newest is None or self._newest != self._attempted
 
     async def checked(self, web_file: WebFile | None) -> WebConfigState | None:
         """Return the content of *web_file*; raise ConfigError if it is invalid."""
@@ -75,27 +93,23 @@ class Configuration:
             self._own.refused()
             raise
 
-    async def _read(self) -> tuple[configs.Config, str, bytes]:
-        """Return the configuration of the file, its revision and the digest of its text.
+    async def _parsed(self, version: Version, digest: bytes) -> configs.Config:
+        """Return the configuration of *version*.
 
-        The configuration of an unchanged file is the same object again.
+        The configuration of unchanged texts is the same object again, unless its revision
+        is another one.
         """
-        path = self._path
-        if path is None:
-            return configs.default(), "", b""
-        try:
-            # Startup waits for the file without a timeout.
-            waits = not self._is_loaded
-            source, digest = await self._timed_calls(_read, path, forever=waits)
-            sha = await self._timed_calls(revision, path, forever=waits)
-        except TimeoutError:
-            raise config_error(
-                path, "", HANGS.format(self._timed_calls.seconds)
-            ) from None
         if self._current is not None and self._current[0] == digest:
-            return self._current[1], sha, digest
-        # Parsed in a thread, because a large file takes a while.
-        return await in_background(configs.parse_source, source), sha, digest
+            config = self._current[1]
+        elif version.source is None:
+            config = configs.default()
+        else:
+            # Parsed in a thread, because a large file takes a while.
+            config = await in_background(configs.parse_source, version.source)
+        if config.job_config.revision == version.revision:
+            return config
+        job_config = replace(config.job_config, revision=version.revision)
+        return replace(config, job_config=job_config)
 
     def check_jobs(self, before: AbstractSet[str], after: AbstractSet[str]) -> None:
         """Raise ConfigError if none of the jobs in *before* is in *after*.
@@ -108,53 +122,76 @@ class Configuration:
         count = (
             f"all {plural(len(before), 'job')}" if len(before) > 1 else "the only job"
         )
-        raise config_error(
-            self._path,
-            "jobs",
+        message = (
             f"the file would retire {count}, as it has none of them: if that is "
-            "intended, POST /-/reload?retire=all, or restart the daemon",
+            "intended, POST /-/reload?retire=all, or restart the daemon"
         )
+        raise ConfigError(self._origin.name, [Problem(0, "jobs", message)])
 
 
-def _read(path: Path) -> tuple[configs.Source, bytes]:
-    """Return the configuration at *path* and its digest."""
-    source = configs.read(path)
+def _digest(version: Version) -> bytes:
+    """Return the digest of the texts of *version*."""
     digest = sha256()
-    for file in source.files:
-        digest.update(f"{file.name}\0{len(file.text)}\0".encode())
+    for file in version.source.files if version.source else ():
+        digest.update(f"{len(file.text)}\0".encode())
         digest.update(file.text.encode())
-    return source, digest.digest()
+    return digest.digest()
 
 
-def reloader(
-    configuration: Configuration,
-    runtime: Runtime[configs.Config],
-    web_file: WebFile | None = None,
-    on_success: Callable[[], Awaitable[None]] | None = None,
-) -> Reload:
-    """Return the function that reads the files again and reconfigures *runtime*.
+class Reloader:
+    """Reads the configuration again, and reconfigures *runtime*.
 
     After each success *on_success* is awaited.
     """
-    one_at_a_time = asyncio.Lock()
 
-    async def reload(*, retire_all: bool = False) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        runtime: Runtime[configs.Config],
+        web_file: WebFile | None = None,
+        on_success: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._configuration = configuration
+        self._runtime = runtime
+        self._web_file = web_file
+        self._on_success = on_success
+        self._one_at_a_time = asyncio.Lock()
+
+    async def __call__(self, *, retire_all: bool = False) -> None:
+        """See `server.health.Reload`."""
+        async with self._one_at_a_time:
+            await self._configuration.refresh()
+            await self._load(self._web_file, retire_all=retire_all)
+
+    async def poll(self) -> None:
+        """Use a version that was neither used nor refused before, if there is one.
+
+        Errors are logged.
+        """
+        async with self._one_at_a_time:
+            try:
+                if await self._configuration.refresh():
+                    await self._load(None, retire_all=False)
+            except AfterRunError:
+                # It has been logged.
+                return
+
+    async def _load(self, web_file: WebFile | None, *, retire_all: bool) -> None:
+        configuration, runtime = self._configuration, self._runtime
+
         async def use(new: configs.Config) -> None:
             if not retire_all:
                 configuration.check_jobs(runtime.configured_jobs, new.jobs.keys())
             await runtime.reconfigure(new)
 
-        async with one_at_a_time:
-            try:
-                web_config = await configuration.checked(web_file)
-                config = await configuration.load(use)
-            except AfterRunError as error:
-                log.error("config_refused", problems=str(error))  # noqa: TRY400
-                raise
-            if web_file is not None:
-                web_file.apply(web_config)
-            log.info("config_loaded", hash=config.hash, jobs=len(config.jobs))
-            if on_success is not None:
-                await on_success()
-
-    return reload
+        try:
+            web_config = await configuration.checked(web_file)
+            config = await configuration.load(use, runtime.note_revision)
+        except AfterRunError as error:
+            log.error("config_refused", problems=str(error))  # noqa: TRY400
+            raise
+        if web_file is not None:
+            web_file.apply(web_config)
+        log.info("config_loaded", hash=config.hash, jobs=len(config.jobs))
+        if self._on_success is not None:
+            await self._on_success()

@@ -29,7 +29,7 @@ def load_with_base(source: Source) -> Config:
     Raises ConfigError, also when ``alertmanager: {base}`` cannot be merged with it.
     """
     config = configs.parse_source(source)
-    if config.alertmanager.base:
+    if config.alertmanager.base and not source.is_in_repository:
         try:
             _config_text(config, source.beside, config.alertmanager)
         except GenerateError as error:

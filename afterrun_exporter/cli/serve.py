@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sys
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from afterrun_exporter.app import WebOptions, make_app, site_of
 from afterrun_exporter.auth.tokens import callers
 from afterrun_exporter.cli import logs, progress
 from afterrun_exporter.cli.banner import OPEN, usage
-from afterrun_exporter.cli.configuration import Configuration, reloader
+from afterrun_exporter.cli.configuration import Configuration, Reloader
 from afterrun_exporter.cli.flags import (
     DURATION,
     check_open_files,
@@ -33,6 +34,8 @@ from afterrun_exporter.cli.flags import (
     own_names,
     trusted,
 )
+from afterrun_exporter.cli.git_flags import FollowedRepository, GitFlags, git_options
+from afterrun_exporter.cli.git_origin import newest, origin_of, polls
 from afterrun_exporter.cli.managed_config import kept_file, load_with_base, secrets_of
 from afterrun_exporter.cli.memory import (
     freeze_many,
@@ -81,6 +84,7 @@ _option = partial(click.option, show_default=True)
 @click.option(
     "--config.check", "config_check", is_flag=True, help="Check the file and exit."
 )
+@git_options
 @_option(
     "--storage.path",
     "storage_path",
@@ -163,6 +167,7 @@ _option = partial(click.option, show_default=True)
 def serve(
     config_file: Path | None,
     config_check: bool,
+    git_flags: GitFlags,
     storage_path: Path,
     listen: tuple[str, ...],
     log_level: str,
@@ -187,7 +192,10 @@ def serve(
         binds = [addresses.parse(address) for address in listen]
         check_telemetry_path(telemetry_path)
         check_storage_path(storage_path)
+        repository = git_flags.repository(config_file)
         if config_check:
+            if repository is not None:
+                load_with_base(asyncio.run(newest(repository)))
             if config_file is not None:
                 with progress.bar(f"reading {config_file}"):
                     load_with_base(configs.read(config_file))
@@ -203,7 +211,9 @@ def serve(
         listen_config = ListenConfig(
             binds, security, web_file, limits, stop_seconds, fast_path
         )
-        uvloop.run(_serve(config_file, storage_path, listen_config, options))
+        uvloop.run(
+            _serve(config_file, repository, storage_path, listen_config, options)
+        )
     except ConfigError as error:
         for line in str(error).splitlines():
             click.echo(line, err=True)
@@ -233,6 +243,7 @@ class ListenConfig:
 
 async def _serve(
     config_file: Path | None,
+    repository: FollowedRepository | None,
     storage_path: Path,
     listen_config: ListenConfig,
     options: WebOptions,
@@ -240,9 +251,9 @@ async def _serve(
     signals = Signals(listen_config.patience)
     clock = SystemClock()
     own = SelfMetrics(__version__, **build_labels())
-    configuration = Configuration(config_file, clock, own)
-    config = await configuration.load()
-    beside = _beside(config_file)
+    origin = origin_of(config_file, repository, storage_path, clock, own)
+    configuration = Configuration(origin, clock, own)
+    config = await configuration.start()
     options = replace(options, external_url=options.external_url or config.external_url)
     security, web_file = listen_config.security, listen_config.web_file
     web_file.apply(await web_file.read())
@@ -278,7 +289,9 @@ async def _serve(
 
         async def manage_alertmanager(config: configs.Config) -> None:
             receivers.recipients.configure(config.alertmanager)
-            receivers.manage(kept_file(config, beside), secrets_of(config, beside))
+            receivers.manage(
+                kept_file(config, origin.beside), secrets_of(config, origin.beside)
+            )
             await receivers.announce_successes()
 
         # Tokens first: a token that was removed is refused at once.
@@ -294,7 +307,7 @@ async def _serve(
             warn_if_open(security, listen_config.binds)
             await receivers.refresh()
 
-        reload = reloader(configuration, runtime, web_file, reloaded)
+        reload = Reloader(configuration, runtime, web_file, reloaded)
         index, site = Index(service), site_of(options, clock)
         pages = Context(
             service=service,
@@ -337,21 +350,15 @@ async def _serve(
                 receivers.secrets.task().run(clock),
                 # An Alertmanager that hangs must not delay the start.
                 receivers.refresh(),
+                *polls(origin, reload, clock, _jitter),
             ),
         ):
             tune_garbage_collection()
-            _greet(listen_config, options, config, config_file, storage_path)
+            _greet(listen_config, options, config, origin.name, storage_path)
             await signals.until_stopped(reload)
             log.info("stopping")
         await receivers.finish()
     log.info("stopped")
-
-
-def _beside(config_file: Path | None) -> Path:
-    """Return the directory that relative paths of the configuration start from."""
-    if config_file is None:
-        return Path()
-    return config_file if config_file.is_dir() else config_file.parent
 
 
 def _jitter(longest: float) -> float:
@@ -362,17 +369,14 @@ def _greet(
     listen_config: ListenConfig,
     options: WebOptions,
     config: configs.Config,
-    config_file: Path | None,
+    source: str,
     storage_path: Path,
 ) -> None:
     scheme = "https" if listen_config.web_file.encrypts else "http"
     url = options.external_url.rstrip("/") or listen_config.binds[0].url(scheme)
     locked = not listen_config.security.authenticator.is_open
-    source = (
-        f"{plural(len(config.jobs), 'job')} from {config_file}"
-        if config_file
-        else "no file"
-    )
+    count = plural(len(config.jobs), "job")
+    source = f"{count} from {source}" if source else "no file"
     click.echo(
         f"AfterRun exporter {__version__} listens on {url} "
         f"({source}; database {storage_path}); Ctrl-C stops it\n"

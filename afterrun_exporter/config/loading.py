@@ -72,6 +72,7 @@ def parse_source(source: Source, *, on_disk: bool = True) -> Config:
     findings = [
         *builder.findings,
         *_overwritten(builder.alertmanager, source.beside, where),
+        *(_relative(builder.alertmanager) if source.is_in_repository else ()),
     ]
     is_whole = merged is None or merged.is_whole
     if built is None or findings or problems or not is_whole:
@@ -126,6 +127,20 @@ def _overwritten(
             "and set its new path"
         )
         yield Finding(("alertmanager", "base"), message)
+
+
+def _relative(alertmanager: Alertmanager) -> Iterator[Finding]:
+    """Yield a finding for each relative path that the daemon would use."""
+    if not alertmanager.config_file:
+        return
+    for key in ("config_file", "base"):
+        path = getattr(alertmanager, key)
+        if path and not FilePath(path).is_absolute():
+            message = (
+                "is a relative path, but a configuration in a git repository has no "
+                "directory: write an absolute one"
+            )
+            yield Finding(("alertmanager", key), message)
 
 
 def _oddities(config: Config, now: float) -> Iterator[Finding]:

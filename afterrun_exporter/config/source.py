@@ -46,6 +46,8 @@ class Source:
     files: tuple[SourceFile, ...]
     #: The directory that relative paths in it start from.
     beside: Path
+    #: True if it is in a git repository, without a directory.
+    is_in_repository: bool = False
 
     @classmethod
     def of(cls, text: str, name: str) -> Source:

@@ -33,6 +33,8 @@ class JobConfig:
     """A loaded configuration, as the service uses it."""
 
     jobs: Mapping[str, Job] = field(default_factory=dict)
+    #: The commit that it is in, with "-dirty" if it differs from it; "" if unknown.
+    revision: str = ""
     #: Creates the job for the first ping of an unknown name, from the settings that a
     #: client sent for it: keys of afterrun.yml as a JSON object, or "". Raises
     #: ValueError for unusable settings. None if unknown jobs are rejected.

@@ -72,6 +72,10 @@ class Runtime(Generic[C]):
         await self._service.reconfigure(config.job_config)
         await self._configure(config)
 
+    def note_revision(self, revision: str) -> None:
+        """Use *revision* for the same configuration from now on."""
+        self._service.note_revision(revision)
+
     async def _configure(self, config: C) -> None:
         for part in self._parts:
             await part(config)

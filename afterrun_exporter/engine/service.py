@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from afterrun_exporter.clock import Clock, cooperatively
@@ -108,6 +109,10 @@ class Service(WatchedJobs):
             raise
         # Severity, labels or rules may have changed without a change of state.
         self._change_feed.note_all(removed, await reload.changed_jobs(old, registry))
+
+    def note_revision(self, revision: str) -> None:
+        """Record runs with *revision* from now on; the configuration is the same."""
+        self.job_config = replace(self.job_config, revision=revision)
 
     async def recalled(self, name: str) -> JobState | None:
         """Return the state of a monitored job with the keys of all its runs."""

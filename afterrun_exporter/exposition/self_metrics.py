@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -31,6 +32,23 @@ REASONS = ("limit", "name", "not_a_number", "process")
 
 #: An Alertmanager, the successful and failed posts to it, and the waiting alerts.
 Pushes = tuple[str, int, int, int]
+
+
+class Fetches(NamedTuple):
+    """Fetches of a configuration from a repository."""
+
+    ok: int = 0
+    failed: int = 0
+    #: The result of the last one; None before the first.
+    last: bool | None = None
+    #: When one succeeded; 0 for never.
+    succeeded_at: float = 0.0
+
+    def after_success(self, now: float) -> Fetches:
+        return self._replace(ok=self.ok + 1, last=True, succeeded_at=now)
+
+    def after_failure(self) -> Fetches:
+        return self._replace(failed=self.failed + 1, last=False)
 
 
 class JobCounts:
@@ -123,6 +141,10 @@ class SelfMetrics:
         ):
             self._registry.register(_Callback(partial(_optional, name, value)))
 
+    def watch_fetches(self, fetches: Callable[[], Fetches]) -> None:
+        """Expose the result of *fetches*, called at each scrape."""
+        self._registry.register(_Callback(lambda: _fetches(fetches())))
+
     def clock_stepped(self, steps: int, now: float) -> None:
         """Move timestamps after *now* back to it, if the clock was set since the last call."""
         if steps == self._steps:
@@ -209,6 +231,15 @@ def _pushes(counts: Iterable[Pushes]) -> Iterator[Metric]:
         waits.add_metric([name], waiting)
     yield posts
     yield waits
+
+
+def _fetches(fetches: Fetches) -> Iterator[Metric]:
+    counter = _counter(names.CONFIG_FETCHES, names.RESULT)
+    counter.add_metric(["ok"], fetches.ok)
+    counter.add_metric(["failed"], fetches.failed)
+    yield counter
+    yield from _optional(names.FETCH_SUCCESSFUL, lambda: fetches.last)
+    yield _gauge(names.FETCH_TIMESTAMP, fetches.succeeded_at)
 
 
 def _gauge(name: str, value: float | None, *labels: str) -> GaugeMetricFamily:

@@ -8,6 +8,7 @@ import pytest
 
 from afterrun_exporter import config as configs
 from afterrun_exporter.cli.configuration import Configuration
+from afterrun_exporter.cli.origins import FileOrigin
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from tests.fakes import ManualClock
@@ -22,7 +23,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def configuration(file: Path, clock: ManualClock) -> Configuration:
-    return Configuration(file, clock, SelfMetrics("1.2.3"))
+    return Configuration(FileOrigin(file), clock, SelfMetrics("1.2.3"))
 
 
 class Applied(list[configs.Config]):
@@ -38,7 +39,7 @@ async def test_a_file_that_has_not_changed_is_not_applied_again(
     """A reload of 100,000 jobs would take seconds to find out that nothing changed."""
     applied = Applied()
     first = await configuration.load(applied)
-    monkeypatch.setattr(configs, "parse", None)
+    monkeypatch.setattr(configs, "parse_source", None)
 
     again = await configuration.load(applied)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from afterrun_exporter.cli.configuration import Configuration
+from afterrun_exporter.cli.origins import FileOrigin
 from afterrun_exporter.cli.timed_calls import THREAD, TimedCalls
 from afterrun_exporter.cli.web_config import WebFile
 from afterrun_exporter.clock import yield_to_loop
@@ -78,7 +79,7 @@ async def test_a_reload_of_a_file_that_hangs_is_refused(
 ) -> None:
     """Seen: it blocked every later reload, and the stop."""
     metrics = SelfMetrics("1.2.3")
-    configuration = Configuration(file, clock, metrics, TimedCalls(SOON))
+    configuration = Configuration(FileOrigin(file, TimedCalls(SOON)), clock, metrics)
     await configuration.load(no_change)
     swap(file, pipe)
 

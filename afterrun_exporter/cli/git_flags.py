@@ -1,0 +1,138 @@
+"""The flags of `afterrun serve` for a configuration in a git repository."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from afterrun_exporter.cli.flags import DURATION
+from afterrun_exporter.git.remote import (
+    USERNAME,
+    Remote,
+    checked_path,
+    checked_ref,
+    checked_url,
+)
+
+F = TypeVar("F", bound=Callable[..., object])
+
+#: Defaults in seconds.
+INTERVAL: Final = 60.0
+TIMEOUT: Final = 60.0
+
+_PREFIX: Final = "config.git-"
+_FILE: Final = click.Path(dir_okay=False, path_type=Path)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedRepository:
+    """A repository to fetch a configuration from."""
+
+    remote: Remote
+    #: Seconds between two fetches.
+    interval: float
+    #: The maximum duration of a fetch in seconds.
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class GitFlags:
+    """The values of the flags; None for those that are not used."""
+
+    url: str | None = None
+    ref: str | None = None
+    path: str | None = None
+    interval: float | None = None
+    timeout: float | None = None
+    token_file: Path | None = None
+    username: str | None = None
+    ca_file: Path | None = None
+
+    def repository(self, config_file: Path | None) -> FollowedRepository | None:
+        """Return the repository to follow, None if there is none.
+
+        Raises ValueError with the flag that is wrong.
+        """
+        if self.url is None:
+            used = [name for name in self.__slots__ if getattr(self, name) is not None]
+            if used:
+                flag = f"--{_PREFIX}{used[0].replace('_', '-')}"
+                raise ValueError(f"{flag} has no effect without --{_PREFIX}url: add it")
+            return None
+        if config_file is not None:
+            raise ValueError(
+                f"--config.file and --{_PREFIX}url are two configurations: use one of "
+                f"them; --{_PREFIX}path is the path in the repository"
+            )
+        if shutil.which("git") is None:
+            raise ValueError(
+                f"--{_PREFIX}url needs the program git, which is not in PATH: install it"
+            )
+        remote = Remote(
+            url=checked_url(self.url),
+            ref=checked_ref("HEAD" if self.ref is None else self.ref),
+            path=checked_path("afterrun.yml" if self.path is None else self.path),
+            token_file=self.token_file,
+            username=USERNAME if self.username is None else self.username,
+            ca_file=self.ca_file,
+        )
+        if self.token_file is not None and remote.url.startswith("file:"):
+            raise ValueError(f"--{_PREFIX}token-file has no effect with a local path")
+        if (
+            not remote.username
+            or not remote.username.isprintable()
+            or ":" in remote.username
+        ):
+            raise ValueError(f"--{_PREFIX}username {remote.username!r} is no user name")
+        if self.ca_file is not None and not self.ca_file.is_file():
+            raise ValueError(f"--{_PREFIX}ca-file {str(self.ca_file)!r} is not a file")
+        return FollowedRepository(
+            remote, self.interval or INTERVAL, self.timeout or TIMEOUT
+        )
+
+
+_OPTIONS: Final[tuple[tuple[str, Any, str], ...]] = (
+    (
+        "url",
+        str,
+        "Follow the configuration in this repository: https://, http:// or a path.",
+    ),
+    ("ref", str, "The branch, tag or commit to follow.  [default: HEAD]"),
+    (
+        "path",
+        str,
+        "The file or directory in the repository.  [default: afterrun.yml]",
+    ),
+    ("interval", DURATION, "How often to fetch.  [default: 1m]"),
+    ("timeout", DURATION, "The maximum duration of a fetch.  [default: 1m]"),
+    ("token-file", _FILE, "A file with the token for the repository."),
+    ("username", str, f"The user name to send with the token.  [default: {USERNAME}]"),
+    ("ca-file", _FILE, "The certificates of the authorities to trust, in PEM."),
+)
+
+
+def git_options(command: F) -> F:
+    """Add the flags to *command*, which gets them as one `GitFlags` named git_flags."""
+
+    @wraps(command)
+    def collected(**values: Any) -> object:
+        flags = {
+            name.removeprefix("git_"): values.pop(name)
+            for name in [*values]
+            if name.startswith("git_")
+        }
+        return command(git_flags=GitFlags(**flags), **values)
+
+    decorated: Any = collected
+    for name, type_, text in reversed(_OPTIONS):
+        parameter = f"git_{name.replace('-', '_')}"
+        option = click.option(f"--{_PREFIX}{name}", parameter, type=type_, help=text)
+        decorated = option(decorated)
+    result: F = decorated
+    return result

@@ -1,0 +1,1 @@
+"""Configurations in git repositories: fetching a ref, and reading the files of a commit."""
