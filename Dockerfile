@@ -23,6 +23,10 @@ RUN export AFTERRUN_REVISION="$REVISION" \
 FROM ${PYTHON}
 COPY --from=build /opt/afterrun /opt/afterrun
 ENV PATH=/opt/afterrun/bin:$PATH
+# For --config.git-url.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates git \
+    && rm -rf /var/lib/apt/lists/*
 # /data belongs to the user before it becomes a volume: a new volume takes that over.
 RUN groupadd --gid 10707 afterrun \
     && useradd --uid 10707 --gid afterrun --home-dir /data --no-create-home --shell /usr/sbin/nologin afterrun \

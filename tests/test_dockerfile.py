@@ -25,3 +25,7 @@ def test_the_health_check_is_a_module_of_the_package() -> None:
     python, flag, module = json.loads(command)
     assert (python, flag) == ("python", "-m")
     assert importlib.util.find_spec(module) is not None
+
+
+def test_it_has_the_program_that_follows_repositories() -> None:
+    assert re.search(r"apt-get install .* git( |$)", TEXT, re.MULTILINE)

@@ -21,6 +21,8 @@ class Scope(StrEnum):
     READ = "read"
     #: Describe, pause and remove jobs through the APIs of other systems.
     MANAGE = "manage"
+    #: Reload the configuration, such as a webhook of a git repository.
+    RELOAD = "reload"
     #: Do everything.
     ADMIN = "admin"
 

@@ -77,7 +77,7 @@ _UUID: Final = f"{{job:{UUID.pattern.replace('a-f', 'a-fA-F')}}}"
 
 HEALTHY: Final = _at("GET", OPEN, "/-/healthy")
 READY: Final = _at("GET", OPEN, "/-/ready")
-RELOAD: Final = _at("POST", _ADMIN, "/-/reload")
+RELOAD: Final = _at("POST", Scope.RELOAD, "/-/reload")
 METRICS: Final = _at("GET", _SCRAPE, TELEMETRY)
 #: Pushed metrics with their original names. They are separate, so that they cannot
 #: break the scrape that alerts depend on.

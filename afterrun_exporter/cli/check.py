@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,12 +22,14 @@ from afterrun_exporter.cli.managed_config import (
     secret_warnings,
 )
 from afterrun_exporter.clock import SystemClock
-from afterrun_exporter.config import Config
+from afterrun_exporter.config import Config, Source
 from afterrun_exporter.core.deadlines import slot_after
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.schedule import Cron, Every
-from afterrun_exporter.errors import ConfigError, Problem
+from afterrun_exporter.errors import ConfigError, GitError, Problem
+from afterrun_exporter.git.local import committed
+from afterrun_exporter.git.remote import REF
 
 DEFAULT_FILE: Final = Path("afterrun.yml")
 
@@ -79,12 +82,26 @@ def _moment(
     help="Show slots after TIME, such as 2026-11-22T02:00:00Z, instead of now. "
     "Without an offset it is UTC.",
 )
+@click.option(
+    "--git",
+    "is_committed",
+    is_flag=True,
+    help="Check CONFIG as it is committed, as a daemon with --config.git-url reads it.",
+)
+@click.option(
+    "--git-ref",
+    "ref",
+    metavar="REF",
+    help="The branch, tag or commit for --git.  [default: HEAD]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(
     config: Path | None,
     config_file: Path | None,
     slots: int,
     start: float | None,
+    is_committed: bool,
+    ref: str | None,
     as_json: bool,
 ) -> None:
     """Check CONFIG, a file or a directory, and print all problems, each with its line.
@@ -94,12 +111,16 @@ def check(
     """
     if config is not None and config_file is not None:
         raise click.UsageError("use CONFIG or --config.file, not both")
+    if ref is not None and not is_committed:
+        raise click.UsageError("--git-ref has no effect without --git: add it")
     path = config or config_file or DEFAULT_FILE
     after = SystemClock().now() // 1 if start is None else start
     try:
         with progress.bar(f"reading {path}"):
-            source = configuration.read(path)
+            source = _committed(path, ref) if is_committed else configuration.read(path)
             config_ = load_with_base(source)
+    except GitError as error:
+        raise click.ClickException(str(error)) from None
     except ConfigError as error:
         click.echo(str(error), err=True)
         if as_json:
@@ -112,7 +133,7 @@ def check(
             *configuration.warnings(source, config_, after),
             *(
                 configuration.problem_at(source, at, warning)
-                for warning in base_warnings(config_, source.beside)
+                for warning in _base_warnings(config_, source)
             ),
             *(
                 configuration.problem_at(source, key, warning)
@@ -132,6 +153,18 @@ def check(
     click.echo(f"{path}: {files}{_summary(config_)}: no problems")
     if plans:
         click.echo("\n" + "\n".join(_table(plans, after)))
+
+
+def _committed(path: Path, ref: str | None) -> Source:
+    """Return the configuration at *path* in the commit *ref*; raise ConfigError or GitError."""
+    try:
+        return asyncio.run(committed(path, "HEAD" if ref is None else ref))
+    except ValueError as error:
+        raise click.UsageError(str(error).replace(REF, "--git-ref")) from None
+
+
+def _base_warnings(config: Config, source: Source) -> list[str]:
+    return [] if source.is_in_repository else base_warnings(config, source.beside)
 
 
 @dataclass(frozen=True, slots=True)

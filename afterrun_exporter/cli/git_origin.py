@@ -31,17 +31,21 @@ class GitOrigin:
     """The configuration at a path of a repository, cached in *folder*."""
 
     def __init__(
-        self, followed: FollowedRepository, folder: Path, clock: Clock, own: SelfMetrics
+        self,
+        repository: FollowedRepository,
+        folder: Path,
+        clock: Clock,
+        own: SelfMetrics,
     ) -> None:
         #: Seconds between two fetches.
-        self.interval = followed.interval
-        self._remote = followed.remote
-        self._repository = Repository(folder, followed.remote, followed.timeout)
+        self.interval = repository.interval
+        self._remote = repository.remote
+        self._repository = Repository(folder, repository.remote, repository.timeout)
         self._read_token = TimedCalls()
         self._clock = clock
         #: The commit to read, and the one in use.
         self._commit = ""
-        self._kept = ""
+        self._in_use = ""
         #: True until the first fetch.
         self.is_cached = False
         self._fetches = Fetches()
@@ -67,33 +71,40 @@ class GitOrigin:
             log.warning("git_token_unencrypted", url=self._remote.url)
         await self._repository.open()
         if (commit := await self._repository.good()) is not None:
-            self._commit = self._kept = commit
+            self._commit = self._in_use = commit
             self.is_cached = True
             return
-        await self.refresh()
+        await self._fetch()
 
     async def start_anew(self) -> bool:
         """Fetch, because the last good commit cannot be used; False if it was fetched."""
         if not self.is_cached:
             return False
         await self._repository.rebuild()
-        await self.refresh()
+        await self._fetch()
         return True
 
     async def refresh(self) -> str:
         """Fetch the ref; return its commit. Raises GitError, which is logged once."""
         try:
-            commit = await self._repository.fetch(await self._token())
+            commit = await self._fetch()
         except GitError as error:
-            self._fetches = self._fetches.after_failure()
             if str(error) != self._error:
                 self._error = str(error)
                 log.error("config_fetch_failed", error=self._error)  # noqa: TRY400
             raise
-        self._fetches = self._fetches.after_success(self._clock.now())
         if self._error:
             self._error = ""
             log.info("config_fetch_recovered", commit=commit)
+        return commit
+
+    async def _fetch(self) -> str:
+        try:
+            commit = await self._repository.fetch(await self._token())
+        except GitError:
+            self._fetches = self._fetches.after_failure()
+            raise
+        self._fetches = self._fetches.after_success(self._clock.now())
         self._commit, self.is_cached = commit, False
         return commit
 
@@ -102,15 +113,15 @@ class GitOrigin:
 
     async def accept(self, version: Version) -> None:
         """Keep the commit of *version* for the next start."""
-        if version.revision == self._kept:
+        if version.revision == self._in_use:
             return
         try:
             await self._repository.keep(version.revision)
         except GitError as error:
             # It is in use, and only a start without the server would need it.
-            log.warning("config_commit_not_kept", error=str(error))
+            log.warning("config_commit_not_in_use", error=str(error))
             return
-        self._kept = version.revision
+        self._in_use = version.revision
 
     async def _token(self) -> str:
         try:
@@ -122,7 +133,7 @@ class GitOrigin:
 
 def origin_of(
     config_file: Path | None,
-    followed: FollowedRepository | None,
+    repository: FollowedRepository | None,
     storage: Path,
     clock: Clock,
     own: SelfMetrics,
@@ -131,10 +142,10 @@ def origin_of(
 
     Fetched commits are cached in a directory beside the database at *storage*.
     """
-    if followed is None:
+    if repository is None:
         return FileOrigin(config_file)
     cache = storage.with_name(f"{storage.name}-git")
-    return GitOrigin(followed, cache, clock, own)
+    return GitOrigin(repository, cache, clock, own)
 
 
 def polls(
@@ -167,13 +178,14 @@ async def follow(
             log.exception("config_poll_failed")
 
 
-async def newest(followed: FollowedRepository) -> Source:
+async def newest(repository: FollowedRepository) -> Source:
     """Return the newest configuration of a repository, without a cache.
 
     Raises ConfigError and GitError.
     """
     with TemporaryDirectory(prefix="afterrun-git-") as folder:
-        repository = Repository(Path(folder), followed.remote, followed.timeout)
-        await repository.open()
-        commit = await repository.fetch(read_token(followed.remote))
-        return await repository.source(commit)
+        remote = repository.remote
+        cache = Repository(Path(folder), remote, repository.timeout)
+        await cache.open()
+        commit = await cache.fetch(read_token(remote))
+        return await cache.source(commit)

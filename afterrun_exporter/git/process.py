@@ -29,9 +29,9 @@ _VARIABLES: Final = (
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     *("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
 )
-#: Limits the size of files, which a program can only do for itself. Without the signal,
-#: git reports the error.
-_LIMITED: Final = 'trap \'\' XFSZ; ulimit -f "$1" && shift && exec "$@"'
+#: Limits the size of files, which a program can only do for itself, and which systemd can
+#: forbid. Without the signal, git reports the error.
+_LIMITED: Final = 'trap \'\' XFSZ; ulimit -f "$1" 2>/dev/null; shift; exec "$@"'
 
 #: The configuration of git; nothing of the machine or the user is read. Hooks, filters
 #: and submodules are never used, because nothing is checked out.
@@ -106,7 +106,7 @@ async def run(
     try:
         process = await asyncio.create_subprocess_exec(
             *("/bin/sh", "-c", _LIMITED, "sh", blocks, "git", *arguments),
-            stdin=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=environ,
@@ -139,11 +139,12 @@ async def run(
 async def _write(process: asyncio.subprocess.Process, data: bytes) -> None:
     stdin = process.stdin
     if stdin is None:
-        raise RuntimeError("stdin is not a pipe")
-    with suppress(BrokenPipeError, ConnectionResetError):
+        return
+    # A program that has ended says why. Of uvloop, a closed pipe is a RuntimeError.
+    with suppress(BrokenPipeError, ConnectionResetError, RuntimeError):
         stdin.write(data)
         await stdin.drain()
-    stdin.close()
+        stdin.close()
 
 
 async def _read(stream: asyncio.StreamReader | None, most: int) -> bytes:

@@ -132,8 +132,8 @@ def read_token(remote: Remote) -> str:
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             raise GitError(f"{TOKEN} {str(file)!r} is not a regular file")
-        with file.open("rb") as opened:
-            data = opened.read(MAX_TOKEN + 1)
+        with file.open("rb") as reader:
+            data = reader.read(MAX_TOKEN + 1)
     except OSError as error:
         message = f"{TOKEN} {str(file)!r} cannot be read: {error.strerror or error}"
         raise GitError(message) from None

@@ -57,11 +57,11 @@ async def source(git: Git, commit: str, path: str) -> Source:
     Raises ConfigError if it cannot be used, and GitError.
     """
     label = f"{commit[:SHORT]}:{path}"
-    files = await _files(git, label, await _chosen(git, label, commit, path))
+    files = await _files(git, label, await _select(git, label, commit, path))
     return Source(label, files, Path("/"), is_in_repository=True)
 
 
-async def _chosen(
+async def _select(
     git: Git, label: str, commit: str, path: str
 ) -> list[tuple[str, _Entry]]:
     """Return the names and the entries of the files at *path* in *commit*."""
@@ -75,10 +75,10 @@ async def _chosen(
         tree = entry.id
     prefix = f"{label}/" if path else label
     entries = sorted(await _entries(git, tree), key=attrgetter("name"))
-    chosen = [(f"{prefix}{one.name}", one) for one in entries if is_read(one.name)]
-    if not chosen:
+    selection = [(f"{prefix}{one.name}", one) for one in entries if is_read(one.name)]
+    if not selection:
         raise _refused(label, NO_FILES)
-    return chosen
+    return selection
 
 
 async def _at(git: Git, commit: str, path: str) -> _Entry | None:
@@ -114,12 +114,12 @@ def _parsed(output: bytes) -> Iterator[_Entry]:
 
 
 async def _files(
-    git: Git, label: str, chosen: Sequence[tuple[str, _Entry]]
+    git: Git, label: str, selection: Sequence[tuple[str, _Entry]]
 ) -> tuple[SourceFile, ...]:
-    """Return the files of *chosen*; raise ConfigError with all that cannot be read."""
+    """Return the files of *selection*; raise ConfigError with all that cannot be read."""
     problems: list[Problem] = []
     remaining = MAX_BYTES
-    for name, entry in chosen:
+    for name, entry in selection:
         if entry.mode not in _FILES:
             message = _OTHERS.get(
                 entry.mode, "is a directory: rename it, so that it does not end in .yml"
@@ -133,8 +133,8 @@ async def _files(
     if problems:
         raise ConfigError(label, problems)
     texts: list[SourceFile] = []
-    blobs = await _blobs(git, [entry for _, entry in chosen])
-    for (name, _), blob in zip(chosen, blobs, strict=True):
+    blobs = await _blobs(git, [entry for _, entry in selection])
+    for (name, _), blob in zip(selection, blobs, strict=True):
         try:
             texts.append(SourceFile(name, decoded(blob, name)))
         except ConfigError as error:

@@ -6,6 +6,9 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
+from afterrun_exporter.auth.callers import Scope
+from afterrun_exporter.auth.forbidden import lacks_scope
+from afterrun_exporter.auth.request_caller import caller_of
 from afterrun_exporter.errors import RequestError
 
 #: The query of a reload that may retire all jobs: ``?retire=all``.
@@ -34,9 +37,11 @@ async def ready(_: web.Request) -> web.Response:
 
 
 async def reload(reload_config: Reload, request: web.Request) -> web.Response:
-    """Reload the configuration."""
+    """Reload the configuration; the body, such as that of a webhook, is ignored."""
     retire = request.query.get(RETIRE)
     if retire not in {None, ALL}:
         raise RequestError(f"{RETIRE}={retire!r} is not known: write {RETIRE}={ALL}")
+    if retire is not None and not (caller := caller_of(request)).may(Scope.ADMIN):
+        raise lacks_scope(caller, Scope.ADMIN)
     await reload_config(retire_all=retire == ALL)
     return web.Response(text="configuration reloaded\n")

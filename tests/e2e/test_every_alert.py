@@ -326,6 +326,7 @@ def test_no_alert_is_left_out() -> None:
         names.SCRAPED_TWICE,
         names.CLOCK_SKEWED,
         names.FILE_MISSING,
+        names.CONFIG_FETCH_FAILING,
     }
 
     every = {

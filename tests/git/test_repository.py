@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from afterrun_exporter.config.source import MAX_BYTES
 from afterrun_exporter.errors import ConfigError, GitError
@@ -338,6 +339,22 @@ def alive(pid: int) -> bool:
 async def test_without_git_it_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(GitError, match="git"):
         await process.run(["version"], {"PATH": str(tmp_path)}, seconds=60)
+
+
+@pytest.mark.parametrize("stdin", [b"", b"x" * 2**20])
+def test_the_event_loop_of_the_daemon_runs_git(stdin: bytes) -> None:
+    """Also if git ends without reading, in which uvloop differs."""
+
+    async def often() -> set[bytes]:
+        environ = dict(os.environ)
+        return {
+            await process.run(["version"], environ, seconds=60, stdin=stdin)
+            for _ in range(5)
+        }
+
+    (version,) = uvloop.run(often())
+
+    assert version.startswith(b"git version")
 
 
 async def test_output_has_a_limit() -> None:
