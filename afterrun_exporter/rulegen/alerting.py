@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from afterrun_exporter import conventions as names
 
 #: A rule or a rule file, as data for Prometheus' YAML.
 Data = dict[str, Any]
+
+_BRACES: Final = '{{ "{{" }}'
 
 
 def alert(
@@ -45,3 +47,13 @@ def alert(
 def record(name: str, expr: str, **labels: str) -> Data:
     """Return a recording rule."""
     return {"record": name, "expr": expr, **({"labels": labels} if labels else {})}
+
+
+def escaped(text: str) -> str:
+    """Return *text* escaped for Prometheus' templates."""
+    return text.replace("{{", _BRACES)
+
+
+def unescaped(text: str) -> str:
+    """Return the text that `escaped` returned as *text*."""
+    return text.replace(_BRACES, "{{")

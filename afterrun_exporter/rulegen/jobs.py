@@ -9,7 +9,7 @@ from typing import Final
 from afterrun_exporter import conventions as names
 from afterrun_exporter.core.model import Condition, Job
 from afterrun_exporter.rulegen import annotations as says
-from afterrun_exporter.rulegen.alerting import Data, alert, record
+from afterrun_exporter.rulegen.alerting import Data, alert, escaped, record
 from afterrun_exporter.rulegen.inhibitions import HELD_BACK, any_job_alert
 from afterrun_exporter.rulegen.promql import (
     TARGET,
@@ -229,21 +229,16 @@ def _applies(alert: str, job: Job) -> bool:
 def _of_job(job: Job, rule: Data, threshold: str = "") -> Data:
     # The series already have these labels. They are also set here because Prometheus
     # rejects two rules with the same name and labels.
-    labels = {**rule.get("labels", {}), names.JOB: _plain(job.name)}
+    labels = {**rule.get("labels", {}), names.JOB: escaped(job.name)}
     if threshold:
-        labels[names.RULE] = _plain(threshold)
+        labels[names.RULE] = escaped(threshold)
     annotations = dict(rule["annotations"])
     if about := first_line(job):
-        annotations["description"] += f" ({_plain(about)})"
+        annotations["description"] += f" ({escaped(about)})"
     if job.runbook_url:
-        annotations["runbook_url"] = _plain(job.runbook_url)
+        annotations["runbook_url"] = escaped(job.runbook_url)
     rest = {key: value for key, value in rule.items() if key != "annotations"}
     return {**rest, "labels": labels, "annotations": annotations}
-
-
-def _plain(text: str) -> str:
-    """Return *text* escaped for Prometheus' templates."""
-    return text.replace("{{", '{{ "{{" }}')
 
 
 def _failing(group: _Group) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from afterrun_exporter import conventions as names
-from afterrun_exporter.rulegen.alerting import Data
+from afterrun_exporter.rulegen.alerting import Data, unescaped
 
 #: The job of an alert, in Prometheus' template language.
 _JOB: Final = "{{ $labels.job_name }}"
@@ -90,5 +90,5 @@ def _linked(rule: Data, external_url: str, alertmanager_url: str) -> Data:
         to_daemon["runbook_url"] = annotations["runbook_url"]
     # Templates do not see the labels that the rule itself adds.
     own = rule.get("labels", {}).get(names.RULE)
-    silence = silence_link(rule["alert"], alertmanager_url, rule=own)
+    silence = silence_link(rule["alert"], alertmanager_url, rule=own and unescaped(own))
     return {**rule, "annotations": annotations | to_daemon | silence}
