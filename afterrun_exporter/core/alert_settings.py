@@ -37,7 +37,7 @@ def _alerts(job: Job) -> Iterator[tuple[Condition, str, str]]:
         yield Condition.OVERRUNNING, when, ""
     if (slower := job.slower_than) is not None:
         factor, over = format_number(slower.factor), format_duration(slower.over)
-        when = f"a run takes longer than {factor} times the {slower.than} of {over}"
+        when = f"a run takes longer than {factor} times the {slower.than} of the last {over}"
         yield Condition.SLOW, when, ""
     if (limit := job.concurrency) is not None:
         each = f" for one {limit.by}" if limit.by else ""
@@ -46,7 +46,7 @@ def _alerts(job: Job) -> Iterator[tuple[Condition, str, str]]:
     if (ratio := job.success_ratio) is not None:
         share = format_number(round(ratio.below * 100, 6))
         over = format_duration(ratio.over)
-        when = f"less than {share}% of the runs of {over} are ok"
+        when = f"less than {share}% of the runs of the last {over} are ok"
         yield Condition.SUCCESS_RATIO_LOW, when, ""
 
 

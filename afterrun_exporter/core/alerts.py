@@ -347,12 +347,11 @@ def _slowness(job: Job, state: JobState) -> str:
     if took <= limit:
         # A later failed run may have reported its duration, too.
         return "the last ok run took unusually long"
-    usual = limit / job.slower_than.factor
-    return (
-        f"the last run took {format_duration(round(took, 3))}, more than "
-        f"{format_number(job.slower_than.factor)} times the {job.slower_than.than} "
-        f"of {format_duration(round(usual, 3))}"
+    took, usual, limit = (
+        format_duration(round(value, 3))
+        for value in (took, limit / job.slower_than.factor, limit)
     )
+    return f"the last run took {took}, usually {usual} (limit {limit})"
 
 
 def _low_ratio(job: Job, state: JobState) -> str:

@@ -103,17 +103,21 @@ def _of_alerts(job: Job) -> Iterator[tuple[str, str]]:
         share = format_number(round(ratio.below * 100, 6))
         within = format_duration(ratio.over)
         minimum = f"At least {share}% of the runs within {within} must be ok"
-        yield "Success ratio", f"{minimum}, once there are {ratio.min_runs}."
+        yield "Success ratio", f"{minimum}, once there {_are(ratio.min_runs)}."
     if (slower := job.slower_than) is not None:
         usual = (
             f"the {slower.than} of the ok runs within {format_duration(slower.over)}"
         )
         most = f"A run may take {format_number(slower.factor)} times {usual}"
-        yield "Slowness", f"{most}, once there are {slower.min_runs}."
+        yield "Slowness", f"{most}, once there {_are(slower.min_runs)}."
     if (limit := job.concurrency) is not None:
         each = f" for each {limit.by}" if limit.by else ""
         runs = plural(limit.max, "run")
         yield "Concurrency", f"{runs} may be open at once{each}."
+
+
+def _are(number: int) -> str:
+    return "is one" if number == 1 else f"are {number}"
 
 
 def schedule_in_words(job: Job) -> str:

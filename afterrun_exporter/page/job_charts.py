@@ -12,7 +12,7 @@ from afterrun_exporter.core.units import format_duration, format_number
 from afterrun_exporter.page.job_rows import duration_text, metrics_of
 from afterrun_exporter.page.number_format import exactly, in_unit
 from afterrun_exporter.page.svg_chart import Chart, Limit, Point
-from afterrun_exporter.page.times import happened
+from afterrun_exporter.page.times import happened, span
 
 
 def charts(
@@ -22,9 +22,15 @@ def charts(
     past = _judged(runs)
     if not past:
         return
-    yield _duration(job, state, past, now)
+    if not lacks_durations(runs):
+        yield _duration(job, state, past, now)
     for metric in metrics_of(job, state, past):
         yield _metric(job, metric, past, now)
+
+
+def lacks_durations(runs: Sequence[Run]) -> bool:
+    """Return True if none of *runs* has reported a duration."""
+    return bool(runs) and all(run.duration is None for run in runs)
 
 
 def tried_charts(result: Backtest, runs: Sequence[Run], now: float) -> Iterator[Chart]:
@@ -77,7 +83,8 @@ def _duration(job: Job, state: JobState, past: Sequence[Run], now: float) -> Cha
         limits.append(Limit(label=text, op="<=", value=job.max_runtime))
     if job.slower_than is not None and state.slow_threshold is not None:
         usual = job.slower_than
-        text = f"slow: {format_number(usual.factor)} x {usual.than}"
+        limit = span(state.slow_threshold)
+        text = f"slow: {format_number(usual.factor)} x {usual.than}, {limit}"
         limits.append(Limit(label=text, op="<=", value=state.slow_threshold))
     points = [_point(run, DURATION, bad=_too_long(job, run), now=now) for run in past]
     return Chart(title="Duration", metric=DURATION, points=points, limits=limits)

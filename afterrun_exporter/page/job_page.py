@@ -27,11 +27,11 @@ from afterrun_exporter.page.descriptions import expectations, rule_in_words
 from afterrun_exporter.page.fallible_reads import Reading
 from afterrun_exporter.page.forms import DONE, FLAGS, PAUSES
 from afterrun_exporter.page.howto import examples
-from afterrun_exporter.page.job_charts import charts
+from afterrun_exporter.page.job_charts import charts, lacks_durations
 from afterrun_exporter.page.job_index import held_back, rank
 from afterrun_exporter.page.job_rows import duration_text, open_rows, run_row, slot_rows
 from afterrun_exporter.page.number_format import readable
-from afterrun_exporter.page.reasons import TITLES, reasons
+from afterrun_exporter.page.reasons import TITLES, host_of, judged, reasons
 from afterrun_exporter.page.rendering import page
 from afterrun_exporter.page.times import happened, moment, span, zone_of
 from afterrun_exporter.page.violations import summary_in_words
@@ -89,7 +89,11 @@ async def job_page(
         **facts,
         reasons=why,
         worst=min((one.severity for one in why), key=rank, default=""),
-        figures=run_figures.figures_of(endings.get(name, ()), runs, now),
+        figures=run_figures.figures_of_job(
+            *job_and_state, endings.get(name, ()), runs, now
+        ),
+        last_run=judged(runs),
+        lacks_durations=lacks_durations(runs),
         settings=alert_settings(job_and_state[0], routes, receivers),
         has_receivers=routes.has_receivers or bool(receivers),
         charts=drawings[:CHARTS],
@@ -121,6 +125,7 @@ def _facts(context: Context, job: Job, state: JobState, now: float) -> dict[str,
         "duration_text": duration_text,
         "readable": readable,
         "with_meaning": with_meaning,
+        "host_of": host_of,
         "summary_in_words": summary_in_words,
         "titles": TITLES,
         "held_back": list(state.upstream) if held_back(state) else [],

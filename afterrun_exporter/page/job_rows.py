@@ -18,6 +18,8 @@ from afterrun_exporter.core.run_limits import (
     time_limit,
 )
 from afterrun_exporter.core.state import JobState, OpenRun
+from afterrun_exporter.core.text_fields import reported_host
+from afterrun_exporter.core.units import format_duration
 from afterrun_exporter.page.number_format import in_unit, readable
 from afterrun_exporter.page.times import Moment, moment, span, zone_of
 from afterrun_exporter.page.violations import broken_by, in_words
@@ -53,6 +55,10 @@ class OpenRow:
     unobserved: bool
     #: True if a sign of life is due before its end.
     silent: bool
+    #: The host that it reported; "" if it did not.
+    host: str
+    #: The longest duration of a run; "" without a limit.
+    limit: str
 
 
 def run_row(job: Job, run: Run) -> RunRow:
@@ -127,9 +133,16 @@ def open_rows(
                 unobserved=is_unobserved(job, run, settings) and late == math.inf,
                 metadata=tuple(_metadata(run.metadata)),
                 silent=due < time_limit(job, run),
+                host=reported_host(run.metadata),
+                limit=_limit(job, run),
             )
         )
     return rows
+
+
+def _limit(job: Job, run: OpenRun) -> str:
+    longest = min(job.max_runtime or math.inf, run.max_runtime or math.inf)
+    return format_duration(longest) if math.isfinite(longest) else ""
 
 
 def metrics_of(job: Job, state: JobState, runs: Sequence[Run]) -> list[str]:

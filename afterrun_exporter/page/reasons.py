@@ -193,12 +193,14 @@ def _miss(job: Job, state: JobState, now: float) -> Iterator[str]:
         grace = f", grace {format_duration(job.grace)}" if job.grace else ""
         schedule = in_words(job.schedule)
         yield f"It was due {due.local or due.utc} ({schedule}{grace})."
-    if not state.last_finish_at:
-        yield "No run finished by then; it has never run."
-        return
+    late = moment(state.missed_deadline or 0.0, now, zone_of(job))
+    by = f"No run finished by {late.local or late.utc}" if late else "No run finished"
     last = moment(state.last_finish_at, now)
-    when = last.away if last else ""
-    yield f"No run finished by then. The last one ended {when}: {state.last_outcome}."
+    if last is None:
+        never = "no run has finished yet" if state.last_start_at else "it has never run"
+        yield f"{by}; {never}."
+        return
+    yield f"{by}. The last one ended {last.away}: {state.last_outcome}."
 
 
 def _sentence(words: str) -> str:

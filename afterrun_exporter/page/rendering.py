@@ -6,6 +6,7 @@ Everything is escaped except Markup from this package, and an undefined name is 
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, Final
 
 from aiohttp import web
@@ -21,6 +22,24 @@ _TEMPLATES: Final = Environment(
     lstrip_blocks=True,
     auto_reload=False,
 )
+
+#: Spaces inside of times, and between a number and its unit.
+_UNITS: Final = re.compile(
+    r"(?<=\d) (?=(?:[KMGTPEZY]i|[kMGT])?B\b)"
+    r"|(?<=[A-Z][a-z]{2}) (?=\d{1,2} [A-Z][a-z]{2}\b)"
+    r"|(?<=\d) (?=[A-Z][a-z]{2}(?: \d{4})? \d\d:\d\d)"
+    r"|(?<=[A-Z][a-z]{2}) (?=\d{4} \d\d:\d\d|\d\d:\d\d)"
+    r"|(?<=\d{4}) (?=\d\d:\d\d)"
+    r"|(?<=:\d\d) (?=[A-Z]{3,5}\b|[+-]\d{2,4}\b)",
+)
+
+
+def unbroken(text: str) -> str:
+    """Return *text* without places for line breaks inside of times and quantities."""
+    return _UNITS.sub("\N{NO-BREAK SPACE}", text)
+
+
+_TEMPLATES.filters["unbroken"] = unbroken
 
 #: Names of the templates that are loaded.
 _read: Final[set[str]] = set()

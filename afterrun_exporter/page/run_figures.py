@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from afterrun_exporter.core.last_day import MOST, last_day
-from afterrun_exporter.core.model import Run
+from afterrun_exporter.core.model import Job, Run
+from afterrun_exporter.core.state import JobState
 from afterrun_exporter.page.times import span
 from afterrun_exporter.storage.store import Ended
 
@@ -21,6 +22,22 @@ class Figures:
     #: The median and the longest duration; "" if unknown.
     median: str
     longest: str
+    #: The duration from which on a run is slow; "" without such a limit.
+    slow: str = ""
+
+
+def figures_of_job(
+    job: Job, state: JobState, endings: Sequence[Ended], runs: Sequence[Run], now: float
+) -> Figures:
+    """Return the figures of *job*, with the usual duration that its runs must keep to.
+
+    *endings* and *runs* are as for `figures_of`.
+    """
+    figures = figures_of(endings, runs, now)
+    if job.slower_than is None or state.slow_threshold is None:
+        return figures
+    usual, limit = state.slow_threshold / job.slower_than.factor, state.slow_threshold
+    return replace(figures, median=span(round(usual, 3)), slow=span(round(limit, 3)))
 
 
 def figures_of(endings: Sequence[Ended], runs: Sequence[Run], now: float) -> Figures:

@@ -44,7 +44,7 @@ PLAIN = Job(name="backup")
         (
             replace(PLAIN, slower_than=SlowerThan(factor=2, over=86400.0)),
             Condition.SLOW,
-            "longer than 2 times the median of 1d",
+            "longer than 2 times the median of the last 1d",
         ),
         (
             replace(PLAIN, concurrency=Concurrency(max=1)),
@@ -59,7 +59,7 @@ PLAIN = Job(name="backup")
         (
             replace(PLAIN, success_ratio=SuccessRatio(below=0.8, over=86400.0)),
             Condition.SUCCESS_RATIO_LOW,
-            "less than 80% of the runs of 1d are ok",
+            "less than 80% of the runs of the last 1d are ok",
         ),
     ],
 )

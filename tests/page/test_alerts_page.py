@@ -227,11 +227,17 @@ class TestThePageOfAJob:
 
     async def test_has_a_runbook_always(self, pages: Pages, service: Service) -> None:
         """That of the job, or that of this daemon; and the section of the condition."""
-        assert 'class="runbook" href="../runbook"' in await pages.get("/jobs/backup")
+        page = await pages.get("/jobs/backup")
+        assert 'class="runbook" href="../runbook?job=backup"' in page
 
         own = "https://wiki.example/backup"
         await service.reconfigure(job_config(replace(BACKUP, runbook_url=own)))
         await service.record(ping("21 11:30", outcome=Outcome.FAIL))
         page = await pages.get("/jobs/backup")
-        assert f'class="runbook" href="{own}"' in page
-        assert 'href="../runbook?job=backup#afterrunjobfailing">What to do' in page
+        assert re.findall(r'class="runbook" href="([^"]*)"', page) == [own]
+
+        await service.reconfigure(job_config(BACKUP))
+        page = await pages.get("/jobs/backup")
+        assert re.findall(r'class="runbook" href="([^"]*)"', page) == [
+            "../runbook?job=backup#afterrunjobfailing"
+        ]

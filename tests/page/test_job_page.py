@@ -36,7 +36,9 @@ class TestThePage:
     async def test_draws_each_metric_with_its_thresholds(
         self, pages: Pages, service: Service
     ) -> None:
-        await service.record(ping("21 12:00", metrics={"rows": 0.0, "size": 9999.0}))
+        await service.record(
+            ping("21 12:00", duration=5.0, metrics={"rows": 0.0, "size": 9999.0})
+        )
         page = await pages.get("/jobs/backup")
 
         for title in ("Duration", "rows", "size"):
@@ -166,7 +168,9 @@ class TestThePage:
     async def test_marks_the_rules_that_are_broken(
         self, pages: Pages, service: Service
     ) -> None:
-        await service.record(ping("21 12:00", metrics={"rows": 0.0, "size": 9999.0}))
+        await service.record(
+            ping("21 12:00", duration=5.0, metrics={"rows": 0.0, "size": 9999.0})
+        )
         page = await pages.get("/jobs/backup")
 
         assert re.search(r'<li class="bad"><code>rows &gt; 0</code>', page)

@@ -141,10 +141,9 @@ def test_a_miss_tells_when_it_last_ran() -> None:
     (once,) = of(Night(known="20 12:00").ping("21 02:00").clock("22 02:31"))
 
     due = "It was due Sun 22 Nov 02:00 UTC (every day at 02:00, grace 30m)."
-    assert never.words == f"{due} No run finished by then; it has never run."
-    assert once.words == (
-        f"{due} No run finished by then. The last one ended 1d3h ago: ok."
-    )
+    late = "No run finished by Sun 22 Nov 02:30 UTC"
+    assert never.words == f"{due} {late}; it has never run."
+    assert once.words == f"{due} {late}. The last one ended 1d3h ago: ok."
     assert once.since is not None
     assert once.since.iso == "2026-11-22T02:30:00Z"
 

@@ -8,11 +8,12 @@ import pytest
 
 from afterrun_exporter import conventions as names
 from afterrun_exporter.app import WebOptions
+from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.rulegen.links import links
 from afterrun_exporter.rulegen.prometheus import rules_file
 from tests.copies import replace
-from tests.core.jobs import BACKUP
+from tests.core.jobs import BACKUP, ping
 from tests.http import Client
 from tests.page.conftest import Pages
 from tests.services import job_config
@@ -72,6 +73,36 @@ async def test_its_commands_are_about_the_job_of_the_alert(pages: Pages) -> None
     assert "grep '[b]ackup'" in page
     assert re.findall(r"\bJOB\b", page) == []
     assert "The commands are about the job <b>" in page
+
+
+async def test_its_first_step_is_the_page_of_the_job(pages: Pages) -> None:
+    page = await pages.get("/runbook?job=backup")
+    links = re.findall(r'<a href="([^"]*/jobs/backup)">([^<]*)</a>', page)
+
+    assert links[0] == ("./jobs/backup", "Back to backup")
+    assert links[1][0] == links[1][1]
+    assert links[1][0].startswith("http://127.0.0.1:")
+    assert page.index(links[1][0]) < page.index("curl ")
+
+
+async def test_its_commands_and_queries_say_where_they_belong(pages: Pages) -> None:
+    page = await pages.get("/runbook")
+
+    assert "localhost:10707" not in page
+    assert re.search(r"curl -fsS http://127.0.0.1:\d+/-/healthy", page)
+    queries = page.count('<code class="language-promql">')
+    assert queries > 10
+    assert page.count('<p class="where">In Prometheus:</p>') == queries
+
+
+async def test_its_silence_is_of_the_open_alert(pages: Pages, service: Service) -> None:
+    assert "alertname=ALERT job_name=backup" in await pages.get("/runbook?job=backup")
+
+    await service.record(ping("21 11:30", outcome=Outcome.FAIL))
+    page = await pages.get("/runbook?job=backup")
+
+    assert f"alertname={names.JOB_FAILING} job_name=backup" in page
+    assert re.findall(r"\bALERT\b", page) == []
 
 
 async def test_an_unknown_job_changes_no_command(pages: Pages) -> None:

@@ -160,12 +160,12 @@ class TestChartsOfAJob:
         first, *_ = charts(job, state, night.runs, NOW)
 
         assert first.title == "Duration"
-        assert first.legend == ["< 45m", "max_runtime 1h", "slow: 2 x median"]
+        assert first.legend == ["< 45m", "max_runtime 1h", "slow: 2 x median, 10m"]
         assert [point.bad for point in first.points] == [True]
 
     def test_show_metrics_of_rules_first_and_those_that_were_not_reported(self) -> None:
         night = Night().ping("21 13:00", metrics={"extra": 1.0, "rows": 0.0})
-        _, *found = charts(BACKUP, night.state, night.runs, NOW)
+        found = [*charts(BACKUP, night.state, night.runs, NOW)]
 
         assert [one.title for one in found] == ["rows", "size", "extra"]
         assert [one.points[0].bad for one in found] == [True, True, False]
@@ -180,7 +180,7 @@ class TestChartsOfAJob:
             .fail("21 14:00", metrics={"rows": 2.0})
             .ping("21 15:00", metrics={"rows": 10.0})
         )
-        _, rows = charts(job, night.state, night.runs[::-1], NOW)
+        (rows,) = charts(job, night.state, night.runs[::-1], NOW)
 
         assert rows.limits[0].values == (None, 50.0, 50.0)
         assert night.outcomes == ["ok", "fail", "violated"]
@@ -199,7 +199,7 @@ class TestChartsOfAJob:
             metrics={"rows": 0.0},
             violations=(Violation("rows > 0", "rows", 0.0, "> 0"),),
         )
-        _, rows = charts(Job(name="a"), Night().state, [run], NOW)
+        (rows,) = charts(Job(name="a"), Night().state, [run], NOW)
 
         assert rows.points[0].label == (
             "run 7: 0 (violated); Sun 22 Nov 11:00 UTC, 1h ago"

@@ -173,7 +173,7 @@ def test_a_subject_names_severity_job_and_reason(
             [alert(), alert("etl", -60, 1)],
             """\
 backup: rows was 9, expected < 5.
-  critical, since 2026-11-22 01:00:00 UTC
+  critical, firing in Prometheus since 2026-11-22 01:00:00 UTC
   Open job page: https://example.com/jobs/backup
   Runbook: https://example.com/runbook
   Silence this alert: SILENCE(backup)
@@ -190,7 +190,7 @@ All alerts and silences: http://alertmanager/#/alerts
             [alert(), alert("etl", 60), alert("a", 0, 50), alert("b", 0, 51)],
             """\
 etl: rows was 9, expected < 5.
-  critical, since 2026-11-22 02:00:00 UTC
+  critical, firing in Prometheus since 2026-11-22 02:00:00 UTC
   Open job page: https://example.com/jobs/etl
   Runbook: https://example.com/runbook
   Silence this alert: SILENCE(etl)
@@ -211,7 +211,7 @@ All alerts and silences: http://alertmanager/#/alerts
             [alert(), alert("etl", -60, 1)],
             """\
 *backup: rows was 9, expected &lt; 5.*
-critical, since 2026-11-22 01:00:00 UTC
+critical, firing in Prometheus since 2026-11-22 01:00:00 UTC
 <https://example.com/jobs/backup|Open job page> · <https://example.com/runbook|Runbook> · \
 <SILENCE(backup)|Silence this alert> · <GRAPH(backup)|Graph>
 Resolved: etl: violated (rows &lt; 5 &amp; more)
