@@ -347,11 +347,11 @@ def _slowness(job: Job, state: JobState) -> str:
     if took <= limit:
         # A later failed run may have reported its duration, too.
         return "the last ok run took unusually long"
-    took, usual, limit = (
-        format_duration(round(value, 3))
-        for value in (took, limit / job.slower_than.factor, limit)
+    usual = limit / job.slower_than.factor
+    duration, average, most = (
+        format_duration(round(value, 3)) for value in (took, usual, limit)
     )
-    return f"the last run took {took}, usually {usual} (limit {limit})"
+    return f"the last run took {duration}, usually {average} (limit {most})"
 
 
 def _low_ratio(job: Job, state: JobState) -> str:

@@ -25,7 +25,7 @@ _TEMPLATES: Final = Environment(
 
 #: Spaces inside of times, and between a number and its unit.
 _UNITS: Final = re.compile(
-    r"(?<=\d) (?=(?:[KMGTPEZY]i|[kMGT])?B\b)"
+    r"(?<=\bcode) (?=\d)|(?<=\d) (?=(?:[KMGTPEZY]i|[kMGT])?B\b)"
     r"|(?<=[A-Z][a-z]{2}) (?=\d{1,2} [A-Z][a-z]{2}\b)"
     r"|(?<=\d) (?=[A-Z][a-z]{2}(?: \d{4})? \d\d:\d\d)"
     r"|(?<=[A-Z][a-z]{2}) (?=\d{4} \d\d:\d\d|\d\d:\d\d)"

@@ -108,8 +108,8 @@ def _linked(text: Markup, address: str) -> Markup:
 
 def _alert_of(state: JobState) -> str:
     """Return the name of the worst open alert of a job; "" without one."""
-    found = [alert.key.condition for alert in state.alerts]
-    worst = min(found, key=lambda one: ORDER[one], default=None)
+    conditions = [alert.key.condition for alert in state.alerts]
+    worst = min(conditions, key=lambda one: ORDER[one], default=None)
     return "" if worst is None else names.ALERT_OF[worst.value]
 
 

@@ -114,6 +114,7 @@ async def test_the_effect_of_a_pause_is_told(pages: Pages) -> None:
         "Sat_21_Nov_12:00",
         "size was 1.2_KiB, expected > 80_B",
         "expected > 1_TB and <= 3_MiB",
+        "failed with exit code_3; last ok run",
         "took 1m30s, usually 10s (limit 20s)",
         "Big Boss has 5 Bananas",
         "A run 5 Mar",

@@ -118,6 +118,45 @@ def test_durations_have_one_spelling_and_do_not_wrap(look: Look, path: str) -> N
     assert set(lines) <= {1}
 
 
+#: Times, and sizes with their unit, that are on more than one line.
+BROKEN_UP: Final = """
+(() => {
+  const found = [];
+  const check = (range, text) => {
+    const tops = [...range.getClientRects()].map(box => Math.round(box.top / 8));
+    if (new Set(tops).size > 1) found.push(text);
+  };
+  for (const it of document.querySelectorAll('time:not(.exact), time.exact > span')) {
+    if (!it.checkVisibility()) continue;
+    const range = document.createRange();
+    range.selectNodeContents(it);
+    check(range, it.textContent);
+  }
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const quantity = /\\d\\s(?:[KMGT]i?)?B\\b|\\d\\d:\\d\\d(?::\\d\\d)? [A-Z]{3,4}\\b/g;
+  while (texts.nextNode()) {
+    const node = texts.currentNode;
+    if (!node.parentElement.checkVisibility() || node.parentElement.closest('svg, pre')) continue;
+    for (const match of node.data.matchAll(quantity)) {
+      const range = document.createRange();
+      range.setStart(node, match.index);
+      range.setEnd(node, match.index + match[0].length);
+      check(range, match[0]);
+    }
+  }
+  return found;
+})()
+"""
+
+
+@pytest.mark.parametrize("name", ["overview", "job", "job-running", "alerts", "runs"])
+def test_times_and_sizes_are_not_broken_up(look: Look, name: str) -> None:
+    page = look(PAGES[name], width=NARROW)
+    page.evaluate("document.querySelectorAll('details').forEach(it => it.open = true)")
+
+    assert page.evaluate(BROKEN_UP) == []
+
+
 def test_dark_is_dark_and_light_is_light(look: Look) -> None:
     def lightness(page: Page) -> tuple[int, int]:
         colours: Any = page.evaluate(
@@ -148,6 +187,34 @@ def test_a_chart_shows_the_runs_and_the_threshold(look: Look) -> None:
     # The run of 49 minutes reaches above the line at 45.
     assert box["y"] < line["y"] < box["y"] + box["height"]
     expect(page.get_by_role("img", name="rows_processed")).to_be_visible()
+
+
+def test_the_runbook_opens_at_its_section_at_once(look: Look) -> None:
+    """A smooth scroll from the beginning would be a jump."""
+    page = look("/runbook?job=crm-sync#afterrunjobfailing", width=NARROW)
+
+    style = "getComputedStyle(document.documentElement).scrollBehavior"
+    assert page.evaluate(style) == "auto"
+    expect(page.get_by_role("heading", name="AfterRunJobFailing")).to_be_in_viewport()
+    expect(page.get_by_role("link", name="Back to crm-sync")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("name", ["missed", "overrunning", "success ratio low"])
+def test_conditions_and_names_of_jobs_are_not_broken(look: Look, name: str) -> None:
+    page = look("/alerts")
+    page.evaluate(
+        """name => {
+          const row = document.querySelector("table.alerts tbody tr");
+          row.querySelector("th a").textContent = name;
+          row.querySelector('td[data-head="Condition"] a').textContent = name;
+        }""",
+        name,
+    )
+
+    links = page.locator("table.alerts tbody tr").first.get_by_role("link", name=name)
+    heights = [box["height"] for one in links.all() if (box := one.bounding_box())]
+    assert len(heights) == 2
+    assert max(heights) < 30
 
 
 def test_everything_works_without_javascript(look: Look, daemon: Daemon) -> None:
