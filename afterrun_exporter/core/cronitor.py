@@ -17,7 +17,7 @@ _UNITS: Final = {"sec": "s", "min": "m", "hour": "h", "day": "d", "week": "w"}
 #: ``metric.duration < 5 min``.
 _ASSERTION: Final = re.compile(
     r"(?:metric|job|heartbeat|event)\.([A-Za-z_][\w-]{0,62})\s*(<=|>=|!=|==?|<|>)\s*"
-    r"(-?\d+(?:\.\d+)?)\s*(ms|millisecond|s|sec|second|m|min|minute|h|hour|d|day|week)?"
+    r"(-?\d+(?:\.\d+)?)\s*(ms|millisecond|s|sec|second|m|min|minute|h|hr|hour|d|day|week)?"
     r"s?",
     re.IGNORECASE | re.ASCII,
 )

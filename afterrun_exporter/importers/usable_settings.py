@@ -22,7 +22,7 @@ def usable(
     unmapped: list[Unmapped] = []
     while problems := dict(_problems(valid)):
         # From the end, so that the positions of the other items stay.
-        for path in sorted(problems, key=str, reverse=True):
+        for path in sorted(problems, key=_position, reverse=True):
             text = f"{title}: {show(path)}: {_get(valid, path)}"
             unmapped.append(Unmapped(source, text, problems[path]))
             _remove(valid, path)
@@ -37,6 +37,10 @@ def _problems(settings: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
         key = finding.path[0] if finding.path else next(iter(settings))
         is_item = len(finding.path) > 1 and isinstance(settings.get(str(key)), list)
         yield finding.path[:2] if is_item else (key,), finding.message
+
+
+def _position(path: Path) -> tuple[str, int]:
+    return str(path[0]), int(path[1]) if len(path) > 1 else -1
 
 
 def _copy(value: Any) -> Any:

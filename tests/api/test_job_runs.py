@@ -133,6 +133,7 @@ async def test_runs_are_selected_by_their_outcome(
     own = await asked(client, "/api/v1/jobs/backup/runs?outcome=timeout&outcome=ok")
     every = await asked(client, "/api/v1/runs?outcome=timeout")
     page = await asked(client, "/api/v1/runs?limit=1")
+    assert page["runs_per_job"] == 1000
     following = await asked(client, f"/api/v1/runs?limit=9&before={page['next']}")
 
     assert [run["outcome"] for run in own["runs"]] == ["timeout", "ok"]

@@ -206,6 +206,35 @@ def test_what_has_no_equivalent_is_reported(
     assert len(of_job(**attributes).jobs) == 1
 
 
+def test_an_invalid_item_costs_no_other() -> None:
+    """Whatever their number."""
+    tags = [f"t{n}" if n not in {2, 9, 10} else f"t{n}\x07" for n in range(12)]
+
+    found = settings(tags=tags)
+
+    assert found["tags"] == [f"t{n}" for n in range(12) if n not in {2, 9, 10}]
+    assert len(reports(tags=tags)) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "bound"),
+    [
+        ("15min", "15m"),
+        ("2 minutes", "2m"),
+        ("1.5 hours", "1.5h"),
+        ("3 hrs", "3h"),
+        ("90", "90"),
+        ("500 ms", "500ms"),
+        ("2 days", "2d"),
+        ("30 secs", "30s"),
+    ],
+)
+def test_limits_are_written_in_many_ways(value: str, bound: str) -> None:
+    found = settings(assertions=[f"metric.duration <= {value}"])
+
+    assert found["rules"][0]["expr"] == f"duration <= {bound}"
+
+
 def test_the_address_of_a_webhook_is_not_printed() -> None:
     (report,) = reports(notify=["webhook:https://hooks.example/T0/SECRET"])
 

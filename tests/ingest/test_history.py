@@ -181,3 +181,13 @@ async def test_the_query_of_a_single_report_marks_it_as_well(
 
     assert (await response.json())["outcome"] == "fail"
     assert await store.alerts() == []
+
+
+async def test_times_that_cannot_be_read_are_named(client: Client) -> None:
+    """Not only as missing: milliseconds are a common mistake."""
+    answer = await load(client, lines({"job": "sync", "ended_at": 1.79e12}))
+
+    assert answer["results"][0]["detail"] == (
+        "a past run needs its times: send ended_at, or started_at with duration_ms; "
+        "ended_at is left out: 1790000000000.0 is not a time in Unix seconds"
+    )
