@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,7 +15,7 @@ from afterrun_exporter.config.loading import parse
 from afterrun_exporter.config.source import MAX_BYTES
 from afterrun_exporter.errors import ConfigError, Problem
 from afterrun_exporter.importers.merging import Merged, is_blank, merge
-from afterrun_exporter.importers.model import Imported
+from afterrun_exporter.importers.model import Imported, Unmapped
 from afterrun_exporter.importers.writing import render, validated
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -62,11 +62,16 @@ def deliver(
             unmapped = imported.unmapped
         else:
             unmapped = (*imported.unmapped, *_add(imported, into, dry_run).conflicts)
+        if notes is not None and (text := notes(imported)):
+            click.echo(text, nl=False)
     except ConfigError as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from None
-    if notes is not None and (text := notes(imported)):
-        click.echo(text, nl=False)
+    finish(unmapped)
+
+
+def finish(unmapped: Sequence[Unmapped]) -> None:
+    """Print everything that was not imported; exit if there is any."""
     for one in unmapped:
         click.echo(_one_line(str(one)), err=True)
     if unmapped:
@@ -83,7 +88,7 @@ def _add(imported: Imported, path: Path, dry_run: bool) -> Merged:
     if merged.additions:
         _check(merged.text, path)
     if dry_run:
-        click.echo(_diff(text, merged.text, str(path)), nl=False)
+        click.echo(diff(text, merged.text, str(path)), nl=False)
         return merged
     if not merged.additions:
         click.echo(f"{path}: no changes")
@@ -124,7 +129,8 @@ def _check(text: str, path: Path) -> None:
         raise ConfigError(str(path), problems) from None
 
 
-def _diff(before: str, after: str, name: str) -> str:
+def diff(before: str, after: str, name: str) -> str:
+    """Return the changes of the file *name* as a unified diff."""
     lines = difflib.unified_diff(
         before.splitlines(keepends=True),
         after.splitlines(keepends=True),

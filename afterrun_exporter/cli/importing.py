@@ -38,6 +38,10 @@ class ImportSource:
 
 #: The sources by name. Modules are imported on use.
 SOURCES: Final[dict[str, ImportSource]] = {
+    "crontab": ImportSource(
+        "Import crontabs: of a user, /etc/crontab, /etc/cron.d.",
+        command="import_crontab",
+    ),
     "kubernetes": ImportSource(
         "Import CronJobs of Kubernetes.",
         "kubernetes",
