@@ -35,12 +35,15 @@ def read_files(
     arguments: Sequence[str],
     suffixes: Sequence[str],
     list_files: Callable[[Path], Iterable[Path]] | None = None,
+    *,
+    is_lenient: bool = False,
 ) -> list[InputFile]:
     """Return the texts of all *arguments*: files, directories, URLs, or - for stdin.
 
     Files in a directory are those that *list_files* returns, by default all that end with
-    one of *suffixes*, also in subdirectories. Raises ConfigError with each file that
-    cannot be read, and UsageError without arguments.
+    one of *suffixes*, also in subdirectories; if *is_lenient*, they may be no UTF-8.
+    Raises ConfigError with each file that cannot be read, and UsageError without
+    arguments.
     """
     if not arguments:
         raise click.UsageError("Missing argument 'FILE'; - reads standard input.")
@@ -54,9 +57,10 @@ def read_files(
         except ConfigError as error:
             errors.append(error)
             continue
+        strict = not is_lenient or names == [argument]
         for name in names:
             try:
-                files.append(InputFile(_public_name(name), _text(name)))
+                files.append(InputFile(_public_name(name), _text(name, strict=strict)))
             except ConfigError as error:
                 errors.append(error)
     if errors:
@@ -116,7 +120,7 @@ def _public_name(name: str) -> str:
     return public_url(name) if is_url(name) else name
 
 
-def _text(name: str) -> str:
+def _text(name: str, *, strict: bool) -> str:
     if is_url(name):
         return decode(_downloaded(name), _public_name(name))
     try:
@@ -128,6 +132,8 @@ def _text(name: str) -> str:
     except OSError as error:
         raise _unreadable(name, error) from None
     check_size(data, _public_name(name))
+    if not strict:
+        return data.decode("utf-8-sig", "surrogateescape")
     return decode(data, _public_name(name))
 
 

@@ -30,6 +30,8 @@ class ImportSource:
     reader: str = ""
     #: Names of files that are read in a directory end with one of these.
     suffixes: Sequence[str] = YAML_SUFFIXES
+    #: True if files in a directory may be no UTF-8, because few of them are needed.
+    is_lenient: bool = False
     #: More text for the help.
     notes: str = ""
     #: The module of `cli` with its own ``command``, for a source with more options.
@@ -63,6 +65,7 @@ SOURCES: Final[dict[str, ImportSource]] = {
         "Import jobs that a manifest.py registers as JobConfig.",
         "manifest",
         suffixes=(".py",),
+        is_lenient=True,
         notes="The file is read, and never executed. Given its directory, constants "
         "that it imports from other files are found.",
     ),
@@ -91,7 +94,12 @@ def generic_command(name: str, source: ImportSource) -> click.Command:
     def command(files: tuple[str, ...], into: Path | None, dry_run: bool) -> None:
         module = import_module(f"afterrun_exporter.importers.{source.reader}")
         read: Callable[[Sequence[InputFile]], Imported] = module.read
-        deliver(lambda: read(read_files(files, source.suffixes)), into, dry_run)
+
+        def imported() -> Imported:
+            is_lenient = source.is_lenient
+            return read(read_files(files, source.suffixes, is_lenient=is_lenient))
+
+        deliver(imported, into, dry_run)
 
     return command
 

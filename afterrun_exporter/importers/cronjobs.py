@@ -50,7 +50,7 @@ _KEYS: Final = {
     "owner": ("owner",),
     "environment": ("environment", "env"),
     "component": ("app.kubernetes.io/component", "component"),
-    "app": ("app.kubernetes.io/name", "app", "k8s-app"),
+    "app": ("app.kubernetes.io/name", "app", "application", "k8s-app"),
 }
 #: Not ``namespace``, which Prometheus sets itself on Kubernetes.
 _NAMESPACE: Final = "kubernetes_namespace"

@@ -32,6 +32,10 @@ _VARIABLE: Final = "contains a variable: substitute it first, for example by env
 _BUILD: Final = (
     "render it first: kubectl kustomize DIRECTORY | afterrun import kubernetes -"
 )
+_PROCESS: Final = (
+    "a template of OpenShift: process it first: oc process -f FILE | afterrun import "
+    "kubernetes -"
+)
 #: Keys of a patch that change the schedule of a job.
 _PATCHED = re.compile(r"/spec/(?:schedule|suspend|timeZone|startingDead|jobTemplate)")
 
@@ -99,6 +103,8 @@ class _Reader:
             ("kustomization.yaml", "kustomization.yml")
         ):
             self._report(one, path, kind or "Kustomization", _BUILD)
+        elif kind == "Template" and _CRON_JOB.search(str(data.get("objects"))):
+            self._report(one, path, kind, _PROCESS)
         elif kind:
             self._other(one, path, data, kind)
 

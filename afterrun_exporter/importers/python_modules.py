@@ -163,6 +163,8 @@ class Modules:
         except SyntaxError as error:
             reason = f"is not Python: {error.msg}"
             self._report(file, error.lineno or 0, "the file", reason)
+        except UnicodeEncodeError:
+            self._report(file, 0, "the file", "is not UTF-8")
         except (ValueError, RecursionError, MemoryError) as error:
             reason = f"cannot be read: {str(error) or 'nested too deeply'}"
             self._report(file, 0, "the file", reason)

@@ -402,6 +402,108 @@ def test_a_job_that_reports_already_gets_no_advice() -> None:
     )
 
 
+REAL = {
+    # As oc and kubectl print them: null timestamps, defaults, the schedule at the end.
+    "printed": """\
+kind: CronJob
+apiVersion: batch/v1beta1
+metadata:
+  creationTimestamp: null
+  name: report
+  labels: {app: report, app.kubernetes.io/instance: report}
+spec:
+  concurrencyPolicy: Allow
+  failedJobsHistoryLimit: 1
+  jobTemplate:
+    metadata:
+      creationTimestamp: null
+    spec:
+      template:
+        metadata:
+          creationTimestamp: null
+        spec:
+          containers:
+            - command:
+                - /bin/sh
+                - -c
+                - |-
+                  echo '---'
+                  TOKEN=`get ${REGION}`
+              name: report
+              resources: {}
+          dnsPolicy: ClusterFirst
+          securityContext: {}
+  schedule: '*/5 * * * *'
+  suspend: false
+status: {}
+""",
+    # The first version of the API, and labels of an older convention.
+    "first version": """\
+apiVersion: batch/v2alpha1
+kind: CronJob
+metadata:
+  name: report
+  labels:
+    application: report
+    version: "0.1"
+spec:
+  schedule: "*/5 * * * *"
+""",
+    # Between other resources, with a space after the marker, and an indentation of 1.
+    "among others": """\
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+ name: report
+ namespace: test
+--- \n
+kind: ClusterRoleBinding
+subjects:
+  - kind: ServiceAccount
+    name: report
+---
+
+# every 5 minutes
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+ name: report
+ labels: {app: report}
+spec:
+ schedule: "*/5 * * * *"   # "TZ=UTC"
+ jobTemplate: {spec: {template: {spec: {containers: [{name: a, args: [x]}]}}}}
+---
+""",
+    "anchors": """\
+kind: CronJob
+metadata: {name: report, labels: &labels {app: report}}
+spec:
+  schedule: "*/5 * * * *"
+  jobTemplate:
+    metadata: {labels: *labels}
+    spec: {template: {metadata: {labels: {<<: *labels, tier: x}}}}
+""",
+}
+
+
+@pytest.mark.parametrize("text", REAL.values(), ids=REAL)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_manifests_as_they_are_found_in_repositories(text: str, newline: str) -> None:
+    settings = only(text.replace("\n", newline).rstrip())
+
+    assert settings == {
+        "schedule": "*/5 * * * *",
+        "timezone": "UTC",
+        "labels": {"app": "report"},
+    }
+
+
+def test_a_template_of_openshift_is_reported_with_the_way_to_process_it() -> None:
+    text = f"kind: Template\nobjects:\n- {json.dumps({'kind': 'CronJob'})}\n"
+
+    assert "oc process -f FILE" in results.reports(imported(text))[0]
+
+
 names = st.from_regex(r"[a-z]([a-z-]{0,8}[a-z])?", fullmatch=True)
 scalars = (
     st.none()

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.importers.manifest import read
 from afterrun_exporter.importers.model import Imported, InputFile
 from tests.importers import results
@@ -258,6 +260,22 @@ def test_constants_are_imported_from_files_beside_the_manifest() -> None:
             "tags": ["t"],
         }
     }
+
+
+def test_a_file_that_is_no_utf_8_is_reported_if_it_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "manifest.py").write_text(HEADER + register("id='a', cron='@daily'"))
+    (tmp_path / "latin.py").write_bytes(b"X = 'caf\xe9'\n")
+    (tmp_path / "binary.py").write_bytes(b"\0\xff")
+
+    alone = CliRunner().invoke(afterrun, ["import", "manifest", str(tmp_path)])
+    with (tmp_path / "manifest.py").open("a") as file:
+        file.write("import latin\nimport binary\n")
+    needed = CliRunner().invoke(afterrun, ["import", "manifest", str(tmp_path)])
+
+    assert (alone.exit_code, alone.stderr) == (0, "")
+    assert needed.exit_code == 3
+    assert "latin.py: the file: is not UTF-8" in needed.stderr
+    assert needed.stdout == alone.stdout
 
 
 def test_a_module_that_registers_its_own_jobs_is_followed_once() -> None:
