@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -97,9 +97,15 @@ def make_app(
     return app
 
 
-def site_of(options: WebOptions, clock: Clock) -> Site:
-    """Return the site of the pages for *options*."""
+def site_of(
+    options: WebOptions, clock: Clock, config_commit: Callable[[], str] = str
+) -> Site:
+    """Return the site of the pages for *options*.
+
+    *config_commit* returns the commit of the configuration that is in use, or "".
+    """
     return Site(
+        config_commit=config_commit,
         guard=Forms(clock),
         version=__version__,
         external_url=options.external_url,

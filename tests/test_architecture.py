@@ -27,7 +27,7 @@ ALLOWED = {
     "validation_messages": {"core"},
     "auth": {"clock", "core", "errors"},
     "config": {"auth", "conventions", "core", "errors", "validation_messages"},
-    "git": {"config", "errors"},
+    "git": {"config", "core", "errors"},
     "storage": {"clock", "core", "errors"},
     "engine": {"clock", "conventions", "core", "errors", "storage"},
     "alertmanager": {

@@ -193,6 +193,10 @@ class Run(Answer):
     violations: list[Violation]
     message: str
     metadata: dict[str, Any]
+    config_commit: str = Field(
+        description="the commit of the configuration that judged it, with `-dirty` if "
+        "its files differed from that; empty if it was in no repository"
+    )
 
 
 class Runs(Answer):

@@ -137,6 +137,7 @@ def run_of(run: Run) -> response_models.Run:
         violations=violations_of(run.violations),
         message=run.message,
         metadata=json.loads(run.metadata) if run.metadata else {},
+        config_commit=run.config_commit,
     )
 
 

@@ -15,6 +15,7 @@ from afterrun_exporter.cli.origins import FileOrigin, Origin, Version
 from afterrun_exporter.cli.timed_calls import TimedCalls
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.config import Source
+from afterrun_exporter.core.commits import short_commit
 from afterrun_exporter.errors import GitError
 from afterrun_exporter.exposition.self_metrics import Fetches, SelfMetrics
 from afterrun_exporter.git.remote import TOKEN, read_token
@@ -55,8 +56,8 @@ class GitOrigin:
 
     @property
     def name(self) -> str:
-        commit = f"{self._commit[:12]} " if self._commit else ""
-        return f"{commit}{self._remote}"
+        commit = f" ({short_commit(self._commit)})" if self._commit else ""
+        return f"{self._remote}{commit}"
 
     @property
     def beside(self) -> Path:

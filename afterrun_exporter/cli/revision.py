@@ -8,9 +8,8 @@ from typing import Final
 
 from afterrun_exporter.client.environment import git_sha
 from afterrun_exporter.config.source import ENDINGS
+from afterrun_exporter.core.commits import DIRTY
 
-#: Added to the commit if the file differs from it.
-DIRTY: Final = "-dirty"
 #: Seconds to wait for git.
 PATIENCE: Final = 5.0
 #: Without writing to the repository, which another user may own.

@@ -9,6 +9,7 @@ import click
 from afterrun_exporter.cli import client, times
 from afterrun_exporter.cli.completion import complete_jobs
 from afterrun_exporter.clock import SystemClock
+from afterrun_exporter.core.commits import short_commit
 from afterrun_exporter.core.units import format_duration, format_number
 
 
@@ -54,6 +55,7 @@ def runs(
     from afterrun_exporter.cli import tables  # noqa: PLC0415
 
     now = SystemClock().now()
+    has_commits = any(run["config_commit"] for run in answer["runs"])
     columns = (
         *(() if job else ("JOB",)),
         "RUN",
@@ -61,6 +63,7 @@ def runs(
         "OUTCOME",
         tables.Column("DURATION", right=True),
         "RUN ID",
+        *(("CONFIG",) if has_commits else ()),
         tables.Column("METRICS", prose=True),
         tables.Column("REMARK", prose=True),
     )
@@ -74,6 +77,7 @@ def runs(
                 "retrying" if run["retrying"] else run["outcome"],
                 "" if run["duration"] is None else format_duration(run["duration"]),
                 _name(run),
+                *((short_commit(run["config_commit"]),) if has_commits else ()),
                 _metrics(run["metrics"]),
                 _remark(run),
             )

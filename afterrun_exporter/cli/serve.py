@@ -308,7 +308,10 @@ async def _serve(
             await receivers.refresh()
 
         reload = Reloader(configuration, runtime, web_file, reloaded)
-        index, site = Index(service), site_of(options, clock)
+        index, site = (
+            Index(service),
+            site_of(options, clock, lambda: service.job_config.revision),
+        )
         pages = Context(
             service=service,
             store=store,

@@ -295,6 +295,8 @@ class Run(Struct, frozen=True, kw_only=True, gc=False):
     violations: tuple[Violation, ...] = ()
     message: str = ""
     metadata: str = ""
+    #: The commit of the configuration that judged it, "" if it was in none.
+    config_commit: str = ""
 
     @property
     def is_retried(self) -> bool:

@@ -100,7 +100,7 @@ class Decisions:
                 if pauses.is_ended_by(current, report):
                     transition = self._resuming(current, report)
                     if not transition.duplicate:
-                        return transition
+                        return self._with_commit(transition)
                 job = pauses.paused_job(job)
             quiet = (
                 not self.in_change
@@ -109,7 +109,9 @@ class Decisions:
                 and is_unchanged(job, current, report.at, self._next_wake(ping.job))
             )
             required = self._required(job)
-            return on_ping(job, current, report, self.settings, required, quiet=quiet)
+            return self._with_commit(
+                on_ping(job, current, report, self.settings, required, quiet=quiet)
+            )
 
         return decide
 
@@ -132,7 +134,7 @@ class Decisions:
             if is_made_for_tests(name, transition.state) and is_spent(transition.state):
                 retired = on_retired(transition.state, at)
                 return Transition(state=retired.state, alerts=transition.alerts)
-            return transition
+            return self._with_commit(transition)
 
         return decide
 
@@ -235,9 +237,19 @@ class Decisions:
 
         def decide(state: JobState | None) -> Transition:
             at = self._at(now, state)
-            return change(*self._watched(name, state, at), at)
+            return self._with_commit(change(*self._watched(name, state, at), at))
 
         return decide
+
+    def _with_commit(self, transition: Transition) -> Transition:
+        """Return *transition*; its runs have the commit of the configuration."""
+        commit = self.job_registry.job_config.revision
+        if not commit or not transition.runs:
+            return transition
+        runs = tuple(replace(run, config_commit=commit) for run in transition.runs)
+        both = zip(transition.runs, runs, strict=True)
+        run = next((new for old, new in both if old is transition.run), transition.run)
+        return replace(transition, runs=runs, run=run)
 
     def _resume(self, job: Job, state: JobState, at: float) -> Transition:
         return pauses.on_resume(job, state, at, self.settings, self._required(job))

@@ -18,10 +18,8 @@ from afterrun_exporter.config.source import (
     in_files,
     is_read,
 )
+from afterrun_exporter.core.commits import short_commit
 from afterrun_exporter.errors import ConfigError, GitError, Problem
-
-#: The number of characters by which names of files show a commit.
-SHORT: Final = 12
 
 _TREE: Final = "040000"
 _FILES: Final = ("100644", "100755")
@@ -56,7 +54,7 @@ async def source(git: Git, commit: str, path: str) -> Source:
 
     Raises ConfigError if it cannot be used, and GitError.
     """
-    label = f"{commit[:SHORT]}:{path}"
+    label = f"{short_commit(commit)}:{path}"
     files = await _files(git, label, await _select(git, label, commit, path))
     return Source(label, files, Path("/"), is_in_repository=True)
 
@@ -69,7 +67,7 @@ async def _select(
     if path:
         entry = await _at(git, commit, path)
         if entry is None:
-            raise _refused(label, f"is not in commit {commit[:SHORT]}")
+            raise _refused(label, f"is not in commit {short_commit(commit)}")
         if entry.mode != _TREE:
             return [(label, entry)]
         tree = entry.id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from aiohttp import web
 
 from afterrun_exporter.auth.form_tokens import Forms
 from afterrun_exporter.conventions import ALERT_OF, DEFAULT_PORT
+from afterrun_exporter.core.commits import short_commit
 from afterrun_exporter.page.assets import ADDRESSES
 from afterrun_exporter.page.times import moment
 
@@ -26,6 +28,8 @@ class Site:
     """The external address of the daemon and the common context of pages."""
 
     version: str
+    #: Returns the commit of the configuration that is in use, "" if it is in none.
+    config_commit: Callable[[], str] = str
     #: The URL for jobs and browsers; "" to derive it from the request.
     external_url: str = ""
     telemetry_path: str = "/metrics"
@@ -58,6 +62,7 @@ class Site:
             "asset": {name: f"{base}{where}" for name, where in ADDRESSES.items()},
             "as_of": moment(now, now),
             "version": self.version,
+            "config_commit": short_commit(self.config_commit()),
             "telemetry": f"{base}{self.telemetry_path.lstrip('/')}",
             "anchors": ANCHORS,
             "token": self.guard.token(request),

@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from afterrun_exporter.clock import cooperatively
+from afterrun_exporter.core.commits import short_commit
 from afterrun_exporter.core.deadlines import next_slot
 from afterrun_exporter.core.exit_codes import with_meaning
 from afterrun_exporter.core.last_day import MOST
@@ -123,6 +124,7 @@ def _facts(context: Context, job: Job, state: JobState, now: float) -> dict[str,
         "happened": partial(happened, now=now, zone=zone),
         "span": span,
         "duration_text": duration_text,
+        "short_commit": short_commit,
         "readable": readable,
         "with_meaning": with_meaning,
         "host_of": host_of,

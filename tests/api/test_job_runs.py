@@ -61,6 +61,7 @@ async def test_runs_come_newest_first(client: Client, clock: ManualClock) -> Non
         ],
         "message": "nothing to do?",
         "metadata": {"host": "db1"},
+        "config_commit": "",
     }
 
 

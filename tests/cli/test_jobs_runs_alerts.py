@@ -458,3 +458,23 @@ def test_what_has_happened_is_not_told_as_what_is_to_come(
     found = happened(format_time(now - seconds), now)
 
     assert re.fullmatch(rf"2026-11-2\d \d\d:\d\d [+-]\d{{4}} \({told}\)", found)
+
+
+async def test_runs_have_the_commit_that_judged_them(
+    ask: Ask, service: Service
+) -> None:
+    """Without a repository there is no column for it."""
+    await service.record(ping("21 12:00"))
+    assert "CONFIG" not in rows(await ask("runs", "backup"))[0]
+
+    service.note_revision("0123456789abcdef" + "-dirty")
+    await service.record(ping("21 12:01"))
+
+    header, newest, *_ = rows(await ask("runs", "backup"))
+    assert "CONFIG" in header
+    assert "0123456789ab-dirty" in newest
+    whole = json.loads((await ask("runs", "backup", "--json")).stdout)
+    assert [run["config_commit"] for run in whole["runs"]] == [
+        "0123456789abcdef-dirty",
+        "",
+    ]

@@ -295,3 +295,17 @@ def test_metadata_that_is_too_long_to_be_shown_is_named() -> None:
     assert [*job_rows._metadata(text)] == [
         ("metadata", f"{len(text)} characters, available in the API")
     ]
+
+
+async def test_a_run_has_the_commit_that_judged_it(
+    pages: Pages, service: Service
+) -> None:
+    await service.record(ping("21 12:00"))
+    assert "Configuration" not in await pages.get("/jobs/backup")
+
+    service.note_revision("0123456789abcdef")
+    await service.record(ping("21 12:01"))
+
+    text = await pages.get("/jobs/backup")
+    assert "<dt>Configuration</dt><dd><code>0123456789ab</code></dd>" in text
+    assert ", configuration <code>0123456789ab</code></span>" in text

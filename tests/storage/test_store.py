@@ -157,6 +157,7 @@ async def test_a_run_is_readable_once_it_is_answered(store: Store) -> None:
         ),
         message="dumped\nnothing",
         metadata='{"host": "db1"}',
+        config_commit="a1" * 20 + "-dirty",
     )
     state = fresh(runs_total=1)
 

@@ -328,6 +328,7 @@ class _Batch:
                 encode_violations(run.violations),
                 run.message,
                 run.metadata,
+                run.config_commit,
             )
         )
 
