@@ -264,6 +264,11 @@ class AlertRules:
             conditions.report(source, reason)
             return False
         group.alerts[key] = setting
+        if {"over", "min_runs"} <= setting.keys():
+            group.notes.append(
+                f"{name} needs {setting['min_runs']} runs of a job within "
+                f"{setting['over']}: for daily jobs use over: 7d"
+            )
         return True
 
     def _queuehealth(

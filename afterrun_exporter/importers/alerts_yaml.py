@@ -42,12 +42,15 @@ def read(files: Sequence[InputFile]) -> Imported:
     unmapped: list[Unmapped] = []
     roots: list[Section] = []
     for file in files:
-        before = len(roots), len(unmapped)
         for one in documents(file):
             roots += _root(one, unmapped)
-        if before == (len(roots), len(unmapped)):
+    related = [root for root in roots if any(map(root.has, _KEYS))]
+    if not related and not unmapped:
+        for name in dict.fromkeys(file.name for file in files):
             reason = f"has none of {', '.join(_KEYS)}"
-            unmapped.append(Unmapped(Source(file.name), "the file", reason))
+            unmapped.append(Unmapped(Source(name), "the file", reason))
+    # A directory may have further files, such as an afterrun.yml.
+    roots = related
     jobs: list[ImportedJob] = []
     for root in roots:
         for job in scheduler_yaml.jobs(root):
@@ -75,8 +78,6 @@ def _root(one: YamlDocument, unmapped: list[Unmapped]) -> Iterator[Section]:
     if not one.is_readable:
         return
     if not isinstance(one.data, dict):
-        reason = f"expected keys and values: one of {', '.join(_KEYS)}"
-        unmapped.append(Unmapped(one.source(), "the file", reason))
         return
     one.locate(list(paths_of(one.data, _DEPTH)))
     yield Section(one, (), one.data, unmapped)

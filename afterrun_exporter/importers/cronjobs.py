@@ -275,12 +275,12 @@ class _Conversion:
         words = [first.get("command"), first.get("args"), first.get("env")]
         if _REPORTS.search(str(words)):
             return
-        where = f"in container {first['name']}, " if "name" in first else ""
-        rest = "its command" if first.get("command") else "the image's entrypoint"
+        where = f" in container {first['name']}" if "name" in first else ""
+        what = "its command" if first.get("command") else "the entrypoint of its image"
+        self._note(f"to report its runs: set AFTERRUN_URL{where}, and run {what} by")
         self._note(
-            f"to report its runs: {where}set AFTERRUN_URL and run {rest} by "
-            f"afterrun exec {self.name} -- COMMAND, or end it with "
-            f'curl "$AFTERRUN_URL/ping/{self.name}" -d exit_code=$?'
+            f"afterrun exec {self.name} -- COMMAND   (or end it with: "
+            f'curl "$AFTERRUN_URL/ping/{self.name}" -d exit_code=$?)'
         )
 
     def _texts(self, path: Path) -> dict[str, str]:

@@ -456,7 +456,8 @@ def test_the_queue_job_leaves_the_name_of_another_job_alone() -> None:
     ("text", "report"),
     [
         ("", "input: the file: has none of schedules, settings"),
-        ("hello\n", "expected keys and values"),
+        ("hello\n", "input: the file: has none of"),
+        ("schedule: []\n", "input: the file: has none of"),
         ("schedules: 5\n", "schedules: 5: expected a list, not 5"),
         ("schedules: []\nextra: 1\n", "extra: 1: unknown key"),
         ("schedules: [\n", "not YAML"),
