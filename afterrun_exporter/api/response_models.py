@@ -52,7 +52,9 @@ class Job(Answer):
     labels: dict[str, str]
     project: str
     tags: list[str]
-    schedule: str | None
+    schedule: str | None = Field(
+        description="cron or calendar expressions, with '; ' between them, or 'every 1h'"
+    )
     timezone: str | None
     last_run: Time | None
     last_outcome: Outcome | None
@@ -112,6 +114,12 @@ class WholeJob(Job):
 
     display_name: str = Field(description="the name shown to people, if different")
     description: str
+    schedule_syntax: Literal["cron", "oncalendar", "every"] | None
+    expressions: list[str] = Field(
+        description="the expressions of its schedule; a run is due at each slot of any"
+    )
+    exclude: list[str] = Field(description="days on which no run is due")
+    schedule_in_words: str
     unusable: str = Field(
         description="settings sent by its client that cannot be used, and the reason"
     )

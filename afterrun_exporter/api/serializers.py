@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Literal
 
 from afterrun_exporter.api import response_models
 from afterrun_exporter.conventions import ALERT_OF
@@ -18,7 +19,8 @@ from afterrun_exporter.core.receiver_targets import displayed
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.run_limits import overrunning_from
-from afterrun_exporter.core.schedule import Cron
+from afterrun_exporter.core.schedule import Calendar, Schedule
+from afterrun_exporter.core.schedule_words import in_words
 from afterrun_exporter.core.state import JobState, OpenAlert, OpenRun, UnobservedSlots
 from afterrun_exporter.core.status import status
 from afterrun_exporter.core.timestamps import format_time
@@ -36,7 +38,7 @@ def job_of(job: Job, state: JobState, settings: Settings) -> response_models.Job
         project=job.project,
         tags=list(job.tags),
         schedule=schedule.text if schedule else None,
-        timezone=schedule.zone if isinstance(schedule, Cron) else None,
+        timezone=schedule.zone if isinstance(schedule, Calendar) else None,
         last_run=_time_if_set(state.last_finish_at),
         last_outcome=state.last_outcome,
         last_success=_time_if_set(state.last_success_at),
@@ -64,8 +66,14 @@ def whole_job_of(
 
     *enabled* is the value in the configuration; `job.enabled` is False while paused.
     """
+    schedule = job.schedule
+    calendar = schedule if isinstance(schedule, Calendar) else None
     return response_models.WholeJob(
         **dict(job_of(job, state, settings)),
+        schedule_syntax=_syntax(schedule),
+        expressions=[*calendar.expressions] if calendar else [],
+        exclude=[*calendar.exclude] if calendar else [],
+        schedule_in_words=in_words(schedule),
         display_name=job.display_name,
         description=job.description,
         unusable="" if job.configured else state.unusable,
@@ -101,6 +109,12 @@ def whole_job_of(
         missed_runs=state.missed_total,
         unobserved_slots=state.unobserved_total,
     )
+
+
+def _syntax(schedule: Schedule | None) -> Literal["cron", "oncalendar", "every"] | None:
+    if isinstance(schedule, Calendar):
+        return schedule.syntax.value
+    return None if schedule is None else "every"
 
 
 def recorded_run_of(record: RunRecord) -> response_models.RecordedRun:

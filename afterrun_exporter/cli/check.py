@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Final
@@ -26,12 +26,16 @@ from afterrun_exporter.config import Config, Source
 from afterrun_exporter.core.deadlines import slot_after
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.plurals import plural
-from afterrun_exporter.core.schedule import Cron, Every
+from afterrun_exporter.core.schedule import Calendar, Every
 from afterrun_exporter.errors import ConfigError, GitError, Problem
 from afterrun_exporter.git.local import committed
 from afterrun_exporter.git.remote import REF
 
 DEFAULT_FILE: Final = Path("afterrun.yml")
+
+#: The maximum number of slots of excluded days to count, and of such days to list.
+_MOST_EXCLUDED: Final = 100_000
+_FEW: Final = 5
 
 _YEARS: Final = range(1970, 2201)
 _HEADER: Final = ("JOB", "ZONE", "SLOT", "DEADLINE", "SLOT UTC", "DEADLINE UTC")
@@ -175,12 +179,15 @@ class _Plan:
     zone: str
     #: Slots and deadlines as Unix times.
     slots: tuple[tuple[float, float], ...]
+    #: The slots of excluded days up to the last slot.
+    excluded: tuple[float, ...]
 
     def as_data(self) -> dict[str, object]:
         local, schedule = ZoneInfo(self.zone), self.job.schedule
         return {
             "job": self.job.name,
             "schedule": schedule.text if schedule else None,
+            "exclude": _exclude(self.job),
             "timezone": self.zone,
             "enabled": self.job.enabled,
             "slots": [
@@ -192,6 +199,7 @@ class _Plan:
                 }
                 for slot, deadline in self.slots
             ],
+            "excluded_slots": [_iso(slot, local) for slot in self.excluded],
         }
 
     def rows(self) -> Iterator[tuple[str, ...]]:
@@ -203,6 +211,22 @@ class _Plan:
             yield (self.job.name, self.zone, *here, _utc(slot), _utc(deadline))
         if not self.slots:
             yield (self.job.name, self._why_no_slot())
+
+    def left_out(self) -> str:
+        """Return the sentence on slots of excluded days."""
+        local = ZoneInfo(self.zone)
+        days = [
+            *dict.fromkeys(
+                f"{datetime.fromtimestamp(slot, local):%a %Y-%m-%d}"
+                for slot in self.excluded
+            )
+        ]
+        more = f" and {len(days) - _FEW} more days" if len(days) > _FEW else ""
+        number = f"{len(self.excluded)} slot{'s' if len(self.excluded) > 1 else ''}"
+        return (
+            f"{self.job.name}: {number} left out on excluded days: "
+            f"{', '.join(days[:_FEW])}{more}"
+        )
 
     def _why_no_slot(self) -> str:
         if not self.job.enabled:
@@ -218,11 +242,34 @@ def _plans(jobs: Collection[Job], after: float, count: int) -> Iterator[_Plan]:
 
 
 def _plan(job: Job, after: float, count: int) -> _Plan:
-    zone = job.schedule.zone if isinstance(job.schedule, Cron) else "UTC"
+    zone = job.schedule.zone if isinstance(job.schedule, Calendar) else "UTC"
     slots: list[tuple[float, float]] = []
+    start = after
     while len(slots) < count and math.isfinite(after := slot_after(job, after)):
         slots.append((after, after + job.grace))
-    return _Plan(job, zone, tuple(slots))
+    excluded = tuple(_excluded(job, start, slots[-1][0])) if slots else ()
+    return _Plan(job, zone, tuple(slots), excluded)
+
+
+def _excluded(job: Job, start: float, end: float) -> Iterator[float]:
+    """Yield the slots of *job* from *start* to *end* that are on excluded days."""
+    if not _exclude(job) or not isinstance(job.schedule, Calendar):
+        return
+    everything = Calendar(replace(job.schedule.source, exclude=()))
+    slot = everything.next_after(start)
+    following = job.schedule.next_after(start)
+    for _ in range(_MOST_EXCLUDED):
+        if slot >= end:
+            return
+        if slot < following:
+            yield slot
+        else:
+            following = job.schedule.next_after(slot)
+        slot = everything.next_after(slot)
+
+
+def _exclude(job: Job) -> list[str]:
+    return [*job.schedule.exclude] if isinstance(job.schedule, Calendar) else []
 
 
 def _table(plans: Iterable[_Plan], after: float) -> Iterator[str]:
@@ -234,6 +281,9 @@ def _table(plans: Iterable[_Plan], after: float) -> Iterator[str]:
     for row in rows:
         cells = zip(row, widths, strict=False)
         yield "  ".join(cell.ljust(width) for cell, width in cells).rstrip()
+    for plan in plans:
+        if plan.excluded:
+            yield f"\n{plan.left_out()}"
     if any(isinstance(plan.job.schedule, Every) and plan.slots for plan in plans):
         yield "\n" + _FOOTNOTE.format(_utc(after))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,6 +19,7 @@ from afterrun_exporter.config.dependencies import (
     written_dependencies,
 )
 from afterrun_exporter.config.policies import PolicySpec, applied
+from afterrun_exporter.config.schedules import flat
 from afterrun_exporter.config.schema import DefaultsSpec, FileSpec, JobSpec
 from afterrun_exporter.config.values import Declared
 from afterrun_exporter.core.history import reach
@@ -33,11 +34,20 @@ from afterrun_exporter.core.model import (
     SuccessRatio,
 )
 from afterrun_exporter.core.routing import Alertmanager
-from afterrun_exporter.core.schedule import Every, Schedule, parse_cron
+from afterrun_exporter.core.schedule import (
+    Every,
+    Schedule,
+    parse_cron,
+    parse_oncalendar,
+)
 from afterrun_exporter.core.units import format_duration
 from afterrun_exporter.validation_messages import Finding, Path, findings, quote
 
 T = TypeVar("T")
+
+#: The keys of a schedule, of which a job has one; two of them refer to the clock.
+_SCHEDULES: Final = ("schedule", "oncalendar", "every")
+_BY_CLOCK: Final = frozenset({"schedule", "oncalendar"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +91,7 @@ class Builder:
         #: Its settings, also if other sections have errors.
         self.alertmanager = Alertmanager()
         # Thousands of jobs may share an expression, which is parsed and stored once.
-        self._schedules: dict[tuple[str, str], Schedule] = {}
+        self._schedules: dict[tuple[object, ...], Schedule] = {}
         # The dependencies of each job, also of jobs with other errors.
         self._depends_on: dict[str, list[str]] = {}
 
@@ -179,8 +189,8 @@ class Builder:
             self._check_name(name)
             layer = _section(section, name)
             self._check_one_schedule(layer, at)
-            if not any("schedule" in one for one in (layer, *scheduling)):
-                self._check_no_zone(layer, at)
+            if not any(_BY_CLOCK & one for one in (layer.keys(), *scheduling)):
+                self._check_no_calendar(layer, at)
             self.findings.extend(unknown_dependencies(layer, section, at))
             try:
                 spec = JobSpec.model_validate(entry, context=declared)
@@ -206,14 +216,23 @@ class Builder:
             self.findings.append(Finding(("jobs", name), message))
 
     def _check_one_schedule(self, layer: Mapping[str, Any], at: Path) -> None:
-        if "schedule" in layer and "every" in layer:
-            message = "a job has either schedule or every: remove one"
-            self.findings.append(Finding((*at, "every"), message))
+        if len(layer.keys() & _SCHEDULES) > 1:
+            keys = [key for key in _SCHEDULES if key in layer]
+            number = "one" if len(keys) == 2 else "two"
+            message = f"a job has either {' or '.join(keys)}: remove {number}"
+            self.findings.append(Finding((*at, keys[-1]), message))
 
-    def _check_no_zone(self, job: Mapping[str, Any], at: Path) -> None:
-        if "timezone" in job:
+    def _check_no_calendar(self, job: Mapping[str, Any], at: Path) -> None:
+        for key in ("timezone", "exclude"):
+            if key not in job:
+                continue
             message = "has no effect without a schedule: remove it"
-            self.findings.append(Finding((*at, "timezone"), message))
+            if key == "exclude" and "every" in job:
+                message = (
+                    "has no effect on every, which counts from the last run: remove it, "
+                    "or use schedule or oncalendar"
+                )
+            self.findings.append(Finding((*at, key), message))
 
     def _check_policies(self, policies: Sequence[PolicySpec], retention: float) -> None:
         # A policy may match jobs that are not in the file.
@@ -270,12 +289,19 @@ class Builder:
     def _schedule(self, spec: JobSpec, defaults: DefaultsSpec) -> Schedule | None:
         if spec.every is not None:
             return Every(spec.every)
-        if spec.schedule is None:
+        zone = spec.timezone or defaults.timezone
+        exclude = defaults.exclude if spec.exclude is None else spec.exclude
+        key = (spec.schedule, spec.oncalendar, zone, exclude)
+        if (shared := self._schedules.get(key)) is not None:
+            return shared
+        if spec.schedule is not None:
+            schedule = parse_cron(spec.schedule, zone, flat(exclude))
+        elif spec.oncalendar is not None:
+            schedule = parse_oncalendar(spec.oncalendar, zone, flat(exclude))
+        else:
             return None
-        key = (spec.schedule, spec.timezone or defaults.timezone)
-        if key not in self._schedules:
-            self._schedules[key] = parse_cron(*key)
-        return self._schedules[key]
+        self._schedules[key] = schedule
+        return schedule
 
 
 def _shared_uuids(jobs: Mapping[str, Job]) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -11,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from afterrun_exporter.core import crontab
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.core.schedule import Cron
+from afterrun_exporter.core.schedule import Calendar
+from afterrun_exporter.core.schedules.slots import Syntax
 from afterrun_exporter.core.units import format_duration
 from afterrun_exporter.validation_messages import Finding
 
@@ -29,14 +31,16 @@ _CLOCKS_DIFFER: Final = 2.0
 _MINUTE, _HOUR = 60, 3600
 _SECONDS: Final = {"minute": _MINUTE, "hour": _HOUR}
 _DAY_OF_MONTH, _DAY_OF_WEEK = 2, 4
+#: The key of a schedule by the syntax of its expressions.
+_KEYS: Final = {Syntax.CRON: "schedule", Syntax.ONCALENDAR: "oncalendar"}
 
 
 def of_job(job: Job, now: float) -> Iterator[Finding]:
     """Yield warnings about *job*."""
-    if isinstance(job.schedule, Cron):
-        where = ("jobs", job.name, "schedule")
-        for message in _of_schedule(job.schedule, now):
-            yield Finding(where, message)
+    if isinstance(job.schedule, Calendar):
+        where = ("jobs", job.name, _KEYS[job.schedule.syntax])
+        for place, message in _of_schedule(job.schedule, now):
+            yield Finding(where if place is None else (*where, place), message)
         if zone := _fixed(job.schedule.zone, now):
             yield Finding(("jobs", job.name, "timezone"), zone)
         if job.early < _CLOCKS_DIFFER:
@@ -67,17 +71,35 @@ def of_labels(keys: Sequence[str]) -> Iterator[Finding]:
 
 
 @lru_cache(8192)
-def _of_schedule(schedule: Cron, now: float) -> tuple[str, ...]:
+def _of_schedule(schedule: Calendar, now: float) -> tuple[tuple[int | None, str], ...]:
     # Thousands of jobs may share a schedule.
     return tuple(of_schedule(schedule, now))
 
 
-def of_schedule(schedule: Cron, now: float) -> Iterator[str]:
-    """Yield warnings about *schedule*, if it may be misunderstood."""
-    expression = schedule.expression
-    if schedule.next_after(now) == math.inf:
-        yield f"{expression!r} matches no future day"
-    fields = expression.split()
+def of_schedule(schedule: Calendar, now: float) -> Iterator[tuple[int | None, str]]:
+    """Yield warnings about *schedule*, if it may be misunderstood.
+
+    Each has the place of its expression, None if there is only one.
+    """
+    for place, expression in enumerate(schedule.expressions):
+        where = place if len(schedule.expressions) > 1 else None
+        if _ends(schedule, expression, (), now):
+            yield where, f"{expression!r} matches no future day"
+        elif _ends(schedule, expression, schedule.exclude, now):
+            yield where, f"all days of {expression!r} are excluded"
+        if schedule.syntax is Syntax.CRON:
+            for message in _of_cron(expression.split()):
+                yield where, message
+
+
+def _ends(
+    schedule: Calendar, expression: str, exclude: tuple[str, ...], now: float
+) -> bool:
+    source = replace(schedule.source, expressions=(expression,), exclude=exclude)
+    return Calendar(source).next_after(now) == math.inf
+
+
+def _of_cron(fields: Sequence[str]) -> Iterator[str]:
     for place, (field, text) in enumerate(zip(crontab.FIELDS, fields, strict=True)):
         # If it matches all days and hours, `every` is equivalent and regular.
         is_plain = set(fields[place + 1 :]) == {"*"} and text.count(",") == 0

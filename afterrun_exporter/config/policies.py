@@ -27,7 +27,7 @@ from afterrun_exporter.core.patterns import compiled
 
 #: Groups of keys: a layer with one of them overrides the whole group.
 _TOGETHER: Final = (
-    frozenset({"schedule", "every"}),
+    frozenset({"schedule", "oncalendar", "every"}),
     frozenset({"on_downtime", "after_downtime"}),
 )
 

@@ -29,10 +29,10 @@ from afterrun_exporter.config.conditions import (
     Dependencies,
 )
 from afterrun_exporter.config.pushes import PushSpec
+from afterrun_exporter.config.schedules import CronTexts, Exclude, OnCalendarTexts
 from afterrun_exporter.config.values import (
     LONGEST_RULE,
     Count,
-    CronText,
     DeclaredKey,
     DistinctKeys,
     Duration,
@@ -150,9 +150,11 @@ class JobSpec(Spec):
 
     display_name: Text = ""
     description: Text = ""
-    schedule: Annotated[CronText | None, NotEmpty] = None
+    schedule: Annotated[CronTexts | None, NotEmpty] = None
+    oncalendar: Annotated[OnCalendarTexts | None, NotEmpty] = None
     every: Annotated[Period | None, NotEmpty] = None
     timezone: Annotated[Zone | None, NotEmpty] = None
+    exclude: Annotated[Exclude | None, NotEmpty] = None
     grace: Annotated[PositiveDuration | None, NotEmpty] = None
     early: Annotated[Duration | None, NotEmpty] = None
     max_runtime: Annotated[PositiveDuration | None, NotEmpty] = None
@@ -183,6 +185,7 @@ class DefaultsSpec(Spec):
     early: Duration = parse_duration("1m")
     severity: Severity = "warning"
     timezone: Zone = "UTC"
+    exclude: Annotated[Exclude, NotEmpty] = ()
     max_runtime: Annotated[PositiveDuration | None, NotEmpty] = None
     max_attempts: Annotated[Attempts | None, NotEmpty] = None
     heartbeat: Annotated[PositiveDuration | None, NotEmpty] = None

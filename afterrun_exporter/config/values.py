@@ -21,11 +21,11 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from afterrun_exporter.conventions import RESERVED_LABELS, SEVERITIES
+from afterrun_exporter.core.crontab import check_zone
 from afterrun_exporter.core.did_you_mean import did_you_mean, unknown_value
 from afterrun_exporter.core.model import JOB_NAME
 from afterrun_exporter.core.patterns import compiled
 from afterrun_exporter.core.rules import Rule, parse_rule
-from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.units import (
     format_duration,
     parse_bytes,
@@ -182,13 +182,7 @@ def _url(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _zone(text: str) -> str:
-    parse_cron("@daily", text)
-    return text
-
-
-@lru_cache(maxsize=4096)
-def _cron(text: str) -> str:
-    parse_cron(text, "UTC")
+    check_zone(text)
     return text
 
 
@@ -302,7 +296,6 @@ Factor = Annotated[float, BeforeValidator(_factor)]
 Url = Annotated[str, AfterValidator(_url)]
 Severity = Annotated[str, AfterValidator(severity)]
 Zone = Annotated[str, AfterValidator(_zone)]
-CronText = Annotated[str, AfterValidator(_cron)]
 RuleText = Annotated[
     Rule,
     PlainValidator(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import available_timezones
 
 from afterrun_exporter.core.did_you_mean import did_you_mean
@@ -64,6 +64,41 @@ _ITEM: Final = re.compile(
     r"(?:\*|(?P<first>\w{1,9})(?:-(?P<last>\w{1,9}))?)(?:/(?P<step>0{0,8}[1-9]\d{0,8}))?",
     re.ASCII,
 )
+#: Items of a day field: MON#1 FRI#L 5L, and L.
+_NTH: Final = re.compile(r"(\w{1,9})#(\w{1,9})", re.ASCII)
+_LAST_WEEKDAY: Final = re.compile(r"([0-7]|[A-Za-z]{3})L", re.ASCII | re.IGNORECASE)
+_NEAREST_WEEKDAY: Final = re.compile(r"(?:\d{1,2}|L)?W", re.ASCII | re.IGNORECASE)
+_WEEKS: Final = 5
+
+#: The place of a day of the week in its month: any, or the last; otherwise 1 to 5.
+ANY: Final = 0
+LAST: Final = -1
+
+
+class Specials(NamedTuple):
+    """The items with ``#`` and ``L`` of the day fields of an expression."""
+
+    #: True if it names the last day of the month.
+    last_day: bool
+    #: Days of the week, 0 for Sunday, and of each the place in its month, or `LAST`.
+    weekdays: frozenset[tuple[int, int]]
+
+
+def match_both(fields: Sequence[str]) -> bool:
+    """Return True if a day must match both day fields of five *fields*, not either."""
+    # Cron checks the first character only: "1,*" is no star.
+    return fields[2].startswith("*") or fields[4].startswith("*")
+
+
+def specials(fields: Sequence[str]) -> Specials | None:
+    """Return the items with ``#`` and ``L`` of five *fields*; None without any."""
+    in_month, in_week = (
+        [one for item in fields[place].split(",") if (one := FIELDS[place].place(item))]
+        for place in (2, 4)
+    )
+    if not in_month and not in_week:
+        return None
+    return Specials(bool(in_month), frozenset(in_week))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +111,38 @@ class Field:
     words: tuple[str, ...] = ()
 
     def values(self, text: str) -> list[int]:
-        """Return the numbers that *text* lists, in order."""
-        return sorted({n for item in text.split(",") for n in self._range(item)})
+        """Return the numbers that *text* lists, in order, without those of `specials`."""
+        items = (item for item in text.split(",") if not self.place(item))
+        return sorted({n for item in items for n in self._range(item)})
+
+    def place(self, item: str) -> tuple[int, int] | None:
+        """Return the weekday and its place in the month of an *item* like ``MON#1``.
+
+        For ``L``, the last day of the month, it is of no weekday. None for other items.
+        """
+        if self.name == "day of month":
+            return (ANY, LAST) if item.upper() == "L" else None
+        if self.name != "day of week":
+            return None
+        if match := _LAST_WEEKDAY.fullmatch(item):
+            return self._number(match[1]) % 7, LAST
+        if (match := _NTH.fullmatch(item)) is None:
+            return None
+        if match[2].upper() == "L":
+            return self._number(match[1]) % 7, LAST
+        if not match[2].isdecimal() or not 1 <= int(match[2]) <= _WEEKS:
+            raise ValueError(
+                f"{self.name} {item!r} is of no week of a month; use {match[1]}#1 to "
+                f"{match[1]}#5, or {match[1]}#L for the last one"
+            )
+        return self._number(match[1]) % 7, int(match[2])
 
     def _range(self, item: str) -> range:
         match = _ITEM.fullmatch(item)
-        if match is None or (match["first"] or "").upper() == "H":
+        if match is None or not match["first"] or not match["first"].isdecimal():
             self._refuse_other_syntax(item)
         if match is None:
-            like = f"*, {self.low}, {self.low}-{self.high} or */2"
+            like = f"*, {self.low}, {self.low}-{self.high}{self._also()} or */2"
             raise ValueError(f"cannot read {self.name} {item!r}; write it like {like}")
         first, last, step = match.group("first", "last", "step")
         low = self._number(first) if first else self.low
@@ -97,8 +155,30 @@ class Field:
             raise ValueError(f"{self.name} {item!r} runs backwards; use {split!r}")
         return range(low, high + 1, int(step or 1))
 
+    def _also(self) -> str:
+        """Return examples of what this field alone may have."""
+        return {"day of month": ", L", "day of week": ", MON#1, FRI#L"}.get(
+            self.name, ""
+        )
+
     def _refuse_other_syntax(self, item: str) -> None:
         """Raise ValueError for syntax of other systems."""
+        if _NEAREST_WEEKDAY.fullmatch(item):
+            raise ValueError(
+                f"cron has no {item!r} for the nearest working day: write the days "
+                f"themselves, such as {'L' if 'L' in item.upper() else '15'}; exclude: "
+                "leaves out weekends and holidays"
+            )
+        if self.name == "day of week" and item.upper() == "L":
+            raise ValueError(
+                f"day of week {item!r} is unclear: write sat for each Saturday, or "
+                "SAT#L for the last one of the month"
+            )
+        if self.name == "day of month" and re.fullmatch(r"L-\d+", item, re.IGNORECASE):
+            raise ValueError(
+                f'cron has no {item!r}: write oncalendar: "*-*~03 02:00" for 02:00 on '
+                "the last day but two"
+            )
         if item == "?":
             raise ValueError(f"cron has no '?': write * for any {self.name}")
         if re.match(r"H(?![A-Za-z])", item, re.IGNORECASE):
@@ -189,7 +269,7 @@ def _too_many(fields: Sequence[str]) -> str:
         return _drop("seconds field", plain[1:], fields)
     each = _EACH_SECONDS.fullmatch(fields[0])
     period = f": use every: {each[1]}s" if each and set(plain[1:]) == {"*"} else ""
-    return f"; seconds are not supported{period}"
+    return f"; seconds are not supported{period or ': use oncalendar'}"
 
 
 def _drop(part: str, remaining: Sequence[str], fields: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from afterrun_exporter.core import downtimes
 from afterrun_exporter.core.model import Condition, Job, Settings
@@ -16,16 +16,27 @@ from afterrun_exporter.core.run_limits import (
     time_limit,
     unobserved_runs,
 )
-from afterrun_exporter.core.schedule import Cron, Every, early_limit
+from afterrun_exporter.core.schedule import Calendar, Every, early_limit
 from afterrun_exporter.core.state import JobState, Retry
+
+#: Separates the times of a schedule from the excluded days.
+_EXCEPT: Final = " except "
 
 
 def schedule_text(job: Job) -> str:
     """Return the schedule of expected slots of *job*; "" without one."""
-    if not job.enabled or job.schedule is None:
+    schedule = job.schedule
+    if not job.enabled or schedule is None:
         return ""
-    zone = job.schedule.zone if isinstance(job.schedule, Cron) else ""
-    return f"{job.schedule.text} {zone}".rstrip()
+    if isinstance(schedule, Every):
+        return schedule.text
+    text = f"{schedule.text} {schedule.zone}"
+    return f"{text}{_EXCEPT}{', '.join(schedule.exclude)}" if schedule.exclude else text
+
+
+def have_same_times(text: str, other: str) -> bool:
+    """Return True if two of `schedule_text` differ in excluded days alone."""
+    return text.partition(_EXCEPT)[0] == other.partition(_EXCEPT)[0]
 
 
 def slot_after(job: Job, instant: float) -> float:
@@ -165,9 +176,11 @@ def missed_slot(job: Job, state: JobState) -> float:
     if state.missed_deadline is None:
         return 0.0
     slot = state.missed_deadline - job.grace
-    if isinstance(job.schedule, Cron) and job.schedule.next_after(slot - 1) != slot:
-        # An open run moved the deadline, or the grace has been changed.
-        return job.schedule.next_after(state.covered_until)
+    if isinstance(job.schedule, Calendar):
+        before = math.nextafter(slot, -math.inf)
+        if job.schedule.next_after(before) != slot:
+            # An open run moved the deadline, or grace or excluded days have changed.
+            return job.schedule.next_after(state.covered_until)
     return slot
 
 

@@ -13,6 +13,7 @@ from afterrun_exporter.core.deadlines import (
     Due,
     Unobserved,
     due_from,
+    have_same_times,
     schedule_text,
     slot_after,
 )
@@ -37,6 +38,8 @@ def reconciled(job: Job, state: JobState, now: float) -> JobState:
         state = replace(state, watched_since=now if job.enabled else None)
     text = schedule_text(job)
     if text != state.schedule:
+        if have_same_times(text, state.schedule):
+            return _with_other_exclusions(job, state, now, text)
         # A run shortly before its slot covers it, even if the job was paused.
         is_early = now < state.due_after <= now + job.early
         return replace(
@@ -49,6 +52,21 @@ def reconciled(job: Job, state: JobState, now: float) -> JobState:
             unobserved=None,
         )
     return state
+
+
+def _with_other_exclusions(
+    job: Job, state: JobState, now: float, text: str
+) -> JobState:
+    """Return *state* for a schedule whose excluded days have changed.
+
+    Slots of the past that are no longer excluded do not count, and a missed slot stays
+    missed, unless its day is excluded now.
+    """
+    decided = now - job.grace
+    if state.missed_deadline is None:
+        return replace(state, schedule=text, due_after=max(state.due_after, decided))
+    through = max(state.missed_through, decided)
+    return replace(state, schedule=text, missed_through=through)
 
 
 def _revived(state: JobState, now: float) -> JobState:

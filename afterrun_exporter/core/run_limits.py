@@ -70,7 +70,9 @@ def is_abandoned(job: Job, state: JobState, run: OpenRun, now: float) -> bool:
     period = DAY / SEVERAL
     if job.schedule is not None:
         slot = job.schedule.next_after(run.started_at)
-        period = job.schedule.next_after(slot) - slot
+        following = job.schedule.next_after(slot)
+        # A schedule may end, such as one of this year.
+        period = following - slot if math.isfinite(following) else period
     usual = max(period, state.last_duration or 0.0)
     return _last_sign(run) + SEVERAL * usual < now
 

@@ -39,7 +39,7 @@ Description = Mapping[str, Any]
 MAX_DESCRIPTION: Final = 16_384
 
 #: Settings of the schedule.
-SCHEDULE: Final = ("schedule", "timezone", "every")
+SCHEDULE: Final = ("schedule", "oncalendar", "timezone", "every")
 #: Beginnings of problems that leave a job without a schedule, in all dialects.
 _ABOUT_SCHEDULES: Final = (*SCHEDULE, "timeout", "tz", "monitor_config")
 

@@ -12,7 +12,7 @@ from afterrun_exporter.core.deadlines import schedule_text
 from afterrun_exporter.core.model import Condition, Job, Outcome
 from afterrun_exporter.core.outcome_totals import runs_by_outcome
 from afterrun_exporter.core.run_limits import run_deadline
-from afterrun_exporter.core.schedule import Cron
+from afterrun_exporter.core.schedule import Calendar
 from afterrun_exporter.core.state import AlertKey
 from afterrun_exporter.exposition.alert_details import CODES, alert_details
 from afterrun_exporter.exposition.encoders import Alerting, Fact, Family, Sample, Shape
@@ -50,7 +50,7 @@ def info(subject: ExposedJob) -> Sequence[Sample]:
     job = subject.job
     schedule = job.schedule
     text = schedule.text if schedule else ""
-    zone = schedule.zone if isinstance(schedule, Cron) else ""
+    zone = schedule.zone if isinstance(schedule, Calendar) else ""
     labels = _info_labels(text, zone, job.project, job.severity, job.labels)
     return ((subject.own + labels, 1),)
 

@@ -16,7 +16,7 @@ from afterrun_exporter.core.rules import (
     Rule,
     is_message,
 )
-from afterrun_exporter.core.schedule import Cron
+from afterrun_exporter.core.schedule import Calendar
 from afterrun_exporter.core.schedule_words import in_words
 from afterrun_exporter.core.units import format_duration, format_number
 from afterrun_exporter.page.number_format import exactly
@@ -126,7 +126,7 @@ def schedule_in_words(job: Job) -> str:
         return "None: it may run at any time and is never missed."
     words = in_words(job.schedule)
     words = f"{words[0].upper()}{words[1:]}"
-    if isinstance(job.schedule, Cron):
+    if isinstance(job.schedule, Calendar):
         return f"{words} in {job.schedule.zone}: {job.schedule.text}."
     return f"{words} after its last run."
 

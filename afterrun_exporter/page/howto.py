@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from shlex import quote
 from typing import Final, NamedTuple
 
+from afterrun_exporter.core import crontab
 from afterrun_exporter.core.metric_names import PLAIN
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import CONTAINS, DURATION, Bound, Rule
-from afterrun_exporter.core.schedule import Cron
+from afterrun_exporter.core.schedule import Calendar
+from afterrun_exporter.core.schedules.slots import Syntax
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.text_fields import MESSAGE
 from afterrun_exporter.core.units import format_duration
@@ -74,10 +76,8 @@ def _crontab(job: Job, ping: str, metrics: Mapping[str, float]) -> str:
     if names := _simple(metrics):
         pairs = ", ".join(f'\\"{name}\\": $(cat /tmp/{name})' for name in names)
         report += f', \\"metrics\\": {{{pairs}}}'
-    line = (
-        f'{_when(job)}  /opt/{job.name}.sh; {_CURL} {ping} -d "{report}}}" >/dev/null'
-    )
-    return f"{_zone_note(job)}{line}"
+    command = f'/opt/{job.name}.sh; {_CURL} {ping} -d "{report}}}" >/dev/null'
+    return f"{_note(job)}{_lines(job, command)}"
 
 
 def _exec(job: Job, url: str, metrics: Mapping[str, float]) -> str:
@@ -86,13 +86,13 @@ def _exec(job: Job, url: str, metrics: Mapping[str, float]) -> str:
     )
     lines = [
         f"AFTERRUN_URL={url}",
-        f"{_when(job)}  {_AFTERRUN} exec {job.name}{timeout} -- /opt/{job.name}.sh",
+        _lines(job, f"{_AFTERRUN} exec {job.name}{timeout} -- /opt/{job.name}.sh"),
     ]
     if names := _simple(metrics):
         pairs = " ".join(f"{name}={_text(metrics[name])}" for name in names)
         lines += ["", "# in the job, print a line with its metrics:"]
         lines.append(f"echo {quote(f'afterrun: {pairs}')}")
-    return _zone_note(job) + "\n".join(lines)
+    return _note(job) + "\n".join(lines)
 
 
 def _python(job: Job, url: str, metrics: Mapping[str, float]) -> str:
@@ -111,14 +111,27 @@ def _python(job: Job, url: str, metrics: Mapping[str, float]) -> str:
     )
 
 
-def _when(job: Job) -> str:
-    return job.schedule.expression if isinstance(job.schedule, Cron) else "0 * * * *"
+def _lines(job: Job, command: str) -> str:
+    """Return the lines of a crontab that run *command*."""
+    schedule = job.schedule
+    times: Iterable[str] = ["0 * * * *"]
+    if isinstance(schedule, Calendar) and schedule.syntax is Syntax.CRON:
+        times = schedule.expressions
+    return "\n".join(f"{time}  {command}" for time in times)
 
 
-def _zone_note(job: Job) -> str:
-    if isinstance(job.schedule, Cron):
-        return f"# on a host in time zone {job.schedule.zone}\n"
-    return ""
+def _note(job: Job) -> str:
+    """Return comments about the times of a crontab."""
+    schedule = job.schedule
+    if not isinstance(schedule, Calendar):
+        return ""
+    zone = f"# on a host in time zone {schedule.zone}\n"
+    if schedule.syntax is Syntax.ONCALENDAR:
+        timer = "".join(f"#   OnCalendar={one}\n" for one in schedule.expressions)
+        return f"{zone}# cron has no such times; a systemd timer has them:\n{timer}"
+    if any(crontab.specials(one.split()) for one in schedule.expressions):
+        return f"{zone}# Debian's cron has no # and L: use a scheduler that has them\n"
+    return zone
 
 
 def _metrics(job: Job, state: JobState) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.core.schedule import Cron
+from afterrun_exporter.core.schedule import Calendar
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.core.units import format_duration
 
@@ -71,7 +71,7 @@ def happened(instant: float, now: float, zone: tzinfo = UTC) -> Moment | None:
 
 def zone_of(job: Job) -> tzinfo:
     """Return the time zone of the schedule of *job*, by default UTC."""
-    if isinstance(job.schedule, Cron) and job.schedule.zone != "UTC":
+    if isinstance(job.schedule, Calendar) and job.schedule.zone != "UTC":
         return ZoneInfo(job.schedule.zone)
     return UTC
 

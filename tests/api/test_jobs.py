@@ -7,6 +7,12 @@ from typing import Any
 import pytest
 
 from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.schedule import (
+    Every,
+    Schedule,
+    parse_cron,
+    parse_oncalendar,
+)
 from afterrun_exporter.engine.service import Service
 from tests.copies import replace
 from tests.core.jobs import BACKUP
@@ -89,6 +95,48 @@ async def test_one_job_tells_more_of_itself(client: Client) -> None:
     assert job["rules"] == ["rows > 0", "size > 1KiB"]
     assert job["metrics"] == {"rows": 120, "size": 48211}
     assert (job["runs"], job["missed_runs"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "syntax", "expressions", "exclude", "words"),
+    [
+        (None, None, [], [], ""),
+        (Every(3600), "every", [], [], "every 1h"),
+        (
+            parse_cron(["0 9 * * 1-5", "0 10 * * 6"], "UTC", ("holidays DE-BY",)),
+            "cron",
+            ["0 9 * * 1-5", "0 10 * * 6"],
+            ["holidays DE-BY"],
+            (
+                "Monday to Friday at 09:00 and Saturday at 10:00, except public holidays "
+                "in DE-BY"
+            ),
+        ),
+        (
+            parse_oncalendar("weekly", "UTC"),
+            "oncalendar",
+            ["weekly"],
+            [],
+            "Monday at 00:00",
+        ),
+    ],
+)
+async def test_one_job_tells_the_parts_of_its_schedule(
+    client: Client,
+    service: Service,
+    schedule: Schedule | None,
+    syntax: str | None,
+    expressions: list[str],
+    exclude: list[str],
+    words: str,
+) -> None:
+    await service.reconfigure(job_config(replace(BACKUP, schedule=schedule)))
+
+    job = await asked(client, "/api/v1/jobs/backup")
+
+    assert job["schedule"] == (schedule.text if schedule else None)
+    assert (job["schedule_syntax"], job["expressions"]) == (syntax, expressions)
+    assert (job["exclude"], job["schedule_in_words"]) == (exclude, words)
 
 
 async def test_one_job_tells_what_runs_now(

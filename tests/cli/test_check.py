@@ -133,6 +133,39 @@ def test_a_warning_is_no_problem(tmp_path: Path) -> None:
     assert "never due" in result.stdout
 
 
+def test_slots_of_excluded_days_are_left_out_and_counted(tmp_path: Path) -> None:
+    """A forgotten holiday is seen before it is a false alarm."""
+    path = tmp_path / "afterrun.yml"
+    path.write_text(
+        "jobs:\n"
+        "  pay: {schedule: '0 9,17 * * mon-fri', exclude: [{holidays: DE-BY}, 12-24]}\n"
+        "  sweep: {oncalendar: daily, exclude: [12-20..01-06]}\n"
+        "  plain: {oncalendar: daily}\n",
+        encoding="utf-8",
+    )
+    options = ("--slots", 2, "--from", "2026-12-23T12:00:00Z")
+
+    shown = _run(path, *options)
+    told = json.loads(_run(path, *options, "--json").stdout)
+
+    assert shown.exit_code == 0
+    assert "2026-12-24 09:00" not in shown.stdout
+    assert (
+        "pay: 4 slots left out on excluded days: Thu 2026-12-24, Fri 2026-12-25\n"
+        in shown.stdout
+    )
+    assert (
+        "sweep: 14 slots left out on excluded days: Thu 2026-12-24, Fri 2026-12-25, "
+        "Sat 2026-12-26, Sun 2026-12-27, Mon 2026-12-28 and 9 more days\n"
+    ) in shown.stdout
+    assert "plain:" not in shown.stdout
+    pay, _, plain = told["slots"]
+    assert pay["exclude"] == ["holidays DE-BY", "12-24"]
+    assert pay["slots"][1]["slot"] == "2026-12-28T09:00:00Z"
+    assert pay["excluded_slots"][0] == "2026-12-24T09:00:00Z"
+    assert (plain["exclude"], plain["excluded_slots"]) == ([], [])
+
+
 def test_slots_are_shown_in_local_time_and_in_utc(file: Path) -> None:
     """A mixed-up time zone is seen before it is a false alarm."""
     result = _run(file, "--slots", 2, "--from", "2026-03-28T12:00:00Z")
@@ -153,6 +186,7 @@ def test_slots_as_json(file: Path) -> None:
     assert jobs["nightly-backup"] == {
         "job": "nightly-backup",
         "schedule": "0 2 * * *",
+        "exclude": [],
         "timezone": "Europe/Riga",
         "enabled": True,
         "slots": [
@@ -163,6 +197,7 @@ def test_slots_as_json(file: Path) -> None:
                 "deadline_utc": "2026-03-29T23:30:00Z",
             }
         ],
+        "excluded_slots": [],
     }
     assert jobs["sync"]["slots"][0]["deadline_utc"] == "2026-03-29T10:01:30Z"
     assert jobs["by-hand"]["slots"] == jobs["retired"]["slots"] == []

@@ -84,6 +84,28 @@ def test_a_schedule_that_does_not_do_what_it_looks_like(
     assert warned(f'schedule: "{schedule}"') == expected
 
 
+@pytest.mark.parametrize(
+    ("keys", "warnings"),
+    [
+        ("oncalendar: '2026-01-01'", ["oncalendar: '2026-01-01' matches no future day"]),
+        ("oncalendar: '*-02-30'", ["oncalendar: '*-02-30' matches no future day"]),
+        ("oncalendar: [daily, '2026-01-01']", ["oncalendar[1]: '2026-01-01' matches no future day"]),
+        ("schedule: ['@daily', '*/90 * * * *']", ["schedule[1]: '*/90' is not every 90 minutes: it is minute 0 alone; for that, write every: 90m"]),
+        ("schedule: '0 2 25 12 *', exclude: 12-25", ["schedule: all days of '0 2 25 12 *' are excluded"]),
+        ("oncalendar: [Sat, Mon], exclude: saturday", ["oncalendar[0]: all days of 'Sat' are excluded"]),
+        ("schedule: '0 2 * * MON#1'", []),
+        ("schedule: '0 2 1,L * *'", []),
+        ("schedule: '0 2 1 * MON#1'", ["schedule: day of month '1' and day of week 'MON#1': a day that matches either is enough; to require both, the job must check one of them itself"]),
+        ("schedule: '@daily', exclude: sunday", []),
+        ("oncalendar: [daily, 'Mon *:*:0/7']", []),
+    ],
+)  # fmt: skip
+def test_lists_and_excluded_days_are_checked_one_by_one(
+    keys: str, warnings: list[str]
+) -> None:
+    assert warned(keys) == [f"2: jobs.a.{warning}" for warning in warnings]
+
+
 def test_two_days_of_which_one_starts_with_a_star_must_both_match() -> None:
     assert warned('schedule: "0 3 */7 * 1"')[-1] == (
         "2: jobs.a.schedule: day of month '*/7' and day of week '1': a day must match "

@@ -51,7 +51,12 @@ from afterrun_exporter.core.model import (
 from afterrun_exporter.core.outcome_metrics import PushSettings
 from afterrun_exporter.core.projects import Project
 from afterrun_exporter.core.rules import parse_rule
-from afterrun_exporter.core.schedule import Every, parse_cron
+from afterrun_exporter.core.schedule import (
+    Calendar,
+    Every,
+    parse_cron,
+    parse_oncalendar,
+)
 from afterrun_exporter.core.secrets import digest
 from afterrun_exporter.errors import ConfigError, Problem
 from tests.copies import replace
@@ -70,7 +75,14 @@ def test_every_key_reaches_its_job() -> None:
     assert config.jobs["nightly-backup"] == Job(
         name="nightly-backup",
         description="Dump the database.\nCopy it to S3.\n",
-        schedule=parse_cron("0 2 * * *", "America/New_York"),
+        schedule=parse_cron(
+            ["0 2 * * *", "30 14 * * SUN#1,FRI#L"],
+            "America/New_York",
+            (
+                *("2026-12-24", "2026-12-24..2027-01-02", "12-25", "12-31..01-01"),
+                *("sunday", "holidays DE-BY", "holidays US"),
+            ),
+        ),
         grace=1800.0,
         early=0.0,
         max_runtime=5400.0,
@@ -180,8 +192,9 @@ def test_the_file_with_every_key_has_every_key(
         data = data[key]  # type: ignore[index]
 
     assert isinstance(data, dict)
-    # A job has one of the two.
-    assert {*data, "every"} == {*spec.model_fields, "every"}
+    # A job has one of the three.
+    others = {"oncalendar", "every"}
+    assert {*data} | others == {*spec.model_fields} | others
 
 
 @pytest.mark.parametrize(
@@ -221,7 +234,11 @@ def test_a_job_takes_what_it_leaves_out_from_the_defaults_section() -> None:
     config = load(GOOD / "all_keys.yml")
 
     report, sync = config.jobs["report"], config.jobs["sync"]
-    assert report.schedule == parse_cron("@weekly", "Europe/Riga")
+    assert isinstance(report.schedule, Calendar)
+    assert (report.schedule.zone, report.schedule.exclude) == (
+        "Europe/Riga",
+        ("12-25",),
+    )
     assert (report.grace, report.early) == (900.0, 30.0)
     assert (report.severity, report.max_runtime) == ("info", 7200.0)
     assert report.max_attempts == 2
@@ -394,6 +411,61 @@ def test_jobs_with_one_expression_share_one_schedule() -> None:
     jobs = parse("jobs: {a: {schedule: '@daily'}, b: {schedule: '@daily'}}").jobs
 
     assert jobs["a"].schedule is jobs["b"].schedule
+
+
+def test_a_schedule_by_systemd_reaches_its_job() -> None:
+    """In the zone of the job, without the days of the defaults."""
+    config = load(GOOD / "all_keys.yml")
+
+    assert config.jobs["report"].schedule == parse_oncalendar(
+        ["Sat *-*~07/1 03:00 Europe/Berlin", "quarterly"], "Europe/Riga", ("12-25",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("defaults", "policy", "job", "expected"),
+    [
+        ("", "", "", ()),
+        ("12-25", "", "", ("12-25",)),
+        ("12-25", "", "exclude: []", ()),
+        ("12-25", "", "exclude: [Friday, friday]", ("friday",)),
+        ("12-25", "{holidays: DE}", "", ("holidays DE",)),
+        ("12-25", "{holidays: DE}", "exclude: sunday", ("sunday",)),
+        ("12-25", "sunday", "exclude: []", ()),
+    ],
+)
+def test_the_nearest_layer_excludes_days(
+    defaults: str, policy: str, job: str, expected: tuple[str, ...]
+) -> None:
+    """They do not add up, so that a job can run on any day."""
+    text = f"""
+        defaults: {{exclude: {defaults or "[]"}}}
+        policies: [{{match: {{name: backup}}, {f"exclude: {policy}" if policy else ""}}}]
+        jobs: {{backup: {{oncalendar: daily, {job}}}}}
+    """
+
+    assert _job(text).schedule == parse_oncalendar("daily", "UTC", expected)
+
+
+def test_days_excluded_by_default_leave_a_period_alone() -> None:
+    """Its slots count from the last run."""
+    text = "{defaults: {exclude: sunday}, jobs: {backup: {every: 1d}}}"
+
+    assert _job(text).schedule == Every(86400)
+
+
+def test_a_policy_replaces_another_kind_of_schedule() -> None:
+    policies = (
+        'policies: [{match: {name: "^b"}, oncalendar: hourly, timezone: Asia/Tokyo}]'
+    )
+    jobs = "jobs: {backup: {}, batch: {every: 1h}, beat: {schedule: '@daily'}}"
+    config = parse(f"{policies}\n{jobs}")
+
+    assert [job.schedule for job in config.jobs.values()] == [
+        parse_oncalendar("hourly", "Asia/Tokyo"),
+        Every(3600),
+        parse_cron("@daily", "Asia/Tokyo"),
+    ]
 
 
 def test_a_schedule_that_never_comes_is_a_warning() -> None:

@@ -33,7 +33,7 @@ from afterrun_exporter.core.outcome_metrics import Push, Times
 from afterrun_exporter.core.pauses import on_pause, on_resume
 from afterrun_exporter.core.receiver_checks import on_test
 from afterrun_exporter.core.run_limits import CLOSE_BEHIND
-from afterrun_exporter.core.schedule import Cron, Every, parse_cron
+from afterrun_exporter.core.schedule import Calendar, Every, parse_cron
 from afterrun_exporter.core.state import (
     AlertEvent,
     AlertKey,
@@ -306,7 +306,7 @@ def test_a_slot_is_missed_again_if_its_deadline_comes_again() -> None:
     "schedule", [parse_cron("0 2 * * *", "UTC"), Every(14 * 3600)], ids=str
 )
 def test_a_slot_is_not_unobserved_if_its_deadline_comes_again(
-    schedule: Cron | Every,
+    schedule: Calendar | Every,
 ) -> None:
     """Seen: the clock leapt ahead for some minutes, and the miss was never reported."""
     leapt = settling(SETTINGS, at("22 02:10"), at("24 00:00"), 120.0)

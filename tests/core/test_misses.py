@@ -73,6 +73,12 @@ def test_the_missed_slot_is_the_first_one_without_a_run() -> None:
     assert told(missed_slot(BACKUP, night.state)) == "22 02:00:00"
 
 
+def test_the_missed_slot_of_a_period_is_that_of_the_last_run() -> None:
+    night = Night(EVERY_HOUR).ping("21 13:00").clock("21 18:00")
+
+    assert told(missed_slot(EVERY_HOUR, night.state)) == "21 14:00:00"
+
+
 def test_the_missed_slot_is_the_same_with_another_grace() -> None:
     """The deadline that passed was that of the old grace."""
     night = Night().clock("22 12:00")

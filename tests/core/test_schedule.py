@@ -12,10 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.core import crontab, schedule
+from afterrun_exporter.core import crontab
 from afterrun_exporter.core.deadlines import covered_by
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.core.schedule import Cron, Every, early_limit, parse_cron
+from afterrun_exporter.core.schedule import (
+    Calendar,
+    Every,
+    early_limit,
+    parse_cron,
+    syntax_of,
+)
+from afterrun_exporter.core.schedules import slots as cached
 
 
 def rows(table: str) -> list[list[str]]:
@@ -159,7 +166,9 @@ def test_the_next_slot_is_the_first_one_strictly_later(
     assert next(slots(expression, "UTC", instant)) == unix(slot)
 
 
-@pytest.mark.parametrize("expression", ["0 0 30 2 *", "* * 31 2,4,6,9,11 *"])
+@pytest.mark.parametrize(
+    "expression", ["0 0 30 2 *", "* * 31 2,4,6,9,11 *", "0 0 */30 2 5L"]
+)
 def test_a_day_that_does_not_exist_never_comes(expression: str) -> None:
     cron = parse_cron(expression, "Europe/Riga")
 
@@ -190,6 +199,50 @@ def test_a_day_must_match_both_day_fields_if_one_starts_with_a_star(
     in_january = takewhile(lambda slot: slot < unix("2026-02-01T00:00Z"), found)
 
     assert " ".join(shown(slot, "UTC")[4:6] for slot in in_january) == expected
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    rows("""
+        * * SUN#1       04
+        * * sun#1,5#L   04 30
+        * * 7#1         04
+        * * 0#L         25
+        * * 5L          30
+        * * FRIL        30
+        * * fri#l       30
+        * * THU#5       29
+        1 * MON#2       01 12
+        L * *           31
+        1,15,l * *      01 15 31
+        L * MON#1       05 31
+        */2 * MON#1     05
+        *,L * 5L        30
+        * * 1-2,FRI#1   02 05 06 12 13 19 20 26 27
+        * 1 */4,MON#1   01 04 05 08 11 15 18 22 25 29
+    """),
+)
+def test_days_can_be_counted_within_their_month(days: str, expected: str) -> None:
+    """January 2026 has five Thursdays, the first on the 1st."""
+    found = slots(f"0 0 {days}", "UTC", "2025-12-31T23:59Z")
+    in_january = takewhile(lambda slot: slot < unix("2026-02-01T00:00Z"), found)
+
+    assert " ".join(shown(slot, "UTC")[4:6] for slot in in_january) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "instant", "slot"),
+    rows("""
+        0 0 L 2 *        2026-01-01T00:00Z  2026-02-28T00:00Z
+        0 0 L 2 *        2028-01-01T00:00Z  2028-02-29T00:00Z
+        0 0 * 2 5#5      2026-01-01T00:00Z  2036-02-29T00:00Z
+        0 0 * * 5#5      2026-01-30T00:00Z  2026-05-29T00:00Z
+    """),
+)
+def test_a_day_that_is_not_in_each_month_is_waited_for(
+    expression: str, instant: str, slot: str
+) -> None:
+    assert next(slots(expression, "UTC", instant)) == unix(slot)
 
 
 @pytest.mark.parametrize(
@@ -235,11 +288,11 @@ def test_fields_are_read_as_cron_does(one: str, other: str) -> None:
     """),
 )
 def test_a_nickname_stands_for_five_fields(nickname: str, expression: str) -> None:
-    assert parse_cron(f" {nickname}\n", "UTC") == Cron(expression, "UTC")
+    assert parse_cron(f" {nickname}\n", "UTC") == parse_cron(expression, "UTC")
 
 
 def test_white_space_is_brought_into_order() -> None:
-    assert parse_cron(" 0\t2 *  * MON\n", "UTC") == Cron("0 2 * * MON", "UTC")
+    assert parse_cron(" 0\t2 *  * MON\n", "UTC").text == "0 2 * * MON"
 
 
 @pytest.mark.parametrize(
@@ -253,15 +306,26 @@ def test_white_space_is_brought_into_order() -> None:
         * * * * monday    day of week 'monday' is unknown; use 0-7 or sun-sat
         * * mon * *       day of month 'mon' is unknown; use 1-31
         0,90-95 * * * *   minute '90' is out of range; use 0-59
-        * * L * *         day of month 'L' is unknown; use 1-31
-        * * 15W * *       day of month '15W' is unknown; use 1-31
-        * * * * 5L        day of week '5L' is unknown; use 0-7 or sun-sat
+        * * 15W * *       cron has no '15W' for the nearest working day: write the days themselves, such as 15; exclude: leaves out weekends and holidays
+        * * LW * *        cron has no 'LW' for the nearest working day: write the days themselves, such as L; exclude: leaves out weekends and holidays
+        * * L-2 * *       cron has no 'L-2': write oncalendar: "*-*~03 02:00" for 02:00 on the last day but two
+        * * 1#1 * *       cannot read day of month '1#1'; write it like *, 1, 1-31, L or */2
+        * * 5L * *        day of month '5L' is unknown; use 1-31
+        * * L/2 * *       day of month 'L' is unknown; use 1-31
+        * * * * L         day of week 'L' is unclear: write sat for each Saturday, or SAT#L for the last one of the month
+        * * * * 1#6       day of week '1#6' is of no week of a month; use 1#1 to 1#5, or 1#L for the last one
+        * * * * mon#0     day of week 'mon#0' is of no week of a month; use mon#1 to mon#5, or mon#L for the last one
+        * * * * mon#two   day of week 'mon#two' is of no week of a month; use mon#1 to mon#5, or mon#L for the last one
+        * * * * 8#1       day of week '8' is out of range; use 0-7 or sun-sat
+        * * * * 8L        day of week '8L' is unknown; use 0-7 or sun-sat
+        * * * * xyzL      day of week 'xyz' is unknown; use 0-7 or sun-sat
+        * * * * 1-5#1     cannot read day of week '1-5#1'; write it like *, 0, 0-7, MON#1, FRI#L or */2
+        L * * * *         minute 'L' is unknown; use 0-59
         H * * * *         cron has no 'H', which is Jenkins': write the minute itself, such as 29
         H/15 * * * *      cron has no 'H/15', which is Jenkins': write the minute itself, such as */15
         0 H(0-7) * * *    cron has no 'H(0-7)', which is Jenkins': write the hour itself, such as 11
         R * * * *         minute 'R' is unknown; use 0-59
         * * ? * *         cron has no '?': write * for any day of month
-        * * * * 1#2       cannot read day of week '1#2'; write it like *, 0, 0-7 or */2
         1,,2 * * * *      cannot read minute ''; write it like *, 0, 0-59 or */2
         -5 * * * *        cannot read minute '-5'; write it like *, 0, 0-59 or */2
         */0 * * * *       cannot read minute '*/0'; write it like *, 0, 0-59 or */2
@@ -304,7 +368,10 @@ def test_anything_but_five_fields_is_refused(count: int) -> None:
         ("* * * * * *", "seconds are not supported"),
         ("0 2 * * * root", "drop the rest: '0 2 * * *'"),
         ("0 2 * * * /usr/bin/backup --all", "drop the rest: '0 2 * * *'"),
-        ("15 10 ? * 6L 2022", "day of month, month, day of week"),
+        (
+            "15 10 ? * 6L 2022",
+            "drop the year, and write days of the week by name",
+        ),
         ("a b c d e f", "day of month, month, day of week"),
         ("@every 3h", "use every: 3h"),
         ("@every 1h30m", "use every: 1h30m"),
@@ -395,6 +462,26 @@ def test_early_is_at_most_a_tenth_of_a_period(period: float, expected: float) ->
     assert early_limit(Every(period), unix("2026-11-22T02:00Z"), 60) == expected
 
 
+@pytest.mark.parametrize(
+    ("texts", "syntax"),
+    [
+        (["0 2 * * *"], "cron"),
+        (["@daily", "0 2 * * MON#1"], "cron"),
+        (["daily"], "oncalendar"),
+        (["Mon"], "oncalendar"),
+        (["Mon 25:00"], "oncalendar"),
+        (["*-*-32"], "oncalendar"),
+        (["soon"], "cron"),
+        (["0 25 * * *"], "cron"),
+    ],
+)
+def test_the_syntax_of_a_client_is_that_which_reads_its_schedule(
+    texts: list[str], syntax: str
+) -> None:
+    """One that neither reads is refused with the message of the more likely one."""
+    assert syntax_of(texts) == syntax
+
+
 crons = st.builds(
     lambda fields, zone: parse_cron(" ".join(fields), zone),
     st.tuples(
@@ -410,13 +497,15 @@ instants = st.floats(unix("2024-01-01T00:00Z"), unix("2028-01-01T00:00Z"))
 
 
 @given(crons, instants)
-def test_a_slot_is_strictly_later_than_its_argument(cron: Cron, instant: float) -> None:
+def test_a_slot_is_strictly_later_than_its_argument(
+    cron: Calendar, instant: float
+) -> None:
     assert cron.next_after(instant) > instant
 
 
 @given(crons, instants, instants)
 def test_asking_later_never_gives_an_earlier_slot(
-    cron: Cron, first: float, second: float
+    cron: Calendar, first: float, second: float
 ) -> None:
     early, late = sorted((first, second))
 
@@ -425,7 +514,7 @@ def test_asking_later_never_gives_an_earlier_slot(
 
 @given(crons, st.lists(instants, max_size=8), instants, st.integers(-2, 2))
 def test_the_answer_is_the_same_whatever_was_asked_before(
-    cron: Cron, before: list[float], instant: float, beside: int
+    cron: Calendar, before: list[float], instant: float, beside: int
 ) -> None:
     """Also right at a slot, and beside it."""
     slot = cron.next_after(instant)
@@ -434,13 +523,13 @@ def test_the_answer_is_the_same_whatever_was_asked_before(
 
     assert cron.next_after(instant) == slot
     near = slot + beside
-    fresh = Cron(cron.expression, cron.zone)
+    fresh = Calendar(cron.source)
     assert cron.next_after(near) == fresh.next_after(near)
 
 
 @given(crons, instants, st.floats(0, 1))
 def test_until_it_comes_the_next_slot_stays_the_same(
-    cron: Cron, instant: float, share: float
+    cron: Calendar, instant: float, share: float
 ) -> None:
     slot = cron.next_after(instant)
     meanwhile = instant + share * (min(slot, instant + 1e9) - instant)
@@ -450,12 +539,12 @@ def test_until_it_comes_the_next_slot_stays_the_same(
 
 @given(crons, st.lists(instants, min_size=2, max_size=20))
 def test_what_is_remembered_is_what_would_be_found_anew(
-    cron: Cron, moments: list[float]
+    cron: Calendar, moments: list[float]
 ) -> None:
     """In whatever order it was asked for."""
     remembered = [cron.next_after(moment) for moment in moments]
-    schedule._block.cache_clear()
-    schedule._plan.cache_clear()
+    cached.block.cache_clear()
+    cached.plans.cache_clear()
 
     assert sorted(remembered) == [cron.next_after(moment) for moment in sorted(moments)]
 
@@ -463,11 +552,11 @@ def test_what_is_remembered_is_what_would_be_found_anew(
 def test_equal_schedules_share_what_is_remembered() -> None:
     start = unix("2026-11-22T00:00Z")
     parse_cron("17 3 * * *", "Europe/Riga").next_after(start)
-    found = schedule._block.cache_info().misses
+    found = cached.block.cache_info().misses
 
     parse_cron("17  3 * * *", "Europe/Riga").next_after(start + 3600)
 
-    assert schedule._block.cache_info().misses == found
+    assert cached.block.cache_info().misses == found
 
 
 def test_a_run_covers_no_slot_where_none_follows() -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise, product, zip_longest
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +62,7 @@ MANY_A_DAY: Final = """
     0 */6 * * sat    * * 1 1 *        */30 * 1-15 * *     * 2 29 3,10 *
     0-59 2 * * *     0 0-23 * * *     */13 1-3 * 3,4,9-11 *
     30 0-23/2 * * *  0-59/7 0-4 * * *  1-59/2 1,2,3 * * *
+    */20 * * * 0L  0 */2 * * SUN#1,0L
 """
 FEW_A_DAY: Final = """
     0 0 * * *        30 0 * * *       0 1 * * *           30 1 * * *
@@ -73,6 +74,7 @@ FEW_A_DAY: Final = """
     30 2 30 * */2    0 0 1,* * 1      0 22 * * 1-5        0 9-17/4 * * mon-fri
     0 0 1 * *        0 0 31 * *       30 2 8 3 *          30 1 1 11 *
     0 0 29 2 *       0 0 1 1 *        0 0 1 JAN-MAR *
+    30 2 * * 0L   30 1 L * *       15 2 1,L * SUN#1,MON#2
 """
 
 
@@ -139,6 +141,55 @@ def test_wherever_one_starts_the_next_slot_is_that_of_cronsim(
     ours = next(our_slots(expression, zone, instant, soon), None)
 
     assert ours == theirs, line(zone, expression, ours, theirs)
+
+
+weekdays: Final = st.sampled_from(["SUN", "mon", "2", "Wed", "4", "fri", "6", "7", "0"])
+places: Final = st.sampled_from(["1", "2", "3", "4", "5"])
+counted: Final = (
+    st.builds("{}#{}".format, weekdays, places)
+    | st.sampled_from(["0L", "1L", "5L", "7L"])
+    | weekdays
+    | st.sampled_from(["*/3", "1-3", "mon-fri"])
+)
+month_days: Final = st.sampled_from(["L", "l", "1", "15", "28-31", "*/10", "31"])
+
+
+def lists(items: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.just("*") | st.lists(items, min_size=1, max_size=3).map(",".join)
+
+
+@settings(max_examples=examples(300), derandomize=True, database=None)
+@given(
+    days=lists(month_days),
+    months=st.sampled_from(["*", "2", "*/3", "jan,DEC"]),
+    week=lists(counted),
+    year=st.integers(1999, 2040),
+)
+def test_days_counted_within_their_month_are_those_of_cronsim(
+    days: str, months: str, week: str, year: int
+) -> None:
+    """Also in lists, and whether a day must match both fields or either."""
+    expression = f"0 0 {days} {months} {week}"
+    start, end = whole(year)
+    first = datetime.fromtimestamp(start, UTC).toordinal()
+
+    ours = [int(slot) for slot in our_slots(expression, "UTC", start - 1, end)]
+    try:
+        theirs = CronSim(expression, datetime(year, 1, 1, tzinfo=UTC))
+    except CronSimError:
+        # It refuses days that no month has.
+        assert ours == []
+        return
+    dates = (
+        date.fromordinal(day) for day in range(first, first + (end - start) // DAY)
+    )
+    matching = [one for one in dates if one.month in theirs.months]
+
+    assert ours == [
+        int(datetime(one.year, one.month, one.day, tzinfo=UTC).timestamp())
+        for one in matching
+        if theirs.match_day(one)
+    ]
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterrun_exporter.core import crontab
-from afterrun_exporter.core.schedule import Every, parse_cron
+from afterrun_exporter.core.schedule import Every, parse_cron, parse_oncalendar
 from afterrun_exporter.core.schedule_words import in_words
 
 
@@ -48,10 +48,83 @@ from afterrun_exporter.core.schedule_words import in_words
         ("0 0 1-31 * fri", "every day at 00:00"),
         ("0 0 13 * 0-6", "every day at 00:00"),
         ("0 0 13 * *", "on day 13 of the month at 00:00"),
+        ("0 2 * * SUN#1", "the first Sunday of the month at 02:00"),
+        ("0 2 * * MON#1,fri#L", "the first Monday and the last Friday of the month at 02:00"),
+        ("0 2 * * mon,7#5", "Monday and the fifth Sunday of the month at 02:00"),
+        ("0 2 L * *", "on the last day of the month at 02:00"),
+        ("0 2 1,15,L * *", "on day 1 and 15 and the last day of the month at 02:00"),
+        ("0 2 L 3 5L", "on the last day of the month and the last Friday of the month in March at 02:00"),
+        ("0 2 */2 * 5L", "the last Friday of the month on day 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29 and 31 of the month at 02:00"),
     ],
 )  # fmt: skip
 def test_cron_is_in_words(expression: str, words: str) -> None:
     assert in_words(parse_cron(expression, "UTC")) == words
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("daily", "every day at 00:00"),
+        ("weekly", "Monday at 00:00"),
+        ("quarterly", "on day 1 of the month in January, April, July and October at 00:00"),
+        ("*:0/15", "every 15 minutes"),
+        ("Mon..Fri 9..17:30", "every hour from 09:30 to 17:30, Monday to Friday"),
+        ("Mon *-*-* 03:00 Europe/Berlin", "Monday at 03:00 (Europe/Berlin)"),
+        ("*-*~1 23:00", "on the last day of the month at 23:00"),
+        ("Sun *-*~7/1 03:00", "Sunday on the last 7 days of the month at 03:00"),
+        ("*-*~3 03:00", "on day 3 from the end of the month at 03:00"),
+        ("2026-12-24 08:00", "on day 24 of the month in December in 2026 at 08:00"),
+        ("2027..2199-*-1", "on day 1 of the month from 2027 on at 00:00"),
+        ("02:00:30", "every day at 02:00:30"),
+        ("Sat 02:00:30", "Saturday at 02:00:30"),
+        ("*:*:*", "every second"),
+        ("Sat *:*:0/10", "every 10 seconds, Saturday"),
+        ("*:*:5/10", "*:*:5/10"),
+        ("8..17:*:0/10", "8..17:*:0/10"),
+    ],
+)  # fmt: skip
+def test_an_expression_of_systemd_is_in_words(expression: str, words: str) -> None:
+    assert in_words(parse_oncalendar(expression, "UTC")) == words
+
+
+@pytest.mark.parametrize(
+    ("expressions", "words"),
+    [
+        (
+            ["0 9 * * 1-5", "0 10 * * 6"],
+            "Monday to Friday at 09:00 and Saturday at 10:00",
+        ),
+        (
+            ["0 9,17 * * 1-5", "0 10 * * 6"],
+            "Monday to Friday at 09:00 and 17:00; and Saturday at 10:00",
+        ),
+    ],
+)
+def test_a_list_is_in_words(expressions: list[str], words: str) -> None:
+    assert in_words(parse_cron(expressions, "UTC")) == words
+
+
+@pytest.mark.parametrize(
+    ("exclude", "words"),
+    [
+        ((), ""),
+        (("holidays DE-BY",), ", except public holidays in DE-BY"),
+        (("sunday", "12-25"), ", except Sundays and 25 December"),
+        (("12-24..01-02",), ", except 24 December to 2 January"),
+        (("2026-12-24..2027-01-02",), ", except 24 December 2026 to 2 January 2027"),
+        (
+            tuple(f"2026-12-0{day}" for day in range(1, 8)),
+            (
+                ", except 1 December 2026, 2 December 2026, 3 December 2026, "
+                "4 December 2026 and 3 more"
+            ),
+        ),
+    ],
+)
+def test_excluded_days_are_in_words(exclude: tuple[str, ...], words: str) -> None:
+    assert (
+        in_words(parse_cron("@daily", "UTC", exclude)) == f"every day at 00:00{words}"
+    )
 
 
 def test_a_period_is_in_words() -> None:

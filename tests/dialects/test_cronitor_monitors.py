@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.config import parse
-from afterrun_exporter.core.schedule import Cron, Every
+from afterrun_exporter.core.schedule import Calendar, Every, Schedule, parse_cron
 from afterrun_exporter.core.status import Status, status
 from afterrun_exporter.dialects.cronitor.monitors import monitor_of
 from afterrun_exporter.engine.service import Service
@@ -73,13 +73,68 @@ async def test_a_monitor_is_a_job_that_is_expected(
     job = service.job("nightly")
     assert code == 200
     assert job is not None
-    assert isinstance(job.schedule, Cron)
+    assert isinstance(job.schedule, Calendar)
     assert (job.schedule.text, job.schedule.zone) == ("0 2 * * *", "Europe/Riga")
     assert (job.grace, job.after_failures) == (120.0, 3)
     assert (job.description, job.tags) == ("Dump the database", ("db",))
     assert [rule.name for rule in job.rules] == ["duration < 5m", "count > 0"]
     (monitor,) = answer["monitors"]
     assert (monitor["key"], monitor["warnings"]) == ("nightly", [])
+
+
+@pytest.mark.parametrize(
+    ("schedules", "schedule"),
+    [
+        (["0 2 * * *"], parse_cron("0 2 * * *", "UTC")),
+        (
+            ["0 2 * * *", "0 4 * * SUN#1"],
+            parse_cron(["0 2 * * *", "0 4 * * SUN#1"], "UTC"),
+        ),
+        (["0 2 * * *", "0  2 * * *"], parse_cron("0 2 * * *", "UTC")),
+        (["every 5 minutes"], Every(300)),
+        (["every 5 minutes", "every  5 minutes"], Every(300)),
+    ],
+)
+async def test_a_monitor_may_have_a_list_of_schedules(
+    client: Client, service: Service, schedules: list[str], schedule: Schedule
+) -> None:
+    """And shows it: cronitor-python sends it as it stands in its YAML."""
+    code, answer = await put(client, {"key": "nightly", "schedules": schedules})
+
+    job = service.job("nightly")
+    assert code == 200
+    assert job is not None
+    assert job.schedule == schedule
+    (monitor,) = answer["monitors"]
+    assert monitor["schedules"] == (
+        [schedule.text] if isinstance(schedule, Every) else [*schedule.expressions]
+    )
+
+
+async def test_a_period_beside_other_schedules_is_refused(
+    client: Client, service: Service
+) -> None:
+    schedules = ["every 5 minutes", "0 2 * * *"]
+    code, answer = await put(client, {"key": "nightly", "schedules": schedules})
+
+    assert code == 400
+    message = (
+        "schedules has a period and others: use one period, or only cron expressions"
+    )
+    assert message in json.dumps(answer)
+    assert service.job("nightly") is None
+
+
+async def test_a_problem_of_one_schedule_is_named(
+    client: Client, service: Service
+) -> None:
+    schedules = ["0 2 * * *", "0 25 * * *"]
+    await put(client, {"key": "nightly", "schedules": schedules})
+
+    state = service.state("nightly")
+    assert state is not None
+    assert "schedule[1]: hour '25' is out of range" in state.unusable
+    assert state.lacks_schedule
 
 
 async def test_what_is_asserted_is_judged(client: Client, service: Service) -> None:

@@ -12,7 +12,12 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.app import WebOptions
 from afterrun_exporter.config import parse
-from afterrun_exporter.core.schedule import Every
+from afterrun_exporter.core.schedule import (
+    Calendar,
+    Every,
+    parse_cron,
+    parse_oncalendar,
+)
 from afterrun_exporter.engine.service import Service
 from tests.core.jobs import at
 from tests.fakes import ManualClock, MemoryStore
@@ -104,6 +109,53 @@ class TestCreating:
         assert (made["schedule"], made["tz"]) == ("0 2 * * *", "Europe/Riga")
         assert "timeout" not in made
 
+    @pytest.mark.parametrize(
+        ("told", "schedule"),
+        [
+            ("0 2 * * *", parse_cron("0 2 * * *", "Europe/Riga")),
+            ("0 0 2 * * *", parse_cron("0 2 * * *", "Europe/Riga")),
+            ("0 2 * * MON#1,5L", parse_cron("0 2 * * MON#1,5L", "Europe/Riga")),
+            (
+                "0 2 * * *\n0 4 * * 6\n",
+                parse_cron(["0 2 * * *", "0 4 * * 6"], "Europe/Riga"),
+            ),
+            ("Mon *-*-* 02:00", parse_oncalendar("Mon *-*-* 02:00", "Europe/Riga")),
+            ("weekly", parse_oncalendar("weekly", "Europe/Riga")),
+            (
+                "*-*~1 23:00\r\n03:00 UTC",
+                parse_oncalendar(["*-*~1 23:00", "03:00 UTC"], "Europe/Riga"),
+            ),
+        ],
+    )
+    async def test_a_schedule_is_a_cron_expression_or_one_of_systemd(
+        self, client: Client, service: Service, told: str, schedule: Calendar
+    ) -> None:
+        """One on each line; they come back as they were sent."""
+        made = await create(client, schedule=told, tz="Europe/Riga")
+
+        job = service.job("hourly")
+        assert job is not None
+        assert job.schedule == schedule
+        assert (made["schedule"], made["tz"]) == (
+            "\n".join(schedule.expressions),
+            "Europe/Riga",
+        )
+
+    async def test_another_time_zone_is_that_of_the_same_schedule(
+        self, client: Client, service: Service
+    ) -> None:
+        made = await create(client, schedule="*-*~1 23:00", tz="Europe/Riga")
+
+        await ask(client, "POST", f"checks/{made['uuid']}", {"tz": "UTC"})
+        job = service.job("hourly")
+        assert job is not None
+        assert job.schedule == parse_oncalendar("*-*~1 23:00", "UTC")
+
+        await ask(client, "POST", f"checks/{made['uuid']}", {"timeout": 3600})
+        job = service.job("hourly")
+        assert job is not None
+        assert job.schedule == Every(3600)
+
     async def test_two_checks_of_one_name_are_two_jobs(
         self, client: Client, service: Service
     ) -> None:
@@ -157,6 +209,11 @@ class TestCreating:
             ({"unique": ["status"]}, "json validation error: unique contains an"),
             ({"unique": [["name"]]}, "json validation error: unique contains an"),
             ({"schedule": "soon"}, "schedule: cron expression 'soon' has 1 fields"),
+            ({"schedule": "25:00"}, "oncalendar: cannot read '25:00' (its hour)"),
+            (
+                {"schedule": "@daily\n0 25 * * *"},
+                "schedule[1]: hour '25' is out of range",
+            ),
             ({"desc": "\ud800"}, "cannot be encoded"),
             ({"schedule": "0 2 * * *", "tz": "Mars"}, "unknown time zone 'Mars'"),
             ({"manual_resume": True}, "manual_resume is not supported"),

@@ -13,7 +13,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.config import parse
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.core.schedule import Cron, Every
+from afterrun_exporter.core.schedule import Calendar, Every, parse_cron
 from afterrun_exporter.dialects.sentry.monitors import description_of
 from afterrun_exporter.engine.service import Service
 from tests.core.jobs import BACKUP
@@ -58,13 +58,24 @@ async def test_a_check_in_brings_its_monitor_along(
     assert await check_in(client, NIGHTLY, "in_progress") == 200
 
     job = nightly(service)
-    assert isinstance(job.schedule, Cron)
+    assert isinstance(job.schedule, Calendar)
     assert (job.schedule.text, job.schedule.zone) == ("0 2 * * *", "Europe/Riga")
     assert (job.grace, job.max_runtime) == (300.0, 1800.0)
     assert (job.after_failures, job.recover_after) == (3, 2)
     state = service.state("nightly")
     assert state is not None
     assert len(state.open_runs) == 1
+
+
+@pytest.mark.parametrize("value", ["0 2 * * 5L", "0 2 L * *", "0 2 * * MON#1"])
+async def test_days_may_be_counted_within_their_month(
+    client: Client, service: Service, value: str
+) -> None:
+    """Sentry reads crontabs with cronsim, too."""
+    schedule = {"schedule": {"type": "crontab", "value": value}}
+    assert await check_in(client, schedule) == 200
+
+    assert nightly(service).schedule == parse_cron(value, "UTC")
 
 
 async def test_a_monitor_that_is_changed_changes_the_job(

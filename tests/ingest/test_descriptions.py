@@ -7,7 +7,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from afterrun_exporter.config import parse
 from afterrun_exporter.core.model import Job
-from afterrun_exporter.core.schedule import Cron, Every
+from afterrun_exporter.core.schedule import Calendar, Every
 from afterrun_exporter.engine.service import Service
 from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
@@ -73,7 +73,7 @@ class TestCreating:
 
         assert await answer(client, path) == (201, "Created")
         schedule = job(service, "nightly").schedule
-        assert isinstance(schedule, Cron)
+        assert isinstance(schedule, Calendar)
         assert (schedule.text, schedule.zone) == ("0 2 * * *", "Europe/Riga")
 
     @pytest.mark.parametrize(

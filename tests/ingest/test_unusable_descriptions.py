@@ -12,7 +12,7 @@ import pytest
 from afterrun_exporter.config import parse
 from afterrun_exporter.core.crontab import five_fields
 from afterrun_exporter.core.model import Job, Settings
-from afterrun_exporter.core.schedule import Cron
+from afterrun_exporter.core.schedule import Calendar
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.exposition.exposed_job import ExposedJob
@@ -80,7 +80,7 @@ async def test_seconds_that_are_zero_are_dropped(
     await describe(client, cron)
 
     job, state = of(service)
-    assert isinstance(job.schedule, Cron)
+    assert isinstance(job.schedule, Calendar)
     assert job.schedule.text == "0 2 * * *"
     assert (state.unusable, state.lacks_schedule) == ("", False)
 
@@ -130,7 +130,7 @@ async def test_the_last_usable_schedule_stays(
         await describe(client, cron)
 
     job, state = of(service)
-    assert isinstance(job.schedule, Cron)
+    assert isinstance(job.schedule, Calendar)
     assert job.schedule.text == "0 2 * * *"
     assert state.lacks_schedule
     assert schedule_invalid(ExposedJob(job, state, Settings())) == 1

@@ -9,7 +9,7 @@ import pytest
 
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.rules import judge, parse_rule
-from afterrun_exporter.core.schedule import parse_cron
+from afterrun_exporter.core.schedule import parse_cron, parse_oncalendar
 from afterrun_exporter.page.howto import examples
 from tests.copies import replace
 from tests.core.jobs import BACKUP, Night
@@ -52,6 +52,27 @@ def test_a_job_that_never_ran_is_shown_values_that_its_rules_allow(rule: str) ->
 
 def test_a_job_without_metrics_reports_none() -> None:
     assert body(code("curl", Night(Job(name="a")))) == {"status": "ok"}
+
+
+def test_crontab_has_a_line_for_each_expression() -> None:
+    job = replace(BACKUP, schedule=parse_cron(["0 9 * * 1-5", "0 10 * * 6"], "UTC"))
+
+    for title in ("crontab", "afterrun exec"):
+        lines = code(title, Night(job)).splitlines()
+        starts = [line.partition("  /")[0] for line in lines if "backup.sh" in line]
+        assert starts == ["0 9 * * 1-5", "0 10 * * 6"]
+
+
+def test_crontab_says_what_cron_itself_cannot_read() -> None:
+    counted = replace(BACKUP, schedule=parse_cron("0 9 * * MON#1", "UTC"))
+    timer = replace(BACKUP, schedule=parse_oncalendar(["daily", "Mon 03:00"], "UTC"))
+
+    assert "# Debian's cron has no # and L" in code("crontab", Night(counted))
+    assert code("crontab", Night(timer)).splitlines()[1:4] == [
+        "# cron has no such times; a systemd timer has them:",
+        "#   OnCalendar=daily",
+        "#   OnCalendar=Mon 03:00",
+    ]
 
 
 def test_crontab_starts_when_the_job_is_due() -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from afterrun_exporter.core.cronitor import assertion_rule, schedule_settings
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.names import name_of
+from afterrun_exporter.core.schedule import Calendar
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.status import BROKEN, Status, status
 
@@ -81,6 +82,7 @@ def monitor_object(job: Job, state: JobState, key: str) -> dict[str, Any]:
         "name": name_of(job),
         "type": "job",
         "schedule": job.schedule.text if job.schedule else None,
+        "schedules": _schedules(job),
         "grace_seconds": int(job.grace),
         "assertions": [rule.name for rule in job.rules],
         "note": job.description,
@@ -95,15 +97,26 @@ def monitor_object(job: Job, state: JobState, key: str) -> dict[str, Any]:
 
 def _when(attributes: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     schedules = [*_list_of(attributes, "schedules"), *_list_of(attributes, "schedule")]
-    if not schedules:
+    texts = dict.fromkeys(" ".join(str(one).split()) for one in schedules)
+    settings = [schedule_settings(text) for text in texts]
+    expressions = [one["schedule"] for one in settings if "schedule" in one]
+    if len(settings) > max(len(expressions), 1):
+        problems.append(
+            "schedules has a period and others: use one period, or only cron expressions"
+        )
         return {}
-    if len(schedules) > 1:
-        problems.append("more than one schedule: a job has exactly one")
-        return {}
-    settings = schedule_settings(str(schedules[0]))
-    if "schedule" in settings:
-        settings["timezone"] = str(attributes.get("timezone") or "UTC")
-    return settings
+    if not expressions:
+        return settings[0] if settings else {}
+    return {
+        "schedule": expressions[0] if len(expressions) == 1 else expressions,
+        "timezone": str(attributes.get("timezone") or "UTC"),
+    }
+
+
+def _schedules(job: Job) -> list[str]:
+    if isinstance(job.schedule, Calendar):
+        return [*job.schedule.expressions]
+    return [job.schedule.text] if job.schedule else []
 
 
 def _whole_number(

@@ -15,10 +15,15 @@ from uuid import NAMESPACE_URL, uuid5
 from afterrun_exporter.core.crontab import five_fields
 from afterrun_exporter.core.model import BLAMELESS, NEUTRAL, UUID, Job, Outcome, Run
 from afterrun_exporter.core.names import job_slug, name_of
-from afterrun_exporter.core.schedule import Cron, Every
+from afterrun_exporter.core.schedule import Calendar, Every, syntax_of
+from afterrun_exporter.core.schedules.slots import Syntax
 from afterrun_exporter.core.state import JobState
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.errors import RequestError
+
+#: The settings with a schedule, of which a job has one.
+_SCHEDULES: Final = frozenset({"schedule", "oncalendar", "every"})
+_KEYS: Final = {Syntax.CRON: "schedule", Syntax.ONCALENDAR: "oncalendar"}
 
 #: Limits of Healthchecks for a period or a grace, in seconds.
 SHORTEST: Final = 60
@@ -97,8 +102,10 @@ def description_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     if "tags" in fields:
         description["tags"] = list(dict.fromkeys(fields["tags"].split()))
     # As in Healthchecks, a schedule takes precedence over a timeout.
-    if fields.get("schedule"):
-        description["schedule"] = five_fields(fields["schedule"])
+    if lines := [
+        line for line in fields.get("schedule", "").splitlines() if line.strip()
+    ]:
+        description |= _expressions([five_fields(line) for line in lines])
         description["timezone"] = fields.get("tz") or "UTC"
     elif "timeout" in fields:
         description["every"] = f"{fields['timeout']}s"
@@ -107,17 +114,23 @@ def description_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     return description
 
 
+def _expressions(lines: list[str]) -> dict[str, Any]:
+    """Return the setting with the expressions of *lines*."""
+    return {_KEYS[syntax_of(lines)]: lines[0] if len(lines) == 1 else lines}
+
+
 def updated_description(
     description: Mapping[str, Any], fields: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return *description* updated by the fields of a check."""
     new = description_of(fields)
     settings = dict(description)
-    if fields.get("tz") and "schedule" not in new and "schedule" in settings:
-        new["timezone"] = fields["tz"]
-    if not new.keys().isdisjoint({"schedule", "every"}):
-        for name in ("schedule", "timezone", "every"):
+    is_new = not new.keys().isdisjoint(_SCHEDULES)
+    if is_new:
+        for name in (*_SCHEDULES, "timezone"):
             settings.pop(name, None)
+    elif fields.get("tz") and not settings.keys().isdisjoint(_KEYS.values()):
+        new["timezone"] = fields["tz"]
     return settings | new
 
 
@@ -142,8 +155,8 @@ def fields_of(job: Job) -> dict[str, Any]:
     """Return the fields of the check for *job* that do not depend on its state."""
     schedule = job.schedule
     when: dict[str, Any] = {}
-    if isinstance(schedule, Cron):
-        when = {"schedule": schedule.text, "tz": schedule.zone}
+    if isinstance(schedule, Calendar):
+        when = {"schedule": "\n".join(schedule.expressions), "tz": schedule.zone}
     elif isinstance(schedule, Every):
         when = {"timeout": int(schedule.period)}
     return {
