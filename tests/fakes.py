@@ -250,6 +250,16 @@ class MemoryStore:
             for name in reach
         }
 
+    async def finished_runs(
+        self, after: int, since: float
+    ) -> tuple[int, list[FinishedRun]]:
+        runs = [
+            FinishedRun(run.outcome, run.finished_at, run.duration)
+            for _, run in self._runs[after:]
+            if run.received_at >= since and not run.is_retried
+        ]
+        return len(self._runs), runs
+
     async def figures(
         self, first: int, last: int, jobs: Collection[str] | None = None
     ) -> PeriodFigures:

@@ -40,6 +40,7 @@ AT_LEAST_TWO: Final = frozenset(
         "core/alert_settings.py: factor",
         # Here "runs" is a verb.
         "core/crontab.py: item",
+        "importers/cron_syntax.py: text",
         "core/alerts.py: format_number(job.slower_than.factor)",
         "dialects/cronitor/monitor_api.py: len(items)",
         "dialects/cronitor/monitors.py: len(values)",

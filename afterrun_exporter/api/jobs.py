@@ -13,7 +13,7 @@ from afterrun_exporter.api.request_models import (
     NoQuery,
     Pause,
 )
-from afterrun_exporter.api.serializers import job_of, whole_job_of
+from afterrun_exporter.api.serializers import job_of, recent_figures_of, whole_job_of
 from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.core.did_you_mean import did_you_mean
 from afterrun_exporter.core.job_config import MAX_SUGGESTIONS
@@ -60,7 +60,11 @@ class JobsApi:
         )
         matches = cooperatively(page)
         jobs = [job_of(*one, service.settings) async for one in matches]
-        return response_models.Jobs(jobs=jobs, next=jobs[-1].name if more else None)
+        return response_models.Jobs(
+            jobs=jobs,
+            next=jobs[-1].name if more else None,
+            last_day=recent_figures_of(service.recent_figures),
+        )
 
     async def job(self, request: ApiRequest) -> response_models.WholeJob:
         """Describe one job."""

@@ -26,7 +26,7 @@ class ReportFigures(Answer):
     on_time_ratio: float | None = Field(
         description="share of `due` for which a run ended in time; null without any"
     )
-    p50: Seconds | None = Field(description="median duration, to 1.5 percent")
+    p50: Seconds | None = Field(description="median duration, to 3 percent")
     p95: Seconds | None
     p99: Seconds | None
     broken_seconds: Seconds = Field(

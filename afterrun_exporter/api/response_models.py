@@ -156,11 +156,25 @@ class WholeJob(Job):
     unobserved_slots: int
 
 
+class RecentFigures(Answer):
+    """Figures of the runs of all jobs in the last 24 hours."""
+
+    runs: int = Field(description="without canceled and skipped ones")
+    ok_ratio: float | None = Field(description="share of `runs`; null without any")
+    p50: Seconds | None = Field(description="median duration, to 3 percent")
+    p95: Seconds | None
+    p99: Seconds | None
+    text: str = Field(description="the same in words")
+
+
 class Jobs(Answer):
     """A page of jobs, by name."""
 
     jobs: list[Job]
     next: str | None = Field(description="`after` of the next page")
+    last_day: RecentFigures | None = Field(
+        description="of all jobs, also with filters; null until they are counted"
+    )
 
 
 class Violation(Answer):

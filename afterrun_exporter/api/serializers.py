@@ -16,6 +16,7 @@ from afterrun_exporter.core.last_day import LastDay
 from afterrun_exporter.core.model import Job, Run, Settings
 from afterrun_exporter.core.outcome_totals import runs_by_outcome
 from afterrun_exporter.core.receiver_targets import displayed
+from afterrun_exporter.core.recent_runs import RecentFigures
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.rules import Violation
 from afterrun_exporter.core.run_limits import overrunning_from
@@ -130,6 +131,22 @@ def _last_day(day: LastDay) -> response_models.LastDay:
         ok_ratio=round(day.ok / day.judged, 6) if day.judged else None,
         median=_number(day.median),
         longest=_number(day.longest),
+    )
+
+
+def recent_figures_of(
+    figures: RecentFigures | None,
+) -> response_models.RecentFigures | None:
+    """Return the figures of all jobs; None if they are not counted yet."""
+    if figures is None:
+        return None
+    return response_models.RecentFigures(
+        runs=figures.runs,
+        ok_ratio=figures.ok_ratio,
+        p50=figures.p50,
+        p95=figures.p95,
+        p99=figures.p99,
+        text=str(figures),
     )
 
 

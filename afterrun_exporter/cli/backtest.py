@@ -187,7 +187,7 @@ def _jobs(
             raise click.ClickException(f"{path}: {config.job_config.unknown_job(name)}")
         return [job], []
     # A dict keeps the order and has fast lookups.
-    ran = dict.fromkeys(one["name"] for one in every(daemon) if one["last_run"])
+    ran = dict.fromkeys(one["name"] for one in every(daemon)[0] if one["last_run"])
     idle = [one for one in config.jobs if one not in ran]
     return [job for one in ran if (job := _job(config, one)) is not None], idle
 

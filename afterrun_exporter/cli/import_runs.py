@@ -28,6 +28,7 @@ from afterrun_exporter.cli.run_loading import LoadError, LoadResult, RunLoader, 
 from afterrun_exporter.cli.run_selection import lowest_rank
 from afterrun_exporter.client.settings import find_token
 from afterrun_exporter.clock import SystemClock
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.timestamps import parse_time
 from afterrun_exporter.importers.run_lines import NotRunsError, RunLine, read_lines
 
@@ -272,7 +273,7 @@ def _print_summary(
     _print_remarks(result.refusals, "refused lines")
     older = lines.older.total()
     unsent = checked.lines - checked.problems.total - result.total - older
-    parts = [f"{result.recorded:,} runs loaded"]
+    parts = [f"{plural(result.recorded, 'run')} loaded"]
     for count, text in (
         (result.duplicates, "already recorded"),
         (older, "too old to be kept"),
@@ -281,12 +282,12 @@ def _print_summary(
         (unsent, "not sent: run the same command again"),
     ):
         parts += [f"{count:,} {text}"] if count else []
-    click.echo(f"{checked.lines:,} lines: {', '.join(parts)}")
+    click.echo(f"{plural(checked.lines, 'line')}: {', '.join(parts)}")
     if new := [job for job in sorted(checked.runs) if job not in existing]:
         click.echo(f"jobs that the daemon did not know before: {_names(new)}")
     if older:
         click.echo(
-            f"the daemon keeps the last {most:,} runs of a job (retention.runs_per_job), "
+            f"the daemon keeps the last {plural(most, 'run')} of a job (retention.runs_per_job), "
             f"so older ones were not sent: {_names(sorted(lines.older))}"
         )
     if checked.unordered_line:
@@ -309,13 +310,14 @@ def _names(jobs: list[str]) -> str:
 
 
 def _share(checked: CheckedFile) -> str:
-    return f"{checked.problems.total:,} of {checked.lines:,} lines"
+    return f"{checked.problems.total:,} of {plural(checked.lines, 'line')}"
 
 
 def _valid(checked: CheckedFile) -> str:
     valid = checked.lines - checked.problems.total
     return (
-        f"{valid:,} of {checked.lines:,} lines are valid, of {len(checked.runs):,} jobs"
+        f"{valid:,} of {plural(checked.lines, 'line')} are valid, "
+        f"of {plural(len(checked.runs), 'job')}"
     )
 
 

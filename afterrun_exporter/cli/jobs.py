@@ -42,9 +42,9 @@ def jobs(
     A job must match all filters. TEXT is words that its name or description contains.
     """
     query["q"] = " ".join(text) or None
-    matches = every(daemon, **query)
+    matches, last_day = every(daemon, **query)
     if as_json:
-        client.echo_json({"jobs": matches, "next": None})
+        client.echo_json({"jobs": matches, "next": None, "last_day": last_day})
         return
     if not matches:
         click.echo("no jobs match" if any(query.values()) else "no jobs")
@@ -77,10 +77,14 @@ def jobs(
             for job in matches
         ),
     )
+    if last_day is not None:
+        click.echo(f"\nAll jobs: {last_day['text']}")
 
 
-def every(daemon: client.Daemon, **query: object) -> list[dict[str, Any]]:
-    """Return all matching jobs of the daemon, by name."""
+def every(
+    daemon: client.Daemon, **query: object
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Return all matching jobs of the daemon, by name, and the figures of the last day."""
     jobs: list[dict[str, Any]] = []
     after = None
     with progress.bar("listing jobs"):
@@ -88,7 +92,7 @@ def every(daemon: client.Daemon, **query: object) -> list[dict[str, Any]]:
             page = daemon.get("jobs", **query, limit=1000, after=after)
             jobs += page["jobs"]
             if (after := page["next"]) is None:
-                return jobs
+                return jobs, page.get("last_day")
 
 
 def _alert(alert: dict[str, Any]) -> str:

@@ -21,6 +21,8 @@ WATCH_EVERY: Final = 1.0
 #: Seconds until old runs are removed for the first time, and between two times. Not at
 #: once: after a start everything is scraped, and spooled reports arrive.
 PRUNE_AFTER: Final = 300.0
+#: Seconds between updates of the figures of the last 24 hours.
+COUNT_EVERY: Final = 30.0
 PRUNE_EVERY: Final = 3600.0
 
 log = structlog.get_logger()
@@ -100,6 +102,9 @@ def service_tasks(service: Service) -> list[PeriodicTask]:
         # Separate: a disk that hangs stops this task alone.
         PeriodicTask(name="check", work=service.check_storage, every=WATCH_EVERY),
         PeriodicTask(name="sweep", work=sweep, every=SWEEP_EVERY),
+        PeriodicTask(
+            name="count", work=service.count_recent_runs, every=COUNT_EVERY, first=1.0
+        ),
         PeriodicTask(name="prune", work=prune, every=PRUNE_EVERY, first=PRUNE_AFTER),
     ]
 

@@ -10,10 +10,12 @@ from dataclasses import replace
 from typing import Final
 
 from afterrun_exporter.clock import Clock, cooperatively
+from afterrun_exporter.core.daily_figures import DAY
 from afterrun_exporter.core.deadlines import outlook, wake_at
 from afterrun_exporter.core.duplicates import is_whole
 from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Job, Ping
+from afterrun_exporter.core.recent_runs import RecentFigures, RecentRuns
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.upstream import UNHEALTHY
 from afterrun_exporter.engine import reload
@@ -51,6 +53,10 @@ class Service(WatchedJobs):
         self.changing = asyncio.Lock()
         #: Held while a report is made: its memory grows with the runs of its period.
         self.reporting = asyncio.Lock()
+        self._recent_runs = RecentRuns()
+        self._last_counted = 0
+        #: Figures of the last 24 hours; None until they are counted for the first time.
+        self.recent_figures: RecentFigures | None = None
         #: Jobs to check before their planned time.
         self._scheduled: set[str] = set()
         #: The reach of the loaded history of each job.
@@ -256,6 +262,22 @@ class Service(WatchedJobs):
         """Return the errors of evaluations since the last call, by job."""
         failed_jobs, self._failed_jobs = self._failed_jobs, {}
         return failed_jobs
+
+    async def count_recent_runs(self) -> None:
+        """Add the runs since the last call to the figures of the last 24 hours.
+
+        Raises StorageError.
+        """
+        now, recent = self._clock.now(), self._recent_runs
+        while True:
+            after = self._last_counted
+            last, runs = await self.store.finished_runs(after, now - DAY)
+            async for run in cooperatively(runs):
+                recent.add(run, now)
+            self._last_counted = last
+            if last == after:
+                break
+        self.recent_figures = recent.figures(now)
 
     async def prune(self) -> int:
         """Delete runs beyond the configured retention; return their number."""

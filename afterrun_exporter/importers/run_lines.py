@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 from afterrun_exporter.core.did_you_mean import did_you_mean
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.validation_messages import quote
 
 #: The most bytes of a line, as of a request with the default `limits.body_bytes`.
@@ -128,7 +129,9 @@ def _csv_rows(stream: BinaryIO) -> Iterator[RunLine]:
         ):
             yield RunLine(number, b"", problem)
         elif len(cells) != len(header):
-            problem = f"has {len(cells)} values, but the header has {len(header)}"
+            problem = (
+                f"has {plural(len(cells), 'value')}, but the header has {len(header)}"
+            )
             yield RunLine(number, b"", problem)
         else:
             fields = _fields(header, cells)

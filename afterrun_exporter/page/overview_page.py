@@ -70,6 +70,7 @@ async def overview(context: Context, request: web.Request) -> web.Response:
         headline=shapes.headline(count, jobs),
         announcement=shapes.announcement(count, jobs, groups, unobserved),
         unobserved=unobserved,
+        recent=context.service.recent_figures or "",
         states=shapes.states_of(index.counts, job_query),
         choices={
             name: (values, shapes.choices_of(index.choices, name, values))

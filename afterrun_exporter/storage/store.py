@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-from afterrun_exporter.core.daily_figures import PeriodFigures
+from afterrun_exporter.core.daily_figures import FinishedRun, PeriodFigures
 from afterrun_exporter.core.model import Condition, Outcome, Run
 from afterrun_exporter.core.pushed_metrics import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
@@ -215,6 +215,16 @@ class Store(Protocol):
         """Return the history (core/history.py) of each job in *reach*.
 
         It covers at least so many seconds before *now*, and at most *limit* runs.
+        """
+        ...
+
+    async def finished_runs(
+        self, after: int, since: float
+    ) -> tuple[int, list[FinishedRun]]:
+        """Return the next recorded runs after the one with the id *after*, and their last id.
+
+        They were recorded at *since* or later, and are no attempts that another one
+        follows. The id is *after* if there are no more.
         """
         ...
 

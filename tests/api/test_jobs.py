@@ -65,6 +65,7 @@ async def test_a_job_that_never_ran_has_every_field(client: Client) -> None:
             }
         ],
         "next": None,
+        "last_day": None,
     }
 
 

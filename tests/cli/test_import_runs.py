@@ -64,7 +64,7 @@ async def test_a_repeated_import_counts_nothing_twice(
 
     result = await ask("import", "runs", write(tmp_path, *runs, run(9)))
 
-    assert result.stdout == "6 lines: 1 runs loaded, 5 already recorded\n"
+    assert result.stdout == "6 lines: 1 run loaded, 5 already recorded\n"
     entry = service.job_and_state("sync")
     assert entry is not None
     assert entry[1].recorded == 6
@@ -139,7 +139,7 @@ async def test_nothing_is_loaded_if_a_line_is_invalid(
     partly = await ask("import", "runs", file, "--partial")
 
     assert partly.exit_code == 3
-    assert partly.stdout.startswith("6 lines: 1 runs loaded, 5 invalid\n")
+    assert partly.stdout.startswith("6 lines: 1 run loaded, 5 invalid\n")
     assert len(await store.runs("sync", 9)) == 1
 
 
@@ -150,7 +150,7 @@ async def test_warnings_have_their_lines(ask: Ask, tmp_path: Path) -> None:
 
     result = await ask("import", "runs", str(path))
 
-    assert result.stdout.startswith("1 lines: 1 runs loaded\n")
+    assert result.stdout.startswith("1 line: 1 run loaded\n")
     assert result.stderr.startswith("line 2: ")
     assert "x" in result.stderr
 
@@ -193,7 +193,7 @@ def test_a_dry_run_needs_no_daemon(tmp_path: Path) -> None:
     )
 
     assert result.exit_code == 3
-    assert result.stdout == "1 of 2 lines are valid, of 1 jobs; nothing was sent\n"
+    assert result.stdout == "1 of 2 lines are valid, of 1 job; nothing was sent\n"
 
 
 @pytest.mark.parametrize(

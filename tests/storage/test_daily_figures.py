@@ -12,12 +12,13 @@ from afterrun_exporter.core.daily_figures import (
     MOST_DURATIONS,
     OUTCOMES,
     BrokenSpan,
+    FinishedRun,
     day_of,
 )
 from afterrun_exporter.core.durations import mark_of
 from afterrun_exporter.core.model import Condition, Outcome
 from afterrun_exporter.core.state import AlertKey, JobState, Transition
-from afterrun_exporter.storage.sqlite.daily_figures import JOBS, STEP
+from afterrun_exporter.storage.sqlite.daily_figures import JOBS, RUNS, STEP
 from afterrun_exporter.storage.store import Change, Decide, Store, update
 from tests.copies import replace
 from tests.storage.decisions import FAILING, MISSED, T0, fresh, opened, ran, resolved
@@ -196,3 +197,35 @@ async def test_figures_of_some_jobs_are_read_alone(store: Store) -> None:
     assert some.broken == {"job-5": [BrokenSpan(T0, None)]}
     assert {one.job for one in every.jobs} == set(names)
     assert some.days == every.days
+
+
+async def test_finished_runs_are_read_once_each(store: Store) -> None:
+    """In steps, without attempts that another one follows, and without older runs."""
+    await update(store, "backup", ran(T0 - 60, duration=1.0))
+    retried = ran(T0, outcome=Outcome.FAIL, attempt=1, max_attempts=2)
+    await update(store, "backup", retried)
+    runs = [ran(T0, duration=2.0) for _ in range(RUNS + 3)]
+    await store.update_all([Change("sync", one) for one in runs])
+
+    last, finished = await read_all(store, 0)
+    await update(store, "backup", ran(T0 + 1, outcome=Outcome.FAIL, duration=3.0))
+    newest, more = await read_all(store, last)
+
+    assert finished == [FinishedRun("ok", T0, 2.0)] * (RUNS + 3)
+    assert more == [FinishedRun("fail", T0 + 1, 3.0)]
+    assert await store.finished_runs(newest, T0) == (newest, [])
+
+
+async def test_a_store_without_runs_has_no_finished_ones(store: Store) -> None:
+    assert await store.finished_runs(0, T0) == (0, [])
+
+
+async def read_all(store: Store, after: int) -> tuple[int, list[FinishedRun]]:
+    """Return the last id, and all runs after the one with the id *after*."""
+    every: list[FinishedRun] = []
+    while True:
+        last, runs = await store.finished_runs(after, T0)
+        every += runs
+        if last == after:
+            return last, every
+        after = last

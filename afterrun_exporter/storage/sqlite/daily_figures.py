@@ -26,6 +26,7 @@ from afterrun_exporter.core.daily_figures import (
     figures_of,
     is_counted,
 )
+from afterrun_exporter.storage.sqlite import reads
 
 #: The id that stands for all jobs together.
 EVERY_JOB: Final = 0
@@ -73,6 +74,14 @@ SELECT json_group_array(json_array(job_id, opened_at, resolved_at)) FROM alerts
 WHERE job_id IN (SELECT value FROM json_each(?1))
     AND opened_at < ?3 AND coalesce(resolved_at > ?2, true)
     AND condition NOT IN ('upstream_unhealthy', 'test')
+"""
+
+#: Runs to read in one step, as one row.
+RUNS: Final = 2000
+_FINISHED: Final = """
+SELECT json_group_array(
+    json_array(outcome, finished_at, duration, attempt, max_attempts)
+) FROM runs WHERE id BETWEEN ? AND ?
 """
 
 #: A job and a day.
@@ -139,6 +148,25 @@ def prune(connection: sqlite3.Connection, position: Position) -> Position | None
         [row for row in rows if row[1] < first],
     )
     return (rows[-1], first) if len(rows) == ROWS else None
+
+
+async def finished_runs(
+    reader: aiosqlite.Connection, after: int, since: float
+) -> tuple[int, list[FinishedRun]]:
+    """See `Store.finished_runs`."""
+    ((newest,),) = await reader.execute_fetchall(
+        "SELECT coalesce(max(id), 0) FROM runs"
+    )
+    # Only the first call has runs before *since* to skip.
+    start = after + 1 if after else await reads.first_since(reader, since, newest + 1)
+    last = min(newest, start + RUNS - 1)
+    ((text,),) = await reader.execute_fetchall(_FINISHED, (start, last))
+    runs = [
+        FinishedRun(outcome, finished_at, duration)
+        for outcome, finished_at, duration, attempt, max_attempts in json.loads(text)
+        if is_counted(attempt, max_attempts, outcome)
+    ]
+    return max(last, after), runs
 
 
 async def period(

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import aiosqlite
 
-from afterrun_exporter.core.daily_figures import PeriodFigures, day_of
+from afterrun_exporter.core.daily_figures import FinishedRun, PeriodFigures, day_of
 from afterrun_exporter.core.model import Outcome, Run
 from afterrun_exporter.core.pushed_metrics import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
@@ -191,6 +191,12 @@ class SQLiteStore:
         return await self._reading(
             window_history.histories(self._reader, reach, now, limit)
         )
+
+    async def finished_runs(
+        self, after: int, since: float
+    ) -> tuple[int, list[FinishedRun]]:
+        rows = daily_figures.finished_runs(self._browser, after, since)
+        return await self._reading(rows)
 
     async def figures(
         self, first: int, last: int, jobs: Collection[str] | None = None
