@@ -28,7 +28,7 @@ def schedule_text(job: Job) -> str:
     schedule = job.schedule
     if not job.enabled or schedule is None:
         return ""
-    if isinstance(schedule, Every):
+    if not isinstance(schedule, Calendar):
         return schedule.text
     text = f"{schedule.text} {schedule.zone}"
     return f"{text}{_EXCEPT}{', '.join(schedule.exclude)}" if schedule.exclude else text

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from afterrun_exporter.core import crontab
-from afterrun_exporter.core.schedule import Every, Schedule
+from afterrun_exporter.core.schedule import Calendar, Schedule
 from afterrun_exporter.core.schedules import oncalendar
 from afterrun_exporter.core.schedules.exclusions import BETWEEN, HOLIDAYS, WEEKDAYS
 from afterrun_exporter.core.schedules.slots import Syntax
@@ -38,7 +38,7 @@ def in_words(schedule: Schedule | None) -> str:
     """Return *schedule* in words, without its time zone; "" for none."""
     if schedule is None:
         return ""
-    if isinstance(schedule, Every):
+    if not isinstance(schedule, Calendar):
         return schedule.text
     words = _cron if schedule.syntax is Syntax.CRON else _oncalendar
     parts = _joined([words(one) for one in schedule.expressions])

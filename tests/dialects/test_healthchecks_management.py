@@ -208,7 +208,7 @@ class TestCreating:
             ({"name": 7}, "json validation error: name is not a string"),
             ({"unique": ["status"]}, "json validation error: unique contains an"),
             ({"unique": [["name"]]}, "json validation error: unique contains an"),
-            ({"schedule": "soon"}, "schedule: cron expression 'soon' has 1 fields"),
+            ({"schedule": "soon"}, "schedule: cron expression 'soon' has 1 field;"),
             ({"schedule": "25:00"}, "oncalendar: cannot read '25:00' (its hour)"),
             (
                 {"schedule": "@daily\n0 25 * * *"},

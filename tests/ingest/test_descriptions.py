@@ -82,7 +82,7 @@ class TestCreating:
             ("timeout=1h", "timeout is '1h': use a number of seconds"),
             ("grace=59", "grace is too small"),
             ("timeout=31536001", "timeout is too large"),
-            ("schedule=soon", "schedule: cron expression 'soon' has 1 fields"),
+            ("schedule=soon", "schedule: cron expression 'soon' has 1 field;"),
             ("schedule=0+2+*+*+*&tz=Mars", "timezone: unknown time zone 'Mars'"),
         ],
     )
