@@ -19,7 +19,6 @@ import click
 from afterrun_exporter.cli.atomic_file import replace_file
 from afterrun_exporter.cli.import_input import decode
 from afterrun_exporter.clock import SystemClock
-from afterrun_exporter.core.crontab import check_zone
 from afterrun_exporter.errors import ConfigError, Problem
 from afterrun_exporter.importers.model import InputFile
 
@@ -29,22 +28,6 @@ USER_CRONTAB: Final = "crontab"
 _MANIFEST: Final = "manifest.json"
 #: Names of files in /etc/cron.d that Debian's cron reads.
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-
-
-def machine_zone() -> str:
-    """Return the time zone of this machine, "" if its name is unknown."""
-    target = os.path.realpath("/etc/localtime")
-    zone = target.partition("/zoneinfo/")[2]
-    if not zone:
-        try:
-            zone = Path("/etc/timezone").read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            return ""
-    try:
-        check_zone(zone)
-    except ValueError:
-        return ""
-    return "UTC" if zone == "Etc/UTC" else zone
 
 
 def crontab_names(directory: Path) -> Iterator[Path]:
@@ -91,7 +74,7 @@ def default_backups() -> Path:
 def apply(changes: Sequence[Change], backups: Path) -> Path:
     """Write all *changes* and return the directory with the backup.
 
-    Raises ConfigError; then the crontabs finished so far are restored.
+    Raises ConfigError; then the crontabs written so far are restored.
     """
     for one in changes:
         if _current(one.name) != one.before.encode():
@@ -99,7 +82,7 @@ def apply(changes: Sequence[Change], backups: Path) -> Path:
     try:
         folder = _back_up(changes, backups)
     except OSError as error:
-        message = f"no backup can be finished: {error.strerror or error}"
+        message = f"no backup can be written: {error.strerror or error}"
         raise _error(str(backups), message) from None
     finished = []
     try:
@@ -186,7 +169,7 @@ def _write(name: str, data: bytes) -> None:
     try:
         replace_file(Path(name), data)
     except OSError as error:
-        message = f"cannot be finished: {error.strerror or error}"
+        message = f"cannot be written: {error.strerror or error}"
         raise _error(name, message) from None
 
 

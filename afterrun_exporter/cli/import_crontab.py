@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,25 +13,17 @@ from afterrun_exporter.cli import crontab_files
 from afterrun_exporter.cli.crontab_files import Change
 from afterrun_exporter.cli.import_input import files_argument, read_files
 from afterrun_exporter.cli.import_output import deliver, diff, finish, output_options
-from afterrun_exporter.core.crontab import check_zone
+from afterrun_exporter.cli.this_machine import (
+    machine_zone,
+    path_of_afterrun,
+    valid_zone,
+)
 from afterrun_exporter.errors import ConfigError
 from afterrun_exporter.importers.crontab import cron_jobs, imported
 from afterrun_exporter.importers.crontab_rewriting import Rewriting, rewrite
 from afterrun_exporter.importers.model import Imported, InputFile
 
-_INSTALLED: Final = "/usr/local/bin/afterrun"
 _HEADING: Final = "The lines with `afterrun exec`; --apply writes them"
-
-
-def _zone(
-    _context: click.Context, _option: click.Parameter, text: str | None
-) -> str | None:
-    if text is not None:
-        try:
-            check_zone(text)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from None
-    return text
 
 
 @click.command("crontab")
@@ -47,7 +37,7 @@ def _zone(
 )
 @click.option(
     "--timezone",
-    callback=_zone,
+    callback=valid_zone,
     help="Time zone of the machine with the crontab.  [default: that of this machine]",
 )
 @click.option(
@@ -96,8 +86,8 @@ def command(
         raise click.UsageError("--crontab prints one crontab, and writes nothing")
     if apply and any(_is_stream(name) for name in files):
         raise click.UsageError("--apply writes files, and the user's crontab")
-    zone = crontab_files.machine_zone() if timezone is None else timezone
-    program = afterrun or _own_path()
+    zone = machine_zone() if timezone is None else timezone
+    program = afterrun or path_of_afterrun()
     rewritings: list[tuple[InputFile, Rewriting]] = []
 
     def read() -> Imported:
@@ -134,14 +124,6 @@ def command(
 
 def _is_stream(name: str) -> bool:
     return name == "-" or name.startswith(("http://", "https://"))
-
-
-def _own_path() -> str:
-    """Return the path of this program."""
-    running = Path(sys.argv[0])
-    if running.name == "afterrun" and running.exists():
-        return str(running.absolute())
-    return shutil.which("afterrun") or _INSTALLED
 
 
 def _commented(rewritings: Sequence[tuple[InputFile, Rewriting]]) -> list[str]:

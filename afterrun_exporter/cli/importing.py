@@ -44,6 +44,7 @@ SOURCES: Final[dict[str, ImportSource]] = {
         "Import crontabs: of a user, /etc/crontab, /etc/cron.d.",
         command="import_crontab",
     ),
+    "systemd": ImportSource("Import timers of systemd.", command="import_systemd"),
     "kubernetes": ImportSource(
         "Import CronJobs of Kubernetes.",
         "kubernetes",

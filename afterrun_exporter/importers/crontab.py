@@ -27,6 +27,8 @@ from afterrun_exporter.importers.model import (
 from afterrun_exporter.importers.names import job_name, unique_names
 
 _ZONE: Final = "CRON_TZ"
+#: Days as afterrun.yml has them, and cron does not: the last Friday, the second one.
+_EXTENDED = re.compile(r"\S*#\S*|(?<![^ ,])(?:\d|[a-z]{3})?L(?![^ ,])", re.IGNORECASE)
 #: Characters of the longest description.
 _LONGEST: Final = 500
 _NO_TIME: Final = (
@@ -88,6 +90,9 @@ def _checked(line: CronLine | BadLine) -> CronLine | BadLine:
     """Return *line*, or a bad one if its schedule is not valid."""
     if isinstance(line, BadLine) or line.schedule == REBOOT:
         return line
+    if extended := _EXTENDED.search(line.schedule):
+        reason = f"{extended[0]!r} is no syntax of cron"
+        return BadLine(line.number, line.text, reason)
     try:
         parse_cron(line.schedule, "UTC")
     except ValueError as error:

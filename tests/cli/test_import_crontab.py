@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from afterrun_exporter.cli import crontab_files
 from afterrun_exporter.cli.atomic_file import replace_file
 from afterrun_exporter.cli.group import afterrun
+from afterrun_exporter.cli.this_machine import machine_zone
 from afterrun_exporter.config.loading import parse
 from tests.importers.cron import rewritten
 
@@ -232,4 +233,4 @@ def test_the_time_zone_is_that_of_the_machine(
     monkeypatch.setattr(os.path, "realpath", lambda _: target)
     monkeypatch.setattr(Path, "read_text", lambda *_: file)
 
-    assert crontab_files.machine_zone() == zone
+    assert machine_zone() == zone

@@ -202,6 +202,17 @@ def test_an_unknown_time_zone_is_reported() -> None:
     ]
 
 
+@pytest.mark.parametrize("field", ["5L", "FRIL", "fri#2", "1,5L", "L"])
+def test_syntax_of_other_systems_is_bad(field: str) -> None:
+    _, (problem,) = cron_jobs([InputFile("crontab", f"0 1 * * {field} /x")])
+
+    assert problem.reason.endswith("is no syntax of cron")
+
+
+def test_july_is_no_last_day() -> None:
+    assert cron_jobs([InputFile("crontab", "0 1 * JUL * /x")])[1] == []
+
+
 def test_a_job_at_boot_has_no_schedule_and_is_reported() -> None:
     result = read([InputFile("crontab", "@reboot /x/start")], zone="UTC")
 
