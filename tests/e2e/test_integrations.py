@@ -48,7 +48,7 @@ ALERT: Final[dict[str, Any]] = {
         "message": "disk <full>",
     },
 }
-SUBJECT: Final = "[CRITICAL] backup: failed with exit code 3; no ok run so far"
+SUBJECT: Final = "[CRITICAL] backup: failed with exit code 3: disk <full>"
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +97,14 @@ def test_chats_lead_to_the_page_and_the_runbook(
 
     assert shown["title"] == shown["fallback"] == SUBJECT
     assert shown["title_link"] == PAGE
-    first, facts, message, links = shown["text"].strip().splitlines()
+    first, message, facts, links = shown["text"].strip().splitlines()
     assert first == f"*{TEXT}*"
-    assert facts.startswith("failing, critical, since 20")
+    assert facts.startswith("critical, since 20")
     assert facts.endswith(" UTC · host db1 · run night-7")
     assert message == "disk &lt;full&gt;"
-    assert links.startswith(f"<{PAGE}|Job> · <{PAGE}/runbook#afterrunjobfailing|What")
+    assert links.startswith(
+        f"<{PAGE}|Open job page> · <{PAGE}/runbook#afterrunjobfailing|Runbook"
+    )
     assert "/#/silences/new?filter=%7Balertname%3D" in links
 
 
@@ -114,9 +116,9 @@ def test_a_page_names_the_job_and_leads_to_it(posts: dict[str, dict[str, Any]]) 
     assert (shown["summary"], shown["severity"]) == (SUBJECT, "critical")
     assert (shown["component"], shown["class"]) == ("backup", names.JOB_FAILING)
     text = shown["custom_details"]["text"]
-    assert text.startswith(f"{TEXT}\n  failing, critical, since 20")
-    assert "  host db1, run night-7\n  Message: disk <full>\n" in text
-    assert f"  Job: {PAGE}\n" in text
+    assert text.startswith(f"{TEXT}\n  Message: disk <full>\n  critical, since 20")
+    assert "  host db1, run night-7\n" in text
+    assert f"  Open job page: {PAGE}\n" in text
 
 
 def test_a_webhook_gets_the_run_as_annotations(
