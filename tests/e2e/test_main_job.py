@@ -71,7 +71,7 @@ TROUBLES = [
         "exits-with-1",
         names.JOB_FAILING,
         severity="CRITICAL",
-        words=("failed with exit code 1", "last ok run at 20"),
+        words=("failed with exit code 1", "last ok run at "),
     ),
     Trouble(
         night.TOO_SOON,
@@ -84,7 +84,7 @@ TROUBLES = [
         names.JOB_FAILING,
         words=(
             "sent a report that cannot be read",
-            "last ok run at 20",
+            "last ok run at ",
         ),
     ),
     Trouble(
@@ -96,12 +96,12 @@ TROUBLES = [
     Trouble(
         night.OVERRUNS,
         names.JOB_OVERRUNNING,
-        words=("still running, should have finished by 20",),
+        words=("still running, should have finished by ",),
     ),
     Trouble(
         night.STOPS,
         names.JOB_MISSED,
-        words=("no run finished by 20",),
+        words=("no run finished by ",),
     ),
 ]
 
@@ -166,7 +166,8 @@ def test_a_mail_says_at_once_what_broke(story: Story, trouble: Trouble) -> None:
     assert any(
         line.strip().endswith(f"runbook.md#{trouble.alert.lower()}") for line in rest
     ), "the text does not lead to what to do about it"
-    assert first in unescape(mail.html), "the HTML says something else"
+    html = unescape(mail.html).replace("\N{NO-BREAK SPACE}", " ")
+    assert first in html, "the HTML says something else"
 
 
 @pytest.mark.parametrize(
