@@ -23,9 +23,9 @@ _TEMPLATES: Final = Environment(
     auto_reload=False,
 )
 
-#: Spaces inside of times, and between a number and its unit.
+#: Spaces inside of times, and between a number and its unit or operator.
 _UNITS: Final = re.compile(
-    r"(?<=\bcode) (?=\d)|(?<=\d) (?=(?:[KMGTPEZY]i|[kMGT])?B\b)"
+    r"(?<=[<>=]) (?=[-\d])|(?<=\bcode) (?=\d)|(?<=\d) (?=(?:[KMGTPEZY]i|[kMGT])?B\b)"
     r"|(?<=[A-Z][a-z]{2}) (?=\d{1,2} [A-Z][a-z]{2}\b)"
     r"|(?<=\d) (?=[A-Z][a-z]{2}(?: \d{4})? \d\d:\d\d)"
     r"|(?<=[A-Z][a-z]{2}) (?=\d{4} \d\d:\d\d|\d\d:\d\d)"

@@ -342,7 +342,7 @@ def test_times_and_sizes_in_mails_have_no_line_breaks(run: Run, tmp_path: Path) 
     html = render(run, tmp_path, "html", [one, alert("etl", -60, 1)])
 
     assert (
-        "1.2\u00a0KiB at 2026-11-21\u00a001:00:00\u00a0UTC, expected &gt; 80\u00a0B"
+        "1.2\u00a0KiB at 2026-11-21\u00a001:00:00\u00a0UTC, expected &gt;\u00a080\u00a0B"
         in html
     )
     assert "since 2026-11-22\u00a001:00:00\u00a0UTC" in html
@@ -436,7 +436,7 @@ def test_the_html_message_escapes_what_rules_are_full_of(
     """A `<` in a rule hides nothing."""
     html = render(run, tmp_path, "html", [alert(), alert("etl", -60, 1)])
 
-    assert "<b>backup: rows was 9, expected &lt; 5.</b>" in html
+    assert "<b>backup: rows was 9, expected &lt;\u00a05.</b>" in html
     assert "violated (rows &lt; 5 &amp; more)" in html
     graph = link(re.match("(GRAPH).(backup)", "GRAPH(backup"))  # type: ignore[arg-type]
     assert f'href="{graph.replace("&", "&amp;")}"' in html
