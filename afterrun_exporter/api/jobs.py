@@ -84,6 +84,12 @@ class JobsApi:
         )
         return await self._whole(request.job)
 
+    async def disable(self, request: ApiRequest) -> response_models.WholeJob:
+        """Pause a job until it is resumed."""
+        find_job(self.service, request.job)
+        await self.job_admin.pause(request.job)
+        return await self._whole(request.job)
+
     async def resume(self, request: ApiRequest) -> response_models.WholeJob:
         """Resume a job."""
         find_job(self.service, request.job)

@@ -66,6 +66,27 @@ RESUME: Final = Operation(
     answer=response_models.WholeJob,
     problems=(UnknownJobError, ConfiguredJobError, StorageError),
 )
+DISABLE: Final = Operation(
+    name="disableJob",
+    endpoint=endpoints.DISABLE,
+    summary="Disable a job until it is enabled: a pause without an end",
+    answer=response_models.WholeJob,
+    problems=(UnknownJobError, StorageError),
+)
+ENABLE: Final = Operation(
+    name="enableJob",
+    endpoint=endpoints.ENABLE,
+    summary="Enable a job, which ends its pause",
+    answer=response_models.WholeJob,
+    problems=(UnknownJobError, ConfiguredJobError, StorageError),
+)
+STATE: Final = Operation(
+    name="getState",
+    endpoint=endpoints.STATE,
+    summary="Open runs, jobs by state, and the next slots",
+    query=request_models.StateQuery,
+    answer=response_models.State,
+)
 REMOVE_JOB: Final = Operation(
     name="removeJob",
     endpoint=endpoints.REMOVE_JOB,
@@ -221,7 +242,7 @@ BADGE: Final = Operation(
 
 #: All operations except reports of jobs.
 OPERATIONS: Final = (
-    *(JOBS, JOB, PAUSE, RESUME, REMOVE_JOB),
+    *(JOBS, JOB, PAUSE, RESUME, DISABLE, ENABLE, REMOVE_JOB, STATE),
     *(RUNS, ALL_RUNS, OPEN_RUNS, BACKTEST, JOB_ALERTS, JOB_RECEIVERS, ADD_RECEIVER),
     *(RECEIVERS, RECEIVER, REMOVE_RECEIVER, ALERTS, ALERT_STATS, TEST_ALERT),
     *(REPORT, CHECK, DOCUMENT, REFERENCE, INDEX, BADGE),

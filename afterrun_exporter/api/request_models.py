@@ -63,6 +63,12 @@ class JobsQuery(Query):
     )
 
 
+class StateQuery(Query):
+    """The length of a list of slots."""
+
+    limit: Page = Field(10, description="the most slots in `upcoming`")
+
+
 class RunsQuery(Query):
     """A page of the runs of a job."""
 

@@ -19,6 +19,7 @@ from afterrun_exporter.api.jobs import JobsApi
 from afterrun_exporter.api.period_reports import ReportsApi
 from afterrun_exporter.api.receivers import ReceiversApi
 from afterrun_exporter.api.runs import RunsApi
+from afterrun_exporter.api.state import StateApi
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
@@ -40,7 +41,10 @@ def routes(
         *json_route(operations.JOB, jobs.job),
         *json_route(operations.PAUSE, jobs.pause),
         *json_route(operations.RESUME, jobs.resume),
+        *json_route(operations.DISABLE, jobs.disable),
+        *json_route(operations.ENABLE, jobs.resume),
         *json_route(operations.REMOVE_JOB, jobs.remove),
+        *json_route(operations.STATE, StateApi(service, clock).state),
         *json_route(operations.RUNS, runs.of_job),
         *json_route(operations.ALL_RUNS, runs.recorded),
         *json_route(operations.OPEN_RUNS, runs.open),
