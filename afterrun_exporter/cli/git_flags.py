@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 #: Defaults in seconds.
 INTERVAL: Final = 60.0
-TIMEOUT: Final = 60.0
+TIMEOUT: Final = 120.0
 
 _PREFIX: Final = "config.git-"
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
@@ -110,7 +110,7 @@ _OPTIONS: Final[tuple[tuple[str, Any, str], ...]] = (
         "The file or directory in the repository.  [default: afterrun.yml]",
     ),
     ("interval", DURATION, "How often to fetch.  [default: 1m]"),
-    ("timeout", DURATION, "The maximum duration of a fetch.  [default: 1m]"),
+    ("timeout", DURATION, "The maximum duration of a fetch.  [default: 2m]"),
     ("token-file", _FILE, "A file with the token for the repository."),
     ("username", str, f"The user name to send with the token.  [default: {USERNAME}]"),
     ("ca-file", _FILE, "The certificates of the authorities to trust, in PEM."),

@@ -64,6 +64,7 @@ class FileOrigin:
         self._path = path
         self._timed_calls = timed_calls or TimedCalls()
         self._is_accepted = False
+        self._beside = Path()
 
     @property
     def name(self) -> str:
@@ -71,10 +72,8 @@ class FileOrigin:
 
     @property
     def beside(self) -> Path:
-        path = self._path
-        if path is None:
-            return Path()
-        return path if path.is_dir() else path.parent
+        # Without access to the file, which may hang.
+        return self._beside
 
     async def start(self) -> None:
         pass
@@ -97,6 +96,7 @@ class FileOrigin:
         except TimeoutError:
             message = HANGS.format(self._timed_calls.seconds)
             raise config_error(path, "", message) from None
+        self._beside = source.beside
         return Version(source, commit)
 
     async def accept(self, _: Version) -> None:
