@@ -13,6 +13,7 @@ from afterrun_exporter.api import (
     report_models,
     request_models,
     response_models,
+    state_models,
 )
 from afterrun_exporter.api.operation import HTML, PREFIX, SVG, Operation
 from afterrun_exporter.auth import endpoints
@@ -85,7 +86,7 @@ STATE: Final = Operation(
     endpoint=endpoints.STATE,
     summary="Open runs, jobs by state, and the next slots",
     query=request_models.StateQuery,
-    answer=response_models.State,
+    answer=state_models.State,
 )
 REMOVE_JOB: Final = Operation(
     name="removeJob",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from afterrun_exporter.api import response_models
+from afterrun_exporter.api import state_models
 from afterrun_exporter.api.handlers import ApiRequest
 from afterrun_exporter.api.request_models import StateQuery
 from afterrun_exporter.clock import Clock
@@ -21,11 +21,11 @@ class StateApi:
     service: Service
     clock: Clock
 
-    async def state(self, request: ApiRequest[StateQuery]) -> response_models.State:
+    async def state(self, request: ApiRequest[StateQuery]) -> state_models.State:
         """Count jobs and open runs, and list the next slots."""
         now = self.clock.now()
         state = await queue_state(self.service, now, request.query.limit)
-        return response_models.State(
+        return state_models.State(
             time=format_time(now),
             config_commit=self.service.job_config.revision,
             jobs={one: state.jobs[one] for one in Status},
@@ -36,7 +36,7 @@ class StateApi:
             due=state.due,
             missed=state.missed,
             upcoming=[
-                response_models.UpcomingSlot(
+                state_models.UpcomingSlot(
                     job=name, slot=format_time(slot), deadline=format_time(deadline)
                 )
                 for slot, deadline, name in state.upcoming
