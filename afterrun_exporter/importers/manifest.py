@@ -224,7 +224,8 @@ class _Conversion:
         tags = []
         for one in value:
             if isinstance(one, Opaque):
-                self._report("tags", f"has a value that is not constant: {one.reason}")
+                reason = why(one, self.registration.source.line)
+                self._report("tags", f"has a value that is not constant: {reason}")
             elif isinstance(one, str) and one.strip() and one.isprintable():
                 tags.append(one)
             else:

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from afterrun_exporter.importers.python_syntax import CLASS, PARAMETERS, is_class
+from afterrun_exporter.importers.python_syntax import (
+    CLASS,
+    PARAMETERS,
+    function_of,
+    is_class,
+    kind_of,
+    unsuitable,
+)
 from afterrun_exporter.importers.python_values import (
     BUILTINS,
     METHODS,
@@ -101,7 +108,9 @@ class Evaluator:
         name = _SAME.get(type(node), type(node))
         method = getattr(self, f"expr_{name.__name__.lower()}", None)
         if method is None:
-            raise Unresolved(f"an expression that is not computed here ({_kind(node)})")
+            raise Unresolved(
+                f"an expression that is not computed here ({kind_of(node)})"
+            )
         return method(node, scope)
 
     def expr_constant(self, node: ast.Constant, _scope: Scope) -> Any:
@@ -139,7 +148,7 @@ class Evaluator:
             elif isinstance(value, dict):
                 result.update(value)
             else:
-                raise _unknown(value, "a dict")
+                raise unsuitable(value, "a dict")
         return result
 
     def expr_joinedstr(self, node: ast.JoinedStr, scope: Scope) -> str:
@@ -186,7 +195,7 @@ class Evaluator:
     def expr_subscript(self, node: ast.Subscript, scope: Scope) -> Any:
         value = self.value(node.value, scope)
         if not isinstance(value, list | tuple | dict | str):
-            raise _unknown(value, "a list or a dict")
+            raise unsuitable(value, "a list or a dict")
         if isinstance(node.slice, ast.Slice):
             if isinstance(value, dict):
                 raise Unresolved("a slice of a dict")
@@ -264,12 +273,12 @@ class Evaluator:
         elif isinstance(target, ast.Attribute):
             owner = self.value(target.value, scope)
             if not isinstance(owner, Record | Namespace):
-                raise _unknown(owner, "an object of the file")
+                raise unsuitable(owner, "an object of the file")
             owner.values[target.attr] = value
         elif isinstance(target, ast.Subscript):
             owner = self.value(target.value, scope)
             if not isinstance(owner, dict | list):
-                raise _unknown(owner, "a list or a dict")
+                raise unsuitable(owner, "a list or a dict")
             key = plain(self.value(target.slice, scope), "key")
             safely(owner.__setitem__, key, value)
         else:
@@ -335,7 +344,7 @@ class Evaluator:
             elif isinstance(value, dict):
                 named |= {str(plain(key)): one for key, one in value.items()}
             else:
-                raise _unknown(value, "a dict")
+                raise unsuitable(value, "a dict")
         return values, named
 
     def _record(self, node: ast.Call, scope: Scope) -> Record:
@@ -381,19 +390,9 @@ class Evaluator:
         except Unresolved as error:
             return Opaque(error.reason, line=error.line)
 
-    def expr_lambda(self, node: ast.expr, _scope: Scope) -> Opaque:
-        return Opaque(f"a {_kind(node)} is not executed", line=_line(node))
-
-
-def _unknown(value: Any, expected: str) -> Unresolved:
-    if isinstance(value, Opaque):
-        return value.unresolved()
-    return Unresolved(f"is not {expected}")
+    def expr_lambda(self, node: ast.Lambda, scope: Scope) -> Function:
+        return Function(function_of(node), scope, self.file)
 
 
 def _line(node: ast.AST) -> int:
     return int(getattr(node, "lineno", 0))
-
-
-def _kind(node: ast.AST) -> str:
-    return type(node).__name__.lower()

@@ -9,6 +9,7 @@ from posixpath import dirname, join, normpath
 from typing import Any, Final
 
 from afterrun_exporter.importers.python_values import (
+    BUILTINS,
     Function,
     Namespace,
     Opaque,
@@ -101,7 +102,7 @@ def changed(node: ast.stmt, scope: Mapping[str, Any]) -> set[str]:
             one.ctx, ast.Store | ast.Del
         ):
             names |= {n.id for n in ast.walk(one.value) if isinstance(n, ast.Name)}
-        elif isinstance(one, ast.Call) and not _is_log(one):
+        elif isinstance(one, ast.Call) and not _is_harmless(one, scope):
             parts = [*one.args, *(keyword.value for keyword in one.keywords)]
             if isinstance(one.func, ast.Attribute):
                 parts.append(one.func.value)
@@ -115,7 +116,10 @@ def changed(node: ast.stmt, scope: Mapping[str, Any]) -> set[str]:
     return names
 
 
-def _is_log(node: ast.Call) -> bool:
+def _is_harmless(node: ast.Call, scope: Mapping[str, Any]) -> bool:
+    """Return True if a call changes none of its arguments."""
+    if isinstance(node.func, ast.Name):
+        return node.func.id in BUILTINS and node.func.id not in scope
     return getattr(node.func, "attr", "") in _LOGS
 
 
@@ -139,6 +143,13 @@ def is_class(value: object) -> bool:
     """Return True if *value* is the class of jobs."""
     name = value.name if isinstance(value, Opaque | Namespace) else ""
     return name.rpartition(".")[2] == CLASS
+
+
+def function_of(node: ast.Lambda) -> ast.FunctionDef:
+    """Return *node* as a function with a name."""
+    result = ast.copy_location(ast.Return(node.body), node)
+    function = ast.FunctionDef("lambda", node.args, [result], [])
+    return ast.copy_location(function, node)
 
 
 def parameters(
@@ -179,3 +190,15 @@ def paths_of(module: str, level: int, file: str) -> Iterator[str]:
     path = join(directory, *module.split(".")) if module else directory
     yield normpath(f"{path}.py")
     yield normpath(join(path, "__init__.py"))
+
+
+def unsuitable(value: Any, expected: str) -> Unresolved:
+    """Return the error for a *value* that is not the *expected* thing."""
+    if isinstance(value, Opaque):
+        return value.unresolved()
+    return Unresolved(f"is not {expected}")
+
+
+def kind_of(node: ast.AST) -> str:
+    """Return the kind of *node* for messages."""
+    return type(node).__name__.lower()

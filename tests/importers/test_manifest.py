@@ -213,6 +213,17 @@ def test_texts_are_those_of_python(expression: str) -> None:
         + register("id=n, cron='@daily', func=f"),
         "for n in range(9):\n    if n == 0: continue\n    if n == 3: break\n    "
         + register("id='_ab'[n], cron='@daily', func=f"),
+        (
+            "job = lambda n, **kw: JobConfig(id=n, cron='@daily', func=f, **kw)\n"
+            "for n in ('a', 'b'): job_registry.register(job(n, enabled=n == 'a'))\n"
+        ),
+        (
+            "JOBS = [{'id': n, 'cron': '@daily'} for n in ('a', 'b')]\n"
+            "for j in JOBS: job_registry.register(JobConfig(func=f, **j))\n"
+        ),
+        "CRONS: dict[str, str] = {'a': '@daily', 'b': '@hourly'}\n"
+        "for name, cron in CRONS.items():\n    "
+        + register("id=name, cron=cron, func=lambda: run(name)"),
         "class Cron:\n    DAILY = '@daily'\n    IDS = {'x': 'a'}\n"
         + register("id=Cron.IDS['x'], cron=Cron.DAILY, func=f")
         + register("id='b', cron=Cron.DAILY, func=f"),
@@ -381,6 +392,16 @@ def test_what_an_unknown_statement_may_change_is_no_longer_known() -> None:
         "JobConfig(id='a', tags)",
         "JobConfig(id)",
     ]
+
+
+def test_log_messages_change_nothing() -> None:
+    text = (
+        "import logging\nTAGS = ['a']\nlogger = logging.getLogger(__name__)\n"
+        "logger.info('%d: %s', len(TAGS), TAGS)\nprint(*TAGS, file=logger)\n"
+        + register("id='a', cron='@daily', tags=TAGS")
+    )
+
+    assert jobs(text)["a"]["tags"] == ["a"]
 
 
 def test_a_function_that_may_return_early_is_not_followed_further() -> None:
