@@ -139,8 +139,8 @@ def _job(name: str, entries: Sequence[_Entry]) -> ImportedJob:
     notes = [] if name == first.job_id else [f"jobId {first.job_id}"]
     if description := next((one.description for one in active if one.description), ""):
         settings["description"] = description
-    if schedule := _one_schedule(active):
-        settings["schedule"] = schedule
+    if schedules := _schedules(active):
+        settings["schedule"] = schedules if len(schedules) > 1 else schedules[0]
         settings["timezone"] = first.zone
     else:
         notes.append("without a schedule: that of the file is not valid here")
@@ -161,18 +161,15 @@ def _job(name: str, entries: Sequence[_Entry]) -> ImportedJob:
     return ImportedJob(name, settings, first.section.source, tuple(notes))
 
 
-def _one_schedule(entries: Sequence[_Entry]) -> str | None:
-    """Return the schedule of a job with *entries*; report further ones."""
-    schedule: str | None = None
+def _schedules(entries: Sequence[_Entry]) -> list[str]:
+    """Return the schedules of a job with *entries*; report those in other zones."""
+    schedules: dict[str, None] = {}
     for one in entries:
         if one.schedule is None:
             continue
         if one.zone != entries[0].zone:
             reason = f"a job has one time zone, and this one has {entries[0].zone}"
             one.section.report("timezone", f"{reason}: add a job for this schedule")
-        elif schedule is None:
-            schedule = one.schedule
-        elif one.schedule != schedule:
-            reason = "a job has one schedule: add a job for this one"
-            one.section.report("schedule", reason)
-    return schedule
+        else:
+            schedules[one.schedule] = None
+    return list(schedules)

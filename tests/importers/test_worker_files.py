@@ -240,28 +240,23 @@ def test_attempts_of_the_queue_are_those_of_the_job() -> None:
     assert "jobId a b" in result.jobs[0].comments
 
 
-@pytest.mark.parametrize(
-    ("second", "report"),
-    [
-        ({"timezone": "Europe/Riga"}, "a job has one time zone, and this one has UTC"),
-        ({"enabled": False}, None),
-    ],
-)
-def test_a_job_with_two_schedules(second: dict[str, Any], report: str | None) -> None:
+def test_a_job_with_several_schedules_has_a_list_of_them() -> None:
     text = schedules(
         {"jobId": "a", "schedule": "0 9 * * *"},
-        {"jobId": "a", "schedule": "0 18 * * *", **second},
+        {"jobId": "b", "schedule": "@daily"},
+        {"jobId": "a", "schedule": "0 18 * * *"},
+        {"jobId": "a", "schedule": "0 9 * * *"},
+        {"jobId": "a", "schedule": "0 12 * * *", "timezone": "Europe/Riga"},
+        {"jobId": "a", "schedule": "0 20 * * *", "enabled": False},
     )
 
     result = imported(text)
 
-    assert results.settings(result)["a"]["schedule"] == "0 9 * * *"
-    if report is None:
-        assert any(
-            "also scheduled at '0 18 * * *'" in one for one in result.jobs[0].comments
-        )
-    else:
-        assert report in results.reports(result)[0]
+    assert results.settings(result)["a"]["schedule"] == ["0 9 * * *", "0 18 * * *"]
+    assert "a job has one time zone, and this one has UTC" in results.reports(result)[0]
+    assert any(
+        "also scheduled at '0 20 * * *'" in one for one in result.jobs[0].comments
+    )
 
 
 @pytest.mark.parametrize(
