@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from math import ceil
@@ -20,12 +19,10 @@ from afterrun_exporter.cli.run_checks import (
     LISTED,
     CheckedFile,
     Remarks,
-    check_line,
     check_lines,
-    rank_of,
 )
 from afterrun_exporter.cli.run_loading import LoadError, LoadResult, RunLoader, batches
-from afterrun_exporter.cli.run_selection import lowest_rank
+from afterrun_exporter.cli.run_selection import Selection
 from afterrun_exporter.client.settings import find_token
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.plurals import plural
@@ -92,17 +89,14 @@ def command(
                 click.echo(f"{_valid(checked)}; nothing was sent")
                 sys.exit(INCOMPLETE if checked.problems.total else 0)
             existing = _existing_jobs(daemon)
-            lowest = _lowest_ranks(daemon, checked, existing)
+            selection = _select(daemon, checked, existing)
             stream.seek(0)
-            is_whole = not (lowest or checked.problems.total)
-            lines = _Selected(
-                read_lines(stream, is_csv=is_csv), now, lowest, is_whole=is_whole
-            )
+            lines = _Selected(read_lines(stream, is_csv=is_csv), selection)
             result = LoadResult()
             complete = _send(
                 lines, checked, RunLoader(url, token, result), result, partial
             )
-            _print_summary(checked, lines, result, existing, most)
+            _print_summary(checked, selection, result, existing, most)
     except NotRunsError as error:
         raise click.ClickException(f"{_title(file)}: {error}") from None
     except OSError as error:
@@ -115,38 +109,17 @@ def command(
 
 
 class _Selected:
-    """The lines to send: valid ones that the daemon keeps. Counts the others."""
+    """The lines to send. Counts the lines that were read."""
 
-    def __init__(
-        self,
-        lines: Iterable[RunLine],
-        now: float,
-        lowest: Mapping[str, int],
-        *,
-        is_whole: bool,
-    ) -> None:
+    def __init__(self, lines: Iterable[RunLine], selection: Selection) -> None:
         self._lines = lines
-        #: True if every line is sent, so that none is checked again.
-        self._is_whole = is_whole
-        self._now = now
-        self._lowest = lowest
-        #: The number of lines with runs that are too old to be kept, by job.
-        self.older: Counter[str] = Counter()
+        self._selection = selection
         self.read = 0
 
     def __iter__(self) -> Iterator[RunLine]:
         for line in self._lines:
             self.read += 1
-            if self._is_whole:
-                yield line
-                continue
-            ping = check_line(line, self._now)
-            if isinstance(ping, str):
-                continue
-            lowest = self._lowest.get(ping.job, 0)
-            if lowest and rank_of(ping, line.number) < lowest:
-                self.older[ping.job] += 1
-            else:
+            if self._selection.has(line.number):
                 yield line
 
 
@@ -207,28 +180,20 @@ def _existing_jobs(daemon: client.Daemon) -> dict[str, bool]:
             return existing
 
 
-def _lowest_ranks(
+def _select(
     daemon: client.Daemon, checked: CheckedFile, existing: Mapping[str, bool]
-) -> dict[str, int]:
-    """Return the lowest rank to send of each job that has too many runs to keep."""
-    most = checked.newest.most
-    jobs = sorted(checked.runs)
-    with_runs = [job for job in jobs if existing.get(job)]
-    ends = dict(
-        zip(
-            with_runs,
-            progress.concurrently(
-                lambda job: _kept_ends(daemon, job), with_runs, "comparing jobs"
-            ),
-            strict=True,
-        )
+) -> Selection:
+    """Return the lines with runs that the daemon keeps."""
+    jobs = [job for job in sorted(checked.runs) if existing.get(job)]
+    ends = progress.concurrently(
+        lambda job: _kept_ends(daemon, job), jobs, "comparing jobs"
     )
-    lowest = {}
-    for job in jobs:
-        older_ends = ends.get(job, [])
-        if len(older_ends) + checked.runs[job] > most:
-            lowest[job] = lowest_rank(checked.newest.of(job), older_ends, most)
-    return lowest
+    kept_ends = dict(zip(jobs, ends, strict=True))
+    selection = Selection()
+    for job, count in sorted(checked.runs.items()):
+        ranks = checked.newest.of(job)
+        selection.add(job, ranks, kept_ends.get(job, ()), checked.newest.most, count)
+    return selection
 
 
 def _kept_ends(daemon: client.Daemon, job: str) -> list[int]:
@@ -264,14 +229,14 @@ def _seekable(file: str) -> Iterator[BinaryIO]:
 
 def _print_summary(
     checked: CheckedFile,
-    lines: _Selected,
+    selection: Selection,
     result: LoadResult,
     existing: Mapping[str, bool],
     most: int,
 ) -> None:
     _print_remarks(result.warnings, "warnings")
     _print_remarks(result.refusals, "refused lines")
-    older = lines.older.total()
+    older = selection.older.total()
     unsent = checked.lines - checked.problems.total - result.total - older
     parts = [f"{plural(result.recorded, 'run')} loaded"]
     for count, text in (
@@ -288,7 +253,7 @@ def _print_summary(
     if older:
         click.echo(
             f"the daemon keeps the last {plural(most, 'run')} of a job (retention.runs_per_job), "
-            f"so older ones were not sent: {_names(sorted(lines.older))}"
+            f"so older ones were not sent: {_names(sorted(selection.older))}"
         )
     if checked.unordered_line:
         click.echo(

@@ -83,6 +83,11 @@ def second_of(rank: int) -> int:
     return rank >> _LINE_BITS
 
 
+def line_of(rank: int) -> int:
+    """Return the line of the run with this rank."""
+    return rank & _MOST_LINES
+
+
 def check_lines(lines: Iterable[RunLine], now: float, most: int) -> CheckedFile:
     """Return the contents of *lines*, of which the daemon keeps *most* runs of a job."""
     checked = CheckedFile(NewestRuns(most))

@@ -11,7 +11,41 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from afterrun_exporter.cli.run_checks import second_of
+from afterrun_exporter.cli.run_checks import line_of, second_of
+
+
+class Selection:
+    """The lines of a file to send."""
+
+    def __init__(self) -> None:
+        self._lines = bytearray()
+        #: The number of lines with runs that are too old to be kept, by job.
+        self.older: Counter[str] = Counter()
+
+    def add(
+        self,
+        job: str,
+        ranks: Sequence[int],
+        kept_ends: Iterable[int],
+        most: int,
+        count: int,
+    ) -> None:
+        """Add the lines of *job*, which has *count* runs in the file.
+
+        The other parameters are those of `lowest_rank`.
+        """
+        lowest = lowest_rank(ranks, kept_ends, most)
+        lines = [line_of(rank) for rank in ranks if rank >= lowest]
+        if lines:
+            self._lines += bytes(max(0, max(lines) + 1 - len(self._lines)))
+        for line in lines:
+            self._lines[line] = 1
+        if older := count - len(lines):
+            self.older[job] = older
+
+    def has(self, line: int) -> bool:
+        """Return True if the line of this number is to be sent."""
+        return line < len(self._lines) and bool(self._lines[line])
 
 
 def lowest_rank(ranks: Sequence[int], kept_ends: Iterable[int], most: int) -> int:
