@@ -206,6 +206,13 @@ def test_what_has_no_equivalent_is_reported(
     assert len(of_job(**attributes).jobs) == 1
 
 
+def test_several_cron_expressions_are_a_list() -> None:
+    """Each once, although the API repeats the first one."""
+    found = settings(schedules=["0 1 * * *", "0  2 * * *"], schedule="0 1 * * *")
+
+    assert found["schedule"] == ["0 1 * * *", "0 2 * * *"]
+
+
 def test_an_invalid_item_costs_no_other() -> None:
     """Whatever their number."""
     tags = [f"t{n}" if n not in {2, 9, 10} else f"t{n}\x07" for n in range(12)]

@@ -117,6 +117,15 @@ def test_its_schedule_is_kept(fields: dict[str, Any], expected: dict[str, Any]) 
     assert ("every" in found) != ("schedule" in found)
 
 
+def test_calendar_expressions_are_kept() -> None:
+    """Healthchecks has them in the same field, one a line."""
+    one = settings(schedule="Mon..Fri 12:00", tz="Europe/Riga")
+    two = settings(schedule="Mon *-*-* 12:00\r\n\n Sat 10:00", tz="UTC")
+
+    assert (one["oncalendar"], one["timezone"]) == ("Mon..Fri 12:00", "Europe/Riga")
+    assert two["oncalendar"] == ["Mon *-*-* 12:00", "Sat 10:00"]
+
+
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_every_version_of_the_api_has_the_ping_address(version: int) -> None:
     """Before version 3 it was only in URLs; in version 1, a running check is started."""
