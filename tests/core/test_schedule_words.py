@@ -163,3 +163,25 @@ def test_equal_words_mean_equal_times(one: str, other: str) -> None:
         for _ in range(3):
             start = first.next_after(start)
             assert second.next_after(start - 1) == start
+
+
+@given(
+    st.sampled_from(["*", "1", "L", "1,15,L", "*/2", "*,L"]),
+    st.lists(
+        st.sampled_from(["1", "1-5", "SUN#1", "0#L", "5L", "7#5", "MON#2"]),
+        min_size=1,
+        max_size=3,
+    ).map(",".join),
+    st.sampled_from(["*", "1", "L", "1,15,L", "*/2", "*,L"]),
+    st.sampled_from(["*", "sun#1", "0#1", "FRI#L", "5L", "1-5", "0L,MON#2"]),
+)
+def test_equal_words_of_days_in_their_month_mean_equal_times(
+    days: str, week: str, other_days: str, other_week: str
+) -> None:
+    one, other = f"0 2 {days} * {week}", f"0 2 {other_days} * {other_week}"
+    first, second = (parse_cron([text, "30 3 1 * *"], "UTC") for text in (one, other))
+    if in_words(first) == in_words(second):
+        start = 1_790_000_000.0
+        for _ in range(12):
+            start = first.next_after(start)
+            assert second.next_after(start - 1) == start

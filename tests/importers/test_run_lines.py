@@ -97,7 +97,7 @@ def test_a_row_has_the_line_on_which_it_begins() -> None:
     ("row", "words"),
     [
         (b"a,b,c", "has 3 values, but the header has 2"),
-        (b"a", "has 1 values, but the header has 2"),
+        (b"a", "has 1 value, but the header has 2"),
         (b'a,"b', "cannot be read as CSV: unexpected end of data"),
         (b'a,"b"c', "cannot be read as CSV"),
         (b"a,\xff", "byte 0xff"),
