@@ -15,7 +15,6 @@ from itertools import chain
 from typing import Any, Final
 
 from afterrun_exporter.config import document
-from afterrun_exporter.config.loading import problem_at
 from afterrun_exporter.errors import ConfigError, Problem
 from afterrun_exporter.importers import yaml_text
 from afterrun_exporter.importers.model import (
@@ -109,6 +108,10 @@ class _Merger:
     #: The data of the new text.
     expected: dict[str, Any] = field(init=False)
     _root: Place | None = field(init=False)
+    #: The paths of everything that is added.
+    _paths: set[tuple[str, ...]] = field(default_factory=set)
+    #: The lines of these paths, once one is needed.
+    _lines: document.Document | None = None
     #: Positions, the text that replaces what is between them, and True if that must
     #: start on a line of its own.
     _edits: list[tuple[int, int, str, bool]] = field(default_factory=list)
@@ -133,6 +136,8 @@ class _Merger:
         return result + self.source[start:]
 
     def add(self, imported: Imported) -> None:
+        self._paths = {("jobs", job.name) for job in imported.jobs}
+        self._paths.update(_paths(sections(imported), ()))
         # As it is parsed, so that values can be compared.
         new: Any = document.read(render(imported)).data
         entries: list[_Entry] = []
@@ -165,7 +170,7 @@ class _Merger:
         elif isinstance(existing, list) and path[0] in _LISTS:
             yield from self._list(path, [(one, _item(one)) for one in value])
         elif existing != value:
-            line = problem_at(self.source, path, "").line
+            line = self._line(path)
             self.conflicts.append(
                 Unmapped(
                     Source(self.file, line),
@@ -220,9 +225,15 @@ class _Merger:
             if current.get(key) != new[key]
         ]
         if differences:
-            line = problem_at(self.source, ("jobs", job.name), "").line
+            line = self._line(("jobs", job.name))
             reason = f"is left as in {self.file}:{line}: {'; '.join(differences)}"
             self.conflicts.append(Unmapped(job.source, job.name, reason))
+
+    def _line(self, path: tuple[str, ...]) -> int:
+        """Return the line of *path*; the file is searched once for all of them."""
+        if self._lines is None:
+            self._lines = document.read(self.source, self._paths)
+        return self._lines.line(path)
 
     def _place(self, path: Sequence[str]) -> Place | None:
         place = self._root
@@ -294,6 +305,14 @@ class _Merger:
             return position  # the end of a literal block
         match = _BREAK.search(self.source, position)
         return match.end() if match else len(self.source)
+
+
+def _paths(value: object, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield the path of each key in *value*, also of nested ones."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield (*path, str(key))
+            yield from _paths(inner, (*path, str(key)))
 
 
 def _at(data: Any, path: Sequence[str]) -> Any:

@@ -248,3 +248,18 @@ def test_every_line_stays_in_order_and_unchanged(text: str, imported: Imported) 
         return
     check(text, merged.text, imported)
     assert merge(merged.text, imported).text == merged.text
+
+
+def test_many_jobs_that_differ_are_compared_in_one_pass() -> None:
+    """Their lines are searched for together: one by one, it would take minutes."""
+    names = [f"job-{number}" for number in range(3000)]
+    text = "jobs:\n" + "".join(f"  {name}:\n    every: 1h\n" for name in names)
+    jobs = (ImportedJob(name, {"every": "2h"}, Source("tab", 1)) for name in names)
+
+    merged = merge(text, Imported(tuple(jobs)), "a.yml")
+
+    assert merged.text == text
+    assert len(merged.conflicts) == len(names)
+    assert str(merged.conflicts[-1]).startswith(
+        "tab:1: job-2999: is left as in a.yml:6000: every is 1h there"
+    )
