@@ -18,6 +18,7 @@ from afterrun_exporter.cli.this_machine import (
     path_of_afterrun,
     valid_zone,
 )
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.errors import ConfigError
 from afterrun_exporter.importers.crontab import cron_jobs, imported
 from afterrun_exporter.importers.crontab_rewriting import Rewriting, rewrite
@@ -147,7 +148,7 @@ def _apply(
         return "crontab: no changes\n"
     folder = crontab_files.apply(changes, backups)
     names = "".join(
-        f"{file.name}: {len(new.lines)} lines rewritten\n"
+        f"{file.name}: {plural(len(new.lines), 'line')} rewritten\n"
         for file, new in rewritings
         if new.lines
     )

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from afterrun_exporter.cli import client, progress, times
+from afterrun_exporter.cli.job_filters import filters_jobs
 from afterrun_exporter.clock import SystemClock
 
 
@@ -17,19 +18,7 @@ from afterrun_exporter.clock import SystemClock
     metavar="STATE",
     help="Only jobs in this state, such as broken or missed.",
 )
-@click.option(
-    "--label",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Only jobs with this label; may be repeated.",
-)
-@click.option("--project", metavar="PROJECT", help="Only jobs of this project.")
-@click.option(
-    "--tag",
-    metavar="TAG",
-    multiple=True,
-    help="Only jobs with this tag; may be repeated.",
-)
+@filters_jobs
 @client.asks_daemon
 def jobs(
     daemon: client.Daemon,

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from afterrun_exporter.cli import client
+from afterrun_exporter.cli.job_filters import filters_jobs
 from afterrun_exporter.core import period_report_html, period_report_texts
 from afterrun_exporter.core.period_reports import Report, decode_report
 
@@ -23,19 +24,7 @@ FORMATS = ("table", "json", "csv", "markdown", "html")
     show_default=True,
     help="UTC days: 7d, 2026-11, 2026-11-01..2026-11-15, last-week or last-month.",
 )
-@click.option(
-    "--label",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Only jobs with this label; may be repeated.",
-)
-@click.option("--project", metavar="PROJECT", help="Only jobs of this project.")
-@click.option(
-    "--tag",
-    metavar="TAG",
-    multiple=True,
-    help="Only jobs with this tag; may be repeated.",
-)
+@filters_jobs
 @click.option(
     "--limit",
     type=click.IntRange(0, 100_000),

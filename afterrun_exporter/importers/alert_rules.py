@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from afterrun_exporter.config.values import severity as checked_severity
 from afterrun_exporter.core.patterns import compiled
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.units import format_duration, parse_duration
 from afterrun_exporter.importers.model import ImportedPolicy
 from afterrun_exporter.importers.queue_health import QueueRule, expressions, rank
@@ -264,9 +265,9 @@ class AlertRules:
             conditions.report(source, reason)
             return False
         group.alerts[key] = setting
-        if {"over", "min_runs"} <= setting.keys():
+        if isinstance(runs := setting.get("min_runs"), int) and "over" in setting:
             group.notes.append(
-                f"{name} needs {setting['min_runs']} runs of a job within "
+                f"{name} needs {plural(runs, 'run')} of a job within "
                 f"{setting['over']}: for daily jobs use over: 7d"
             )
         return True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from afterrun_exporter.core.crontab import NICKNAMES
+from afterrun_exporter.core.plurals import plural
 
 #: The maximum length of a command in Debian's cron.
 LONGEST_COMMAND: Final = 998
@@ -110,7 +111,7 @@ def _job(
             break
         words.append(match[0])
     else:
-        reason = f"has no command after {count} fields"
+        reason = f"has no command after {plural(count, 'field')}"
         if len(words) < count:
             columns = " and a user" if has_users else ""
             reason = f"is neither NAME=VALUE nor a schedule{columns} with a command"
