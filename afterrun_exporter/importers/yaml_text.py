@@ -65,7 +65,7 @@ def entry(key: str, value: object, indent: int = 0) -> Iterator[str]:
         yield from (f"{margin}  {line}" if line else "" for line in lines)
         return
     one_line = f"{margin}{name}: {inline(value)}"
-    if _is_flat(value) and len(one_line) <= WIDTH:
+    if not value or (_is_flat(value) and len(one_line) <= WIDTH):
         yield one_line
     elif isinstance(value, Mapping):
         yield f"{margin}{name}:"
@@ -83,7 +83,8 @@ def item(value: object, indent: int = 0) -> Iterator[str]:
     """Yield the lines of an item of a block list."""
     margin = " " * indent
     one_line = f"{margin}- {inline(value)}"
-    if not isinstance(value, Mapping | list | tuple) or len(one_line) <= WIDTH:
+    is_short = not value or len(one_line) <= WIDTH
+    if not isinstance(value, Mapping | list | tuple) or is_short:
         yield one_line
         return
     if isinstance(value, Mapping):
