@@ -135,6 +135,7 @@ def test_every_error_has_a_kind_of_its_own() -> None:
         "invalid-configuration": 500,
         "alertmanager-unavailable": 502,
         "alertmanager-refused": 502,
+        "repository-unavailable": 502,
         "storage-unavailable": 503,
         "storage-unreadable": 503,
     }

@@ -77,7 +77,7 @@ async def test_a_rule_is_tried_on_a_job(ask: Ask, service: Service) -> None:
         ["size > 1KiB", "not tried", "1", "0"],
     ]
     assert [row[1:] for row in table(result, "FINISHED")] == [
-        ["#5", "no longer flagged", "size > 1KiB", "0", "> 1024"],
+        ["#5", "no longer flagged", "size > 1KiB", "0 B", "> 1 KiB"],
         ["#2", "newly flagged", "rows > 100", "50", "> 100"],
     ]
 

@@ -48,7 +48,7 @@ def test_what_it_prints_can_be_pasted(
         ([], "Missing option '--scope'"),
         (
             ["--scope", "pings"],
-            "'pings' is not one of 'ping', 'scrape', 'read', 'manage', 'admin'",
+            "'pings' is not one of 'ping', 'scrape', 'read', 'manage', 'reload', 'admin'",
         ),
         (["--scope", "read", "--jobs", "a"], "--jobs only limits scope ping"),
         (["--scope", "ping", "--jobs", "("], "--jobs '(' is not a regular expression"),

@@ -68,6 +68,7 @@ def test_the_daemon_does_as_its_document_says(
         (
             *(SCHEMATHESIS, "run", f"{daemon.url}/api/v1/openapi.json"),
             *("--checks=all", "--no-color", f"--request-timeout={PATIENCE}"),
+            f"--max-response-time={PATIENCE}",
             *examples,
             *RUNS[run],
         ),

@@ -21,7 +21,7 @@ DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 #: Files with lines for crontab in comments and help texts.
 OTHERS: Final = sorted(
     [
-        *ROOT.glob("examples/*"),
+        *ROOT.glob("examples/*.*"),
         *ROOT.glob("deploy/*"),
         *ROOT.glob("*.yml"),
         ROOT / "Dockerfile",
@@ -55,6 +55,8 @@ SHELL_NOT_RUN: Final = {
     "COMPLETE=": "is run in e2e/test_completion.py",
     "base.yml": "needs an Alertmanager with a configuration of its own",
     "afterrun.example": "names a host of the reader",
+    "cronitor.io": "asks a service in the internet",
+    "install git+": "installs from a server in the internet, in a pipeline",
     "exit 75": "is the end of a script",
 }
 
