@@ -42,7 +42,7 @@ TEMPLATE: Final = Path("templates/afterrun.tmpl")
 #: The number of alerts that a message shows in full; others are only counted.
 MAX_FLAGGED: Final = 20
 
-#: The longest message of a job that is in a subject.
+#: The most characters of a message that are in a subject; of a longer one, its last words.
 SHORT_MESSAGE: Final = 60
 
 #: The last time an alert of the group started or ended; templates have no current time.
@@ -76,6 +76,13 @@ _LINKS: Final = r"""{{- $filter := printf "{alertname=%q" .Labels.alertname }}
 {{- if and $graph $expr }}
 {{- $expr = $expr | urlquery | reReplaceAll "\\+" "%20" }}
 {{- $graph = printf "%s?g0.expr=%s&g0.tab=0" (reReplaceAll "\\?.*" "" $graph) $expr }}
+{{- end }}"""
+#: The first page of the daemon if alerts of several jobs are open: it groups them by cause.
+_OVERVIEW: Final = r"""{{- $overview := "" }}
+{{- if and (gt (len .Alerts.Firing) 1) (not .CommonLabels.job_name) }}
+{{- range .Alerts.Firing }}{{ if .Labels.job_name }}{{ with .Annotations.page_url }}
+{{- $overview = . | reReplaceAll "/jobs/[^/]*$" "/" }}
+{{- end }}{{ end }}{{ end }}
 {{- end }}"""
 #: A filter of texts that removes the day of the alert's start, which is told beside them.
 _TODAY: Final = (
@@ -182,6 +189,7 @@ def template_text(alertmanager: Alertmanager) -> str:
     groupings = (alertmanager.grouping, *(r.grouping for r in alertmanager.routes))
     longest = max(grouping.group_interval or 0.0 for grouping in groupings)
     parts = {
+        "OVERVIEW": _OVERVIEW,
         "NEWEST": _NEWEST.replace("@INTERVAL@", str(round(longest * 1e9))),
         "LINKS": _LINKS,
         "TODAY": _TODAY,

@@ -116,17 +116,20 @@ FOREIGN = {
         ),
         (
             [alert("a"), alert("b", severity="warning")],
-            "[CRITICAL] 2 violated, newest: a",
+            "[CRITICAL] 2 violated, newest: a: rows was 9, expected < 5",
         ),
         (
             [alert(f"j{n}", severity="warning") for n in range(9_000)],
-            "[WARNING] 9,000 violated, newest: j0",
+            "[WARNING] 9,000 violated, newest: j0: rows was 9, expected < 5",
         ),
-        ([alert("a"), FOREIGN], "[CRITICAL] 2 alerts, newest: a"),
+        (
+            [alert("a"), FOREIGN],
+            "[CRITICAL] 2 alerts, newest: a: rows was 9, expected < 5",
+        ),
         # The newest one, not the first one by name.
         (
             [alert("a"), alert("b", 2), alert("c", 1)],
-            "[CRITICAL] 3 violated, newest: b",
+            "[CRITICAL] 3 violated, newest: b: rows was 9, expected < 5",
         ),
         (
             [alert(rule="size > 0"), alert("backup", 2)],
@@ -136,6 +139,15 @@ FOREIGN = {
         (
             [alert("old"), alert("new", 60)],
             "[CRITICAL] new: rows was 9, expected < 5",
+        ),
+        # The severity of what is new.
+        (
+            [alert("old"), alert("new", 60, severity="warning")],
+            "[WARNING] new: rows was 9, expected < 5",
+        ),
+        (
+            [alert("a", severity="page"), alert("b", severity="info")],
+            "[FIRING] 2 violated, newest: a: rows was 9, expected < 5",
         ),
         (
             [alert("over", 0, 50), alert("new", 61)],
@@ -181,6 +193,7 @@ backup: rows was 9, expected < 5.
 
 Resolved: etl: violated (rows < 5 & more)
   from 2026-11-22 00:00:00 UTC to 2026-11-22 01:01:00 UTC
+  Open job page: https://example.com/jobs/etl
 
 All alerts and silences: http://alertmanager/#/alerts
 """,
@@ -189,6 +202,8 @@ All alerts and silences: http://alertmanager/#/alerts
             "text",
             [alert(), alert("etl", 60), alert("a", 0, 50), alert("b", 0, 51)],
             """\
+All broken jobs, by cause: https://example.com/
+
 etl: rows was 9, expected < 5.
   critical, firing in Prometheus since 2026-11-22 02:00:00 UTC
   Open job page: https://example.com/jobs/etl
@@ -311,12 +326,21 @@ FAILED["annotations"]["description"] = (
     [
         ("disk full", "failed with exit code 3: disk full"),
         ("no <table>: $1 {{x}}", "failed with exit code 3: no <table>: $1 {{x}}"),
+        # The end of a longer one has the error.
+        (
+            "Traceback (most recent call last): main() ValueError: bad amount in line 12",
+            "failed with exit code 3: …recent call last): main() ValueError: bad amount in line 12",
+        ),
+        (
+            "ü" * 50 + " no " * 3,
+            "failed with exit code 3; last ok run at 2026-11-21 01:00:00 UTC",
+        ),
         ("x" * 61, "failed with exit code 3; last ok run at 2026-11-21 01:00:00 UTC"),
         ("a\nb", "failed with exit code 3; last ok run at 2026-11-21 01:00:00 UTC"),
         ("", "failed with exit code 3; last ok run at 2026-11-21 01:00:00 UTC"),
     ],
 )
-def test_a_short_message_of_a_failure_is_in_the_subject(
+def test_the_last_words_of_a_failure_are_in_the_subject(
     run: Run, tmp_path: Path, message: str, expected: str
 ) -> None:
     one = {**FAILED, "annotations": {**FAILED["annotations"], "message": message}}
@@ -331,6 +355,31 @@ def test_a_message_of_a_run_that_is_ok_is_not_in_the_subject(
     one["annotations"]["message"] = "done"
 
     assert "done" not in render(run, tmp_path, "subject", [one])
+
+
+@pytest.mark.parametrize("name", ["text", "html"])
+def test_a_mail_about_several_jobs_leads_to_their_causes(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    """The first page of the daemon has them, wherever a proxy puts it."""
+    jobs = [alert("a"), alert("b"), FOREIGN]
+    for one in jobs[:2]:
+        url = f"https://example.com/afterrun/jobs/{one['labels']['job_name']}"
+        one["annotations"]["page_url"] = url
+    without = [alert("a"), alert("b")]
+    for one in without:
+        del one["annotations"]["page_url"]
+
+    several, of_one, unknown = (
+        render(run, tmp_path, name, alerts)
+        for alerts in (jobs, [alert(), alert(rule="size > 0")], without)
+    )
+
+    link = "by cause: https://example.com/afterrun/\n"
+    if name == "html":
+        link = 'href="https://example.com/afterrun/"'
+    assert link in several
+    assert "by cause" not in of_one + unknown
 
 
 def test_times_and_sizes_in_mails_have_no_line_breaks(run: Run, tmp_path: Path) -> None:
