@@ -11,7 +11,7 @@ from typing import Any, Final
 from afterrun_exporter.core.crontab import check_zone
 from afterrun_exporter.core.units import format_duration, parse_duration
 from afterrun_exporter.errors import ConfigError, Problem
-from afterrun_exporter.importers.command_names import reported
+from afterrun_exporter.importers.command_names import Reported, reported
 from afterrun_exporter.importers.model import (
     Imported,
     ImportedJob,
@@ -42,8 +42,19 @@ _GRACE: Final = parse_duration("5m")
 #: The longest duration in afterrun.yml.
 _LONGEST: Final = parse_duration("3660d")
 
+#: Delays of a start after its time.
+_DELAYS: Final = ("RandomizedDelaySec", "RandomizedOffsetSec", "AccuracySec")
+#: Commands of a service, which can report its runs.
+_COMMANDS: Final = (
+    "ExecStart", "ExecStartPre", "ExecStartPost", "ExecStop", "ExecStopPost"
+)  # fmt: skip
 #: Types of services whose process can be another one.
 _WRAPPABLE: Final = frozenset({"", "simple", "exec", "oneshot", "idle"})
+_COMMENT = re.compile(r"\s#")
+_NO_COMMENT: Final = (
+    "systemd reads the comment as part of the value, and ignores the line: put the "
+    "comment on a line of its own"
+)
 _PREFIX = re.compile(r"[-@:+!|]*")
 
 
@@ -77,11 +88,11 @@ def imported(
         message = "has no timer: give *.timer files, and their *.service files"
         raise ConfigError(file, [Problem(0, "", message)])
     used = [timer for timer in timers if _is_usable(timer, problems)]
-    names = unique_names([job_name(timer.name[: -len(".timer")]) for timer in used])
+    readers = [_Timer(timer, by_name, zone, problems) for timer in used]
+    names = unique_names([reader.name for reader in readers])
     jobs: list[ImportedJob] = []
     drop_ins: dict[str, DropIn] = {}
-    for timer, name in zip(used, names, strict=True):
-        reader = _Timer(timer, by_name, zone, problems)
+    for timer, reader, name in zip(used, readers, names, strict=True):
         settings = dict(reader.settings())
         drop_in = reader.drop_in(name, afterrun)
         jobs.append(ImportedJob(name, settings, reader.source, tuple(reader.comments)))
@@ -134,6 +145,16 @@ class _Timer:
         if service is not None and service.name == template:
             service = Unit(target, service.source, service.settings)
         self._service = service
+        commands = service.all("Service", *_COMMANDS) if service else []
+        self._reported: Reported | None = next(
+            (own for one in commands if (own := reported(one.value)) is not None), None
+        )
+
+    @property
+    def name(self) -> str:
+        """The name of the timer, or that with which the service reports already."""
+        own = self._reported.name if self._reported else ""
+        return job_name(own or self._timer.name.removesuffix(".timer"))
 
     @property
     def source(self) -> Source:
@@ -150,6 +171,10 @@ class _Timer:
             self.comments.append(f"{self._service_name} is not among the files")
         elif (limit := self._max_runtime(self._service)) is not None:
             yield "max_runtime", format_duration(limit)
+        if self._reported:
+            self.comments.append(f"reports already, through {self._reported.through}")
+            if self._reported.ping_uuid:
+                yield "ping_uuid", self._reported.ping_uuid
 
     def _description(self) -> str:
         units_ = [unit for unit in (self._service, self._timer) if unit is not None]
@@ -161,7 +186,9 @@ class _Timer:
         """Return the triggers since the last empty one, which resets all of them."""
         result: list[Setting] = []
         for one in self._timer.settings:
-            if one.section == "Timer" and one.key in _TRIGGERS:
+            if one.section != "Timer" or _COMMENT.search(one.value):
+                continue
+            if one.key in _TRIGGERS:
                 result = [*result, one] if one.value else []
         return result
 
@@ -169,6 +196,9 @@ class _Timer:
         triggers = self._triggers()
         calendar = [one for one in triggers if one.key == _CALENDAR]
         repeated = [one for one in triggers if one.key in _REPEATED]
+        for one in self._timer.settings:
+            if one.section == "Timer" and _COMMENT.search(one.value):
+                self._unmapped(one, _NO_COMMENT)
         for key in _CHANGES:
             setting = self._timer.last("Timer", key)
             if setting and is_true(setting.value):
@@ -202,20 +232,19 @@ class _Timer:
     def _calendar(self, calendar: Sequence[Setting]) -> Iterator[tuple[str, Any]]:
         split = [_without_zone(self._timer.expanded(one.value)) for one in calendar]
         zones = {zone or self._zone for _, zone in split}
-        if len(zones) > 1:
-            for one in calendar:
-                reason = (
-                    "a job has one time zone, and the lines of this timer have several: "
-                    "imported without a schedule"
-                )
-                self._unmapped(one, reason)
-            return
-        expressions = list(dict.fromkeys(text for text, _ in split))
+        has_several = len(zones) > 1
+        expressions = list(
+            dict.fromkeys(
+                f"{text} {zone}" if has_several and zone else text
+                for text, zone in split
+            )
+        )
         yield "oncalendar", expressions if len(expressions) > 1 else expressions[0]
-        (zone,) = zones
-        if zone:
+        zone = self._zone if has_several else zones.pop()
+        is_default = not all(zone for _, zone in split)
+        if zone and (is_default or not has_several):
             yield "timezone", zone
-        if not split[0][1]:
+        if is_default:
             where = "of this machine" if zone else "unknown: set it unless it is UTC"
             self.comments.append(f"timezone {where}")
         yield from self._grace()
@@ -235,15 +264,14 @@ class _Timer:
 
     def _grace(self) -> Iterator[tuple[str, str]]:
         """Yield the grace if a run may start later than at its time."""
-        delay = self._timer.last("Timer", "RandomizedDelaySec")
-        accuracy = self._timer.last("Timer", "AccuracySec")
-        if delay is None and accuracy is None:
+        delays = [(key, self._timer.last("Timer", key)) for key in _DELAYS]
+        if all(setting is None for _, setting in delays):
             return
         total = _GRACE
         parts = []
-        for key, setting in (("RandomizedDelaySec", delay), ("AccuracySec", accuracy)):
+        for key, setting in delays:
             value = seconds(_ACCURACY) if setting is None else self._seconds(setting)
-            if setting is None and key == "RandomizedDelaySec":
+            if setting is None and key != "AccuracySec":
                 continue
             total += value or 0.0
             parts.append(f"{key} {setting.value if setting else _ACCURACY}")
@@ -281,7 +309,7 @@ class _Timer:
         if service is None:
             return None
         commands = service.all("Service", "ExecStart")
-        if not commands or reported(commands[0].value) is not None:
+        if not commands or self._reported is not None:
             return None
         first = commands[0]
         prefix = (_PREFIX.match(first.value) or [""])[0]

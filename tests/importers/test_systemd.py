@@ -18,6 +18,7 @@ from afterrun_exporter.importers.model import Imported, InputFile
 from afterrun_exporter.importers.systemd import DropIn, imported
 from afterrun_exporter.importers.systemd_units import seconds, units
 
+UUID = "0b6c8a52-5d5e-4a0c-8a4e-0f6f1d1c2b3a"
 BACKUP_TIMER = """\
 [Unit]
 Description=Run the backup every night
@@ -110,6 +111,10 @@ def test_a_timer_and_its_service_are_one_job() -> None:
             "OnCalendar=Mon  *-*-* 03:00 America/New_York",
             {"oncalendar": "Mon *-*-* 03:00", "timezone": "America/New_York"},
         ),
+        (
+            "OnCalendar=daily\nRandomizedOffsetSec=2h",
+            {"oncalendar": "daily", "grace": "2h6m"},
+        ),
         ("OnCalendar=*:0/15 UTC", {"oncalendar": "*:0/15", "timezone": "UTC"}),
         ("OnBootSec=5min", {}),
         ("Unit=x.service", {}),
@@ -117,6 +122,25 @@ def test_a_timer_and_its_service_are_one_job() -> None:
 )
 def test_triggers_become_a_schedule(timer: str, settings: dict[str, Any]) -> None:
     assert settings_of(timer) == settings
+
+
+@pytest.mark.parametrize(
+    ("timer", "settings"),
+    [
+        (
+            "OnCalendar=daily UTC\nOnCalendar=weekly",
+            {"oncalendar": ["daily UTC", "weekly"], "timezone": "Europe/Riga"},
+        ),
+        (
+            "OnCalendar=daily UTC\nOnCalendar=daily Asia/Tokyo",
+            {"oncalendar": ["daily UTC", "daily Asia/Tokyo"]},
+        ),
+    ],
+)
+def test_lines_with_several_time_zones_keep_them(
+    timer: str, settings: dict[str, Any]
+) -> None:
+    assert settings_of(timer, zone="Europe/Riga") == settings
 
 
 @pytest.mark.parametrize(
@@ -151,20 +175,21 @@ def test_the_time_limit_of_the_service_is_that_of_a_run(
             ],
         ),
         (
-            "OnCalendar=daily UTC\nOnCalendar=weekly",
-            [
-                f"{line}: a job has one time zone, and the lines of this timer have "
-                "several: imported without a schedule"
-                for line in ("OnCalendar=daily UTC", "OnCalendar=weekly")
-            ],
-        ),
-        (
             "OnUnitActiveSec=often",
             ["OnUnitActiveSec=often: 'often' is not a time span of systemd"],
         ),
         (
             "OnCalendar=daily\nOnClockChange=yes",
             ["OnClockChange=yes: a run after such a change is not expected"],
+        ),
+        (
+            "OnCalendar=daily\nOnCalendar=weekly # on Mondays",
+            [
+                (
+                    "OnCalendar=weekly # on Mondays: systemd reads the comment as part of "
+                    "the value, and ignores the line: put the comment on a line of its own"
+                )
+            ],
         ),
         ("OnCalendar=daily\ntext", ["text: is neither [SECTION] nor KEY=VALUE"]),
     ],
@@ -283,6 +308,33 @@ def test_a_service_that_reports_already_gets_no_drop_in() -> None:
     service = "[Service]\nExecStart=/usr/bin/afterrun exec x -- /x"
 
     assert of({"x.timer": BACKUP_TIMER, "x.service": service})[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "command", "name", "uuid"),
+    [
+        ("ExecStart", "/x/afterrun exec backup -- /x", "backup", None),
+        ("ExecStartPost", f"/usr/bin/curl -fsS https://hc-ping.com/{UUID}", "x", UUID),
+        (
+            "ExecStopPost",
+            f"curl https://hc-ping.com/{UUID}/${{EXIT_STATUS}}",
+            "x",
+            UUID,
+        ),
+        ("ExecStartPre", "curl http://mon:10707/ping/nightly/start", "nightly", None),
+    ],
+)
+def test_a_service_that_reports_already_keeps_its_name(
+    key: str, command: str, name: str, uuid: str | None
+) -> None:
+    commands = f"ExecStart=/x\n{key}={command}"
+    timer, service = "[Timer]\nOnCalendar=daily", f"[Service]\n{commands}"
+    result, drop_ins = of({"x.timer": timer, "x.service": service})
+
+    (job,) = result.jobs
+    assert (job.name, job.settings.get("ping_uuid")) == (name, uuid)
+    assert job.comments[-1].startswith("reports already, through ")
+    assert drop_ins == ()
 
 
 def test_two_timers_of_one_service_get_one_drop_in() -> None:
