@@ -172,7 +172,7 @@ def _read(job: _Job, name: str, shared: SharedSettings) -> None:
     settings = job.settings
     _read_name(job, name)
     if note := job.text("note") or job.text("description"):
-        settings["description"] = note
+        settings["description"] = note.strip()
     _read_schedule(job)
     _read_grace(job)
     if failures := job.count("failure_tolerance"):

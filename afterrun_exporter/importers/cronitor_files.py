@@ -28,6 +28,8 @@ _OLD_TYPES: Final[Mapping[str, str]] = {"cron": "job", "event": "heartbeat"}
 _PAGE: Final = frozenset(
     {"page", "page_size", "total_monitor_count", "monitor_count", "version"}
 )
+#: Settings of Cronitor's libraries.
+_ACCOUNT: Final = frozenset({"api_key", "api_version", "environment"})
 #: Keys of a monitor that is a whole file.
 _OWN_KEYS: Final = ("key", "code")
 
@@ -116,7 +118,7 @@ def _items(document: object, file: str, unmapped: list[Unmapped]) -> Iterator[It
             yield from _items_of_mapping(path, section, _SECTIONS[name], file, unmapped)
         elif name in _SECTIONS and isinstance(section, list):
             yield from _items_of_list(path, section, _SECTIONS[name], file, unmapped)
-        elif section is not None and name not in _PAGE:
+        elif section is not None and name not in _PAGE | _ACCOUNT:
             unmapped.append(
                 Unmapped(Source(file), f"{name}: {quote(section)}", "not a monitor")
             )

@@ -289,6 +289,13 @@ def test_a_file_without_monitors_is_an_error(text: str, problem: str) -> None:
     assert str(caught.value).startswith(problem)
 
 
+def test_settings_of_the_libraries_are_ignored() -> None:
+    result = imported("api_key: secret\nenvironment: prod\njobs: {a: {note: 'n\n\n'}}")
+
+    assert result.unmapped == ()
+    assert result.jobs[0].settings["description"] == "n"
+
+
 def test_what_is_no_monitor_is_reported() -> None:
     result = imported(
         "jobs: {a: 5}\nheartbeats: [{schedule: every day}]\nother: 3\npage: 1"
