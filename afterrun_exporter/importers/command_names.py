@@ -40,15 +40,25 @@ _ARGUMENTS: Final = {
     "timeout": 1, "flock": 1, "lockf": 1, "setlock": 1, "solo": 1, "su": 0,
     "setuidgid": 1, "taskset": 1,
 }  # fmt: skip
+_CONTAINERS: Final = frozenset({"docker", "podman", "docker-compose"})
+#: Options of them, before a command in a container, that have a value of their own.
+_CONTAINER_OPTIONS: Final = frozenset(
+    {"-u", "--user", "-w", "--workdir", "-e", "--env", "--env-file", "-f", "--file",
+     "-p", "--project-name", "--project-directory", "--profile", "--index", "--name",
+     "-v", "--volume", "--entrypoint", "--detach-keys", "--context", "-H", "--host"}
+)  # fmt: skip
+_PACKAGE_MANAGERS: Final = frozenset({"npm", "pnpm", "yarn"})
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
 _INTERPRETERS = re.compile(
     r"(?:sh|bash|dash|ash|ksh|zsh|python[\d.]*|pypy\d?|perl[\d.]*|ruby[\d.]*|node|nodejs"
-    r"|php[\d.]*(?:-cli)?|lua|tclsh|Rscript|java|deno|bun|npx|uv|poetry|pipenv|bundle)"
+    r"|php[\d.]*(?:-cli)?|lua|tclsh|Rscript|java|deno|bun|npx|tsx|ts-node|uv|poetry|pipenv"
+    r"|bundle)"
 )
 #: Options of an interpreter that have a value of their own.
 _WITH_VALUE: Final = frozenset(
-    {"-c", "-W", "-X", "-d", "-I", "-r", "-cp", "-classpath", "-o", "-O", "--rcfile"}
-)
+    {"-c", "-W", "-X", "-d", "-I", "-r", "-cp", "-classpath", "-o", "-O", "--rcfile",
+     "--import", "--require", "--loader", "--experimental-loader"}
+)  # fmt: skip
 _EXTENSION = re.compile(
     r"\.(?:sh|bash|py|pl|php\d?|rb|js|ts|mjs|lua|R|jar|exe|cgi|zsh)$"
 )
@@ -149,15 +159,41 @@ def _of_words(words: Sequence[Token], depth: int) -> str:  # noqa: PLR0911 - a c
         return PurePosixPath(folder).name or program
     if program == "runitor" and (at := _index(rest, "--")) >= 0:
         return _of_words(rest[at + 1 :], depth)
-    if program in {"docker", "podman"} and _values(rest[1:2]) == ["exec"]:
-        inner = [one for one in rest[2:] if not one.value.startswith("-")]
-        return _of_words(inner[1:], depth) or f"{program}-exec"
+    if program in _CONTAINERS and (inner := _in_container(program, rest[1:])):
+        return _of_words(inner[1:], depth) or inner[0].value
+    if program in _PACKAGE_MANAGERS and _values(rest[1:2]) in (["run"], ["exec"]):
+        rest = [one for one in rest[2:] if one.value != "--"]
+        return _with_action(rest[0].value, rest[1:]) if rest else program
     if _INTERPRETERS.fullmatch(program):
         return _of_script(program, rest[1:], depth) or program
     return _with_action(program, rest[1:])
 
 
-def _of_script(program: str, arguments: Sequence[Token], depth: int) -> str:
+def _in_container(program: str, arguments: Sequence[Token]) -> list[Token]:
+    """Return the container or service, and the command that is executed in it.
+
+    It is empty if *arguments* do something else.
+    """
+    is_compose = program == "docker-compose"
+    rest = list(arguments)
+    seen: list[str] = []
+    while rest:
+        word = rest.pop(0).value
+        if word.startswith("-"):
+            if word in _CONTAINER_OPTIONS and "=" not in word and rest:
+                rest.pop(0)
+        elif word == "compose" and not seen:
+            is_compose = True
+        elif seen or word not in ({"exec", "run"} if is_compose else {"exec"}):
+            return [Token(word), *rest] if seen else []
+        else:
+            seen.append(word)
+    return []
+
+
+def _of_script(  # noqa: PLR0911 - a case each
+    program: str, arguments: Sequence[Token], depth: int
+) -> str:
     """Return the name of what an interpreter runs."""
     rest = list(arguments)
     while rest:
@@ -179,6 +215,8 @@ def _of_script(program: str, arguments: Sequence[Token], depth: int) -> str:
         }:
             return _of_words(rest, depth)
         elif not value.startswith("-"):
+            if program == "npx":
+                return _of_words([Token(value), *rest], depth)
             return _with_action(PurePosixPath(value).name, rest)
     return ""
 
@@ -258,7 +296,9 @@ def _of_url(url: str) -> Reported | None:
         return None
     if ours:
         path = path[1:]
-    while len(path) > 1 and (path[-1] in _SIGNALS or path[-1].isdigit()):
+    while len(path) > 1 and (
+        path[-1] in _SIGNALS or path[-1].isdigit() or path[-1].startswith("$")
+    ):
         path.pop()
     through = "Healthchecks" if host.endswith(_HOSTS) else "a ping"
     if not path:

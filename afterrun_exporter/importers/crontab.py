@@ -25,12 +25,15 @@ from afterrun_exporter.importers.model import (
     Unmapped,
 )
 from afterrun_exporter.importers.names import job_name, unique_names
+from afterrun_exporter.importers.shell_words import UnbalancedError, commands, tokens
 
 _ZONE: Final = "CRON_TZ"
 #: Days as afterrun.yml has them, and cron does not: the last Friday, the second one.
 _EXTENDED = re.compile(r"\S*#\S*|(?<![^ ,])(?:\d|[a-z]{3})?L(?![^ ,])", re.IGNORECASE)
 #: Characters of the longest description.
 _LONGEST: Final = 500
+#: Shells in which &> redirects; in others, & ends a command.
+_WITH_BOTH: Final = frozenset({"bash", "zsh", "ksh", "mksh"})
 _NO_TIME: Final = (
     "has no time, so no run can be missed: imported without a schedule, and its runs "
     "are checked"
@@ -183,8 +186,21 @@ def _comments(job: CronJob, zone: str) -> Iterator[str]:
             yield "timezone unknown: set it unless the crontab is in UTC"
     if job.reported:
         yield f"reports already, through {job.reported.through}"
-    if re.search(r"(?<![&>])&\s*$", line.command):
+    if _is_in_background(line):
         yield "runs in the background: its exit status is not seen"
+
+
+def _is_in_background(line: CronLine) -> bool:
+    """Return True if no command comes after the last ``&`` of the command."""
+    command = line.command
+    if PurePosixPath(line.variables.get("SHELL", "")).name in _WITH_BOTH:
+        command = command.replace("&>", ">")
+    try:
+        words = tokens(command)
+    except UnbalancedError:
+        return False
+    ends = [at for at, one in enumerate(words) if one.is_operator and one.value == "&"]
+    return bool(ends) and not commands(words[ends[-1] + 1 :])
 
 
 def _with_schedule(

@@ -41,6 +41,20 @@ _BUILTINS: Final = frozenset(_WORDS.split())
 _DECIDING: Final = frozenset({"&&", "||"})
 _TESTING: Final = frozenset({"if", "while", "until", "!", "elif", "trap"})
 _HIDDEN: Final = "rewritten, but a failure before the last | is not seen: {}"
+#: Programs whose failure is an answer.
+_CHECKS: Final = frozenset(
+    {"[", "[[", "test", "grep", "egrep", "fgrep", "pgrep", "pidof", "mountpoint", "!"}
+)
+_SKIPPED: Final = (
+    "rewritten, but a run counts as failed if the check before && is false: write "
+    "CHECK || exit 0; COMMAND"
+)
+_CONTINUED: Final = (
+    "rewritten, but it ends with a backslash, and cron does not join lines: write the "
+    "whole command on one line"
+)
+#: Words of [ -x PROGRAM ].
+_INSTALLED: Final = 4
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 #: Syntax that bash reads in another way than other shells do.
 _DIFFERS = re.compile(
@@ -94,6 +108,8 @@ def _rewritten(job: CronJob, afterrun: str) -> tuple[str, str]:
     if job.line.text.endswith("\r"):
         return "", "not rewritten: the line ends with a carriage return; remove it"
     command, remark = _command(raw, job)
+    if job.line.text.endswith("\\"):
+        remark = _CONTINUED
     program = shlex.quote(afterrun).replace("%", "\\%")
     whole = f"{program} exec {job.name} -- {command}{stdin}"
     if len(whole.encode()) > LONGEST_COMMAND:
@@ -115,7 +131,9 @@ def _command(raw: str, job: CronJob) -> tuple[str, str]:
         words = [Token("(", is_operator=True)]
     if is_simple(words):
         return raw, ""
-    program, option, remark = variable or _in_path("sh", job), "", ""
+    program, option = variable or _in_path("sh", job), ""
+    skipped = _SKIPPED if _may_be_skipped(words) else ""
+    remark = ""
     if any(one.is_operator and one.value in PIPES for one in words):
         if _depends_on_pipe(words):
             remark = _HIDDEN.format(
@@ -131,7 +149,8 @@ def _command(raw: str, job: CronJob) -> tuple[str, str]:
         else:
             program, option = _in_path("bash", job), "-o pipefail "
     quoted = "'" + raw.replace("'", "'\\''") + "'"
-    return f"{shlex.quote(program)} {option}-c {quoted}", remark
+    remarks = "; ".join(one for one in (remark, skipped) if one)
+    return f"{shlex.quote(program)} {option}-c {quoted}", remarks
 
 
 def _depends_on_pipe(words: Sequence[Token]) -> bool:
@@ -141,6 +160,32 @@ def _depends_on_pipe(words: Sequence[Token]) -> bool:
         at for at, one in enumerate(words) if one.is_operator and one.value in PIPES
     )
     return not _DECIDING.isdisjoint(values[pipe:]) or not _TESTING.isdisjoint(values)
+
+
+def _may_be_skipped(words: Sequence[Token]) -> bool:
+    """Return True if the last commands only run after a check, such as of the date.
+
+    A check that a program is installed is none: without it, the job does not run.
+    """
+    start = next(
+        (
+            at + 1
+            for at in range(len(words) - 1, -1, -1)
+            if words[at].is_operator and words[at].value in {";", "\n", "&"}
+        ),
+        0,
+    )
+    last = [one for one in words[start:] if not (one.is_operator and one.value in "()")]
+    operators = [one.value for one in last if one.is_operator]
+    deciding = [one for one in operators if one in _DECIDING]
+    if not deciding or "||" in deciding:
+        return False
+    at = next(
+        at for at, one in enumerate(last) if one.is_operator and one.value == "&&"
+    )
+    check = [one.value for one in (commands(last[:at]) or [[]])[-1]]
+    is_installed = len(check) <= _INSTALLED and "-x" in check
+    return bool(check) and check[0] in _CHECKS and not is_installed
 
 
 def _in_path(shell: str, job: CronJob) -> str:

@@ -120,6 +120,15 @@ def test_the_crontab_of_a_user() -> None:
         ("chronic /x/y.pl", "y"),
         ("mysqldump -u root db | gzip > /b/$(date +%F).gz", "mysqldump"),
         ("docker exec -t web php x.php", "x"),
+        ("docker exec -u www-data web php -f /var/www/cron.php", "cron"),
+        ("docker exec -t web", "web"),
+        ("cd /x && docker compose exec -T db mongodump --db=x", "mongodump"),
+        ("docker-compose -f /x/a.yml -p shop run --rm backup", "backup"),
+        ("docker compose -f a.yml up -d", "docker-compose"),
+        ("docker system prune -f", "docker-system"),
+        ("node --import tsx server/sync.ts", "sync"),
+        ("npx tsx scripts/send.ts daily", "send-daily"),
+        ("npm run report", "report"),
         ("java -Xmx1g -jar /opt/x.jar", "x"),
         ("(/a/b &)", "b"),
         ("'/a b/c d.sh'", "c-d"),
@@ -140,6 +149,7 @@ def test_the_name_is_that_of_the_program(command: str, name: str) -> None:
         ("curl http://mon:10707/ping/nightly -d x=$?", "nightly", ""),
         ("curl http://mon:10707/ping/nightly/start; x", "nightly", ""),
         ("x && wget -q https://hc-ping.com/SECRETKEY/my-slug/0", "my-slug", ""),
+        ("x; curl https://hc-ping.com/SECRETKEY/my-slug/$?", "my-slug", ""),
         ("curl https://cronitor.link/p/apikey/kP2/complete", "kP2", ""),
         ("cronitor --env prod exec kP2 /x", "kP2", ""),
         ("runitor -ping-key k -slug=my-slug -- /x", "my-slug", ""),
@@ -178,6 +188,34 @@ def test_two_lines_that_report_as_one_job_are_one_job_with_both_schedules() -> N
     (job,) = read([InputFile("crontab", text)]).jobs
 
     assert job.settings == {"schedule": ["0 1 * * *", "0 2 * * *"]}
+
+
+@pytest.mark.parametrize(
+    ("command", "background"),
+    [
+        ("/x &", True),
+        ("/x &2>/dev/null", True),
+        ("/x & # later", True),
+        ("/x & /y", False),
+        ("/x 2>&1", False),
+        ("/x &> /dev/null", True),
+        ("echo '&'", False),
+    ],
+)
+def test_a_command_in_the_background_has_a_comment(
+    command: str, background: bool
+) -> None:
+    (job,) = read([InputFile("crontab", f"@daily {command}")]).jobs
+
+    assert ("runs in the background" in job.comments[-1]) is background
+
+
+def test_bash_redirects_with_an_ampersand() -> None:
+    text = "SHELL=/bin/bash\n@daily /x &>> /log"
+
+    (job,) = read([InputFile("crontab", text)]).jobs
+
+    assert not any("background" in one for one in job.comments)
 
 
 def test_variables_hold_for_the_lines_below() -> None:

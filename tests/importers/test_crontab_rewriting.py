@@ -121,6 +121,48 @@ def test_a_line_that_cannot_be_rewritten_is_reported(lines: str, reason: str) ->
 
 
 @pytest.mark.parametrize(
+    ("command", "is_reported"),
+    [
+        ('[ "$(date +\\%u)" = 7 ] && /opt/sunday.sh', True),
+        ("test $(date +\\%d) -le 7 && cd /x && ./y", True),
+        ("[ -f /in/new.csv ] && /load", True),
+        ("test -x /certbot -a \\! -d /run/systemd && /certbot renew", True),
+        ("date | grep -q Mon && /x", True),
+        ("A=1; (test -s /x && /y)", True),
+        ("! pgrep y && /y", True),
+        ("[ -x /usr/bin/y ] && /usr/bin/y", False),
+        ("command -v y > /dev/null && y", False),
+        ("test -x /anacron || ( cd / && run-parts /etc/cron.daily )", False),
+        ("[ -f /x ] && /y || /z", False),
+        ("[ -f /x ] || exit 0; /y", False),
+        ("cd /x && ./y", False),
+        ("/x/test.sh && /y", False),
+    ],
+)
+def test_a_command_that_only_runs_after_a_check_is_reported(
+    command: str, is_reported: bool
+) -> None:
+    jobs, _ = cron_jobs([InputFile("crontab", AT + command)])
+
+    result = rewrite(AT + command, jobs, "/usr/bin/afterrun")
+
+    reasons = [one.reason for one in result.unmapped]
+    assert any("if the check before && is false" in one for one in reasons) == (
+        is_reported
+    )
+    assert result.lines
+
+
+def test_a_line_that_continues_is_reported() -> None:
+    lines = f"{AT}/opt/backup.sh \\\n  --all"
+    jobs, _ = cron_jobs([InputFile("crontab", lines)])
+
+    (remark,) = rewrite(lines, jobs, "/usr/bin/afterrun").unmapped
+
+    assert remark.reason.startswith("rewritten, but it ends with a backslash")
+
+
+@pytest.mark.parametrize(
     "command",
     [
         "echo 'a\\nb' | cat",
