@@ -176,18 +176,18 @@ def _in_container(program: str, arguments: Sequence[Token]) -> list[Token]:
     """
     is_compose = program == "docker-compose"
     rest = list(arguments)
-    seen: list[str] = []
+    actions: list[str] = []
     while rest:
         word = rest.pop(0).value
         if word.startswith("-"):
             if word in _CONTAINER_OPTIONS and "=" not in word and rest:
                 rest.pop(0)
-        elif word == "compose" and not seen:
+        elif word == "compose" and not actions:
             is_compose = True
-        elif seen or word not in ({"exec", "run"} if is_compose else {"exec"}):
-            return [Token(word), *rest] if seen else []
+        elif actions or word not in ({"exec", "run"} if is_compose else {"exec"}):
+            return [Token(word), *rest] if actions else []
         else:
-            seen.append(word)
+            actions.append(word)
     return []
 
 
