@@ -35,6 +35,14 @@ _LEFTOVERS: Final = (
 _REFUSED: Final = re.compile(
     r"could not read (Username|Password)|Authentication failed|\b40[13]\b"
 )
+#: Variables with the credentials, and the command that hands them to git, without an
+#: argument that has them.
+_USERNAME: Final = "AFTERRUN_GIT_USERNAME"
+_TOKEN: Final = "AFTERRUN_GIT_TOKEN"  # noqa: S105 - the name of a variable
+_HELPER: Final = (
+    '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" '
+    f'"${_USERNAME}" "${_TOKEN}"; }}; f'
+)
 _NO_REF: Final = re.compile(r"couldn't find remote ref|not our ref|no such ref")
 
 
@@ -79,10 +87,11 @@ class Repository:
         self._remove_leftovers()
         remote = self.remote
         settings: dict[str, str] = {}
+        secrets: dict[str, str] = {}
         if token:
-            # Only for its own host, also after a redirect.
-            key = f"http.{remote.origin}.extraHeader"
-            settings[key] = authorization(remote, token)
+            # A header of its own would be sent to other hosts, too, after a redirect.
+            settings[f"credential.{remote.origin}.helper"] = _HELPER
+            secrets = {_USERNAME: remote.username, _TOKEN: token}
         if remote.ca_file is not None:
             settings["http.sslCAInfo"] = str(remote.ca_file.absolute())
         try:
@@ -92,6 +101,7 @@ class Repository:
                 remote.url,
                 f"+{remote.ref}:{self._fetched}",
                 settings=settings,
+                secrets=secrets,
                 seconds=self.seconds,
             )
         except GitError as error:
@@ -149,12 +159,13 @@ class Repository:
         *arguments: str,
         inside: bool = True,
         settings: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
         seconds: float = LOCAL_SECONDS,
         stdin: bytes = b"",
         most: int = process.MAX_OUTPUT,
     ) -> bytes:
         place = ("--git-dir", str(self._path)) if inside else ()
-        environ = process.environment(self._folder, settings or {})
+        environ = process.environment(self._folder, settings or {}, secrets)
         return await process.run(
             [*place, *arguments], environ, seconds=seconds, stdin=stdin, most=most
         )

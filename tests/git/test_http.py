@@ -10,6 +10,7 @@ import pytest
 import trustme
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Handler
 
 from afterrun_exporter.errors import GitError
 from afterrun_exporter.git.remote import Remote, read_token
@@ -126,6 +127,33 @@ async def test_the_token_is_for_its_own_host_alone(
     with pytest.raises(GitError, match="cannot be fetched"):
         await fetch(tmp_path, remote)
     assert seen
+    assert set(seen) == {""}
+
+
+async def test_a_repository_behind_a_redirect_gets_no_token(
+    tmp_path: Path, origin: Origin, served: Served
+) -> None:
+    """In no request of the fetch, of which the redirect is only for the first."""
+    seen: list[str] = []
+
+    @web.middleware
+    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+        seen.append(request.headers.get("Authorization", ""))
+        return await handler(request)
+
+    other = serve(origin.folder.parent)
+    other.middlewares.append(note)
+    target = await served(other)
+
+    async def redirect(request: web.Request) -> web.Response:
+        raise web.HTTPFound(target.make_url(str(request.rel_url)))
+
+    first = web.Application()
+    first.router.add_route("*", "/{rest:.*}", redirect)
+    remote = Remote(url=url(await served(first)), token_file=token_file(tmp_path))
+
+    assert await fetch(tmp_path, remote)
+    assert len(seen) > 1
     assert set(seen) == {""}
 
 
