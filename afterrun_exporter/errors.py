@@ -144,6 +144,13 @@ class GitError(AfterRunError):
     status = HTTPStatus.BAD_GATEWAY
 
 
+class StoppingError(AfterRunError):
+    """The daemon is stopping, and has not finished what was requested."""
+
+    kind = "stopping"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
 class GenerateError(AfterRunError):
     """Files could not be generated; none was written."""
 

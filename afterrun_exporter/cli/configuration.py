@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from hashlib import sha256
@@ -20,6 +20,9 @@ from afterrun_exporter.errors import AfterRunError, ConfigError, GitError, Probl
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 
 log = structlog.get_logger()
+
+#: A fetch; it returns True if there is something to load.
+Fetch = Coroutine[None, None, bool]
 
 
 class Configuration:
@@ -85,10 +88,10 @@ class Configuration:
         self._newest = await self._origin.refresh()
         return self._newest is None or self._newest != self._attempted
 
-    async def checked(self, web_file: WebFile | None) -> WebConfigState | None:
+    async def checked(self, web_file: WebFile) -> WebConfigState | None:
         """Return the content of *web_file*; raise ConfigError if it is invalid."""
         try:
-            return await web_file.read() if web_file else None
+            return await web_file.read()
         except AfterRunError:
             self._own.refused()
             raise
@@ -141,7 +144,8 @@ def _digest(version: Version) -> bytes:
 class Reloader:
     """Reads the configuration again, and reconfigures *runtime*.
 
-    After each success *on_success* is awaited.
+    After each success *on_success* is awaited. *unless_stopped* awaits a fetch, and
+    raises StoppingError if the daemon stops meanwhile.
     """
 
     def __init__(
@@ -150,18 +154,34 @@ class Reloader:
         runtime: Runtime[configs.Config],
         web_file: WebFile | None = None,
         on_success: Callable[[], Awaitable[None]] | None = None,
+        unless_stopped: Callable[[Fetch], Awaitable[bool]] | None = None,
     ) -> None:
         self._configuration = configuration
         self._runtime = runtime
         self._web_file = web_file
         self._on_success = on_success
+        self._unless_stopped = unless_stopped
         self._one_at_a_time = asyncio.Lock()
 
     async def __call__(self, *, retire_all: bool = False) -> None:
         """See `server.health.Reload`."""
-        async with self._one_at_a_time:
-            await self._configuration.refresh()
-            await self._load(self._web_file, retire_all=retire_all)
+        errors: list[AfterRunError] = []
+        try:
+            # At once, because a fetch may take minutes.
+            await self._reload_web_file()
+        except AfterRunError as error:
+            errors.append(error)
+        try:
+            async with self._one_at_a_time:
+                await self._refresh()
+                if not errors:
+                    await self._load(retire_all=retire_all)
+        except AfterRunError as error:
+            errors.append(error)
+        if len(errors) > 1:
+            raise GitError("\n".join(map(str, errors)))
+        if errors:
+            raise errors[0]
 
     async def poll(self) -> None:
         """Use a version that was neither used nor refused before, if there is one.
@@ -170,13 +190,26 @@ class Reloader:
         """
         async with self._one_at_a_time:
             try:
-                if await self._configuration.refresh():
-                    await self._load(None, retire_all=False)
+                if await self._refresh():
+                    await self._load(retire_all=False)
             except AfterRunError:
                 # It has been logged.
                 return
 
-    async def _load(self, web_file: WebFile | None, *, retire_all: bool) -> None:
+    async def _refresh(self) -> bool:
+        fetch = self._configuration.refresh()
+        return await (self._unless_stopped(fetch) if self._unless_stopped else fetch)
+
+    async def _reload_web_file(self) -> None:
+        if self._web_file is None:
+            return
+        try:
+            self._web_file.apply(await self._configuration.checked(self._web_file))
+        except AfterRunError as error:
+            log.error("config_refused", problems=str(error))  # noqa: TRY400
+            raise
+
+    async def _load(self, *, retire_all: bool) -> None:
         configuration, runtime = self._configuration, self._runtime
 
         async def use(new: configs.Config) -> None:
@@ -185,13 +218,10 @@ class Reloader:
             await runtime.reconfigure(new)
 
         try:
-            web_config = await configuration.checked(web_file)
             config = await configuration.load(use, runtime.note_revision)
         except AfterRunError as error:
             log.error("config_refused", problems=str(error))  # noqa: TRY400
             raise
-        if web_file is not None:
-            web_file.apply(web_config)
         log.info("config_loaded", hash=config.hash, jobs=len(config.jobs))
         if self._on_success is not None:
             await self._on_success()

@@ -6,6 +6,7 @@ import asyncio
 import random
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -55,7 +56,7 @@ from afterrun_exporter.engine.periodic import running
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.runtime import Runtime
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.errors import AfterRunError, ConfigError
+from afterrun_exporter.errors import AfterRunError, ConfigError, StoppingError
 from afterrun_exporter.exposition.rendering import Exposition
 from afterrun_exporter.exposition.self_metrics import SelfMetrics
 from afterrun_exporter.page.context import Context
@@ -211,9 +212,11 @@ def serve(
         listen_config = ListenConfig(
             binds, security, web_file, limits, stop_seconds, fast_path
         )
-        uvloop.run(
-            _serve(config_file, repository, storage_path, listen_config, options)
-        )
+        # A start that a signal ends is no failure.
+        with suppress(StoppingError):
+            uvloop.run(
+                _serve(config_file, repository, storage_path, listen_config, options)
+            )
     except ConfigError as error:
         for line in str(error).splitlines():
             click.echo(line, err=True)
@@ -253,7 +256,7 @@ async def _serve(
     own = SelfMetrics(__version__, **build_labels())
     origin = origin_of(config_file, repository, storage_path, clock, own)
     configuration = Configuration(origin, clock, own)
-    config = await configuration.start()
+    config = await signals.unless_stopped(configuration.start())
     options = replace(options, external_url=options.external_url or config.external_url)
     security, web_file = listen_config.security, listen_config.web_file
     web_file.apply(await web_file.read())
@@ -307,7 +310,9 @@ async def _serve(
             warn_if_open(security, listen_config.binds)
             await receivers.refresh()
 
-        reload = Reloader(configuration, runtime, web_file, reloaded)
+        reload = Reloader(
+            configuration, runtime, web_file, reloaded, signals.unless_stopped
+        )
         index, site = (
             Index(service),
             site_of(options, clock, lambda: service.job_config.revision),

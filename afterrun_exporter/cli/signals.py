@@ -6,16 +6,19 @@ import asyncio
 import os
 import signal
 import threading
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
-from afterrun_exporter.errors import AfterRunError
+from afterrun_exporter.errors import AfterRunError, StoppingError
 from afterrun_exporter.server.health import Reload
 
 #: The maximum duration of a shutdown after a second signal, in seconds.
 AT_ONCE: Final = 1.0
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -44,6 +47,21 @@ class Signals:
         """Handle reload signals, including any received during startup, until SIGTERM or SIGINT."""
         self._up.set_result(reload)
         await self._stop.wait()
+
+    async def unless_stopped(self, work: Coroutine[None, None, T]) -> T:
+        """Return the result of *work*; cancel it and raise StoppingError at a stop."""
+        task = self._loop.create_task(work)
+        stop = self._loop.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise StoppingError("the daemon is stopping")
+            return task.result()
+        finally:
+            for one in (task, stop):
+                one.cancel()
+            # Until it has cleaned up.
+            await asyncio.wait({task, stop})
 
     def _on_stop(self) -> None:
         if not self._stop.is_set():

@@ -64,10 +64,12 @@ _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e\x80-\U0010ffff]+")
 _LONGEST: Final = 300
 
 
-def environment(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
+def environment(
+    home: Path, settings: Mapping[str, str], secrets: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Return the environment of git, with its files in *home* and *settings* of its own.
 
-    Settings may be secret: they are neither arguments nor in a file.
+    Variables in *secrets* are for settings that run a command.
     """
     environ = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     environ |= {
@@ -86,7 +88,7 @@ def environment(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
     for number, (key, value) in enumerate(settings.items()):
         environ[f"GIT_CONFIG_KEY_{number}"] = key
         environ[f"GIT_CONFIG_VALUE_{number}"] = value
-    return environ
+    return environ | dict(secrets or {})
 
 
 async def run(
@@ -102,11 +104,37 @@ async def run(
     Raises GitError if it fails, or takes longer than so many *seconds*. All processes
     that it has started end with it.
     """
+    has_ended = False
+    # Never canceled halfway, which would leave its processes.
+    start = asyncio.create_task(_start(arguments, environ, has_input=bool(stdin)))
+    try:
+        process = await asyncio.shield(start)
+        async with asyncio.timeout(seconds):
+            _, output, messages = await asyncio.gather(
+                _write(process, stdin),
+                _read(process.stdout, most),
+                _read_end(process.stderr),
+            )
+            status = await process.wait()
+        has_ended = True
+    except TimeoutError:
+        raise GitError(f"git did not finish within {seconds:g} s") from None
+    finally:
+        if not has_ended:
+            await _kill(start)
+    if status:
+        raise GitError(_reason(messages, status))
+    return output
+
+
+async def _start(
+    arguments: Sequence[str], environ: Mapping[str, str], *, has_input: bool
+) -> asyncio.subprocess.Process:
     blocks = str(MAX_REPOSITORY // _BLOCK)
     try:
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             *("/bin/sh", "-c", _LIMITED, "sh", blocks, "git", *arguments),
-            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE if has_input else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=environ,
@@ -116,24 +144,15 @@ async def run(
         )
     except OSError as error:
         raise GitError(f"git cannot be started: {error.strerror or error}") from None
-    try:
-        async with asyncio.timeout(seconds):
-            _, output, messages = await asyncio.gather(
-                _write(process, stdin),
-                _read(process.stdout, most),
-                _read_end(process.stderr),
-            )
-            status = await process.wait()
-    except TimeoutError:
-        raise GitError(f"git did not finish within {seconds:g} s") from None
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-    if status:
-        raise GitError(_reason(messages, status))
-    return output
+
+
+async def _kill(start: asyncio.Task[asyncio.subprocess.Process]) -> None:
+    """Kill the process that *start* returns, and its children, which may outlive it."""
+    with suppress(GitError):
+        process = await start
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
 
 
 async def _write(process: asyncio.subprocess.Process, data: bytes) -> None:

@@ -136,6 +136,7 @@ def test_every_error_has_a_kind_of_its_own() -> None:
         "alertmanager-unavailable": 502,
         "alertmanager-refused": 502,
         "repository-unavailable": 502,
+        "stopping": 503,
         "storage-unavailable": 503,
         "storage-unreadable": 503,
     }
