@@ -32,6 +32,11 @@ _ZONE: Final = "CRON_TZ"
 _EXTENDED = re.compile(r"\S*#\S*|(?<![^ ,])(?:\d|[a-z]{3})?L(?![^ ,])", re.IGNORECASE)
 #: Characters of the longest description.
 _LONGEST: Final = 500
+#: flock with an option not to wait, or not for long, and the usual exit status.
+_FLOCK = re.compile(
+    r"\bflock\b(?=(?:\s+-\S+|\s+\d+)*?\s+(?:-\w*[nw]|--nb|--nonblock|--timeout|--wait))"
+    r"(?!(?:\s+-\S+|\s+\d+)*?\s+(?:-\w*E|--conflict-exit-code))"
+)
 #: Shells in which &> redirects; in others, & ends a command.
 _WITH_BOTH: Final = frozenset({"bash", "zsh", "ksh", "mksh"})
 _NO_TIME: Final = (
@@ -186,6 +191,8 @@ def _comments(job: CronJob, zone: str) -> Iterator[str]:
             yield "timezone unknown: set it unless the crontab is in UTC"
     if job.reported:
         yield f"reports already, through {job.reported.through}"
+    if _FLOCK.search(line.command) and not job.reported:
+        yield "flock fails while an earlier run has the lock: with -E 0 such a run is ok"
     if _is_in_background(line):
         yield "runs in the background: its exit status is not seen"
 

@@ -210,6 +210,26 @@ def test_a_command_in_the_background_has_a_comment(
     assert ("runs in the background" in job.comments[-1]) is background
 
 
+@pytest.mark.parametrize(
+    ("command", "has_comment"),
+    [
+        ("flock -n /l /x", True),
+        ("/usr/bin/flock -xn /l -c '/x'", True),
+        ("cd /x && flock -w 10 /l /x", True),
+        ("flock --nonblock /l /x", True),
+        ("flock -n -E 0 /l /x", False),
+        ("flock -E 0 -n /l /x", False),
+        ("flock /l /x -n 5", False),
+        ("/x/flock.sh -n", False),
+        ("afterrun exec x -- flock -n /l /x", False),
+    ],
+)
+def test_a_command_with_a_lock_has_a_comment(command: str, has_comment: bool) -> None:
+    (job,) = read([InputFile("crontab", f"@daily {command}")]).jobs
+
+    assert any("earlier run has the lock" in one for one in job.comments) is has_comment
+
+
 def test_bash_redirects_with_an_ampersand() -> None:
     text = "SHELL=/bin/bash\n@daily /x &>> /log"
 
