@@ -16,6 +16,7 @@ from afterrun_exporter.cli.import_output import deliver, diff, finish, output_op
 from afterrun_exporter.cli.this_machine import (
     machine_zone,
     path_of_afterrun,
+    prefix_option,
     valid_zone,
 )
 from afterrun_exporter.core.plurals import plural
@@ -46,6 +47,7 @@ _HEADING: Final = "The lines with `afterrun exec`; --apply writes them"
     metavar="PATH",
     help="Path of afterrun on the machine with the crontab.  [default: that of this one]",
 )
+@prefix_option
 @click.option(
     "--crontab", "print_crontab", is_flag=True, help="Print the rewritten crontab."
 )
@@ -67,6 +69,7 @@ def command(
     system: bool | None,
     timezone: str | None,
     afterrun: str | None,
+    prefix: str,
     print_crontab: bool,
     apply: bool,
     undo: bool,
@@ -97,7 +100,7 @@ def command(
             if files
             else [crontab_files.read_user_crontab()]
         )
-        jobs, unmapped = cron_jobs(texts, system=system)
+        jobs, unmapped = cron_jobs(texts, system=system, prefix=prefix)
         for text in texts:
             own = [job for job in jobs if job.file is text]
             rewritings.append((text, rewrite(text.text, own, program)))

@@ -13,6 +13,7 @@ from afterrun_exporter.cli.import_output import deliver, output_options
 from afterrun_exporter.cli.this_machine import (
     machine_zone,
     path_of_afterrun,
+    prefix_option,
     valid_zone,
 )
 from afterrun_exporter.importers.model import Imported
@@ -35,12 +36,14 @@ _DROP_INS: Final = (".timer.d", ".service.d")
     metavar="PATH",
     help="Path of afterrun on the machine with the timers.  [default: that of this one]",
 )
+@prefix_option
 def command(
     files: tuple[str, ...],
     into: Path | None,
     dry_run: bool,
     timezone: str | None,
     afterrun: str | None,
+    prefix: str,
 ) -> None:
     """Convert timers of systemd: files, directories, or output of systemctl cat.
 
@@ -54,6 +57,7 @@ def command(
             read_files(files, (), unit_files),
             zone=machine_zone() if timezone is None else timezone,
             afterrun=afterrun or path_of_afterrun(),
+            prefix=prefix,
         )
         drop_ins.extend(new)
         return result

@@ -15,6 +15,15 @@ from afterrun_exporter.core.crontab import check_zone
 _INSTALLED: Final = "/usr/local/bin/afterrun"
 
 
+prefix_option = click.option(
+    "--prefix",
+    default="",
+    metavar="TEXT",
+    help="Text before the names of jobs, such as web1-, if several machines have jobs of "
+    "the same name.",
+)
+
+
 def machine_zone() -> str:
     """Return the time zone of this machine, "" if its name is unknown."""
     target = os.path.realpath("/etc/localtime")

@@ -33,12 +33,12 @@ _WRAPPERS: Final = {
     "taskset": "", "lockf": "t", "setlock": "", "solo": "", "unshare": "",
     "systemd-cat": "tp", "systemd-run": "pu", "runuser": "ug", "su": "s", "xvfb-run": "",
     "busybox": "", "run-one": "", "cpulimit": "l", "trickle": "du", "torsocks": "",
-    "caffeinate": "", "cronlog": "", "setuidgid": "", "chpst": "u", "sem": "",
+    "caffeinate": "", "cronlog": "", "setuidgid": "", "envdir": "", "chpst": "u", "sem": "",
 }  # fmt: skip
 #: Arguments of a wrapper before its command.
 _ARGUMENTS: Final = {
     "timeout": 1, "flock": 1, "lockf": 1, "setlock": 1, "solo": 1, "su": 0,
-    "setuidgid": 1, "taskset": 1,
+    "setuidgid": 1, "envdir": 1, "taskset": 1,
 }  # fmt: skip
 _CONTAINERS: Final = frozenset({"docker", "podman", "docker-compose"})
 #: Options of them, before a command in a container, that have a value of their own.

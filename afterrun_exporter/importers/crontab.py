@@ -71,10 +71,11 @@ def is_system(file: InputFile) -> bool:
 
 
 def cron_jobs(
-    files: Sequence[InputFile], *, system: bool | None = None
+    files: Sequence[InputFile], *, system: bool | None = None, prefix: str = ""
 ) -> tuple[list[CronJob], list[Unmapped]]:
     """Return the jobs of all *files*, and the lines that are none.
 
+    *prefix* is before the names of jobs that do not report yet.
     *system* is True if the lines have a user; None to recognize it by the file.
     """
     jobs: list[CronJob] = []
@@ -89,7 +90,7 @@ def cron_jobs(
             else:
                 own = reported(line.command)
                 name = own.name if own and own.name else ""
-                name = job_name(name) if name else name_of(line.command)
+                name = job_name(name or f"{prefix}{name_of(line.command)}")
                 jobs.append(CronJob(file, line, name, own))
     return _named(jobs), unmapped
 

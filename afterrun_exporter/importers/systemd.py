@@ -74,11 +74,12 @@ def read(
 
 
 def imported(
-    files: Sequence[InputFile], *, zone: str, afterrun: str
+    files: Sequence[InputFile], *, zone: str, afterrun: str, prefix: str = ""
 ) -> tuple[Imported, tuple[DropIn, ...]]:
     """Return the jobs of the timers in *files*, and drop-ins for their services.
 
-    *zone* is the time zone of the machine, "" if it is unknown. Raises ConfigError if
+    *zone* is the time zone of the machine, "" if it is unknown. *prefix* is before the
+    names of timers. Raises ConfigError if
     there is no timer.
     """
     by_name, problems = units(files)
@@ -89,7 +90,7 @@ def imported(
         raise ConfigError(file, [Problem(0, "", message)])
     used = [timer for timer in timers if _is_usable(timer, problems)]
     readers = [_Timer(timer, by_name, zone, problems) for timer in used]
-    names = unique_names([reader.name for reader in readers])
+    names = unique_names([reader.name(prefix) for reader in readers])
     jobs: list[ImportedJob] = []
     drop_ins: dict[str, DropIn] = {}
     for timer, reader, name in zip(used, readers, names, strict=True):
@@ -150,11 +151,10 @@ class _Timer:
             (own for one in commands if (own := reported(one.value)) is not None), None
         )
 
-    @property
-    def name(self) -> str:
-        """The name of the timer, or that with which the service reports already."""
+    def name(self, prefix: str) -> str:
+        """Return the name with which the service reports already, or the timer's."""
         own = self._reported.name if self._reported else ""
-        return job_name(own or self._timer.name.removesuffix(".timer"))
+        return job_name(own or f"{prefix}{self._timer.name.removesuffix('.timer')}")
 
     @property
     def source(self) -> Source:

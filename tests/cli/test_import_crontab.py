@@ -103,6 +103,20 @@ def test_it_is_applied_once_after_a_backup_and_undone(crontab: Path) -> None:
     assert run("--undo").stderr == f"{crontab}: has no backup\n"
 
 
+def test_machines_with_the_same_jobs_have_a_prefix(tmp_path: Path) -> None:
+    crontab, config = tmp_path / "crontab", tmp_path / "afterrun.yml"
+    crontab.write_text(
+        "@daily /opt/backup.sh\n@daily curl http://m/ping/own\n", "utf-8"
+    )
+    for host in ("web1", "web2", "web2"):
+        result = run("--prefix", f"{host}-", "--into", str(config), str(crontab))
+        assert result.exit_code == 0
+
+    assert "exec web2-backup -- /opt/backup.sh" in result.stdout
+    jobs = [line for line in config.read_text("utf-8").splitlines() if line[2:3] > "#"]
+    assert jobs == ["jobs:", "  web1-backup:", "  own:", "  web2-backup:"]
+
+
 def test_a_dry_run_shows_the_changes_and_writes_nothing(crontab: Path) -> None:
     result = run("--apply", "--dry-run", "--into=afterrun.yml")
 

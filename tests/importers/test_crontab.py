@@ -129,6 +129,7 @@ def test_the_crontab_of_a_user() -> None:
         ("node --import tsx server/sync.ts", "sync"),
         ("npx tsx scripts/send.ts daily", "send-daily"),
         ("npm run report", "report"),
+        ("/usr/bin/envdir /etc/env /usr/local/bin/backup-wale.sh", "backup-wale"),
         ("java -Xmx1g -jar /opt/x.jar", "x"),
         ("(/a/b &)", "b"),
         ("'/a b/c d.sh'", "c-d"),

@@ -337,6 +337,19 @@ def test_a_service_that_reports_already_keeps_its_name(
     assert drop_ins == ()
 
 
+def test_a_prefix_is_before_the_names_of_timers() -> None:
+    files = [
+        InputFile("x.timer", "[Timer]\nOnCalendar=daily"),
+        InputFile("x.service", "[Service]\nExecStart=/x"),
+    ]
+    result, (drop_in,) = imported(
+        files, zone="", afterrun="/usr/bin/afterrun", prefix="web1-"
+    )
+
+    assert result.jobs[0].name == "web1-x"
+    assert drop_in.text.endswith("exec web1-x -- /x\n")
+
+
 def test_two_timers_of_one_service_get_one_drop_in() -> None:
     files = {
         "a.timer": "[Timer]\nOnCalendar=daily\nUnit=x.service",
