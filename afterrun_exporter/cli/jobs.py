@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from afterrun_exporter.cli import client, progress, times
 from afterrun_exporter.cli.job_filters import filters_jobs
 from afterrun_exporter.clock import SystemClock
+from afterrun_exporter.core.status import BROKEN
 
 
 @click.command()
@@ -66,6 +68,14 @@ def jobs(
             for job in matches
         ),
     )
+    counts = Counter(job["state"] for job in matches)
+    broken = sum(counts[state] for state in BROKEN)
+    if 0 < broken < len(matches):
+        states = (f"{counts[state]:,} {state}" for state in BROKEN if counts[state])
+        click.echo(
+            f"\nBroken: {broken:,} of {len(matches):,} jobs ({', '.join(states)}). "
+            "`--state broken` lists them alone."
+        )
     if last_day is not None:
         click.echo(f"\nAll jobs: {last_day['text']}")
 

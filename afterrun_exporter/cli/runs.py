@@ -10,6 +10,7 @@ from afterrun_exporter.cli import client, times
 from afterrun_exporter.cli.completion import complete_jobs
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.commits import short_commit
+from afterrun_exporter.core.text_fields import last_words
 from afterrun_exporter.core.units import format_duration, format_number
 
 
@@ -47,14 +48,18 @@ def runs(
     if as_json:
         client.echo_json(answer)
         return
+    now = SystemClock().now()
+    is_open = job is not None and not outcome and _show_open(daemon, job, now)
     if not answer["runs"]:
         none = "no runs in 7 days" if job is None else f"{job} has not run yet"
+        if is_open:
+            none = "no run has ended yet"
         click.echo("no runs match" if outcome else none)
         return
     # Imported late, because it is slow and not needed for JSON.
     from afterrun_exporter.cli import tables  # noqa: PLC0415
 
-    now = SystemClock().now()
+    has_hosts = any(map(_host, answer["runs"]))
     has_commits = any(run["config_commit"] for run in answer["runs"])
     columns = (
         *(() if job else ("JOB",)),
@@ -63,6 +68,7 @@ def runs(
         "OUTCOME",
         tables.Column("DURATION", right=True),
         "RUN ID",
+        *(("HOST",) if has_hosts else ()),
         *(("CONFIG",) if has_commits else ()),
         tables.Column("METRICS", prose=True),
         tables.Column("REMARK", prose=True),
@@ -77,6 +83,7 @@ def runs(
                 "retrying" if run["retrying"] else run["outcome"],
                 "" if run["duration"] is None else format_duration(run["duration"]),
                 _name(run),
+                *((_host(run),) if has_hosts else ()),
                 *((short_commit(run["config_commit"]),) if has_commits else ()),
                 _metrics(run["metrics"]),
                 _remark(run),
@@ -84,6 +91,29 @@ def runs(
             for run in answer["runs"]
         ),
     )
+
+
+def _show_open(daemon: client.Daemon, job: str, now: float) -> bool:
+    """Print a line for each open run of *job*; return True if there is one."""
+    open_runs = daemon.get(f"jobs/{client.segment(job)}")["open_runs"]
+    for run in open_runs:
+        name = f", run {run['run_id']}" if run["run_id"] else ""
+        where = f" on {host}" if (host := _host(run)) else ""
+        limit = ""
+        if due := run["deadline"]:
+            late = times.between(due, None, now) > 0
+            verb = "should have finished" if late else "must finish"
+            limit = f", {verb} by {times.when(due, now)}"
+        started = times.happened(run["started_at"], now)
+        # An id may contain anything.
+        click.echo(f"running since {started}{last_words(name)}{where}{limit}")
+    return bool(open_runs)
+
+
+def _host(run: dict[str, Any]) -> str:
+    metadata = run["metadata"]
+    host = metadata.get("host") or metadata.get("hostname")
+    return last_words(host) if isinstance(host, str) else ""
 
 
 def _name(run: dict[str, Any]) -> str:
@@ -101,4 +131,6 @@ def _remark(run: dict[str, Any]) -> str:
     broken = [f"broke {violation['rule']}" for violation in run["violations"]]
     if run["retrying"]:
         broken = [f"attempt ended with {run['outcome']}"]
-    return "; ".join([*broken, *([run["message"]] if run["message"] else [])])
+    code = [f"exit code {run['exit_code']}"] if run["exit_code"] else []
+    message = last_words(run["message"])
+    return "; ".join([*broken, *code, *([message] if message else [])])

@@ -7,6 +7,7 @@ lists and objects are not. Unreadable metadata has no fields.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -21,6 +22,11 @@ MAX_EXCERPT: Final = 200
 
 #: Maximum characters of a message in an alert.
 MAX_QUOTE: Final = 300
+
+#: What terminals read as colours, titles and links.
+_CODES: Final = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-Za-z])"
+)
 
 _NOTHING: Final[Mapping[str, Raw]] = {}
 _OBJECT: Final = json.Decoder(dict[str, Raw])
@@ -38,15 +44,20 @@ def field(name: str) -> str:
     return name if rest in {"", MESSAGE} or rest.startswith(_METADATA) else rest
 
 
+def without_codes(text: str) -> str:
+    """Return *text* without the colours that programs print for terminals."""
+    return _CODES.sub("", text) if "\x1b" in text else text
+
+
 def last_words(text: str) -> str:
     """Return the end of *text* in one line: it has the errors, which alerts quote."""
     # Only the end of a long text is processed.
-    end = text.rstrip()[-4 * MAX_QUOTE :]
+    end = without_codes(text.rstrip()[-4 * MAX_QUOTE :])
     line = "".join(one if one.isprintable() else " " for one in end)
     line = " ".join(line.split())
     if len(line) > MAX_QUOTE:
         return f"…{line[-MAX_QUOTE:]}"
-    return f"…{line}" if len(end) < len(text.strip()) else line
+    return f"…{line}" if len(text.strip()) > 4 * MAX_QUOTE else line
 
 
 def reported_host(metadata: str) -> str:

@@ -22,6 +22,7 @@ from afterrun_exporter.core.schedule_words import in_words
 from afterrun_exporter.core.severities import severity_of
 from afterrun_exporter.core.state import AlertKey, JobState, OpenAlert
 from afterrun_exporter.core.status import BROKEN, Status
+from afterrun_exporter.core.text_fields import without_codes
 from afterrun_exporter.core.units import format_duration
 from afterrun_exporter.page.job_index import rank
 from afterrun_exporter.page.times import Moment, moment, span, zone_of
@@ -209,6 +210,6 @@ def _sentence(words: str) -> str:
 
 def end_of(text: str) -> str:
     """Return the last lines of a message."""
-    text = text.strip()
+    text = without_codes(text).strip()
     end = "\n".join(text[-LONGEST:].splitlines()[-LINES:])
     return end if len(end) == len(text) else f"…{end}"

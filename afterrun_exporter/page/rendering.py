@@ -13,6 +13,8 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from afterrun_exporter.clock import cooperatively
+from afterrun_exporter.core.text_fields import without_codes
+from afterrun_exporter.page.similar_messages import in_brief
 
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("afterrun_exporter.page"),
@@ -40,6 +42,8 @@ def unbroken(text: str) -> str:
 
 
 _TEMPLATES.filters["unbroken"] = unbroken
+_TEMPLATES.filters["in_brief"] = in_brief
+_TEMPLATES.filters["without_codes"] = without_codes
 
 #: Names of the templates that are loaded.
 _read: Final[set[str]] = set()

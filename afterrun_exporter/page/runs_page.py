@@ -21,6 +21,7 @@ from afterrun_exporter.page.job_rows import duration_text
 from afterrun_exporter.page.parameters import id_of, values_of
 from afterrun_exporter.page.reasons import host_of
 from afterrun_exporter.page.rendering import page
+from afterrun_exporter.page.similar_messages import in_brief
 from afterrun_exporter.page.times import Moment, happened, zone_of
 from afterrun_exporter.page.violations import broken_by, in_words
 from afterrun_exporter.storage.store import RunFilter, RunRecord
@@ -130,7 +131,7 @@ def _row(context: Context, record: RunRecord, now: float) -> Row:
     run = record.run
     rules = () if job is None else job.rules
     broken = [in_words(broken_by(rules, one)) for one in run.violations]
-    text = "; ".join(broken) or run.message
+    text = "; ".join(broken) or in_brief(run.message, LONGEST_MESSAGE)
     if run.is_retried:
         attempt = (
             f"attempt {run.attempt} of {run.max_attempts} ended with {run.outcome}"

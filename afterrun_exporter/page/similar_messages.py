@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from afterrun_exporter.core.text_fields import without_codes
+
 #: Stands for a part that differs.
 GAP: Final = "…"
 #: The end of a message in which the cause is searched, and the longest line.
@@ -60,13 +62,24 @@ def cause_line(message: str, names: Iterable[str] = ()) -> Line | None:
     It is the last one about an error, or else the last one. *names* are those of the job
     and of the run.
     """
-    lines = [line.strip() for line in message[-END:].splitlines() if line.strip()]
+    end = without_codes(message[-END:])
+    lines = [line.strip() for line in end.splitlines() if line.strip()]
     if not lines:
         return None
-    end = lines[-LINES:][::-1]
-    line = next((one for one in end if _CAUSE.search(one)), end[0])
+    last = lines[-LINES:][::-1]
+    line = next((one for one in last if _CAUSE.search(one)), last[0])
     text = " ".join(line.split())[:LONGEST]
     return Line(text, pattern_of(text, names))
+
+
+def in_brief(message: str, most: int) -> str:
+    """Return *message* in one line of at most *most* characters: all of it, or the cause."""
+    text = " ".join(without_codes(message[: 10 * most]).split())
+    if len(message) <= 10 * most and len(text) <= most:
+        return text
+    line = cause_line(message)
+    text = line.text if line else ""
+    return text if len(text) < most else f"{text[: most - 1]}…"
 
 
 def pattern_of(text: str, names: Iterable[str] = ()) -> str:

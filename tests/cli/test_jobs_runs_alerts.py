@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.cli.times import age, happened, local, when
-from afterrun_exporter.core.model import Job, Outcome
+from afterrun_exporter.core.model import Job, Kind, Outcome
 from afterrun_exporter.core.timestamps import format_time
 from afterrun_exporter.engine.service import Service
 from tests.copies import replace
@@ -221,7 +221,58 @@ async def test_what_a_job_says_does_not_reach_the_terminal(
     result = await ask("runs", "backup")
 
     assert "\x1b" not in result.stdout
-    assert " [31mred  [bold]loud[/bold] next" in result.stdout
+    assert "  red [bold]loud[/bold] next\n" in result.stdout
+
+
+async def test_a_failed_run_has_its_exit_code_host_and_the_end_of_its_message(
+    ask: Ask, service: Service
+) -> None:
+    """What a person asks first; JSON has the whole message."""
+    said = "x" * 5000 + " disk full"
+    failed = ping("21 12:00", outcome=Outcome.FAIL, exit_code=3, message=said)
+    await service.record(replace(failed, metadata='{"host": "db1\\u001b[0m"}'))
+    await service.record(ping("21 12:01"))
+
+    header, _, last = rows(await ask("runs", "backup"))
+
+    assert "HOST" in header
+    assert "db1" in last
+    assert re.fullmatch(r"exit code 3; …x+ disk full", last[-1])
+    assert len(last[-1]) < 350
+    whole = json.loads((await ask("runs", "backup", "--json")).stdout)
+    assert whole["runs"][1]["message"] == said
+
+
+async def test_an_open_run_is_above_those_that_have_ended(
+    ask: Ask, service: Service
+) -> None:
+    start = ping("21 12:00", kind=Kind.START, run_id="night-7", metrics={})
+    await service.record(replace(start, metadata='{"host": "db1"}'))
+
+    first = await ask("runs", "backup")
+    await service.record(ping("21 12:00", run_id="other"))
+    second = await ask("runs", "backup")
+
+    assert re.match(r"running since 2026-11-21 .*, run night-7 on db1", first.stdout)
+    assert first.stdout.endswith("\nno run has ended yet\n")
+    assert second.stdout.startswith("running since ")
+    assert "\nRUN " in second.stdout
+
+
+async def test_the_broken_jobs_among_others_are_counted(
+    ask: Ask, service: Service
+) -> None:
+    await service.record(ping("21 12:00", job="fine"))
+    await service.record(ping("21 12:00", metrics={"rows": 0.0, "size": 48211.0}))
+    await service.record(ping("21 12:00", job="bad", outcome=Outcome.FAIL))
+
+    every, broken = await ask("jobs"), await ask("jobs", "--state", "broken")
+
+    assert every.stdout.splitlines()[-1] == (
+        "Broken: 2 of 3 jobs (1 failing, 1 violated). "
+        "`--state broken` lists them alone."
+    )
+    assert "Broken: " not in broken.stdout
 
 
 async def test_a_job_that_has_not_run_has_no_runs(ask: Ask) -> None:

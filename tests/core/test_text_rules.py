@@ -16,7 +16,14 @@ from afterrun_exporter.core.rules import (
     judge_all,
     parse_rule,
 )
-from afterrun_exporter.core.text_fields import MAX_EXCERPT, Texts, excerpt
+from afterrun_exporter.core.text_fields import (
+    MAX_EXCERPT,
+    MAX_QUOTE,
+    Texts,
+    excerpt,
+    last_words,
+    without_codes,
+)
 from afterrun_exporter.ingest.reports import metadata_text
 from tests.copies import replace
 from tests.core.jobs import Night
@@ -333,3 +340,25 @@ def test_a_run_that_failed_is_not_judged_by_its_text() -> None:
 )
 def test_a_run_has_the_fields_that_are_text(metadata: str, names: list[str]) -> None:
     assert [*Texts("", metadata).names()] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("\x1b[31mERROR\x1b[0m disk full", "ERROR disk full"),
+        ("\x1b[38;5;196mred\x1b[K \x1b[2J\x1b[?25hdone", "red done"),
+        ("\x1b]0;title\x07a \x1b]8;;https://x\x1b\\link\x1b]8;;\x1b\\", "a link"),
+        ("\x1b(Bplain [0m", "plain [0m"),
+        ("\x1b", "\x1b"),
+    ],
+)
+def test_codes_of_terminals_are_no_part_of_a_text(text: str, plain: str) -> None:
+    assert without_codes(text) == plain
+
+
+@given(st.text(st.sampled_from("\x1b[]31m;\\\x07K a"), max_size=80), st.integers(0, 40))
+def test_last_words_are_one_printable_line(text: str, times: int) -> None:
+    line = last_words(text * times)
+
+    assert line.isprintable()
+    assert len(line) <= MAX_QUOTE + 1

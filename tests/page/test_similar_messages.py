@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterrun_exporter.page.similar_messages import Line, cause_line, pattern_of
+from afterrun_exporter.page.similar_messages import (
+    Line,
+    cause_line,
+    in_brief,
+    pattern_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -113,3 +118,37 @@ def test_any_text_has_a_pattern(text: str, names: list[str]) -> None:
     found = cause_line(text, names)
 
     assert found is None or isinstance(found, Line)
+
+
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "/opt/jobs/load.py", line 3, in <module>
+    main(amounts)
+ValueError: bad amount"""
+
+
+@pytest.mark.parametrize(
+    ("message", "brief"),
+    [
+        ("", ""),
+        ("no space left\non device", "no space left on device"),
+        (TRACEBACK, "ValueError: bad amount"),
+        ("ok so far\n" * 1000 + "disk full\nbye", "disk full"),
+        ("\x1b[1;31mERROR\x1b[0m disk full\x1b[K", "ERROR disk full"),
+        ("x" * 5000, "x" * 49 + "…"),
+    ],
+)
+def test_a_long_message_in_brief_is_its_cause(message: str, brief: str) -> None:
+    assert in_brief(message, 50) == brief
+
+
+@given(st.text(), st.integers(20, 90))
+def test_a_message_in_brief_is_one_short_line(message: str, most: int) -> None:
+    brief = in_brief(message * 50, most)
+
+    assert len(brief) <= most
+    assert len(brief.splitlines()) <= 1
+
+
+def test_colours_do_not_make_another_cause() -> None:
+    assert cause_line("\x1b[31mERROR\x1b[0m disk full") == cause_line("ERROR disk full")
