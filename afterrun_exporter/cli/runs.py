@@ -104,9 +104,9 @@ def _show_open(daemon: client.Daemon, job: str, now: float) -> bool:
             late = times.between(due, None, now) > 0
             verb = "should have finished" if late else "must finish"
             limit = f", {verb} by {times.when(due, now)}"
-        started = times.happened(run["started_at"], now)
+        start = times.happened(run["started_at"], now)
         # An id may contain anything.
-        click.echo(f"running since {started}{last_words(name)}{where}{limit}")
+        click.echo(f"running since {start}{last_words(name)}{where}{limit}")
     return bool(open_runs)
 
 
