@@ -43,6 +43,7 @@ _HELPER: Final = (
     '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" '
     f'"${_USERNAME}" "${_TOKEN}"; }}; f'
 )
+_DAMAGED: Final = re.compile(r"not a git repository|bad config|bad numeric config")
 _NO_REF: Final = re.compile(r"couldn't find remote ref|not our ref|no such ref")
 
 
@@ -68,11 +69,29 @@ class Repository:
         except OSError as error:
             message = f"{self._folder} cannot be written: {error.strerror or error}"
             raise GitError(message) from None
-        await self._git(
-            *("init", "--quiet", "--bare", "--template=", "--initial-branch=main"),
-            str(self._path),
-            inside=False,
-        )
+        if self._path.exists() and not await self._is_intact():
+            shutil.rmtree(self._path, ignore_errors=True)
+        if not self._path.exists():
+            await self._git(
+                *("init", "--quiet", "--bare", "--template=", "--initial-branch=main"),
+                str(self._path),
+                inside=False,
+            )
+        for ref in (self._fetched, self._good):
+            if await self._commit(ref) is None:
+                # A power cut may leave an empty file, which git does not replace.
+                with suppress(OSError):
+                    (self._path / ref).unlink()
+
+    async def _is_intact(self) -> bool:
+        """Return False if git takes the cache for no repository, as after a power cut."""
+        try:
+            await self._git("rev-parse", "--git-dir")
+        except GitError as error:
+            if _DAMAGED.search(str(error)):
+                return False
+            raise
+        return True
 
     async def rebuild(self) -> None:
         """Create the repository anew, with nothing fetched; raise GitError."""

@@ -73,7 +73,9 @@ async def _select(
         tree = entry.id
     prefix = f"{label}/" if path else label
     entries = sorted(await _entries(git, tree), key=attrgetter("name"))
-    selection = [(f"{prefix}{one.name}", one) for one in entries if is_read(one.name)]
+    selection = [
+        (f"{prefix}{_printable(one.name)}", one) for one in entries if is_read(one.name)
+    ]
     if not selection:
         raise _refused(label, NO_FILES)
     return selection
@@ -109,6 +111,14 @@ def _parsed(output: bytes) -> Iterator[_Entry]:
         mode, _, id_, size = about.decode().split()
         length = 0 if size == "-" else int(size)
         yield _Entry(name.decode("utf-8", "backslashreplace"), mode, id_, length)
+
+
+def _printable(name: str) -> str:
+    """Return *name* for terminals and logs, with escaped control characters."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode()
+        for one in name
+    )
 
 
 async def _files(
