@@ -8,11 +8,18 @@ import pytest
 
 from afterrun_exporter.core import alert_values
 from afterrun_exporter.core.alert_values import Broken, Slow
-from afterrun_exporter.core.model import Average, Job, Outcome, SlowerThan, SuccessRatio
+from afterrun_exporter.core.model import (
+    Average,
+    Job,
+    Kind,
+    Outcome,
+    SlowerThan,
+    SuccessRatio,
+)
 from afterrun_exporter.core.rules import described, judge, parse_rule
 from afterrun_exporter.core.state import BadRun
 from afterrun_exporter.core.text_fields import reported_host
-from afterrun_exporter.core.units import format_measured
+from afterrun_exporter.core.units import format_exactly, format_measured
 from tests.copies import replace
 from tests.core.jobs import BACKUP, Night
 
@@ -201,3 +208,21 @@ def test_open_runs_overlap_if_there_are_two() -> None:
 )
 def test_a_host_is_reported_under_one_of_two_names(metadata: str, host: str) -> None:
     assert reported_host(metadata) == host
+
+
+def test_a_run_is_silent_if_its_heartbeat_ends_it_before_its_limit() -> None:
+    beats = replace(BACKUP, heartbeat=300.0, max_runtime=3600.0)
+    assert not alert_values.is_silent(beats, Night(beats).state)
+
+    quiet = Night(beats).start("22 02:00").ping("22 02:04", Kind.PROGRESS)
+    quiet.clock("22 02:10")
+    assert alert_values.is_silent(beats, quiet.state)
+
+    lively = Night(beats).start("22 02:00").ping("22 02:58", Kind.PROGRESS)
+    lively.clock("22 03:01")
+    assert not alert_values.is_silent(beats, lively.state)
+
+
+@pytest.mark.parametrize("unit", ["B", "s", "%", ""])
+def test_what_is_no_number_has_no_unit(unit: str) -> None:
+    assert format_exactly(math.inf, unit) == "+Inf"

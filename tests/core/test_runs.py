@@ -65,7 +65,7 @@ class TestAFinish:
     @pytest.mark.parametrize(
         ("message", "said"),
         [
-            ("no\x00 such\n\tfile\x1b[0m ", "no such file [0m"),
+            ("no\x00 such\n\tfile\x1b[0m ", "no such file"),
             ("x" * 300, "x" * 300),
             ("first" + "x" * 10_000 + "last", "…" + "x" * 296 + "last"),
             ("\n" * 10_000 + "last", "last"),

@@ -14,7 +14,7 @@ from afterrun_exporter.engine.runtime import SWEEP_EVERY, Runtime, running_servi
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
 from tests.copies import replace
-from tests.core.jobs import BACKUP, at
+from tests.core.jobs import BACKUP, at, ping
 from tests.engine.test_service import FullStore
 from tests.fakes import ManualClock
 from tests.services import job_config
@@ -54,6 +54,20 @@ async def test_the_parts_follow_each_configuration_that_the_service_accepts(
         for jobs in (["backup"], ["backup", "new"])
         for number in (1, 2)
     ]
+
+
+async def test_runs_have_the_revision_that_was_noted_last(clock: ManualClock) -> None:
+    """Another commit may have the same jobs."""
+    store = FullStore()
+    service = Service(store, clock, OLD.job_config)
+    runtime = Runtime[Config](service, [])
+    await runtime.start(OLD)
+
+    runtime.note_revision("abc")
+    result = await service.record(ping("22 02:05"))
+
+    assert result.run is not None
+    assert result.run.config_commit == "abc"
 
 
 async def test_a_job_that_cannot_be_judged_is_logged(clock: ManualClock) -> None:

@@ -13,6 +13,12 @@ from afterrun_exporter.core.schedules import public_holidays
 from .times import rows
 
 
+@pytest.fixture(autouse=True)
+def _reads_the_library() -> None:
+    """Another test may have read it already."""
+    public_holidays._countries.cache_clear()
+
+
 @pytest.mark.parametrize("calendar", ["DE", "DE-BY", "DEU", "US-CA", "XNYS", "FR-57"])
 def test_a_calendar_is_a_country_a_part_of_it_or_a_market(calendar: str) -> None:
     public_holidays.check(calendar)
@@ -59,7 +65,6 @@ def test_an_unknown_calendar_is_refused_with_those_there_are(
 def test_without_the_library_the_command_that_installs_it_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    public_holidays._countries.cache_clear()
     monkeypatch.setitem(sys.modules, "holidays", None)
 
     with pytest.raises(
