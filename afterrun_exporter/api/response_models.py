@@ -173,7 +173,7 @@ class Jobs(Answer):
     jobs: list[Job]
     next: str | None = Field(description="`after` of the next page")
     last_day: RecentFigures | None = Field(
-        description="of all jobs, also with filters; null until they are counted"
+        description="of all jobs, also with filters; null while no run is counted"
     )
 
 

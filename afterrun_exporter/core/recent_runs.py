@@ -34,8 +34,6 @@ class RecentFigures(NamedTuple):
 
     def __str__(self) -> str:
         """Return the figures in a sentence."""
-        if not self.runs:
-            return "No runs in the last 24 hours."
         parts = [f"{plural(self.runs, 'run')} in the last 24 hours"]
         parts.append(f"{percent(self.ok_ratio)} ok")
         if self.p50 is not None:

@@ -55,7 +55,7 @@ class Service(WatchedJobs):
         self.reporting = asyncio.Lock()
         self._recent_runs = RecentRuns()
         self._last_counted = 0
-        #: Figures of the last 24 hours; None until they are counted for the first time.
+        #: Figures of the last 24 hours; None while no run is counted.
         self.recent_figures: RecentFigures | None = None
         #: Jobs to check before their planned time.
         self._scheduled: set[str] = set()
@@ -277,7 +277,9 @@ class Service(WatchedJobs):
             self._last_counted = last
             if last == after:
                 break
-        self.recent_figures = recent.figures(now)
+        # A run that has just ended is not counted yet, so zero may be wrong.
+        figures = recent.figures(now)
+        self.recent_figures = figures if figures.runs else None
 
     async def prune(self) -> int:
         """Delete runs beyond the configured retention; return their number."""

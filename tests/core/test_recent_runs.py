@@ -52,7 +52,6 @@ def test_runs_of_more_than_a_day_ago_do_not_count() -> None:
 @pytest.mark.parametrize(
     ("runs", "text"),
     [
-        ([], "No runs in the last 24 hours."),
         ([ended(duration=None)], "1 run in the last 24 hours, 100% ok."),
         (
             [ended(), ended(outcome="fail")],
