@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -212,11 +211,7 @@ def serve(
         listen_config = ListenConfig(
             binds, security, web_file, limits, stop_seconds, fast_path
         )
-        # A start that a signal ends is no failure.
-        with suppress(StoppingError):
-            uvloop.run(
-                _serve(config_file, repository, storage_path, listen_config, options)
-            )
+        _run(_serve(config_file, repository, storage_path, listen_config, options))
     except ConfigError as error:
         for line in str(error).splitlines():
             click.echo(line, err=True)
@@ -229,6 +224,14 @@ def serve(
             raise
         click.echo(f"afterrun: out of memory: {error}".rstrip(": "), err=True)
         sys.exit(1)
+
+
+def _run(serving: Coroutine[None, None, None]) -> None:
+    try:
+        uvloop.run(serving)
+    except StoppingError:
+        # A start that a signal ends is no failure.
+        log.info("stopped")
 
 
 @dataclass(frozen=True, slots=True)
