@@ -35,6 +35,7 @@ AT_LEAST_TWO: Final = frozenset(
     {
         "api/request_parsing.py: len(all_of_it)",
         "cli/flags.py: hard",
+        "cli/jobs.py: len(matches)",
         "config/backtest_rules.py: count",
         "config/building.py: len(jobs)",
         "core/alert_settings.py: factor",
