@@ -12,6 +12,9 @@ from afterrun_exporter.git.remote import Remote
 from afterrun_exporter.git.repository import Repository
 from tests.git.repositories import Origin
 
+#: Real git, in many processes.
+pytestmark = pytest.mark.thorough
+
 
 async def opened(folder: Path, origin: Origin, path: str) -> Repository:
     repository = Repository(folder, Remote(url=origin.url, path=path), 60)

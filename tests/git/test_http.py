@@ -17,6 +17,9 @@ from afterrun_exporter.git.remote import Remote, read_token
 from afterrun_exporter.git.repository import Repository
 from tests.git.repositories import Origin, serve
 
+#: Real git, in many processes.
+pytestmark = pytest.mark.thorough
+
 TOKEN = "s3cret-t0ken"  # noqa: S105 - of this test alone
 
 Served = Callable[..., Awaitable[TestServer]]

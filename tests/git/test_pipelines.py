@@ -12,6 +12,9 @@ import yaml
 
 from tests.git.repositories import Origin
 
+#: Real git, in many processes.
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "git"
 

@@ -15,6 +15,9 @@ from afterrun_exporter.git.remote import Remote
 from afterrun_exporter.git.repository import MAX_PACKS, Repository
 from tests.git.repositories import Origin, git
 
+#: Real git, in many processes.
+pytestmark = pytest.mark.thorough
+
 JOBS = "jobs: {backup: {every: 1h}}\n"
 
 
