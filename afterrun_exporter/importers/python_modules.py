@@ -294,26 +294,28 @@ class Modules:
             self._evaluator.ignore(one)
         self._run(branch, scope)
 
+    def _goes_on(self, body: Sequence[ast.stmt], scope: Scope) -> bool:
+        """Run the *body* of a loop once; return False if it breaks the loop."""
+        try:
+            self._run(body, scope)
+        except _Break:
+            return False
+        except _Continue:
+            pass
+        return True
+
     def stmt_for(self, node: ast.For, scope: Scope) -> None:
         for one in items(self._evaluator.value(node.iter, scope)):
             self._evaluator.assign(node.target, one, scope)
-            try:
-                self._run(node.body, scope)
-            except _Break:
+            if not self._goes_on(node.body, scope):
                 return
-            except _Continue:
-                continue
         self._run(node.orelse, scope)
 
     def stmt_while(self, node: ast.While, scope: Scope) -> None:
         while self._evaluator.truth(self._evaluator.value(node.test, scope)):
             self._evaluator.step(node)
-            try:
-                self._run(node.body, scope)
-            except _Break:
+            if not self._goes_on(node.body, scope):
                 return
-            except _Continue:
-                continue
         self._run(node.orelse, scope)
 
     def stmt_try(self, node: ast.Try, scope: Scope) -> None:
