@@ -41,6 +41,7 @@ from afterrun_exporter.core.state import (
 )
 from afterrun_exporter.storage.group_commit import GroupCommit, Writes
 from afterrun_exporter.storage.outbox import Changes, Outbox
+from afterrun_exporter.storage.replicas import Replicas, SoleReplica
 from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
 from afterrun_exporter.storage.store import (
     EVERY_ALERT,
@@ -172,6 +173,7 @@ class MemoryStore:
             self._states, self._write, self._older_keys, key_memory
         )
         self.outbox = Outbox(self._write_outbox)
+        self.replicas: Replicas = SoleReplica()
 
     @property
     def states(self) -> Mapping[str, JobState]:

@@ -13,6 +13,7 @@ from afterrun_exporter.core.pushed_metrics import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import AlertKey, JobState, Transition
 from afterrun_exporter.storage.outbox import Outbox
+from afterrun_exporter.storage.replicas import Replicas
 
 #: A pure function of the current state of a job, None for a new one; it must be safe
 #: to call again.
@@ -145,6 +146,11 @@ class Store(Protocol):
     @property
     def outbox(self) -> Outbox:
         """Notifications for Alertmanagers, committed together with the alerts."""
+        ...
+
+    @property
+    def replicas(self) -> Replicas:
+        """The replicas that share the database."""
         ...
 
     def latest(self, job: str) -> JobState | None:

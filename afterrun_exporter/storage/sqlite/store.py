@@ -27,6 +27,7 @@ from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.group_commit import GroupCommit, Writes
 from afterrun_exporter.storage.outbox import Changes, Outbox
+from afterrun_exporter.storage.replicas import SoleReplica
 from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
 from afterrun_exporter.storage.sqlite import alert_history as history
 from afterrun_exporter.storage.sqlite import (
@@ -100,6 +101,7 @@ class SQLiteStore:
         #: The first day of which figures are kept; unknown after the start.
         self._first_day: int | None = None
         self.outbox = Outbox(self._write_outbox, *outbox)
+        self.replicas = SoleReplica()
 
     @classmethod
     @asynccontextmanager
