@@ -5,6 +5,7 @@ A store in a file has one: there `SoleReplica` serves.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
@@ -24,8 +25,26 @@ class Downtime(NamedTuple):
 class Follower(Protocol):
     """Acts on changes by other replicas, right after the store has applied them."""
 
+    def last_run_known(self, job: str) -> int | None:
+        """Return the number of the run up to which the history of *job* is known.
+
+        None for a job without windows, which needs no history. The store reads the later
+        runs together with a state of the job from another replica.
+        """
+
+    def completed(self, job: str, state: JobState, runs: bytes) -> JobState:
+        """Return *state*, read from the database, with all that is only in memory.
+
+        Those are the history (core/history.py) as known here, extended by *runs* in the
+        format of `Store.histories`, and the ratios of its windows. The store calls it
+        for each state from another replica, before it replaces the known one.
+        """
+
     def jobs_changed(self, changed: ChangedJobs) -> None:
-        """Act on the new states of jobs, which `Store.states` has already."""
+        """Act on the new states of jobs, which `Store.states` has already.
+
+        Also on those found by a lost comparison, before the change is decided again.
+        """
 
     def down(self, downtime: Downtime) -> None:
         """Act on a downtime of the whole service, before anything else is exposed."""
@@ -60,6 +79,17 @@ class Replicas(Protocol):
     def last_downtime(self) -> Downtime | None:
         """The last downtime of the whole service; None if there was none."""
 
+    @property
+    def secret(self) -> bytes:
+        """A random key that all replicas have, and nobody else."""
+
+    async def catch_up(self) -> None:
+        """Apply the changes that other replicas have committed before this call.
+
+        Calls at the same time share one look. Returns without an error if the database
+        does not respond.
+        """
+
     def outdated(self) -> str:
         """Return the reason why the states may be out of date; "" if they are not.
 
@@ -74,7 +104,10 @@ class Replicas(Protocol):
         """Tell the other replicas which configuration this one uses, as a hash."""
 
     def agree(self) -> bool:
-        """Return True if every live replica has announced the configuration of this one."""
+        """Return True if every live replica has announced the configuration of this one.
+
+        That is the last one announced here, even if the database does not have it yet.
+        """
 
     def feed_lag(self) -> float:
         """Return the age in seconds of the last look at changes by other replicas."""
@@ -97,6 +130,12 @@ class SoleReplica:
     last_downtime: Downtime | None = None
     clock_offset = 0.0
     conflicts = 0
+
+    def __init__(self) -> None:
+        self.secret = secrets.token_bytes(32)
+
+    async def catch_up(self) -> None:
+        """Do nothing: nobody else changes anything."""
 
     def outdated(self) -> str:
         return ""

@@ -62,6 +62,12 @@ CREATE TABLE service (
     up_since    float8
 );
 
+-- Random keys that all replicas share, by purpose; made by the first one that starts.
+CREATE TABLE secrets (
+    name   text PRIMARY KEY,
+    value  bytea NOT NULL
+);
+
 -- Finished runs. A partition has the runs that were received on one UTC day.
 CREATE TABLE runs (
     -- In about the order of their arrival.
