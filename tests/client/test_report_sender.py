@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from afterrun_exporter.client import clock
 from afterrun_exporter.client.daemon import Answer
-from afterrun_exporter.client.report_sender import ReportSender
+from afterrun_exporter.client.report_sender import QueuedReport, ReportSender
 from afterrun_exporter.client.reports import Report
 from afterrun_exporter.client.settings import Settings
 from afterrun_exporter.client.spool import Spool
@@ -20,6 +22,18 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(url=URL, token="", spool=tmp_path / "spool", patience=0.3)
 
 
+@pytest.fixture(autouse=True)
+def _time_passes_with_each_look_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that has to wait for a processor must not run out of its time."""
+    looks = count()
+    monkeypatch.setattr(clock, "stopwatch", lambda: 0.01 * next(looks))
+
+
+def ended(sender: ReportSender, queued: QueuedReport) -> None:
+    assert queued.finished.wait(300)
+    sender.wait(queued)
+
+
 def test_what_waits_is_delivered_before_what_is_new(settings: Settings) -> None:
     spool = Spool(settings.spool, silent)
     for run_id in ("a", "b"):
@@ -27,7 +41,7 @@ def test_what_waits_is_delivered_before_what_is_new(settings: Settings) -> None:
     daemon = MemoryDaemon()
     sender = ReportSender(settings, silent, daemon)
 
-    sender.wait(sender.finish(told("c")))
+    ended(sender, sender.finish(told("c")))
 
     assert daemon.runs == ["a", "b", "c"]
     assert spool.names() == []
@@ -39,11 +53,11 @@ def test_a_start_that_was_not_delivered_is_dropped_with_the_end(
     """The end says when the run began."""
     sender = ReportSender(settings, silent, MemoryDaemon(up=False))
     started = sender.start(told("a", "start"))
-    assert started.finished.wait(10)
+    assert started.finished.wait(300)
     spool = Spool(settings.spool, silent)
     assert len(spool.names()) == 1
 
-    sender.wait(sender.finish(told("a"), started))
+    ended(sender, sender.finish(told("a"), started))
 
     (name,) = spool.names()
     assert name.endswith("-finish.json")
@@ -71,9 +85,9 @@ def test_a_start_does_not_wait_beside_its_end(settings: Settings, over: bool) ->
     sender = ReportSender(settings, silent, daemon)
     started = sender.start(told("a", "start"))
     if over:
-        assert started.finished.wait(10)
+        assert started.finished.wait(300)
 
-    sender.wait(sender.finish(told("a"), started))
+    ended(sender, sender.finish(told("a"), started))
 
     assert daemon.seen
     assert all(kinds == ["finish"] for kinds in daemon.seen)
@@ -83,7 +97,7 @@ def test_a_sign_of_life_is_not_kept(settings: Settings) -> None:
     sender = ReportSender(settings, silent, MemoryDaemon(up=False))
 
     sender.heartbeat(told("a", "progress"))
-    sender.wait(sender.finish(told("a")))
+    ended(sender, sender.finish(told("a")))
 
     assert len(Spool(settings.spool, silent).names()) == 1
 
@@ -93,7 +107,7 @@ def test_a_refused_report_is_told_and_kept_aside(settings: Settings) -> None:
     sender = ReportSender(settings, said.append, MemoryDaemon())
 
     queued = sender.finish(told("a", job=REFUSED))
-    sender.wait(queued)
+    ended(sender, queued)
 
     assert queued.refused
     assert len(said) == 1
@@ -104,10 +118,10 @@ def test_a_refused_report_is_told_and_kept_aside(settings: Settings) -> None:
 def test_a_courier_that_is_closed_leaves_no_thread(settings: Settings) -> None:
     """A program that runs jobs for months must not collect them."""
     sender = ReportSender(settings, silent, MemoryDaemon())
-    sender.wait(sender.finish(told("a")))
+    ended(sender, sender.finish(told("a")))
     assert sender._thread is not None
 
     sender.close()
 
-    sender._thread.join(10)
+    sender._thread.join(300)
     assert not sender._thread.is_alive()

@@ -123,7 +123,7 @@ def look(browser: Browser, daemon: Daemon) -> Iterator[Look]:
             color_scheme=scheme,
             java_script_enabled=javascript,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(120_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", broke)
