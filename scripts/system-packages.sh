@@ -27,10 +27,12 @@ have() {
 
 POLICY=/usr/sbin/policy-rc.d
 policy_is_ours=no
+NO_CLUSTER=/etc/postgresql-common/createcluster.d/afterrun.conf
 log=
 
 clean_up() {
     if [ "$policy_is_ours" = yes ]; then $root rm -f "$POLICY"; fi
+    $root rm -f "$NO_CLUSTER"
     if [ -n "$log" ]; then rm -f "$log"; fi
 }
 
@@ -41,6 +43,12 @@ forbid_service_starts() {
     policy_is_ours=yes
     printf '#!/bin/sh\nexit 101\n' | $root tee "$POLICY" >/dev/null
     $root chmod 755 "$POLICY"
+}
+
+# Debian creates a database cluster together with the server. The tests have their own.
+forbid_clusters() {
+    $root mkdir -p "${NO_CLUSTER%/*}"
+    echo 'create_main_cluster = false' | $root tee "$NO_CLUSTER" >/dev/null
 }
 
 # Nor should one come up at the next boot.
@@ -76,6 +84,7 @@ apt_install() {
     trap clean_up EXIT
     trap 'exit 130' HUP INT TERM
     forbid_service_starts
+    case " $* " in *" postgresql "*) forbid_clusters ;; esac
     # One broken third-party source fails the update; the packages may still be there.
     apt_get update || true
     if ! apt_get install -y --no-install-recommends "$@"; then
@@ -90,7 +99,7 @@ apt_install() {
 programs=
 packages=
 
-# need PACKAGE PROGRAM [OTHER-NAME]: remember both when no such program is on PATH.
+# need PACKAGES PROGRAM [OTHER-NAME...]: remember them when no such program is on PATH.
 need() {
     package=$1 program=$2
     shift
@@ -127,6 +136,9 @@ provide_programs() {
     need socat socat
     need busybox busybox
     need sqlite3 sqlite3
+    # Debian keeps the programs of the server in a folder for each version.
+    need "postgresql postgresql-common" initdb /usr/lib/postgresql/*/bin/initdb
+    need pgbouncer pgbouncer /usr/sbin/pgbouncer
     # Sets the clock of the daemon.
     need faketime faketime
     # borgmatic, one of the clients in the tests, backs up with it.

@@ -15,6 +15,8 @@ from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, app_of
 from tests.services import job_config
 
+pytest_plugins = ["tests.postgres"]
+
 # How long an example takes says something of the machine, and nothing of a law; and
 # what fails elsewhere is to be found again here.
 settings.register_profile(
