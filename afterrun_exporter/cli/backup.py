@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from afterrun_exporter.cli.storage_flags import StorageFlags, storage_path_option
 from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.sqlite.backup import Contents, back_up
@@ -17,21 +18,14 @@ from afterrun_exporter.storage.sqlite.backup import Contents, back_up
 #: Gives the daemon priority on a busy machine.
 _NICE: Final = 10
 
-storage_option = click.option(
-    "--storage.path",
-    "storage_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("afterrun.db"),
-    show_default=True,
-    help="The database of afterrun serve.",
-)
+storage_option = storage_path_option("The database file of afterrun serve.")
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @storage_option
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
-def backup(file: Path, storage_path: Path, force: bool) -> None:
+def backup(file: Path, storage_path: str | None, force: bool) -> None:
     """Copy the database to FILE, also while the daemon is running.
 
     The copy is one file, contains every report that was acknowledged before it began,
@@ -40,11 +34,12 @@ def backup(file: Path, storage_path: Path, force: bool) -> None:
     with suppress(OSError):
         os.nice(_NICE)
     try:
-        contents = back_up(storage_path, file, overwrite=force)
-    except StorageError as error:
+        database = StorageFlags(storage_path).file("backup", "pg_dump")
+        contents = back_up(database, file, overwrite=force)
+    except (StorageError, ValueError) as error:
         click.echo(f"afterrun: {error}", err=True)
         sys.exit(1)
-    click.echo(f"backed up {storage_path} to {file}: {summary(contents)}")
+    click.echo(f"backed up {database} to {file}: {summary(contents)}")
 
 
 def summary(contents: Contents) -> str:

@@ -6,7 +6,6 @@ import re
 import resource
 import socket
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -76,16 +75,6 @@ def check_telemetry_path(path: str) -> None:
         raise ValueError(
             f"--web.telemetry-path {path!r} is invalid: write it like /metrics; "
             f"/, {', '.join(_RESERVED[:-1])} and {_RESERVED[-1]} are reserved"
-        )
-
-
-def check_storage_path(path: Path) -> None:
-    """Raise ValueError if *path* is not a persistent file."""
-    if path == Path():
-        raise ValueError("--storage.path is empty: use the path of a file")
-    if path == Path(":memory:"):
-        raise ValueError(
-            f"--storage.path {str(path)!r} would not survive a restart: use the path of a file"
         )
 
 

@@ -25,6 +25,8 @@ F = TypeVar("F", bound=Callable[..., object])
 #: Defaults in seconds.
 INTERVAL: Final = 60.0
 TIMEOUT: Final = 120.0
+#: The default directory of fetched commits if there is no database file.
+CACHE: Final = Path("afterrun-git")
 
 _PREFIX: Final = "config.git-"
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
@@ -39,6 +41,8 @@ class FollowedRepository:
     interval: float
     #: The maximum duration of a fetch in seconds.
     timeout: float
+    #: The directory of fetched commits; None for the default.
+    cache: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class GitFlags:
     token_file: Path | None = None
     username: str | None = None
     ca_file: Path | None = None
+    cache: Path | None = None
 
     def repository(self, config_file: Path | None) -> FollowedRepository | None:
         """Return the repository to follow, None if there is none.
@@ -93,7 +98,7 @@ class GitFlags:
         if self.ca_file is not None and not self.ca_file.is_file():
             raise ValueError(f"--{_PREFIX}ca-file {str(self.ca_file)!r} is not a file")
         return FollowedRepository(
-            remote, self.interval or INTERVAL, self.timeout or TIMEOUT
+            remote, self.interval or INTERVAL, self.timeout or TIMEOUT, self.cache
         )
 
 
@@ -114,6 +119,14 @@ _OPTIONS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("token-file", _FILE, "A file with the token for the repository."),
     ("username", str, f"The user name to send with the token.  [default: {USERNAME}]"),
     ("ca-file", _FILE, "The certificates of the authorities to trust, in PEM."),
+    (
+        "cache",
+        click.Path(file_okay=False, path_type=Path),
+        (
+            "The directory for fetched commits.  [default: beside the database file, or "
+            f"{CACHE} with PostgreSQL]"
+        ),
+    ),
 )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from afterrun_exporter.cli.configuration import Reloader
-from afterrun_exporter.cli.git_flags import FollowedRepository
+from afterrun_exporter.cli.git_flags import CACHE, FollowedRepository
 from afterrun_exporter.cli.origins import FileOrigin, Origin, Version
 from afterrun_exporter.cli.timed_calls import TimedCalls
 from afterrun_exporter.clock import Clock
@@ -20,6 +20,7 @@ from afterrun_exporter.errors import GitError
 from afterrun_exporter.exposition.self_metrics import Fetches, SelfMetrics
 from afterrun_exporter.git.remote import TOKEN, read_token
 from afterrun_exporter.git.repository import Repository
+from afterrun_exporter.storage.location import Location
 
 #: The part by which an interval is shorter or longer, so that many daemons do not ask a
 #: server at the same moment.
@@ -135,18 +136,21 @@ class GitOrigin:
 def origin_of(
     config_file: Path | None,
     repository: FollowedRepository | None,
-    storage: Path,
+    storage: Location,
     clock: Clock,
     own: SelfMetrics,
 ) -> Origin:
     """Return the place of the configuration.
 
-    Fetched commits are cached in a directory beside the database at *storage*.
+    By default, fetched commits are cached in a directory beside the database at
+    *storage* if that is a file.
     """
     if repository is None:
         return FileOrigin(config_file)
-    cache = storage.with_name(f"{storage.name}-git")
-    return GitOrigin(repository, cache, clock, own)
+    cache = repository.cache
+    if cache is None and isinstance(storage, Path):
+        cache = storage.with_name(f"{storage.name}-git")
+    return GitOrigin(repository, cache or CACHE, clock, own)
 
 
 def polls(

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from afterrun_exporter.cli.backup import storage_option, summary
+from afterrun_exporter.cli.storage_flags import StorageFlags
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.sqlite import backup
 
@@ -18,16 +19,17 @@ from afterrun_exporter.storage.sqlite import backup
 @click.option(
     "--force", is_flag=True, help="Replace an existing database, which is renamed."
 )
-def restore(file: Path, storage_path: Path, force: bool) -> None:
+def restore(file: Path, storage_path: str | None, force: bool) -> None:
     """Replace the database with a copy of the backup FILE.
 
     The daemon must be stopped.
     """
     try:
-        contents, aside = backup.restore(file, storage_path, overwrite=force)
-    except StorageError as error:
+        database = StorageFlags(storage_path).file("restore", "pg_restore")
+        contents, aside = backup.restore(file, database, overwrite=force)
+    except (StorageError, ValueError) as error:
         click.echo(f"afterrun: {error}", err=True)
         sys.exit(1)
-    click.echo(f"restored {storage_path} from {file}: {summary(contents)}")
+    click.echo(f"restored {database} from {file}: {summary(contents)}")
     if aside is not None:
         click.echo(f"the previous database is now {aside}")

@@ -29,7 +29,6 @@ from afterrun_exporter.cli.configuration import Configuration, Reloader
 from afterrun_exporter.cli.flags import (
     DURATION,
     check_open_files,
-    check_storage_path,
     check_telemetry_path,
     own_names,
     trusted,
@@ -44,6 +43,7 @@ from afterrun_exporter.cli.memory import (
     tune_garbage_collection,
 )
 from afterrun_exporter.cli.signals import Signals
+from afterrun_exporter.cli.storage_flags import StorageFlags, storage_options
 from afterrun_exporter.cli.version import build_labels
 from afterrun_exporter.cli.web_config import WebFile, owners, warn_if_open
 from afterrun_exporter.cli.web_config import read as read_web_config
@@ -65,7 +65,8 @@ from afterrun_exporter.server import addresses
 from afterrun_exporter.server.connection_limits import Limits
 from afterrun_exporter.server.listen import STOP_SECONDS, listening
 from afterrun_exporter.server.security import SecuritySettings
-from afterrun_exporter.storage.sqlite.store import SQLiteStore
+from afterrun_exporter.storage.location import Location
+from afterrun_exporter.storage.opening import open_store
 
 log = structlog.get_logger()
 
@@ -85,13 +86,7 @@ _option = partial(click.option, show_default=True)
     "--config.check", "config_check", is_flag=True, help="Check the file and exit."
 )
 @git_options
-@_option(
-    "--storage.path",
-    "storage_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("afterrun.db"),
-    help="The SQLite database; created if it does not exist.",
-)
+@storage_options
 @_option(
     "--web.listen-address",
     "listen",
@@ -168,7 +163,7 @@ def serve(
     config_file: Path | None,
     config_check: bool,
     git_flags: GitFlags,
-    storage_path: Path,
+    storage: StorageFlags,
     listen: tuple[str, ...],
     log_level: str,
     log_format: str,
@@ -191,7 +186,8 @@ def serve(
     try:
         binds = [addresses.parse(address) for address in listen]
         check_telemetry_path(telemetry_path)
-        check_storage_path(storage_path)
+        location = storage.location()
+        storage.log_precedence()
         repository = git_flags.repository(config_file)
         if config_check:
             if repository is not None:
@@ -211,7 +207,7 @@ def serve(
         listen_config = ListenConfig(
             binds, security, web_file, limits, stop_seconds, fast_path
         )
-        _run(_serve(config_file, repository, storage_path, listen_config, options))
+        _run(_serve(config_file, repository, location, listen_config, options))
     except ConfigError as error:
         for line in str(error).splitlines():
             click.echo(line, err=True)
@@ -250,21 +246,21 @@ class ListenConfig:
 async def _serve(
     config_file: Path | None,
     repository: FollowedRepository | None,
-    storage_path: Path,
+    storage: Location,
     listen_config: ListenConfig,
     options: WebOptions,
 ) -> None:
     signals = Signals(listen_config.patience)
     clock = SystemClock()
     own = SelfMetrics(__version__, **build_labels())
-    origin = origin_of(config_file, repository, storage_path, clock, own)
+    origin = origin_of(config_file, repository, storage, clock, own)
     configuration = Configuration(origin, clock, own)
     config = await signals.unless_stopped(configuration.start())
     options = replace(options, external_url=options.external_url or config.external_url)
     security, web_file = listen_config.security, listen_config.web_file
     web_file.apply(await web_file.read())
     async with (
-        SQLiteStore.open(storage_path, own.committed) as store,
+        open_store(storage, own.committed) as store,
         alertmanager_client() as post,
     ):
         service = Service(store, clock, config.job_config)
@@ -365,7 +361,7 @@ async def _serve(
             ),
         ):
             tune_garbage_collection()
-            _greet(listen_config, options, config, origin.name, storage_path)
+            _greet(listen_config, options, config, origin.name, storage)
             await signals.until_stopped(reload)
             log.info("stopping")
         await receivers.finish()
@@ -381,7 +377,7 @@ def _greet(
     options: WebOptions,
     config: configs.Config,
     source: str,
-    storage_path: Path,
+    storage: Location,
 ) -> None:
     scheme = "https" if listen_config.web_file.encrypts else "http"
     url = options.external_url.rstrip("/") or listen_config.binds[0].url(scheme)
@@ -390,7 +386,7 @@ def _greet(
     source = f"{count} from {source}" if source else "no file"
     click.echo(
         f"AfterRun exporter {__version__} listens on {url} "
-        f"({source}; database {storage_path}); Ctrl-C stops it\n"
+        f"({source}; database {storage}); Ctrl-C stops it\n"
         f"{usage(url, options.telemetry_path, config.jobs.values(), locked=locked)}"
     )
     if warn_if_open(listen_config.security, listen_config.binds):
