@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -105,6 +106,11 @@ def stopwatch() -> float:
 async def yield_to_loop() -> None:
     """Yield to all other tasks that are ready on the event loop."""
     await asyncio.sleep(0)
+
+
+async def jittered_sleep(seconds: float) -> None:
+    """Return after *seconds*, or after up to half of them less."""
+    await asyncio.sleep(random.uniform(seconds / 2, seconds))  # noqa: S311
 
 
 class LoopTurn:

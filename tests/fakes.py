@@ -39,7 +39,7 @@ from afterrun_exporter.core.state import (
     JobState,
     Transition,
 )
-from afterrun_exporter.storage.group_commit import GroupCommit, Writes
+from afterrun_exporter.storage.group_commit import NONE_LOST, GroupCommit, Lost, Writes
 from afterrun_exporter.storage.outbox import Changes, Outbox
 from afterrun_exporter.storage.replicas import Replicas, SoleReplica
 from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
@@ -383,9 +383,10 @@ class MemoryStore:
     async def close(self) -> None:
         await self._commits.drained()
 
-    async def _write(self, writes: Writes) -> None:
+    async def _write(self, writes: Writes) -> Lost:
         async with self.outbox.recording(writes):
             self._apply(writes)
+        return NONE_LOST
 
     async def _older_keys(self, jobs: Collection[str]) -> dict[str, OlderKeys]:
         keys_by_job: dict[str, OlderKeys] = {}

@@ -155,6 +155,25 @@ def with_older_keys(state: JobState, older: bytes, through: int) -> JobState:
     return replace(state, run_keys=older + state.run_keys, run_keys_whole=True)
 
 
+def with_keys_of(state: JobState, earlier: JobState | None) -> JobState:
+    """Return *state*, just read from the store, with keys of older runs of *earlier*.
+
+    That is the state of the job in memory before, if its keys continue those of *state*.
+    """
+    if earlier is None:
+        return state
+    before = state.recorded - len(state.run_keys) // KEY_SIZE
+    common = (earlier.recorded - before) * KEY_SIZE
+    older = len(earlier.run_keys) - common
+    if earlier.recorded > state.recorded or common < 0 or older <= 0:
+        return state
+    if not state.run_keys.startswith(earlier.run_keys[older:]):
+        # It is not an earlier state: the database was restored from a backup.
+        return state
+    keys = earlier.run_keys[:older] + state.run_keys
+    return replace(state, run_keys=keys, run_keys_whole=earlier.run_keys_whole)
+
+
 def shortened(state: JobState) -> JobState:
     """Return *state* with only the keys that are stored with it."""
     return replace(

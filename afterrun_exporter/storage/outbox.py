@@ -7,6 +7,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Collection,
     Iterable,
     Mapping,
     Sequence,
@@ -57,7 +58,19 @@ class Changes:
     notices: tuple[AlertNotification, ...] = ()
     #: For each label set, the state of its delivery to each Alertmanager.
     deliveries: Mapping[str, Mapping[str, DeliveryState]] = field(default_factory=dict)
-    removed: tuple[str, ...] = ()
+    #: Notifications to delete, unless their times in the database are others: another
+    #: replica may have opened the alert again.
+    removed: tuple[AlertNotification, ...] = ()
+
+
+@dataclass(slots=True)
+class Recording:
+    """Changes of the outbox that are being written together with transitions."""
+
+    changes: Changes
+    #: Jobs that were not written after all, to be set by the writer. It must not write
+    #: their notifications either.
+    losers: Collection[str] = ()
 
 
 class Outbox:
@@ -109,15 +122,50 @@ class Outbox:
         self._on_change = on_change
 
     @asynccontextmanager
-    async def recording(self, writes: Writes) -> AsyncIterator[Changes]:
+    async def recording(self, writes: Writes) -> AsyncIterator[Recording]:
         """Yield the outbox changes for *writes*, to commit together with them.
 
-        The changes are applied in memory if the block ends without an error.
+        The changes are applied in memory if the block ends without an error, but for
+        those of the losers.
         """
         async with self._one_at_a_time:
-            changes = Changes(notices=tuple(self._news(writes)))
-            yield changes
-            self._apply(changes.notices)
+            texts: dict[str, dict[AlertKey, str]] = {}
+            notices = tuple(self._news(writes, texts))
+            recording = Recording(Changes(notices=notices))
+            yield recording
+            if losers := recording.losers:
+                notices = tuple(one for one in notices if one.job not in losers)
+                texts = {job: one for job, one in texts.items() if job not in losers}
+            for job, held_back in texts.items():
+                self._held_back_texts.pop(job, None)
+                if held_back:
+                    self._held_back_texts[job] = held_back
+            self._apply(notices)
+
+    def replace(
+        self, jobs: Collection[str], notices: Iterable[AlertNotification]
+    ) -> None:
+        """Replace the notifications of *jobs* by those that other replicas committed.
+
+        Call it together with the change of the states of these jobs in memory.
+        """
+        by_labels = {one.labels: one for one in notices}
+        before = [one for job in jobs for one in self._notices_of(job)]
+        self._drop([one for one in before if one.labels not in by_labels])
+        self._apply(
+            one for labels, one in by_labels.items() if self._notices.get(labels) != one
+        )
+
+    def load_deliveries(
+        self, deliveries: Mapping[str, Mapping[str, DeliveryState]]
+    ) -> None:
+        """Replace what is known of deliveries by what another replica has stored."""
+        self._deliveries = {
+            labels: dict(by)
+            for labels, by in deliveries.items()
+            if labels in self._notices
+        }
+        self._on_change(tuple(self._notices))
 
     async def reconcile(
         self,
@@ -142,8 +190,16 @@ class Outbox:
                     )
                 ]
                 if changed:
+                    before = {
+                        one.labels: self._notices.get(one.labels) for one in changed
+                    }
                     await self._write(Changes(notices=tuple(changed)))
-                    self._apply(changed)
+                    # Another replica may have changed some of them meanwhile.
+                    self._apply(
+                        one
+                        for one in changed
+                        if self._notices.get(one.labels) is before[one.labels]
+                    )
 
     async def note(
         self,
@@ -159,14 +215,15 @@ class Outbox:
         for labels, state in news.items():
             self._deliveries.setdefault(labels, {})[alertmanager] = state
         async with self._one_at_a_time:
-            current = [labels for labels in news if labels in self._notices]
-            removed = tuple(one for one in current if is_done(self._notices[one]))
+            current = {one: self._notices[one] for one in news if one in self._notices}
+            removed = tuple(filter(is_done, current.values()))
+            finished = {one.labels for one in removed}
             deliveries = {
-                one: dict(self._deliveries[one])
+                one: dict(self._deliveries.setdefault(one, {alertmanager: news[one]}))
                 for one in current
-                if one not in removed
+                if one not in finished
             }
-            for labels in news.keys() - set(current):
+            for labels in news.keys() - current.keys():
                 self._deliveries.pop(labels, None)
             await self._write(Changes(deliveries=deliveries, removed=removed))
             self._drop(removed)
@@ -179,14 +236,18 @@ class Outbox:
     async def forget(self, is_done: Callable[[AlertNotification], bool]) -> None:
         """Drop finished notifications; raises StorageError if it cannot be written."""
         async with self._one_at_a_time:
-            removed = tuple(
-                one for one, notice in self._notices.items() if is_done(notice)
-            )
+            removed = tuple(filter(is_done, self._notices.values()))
             if removed:
                 await self._write(Changes(removed=removed))
                 self._drop(removed)
 
-    def _news(self, writes: Writes) -> Iterable[AlertNotification]:
+    def _news(
+        self, writes: Writes, texts: dict[str, dict[AlertKey, str]]
+    ) -> Iterable[AlertNotification]:
+        """Return the notifications that change by *writes*.
+
+        Adds the new texts of alerts that are held back to *texts*.
+        """
         if self._announce is None:
             return ()
         news: dict[str, AlertNotification] = {}
@@ -221,7 +282,7 @@ class Outbox:
                         del news[labels]
         changed = sorted((one for one in writes if one[1].alerts), key=_job)
         for job, transitions in groupby(changed, _job):
-            self._hold_back(job, [transition for _, transition in transitions], news)
+            self._hold_back(job, [one for _, one in transitions], news, texts)
         return news.values()
 
     def _hold_back(
@@ -229,6 +290,7 @@ class Outbox:
         job: str,
         transitions: Sequence[Transition],
         news: dict[str, AlertNotification],
+        texts: dict[str, dict[AlertKey, str]],
     ) -> None:
         """Remove alerts that are held back from *news*, and add those released."""
         state = transitions[-1].state
@@ -246,15 +308,17 @@ class Outbox:
         if waits:
             open_ones = [one for one in after.values() if one.resolved_at is None]
             to_post = {one.labels for one in not_held_back(open_ones, posted)}
+            held_back = texts[job] = {**self._held_back_texts.get(job, {})}
             for labels in {one.labels for one in open_ones} - to_post:
                 notice = news.pop(labels)
-                self._held_back_texts.setdefault(job, {})[notice.key] = notice.summary
+                held_back[notice.key] = notice.summary
         else:
-            texts = self._held_back_texts.pop(job, {})
+            texts[job] = {}
+            summaries = self._held_back_texts.get(job, {})
             for one in self._holding(job, state):
                 current = after.get(one.labels)
                 if current is None or current.resolved_at is not None:
-                    news[one.labels] = replace(one, summary=texts.get(one.key, ""))
+                    news[one.labels] = replace(one, summary=summaries.get(one.key, ""))
 
     def _to_post(
         self, job: str, holding: Sequence[AlertNotification]
@@ -285,9 +349,15 @@ class Outbox:
         if changed:
             self._on_change(changed)
 
-    def _drop(self, removed: Sequence[str]) -> None:
-        for labels in removed:
-            notice = self._notices.pop(labels)
+    def _drop(self, notices: Iterable[AlertNotification]) -> None:
+        removed = []
+        for notice in notices:
+            labels = notice.labels
+            if self._notices.get(labels) is not notice:
+                # Another replica has changed it meanwhile.
+                continue
+            removed.append(labels)
+            del self._notices[labels]
             self._deliveries.pop(labels, None)
             others = self._labels_of[notice.job]
             others.discard(labels)

@@ -7,7 +7,7 @@ Then they stay in memory, for the jobs with the most recent reports.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from afterrun_exporter.core.duplicates import KEY_SIZE, NO_KEY, REMEMBERED, shortened
@@ -69,6 +69,12 @@ class KeysInMemory:
             if size > REMEMBERED * KEY_SIZE:
                 self._total += size - self._sizes.pop(name, 0)
                 self._sizes[name] = size
+
+    def replace(self, jobs: Iterable[str], states: Mapping[str, JobState]) -> None:
+        """Update the sizes after *states* have replaced those of *jobs*."""
+        for name in jobs:
+            self._total -= self._sizes.pop(name, 0)
+        self.note(states)
 
     def make_room(self) -> None:
         """Forget the keys of the jobs with the oldest reports."""

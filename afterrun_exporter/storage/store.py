@@ -172,7 +172,11 @@ class Store(Protocol):
         alerts and logs together.
 
         Raises StorageError if the transaction could not be committed; then nothing
-        has changed.
+        has changed, as far as one process uses the database. Of replicas, each commits
+        the changes of those jobs that no other replica changed first, and decides the
+        others again on their present states. Then a part may have been committed before
+        the error, or the whole if the connection broke: the caller repeats all, and
+        repeated reports are recognised.
         """
         ...
 

@@ -19,7 +19,7 @@ from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.runtime import running_service
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.group_commit import Writes
+from afterrun_exporter.storage.group_commit import Lost, Writes
 from tests.core.jobs import at, told
 from tests.fakes import ManualClock, MemoryStore
 from tests.services import job_config
@@ -44,10 +44,10 @@ class Disk(MemoryStore):
 
     full = False
 
-    async def _write(self, writes: Writes) -> None:
+    async def _write(self, writes: Writes) -> Lost:
         if self.full:
             raise StorageError("no space left on device")
-        await super()._write(writes)
+        return await super()._write(writes)
 
 
 class World:

@@ -17,7 +17,7 @@ from afterrun_exporter.engine import job_registry
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import StorageError, UnknownJobError
-from afterrun_exporter.storage.group_commit import Writes
+from afterrun_exporter.storage.group_commit import Lost, Writes
 from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping
 from tests.engine.test_service import FullStore
@@ -43,10 +43,10 @@ class HeldStore(MemoryStore):
         self.free = asyncio.Event()
         self.free.set()
 
-    async def _write(self, writes: Writes) -> None:
+    async def _write(self, writes: Writes) -> Lost:
         self.busy.set()
         await self.free.wait()
-        await super()._write(writes)
+        return await super()._write(writes)
 
 
 def stricter(name: str, said: str = "") -> Job:  # noqa: ARG001 - nothing is

@@ -15,7 +15,7 @@ from afterrun_exporter.errors import (
     UnknownJobError,
     UnreadableStorageError,
 )
-from afterrun_exporter.storage.group_commit import Writes
+from afterrun_exporter.storage.group_commit import Lost, Writes
 from afterrun_exporter.storage.store import AlertFilter
 from tests.copies import replace
 from tests.core.jobs import BACKUP, at, ping, told
@@ -28,10 +28,10 @@ class FullStore(MemoryStore):
 
     full = False
 
-    async def _write(self, writes: Writes) -> None:
+    async def _write(self, writes: Writes) -> Lost:
         if self.full:
             raise StorageError("no space left on device")
-        await super()._write(writes)
+        return await super()._write(writes)
 
 
 async def test_a_configured_job_is_known_from_the_start(service: Service) -> None:

@@ -12,7 +12,13 @@ from afterrun_exporter.clock import yield_to_loop
 from afterrun_exporter.core.duplicates import OlderRunsNeededError
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.group_commit import MAX_SHARED, GroupCommit, Writes
+from afterrun_exporter.storage.group_commit import (
+    MAX_SHARED,
+    NONE_LOST,
+    GroupCommit,
+    Lost,
+    Writes,
+)
 from afterrun_exporter.storage.run_keys import OlderKeys
 from afterrun_exporter.storage.store import Change, Decide
 from tests.storage.decisions import fresh, known, logged, missed_once_more, unreadable
@@ -32,7 +38,7 @@ class Disk:
         self._free.set()
         self._busy = asyncio.Event()
 
-    async def write(self, writes: Writes) -> None:
+    async def write(self, writes: Writes) -> Lost:
         self._busy.set()
         await self._free.wait()
         self._busy.clear()
@@ -42,6 +48,7 @@ class Disk:
         if self.poison.intersection(jobs):
             raise OverflowError("this cannot be written")
         self.commits.append(jobs)
+        return NONE_LOST
 
     def hold(self) -> None:
         """Let every write wait from now on."""

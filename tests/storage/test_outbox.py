@@ -18,7 +18,7 @@ from afterrun_exporter.core.state import (
     Transition,
 )
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.group_commit import Writes
+from afterrun_exporter.storage.group_commit import Lost, Writes
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Change, Store, update
 from tests.copies import replace
@@ -247,7 +247,7 @@ async def test_reconciling_does_not_miss_what_is_being_committed(store: Store) -
 class FullStore(MemoryStore):
     """A store whose disk is full."""
 
-    async def _write(self, writes: Writes) -> None:
+    async def _write(self, writes: Writes) -> Lost:
         async with self.outbox.recording(writes):
             raise StorageError("no space left on device")
 

@@ -39,7 +39,8 @@ def save(connection: sqlite3.Connection, changes: Changes) -> None:
         [(_encode(states), labels) for labels, states in changes.deliveries.items()],
     )
     connection.executemany(
-        "DELETE FROM outbox WHERE labels = ?", [(labels,) for labels in changes.removed]
+        "DELETE FROM outbox WHERE labels = ? AND opened_at = ? AND resolved_at IS ?",
+        [(one.labels, one.opened_at, one.resolved_at) for one in changes.removed],
     )
 
 

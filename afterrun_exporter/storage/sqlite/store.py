@@ -25,7 +25,7 @@ from afterrun_exporter.core.pushed_metrics import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
-from afterrun_exporter.storage.group_commit import GroupCommit, Writes
+from afterrun_exporter.storage.group_commit import NONE_LOST, GroupCommit, Lost, Writes
 from afterrun_exporter.storage.outbox import Changes, Outbox
 from afterrun_exporter.storage.replicas import SoleReplica
 from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
@@ -296,11 +296,12 @@ class SQLiteStore:
         await self._commits.drained()
         await self._checkpoints.stop()
 
-    async def _write(self, writes: Writes) -> None:
+    async def _write(self, writes: Writes) -> Lost:
         if writes:
-            async with self.outbox.recording(writes) as news:
-                commit = self._writer.commit
+            async with self.outbox.recording(writes) as recording:
+                commit, news = self._writer.commit, recording.changes
                 self._on_commit(await self._on_thread(commit, writes, news))
+        return NONE_LOST
 
     async def _alone(self, act: Callable[[sqlite3.Connection, V], T], argument: V) -> T:
         """Run *act* in a transaction without reports, and count its failure."""
