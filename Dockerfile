@@ -18,7 +18,7 @@ COPY afterrun_exporter afterrun_exporter
 ARG REVISION=
 RUN export AFTERRUN_REVISION="$REVISION" \
     && python -m venv /opt/afterrun \
-    && /opt/afterrun/bin/pip install --no-cache-dir --disable-pip-version-check '.[holidays,postgres]'
+    && /opt/afterrun/bin/pip install --no-cache-dir --disable-pip-version-check '.[holidays]'
 
 FROM ${PYTHON}
 COPY --from=build /opt/afterrun /opt/afterrun

@@ -77,6 +77,11 @@ e2e-repeat: system-packages $(DEV) $(CLIENTS) ## Run the end-to-end tests three 
 kill9: system-packages $(DEV) ## Prove that kill -9 under load loses no acknowledged ping
 	@$(BIN)/pytest -m slow tests/e2e/daemon/test_kill9.py
 
+.PHONY: replicas
+replicas: system-packages $(DEV) $(CLIENTS) ## Kill, freeze and cut off replicas and PostgreSQL, and run the tests of clients against two replicas (minutes)
+	@$(BIN)/pytest -m "slow or not slow" tests/e2e/replicas
+	@AFTERRUN_TEST_REPLICAS=2 $(BIN)/pytest tests/e2e/clients
+
 .PHONY: schemathesis
 schemathesis: system-packages $(DEV) ## Send the API requests that its OpenAPI document allows, and others (minutes)
 	@$(BIN)/pytest -m slow tests/e2e/daemon/test_schemathesis.py

@@ -59,6 +59,8 @@ class Daemon:
     ) -> None:
         self.port = free_port()
         self.database = database or folder / "afterrun.db"
+        #: What is given as `--storage.path`.
+        self.storage = str(self.database)
         self.config = folder / "afterrun.yml"
         self._stdout = (logs or folder) / "stdout.txt"
         self._stderr = (logs or folder) / "stderr.txt"
@@ -186,7 +188,7 @@ class Daemon:
             given = []
         if self.config.exists():
             given.append(f"--config.file={self.config}")
-        where = f"--storage.path={self.database}"
+        where = f"--storage.path={self.storage}"
         return [str(AFTERRUN), "serve", where, *given, *flags]
 
     def _ready(self) -> bool:

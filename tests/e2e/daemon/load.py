@@ -103,7 +103,7 @@ class Load:
     ) -> None:
         ids = (f"{name}-{n}" for n in count())
         while not self._stopping:
-            reports = _reports(rng, ids)
+            reports = reports_of(rng, ids)
             if len(reports) == 1 and rng.random() < 0.3:
                 (report,) = reports
                 if not await self._start(session, report):
@@ -158,7 +158,7 @@ async def resend(url: str, ledger: Ledger) -> None:
     ledger.unanswered.clear()
 
 
-def _reports(rng: random.Random, ids: Iterator[str]) -> Reports:
+def reports_of(rng: random.Random, ids: Iterator[str]) -> Reports:
     # A batch names each job once: so no job gets more reports between a kill
     # and their repeats than it remembers.
     size = 1 if rng.random() < 0.7 else rng.randrange(2, 11)
