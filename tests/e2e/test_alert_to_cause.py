@@ -131,7 +131,7 @@ def _ping(chain: Generated, job: str, **report: Any) -> None:
     request = urllib.request.Request(  # noqa: S310
         f"{chain.daemon_url}/ping/{job}", json.dumps(report).encode()
     )
-    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+    urllib.request.urlopen(request, timeout=120).close()  # noqa: S310
 
 
 @each_job

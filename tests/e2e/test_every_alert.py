@@ -82,7 +82,7 @@ class Scene:
             f"{self.chain.daemon_url}{path}", json.dumps(body).encode()
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             with error:

@@ -79,7 +79,7 @@ def posts(
         json.dumps([started]).encode(),
         {"Content-Type": "application/json"},
     )
-    urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
+    urllib.request.urlopen(request, timeout=120).close()  # noqa: S310
 
     def read() -> dict[str, dict[str, Any]]:
         lines = posted.read_text().splitlines() if posted.exists() else []

@@ -78,7 +78,7 @@ def test_a_critical_job_silences_no_other_job(tmp_path: Path, launch: Launch) ->
 def post(url: str, body: Any) -> None:
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310
-    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+    urllib.request.urlopen(request, timeout=120).close()  # noqa: S310
 
 
 def jobs_in(posted: Path) -> set[str]:
@@ -89,7 +89,7 @@ def jobs_in(posted: Path) -> set[str]:
 
 def inhibited(port: int) -> list[tuple[str, str]]:
     url = f"{chain.url(port)}/api/v2/alerts"
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(url, timeout=120) as answer:  # noqa: S310
         alerts = json.load(answer)
     return [
         (alert["labels"]["alertname"], alert["labels"]["severity"])

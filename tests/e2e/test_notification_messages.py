@@ -92,7 +92,7 @@ class Scene:
         body = json.dumps(alerts).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self._url, body, headers)  # noqa: S310
-        urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
+        urllib.request.urlopen(request, timeout=120).close()  # noqa: S310
 
     def mails(self) -> list[Mail]:
         return list(self.inbox.sent().mails)

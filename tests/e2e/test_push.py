@@ -82,7 +82,7 @@ def report(chain: Chain, job: str, body: dict[str, Any]) -> float:
     request = urllib.request.Request(  # noqa: S310
         f"{chain.daemon_url}/ping/{job}", json.dumps(body).encode(), method="POST"
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
         assert answer.status == 200
     return time.time()
 

@@ -65,7 +65,7 @@ class Sharded:
         request = urllib.request.Request(  # noqa: S310
             f"{url(self._daemon)}/ping/{job}", body, method="POST"
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
             assert answer.status == 200
 
 

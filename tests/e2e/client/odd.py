@@ -115,7 +115,7 @@ def forgetful(url: str, times: int) -> Act:
     lost: list[int] = []
 
     def act(handler: Handler, body: bytes) -> bool:
-        connection = HTTPConnection(host, timeout=30)
+        connection = HTTPConnection(host, timeout=120)
         connection.request("POST", handler.path, body)
         answer = json.loads(connection.getresponse().read())
         connection.close()

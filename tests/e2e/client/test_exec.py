@@ -8,7 +8,6 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -41,7 +40,7 @@ def test_a_run_is_recorded_with_all_that_is_known_of_it(
     assert (done.code, done.stdout, done.stderr) == (3, b"out\n", "bad\n")
     assert (run["outcome"], run["exit_code"]) == ("fail", 3)
     assert run["message"] == "out\nbad"
-    assert 0.3 <= run["duration"] < 5
+    assert 0.3 <= run["duration"] < 120
     assert len(run["run_id"]) == 36
     assert run["metadata"]["team"] == "data"
     assert run["metadata"]["host"] == os.uname().nodename
@@ -119,12 +118,13 @@ def test_a_background_process_does_not_keep_it_from_ending(
 ) -> None:
     """It holds the pipe open long after the command has ended."""
     daemon.start()
-    began = time.monotonic()
 
-    done = cron.exec("backup", [], "sh", "-c", "sleep 25 & echo done")
+    done = cron.exec("backup", [], "sh", "-c", "sleep 600 & echo done; echo $!")
 
-    assert (done.code, done.stdout) == (0, b"done\n")
-    assert time.monotonic() - began < 10
+    said, process = done.stdout.split()
+    # It is still there.
+    os.kill(int(process), signal.SIGKILL)
+    assert (done.code, said) == (0, b"done")
 
 
 def test_a_run_that_takes_too_long_is_ended(daemon: Daemon, cron: Cron) -> None:
@@ -207,7 +207,7 @@ def test_signals_are_passed_on(daemon: Daemon, cron: Cron) -> None:
     for name, running in started.items():
         wait_until((cron.folder / name).exists, "the command runs")
         running.send_signal(signal.Signals[f"SIG{name}"])
-        out, _ = running.communicate(timeout=30)
+        out, _ = running.communicate(timeout=120)
         assert (running.returncode, out) == (9, b"heard\n")
         assert only_run(daemon, name)["exit_code"] == 9
 
@@ -257,7 +257,7 @@ def test_a_signal_that_is_ignored_stays_so(daemon: Daemon, cron: Cron) -> None:
     wait_until((cron.folder / "ready").exists, "the command runs")
 
     running.send_signal(signal.SIGHUP)
-    out, _ = running.communicate(timeout=30)
+    out, _ = running.communicate(timeout=120)
 
     assert b"ok" in out
     assert only_run(daemon, "backup")["outcome"] == "ok"

@@ -182,7 +182,7 @@ def test_output_that_is_read_slowly_is_part_of_the_run(
         assert total(daemon, "runs", job) == 0
         assert running.stdout is not None
         if job == "read":
-            stdout, _ = running.communicate(timeout=30)
+            stdout, _ = running.communicate(timeout=120)
             assert (running.returncode, stdout) == (0, bytes(120_000))
         else:
             running.stdout.close()

@@ -39,7 +39,7 @@ def test_a_block_is_a_run(daemon: Daemon) -> None:
     assert (recorded["outcome"], recorded["metrics"]) == ("ok", {"rows": 42})
     assert recorded["message"] == "all of them"
     assert recorded["metadata"]["team"] == "data"
-    assert 0.2 <= recorded["duration"] < 5
+    assert 0.2 <= recorded["duration"] < 120
     assert r.verdict is not None
     assert r.verdict["outcome"] == "ok"
 

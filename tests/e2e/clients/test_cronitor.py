@@ -34,7 +34,7 @@ work()
 
     (run,) = runs(daemon, "nightly")
     assert run["outcome"] == "ok"
-    assert 0.3 <= run["duration"] < 5
+    assert 0.3 <= run["duration"] < 120
 
 
 def test_one_that_raises_has_failed(daemon: Daemon) -> None:

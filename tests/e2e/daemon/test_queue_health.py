@@ -25,7 +25,7 @@ def watching(daemon: Daemon) -> Daemon:
 def ask(queue: Path, daemon: Daemon) -> None:
     """Run the script as cron would."""
     url = f"http://{HOST}:{daemon.port}/ping/queue-health"
-    subprocess.run([EXAMPLES / "queue-health.sh", queue, url], check=True, timeout=30)
+    subprocess.run([EXAMPLES / "queue-health.sh", queue, url], check=True, timeout=300)
 
 
 def last_run(daemon: Daemon) -> tuple[str, str]:

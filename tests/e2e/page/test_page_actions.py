@@ -223,7 +223,7 @@ def test_the_crontab_line_is_one_that_a_shell_runs(look: Look, daemon: Daemon) -
     command = line.partition("/opt/sales-report.sh; ")[2]
     command = command.replace("$(cat /tmp/recipients)", "212")
     assert shlex.split(command)[0] == "curl"
-    subprocess.run(["sh", "-c", f"false; {command}"], check=True, timeout=30)
+    subprocess.run(["sh", "-c", f"false; {command}"], check=True, timeout=300)
 
     (last,) = daemon.get("/api/v1/jobs/sales-report/runs?limit=1").json()["runs"]
     assert (last["exit_code"], last["outcome"]) == (1, "fail")

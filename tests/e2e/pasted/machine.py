@@ -177,7 +177,7 @@ def _result(
 
 def _get(path: str) -> str:
     try:
-        with urllib.request.urlopen(f"{URL}{path}", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{URL}{path}", timeout=120) as answer:  # noqa: S310
             text: str = answer.read().decode()
             return text
     except urllib.error.HTTPError as error:
