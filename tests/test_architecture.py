@@ -220,7 +220,7 @@ def test_the_service_knows_the_store_by_its_promises_alone() -> None:
     )
     wanted = {name for m in deciding for name in imports(m) if "storage" in name}
 
-    assert {name.split(".")[2] for name in wanted} == {"store"}
+    assert {name.split(".")[2] for name in wanted} == {"replicas", "store"}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)

@@ -25,6 +25,8 @@ _EXCEPT: Final = " except "
 
 def schedule_text(job: Job) -> str:
     """Return the schedule of expected slots of *job*; "" without one."""
+    if job.foreign_schedule is not None:
+        return job.foreign_schedule
     schedule = job.schedule
     if not job.enabled or schedule is None:
         return ""
@@ -41,7 +43,7 @@ def have_same_times(text: str, other: str) -> bool:
 
 def slot_after(job: Job, instant: float) -> float:
     """Return the first slot after *instant*; +inf without one."""
-    if not job.enabled or job.schedule is None:
+    if not job.enabled or job.schedule is None or job.foreign_schedule is not None:
         return math.inf
     return job.schedule.next_after(instant)
 
@@ -206,7 +208,7 @@ def covered_by(job: Job, end: float, start: float | None) -> float:
     That is *end*, or the slot after it if the whole run is shortly before that slot. A
     long run for the previous slot is not an early run for the next one.
     """
-    if job.schedule is None:
+    if job.schedule is None or job.foreign_schedule is not None:
         return end
     slot = job.schedule.next_after(end)
     if not math.isfinite(slot):

@@ -126,11 +126,7 @@ def with_run(
     """
     if not (over := kept_for(job)):
         return NO_HISTORY
-    if not history.ordered:
-        history = _only(history, _inside(history, over, now))
-    first = bisect_right(_numbers(history), run.number - settings.runs_per_job)
-    if history.ordered:
-        first = max(first, _first(history, over, now))
+    history, first = _reached(history, run.number, over, now, settings)
     return _appended(history, first, past(run))
 
 
@@ -162,6 +158,56 @@ def joined(
         for run, end in zip(runs, ends, strict=True)
         if end + over > now
     )
+
+
+def adopted(
+    job: Job,
+    state: JobState,
+    known: History,
+    runs: bytes,
+    now: float,
+    settings: Settings,
+) -> JobState:
+    """Return *state*, read from a store, with the history for the windows of *job*.
+
+    That is the *known* one, extended by the packed *runs*, with its ratios.
+    """
+    if not (over := kept_for(job)):
+        return state
+    later = _numbers(known)[-1] if len(known) else 0
+    more = history_of(one for one in unpack(runs) if one.number > later)
+    both = _reached(_joined(known, more), state.recorded, over, now, settings)
+    state = replace(state, history=_appended(*both, None))
+    return state if job.success_ratio is None else with_ratio(job, state, now)
+
+
+def _joined(known: History, more: History) -> History:
+    if not len(more):
+        return known
+    return History(
+        numbers=known.numbers + more.numbers,
+        ends=known.ends + more.ends,
+        durations=known.durations + more.durations,
+        oks=known.oks + more.oks,
+        ordered=known.ordered
+        and more.ordered
+        and (not len(known) or _ends(known)[-1] <= _ends(more)[0]),
+    )
+
+
+def _reached(
+    history: History, newest: int, over: float, now: float, settings: Settings
+) -> tuple[History, int]:
+    """Return *history*, and the index of its first run that a window reaches.
+
+    *newest* is the number of the last run.
+    """
+    if not history.ordered:
+        history = _only(history, _inside(history, over, now))
+    first = bisect_right(_numbers(history), newest - settings.runs_per_job)
+    if history.ordered:
+        first = max(first, _first(history, over, now))
+    return history, first
 
 
 def put_back(ends: Sequence[float], now: float) -> Sequence[float]:

@@ -145,7 +145,10 @@ def with_due_slots(
     unobserved, covered = state.unobserved_through, state.covered_until
     new_slots: list[UnobservedSlots] = []
     logs: list[LogEntry] = []
-    if first is not None and slot_after(job, state.due_after) + job.grace > now:
+    if (
+        first is not None
+        and now < slot_after(job, state.due_after) + job.grace < math.inf
+    ):
         # The configuration now gives more grace than when this was missed.
         first, through = None, 0.0
     for turn in count(1):  # pragma: no branch - until break

@@ -220,6 +220,9 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     configured: bool = True
     #: The name for people, if it is not a valid job name; "" for none.
     display_name: str = ""
+    #: The schedule in its state, while another replica may expect its runs by that; None
+    #: if its own schedule applies. No runs are expected here meanwhile.
+    foreign_schedule: str | None = None
 
 
 class Ping(Struct, frozen=True, kw_only=True, gc=False):

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from msgspec.structs import replace
 
 from afterrun_exporter.core import pauses
-from afterrun_exporter.core.deadlines import is_unchanged
+from afterrun_exporter.core.deadlines import is_unchanged, schedule_text
 from afterrun_exporter.core.duplicates import OlderRunsNeededError, is_whole
+from afterrun_exporter.core.history import with_ratio
 from afterrun_exporter.core.model import Job, Ping, Settings
 from afterrun_exporter.core.receiver_checks import on_test
 from afterrun_exporter.core.state import USABLE, JobState, Transition, Unusable
@@ -59,6 +60,23 @@ class Decisions:
         #: True if the clock was set back, so that earlier reports may be decided
         #: only now.
         self.is_set_back = False
+        #: False while other replicas may have another configuration.
+        self.agrees = True
+
+    def standing(self, job: Job, state: JobState) -> Job:
+        """Return *job* as it is judged now.
+
+        While configurations of replicas differ, a job keeps the schedule of its state:
+        otherwise each report would give it the one of the replica that receives it.
+        """
+        if (
+            self.agrees
+            or state.paused_at
+            or state.retired_at is not None
+            or state.schedule == schedule_text(job)
+        ):
+            return job
+        return replace(job, foreign_schedule=state.schedule)
 
     @contextmanager
     def using(self, job_registry: JobRegistry) -> Iterator[None]:
@@ -96,6 +114,7 @@ class Decisions:
             if self.is_set_back or (state and state.last_ping_at > ping.at):
                 report = replace(ping, at=self._at(ping.at, state))
             current = state or registered(job, report.at)
+            job = self.standing(job, current)
             if current.paused_at:
                 if pauses.is_ended_by(current, report):
                     transition = self._resuming(current, report)
@@ -123,6 +142,7 @@ class Decisions:
             if (job := self.job_registry.described(name)) is None:
                 raise UnknownJobError(f"job {name!r} has left the configuration")
             current = state or registered(job, at)
+            job = self.standing(job, current)
             if past is not None:
                 current = with_history(job, current, past, at, self.settings)
             decided = on_clock
@@ -138,6 +158,15 @@ class Decisions:
 
         return decide
 
+    def remember(self, name: str, now: float, past: bytes) -> Decide:
+        """Return the decision that adds the history *past*, and judges nothing."""
+
+        def change(job: Job, state: JobState, at: float) -> Transition:
+            state = with_history(job, state, past, at, self.settings)
+            return Transition(state=with_ratio(job, state, at))
+
+        return self._change(name, now, change)
+
     def test(self, job: Job, now: float, seconds: float, severity: str) -> Decide:
         """Return the decision that opens a test alert of *job*."""
 
@@ -146,6 +175,7 @@ class Decisions:
             current = state or registered(job, at)
             # It may have been paused or resumed since that was requested.
             standing = self.job_registry.described(job.name) or job
+            standing = self.standing(standing, current)
             if current.paused_at:
                 standing = pauses.paused_job(standing)
             required = self._required(job)
@@ -283,7 +313,8 @@ class Decisions:
     ) -> tuple[Job, JobState]:
         if (job := self.job_registry.described(name)) is None:
             raise UnknownJobError(self.job_registry.job_config.unknown_job(name))
-        return job, state or registered(job, now)
+        current = state or registered(job, now)
+        return self.standing(job, current), current
 
     def _required(self, job: Job) -> tuple[Required, ...]:
         return self.job_registry.requirements(job, self._latest)

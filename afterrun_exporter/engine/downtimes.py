@@ -13,6 +13,7 @@ from afterrun_exporter.core.clock_watch import MIN_PAUSE
 from afterrun_exporter.core.downtimes import settling
 from afterrun_exporter.engine.decisions import Decisions
 from afterrun_exporter.engine.wakeup_queue import WakeupQueue
+from afterrun_exporter.storage.replicas import Downtime
 
 #: Seconds without a step after which the clock counts as correct.
 STEADY: Final = 86_400.0
@@ -30,15 +31,23 @@ class DowntimeMonitor:
     """Steps of the clock, pauses of the daemon, and outages of the storage.
 
     Each is a downtime, after which all jobs must be checked again: `is_pending` is True
-    until that is done.
+    until that is done. Of a daemon that is one of several replicas only those count in
+    which all of them were down, as the database knows (`down`).
     """
 
     def __init__(
-        self, clock: Clock, decisions: Decisions, wakeups: WakeupQueue
+        self,
+        clock: Clock,
+        decisions: Decisions,
+        wakeups: WakeupQueue,
+        *,
+        is_shared: bool = False,
     ) -> None:
         self._clock = clock
         self._decisions = decisions
         self._wakeups = wakeups
+        #: True if other replicas receive reports while this one is down.
+        self._is_shared = is_shared
         #: True while jobs wait to be checked again.
         self.is_pending = False
         #: True if the clock was set by so much that windows may lack runs.
@@ -58,16 +67,28 @@ class DowntimeMonitor:
         """True from the first transaction that failed to the first that succeeds."""
         return self._refusing_since is not None
 
-    def begin(self, newest: float) -> None:
+    def begin(self, newest: float, last: Downtime | None = None) -> None:
         """Begin to watch at the start of the daemon; *newest* is the last stored time.
 
-        The daemon may have been down since then, or the clock may be ahead.
+        The daemon may have been down since then, or the clock may be ahead. *last* is
+        the last downtime of all replicas.
         """
         self._clock.look()
         now = self._clock.now()
         self._stepped_at = self._clock.elapsed()
         self._ahead = max(0.0, now - newest)
-        self._settle(float("-inf"), now)
+        if not self._is_shared:
+            self._settle(float("-inf"), now)
+        elif last is not None:
+            self._settle(last.since, last.until)
+
+    def down(self, downtime: Downtime) -> None:
+        """Record a *downtime* of all replicas."""
+        log.warning(
+            "all_replicas_down", seconds=round(downtime.until - downtime.since, 3)
+        )
+        self._settle(downtime.since, downtime.until, self._longest_wait())
+        self._check_all()
 
     def look(self, *, starting: bool = False) -> None:
         """Detect a step of the clock or a pause since the last call.
@@ -147,22 +168,30 @@ class DowntimeMonitor:
         self._refusing_since = elapsed - lasted
         self._probed_at = elapsed
         log.error("storage_failing", error=str(error))
-        self._settle(now - lasted, now, self._longest_wait())
+        self._settle_own(now - lasted, now, self._longest_wait())
         return self._refusing_since
 
     def _extend(self, since: float) -> None:
         """Extend the downtime until now."""
         now = self._clock.now()
-        self._settle(now - (self._clock.elapsed() - since), now)
+        self._settle_own(now - (self._clock.elapsed() - since), now)
 
     def _note(self, since: float, now: float) -> None:
-        self._settle(since, now, self._longest_wait())
+        self._settle_own(since, now, self._longest_wait())
+        self._check_all()
+
+    def _check_all(self) -> None:
         self._wakeups.clear()
         self.is_pending = True
 
     def _longest_wait(self) -> float:
         jobs = self._decisions.job_registry
         return max((job.after_downtime or 0.0 for job in jobs), default=0.0)
+
+    def _settle_own(self, since: float, now: float, waits: float = 0.0) -> None:
+        """Record a downtime of this process, unless other replicas were up."""
+        if not self._is_shared:
+            self._settle(since, now, waits)
 
     def _settle(self, since: float, now: float, waits: float = 0.0) -> None:
         settle = self._decisions.job_registry.job_config.settle

@@ -129,15 +129,15 @@ async def plan_anew(
     now: float,
     *,
     recalls: bool,
-) -> list[Change]:
-    """Return the changes of all jobs that a downtime may have affected.
+) -> tuple[list[Change], Mapping[str, bytes]]:
+    """Return the changes of all jobs that a downtime may have affected, and histories.
 
     *recalls* is True if a wrong clock may have removed runs from windows.
     """
     past: Mapping[str, bytes] = {}
     if recalls:
         _, past = await recall(store, decisions.job_registry, {}, now)
-    return await plan_changes(decisions, store, wakeups, now, past)
+    return await plan_changes(decisions, store, wakeups, now, past), past
 
 
 def _quiet_until(
@@ -148,6 +148,7 @@ def _quiet_until(
     if state is None or store.latest(job.name) is not state:
         return None
     try:
-        return quiet_until(job, state, now, decisions.settings)
+        standing = decisions.standing(job, state)
+        return quiet_until(standing, state, now, decisions.settings)
     except Exception:  # noqa: BLE001 - the decision will raise and report it again
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -17,38 +17,31 @@ from afterrun_exporter.core.job_config import JobConfig
 from afterrun_exporter.core.model import Job, Ping
 from afterrun_exporter.core.recent_runs import RecentFigures, RecentRuns
 from afterrun_exporter.core.state import JobState, Transition
-from afterrun_exporter.core.upstream import UNHEALTHY
 from afterrun_exporter.engine import reload
-from afterrun_exporter.engine.change_feed import ChangeFeed, Subscriber
-from afterrun_exporter.engine.decisions import Decisions
 from afterrun_exporter.engine.downtimes import DowntimeMonitor
-from afterrun_exporter.engine.job_registry import JobRegistry, is_made_for_tests
 from afterrun_exporter.engine.results import ReportResult, all_repeating, repeating
-from afterrun_exporter.engine.wakeup_queue import WakeupQueue
-from afterrun_exporter.engine.watched_jobs import WatchedJobs
+from afterrun_exporter.engine.tracked_jobs import TrackedJobs
 from afterrun_exporter.errors import StorageError, UnreadableStorageError
+from afterrun_exporter.storage.replicas import Downtime
 from afterrun_exporter.storage.store import Change, Store, update
 
 #: The most jobs that are checked in one transaction, so that pings are not delayed.
 STEP: Final = 200
 
-#: Seconds before a job whose evaluation raised is checked again.
-FAILED_JOB_PAUSE: Final = 3600.0
 
-
-class Service(WatchedJobs):
+class Service(TrackedJobs):
     """The jobs, their states and all changes of them."""
 
     def __init__(self, store: Store, clock: Clock, job_config: JobConfig) -> None:
-        registry = JobRegistry(job_config)
-        self._wakeups = wakeups = WakeupQueue()
-        settings = registry.job_config.settings
-        decisions = Decisions(
-            registry, settings, store.states, store.latest, wakeups.when, clock.now
-        )
-        super().__init__(store, clock, decisions)
+        super().__init__(store, clock, job_config)
         #: Steps of the clock, pauses of the process, and outages of the storage.
-        self.downtimes = DowntimeMonitor(clock, self.decisions, wakeups)
+        self.downtimes = DowntimeMonitor(
+            clock, self.decisions, self._wakeups, is_shared=store.replicas.is_shared
+        )
+        #: True if this replica led at the last sweep.
+        self._led = False
+        #: Removed jobs that are retired once all replicas agree about it.
+        self._leaving: set[str] = set()
         #: Held while the set of jobs or their settings change.
         self.changing = asyncio.Lock()
         #: Held while a report is made: its memory grows with the runs of its period.
@@ -57,12 +50,8 @@ class Service(WatchedJobs):
         self._last_counted = 0
         #: Figures of the last 24 hours; None while no run is counted.
         self.recent_figures: RecentFigures | None = None
-        #: Jobs to check before their planned time.
-        self._scheduled: set[str] = set()
         #: The reach of the loaded history of each job.
         self._recalled: dict[str, float] = {}
-        self._change_feed = ChangeFeed()
-        self._failed_jobs: dict[str, Exception] = {}
         #: Pings by (dialect, result), for the exporter's own metrics.
         self.pings: Counter[tuple[str, str]] = Counter()
         #: Dropped metric values by reason.
@@ -74,11 +63,19 @@ class Service(WatchedJobs):
         """Register every configured job, and retire removed ones."""
         states = self.store.states.values()
         newest = max((state.last_ping_at for state in states), default=math.inf)
-        self.downtimes.begin(newest)
+        replicas = self.store.replicas
+        replicas.follow(self)
+        self.downtimes.begin(newest, replicas.last_downtime)
         await self.reconfigure(self.job_config)
+        self._led = self.leads
         # All jobs count as changed at first.
         self._change_feed.note_all(self.names)
         self.downtimes.look(starting=True)
+
+    def down(self, downtime: Downtime) -> None:
+        """See `Follower.down`."""
+        self.downtimes.down(downtime)
+        self._change_feed.note_all(self.names)
 
     async def reconfigure(self, job_config: JobConfig) -> None:
         """Use *job_config* from now on, and retire removed jobs.
@@ -95,19 +92,21 @@ class Service(WatchedJobs):
         # If this fails, histories may have been cut to windows of the new configuration.
         previous, self._recalled = self._recalled, {}
         now = self._clock.now()
+        decisions.agrees = store.replicas.agree()
         try:
             with decisions.using(registry):
                 recalled, past = await reload.recall(store, registry, previous, now)
-                changes = [Change(name, decisions.retire(now)) for name in removed]
-                changes += await reload.plan_changes(
+                wakes = await reload.plan_changes(
                     decisions, store, self._wakeups, now, past
                 )
+                changes = [*self._retiring(removed, now), *self._own(wakes, past, now)]
                 results = await self._commit(changes)
                 async for change_and_result in cooperatively(
                     zip(changes, results, strict=True)
                 ):
                     self._follow_up(*change_and_result)
             self._recalled = recalled
+            self._leaving = set(removed).difference(change.job for change in changes)
             self._back_off(changes, results)
         except BaseException:
             # Subscribers may have read the jobs before the rollback.
@@ -115,6 +114,28 @@ class Service(WatchedJobs):
             raise
         # Severity, labels or rules may have changed without a change of state.
         self._change_feed.note_all(removed, await reload.changed_jobs(old, registry))
+
+    def _retiring(self, removed: Collection[str], now: float) -> list[Change]:
+        """Return the changes that retire *removed* jobs; none if a replica may have them."""
+        if not (self.leads and self.agrees):
+            return []
+        return [Change(name, self.decisions.retire(now)) for name in removed]
+
+    async def retire_removed(self) -> int:
+        """Retire jobs that all replicas have removed meanwhile; return their number.
+
+        Raises StorageError.
+        """
+        async with self.changing:
+            states = self.store.states
+            self._leaving = {
+                name
+                for name in self._leaving
+                if states[name].retired_at is None and self.described(name) is None
+            }
+            changes = self._retiring(self._leaving, self._clock.now())
+            await self._apply_in_steps(changes)
+        return len(changes)
 
     def note_revision(self, revision: str) -> None:
         """Record runs with *revision* from now on; the configuration is the same."""
@@ -126,10 +147,6 @@ class Service(WatchedJobs):
         if state is None or is_whole(state, self.settings):
             return state
         return (await update(self.store, name, self.decisions.recall)).state
-
-    def follow(self) -> Subscriber:
-        """Return a subscriber of changed jobs, with all jobs pending."""
-        return self._change_feed.add(job.name for job, _ in self.watched())
 
     @property
     def clock_steps(self) -> int:
@@ -146,12 +163,23 @@ class Service(WatchedJobs):
         """The number of failed transactions, reads and checks of the files."""
         return self._refusals + self.store.failures()
 
+    async def _prepare(self, pings: Sequence[Ping]) -> None:
+        """Learn from other replicas about jobs of *pings* that are unknown here.
+
+        Raises StorageError if what is known may be out of date.
+        """
+        if reason := self.store.replicas.outdated():
+            raise StorageError(reason)
+        if any(self.job(ping.job) is None for ping in pings):
+            await self.catch_up()
+
     async def record(self, ping: Ping) -> ReportResult:
         """Record *ping* durably, and act on it.
 
         Raises UnknownJobError, or StorageError if nothing could be recorded.
         """
         name, decisions = ping.job, self.decisions
+        await self._prepare((ping,))
         new = {} if self.job(name) else self._registry.auto_registered((name,))
         (result,) = await self._commit((Change(name, decisions.take(ping, new)),))
         if isinstance(result, Exception):
@@ -167,6 +195,7 @@ class Service(WatchedJobs):
         The result of a refused ping is its exception; the others are recorded. Raises
         StorageError if nothing could be recorded.
         """
+        await self._prepare(pings)
         new = self._registry.auto_registered(ping.job for ping in pings)
         results = await self._commit(
             [Change(ping.job, self.decisions.take(ping, new)) for ping in pings]
@@ -187,9 +216,26 @@ class Service(WatchedJobs):
         the checks.
         """
         self.downtimes.look()
+        self._look_at_replicas()
         if self.downtimes.is_pending:
             return await self._check_all()
         now = self._clock.now()
+        due = self._due(now)
+        wakes = [Change(name, self.decisions.wake(name, now)) for name in due]
+        if not self.leads:
+            # The leader has the same plan. If it is gone, the next one checks all jobs.
+            self._own(wakes, {}, now)
+            return 0
+        try:
+            await self._apply_in_steps(wakes)
+        except Exception:
+            for name in due:
+                self._schedule_now(name)
+            raise
+        return len(due)
+
+    def _due(self, now: float) -> list[str]:
+        """Remove and return the jobs to check now; plan those again that are early."""
         due = []
         for name in self._wakeups.take_due(now):
             if (entry := self.job_and_state(name)) is None:
@@ -200,14 +246,15 @@ class Service(WatchedJobs):
             else:
                 self._wakeups.plan(name, when)
         self._scheduled.difference_update(due)
-        wakes = [Change(name, self.decisions.wake(name, now)) for name in due]
-        try:
-            await self._apply_in_steps(wakes)
-        except Exception:
-            for name in due:
-                self._schedule_now(name)
-            raise
-        return len(due)
+        return due
+
+    def _look_at_replicas(self) -> None:
+        leads, agrees = self.leads, self.agrees
+        if (leads and not self._led) or agrees is not self.decisions.agrees:
+            # The leader before may have left work undone; and while configurations
+            # differ, jobs have other schedules.
+            self.downtimes.is_pending = True
+        self._led, self.decisions.agrees = leads, agrees
 
     async def watch(self) -> None:
         """Detect steps of the clock, pauses, and the end of a storage outage."""
@@ -243,12 +290,12 @@ class Service(WatchedJobs):
             wakeups.clear()
             try:
                 with self.downtimes.planning() as is_leapt:
-                    wakes = await reload.plan_anew(
+                    wakes, past = await reload.plan_anew(
                         self.decisions, self.store, wakeups, now, recalls=is_leapt
                     )
                     for name in self._scheduled:
                         wakeups.plan(name, now)
-                    await self._apply_in_steps(wakes)
+                    await self._apply_in_steps(self._own(wakes, past, now))
             finally:
                 self._change_feed.note_all(self.names)
         return len(wakes)
@@ -257,11 +304,6 @@ class Service(WatchedJobs):
         for at in range(0, len(changes), STEP):
             step = changes[at : at + STEP]
             self._back_off(step, await self.apply(step))
-
-    def take_failed_jobs(self) -> dict[str, Exception]:
-        """Return the errors of evaluations since the last call, by job."""
-        failed_jobs, self._failed_jobs = self._failed_jobs, {}
-        return failed_jobs
 
     async def count_recent_runs(self) -> None:
         """Add the runs since the last call to the figures of the last 24 hours.
@@ -283,6 +325,8 @@ class Service(WatchedJobs):
 
     async def prune(self) -> int:
         """Delete runs beyond the configured retention; return their number."""
+        if not self.leads:
+            return 0
         # If the clock may be ahead, recent runs may look old.
         now = self._clock.now() - self.downtimes.ahead()
         config = self.job_config
@@ -324,62 +368,24 @@ class Service(WatchedJobs):
         if not was_refusing:
             self._change_feed.note_all(self.names)
 
-    def _follow_up(self, change: Change, result: Transition | Exception) -> None:
-        if isinstance(result, Exception):
-            return
-        self._note(change.job, result)
-        if (entry := self.job_and_state(change.job)) is not None:
-            self._wakeups.plan(change.job, wake_at(*entry, self.settings))
-            if entry[1].retired_at is not None:
-                self._registry.dismiss(entry[0])
-
-    def _note(self, name: str, transition: Transition) -> None:
-        self._change_feed.note(name)
-        registry, state = self._registry, transition.state
-        if (state.paused_at or registry.paused) and registry.note_pause(name, state):
-            self._schedule_now(name)
-        if transition.alerts and any(
-            e.key.condition in UNHEALTHY for e in transition.alerts
-        ):
-            for dependent in registry.downstream(name):
-                self._schedule_now(dependent)
-
     def _back_off(
         self, changes: Sequence[Change], results: Sequence[Transition | Exception]
     ) -> None:
         """Postpone the next check of jobs whose evaluation raised."""
         for change, result in zip(changes, results, strict=True):
             if isinstance(result, Exception) and self.job(change.job):
-                self._failed_jobs[change.job] = result
-                self._wakeups.plan(change.job, self._clock.now() + FAILED_JOB_PAUSE)
-
-    def _schedule_now(self, name: str) -> None:
-        self._scheduled.add(name)
-        self._wakeups.plan(name, self._clock.now())
-
-    def register(self, job: Job) -> Job | None:
-        """Add a job that has a state to the registry; return it as registered."""
-        state, registry = self.store.states[job.name], self._registry
-        job_config = registry.job_config
-        # The conditions may have changed between decision and commit.
-        if job_config.unknown is None and not is_made_for_tests(job.name, state):
-            return None
-        described = job_config.nameless(job.name, state.client_settings)
-        registry.register(described)
-        self._wakeups.plan(job.name, wake_at(described, state, self.settings))
-        if described != job:
-            self._schedule_now(job.name)
-        return described
+                self._set_aside(change.job, result)
 
     def _result_of(
         self, ping: Ping, transition: Transition, new: Mapping[str, Job]
     ) -> ReportResult:
         """Plan the next check after *ping*, and return its result."""
         name, due = ping.job, math.inf
-        self._note(name, transition)
+        self._note_transition(name, transition)
         if (job := self.job(name)) is None and name in new:
             job = self.register(new[name])
         if job is not None:
+            job = self.decisions.standing(job, transition.state)
             due, wake = outlook(job, transition.state, self.settings)
             self._wakeups.plan(name, wake)
         return ReportResult(ping, transition, transition.run, due)

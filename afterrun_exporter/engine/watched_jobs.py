@@ -69,7 +69,9 @@ class WatchedJobs:
     def job_and_state(self, name: str) -> tuple[Job, JobState] | None:
         """Return a monitored job and its state; None if it has none."""
         job, state = self._registry.get(name), self.store.states.get(name)
-        return None if job is None or state is None else (job, state)
+        if job is None or state is None:
+            return None
+        return self.decisions.standing(job, state), state
 
     @property
     def names(self) -> Sequence[str]:
@@ -78,8 +80,12 @@ class WatchedJobs:
 
     def watched(self) -> Iterator[tuple[Job, JobState]]:
         """Yield every monitored job with its state."""
-        states, registry = self.store.states, self._registry
-        return ((job, states[job.name]) for job in registry if job.name in states)
+        states, standing = self.store.states, self.decisions.standing
+        return (
+            (standing(job, state), state)
+            for job in self._registry
+            if (state := states.get(job.name)) is not None
+        )
 
     async def each(self) -> AsyncIterator[tuple[Job, JobState]]:
         """Yield the same as `watched`, letting the event loop run in between."""

@@ -9,7 +9,8 @@ from afterrun_exporter.core.duplicates import KEY_SIZE
 from afterrun_exporter.core.model import Dependency, Job, Kind, Outcome
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.core.transitions import on_ping
-from afterrun_exporter.engine.service import FAILED_JOB_PAUSE, Service
+from afterrun_exporter.engine.service import Service
+from afterrun_exporter.engine.tracked_jobs import FAILED_JOB_PAUSE
 from afterrun_exporter.errors import (
     StorageError,
     UnknownJobError,
