@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from afterrun_exporter import __version__
 from afterrun_exporter.auth import endpoints
+from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.auth.form_tokens import Forms
 from afterrun_exporter.auth.middleware import AccessSettings, auth_middleware
+from afterrun_exporter.auth.request_caller import SCOPE
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.dialects import routes as dialects
 from afterrun_exporter.dialects.context import DialectContext
@@ -72,6 +75,7 @@ def make_app(
             options.telemetry_path,
             dialects.refusal,
         ),
+        up_to_date(service),
     ]
     app = web.Application(middlewares=middlewares, handler_args=dict(CONNECTION))
     app.on_response_prepare.append(security.headers.prepare)
@@ -97,16 +101,35 @@ def make_app(
     return app
 
 
+def up_to_date(service: Service) -> Middleware:
+    """Return a middleware for requests that show or change what replicas share.
+
+    Such a request may follow another one that another replica has answered.
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.get(SCOPE) in {Scope.READ, Scope.MANAGE, Scope.ADMIN}:
+            await service.catch_up()
+        return await handler(request)
+
+    return middleware
+
+
 def site_of(
-    options: WebOptions, clock: Clock, config_commit: Callable[[], str] = str
+    options: WebOptions,
+    clock: Clock,
+    config_commit: Callable[[], str] = str,
+    secret: bytes | None = None,
 ) -> Site:
     """Return the site of the pages for *options*.
 
-    *config_commit* returns the commit of the configuration that is in use, or "".
+    *config_commit* returns the commit of the configuration that is in use, or "";
+    *secret* is what all replicas sign forms with.
     """
     return Site(
         config_commit=config_commit,
-        guard=Forms(clock),
+        guard=Forms(clock, secret),
         version=__version__,
         external_url=options.external_url,
         telemetry_path=options.telemetry_path,

@@ -42,7 +42,7 @@ class AlertNotifier:
 
     `configure` sets the Alertmanagers; alerts committed from then on are delivered.
     `refresh` adds the alerts that are already open, with current labels. Alerts are posted
-    only inside `running`.
+    only inside `running`, and only while this replica leads.
     """
 
     def __init__(
@@ -91,7 +91,10 @@ class AlertNotifier:
         self._run_senders()
 
     async def refresh(self) -> None:
-        """Apply the current jobs and labels, also to alerts that opened before."""
+        """Apply the current jobs and labels, also to alerts that opened before.
+
+        It is work of the leader.
+        """
         try:
             if self._senders:
                 jobs = {notice.job for notice in self._outbox.notices.values()}
@@ -142,6 +145,7 @@ class AlertNotifier:
             self._post,
             self._jitter,
             self._record_deliveries,
+            lambda: self._service.leads,
         )
 
     def _skip_resolved(self, name: str) -> None:

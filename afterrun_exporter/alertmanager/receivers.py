@@ -103,7 +103,7 @@ class Receivers:
         #: The receivers of alerts, by the configured routes.
         self.recipients = Recipients()
         #: The secrets of the configured receivers.
-        self.secrets = SecretFiles()
+        self.secrets = SecretFiles(lambda: self._leads)
         self._store = store
         self._announce = announce
         self._file = LoadedFile(reload, is_loaded)
@@ -122,9 +122,14 @@ class Receivers:
         self.secrets.watch(secrets)
 
     @property
+    def _leads(self) -> bool:
+        """True while this replica writes the file."""
+        return self._store.replicas.is_leader
+
+    @property
     def file_ok(self) -> bool | None:
-        """See `LoadedFile.is_ok`."""
-        return self._file.is_ok
+        """See `LoadedFile.is_ok`; None while another replica writes the file."""
+        return self._file.is_ok if self._leads else None
 
     async def every(self) -> list[JobReceiver]:
         """Return all receivers, in the order of their creation."""
@@ -162,8 +167,11 @@ class Receivers:
             await self._shared_reload.finish()
 
     async def _all(self) -> list[JobReceiver]:
-        """Return the stored receivers; they are read once, as each change needs all."""
-        if self._cache is None:
+        """Return the stored receivers, as each change needs all.
+
+        They are read once, unless other replicas may change them.
+        """
+        if self._cache is None or self._store.replicas.is_shared:
             self._cache = await self._store.receivers()
         return self._cache
 
@@ -274,6 +282,7 @@ class Receivers:
     async def refresh(self) -> None:
         """Rewrite the file, as after a change of the configuration.
 
+        It is work of the leader.
         Errors are only logged, because they must not affect pings. An Alertmanager that
         does not respond reads the new file when it starts; if it refuses the file, the
         old one is restored.
@@ -304,9 +313,11 @@ class Receivers:
         """Write the file and reload Alertmanager; restore the old file if that fails.
 
         A change that *may_share* a reload is loaded a moment later if there are many
-        receivers and another reload is near.
+        receivers and another reload is near. Also if another replica writes the file.
         """
         file = self._file
+        if not self._leads:
+            return Applied.STORED if file.managed is None else Applied.RELOADING
         shares = may_share and file.is_ok and len(receivers) > FEW
         if shares and self._shared_reload.is_near:
             applied = await file.write(receivers)

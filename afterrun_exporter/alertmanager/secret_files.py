@@ -6,7 +6,7 @@ Alertmanager only logs that it cannot read one, when it sends a notification.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +31,9 @@ def problem_of(path: Path) -> str:
 class SecretFiles:
     """The secrets that Alertmanager reads, on the same host."""
 
-    def __init__(self) -> None:
+    def __init__(self, leads: Callable[[], bool] = lambda: True) -> None:
+        #: Returns True while this replica manages alertmanager.yml.
+        self._leads = leads
         #: The number of missing or empty files; None before the first check, and if
         #: Alertmanager may run on another host.
         self.missing: int | None = None
@@ -53,6 +55,9 @@ class SecretFiles:
     async def check(self) -> None:
         """Look for missing files, and log each one once until it is there."""
         if (paths := self._paths) is None:
+            return
+        if not self._leads():
+            self.missing = None
             return
         problems = await asyncio.to_thread(_missing, paths)
         for problem in problems:

@@ -36,6 +36,9 @@ BATCH: Final = 500
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
 
+#: Seconds between two looks at whether this replica posts.
+LOOK_EVERY: Final = 1.0
+
 log = structlog.get_logger()
 
 
@@ -78,6 +81,7 @@ class AlertmanagerSender:
         post: Post,
         jitter: Callable[[float], float],
         record_deliveries: RecordDeliveries,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         #: Its URL without credentials.
         self.name = name
@@ -89,6 +93,9 @@ class AlertmanagerSender:
         self._post = post
         self._jitter = jitter
         self._record_deliveries = record_deliveries
+        #: Returns True while this replica is the one that posts.
+        self._leads = leads
+        self._led = True
         self._wakeups = WakeupQueue()
         #: Steps that are due, in the order in which they became due. Those that inhibit
         #: the alerts of dependent jobs are posted first: their groups wait only shortly.
@@ -108,7 +115,9 @@ class AlertmanagerSender:
         self._woken.set()
 
     def waiting(self) -> int:
-        """Return the number of alerts with undelivered updates."""
+        """Return the number of alerts with undelivered updates; 0 unless this one posts."""
+        if not self._leads():
+            return 0
         self._collect_due(self._clock.now())
         return len(self._inhibitors) + len(self._news)
 
@@ -130,9 +139,14 @@ class AlertmanagerSender:
     async def _run_once(self) -> None:
         self._woken.clear()
         now = self._clock.now()
-        if now < self._checked_at:
+        if not self._leads():
+            self._led = False
+            await self._sleep_until(now + LOOK_EVERY)
+            return
+        # The leader before has delivered some of them.
+        if now < self._checked_at or not self._led:
             self._reschedule(now)
-        self._checked_at = now
+        self._checked_at, self._led = now, True
         self._collect_due(now)
         is_due = bool(self._inhibitors or self._news or self._renewals)
         if is_due and now >= self._retry_at:
@@ -178,7 +192,7 @@ class AlertmanagerSender:
         due = islice(chain.from_iterable(queue.items() for queue in queues), BATCH)
         notices = self._outbox.notices
         batches = [[PendingPost(notices[labels], step) for labels, step in due]]
-        while batches:
+        while batches and self._leads():
             batch = batches.pop()
             try:
                 await self._post(

@@ -29,7 +29,9 @@ VALID: Final = 12 * 3600.0
 class Forms:
     """Issues and verifies the tokens of forms.
 
-    The secret is generated at startup, so a restart invalidates open forms.
+    All replicas have the same *secret*, so a form may be sent to another one than its
+    page came from. Without one it is generated at startup, and a restart invalidates
+    open forms.
     """
 
     def __init__(self, clock: Clock, secret: bytes | None = None) -> None:
@@ -38,7 +40,7 @@ class Forms:
 
     def token(self, request: web.BaseRequest) -> str:
         """Return the value of field `FIELD` in the forms on the page for *request*."""
-        issued = f"{int(self._clock.elapsed())}"
+        issued = f"{int(self._clock.now())}"
         return f"{issued}.{self._mark(issued, _user(request))}"
 
     def check(self, request: web.BaseRequest, form: Mapping[str, Any]) -> None:
@@ -54,7 +56,7 @@ class Forms:
         if not hmac.compare_digest(mark.encode(), expected.encode()):
             raise ForbiddenError(OLD)
         # The signature is valid, so this is a number.
-        if not self._clock.elapsed() - int(issued) <= VALID:
+        if not self._clock.now() - int(issued) <= VALID:
             raise ForbiddenError(OLD)
 
     def _mark(self, issued: str, user: str) -> str:

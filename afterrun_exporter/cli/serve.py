@@ -51,6 +51,7 @@ from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
 from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.engine.job_admin import JobAdmin
+from afterrun_exporter.engine.leader_work import leader_works
 from afterrun_exporter.engine.periodic import running
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.runtime import Runtime
@@ -277,6 +278,11 @@ async def _serve(
             lambda: receivers.file_ok, lambda: receivers.secrets.missing
         )
 
+        notices, _, managed_file = works = leader_works(
+            service, notifier.refresh, pushed.refresh, receivers.refresh
+        )
+        service.receivers_changed = managed_file.request
+
         async def authenticate(config: configs.Config) -> None:
             security.hosts.accept(config.external_url)
             security.authenticator.trust_tokens(callers(config.tokens))
@@ -284,10 +290,7 @@ async def _serve(
 
         async def notify(config: configs.Config) -> None:
             notifier.configure(config.alertmanager, config.external_url)
-            await notifier.refresh()
-
-        async def expose_pushed(_: configs.Config) -> None:
-            await pushed.refresh()
+            await notices.now()
 
         async def manage_alertmanager(config: configs.Config) -> None:
             receivers.recipients.configure(config.alertmanager)
@@ -299,7 +302,13 @@ async def _serve(
         # Tokens first: a token that was removed is refused at once.
         runtime = Runtime[configs.Config](
             service,
-            [authenticate, notify, expose_pushed, manage_alertmanager, freeze_many],
+            [
+                authenticate,
+                notify,
+                lambda _: pushed.refresh(),
+                manage_alertmanager,
+                freeze_many,
+            ],
         )
         # The start may already open alerts.
         notifier.configure(config.alertmanager, config.external_url)
@@ -307,14 +316,19 @@ async def _serve(
 
         async def reloaded() -> None:
             warn_if_open(security, listen_config.binds)
-            await receivers.refresh()
+            await managed_file.now()
 
         reload = Reloader(
             configuration, runtime, web_file, reloaded, signals.unless_stopped
         )
         index, site = (
             Index(service),
-            site_of(options, clock, lambda: service.job_config.revision),
+            site_of(
+                options,
+                clock,
+                lambda: service.job_config.revision,
+                store.replicas.secret,
+            ),
         )
         pages = Context(
             service=service,
@@ -356,7 +370,8 @@ async def _serve(
                 trimming().run(clock),
                 receivers.secrets.task().run(clock),
                 # An Alertmanager that hangs must not delay the start.
-                receivers.refresh(),
+                managed_file.now(),
+                *(work.task().run(clock) for work in works),
                 *polls(origin, reload, clock, _jitter),
             ),
         ):

@@ -78,7 +78,8 @@ def parse_source(source: Source, *, on_disk: bool = True) -> Config:
     if built is None or findings or problems or not is_whole:
         wrong = _located(source, merged, findings)
         raise ConfigError(source.name, (*problems, *wrong))
-    return replace(built, hash=_hash(data))
+    job_config = replace(built.job_config, digest=_hash(data))
+    return replace(built, job_config=job_config, hash=_hash(_generating(data)))
 
 
 def _documents(source: Source) -> tuple[list[object], list[Problem]]:
@@ -181,10 +182,13 @@ def _located(
     )
 
 
+def _generating(data: Any) -> dict[str, Any]:
+    return {key: data[key] for key in _GENERATED_FROM if data.get(key)}
+
+
 def _hash(data: Any) -> str:
-    sections = {key: data[key] for key in _GENERATED_FROM if data.get(key)}
     digest = hashlib.sha256()
-    for piece in _json(sections, _NESTED):
+    for piece in _json(data, _NESTED):
         digest.update(piece.encode())
     return digest.hexdigest()[:12]
 

@@ -33,6 +33,8 @@ class JobConfig:
     """A loaded configuration, as the service uses it."""
 
     jobs: Mapping[str, Job] = field(default_factory=dict)
+    #: Equal for files with the same content, regardless of names, order and layout.
+    digest: str = "none"
     #: The commit that it is in, with "-dirty" if it differs from it; "" if unknown.
     revision: str = ""
     #: Creates the job for the first ping of an unknown name, from the settings that a

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import structlog
 
 from afterrun_exporter.clock import Clock, cooperatively
 from afterrun_exporter.core.model import Job
@@ -17,8 +20,10 @@ from afterrun_exporter.core.pushed_metrics import (
     labels_of,
 )
 from afterrun_exporter.engine.service import Service
-from afterrun_exporter.errors import PingError
+from afterrun_exporter.errors import PingError, StorageError
 from afterrun_exporter.storage.store import Store
+
+log = structlog.get_logger()
 
 
 class PushedMetrics:
@@ -33,21 +38,57 @@ class PushedMetrics:
         self._service = service
         self._clock = clock
         self._groups = Groups()
+        #: False if the stored groups must be read, again or for the first time.
         self._is_loaded = False
         self._lock = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
+        service.pushed_changed = self._read_soon
 
     async def refresh(self) -> None:
         """Expose the groups of the current jobs, and remove those of others.
 
-        The first call loads the stored groups. Raises StorageError.
+        The first call loads the stored groups. Only the leader removes any, and not while
+        the configurations of replicas differ. Raises StorageError.
         """
         async with self._lock:
-            if not self._is_loaded:
-                self._groups = Groups(await self._store.pushed())
-                self._is_loaded = True
+            await self._read()
+            if not (self._service.leads and self._service.agrees):
+                return
             for group in list(self._groups):
                 if not self.is_exposed(group.job):
                     await self._drop(group.labels)
+
+    def _read_soon(self) -> None:
+        """Read the groups that another replica has changed."""
+        self._is_loaded = False
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_again())
+
+    async def _read_again(self) -> None:
+        try:
+            async with self._lock:
+                self._reading = None
+                await self._read()
+        except StorageError as error:
+            # The next push or change reads them.
+            log.error("pushed_metrics_not_read", error=str(error))  # noqa: TRY400
+
+    async def _read(self) -> None:
+        if not self._is_loaded:
+            self._is_loaded = True
+            try:
+                self._groups = Groups(await self._store.pushed())
+            except BaseException:
+                self._is_loaded = False
+                raise
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[None]:
+        """Change groups inside, with those of other replicas known; one at a time."""
+        await self._service.catch_up()
+        async with self._lock:
+            await self._read()
+            yield
 
     def is_exposed(self, job: str) -> bool:
         """Return True if the pushed metrics of *job* are exposed.
@@ -77,7 +118,7 @@ class PushedMetrics:
         Raises PingError for families that conflict with exposed ones, and StorageError;
         then the group is unchanged.
         """
-        async with self._lock:
+        async with self._changing():
             before = self._group(job, labels)
             group = after_push(before, families, self._clock.now(), replacing=replacing)
             async for problem in cooperatively(self._groups.conflicts(group)):
@@ -98,7 +139,7 @@ class PushedMetrics:
 
         Raises StorageError.
         """
-        async with self._lock:
+        async with self._changing():
             group = after_refusal(self._group(job, labels), self._clock.now())
             if self._fits(group) and not self._groups.conflict(group):
                 await self._save(group)
@@ -108,7 +149,7 @@ class PushedMetrics:
 
         Raises StorageError, without changes.
         """
-        async with self._lock:
+        async with self._changing():
             await self._drop(labels_of(labels))
 
     def page(self) -> bytes:

@@ -24,6 +24,8 @@ PRUNE_AFTER: Final = 300.0
 #: Seconds between updates of the figures of the last 24 hours.
 COUNT_EVERY: Final = 30.0
 PRUNE_EVERY: Final = 3600.0
+#: Seconds between attempts to retire jobs that other replicas may still have.
+RETIRE_EVERY: Final = 5.0
 
 log = structlog.get_logger()
 
@@ -97,7 +99,12 @@ def service_tasks(service: Service) -> list[PeriodicTask]:
         if removed := await service.prune():
             log.info("pruned", runs=removed)
 
+    async def retire() -> None:
+        if retired := await service.retire_removed():
+            log.info("jobs_retired", jobs=retired)
+
     return [
+        PeriodicTask(name="retire", work=retire, every=RETIRE_EVERY),
         PeriodicTask(name="watch", work=service.watch, every=WATCH_EVERY),
         # Separate: a disk that hangs stops this task alone.
         PeriodicTask(name="check", work=service.check_storage, every=WATCH_EVERY),

@@ -92,7 +92,9 @@ class Service(TrackedJobs):
         # If this fails, histories may have been cut to windows of the new configuration.
         previous, self._recalled = self._recalled, {}
         now = self._clock.now()
-        decisions.agrees = store.replicas.agree()
+        # Before it is used: the leader must not retire jobs that this replica has.
+        store.replicas.announce(job_config.digest)
+        decisions.agrees = self.agrees
         try:
             with decisions.using(registry):
                 recalled, past = await reload.recall(store, registry, previous, now)
@@ -109,6 +111,8 @@ class Service(TrackedJobs):
             self._leaving = set(removed).difference(change.job for change in changes)
             self._back_off(changes, results)
         except BaseException:
+            store.replicas.announce(old.job_config.digest)
+            decisions.agrees = self.agrees
             # Subscribers may have read the jobs before the rollback.
             self._change_feed.note_all(removed, registry.registered, job_config.jobs)
             raise

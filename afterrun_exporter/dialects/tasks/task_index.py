@@ -10,9 +10,11 @@ from msgspec.structs import replace
 
 from afterrun_exporter.auth import forbidden
 from afterrun_exporter.auth.callers import Caller, Scope
+from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.duplicates import ended_as
 from afterrun_exporter.core.model import FAILURES, Kind, Outcome, Ping
 from afterrun_exporter.dialects.context import DialectContext
+from afterrun_exporter.engine.change_feed import Subscriber
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import UnknownJobError
 
@@ -33,8 +35,9 @@ class TaskIndex:
         self._jobs: OrderedDict[str, str] = OrderedDict()
         #: Time limits of tasks that have not started yet, in seconds.
         self._limits: OrderedDict[str, float] = OrderedDict()
-        # True at first, because the index is empty after a restart.
-        self._some_forgotten = True
+        self._some_forgotten = False
+        #: Jobs in which open runs of unknown tasks may be: at first, after a restart, all.
+        self._changed: Subscriber | None = None
         self._searching = asyncio.Lock()
 
     def note(self, task: str, job: str) -> None:
@@ -74,16 +77,24 @@ class TaskIndex:
         return job
 
     async def _look_for(self, task: str) -> None:
-        if task in self._jobs or not self._some_forgotten:
+        if task in self._jobs:
             return
+        service = self._context.service
+        # It may have been sent to another replica.
+        await service.catch_up()
+        if self._changed is None:
+            self._changed = service.follow()
+        elif self._some_forgotten:
+            self._changed.changed.update(service.names)
         self._some_forgotten = False
         job_of_task = None
-        async for job, state in self._context.service.each():
-            for run in state.open_runs:
+        async for name in cooperatively(self._changed.take()):
+            state = service.state(name)
+            for run in state.open_runs if state else ():
                 if run.run_id == task:
-                    job_of_task = job.name
+                    job_of_task = name
                 elif run.run_id is not None:
-                    self.note(run.run_id, job.name)
+                    self.note(run.run_id, name)
         if job_of_task is not None:
             # Added last, so that the tasks added by the search do not evict it.
             self.note(task, job_of_task)
