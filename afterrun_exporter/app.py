@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -116,20 +116,11 @@ def up_to_date(service: Service) -> Middleware:
     return middleware
 
 
-def site_of(
-    options: WebOptions,
-    clock: Clock,
-    config_commit: Callable[[], str] = str,
-    secret: bytes | None = None,
-) -> Site:
-    """Return the site of the pages for *options*.
-
-    *config_commit* returns the commit of the configuration that is in use, or "";
-    *secret* is what all replicas sign forms with.
-    """
+def site_of(options: WebOptions, clock: Clock, service: Service | None = None) -> Site:
+    """Return the site of the pages of *service* for *options*."""
     return Site(
-        config_commit=config_commit,
-        guard=Forms(clock, secret),
+        config_commit=service.revision if service else str,
+        guard=Forms(clock, service.secret if service else None),
         version=__version__,
         external_url=options.external_url,
         telemetry_path=options.telemetry_path,

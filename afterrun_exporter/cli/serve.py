@@ -292,7 +292,7 @@ async def _serve(
             notifier.configure(config.alertmanager, config.external_url)
             await notices.now()
 
-        async def manage_alertmanager(config: configs.Config) -> None:
+        async def manage_file(config: configs.Config) -> None:
             receivers.recipients.configure(config.alertmanager)
             receivers.manage(
                 kept_file(config, origin.beside), secrets_of(config, origin.beside)
@@ -306,7 +306,7 @@ async def _serve(
                 authenticate,
                 notify,
                 lambda _: pushed.refresh(),
-                manage_alertmanager,
+                manage_file,
                 freeze_many,
             ],
         )
@@ -321,15 +321,7 @@ async def _serve(
         reload = Reloader(
             configuration, runtime, web_file, reloaded, signals.unless_stopped
         )
-        index, site = (
-            Index(service),
-            site_of(
-                options,
-                clock,
-                lambda: service.job_config.revision,
-                store.replicas.secret,
-            ),
-        )
+        index, site = Index(service), site_of(options, clock, service)
         pages = Context(
             service=service,
             store=store,
@@ -342,15 +334,7 @@ async def _serve(
         api = [*routes(service, store, receivers, clock), *page_routes(pages)]
         page = Exposition(service, own)
         app = make_app(
-            service,
-            clock,
-            page,
-            pushed,
-            reload,
-            options,
-            api,
-            security=security,
-            site=site,
+            service, clock, page, pushed, reload, options, api, security, site
         )
         listener = listening(
             app,

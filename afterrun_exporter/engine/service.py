@@ -141,6 +141,10 @@ class Service(TrackedJobs):
             await self._apply_in_steps(changes)
         return len(changes)
 
+    def revision(self) -> str:
+        """Return the commit of the configuration that is in use; "" if it is unknown."""
+        return self.job_config.revision
+
     def note_revision(self, revision: str) -> None:
         """Record runs with *revision* from now on; the configuration is the same."""
         self.job_config = replace(self.job_config, revision=revision)

@@ -67,6 +67,11 @@ class TrackedJobs(WatchedJobs):
         """True while all replicas have the same configuration."""
         return self.store.replicas.agree()
 
+    @property
+    def secret(self) -> bytes:
+        """A random key that all replicas have."""
+        return self.store.replicas.secret
+
     async def catch_up(self) -> None:
         """Apply the changes that other replicas have committed before this call."""
         replicas = self.store.replicas

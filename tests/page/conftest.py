@@ -34,7 +34,7 @@ def context_of(
         receivers=Receivers(store, reload_alertmanager),
         job_admin=JobAdmin(service, clock),
         clock=clock,
-        site=site_of(options, clock, lambda: service.job_config.revision),
+        site=site_of(options, clock, service),
         index=Index(service),
     )
 
