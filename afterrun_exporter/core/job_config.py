@@ -34,7 +34,7 @@ class JobConfig:
 
     jobs: Mapping[str, Job] = field(default_factory=dict)
     #: Equal for files with the same content, regardless of names, order and layout.
-    digest: str = "none"
+    digest: str = field(default="none", compare=False)
     #: The commit that it is in, with "-dirty" if it differs from it; "" if unknown.
     revision: str = ""
     #: Creates the job for the first ping of an unknown name, from the settings that a

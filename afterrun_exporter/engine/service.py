@@ -135,15 +135,13 @@ class Service(TrackedJobs):
             self._leaving = {
                 name
                 for name in self._leaving
-                if states[name].retired_at is None and self.described(name) is None
+                if (state := states.get(name)) is not None
+                and state.retired_at is None
+                and self.described(name) is None
             }
             changes = self._retiring(self._leaving, self._clock.now())
             await self._apply_in_steps(changes)
         return len(changes)
-
-    def revision(self) -> str:
-        """Return the commit of the configuration that is in use; "" if it is unknown."""
-        return self.job_config.revision
 
     def note_revision(self, revision: str) -> None:
         """Record runs with *revision* from now on; the configuration is the same."""

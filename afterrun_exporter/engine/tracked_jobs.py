@@ -133,7 +133,12 @@ class TrackedJobs(WatchedJobs):
         return failed_jobs
 
     def _changed_elsewhere(self, name: str, before: JobState | None) -> None:
-        state = self.store.states[name]
+        if (state := self.store.states.get(name)) is None:
+            # A server that was replaced may have lost it.
+            self._change_feed.note(name)
+            if (job := self._registry.described(name)) is not None:
+                self._registry.dismiss(job)
+            return
         self._note(name, state, spreads=_unhealthy(before) != _unhealthy(state))
         if self._is_registered_elsewhere(name, before, state):
             self.register(self.job_config.nameless(name, state.client_settings))

@@ -37,6 +37,10 @@ class WatchedJobs:
     def job_config(self, job_config: JobConfig) -> None:
         self._registry.job_config = job_config
 
+    def revision(self) -> str:
+        """Return the commit of the configuration that is in use; "" if it is unknown."""
+        return self.job_config.revision
+
     def now(self) -> float:
         """Return the time of day by which jobs are judged."""
         return self._clock.now()
