@@ -163,35 +163,35 @@ def joined(
 def adopted(
     job: Job,
     state: JobState,
-    known: History,
+    before: History,
     runs: bytes,
     now: float,
     settings: Settings,
 ) -> JobState:
     """Return *state*, read from a store, with the history for the windows of *job*.
 
-    That is the *known* one, extended by the packed *runs*, with its ratios.
+    That is the one *before*, extended by the packed *runs*, with its ratios.
     """
     if not (over := kept_for(job)):
         return state
-    later = _numbers(known)[-1] if len(known) else 0
+    later = _numbers(before)[-1] if len(before) else 0
     more = history_of(one for one in unpack(runs) if one.number > later)
-    both = _reached(_joined(known, more), state.recorded, over, now, settings)
+    both = _reached(_joined(before, more), state.recorded, over, now, settings)
     state = replace(state, history=_appended(*both, None))
     return state if job.success_ratio is None else with_ratio(job, state, now)
 
 
-def _joined(known: History, more: History) -> History:
+def _joined(before: History, more: History) -> History:
     if not len(more):
-        return known
+        return before
     return History(
-        numbers=known.numbers + more.numbers,
-        ends=known.ends + more.ends,
-        durations=known.durations + more.durations,
-        oks=known.oks + more.oks,
-        ordered=known.ordered
+        numbers=before.numbers + more.numbers,
+        ends=before.ends + more.ends,
+        durations=before.durations + more.durations,
+        oks=before.oks + more.oks,
+        ordered=before.ordered
         and more.ordered
-        and (not len(known) or _ends(known)[-1] <= _ends(more)[0]),
+        and (not len(before) or _ends(before)[-1] <= _ends(more)[0]),
     )
 
 

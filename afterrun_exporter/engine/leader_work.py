@@ -22,13 +22,12 @@ class LeaderWork:
     def __init__(self, service: Service, work: Callable[[], Awaitable[object]]) -> None:
         self._service = service
         self._work = work
-        #: At the last time of the work: True if all replicas agreed. None if it is
-        #: pending.
-        self._done: bool | None = None
+        #: True if all replicas agreed when the work was done; None while it is pending.
+        self._state: bool | None = None
 
     def request(self) -> None:
         """Do the work at the next look."""
-        self._done = None
+        self._state = None
 
     async def now(self) -> None:
         """Do the work now if this replica leads, and otherwise when it does."""
@@ -38,9 +37,9 @@ class LeaderWork:
     async def look(self) -> None:
         """Do the work if it is pending and this replica leads."""
         if not self._service.leads:
-            self._done = None
-        elif self._done is not (agrees := self._service.agrees):
-            self._done = agrees
+            self._state = None
+        elif self._state is not (agrees := self._service.agrees):
+            self._state = agrees
             await self._work()
 
     def task(self) -> PeriodicTask:

@@ -106,8 +106,8 @@ class TrackedJobs(WatchedJobs):
         if (state := self.store.states.get(job)) is None:
             # It is being registered, and its settings are unknown.
             return 0
-        known = self.described(job) or self.job_config.nameless(job)
-        return state.recorded if history.kept_for(known) else None
+        described = self.described(job) or self.job_config.nameless(job)
+        return state.recorded if history.kept_for(described) else None
 
     def completed(self, job: str, state: JobState, runs: bytes) -> JobState:
         """See `Follower.completed`."""
@@ -115,9 +115,9 @@ class TrackedJobs(WatchedJobs):
         if described is None:
             described = self.job_config.nameless(job, state.client_settings)
         before = self.store.states.get(job)
-        known = NO_HISTORY if before is None else before.history
+        earlier = NO_HISTORY if before is None else before.history
         now = self._clock.now()
-        return history.adopted(described, state, known, runs, now, self.settings)
+        return history.adopted(described, state, earlier, runs, now, self.settings)
 
     def jobs_changed(self, changed: ChangedJobs) -> None:
         """See `Follower.jobs_changed`."""

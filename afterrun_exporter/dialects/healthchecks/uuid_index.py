@@ -18,12 +18,12 @@ class UuidIndex:
 
     async def job(self, uuid: str) -> str | None:
         """Return the name of the job with this *uuid*; None if there is none."""
-        if (named := await self._known(uuid)) is None:
+        if (named := await self._find(uuid)) is None:
             await self._service.catch_up()
-            named = await self._known(uuid)
+            named = await self._find(uuid)
         return named
 
-    async def _known(self, uuid: str) -> str | None:
+    async def _find(self, uuid: str) -> str | None:
         service = self._service
         if (named := service.named_by(uuid)) is not None:
             return named
