@@ -18,7 +18,7 @@ COPY afterrun_exporter afterrun_exporter
 ARG REVISION=
 RUN export AFTERRUN_REVISION="$REVISION" \
     && python -m venv /opt/afterrun \
-    && /opt/afterrun/bin/pip install --no-cache-dir --disable-pip-version-check '.[holidays]'
+    && /opt/afterrun/bin/pip install --no-cache-dir --disable-pip-version-check '.[holidays,postgres]'
 
 FROM ${PYTHON}
 COPY --from=build /opt/afterrun /opt/afterrun

@@ -139,7 +139,7 @@ provide_programs() {
     # Debian keeps the programs of the server in a folder for each version.
     need "postgresql postgresql-common" initdb /usr/lib/postgresql/*/bin/initdb
     need pgbouncer pgbouncer /usr/sbin/pgbouncer
-    # Distributes requests over replicas.
+    # The load balancer in front of replicas.
     need haproxy haproxy /usr/sbin/haproxy
     # Sets the clock of the daemon.
     need faketime faketime

@@ -15,7 +15,12 @@ from afterrun_exporter import conventions as names
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 every_config = pytest.mark.parametrize(
-    "config", ["prometheus/prometheus.yml", "prometheus/prometheus.compose.yml"]
+    "config",
+    [
+        "prometheus/prometheus.yml",
+        "prometheus/prometheus.compose.yml",
+        "prometheus/prometheus.postgres.yml",
+    ],
 )
 
 
@@ -39,18 +44,20 @@ def test_the_rules_find_the_exporter(root: Path, config: str) -> None:
         if re.fullmatch(names.SCRAPE_JOB, scrape["job_name"])
     ]
 
-    assert [
+    assert {
         target.rpartition(":")[2]
         for scrape in ours
         for group in scrape["static_configs"]
         for target in group["targets"]
-    ] == [str(names.DEFAULT_PORT)]
+    } == {str(names.DEFAULT_PORT)}
 
 
-def test_the_two_files_differ_in_host_names_alone(root: Path) -> None:
+@pytest.mark.parametrize("name", ["compose", "postgres"])
+def test_the_files_differ_in_host_names_alone(root: Path, name: str) -> None:
     """What is learned on one host is true in containers too."""
     plain = yaml.safe_load((root / "prometheus/prometheus.yml").read_text())
-    compose = (root / "prometheus/prometheus.compose.yml").read_text()
-    renamed = re.sub(r"\[(afterrun|alertmanager):", "[localhost:", compose)
+    compose = (root / f"prometheus/prometheus.{name}.yml").read_text()
+    single = compose.replace("afterrun-1:10707, afterrun-2:", "afterrun:")
+    renamed = re.sub(r"\[(afterrun|alertmanager):", "[localhost:", single)
 
     assert yaml.safe_load(renamed) == plain
