@@ -3,51 +3,53 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
-from typing import Final
+from typing import Final, Protocol
 
 from tests.e2e.daemon.daemon import HOST
 from tests.e2e.network import free_port, listens
 from tests.e2e.processes import Process, installed
-from tests.e2e.replicas.replica import Replicas
 
-#: A request goes to another replica if one does not answer: run ids make that safe.
-CONFIG: Final = """\
-defaults
-    mode http
-    timeout connect 2s
-    timeout client 60s
-    timeout server 10s
-    option redispatch
-    retries 3
-    retry-on conn-failure empty-response response-timeout 503
-frontend jobs
-    bind {address}
-    default_backend replicas
-backend replicas
-    balance roundrobin
-    option httpchk
-    http-check send meth GET uri /-/ready ver HTTP/1.1 hdr Host {address}
-    default-server check inter 500ms fall 2 rise 1
-{servers}
-"""
+CONFIG: Final = Path(__file__).parents[3] / "deploy/haproxy.cfg"
+
+
+class Server(Protocol):
+    """A replica, as the configuration names it."""
+
+    name: str
+    port: int
+
+
+def config_for(port: int, servers: Iterable[Server]) -> str:
+    """Return the configuration that is shipped, with the addresses of a test."""
+    text, replaced = re.subn(
+        r"bind :10707$",
+        f"bind {HOST}:{port}",
+        CONFIG.read_text("utf-8"),
+        flags=re.MULTILINE,
+    )
+    assert replaced == 1
+    lines = [f"    server {one.name} {HOST}:{one.port}" for one in servers]
+    text, replaced = re.subn(
+        r"(^    server .*\n)+", "\n".join(lines) + "\n", text, flags=re.MULTILINE
+    )
+    assert replaced == 1
+    # No Docker resolves names here.
+    return text.partition("# Addresses of containers")[0]
 
 
 class HAProxy:
     """One process, with one thread."""
 
-    def __init__(self, folder: Path, replicas: Replicas) -> None:
+    def __init__(self, folder: Path, servers: Iterable[Server]) -> None:
         self.port = free_port()
-        servers = [
-            f"    server {replica.name} {HOST}:{replica.port}" for replica in replicas
-        ]
         config = folder / "haproxy.cfg"
-        address = f"{HOST}:{self.port}"
-        config.write_text(CONFIG.format(address=address, servers="\n".join(servers)))
+        config.write_text(config_for(self.port, servers))
         found = Path("/usr/sbin/haproxy")
         command: Sequence[str | Path] = [
             found if found.exists() else installed("haproxy"),
