@@ -1,0 +1,95 @@
+"""Errors of PostgreSQL and its driver, in words for an operator."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+import asyncpg
+from asyncpg.exceptions import InternalClientError
+
+from afterrun_exporter.storage.codec import UnreadableRowError
+from afterrun_exporter.storage.postgres.address import POOLER, TRANSACTION
+
+#: Errors of the caller, not of the database.
+CALLERS: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+#: Errors of the database, of the network, and of the driver when a connection is lost.
+FAULTS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    InternalClientError,
+    OSError,
+    MemoryError,
+)
+#: The transaction had no effect, and may succeed if it is repeated.
+REPEATABLE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+#: Errors after which the connection is still usable.
+_HARMLESS: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.SyntaxOrAccessError,
+    asyncpg.TransactionRollbackError,
+)
+#: Errors of a pooler that gives each transaction another connection.
+_POOLED: Final = (
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.DuplicatePreparedStatementError,
+)
+
+POOLER_HINT: Final = (
+    f"a pooler in transaction mode is in between: add ?{POOLER}={TRANSACTION} "
+    "to the URL"
+)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Return True if the connection must not be used after *error*.
+
+    Also if it may still work: a server that has become a standby keeps its connections,
+    and after a timeout the outcome of the transaction is unknown.
+    """
+    if isinstance(error, (UnreadableRowError, *_POOLED)):
+        return isinstance(error, _POOLED)
+    return isinstance(error, FAULTS) and not isinstance(error, _HARMLESS)
+
+
+def reason(error: BaseException) -> str:
+    """Return the reason of *error*, in one line."""
+    for kinds, text in _REASONS:
+        if isinstance(error, kinds):
+            return text.format(_text(error))
+    return _text(error)
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, asyncpg.PostgresError):
+        # Without the statement, and without details that quote values.
+        words = str(error.args[0]) if error.args else str(error)
+    elif isinstance(error, OSError):
+        words = error.strerror or str(error)
+    else:
+        words = str(error)
+    return " ".join(words.split()) or type(error).__name__
+
+
+# Of several that match, the first one counts.
+_REASONS: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]] = (
+    (
+        (asyncpg.TargetServerAttributeNotMatched, asyncpg.ReadOnlySQLTransactionError),
+        "the server refuses writes: it is a standby, or read-only",
+    ),
+    (MemoryError, "out of memory"),
+    # Of the driver: its own words are about its state.
+    ((InternalClientError, asyncpg.ConnectionDoesNotExistError), "connection lost"),
+    (TimeoutError, "no answer in time"),
+    (socket.gaierror, "unknown host: {}"),
+    (ConnectionRefusedError, "connection refused: is PostgreSQL running there?"),
+    (_POOLED, f"{{}}: {POOLER_HINT}"),
+    (asyncpg.InvalidPasswordError, "{}: check user and password"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "{}"),
+    (asyncpg.InvalidCatalogNameError, "{}: create it with `createdb`"),
+    (
+        asyncpg.InsufficientPrivilegeError,
+        "{}: the user must own the database, or may CREATE in its schema",
+    ),
+)  # fmt: skip
