@@ -18,7 +18,7 @@ from afterrun_exporter.core.daily_figures import (
 from afterrun_exporter.core.durations import mark_of
 from afterrun_exporter.core.model import Condition, Outcome
 from afterrun_exporter.core.state import AlertKey, JobState, Transition
-from afterrun_exporter.storage.sqlite.daily_figures import JOBS, RUNS, STEP
+from afterrun_exporter.storage.daily_rows import JOBS, RUNS, STEP
 from afterrun_exporter.storage.store import Change, Decide, Store, update
 from tests.copies import replace
 from tests.storage.decisions import FAILING, MISSED, T0, fresh, opened, ran, resolved

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from operator import itemgetter
@@ -15,46 +14,44 @@ import aiosqlite
 from afterrun_exporter.clock import LoopTurn
 from afterrun_exporter.core.daily_figures import (
     DAY,
-    OUTCOMES,
     BrokenSpan,
     DayFigures,
-    DayTotals,
     FinishedRun,
     JobFigures,
     PeriodFigures,
-    day_of,
-    figures_of,
     is_counted,
+)
+from afterrun_exporter.storage.daily_rows import (
+    COLUMNS,
+    COUNTS,
+    JOBS,
+    ROWS,
+    RUNS,
+    STEP,
+    Key,
+    day_of_row,
+    figures_of_rows,
+    row_of_day,
+    totals_of_row,
+    with_totals,
 )
 from afterrun_exporter.storage.sqlite import reads
 
-#: The id that stands for all jobs together.
-EVERY_JOB: Final = 0
-#: Runs to add in one step, so that commits do not wait long.
-STEP: Final = 500
-#: Rows to check in one step of pruning.
-ROWS: Final = 2000
-
-_COUNTS: Final = (*(one.value for one in OUTCOMES), "missed", "late")
-_COLUMNS: Final = ("job_id", "day", *_COUNTS, "durations", "weight")
 # The texts have only constants and placeholders.
-_READ: Final = (
-    f"SELECT {', '.join(_COLUMNS[2:])} FROM days WHERE job_id = ? AND day = ?"  # noqa: S608
-)
+_READ: Final = f"SELECT {', '.join(COLUMNS[2:])} FROM days WHERE job_id = ? AND day = ?"  # noqa: S608
 _WRITE: Final = (
-    f"INSERT OR REPLACE INTO days ({', '.join(_COLUMNS)}) "  # noqa: S608
-    f"VALUES ({', '.join('?' * len(_COLUMNS))})"
+    f"INSERT OR REPLACE INTO days ({', '.join(COLUMNS)}) "  # noqa: S608
+    f"VALUES ({', '.join('?' * len(COLUMNS))})"
 )
 _NEXT: Final = """
 SELECT id, job_id, outcome, attempt, max_attempts, finished_at, duration
 FROM runs WHERE id > (SELECT run FROM counted) ORDER BY id LIMIT ?
 """
-_SUMS: Final = ", ".join(f"sum({name}) AS {name}" for name in _COUNTS)
-#: Jobs in one row: the thread of the database waits for the event loop after each row.
-JOBS: Final = 256
-# The characters of a day are concatenated by SQLite, which is much faster than rows.
+_SUMS: Final = ", ".join(f"sum({name}) AS {name}" for name in COUNTS)
+# The thread of the database waits for the event loop after each row, so there is one
+# for many jobs. The characters of a day are concatenated by SQLite, which is faster.
 _JOBS: Final = f"""
-SELECT json_group_array(json_array(job_id, {", ".join(_COUNTS)}, durations, weighted))
+SELECT json_group_array(json_array(job_id, {", ".join(COUNTS)}, durations, weighted))
 FROM (
     SELECT job_id, {_SUMS},
         group_concat(CASE weight WHEN 1 THEN durations ELSE '' END, '') AS durations,
@@ -66,7 +63,7 @@ FROM (
 )
 """  # noqa: S608
 _DAYS: Final = f"""
-SELECT day, {", ".join(_COUNTS)} FROM days
+SELECT day, {", ".join(COUNTS)} FROM days
 WHERE job_id = 0 AND day BETWEEN ? AND ? ORDER BY day
 """  # noqa: S608
 _BROKEN: Final = """
@@ -76,16 +73,12 @@ WHERE job_id IN (SELECT value FROM json_each(?1))
     AND condition NOT IN ('upstream_unhealthy', 'test')
 """
 
-#: Runs to read in one step, as one row.
-RUNS: Final = 2000
 _FINISHED: Final = """
 SELECT json_group_array(
     json_array(outcome, finished_at, duration, attempt, max_attempts)
 ) FROM runs WHERE id BETWEEN ? AND ?
 """
 
-#: A job and a day.
-Key = tuple[int, int]
 #: The key of the last checked row, and the first day to keep.
 Position = tuple[Key, int]
 
@@ -94,25 +87,10 @@ def add(
     connection: sqlite3.Connection, figures: Iterable[tuple[Key, DayFigures]]
 ) -> None:
     """Add *figures* to those of the same job and day, and to the totals of the day."""
-    totals: dict[int, DayFigures] = {}
-    for (job_id, day), more in figures:
-        _add_one(connection, (job_id, day), more)
-        counts = more._replace(durations="")
-        totals[day] = totals[day].plus(counts) if day in totals else counts
-    for day, more in totals.items():
-        _add_one(connection, (EVERY_JOB, day), more)
-
-
-def _add_one(connection: sqlite3.Connection, key: Key, more: DayFigures) -> None:
-    row = connection.execute(_READ, key).fetchone()
-    after = _figures(*row).plus(more) if row else more
-    counts = (*after.runs, after.missed, after.late)
-    connection.execute(_WRITE, (*key, *counts, after.durations, after.weight))
-
-
-def _figures(*row: Any) -> DayFigures:
-    *counts, missed, late, durations, weight = row
-    return DayFigures(tuple(counts), missed, late, durations, weight)
+    for key, more in with_totals(figures):
+        row = connection.execute(_READ, key).fetchone()
+        after = day_of_row(row).plus(more) if row else more
+        connection.execute(_WRITE, row_of_day(key, after))
 
 
 def add_next_runs(connection: sqlite3.Connection, limit: int = STEP) -> bool:
@@ -120,12 +98,7 @@ def add_next_runs(connection: sqlite3.Connection, limit: int = STEP) -> bool:
     rows = connection.execute(_NEXT, (limit,)).fetchall()
     if not rows:
         return False
-    runs: defaultdict[Key, list[FinishedRun]] = defaultdict(list)
-    for _, job_id, outcome, attempt, max_attempts, finished_at, duration in rows:
-        if is_counted(attempt, max_attempts, outcome):
-            run = FinishedRun(outcome, finished_at, duration)
-            runs[job_id, day_of(finished_at)].append(run)
-    add(connection, ((key, figures_of(some)) for key, some in runs.items()))
+    add(connection, figures_of_rows(rows).items())
     connection.execute("UPDATE counted SET run = ?", (rows[-1][0],))
     return len(rows) == limit
 
@@ -174,8 +147,7 @@ async def period(
 ) -> PeriodFigures:
     """Return the figures of *jobs*, by id; see `Store.figures`."""
     days = await reader.execute_fetchall(_DAYS, (first, last))
-    totals = [DayTotals(day, tuple(counts[:-2]), counts[-2]) for day, *counts in days]
-    period = PeriodFigures([], totals, {})
+    period = PeriodFigures([], [totals_of_row(row) for row in days], {})
     turn = LoopTurn()
     ids = sorted(jobs)
     for at in range(0, len(ids), JOBS):

@@ -16,10 +16,10 @@ from afterrun_exporter.storage.codec import (
     UnreadableRowError,
     decode_state,
 )
+from afterrun_exporter.storage.rows import Outboxed
 from afterrun_exporter.storage.sqlite import outbox, reads
 from afterrun_exporter.storage.sqlite.files import hint, secure
 from afterrun_exporter.storage.sqlite.migrations import migrate
-from afterrun_exporter.storage.sqlite.outbox import Outboxed
 from afterrun_exporter.storage.sqlite.read_guard import FAULTS, reason
 from afterrun_exporter.storage.sqlite.writes import Writer
 

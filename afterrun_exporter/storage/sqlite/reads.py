@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,7 @@ import aiosqlite
 
 from afterrun_exporter.clock import cooperatively
 from afterrun_exporter.core.model import Outcome, Run
-from afterrun_exporter.storage.codec import decode_metrics, decode_violations
+from afterrun_exporter.storage.rows import run_of
 from afterrun_exporter.storage.store import (
     MAX_METADATA,
     Ended,
@@ -117,7 +116,7 @@ async def runs(
     values = (job, limit, before, _words(outcomes), size)
     rows = await reader.execute_fetchall(_CHAIN, values)
     # Reading thousands of rows takes a while; pings must be answered meanwhile.
-    return [_run(row) async for row in cooperatively(rows)]
+    return [run_of(row) async for row in cooperatively(rows)]
 
 
 async def recorded_runs(
@@ -135,7 +134,7 @@ async def recorded_runs(
     async with reader.execute(_RECORDED, values) as cursor:
         while rows := await cursor.fetchmany(STEP):
             async for row in cooperatively(rows):
-                run = _run(row)
+                run = run_of(row)
                 records.append(RunRecord(id=row["id"], job=row["name"], run=run))
                 size += run.size
                 if query.size is not None and size > query.size:
@@ -182,7 +181,7 @@ async def last_judged(
 ) -> dict[str, Run]:
     """See `Store.last_judged`."""
     rows = await reader.execute_fetchall(_LAST_JUDGED, (json.dumps([*jobs]),))
-    return {row["job"]: _run(row) async for row in cooperatively(rows)}
+    return {row["job"]: run_of(row) async for row in cooperatively(rows)}
 
 
 async def logs(reader: aiosqlite.Connection, job: str) -> list[LogRecord]:
@@ -193,11 +192,3 @@ async def logs(reader: aiosqlite.Connection, job: str) -> list[LogRecord]:
         (job,),
     )
     return [LogRecord(**row) for row in rows]
-
-
-def _run(row: sqlite3.Row) -> Run:
-    fields = {name: row[name] for name in Run.__struct_fields__}
-    fields["outcome"] = Outcome(row["outcome"])
-    fields["metrics"] = decode_metrics(row["metrics"])
-    fields["violations"] = decode_violations(row["violations"])
-    return Run(**fields)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
-from typing import Any, Final
+from typing import Final
 
 import aiosqlite
 
-from afterrun_exporter.core.routing import JobReceiver, ReceiverType
-from afterrun_exporter.storage.codec import UnreadableRowError
+from afterrun_exporter.core.routing import JobReceiver
+from afterrun_exporter.storage.rows import RECEIVER, receiver_of
 
-_ADD: Final = """
-INSERT INTO receivers
-(job, type, target, on_failure, on_timeout, on_violation, on_missed, on_success,
- created_at)
-VALUES (:job, :type, :target, :on_failure, :on_timeout, :on_violation, :on_missed,
- :on_success, :created_at)
-"""
+# The text has only constants and placeholders.
+_ADD: Final = (
+    f"INSERT INTO receivers ({', '.join(RECEIVER)}) "  # noqa: S608
+    f"VALUES ({', '.join(f':{name}' for name in RECEIVER)})"
+)
 
 
 def add(
@@ -40,16 +38,4 @@ def remove(connection: sqlite3.Connection, numbers: Collection[int]) -> None:
 async def receivers(reader: aiosqlite.Connection) -> list[JobReceiver]:
     """Return all receivers, in the order of their creation."""
     rows = await reader.execute_fetchall("SELECT * FROM receivers ORDER BY id")
-    return [_receiver(row) for row in rows]
-
-
-def _receiver(row: sqlite3.Row) -> JobReceiver:
-    try:
-        type_ = ReceiverType(row["type"])
-    except ValueError as error:
-        raise UnreadableRowError("receiver", row["job"], error) from error
-    fields: dict[str, Any] = {
-        name: bool(row[name]) if name.startswith("on_") else row[name]
-        for name in row.keys()  # noqa: SIM118 - iterating over a row yields values
-    }
-    return JobReceiver(**{**fields, "type": type_})
+    return [receiver_of(row) for row in rows]

@@ -28,6 +28,7 @@ from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.group_commit import NONE_LOST, GroupCommit, Lost, Writes
 from afterrun_exporter.storage.outbox import Changes, Outbox
 from afterrun_exporter.storage.replicas import SoleReplica
+from afterrun_exporter.storage.rows import Outboxed
 from afterrun_exporter.storage.run_keys import MEMORY, OlderKeys
 from afterrun_exporter.storage.sqlite import alert_history as history
 from afterrun_exporter.storage.sqlite import (
@@ -45,7 +46,6 @@ from afterrun_exporter.storage.sqlite.files import (
 )
 from afterrun_exporter.storage.sqlite.locking import locked
 from afterrun_exporter.storage.sqlite.opening import open_for_reading, open_for_writing
-from afterrun_exporter.storage.sqlite.outbox import Outboxed
 from afterrun_exporter.storage.sqlite.outbox import save as save_outbox
 from afterrun_exporter.storage.sqlite.read_guard import (
     CALLERS,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import Final
 
 import aiosqlite
 
 from afterrun_exporter.core.history import Past, pack
-from afterrun_exporter.core.model import NEUTRAL, Outcome, is_to_be_retried
+from afterrun_exporter.storage.rows import past_of
 
 #: Jobs to read at once.
 STEP: Final = 500
@@ -43,20 +43,6 @@ async def histories(
         rows = await reader.execute_fetchall(_CHAINS, (json.dumps(step), since, limit))
         past: defaultdict[str, list[Past]] = defaultdict(list)
         for job, *values in rows:
-            past[job].extend(_past(*values))
+            past[job].extend(past_of(*values))
         histories_by_job.update((name, pack(past[name])) for name in step)
     return histories_by_job
-
-
-def _past(
-    number: int,
-    finished_at: float,
-    duration: float | None,
-    outcome: str,
-    attempt: int,
-    max_attempts: int | None,
-) -> Iterator[Past]:
-    retried = is_to_be_retried(attempt, max_attempts, outcome)
-    if outcome not in NEUTRAL and not retried:
-        seconds = float("nan") if duration is None else duration
-        yield Past(number, finished_at, seconds, outcome == Outcome.OK)
