@@ -104,7 +104,7 @@ def receiver_of(row: Row) -> JobReceiver:
         type_ = ReceiverType(row["type"])
     except ValueError as error:
         raise UnreadableRowError("receiver", row["job"], error) from error
-    fields = {
+    fields: dict[str, Any] = {
         name: bool(row[name]) if name.startswith("on_") else row[name]
         for name in ("id", *RECEIVER)
     }

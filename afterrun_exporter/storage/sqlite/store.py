@@ -25,6 +25,7 @@ from afterrun_exporter.core.pushed_metrics import Group, Labels
 from afterrun_exporter.core.routing import JobReceiver
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
+from afterrun_exporter.storage.daily_rows import STEP
 from afterrun_exporter.storage.group_commit import NONE_LOST, GroupCommit, Lost, Writes
 from afterrun_exporter.storage.outbox import Changes, Outbox
 from afterrun_exporter.storage.replicas import SoleReplica
@@ -264,7 +265,7 @@ class SQLiteStore:
 
     async def _count_runs(self) -> None:
         """Add the runs since the last call to the figures of their days."""
-        act, step = self._writer.do_at_once, daily_figures.STEP
+        act, step = self._writer.do_at_once, STEP
         while await self._on_thread(act, daily_figures.add_next_runs, step):
             pass
 

@@ -26,6 +26,7 @@ from afterrun_exporter.storage.codec import (
     encode_state,
     encode_violations,
 )
+from afterrun_exporter.storage.daily_rows import Key
 from afterrun_exporter.storage.group_commit import Writes
 from afterrun_exporter.storage.outbox import Changes
 from afterrun_exporter.storage.run_keys import CHUNK, rows_of
@@ -285,7 +286,7 @@ class _Batch:
         self._committed = committed_last_runs
         self._committed_missed = committed_missed
         self.missed: dict[str, int] = {}
-        self.figures: list[tuple[daily_figures.Key, DayFigures]] = []
+        self.figures: list[tuple[Key, DayFigures]] = []
         self.newest_run = newest_run
         self.last_runs: dict[str, int | None] = {}
         self.states: dict[str, JobState] = {}

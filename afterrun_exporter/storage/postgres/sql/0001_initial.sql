@@ -121,6 +121,7 @@ CREATE TABLE logs (
     metadata  text NOT NULL
 );
 CREATE INDEX logs_at ON logs (at);
+CREATE INDEX logs_of_job ON logs (job_id, id);
 
 -- What Alertmanagers are still to be told: one row for each label set that is firing,
 -- or whose end one of them has not taken yet.
@@ -214,8 +215,10 @@ CREATE TABLE unpunctual (
 
 -- The id of the last run that is counted in `days`.
 CREATE TABLE counted (
-    one  boolean PRIMARY KEY CHECK (one),
-    run  bigint NOT NULL
+    one    boolean PRIMARY KEY CHECK (one),
+    run    bigint NOT NULL,
+    -- Changes with each addition, so that nothing is added twice.
+    steps  bigint NOT NULL DEFAULT 0
 );
 INSERT INTO counted VALUES (true, 0);
 
