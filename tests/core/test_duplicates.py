@@ -21,6 +21,7 @@ from afterrun_exporter.core.duplicates import (
     run_key,
     shortened,
     with_key,
+    with_keys_of,
     with_older_keys,
 )
 from afterrun_exporter.core.model import Kind, Outcome, Settings
@@ -405,3 +406,40 @@ def test_a_digest_is_the_same_however_long_its_parts_are() -> None:
     long = b"x" * 5000
 
     assert digest(long, b"y") == blake2b(long + b"\0y", digest_size=8).digest()
+
+
+def numbered(recorded: int, keys: int, *, lineage: str = "k") -> JobState:
+    """Return a state that knows the keys of its last runs."""
+    last = range(recorded - keys + 1, recorded + 1)
+    run_keys = b"".join(f"{lineage}{number:07}".encode() for number in last)
+    return JobState(
+        created_at=0.0, due_after=0.0, runs_total=recorded, run_keys=run_keys
+    )
+
+
+class TestKeysOfAnEarlierState:
+    """A state that another process stored has the keys of its last runs only."""
+
+    @pytest.mark.parametrize(
+        ("earlier", "keys"), [(68, 68), (70, 70), (70, 40), (99, 50), (100, 80)]
+    )
+    def test_continue_those_that_were_stored(self, earlier: int, keys: int) -> None:
+        before = replace(numbered(earlier, keys), run_keys_whole=earlier == 70)
+        after = with_keys_of(numbered(100, 32), before)
+
+        assert after.run_keys == numbered(100, 100 - earlier + keys).run_keys
+        assert after.run_keys_whole is (earlier == 70)
+
+    @pytest.mark.parametrize(
+        "earlier",
+        [
+            pytest.param(None, id="none"),
+            pytest.param(numbered(67, 60), id="runs are missing between them"),
+            pytest.param(numbered(90, 10), id="it has none of older runs"),
+            pytest.param(numbered(90, 22), id="it has none of older runs, exactly"),
+            pytest.param(numbered(101, 60), id="it is not earlier"),
+            pytest.param(numbered(90, 60, lineage="x"), id="it has other runs"),
+        ],
+    )
+    def test_are_left_out_otherwise(self, earlier: JobState | None) -> None:
+        assert with_keys_of(numbered(100, 32), earlier) == numbered(100, 32)
