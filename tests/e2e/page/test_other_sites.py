@@ -127,6 +127,7 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
         ignore_https_errors=True,
         http_credentials={"username": "admin", "password": SAYS},
     )
+    context.set_default_timeout(120_000)
     page = context.new_page()
     answer = page.goto(f"{site.url}/")
     assert answer is not None
@@ -144,6 +145,7 @@ def test_a_browser_without_a_password_is_asked_for_one(
 ) -> None:
     """It gives up where nobody is there to be asked."""
     context = browser.new_context(ignore_https_errors=True)
+    context.set_default_timeout(120_000)
     asked = pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS")
     with asked if site.is_locked else nullcontext():
         context.new_page().goto(f"{site.url}/")
