@@ -98,7 +98,8 @@ class Replica:
         self._config = config
 
     def agree(self) -> bool:
-        return set(self._configs().values()) == {self._config}
+        # One that has announced none yet has not used any.
+        return set(self._configs().values()) <= {"", self._config}
 
     def feed_lag(self) -> float:
         return self._clock.elapsed() - self._fresh_at
@@ -142,7 +143,7 @@ class Replica:
         database.alive_at = now
         if database.leader == self.name or database.leads_until <= elapsed:
             if not self.is_leader:
-                self._store.outbox.load_deliveries(database.deliveries)
+                self._store.read_outbox()
             database.leader = self.name
             database.leads_until = self._leads_until = elapsed + LEASE
         if self.last_downtime != database.downtime:
@@ -201,6 +202,13 @@ class ReplicaStore(MemoryStore):
         notices = self.database.notices.values()
         self.outbox.replace(newer, [one for one in notices if one.job in newer])
         self._commits.adopt(newer)
+
+    def read_outbox(self) -> None:
+        """Read the notifications and deliveries that the leader before has stored."""
+        jobs = {one.job for one in self.outbox.notices.values()}
+        notices = self.database.notices.values()
+        self.outbox.replace(jobs, [one for one in notices if one.job in jobs])
+        self.outbox.load_deliveries(self.database.deliveries)
 
     async def save_pushed(self, group: Any) -> None:
         await super().save_pushed(group)

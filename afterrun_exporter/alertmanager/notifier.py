@@ -101,6 +101,9 @@ class AlertNotifier:
                 jobs |= {
                     job.name for job, state in self._service.watched() if state.alerts
                 }
+                if not self._service.agrees:
+                    # Another replica may still have those that are unknown here.
+                    jobs = {name for name in jobs if self._service.job(name)}
                 await self._outbox.reconcile(
                     jobs, self._open_notifications, self._clock.now
                 )

@@ -107,6 +107,7 @@ class Replicas(Protocol):
         """Return True if every live replica has announced the configuration of this one.
 
         That is the last one announced here, even if the database does not have it yet.
+        A replica that is starting has announced none, has used none, and does not count.
         """
 
     def feed_lag(self) -> float:

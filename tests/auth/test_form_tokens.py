@@ -91,6 +91,19 @@ async def test_a_page_may_not_stay_open_for_ever(clock: ManualClock) -> None:
         forms.check(request(), {FIELD: written})
 
 
+async def test_a_form_of_another_replica_is_taken() -> None:
+    """They started at other times, and share a secret and the time of day."""
+    one, other = ManualClock(), ManualClock()
+    await one.suspend(VALID * 3)
+    other.show(one.now())
+    written = Forms(one, b"shared").token(request())
+
+    Forms(other, b"shared").check(request(), {FIELD: written})
+    await other.advance(VALID + 1)
+    with pytest.raises(ForbiddenError, match=OLD[:20]):
+        Forms(other, b"shared").check(request(), {FIELD: written})
+
+
 def test_a_form_that_nobody_marked_is_not_taken(clock: ManualClock) -> None:
     """Nor one of another person, or from before a restart."""
     forms = Forms(clock)

@@ -1,0 +1,155 @@
+"""What a replica keeps in memory is never only its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from pytest_aiohttp.plugin import AiohttpClient
+
+from afterrun_exporter.config import default
+from afterrun_exporter.core.job_config import plain_job
+from afterrun_exporter.core.model import Job
+from afterrun_exporter.engine.leader_work import LeaderWork
+from afterrun_exporter.engine.pushed_metrics import PushedMetrics
+from afterrun_exporter.errors import PingError
+from tests.copies import replace
+from tests.core.jobs import at
+from tests.fakes import ManualClock
+from tests.http import Client, app_of
+from tests.push_bodies import families_of, read_text
+from tests.replicas import InMemory, World
+from tests.services import job_config
+
+
+def exposing(name: str, settings: str = "") -> Job:
+    return replace(plain_job(name, settings), exposes_pushes=True)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(at("21 12:00"))
+
+
+@pytest.fixture
+async def world(clock: ManualClock) -> AsyncIterator[World]:
+    world = World(
+        InMemory(clock), clock, job_config(unknown=exposing, pushed_bytes=600)
+    )
+    for name in ("a", "b"):
+        await world.start(name)
+    yield world
+    await world.close()
+
+
+class TestPushedMetrics:
+    @pytest.fixture
+    async def pushed(self, world: World) -> list[PushedMetrics]:
+        pushed = [
+            PushedMetrics(one.store, one.service, one.clock)
+            for one in world.processes.values()
+        ]
+        for one in pushed:
+            await one.refresh()
+        return pushed
+
+    async def push(self, pushed: PushedMetrics, body: str, **labels: str) -> None:
+        group = {"job": "etl", **labels}
+        families = families_of(read_text(body.encode()), group)
+        await pushed.push("etl", group, families, replacing=False)
+
+    async def test_of_one_replica_are_exposed_by_the_other(
+        self, world: World, pushed: list[PushedMetrics]
+    ) -> None:
+        await self.push(pushed[0], "m 1\n")
+        await world.live(1)
+
+        assert b"m{" in pushed[1].page()
+        assert pushed[0].page() == pushed[1].page()
+
+    async def test_are_added_to_those_that_the_other_replica_has_just_received(
+        self, pushed: list[PushedMetrics]
+    ) -> None:
+        await self.push(pushed[0], "m 1\n")
+        await self.push(pushed[1], "n 2\n")
+
+        assert b"m{" in pushed[1].page()
+        assert b"n{" in pushed[1].page()
+
+    async def test_share_one_limit(self, pushed: list[PushedMetrics]) -> None:
+        await self.push(pushed[0], "m 1\n", region="eu")
+        with pytest.raises(PingError, match="pushed_bytes"):
+            for number in range(20):
+                await self.push(pushed[number % 2], "m 1\n", region=f"r{number}")
+
+
+class TestWorkOfTheLeader:
+    async def test_is_done_by_the_leader_and_again_by_the_next_one(
+        self, world: World
+    ) -> None:
+        done: list[str] = []
+
+        def work(name: str) -> LeaderWork:
+            async def noted() -> None:
+                done.append(name)
+
+            return LeaderWork(world.processes[name].service, noted)
+
+        works = [work(name) for name in ("a", "b")]
+        for one in (*works, *works):
+            await one.now()
+        assert done == ["a", "a"]
+        world.processes["a"].is_running = False
+        for _ in range(5):
+            await world.live(2)
+            for one in works:
+                await one.look()
+        assert done == ["a", "a", "b"]
+        world.processes["a"].is_running = True
+        await world.live(10)
+        for one in (*works, *works):
+            await one.look()
+
+        assert done == ["a", "a", "b"]
+
+
+class TestRequests:
+    @pytest.fixture
+    async def world(self, clock: ManualClock) -> AsyncIterator[World]:
+        world = World(InMemory(clock), clock, default().job_config)
+        for name in ("a", "b"):
+            await world.start(name)
+        yield world
+        await world.close()
+
+    @pytest.fixture
+    async def clients(
+        self, world: World, clock: ManualClock, aiohttp_client: AiohttpClient
+    ) -> list[Client]:
+        return [
+            await aiohttp_client(app_of(one.service, clock))
+            for one in world.processes.values()
+        ]
+
+    async def test_about_a_job_are_answered_by_the_other_replica(
+        self, clients: list[Client]
+    ) -> None:
+        """A job is described here, and a moment later reported there by its UUID."""
+        answer = await clients[0].post(
+            "/api/v3/checks/", json={"name": "nightly", "api_key": "x"}
+        )
+        made = await answer.json()
+        path = made["ping_url"].partition("/ping/")[2]
+
+        assert (await clients[1].get(f"/ping/{path}")).status == 200
+
+    async def test_of_a_task_end_it_on_the_other_replica(
+        self, clients: list[Client]
+    ) -> None:
+        task = {"name": "Cluster A", "kind": "data-processing", "status": "Running"}
+        for number in ("6f1c", "7a2d"):
+            assert (await clients[1].delete("/task/nobody")).status == 404
+            await clients[0].post("/task", json={**task, "id": number})
+
+        done = {"status": "Success"}
+        assert (await clients[1].patch("/task/7a2d", json=done)).status == 200
