@@ -35,7 +35,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def world(clock: ManualClock) -> AsyncIterator[World]:
     world = World(
-        InMemory(clock), clock, job_config(unknown=exposing, pushed_bytes=600)
+        InMemory(clock), clock, job_config(unknown=exposing, pushed_bytes=2000)
     )
     for name in ("a", "b"):
         await world.start(name)
