@@ -72,7 +72,7 @@ def whole_app(
         receivers=receivers,
         job_admin=JobAdmin(service, clock),
         clock=clock,
-        site=site_of(WebOptions(), clock),
+        site=site_of(WebOptions(), clock, service),
         index=Index(service),
     )
     more = [*routes(service, store, receivers, clock), *page_routes(pages)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -14,10 +15,11 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.engine.leader_work import LeaderWork
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.errors import PingError
+from afterrun_exporter.server.security import SecuritySettings
 from tests.copies import replace
 from tests.core.jobs import at
 from tests.fakes import ManualClock
-from tests.http import Client, app_of
+from tests.http import Client, app_of, whole_app
 from tests.push_bodies import families_of, read_text
 from tests.replicas import InMemory, World
 from tests.services import job_config
@@ -161,3 +163,23 @@ class TestRequests:
 
         done = {"status": "Success"}
         assert (await clients[1].patch("/task/7a2d", json=done)).status == 200
+
+    async def test_with_a_form_may_reach_another_replica_than_its_page(
+        self, world: World, clock: ManualClock, aiohttp_client: AiohttpClient
+    ) -> None:
+        """And the page after it shows what the form has done."""
+        a, b = [
+            await aiohttp_client(
+                whole_app(one.service, one.store, clock, SecuritySettings())
+            )
+            for one in world.processes.values()
+        ]
+        await a.post("/ping/backup")
+        page = await (await b.get("/jobs/backup")).text()
+        token = re.search(r'name="token" value="([^"]+)"', page)
+        assert token is not None
+        form = {"for": "", "token": token[1]}
+        paused = await a.post("/jobs/backup/pause", data=form, allow_redirects=False)
+
+        assert paused.status == 303
+        assert "The job is paused" in await (await b.get("/jobs/backup")).text()
