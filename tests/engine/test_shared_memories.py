@@ -182,4 +182,8 @@ class TestRequests:
         paused = await a.post("/jobs/backup/pause", data=form, allow_redirects=False)
 
         assert paused.status == 303
-        assert "The job is paused" in await (await b.get("/jobs/backup")).text()
+        page = await (await b.get("/jobs/backup?done=paused")).text()
+        assert "The job is paused" in page
+        job = world.processes["b"].service.job("backup")
+        assert job is not None
+        assert not job.enabled
