@@ -70,16 +70,21 @@ def keywords(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield node.lineno, key
 
 
-FIELDS = {
-    name for module in MODULES for name in fields(ast.parse(module.read_text("utf-8")))
-}
+def test_a_copy_changes_fields_that_exist() -> None:
+    known: set[str] = set()
+    changed: list[tuple[str, int, str]] = []
+    for module in MODULES:
+        text = module.read_text("utf-8")
+        is_copying = "replace" in text
+        if is_copying or "class " in text:
+            tree = ast.parse(text)
+            known |= {*fields(tree)}
+            if is_copying:
+                where = str(module.relative_to(ROOT))
+                changed += [(where, line, name) for line, name in keywords(tree)]
 
-
-@pytest.mark.parametrize("module", MODULES, ids=lambda one: str(one.relative_to(ROOT)))
-def test_a_copy_changes_fields_that_exist(module: Path) -> None:
-    changed = keywords(ast.parse(module.read_text("utf-8")))
-
-    assert not [f"{line}: {name}" for line, name in changed if name not in FIELDS]
+    assert len(changed) > 100
+    assert [one for one in changed if one[2] not in known] == []
 
 
 @pytest.mark.parametrize(

@@ -112,32 +112,32 @@ def is_told(text: str) -> bool:
     return MARK in text or NUMBER in text
 
 
-@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-def test_no_message_has_a_secret(place: str, value: str) -> None:
-    text = place.replace("%", value) + "jobs: {a: {}}\n"
-    try:
-        said = repr(warnings(text, parse(text), at("21 12:00")))
-    except ConfigError as error:
-        said = f"{error} {error!r} {error.__cause__!r} {error.__context__!r}"
+def test_no_message_has_a_secret(place: str) -> None:
+    for name, value in VALUES.items():
+        text = place.replace("%", value) + "jobs: {a: {}}\n"
+        try:
+            said = repr(warnings(text, parse(text), at("21 12:00")))
+        except ConfigError as error:
+            said = f"{error} {error!r} {error.__cause__!r} {error.__context__!r}"
 
-    assert not is_told(said)
+        assert not is_told(said), name
 
 
-@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize("place", WEB_PLACES.values(), ids=WEB_PLACES)
 def test_no_message_about_a_web_configuration_has_a_secret(
-    tmp_path: Path, place: str, value: str
+    tmp_path: Path, place: str
 ) -> None:
     file = tmp_path / "web.yml"
-    file.write_text(place.replace("%", value), "utf-8")
-    try:
-        load_web(file)
-        said = ""
-    except ConfigError as error:
-        said = f"{error} {error!r}"
+    for name, value in VALUES.items():
+        file.write_text(place.replace("%", value), "utf-8")
+        try:
+            load_web(file)
+            said = ""
+        except ConfigError as error:
+            said = f"{error} {error!r}"
 
-    assert not is_told(said)
+        assert not is_told(said), name
 
 
 @pytest.mark.parametrize(

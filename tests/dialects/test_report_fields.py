@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from aiohttp import ClientResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,11 +36,22 @@ FAILED = [
 
 
 @pytest.mark.parametrize("how", ["query", "form", "multipart", "JSON"])
-@pytest.mark.parametrize("claim", FAILED, ids=[next(iter(one)) for one in FAILED])
 @pytest.mark.parametrize("path", GOOD.values(), ids=GOOD)
 async def test_nothing_that_says_failed_is_ok(
-    client: Client, store: MemoryStore, path: str, claim: dict[str, str], how: str
+    client: Client, store: MemoryStore, path: str, how: str
 ) -> None:
+    for claim in FAILED:
+        answer = await report(client, path, claim, how)
+
+        assert answer.status in {200, 202}
+    runs = await store.runs("job", 9)
+    assert [run.outcome for run in runs] == ["fail"] * len(FAILED)
+
+
+async def report(
+    client: Client, path: str, claim: dict[str, str], how: str
+) -> ClientResponse:
+    """Return the answer to a report with *claim* in its query or body."""
     bodies: dict[str, dict[str, Any]] = {
         "form": {"data": claim},
         "multipart": {
@@ -52,12 +64,7 @@ async def test_nothing_that_says_failed_is_ok(
     if how == "query":
         pairs = "&".join(f"{name}={value}" for name, value in claim.items())
         path += f"{'&' if '?' in path else '?'}{pairs}"
-
-    answer = await client.post(path, **more)
-
-    assert answer.status in {200, 202}
-    (run,) = await store.runs("job", 9)
-    assert run.outcome == "fail"
+    return await client.post(path, **more)
 
 
 def multipart(fields: dict[str, str]) -> bytes:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from afterrun_exporter.core.schedule import parse_cron
 from afterrun_exporter.importers.cron_syntax import of_cron, of_kubernetes
+from tests.examples import examples
 
 BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
 DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
@@ -81,7 +82,7 @@ def fields(low: int, high: int) -> st.SearchStrategy[str]:
     return st.lists(items, min_size=1, max_size=3).map(",".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(fields(1, 31), fields(1, 12), fields(0, 6) | st.sampled_from(DAYS))
 def test_a_cron_job_is_due_on_the_days_on_which_kubernetes_runs_it(
     days: str, months: str, weekdays: str
@@ -93,7 +94,7 @@ def test_a_cron_job_is_due_on_the_days_on_which_kubernetes_runs_it(
     assert our_days(str(converted)) == robfig_days(expression)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(fields(0, 59), fields(0, 23))
 def test_a_cron_job_is_due_at_the_times_at_which_kubernetes_runs_it(
     minutes: str, hours: str

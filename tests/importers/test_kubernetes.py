@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.importers.kubernetes import read
 from afterrun_exporter.importers.model import Imported, InputFile
 from afterrun_exporter.importers.writing import render
+from tests.examples import examples
 from tests.importers import results
 
 FULL = """\
@@ -540,7 +541,7 @@ cron_jobs = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(cron_jobs, min_size=1, max_size=4))
 def test_any_cron_jobs_become_a_valid_file(jobs: list[object]) -> None:
     """Also values that Kubernetes would refuse are reported, and never invalid here."""
@@ -551,7 +552,7 @@ def test_any_cron_jobs_become_a_valid_file(jobs: list[object]) -> None:
     assert len(result.jobs) + len(result.unmapped) >= len(jobs)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.text(max_size=60).map(lambda text: f"kind: CronJob\n{text}") | st.text())
 def test_any_text_is_read(text: str) -> None:
     render(read([InputFile("input", text)]))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.cli.group import afterrun
 from afterrun_exporter.importers.manifest import read
 from afterrun_exporter.importers.model import Imported, InputFile
+from tests.examples import examples
 from tests.importers import results
 
 HEADER = "from zerg.jobs import job_registry, JobConfig\n"
@@ -523,7 +524,7 @@ VARIABLES = "A = 5\nB = ['x', 'y']\nC = {'k': 60}\nD = 'text'\n"
 
 
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(expressions)
 def test_a_value_is_that_of_python_or_not_known(expression: str) -> None:
     """Never another one: a guess would be worse than a report."""
@@ -545,7 +546,7 @@ def test_a_value_is_that_of_python_or_not_known(expression: str) -> None:
     assert description is None or description == str(expected).strip()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(
         st.sampled_from(

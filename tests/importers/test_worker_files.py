@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from afterrun_exporter.importers.alerts_yaml import read
 from afterrun_exporter.importers.model import Imported, InputFile
 from afterrun_exporter.importers.writing import render
+from tests.examples import examples
 from tests.importers import results
 
 SCHEDULER = """\
@@ -521,13 +522,13 @@ files = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(files)
 def test_any_values_become_a_valid_file(data: dict[str, Any]) -> None:
     imported(json.dumps(data))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.text(max_size=60).map(lambda text: f"schedules:\n{text}") | st.text())
 def test_any_text_is_read(text: str) -> None:
     render(read([InputFile("input", text)]))

@@ -20,15 +20,13 @@ def outcome(fields: dict[str, Any]) -> Outcome:
     return ping.outcome if ping.kind is Kind.FINISH else Outcome.INVALID
 
 
-@pytest.mark.parametrize("fields", NOT_OK, ids=str)
-def test_a_report_that_says_otherwise_is_not_ok(fields: dict[str, Any]) -> None:
-    assert outcome(fields) in FAILURES
+def test_a_report_that_says_otherwise_is_not_ok() -> None:
+    assert [fields for fields in NOT_OK if outcome(fields) not in FAILURES] == []
 
 
-@pytest.mark.parametrize("fields", OK, ids=str)
-def test_a_report_that_says_nothing_bad_is_ok(fields: dict[str, Any]) -> None:
+def test_a_report_that_says_nothing_bad_is_ok() -> None:
     """A false alarm costs as much trust as a failure that nobody hears of."""
-    assert outcome(fields) is Outcome.OK
+    assert [fields for fields in OK if outcome(fields) is not Outcome.OK] == []
 
 
 @pytest.mark.parametrize("fields", UNREADABLE, ids=str)

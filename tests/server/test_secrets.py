@@ -101,17 +101,14 @@ async def said(door: Door, request: str, caplog: pytest.LogCaptureFixture) -> st
 
 
 @pytest.mark.parametrize("harm", HARMS.values(), ids=HARMS)
-@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
 async def test_no_header_is_quoted(
-    door: Door, caplog: pytest.LogCaptureFixture, header: str, harm: str
+    door: Door, caplog: pytest.LogCaptureFixture, harm: str
 ) -> None:
-    head = (
-        f"POST /ping/backup HTTP/1.1\r\nHost: localhost\r\n{harm.replace('%', header)}"
-    )
+    start = "POST /ping/backup HTTP/1.1\r\nHost: localhost\r\n"
+    for name, header in HEADERS.items():
+        told = await said(door, f"{start}{harm.replace('%', header)}\r\n", caplog)
 
-    told = await said(door, f"{head}\r\n", caplog)
-
-    assert [mark for mark in MARKS if mark in told] == []
+        assert [mark for mark in MARKS if mark in told] == [], name
 
 
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES)
