@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
@@ -39,6 +40,12 @@ def pytest_collection_modifyitems(
     items.sort(
         key=lambda item: (item.path.parent != stories, stories not in item.path.parents)
     )
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the thousands of tests, which all stay."""
+    gc.collect()
+    gc.freeze()
 
 
 def counts_as_coverage(item: pytest.Item) -> bool:

@@ -420,6 +420,7 @@ def tried_out(
     return statuses
 
 
+@pytest.mark.thorough
 async def test_no_host_is_an_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
     """It may become a part of an answer, wherever clients are told an address."""
     bad = []

@@ -259,6 +259,7 @@ async def test_nothing_that_can_be_seen_changes(
         assert 400 <= status < 500
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("request_", named([one for one in ALL if one.matters]))
 async def test_each_of_these_requests_changes_something_for_who_may(
     daemon: Daemon, request_: Request

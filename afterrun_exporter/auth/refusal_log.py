@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Final
 
 import structlog
@@ -27,7 +26,7 @@ class RefusalLog:
     def __init__(self, event: str = "ping_refused") -> None:
         self._event = event
         self._minute = 0
-        self._logged: Counter[str] = Counter()
+        self._logged: dict[str, int] = {}
         self._suppressed = 0
 
     def log_refusal(
@@ -39,7 +38,8 @@ class RefusalLog:
                 log.warning("more_refused", what=self._event, more=self._suppressed)
             self._minute, self._suppressed = minute, 0
             self._logged.clear()
-        if self._logged[source] >= A_MINUTE or self._logged.total() >= ALTOGETHER:
+        logged = self._logged.get(source, 0)
+        if logged >= A_MINUTE or sum(self._logged.values()) >= ALTOGETHER:
             if not self._suppressed:
                 log.warning(
                     "refusals_muted",
@@ -49,5 +49,5 @@ class RefusalLog:
                 )
             self._suppressed += 1
             return
-        self._logged[source] += 1
+        self._logged[source] = logged + 1
         log.warning(event or self._event, **facts)

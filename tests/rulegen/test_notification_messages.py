@@ -457,7 +457,14 @@ def test_what_is_new_depends_on_the_group_interval(run: Run, tmp_path: Path) -> 
     assert "Resolved: over:" in hour
 
 
-@pytest.mark.parametrize("name", ["text", "html", "slack"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "text",
+        pytest.param("html", marks=pytest.mark.thorough),
+        pytest.param("slack", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_message_about_thousands_shows_some_and_their_number(
     run: Run, tmp_path: Path, name: str
 ) -> None:

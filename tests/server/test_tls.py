@@ -173,7 +173,13 @@ async def test_a_bad_new_file_changes_nothing(
         (["client_auth_type: RequireAndVerifyClientCert"], ""),
     ],
 )
-@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "safe path"])
+@pytest.mark.parametrize(
+    "fast",
+    [
+        pytest.param(True, id="fast path"),
+        pytest.param(False, id="safe path", marks=pytest.mark.thorough),
+    ],
+)
 async def test_a_client_is_let_in_by_its_certificate(
     papers: Papers,
     service: Service,
