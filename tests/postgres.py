@@ -281,11 +281,10 @@ class Server(_Program):
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return False
-        # An earlier server may have left the file.
-        is_of_this_one = self._process is not None and lines[0] == str(
-            self._process.pid
-        )
-        return is_of_this_one and lines[-1].strip() in {"ready", "standby"}
+        # An earlier server may have left the file, and it is written in parts.
+        if self._process is None or lines[:1] != [str(self._process.pid)]:
+            return False
+        return lines[-1].strip() in {"ready", "standby"}
 
 
 _LOGIN: Final = f"{USER}:{quote(PASSWORD, safe='')}"
