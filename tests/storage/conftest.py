@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from afterrun_exporter.storage.postgres.store import PostgresStore
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Store
 from tests.fakes import MemoryStore
+from tests.postgres import Database
+from tests.storage.postgres.stores import LoneClock
 
 
 @pytest.fixture
@@ -17,11 +20,15 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "afterrun.db"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """The one that forgets, then the one that does not: they promise the same."""
     if request.param == "memory":
         yield MemoryStore()
+    elif request.param == "postgres":
+        database: Database = request.getfixturevalue("postgres")
+        async with PostgresStore.open(database.url, clock=LoneClock()) as opened_store:
+            yield opened_store
     else:
         async with SQLiteStore.open(tmp_path / "afterrun.db") as opened_store:
             yield opened_store

@@ -60,6 +60,7 @@ class Link:
         self.on_connect: Act[None] | None = None
         self._lock = asyncio.Lock()
         self._connection: asyncpg.Connection | None = None
+        self._is_closed = False
         #: The number of connections so far.
         self.connections = 0
 
@@ -103,6 +104,7 @@ class Link:
 
     async def close(self) -> None:
         """Close the connection, when it is not in use."""
+        self._is_closed = True
         async with self._lock:
             connection, self._connection = self._connection, None
             if connection is None:
@@ -117,6 +119,8 @@ class Link:
         if current is not None and not current.is_closed():
             return current
         self.drop()
+        if self._is_closed:
+            raise StorageError(f"the connection to {self._address.name} is closed")
         connection = await connect(self._address, self._timeout, self._settings)
         try:
             if self.on_connect is not None:

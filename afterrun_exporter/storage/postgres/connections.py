@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 #: Seconds for a statement that reports wait for, and for others.
 SHORT: Final = 3.0
-LONG: Final = 20.0
+LONG: Final = 10.0
 
 #: The statement of the writer compares rows by id only, also while the server does not
 #: know yet that there are many.

@@ -1,0 +1,161 @@
+"""Signs of life: one replica leads, and downtimes are those of all replicas together."""
+
+from __future__ import annotations
+
+import pytest
+
+from afterrun_exporter.storage.postgres.beat import DOWN, LEASE
+from afterrun_exporter.storage.postgres.replica import FRESH
+from afterrun_exporter.storage.postgres.store import PostgresStore
+from afterrun_exporter.storage.store import update
+from tests.postgres import Database
+from tests.storage.decisions import ran
+from tests.storage.postgres.stores import LoneClock, RecordingFollower, replicas
+
+
+async def test_the_first_replica_leads_and_another_takes_over(
+    postgres: Database,
+) -> None:
+    """When the leader stops, at once; when it stands still, after its lease."""
+    async with replicas(postgres, 3) as stores:
+        first, second, third = (store.replicas for store in stores)
+        assert [one.is_leader for one in (first, second, third)] == [True, False, False]
+
+        await first.leave()
+        second._beat_at = third._beat_at = -1e9
+        await second.look()
+        await third.look()
+
+        assert [one.is_leader for one in (first, second, third)] == [False, True, False]
+        # It stands still meanwhile.
+        postgres.psql("UPDATE leader SET until = until - interval '1 minute'")
+        third._beat_at = -1e9
+        await third.look()
+        second._beat_at = -1e9
+        await second.look()
+
+        assert (second.is_leader, third.is_leader) == (False, True)
+        assert postgres.psql("SELECT term FROM leader") == "3"
+
+
+async def test_a_leader_that_stood_still_knows_that_its_lease_is_over(
+    postgres: Database,
+) -> None:
+    """Without asking the database: another one may lead by now."""
+    async with replicas(postgres, 1) as (store,):
+        assert store.replicas.is_leader
+
+        clock_of(store).ahead = LEASE
+
+        assert not store.replicas.is_leader
+
+
+async def test_states_are_out_of_date_if_the_database_was_not_read_for_long(
+    postgres: Database,
+) -> None:
+    async with replicas(postgres, 1) as (store,):
+        assert store.replicas.outdated() == ""
+        clock_of(store).ahead = FRESH
+
+        assert "the database was last read 5 s ago" in store.replicas.outdated()
+        clock_of(store).ahead = 0.0
+        await store.replicas.look()
+        assert store.replicas.outdated() == ""
+
+
+@pytest.mark.parametrize(
+    ("ahead", "is_leader", "problem"),
+    [
+        (3.0, False, ""),
+        (-3.0, False, ""),
+        (
+            30.0,
+            False,
+            "the clock of this machine is 30 s ahead of that of the database",
+        ),
+        (-30.0, False, "the clock of this machine is 30 s behind that of the database"),
+    ],
+)
+async def test_a_wrong_clock_does_not_lead_and_a_very_wrong_one_does_not_serve(
+    postgres: Database, ahead: float, is_leader: bool, problem: str
+) -> None:
+    async with replicas(postgres, 1) as (store,):
+        clock_of(store).off = ahead
+        store.replicas._beat_at = -1e9
+        await store.replicas.look()
+
+        assert store.replicas.is_leader == is_leader
+        assert store.replicas.clock_offset == pytest.approx(ahead, abs=1)
+        assert problem in store.replicas.outdated()
+
+
+async def test_a_downtime_is_one_of_all_replicas(postgres: Database) -> None:
+    """The first one that is back records it, and all learn of it before they serve."""
+    async with replicas(postgres) as stores:
+        first, second = (store.replicas for store in stores)
+        followers = RecordingFollower(), RecordingFollower()
+        first.follow(followers[0])
+        second.follow(followers[1])
+        before = first.last_downtime
+        seconds = DOWN + 50
+        postgres.psql(f"UPDATE service SET alive_at = alive_at - {seconds}")  # noqa: S608
+        first._beat_at = second._beat_at = -1e9
+
+        await first.look()
+        await second.look()
+
+        assert before is None
+        (downtime,) = followers[0].downtimes
+        assert followers[1].downtimes == [downtime]
+        assert first.last_downtime == second.last_downtime == downtime
+        assert downtime.until - downtime.since == pytest.approx(seconds, abs=40)
+        async with replicas(postgres, 1) as (third,):
+            assert third.replicas.last_downtime == downtime
+
+
+async def test_the_restart_of_one_replica_is_no_downtime(postgres: Database) -> None:
+    async with replicas(postgres):
+        async with replicas(postgres, 1):
+            pass
+        async with replicas(postgres, 1) as (store,):
+            assert store.replicas.last_downtime is None
+
+
+async def test_replicas_agree_once_all_have_announced_one_configuration(
+    postgres: Database,
+) -> None:
+    async with replicas(postgres) as stores:
+        first, second = (store.replicas for store in stores)
+        agreements = []
+        for one, config in ((first, "a"), (second, "b"), (second, "a")):
+            one.announce(config)
+            await one.look()
+            await first.look()
+            agreements.append(first.agree())
+
+        assert agreements == [False, False, True]
+        assert first.count == 2
+        await second.leave()
+        await first.look()
+        assert first.count == 1
+
+
+async def test_old_changes_and_writers_are_deleted(postgres: Database) -> None:
+    async with replicas(postgres, 1) as (store,):
+        await update(store, "backup", ran())
+        postgres.psql("UPDATE feed SET at = at - interval '1 hour'")
+        postgres.psql(
+            "INSERT INTO writers VALUES (99, 'x', '', now() - interval '1 h')"
+        )
+
+        await store._upkeep()
+
+        assert postgres.psql("SELECT count(*) FROM feed") == "0"
+        assert postgres.psql("SELECT count(*) FROM writers") == "1"
+        assert store.size() > 1_000_000
+
+
+def clock_of(store: PostgresStore) -> LoneClock:
+    clock = store.replicas._clock
+    assert isinstance(clock, LoneClock)
+    return clock

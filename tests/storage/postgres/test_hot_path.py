@@ -1,0 +1,77 @@
+"""The statement of each commit: what it costs does not grow with the database."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+
+from afterrun_exporter.errors import StorageError
+from afterrun_exporter.storage.postgres.writes import FULL, PLAIN
+from afterrun_exporter.storage.store import Change, update
+from tests.e2e.network import wait_for
+from tests.postgres import Database
+from tests.storage.decisions import ran
+from tests.storage.postgres.stores import replicas
+
+#: The share of updates of jobs that touch no index.
+HOT = """
+SELECT n_tup_upd, n_tup_hot_upd > 0.95 * n_tup_upd FROM pg_stat_user_tables
+WHERE relname = 'jobs'
+"""
+
+
+@pytest.mark.parametrize("sql", [PLAIN, FULL], ids=["plain", "full"])
+async def test_no_table_is_read_as_a_whole(postgres: Database, sql: str) -> None:
+    """Also while the server does not know yet that there are many jobs."""
+    count = max(int(number) for number in re.findall(r"\$(\d+)", sql))
+    async with replicas(postgres, 1) as (store,):
+        rows = await store._connections.writer.run(
+            lambda one: one.fetch(f"EXPLAIN {sql}", 1, *([()] * (count - 1)))
+        )
+
+    plan = "\n".join(line for (line,) in rows)
+    assert "Index Scan using jobs_pkey on jobs" in plan
+    assert "Seq Scan" not in plan
+
+
+async def test_updates_of_jobs_touch_no_index(postgres: Database) -> None:
+    updates = 0
+    async with replicas(postgres, 1) as (store,):
+        for _ in range(30):
+            await store.update_all([Change(f"job-{n}", ran()) for n in range(40)])
+            updates += 40
+
+    def is_hot() -> bool:
+        count, is_hot = postgres.psql(HOT).split("|")
+        return int(count) >= updates and is_hot == "t"
+
+    # The server counts when a connection ends.
+    wait_for(is_hot)
+
+
+async def test_a_server_that_stands_still_hangs_no_caller(postgres: Database) -> None:
+    """A report is refused, so that it is sent again; afterwards all goes on."""
+    async with replicas(postgres, 1) as (store,):
+        await update(store, "backup", ran())
+        postgres.server.freeze()
+
+        results = await asyncio.gather(
+            update(store, "backup", ran()),
+            store.runs("backup", 1),
+            store.replicas.catch_up(),
+            store.probe(),
+            return_exceptions=True,
+        )
+
+        postgres.server.thaw()
+        assert isinstance(results[0], StorageError)
+        assert isinstance(results[1], StorageError)
+        assert results[2] is None
+        assert isinstance(results[3], StorageError)
+        assert "no answer" in store.replicas.outdated()
+        await store.replicas.look()
+        await update(store, "backup", ran())
+        assert store.replicas.outdated() == ""
+        assert (await store.runs("backup", 9))[0].number in {2, 3}

@@ -1,0 +1,244 @@
+"""Opening a database: what cannot be used is refused with the reason and the way out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import asyncpg
+import pytest
+
+from afterrun_exporter.errors import StorageError
+from afterrun_exporter.storage.postgres import migrations
+from afterrun_exporter.storage.postgres.migrations import migrate
+from afterrun_exporter.storage.postgres.store import PostgresStore
+from afterrun_exporter.storage.store import update
+from tests.e2e.network import free_port
+from tests.postgres import PASSWORD, Database, PgBouncer
+from tests.storage.decisions import ran
+from tests.storage.postgres.stores import LoneClock, replicas, stored
+
+
+async def refusal(url: str) -> str:
+    """Return the reason for which the database at *url* cannot be used."""
+    with pytest.raises(StorageError) as caught:
+        async with PostgresStore.open(url, clock=LoneClock()):
+            pass
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        (lambda url: url.replace("127.0.0.1", "nowhere.invalid"), "unknown host"),
+        (
+            lambda url: url.replace(":p%2F", ":q%2F"),
+            "password authentication failed",
+        ),
+        (lambda url: url.replace("/test_", "/other_"), "create it with `createdb`"),
+        (lambda url: f"{url}?sslmode=require", "SSL"),
+        (lambda url: f"{url}?sslmode=sometimes", "sslmode"),
+    ],
+)
+async def test_a_database_that_is_not_there_is_refused(
+    postgres: Database, changed: Callable[[str], str], problem: str
+) -> None:
+    """And no message has the password."""
+    url = changed(postgres.url)
+    assert url != postgres.url
+
+    reason = await refusal(url)
+
+    assert problem in reason
+    assert url.partition("@")[2].partition("?")[0] in reason
+    assert PASSWORD not in reason
+    assert "50%" not in reason
+
+
+async def test_a_server_that_is_not_there_is_refused(postgres: Database) -> None:
+    url = postgres.url.replace(f":{postgres.server.port}/", f":{free_port()}/")
+
+    assert "connection refused: is PostgreSQL running there?" in await refusal(url)
+
+
+async def test_each_of_several_hosts_is_tried_and_named(postgres: Database) -> None:
+    good = f"127.0.0.1:{postgres.server.port}"
+    gone = f"127.0.0.1:{free_port()}"
+    url = postgres.url.replace(good, f"{gone},nowhere.invalid")
+
+    reason = await refusal(url)
+
+    assert f"{gone}: connection refused" in reason
+    assert "nowhere.invalid: unknown host" in reason
+    url = postgres.url.replace(good, f"{gone},{good}")
+    async with PostgresStore.open(url, clock=LoneClock()) as store:
+        await update(store, "backup", ran())
+
+
+async def test_a_server_that_refuses_writes_is_refused(postgres: Database) -> None:
+    postgres.server.psql(
+        f"ALTER DATABASE {postgres.name} SET default_transaction_read_only = on"
+    )
+
+    assert "the server refuses writes" in await refusal(postgres.url)
+
+
+async def test_a_database_of_another_program_is_left_alone(postgres: Database) -> None:
+    postgres.psql("CREATE TABLE jobs (id bigint)")
+
+    reason = await refusal(postgres.url)
+
+    assert 'tables of another program (relation "jobs" already exists)' in reason
+    assert postgres.psql("SELECT to_regclass('runs') IS NULL") == "t"
+
+
+async def test_a_newer_schema_is_refused(postgres: Database) -> None:
+    async with replicas(postgres, 1):
+        pass
+    postgres.psql("INSERT INTO schema_version (number) VALUES (9000)")
+
+    reason = await refusal(postgres.url)
+
+    assert "has schema 9000, this afterrun supports" in reason
+    assert "run the version that wrote it, or a newer one" in reason
+
+
+async def test_a_replica_goes_on_while_a_newer_one_migrates(postgres: Database) -> None:
+    """Replicas are replaced one by one."""
+    async with replicas(postgres, 1) as (store,):
+        postgres.psql("INSERT INTO schema_version (number) VALUES (9000)")
+        postgres.psql("ALTER TABLE jobs ADD COLUMN later bigint")
+
+        await update(store, "backup", ran())
+        await store.replicas.look()
+
+        assert postgres.psql("SELECT count(*) FROM runs") == "1"
+
+
+async def test_a_database_that_is_not_utf_8_is_refused(postgres: Database) -> None:
+    name = f"{postgres.name}_ascii"
+    postgres.server.psql(
+        f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' TEMPLATE template0 OWNER afterrun"
+    )
+
+    reason = await refusal(postgres.server.url(name))
+
+    assert "has the encoding SQL_ASCII: create it with" in reason
+
+
+async def test_a_user_who_may_not_create_tables_is_told(postgres: Database) -> None:
+    postgres.server.psql(f"ALTER DATABASE {postgres.name} OWNER TO postgres")
+
+    reason = await refusal(postgres.url)
+
+    assert "permission denied for schema public" in reason
+    assert "must own the database" in reason
+
+
+async def test_an_unfinished_copy_of_another_database_is_refused(
+    postgres: Database,
+) -> None:
+    async with replicas(postgres, 1):
+        pass
+    postgres.psql(
+        "INSERT INTO migration (one, source, tab, position) "
+        "VALUES (true, '{}', 'runs', '[]')"
+    )
+
+    assert "repeat `afterrun migrate-storage`" in await refusal(postgres.url)
+
+
+async def test_a_state_that_cannot_be_decoded_is_named(postgres: Database) -> None:
+    async with replicas(postgres, 1) as (store,):
+        await update(store, "backup", ran())
+    postgres.psql("""UPDATE jobs SET state = '{"runs_total": "many"}'""")
+
+    reason = await refusal(postgres.url)
+
+    assert "the stored state of job 'backup' cannot be decoded" in reason
+
+
+async def test_commits_that_are_not_synced_are_reported(
+    postgres: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    postgres.server.psql(f"ALTER DATABASE {postgres.name} SET synchronous_commit = off")
+
+    async with replicas(postgres, 1):
+        pass
+
+    assert "commits_not_durable" in capsys.readouterr().out
+
+
+async def test_replicas_that_start_at_once_migrate_once(postgres: Database) -> None:
+    """A new database, and the same key for all of them."""
+    contexts = [PostgresStore.open(postgres.url, clock=LoneClock()) for _ in range(4)]
+
+    stores = await asyncio.gather(*(one.__aenter__() for one in contexts))
+    for one in contexts:
+        await one.__aexit__(None, None, None)
+
+    assert len({store.replicas.secret for store in stores}) == 1
+    numbers = postgres.psql("SELECT number FROM schema_version ORDER BY 1").split()
+    assert [int(one) for one in numbers] == [n for n, _ in migrations.migrations()]
+
+
+async def test_a_change_of_states_reaches_every_state(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica of the version before reads the changed state before it writes."""
+    async with replicas(postgres, 1) as (store,):
+        await update(store, "backup", ran())
+        monkeypatch.setattr(
+            migrations,
+            "STATE_CHANGES",
+            {9000: lambda state: state.update(missed_total=7)},
+        )
+        connection = await asyncpg.connect(postgres.url)
+        await migrate(connection)
+        await connection.close()
+        async with replicas(postgres, 1) as (newer,):
+            migrated = newer.states["backup"].missed_total
+
+        await update(store, "backup", ran())
+
+        assert migrated == 7
+        assert store.states["backup"].missed_total == 7
+        assert store.states["backup"].runs_total == 2
+
+
+async def test_a_pooler_that_is_not_announced_is_recognised(
+    pgbouncer: PgBouncer,
+) -> None:
+    reason = await refusal(pgbouncer.url)
+
+    assert "a pooler in transaction mode is in between" in reason
+    assert "?pooler=transaction" in reason
+
+
+async def test_replicas_work_through_a_pooler(pgbouncer: PgBouncer) -> None:
+    """It has fewer connections of the server than the replicas have."""
+    url = f"{pgbouncer.url}?pooler=transaction"
+    async with (
+        PostgresStore.open(url, clock=LoneClock()) as first,
+        PostgresStore.open(url, clock=LoneClock()) as second,
+    ):
+        for number in range(3):
+            await asyncio.gather(
+                *(update(store, "backup", ran()) for store in (first, second)),
+                update(first, f"job-{number}", ran()),
+                first.runs("backup", 1),
+                second.replicas.look(),
+            )
+        await first.replicas.look()
+        await second.replicas.look()
+
+        assert stored(first) == stored(second)
+        assert first.states["backup"].runs_total == 6
+        assert [run.number for run in await second.runs("backup", 9)] == [
+            6,
+            5,
+            4,
+            3,
+            2,
+            1,
+        ]
