@@ -174,5 +174,5 @@ constraints: | $(BIN)/pip ## Pin the newest versions of all packages in constrai
 .PHONY: clean
 clean: ## Remove .venv, caches and builds; never the database
 	@rm -rf $(VENV) $(CLIENTS:/installed=) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* htmlcov
-	@rm -rf tests/grafana/node_modules tests/axe/node_modules tests/e2e/clients/node/node_modules artefacts
+	@rm -rf tests/grafana/node_modules tests/kubernetes/node_modules tests/axe/node_modules tests/e2e/clients/node/node_modules artefacts
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

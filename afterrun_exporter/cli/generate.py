@@ -1,10 +1,10 @@
-"""`afterrun generate`: write files for Prometheus, Alertmanager and Grafana."""
+"""`afterrun generate`: write files for Prometheus, Alertmanager, Grafana, Kubernetes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -13,14 +13,27 @@ from afterrun_exporter.cli import progress
 from afterrun_exporter.cli.check import DEFAULT_FILE
 from afterrun_exporter.cli.managed_config import base_warnings
 from afterrun_exporter.config import Config
+from afterrun_exporter.core.kubernetes import AlertmanagerKind, Kubernetes
 from afterrun_exporter.errors import ConfigError, GenerateError
-from afterrun_exporter.rulegen import alertmanager, prometheus, render, rule_tests
+from afterrun_exporter.rulegen import (
+    alertmanager,
+    kubernetes,
+    prometheus,
+    render,
+    rule_tests,
+)
 
 RULES: Final = Path("rules/afterrun.rules.yml")
 
 
 class MissingExtraError(GenerateError):
     """An optional package that some of the files need is not installed."""
+
+
+def _rules(config: Config) -> Mapping[str, Any]:
+    silences = config.alertmanager.external_url
+    jobs, url = config.jobs.values(), config.external_url
+    return prometheus.rules_file(jobs, config.hash, url, silences)
 
 
 def _prometheus(config: Config, _: Path) -> render.Files:
@@ -31,20 +44,31 @@ def _prometheus(config: Config, _: Path) -> render.Files:
         jobs, config.label_keys, f"../{RULES.name}", url, silences
     )
     return {
-        RULES: render.to_yaml(prometheus.rules_file(jobs, config.hash, url, silences)),
+        RULES: render.to_yaml(_rules(config)),
         RULES.parent / "tests/afterrun.test.yml": render.to_yaml(tests),
     }
 
 
 def _alertmanager(config: Config, beside: Path) -> render.Files:
-    ours = config.alertmanager
-    base = render.read_yaml(beside / ours.base) if ours.base else None
+    return alertmanager.files(
+        config.jobs, config.label_keys, config.alertmanager, base=_base(config, beside)
+    )
+
+
+def _base(config: Config, beside: Path) -> Mapping[str, Any] | None:
+    base = config.alertmanager.base
+    content = render.read_yaml(beside / base) if base else None
     for warning in base_warnings(config, beside):
         click.echo(f"alertmanager.base: {warning} (warning)", err=True)
-    return alertmanager.files(config.jobs, config.label_keys, ours, base=base)
+    return content
 
 
 def _grafana(config: Config, _: Path) -> render.Files:
+    folder = Path("grafana/dashboards")
+    return {folder / name: text for name, text in _dashboards(config).items()}
+
+
+def _dashboards(config: Config) -> Mapping[str, str]:
     try:
         # Imported late, because it needs an optional package.
         from afterrun_exporter.rulegen import grafana  # noqa: PLC0415
@@ -54,9 +78,27 @@ def _grafana(config: Config, _: Path) -> render.Files:
         raise MissingExtraError(
             "the dashboards need an extra: pip install 'afterrun-exporter[grafana]'"
         ) from error
-    dashboards = grafana.dashboards(config.label_keys)
-    folder = Path("grafana/dashboards")
-    return {folder / name: text for name, text in dashboards.items()}
+    return grafana.dashboards(config.label_keys)
+
+
+def _kubernetes(config: Config, beside: Path) -> render.Files:
+    settings = config.kubernetes or Kubernetes()
+    is_secret = settings.alertmanager is AlertmanagerKind.SECRET
+    base = _base(config, beside) if is_secret else None
+    dashboards = None
+    try:
+        dashboards = _dashboards(config)
+    except MissingExtraError as error:
+        click.echo(f"skipped {kubernetes.DASHBOARDS}: {error}", err=True)
+    return kubernetes.files(
+        settings,
+        _rules(config),
+        config.jobs,
+        config.label_keys,
+        config.alertmanager,
+        base,
+        dashboards,
+    )
 
 
 #: Functions that generate the files of each target, given the configuration and the
@@ -65,6 +107,7 @@ GENERATORS: Final[Mapping[str, Callable[[Config, Path], render.Files]]] = {
     "prometheus": _prometheus,
     "alertmanager": _alertmanager,
     "grafana": _grafana,
+    "kubernetes": _kubernetes,
 }
 
 
@@ -83,7 +126,7 @@ GENERATORS: Final[Mapping[str, Callable[[Config, Path], render.Files]]] = {
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Directory for rules/, alertmanager/ and grafana/.  [default: .]",
+    help="Directory for rules/, alertmanager/, grafana/ and kubernetes/.  [default: .]",
 )
 @click.option(
     "--check",
@@ -100,9 +143,12 @@ def generate(
 ) -> None:
     """Write Prometheus rules, Alertmanager configuration and Grafana dashboards.
 
+    "kubernetes" writes them as objects for prometheus-operator and Grafana's sidecar.
+
     They depend only on the configuration: no daemon or database is needed, and the
     same configuration gives the same files. Files without the "Generated by" header
-    are not overwritten. "all" skips dashboards if the grafana extra is not installed.
+    are not overwritten. "all" skips dashboards if the grafana extra is not installed,
+    and kubernetes if the configuration has no such section.
     """
     try:
         # Generate all files before the first is written: all or none.
@@ -130,7 +176,10 @@ def _files(what: str, config_file: Path | None) -> render.Files:
         with progress.bar(f"reading {path}"):
             source = configs.read(path)
             config, beside = configs.parse_source(source), source.beside
-    names = list(GENERATORS) if what == "all" else [what]
+    names = [what]
+    if what == "all":
+        is_optional = config.kubernetes is None
+        names = [n for n in GENERATORS if n != "kubernetes" or not is_optional]
     files: dict[Path, str] = {}
     for name in names:
         try:

@@ -24,6 +24,7 @@ from afterrun_exporter.config.schema import DefaultsSpec, FileSpec, JobSpec
 from afterrun_exporter.config.values import Declared
 from afterrun_exporter.core.history import reach
 from afterrun_exporter.core.job_config import JobConfig
+from afterrun_exporter.core.kubernetes import Kubernetes
 from afterrun_exporter.core.model import (
     JOB_NAME,
     Concurrency,
@@ -62,6 +63,8 @@ class Config:
     #: layout; "" without a file.
     hash: str = ""
     alertmanager: Alertmanager = field(default_factory=Alertmanager)
+    #: Settings of Kubernetes objects; None without that section.
+    kubernetes: Kubernetes | None = None
     #: The URL under which people reach the daemon, without a trailing slash; "" if it
     #: is unknown.
     external_url: str = ""
@@ -144,6 +147,7 @@ class Builder:
             job_config=job_config,
             label_keys=spec.labels,
             alertmanager=self.alertmanager,
+            kubernetes=spec.kubernetes.kubernetes() if spec.kubernetes else None,
             tokens=tuple(one.token() for one in spec.auth.tokens) if spec.auth else (),
             external_url=spec.external_url or "",
         )

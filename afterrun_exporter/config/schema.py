@@ -28,6 +28,7 @@ from afterrun_exporter.config.conditions import (
     ConcurrencySpec,
     Dependencies,
 )
+from afterrun_exporter.config.kubernetes import KubernetesSpec
 from afterrun_exporter.config.pushes import PushSpec
 from afterrun_exporter.config.schedules import CronTexts, Exclude, OnCalendarTexts
 from afterrun_exporter.config.values import (
@@ -257,4 +258,5 @@ class FileSpec(Spec):
     policies: Annotated[tuple[Any, ...], ListOf] = ()
     #: An AlertmanagerSpec, which refers to declarations in other sections.
     alertmanager: Annotated[dict[str, Any], MappingOf] = Field(default_factory=dict)
+    kubernetes: Annotated[KubernetesSpec | None, MappingOf] = None
     auth: Annotated[AuthSpec | None, NotEmpty] = None

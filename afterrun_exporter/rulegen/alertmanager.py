@@ -6,7 +6,7 @@ from the package.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +38,9 @@ CONFIG: Final = DIRECTORY / "alertmanager.yml"
 
 #: The path of the template, relative to alertmanager.yml.
 TEMPLATE: Final = Path("templates/afterrun.tmpl")
+
+#: The pattern of all templates beside it.
+TEMPLATES: Final = "templates/*.tmpl"
 
 #: The number of alerts that a message shows in full; others are only counted.
 MAX_FLAGGED: Final = 20
@@ -135,17 +138,45 @@ def config_text(
     alertmanager: Alertmanager,
     receivers: Sequence[JobReceiver] = (),
     base: Mapping[str, Any] | None = None,
+    templates: str = TEMPLATES,
 ) -> str:
     """Return the text of alertmanager.yml, for the same arguments.
 
-    Equal arguments give equal text. It refers to the files of secrets (receivers.py) and to the template
-    with relative paths.
+    Equal arguments give equal text. It refers to the files of secrets (receivers.py) and
+    to the *templates* with relative paths by default.
     """
-    receivers = sorted(receivers, key=lambda receiver: receiver.id)
     smtp = None if base is None else _beside(alertmanager, base)
     ours: dict[str, Any] = {
         "global": {"resolve_timeout": "5m"},
-        "templates": ["templates/*.tmpl"],
+        "templates": [templates],
+        **own_config(jobs, label_keys, alertmanager, receivers, smtp),
+    }
+    if base is not None:
+        rules = _inhibit_rules(base)
+        for one in silencers(jobs, label_keys, alertmanager, base):
+            if one.is_excluded:
+                rules[one.number] = base_inhibitions.excluding_ours(rules[one.number])
+        changed = {**base, "inhibit_rules": rules} if rules else base
+        ours = merging.merged(ours, changed, alertmanager.base)
+    elif any("email_configs" in receiver for receiver in ours["receivers"]):
+        by = alertmanager.smtp or Smtp()
+        ours["global"] |= ways.smtp_globals(by, alertmanager)
+    return render.to_yaml(ours, note="".join(_notes(alertmanager, base)))
+
+
+def own_config(
+    jobs: Mapping[str, Job],
+    label_keys: Sequence[str],
+    alertmanager: Alertmanager,
+    receivers: Iterable[JobReceiver] = (),
+    smtp: Smtp | None = None,
+) -> dict[str, Any]:
+    """Return the routes, receivers, time intervals and inhibitions of alertmanager.yml.
+
+    *smtp* is the mail server of each mail; None for that in ``global:``.
+    """
+    receivers = sorted(receivers, key=lambda receiver: receiver.id)
+    ours: dict[str, Any] = {
         "route": routes.tree(jobs, label_keys, alertmanager, receivers),
         "receivers": [
             {"name": DISCARD},
@@ -159,17 +190,7 @@ def config_text(
             for name, intervals in alertmanager.mute_times
         ]
     ours["inhibit_rules"] = inhibit_rules(alertmanager)
-    if base is not None:
-        rules = _inhibit_rules(base)
-        for one in silencers(jobs, label_keys, alertmanager, base):
-            if one.is_excluded:
-                rules[one.number] = base_inhibitions.excluding_ours(rules[one.number])
-        changed = {**base, "inhibit_rules": rules} if rules else base
-        ours = merging.merged(ours, changed, alertmanager.base)
-    elif any("email_configs" in receiver for receiver in ours["receivers"]):
-        by = alertmanager.smtp or Smtp()
-        ours["global"] |= ways.smtp_globals(by, alertmanager)
-    return render.to_yaml(ours, note="".join(_notes(alertmanager, base)))
+    return ours
 
 
 def silencers(

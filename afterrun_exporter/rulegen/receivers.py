@@ -96,11 +96,12 @@ def configured_secrets(
         )
     for receiver in alertmanager.receivers:
         for place, integration in enumerate(receiver.integrations):
-            if file := _secret_of(integration):
+            if file := secret_of(integration):
                 yield ("receivers", receiver.name, place), _path(file, alertmanager)
 
 
-def _secret_of(integration: Integration) -> str:
+def secret_of(integration: Integration) -> str:
+    """Return the file with the secret of *integration*, or ""."""
     match integration:
         case Slack(url_file=file) | Discord(file):
             return file
