@@ -7,7 +7,12 @@ import sys
 
 import pytest
 
-from afterrun_exporter.clock import TURN, SystemClock, in_background
+from afterrun_exporter.clock import (
+    TURN,
+    SystemClock,
+    in_background,
+    jittered_sleep,
+)
 from tests.fakes import ManualClock
 
 
@@ -63,3 +68,20 @@ async def test_threads_take_short_turns_while_something_long_is_computed() -> No
 
     assert during[:2] == pytest.approx([TURN, TURN], rel=0.01)
     assert during[2] == sys.getswitchinterval() == before
+
+
+async def test_pauses_of_several_processes_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise they would meet again each time; none is longer than was asked for."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    for _ in range(10):
+        await jittered_sleep(0.5)
+
+    assert all(0.25 <= pause <= 0.5 for pause in pauses)
+    assert len(set(pauses)) > 1

@@ -399,6 +399,17 @@ async def test_older_keys_are_loaded_once_for_all_that_wait(disk: Disk) -> None:
     assert len(disk.commits) == 2
 
 
+async def test_a_decision_that_no_older_key_helps_is_an_error(
+    commits: GroupCommit, states: dict[str, JobState]
+) -> None:
+    """It harms no other."""
+    bad, good = await commits.update_all([*one("a", older_wanted), *one("b")])
+
+    assert isinstance(bad, OlderRunsNeededError)
+    assert isinstance(good, Transition)
+    assert [*states] == ["b"]
+
+
 async def test_where_older_keys_cannot_be_loaded_nothing_is_recorded(
     disk: Disk,
 ) -> None:
