@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from afterrun_exporter.core.model import Condition, Outcome, Run
+from afterrun_exporter.core.pushed_metrics import Family, Group
+from afterrun_exporter.core.routing import JobReceiver, ReceiverType
 from afterrun_exporter.core.state import (
     AlertKey,
     AlertOpened,
@@ -55,6 +57,21 @@ def everywhere(text: str) -> Decide:
         )
 
     return decide
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+async def test_each_text_of_a_receiver_and_of_a_push_comes_back(
+    store: Store, text: str
+) -> None:
+    receiver = JobReceiver(job="backup", type=ReceiverType.WEBHOOK, target=text)
+    family = Family("gauge", text, {text: "1"})
+    group = Group(labels=(("job", text),), job="backup", families={"rows": family})
+
+    await store.add_receivers([receiver])
+    await store.save_pushed(group)
+
+    assert [one.target for one in await store.receivers()] == [text]
+    assert await store.pushed() == [group]
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from afterrun_exporter.core.daily_figures import unpunctual
@@ -17,7 +17,7 @@ from afterrun_exporter.storage.codec import (
 )
 from afterrun_exporter.storage.postgres.alert_changes import COLUMNS as ALERTS
 from afterrun_exporter.storage.postgres.alert_changes import AlertChanges
-from afterrun_exporter.storage.postgres.texts import escaped
+from afterrun_exporter.storage.postgres.texts import columns
 from afterrun_exporter.storage.run_keys import rows_of
 
 #: Columns of the rows, and their types.
@@ -65,8 +65,6 @@ NOTICES: Final = {
     "resolved_at": "float8",
     "shown_until": "float8",
 }
-
-Rows = Sequence[tuple[Any, ...]]
 
 
 class Batch:
@@ -146,7 +144,7 @@ class Batch:
             for name, state in self._states.items()
         ]
         keys = [*self._keys.values()]
-        return [*_columns(STATES, states), *_columns(RUNS, self._runs), *_columns(KEYS, keys)]  # fmt: skip
+        return [*columns(STATES, states), *columns(RUNS, self._runs), *columns(KEYS, keys)]  # fmt: skip
 
     def more_columns(self) -> list[Sequence[Any]]:
         """Return those of `ALERTS`, `LOGS`, `UNPUNCTUAL` and `NOTICES`."""
@@ -156,10 +154,10 @@ class Batch:
             for change in changes
         ]
         return [
-            *_columns(ALERTS, alerts),
-            *_columns(LOGS, self._logs),
-            *_columns(UNPUNCTUAL, self._unpunctual),
-            *_columns(NOTICES, self._notices),
+            *columns(ALERTS, alerts),
+            *columns(LOGS, self._logs),
+            *columns(UNPUNCTUAL, self._unpunctual),
+            *columns(NOTICES, self._notices),
         ]
 
     def _add_unpunctual(self, name: str, job_id: int, transition: Transition) -> None:
@@ -195,9 +193,3 @@ def _run(job_id: int, run: Run) -> tuple[Any, ...]:
         run.metadata,
         run.config_commit,
     )
-
-
-def _columns(kinds: Mapping[str, str], rows: Rows) -> Iterator[Sequence[Any]]:
-    columns = zip(*rows, strict=True) if rows else [()] * len(kinds)
-    for kind, column in zip(kinds.values(), columns, strict=True):
-        yield [text and escaped(text) for text in column] if kind == "text" else column

@@ -9,6 +9,7 @@ import asyncpg
 
 from afterrun_exporter.core.notifications import AlertNotification
 from afterrun_exporter.storage.outbox import Changes
+from afterrun_exporter.storage.postgres.texts import columns
 from afterrun_exporter.storage.rows import (
     NOTICE,
     Outboxed,
@@ -33,17 +34,21 @@ SET {", ".join(f"{name} = excluded.{name}" for name in NOTICE[1:])}
 """  # noqa: S608
 _NOTE: Final = """
 WITH input AS MATERIALIZED (
-    SELECT * FROM unnest($1::text[], $2::text[]) AS t (labels, told)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::float8[], $4::float8[])
+        AS t (labels, told, opened_at, resolved_at)
 ), mine AS MATERIALIZED (
     SELECT o.digest, i.told FROM outbox o JOIN input i ON i.labels = o.labels
+    WHERE i.told IS NOT NULL OR (
+        o.opened_at = i.opened_at AND o.resolved_at IS NOT DISTINCT FROM i.resolved_at
+    )
     ORDER BY o.labels FOR UPDATE OF o
 ), noted AS (
     UPDATE outbox o SET told = m.told FROM mine m
     WHERE o.digest = m.digest AND m.told IS NOT NULL
 )
-DELETE FROM outbox o USING mine m
-WHERE o.digest = m.digest AND m.told IS NULL AND o.resolved_at IS NOT NULL
+DELETE FROM outbox o USING mine m WHERE o.digest = m.digest AND m.told IS NULL
 """
+_NOTE_COLUMNS: Final = ("labels", "told", "opened_at", "resolved_at")
 _SELECT: Final = f"SELECT {', '.join(NOTICE)}, told FROM outbox"  # noqa: S608
 _OF_JOBS: Final = f"{_SELECT} WHERE job = ANY($1::text[])"
 
@@ -51,12 +56,17 @@ _OF_JOBS: Final = f"{_SELECT} WHERE job = ANY($1::text[])"
 async def save(connection: asyncpg.Connection, changes: Changes) -> None:
     """Write *changes*, inside a transaction of the caller."""
     if changes.notices:
-        rows = [notice_row(notice) for notice in changes.notices]
-        await connection.execute(_SAVE, *map(list, zip(*rows, strict=True)))
-    labels = [*changes.deliveries, *changes.removed]
-    if labels:
-        states = [encode_deliveries(one) for one in changes.deliveries.values()]
-        await connection.execute(_NOTE, labels, [*states, *(None for _ in changes.removed)])  # fmt: skip
+        rows = map(notice_row, changes.notices)
+        await connection.execute(_SAVE, *columns(NOTICE, rows))
+    notes: list[tuple[object, ...]] = [
+        (labels, encode_deliveries(states), None, None)
+        for labels, states in changes.deliveries.items()
+    ]
+    notes += [
+        (one.labels, None, one.opened_at, one.resolved_at) for one in changes.removed
+    ]
+    if notes:
+        await connection.execute(_NOTE, *columns(_NOTE_COLUMNS, notes))
 
 
 async def load(connection: asyncpg.Connection) -> Outboxed:

@@ -9,6 +9,7 @@ from typing import Final
 import asyncpg
 
 from afterrun_exporter.core.routing import JobReceiver
+from afterrun_exporter.storage.postgres.texts import columns
 from afterrun_exporter.storage.rows import RECEIVER, receiver_of
 
 # Each change is one statement, together with the number by which others notice it. Ids
@@ -39,8 +40,8 @@ async def add(
     """Store the receivers *added*; return them with their ids."""
     if not added:
         return []
-    columns = [[getattr(one, name) for one in added] for name in RECEIVER]
-    ids = await connection.fetch(_ADD, *columns)
+    rows = ([getattr(one, name) for name in RECEIVER] for one in added)
+    ids = await connection.fetch(_ADD, *columns(RECEIVER, rows))
     return [
         replace(one, id=id_)
         for one, id_ in zip(added, sorted(id_ for (id_,) in ids), strict=True)

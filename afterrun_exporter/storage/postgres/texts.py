@@ -2,13 +2,14 @@
 
 NUL is stored as two characters, and so is the one that begins these. So every text is
 stored losslessly, and equal texts remain equal. Connections do this for each value, but
-not for arrays: there it is done with `escaped` and `unescaped`.
+not for arrays: there it is done with `columns`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, Final
 
 #: Data link escape: the first of two characters that stand for one.
 _ESCAPE: Final = "\x10"
@@ -38,3 +39,16 @@ def encode(text: str) -> bytes:
 def decode(data: bytes) -> str:
     """Return the text that was stored as *data*."""
     return unescaped(data.decode())
+
+
+def columns(
+    names: Collection[str], rows: Iterable[Sequence[Any]]
+) -> Iterator[list[Any]]:
+    """Yield the columns *names* of *rows*, with escaped texts, as arrays."""
+    values = [*zip(*rows, strict=True)] or [()] * len(names)
+    for column in values:
+        first = next((one for one in column if one is not None), None)
+        if isinstance(first, str):
+            yield [one and escaped(one) for one in column]
+        else:
+            yield [*column]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,12 @@ import pytest
 
 from afterrun_exporter.core.history import unpack
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Settings
-from afterrun_exporter.core.state import JobState, Transition
+from afterrun_exporter.core.notifications import (
+    AlertNotification,
+    DeliveryState,
+    Stage,
+)
+from afterrun_exporter.core.state import AlertOpened, JobState, Transition
 from afterrun_exporter.core.transitions import on_ping, registered
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.postgres.store import PostgresStore
@@ -296,3 +302,76 @@ async def test_all_stamps_are_compared_after_a_reconnection(
         await store.replicas.look()
 
         assert store.states["backup"].runs_total == 1
+
+
+@pytest.mark.parametrize("text", ["it broke", "a\0b", "\x10\0", "x" * 100_000])
+async def test_notifications_reach_the_other_replicas_with_their_jobs(
+    postgres: Database, text: str
+) -> None:
+    """And what the leader has delivered, when another one takes over."""
+
+    def announced(job: str, event: AlertOpened) -> AlertNotification:
+        return AlertNotification(
+            labels=json.dumps({"job": job, "text": text}),
+            job=job,
+            key=event.key,
+            summary=event.summary,
+            opened_at=event.alert.opened_at,
+        )
+
+    async with replicas(postgres) as (first, second):
+        for store in (first, second):
+            store.outbox.record(announced)
+        await update(first, "backup", opened(summary=text))
+        await second.replicas.catch_up()
+        (labels,) = second.outbox.notices
+
+        await update(second, "backup", resolved())
+        await first.replicas.catch_up()
+        delivered = DeliveryState(T0, Stage.RESOLVED, T0, T0)
+        await first.outbox.note("one", {labels: delivered}, lambda _: False)
+        await first.replicas.leave()
+        second.replicas._beat_at = -1e9
+        await second.replicas.look()
+
+        assert first.outbox.notices == second.outbox.notices
+        assert second.outbox.notices[labels].summary == text
+        assert second.outbox.notices[labels].resolved_at == T0 + 60
+        assert second.outbox.delivery(labels, "one") == delivered
+        await second.outbox.note("one", {labels: delivered}, lambda _: True)
+        async with replicas(postgres, 1) as (third,):
+            assert not third.outbox.notices
+
+
+async def test_notifications_of_lost_decisions_are_those_of_the_winner(
+    postgres: Database,
+) -> None:
+    def announced(job: str, event: AlertOpened) -> AlertNotification:
+        return AlertNotification(
+            labels=json.dumps({"job": job}),
+            job=job,
+            key=event.key,
+            summary=event.summary,
+            opened_at=event.alert.opened_at,
+        )
+
+    async with replicas(postgres) as (first, second):
+        for store in (first, second):
+            store.outbox.record(announced)
+        await update(first, "backup", opened(summary="the first"))
+
+        await update(second, "backup", known_open("the second"))
+
+        assert second.replicas.conflicts == 1
+        assert [one.summary for one in second.outbox.notices.values()] == ["the first"]
+
+
+def known_open(summary: str) -> Decide:
+    """A condition becomes true, unless it is."""
+
+    def decide(state: JobState | None) -> Transition:
+        if state is not None and state.alerts:
+            return Transition(state=state)
+        return opened(summary=summary)(state)
+
+    return decide
