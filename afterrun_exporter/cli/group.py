@@ -30,11 +30,12 @@ COMMANDS: Final = {
     "backtest": "Evaluate rules on past runs.",
     "backup": "Copy the database, also while the daemon is running.",
     "restore": "Replace the database with a backup.",
+    "migrate-storage": "Copy the database from SQLite to PostgreSQL.",
     "token": "Create tokens for the API.",
     "version": "Print the version.",
 }
-#: Modules of the commands whose names are keywords of Python.
-_MODULES: Final = {"import": "importing"}
+#: Modules of the commands whose names are no names in Python.
+_MODULES: Final = {"import": "importing", "migrate-storage": "migrate_storage"}
 
 
 class _LazyGroup(click.Group):

@@ -66,7 +66,7 @@ def restore(
     Raises StorageError without a change, also if a daemon uses the database, or if it
     exists without *overwrite*.
     """
-    _refuse_foreign(backup)
+    refuse_foreign(backup)
     # The file itself, not a symbolic link to it.
     real = Path(os.path.realpath(database))
     _refuse_same(backup, real)
@@ -105,7 +105,8 @@ def _refuse_same(one: Path, other: Path) -> None:
             raise StorageError(f"{str(one)!r} and {str(other)!r} are the same file")
 
 
-def _refuse_foreign(backup: Path) -> None:
+def refuse_foreign(backup: Path) -> None:
+    """Raise StorageError if the file *backup* is not a database."""
     try:
         with backup.open("rb") as file:
             start = file.read(len(MAGIC))
@@ -138,7 +139,7 @@ def _new_file(beside: Path) -> Iterator[Path]:
 def _copy(source: Path, target: Path, mode: str = "ro") -> Contents:
     """Copy a database as one file, and check the copy."""
     try:
-        with _reading(source, mode) as connection, _writing(target) as copy:
+        with reading(source, mode) as connection, _writing(target) as copy:
             # One transaction: without it, SQLite would start again at each commit of
             # a daemon, and the copy would never end.
             connection.execute("BEGIN")
@@ -165,7 +166,8 @@ def _copy(source: Path, target: Path, mode: str = "ro") -> Contents:
 
 
 @contextmanager
-def _reading(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+def reading(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    """Open the database at *path* for reading; the *mode* "ro" changes no file."""
     real = os.path.realpath(path)
     name = f"file:{quote(real)}?mode={mode}"
     if mode == "ro" and not Path(f"{real}-wal").exists():
