@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from afterrun_exporter.config.alerting_values import HostPort
+from afterrun_exporter.config.alerting_values import AddedLabel, HostPort
 from afterrun_exporter.config.base import Spec
-from afterrun_exporter.config.values import ListOf, MappingOf, NotEmpty, Period
+from afterrun_exporter.config.values import (
+    Declared,
+    ListOf,
+    MappingOf,
+    NotEmpty,
+    Period,
+)
 from afterrun_exporter.core.kubernetes import (
     AlertmanagerKind,
     Dashboards,
@@ -37,6 +43,12 @@ def _matching(pattern: str, what: str, longest: int) -> AfterValidator:
         return text
 
     return AfterValidator(check)
+
+
+def _undeclared(key: str, info: ValidationInfo) -> str:
+    if isinstance(info.context, Declared) and key in info.context.labels:
+        raise ValueError(f"label {quote(key)} is set for each job: remove it here")
+    return key
 
 
 _Namespace = Annotated[
@@ -83,6 +95,7 @@ _LabelValue = Annotated[
     ),
 ]
 _Labels = Annotated[dict[_LabelKey, _LabelValue], MappingOf]
+_AlertLabel = Annotated[AddedLabel, AfterValidator(_undeclared)]
 _UrlPath = Annotated[
     str, _matching(r"/[^\s?#{}]*", "a path: write it like /metrics", 1000)
 ]
@@ -167,6 +180,9 @@ class KubernetesSpec(Spec):
     name: _Name = Kubernetes().name
     namespace: Annotated[_Namespace, NotEmpty] = ""
     labels: _Labels = Field(default_factory=dict)
+    alert_labels: Annotated[dict[_AlertLabel, _LabelValue], MappingOf] = Field(
+        default_factory=dict
+    )
     scrape: ScrapeSpec = ScrapeSpec()
     alertmanager: Literal["AlertmanagerConfig", "Secret"] = "AlertmanagerConfig"
     secret: _ObjectName = Kubernetes().secret
@@ -177,6 +193,7 @@ class KubernetesSpec(Spec):
             name=self.name,
             namespace=self.namespace,
             labels=tuple(self.labels.items()),
+            alert_labels=tuple(self.alert_labels.items()),
             scrape=self.scrape.scrape(),
             alertmanager=AlertmanagerKind(self.alertmanager),
             secret=self.secret,

@@ -61,6 +61,8 @@ class Kubernetes:
     namespace: str = ""
     #: Labels of the objects of prometheus-operator, which select them.
     labels: tuple[tuple[str, str], ...] = ()
+    #: Labels that the rules add to every alert.
+    alert_labels: tuple[tuple[str, str], ...] = ()
     scrape: Scrape = field(default_factory=Scrape)
     alertmanager: AlertmanagerKind = AlertmanagerKind.CONFIG
     #: The Secret with the files of secrets that receivers need.

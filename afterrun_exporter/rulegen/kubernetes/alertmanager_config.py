@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from afterrun_exporter.core.kubernetes import Kubernetes
 from afterrun_exporter.core.model import Job
 from afterrun_exporter.core.routing import Alertmanager, Email, Slack
 from afterrun_exporter.errors import GenerateError
@@ -74,14 +75,16 @@ def spec(
     return result
 
 
-def limits(alertmanager: Alertmanager, namespace: str) -> Iterator[str]:
+def limits(alertmanager: Alertmanager, settings: Kubernetes) -> Iterator[str]:
     """Yield the settings of *alertmanager* that an AlertmanagerConfig cannot express."""
-    label = f'namespace="{namespace}"' if namespace else "its namespace as a label"
-    yield (
-        f"prometheus-operator routes only alerts with {label} to it, and some of AfterRun "
-        "have no such label:\nset alertmanagerConfigMatcherStrategy: {type: None} in the "
-        "Alertmanager object."
-    )
+    namespace = settings.namespace
+    if not namespace or dict(settings.alert_labels).get("namespace") != namespace:
+        label = f'namespace="{namespace}"' if namespace else "its namespace as a label"
+        yield (
+            f"By default prometheus-operator routes only alerts with {label} to it, and "
+            "some of AfterRun have no such label:\nset kubernetes.alert_labels.namespace, "
+            "or alertmanagerConfigMatcherStrategy: {type: None} in the Alertmanager object."
+        )
     ways = [way for one in alertmanager.receivers for way in one.integrations]
     if alertmanager.smtp is None and any(isinstance(way, Email) for way in ways):
         yield (

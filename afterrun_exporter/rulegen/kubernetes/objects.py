@@ -67,7 +67,7 @@ def files(
             "spec": spec,
         }
         notes = [
-            *alertmanager_config.limits(alertmanager, settings.namespace),
+            *alertmanager_config.limits(alertmanager, settings),
             secrets.instruction(settings, alertmanager),
         ]
         result[ALERTMANAGER] = _text([config], notes)
@@ -80,7 +80,10 @@ def prometheus_rules(
     settings: Kubernetes, rules: Mapping[str, Any]
 ) -> Iterator[Object]:
     """Yield the PrometheusRules with the groups of *rules*, in order."""
-    for number, groups in enumerate(_portions(rules["groups"]), start=1):
+    labelled = [
+        _labelled(group, dict(settings.alert_labels)) for group in rules["groups"]
+    ]
+    for number, groups in enumerate(_portions(labelled), start=1):
         name = settings.name if number == 1 else f"{settings.name}-{number}"
         yield {
             "apiVersion": f"{_MONITORING}/v1",
@@ -175,6 +178,19 @@ def config_maps(
             "metadata": metadata,
             "data": {file: text},
         }
+
+
+def _labelled(group: Mapping[str, Any], labels: Mapping[str, str]) -> Object:
+    """Return *group* with *labels* on each of its alerts."""
+    if not labels:
+        return dict(group)
+    rules = [
+        {**rule, "labels": {**rule.get("labels", {}), **labels}}
+        if "alert" in rule
+        else rule
+        for rule in group["rules"]
+    ]
+    return {**group, "rules": rules}
 
 
 def _portions(groups: Sequence[Any]) -> Iterator[list[Any]]:

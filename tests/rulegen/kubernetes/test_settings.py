@@ -9,7 +9,16 @@ import pytest
 from afterrun_exporter.config import Config, parse
 from afterrun_exporter.errors import ConfigError, GenerateError
 
-from .objects import GOOD, INSIDE, OUTSIDE, configured, documents, files, objects
+from .objects import (
+    GOOD,
+    INSIDE,
+    OUTSIDE,
+    configured,
+    documents,
+    files,
+    objects,
+    rules,
+)
 
 
 def scrape(config: Config) -> Any:
@@ -141,10 +150,27 @@ def test_the_file_says_what_the_cluster_decides() -> None:
     """)
     text = said(config)
     assert 'only alerts with namespace="monitoring"' in text
+    assert "set kubernetes.alert_labels.namespace" in text
     assert "alertmanagerConfigMatcherStrategy: {type: None}" in text
     assert "mails use that of the Alertmanager object" in text
     assert "Slack messages without url_file use the URL of the Alertmanager" in text
     assert "Nothing of their.yml is in it" in text
+
+
+def test_every_alert_has_the_label_that_the_operator_routes_by() -> None:
+    """Also those of no exporter, whose series have no namespace."""
+    config = parse(
+        "jobs: {backup: {alerting: dedicated}}\n"
+        "kubernetes: {namespace: batch, alert_labels: {namespace: batch}}"
+    )
+    (one,) = documents(files(config)["rules.yaml"])
+    made = [rule for group in one["spec"]["groups"] for rule in group["rules"]]
+    expected = [rule for group in rules(config)["groups"] for rule in group["rules"]]
+    for rule in expected:
+        if "alert" in rule:
+            rule["labels"] = {**rule.get("labels", {}), "namespace": "batch"}
+    assert made == expected
+    assert "namespace" not in said(config)
 
 
 def test_the_file_of_a_secret_says_where_it_is_used() -> None:
@@ -160,6 +186,9 @@ WRONG = {
     "labels: {release: a b}": "kubernetes.labels.release: 'a b' is not the value",
     "labels: {a/b/c: x}": "'a/b/c' is not the key of a label",
     "labels: {release: 1}": "kubernetes.labels.release",
+    "alert_labels: {severity: x}": "label 'severity' is set by AfterRun",
+    "alert_labels: {team: x}": "label 'team' is set for each job",
+    "alert_labels: {a: '{{ x }}'}": "'{{ x }}' is not the value of a label",
     "secret: A_b": "kubernetes.secret: 'A_b' is not a name of an object",
     "alertmanager: secret": "kubernetes.alertmanager",
     "scrape: {port: 10707}": "kubernetes.scrape.port",
@@ -177,7 +206,7 @@ WRONG = {
 @pytest.mark.parametrize(("section", "message"), WRONG.items(), ids=WRONG)
 def test_what_kubernetes_would_refuse_is_refused(section: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse(f"kubernetes: {{{section}}}")
+        parse(f"labels: [team]\nkubernetes: {{{section}}}")
     assert message in str(caught.value)
 
 
