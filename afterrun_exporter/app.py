@@ -31,6 +31,8 @@ from afterrun_exporter.ingest.recorder import ReportRecorder
 from afterrun_exporter.page.common_context import Site
 from afterrun_exporter.page.error_pages import errors_as_pages
 from afterrun_exporter.server import health
+from afterrun_exporter.server.freshness import only_fresh
+from afterrun_exporter.server.health import READINESS, Readiness
 from afterrun_exporter.server.proxy_headers import behind
 from afterrun_exporter.server.security import SECURITY, SecuritySettings
 from afterrun_exporter.server.service_discovery import targets
@@ -76,10 +78,12 @@ def make_app(
             dialects.refusal,
         ),
         up_to_date(service),
+        only_fresh(service.outdated),
     ]
     app = web.Application(middlewares=middlewares, handler_args=dict(CONNECTION))
     app.on_response_prepare.append(security.headers.prepare)
     app[SECURITY] = security
+    app[READINESS] = Readiness(service.outdated)
     recorder = ReportRecorder(service, clock, native.DIALECT)
     app[REPORTS] = Reports(recorder, clock)
     context = DialectContext(service, clock, pushed, options.external_url)
@@ -93,7 +97,7 @@ def make_app(
             *endpoints.PUSHED.to(pushed_again(pushed)),
             *endpoints.TARGETS.to(partial(targets, options.telemetry_path)),
             *endpoints.HEALTHY.to(health.healthy),
-            *endpoints.READY.to(health.ready),
+            *endpoints.READY.to(app[READINESS].handle),
             *endpoints.RELOAD.to(partial(health.reload, reload)),
         ]
     )

@@ -74,6 +74,13 @@ class UnreadableStorageError(StorageError):
     kind = "storage-unreadable"
 
 
+class OutdatedError(AfterRunError):
+    """The states of jobs may be out of date; another replica may answer."""
+
+    kind = "outdated"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
 class UnauthorizedError(AfterRunError):
     """Authentication is required, or failed."""
 

@@ -37,6 +37,8 @@ class Endpoint:
     paths: tuple[str, ...]
     #: True if HEAD is allowed where GET is.
     has_head: bool = True
+    #: True if responses do not depend on the states of jobs.
+    is_stateless: bool = False
 
     def to(self, handler: Handler) -> list[web.RouteDef]:
         """Return the routes to *handler*."""
@@ -69,27 +71,31 @@ def _at(
     return Endpoint(methods, scope, paths, has_head)
 
 
+def _stateless(methods: str, scope: Scope | None, *paths: str) -> Endpoint:
+    return Endpoint(methods, scope, paths, is_stateless=True)
+
+
 _PING, _SCRAPE = Scope.PING, Scope.SCRAPE
 _READ, _MANAGE, _ADMIN = Scope.READ, Scope.MANAGE, Scope.ADMIN
 
 _SLASH: Final = "{slash:/?}"
 _UUID: Final = f"{{job:{UUID.pattern.replace('a-f', 'a-fA-F')}}}"
 
-HEALTHY: Final = _at("GET", OPEN, "/-/healthy")
-READY: Final = _at("GET", OPEN, "/-/ready")
-RELOAD: Final = _at("POST", Scope.RELOAD, "/-/reload")
+HEALTHY: Final = _stateless("GET", OPEN, "/-/healthy")
+READY: Final = _stateless("GET", OPEN, "/-/ready")
+RELOAD: Final = _stateless("POST", Scope.RELOAD, "/-/reload")
 METRICS: Final = _at("GET", _SCRAPE, TELEMETRY)
 #: Pushed metrics with their original names. They are separate, so that they cannot
 #: break the scrape that alerts depend on.
 PUSHED: Final = _at("GET", _SCRAPE, "/metrics/pushed")
-TARGETS: Final = _at("GET", _SCRAPE, "/-/targets")
+TARGETS: Final = _stateless("GET", _SCRAPE, "/-/targets")
 
 # The native protocol.
 PING: Final = _at("GET", _PING, "/ping/{job}")
 REPORT: Final = _at("POST", _PING, "/ping/{job}")
 REPORT_MANY: Final = _at("POST", _PING, "/ping")
-ASK_ONE: Final = _at("OPTIONS", OPEN, "/ping/{job}")
-ASK_MANY: Final = _at("OPTIONS", OPEN, "/ping")
+ASK_ONE: Final = _stateless("OPTIONS", OPEN, "/ping/{job}")
+ASK_MANY: Final = _stateless("OPTIONS", OPEN, "/ping")
 
 # Healthchecks, and Cronitor on the same paths.
 BY_UUID: Final = _at(
@@ -208,10 +214,10 @@ OVERVIEW: Final = _at("GET", _READ, "/")
 JOB_PAGE: Final = _at("GET", _READ, "/jobs/{job}")
 ALERTS_PAGE: Final = _at("GET", _READ, "/alerts")
 RUNS_PAGE: Final = _at("GET", _READ, "/runs")
-RUNBOOK: Final = _at("GET", _READ, "/runbook")
+RUNBOOK: Final = _stateless("GET", _READ, "/runbook")
 JOB_RUNBOOK: Final = _at("GET", _READ, "/jobs/{job}/runbook")
 REPORT_PAGE: Final = _at("GET", _READ, "/report")
-STATIC: Final = _at("GET", OPEN, "/static/{name}")
+STATIC: Final = _stateless("GET", OPEN, "/static/{name}")
 PAUSE_FORM: Final = _at("POST", _ADMIN, "/jobs/{job}/pause")
 RESUME_FORM: Final = _at("POST", _ADMIN, "/jobs/{job}/resume")
 RETIRE_FORM: Final = _at("POST", _ADMIN, "/jobs/{job}/retire")
@@ -242,9 +248,9 @@ ALERT_STATS: Final = _at("GET", _READ, "/api/v1/alerts/stats")
 TEST_ALERT: Final = _at("POST", _ADMIN, "/api/v1/alerts/test")
 PERIOD_REPORT: Final = _at("GET", _READ, "/api/v1/report")
 CHECK: Final = _at("POST", _ADMIN, "/api/v1/check")
-DOCUMENT: Final = _at("GET", _READ, "/api/v1/openapi.json")
-REFERENCE: Final = _at("GET", _READ, "/api/v1/docs")
-INDEX: Final = _at("GET", _READ, "/api/v1/")
+DOCUMENT: Final = _stateless("GET", _READ, "/api/v1/openapi.json")
+REFERENCE: Final = _stateless("GET", _READ, "/api/v1/docs")
+INDEX: Final = _stateless("GET", _READ, "/api/v1/")
 BADGE: Final = _at("GET", _READ, "/badge/{job}.svg")
 
 ENDPOINTS: Final = tuple(
@@ -253,6 +259,10 @@ ENDPOINTS: Final = tuple(
 TABLE: Final[Mapping[tuple[str, str], Scope | None]] = {
     where: scope for endpoint in ENDPOINTS for where, scope in endpoint.rows()
 }
+
+_STATELESS: Final = frozenset(
+    where for one in ENDPOINTS if one.is_stateless for where, _ in one.rows()
+)
 
 #: Methods without side effects.
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -269,6 +279,14 @@ def required_scope(method: str, route: str) -> Scope | None:
     """Return the scope that *route* requires; `OPEN` for none."""
     row = _row(method, route)
     return Scope.ADMIN if row is None else TABLE[row]
+
+
+def needs_states(method: str, route: str) -> bool:
+    """Return True if a response must not be made from outdated states of jobs.
+
+    Unknown paths are answered without them, and so is OPTIONS.
+    """
+    return method != "OPTIONS" and _row(method, route) not in {None, *_STATELESS}
 
 
 def changes(method: str, route: str) -> bool:

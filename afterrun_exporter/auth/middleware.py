@@ -22,7 +22,7 @@ from afterrun_exporter.auth.cross_site import is_foreign
 from afterrun_exporter.auth.hosts import Hosts, is_loopback
 from afterrun_exporter.auth.proxies import Proxies
 from afterrun_exporter.auth.refusal_log import RefusalLog
-from afterrun_exporter.auth.request_caller import BY_KEY, CALLER, SCOPE
+from afterrun_exporter.auth.request_caller import BY_KEY, CALLER, ROUTE, SCOPE
 from afterrun_exporter.clock import Clock
 from afterrun_exporter.errors import AfterRunError, ForbiddenError, UnauthorizedError
 
@@ -62,7 +62,7 @@ def auth_middleware(
 
     @web.middleware
     async def authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
-        route = _route(request, telemetry_path)
+        request[ROUTE] = route = _route(request, telemetry_path)
         try:
             await _authorize(access, request, route)
         except AfterRunError as error:

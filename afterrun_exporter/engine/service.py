@@ -164,6 +164,10 @@ class Service(TrackedJobs):
         """The number of detected pauses of the process."""
         return self.downtimes.pauses
 
+    def outdated(self) -> str:
+        """Return the reason why the states may be out of date; "" if they are not."""
+        return self.store.replicas.outdated()
+
     @property
     def storage_errors(self) -> int:
         """The number of failed transactions, reads and checks of the files."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Final, Protocol
 
 from aiohttp import web
@@ -31,9 +33,27 @@ async def healthy(_: web.Request) -> web.Response:
     return web.Response(text="AfterRun exporter is healthy.\n")
 
 
-async def ready(_: web.Request) -> web.Response:
-    """Report that pings are accepted: the port is opened after the database."""
-    return web.Response(text="AfterRun exporter is ready.\n")
+class Readiness:
+    """The readiness for requests; *outdated* returns the reason why it is missing."""
+
+    def __init__(self, outdated: Callable[[], str] = str) -> None:
+        self._outdated = outdated
+        #: True during a shutdown: load balancers send no more requests.
+        self.is_stopping = False
+
+    def obstacle(self) -> str:
+        """Return the reason why requests should go elsewhere; "" if there is none."""
+        return "it is stopping" if self.is_stopping else self._outdated()
+
+    async def handle(self, _: web.Request) -> web.Response:
+        """Report that pings are accepted, or the reason why they are not."""
+        if obstacle := self.obstacle():
+            text = f"AfterRun exporter is not ready: {obstacle}.\n"
+            return web.Response(text=text, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        return web.Response(text="AfterRun exporter is ready.\n")
+
+
+READINESS: Final[web.AppKey[Readiness]] = web.AppKey("readiness")
 
 
 async def reload(reload_config: Reload, request: web.Request) -> web.Response:
