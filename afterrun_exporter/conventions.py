@@ -138,6 +138,12 @@ ALERTMANAGER_RELOAD_SUCCESSFUL: Final = (
     "afterrun_alertmanager_config_last_reload_successful"
 )
 DATABASE_SIZE: Final = "afterrun_database_size_bytes"
+# Only where replicas share the database.
+LEADER: Final = "afterrun_leader"
+REPLICAS: Final = "afterrun_replicas"
+FEED_LAG: Final = "afterrun_feed_lag_seconds"
+STORE_CONFLICTS: Final = "afterrun_store_conflicts_total"
+CLOCK_OFFSET: Final = "afterrun_clock_offset_seconds"
 
 HELP: Final = {
     INFO: "A metric with a constant '1' value, labeled with settings of the job.",
@@ -214,6 +220,12 @@ HELP: Final = {
     ALERTMANAGER_RELOAD_SUCCESSFUL: "Whether the managed alertmanager.yml was last "
     "written successfully and accepted by Alertmanager.",
     DATABASE_SIZE: "Size of the database on disk, including the write-ahead log.",
+    LEADER: "Whether this replica does the work of the whole service, such as posting alerts.",
+    REPLICAS: "Number of live replicas that share the database, including this one.",
+    FEED_LAG: "Seconds since this replica last read the changes of the others.",
+    STORE_CONFLICTS: "Total number of changes that were decided again, because another "
+    "replica had changed the job.",
+    CLOCK_OFFSET: "Seconds by which the clock of this replica is ahead of that of the database.",
 }
 
 # Alerts, as Prometheus rules and the runbook name them.
@@ -233,6 +245,11 @@ CONFIG_RELOAD_FAILED: Final = "AfterRunConfigReloadFailed"
 CONFIG_FETCH_FAILING: Final = "AfterRunConfigFetchFailing"
 PINGS_REJECTED: Final = "AfterRunPingsRejected"
 STORAGE_FAILING: Final = "AfterRunStorageFailing"
+REPLICA_DOWN: Final = "AfterRunReplicaDown"
+REPLICA_STORAGE_FAILING: Final = "AfterRunReplicaStorageFailing"
+REPLICA_LAGGING: Final = "AfterRunReplicaLagging"
+REPLICA_CLOCK_OFF: Final = "AfterRunReplicaClockOff"
+LEADER_MISSING: Final = "AfterRunLeaderMissing"
 RULES_OUTDATED: Final = "AfterRunRulesOutdated"
 PUSH_FAILING: Final = "AfterRunPushFailing"
 NOTIFICATIONS_DROPPED: Final = "AfterRunNotificationsDropped"

@@ -274,9 +274,13 @@ async def _serve(
         receivers = Receivers(
             store, reload_alertmanager, job_admin.announce_successes, clock=clock
         )
+        # The last result of a former leader means nothing.
         own.watch_alertmanager_file(
-            lambda: receivers.file_ok, lambda: receivers.secrets.missing
+            lambda: receivers.file_ok if service.leads else None,
+            lambda: receivers.secrets.missing,
         )
+        if store.replicas.is_shared:
+            own.watch_replica(store.replicas)
 
         notices, _, managed_file = works = leader_works(
             service, notifier.refresh, pushed.refresh, receivers.refresh

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -49,6 +49,24 @@ class Fetches(NamedTuple):
 
     def after_failure(self) -> Fetches:
         return self._replace(failed=self.failed + 1, last=False)
+
+
+class Replica(Protocol):
+    """One of the replicas that share a database."""
+
+    @property
+    def is_leader(self) -> bool: ...
+
+    @property
+    def count(self) -> int: ...
+
+    def feed_lag(self) -> float: ...
+
+    @property
+    def conflicts(self) -> int: ...
+
+    @property
+    def clock_offset(self) -> float: ...
 
 
 class JobCounts:
@@ -123,6 +141,10 @@ class SelfMetrics:
     def watch(self, service: Service, tally: JobCounts) -> None:
         """Expose the counts of *service* and *tally*, read at each scrape."""
         self._registry.register(_Callback(lambda: _counts(service, tally)))
+
+    def watch_replica(self, replica: Replica) -> None:
+        """Expose the figures of *replica*, read at each scrape."""
+        self._registry.register(_Callback(lambda: _of_replica(replica)))
 
     def watch_pushes(self, counts: Callable[[], Iterable[Pushes]]) -> None:
         """Expose the result of *counts*, called at each scrape."""
@@ -220,6 +242,19 @@ def _counts(service: Service, tally: JobCounts) -> Iterator[Metric]:
 
     yield _gauge(names.CLOCK, service.now())
     yield _gauge(names.DATABASE_SIZE, service.database_size())
+
+
+def _of_replica(replica: Replica) -> Iterator[Metric]:
+    for name, value in (
+        (names.LEADER, float(replica.is_leader)),
+        (names.REPLICAS, replica.count),
+        (names.FEED_LAG, replica.feed_lag()),
+        (names.CLOCK_OFFSET, replica.clock_offset),
+    ):
+        yield _gauge(name, value)
+    conflicts = _counter(names.STORE_CONFLICTS)
+    conflicts.add_metric([], replica.conflicts)
+    yield conflicts
 
 
 def _pushes(counts: Iterable[Pushes]) -> Iterator[Metric]:

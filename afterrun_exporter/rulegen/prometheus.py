@@ -16,7 +16,7 @@ from afterrun_exporter.core.model import Job
 from afterrun_exporter.rulegen.alerting import Data, alert, record
 from afterrun_exporter.rulegen.jobs import generic_rules, rules_of
 from afterrun_exporter.rulegen.links import with_links
-from afterrun_exporter.rulegen.promql import MEMORY, TARGET, any_of, selector
+from afterrun_exporter.rulegen.promql import LATELY, MEMORY, TARGET, any_of, selector
 from afterrun_exporter.rulegen.render import TEMPLATES, read_yaml
 
 # Recorded every 10 minutes: to read every scrape of 6 hours of 100,000 jobs, or 36 of
@@ -75,6 +75,7 @@ def exporter_rules(hash_: str = "") -> list[Data]:
 def _from_file(name: str, hash_: str = "") -> Data:
     rule = _read()[name]
     expr = rule["expr"].replace("@HASH@", hash_).replace("@MEMORY@", MEMORY)
+    expr = expr.replace("@LATELY@", LATELY)
     return alert(
         name,
         expr=expr.replace("@SCRAPE_JOB@", names.SCRAPE_JOB),

@@ -327,6 +327,11 @@ def test_no_alert_is_left_out() -> None:
         names.CLOCK_SKEWED,
         names.FILE_MISSING,
         names.CONFIG_FETCH_FAILING,
+        names.REPLICA_DOWN,
+        names.REPLICA_STORAGE_FAILING,
+        names.REPLICA_LAGGING,
+        names.REPLICA_CLOCK_OFF,
+        names.LEADER_MISSING,
     }
 
     every = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,12 +84,13 @@ def values_of(pattern: str, firing: str, healthy: str) -> str:
     return " ".join(words[one] for one in pattern)
 
 
-def series_of(alert: str, old: str, new: str) -> Iterable[dict[str, str]]:
+def series_of(alert: str, patterns: Mapping[str, str]) -> Iterable[dict[str, str]]:
+    """Yield the series of each instance, by its pattern."""
     family, labels, firing, healthy = FAMILIES[alert]
     of_job = ""
     if labels is not None:
         of_job = f',job_name="backup",severity="warning"{labels}'
-    for instance, pattern in (("old", old), ("new", new)):
+    for instance, pattern in patterns.items():
         target = f'job="afterrun",instance="{instance}"'
         up = values_of(pattern, "1", "1")
         yield {"series": f"{names.BUILD_INFO}{{{target}}}", "values": up}
@@ -111,7 +112,7 @@ def test_of(alert: str, situation: str) -> dict[str, Any]:
     return {
         "name": f"{alert}: {situation}",
         "interval": "1m",
-        "input_series": list(series_of(alert, old, new)),
+        "input_series": list(series_of(alert, {"old": old, "new": new})),
         "promql_expr_test": [
             {
                 "expr": f'count(ALERTS{{alertname="{alert}"}}) or vector(0)',
@@ -170,7 +171,7 @@ def test_the_last_scrape_counts_although_no_evaluation_knows_of_it(
                 {
                     "name": f"{alert}: {name}",
                     "interval": "15s",
-                    "input_series": list(series_of(alert, pattern, "_" * 20)),
+                    "input_series": list(series_of(alert, {"old": pattern})),
                     "promql_expr_test": [
                         {
                             "expr": f'count(ALERTS{{alertname="{alert}"}}) or vector(0)',
