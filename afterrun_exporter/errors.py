@@ -74,6 +74,10 @@ class UnreadableStorageError(StorageError):
     kind = "storage-unreadable"
 
 
+class UnreachableStorageError(StorageError):
+    """The server of the database cannot be reached, or does not accept writes now."""
+
+
 class OutdatedError(AfterRunError):
     """The states of jobs may be out of date; another replica may answer."""
 

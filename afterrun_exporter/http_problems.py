@@ -114,7 +114,7 @@ def problem_of(error: Exception, **more: Any) -> dict[str, Any]:
     if status is None or not isinstance(error, AfterRunError):
         return problem(500, "internal server error; see the log of the daemon", **more)
     detail = str(error)
-    if type(error) is StorageError:
+    if error.kind == StorageError.kind:
         detail += "; nothing was recorded: send it again"
     return problem(status, detail, error.kind, **more)
 

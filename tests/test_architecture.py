@@ -139,7 +139,7 @@ OWNERS = {
     "rich": {"cli/progress.py", "cli/tables.py"},
     "structlog": {"http_problems.py", "cli/", "auth/refusal_log.py",
                   "engine/", "page/fallible_reads.py", "alertmanager/", "server/",
-                  "storage/sqlite/", "storage/postgres/"},
+                  "storage/opening.py", "storage/sqlite/", "storage/postgres/"},
     "uvloop": {"cli/serve.py"},
     "yaml": {"config/document.py", "importers/places.py", "rulegen/render.py",
              "rulegen/yaml_writer.py"},

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+import click
+
+from afterrun_exporter import __version__
+from afterrun_exporter import config as configs
+from afterrun_exporter.app import WebOptions
+from afterrun_exporter.cli.web_config import WebFile, warn_if_open
 from afterrun_exporter.core.metric_names import PLAIN
 from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.core.rules import DURATION, Rule
+from afterrun_exporter.server import addresses
+from afterrun_exporter.server.connection_limits import Limits
+from afterrun_exporter.server.security import SecuritySettings
+from afterrun_exporter.storage.location import Location
 
 #: The example job, if none is configured.
 _ANY_JOB = "my-job"
@@ -59,3 +71,40 @@ def _is_simple(rule: Rule) -> bool:
 
 def _report(metric: str) -> str:
     return json.dumps({"metrics": {metric: 0}})
+
+
+@dataclass(frozen=True, slots=True)
+class ListenConfig:
+    """Settings of the listening sockets."""
+
+    binds: Sequence[addresses.Address]
+    security: SecuritySettings
+    web_file: WebFile
+    limits: Limits
+    #: The maximum duration of a shutdown in seconds.
+    patience: float
+    #: Seconds of a shutdown in which requests are still accepted.
+    delay: float = 0.0
+    fast_path: bool = True
+
+
+def greet(
+    listen_config: ListenConfig,
+    options: WebOptions,
+    config: configs.Config,
+    source: str,
+    storage: Location,
+) -> None:
+    """Print the address of the daemon, and what to do with it."""
+    scheme = "https" if listen_config.web_file.encrypts else "http"
+    url = options.external_url.rstrip("/") or listen_config.binds[0].url(scheme)
+    locked = not listen_config.security.authenticator.is_open
+    count = plural(len(config.jobs), "job")
+    source = f"{count} from {source}" if source else "no file"
+    click.echo(
+        f"AfterRun exporter {__version__} listens on {url} "
+        f"({source}; database {storage}); Ctrl-C stops it\n"
+        f"{usage(url, options.telemetry_path, config.jobs.values(), locked=locked)}"
+    )
+    if warn_if_open(listen_config.security, listen_config.binds):
+        click.echo(OPEN)

@@ -36,6 +36,9 @@ class _Duration(click.ParamType[float]):
 
     name = "duration"
 
+    def __init__(self, *, allows_zero: bool = False) -> None:
+        self._allows_zero = allows_zero
+
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
@@ -45,12 +48,13 @@ class _Duration(click.ParamType[float]):
             seconds = parse_duration(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        if seconds <= 0:
+        if seconds <= 0 and not (self._allows_zero and seconds == 0):
             self.fail(f"{value!r} is not longer than 0s", param, ctx)
         return seconds
 
 
 DURATION: Final = _Duration()
+DELAY: Final = _Duration(allows_zero=True)
 
 #: The number of open files that a daemon with some dozens of connections needs.
 MIN_FILES: Final = 128

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,9 +24,11 @@ from afterrun_exporter.api.routes import routes
 from afterrun_exporter.app import WebOptions, make_app, site_of
 from afterrun_exporter.auth.tokens import callers
 from afterrun_exporter.cli import logs, progress
-from afterrun_exporter.cli.banner import OPEN, usage
+from afterrun_exporter.cli.banner import ListenConfig, greet
 from afterrun_exporter.cli.configuration import Configuration, Reloader
+from afterrun_exporter.cli.database import opened
 from afterrun_exporter.cli.flags import (
+    DELAY,
     DURATION,
     check_open_files,
     check_telemetry_path,
@@ -49,7 +51,6 @@ from afterrun_exporter.cli.web_config import WebFile, owners, warn_if_open
 from afterrun_exporter.cli.web_config import read as read_web_config
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.conventions import DEFAULT_PORT
-from afterrun_exporter.core.plurals import plural
 from afterrun_exporter.engine.job_admin import JobAdmin
 from afterrun_exporter.engine.leader_work import leader_works
 from afterrun_exporter.engine.periodic import running
@@ -64,10 +65,11 @@ from afterrun_exporter.page.job_index import Index
 from afterrun_exporter.page.routes import routes as page_routes
 from afterrun_exporter.server import addresses
 from afterrun_exporter.server.connection_limits import Limits
+from afterrun_exporter.server.health import READINESS
 from afterrun_exporter.server.listen import STOP_SECONDS, listening
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.location import Location
-from afterrun_exporter.storage.opening import open_store
+from afterrun_exporter.storage.store import Store
 
 log = structlog.get_logger()
 
@@ -135,6 +137,15 @@ _option = partial(click.option, show_default=True)
     show_default="8s",
     help="Maximum duration of a shutdown; a second signal ends it at once.",
 )
+@click.option(
+    "--web.shutdown-delay",
+    "delay",
+    type=DELAY,
+    default=0.0,
+    show_default="0s",
+    help="At a shutdown, answer requests for so long while /-/ready returns 503, so that "
+    "load balancers send no more of them.",
+)
 @_option(
     "--web.max-requests",
     "max_requests",
@@ -174,6 +185,7 @@ def serve(
     proxies: tuple[str, ...],
     max_connections: int,
     stop_seconds: float,
+    delay: float,
     max_requests: int,
     fast_path: bool,
 ) -> None:
@@ -206,7 +218,7 @@ def serve(
         web_file = WebFile(web_config_file, security)
         limits = Limits(connections=max_connections)
         listen_config = ListenConfig(
-            binds, security, web_file, limits, stop_seconds, fast_path
+            binds, security, web_file, limits, stop_seconds, delay, fast_path
         )
         _run(_serve(config_file, repository, location, listen_config, options))
     except ConfigError as error:
@@ -231,19 +243,6 @@ def _run(serving: Coroutine[None, None, None]) -> None:
         log.info("stopped")
 
 
-@dataclass(frozen=True, slots=True)
-class ListenConfig:
-    """Settings of the listening sockets."""
-
-    binds: Sequence[addresses.Address]
-    security: SecuritySettings
-    web_file: WebFile
-    limits: Limits
-    #: The maximum duration of a shutdown in seconds.
-    patience: float
-    fast_path: bool = True
-
-
 async def _serve(
     config_file: Path | None,
     repository: FollowedRepository | None,
@@ -251,7 +250,7 @@ async def _serve(
     listen_config: ListenConfig,
     options: WebOptions,
 ) -> None:
-    signals = Signals(listen_config.patience)
+    signals = Signals(listen_config.delay + listen_config.patience)
     clock = SystemClock()
     own = SelfMetrics(__version__, **build_labels())
     origin = origin_of(config_file, repository, storage, clock, own)
@@ -261,26 +260,19 @@ async def _serve(
     security, web_file = listen_config.security, listen_config.web_file
     web_file.apply(await web_file.read())
     async with (
-        open_store(storage, own.committed) as store,
+        opened(storage, own.committed, listen_config, signals, clock) as store,
         alertmanager_client() as post,
     ):
         service = Service(store, clock, config.job_config)
         notifier = AlertNotifier(
             service, store.outbox, clock, post, _jitter, options.external_url
         )
-        own.watch_pushes(notifier.counts)
         pushed = PushedMetrics(store, service, clock)
         job_admin = JobAdmin(service, clock)
         receivers = Receivers(
             store, reload_alertmanager, job_admin.announce_successes, clock=clock
         )
-        # The last result of a former leader means nothing.
-        own.watch_alertmanager_file(
-            lambda: receivers.file_ok if service.leads else None,
-            lambda: receivers.secrets.missing,
-        )
-        if store.replicas.is_shared:
-            own.watch_replica(store.replicas)
+        _watch(own, service, store, notifier, receivers)
 
         notices, _, managed_file = works = leader_works(
             service, notifier.refresh, pushed.refresh, receivers.refresh
@@ -364,33 +356,31 @@ async def _serve(
             ),
         ):
             tune_garbage_collection()
-            _greet(listen_config, options, config, origin.name, storage)
+            greet(listen_config, options, config, origin.name, storage)
             await signals.until_stopped(reload)
             log.info("stopping")
+            await signals.linger(app[READINESS], listen_config.delay)
         await receivers.finish()
     log.info("stopped")
 
 
+def _watch(
+    own: SelfMetrics,
+    service: Service,
+    store: Store,
+    notifier: AlertNotifier,
+    receivers: Receivers,
+) -> None:
+    """Expose the figures of the parts of the daemon in *own*."""
+    own.watch_pushes(notifier.counts)
+    # The last result of a former leader means nothing.
+    own.watch_alertmanager_file(
+        lambda: receivers.file_ok if service.leads else None,
+        lambda: receivers.secrets.missing,
+    )
+    if store.replicas.is_shared:
+        own.watch_replica(store.replicas)
+
+
 def _jitter(longest: float) -> float:
     return random.uniform(0, longest)  # noqa: S311 - not for cryptography
-
-
-def _greet(
-    listen_config: ListenConfig,
-    options: WebOptions,
-    config: configs.Config,
-    source: str,
-    storage: Location,
-) -> None:
-    scheme = "https" if listen_config.web_file.encrypts else "http"
-    url = options.external_url.rstrip("/") or listen_config.binds[0].url(scheme)
-    locked = not listen_config.security.authenticator.is_open
-    count = plural(len(config.jobs), "job")
-    source = f"{count} from {source}" if source else "no file"
-    click.echo(
-        f"AfterRun exporter {__version__} listens on {url} "
-        f"({source}; database {storage}); Ctrl-C stops it\n"
-        f"{usage(url, options.telemetry_path, config.jobs.values(), locked=locked)}"
-    )
-    if warn_if_open(listen_config.security, listen_config.binds):
-        click.echo(OPEN)

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import structlog
 
 from afterrun_exporter.errors import AfterRunError, StoppingError
-from afterrun_exporter.server.health import Reload
+from afterrun_exporter.server.health import Readiness, Reload
 
 #: The maximum duration of a shutdown after a second signal, in seconds.
 AT_ONCE: Final = 1.0
@@ -62,6 +62,12 @@ class Signals:
                 one.cancel()
             # Until it has cleaned up.
             await asyncio.wait({task, stop})
+
+    async def linger(self, readiness: Readiness, seconds: float) -> None:
+        """Report that the daemon is stopping, for *seconds* or until a second signal."""
+        readiness.is_stopping = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stop_now.wait(), seconds)
 
     def _on_stop(self) -> None:
         if not self._stop.is_set():

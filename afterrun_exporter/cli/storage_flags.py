@@ -118,7 +118,7 @@ class StorageFlags:
         try:
             url = parse_url(text, file)
         except ValueError as error:
-            raise ValueError(f"{flag} {error}") from None
+            raise ValueError(f"{flag}: {error}") from None
         try:
             url.password()
         except StorageError as error:

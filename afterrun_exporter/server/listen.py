@@ -80,7 +80,7 @@ async def listening(
                             bind, connect, security.certificates, limiter
                         )
                     except OSError as error:
-                        raise ValueError(_why_not(bind, error)) from None
+                        raise ValueError(cannot_listen(bind, error)) from None
                     log.info("listening", address=str(bind))
                 yield limiter
             finally:
@@ -93,7 +93,7 @@ async def listening(
         await runner.cleanup()
 
 
-def _why_not(bind: Address, error: OSError) -> str:
+def cannot_listen(bind: Address, error: OSError) -> str:
     """Return the reason why nothing can listen on *bind*, and the way out."""
     reason = f"cannot listen on {bind}: {error.strerror}"
     if error.errno == errno.EADDRINUSE:

@@ -16,11 +16,6 @@ SCHEMES: Final = ("postgresql", "postgres")
 EXAMPLE: Final = "postgresql://afterrun@db.example:5432/afterrun"
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-#: Host names and addresses with ports, separated by commas. A password that is not
-#: percent-encoded is none of these.
-_HOST: Final = r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]|%[0-9A-Fa-f]{2})*(:[0-9]{1,5})?"
-_HOSTS: Final = re.compile(f"{_HOST}(,{_HOST})*")
-_DATABASE: Final = re.compile(r"/([^/@:]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +28,17 @@ class DatabaseUrl:
     password_file: Path | None = None
 
     def __str__(self) -> str:
-        parts = urlsplit(self.url)
-        userinfo, at, hosts = parts.netloc.rpartition("@")
-        user = userinfo.partition(":")[0]
-        return f"{SCHEMES[0]}://{user}{at}{hosts}{parts.path}"
+        # Only here, because it needs a package that is optional.
+        from afterrun_exporter.storage.postgres.address import display_name  # noqa: PLC0415
 
-    def __repr__(self) -> str:
-        return f"DatabaseUrl({str(self)!r})"
+        return display_name(self.url)
 
     @property
     def has_password(self) -> bool:
         """True if the URL has a password."""
         parts = urlsplit(self.url)
         userinfo = parts.netloc.rpartition("@")[0]
-        query = parse_qs(parts.query, keep_blank_values=True)
-        return ":" in userinfo or "password" in query
+        return ":" in userinfo or "password" in parse_qs(parts.query, True)
 
     def password(self) -> str | None:
         """Return the content of the password file, None without one.
@@ -91,27 +82,20 @@ def parse_url(text: str, password_file: Path | None = None) -> DatabaseUrl:
     """
     match = _SCHEME.match(text)
     if match is None or match[1].lower() not in SCHEMES:
-        scheme = f": {match[0]!r} is another kind" if match else ""
-        raise ValueError(f"is no URL like {EXAMPLE}{scheme}")
-    if not text.isprintable() or " " in text:
-        raise ValueError("has a space or a control character: percent-encode it")
+        scheme = f", {match[0]!r} is another kind" if match else ""
+        raise ValueError(f"this is no URL like {EXAMPLE}{scheme}")
     try:
-        parts = urlsplit(text)
-    except ValueError:
-        raise ValueError(f"has an invalid host: write it like {EXAMPLE}") from None
-    hosts = parts.netloc.rpartition("@")[2]
-    database = _DATABASE.fullmatch(parts.path)
-    if parts.fragment or not _HOSTS.fullmatch(hosts) or (parts.path and not database):
-        raise ValueError(
-            f"cannot be read: write it like {EXAMPLE}, and percent-encode special "
-            "characters in a user name or password ('/' as %2F, '@' as %40, '#' as %23)"
+        from afterrun_exporter.storage.postgres.address import (  # noqa: PLC0415
+            address_of,
         )
-    query = parse_qs(parts.query, keep_blank_values=True)
-    if not (database and database[1]) and not query.keys() & {"dbname", "database"}:
-        raise ValueError(f"names no database: write it like {EXAMPLE}")
-    url = DatabaseUrl(f"{SCHEMES[0]}{text[len(match[1]) :]}", password_file)
+
+        address_of(text)
+    except StorageError as error:
+        raise ValueError(str(error)) from None
+    url = DatabaseUrl(text, password_file)
     if url.has_password and password_file is not None:
         raise ValueError(
-            f"has a password, and {str(password_file)!r} is another one: use one of them"
+            f"the URL has a password, and {str(password_file)!r} is another one: use "
+            "one of them"
         )
     return url

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,15 +14,17 @@ from afterrun_exporter.storage.store import Store
 
 @asynccontextmanager
 async def open_store(
-    location: Location, on_commit: Callable[[float], None] = lambda _: None
+    location: Location,
+    on_commit: Callable[[float], None],
+    sleep: Callable[[float], Awaitable[None]],  # noqa: ARG001 - for PostgreSQL
 ) -> AsyncIterator[Store]:
     """Open the store at *location* until the context ends.
 
-    *on_commit* is called with the duration of each commit in seconds. Raises
-    StorageError.
+    A server that cannot be reached is waited for with *sleep*. *on_commit* is called with
+    the duration of each commit in seconds. Raises StorageError, and the errors of *sleep*.
     """
     if isinstance(location, Path):
         async with SQLiteStore.open(location, on_commit) as store:
             yield store
         return
-    raise StorageError(f"cannot open {location}: databases in PostgreSQL are not ready")
+    raise StorageError(f"cannot use {location}: PostgreSQL is not ready to be used")

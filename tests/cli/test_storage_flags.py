@@ -41,7 +41,7 @@ def serve(*flags: str, **environment: str) -> Result:
         (None, URL, parse_url(URL)),
         ("other.db", "", Path("other.db")),
         (URL, "", parse_url(URL)),
-        ("postgres://a@db.example/x", "", parse_url(URL)),
+        ("postgres://a@db.example/x", "", parse_url("postgres://a@db.example/x")),
         # The flag has precedence.
         ("other.db", URL, Path("other.db")),
         (URL, "postgresql://elsewhere/x", parse_url(URL)),
@@ -78,7 +78,8 @@ def test_two_databases_are_logged_without_a_password(
             [f"--storage.path=mysql://a:{SECRET}@db/x"],
             {},
             (
-                "--storage.path is no URL like postgresql://afterrun@db.example:5432/afterrun: "
+                "--storage.path: this is no URL like "
+                "postgresql://afterrun@db.example:5432/afterrun, "
                 "'mysql://' is another kind"
             ),
         ),
@@ -86,16 +87,17 @@ def test_two_databases_are_logged_without_a_password(
             [],
             {"AFTERRUN_STORAGE_URL": "afterrun.db"},
             (
-                "AFTERRUN_STORAGE_URL is no URL like "
+                "AFTERRUN_STORAGE_URL: this is no URL like "
                 "postgresql://afterrun@db.example:5432/afterrun"
             ),
         ),
         (
-            ["--storage.path=postgresql://db"],
+            ["--storage.path=postgresql://db:none/x?sslmod=require"],
             {},
             (
-                "--storage.path names no database: write it like "
-                "postgresql://afterrun@db.example:5432/afterrun"
+                "--storage.path: cannot use database postgresql://db:none/x: the port "
+                "'none' is not a number from 1 to 65535; unknown parameter 'sslmod'; did "
+                "you mean 'sslmode'?"
             ),
         ),
         (
@@ -125,7 +127,10 @@ def test_two_databases_are_logged_without_a_password(
         (
             [f"--storage.path={WITH_PASSWORD}", "--storage.password-file=absent"],
             {},
-            "--storage.path has a password, and 'absent' is another one: use one of them",
+            (
+                "--storage.path: the URL has a password, and 'absent' is another one: use "
+                "one of them"
+            ),
         ),
         (["--storage.path=."], {}, "--storage.path is empty: use the path of a file"),
         (

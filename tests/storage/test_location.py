@@ -19,60 +19,40 @@ SHOWN = "postgresql://a@db/x"
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "has_password"),
     [
-        ("postgresql://db.example/afterrun", "postgresql://db.example/afterrun"),
-        ("postgres://a@db.example/x", "postgresql://a@db.example/x"),
-        ("POSTGRES://a@db.example/x", "postgresql://a@db.example/x"),
-        (
-            "postgresql://a:s3cr3tXq@one:5432,two:5433/x?target_session_attrs=primary",
-            "postgresql://a@one:5432,two:5433/x",
-        ),
-        ("postgresql://a:s3cr3tXq@[::1]:5432/x", "postgresql://a@[::1]:5432/x"),
-        ("postgresql:///x?host=/run/postgresql", "postgresql:///x"),
-        ("postgresql://%2Frun%2Fpostgresql/x", "postgresql://%2Frun%2Fpostgresql/x"),
-        ("postgresql://db/?dbname=x&password=s3cr3tXq", "postgresql://db/"),
-        ("postgresql://db/x?pooler=transaction", "postgresql://db/x"),
+        ("postgresql://a@db.example/x", False),
+        ("postgresql://a:s3cr3tXq@one:5432,two:5433/x?target_session_attrs=any", True),
+        ("postgresql://db/x?user=a&password=s3cr3tXq", True),
     ],
 )
-def test_a_url_is_shown_without_password_and_parameters(text: str, shown: str) -> None:
+def test_a_url_is_shown_without_its_password(text: str, has_password: bool) -> None:
     url = parse_url(text)
 
-    assert str(url) == shown
-    assert repr(url) == f"DatabaseUrl({shown!r})"
-    assert url.has_password == (SECRET in text)
+    assert SECRET not in f"{url}{url!r}"
+    assert url.has_password == has_password
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "postgresql:db/x",
-        "postgres:/db/x",
+        f"postgresql:a:{SECRET}@db/x",
+        f"postgres:/a:{SECRET}@db/x",
         f"postgresq://a:{SECRET}@db/x",
         f"postgresql+asyncpg://a:{SECRET}@db/x",
         f"mysql://a:{SECRET}@db/x",
-        "postgresql://db",
-        "postgresql://db/",
-        "postgresql://",
-        "postgresql://db:port/x",
-        "postgresql://db:123456/x",
-        "postgresql://[::1/x",
-        "postgresql://db/x/y",
+        f"postgresql://a:{SECRET}@db:port/x",
+        f"postgresql://a:{SECRET}@[::1/x",
         f"postgresql://a:{SECRET}/b@db/x",
         f"postgresql://a:12/{SECRET}@db/x",
         f"postgresql://a:{SECRET}#b@db/x",
         f"postgresql://a:{SECRET}?b@db/x",
-        f"postgresql://a:{SECRET} b@db/x",
-        f"postgresql://a:{SECRET}@db/x\n",
-        f"postgresql://a:{SECRET}\x00@db/x",
     ],
 )
 def test_another_url_is_refused_without_showing_it(text: str) -> None:
     assert is_url(text)
 
-    with pytest.raises(
-        ValueError, match=r"postgresql://afterrun@|percent-encode"
-    ) as it:
+    with pytest.raises(ValueError, match=r"no URL like|cannot use database") as it:
         parse_url(text)
 
     assert SECRET not in "".join(traceback.format_exception(it.value))
@@ -96,7 +76,8 @@ def test_no_password_is_shown(before: str, after: str, plain: bool) -> None:
     except ValueError as error:
         problem = str(error)
     else:
-        assert f"{url}, {url!r}" == f"{SHOWN}, DatabaseUrl({SHOWN!r})"
+        assert str(url) == SHOWN
+        assert SECRET not in repr(url)
 
     assert SECRET not in problem
     assert plain or not problem

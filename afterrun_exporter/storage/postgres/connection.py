@@ -8,13 +8,14 @@ from typing import Any, Final, TypeVar
 
 import asyncpg
 
-from afterrun_exporter.errors import StorageError
+from afterrun_exporter.errors import StorageError, UnreachableStorageError
 from afterrun_exporter.storage.postgres import texts
 from afterrun_exporter.storage.postgres.address import Address
 from afterrun_exporter.storage.postgres.failures import (
     FAULTS,
     POOLER_HINT,
     is_lost,
+    is_passing,
     reason,
 )
 
@@ -152,21 +153,25 @@ class Link:
 async def connect(
     address: Address, limit: float, settings: Mapping[str, str]
 ) -> asyncpg.Connection:
-    """Connect to the first server that accepts writes. Raises StorageError.
+    """Connect to the first server that accepts writes.
 
-    *limit* is for each statement, in seconds.
+    *limit* is for each statement, in seconds. Raises StorageError, and
+    UnreachableStorageError if a later attempt may succeed.
     """
     problems: list[str] = []
+    kind: type[StorageError] = StorageError
     for host in address.hosts:
         options = address.options(host)
         try:
             return await _connect(address, options, limit, settings)
         except FAULTS as error:
             problem = _connecting(error)
+            if is_passing(error):
+                kind = UnreachableStorageError
             several = len(address.hosts) > 1
             problems.append(f"{host}: {problem}" if several else problem)
     message = address.without_secrets("; ".join(problems))
-    raise StorageError(f"cannot connect to {address.name}: {message}")
+    raise kind(f"cannot connect to {address.name}: {message}")
 
 
 async def _connect(
@@ -205,7 +210,8 @@ async def _connect(
 def failure(address: Address, verb: str, error: BaseException) -> StorageError:
     """Return the StorageError for *error*, without passwords."""
     text = address.without_secrets(reason(error))
-    return StorageError(f"cannot {verb} {address.name}: {text}")
+    kind = UnreachableStorageError if is_passing(error) else StorageError
+    return kind(f"cannot {verb} {address.name}: {text}")
 
 
 def _connecting(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from typing import Final
 
 import asyncpg
@@ -36,6 +37,26 @@ _POOLED: Final = (
     asyncpg.DuplicatePreparedStatementError,
 )
 
+#: Errors that end when a server or a network is back, and the exceptions among them.
+_PASSING: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TargetServerAttributeNotMatched,
+    InternalClientError,
+    OSError,
+)
+_LASTING: Final = (
+    asyncpg.ClientConfigurationError,
+    ssl.SSLCertVerificationError,
+    PermissionError,
+)
+#: Texts of poolers about a wrong configuration, with the code of a lost connection.
+_LASTING_TEXTS: Final = ("startup parameter", "no such database", "no such user")
+
 POOLER_HINT: Final = (
     f"a pooler in transaction mode is in between: add ?{POOLER}={TRANSACTION} "
     "to the URL"
@@ -51,6 +72,17 @@ def is_lost(error: BaseException) -> bool:
     if isinstance(error, (UnreadableRowError, *_POOLED)):
         return isinstance(error, _POOLED)
     return isinstance(error, FAULTS) and not isinstance(error, _HARMLESS)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return True if *error* ends without a change of the configuration.
+
+    A host without an address may be one that does not run yet.
+    """
+    if isinstance(error, _LASTING) or getattr(error, "filename", None):
+        return False
+    is_lasting = any(text in str(error) for text in _LASTING_TEXTS)
+    return isinstance(error, _PASSING) and not is_lasting
 
 
 def reason(error: BaseException) -> str:
