@@ -16,7 +16,7 @@ from afterrun_exporter.storage.store import Store
 
 
 @asynccontextmanager
-async def opened(
+async def open_database(
     location: Location,
     on_commit: Callable[[float], None],
     listen_config: ListenConfig,

@@ -164,10 +164,6 @@ class Service(TrackedJobs):
         """The number of detected pauses of the process."""
         return self.downtimes.pauses
 
-    def outdated(self) -> str:
-        """Return the reason why the states may be out of date; "" if they are not."""
-        return self.store.replicas.outdated()
-
     @property
     def storage_errors(self) -> int:
         """The number of failed transactions, reads and checks of the files."""
@@ -178,7 +174,7 @@ class Service(TrackedJobs):
 
         Raises StorageError if what is known may be out of date.
         """
-        if reason := self.store.replicas.outdated():
+        if reason := self.outdated():
             raise StorageError(reason)
         if any(self.job(ping.job) is None for ping in pings):
             await self.catch_up()

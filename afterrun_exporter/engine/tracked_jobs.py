@@ -62,6 +62,10 @@ class TrackedJobs(WatchedJobs):
         replicas = self.store.replicas
         return replicas.is_leader and not replicas.outdated()
 
+    def outdated(self) -> str:
+        """Return the reason why the states may be out of date; "" if they are not."""
+        return self.store.replicas.outdated()
+
     @property
     def agrees(self) -> bool:
         """True while all replicas have the same configuration."""
