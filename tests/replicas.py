@@ -319,12 +319,27 @@ class Process:
         self.service = Service(store, clock, config)
         self.admin = JobAdmin(self.service, clock)
         self.stack = AsyncExitStack()
-        #: True if it is neither stopped nor frozen.
-        self.is_running = True
+        self._tasks = AsyncExitStack()
+        #: True if it looks at the changes of others.
+        self.is_looking = True
 
     @property
     def leads(self) -> bool:
         return self.service.leads
+
+    async def thaw(self) -> None:
+        """Go on, or begin: its tasks run."""
+        self.is_looking = True
+        service = running_service(self.service, self.clock)
+        await self._tasks.enter_async_context(service)
+        # They sleep.
+        await yield_to_loop()
+
+    async def freeze(self) -> None:
+        """Do nothing until it goes on, as a process that gets no CPU."""
+        self.is_looking = False
+        await self._tasks.aclose()
+        self._tasks = AsyncExitStack()
 
     async def report(
         self,
@@ -368,9 +383,8 @@ class World:
         process.stack = stack
         self.processes[name] = process
         await process.service.start()
-        await stack.enter_async_context(running_service(process.service, self.clock))
-        # Its tasks begin, and sleep.
-        await yield_to_loop()
+        stack.push_async_callback(process.freeze)
+        await process.thaw()
         return process
 
     async def stop(self, name: str) -> None:
@@ -392,7 +406,7 @@ class World:
     async def look(self) -> None:
         """Make all replicas look at the changes of the others."""
         for process in self.processes.values():
-            if process.is_running:
+            if process.is_looking:
                 await self.backend.look(process.store)
 
     @property

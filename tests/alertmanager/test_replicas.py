@@ -83,7 +83,7 @@ class TestPosting:
         a, b = world.processes.values()
         await a.report("one", outcome=Outcome.FAIL)
         await world.live(2)
-        a.is_running = False
+        await a.freeze()
         await world.live(400)
         assert posted.firing(world.clock.now()) == {ONE}
         await b.report("one")
@@ -95,7 +95,7 @@ class TestPosting:
         self, world: World, posted: Alertmanager
     ) -> None:
         a, b = world.processes.values()
-        a.is_running = b.is_running = False
+        a.is_looking = b.is_looking = False
         await world.live(10)
         posts = posted.attempts
         with pytest.raises(Exception, match="last read"):
@@ -113,7 +113,7 @@ class TestPosting:
         await a.report("one")
         await world.live(120)
         assert posted.told(ONE) == ["firing", "resolved"]
-        a.is_running = False
+        await a.freeze()
         await world.live(120)
         await b.report("two", outcome=Outcome.FAIL)
         await world.live(2)

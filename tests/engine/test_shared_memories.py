@@ -109,13 +109,13 @@ class TestWorkOfTheLeader:
         for one in (*works, *works):
             await one.now()
         assert done == ["a", "a"]
-        world.processes["a"].is_running = False
+        await world.processes["a"].freeze()
         for _ in range(5):
             await world.live(2)
             for one in works:
                 await one.look()
         assert done == ["a", "a", "b"]
-        world.processes["a"].is_running = True
+        await world.processes["a"].thaw()
         await world.live(10)
         for one in (*works, *works):
             await one.look()
