@@ -136,9 +136,9 @@ class Replica:
 
     def agree(self) -> bool:
         others = (one for name, one in self._configs.items() if name != self.name)
-        return self._writer.config != "" and all(
-            one == self._writer.config for one in others
-        )
+        own = self._writer.config
+        # One that is starting has announced none.
+        return own != "" and all(one in {"", own} for one in others)
 
     def feed_lag(self) -> float:
         if self._fresh_at is None:
