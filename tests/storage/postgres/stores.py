@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from afterrun_exporter.clock import SystemClock
 from afterrun_exporter.core.state import JobState
-from afterrun_exporter.storage.codec import encode_state
+from afterrun_exporter.storage.codec import decode_state, encode_state
 from afterrun_exporter.storage.postgres.store import PostgresStore
 from afterrun_exporter.storage.replicas import ChangedJobs, Downtime
 from tests.postgres import Database
@@ -80,5 +80,8 @@ class RecordingFollower:
 
 
 def stored(store: PostgresStore) -> dict[str, str]:
-    """Return the states of *store* as they are stored."""
-    return {name: encode_state(state) for name, state in store.states.items()}
+    """Return the states of *store* as another replica reads them."""
+    return {
+        name: encode_state(decode_state(encode_state(state), b""))
+        for name, state in store.states.items()
+    }
