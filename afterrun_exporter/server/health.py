@@ -42,8 +42,11 @@ class Readiness:
         self.is_stopping = False
 
     def obstacle(self) -> str:
-        """Return the reason why requests should go elsewhere; "" if there is none."""
-        return "it is stopping" if self.is_stopping else self._outdated()
+        """Return the reason why requests should go elsewhere; "" if there is none.
+
+        It has no details, such as the address of the database: any client can read it.
+        """
+        return "it is stopping" if self.is_stopping else self._outdated().split(": ")[0]
 
     async def handle(self, _: web.Request) -> web.Response:
         """Report that pings are accepted, or the reason why they are not."""

@@ -19,7 +19,8 @@ from tests.fakes import ManualClock, MemoryStore
 from tests.http import Client, locked, token, whole_app
 from tests.server.everywhere import body_of, path_of, routes_of
 
-REASON: Final = "the database was last read 7 s ago"
+SHORT: Final = "the database was last read 7 s ago"
+REASON: Final = f"{SHORT}: cannot connect to postgresql://a@db/x"
 
 #: The endpoints that answer all the same: they show and change no state.
 STATELESS: Final = {
@@ -43,6 +44,7 @@ class Replica(SoleReplica):
     is_shared = True
 
     def __init__(self) -> None:
+        super().__init__()
         self.reason = REASON
 
     def outdated(self) -> str:
@@ -157,7 +159,7 @@ async def test_a_replica_that_is_outdated_is_healthy_and_not_ready(
     healthy, ready = [await asking.get(f"/-/{one}") for one in ("healthy", "ready")]
 
     assert (healthy.status, ready.status) == (200, 503)
-    assert await ready.text() == f"AfterRun exporter is not ready: {REASON}.\n"
+    assert await ready.text() == f"AfterRun exporter is not ready: {SHORT}.\n"
 
     replica.reason = ""
     assert (await asking.get("/-/ready")).status == 200

@@ -54,8 +54,13 @@ _LASTING: Final = (
     ssl.SSLCertVerificationError,
     PermissionError,
 )
-#: Texts of poolers about a wrong configuration, with the code of a lost connection.
-_LASTING_TEXTS: Final = ("startup parameter", "no such database", "no such user")
+#: Texts of poolers and asyncpg about a wrong configuration, as errors of connections.
+_LASTING_TEXTS: Final = (
+    "startup parameter",
+    "no such database",
+    "no such user",
+    "rejected SSL upgrade",
+)
 
 POOLER_HINT: Final = (
     f"a pooler in transaction mode is in between: add ?{POOLER}={TRANSACTION} "
