@@ -328,8 +328,9 @@ class MemoryStore:
     async def pushed(self) -> list[Group]:
         return list(self._pushed.values())
 
-    async def save_pushed(self, group: Group) -> None:
+    async def save_pushed(self, group: Group) -> bool:
         self._pushed[group.labels] = group
+        return True
 
     async def drop_pushed(self, labels: Labels) -> None:
         self._pushed.pop(labels, None)

@@ -181,6 +181,8 @@ class ReplicaStore(MemoryStore):
     _newest_receiver: Any = _Shared()
     _pushed: Any = _Shared()
     _newest_alert: Any = _Shared()
+    #: The changes of pushed metrics that are known here.
+    _pushed_revision = 0
 
     def __init__(self, name: str, database: Database) -> None:
         self.database = database
@@ -210,9 +212,16 @@ class ReplicaStore(MemoryStore):
         self.outbox.replace(jobs, [one for one in notices if one.job in jobs])
         self.outbox.load_deliveries(self.database.deliveries)
 
-    async def save_pushed(self, group: Any) -> None:
-        await super().save_pushed(group)
+    async def pushed(self) -> Any:
+        self._pushed_revision = self.database.revisions["pushed"]
+        return await super().pushed()
+
+    async def save_pushed(self, group: Any) -> bool:
+        if self._pushed_revision != self.database.revisions["pushed"]:
+            return False
+        self._pushed_revision += 1
         self.database.revisions["pushed"] += 1
+        return await super().save_pushed(group)
 
     async def add_receivers(self, added: Any) -> Any:
         self.database.revisions["receivers"] += 1

@@ -118,31 +118,25 @@ class PushedMetrics:
         Raises PingError for families that conflict with exposed ones, and StorageError;
         then the group is unchanged.
         """
-        async with self._changing():
-            before = self._group(job, labels)
-            group = after_push(before, families, self._clock.now(), replacing=replacing)
-            async for problem in cooperatively(self._groups.conflicts(group)):
-                if problem:
-                    raise PingError(
-                        "pushed metrics are invalid or inconsistent with existing "
-                        f"metrics: {problem}"
-                    )
-            if not self._fits(group):
-                raise PingError(
-                    f"all pushed groups would exceed limits.pushed_bytes ({self._limit} "
-                    "bytes): delete some, or raise the limit"
-                )
-            await self._save(group)
+        is_saved = False
+        while not is_saved:
+            async with self._changing():
+                before, now = self._group(job, labels), self._clock.now()
+                group = after_push(before, families, now, replacing=replacing)
+                await self._check(group)
+                is_saved = await self._save(group)
 
     async def refused(self, job: str, labels: Mapping[str, str]) -> None:
         """Record the failure of a push to a group, if the limit allows it.
 
         Raises StorageError.
         """
-        async with self._changing():
-            group = after_refusal(self._group(job, labels), self._clock.now())
-            if self._fits(group) and not self._groups.conflict(group):
-                await self._save(group)
+        is_done = False
+        while not is_done:
+            async with self._changing():
+                group = after_refusal(self._group(job, labels), self._clock.now())
+                is_possible = self._fits(group) and not self._groups.conflict(group)
+                is_done = not is_possible or await self._save(group)
 
     async def delete(self, labels: Mapping[str, str]) -> None:
         """Remove a group, if there is one.
@@ -171,9 +165,26 @@ class PushedMetrics:
         more = group.size - (before.size if before else 0)
         return more <= 0 or self._groups.size + more <= self._limit
 
-    async def _save(self, group: Group) -> None:
-        await self._store.save_pushed(group)
-        self._groups.put(group)
+    async def _check(self, group: Group) -> None:
+        """Raise PingError if *group* conflicts with others, or is too large."""
+        async for problem in cooperatively(self._groups.conflicts(group)):
+            if problem:
+                raise PingError(
+                    "pushed metrics are invalid or inconsistent with existing "
+                    f"metrics: {problem}"
+                )
+        if not self._fits(group):
+            raise PingError(
+                f"all pushed groups would exceed limits.pushed_bytes ({self._limit} "
+                "bytes): delete some, or raise the limit"
+            )
+
+    async def _save(self, group: Group) -> bool:
+        """Store *group*; return False if another replica has changed some meanwhile."""
+        self._is_loaded = await self._store.save_pushed(group)
+        if self._is_loaded:
+            self._groups.put(group)
+        return self._is_loaded
 
     async def _drop(self, labels: Labels) -> None:
         if self._groups.get(labels) is not None:

@@ -282,11 +282,12 @@ class Store(Protocol):
         """Return all groups of pushed metrics."""
         ...
 
-    async def save_pushed(self, group: Group) -> None:
+    async def save_pushed(self, group: Group) -> bool:
         """Store *group* in place of the one with the same labels.
 
-        After the return it survives a power cut. Raises StorageError; then nothing
-        has changed.
+        After the return it survives a power cut. Returns False, without changes, if
+        another replica has changed any group since the last call of `pushed`. Raises
+        StorageError; then nothing has changed.
         """
         ...
 

@@ -6,7 +6,7 @@ import asyncio
 import math
 import subprocess
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from afterrun_exporter.core.job_config import JobConfig, plain_job
 from afterrun_exporter.core.model import Job
+from afterrun_exporter.core.pushed_metrics import Group, after_push
 from afterrun_exporter.engine.pushed_metrics import PushedMetrics
 from afterrun_exporter.engine.service import Service
 from afterrun_exporter.errors import PingError
@@ -68,6 +69,30 @@ async def test_what_was_pushed_is_there_after_a_restart(
 
     assert 'm{instance="",job="etl",region="eu"} 2' in lines(again)
     assert again.page() == pushed.page()
+
+
+async def test_what_another_replica_stores_meanwhile_is_not_lost(
+    clock: ManualClock,
+) -> None:
+    """A POST that comes to both adds its families to those of the other."""
+
+    class Contended(MemoryStore):
+        rivals: ClassVar = ["other 1\n", "another 1\n"]
+
+        async def save_pushed(self, group: Group) -> bool:
+            if not self.rivals:
+                return await super().save_pushed(group)
+            families = families_of(read_text(self.rivals.pop().encode()), ETL)
+            (stored,) = await self.pushed() or [Group(labels=group.labels, job="etl")]
+            changed = after_push(stored, families, clock.now(), replacing=False)
+            await super().save_pushed(changed)
+            return False
+
+    pushed = await opened(Contended(), clock)
+    await push(pushed, "ours 1\n", replacing=False)
+
+    names = {line.partition("{")[0] for line in lines(pushed)}
+    assert names >= {"ours", "other", "another"}
 
 
 async def test_one_that_does_not_fit_changes_nothing(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
@@ -58,17 +57,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "afterrun.db"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, path: Path) -> AsyncIterator[Store]:
-    """The one that forgets, then the one that does not; both record notices."""
-    if request.param == "memory":
-        memory = MemoryStore()
-        memory.outbox.record(announce)
-        yield memory
-    else:
-        async with SQLiteStore.open(path) as opened_store:
-            opened_store.outbox.record(announce)
-            yield opened_store
+@pytest.fixture
+def store(store: Store) -> Store:
+    """The one that forgets, then those that do not; all of them record notices."""
+    store.outbox.record(announce)
+    return store
 
 
 def stored(path: Path) -> list[str]:

@@ -20,14 +20,16 @@ SYNC = Group(labels=(("job", "sync"),), job="sync")
 
 async def test_a_group_is_kept_as_it_was_last_saved(store: Store) -> None:
     later = after_push(ETL, {}, 6.0, replacing=True)
-    await store.save_pushed(ETL)
-    await store.save_pushed(SYNC)
-    await store.save_pushed(later)
+    await store.pushed()
+    assert await store.save_pushed(ETL)
+    assert await store.save_pushed(SYNC)
+    assert await store.save_pushed(later)
 
     assert await store.pushed() == [later, SYNC]
 
 
 async def test_a_group_is_dropped_and_its_like_stay(store: Store) -> None:
+    await store.pushed()
     await store.save_pushed(ETL)
     await store.save_pushed(SYNC)
 

@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Settings
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.transitions import on_ping, registered
+from afterrun_exporter.storage.postgres.store import PostgresStore
 from afterrun_exporter.storage.run_keys import CHUNK, KeysInMemory
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Change, Decide, Store
 from tests.examples import examples
 from tests.fakes import MemoryStore
+from tests.postgres import Database
 from tests.storage.decisions import T0, fresh
+from tests.storage.postgres.stores import LoneClock
 
 DAY: Final = 86_400.0
 SETTINGS: Final = Settings()
@@ -46,12 +49,17 @@ async def report(store: Store, pings: Sequence[Ping]) -> list[Transition]:
     return [result for result in results if isinstance(result, Transition)]
 
 
-@pytest.fixture(params=["memory", "sqlite", "sqlite, little memory"])
+@pytest.fixture(
+    params=["memory", "sqlite", "sqlite, little memory", "postgres, little memory"]
+)
 def opening(
     request: pytest.FixtureRequest, path: Path
 ) -> AbstractAsyncContextManager[Store]:
     if request.param == "memory":
         return opened_memory()
+    if "postgres" in request.param:
+        database: Database = request.getfixturevalue("postgres")
+        return PostgresStore.open(database.url, key_memory=0, clock=LoneClock())
     return SQLiteStore.open(path, key_memory=0 if "little" in request.param else 9999)
 
 

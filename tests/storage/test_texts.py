@@ -68,6 +68,7 @@ async def test_each_text_of_a_receiver_and_of_a_push_comes_back(
     group = Group(labels=(("job", text),), job="backup", families={"rows": family})
 
     await store.add_receivers([receiver])
+    await store.pushed()
     await store.save_pushed(group)
 
     assert [one.target for one in await store.receivers()] == [text]

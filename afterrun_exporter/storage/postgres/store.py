@@ -36,7 +36,6 @@ from afterrun_exporter.storage.postgres import (
     loading,
     partitions,
     pruning,
-    pushed_metrics,
     reads,
     receivers,
     run_keys,
@@ -48,6 +47,7 @@ from afterrun_exporter.storage.postgres.commits import Commits, register
 from afterrun_exporter.storage.postgres.connections import Connections
 from afterrun_exporter.storage.postgres.failures import FAULTS
 from afterrun_exporter.storage.postgres.opening import check_pooler, prepare, used
+from afterrun_exporter.storage.postgres.pushed_metrics import PushedGroups
 from afterrun_exporter.storage.postgres.replica import FRESH, Replica
 from afterrun_exporter.storage.postgres.writes import Writer
 from afterrun_exporter.storage.rows import Outboxed
@@ -113,6 +113,7 @@ class PostgresStore:
         )
         connections.writer.on_connect = self._begin_writing
         self._size = 0
+        self._pushed = PushedGroups()
         #: The first day of which figures are kept; unknown after the start.
         self._first_day: int | None = None
         self._horizon = daily_figures.Horizon(
@@ -245,19 +246,13 @@ class PostgresStore:
         await self._connections.write(lambda one: receivers.remove(one, numbers))
 
     async def pushed(self) -> list[Group]:
-        return await self._connections.browse(pushed_metrics.groups)
+        return await self._connections.browse(self._pushed.read)
 
-    async def save_pushed(self, group: Group) -> None:
-        is_saved = False
-        while not is_saved:
-            groups = {one.labels: one for one in await self.pushed()}
-            before = groups.get(group.labels)
-            is_saved = await self._connections.write(
-                partial(pushed_metrics.save, group=group, before=before)
-            )
+    async def save_pushed(self, group: Group) -> bool:
+        return await self._connections.write(lambda one: self._pushed.save(one, group))
 
     async def drop_pushed(self, labels: Labels) -> None:
-        await self._connections.write(lambda one: pushed_metrics.drop(one, labels))
+        await self._connections.write(lambda one: self._pushed.drop(one, labels))
 
     async def logs(self, job: str) -> list[LogRecord]:
         return await self._connections.read(lambda one: reads.logs(one, job))

@@ -228,8 +228,9 @@ class SQLiteStore:
     async def pushed(self) -> list[Group]:
         return await self._reading(pushed_metrics.groups(self._browser))
 
-    async def save_pushed(self, group: Group) -> None:
+    async def save_pushed(self, group: Group) -> bool:
         await self._alone(pushed_metrics.save, group)
+        return True
 
     async def drop_pushed(self, labels: Labels) -> None:
         await self._alone(pushed_metrics.drop, labels)
