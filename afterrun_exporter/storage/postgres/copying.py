@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +24,7 @@ from afterrun_exporter.storage.postgres.address import Address
 from afterrun_exporter.storage.postgres.connection import connect, failure
 from afterrun_exporter.storage.postgres.failures import FAULTS
 from afterrun_exporter.storage.postgres.migrations import migrate
+from afterrun_exporter.storage.postgres.partitions import name_of
 
 #: The most rows, and characters, of one transaction.
 ROWS: Final = 10_000
@@ -172,12 +172,10 @@ class CopyTarget:
     async def _partition(self, days: Sequence[int]) -> None:
         """Create the partitions for the newest *days*; other runs share one."""
         for day in days[-PARTITIONS:]:
-            start, end = day * DAY, (day + 1) * DAY
-            name = f"runs_{datetime.fromtimestamp(start, UTC):%Y%m%d}"
             # The text has only numbers.
             await self._connection.execute(
-                f"CREATE TABLE {name} PARTITION OF runs "
-                f"FOR VALUES FROM ({start:.0f}) TO ({end:.0f})"
+                f"CREATE TABLE {name_of(day)} PARTITION OF runs "
+                f"FOR VALUES FROM ({day * DAY:.0f}) TO ({(day + 1) * DAY:.0f})"
             )
 
     async def _skip(self, table: CopiedTable, advance: Callable[[], object]) -> None:

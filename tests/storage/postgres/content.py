@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from afterrun_exporter.core.duplicates import KEY_SIZE
+from afterrun_exporter.core.durations import mark_of
 from afterrun_exporter.core.model import Outcome
 from afterrun_exporter.core.notifications import AlertNotification, DeliveryState, Stage
 from afterrun_exporter.core.pushed_metrics import Family, Group
@@ -71,7 +72,7 @@ async def full(path: Path) -> Path:
         connection.execute("UPDATE counted SET run = 3")
         connection.execute(
             "INSERT INTO days SELECT 1, 20000, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ?, 2",
-            ("\0\x10" + ODD[2],),
+            (mark_of(0.5) + mark_of(1e6),),
         )
     return path
 

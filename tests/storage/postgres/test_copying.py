@@ -25,9 +25,13 @@ from afterrun_exporter.storage.copied_tables import TABLES, Row
 from afterrun_exporter.storage.postgres import copying
 from afterrun_exporter.storage.postgres.address import address_of
 from afterrun_exporter.storage.postgres.copying import CopyTarget, Ending, copy_target
+from afterrun_exporter.storage.postgres.store import PostgresStore
 from afterrun_exporter.storage.sqlite.export import exported
 from afterrun_exporter.storage.sqlite.migrations import newest
+from afterrun_exporter.storage.sqlite.store import SQLiteStore
+from afterrun_exporter.storage.store import AlertFilter, RunFilter, Store, update
 from tests.postgres import Database
+from tests.storage import decisions
 from tests.storage.decisions import T0, fresh
 from tests.storage.postgres import content
 from tests.storage.shapes import example
@@ -274,6 +278,50 @@ async def test_the_time_without_a_daemon_is_a_downtime_of_the_service(
 
     alive_at = postgres.psql("SELECT alive_at, down_since FROM service")
     assert alive_at == f"{T0 + 5.5}|"
+
+
+async def reads_of(store: Store) -> dict[str, Any]:
+    """Return what a store answers to all questions of its contract."""
+    jobs = sorted(store.states)
+    reach = dict.fromkeys(jobs, 10 * content.DAY)
+    last, finished = await store.finished_runs(0, 0.0)
+    figures = await store.figures(0, 30_000)
+    return {
+        "states": dict(store.states),
+        "outbox": dict(store.outbox.notices),
+        "deliveries": store.outbox._deliveries,
+        "runs": {job: await store.runs(job, 99) for job in jobs},
+        "failed": await store.runs("busy", 9, before=50, outcomes=[Outcome.FAIL]),
+        "recorded": await store.recorded_runs(RunFilter(since=T0, limit=99)),
+        "endings": await store.endings(jobs, 9),
+        "judged": await store.last_judged(jobs),
+        "histories": await store.histories(reach, T0 + 4 * content.DAY, 999),
+        "finished": (last, finished),
+        "figures": figures._replace(jobs=sorted(figures.jobs)),
+        "alerts": await store.alerts(),
+        "open": await store.alerts(AlertFilter(job="broken", open=True)),
+        "stats": await store.alert_stats(0.0, 9),
+        "receivers": await store.receivers(),
+        "pushed": await store.pushed(),
+        "logs": {job: await store.logs(job) for job in jobs},
+    }
+
+
+async def test_the_store_answers_as_before(path: Path, postgres: Database) -> None:
+    await content.full(path)
+    await copy(path, postgres)
+
+    async with PostgresStore.open(postgres.url) as store:
+        after = await reads_of(store)
+        (added,) = await store.add_receivers([content.receiver(1)])
+        repeated = await update(store, "busy", decisions.ran(T0))
+    async with SQLiteStore.open(path) as store:
+        before = await reads_of(store)
+
+    for question, answer in before.items():
+        assert after[question] == answer, question
+    assert added.id == 4
+    assert repeated.state.runs_total == 71
 
 
 # --- Any content

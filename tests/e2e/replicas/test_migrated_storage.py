@@ -1,0 +1,135 @@
+"""A daemon goes on in PostgreSQL with all that it had in SQLite."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from tests.e2e.daemon.daemon import AFTERRUN, HOST, Daemon, wait_until
+from tests.e2e.replicas.conftest import MakeReplicas
+from tests.postgres import PASSWORD, Database
+
+CONFIG: Final = """\
+jobs:
+  nightly: {every: 300d, rules: [rows > 5], labels: {}}
+  weekly: {every: 300d, requires: [nightly]}
+  long: {max_runtime: 300d}
+"""
+#: Enough that the copy takes several transactions.
+LOGS: Final = 45_000
+
+
+def about_jobs(daemon: Daemon) -> list[str]:
+    """Return the lines about jobs of what a daemon exposes."""
+    text = daemon.get("/metrics").text
+    return sorted(line for line in text.splitlines() if 'job_name="' in line)
+
+
+def report(daemon: Daemon) -> None:
+    """Have jobs that are fine, fail, break a rule, run, are paused, and retry."""
+    for job, body in (
+        ("nightly", {"status": "ok", "metrics": {"rows": 3}, "run_id": "n1"}),
+        ("weekly", {"status": "fail", "exit_code": 3, "message": "no\0space \u2603"}),
+        ("long", {"status": "start", "run_id": "l1"}),
+        ("free", {"status": "ok", "metrics": {"rows": 1.5}}),
+        ("tried", {"status": "fail", "attempt": 1, "max_attempts": 3, "run_id": "t"}),
+    ):
+        answer = daemon.post(f"/ping/{job}", body)
+        assert answer.status == 200, answer.text
+    assert daemon.post("/api/v1/jobs/free/pause", {"for": "30d"}).status == 200
+
+
+def migration(daemon: Daemon, database: Database) -> subprocess.Popen[str]:
+    source, target = f"sqlite:{daemon.database}", database.url
+    return subprocess.Popen(
+        [str(AFTERRUN), "migrate-storage", source, target],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def add_logs(path: Path) -> None:
+    """Add log messages to a database that no daemon uses."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO logs (job_id, at, message, metadata) VALUES (1, ?, ?, '')",
+            ((float(n), f"message {n}") for n in range(LOGS)),
+        )
+
+
+def test_the_metrics_of_jobs_are_the_same_after_the_move(
+    tmp_path: Path, postgres: Database, make_replicas: MakeReplicas
+) -> None:
+    """Also if the command was killed on the way."""
+    daemon = Daemon(tmp_path)
+    daemon.configure(CONFIG)
+    daemon.start()
+    report(daemon)
+    before = about_jobs(daemon)
+    alerts = daemon.get("/api/v1/alerts").json()["alerts"]
+    refused = migration(daemon, postgres)
+    assert "is in use by another afterrun" in refused.communicate()[1]
+    daemon.stop()
+    add_logs(daemon.database)
+
+    moving = migration(daemon, postgres)
+    wait_until(
+        lambda: moving.poll() is not None or copied_logs(postgres) > 0,
+        "some rows are copied",
+    )
+    moving.send_signal(signal.SIGKILL)
+    moving.communicate()
+    replicas = make_replicas(postgres.url)
+    if moving.returncode:
+        ended = replicas[0].ended()
+        assert "migrate-storage" in ended.stderr
+        assert PASSWORD not in ended.stderr
+    output = migration(daemon, postgres).communicate()[0]
+
+    assert "all rows are equal" in output
+    assert PASSWORD not in output
+    assert copied_logs(postgres) == LOGS
+    replicas.configure(CONFIG)
+    replicas.start()
+    for replica in replicas:
+        assert about_jobs(replica) == before
+        assert replica.get("/api/v1/alerts").json()["alerts"] == alerts
+    repeat = replicas[1].post(
+        "/ping/nightly", {"status": "ok", "metrics": {"rows": 3}, "run_id": "n1"}
+    )
+    assert repeat.json()["duplicate"]
+    (run,) = replicas[0].get("/api/v1/jobs/weekly/runs").json()["runs"]
+    assert run["message"] == "no\0space \u2603"
+
+
+def copied_logs(database: Database) -> int:
+    exists = "SELECT to_regclass('logs') IS NOT NULL"
+    if database.psql(exists) != "t":
+        return 0
+    return int(database.psql("SELECT count(*) FROM logs"))
+
+
+def test_the_old_daemon_goes_on_with_its_file(
+    tmp_path: Path, postgres: Database
+) -> None:
+    """Nothing in it has changed."""
+    daemon = Daemon(tmp_path)
+    daemon.configure(CONFIG)
+    daemon.start()
+    report(daemon)
+    before = about_jobs(daemon)
+    daemon.stop()
+    copy = shutil.copy(daemon.database, tmp_path / "copy.db")
+
+    assert migration(daemon, postgres).wait() == 0
+
+    assert Path(copy).read_bytes() == daemon.database.read_bytes()
+    daemon.start()
+    assert about_jobs(daemon) == before
+    assert daemon.url.startswith(f"http://{HOST}")
