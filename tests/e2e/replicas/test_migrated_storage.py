@@ -6,22 +6,36 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from tests.e2e.daemon.daemon import AFTERRUN, HOST, Daemon, wait_until
+import pytest
+
+from tests.e2e.daemon.daemon import AFTERRUN, Daemon, wait_until
 from tests.e2e.replicas.conftest import MakeReplicas
 from tests.postgres import PASSWORD, Database
 
 CONFIG: Final = """\
 jobs:
-  nightly: {every: 300d, rules: [rows > 5], labels: {}}
-  weekly: {every: 300d, requires: [nightly]}
+  nightly: {every: 300d, rules: [rows > 5]}
+  weekly: {every: 300d, depends_on: [nightly]}
   long: {max_runtime: 300d}
 """
 #: Enough that the copy takes several transactions.
 LOGS: Final = 45_000
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon with a file, which has had reports."""
+    daemon = Daemon(tmp_path)
+    daemon.configure(CONFIG)
+    daemon.start()
+    report(daemon)
+    yield daemon
+    daemon.kill()
 
 
 def about_jobs(daemon: Daemon) -> list[str]:
@@ -64,13 +78,9 @@ def add_logs(path: Path) -> None:
 
 
 def test_the_metrics_of_jobs_are_the_same_after_the_move(
-    tmp_path: Path, postgres: Database, make_replicas: MakeReplicas
+    daemon: Daemon, postgres: Database, make_replicas: MakeReplicas
 ) -> None:
     """Also if the command was killed on the way."""
-    daemon = Daemon(tmp_path)
-    daemon.configure(CONFIG)
-    daemon.start()
-    report(daemon)
     before = about_jobs(daemon)
     alerts = daemon.get("/api/v1/alerts").json()["alerts"]
     refused = migration(daemon, postgres)
@@ -116,20 +126,16 @@ def copied_logs(database: Database) -> int:
 
 
 def test_the_old_daemon_goes_on_with_its_file(
-    tmp_path: Path, postgres: Database
+    daemon: Daemon, tmp_path: Path, postgres: Database
 ) -> None:
     """Nothing in it has changed."""
-    daemon = Daemon(tmp_path)
-    daemon.configure(CONFIG)
-    daemon.start()
-    report(daemon)
     before = about_jobs(daemon)
     daemon.stop()
     copy = shutil.copy(daemon.database, tmp_path / "copy.db")
 
-    assert migration(daemon, postgres).wait() == 0
+    output = migration(daemon, postgres).communicate()[0]
 
+    assert "all rows are equal" in output
     assert Path(copy).read_bytes() == daemon.database.read_bytes()
     daemon.start()
     assert about_jobs(daemon) == before
-    assert daemon.url.startswith(f"http://{HOST}")
