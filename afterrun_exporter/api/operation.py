@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 from afterrun_exporter.api import request_models, response_models
 from afterrun_exporter.auth.callers import Scope
 from afterrun_exporter.auth.endpoints import Endpoint
-from afterrun_exporter.errors import AfterRunError, RequestError
+from afterrun_exporter.errors import AfterRunError, OutdatedError, RequestError
 
 PREFIX: Final = "/api/v1"
 
@@ -91,4 +91,5 @@ class Operation(Generic[Q, B, A]):
     def errors(self) -> tuple[type[AfterRunError], ...]:
         """All errors that it raises."""
         common = (RequestError,) if self.is_management else ()
-        return (*common, *self.problems)
+        outdated = () if self.endpoint.is_stateless else (OutdatedError,)
+        return (*common, *self.problems, *outdated)

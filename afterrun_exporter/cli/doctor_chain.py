@@ -155,6 +155,10 @@ def _down(target: dict[str, Any]) -> Finding:
         fix = (
             "give the scrape job a token of scope scrape (docs/security.md#prometheus)"
         )
+    elif "503" in error:
+        fix = (
+            "its path /-/ready and its log have the reason: its database, or the limit"
+        )
     elif "x509" in error or "certificate" in error:
         fix = "set tls_config.ca_file of the scrape job (docs/security.md#prometheus)"
     return Finding("scrape", FAILED, f"{url}: {error}", fix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import pytest
@@ -16,6 +17,7 @@ from afterrun_exporter.server.health import READINESS
 from afterrun_exporter.server.security import SecuritySettings
 from afterrun_exporter.storage.replicas import SoleReplica
 from tests.fakes import ManualClock, MemoryStore
+from tests.fast_path import opened, read
 from tests.http import Client, locked, token, whole_app
 from tests.server.everywhere import body_of, path_of, routes_of
 
@@ -136,6 +138,34 @@ async def test_metrics_are_refused_as_a_whole(asking: Client) -> None:
     text = await (await asking.get("/metrics")).text()
 
     assert "afterrun_build_info" not in text
+
+
+@pytest.mark.parametrize("front", [True, False])
+async def test_reports_on_the_fast_path_are_refused_too(
+    replica: Replica, service: Service, clock: ManualClock, front: bool
+) -> None:
+    """The connection stays there, and the next report is recorded."""
+    report = (
+        b"POST /ping/backup HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n"
+        b'{"status":"ok"}'
+    )
+    async with opened(service, clock, front=front) as door:
+        reader, writer = await door.connect()
+        answers = []
+        for reason in (REASON, "", REASON):
+            replica.reason = reason
+            writer.write(report)
+            answers.append(await read(reader))
+        writer.close()
+
+    assert [status.split()[1] for status, _, _ in answers] == ["503", "200", "503"]
+    for _, headers, body in (answers[0], answers[2]):
+        assert headers["Retry-After"] == "5"
+        assert REASON in json.loads(body)["detail"]
+        assert json.loads(body)["detail"].endswith(
+            "nothing was recorded: send it again"
+        )
+    assert (door.ceremonies == []) == front
 
 
 async def test_it_is_determined_in_the_request(
