@@ -231,7 +231,7 @@ def _problems(query: Mapping[str, str]) -> Iterator[str]:
     if query.get(POOLER, TRANSACTION) != TRANSACTION:
         yield (
             f"{POOLER}={query[POOLER][:60]} is unknown: use {POOLER}={TRANSACTION} for "
-            "a pooler that gives each transaction any connection, and none otherwise"
+            "any pooler"
         )
     if query.get("channel_binding", "prefer") == "require":
         yield (

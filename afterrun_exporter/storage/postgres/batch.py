@@ -20,6 +20,10 @@ from afterrun_exporter.storage.postgres.alert_changes import AlertChanges
 from afterrun_exporter.storage.postgres.texts import columns
 from afterrun_exporter.storage.run_keys import rows_of
 
+#: Runs, and characters of their texts, that take at most a second.
+ROWS: Final = 1000
+CHARACTERS: Final = 10_000_000
+
 #: Columns of the rows, and their types.
 STATES: Final = {"id": "int8", "before": "int8", "state": "text", "seen": "bytea"}
 RUNS: Final = {
@@ -82,18 +86,26 @@ class Batch:
         self._states: dict[str, JobState] = {}
         self._missed: dict[str, int] = {}
         self._alerts: dict[str, AlertChanges] = {}
+        self._characters = 0
         self._runs: list[tuple[Any, ...]] = []
         self._keys: dict[tuple[int, int], tuple[Any, ...]] = {}
         self._logs: list[tuple[Any, ...]] = []
         self._unpunctual: list[tuple[Any, ...]] = []
         self._notices: list[tuple[Any, ...]] = []
 
+    @property
+    def seconds(self) -> float:
+        """A generous estimate of the time to write it, apart from that of a commit."""
+        return len(self._runs) / ROWS + self._characters / CHARACTERS
+
     def add(self, name: str, transition: Transition) -> None:
         """Add a transition of the job *name*, which follows those before."""
         job_id = self._ids[name]
         self._add_unpunctual(name, job_id, transition)
         self._states[name] = transition.state
-        self._runs.extend(_run(job_id, run) for run in transition.runs)
+        for run in transition.runs:
+            self._runs.append(_run(job_id, run))
+            self._characters += run.size
         if transition.runs:
             for row in rows_of(job_id, transition):
                 self._keys[row[:2]] = row
@@ -128,9 +140,6 @@ class Batch:
     def is_plain(self) -> bool:
         """True if there are only states, runs and keys."""
         return not (self._alerts or self._logs or self._unpunctual or self._notices)
-
-    def __len__(self) -> int:
-        return len(self._runs) + len(self._states)
 
     def columns(self) -> list[Sequence[Any]]:
         """Return the values of each column of `STATES`, `RUNS` and `KEYS`."""

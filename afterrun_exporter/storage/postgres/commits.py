@@ -19,9 +19,7 @@ from afterrun_exporter.storage.postgres.connections import SHORT, Connections
 from afterrun_exporter.storage.postgres.failures import CALLERS, FAULTS, REPEATABLE
 from afterrun_exporter.storage.postgres.writes import GONE, Writer
 
-#: Rows that take at most a second, and the most seconds for a statement: it is ended
-#: by the server soon after.
-ROWS: Final = 1000
+#: The most seconds for a statement: it is ended by the server soon after.
 LONGEST: Final = 9.0
 
 
@@ -110,7 +108,7 @@ class Commits:
     ) -> _Result:
         writer = self._writer
         batch = writer.batch(writes, notices, self._states)
-        limit = min(LONGEST, SHORT + len(batch) / ROWS)
+        limit = min(LONGEST, SHORT + batch.seconds)
         stamp = writer.next_stamp()
         committed_ids = await writer.commit(connection, stamp, batch, limit)
         if GONE in committed_ids:

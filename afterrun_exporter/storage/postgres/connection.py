@@ -30,10 +30,14 @@ CONNECT: Final = 3.0
 #: The oldest major version of PostgreSQL that is supported.
 OLDEST: Final = 13
 
-#: Settings of sessions: a client that stops must not block the others.
+#: Seconds after which the server ends a transaction of a client that stopped, so that
+#: it does not block others. With a pooler, each statement is in a transaction.
+IDLE: Final = 10
+IDLE_POOLED: Final = 2
+
+#: Settings of sessions.
 _SESSION: Final = {
     "application_name": "afterrun",
-    "idle_in_transaction_session_timeout": "2s",
     # Statements take milliseconds, and compiling them hundreds.
     "jit": "off",
 }
@@ -53,6 +57,9 @@ class Link:
         self._timeout = timeout
         self._settings = {
             **_SESSION,
+            "idle_in_transaction_session_timeout": (
+                f"{IDLE_POOLED if address.is_pooled else IDLE}s"
+            ),
             # The server ends a statement whose client is gone.
             "statement_timeout": f"{max(10, round(timeout))}s",
             **(settings or {}),

@@ -62,10 +62,7 @@ _LASTING_TEXTS: Final = (
     "rejected SSL upgrade",
 )
 
-POOLER_HINT: Final = (
-    f"a pooler in transaction mode is in between: add ?{POOLER}={TRANSACTION} "
-    "to the URL"
-)
+POOLER_HINT: Final = f"a pooler is in between: add ?{POOLER}={TRANSACTION} to the URL"
 
 
 def is_lost(error: BaseException) -> bool:

@@ -44,7 +44,7 @@ RESYNC: Final = 3600.0
 GAP: Final = 300.0
 
 #: Jobs to put into memory in one step.
-STEP: Final = 1000
+STEP: Final = 500
 
 #: A job that has no newer state: it is only to be known whether it is being changed.
 _UNCHANGED: Final = Committed(None, -1)
