@@ -14,6 +14,11 @@ from afterrun_exporter.storage.postgres.connection import connect
 from afterrun_exporter.storage.postgres.migrations import migrate
 from tests.postgres import Database
 
+#: Tables without those with numbers that are never used again.
+_EVENTS = (
+    *("jobs", "feed", "runs", "alerts", "logs", "outbox", "receivers", "pushed"),
+    *("run_keys", "days", "unpunctual", "writers", "leader", "service"),
+)
 _RUNS = """
 INSERT INTO runs (job_id, number, attempt, outcome, finished_at, received_at, duration,
     metrics, violations, message, metadata, config_commit)
@@ -42,6 +47,18 @@ async def connected(database: Database) -> AsyncIterator[asyncpg.Connection]:
     try:
         await migrate(connection)
         yield connection
+    finally:
+        await connection.close()
+
+
+async def empty(database: Database) -> None:
+    """Delete all rows of what has happened, if there are tables."""
+    connection = await asyncpg.connect(database.socket_url)
+    try:
+        if await connection.fetchval("SELECT to_regclass('schema_version')"):
+            await connection.execute(
+                "; ".join(f"DELETE FROM {name}" for name in _EVENTS)  # noqa: S608
+            )
     finally:
         await connection.close()
 

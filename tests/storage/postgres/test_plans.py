@@ -44,6 +44,11 @@ FROM generate_series(1, 5000) AS n
 """
 
 
+_SETTINGS: Final = """
+ANALYZE; SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan
+"""
+
+
 class Explaining:
     """A connection that notes the plan of each statement before it executes it."""
 
@@ -86,11 +91,15 @@ class Explaining:
         }
 
     async def _explain(self, sql: str, values: tuple[object, ...]) -> None:
-        plan = await self._connection.fetchval(
-            f"EXPLAIN (FORMAT JSON) {sql}",
-            *values,
-        )
-        self.nodes += _nodes(json.loads(plan)[0]["Plan"])
+        # For these values, and for any: the server chooses one of both plans.
+        generic = f"EXECUTE planned ({', '.join(['NULL'] * len(values))})"
+        await self._connection.execute(f"PREPARE planned AS {sql}")
+        for one, some in ((sql, values), (generic if values else sql, ())):
+            plan = await self._connection.fetchval(
+                f"EXPLAIN (FORMAT JSON) {one}", *some
+            )
+            self.nodes += _nodes(json.loads(plan)[0]["Plan"])
+        await self._connection.execute("DEALLOCATE planned")
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -110,7 +119,7 @@ async def explaining(postgres: Database) -> AsyncIterator[Explaining]:
             runs = {n * 100 + k: day * DAY + k for k in range(100)}
             await add_runs(connection, range(1, JOBS + 1), runs)
         await connection.execute(_ALERTS)
-        await connection.execute("ANALYZE; SET enable_seqscan = off")
+        await connection.execute(_SETTINGS)
         yield Explaining(connection)
 
 

@@ -12,9 +12,9 @@ from afterrun_exporter.storage.store import AlertFilter, AlertRecord, update
 from tests.copies import replace
 from tests.examples import examples
 from tests.fakes import MemoryStore
-from tests.postgres import Database, Server
+from tests.postgres import Database
 from tests.storage.decisions import T0, opened, resolved
-from tests.storage.postgres.tables import connected
+from tests.storage.postgres.tables import connected, empty
 from tests.storage.test_history import ALERTS, FILTERS
 
 _ALERT = """
@@ -24,16 +24,10 @@ SELECT $1, id, $3, $4, $5, $6, $7, $8, $9 FROM jobs WHERE name = $2
 """
 
 
-@pytest.fixture(scope="module")
-def database(postgres_server: Server) -> Database:
-    """A database for all examples: each begins with empty tables."""
-    return postgres_server.new_database()
-
-
 @settings(max_examples=examples(25))
 @given(alerts=ALERTS, filters=st.lists(FILTERS, min_size=1, max_size=8))
 async def test_every_selection_is_that_of_the_store_in_memory(
-    database: Database,
+    shared_database: Database,
     alerts: list[tuple[str, AlertKey, int, int | None]],
     filters: list[AlertFilter],
 ) -> None:
@@ -42,8 +36,8 @@ async def test_every_selection_is_that_of_the_store_in_memory(
         await update(memory, job, opened(key, at=T0 + at))
         if lasted is not None:
             await update(memory, job, resolved(key, at=T0 + at + lasted))
-    async with connected(database) as connection:
-        await connection.execute("DELETE FROM alerts; DELETE FROM jobs")
+    await empty(shared_database)
+    async with connected(shared_database) as connection:
         for job in memory.states:
             await connection.execute("INSERT INTO jobs (name) VALUES ($1)", job)
         rows = [row_of(record) for record in await memory.alerts()]
