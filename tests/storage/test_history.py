@@ -100,16 +100,6 @@ async def test_removing_a_receiver_that_is_gone_is_no_error(store: Store) -> Non
     assert await store.receivers() == []
 
 
-async def test_receivers_survive_a_restart(tmp_path: Path) -> None:
-    """As everything that was answered with success."""
-    path = tmp_path / "afterrun.db"
-    async with SQLiteStore.open(path) as store:
-        [added] = await store.add_receivers([RECEIVER])
-
-    async with SQLiteStore.open(path) as store:
-        assert await store.receivers() == [added]
-
-
 ALERTS = st.lists(
     st.tuples(
         st.sampled_from(["backup", "sync", "report"]),

@@ -266,38 +266,6 @@ async def test_it_is_in_the_database_when_the_ping_is_answered(path: Path) -> No
         assert stored(path) == [LABELS]
 
 
-async def test_a_restart_knows_what_was_told(path: Path) -> None:
-    """All but what was refused: that is tried again."""
-    async with SQLiteStore.open(path) as store:
-        store.outbox.record(announce)
-        await update(store, "backup", opened(at=T0, summary="it 'broke'"))
-        await update(store, "sync", opened(at=T0))
-        await update(store, "sync", resolved(at=T0 + 5))
-        refused = replace(FIRING, stage=Stage.REFUSED)
-        await store.outbox.note(A, {LABELS: FIRING}, lambda _: False)
-        await store.outbox.note(B, {LABELS: refused}, lambda _: False)
-        before = dict(store.outbox.notices)
-
-    async with SQLiteStore.open(path) as again:
-        assert again.outbox.notices == before
-        assert again.outbox.delivery(LABELS, A) == FIRING
-        assert again.outbox.delivery(LABELS, B) is None
-
-
-async def test_an_alert_that_comes_back_keeps_what_was_told(path: Path) -> None:
-    """Of the one before: by its time it is known to be that one."""
-    async with SQLiteStore.open(path) as store:
-        store.outbox.record(announce)
-        await update(store, "backup", opened(at=T0))
-        await store.outbox.note(A, {LABELS: FIRING}, lambda _: False)
-        await update(store, "backup", resolved())
-        await update(store, "backup", opened(at=T0 + 400))
-
-    async with SQLiteStore.open(path) as again:
-        assert again.outbox.notices[LABELS].opened_at == T0 + 400
-        assert again.outbox.delivery(LABELS, A) == FIRING
-
-
 async def test_what_is_done_with_is_gone_from_the_database(path: Path) -> None:
     async with SQLiteStore.open(path) as store:
         store.outbox.record(announce)

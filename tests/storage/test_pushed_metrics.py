@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from afterrun_exporter.core.pushed_metrics import Family, Group, after_push
-from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Store
 
 ROWS = Family("gauge", 'Rows "ä".\n', {'rows{instance="",job="etl",x="\\n"}': "1.0"})
@@ -37,11 +34,3 @@ async def test_a_group_is_dropped_and_its_like_stay(store: Store) -> None:
     await store.drop_pushed(ETL.labels)
 
     assert await store.pushed() == [SYNC]
-
-
-async def test_groups_survive_a_restart(path: Path) -> None:
-    async with SQLiteStore.open(path) as store:
-        await store.save_pushed(ETL)
-
-    async with SQLiteStore.open(path) as store:
-        assert await store.pushed() == [ETL]

@@ -16,15 +16,13 @@ from hypothesis import strategies as st
 from afterrun_exporter.core.model import Job, Kind, Outcome, Ping, Settings
 from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.core.transitions import on_ping, registered
-from afterrun_exporter.storage.postgres.store import PostgresStore
 from afterrun_exporter.storage.run_keys import CHUNK, KeysInMemory
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Change, Decide, Store
 from tests.examples import examples
 from tests.fakes import MemoryStore
-from tests.postgres import Database
+from tests.storage.conftest import PostgresStorage
 from tests.storage.decisions import T0, fresh
-from tests.storage.postgres.stores import LoneClock
 
 DAY: Final = 86_400.0
 SETTINGS: Final = Settings()
@@ -58,8 +56,8 @@ def opening(
     if request.param == "memory":
         return opened_memory()
     if "postgres" in request.param:
-        database: Database = request.getfixturevalue("postgres")
-        return PostgresStore.open(database.url, key_memory=0, clock=LoneClock())
+        storage = PostgresStorage(request.getfixturevalue("shared_database"))
+        return storage(key_memory=0)
     return SQLiteStore.open(path, key_memory=0 if "little" in request.param else 9999)
 
 

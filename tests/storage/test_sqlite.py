@@ -5,35 +5,26 @@ from __future__ import annotations
 import asyncio
 import math
 import sqlite3
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from afterrun_exporter.core.model import Run
-from afterrun_exporter.core.state import JobState, Transition
 from afterrun_exporter.errors import StorageError
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import Change, Decide, update
 from tests.e2e.daemon.disks import SmallDisk, small_disk
-from tests.examples import examples
 from tests.storage.decisions import (
     FAILING,
     MISSED,
     T0,
     known,
-    logged,
     missed_once_more,
     opened,
     ran,
-    resolved,
 )
 from tests.storage.files import ask, size_of
-from tests.strategies import job_names, runs, states
 
 
 @pytest.fixture
@@ -73,100 +64,6 @@ def scribble_over(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * (size_of(path) - 4096))
-
-
-# --- Closing and opening again
-
-
-async def test_what_was_stored_is_there_after_a_restart(path: Path) -> None:
-    """States, runs, alerts and logs, in their order."""
-    async with SQLiteStore.open(path) as store:
-        for _ in range(3):
-            await store.update_all([Change("backup", ran()), Change("sync", ran())])
-        await update(store, "backup", opened(FAILING))
-        await update(store, "backup", logged("words"))
-        before = dict(store.states)
-        history = await store.runs("backup", 10)
-        alerts, logs = await store.alerts(), await store.logs("backup")
-
-    async with SQLiteStore.open(path) as store:
-        assert store.states == before
-        assert await store.runs("backup", 10) == history
-        assert await store.alerts() == alerts
-        assert await store.logs("backup") == logs
-
-
-async def test_an_alert_outlives_a_restart(path: Path) -> None:
-    """It is still open, still one, and can still be resolved."""
-    async with SQLiteStore.open(path) as store:
-        await update(store, "backup", opened(FAILING, summary="the first"))
-
-    async with SQLiteStore.open(path) as store:
-        (alert,) = store.states["backup"].alerts
-        await update(store, "backup", opened(FAILING, summary="the second"))
-        await update(store, "backup", resolved(FAILING, at=T0 + 9))
-        (record,) = await store.alerts()
-
-    assert alert.key == FAILING
-    assert (record.summary, record.resolved_at) == ("the first", T0 + 9)
-
-
-async def test_runs_go_on_after_a_restart(path: Path) -> None:
-    """New ones follow the old ones, for jobs old and new."""
-    async with SQLiteStore.open(path) as store:
-        await store.update_all([Change("backup", ran()), Change("sync", ran())])
-
-    async with SQLiteStore.open(path) as store:
-        await store.update_all([Change("backup", ran()), Change("fresh", ran())])
-        numbers = {
-            job: [run.number for run in await store.runs(job, 10)]
-            for job in store.states
-        }
-
-    assert numbers == {"backup": [2, 1], "sync": [1], "fresh": [1]}
-
-
-async def test_runs_go_on_after_pruning_and_a_restart(path: Path) -> None:
-    """The rows of forgotten runs are not taken for those of new ones."""
-    async with SQLiteStore.open(path) as store:
-        for at in range(4):
-            await store.update_all(
-                [Change("backup", ran(T0 + at)), Change("sync", ran(T0 + at))]
-            )
-        await store.prune(T0 + 100, 1)
-
-    async with SQLiteStore.open(path) as store:
-        await store.update_all([Change("sync", ran()), Change("backup", ran())])
-        numbers = [run.number for run in await store.runs("backup", 10)]
-
-    assert numbers == [5, 4]
-
-
-@settings(max_examples=examples(25))
-@given(facts=st.dictionaries(job_names(), st.tuples(states(), runs()), max_size=4))
-def test_whatever_can_be_known_of_a_job_outlives_a_restart(
-    facts: dict[str, tuple[JobState, Run]],
-) -> None:
-    """Any text, NUL and newlines included, and any number, to the last bit."""
-
-    def becomes(state: JobState, run: Run) -> Decide:
-        return lambda _: Transition(state=state, runs=(run,))
-
-    async def write_and_read() -> tuple[dict[str, JobState], dict[str, list[Run]]]:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "afterrun.db"
-            async with SQLiteStore.open(path) as store:
-                await store.update_all(
-                    [Change(job, becomes(*known)) for job, known in facts.items()]
-                )
-            async with SQLiteStore.open(path) as store:
-                history = {job: await store.runs(job, 9) for job in facts}
-                return dict(store.states), history
-
-    read_states, read_runs = asyncio.run(write_and_read())
-
-    assert read_states == {job: state for job, (state, _) in facts.items()}
-    assert read_runs == {job: [run] for job, (_, run) in facts.items()}
 
 
 # --- The file
