@@ -30,7 +30,7 @@ from afterrun_exporter.storage.sqlite.export import exported
 from afterrun_exporter.storage.sqlite.migrations import newest
 from afterrun_exporter.storage.sqlite.store import SQLiteStore
 from afterrun_exporter.storage.store import AlertFilter, RunFilter, Store, update
-from tests.postgres import Database
+from tests.postgres import Database, PgBouncer
 from tests.storage import decisions
 from tests.storage.decisions import T0, fresh
 from tests.storage.postgres import content
@@ -189,6 +189,17 @@ async def test_a_database_without_content_is_copied(
 
     assert not any((await rows_in(postgres)).values())
     assert postgres.psql("SELECT count(*) FROM service") == "0"
+
+
+async def test_a_copy_goes_through_a_pooler(
+    path: Path, postgres: Database, pgbouncer: PgBouncer
+) -> None:
+    await content.full(path)
+    address = address_of(f"{pgbouncer.url}?pooler=transaction")
+    async with copy_target(address) as target:
+        await copied(path, target)
+
+    assert await rows_in(postgres) == rows_of(path)
 
 
 async def test_the_source_stays_as_it_is(path: Path, postgres: Database) -> None:
